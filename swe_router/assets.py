@@ -1,0 +1,48 @@
+"""Where the read-only folders lie: shipped inside the package, else beside it in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from swe_router.errors import UsageError
+
+FOLDERS = ("scaffolds", "prompts", "docker", "eval", "runs")
+
+
+def root() -> Path:
+    """The folder that holds ``scaffolds/``, ``prompts/``, ``docker/`` and ``eval/``."""
+    package = Path(__file__).resolve().parent
+    shipped, checkout = package / "_assets", package.parent
+    return checkout if (checkout / "pyproject.toml").is_file() else shipped
+
+
+def find(folder: str, name: str, suffix: str = "") -> Path:
+    """A named asset, or the path itself when ``name`` is one.
+
+    Raises ``UsageError`` that lists the names there are.
+    """
+    as_path = Path(name).expanduser()
+    if (as_path.suffix or "/" in name) and as_path.exists():
+        return as_path.resolve()
+    base = root() / folder
+    found = base / f"{name}{suffix}"
+    if found.exists():
+        return found
+    known = names(folder, suffix)
+    raise UsageError(
+        f"no {folder.split('/')[-1].rstrip('s')} named {name!r}: there is {', '.join(known)}"
+        f" (or give a path{f' to a {suffix} file' if suffix else ''})"
+    )
+
+
+def names(folder: str, suffix: str = "") -> list[str]:
+    """Names of the assets in ``folder``, sorted."""
+    base = root() / folder
+    if not base.is_dir():
+        return []
+    found = (path for path in base.iterdir() if not path.name.startswith((".", "_")))
+    if suffix:
+        return sorted(
+            path.name.removesuffix(suffix) for path in found if path.name.endswith(suffix)
+        )
+    return sorted(path.name for path in found if path.is_dir())

@@ -1,0 +1,146 @@
+"""One tree of errors: every failure is attributed to the boundary that broke, once.
+
+SweRouterError
+├─ UsageError          the caller's settings or arguments      exit 2, no traceback
+│  └─ MissingExtra     an optional package is not installed
+└─ BoundaryError       something outside broke                 recorded on the Attempt
+   ├─ ModelError       RateLimited · Overloaded · Refused · BadReply · ContextTooLong · NoAnswer · Unauthorised
+   ├─ SandboxError     ImageMissing · WouldNotStart · Lost · DiskFull
+   ├─ LedgerRefused    the money is not there (a limit, raised inside a call and turned into an exit)
+   └─ ScaffoldError · VerifierError · GradingError · JournalError
+
+Each class says two things of itself: ``retry`` (may the whole attempt be run again?) and
+``counts`` (does the failure say something of the arm, or only of the weather?).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SweRouterError(Exception):
+    """Root of the tree; catching it catches everything this package raises on purpose."""
+
+    retry: ClassVar[bool] = False
+    counts: ClassVar[bool] = False
+
+
+class UsageError(SweRouterError):
+    """The caller asked for something impossible; the message names the thing and the fix."""
+
+
+class MissingExtra(UsageError):
+    """An optional dependency is absent; the message holds the pip command."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed: pip install 'swe-router[{extra}]'")
+
+
+class BoundaryError(SweRouterError):
+    """Something outside this process broke; recorded as data, never shown as command output."""
+
+    retry = True
+
+
+class ModelError(BoundaryError):
+    """A model could not answer.
+
+    ``billed`` tells the ledger what an unanswered call may have cost: ``no`` (the provider
+    rejected it before any work), or ``unknown`` (it may have been worked on: the reservation
+    stays charged). ``after`` is the provider's Retry-After in seconds, if it gave one.
+    """
+
+    billed: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, after: float | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class RateLimited(ModelError):
+    """HTTP 429: slow down."""
+
+
+class Overloaded(ModelError):
+    """HTTP 5xx, 529 or a refused connection: the provider is down or full."""
+
+
+class NoAnswer(ModelError):
+    """The request was sent and no complete answer came back; it may have been billed."""
+
+    billed = True
+
+
+class Unauthorised(ModelError):
+    """HTTP 401 or 403: the key is missing, wrong or not allowed to use this model."""
+
+    retry = False
+
+
+class Refused(ModelError):
+    """The provider refused the request itself (HTTP 400, 404, 422, or a safety refusal)."""
+
+    retry = False
+    counts = True
+
+
+class BadReply(ModelError):
+    """The answer came back and is not what the dialect promises; it was billed."""
+
+    billed = True
+    counts = True
+
+
+class ContextTooLong(ModelError):
+    """The conversation does not fit the model's window."""
+
+    retry = False
+    counts = True
+
+
+class SandboxError(BoundaryError):
+    """The sandbox, not the command inside it, failed."""
+
+
+class ImageMissing(SandboxError):
+    """The image is neither on this engine nor to be had from its registry."""
+
+    retry = False
+
+
+class WouldNotStart(SandboxError):
+    """The sandbox could not be brought up."""
+
+
+class Lost(SandboxError):
+    """A running sandbox went away: container killed, daemon stopped, channel closed."""
+
+
+class DiskFull(SandboxError):
+    """No space left on the device that holds sandboxes or the run folder."""
+
+    retry = False
+
+
+class LedgerRefused(BoundaryError):
+    """The reservation does not fit and nothing that is held could make it fit."""
+
+    retry = False
+
+
+class ScaffoldError(BoundaryError):
+    """A scaffold broke in a way that is not the model's doing."""
+
+
+class VerifierError(BoundaryError):
+    """A verifier broke; its verdict is ``unknown``."""
+
+
+class GradingError(BoundaryError):
+    """The official harness could not give a verdict; the grade is ``ungraded``."""
+
+
+class JournalError(BoundaryError):
+    """A run folder is damaged in a way that cannot be repaired by owing work again."""
+
+    retry = False

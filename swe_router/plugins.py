@@ -1,0 +1,66 @@
+"""Name -> class: a table of our own, then entry points; the only dynamic import of the package."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from importlib.metadata import entry_points
+from typing import Any
+
+from swe_router.errors import UsageError
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "policies": {
+        "cascade": "swe_router.policies.cascade:Cascade",
+        "fixed": "swe_router.policies.fixed:Fixed",
+    },
+    "models": {
+        "anthropic": "swe_router.models.anthropic:AnthropicModel",
+        "openai": "swe_router.models.openai:OpenAIModel",
+        "vllm": "swe_router.models.openai:VllmModel",
+        "scripted": "swe_router.models.scripted:ScriptedModel",
+    },
+    "scaffolds": {"tool-loop": "swe_router.agents.loop:ToolLoop"},
+    "verifiers": {
+        "applies": "swe_router.verifiers.applies:Applies",
+        "repo-tests": "swe_router.verifiers.repo_tests:RepoTests",
+    },
+    "selectors": {"test-pass-rate": "swe_router.selectors.test_pass_rate:TestPassRate"},
+    "sandboxes": {
+        "docker": "swe_router.sandboxes.docker:DockerBoxes",
+        "local": "swe_router.sandboxes.local:LocalBoxes",
+    },
+}
+"""Seam -> name -> ``module:Class``."""
+
+
+def names(seam: str) -> list[str]:
+    """Every name that ``load`` knows for a seam, sorted."""
+    outside = (point.name for point in entry_points(group=f"swe_router.{seam}"))
+    return sorted({*BUILT_IN[seam], *outside})
+
+
+def load(seam: str, name: str) -> Any:
+    """The class behind a name, or behind ``module:Class``.
+
+    Raises ``UsageError`` with the nearest right name.
+    """
+    target = BUILT_IN[seam].get(name)
+    if target is None:
+        points = [point for point in entry_points(group=f"swe_router.{seam}") if point.name == name]
+        if points:
+            return points[0].load()
+        target = name if ":" in name else None
+    if target is None:
+        near = difflib.get_close_matches(name, names(seam), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(
+            f"no {seam} plugin named {name!r}: there is {', '.join(names(seam))}{hint}"
+        )
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise UsageError(
+            f"{seam} plugin {name!r} cannot be loaded from {target}: {error}"
+        ) from None

@@ -1,0 +1,428 @@
+"""The frozen values that flow, in the order they are born, and nothing else.
+
+Instance -> Features -> RouteDecision -> Attempt -> Candidate -> Verdict -> Outcome -> RunRecord.
+No gold field exists here: the answer key lives in ``grading.gold`` alone.
+Money is ``Decimal`` US dollars, time is seconds, sizes are tokens or bytes as the name says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = "swe-router/1"
+
+Exit = Literal["submitted", "budget", "steps", "time", "gave_up", "broke", "interrupted"]
+StopReason = Literal["end", "tool", "length", "refusal"]
+Passed = Literal["pass", "fail", "unknown"]
+Status = Literal["candidate", "empty", "infra", "budget", "interrupted"]
+Handover = Literal["fresh", "notes", "continue"]
+Usd = Annotated[Decimal, Field(ge=0)]
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 hex of the canonical JSON of ``value`` (sorted keys, no blanks, UTF-8)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Record(BaseModel):
+    """Base of every value: frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def digest(self) -> str:
+        """SHA-256 hex of this record's canonical JSON."""
+        return digest_of(self.model_dump(mode="json"))
+
+
+class Instance(Record):
+    """One issue to solve, without anything that could leak its answer."""
+
+    id: str
+    repo: str
+    """``owner/name`` of the project."""
+    base_commit: str
+    problem: str
+    """The issue text as the user wrote it."""
+    image: str = ""
+    """Docker image that holds the project at /testbed; empty when the row names none."""
+    suite: str = ""
+    """Name or path of the split it came from."""
+
+
+class Features(Record):
+    """What is known of an instance before anything is spent on it."""
+
+    instance_id: str
+    repo: str = ""
+    text: str = ""
+    """The issue text, for policies that read it."""
+    values: Mapping[str, float] = Field(default_factory=dict)
+    provenance: Mapping[str, str] = Field(default_factory=dict)
+    """Feature name -> issue | repo | history | judge."""
+    version: str = ""
+
+
+class Arm(Record):
+    """What can be chosen: a tier of the settings, run by a scaffold."""
+
+    model: str
+    """Name of the tier in the settings (not the provider's model id)."""
+    scaffold: str = "default"
+
+    def __str__(self) -> str:
+        return self.model if self.scaffold == "default" else f"{self.model}/{self.scaffold}"
+
+
+class Budget(Record):
+    """Limits of one attempt, or of a whole run."""
+
+    dollars: Usd
+    steps: int = Field(default=0, ge=0)
+    """Model calls; 0 means no limit of its own."""
+    seconds: float = Field(default=0.0, ge=0)
+    """Wall seconds; 0 means no limit of its own."""
+
+
+class Plan(Record):
+    """One attempt to be made."""
+
+    arm: Arm
+    budget: Budget
+    handover: Handover = "fresh"
+    seed: int | None = None
+    variant: str = ""
+    """Prompt variant, for ensembles; empty is the scaffold's own."""
+
+
+class Try(Record):
+    """A decision to run one or more plans side by side."""
+
+    kind: Literal["try"] = "try"
+    plans: tuple[Plan, ...] = Field(min_length=1)
+    why: str
+    propensity: float = 1.0
+    """Probability with which the policy takes this decision here (1 when deterministic)."""
+
+
+class Stop(Record):
+    """A decision to run nothing more."""
+
+    kind: Literal["stop"] = "stop"
+    why: str
+
+
+RouteDecision = Annotated[Try | Stop, Field(discriminator="kind")]
+
+
+class PurseView(Record):
+    """The money as a policy may see it, recorded with each decision."""
+
+    budget: Usd
+    spent: Usd
+    reserved: Usd
+    instances_left: int
+    """Instances of the run not yet concluded, this one included."""
+    clock: float
+    """Unix seconds."""
+
+    @property
+    def left(self) -> Decimal:
+        """USD neither spent nor reserved, never below 0."""
+        return max(Decimal(0), self.budget - self.spent - self.reserved)
+
+
+class Decided(Record):
+    """A decision with all it was made from, so that replay can make it again."""
+
+    decision: RouteDecision
+    purse: PurseView
+    state: Mapping[str, Any] = Field(default_factory=dict)
+    """The policy's own state, as it gave it (empty for stateless policies)."""
+
+
+class Usage(Record):
+    """Tokens of one or more calls; the four kinds are disjoint."""
+
+    input_tokens: int = Field(default=0, ge=0)
+    """Uncached input."""
+    cache_read_tokens: int = Field(default=0, ge=0)
+    cache_write_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+    """Output, reasoning included."""
+    seconds: float = Field(default=0.0, ge=0)
+    """Wall seconds of the calls: what a GPU-hour price is multiplied with."""
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            seconds=self.seconds + other.seconds,
+        )
+
+    @property
+    def prompt_tokens(self) -> int:
+        """All input, cached or not."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+
+class ToolCall(Record):
+    """A tool the model asked for; ``error`` is set when the call could not be parsed."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] = Field(default_factory=dict)
+    error: str = ""
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+    """For role ``tool``: the call that this answers."""
+
+
+class ToolSpec(Record):
+    """A tool as shown to a model: name, description and JSON schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+class CallLimits(Record):
+    """Limits of one model call."""
+
+    max_output_tokens: int = Field(gt=0)
+    timeout: float = Field(default=600.0, gt=0)
+    """Wall seconds for the answer."""
+    temperature: float | None = None
+    seed: int | None = None
+    tool_choice: Literal["auto", "required"] = "auto"
+
+
+class Completion(Record):
+    """A model's answer, what it used and what that cost."""
+
+    message: Message
+    usage: Usage = Usage()
+    stop: StopReason = "end"
+    usd: Usd = Decimal(0)
+    """Set by the meter; 0 from a bare model."""
+    model: str = ""
+    """The model id that the provider says it was."""
+    request_id: str = ""
+
+
+class Result(Record):
+    """What a command did. A non-zero exit is an ordinary result, a dead sandbox is not."""
+
+    exit_code: int
+    output: str
+    """Standard output and error as they came, head and tail kept when capped."""
+    dropped: int = 0
+    """Bytes left out of ``output``."""
+    timed_out: bool = False
+    seconds: float = 0.0
+
+
+class Action(Record):
+    """One tool call carried out, and what the agent was shown."""
+
+    call: ToolCall
+    observation: str
+    exit_code: int | None = None
+    seconds: float = 0.0
+
+
+class Step(Record):
+    """One turn of an attempt: a request, its answer, and what was done about it."""
+
+    index: int
+    request: str
+    """SHA-256 of the request as sent (messages, tools, limits)."""
+    completion: Completion
+    actions: tuple[Action, ...] = ()
+    note: str = ""
+    """What the loop did to the conversation before this request, e.g. an elision."""
+    seal: str = ""
+    """SHA-256 chain over this step and the one before it; see ``Step.sealed``."""
+
+    def sealed(self, before: str) -> Step:
+        """This step with its seal set, chained to the ``before`` step's seal."""
+        bare = self.model_copy(update={"seal": ""})
+        return self.model_copy(update={"seal": digest_of([before, bare.model_dump(mode="json")])})
+
+
+class Trajectory(Record):
+    """The end of an attempt's conversation; the steps themselves lie in the run folder."""
+
+    exit: Exit
+    steps: int = 0
+    usage: Usage = Usage()
+    usd: Usd = Decimal(0)
+    seal: str = ""
+    """Seal of the last step."""
+    why: str = ""
+    """What ended it, in words."""
+
+
+class Failure(Record):
+    """A broken boundary, as data."""
+
+    kind: str
+    """Class name of the error, e.g. ``Overloaded``."""
+    boundary: str
+    """model | sandbox | scaffold | verifier | ledger."""
+    message: str
+    retry: bool
+    counts: bool
+
+
+class Finding(Record):
+    """One thing that the leak guard or the trajectory audit saw."""
+
+    kind: str
+    detail: str
+
+
+class LeakReport(Record):
+    """Proof that the sandbox held no future before the first step."""
+
+    head: str = ""
+    """Commit that the sandbox stands on."""
+    base: str = ""
+    setup_commits: tuple[str, ...] = ()
+    """The image's own commits on top of the base."""
+    removed: tuple[Finding, ...] = ()
+    """What was there and was taken out."""
+    verified: bool = False
+
+
+class Attempt(Record):
+    """One plan, carried out."""
+
+    id: str
+    instance_id: str
+    plan: Plan
+    trajectory: Trajectory
+    failure: Failure | None = None
+    seconds: float = 0.0
+    leaks: LeakReport | None = None
+    audit: tuple[Finding, ...] = ()
+    """What the trajectory reached for that it should not have."""
+    sandbox: str = ""
+    """Kind and identity of the sandbox, e.g. ``docker:sha256:…``."""
+
+
+class Candidate(Record):
+    """A patch that an attempt left behind, however it ended."""
+
+    attempt_id: str
+    patch: str
+    """``git diff --binary`` text against the start state; empty when nothing changed."""
+    digest: str
+    """SHA-256 of the patch text."""
+    files: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Changed paths that are caches, build debris or pure mode changes."""
+    proven: bool = False
+    """The patch was re-applied to the start state and gave the end state byte for byte."""
+
+
+class Verdict(Record):
+    """How far one verifier trusts one candidate, with evidence a reader can check."""
+
+    candidate: str
+    """Digest of the candidate."""
+    verifier: str
+    outcome: Passed
+    score: float | None = None
+    """Probability that the candidate is right, where the verifier has one."""
+    evidence: Mapping[str, Any] = Field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Outcome(Record):
+    """What a policy may look back on."""
+
+    attempt: Attempt
+    candidate: Candidate | None = None
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def arm(self) -> Arm:
+        """The arm that was tried."""
+        return self.attempt.plan.arm
+
+    @property
+    def accepted(self) -> bool:
+        """A non-empty candidate with at least one pass and no fail."""
+        if self.candidate is None or not self.candidate.patch:
+            return False
+        said = {verdict.outcome for verdict in self.verdicts}
+        return "pass" in said and "fail" not in said
+
+
+class Provenance(Record):
+    """What a record was made with."""
+
+    settings: str = ""
+    """Digest of the settings."""
+    code: str = ""
+    """Version of swe-router."""
+    prompts: Mapping[str, str] = Field(default_factory=dict)
+    """Prompt or scaffold name -> SHA-256."""
+    prices: str = ""
+    """Source and date of the price table."""
+    seed: int = 0
+
+
+class RunRecord(Record):
+    """Everything about one instance of one run; never reopened, grades are written beside it."""
+
+    schema_version: str = SCHEMA
+    run: str
+    instance: Instance
+    features: Features
+    decisions: tuple[Decided, ...]
+    outcomes: tuple[Outcome, ...]
+    chosen: str | None = None
+    """Attempt id of the candidate that is handed in."""
+    status: Status
+    stop: str = ""
+    """Why nothing more was tried."""
+    usage: Usage = Usage()
+    usd: Usd = Decimal(0)
+    seconds: float = 0.0
+    provenance: Provenance = Provenance()
+
+    @property
+    def patch(self) -> str:
+        """The patch that is handed in, or the empty string."""
+        for outcome in self.outcomes:
+            if outcome.attempt.id == self.chosen and outcome.candidate is not None:
+                return outcome.candidate.patch
+        return ""
+
+
+class Grade(Record):
+    """The official verdict on one prediction; PASS only on positive evidence."""
+
+    instance_id: str
+    outcome: Literal["resolved", "unresolved", "ungraded"]
+    evidence: Mapping[str, Any] = Field(default_factory=dict)
+    patch: str = ""
+    """SHA-256 of the patch that was graded."""
+    run: str = ""

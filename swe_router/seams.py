@@ -1,0 +1,215 @@
+"""The Protocols that everything plugs into; their contracts stand in the docstrings.
+
+Each seam has one shipped double, one contract test that runs over every implementation and
+one entry-point group (``swe_router.policies``, ``.models``, ``.scaffolds``, ``.verifiers``,
+``.selectors``, ``.sandboxes``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+
+from swe_router.records import (
+    Budget,
+    CallLimits,
+    Candidate,
+    Completion,
+    Features,
+    Instance,
+    Message,
+    Outcome,
+    PurseView,
+    Result,
+    RouteDecision,
+    RunRecord,
+    Step,
+    ToolSpec,
+    Trajectory,
+    Verdict,
+)
+
+
+class Policy(Protocol):
+    """What to try next: a pure value, so the same object drives a live run and a replay.
+
+    ``decide`` must depend on its arguments and the policy's own state only: no clock, no
+    randomness that is not seeded by them, no input or output. It raises nothing.
+    """
+
+    def prepare(self, batch: Sequence[Features], budget: Budget) -> Self:
+        """A policy that has seen all issues of the run (for LP and ration); may be ``self``."""
+        ...
+
+    def decide(
+        self, features: Features, history: Sequence[Outcome], purse: PurseView
+    ) -> RouteDecision:
+        """The next move for one instance, given what was tried on it and the money left."""
+        ...
+
+    def update(self, record: RunRecord) -> Self:
+        """A policy that has learned from a concluded instance; may be ``self``."""
+        ...
+
+    def state(self) -> Mapping[str, Any]:
+        """JSON-ready state that ``decide`` depends on beyond the settings; empty if none."""
+        ...
+
+
+class Model(Protocol):
+    """Something that answers a conversation.
+
+    Raises ``ModelError`` (and only that) when no usable answer came; the subclass says whether
+    the call may have been billed. Never retries by itself: the retrying wrapper does, so that
+    the ledger sees every attempt. Usage is normalised: the four token kinds are disjoint.
+    """
+
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
+    ) -> Completion:
+        """One answer to ``messages``."""
+        ...
+
+
+class Sandbox(Protocol):
+    """A project at /testbed in a box that can be thrown away.
+
+    ``SandboxError`` means that the box broke; it is never given as command output. A command
+    that fails, times out or is missing is an ordinary ``Result``.
+    """
+
+    @property
+    def identity(self) -> str:
+        """Kind and identity, e.g. ``docker:sha256:…`` or ``local:bwrap``."""
+        ...
+
+    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+        """Run a shell command as its own process group.
+
+        The whole tree it started is gone when this returns, background processes included, and
+        exports do not survive. ``timeout`` is in seconds; ``Result.timed_out`` tells.
+        """
+        ...
+
+    def read(self, path: str, *, limit: int = 2_000_000) -> bytes:
+        """Bytes of a file inside; ``FileNotFoundError`` if absent, ``ValueError`` over limit."""
+        ...
+
+    def write(self, path: str, data: bytes) -> None:
+        """Create or replace a file inside, making parent folders; the mode of an old file stays."""
+        ...
+
+    def close(self) -> None:
+        """Remove the box and everything in it; safe to call twice."""
+        ...
+
+
+class CodeSearch(Protocol):
+    """The code graph as the search tool sees it; lives on the host, so it costs the box nothing."""
+
+    def text(self, pattern: str, *, regex: bool, path: str, limit: int) -> str:
+        """Lines that match, as ``file:line: text``, grouped by file."""
+        ...
+
+    def files(self, pattern: str, *, limit: int) -> str:
+        """Paths that match a glob or contain the text."""
+        ...
+
+    def symbol(self, name: str, *, kind: str, limit: int) -> str:
+        """Definitions (``kind="definition"``) or references (``kind="reference"``) of a name."""
+        ...
+
+    def changed(self, path: str, content: bytes | None) -> None:
+        """Re-parse a file that the agent wrote (None: deleted)."""
+        ...
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a scaffold finds on its desk beside the model and the sandbox."""
+
+    record: Callable[[Step], None]
+    """Called once a step, as soon as it is over; durable when it returns."""
+    clock: Callable[[], float]
+    """Unix seconds."""
+    stopping: Callable[[], bool] = _never
+    """True once the user asked the run to stop: end at the next step boundary."""
+    search: CodeSearch | None = None
+    past: Sequence[Step] = ()
+    """Steps of this very attempt that were paid for before a crash: carry their actions out
+    again in the fresh sandbox, take their answers as given, pay nothing, then go on."""
+    handover: str = ""
+    """Notes from earlier attempts for the first message; empty for a fresh start."""
+    window: int = 0
+    """Tokens that the model's window holds; 0 is unknown."""
+    max_output_tokens: int = 8192
+    text_tools: bool = False
+    """The model has no native tool calls: use the text dialect."""
+    temperature: float | None = None
+    seed: int | None = None
+    variant: str = ""
+
+
+class Scaffold(Protocol):
+    """A strategy that turns a model and a sandbox into a trajectory.
+
+    Limits end it with an ``exit``, not an exception. ``ModelError`` and ``SandboxError`` pass
+    through untouched: the caller rescues the diff and records who broke.
+    """
+
+    def solve(
+        self, instance: Instance, model: Model, sandbox: Sandbox, budget: Budget, desk: Desk
+    ) -> Trajectory:
+        """Work on the issue until submitted or a limit is reached."""
+        ...
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What a verifier may use."""
+
+    open_sandbox: Callable[[Instance], AbstractContextManager[Sandbox]]
+    """A fresh start state of the instance, closed by the caller's ``with``."""
+    model: Model | None = None
+    """A metered model, booked as overhead; None when the run gives verifiers none."""
+    graph: Any = None
+    """``codegraph.Graph`` at the base commit, or None when the repository could not be read."""
+    deadline: float = 0.0
+    """Unix seconds by which the verdict must be there; 0 is none."""
+    clock: Callable[[], float] = field(default=lambda: 0.0)
+    steps: Callable[[str], Sequence[Step]] = field(default=lambda attempt_id: ())
+    """Steps of an attempt of this instance, by id."""
+    cache: dict[str, Any] = field(default_factory=dict)
+    """Shared by the verifiers of one instance: results of running tests at the base, by key."""
+
+
+class Verifier(Protocol):
+    """How far to trust a candidate, without the answer key.
+
+    ``pass`` needs positive evidence that something ran; no evidence is ``unknown``. Raises
+    ``BoundaryError`` when it could not look; the caller records that as ``unknown``.
+    """
+
+    def verify(
+        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+    ) -> Verdict:
+        """Verdict on ``outcome.candidate``; ``peers`` are the other outcomes of the instance."""
+        ...
+
+    def check(self, verdict: Verdict) -> str:
+        """Recompute the outcome from the recorded evidence: a replay compares the two."""
+        ...
+
+
+class Selector(Protocol):
+    """Which candidate to hand in; pure and deterministic."""
+
+    def select(self, outcomes: Sequence[Outcome], matrix: Any = None) -> Candidate | None:
+        """One of the outcomes' non-empty candidates, or None when there is none."""
+        ...
