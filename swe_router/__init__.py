@@ -1,4 +1,4 @@
-"""swe-router: solve SWE-bench issues with a fleet of model tiers and never spend over the budget."""
+"""swe-router: solve SWE-bench issues with a fleet of model tiers, never over the budget."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def find(folder: str, name: str, suffix: str = "") -> Path:
         return found
     known = names(folder, suffix)
     raise UsageError(
-        f"no {folder.split('/')[-1].rstrip('s')} named {name!r}: there is {', '.join(known)}"
+        f"no {folder.rsplit('/', maxsplit=1)[-1].rstrip('s')} named {name!r}: there is {', '.join(known)}"
         f" (or give a path{f' to a {suffix} file' if suffix else ''})"
     )
 

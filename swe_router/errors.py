@@ -4,9 +4,10 @@ SweRouterError
 ├─ UsageError          the caller's settings or arguments      exit 2, no traceback
 │  └─ MissingExtra     an optional package is not installed
 └─ BoundaryError       something outside broke                 recorded on the Attempt
-   ├─ ModelError       RateLimited · Overloaded · Refused · BadReply · ContextTooLong · NoAnswer · Unauthorised
+   ├─ ModelError       RateLimited · Overloaded · NoAnswer · Unauthorised · Refused
+   │                   BadReply · ContextTooLong
    ├─ SandboxError     ImageMissing · WouldNotStart · Lost · DiskFull
-   ├─ LedgerRefused    the money is not there (a limit, raised inside a call and turned into an exit)
+   ├─ LedgerRefused    the money is not there: a limit, turned into an exit by the loop
    └─ ScaffoldError · VerifierError · GradingError · JournalError
 
 Each class says two things of itself: ``retry`` (may the whole attempt be run again?) and

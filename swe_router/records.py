@@ -36,7 +36,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def digest(self) -> str:
+    def fingerprint(self) -> str:
         """SHA-256 hex of this record's canonical JSON."""
         return digest_of(self.model_dump(mode="json"))
 

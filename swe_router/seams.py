@@ -176,6 +176,8 @@ class Kit:
 
     open_sandbox: Callable[[Instance], AbstractContextManager[Sandbox]]
     """A fresh start state of the instance, closed by the caller's ``with``."""
+    apply: Callable[[Sandbox, str], Result]
+    """Apply a patch text at /testbed; a non-zero exit says that it does not fit."""
     model: Model | None = None
     """A metered model, booked as overhead; None when the run gives verifiers none."""
     graph: Any = None

@@ -1,11 +1,11 @@
-"""One typed tree of settings: preset TOML, then files, then ``--set a.b=c``; its digest names the run."""
+"""One typed tree: preset TOML, then files, then ``--set a.b=c``; its digest names the run."""
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -38,7 +38,7 @@ class Tier(Table):
     """A model that can be chosen; every field can be overridden by file or ``--set tiers.NAME.…``."""
 
     dialect: str
-    """``anthropic``, ``openai``, ``vllm``, ``scripted``, or a ``swe_router.models`` plugin."""
+    """``anthropic``, ``openai``, ``vllm``, ``scripted``, or another ``models`` plugin."""
     model: str
     """The provider's model id."""
     base_url: str = ""
@@ -66,7 +66,7 @@ class Tier(Table):
     ``prices.usd_per_gpu_hour``; ``free``: you say that it costs nothing; or a table of your own."""
     concurrency: int = Field(default=1, gt=0)
     """Calls that share the GPU, for ``price = "gpu-hour"``."""
-    retires: date | None = None
+    retires: datetime.date | None = None
     """Day on which the provider switches the model off."""
     successor: str = ""
     """Model id to move to when it does."""
@@ -119,7 +119,7 @@ class VerifySettings(Table):
 class PriceSettings(Table):
     """Where prices come from."""
 
-    date: date | None = None
+    date: datetime.date | None = None
     """Day whose prices hold; unset is the day on which the run starts (then recorded)."""
     usd_per_gpu_hour: Decimal = Field(default=Decimal("2.00"), ge=0)
     """Rent of the GPU that serves local tiers: about one A100-80GB by the hour in 2026."""
