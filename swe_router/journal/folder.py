@@ -1,0 +1,161 @@
+"""The run folder: the one class that knows where things lie.
+
+runs/2026-11-24T0401-cascade-3f9a/
+  settings.json       resolved settings, rates and digest; a resume needs the same digest
+  instances.jsonl     the instances of the run, without any answer
+  ledger.jsonl        every hold, reservation and settlement
+  records.jsonl       one RunRecord a line
+  trajectories/ID/moves.jsonl      decisions and outcomes of one instance as they fall
+  trajectories/ID/ATTEMPT.jsonl    steps, appended one at a time; .gz once closed
+  preds.json  grades.jsonl  report.md  logs/
+  run.lock            held by the live driver        stop     present: the user wants to stop
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from swe_router.errors import UsageError
+from swe_router.journal import lines
+from swe_router.records import Grade, Instance, RunRecord
+
+LATEST = "latest"
+
+
+class RunFolder:
+    """One run on disk; every write goes through here."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings_file = path / "settings.json"
+        self.ledger_file = path / "ledger.jsonl"
+        self.records_file = path / "records.jsonl"
+        self.grades_file = path / "grades.jsonl"
+        self.predictions_file = path / "preds.json"
+        self.lock_file = path / "run.lock"
+        self.stop_file = path / "stop"
+        self.logs = path / "logs"
+
+    @property
+    def name(self) -> str:
+        """The folder's name: what the run is called."""
+        return self.path.name
+
+    @classmethod
+    def create(
+        cls, base: Path, name: str, header: Mapping[str, Any], instances: Sequence[Instance]
+    ) -> Self:
+        """A new run folder under ``base``; a taken name gets a number."""
+        path = base / name
+        for number in range(2, 1000):
+            try:
+                path.mkdir(parents=True)
+                break
+            except FileExistsError:
+                path = base / f"{name}-{number}"
+            except OSError as error:
+                found = lines.full_disk(error, base)
+                raise UsageError(f"cannot create a run under {base}: {found}") from None
+        run = cls(path)
+        run.logs.mkdir()
+        for instance in instances:
+            lines.append(path / "instances.jsonl", instance.model_dump(mode="json"))
+        lines.write_whole(run.settings_file, json.dumps(dict(header), indent=1, default=str) + "\n")
+        _point_latest(base, path)
+        return run
+
+    @classmethod
+    def find(cls, name: str, base: Path) -> Self:
+        """A run by path or by name under ``base``; ``latest`` is the newest.
+
+        Raises ``UsageError`` when there is none, or when it is no run folder.
+        """
+        for path in (Path(name).expanduser(), base / name):
+            if (path / "settings.json").is_file():
+                return cls(path.resolve())
+        there = sorted(
+            p.parent.name for p in base.glob("*/settings.json") if p.parent.name != LATEST
+        )
+        known = f"there is {', '.join(there[-5:])}" if there else f"there are no runs in {base}"
+        raise UsageError(f"no run {name!r}: {known}")
+
+    def header(self) -> dict[str, Any]:
+        """What ``settings.json`` holds. Raises ``UsageError`` when it is damaged."""
+        try:
+            tree = json.loads(self.settings_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{self.settings_file} is damaged: {error}") from None
+        if not isinstance(tree, dict) or "settings" not in tree:
+            raise UsageError(f"{self.settings_file} is no settings file of a run")
+        return tree
+
+    def instances(self) -> list[Instance]:
+        """The instances of the run, in order."""
+        return [Instance.model_validate(row) for row in lines.read(self.path / "instances.jsonl")]
+
+    def add_record(self, record: RunRecord) -> None:
+        """Append a concluded instance."""
+        lines.append(self.records_file, record.model_dump(mode="json"))
+
+    def records(self) -> dict[str, RunRecord]:
+        """The last record of each instance, by id."""
+        return {record.instance.id: record for record in self._parsed(self.records_file, RunRecord)}
+
+    def add_grades(self, grades: Iterable[Grade]) -> None:
+        """Append grades; the last one of an instance counts."""
+        for grade in grades:
+            lines.append(self.grades_file, grade.model_dump(mode="json"))
+
+    def grades(self) -> dict[str, Grade]:
+        """The last grade of each instance, by id."""
+        return {grade.instance_id: grade for grade in self._parsed(self.grades_file, Grade)}
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Replace a derived file such as ``report.md`` or ``preds.json``."""
+        lines.write_whole(self.path / name, text)
+        return self.path / name
+
+    def attempt_folder(self, instance_id: str) -> Path:
+        """Where the trajectories of one instance lie."""
+        return self.path / "trajectories" / instance_id
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run's lock; ``UsageError`` when another process drives this run."""
+        with self.lock_file.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"run {self.name} is being driven by another process") from None
+            self.stop_file.unlink(missing_ok=True)
+            yield
+
+    def stopping(self) -> bool:
+        """True once the user asked this run to stop."""
+        return self.stop_file.exists()
+
+    def _parsed(self, path: Path, kind: Any) -> Iterator[Any]:
+        for number, row in enumerate(lines.read(path), 1):
+            try:
+                yield kind.model_validate(row)
+            except ValueError as error:
+                first = str(error).splitlines()
+                detail = " ".join(part.strip() for part in first[1:3])
+                raise UsageError(
+                    f"{path}:{number} is no {kind.__name__}: {detail};"
+                    " restore the line or delete it"
+                ) from None
+
+
+def _point_latest(base: Path, path: Path) -> None:
+    link, fresh = base / LATEST, base / f".{LATEST}.{path.name}"
+    try:
+        fresh.symlink_to(path.name)
+        fresh.replace(link)
+    except OSError:
+        fresh.unlink(missing_ok=True)

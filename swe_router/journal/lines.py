@@ -1,0 +1,105 @@
+"""Append-only JSON lines that survive a kill at any moment: a torn last line is owed again."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import gzip
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from swe_router.errors import DiskFull, UsageError
+
+
+def append(path: Path, value: Any) -> None:
+    """Append one JSON line and make it durable; a torn tail left by a crash is cut off first.
+
+    Raises ``DiskFull`` when the device is full.
+    """
+    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "surrogatepass"
+    )
+    try:
+        with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            _cut_torn_tail(file)
+            file.write(data + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise full_disk(error, path) from error
+
+
+def read(path: Path) -> Iterator[Any]:
+    """Each line's value; a torn last line (no newline) is passed over.
+
+    Raises ``UsageError`` that names file and line for a line that is damaged.
+    """
+    if not path.exists():
+        return
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield json.loads(line.decode("utf-8", "surrogatepass"))
+            except (ValueError, RecursionError) as error:
+                raise UsageError(
+                    f"{path}:{number} is damaged ({error}): restore the line or delete it"
+                    " (what it held is then owed again)"
+                ) from None
+
+
+def compress(path: Path) -> Path:
+    """Replace ``path`` by ``path.gz`` in one step; the same bytes give the same file."""
+    packed = path.with_name(path.name + ".gz")
+    partial = packed.with_name(packed.name + ".part")
+    try:
+        partial.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+    except OSError as error:
+        raise full_disk(error, path) from error
+    partial.replace(packed)
+    path.unlink()
+    return packed
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file in one step, so that a reader sees the old or the new, never half."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("w", encoding="utf-8", errors="surrogatepass") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise full_disk(error, path) from error
+
+
+def full_disk(error: OSError, path: Path) -> Exception:
+    """``DiskFull`` for a full device or quota, else the error itself."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFull(f"no space left to write {path}: free some, then `swe-router resume`")
+    return error
+
+
+def _cut_torn_tail(file: Any) -> None:
+    end = file.seek(0, os.SEEK_END)
+    keep = end
+    while keep > 0:
+        start = max(0, keep - 65_536)
+        file.seek(start)
+        block = file.read(keep - start)
+        if block.endswith(b"\n"):
+            break
+        cut = block.rfind(b"\n")
+        keep = start + cut + 1
+        if cut >= 0:
+            break
+    if keep < end:
+        file.truncate(keep)
+    file.seek(0, os.SEEK_END)

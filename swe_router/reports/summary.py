@@ -1,0 +1,119 @@
+"""What a run came to, as one value: the same facts for ``--json``, the terminal and report.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from swe_router.records import Grade, RunRecord
+
+OVERHEAD = "overhead"
+"""Tier name under which calls outside an attempt are booked."""
+
+
+@dataclass(frozen=True)
+class Money:
+    """The ledger's closing figures, all USD."""
+
+    budget: Decimal
+    settled: Decimal
+    lost: Decimal
+    """Charged at their reservation because no answer ever arrived."""
+    reserved: Decimal
+    by_tier: Mapping[str, Decimal]
+    """Settled plus lost, by tier; calls outside an attempt under ``overhead``."""
+
+    @property
+    def spent(self) -> Decimal:
+        """USD gone: settled plus lost."""
+        return self.settled + self.lost
+
+    @property
+    def unused(self) -> Decimal:
+        """USD of the budget that were never touched."""
+        return self.budget - self.spent - self.reserved
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Everything that a summary is computed from."""
+
+    run: str
+    split: str
+    policy: str
+    instances: Sequence[str]
+    records: Mapping[str, RunRecord]
+    grades: Mapping[str, Grade]
+    money: Money
+    tiers: Sequence[str]
+    seconds: float
+    recordings: bool = False
+    """The models were recordings, not models."""
+
+
+def standing(facts: RunFacts, instance_id: str) -> str:
+    """``resolved``, ``unresolved``, ``ungraded`` or ``empty`` (no patch); one of the four."""
+    record = facts.records.get(instance_id)
+    if record is None or not record.patch:
+        return "empty"
+    grade = facts.grades.get(instance_id)
+    return grade.outcome if grade is not None else "ungraded"
+
+
+def tier_of(record: RunRecord) -> str | None:
+    """The tier whose candidate is handed in."""
+    for outcome in record.outcomes:
+        if outcome.attempt.id == record.chosen:
+            return outcome.arm.model
+    return None
+
+
+def escalated(record: RunRecord) -> bool:
+    """More than one tier was tried."""
+    return len({outcome.arm.model for outcome in record.outcomes}) > 1
+
+
+def summary(facts: RunFacts) -> dict[str, Any]:
+    """The closing summary; ``by_tier`` sums to ``usd`` exactly."""
+    standings = [standing(facts, instance_id) for instance_id in facts.instances]
+    by_tier: dict[str, dict[str, Any]] = {
+        name: {"attempts": 0, "usd": Decimal(0), "resolved": 0} for name in (*facts.tiers, OVERHEAD)
+    }
+    for name, usd in facts.money.by_tier.items():
+        by_tier.setdefault(name, {"attempts": 0, "usd": Decimal(0), "resolved": 0})["usd"] = usd
+    for instance_id, record in facts.records.items():
+        for outcome in record.outcomes:
+            by_tier[outcome.arm.model]["attempts"] += 1
+        tier = tier_of(record)
+        if tier is not None and standing(facts, instance_id) == "resolved":
+            by_tier[tier]["resolved"] += 1
+    return {
+        "run": facts.run,
+        "split": facts.split,
+        "policy": facts.policy,
+        "instances": len(facts.instances),
+        **{name: standings.count(name) for name in ("resolved", "unresolved", "ungraded", "empty")},
+        "usd": _number(sum((row["usd"] for row in by_tier.values()), start=Decimal(0))),
+        "budget": _number(facts.money.budget),
+        "escalated": sum(escalated(record) for record in facts.records.values()),
+        "seconds": round(facts.seconds, 3),
+        "by_tier": {name: {**row, "usd": _number(row["usd"])} for name, row in by_tier.items()},
+    }
+
+
+def left_undone(facts: RunFacts) -> list[tuple[str, str]]:
+    """Instances that could not be concluded, with the reason; the summary names them."""
+    undone = []
+    for instance_id in facts.instances:
+        record = facts.records.get(instance_id)
+        if record is None:
+            undone.append((instance_id, "not concluded: resume the run"))
+        elif record.status in {"infra", "budget"}:
+            undone.append((instance_id, f"{record.status}: {record.stop}"))
+    return undone
+
+
+def _number(usd: Decimal) -> float:
+    return float(usd)

@@ -1,0 +1,1 @@
+"""One instance, from the first decision to the chosen candidate; knows Protocols only."""

@@ -1,0 +1,211 @@
+"""One plan, carried out: a box, a guard, an agent, a patch whatever happens, and its verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from swe_router.errors import (
+    BoundaryError,
+    LedgerRefused,
+    ModelError,
+    SandboxError,
+    VerifierError,
+)
+from swe_router.records import (
+    Attempt,
+    Candidate,
+    Exit,
+    Failure,
+    Instance,
+    LeakReport,
+    Outcome,
+    Plan,
+    Step,
+    Trajectory,
+    Usage,
+    Verdict,
+)
+from swe_router.seams import Kit, Sandbox
+from swe_router.solve.bench import Bench
+
+
+@dataclass
+class _Course:
+    """What is known of an attempt so far; filled in as it goes, read whatever ends it."""
+
+    trajectory: Trajectory | None = None
+    candidate: Candidate | None = None
+    leaks: LeakReport | None = None
+    sandbox: str = ""
+    failure: BoundaryError | None = None
+    exit: Exit = "broke"
+    notes: list[str] = field(default_factory=list)
+
+
+def carry_out(
+    bench: Bench, instance: Instance, plan: Plan, attempt_id: str, history: Sequence[Outcome]
+) -> tuple[Outcome, ...]:
+    """The outcome of a plan; two when the sandbox broke and the attempt was made again."""
+    outcomes = [_once(bench, instance, plan, attempt_id, history)]
+    for again in range(bench.sandbox_retries):
+        failure = outcomes[-1].attempt.failure
+        if failure is None or failure.boundary != "sandbox" or not failure.retry:
+            break
+        retry_id = f"{attempt_id}.{again + 2}"
+        outcomes.append(_once(bench, instance, plan, retry_id, (*history, *outcomes)))
+    return tuple(outcomes)
+
+
+def _once(
+    bench: Bench, instance: Instance, plan: Plan, attempt_id: str, history: Sequence[Outcome]
+) -> Outcome:
+    started = bench.clock()
+    course = _Course()
+    bench.progress(instance.id, str(plan.arm), 0, "starting")
+    try:
+        key = f"{instance.id}/{attempt_id}"
+        with bench.purse.hold(plan.arm.model, plan.budget.dollars, key) as hold:
+            _work(bench, instance, plan, attempt_id, history, hold, course)
+    except LedgerRefused as error:
+        course.exit, course.failure = "budget", None
+        course.notes.append(str(error))
+    except BoundaryError as error:
+        course.failure = error
+    steps = tuple(bench.memory.steps(attempt_id))
+    attempt = Attempt(
+        id=attempt_id,
+        instance_id=instance.id,
+        plan=plan,
+        trajectory=course.trajectory or _trajectory(steps, course),
+        failure=as_failure(course.failure) if course.failure else None,
+        seconds=max(0.0, bench.clock() - started),
+        leaks=course.leaks,
+        audit=bench.audit(steps, instance),
+        sandbox=course.sandbox,
+    )
+    outcome = Outcome(attempt=attempt, candidate=course.candidate)
+    if attempt.trajectory.exit == "interrupted":
+        return outcome
+    bench.memory.close(attempt_id)
+    bench.progress(instance.id, str(plan.arm), len(steps), "verifying")
+    return outcome.model_copy(update={"verdicts": verdicts(bench, instance, outcome, history)})
+
+
+def _work(
+    bench: Bench,
+    instance: Instance,
+    plan: Plan,
+    attempt_id: str,
+    history: Sequence[Outcome],
+    hold: Any,
+    course: _Course,
+) -> None:
+    with bench.open_sandbox(instance) as box:
+        course.sandbox = box.identity
+        course.leaks = bench.guard(box, instance)
+        before = bench.snapshot(box)
+        try:
+            model = bench.model(plan, f"{instance.id}#{_session(plan, history)}", hold)
+            desk = bench.desk_for(plan, attempt_id, instance.id, handover=_handover(plan, history))
+            course.trajectory = bench.scaffold(plan.arm).solve(
+                instance, model, box, plan.budget, desk
+            )
+        except BoundaryError as error:
+            course.failure = error
+        except KeyboardInterrupt:
+            course.exit = "interrupted"
+            course.notes.append("stopped by the user")
+        course.candidate = _rescue(before, box, attempt_id, course)
+
+
+def _rescue(before: Any, box: Sandbox, attempt_id: str, course: _Course) -> Candidate | None:
+    """The diff from the live box, whatever ended the attempt."""
+    try:
+        candidate: Candidate = before.candidate(box, attempt_id)
+    except SandboxError as error:
+        course.failure = course.failure or error
+        return None
+    return candidate
+
+
+def _session(plan: Plan, history: Sequence[Outcome]) -> int:
+    """How often this arm was tried on this instance, this time included."""
+    before = [o for o in history if o.arm == plan.arm and o.attempt.failure is None]
+    return 1 + len(before)
+
+
+def _handover(plan: Plan, history: Sequence[Outcome]) -> str:
+    """Notes for a later attempt: what was tried and what failed, without the wrong diff."""
+    if plan.handover == "fresh" or not history:
+        return ""
+    notes = []
+    for outcome in history:
+        said = [f"{v.verifier}: {v.outcome}" for v in outcome.verdicts]
+        files = ", ".join(outcome.candidate.files) if outcome.candidate else "nothing"
+        notes.append(
+            f"An earlier attempt ended as {outcome.attempt.trajectory.exit}, changed {files};"
+            f" checks said {', '.join(said) or 'nothing'}."
+        )
+    return "\n".join(notes)
+
+
+def _trajectory(steps: Sequence[Step], course: _Course) -> Trajectory:
+    """The trajectory of an attempt that the scaffold did not end itself."""
+    return Trajectory(
+        exit=course.exit,
+        steps=len(steps),
+        usage=sum((step.completion.usage for step in steps), Usage()),
+        usd=sum((step.completion.usd for step in steps), start=Decimal(0)),
+        seal=steps[-1].seal if steps else "",
+        why="; ".join(course.notes) or (str(course.failure) if course.failure else ""),
+    )
+
+
+def verdicts(
+    bench: Bench, instance: Instance, outcome: Outcome, peers: Sequence[Outcome]
+) -> tuple[Verdict, ...]:
+    """What each verifier says of the candidate; one that breaks says ``unknown``."""
+    if outcome.candidate is None:
+        return ()
+    kit = Kit(
+        open_sandbox=bench.open_sandbox,
+        apply=bench.apply,
+        graph=bench.graph,
+        deadline=bench.clock() + bench.verify_seconds,
+        clock=bench.clock,
+        steps=bench.memory.steps,
+        cache=bench.cache,
+    )
+    said: list[Verdict] = []
+    for name, verifier in bench.verifiers:
+        begun = bench.clock()
+        try:
+            verdict = verifier.verify(outcome, peers, instance, kit)
+        except BoundaryError as error:
+            verdict = Verdict(
+                candidate=outcome.candidate.digest,
+                verifier=name,
+                outcome="unknown",
+                evidence={"broke": f"{type(error).__name__}: {error}"},
+            )
+        spent = max(0.0, bench.clock() - begun)
+        said.append(verdict.model_copy(update={"seconds": spent}))
+        if said[-1].outcome == "fail":
+            break
+    return tuple(said)
+
+
+def as_failure(error: BoundaryError) -> Failure:
+    """A broken boundary as data."""
+    kinds = ((ModelError, "model"), (SandboxError, "sandbox"), (VerifierError, "verifier"))
+    boundary = next((name for kind, name in kinds if isinstance(error, kind)), "scaffold")
+    return Failure(
+        kind=type(error).__name__,
+        boundary=boundary,
+        message=str(error),
+        retry=error.retry,
+        counts=error.counts,
+    )

@@ -1,0 +1,108 @@
+"""What one instance is worked on with: every tool as a Protocol or a callable, wired elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Protocol
+
+from swe_router.records import (
+    Arm,
+    Candidate,
+    Decided,
+    Finding,
+    Instance,
+    LeakReport,
+    Outcome,
+    Plan,
+    PurseView,
+    Result,
+    Step,
+)
+from swe_router.seams import Desk, Model, Sandbox, Scaffold, Selector, Verifier
+
+
+class Snapshot(Protocol):
+    """The start state of a sandbox, against which the patch is taken."""
+
+    def candidate(self, sandbox: Sandbox, attempt_id: str) -> Candidate:
+        """What changed since the snapshot."""
+        ...
+
+
+class Memory(Protocol):
+    """The durable memory of one instance (``journal.tape.Tape``, or a list in tests)."""
+
+    def decided(self, decided: Decided, attempts: Sequence[str]) -> None: ...  # noqa: D102
+    def outcomes(self, outcomes: Sequence[Outcome]) -> None: ...  # noqa: D102
+    def rescued(self, outcome: Outcome) -> None: ...  # noqa: D102
+    def moves(self) -> Sequence[Any]: ...  # noqa: D102
+    def next_number(self) -> int: ...  # noqa: D102
+    def record(self, attempt_id: str, step: Step) -> None: ...  # noqa: D102
+    def steps(self, attempt_id: str) -> Sequence[Step]: ...  # noqa: D102
+    def close(self, attempt_id: str) -> None: ...  # noqa: D102
+
+
+class Purse(Protocol):
+    """The money as one instance sees it."""
+
+    def view(self) -> PurseView:
+        """What is left now."""
+        ...
+
+    def hold(self, tier: str, usd: Decimal, key: str) -> AbstractContextManager[Any]:
+        """Money for one attempt; waits while others hold, raises ``LedgerRefused``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything that ``solve`` needs for one instance."""
+
+    purse: Purse
+    memory: Memory
+    selector: Selector
+    verifiers: Sequence[tuple[str, Verifier]]
+    open_sandbox: Callable[[Instance], AbstractContextManager[Sandbox]]
+    guard: Callable[[Sandbox, Instance], LeakReport]
+    snapshot: Callable[[Sandbox], Snapshot]
+    apply: Callable[[Sandbox, str], Result]
+    audit: Callable[[Sequence[Step], Instance], tuple[Finding, ...]]
+    scaffold: Callable[[Arm], Scaffold]
+    model: Callable[[Plan, str, Any], Model]
+    """Plan, session name and hold -> a metered, retrying model."""
+    desk: Callable[[Plan], Desk]
+    """The tier's window, caps and dialect; ``attempt`` adds what is its own."""
+    graph: Any = None
+    search: Callable[[], Any] | None = None
+    """A fresh code search over the graph, or None."""
+    verify_seconds: float = 600.0
+    sandbox_retries: int = 1
+    """Times a whole attempt is made again when its sandbox broke."""
+    clock: Callable[[], float] = lambda: 0.0
+    stopping: Callable[[], bool] = lambda: False
+    cache: dict[str, Any] = field(default_factory=dict)
+    """Results that the verifiers of this instance share."""
+    progress: Callable[[str, str, int, str], None] = lambda instance, arm, step, what: None
+
+    def desk_for(self, plan: Plan, attempt_id: str, instance_id: str, handover: str) -> Desk:
+        """The desk of one attempt."""
+        past = tuple(self.memory.steps(attempt_id))
+
+        def record(step: Step) -> None:
+            self.memory.record(attempt_id, step)
+            self.progress(instance_id, str(plan.arm), step.index + 1, "working")
+
+        return replace(
+            self.desk(plan),
+            record=record,
+            clock=self.clock,
+            stopping=self.stopping,
+            search=self.search() if self.search else None,
+            past=past,
+            handover=handover,
+            seed=plan.seed,
+            variant=plan.variant,
+        )

@@ -1,0 +1,156 @@
+"""The engine: decide, attempt, verify, decide again, select; a broken attempt is data, no crash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from swe_router.records import (
+    Decided,
+    Features,
+    Instance,
+    Outcome,
+    Plan,
+    Provenance,
+    RouteDecision,
+    RunRecord,
+    Status,
+    Stop,
+    Try,
+    Usage,
+)
+from swe_router.seams import Policy, Selector
+from swe_router.solve.attempt import carry_out
+from swe_router.solve.bench import Bench
+
+MOST_MOVES = 32
+"""A policy that never stops is stopped: 32 moves are more than any ladder needs."""
+
+
+class Interrupted(Exception):
+    """The user asked to stop; what was done is in the instance's memory and owed again."""
+
+
+def solve(
+    instance: Instance,
+    features: Features,
+    *,
+    policy: Policy,
+    bench: Bench,
+    run: str,
+    provenance: Provenance | None = None,
+) -> RunRecord:
+    """One instance, to its record.
+
+    Continues from the bench's memory when an earlier process was killed: finished moves are
+    taken as they stand, an unfinished one is carried out under its recorded decision.
+    Raises ``Interrupted`` when the user asked to stop.
+    """
+    started = bench.clock()
+    decisions: list[Decided] = []
+    history: tuple[Outcome, ...] = ()
+    for move in bench.memory.moves():
+        decisions.append(move.decided)
+        decision = move.decided.decision
+        if isinstance(decision, Stop):
+            break
+        outcomes = move.outcomes
+        if outcomes is None:
+            outcomes = _carry_out(bench, instance, decision, move.attempts, history)
+        history += outcomes
+    while not (decisions and isinstance(decisions[-1].decision, Stop)):
+        if bench.stopping():
+            raise Interrupted(instance.id)
+        decided = decide(policy, features, history, bench, len(decisions))
+        decisions.append(decided)
+        if isinstance(decided.decision, Try):
+            ids = _attempt_ids(bench.memory.next_number(), decided.decision.plans)
+            bench.memory.decided(decided, ids)
+            history += _carry_out(bench, instance, decided.decision, ids, history)
+        else:
+            bench.memory.decided(decided, ())
+    seconds = max(0.0, bench.clock() - started)
+    return conclude(
+        run, instance, features, decisions, history, bench.selector, provenance, seconds
+    )
+
+
+def decide(
+    policy: Policy,
+    features: Features,
+    history: Sequence[Outcome],
+    bench: Bench,
+    made: int,
+) -> Decided:
+    """The policy's next decision with all that it saw."""
+    purse = bench.purse.view()
+    decision: RouteDecision
+    if made >= MOST_MOVES:
+        decision = Stop(why=f"stopped after {MOST_MOVES} moves: the policy never stopped by itself")
+    else:
+        decision = policy.decide(features, history, purse)
+    return Decided(decision=decision, purse=purse, state=dict(policy.state()))
+
+
+def conclude(
+    run: str,
+    instance: Instance,
+    features: Features,
+    decisions: Sequence[Decided],
+    history: Sequence[Outcome],
+    selector: Selector,
+    provenance: Provenance | None,
+    seconds: float,
+) -> RunRecord:
+    """The record of an instance whose decisions are all made; pure, so a replay can redo it."""
+    chosen = selector.select(history)
+    usage = sum((outcome.attempt.trajectory.usage for outcome in history), Usage())
+    last = decisions[-1].decision if decisions else Stop(why="no decision")
+    return RunRecord(
+        run=run,
+        instance=instance,
+        features=features,
+        decisions=tuple(decisions),
+        outcomes=tuple(history),
+        chosen=chosen.attempt_id if chosen else None,
+        status=status_of(history, chosen is not None),
+        stop=last.why,
+        usage=usage,
+        usd=sum((outcome.attempt.trajectory.usd for outcome in history), start=Decimal(0)),
+        seconds=seconds,
+        provenance=provenance or Provenance(),
+    )
+
+
+def status_of(history: Sequence[Outcome], has_patch: bool) -> Status:
+    """How an instance ended: with a candidate, without one, for lack of money, or by weather."""
+    if has_patch:
+        return "candidate"
+    if not history or all(o.attempt.trajectory.exit == "budget" for o in history):
+        return "budget"
+    failures = [outcome.attempt.failure for outcome in history]
+    if all(failure is not None and not failure.counts for failure in failures):
+        return "infra"
+    return "empty"
+
+
+def _carry_out(
+    bench: Bench,
+    instance: Instance,
+    decision: Try,
+    ids: Sequence[str],
+    history: Sequence[Outcome],
+) -> tuple[Outcome, ...]:
+    outcomes: tuple[Outcome, ...] = ()
+    for plan, attempt_id in zip(decision.plans, ids, strict=True):
+        brought = carry_out(bench, instance, plan, attempt_id, (*history, *outcomes))
+        if any(outcome.attempt.trajectory.exit == "interrupted" for outcome in brought):
+            bench.memory.rescued(brought[-1])
+            raise Interrupted(instance.id)
+        outcomes += brought
+    bench.memory.outcomes(outcomes)
+    return outcomes
+
+
+def _attempt_ids(first: int, plans: Sequence[Plan]) -> list[str]:
+    return [f"{first + offset}-{plan.arm.model}" for offset, plan in enumerate(plans)]
