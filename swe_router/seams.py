@@ -57,6 +57,10 @@ class Policy(Protocol):
         """JSON-ready state that ``decide`` depends on beyond the settings; empty if none."""
         ...
 
+    def restored(self, state: Mapping[str, Any]) -> Self:
+        """A policy with a state that ``state()`` gave: how a replay asks again."""
+        ...
+
 
 class Model(Protocol):
     """Something that answers a conversation.

@@ -1,0 +1,1 @@
+"""Settings -> wired objects: the only room that knows every name."""

@@ -1,0 +1,56 @@
+"""The commands and their order in ``--help``; each imports what it needs only when it runs."""
+
+from __future__ import annotations
+
+import typer
+
+from swe_router.cli import look, run, tend
+
+app = typer.Typer(
+    name="swe-router",
+    help="Solve SWE-bench issues with a fleet of model tiers, never over the budget.",
+    epilog="Start with: swe-router run --split demo --budget 1",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for command in (run.run, run.resume, run.grade):
+    app.command(rich_help_panel="Solve")(command)
+for command in (look.show, look.replay, look.route, look.policies):
+    app.command(rich_help_panel="Look")(command)
+for command in (tend.clean, tend.doctor):
+    app.command(rich_help_panel="Around the machine")(command)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    if version:
+        from swe_router import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+MANY = ("--instances", "-i")
+"""Options that take several words, as in ``--instances A B``."""
+
+
+def gather(words: list[str]) -> list[str]:
+    """``--instances A B`` as ``--instances A --instances B``."""
+    out: list[str] = []
+    flag = ""
+    for word in words:
+        if word.startswith("-"):
+            flag = word if word in MANY else ""
+            out.append(word)
+        elif flag and out[-1] != flag:
+            out += [flag, word]
+        else:
+            out.append(word)
+    return out

@@ -1,0 +1,88 @@
+"""``show``, ``replay``, ``route`` and ``policies``: the commands that only look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swe_router.cli.out import emit, pairs, talk
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder that holds the run folders.")]
+
+
+def show(
+    run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run; latest is the newest.")],
+    instance: Annotated[
+        str | None, typer.Argument(metavar="[INSTANCE]", help="Every decision on this one.")
+    ] = None,
+    attempt: Annotated[
+        str | None, typer.Argument(metavar="[ATTEMPT]", help="Every step of this attempt.")
+    ] = None,
+    out: Out = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """Who solved what, why it was routed so, and what it cost."""
+    from swe_router.assemble import look
+
+    shown = look.show(run_name, out, instance, attempt)
+    emit(shown.facts, as_json=as_json, view=shown.view)
+    return 0
+
+
+def replay(
+    run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run; latest is the newest.")],
+    out: Out = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """Re-run a run's orchestration from its recorded answers: no model, no key, no cost.
+
+    Decisions, requests, prices, verdicts and the choice are computed again from what was
+    recorded; the first thing that differs is named, and the exit code is 1.
+    """
+    from swe_router.assemble import look
+
+    done = look.replay(run_name, out)
+    emit(done.facts, as_json=as_json, view=done.view)
+    return done.code
+
+
+def route(
+    instance: Annotated[str, typer.Argument(metavar="ID", help="An instance id.")],
+    split: Annotated[str, typer.Option(help="Split or file it belongs to.")] = "demo",
+    preset: Annotated[str | None, typer.Option(help="Tiers and limits.")] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="Override a setting.")] = None,
+    policy: Annotated[str | None, typer.Option(help="Routing policy.")] = None,
+    policy_set: Annotated[
+        list[str] | None, typer.Option("--policy-set", help="A knob of the policy.")
+    ] = None,
+    repos: Annotated[str | None, typer.Option(help="Folder of git repositories.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Explain how one instance would be routed: features, score, first decision."""
+    from swe_router import settings
+    from swe_router.assemble import look
+
+    resolved = settings.load(
+        preset or ("demo" if split == "demo" else "hybrid"),
+        sets=sets or (),
+        split=split,
+        instances=[instance],
+        policy__name=policy,
+        policy__knobs=pairs(policy_set or [], "--policy-set") or None,
+        repos=repos,
+    )
+    card = look.route(resolved, talk)
+    emit(card.facts, as_json=as_json, view=card.view)
+    return 0
+
+
+def policies(as_json: Json = False) -> int:
+    """Every routing policy with its source, knobs and maturity."""
+    from swe_router.assemble import look
+
+    listed = look.policies()
+    emit(listed.facts, as_json=as_json, view=listed.view)
+    return 0

@@ -1,0 +1,55 @@
+"""stdout carries the result, stderr the talk."""
+
+from __future__ import annotations
+
+import json
+import sys
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from swe_router.errors import UsageError
+
+
+def emit(value: Any, *, as_json: bool, view: RenderableType | None = None) -> None:
+    """The result: one JSON value, or its view for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.flush()
+    elif view is not None:
+        console = Console(soft_wrap=False)
+        if not console.is_terminal:
+            console = Console(width=160, color_system=None)
+        console.print(view)
+
+
+def talk(message: str) -> None:
+    """One line of progress or advice."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def dollars(text: str | None) -> Decimal | None:
+    """A positive number of USD. Raises ``UsageError`` for anything else."""
+    if text is None:
+        return None
+    try:
+        value = Decimal(text.strip().lstrip("$"))
+    except InvalidOperation:
+        raise UsageError(f"--budget {text!r} is not a number of US dollars") from None
+    if not value.is_finite() or value <= 0:
+        raise UsageError(f"--budget {text} must be more than 0 US dollars")
+    return value
+
+
+def pairs(texts: list[str], option: str) -> dict[str, Any]:
+    """``k=v`` words as a table, the values typed as TOML types them."""
+    from swe_router.settings import toml_value
+
+    table = {}
+    for text in texts:
+        key, equals, raw = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{option} {text!r}: write it as key=value")
+        table[key.strip()] = toml_value(raw.strip())
+    return table

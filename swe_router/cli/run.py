@@ -1,0 +1,174 @@
+"""``run``, ``resume`` and ``grade``: the commands that work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swe_router.cli.out import dollars, emit, pairs, talk
+from swe_router.errors import UsageError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder that holds the run folders.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", "-w", min=0, help="Ray workers; 0 runs in-process.")
+]
+
+
+def run(
+    split: Annotated[
+        str,
+        typer.Option(help="demo, lite, verified, full, multilingual, or a .jsonl/.json/.parquet."),
+    ] = "demo",
+    budget: Annotated[str, typer.Option(help="US dollars the run may never exceed.")] = "1",
+    preset: Annotated[
+        str | None, typer.Option(help="Tiers and limits: a name in eval/presets or a .toml.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: a.b=value.")
+    ] = None,
+    policy: Annotated[str | None, typer.Option(help="Routing policy; see `policies`.")] = None,
+    policy_set: Annotated[
+        list[str] | None, typer.Option("--policy-set", help="A knob of the policy: key=value.")
+    ] = None,
+    instances: Annotated[
+        list[str] | None, typer.Option("--instances", "-i", help="Only these instance ids.")
+    ] = None,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", help="Only ids that match this regular expression.")
+    ] = None,
+    slice_: Annotated[
+        str | None, typer.Option("--slice", help="Only positions A:B, after filter and shuffle.")
+    ] = None,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Seeded random order.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")] = None,
+    workers: Workers = None,
+    candidates: Annotated[
+        int | None, typer.Option(min=1, help="Candidates per instance to choose from.")
+    ] = None,
+    sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="With --sandbox local: a plain process if need be.")
+    ] = False,
+    repos: Annotated[
+        str | None, typer.Option(help="Folder of git repositories to route from (read only).")
+    ] = None,
+    out: Out = Path("runs"),
+    resume_run: Annotated[
+        str | None, typer.Option("--resume", help="Go on with this run under the same settings.")
+    ] = None,
+    no_grade: Annotated[bool, typer.Option("--no-grade", help="Do not grade at the end.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and say the plan; spend nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Solve a split under a budget: route, work, verify, escalate, select, grade.
+
+    The whole run, its resumes included, never spends more than --budget. Example:
+    swe-router run --split verified --budget 150 --workers 8
+    """
+    from swe_router import settings
+    from swe_router.assemble import launch
+
+    knobs = pairs(policy_set or [], "--policy-set")
+    resolved = settings.load(
+        preset or ("demo" if split == "demo" else "hybrid"),
+        sets=sets or (),
+        split=split,
+        budget=dollars(budget),
+        policy__name=policy,
+        policy__knobs=knobs or None,
+        instances=_words(instances),
+        filter=filter_,
+        slice=slice_,
+        shuffle=shuffle or None,
+        seed=seed,
+        workers=workers,
+        candidates=candidates,
+        sandbox__kind=sandbox,
+        sandbox__unsafe=unsafe or None,
+        repos=repos,
+        grade__enabled=False if no_grade else None,
+    )
+    if dry_run:
+        plan = launch.plan(resolved, talk)
+        emit(plan.facts, as_json=as_json, view=plan.view)
+        return 0
+    if resume_run is not None:
+        folder = launch.find(resume_run, out)
+        launch.require_same(folder, resolved)
+        return _finish(launch.drive(folder, workers=workers, retry="infra", say=talk), as_json)
+    folder = launch.create(resolved, out, talk)
+    return _finish(launch.drive(folder, workers=workers, retry="none", say=talk), as_json)
+
+
+def resume(
+    run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")],
+    retry: Annotated[
+        str, typer.Option(help="What to try again: infra, limit (out of money or steps), all.")
+    ] = "infra",
+    workers: Workers = None,
+    out: Out = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """Finish exactly what a run owes: never a finished instance again, never a dollar twice."""
+    from swe_router.assemble import launch
+
+    if retry not in {"infra", "limit", "all"}:
+        raise UsageError(f"--retry {retry!r}: say infra, limit or all")
+    folder = launch.find(run_name, out)
+    return _finish(launch.drive(folder, workers=workers, retry=retry, say=talk), as_json)
+
+
+def grade(
+    run_name: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run's name or folder.")
+    ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="A predictions file (.json, .jsonl) instead of a run.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of --predictions.")] = None,
+    sandbox: Annotated[
+        str, typer.Option(help="auto, docker (the official harness) or local.")
+    ] = "auto",
+    unsafe: Annotated[bool, typer.Option("--unsafe", help="As for run.")] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for one evaluation.")] = 1800.0,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="At a time.")] = 2,
+    out: Out = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """Official verdicts, through swebench: resolved, unresolved, or ungraded with the reason."""
+    from swe_router.assemble import marks
+
+    if (run_name is None) == (predictions is None):
+        raise UsageError("grade a RUN, or --predictions FILE --split NAME")
+    if predictions is not None:
+        if split is None:
+            raise UsageError("--predictions needs --split: the split that the ids belong to")
+        grades = marks.grade_file(
+            predictions, split, sandbox=sandbox, unsafe=unsafe, timeout=timeout, workers=workers,
+            say=talk,
+        )  # fmt: skip
+    else:
+        from swe_router.assemble import launch
+
+        grades = marks.grade_run(launch.find(run_name or "", out), say=talk)
+    facts = {key: {"outcome": g.outcome, "evidence": g.evidence} for key, g in grades.items()}
+    emit(facts, as_json=as_json, view=marks.view(grades))
+    return 0
+
+
+def _finish(done: object, as_json: bool) -> int:
+    from swe_router.assemble.shown import Shown
+
+    assert isinstance(done, Shown)
+    emit(done.facts, as_json=as_json, view=done.view)
+    return done.code
+
+
+def _words(values: list[str] | None) -> list[str] | None:
+    words = [word for value in values or () for word in value.replace(",", " ").split()]
+    return words or None

@@ -1,0 +1,161 @@
+"""One record, made again: decisions, requests, costs, verdicts and the choice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from swe_router.prices import Rate
+from swe_router.records import Decided, Features, Outcome, RunRecord, Step, Stop, Usage
+from swe_router.seams import Policy, Selector, Verifier
+from swe_router.solve.engine import conclude
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """One thing that does not come out as it was recorded."""
+
+    instance_id: str
+    where: str
+    """What it is: e.g. ``attempt 1-local step 3 price`` or ``decision 2``."""
+    recorded: str
+    recomputed: str
+
+
+@dataclass
+class Count:
+    """How much was compared, and what differed."""
+
+    compared: int = 0
+    divergences: list[Divergence] = field(default_factory=list)
+
+    def same(self, instance_id: str, where: str, recorded: object, recomputed: object) -> None:
+        """Compare two values and note a difference."""
+        self.compared += 1
+        if recorded != recomputed:
+            first, second = _apart(str(recorded), str(recomputed))
+            self.divergences.append(Divergence(instance_id, where, first, second))
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a replay computes with; the same objects that the run was made with."""
+
+    policy: Policy
+    selector: Selector
+    verifiers: Mapping[str, Verifier]
+    rates: Mapping[str, Rate]
+    """Tier -> the rate recorded in the run's settings."""
+    conversation: Callable[[RunRecord, Outcome, Sequence[Step]], Iterator[tuple[str, str, str]]]
+    """Rebuilds an attempt's requests: yields (where, recorded, recomputed) for each difference."""
+    steps: Callable[[str, str], Sequence[Step]]
+    """Instance id, attempt id -> recorded steps."""
+    charged: Mapping[str, Decimal]
+    """``INSTANCE/ATTEMPT`` -> USD that the ledger settled for it."""
+
+
+def check(record: RunRecord, means: Means, count: Count) -> None:
+    """Make one record again and note in ``count`` whatever comes out otherwise."""
+    _decisions(record, means, count)
+    for outcome in record.outcomes:
+        _attempt(record, outcome, means, count)
+        _verdicts(record, outcome, means, count)
+    again = conclude(
+        record.run,
+        record.instance,
+        record.features,
+        record.decisions,
+        record.outcomes,
+        means.selector,
+        record.provenance,
+        record.seconds,
+    )
+    for name in ("chosen", "status", "stop", "usd", "usage"):
+        count.same(record.instance.id, name, getattr(record, name), getattr(again, name))
+
+
+def _decisions(record: RunRecord, means: Means, count: Count) -> None:
+    """Ask the policy again, with the purse, the state and the history that it saw."""
+    outcomes = list(record.outcomes)
+    history: tuple[Outcome, ...] = ()
+    for number, decided in enumerate(record.decisions, 1):
+        again = ask_again(means.policy, record.features, history, decided)
+        count.same(record.instance.id, f"decision {number}", decided.decision, again)
+        if not isinstance(decided.decision, Stop):
+            history += tuple(_of_move(outcomes, len(decided.decision.plans)))
+    count.same(record.instance.id, "outcomes beyond the decisions", 0, len(outcomes))
+
+
+def ask_again(
+    policy: Policy, features: Features, history: Sequence[Outcome], decided: Decided
+) -> object:
+    """The decision that the policy takes on what it saw; a guard's stop is taken as it stands."""
+    if isinstance(decided.decision, Stop) and "never stopped by itself" in decided.decision.why:
+        return decided.decision
+    return policy.restored(decided.state).decide(features, history, decided.purse)
+
+
+def _of_move(outcomes: list[Outcome], plans: int) -> list[Outcome]:
+    """The outcomes of one move: one a plan, and those of attempts made again (id ``N-tier.2``)."""
+    taken: list[Outcome] = []
+    for _ in range(plans):
+        if not outcomes:
+            break
+        taken.append(outcomes.pop(0))
+        base = taken[-1].attempt.id
+        while outcomes and outcomes[0].attempt.id.startswith(f"{base}."):
+            taken.append(outcomes.pop(0))
+    return taken
+
+
+def _attempt(record: RunRecord, outcome: Outcome, means: Means, count: Count) -> None:
+    attempt = outcome.attempt
+    name, place = record.instance.id, f"attempt {attempt.id}"
+    steps = means.steps(name, attempt.id)
+    rate = means.rates.get(attempt.plan.arm.model)
+    before = ""
+    for step in steps:
+        where = f"{place} step {step.index + 1}"
+        count.same(name, f"{where} (answer, observation or cost: seal)", step.seal,
+                   step.sealed(before).seal)  # fmt: skip
+        before = step.seal
+        if rate is not None:
+            priced = rate.usd(step.completion.usage)
+            count.same(name, f"{where} price", step.completion.usd, priced)
+    trajectory = attempt.trajectory
+    count.same(name, f"{place} steps", trajectory.steps, len(steps))
+    count.same(name, f"{place} last seal", trajectory.seal, before)
+    usage = sum((step.completion.usage for step in steps), Usage())
+    usd = sum((step.completion.usd for step in steps), start=Decimal(0))
+    count.same(name, f"{place} usage", trajectory.usage, usage)
+    count.same(name, f"{place} usd", trajectory.usd, usd)
+    charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
+    count.same(name, f"{place} ledger", charged, usd)
+    count.compared += len(steps)
+    for where, recorded, recomputed in means.conversation(record, outcome, steps):
+        count.divergences.append(Divergence(name, f"{place} {where}", recorded, recomputed))
+
+
+def _verdicts(record: RunRecord, outcome: Outcome, means: Means, count: Count) -> None:
+    candidate, name = outcome.candidate, record.instance.id
+    place = f"attempt {outcome.attempt.id}"
+    if candidate is None:
+        count.same(name, f"{place} verdicts", 0, len(outcome.verdicts))
+        return
+    digest = hashlib.sha256(candidate.patch.encode("utf-8", "surrogatepass")).hexdigest()
+    count.same(name, f"{place} patch", candidate.digest, digest)
+    for verdict in outcome.verdicts:
+        where = f"{place} verdict {verdict.verifier}"
+        count.same(name, f"{where} candidate", verdict.candidate, candidate.digest)
+        verifier = means.verifiers.get(verdict.verifier)
+        if verifier is not None and "broke" not in verdict.evidence:
+            count.same(name, where, verdict.outcome, verifier.check(verdict))
+
+
+def _apart(first: str, second: str, width: int = 120) -> tuple[str, str]:
+    """Two long texts, cut to where they differ."""
+    start = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), 0)
+    start = max(0, start - 40) if max(len(first), len(second)) > width else 0
+    return first[start : start + width], second[start : start + width]
