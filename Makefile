@@ -1,0 +1,38 @@
+# Six words: demo test check live build clean. Only Python >= 3.11 and make are needed before.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+
+.PHONY: demo test check live build clean
+
+# pip >= 25.1 reads [dependency-groups]; the stamp makes a second call cost nothing.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
+	  || { echo "swe-router needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## install, then the main job on the embedded default: no key, no Docker, no GPU
+	$(BIN)/swe-router run --split demo --budget 1
+
+test: $(STAMP)  ## install, then the default tests: no network, no Docker, no key, no GPU
+	$(BIN)/python -m pytest
+
+check: $(STAMP)  ## style, types, floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+live: $(STAMP)  ## the tiers that need this machine: TIERS="docker or ray"
+	$(BIN)/python -m pytest tests/live -m "$(or $(TIERS),docker or ray)"
+
+build: $(STAMP)  ## wheel and sdist in dist/
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
