@@ -1,0 +1,1 @@
+"""Data-set rows become ``Instance`` values here; the answer key stays outside."""

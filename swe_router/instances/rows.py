@@ -1,0 +1,176 @@
+"""Rows of a split, cut down to the columns that the caller may see before they leave this file."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from swe_router import assets
+from swe_router.errors import UsageError
+
+Row = Mapping[str, Any]
+Hub = Callable[[str], list[dict[str, Any]]]
+"""Hub id -> rows of its test split."""
+
+OFFICIAL: Mapping[str, str] = {
+    "lite": "SWE-bench/SWE-bench_Lite",
+    "verified": "SWE-bench/SWE-bench_Verified",
+    "full": "SWE-bench/SWE-bench",
+    "multilingual": "SWE-bench/SWE-bench_Multilingual",
+}
+"""Split name -> hub id."""
+
+NAMES = ("demo", *OFFICIAL)
+SUFFIXES = (".jsonl", ".json", ".parquet")
+HARNESS = ("image", "eval_script", "log_parser", "eval_type")
+"""Columns that swebench 5.x grades with; only their presence is looked at here."""
+
+LOADER = Path(__file__).with_name("hub.py")
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""Instance ids name folders and containers, so nothing else will do."""
+
+
+def read(split: str, columns: Sequence[str], *, hub: Hub | None = None) -> list[dict[str, Any]]:
+    """Rows of a named split or of a file, with ``columns`` alone and checked ids.
+
+    Raises ``UsageError``: unknown split, unreadable or malformed file, hub out of reach, a data
+    set without the columns of swebench 5.x, a missing, bad or duplicate instance id.
+    """
+    rows = [*_source(split, hub or from_hub)]
+    if not rows:
+        raise UsageError(f"split {split!r} has no rows")
+    _check_columns(split, rows)
+    _check_ids(split, rows)
+    return [{name: row[1].get(name) for name in columns} for row in rows]
+
+
+def _source(split: str, hub: Hub) -> Iterator[tuple[str, Row]]:
+    if split == "demo":
+        return _from_file(assets.root() / "eval" / "suites" / "demo" / "instances.jsonl")
+    if split in OFFICIAL:
+        return ((f"row {index}", row) for index, row in enumerate(hub(OFFICIAL[split]), 1))
+    path = Path(split).expanduser()
+    if path.suffix in SUFFIXES or path.exists():
+        return _from_file(path)
+    near = difflib.get_close_matches(split.lower(), NAMES, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise UsageError(
+        f"no split named {split!r}: there is {', '.join(NAMES)}, or give a path to a"
+        f" {', '.join(SUFFIXES)} file{hint}"
+    )
+
+
+def _from_file(path: Path) -> Iterator[tuple[str, Row]]:
+    if path.suffix not in SUFFIXES or path.is_dir():
+        raise UsageError(f"cannot read instances from {path}: give a {', '.join(SUFFIXES)} file")
+    try:
+        if path.suffix == ".parquet":
+            yield from _numbered(path, pq.read_table(path).to_pylist())
+        elif path.suffix == ".jsonl":
+            yield from _lines(path, path.read_text(encoding="utf-8"))
+        else:
+            yield from _numbered(path, json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UsageError(f"cannot read instances from {path}: {error.strerror or error}") from None
+    except pa.ArrowException as error:
+        raise UsageError(f"{path} is not a parquet file: {error}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text: {error}") from None
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[str, Row]]:
+    # Not splitlines(): issue texts hold U+2028 and the like, which JSON leaves as they are.
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"{path}:{number}: not valid JSON: {error.msg}") from None
+        if not isinstance(row, dict):
+            raise UsageError(f"{path}:{number}: a row must be a JSON object")
+        yield f"{path}:{number}", row
+
+
+def _numbered(path: Path, rows: Any) -> Iterator[tuple[str, Row]]:
+    if not isinstance(rows, list):
+        raise UsageError(f"{path}: a JSON file of instances must hold a list of objects")
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise UsageError(f"{path}: row {number} is not an object")
+        yield f"{path}: row {number}", row
+
+
+def _check_columns(split: str, rows: Sequence[tuple[str, Row]]) -> None:
+    for where, row in rows:
+        missing = [name for name in HARNESS if name not in row]
+        if missing:
+            raise UsageError(
+                f"split {split!r} lacks {', '.join(missing)} ({where}): it is a revision from"
+                " before swebench 5; take the current revision of the data set, or give a file"
+                " that has these columns"
+            )
+
+
+def _check_ids(split: str, rows: Sequence[tuple[str, Row]]) -> None:
+    seen: dict[str, str] = {}
+    for where, row in rows:
+        name = row.get("instance_id")
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"{where}: the row has no instance_id; every row needs one")
+        if not ID.fullmatch(name):
+            raise UsageError(
+                f"{where}: instance_id {name!r} must consist of letters, digits, '_', '.' and '-'"
+            )
+        if name in seen:
+            raise UsageError(
+                f"split {split!r} holds {name!r} twice ({seen[name]} and {where});"
+                " remove one of the two"
+            )
+        seen[name] = where
+
+
+def from_hub(hub_id: str, *, env: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """Rows of a data set on the hub (or in the hub's own cache on this machine).
+
+    ``env`` is the child's environment (default: ours); ``HF_ENDPOINT``, ``HF_HOME`` and
+    ``HF_HUB_OFFLINE`` are honoured. Raises ``UsageError`` when the hub cannot give it.
+    """
+    # A folder of its own: the loader takes ./SWE-bench/... for the data set if there is one.
+    with tempfile.TemporaryDirectory(prefix="swe-router-hub-") as folder:
+        out = Path(folder) / "rows.jsonl"
+        command = [sys.executable, "-P", str(LOADER), hub_id, str(out)]
+        child = subprocess.run(
+            command,
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if child.returncode == 0:
+            return [dict(row) for _, row in _lines(out, out.read_text(encoding="utf-8"))]
+    said = [line for line in child.stderr.splitlines() if line.strip()] or [
+        f"the loader ended with exit {child.returncode}"
+    ]
+    reason = next((line[5:] for line in said if line.startswith("hub: ")), said[-1])
+    at = (os.environ if env is None else env).get("HF_ENDPOINT", "https://huggingface.co")
+    raise UsageError(
+        f"cannot load {hub_id} from {at}: {reason.replace(folder, '.')}; check the network,"
+        " or download the data set and give it as --split FILE.parquet"
+    )
