@@ -1,0 +1,233 @@
+"""The one book of a run: holds for attempts, reservations for calls, and who must wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from swe_router.errors import LedgerRefused, UsageError
+from swe_router.ledger.booking import Hold, Overhead, must_be_money
+from swe_router.ledger.log import Entry, Log
+from swe_router.ledger.owner import is_alive, process_of, this_party, this_process
+from swe_router.ledger.state import OVERHEAD, ZERO, Figures, HoldState, State, TierFigures, View
+from swe_router.records import SCHEMA
+
+FIRST_NAP, LONGEST_NAP = 0.02, 0.5
+
+
+class Ledger:
+    """All money of a run, in one file, for every thread, worker and resume.
+
+    ``clock`` gives Unix seconds; ``sleep`` waits seconds while money is held by others;
+    ``stopping`` ends such waits when the user asked the run to stop. A hold, and a wait,
+    belongs to the thread that took it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        budget: Decimal,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Open or create the book, and charge what dead processes left unanswered.
+
+        Raises ``UsageError`` when the file is of another budget, ``JournalError`` when it is
+        corrupt.
+        """
+        self._path = path
+        self._clock, self._sleep, self._stopping = clock, sleep, stopping
+        self._state = State()
+        self._log = Log(path, self._state.apply)
+        with self._log.locked():
+            if self._state.budget is None:
+                self._append("open", schema=SCHEMA, budget=str(budget))
+            if self._state.budget != budget:
+                raise UsageError(
+                    f"{path} was opened with a budget of {self._state.budget} USD, not {budget}:"
+                    " resume with the same budget"
+                )
+            self._reap()
+
+    def hold(self, tier: str, usd: Decimal, key: str) -> Hold:
+        """Set an attempt's dollar limit aside; waits while others hold what could be freed.
+
+        ``key`` names the attempt. Raises ``LedgerRefused`` when it fits nowhere.
+        """
+        must_be_money(usd)
+        fields = {"tier": tier, "key": key, "usd": str(usd)}
+        name = self._take("hold", usd, f"an attempt on tier {tier}", fields)
+        return Hold(self, self._state.holds[name])
+
+    def overhead(self, key: str = "") -> Overhead:
+        """The book for calls outside an attempt, such as judges; ``key`` says whose."""
+        return Overhead(self, key)
+
+    def reconcile(self, reservation: str, usd: Decimal) -> None:
+        """Replace the charge of a lost call by what it really cost."""
+        must_be_money(usd)
+        with self._log.locked():
+            self._state.call(reservation, "lost")
+            self._append("reconcile", id=reservation, usd=str(usd))
+
+    def view(self) -> View:
+        """The money at this moment."""
+        with self._log.locked():
+            state = self._state
+            return View(
+                budget=state.budget or ZERO,
+                spent=state.spent,
+                reserved=state.reserved,
+                left=state.free,
+            )
+
+    def figures(self) -> Figures:
+        """The closing figures; what dead processes left unanswered is charged first."""
+        with self._log.locked():
+            self._reap()
+            state = self._state
+            tiers = sorted({*state.settled, *state.lost})
+            return Figures(
+                budget=state.budget or ZERO,
+                reserved=state.reserved,
+                settled=sum(state.settled.values(), ZERO),
+                lost=sum(state.lost.values(), ZERO),
+                unused=state.free,
+                overrun=state.overrun,
+                by_tier={name: _tier(state, name) for name in tiers},
+            )
+
+    def spent_by(self, key: str) -> Decimal:
+        """USD settled and lost under one key, over all its holds."""
+        with self._log.locked():
+            return self._state.by_key.get(key, ZERO)
+
+    def lost(self) -> Mapping[str, Decimal]:
+        """Reservations that are charged without an answer, for ``reconcile``."""
+        with self._log.locked():
+            calls = self._state.calls.values()
+            return {call.id: call.charged for call in calls if call.fate == "lost"}
+
+    def abandon_others(self) -> None:
+        """Treat every other process as dead: for a resume that holds the run's lock."""
+        with self._log.locked():
+            self._reap(spare={this_process()})
+
+    def _take(self, op: str, usd: Decimal, what: str, fields: Mapping[str, str]) -> str:
+        """Append ``op`` once ``usd`` is free, and give the new entry's id."""
+        nap, waiting = FIRST_NAP, False
+        try:
+            while True:
+                with self._log.locked():
+                    if usd > self._state.free:
+                        self._reap()
+                    if usd <= self._state.free:
+                        return self._new(op, fields)
+                    self._refuse_unless_others_can_free(usd, what)
+                    if not waiting:
+                        self._append("wait", party=this_party())
+                        waiting = True
+                self._sleep(nap)
+                nap = min(nap * 1.5, LONGEST_NAP)
+        finally:
+            if waiting:
+                with self._log.locked():
+                    self._append("go", party=this_party())
+
+    def _refuse_unless_others_can_free(self, usd: Decimal, what: str) -> None:
+        state, me = self._state, this_party()
+        need = f"{what} needs {usd} USD and {state.free} of {state.budget} USD is free"
+        if self._stopping():
+            raise LedgerRefused(f"{need}; the run is stopping")
+        # Who waits for money cannot give any back: to wait for him could be for ever.
+        if not state.holders() - state.waiting - {me}:
+            raise LedgerRefused(f"{need}; nobody holds what could be freed")
+
+    def reserve_in(self, hold: HoldState, usd: Decimal) -> str:
+        """A reservation within an attempt's own money; see ``Hold.reserve``."""
+        must_be_money(usd)
+        with self._log.locked():
+            if not hold.open:
+                raise LedgerRefused(f"the money of {hold.key} on tier {hold.tier} was released")
+            if usd > hold.rest:
+                raise LedgerRefused(
+                    f"a call needs {usd} USD and {hold.rest} of its attempt's {hold.usd} is left"
+                )
+            fields = {"tier": hold.tier, "key": hold.key, "usd": str(usd), "hold": hold.id}
+            return self._new("reserve", fields)
+
+    def reserve_overhead(self, key: str, usd: Decimal) -> str:
+        """A reservation against the run's budget; see ``Overhead.reserve``."""
+        must_be_money(usd)
+        fields = {"tier": OVERHEAD, "key": key, "usd": str(usd), "hold": ""}
+        return self._take("reserve", usd, "a call outside an attempt", fields)
+
+    def finish(self, op: str, reservation: str, **fields: Any) -> None:
+        """Settle, void or lose a reservation. Raises ``JournalError`` when that was done."""
+        with self._log.locked():
+            # A call given up for lost may still be answered: its holder was only thought dead.
+            self._state.call(reservation, *(("open",) if op == "lose" else ("open", "lost")))
+            self._append(op, id=reservation, **fields)
+
+    def release(self, hold: HoldState) -> None:
+        """Give the rest of a hold back; see ``Hold.release``."""
+        with self._log.locked():
+            if not hold.open:
+                return
+            calls = [
+                c.id
+                for c in map(self._state.calls.get, self._state.open_calls)
+                if c is not None and c.hold == hold.id
+            ]
+            self._log.append(
+                *(self._entry("lose", id=name, why="the attempt ended") for name in calls),
+                self._entry("release", id=hold.id),
+            )
+
+    def _reap(self, spare: set[str] | None = None) -> None:
+        """Charge the unanswered calls of dead processes and free the rest of their holds."""
+        state = self._state
+        parties = state.holders() | state.waiting
+        processes = {process_of(party) for party in parties}
+        alive = {name for name in processes if (name in spare if spare else is_alive(name))}
+        dead = {party for party in parties if process_of(party) not in alive}
+        entries = [
+            *(
+                ("lose", name)
+                for name in sorted(state.open_calls)
+                if state.calls[name].party in dead
+            ),
+            *(
+                ("release", name)
+                for name in sorted(state.open_holds)
+                if state.holds[name].party in dead
+            ),
+        ]
+        made = [self._entry(op, id=name, why="its process is gone") for op, name in entries]
+        made += [self._entry("go", party=party) for party in sorted(state.waiting & dead)]
+        if made:
+            self._log.append(*made)
+
+    def _new(self, op: str, fields: Mapping[str, str]) -> str:
+        name = f"{op[0]}{self._state.entries}"
+        self._append(op, id=name, party=this_party(), **fields)
+        return name
+
+    def _append(self, op: str, **fields: Any) -> None:
+        self._log.append(self._entry(op, **fields))
+
+    def _entry(self, op: str, **fields: Any) -> Entry:
+        return {"op": op, "at": round(self._clock(), 3), **fields}
+
+
+def _tier(state: State, name: str) -> TierFigures:
+    return TierFigures(
+        calls=state.answered.get(name, 0),
+        settled=state.settled.get(name, ZERO),
+        lost=state.lost.get(name, ZERO),
+    )

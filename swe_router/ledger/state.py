@@ -1,0 +1,225 @@
+"""What the ledger's entries add up to: a pure fold, exact in Decimal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+
+from swe_router.errors import JournalError
+from swe_router.records import Record
+
+OVERHEAD = "overhead"
+ZERO = Decimal(0)
+
+Fate = Literal["open", "settled", "void", "lost"]
+
+
+class View(Record):
+    """The money at one moment, USD."""
+
+    budget: Decimal
+    spent: Decimal
+    """Settled and lost."""
+    reserved: Decimal
+    left: Decimal
+    """Neither spent nor reserved; below 0 only after an overrun."""
+
+
+class TierFigures(Record):
+    """What one tier cost, USD."""
+
+    calls: int = 0
+    settled: Decimal = ZERO
+    lost: Decimal = ZERO
+
+
+class Figures(Record):
+    """The closing figures of a run, USD: settled + lost + reserved + unused = budget."""
+
+    budget: Decimal
+    reserved: Decimal
+    settled: Decimal
+    lost: Decimal
+    """Charged for answers that never came, until reconciled."""
+    unused: Decimal
+    overrun: Decimal
+    """Part of ``settled`` that was charged above its reservation."""
+    by_tier: Mapping[str, TierFigures]
+
+
+@dataclass
+class HoldState:
+    """Money set aside for one attempt."""
+
+    id: str
+    tier: str
+    key: str
+    usd: Decimal
+    party: str
+    spent: Decimal = ZERO
+    reserved: Decimal = ZERO
+    open: bool = True
+
+    @property
+    def rest(self) -> Decimal:
+        """What its calls may still reserve."""
+        return self.usd - self.spent - self.reserved
+
+    @property
+    def set_aside(self) -> Decimal:
+        """What it keeps from everybody else beyond what is spent."""
+        return max(self.usd - self.spent, self.reserved) if self.open else self.reserved
+
+
+@dataclass
+class CallState:
+    """One reservation and what became of it."""
+
+    id: str
+    tier: str
+    key: str
+    usd: Decimal
+    party: str
+    hold: str = ""
+    fate: Fate = "open"
+    charged: Decimal = ZERO
+
+
+@dataclass
+class State:
+    """All holds and calls of the book, with running sums so that no question walks over them."""
+
+    budget: Decimal | None = None
+    holds: dict[str, HoldState] = field(default_factory=dict)
+    calls: dict[str, CallState] = field(default_factory=dict)
+    open_holds: set[str] = field(default_factory=set)
+    open_calls: set[str] = field(default_factory=set)
+    waiting: set[str] = field(default_factory=set)
+    """Parties that wait for money, so cannot give any back."""
+    entries: int = 0
+    spent: Decimal = ZERO
+    reserved: Decimal = ZERO
+    overrun: Decimal = ZERO
+    settled: dict[str, Decimal] = field(default_factory=dict)
+    """By tier."""
+    lost: dict[str, Decimal] = field(default_factory=dict)
+    answered: dict[str, int] = field(default_factory=dict)
+    by_key: dict[str, Decimal] = field(default_factory=dict)
+
+    def apply(self, entry: Mapping[str, Any]) -> None:
+        """Take one entry in. Raises ``KeyError``, ``ValueError`` or ``ArithmeticError``."""
+        steps = {
+            "open": self._open,
+            "hold": self._hold,
+            "release": self._release,
+            "reserve": self._reserve,
+            "settle": self._settle,
+            "void": self._void,
+            "lose": self._lose,
+            "reconcile": self._settle,
+            "wait": self._wait,
+            "go": self._go,
+        }
+        steps[entry["op"]](entry)
+        self.entries += 1
+
+    @property
+    def free(self) -> Decimal:
+        """USD neither spent nor reserved."""
+        return (self.budget or ZERO) - self.spent - self.reserved
+
+    def holders(self) -> set[str]:
+        """Parties that hold something."""
+        held = {self.holds[name].party for name in self.open_holds}
+        return held | {self.calls[name].party for name in self.open_calls}
+
+    def call(self, name: str, *fates: Fate) -> CallState:
+        """A call, provided that its fate is one of these. Raises ``JournalError`` if not."""
+        call = self.calls[name]
+        if call.fate not in fates:
+            raise JournalError(
+                f"reservation {name} ({call.tier}, {call.key}) is already {call.fate}"
+            )
+        return call
+
+    def _open(self, entry: Mapping[str, Any]) -> None:
+        if self.budget is not None:
+            raise ValueError("a second opening entry")
+        self.budget = Decimal(entry["budget"])
+
+    def _hold(self, entry: Mapping[str, Any]) -> None:
+        hold = HoldState(
+            entry["id"], entry["tier"], entry["key"], Decimal(entry["usd"]), entry["party"]
+        )
+        self.holds[hold.id] = hold
+        self.open_holds.add(hold.id)
+        self.reserved += hold.usd
+
+    def _release(self, entry: Mapping[str, Any]) -> None:
+        hold = self.holds[entry["id"]]
+        self.reserved -= hold.set_aside
+        hold.open = False
+        self.reserved += hold.set_aside
+        self.open_holds.discard(hold.id)
+
+    def _reserve(self, entry: Mapping[str, Any]) -> None:
+        call = CallState(
+            entry["id"],
+            entry["tier"],
+            entry["key"],
+            Decimal(entry["usd"]),
+            entry["party"],
+            entry["hold"],
+        )
+        self.calls[call.id] = call
+        self.open_calls.add(call.id)
+        self._move(call, reserved=call.usd)
+
+    def _settle(self, entry: Mapping[str, Any]) -> None:
+        call = self.call(entry["id"], "open", "lost")
+        usd = Decimal(entry["usd"])
+        self._close(call, "settled", usd)
+        _add(self.settled, call.tier, usd)
+        self.answered[call.tier] = self.answered.get(call.tier, 0) + 1
+        self.overrun += max(ZERO, usd - call.usd)
+
+    def _void(self, entry: Mapping[str, Any]) -> None:
+        self._close(self.call(entry["id"], "open", "lost"), "void", ZERO)
+
+    def _lose(self, entry: Mapping[str, Any]) -> None:
+        call = self.call(entry["id"], "open")
+        self._close(call, "lost", call.usd)
+        _add(self.lost, call.tier, call.usd)
+
+    def _close(self, call: CallState, fate: Fate, usd: Decimal) -> None:
+        if call.fate == "open":
+            self.open_calls.discard(call.id)
+            self._move(call, reserved=-call.usd, spent=usd)
+        else:
+            _add(self.lost, call.tier, -call.charged)
+            self._move(call, spent=usd - call.charged)
+        _add(self.by_key, call.key, usd - call.charged)
+        call.fate, call.charged = fate, usd
+
+    def _move(self, call: CallState, *, reserved: Decimal = ZERO, spent: Decimal = ZERO) -> None:
+        hold = self.holds[call.hold] if call.hold else None
+        self.spent += spent
+        if hold is None:
+            self.reserved += reserved
+            return
+        self.reserved -= hold.set_aside
+        hold.spent += spent
+        hold.reserved += reserved
+        self.reserved += hold.set_aside
+
+    def _wait(self, entry: Mapping[str, Any]) -> None:
+        self.waiting.add(entry["party"])
+
+    def _go(self, entry: Mapping[str, Any]) -> None:
+        self.waiting.discard(entry["party"])
+
+
+def _add(sums: dict[str, Decimal], name: str, usd: Decimal) -> None:
+    sums[name] = sums.get(name, ZERO) + usd

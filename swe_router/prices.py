@@ -1,0 +1,272 @@
+"""What a call costs: a rate with its source and date, exact usage to USD, and its upper bound."""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Iterable, Mapping
+from decimal import ROUND_UP, Decimal, localcontext
+from pathlib import Path
+from typing import Any, Literal
+
+from genai_prices import __version__ as genai_version
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
+from pydantic import Field, ValidationError, model_validator
+
+from swe_router import assets
+from swe_router.errors import UsageError
+from swe_router.records import Record, Usage, Usd
+
+MILLION = Decimal(1_000_000)
+NANO = Decimal("0.000000001")
+CacheTtl = Literal["5m", "1h"]
+
+_PROVIDERS = {"anthropic": "anthropic", "openai": "openai"}
+_SLOTS = tuple(datetime.time(hour, minute) for hour in range(24) for minute in (0, 30))
+
+
+class Band(Record):
+    """USD per million tokens for calls whose prompt is longer than ``above`` tokens.
+
+    The band of a call prices all its tokens, those below the threshold included.
+    """
+
+    above: int = Field(default=0, ge=0)
+    input: Usd
+    output: Usd
+    cache_read: Usd
+    cache_write: Usd
+
+    @property
+    def dearest_input(self) -> Decimal:
+        """The highest price that an input token can have in this band."""
+        return max(self.input, self.cache_read, self.cache_write)
+
+
+class Rate(Record):
+    """The price of a tier, whole: from this and a recorded usage a replay recomputes every USD.
+
+    ``bands[0]`` holds from the first token on; later ones take over above their threshold.
+    """
+
+    bands: tuple[Band, ...] = Field(min_length=1)
+    per_second: Usd = Decimal(0)
+    """USD per wall second of a call, for a rented GPU."""
+    source: str
+    date: datetime.date
+    """Day whose prices these are."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Rate:
+        starts = [band.above for band in self.bands]
+        if starts[0] != 0 or starts != sorted(set(starts)):
+            raise ValueError("bands must start at 0 and rise")
+        return self
+
+    def band(self, prompt_tokens: int) -> Band:
+        """The band that prices a call with so long a prompt."""
+        return [self.bands[0], *(b for b in self.bands[1:] if prompt_tokens > b.above)][-1]
+
+    def usd(self, usage: Usage) -> Decimal:
+        """USD of one call (never of a sum of calls: bands go by the call), rounded up to 1e-9."""
+        band = self.band(usage.prompt_tokens)
+        with localcontext(prec=60):
+            tokens = (
+                usage.input_tokens * band.input
+                + usage.cache_read_tokens * band.cache_read
+                + usage.cache_write_tokens * band.cache_write
+                + usage.output_tokens * band.output
+            )
+            exact = tokens / MILLION + Decimal(str(usage.seconds)) * self.per_second
+            return exact.quantize(NANO, rounding=ROUND_UP)
+
+    def worst(self, input_tokens: int, output_tokens: int, seconds: float) -> Decimal:
+        """Upper bound in USD of any call that stays within these tokens and seconds.
+
+        Holds for every split of the input among uncached, cache read and cache write, and for
+        every band that a prompt of at most ``input_tokens`` can fall in.
+        """
+        reachable = [b for b in self.bands if b.above == 0 or input_tokens > b.above]
+        with localcontext(prec=60):
+            tokens = max(
+                input_tokens * band.dearest_input + output_tokens * band.output
+                for band in reachable
+            )
+            exact = tokens / MILLION + Decimal(str(seconds)) * self.per_second
+            return exact.quantize(NANO, rounding=ROUND_UP)
+
+    def worst_usage(self, input_tokens: int, output_tokens: int, seconds: float) -> Usage:
+        """The dearest usage within these limits: what is charged when the provider gives none."""
+        band = self.band(input_tokens)
+        kinds = {
+            "input_tokens": band.input,
+            "cache_read_tokens": band.cache_read,
+            "cache_write_tokens": band.cache_write,
+        }
+        dearest = max(kinds, key=lambda kind: kinds[kind])
+        return Usage(**{dearest: input_tokens}, output_tokens=output_tokens, seconds=seconds)
+
+
+def flat(
+    price_input: Decimal,
+    price_output: Decimal,
+    *,
+    cache_read: Decimal | None = None,
+    cache_write: Decimal | None = None,
+    source: str,
+    on: datetime.date,
+) -> Rate:
+    """A rate of one band, USD per million tokens; unset cache prices are as ``price_input``."""
+    band = Band(
+        input=price_input,
+        output=price_output,
+        cache_read=price_input if cache_read is None else cache_read,
+        cache_write=price_input if cache_write is None else cache_write,
+    )
+    return Rate(bands=(band,), source=source, date=on)
+
+
+def free(on: datetime.date) -> Rate:
+    """The rate of a tier of which the user says that it costs nothing."""
+    return flat(Decimal(0), Decimal(0), source="free (tiers.NAME.price)", on=on)
+
+
+def gpu_hour(usd_per_hour: Decimal, concurrency: int, on: datetime.date) -> Rate:
+    """The rate of a rented GPU that ``concurrency`` calls share: wall seconds of the call."""
+    nothing = Band(
+        input=Decimal(0), output=Decimal(0), cache_read=Decimal(0), cache_write=Decimal(0)
+    )
+    source = f"{usd_per_hour} USD per GPU-hour, shared by {concurrency}"
+    with localcontext(prec=60):
+        per_second = (usd_per_hour / (3600 * concurrency)).quantize(NANO * NANO, rounding=ROUND_UP)
+    return Rate(bands=(nothing,), per_second=per_second, source=source, date=on)
+
+
+def rate_for(
+    model: str,
+    *,
+    dialect: str = "",
+    base_url: str = "",
+    on: datetime.date,
+    cache_ttl: CacheTtl = "5m",
+    table: Path | None = None,
+    tier: str = "NAME",
+) -> Rate:
+    """The list price of a model on a day: eval/prices.toml first, else genai-prices.
+
+    Where a provider's price varies over the day the dearest hour is taken, so that a budget
+    holds whenever the call is made. ``tier`` is only named in the message. Raises
+    ``UsageError`` for a model that has no price.
+    """
+    own = _from_table(table or assets.root() / "eval" / "prices.toml", model, dialect, on)
+    if own is not None:
+        return own
+    found = _listed(model, dialect, base_url)
+    prices = [] if found is None else list(_through_the_day(found, on))
+    known = [p for p in prices if p.input_mtok is not None and p.output_mtok is not None]
+    if not known:
+        raise UsageError(
+            f"tier {tier!r}: no price is known for model {model!r} on {on}: give one with"
+            f" tiers.{tier}.price = {{ input = …, output = … }} (USD per million tokens),"
+            f' or say tiers.{tier}.price = "free"'
+        )
+    return Rate(bands=_bands(known, cache_ttl), source=f"genai-prices {genai_version}", date=on)
+
+
+def _listed(model: str, dialect: str, base_url: str) -> ModelInfo | None:
+    """The model in genai-prices; a vLLM server of one's own is nobody's list price."""
+    if dialect == "vllm":
+        return None
+    provider = _PROVIDERS.get(dialect) if not base_url else None
+    snapshot = get_snapshot()
+    for url in dict.fromkeys((base_url or None, None)):
+        try:
+            return snapshot.find_provider_model(model, None, provider, url)[1]
+        except LookupError:
+            continue
+    return None
+
+
+def _through_the_day(model: ModelInfo, on: datetime.date) -> Iterable[ModelPrice]:
+    for slot in _SLOTS:
+        yield model.get_prices(datetime.datetime.combine(on, slot, datetime.UTC))
+
+
+def _bands(prices: list[ModelPrice], cache_ttl: CacheTtl) -> tuple[Band, ...]:
+    write = "cache_write_mtok" if cache_ttl == "5m" else "cache_write_1h_mtok"
+    fields = ("input_mtok", "output_mtok", "cache_read_mtok", write)
+    starts = {0}
+    for price in prices:
+        for value in (getattr(price, name, None) for name in fields):
+            if isinstance(value, TieredPrices):
+                starts |= {step.start for step in value.tiers}
+    return tuple(_band(prices, write, start) for start in sorted(starts))
+
+
+def _band(prices: list[ModelPrice], write: str, start: int) -> Band:
+    def dearest(name: str) -> Decimal:
+        # A kind of input without a price of its own costs what uncached input costs.
+        given = (getattr(price, name, None) for price in prices)
+        return max(
+            _at(price.input_mtok if value is None else value, start)
+            for value, price in zip(given, prices, strict=True)
+        )
+
+    return Band(
+        above=start,
+        input=dearest("input_mtok"),
+        output=dearest("output_mtok"),
+        cache_read=dearest("cache_read_mtok"),
+        cache_write=dearest(write),
+    )
+
+
+def _at(value: Any, start: int) -> Decimal:
+    """A price for prompts just above ``start`` tokens."""
+    if not isinstance(value, TieredPrices):
+        return Decimal(value)
+    reached = [step.price for step in value.tiers if step.start <= start and start > 0]
+    return reached[-1] if reached else value.base
+
+
+class _Row(Record):
+    """One row of eval/prices.toml."""
+
+    model: str
+    dialect: str = ""
+    since: datetime.date
+    source: str
+    input: Usd
+    output: Usd
+    cache_read: Usd | None = None
+    cache_write: Usd | None = None
+
+
+def _from_table(path: Path, model: str, dialect: str, on: datetime.date) -> Rate | None:
+    rows = [
+        row
+        for row in _rows(path)
+        if row.model == model and row.since <= on and row.dialect in ("", dialect)
+    ]
+    if not rows:
+        return None
+    row = max(rows, key=lambda row: row.since)
+    return flat(
+        row.input,
+        row.output,
+        cache_read=row.cache_read,
+        cache_write=row.cache_write,
+        source=f"{path.name}: {row.source}, since {row.since}",
+        on=on,
+    )
+
+
+def _rows(path: Path) -> list[_Row]:
+    try:
+        tree: Mapping[str, Any] = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
+        return [_Row.model_validate(row) for row in tree.get("price", [])]
+    except OSError as error:
+        raise UsageError(f"cannot read the price table {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise UsageError(f"{path} is not a price table: {error}") from None
