@@ -1,0 +1,1 @@
+"""Doubles that plug into the seams; nothing is patched."""

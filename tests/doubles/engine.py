@@ -1,0 +1,245 @@
+"""Doubles for one instance: a purse with exact money, a memory in a list, a scripted scaffold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from swe_router.errors import LedgerRefused
+from swe_router.journal.tape import Move
+from swe_router.records import (
+    Arm,
+    Budget,
+    Candidate,
+    Completion,
+    Features,
+    Instance,
+    LeakReport,
+    Message,
+    Outcome,
+    Plan,
+    PurseView,
+    Result,
+    Step,
+    Stop,
+    Trajectory,
+    Try,
+    Usage,
+    Verdict,
+    digest_of,
+)
+from swe_router.seams import Desk
+from swe_router.solve.bench import Bench
+
+INSTANCE = Instance(id="demo__x-1", repo="demo/x", base_commit="c" * 40, problem="It breaks.")
+FEATURES = Features(instance_id=INSTANCE.id, repo=INSTANCE.repo, text=INSTANCE.problem)
+
+
+@dataclass
+class ListMemory:
+    """``Memory`` that lives as long as the test; give it to a second bench to resume."""
+
+    written: list[tuple[str, Any]] = field(default_factory=list)
+    told: dict[str, list[Step]] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+
+    def decided(self, decided, attempts):
+        self.written.append(("decided", (decided, tuple(attempts))))
+
+    def outcomes(self, outcomes):
+        self.written.append(("outcomes", tuple(outcomes)))
+
+    def rescued(self, outcome):
+        self.written.append(("rescued", outcome))
+
+    def moves(self):
+        moves: list[Move] = []
+        for kind, value in self.written:
+            if kind == "decided":
+                moves.append(Move(value[0], value[1], None))
+            elif kind == "outcomes":
+                moves[-1] = Move(moves[-1].decided, moves[-1].attempts, value)
+        return moves
+
+    def next_number(self):
+        names = [n for kind, v in self.written if kind == "decided" for n in v[1]]
+        return 1 + max((int(name.partition("-")[0]) for name in names), default=0)
+
+    def record(self, attempt_id, step):
+        self.told.setdefault(attempt_id, []).append(step)
+
+    def steps(self, attempt_id):
+        return tuple(self.told.get(attempt_id, ()))
+
+    def close(self, attempt_id):
+        self.closed.append(attempt_id)
+
+
+@dataclass
+class ExactPurse:
+    """``Purse`` that charges what its holds are told to."""
+
+    budget: Decimal = Decimal(10)
+    spent: Decimal = Decimal(0)
+    held: list[str] = field(default_factory=list)
+
+    def view(self):
+        return PurseView(
+            budget=self.budget, spent=self.spent, reserved=Decimal(0), instances_left=1, clock=0.0
+        )
+
+    @contextmanager
+    def hold(self, tier: str, usd: Decimal, key: str) -> Iterator[Any]:
+        if usd > self.budget - self.spent:
+            raise LedgerRefused(f"{usd} does not fit")
+        self.held.append(key)
+        yield self
+
+
+@dataclass
+class Box:
+    """A sandbox in which nothing happens; ``broken`` raises when it is opened."""
+
+    identity: str = "double"
+
+    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+        return Result(exit_code=0, output="")
+
+    def read(self, path: str, *, limit: int = 0) -> bytes:
+        raise FileNotFoundError(path)
+
+    def write(self, path: str, data: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """A policy: each rung once, until a candidate is accepted."""
+
+    plans: Sequence[Plan]
+
+    def prepare(self, batch, budget):
+        return self
+
+    def update(self, record):
+        return self
+
+    def state(self) -> Mapping[str, Any]:
+        return {}
+
+    def restored(self, state):
+        return self
+
+    def decide(self, features, history, purse):
+        if history and history[-1].accepted:
+            return Stop(why="accepted")
+        tried = len({o.attempt.id.split(".")[0] for o in history})
+        if tried == len(self.plans):
+            return Stop(why="top of the ladder")
+        return Try(plans=(self.plans[tried],), why=f"rung {tried + 1}")
+
+
+class First:
+    """A selector: the last non-empty candidate, accepted ones first."""
+
+    def select(self, outcomes, matrix=None):
+        full = [o for o in outcomes if o.candidate is not None and o.candidate.patch]
+        accepted = [o for o in full if o.accepted]
+        return (accepted or full)[-1].candidate if full else None
+
+
+class Says:
+    """A verifier that passes patches which contain ``right``."""
+
+    def verify(self, outcome, peers, instance, kit):
+        said = "pass" if "right" in outcome.candidate.patch else "fail"
+        return Verdict(
+            candidate=outcome.candidate.digest, verifier="says", outcome=said, evidence={"is": said}
+        )
+
+    def check(self, verdict):
+        return verdict.evidence["is"]
+
+
+@dataclass
+class Plays:
+    """A scaffold that records its steps at 0.01 USD each, then leaves ``patch`` in the box."""
+
+    steps: int = 2
+    before_end: Callable[[], None] = lambda: None
+    exit: str = "submitted"
+
+    def solve(self, instance, model, sandbox, budget, desk):
+        seal = desk.past[-1].seal if desk.past else ""
+        for index in range(len(desk.past), self.steps):
+            step = step_of(index).sealed(seal)
+            seal = step.seal
+            desk.record(step)
+            self.before_end()
+            if desk.stopping():
+                return self._ended("interrupted", index + 1, seal)
+        return self._ended(self.exit, self.steps, seal)
+
+    def _ended(self, how, steps, seal):
+        return Trajectory(
+            exit=how,
+            steps=steps,
+            usage=Usage(output_tokens=steps),
+            usd=Decimal("0.01") * steps,
+            seal=seal,
+        )
+
+
+def step_of(index: int) -> Step:
+    message = Message(role="assistant", content=f"step {index}")
+    completion = Completion(message=message, usage=Usage(output_tokens=1), usd=Decimal("0.01"))
+    return Step(index=index, request="r", completion=completion)
+
+
+@dataclass
+class Patches:
+    """A snapshot that finds ``patch``."""
+
+    patch: str
+
+    def candidate(self, sandbox, attempt_id):
+        return candidate(attempt_id, self.patch)
+
+
+def candidate(attempt_id: str, patch: str) -> Candidate:
+    return Candidate(attempt_id=attempt_id, patch=patch, digest=digest_of(patch), proven=True)
+
+
+def bench(memory=None, purse=None, scaffold=None, patch="right", **changes) -> Bench:
+    """A bench of doubles; any part can be replaced."""
+
+    @contextmanager
+    def open_sandbox(instance):
+        yield Box()
+
+    parts = {
+        "purse": purse or ExactPurse(),
+        "memory": memory or ListMemory(),
+        "selector": First(),
+        "verifiers": [("says", Says())],
+        "open_sandbox": open_sandbox,
+        "guard": lambda box, instance: LeakReport(verified=True),
+        "snapshot": lambda box: Patches(patch),
+        "apply": lambda box, text: Result(exit_code=0, output=""),
+        "audit": lambda steps, instance: (),
+        "scaffold": lambda arm: scaffold or Plays(),
+        "model": lambda plan, session, hold: None,
+        "desk": lambda plan: Desk(record=lambda step: None, clock=lambda: 0.0),
+    }
+    return Bench(**{**parts, **changes})
+
+
+def plan(tier: str, dollars: str = "1") -> Plan:
+    return Plan(arm=Arm(model=tier), budget=Budget(dollars=Decimal(dollars)))
+
+
+def outcome_ids(outcomes: Sequence[Outcome]) -> list[str]:
+    return [outcome.attempt.id for outcome in outcomes]
