@@ -1,0 +1,342 @@
+"""Tool calls as text, for models without native ones: a block per call, bodies as heredocs.
+
+::
+
+    <call edit>
+    action: "replace"
+    old <<END
+        return a - b
+    END
+    </call>
+
+A value is JSON, or ``<<WORD`` and the lines up to a line that is WORD (so a body can hold
+anything: the writer picks a WORD that is no line of it). Reading is lenient where models are
+sloppy and never guesses where a guess could do harm: a call that cannot be read becomes a
+``ToolCall`` whose ``error`` tells the model what to write instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from swe_router.records import ToolCall, ToolSpec
+
+NO_NEWLINE = "(no final newline)"
+_BARE = r"[A-Za-z_][A-Za-z0-9_.-]*"
+_QUOTED = r'"(?:[^"\\\n]|\\.)*"'
+_OPENER = re.compile(r"^[ \t]*(?:<call(?=[\s:>/]|\Z)[^\n]*|<tool_call>)", re.MULTILINE)
+_HEAD = re.compile(
+    rf"[ \t]*<call[ \t:]+(?:name[ \t]*=[ \t]*)?({_BARE}|{_QUOTED})[ \t]*(/?)>\s*(</call>)?\s*"
+)
+_KEY = re.compile(rf"\s*({_BARE}|{_QUOTED})")
+_HEREDOC = re.compile(rf"\s*[:=]?\s*<<-?\s*(['\"]?)(\w+)\1\s*({re.escape(NO_NEWLINE)})?\s*")
+_FENCE = re.compile(r"\s*(?:```|~~~)\S*\s*")
+_THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_DECODER = json.JSONDecoder(strict=False)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a text says beside its calls, and the calls."""
+
+    say: str
+    calls: tuple[ToolCall, ...]
+    """Numbered ``call_1``, ``call_2`` …; a malformed one is the last, with its ``error``."""
+    unclosed: bool = False
+    """The last call has no end marker: harmless, unless the answer was cut off."""
+
+
+class _Malformed(Exception):
+    """A call that cannot be read; the text is what the model is told."""
+
+
+def render(calls: Sequence[ToolCall]) -> str:
+    """The calls as text; ``parse`` gives back their names and arguments exactly."""
+    return "\n".join(_render_call(call) for call in calls)
+
+
+def parse(text: str, tools: Sequence[ToolSpec] = ()) -> Parsed:
+    """The calls in a model's text; never raises.
+
+    Reads ``<call …>`` blocks, ``<tool_call>`` JSON and, if there is neither, bare JSON objects
+    that call one of ``tools``. Nothing after a malformed call is read.
+    """
+    names = [tool.name for tool in tools]
+    thought = _THOUGHT.match(text)
+    start = at = thought.end() if thought else 0
+    said, calls, closed = [text[:start]], list[ToolCall](), True
+    while opener := _OPENER.search(text, at):
+        said.append(text[at : opener.start()])
+        try:
+            call, at, closed = _block(text, opener.start())
+            _check_name(call[0], names)
+            calls.append(_numbered(len(calls), *call))
+        except _Malformed as error:
+            calls.append(_numbered(len(calls), "", {}, str(error)))
+            return Parsed(_without_fences(said), tuple(calls))
+    said.append(text[at:])
+    if not calls:
+        return _bare_json(text, start, names)
+    return Parsed(_without_fences(said), tuple(calls), unclosed=not closed)
+
+
+def describe(tools: Sequence[ToolSpec]) -> str:
+    """The prompt section that names the tools and teaches the text form by example."""
+    return "\n\n".join([_LESSON.strip(), *(_describe_tool(tool) for tool in tools)])
+
+
+def unknown_tool(name: str, names: Sequence[str]) -> str:
+    """What to tell a model that called a tool there is not."""
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"There is no tool named {name!r}; the tools are {', '.join(names)}.{hint}"
+
+
+_LESSON = """\
+To use a tool, write a block like these, each marker on a line of its own:
+
+<call bash>
+command: "git status --short"
+</call>
+
+<call edit>
+action: "replace"
+path: "pkg/module.py"
+old <<END
+    return a - b
+END
+new <<END
+    return a + b
+END
+</call>
+
+An argument is either one line `name: JSON value`, or `name <<WORD`, then the text exactly as it
+is (nothing escaped, any number of lines), then a line that holds only WORD. WORD can be any word
+that is not itself a line of the text. Do not put a block inside a code fence.
+
+The tools:"""
+
+
+def _describe_tool(tool: ToolSpec) -> str:
+    properties: Mapping[str, Any] = tool.parameters.get("properties", {})
+    required = tool.parameters.get("required", ())
+    lines = [f"{tool.name}: {tool.description}"]
+    for key, schema in properties.items():
+        kind = " | ".join(map(json.dumps, schema["enum"])) if "enum" in schema else schema["type"]
+        need = "" if key in required else ", optional"
+        lines.append(f"  {key} ({kind}{need}): {schema.get('description', '')}".rstrip(": "))
+    return "\n".join(lines)
+
+
+def _render_call(call: ToolCall) -> str:
+    lines = [_render_argument(key, value) for key, value in call.arguments.items()]
+    return "\n".join([f"<call {_word(call.name)}>", *lines, "</call>"])
+
+
+def _render_argument(key: str, value: Any) -> str:
+    heredoc = isinstance(value, str) and "\n" in value and not _UNPRINTABLE.search(value)
+    if not heredoc:
+        return f"{_word(key)}: {_json(value)}"
+    body, note = (value, "") if value.endswith("\n") else (value + "\n", f" {NO_NEWLINE}")
+    end = _terminator(body)
+    return f"{_word(key)} <<{end}{note}\n{body}{end}"
+
+
+def _terminator(body: str) -> str:
+    lines = {line.strip() for line in body.split("\n")}
+    return next(word for word in _words() if word not in lines)
+
+
+def _words() -> Iterator[str]:
+    yield "END"
+    number = 1
+    while True:
+        yield f"END{number}"
+        number += 1
+
+
+def _word(name: str) -> str:
+    return name if re.fullmatch(_BARE, name) else _json(name)
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    # Half a surrogate pair cannot be sent as UTF-8: such text goes escaped.
+    return json.dumps(value) if _UNPRINTABLE.search(text) else text
+
+
+def _numbered(before: int, name: str, arguments: Mapping[str, Any], error: str = "") -> ToolCall:
+    return ToolCall(id=f"call_{before + 1}", name=name, arguments=arguments, error=error)
+
+
+def _check_name(name: str, names: Sequence[str]) -> None:
+    if names and name not in names:
+        raise _Malformed(unknown_tool(name, names))
+
+
+_Call = tuple[str, dict[str, Any]]
+
+
+def _block(text: str, at: int) -> tuple[_Call, int, bool]:
+    """One call at ``at``: what it is, where it ends, and whether its end was marked."""
+    line, after = _line(text, at)
+    if line.strip().startswith("<tool_call>"):
+        return _tagged_json(text, text.index("<tool_call>", at) + len("<tool_call>"))
+    head = _HEAD.fullmatch(line)
+    if head is None:
+        raise _Malformed(f"{line.strip()!r} does not start a call: write <call NAME> on its line.")
+    name = _unquoted(head[1])
+    if head[2] or head[3]:
+        return (name, {}), after, True
+    arguments, end, closed = _arguments(text, after)
+    return (name, arguments), end, closed
+
+
+def _arguments(text: str, at: int) -> tuple[dict[str, Any], int, bool]:
+    found: dict[str, Any] = {}
+    while at < len(text):
+        line, after = _line(text, at)
+        if line.strip() == "</call>":
+            return found, after, True
+        if _OPENER.match(line):
+            return found, at, False
+        if line.strip() and not _FENCE.fullmatch(line):
+            key, value, after = _argument(text, at, line, after)
+            if key in found:
+                raise _Malformed(f"The argument {key} is given twice in one call.")
+            found[key] = value
+        at = after
+    return found, at, False
+
+
+def _argument(text: str, at: int, line: str, after: int) -> tuple[str, Any, int]:
+    key = _KEY.match(line)
+    if key is None:
+        raise _not_an_argument(line)
+    name, rest = _unquoted(key[1]), line[key.end() :]
+    if heredoc := _HEREDOC.fullmatch(rest):
+        body, after = _heredoc(text, after, name, heredoc[2])
+        return name, body[:-1] if heredoc[3] else body, after
+    value = rest.strip()
+    if value[:1] not in (":", "=") or not value[1:].strip():
+        raise _not_an_argument(line)
+    value = value[1:].strip()
+    return name, *_value(text, text.index(value, at + key.end()), value, after)
+
+
+def _not_an_argument(line: str) -> _Malformed:
+    return _Malformed(
+        f"This line inside the call is no argument: {line.strip()[:120]!r}. Write"
+        " `name: JSON value`, or for several lines `name <<WORD`, the text, and a line WORD."
+    )
+
+
+def _heredoc(text: str, at: int, name: str, word: str) -> tuple[str, int]:
+    start = at
+    while at < len(text):
+        line, after = _line(text, at)
+        if line.strip() == word:
+            return text[start:at], after
+        at = after
+    # A model that forgot the WORD but closed the call as the last thing it wrote meant this.
+    tail = re.search(r"^[ \t]*</call>\s*(?:```\s*)?\Z", text[start:], re.MULTILINE)
+    if tail is None:
+        raise _Malformed(f"The text of {name} has no end: no line after it holds only {word}.")
+    return text[start : start + tail.start()], start + tail.start()
+
+
+def _value(text: str, start: int, line: str, after: int) -> tuple[Any, int]:
+    """A value on its line, or JSON that runs over several lines, or bare words."""
+    try:
+        return json.loads(line, strict=False), after
+    except (ValueError, RecursionError):
+        pass
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+        rest, beyond = _line(text, end)
+        if not rest.strip():
+            return value, beyond
+    except (ValueError, RecursionError):
+        pass
+    if line.startswith('"') and line.count('"') == 1:
+        raise _Malformed(
+            f"The quoted value {line[:120]!r} has no closing quote; use `name <<WORD`."
+        )
+    single = re.fullmatch(r"'([^'\\]*)'", line)
+    return (single[1] if single else line), after
+
+
+def _tagged_json(text: str, at: int) -> tuple[_Call, int, bool]:
+    at += len(text[at:]) - len(text[at:].lstrip())
+    try:
+        value, end = _DECODER.raw_decode(text, at)
+    except (ValueError, RecursionError) as error:
+        raise _Malformed(f"The text after <tool_call> is not valid JSON: {error}.") from None
+    call = _as_call(value)
+    if call is None:
+        raise _Malformed('A <tool_call> must hold {"name": NAME, "arguments": {…}}.')
+    close = re.compile(r"\s*</tool_call>[ \t]*\n?").match(text, end)
+    return call, close.end() if close else end, close is not None
+
+
+def _as_call(value: Any) -> _Call | None:
+    if isinstance(value, dict) and isinstance(value.get("function"), dict):
+        value = value["function"]
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        return None
+    arguments = value.get("arguments", value.get("parameters"))
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments, strict=False)
+        except (ValueError, RecursionError):
+            return None
+    return (value["name"], arguments) if isinstance(arguments, dict) else None
+
+
+def _bare_json(text: str, start: int, names: Sequence[str]) -> Parsed:
+    """Objects that start a line and call a known tool; other JSON is just talk."""
+    said, calls, at = [text[:start]], list[ToolCall](), start
+    while brace := re.compile(r"^[ \t]*\[?\s*(?=\{)", re.MULTILINE).search(text, at):
+        try:
+            value, end = _DECODER.raw_decode(text, brace.end())
+        except (ValueError, RecursionError):
+            value, end = None, _line(text, brace.end())[1]
+        call = _as_call(value)
+        known = call is not None and call[0] in names
+        said.append(text[at : brace.start() if known else end])
+        if call is not None and known:
+            calls.append(_numbered(len(calls), *call))
+        at = end
+    said.append(text[at:])
+    return Parsed(_without_fences(said), tuple(calls))
+
+
+def _line(text: str, at: int) -> tuple[str, int]:
+    """The line from ``at`` without its newline, and where the next one starts."""
+    end = text.find("\n", at)
+    return (text[at:], len(text)) if end < 0 else (text[at:end], end + 1)
+
+
+def _unquoted(word: str) -> str:
+    if not word.startswith('"'):
+        return word
+    try:
+        return str(json.loads(word, strict=False))
+    except ValueError:
+        raise _Malformed(f"{word} is not a valid JSON string.") from None
+
+
+def _without_fences(said: Sequence[str]) -> str:
+    """What was said around the calls, less the code fences that stood around a call."""
+    if len(said) == 1:
+        return said[0].strip()
+    parts = [re.sub(r"\n?[ \t]*(?:```|~~~)\w*\s*\Z", "", part) for part in said[:-1]]
+    parts.append(said[-1])
+    rest = [re.sub(r"\A\s*(?:```|~~~)[ \t]*(?:\n|\Z)", "", part) for part in parts[1:]]
+    return "\n".join(part.strip() for part in [parts[0], *rest] if part.strip())
