@@ -1,0 +1,196 @@
+"""Anthropic's Messages API: native tools, prompt caching, one usage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import anthropic
+import httpx2
+
+from swe_router.errors import BadReply, Unauthorised
+from swe_router.models import wire
+from swe_router.records import (
+    CallLimits,
+    Completion,
+    Message,
+    StopReason,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
+from swe_router.settings import Tier
+
+STREAM_ABOVE = 20_000
+"""Output caps above this are streamed: an idle connection would not live through the wait."""
+OPTIONS = ("effort", "thinking", "cache_ttl")
+_NOTHING = "(nothing)"
+
+_STOPS: dict[str, StopReason] = {
+    "tool_use": "tool",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "refusal",
+}
+
+
+class AnthropicModel:
+    """A Claude model. Options: ``effort``, ``thinking`` (as the API takes it), ``cache_ttl``."""
+
+    def __init__(
+        self,
+        tier: Tier,
+        *,
+        session: str,
+        key: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        wire.check_options(tier, OPTIONS)
+        self._tier, self._session, self._key, self._clock = tier, session, key, clock
+        self._kept: dict[str, list[Any]] = {}
+
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
+    ) -> Completion:
+        """See ``seams.Model``."""
+        if not self._key:
+            raise Unauthorised(f"no key: set {self._tier.api_key_env or 'api_key_env of the tier'}")
+        body = self._body(messages, tools, limits)
+        start = self._clock()
+        response = wire.exchange(
+            lambda: self._send(body, limits),
+            anthropic.APIStatusError,
+            anthropic.APIConnectionError,
+            self._key,
+        )
+        seconds = max(0.0, self._clock() - start)
+        return self._read(wire.json_of(response, self._key), response.headers, seconds)
+
+    @cached_property
+    def _client(self) -> anthropic.Anthropic:
+        return anthropic.Anthropic(
+            api_key=self._key,
+            base_url=self._tier.base_url or None,
+            max_retries=0,
+            http_client=anthropic.DefaultHttpxClient(event_hooks=wire.hooks()),
+        )
+
+    def _send(self, body: dict[str, Any], limits: CallLimits) -> httpx2.Response:
+        timeout = wire.timeouts(limits)
+        if body["max_tokens"] <= STREAM_ABOVE:
+            return self._client.post(
+                "/v1/messages", body=body, cast_to=httpx2.Response, options={"timeout": timeout}
+            )
+        extra = {name: body.pop(name) for name in ("temperature",) if name in body}
+        with self._client.messages.stream(**body, extra_body=extra, timeout=timeout) as stream:
+            final = stream.get_final_message()
+            return httpx2.Response(
+                200, headers=dict(stream.response.headers), text=final.model_dump_json()
+            )
+
+    def _body(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
+    ) -> dict[str, Any]:
+        tier = self._tier
+        body: dict[str, Any] = {
+            "model": tier.model,
+            "max_tokens": limits.max_output_tokens,
+            "messages": self._turns([m for m in messages if m.role != "system"]),
+        }
+        system = "\n\n".join(wire.sendable(m.content) for m in messages if m.role == "system")
+        if system:
+            body["system"] = system
+        if tools:
+            body["tools"] = [_tool(tool) for tool in tools]
+            if limits.tool_choice == "required":
+                body["tool_choice"] = {"type": "any"}
+        if not tier.base_url:
+            # The price table knows the standard service only.
+            body["service_tier"] = "standard_only"
+        if tier.temperature is not None:
+            given = limits.temperature
+            body["temperature"] = tier.temperature if given is None else given
+        if "thinking" in tier.options:
+            body["thinking"] = tier.options["thinking"]
+        if "effort" in tier.options:
+            body["output_config"] = {"effort": tier.options["effort"]}
+        return body
+
+    def _turns(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        turns: list[dict[str, Any]] = []
+        for message in messages:
+            role = "assistant" if message.role == "assistant" else "user"
+            blocks = self._blocks(message)
+            if turns and turns[-1]["role"] == role:
+                turns[-1]["content"].extend(blocks)
+            else:
+                turns.append({"role": role, "content": blocks})
+        self._mark_cache(turns)
+        return turns
+
+    def _mark_cache(self, turns: list[dict[str, Any]]) -> None:
+        """Ask for the whole conversation to be cached: it only ever grows at its end."""
+        if not turns:
+            return
+        control = {"type": "ephemeral", "ttl": self._tier.options.get("cache_ttl", "5m")}
+        last = turns[-1]["content"]
+        last[-1] = {**last[-1], "cache_control": control}
+
+    def _blocks(self, message: Message) -> list[dict[str, Any]]:
+        text = wire.sendable(message.content)
+        if message.role == "tool" and self._tier.tools == "native":
+            block = {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": text}
+            return [block if text else {**block, "content": _NOTHING}]
+        if message.role == "assistant" and message.fingerprint() in self._kept:
+            return list(self._kept[message.fingerprint()])
+        blocks: list[dict[str, Any]] = [{"type": "text", "text": text}] if text.strip() else []
+        if self._tier.tools == "native":
+            blocks += [_tool_use(call) for call in message.tool_calls]
+        return blocks or [{"type": "text", "text": _NOTHING}]
+
+    def _read(self, body: dict[str, Any], headers: Mapping[str, str], seconds: float) -> Completion:
+        content = body.get("content")
+        if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+            raise BadReply("the reply has no content")
+        calls = tuple(
+            wire.tool_call(block.get("id"), block.get("name"), block.get("input"), self._key)
+            for block in content
+            if block.get("type") == "tool_use"
+        )
+        texts = [str(b.get("text") or "") for b in content if b.get("type") == "text"]
+        message = Message(role="assistant", content="".join(texts), tool_calls=calls)
+        if any(block.get("type") in {"thinking", "redacted_thinking"} for block in content):
+            self._kept[message.fingerprint()] = content
+        return Completion(
+            message=message,
+            usage=_usage(body.get("usage"), seconds),
+            stop=_STOPS.get(str(body.get("stop_reason")), "end"),
+            model=str(body.get("model") or ""),
+            request_id=wire.redact_key(headers.get("request-id", ""), self._key),
+        )
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "input_schema": dict(tool.parameters),
+    }
+
+
+def _tool_use(call: ToolCall) -> dict[str, Any]:
+    arguments = wire.scrub(dict(call.arguments), "")
+    return {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments}
+
+
+def _usage(usage: Any, seconds: float) -> Usage:
+    """``input_tokens`` of this API leaves the cached tokens out already."""
+    return Usage(
+        input_tokens=wire.count(usage, "input_tokens"),
+        cache_read_tokens=wire.count(usage, "cache_read_input_tokens"),
+        cache_write_tokens=wire.count(usage, "cache_creation_input_tokens"),
+        output_tokens=wire.count(usage, "output_tokens"),
+        seconds=seconds,
+    )

@@ -1,0 +1,116 @@
+"""Answers recorded to a file and served from it, by attempt, request and occurrence."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from swe_router import errors
+from swe_router.errors import JournalError, ModelError, Refused
+from swe_router.records import CallLimits, Completion, Message, ToolSpec, digest_of
+from swe_router.seams import Model
+
+
+class CassetteMiss(Refused):
+    """The request was never recorded for this attempt."""
+
+
+def request_digest(
+    messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
+) -> str:
+    """SHA-256 of a request as sent: messages, tools and limits."""
+    return digest_of(
+        {
+            "messages": [message.model_dump(mode="json") for message in messages],
+            "tools": [tool.model_dump(mode="json") for tool in tools],
+            "limits": limits.model_dump(mode="json"),
+        }
+    )
+
+
+class RecordingModel:
+    """Passes calls on and appends each answer, or error, to the cassette file."""
+
+    def __init__(self, model: Model, path: Path, *, session: str) -> None:
+        self._model, self._path, self._session = model, path, session
+        self._seen: Counter[str] = Counter()
+
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
+    ) -> Completion:
+        """See ``seams.Model``."""
+        request = request_digest(messages, tools, limits)
+        try:
+            answer = self._model.complete(messages, tools, limits=limits)
+        except ModelError as error:
+            self._write(request, {"error": type(error).__name__, "message": str(error)})
+            raise
+        self._write(request, {"completion": answer.model_dump(mode="json")})
+        return answer
+
+    def _write(self, request: str, what: dict[str, Any]) -> None:
+        occurrence = self._seen[request]
+        self._seen[request] += 1
+        entry = {"session": self._session, "request": request, "occurrence": occurrence, **what}
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            os.write(fd, (json.dumps(entry) + "\n").encode("ascii"))
+        finally:
+            os.close(fd)
+
+
+class ReplayingModel:
+    """Serves the answers of a cassette file; no network, no key, no model."""
+
+    def __init__(self, path: Path, *, session: str) -> None:
+        self._path, self._session = path, session
+        self._answers = _load(path, session)
+        self._seen: Counter[str] = Counter()
+
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
+    ) -> Completion:
+        """See ``seams.Model``. ``CassetteMiss`` when the request differs from all recorded."""
+        request = request_digest(messages, tools, limits)
+        occurrence = self._seen[request]
+        self._seen[request] += 1
+        entry = self._answers.get((request, occurrence))
+        if entry is None:
+            recorded = len({known for known, _ in self._answers})
+            raise CassetteMiss(
+                f"{self._path.name}: attempt {self._session} has no answer to request"
+                f" {request[:12]} ({len(messages)} messages), occurrence {occurrence + 1}:"
+                f" {recorded} other requests are recorded"
+            )
+        if "error" in entry:
+            raise _error(entry)
+        return Completion.model_validate(entry["completion"])
+
+
+def _load(path: Path, session: str) -> dict[tuple[str, int], dict[str, Any]]:
+    answers = {}
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise JournalError(f"cannot read the cassette {path}: {error.strerror}") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = json.loads(line)
+            if entry["session"] == session:
+                answers[entry["request"], int(entry["occurrence"])] = entry
+        except (ValueError, KeyError, TypeError) as error:
+            raise JournalError(f"{path} line {number} is corrupt: {error!r}") from None
+    return answers
+
+
+def _error(entry: dict[str, Any]) -> ModelError:
+    kind = getattr(errors, entry["error"], None)
+    if isinstance(kind, type) and issubclass(kind, ModelError):
+        return kind(entry["message"])
+    return ModelError(entry["message"])

@@ -1,0 +1,145 @@
+"""OpenAI's Chat Completions: what is sent and what comes back, without the sending."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from swe_router.errors import BadReply
+from swe_router.models import wire
+from swe_router.records import (
+    CallLimits,
+    Completion,
+    Message,
+    StopReason,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
+from swe_router.settings import Tier
+
+_STOPS: dict[str, StopReason] = {
+    "tool_calls": "tool",
+    "function_call": "tool",
+    "length": "length",
+    "content_filter": "refusal",
+}
+
+
+def body(
+    tier: Tier,
+    messages: Sequence[Message],
+    tools: Sequence[ToolSpec],
+    limits: CallLimits,
+    strict: bool,
+    reasons: bool,
+) -> dict[str, Any]:
+    """The request. ``reasons``: the model takes no temperature and counts its thinking."""
+    cap = "max_completion_tokens" if reasons else "max_tokens"
+    out: dict[str, Any] = {
+        "model": tier.model,
+        "messages": [_message(message, tier.tools == "native") for message in messages],
+        cap: limits.max_output_tokens,
+    }
+    if tools:
+        out["tools"] = [_tool(tool, strict) for tool in tools]
+        out["tool_choice"] = limits.tool_choice
+    if tier.temperature is not None and not reasons:
+        out["temperature"] = tier.temperature if limits.temperature is None else limits.temperature
+    if limits.seed is not None and not reasons:
+        out["seed"] = limits.seed
+    for name in ("reasoning_effort", "verbosity"):
+        if name in tier.options:
+            out[name] = tier.options[name]
+    if not tier.base_url:
+        # The price table knows the standard service only.
+        out["service_tier"] = "default"
+    return {**out, **tier.options.get("extra", {})}
+
+
+def _message(message: Message, native: bool) -> dict[str, Any]:
+    text = wire.sendable(message.content)
+    if message.role == "tool" and not native:
+        return {"role": "user", "content": text}
+    if message.role == "tool":
+        return {"role": "tool", "tool_call_id": message.tool_call_id, "content": text}
+    out: dict[str, Any] = {"role": message.role, "content": text}
+    if message.tool_calls and native:
+        out["tool_calls"] = [_call(call) for call in message.tool_calls]
+    return out
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    arguments = json.dumps(wire.scrub(dict(call.arguments), ""), ensure_ascii=False)
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    }
+
+
+def _tool(tool: ToolSpec, strict: bool) -> dict[str, Any]:
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": dict(tool.parameters),
+    }
+    return {"type": "function", "function": {**function, "strict": True} if strict else function}
+
+
+def read(reply: Mapping[str, Any], key: str, seconds: float, request_id: str) -> Completion:
+    """The completion. Raises ``BadReply``."""
+    choices = reply.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    said = first.get("message") if isinstance(first, dict) else None
+    if not isinstance(first, dict) or not isinstance(said, dict):
+        raise BadReply(f"the reply has no message: {wire.short(json.dumps(reply), key)}")
+    calls = _calls(said.get("tool_calls"), key)
+    stop = _STOPS.get(str(first.get("finish_reason")), "tool" if calls else "end")
+    if said.get("refusal"):
+        stop = "refusal"
+    content = said.get("content") or said.get("refusal") or ""
+    return Completion(
+        message=Message(role="assistant", content=text_of(content), tool_calls=calls),
+        usage=_usage(reply.get("usage"), seconds),
+        stop=stop,
+        model=str(reply.get("model") or ""),
+        request_id=request_id or str(reply.get("id") or ""),
+    )
+
+
+def text_of(content: Any) -> str:
+    """Text of a content that may be a string or a list of parts."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
+
+
+def _calls(calls: Any, key: str) -> tuple[ToolCall, ...]:
+    if calls is None:
+        return ()
+    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+        raise BadReply("tool_calls is not a list of objects")
+    functions = [(call.get("id"), call.get("function") or {}) for call in calls]
+    if not all(isinstance(function, dict) for _, function in functions):
+        raise BadReply("a tool call has no function")
+    return tuple(
+        wire.tool_call(call_id, function.get("name"), function.get("arguments"), key)
+        for call_id, function in functions
+    )
+
+
+def _usage(usage: Any, seconds: float) -> Usage:
+    """``prompt_tokens`` of this API includes the cached tokens: taken apart here, once."""
+    details = usage.get("prompt_tokens_details") if isinstance(usage, Mapping) else None
+    read = wire.count(details, "cached_tokens") or wire.count(usage, "prompt_cache_hit_tokens")
+    write = wire.count(details, "cache_write_tokens", "created_cache_tokens")
+    return Usage(
+        input_tokens=max(0, wire.count(usage, "prompt_tokens") - read - write),
+        cache_read_tokens=read,
+        cache_write_tokens=write,
+        output_tokens=wire.count(usage, "completion_tokens"),
+        seconds=seconds,
+    )

@@ -1,0 +1,124 @@
+"""No call without its worst case reserved, no answer without its price."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import structlog
+
+from swe_router.errors import ModelError
+from swe_router.ledger import Book
+from swe_router.prices import Rate
+from swe_router.records import CallLimits, Completion, Message, ToolSpec, Usage
+from swe_router.seams import Model
+
+MESSAGE_TOKENS = 16
+"""Allowance for what a chat template puts around each message and each call."""
+TOOLS_TOKENS = 1024
+"""Allowance for the system text that a provider adds when there are tools."""
+NO_USAGE = "the provider gave no usage: charged as reserved"
+
+_log = structlog.get_logger(__name__)
+
+
+def bytes_of(message: Message) -> int:
+    """UTF-8 bytes of a message as sent: no tokenizer makes more tokens than there are bytes."""
+    calls = [[call.id, call.name, dict(call.arguments)] for call in message.tool_calls]
+    size = len(message.content.encode("utf-8", "replace")) + len(message.tool_call_id)
+    return size + (len(json.dumps(calls, default=str)) if calls else 0)
+
+
+def input_bound(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
+    """Most prompt tokens that these messages and tools can be, with nothing measured."""
+    size = sum(bytes_of(m) + MESSAGE_TOKENS * (1 + len(m.tool_calls)) for m in messages)
+    if tools:
+        size += TOOLS_TOKENS + sum(len(json.dumps(t.model_dump(), default=str)) for t in tools)
+    return size + MESSAGE_TOKENS
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What the provider counted for a conversation that later requests begin with."""
+
+    messages: tuple[Message, ...]
+    """The request, with its answer."""
+    tools: tuple[ToolSpec, ...]
+    tokens: int
+    """Prompt and answer."""
+
+
+class MeteredModel:
+    """A model whose every call is reserved in a book, settled there and priced.
+
+    ``rate`` prices a call; ``window`` is the most tokens that the model can be sent. Raises
+    ``LedgerRefused`` when the worst case of a call does not fit, before anything is sent.
+    """
+
+    def __init__(self, model: Model, book: Book, rate: Rate, *, window: int) -> None:
+        self._model, self._book, self._rate, self._window = model, book, rate, window
+        self._measured: _Measured | None = None
+
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
+    ) -> Completion:
+        """See ``seams.Model``; ``Completion.usd`` is set."""
+        bound = self._bound(messages, tools)
+        reserved = self._rate.worst(bound, limits.max_output_tokens, limits.timeout)
+        reservation = self._book.reserve(reserved)
+        try:
+            answer = self._model.complete(messages, tools, limits=limits)
+        except ModelError as error:
+            if error.billed:
+                self._book.lose(reservation, f"{type(error).__name__}: {error}")
+            else:
+                self._book.void(reservation)
+            raise
+        except BaseException as error:
+            self._book.lose(reservation, type(error).__name__)
+            raise
+        usage, note = answer.usage, ""
+        if not self._is_given(usage):
+            usage = self._rate.worst_usage(bound, limits.max_output_tokens, limits.timeout)
+            note = NO_USAGE
+            _log.warning("no usage in the answer", model=answer.model, charged=str(reserved))
+        usd = self._rate.usd(usage)
+        self._book.settle(reservation, usd, usage, note)
+        self._remember(messages, tools, answer)
+        return answer.model_copy(update={"usage": usage, "usd": usd})
+
+    def worst(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
+    ) -> Decimal:
+        """USD that this call would reserve."""
+        bound = self._bound(messages, tools)
+        return self._rate.worst(bound, limits.max_output_tokens, limits.timeout)
+
+    def _is_given(self, usage: Usage) -> bool:
+        """A priced token cannot come from a call that used none; wall time is measured here."""
+        by_the_token = any(b.dearest_input or b.output for b in self._rate.bands)
+        return not by_the_token or usage.prompt_tokens > 0
+
+    def _bound(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
+        """Most prompt tokens of this request: what was measured, and the bytes added since."""
+        return min(
+            self._window, input_bound(messages, tools), self._measured_bound(messages, tools)
+        )
+
+    def _measured_bound(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
+        known = self._measured
+        if known is None or tuple(tools) != known.tools:
+            return self._window
+        size = len(known.messages)
+        if tuple(messages[:size]) != known.messages:
+            return self._window
+        return known.tokens + input_bound(messages[size:], ())
+
+    def _remember(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], answer: Completion
+    ) -> None:
+        if answer.usage.prompt_tokens:
+            tokens = answer.usage.prompt_tokens + answer.usage.output_tokens
+            self._measured = _Measured((*messages, answer.message), tuple(tools), tokens)

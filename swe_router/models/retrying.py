@@ -1,0 +1,71 @@
+"""One call, sent again while the provider is only busy; each try is a call of its own below."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import stamina
+
+from swe_router.errors import NoAnswer, Overloaded, RateLimited
+from swe_router.records import CallLimits, Completion, Message, ToolSpec
+from swe_router.seams import Model
+
+LONGEST_WAIT = 120.0
+"""Seconds; a provider that asks for more is asked again after this much."""
+
+
+class RetryingModel:
+    """Tries a model up to ``1 + retries`` times.
+
+    ``RateLimited`` and ``Overloaded`` are tried again after the provider's Retry-After, else
+    after exponential backoff with jitter; ``NoAnswer``, which may have been billed, only once.
+    ``first_wait`` and ``longest_wait`` are seconds. Put it around a ``MeteredModel``, so that
+    the ledger sees each try.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        retries: int,
+        *,
+        first_wait: float = 1.0,
+        longest_wait: float = LONGEST_WAIT,
+    ) -> None:
+        self._model, self._retries = model, retries
+        self._first_wait, self._longest_wait = first_wait, longest_wait
+
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
+    ) -> Completion:
+        """See ``seams.Model``."""
+        tries = stamina.retry_context(
+            on=self._decider(),
+            attempts=1 + self._retries,
+            timeout=None,
+            wait_initial=self._first_wait,
+            wait_max=self._longest_wait,
+            wait_jitter=self._first_wait,
+        )
+        for attempt in tries:
+            with attempt:
+                return self._model.complete(messages, tools, limits=limits)
+        raise AssertionError("stamina gave no attempt")  # pragma: no cover
+
+    def _decider(self) -> Callable[[Exception], bool | float]:
+        unanswered = 0
+
+        def again(error: Exception) -> bool | float:
+            nonlocal unanswered
+            if isinstance(error, NoAnswer):
+                unanswered += 1
+                return unanswered == 1
+            if not isinstance(error, RateLimited | Overloaded):
+                return False
+            if error.after is None:
+                return True
+            # Workers that were refused together should not come back together.
+            jitter = random.uniform(0, self._first_wait)  # noqa: S311
+            return min(error.after, self._longest_wait) + jitter
+
+        return again

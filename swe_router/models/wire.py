@@ -1,0 +1,247 @@
+"""One HTTP exchange with a provider: bounded, scrubbed of the key, its failures named."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+import httpx2
+
+from swe_router.errors import (
+    BadReply,
+    ContextTooLong,
+    ModelError,
+    NoAnswer,
+    Overloaded,
+    RateLimited,
+    Refused,
+    Unauthorised,
+    UsageError,
+)
+from swe_router.records import CallLimits, ToolCall
+from swe_router.settings import Tier
+
+REPLY_BYTES = 32_000_000
+"""Longest reply that is read; no model answers with a hundredth of it."""
+CONNECT_SECONDS = 10.0
+_SHOWN = 400
+_MOST_TOKENS = 10**9
+_SHORTEST_SECRET = 6
+
+_TOO_LONG = re.compile(
+    r"context[ _]?(length|window|limit)|prompt is too long|maximum context|too many (input )?tokens"
+    r"|exceed\w* .{0,40}context|max_model_len|input is too long",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"(?i)\b(bearer\s+|sk-(?:ant-)?)[\w.~+/=-]{6,}")
+
+
+def redact(text: str, key: str) -> str:
+    """``text`` without the key, nor anything else that looks like one."""
+    if len(key) >= _SHORTEST_SECRET:
+        text = text.replace(key, "[key]")
+    return _BEARER.sub(r"\1[key]", text)
+
+
+def short(text: str, key: str) -> str:
+    """``text`` fit for an error message: one redacted line of limited length."""
+    line = " ".join(redact(text, key).split())
+    return line if len(line) <= _SHOWN else line[:_SHOWN] + "…"
+
+
+def timeouts(limits: CallLimits) -> httpx2.Timeout:
+    """The SDK's timeouts for one call; the whole answer is bounded by ``bounded``."""
+    return httpx2.Timeout(limits.timeout, connect=min(CONNECT_SECONDS, limits.timeout))
+
+
+def hooks() -> dict[str, list[Callable[[Any], None]]]:
+    """Event hooks for an ``httpx2.Client`` that bound a reply in time and size."""
+    return {"request": [_start_clock], "response": [_bound]}
+
+
+def _start_clock(request: httpx2.Request) -> None:
+    seconds = request.extensions.get("timeout", {}).get("read")
+    if seconds is not None:
+        request.extensions = {**request.extensions, "deadline": time.monotonic() + seconds}
+
+
+def _bound(response: httpx2.Response) -> None:
+    deadline = response.request.extensions.get("deadline", float("inf"))
+    response.stream = _Bounded(response.stream, deadline)  # type: ignore[arg-type]
+
+
+class _Bounded(httpx2.SyncByteStream):
+    """A body that ends with an error at its deadline (read timeouts start anew at each byte)."""
+
+    def __init__(self, inner: httpx2.SyncByteStream, deadline: float) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for chunk in self._inner:
+            size += len(chunk)
+            if size > REPLY_BYTES:
+                raise BadReply(f"the reply is longer than {REPLY_BYTES} bytes")
+            if time.monotonic() > self._deadline:
+                raise httpx2.ReadTimeout("the answer took longer than its limit")
+            yield chunk
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def exchange(
+    send: Callable[[], httpx2.Response],
+    status_error: type[Exception],
+    connection_error: type[Exception],
+    key: str,
+) -> httpx2.Response:
+    """The response of ``send``, or the ``ModelError`` that its failure amounts to.
+
+    The SDK's own exception holds the request with its key: it is dropped, not chained.
+    """
+    failure: ModelError
+    try:
+        return send()
+    except status_error as error:
+        failure = _of_status(error, key)
+    except connection_error as error:
+        failure = _of_transport(error.__cause__ or error, key)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        failure = _of_transport(error, key)
+    except ModelError as error:
+        failure = error
+    failure.__cause__ = failure.__context__ = None
+    raise failure
+
+
+def _of_status(error: Any, key: str) -> ModelError:
+    """The error of an HTTP status; an error event inside a stream comes with status 200."""
+    status, headers = int(error.status_code), error.response.headers
+    text = _text_of(error)
+    what = f"HTTP {status}: {short(text, key)}"
+    if status < 400:
+        return NoAnswer(f"the stream broke off: {short(text, key)}")
+    if status in {401, 402, 403} or "insufficient_quota" in text:
+        return Unauthorised(what)
+    if status == 429:
+        return RateLimited(what, after=retry_after(headers))
+    if status in {408, 409} or status >= 500:
+        return Overloaded(what, after=retry_after(headers))
+    if status == 413 or (status in {400, 422} and _TOO_LONG.search(text)):
+        return ContextTooLong(what)
+    return Refused(what)
+
+
+def _text_of(error: Any) -> str:
+    body = getattr(error, "body", None)
+    if body is None:
+        return str(error)
+    return body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
+
+
+def _of_transport(error: BaseException, key: str) -> ModelError:
+    what = f"{type(error).__name__}: {short(str(error), key)}"
+    if isinstance(error, ModelError):
+        return error
+    if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
+        return Refused(what)
+    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+        return Overloaded(f"could not connect: {what}")
+    return NoAnswer(what)
+
+
+def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
+    """Seconds that the provider asks to wait, or None; never negative."""
+    try:
+        if "retry-after-ms" in headers:
+            seconds = float(headers["retry-after-ms"]) / 1000
+        elif (given := headers.get("retry-after", "")).strip():
+            moment = email.utils.parsedate_tz(given)
+            seconds = float(given) if moment is None else email.utils.mktime_tz(moment) - now()
+        else:
+            return None
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, seconds) if seconds < float("inf") else None
+
+
+def json_of(response: httpx2.Response, key: str) -> dict[str, Any]:
+    """The JSON object of a reply. Raises ``BadReply`` when there is none."""
+    try:
+        value = json.loads(response.text, parse_constant=_no_constant)
+        if isinstance(value, dict):
+            return scrub(value, key)  # type: ignore[no-any-return]
+    except (ValueError, RecursionError):
+        pass
+    raise BadReply(f"the reply is not a JSON object: {short(response.text[:2000], key)}")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def scrub(value: Any, key: str) -> Any:
+    """A JSON value whose strings are valid Unicode and free of the key."""
+    if isinstance(value, str):
+        sound = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return redact_key(sound, key)
+    if isinstance(value, list):
+        return [scrub(item, key) for item in value]
+    if isinstance(value, dict):
+        return {redact_key(name, key): scrub(item, key) for name, item in value.items()}
+    return value
+
+
+def redact_key(text: str, key: str) -> str:
+    """``text`` without the key itself; a model may write about other keys."""
+    return text.replace(key, "[key]") if len(key) >= _SHORTEST_SECRET else text
+
+
+def sendable(text: str) -> str:
+    """``text`` as it can be sent: lone surrogates replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def tool_call(call_id: Any, name: Any, arguments: Any, key: str) -> ToolCall:
+    """A tool call from a reply; arguments that cannot be read become its ``error``."""
+    if isinstance(arguments, str):
+        try:
+            arguments = scrub(json.loads(arguments or "{}", parse_constant=_no_constant), key)
+        except (ValueError, RecursionError) as error:
+            why = f"the arguments are not valid JSON: {error}"
+            return ToolCall(id=str(call_id or ""), name=str(name or ""), error=why)
+    if not isinstance(arguments, dict):
+        why = f"the arguments must be a JSON object, not {type(arguments).__name__}"
+        return ToolCall(id=str(call_id or ""), name=str(name or ""), error=why)
+    return ToolCall(id=str(call_id or ""), name=str(name or ""), arguments=arguments)
+
+
+def count(table: Any, *names: str) -> int:
+    """The first of these token counts that is given, else 0. Raises ``BadReply`` for nonsense."""
+    for name in names:
+        value = table.get(name) if isinstance(table, Mapping) else None
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
+            raise BadReply(f"the usage says {name} = {str(value)[:40]}")
+        return value
+    return 0
+
+
+def check_options(tier: Tier, known: Sequence[str]) -> None:
+    """Raise ``UsageError`` for an option that the dialect does not have.
+
+    Options are a closed list because some, such as a service tier, would change the price.
+    """
+    for name in tier.options:
+        if name not in known:
+            raise UsageError(
+                f"model {tier.model!r}: dialect {tier.dialect!r} has no option {name!r}:"
+                f" there is {', '.join(known)}"
+            )
