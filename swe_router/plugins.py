@@ -13,6 +13,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "policies": {
         "cascade": "swe_router.policies.cascade:Cascade",
         "fixed": "swe_router.policies.fixed:Fixed",
+        "ration": "swe_router.policies.ration:Ration",
     },
     "models": {
         "anthropic": "swe_router.models.anthropic:AnthropicModel",

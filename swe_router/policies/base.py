@@ -1,0 +1,165 @@
+"""What every ladder policy shares: checked knobs, the state of a ladder, and money in words."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from pydantic import Field, ValidationError
+
+from swe_router.errors import UsageError
+from swe_router.records import Budget, Features, Outcome, Plan, PurseView, RouteDecision, RunRecord
+from swe_router.settings import Table
+
+
+class Knobs(Table):
+    """Knobs that every ladder policy takes."""
+
+    candidates: int = Field(default=1, gt=0)
+    """Attempts made side by side on each rung, with different seeds."""
+    seed: int = 0
+    """Start of the seeds that repeats are given, and of any drawn number."""
+
+
+K = TypeVar("K", bound=Knobs)
+
+
+@dataclass(frozen=True, init=False)
+class LadderPolicy(Generic[K]):
+    """A stateless policy over plan templates from cheap to strong; a frozen value."""
+
+    name: ClassVar[str]
+    knobs_type: ClassVar[type[Knobs]]
+    ladder: tuple[Plan, ...]
+    knobs: K
+
+    def __init__(self, ladder: Sequence[Plan], **knobs: Any) -> None:
+        """Raises ``UsageError`` that names a bad knob, and the nearest right one."""
+        rungs = tuple(ladder)
+        names = [str(plan.arm) for plan in rungs]
+        if not rungs:
+            raise UsageError(
+                f"policy {self.name!r} has no tier to choose from: its ladder is empty"
+            )
+        if len(set(names)) < len(names):
+            raise UsageError(f"policy {self.name!r}: the ladder names a tier twice: {names}")
+        object.__setattr__(self, "ladder", rungs)
+        object.__setattr__(self, "knobs", checked(self.name, self.knobs_type, knobs))
+
+    def prepare(self, batch: Sequence[Features], budget: Budget) -> Self:
+        """Itself: nothing is learned from the batch."""
+        return self
+
+    def decide(
+        self, features: Features, history: Sequence[Outcome], purse: PurseView
+    ) -> RouteDecision:
+        """The next move; each policy says its own."""
+        raise NotImplementedError
+
+    def update(self, record: RunRecord) -> Self:
+        """Itself: nothing is learned from a concluded instance."""
+        return self
+
+    def state(self) -> Mapping[str, Any]:
+        """Empty: decisions depend on the settings and the arguments only."""
+        return {}
+
+    def restored(self, state: Mapping[str, Any]) -> Self:
+        """Itself: there is no state."""
+        return self
+
+
+def checked(policy: str, kind: type[Knobs], knobs: Mapping[str, Any]) -> Knobs:
+    """Knobs as a value. Raises ``UsageError`` with one line for each fault."""
+    try:
+        return kind.model_validate(dict(knobs))
+    except ValidationError as error:
+        said = [_explain(fault, kind) for fault in error.errors()]
+    raise UsageError(f"policy {policy!r}: " + "; ".join(dict.fromkeys(said)))
+
+
+def _explain(fault: Any, kind: type[Knobs]) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    known = sorted(kind.model_fields)
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(where, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f": there is {', '.join(known)}"
+        return f"there is no knob {where!r}{hint}"
+    if fault["type"] == "missing":
+        return f"knob {where!r} must be given"
+    what = fault["msg"].removeprefix("Value error, ")
+    return f"knob {where!r}: {what} (given: {fault['input']!r})"
+
+
+def rung_of(ladder: Sequence[Plan], outcome: Outcome) -> int:
+    """Place of the outcome's arm on the ladder; -1 for an arm that is not on it."""
+    arms = [plan.arm for plan in ladder]
+    return arms.index(outcome.arm) if outcome.arm in arms else -1
+
+
+def weather(outcome: Outcome) -> bool:
+    """True when something broke that says nothing of the arm."""
+    return outcome.attempt.failure is not None and not outcome.attempt.failure.counts
+
+
+def hopeless_box(outcome: Outcome) -> bool:
+    """True when the sandbox broke for good: another tier would meet the same box."""
+    failure = outcome.attempt.failure
+    return failure is not None and failure.boundary == "sandbox" and not failure.retry
+
+
+def trusted(outcome: Outcome) -> bool:
+    """Submitted by an attempt that ended in order, and accepted by the verifiers."""
+    attempt = outcome.attempt
+    return outcome.accepted and attempt.failure is None and attempt.trajectory.exit == "submitted"
+
+
+def fault_of(outcome: Outcome) -> str:
+    """Why an outcome is not trusted, in a few words that name its arm."""
+    arm, attempt = outcome.arm, outcome.attempt
+    if attempt.failure is not None:
+        kind = "the provider" if attempt.failure.boundary == "model" else attempt.failure.boundary
+        return f"{arm} broke ({kind}: {attempt.failure.kind})"
+    limits = {"budget": "dollar", "steps": "step", "time": "time"}
+    if attempt.trajectory.exit in limits:
+        return f"{arm} hit its {limits[attempt.trajectory.exit]} limit"
+    if attempt.trajectory.exit == "gave_up":
+        return f"{arm} gave up"
+    if outcome.candidate is None or not outcome.candidate.patch:
+        return f"{arm} left an empty patch"
+    failed = [verdict.verifier for verdict in outcome.verdicts if verdict.outcome == "fail"]
+    if failed:
+        return f"{arm}'s patch failed {', '.join(failed)}"
+    if not outcome.accepted:
+        return f"no verifier passed {arm}'s patch ({len(outcome.verdicts)} said unknown)"
+    return f"{arm} ended as {attempt.trajectory.exit}"
+
+
+def usd(amount: Decimal) -> str:
+    """Dollars for a person: cents, or as many digits as a smaller sum needs."""
+    cents = amount.quantize(Decimal("0.01"))
+    return f"${cents}" if cents == amount or amount >= 1 else f"${amount.normalize():f}"
+
+
+def repeats(plan: Plan, count: int, seed: int) -> tuple[Plan, ...]:
+    """The plan and its repeats: the first as it stands, each later one with a seed of its own."""
+    first = seed if plan.seed is None else plan.seed
+    more = (plan.model_copy(update={"seed": first + k}) for k in range(1, count))
+    return (plan, *more)
+
+
+def affordable(plan: Plan, wanted: int, left: Decimal) -> int:
+    """How many attempts of a plan, at most ``wanted``, the money left pays for at their limits."""
+    if plan.budget.dollars <= 0:
+        return wanted
+    return min(wanted, int(left // plan.budget.dollars))
+
+
+def draw(*parts: object) -> float:
+    """A number in [0, 1) that depends on nothing but the parts: chance that replays."""
+    text = "\x00".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:7], "big") / 2**56

@@ -1,0 +1,119 @@
+"""Cascade: begin cheap, and climb a rung whenever the evidence does not carry the patch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+
+from swe_router.policies.base import (
+    Knobs,
+    LadderPolicy,
+    affordable,
+    fault_of,
+    hopeless_box,
+    repeats,
+    rung_of,
+    trusted,
+    usd,
+    weather,
+)
+from swe_router.records import Features, Outcome, PurseView, RouteDecision, Stop, Try
+
+
+class CascadeKnobs(Knobs):
+    """Knobs of ``cascade``."""
+
+    thresholds: tuple[float, ...] = Field(default=(9.0,))
+    """Ascending complexities (1 to 10): above the k-th, the first attempt is made k rungs up.
+
+    The default sends hardly anything past the cheap tier, on purpose. Measured on 24 models x 500
+    Verified issues, a gate that sends complex issues straight to the strong tier resolves no more
+    than the plain cascade and costs more: what text says of difficulty is too weak."""
+
+    @field_validator("thresholds", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: object) -> object:
+        return (value,) if isinstance(value, int | float) else value
+
+    @field_validator("thresholds")
+    @classmethod
+    def _ascend(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(math.isnan(bar) for bar in value) or list(value) != sorted(value):
+            raise ValueError("the thresholds must be numbers that ascend")
+        return value
+
+
+class Cascade(LadderPolicy[CascadeKnobs]):
+    """Complexity picks the first rung; whatever is not trusted is tried again one rung up.
+
+    Stops when a patch is trusted, at the top, or when no rung that is left can be paid for.
+    A provider that broke is no evidence against its tier: the next rung covers it, or, at the
+    top, one below that was not tried yet.
+    """
+
+    name: ClassVar[str] = "cascade"
+    knobs_type: ClassVar[type[Knobs]] = CascadeKnobs
+
+    def decide(
+        self, features: Features, history: Sequence[Outcome], purse: PurseView
+    ) -> RouteDecision:
+        """The next move on one instance."""
+        if not history:
+            return self._climb(*self._first(features), purse)
+        for outcome in history:
+            if trusted(outcome):
+                said = ", ".join(v.verifier for v in outcome.verdicts if v.outcome == "pass")
+                return Stop(why=f"accepted {outcome.arm}'s patch: passed {said}")
+        reason = fault_of(history[-1])
+        if hopeless_box(history[-1]):
+            return Stop(why=f"{reason}: every tier would meet the same sandbox")
+        rungs = self._untried(history)
+        if not rungs:
+            return Stop(why=f"{reason}, and no stronger tier is left")
+        return self._climb(rungs, reason, purse)
+
+    def _first(self, features: Features) -> tuple[list[int], str]:
+        """Rungs in the order in which they may begin, and why the first of them."""
+        complexity = features.values.get("complexity", math.nan)
+        start = sum(complexity > bar for bar in self.knobs.thresholds)
+        start = min(start, len(self.ladder) - 1)
+        order = [*range(start, len(self.ladder)), *range(start - 1, -1, -1)]
+        if math.isnan(complexity):
+            return order, "the complexity is unknown"
+        bars = ", ".join(f"{bar:g}" for bar in self.knobs.thresholds) or "none"
+        return order, f"complexity {complexity:.1f} of 10 (thresholds: {bars})"
+
+    def _untried(self, history: Sequence[Outcome]) -> list[int]:
+        tried = {rung_of(self.ladder, outcome) for outcome in history}
+        above = list(range(max(tried) + 1, len(self.ladder)))
+        if all(weather(outcome) for outcome in history):
+            below = range(max(tried) - 1, -1, -1)
+            return above + [rung for rung in below if rung not in tried]
+        return above
+
+    def _climb(self, rungs: Sequence[int], reason: str, purse: PurseView) -> RouteDecision:
+        """Try the first of the rungs that can be paid for; say which were passed over."""
+        unpaid: list[str] = []
+        for rung in rungs:
+            plan = self.ladder[rung]
+            count = affordable(plan, self.knobs.candidates, purse.left)
+            if count > 0:
+                skipped = _over(unpaid, purse)
+                fewer = f" of {self.knobs.candidates}" if count < self.knobs.candidates else ""
+                times = f" ({count}{fewer} candidates)" if self.knobs.candidates > 1 else ""
+                return Try(
+                    plans=repeats(plan, count, self.knobs.seed),
+                    why=f"{reason}{skipped}: try {plan.arm}{times}",
+                )
+            unpaid.append(f"{plan.arm}'s limit of {usd(plan.budget.dollars)}")
+        return Stop(why=f"{reason}{_over(unpaid, purse)}: left undone for lack of money")
+
+
+def _over(unpaid: Sequence[str], purse: PurseView) -> str:
+    if not unpaid:
+        return ""
+    verb = "is" if len(unpaid) == 1 else "are"
+    return f"; {' and '.join(unpaid)} {verb} over the {usd(purse.left)} left"

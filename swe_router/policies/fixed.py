@@ -1,0 +1,72 @@
+"""Fixed: always the same tier, the yardstick that every routing policy is held against."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from swe_router.errors import UsageError
+from swe_router.policies.base import (
+    Knobs,
+    LadderPolicy,
+    affordable,
+    fault_of,
+    repeats,
+    trusted,
+    usd,
+)
+from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
+
+
+class FixedKnobs(Knobs):
+    """Knobs of ``fixed``."""
+
+    tier: str = ""
+    """Name of the tier; may be left out when the ladder holds only one."""
+
+
+class Fixed(LadderPolicy[FixedKnobs]):
+    """One tier, one move, whatever the issue and whatever comes of it."""
+
+    name: ClassVar[str] = "fixed"
+    knobs_type: ClassVar[type[Knobs]] = FixedKnobs
+
+    def __init__(self, ladder: Sequence[Plan], **knobs: Any) -> None:
+        """Raises ``UsageError`` when the tier is not on the ladder, or must be named."""
+        super().__init__(ladder, **knobs)
+        names = [str(plan.arm) for plan in self.ladder]
+        if not self.knobs.tier and len(names) == 1:
+            return
+        if self.knobs.tier not in names:
+            near = difflib.get_close_matches(self.knobs.tier, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(
+                f"policy 'fixed': knob 'tier' must be one of {', '.join(names)}"
+                f" (given: {self.knobs.tier!r}){hint}"
+            )
+
+    @property
+    def plan(self) -> Plan:
+        """The one plan."""
+        named = [plan for plan in self.ladder if str(plan.arm) == self.knobs.tier]
+        return (named or list(self.ladder))[0]
+
+    def decide(
+        self, features: Features, history: Sequence[Outcome], purse: PurseView
+    ) -> RouteDecision:
+        """Try the tier once; then stop."""
+        if history:
+            good = [outcome for outcome in history if trusted(outcome)]
+            if good:
+                return Stop(why=f"{good[0].arm}'s patch was accepted")
+            return Stop(why=f"{fault_of(history[-1])}, and no other tier is asked")
+        plan = self.plan
+        count = affordable(plan, self.knobs.candidates, purse.left)
+        if count == 0:
+            limit = f"{plan.arm}'s limit of {usd(plan.budget.dollars)}"
+            return Stop(why=f"{limit} is over the {usd(purse.left)} left: left undone")
+        return Try(
+            plans=repeats(plan, count, self.knobs.seed),
+            why=f"always {plan.arm}, at most {usd(plan.budget.dollars)} an attempt",
+        )
