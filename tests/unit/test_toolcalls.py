@@ -22,36 +22,10 @@ TOOLS = tuple(
     for name in ("bash", "edit", "submit")
 )
 
-PIECES = st.sampled_from(
-    [
-        "END",
-        "END1",
-        " END ",
-        "</call>",
-        "<call bash>",
-        "```",
-        "```py",
-        "<<END",
-        "command: 1",
-        "<tool_call>",
-        "</tool_call>\n",
-        "<think>",
-        "</think>",
-        '{"name": "bash", "arguments": {}}',
-        "\r\n",
-        "\u2028",
-        "\x85",
-        "\x0c",
-        "\x00",
-        '"',
-        "\\",
-        "\t",
-        " ",
-        "é",
-        "�\n",
-        "\n",
-    ]
-)
+MARKS = ["END", "END1", " END ", "<<END", "</call>", "<call bash>", "```", "```py", "command: 1"]
+TAGS = ["<tool_call>", "</tool_call>", "<think>", "</think>", '{"name": "bash", "arguments": {}}']
+CHARS = ["\n", "\r\n", "\u2028", "\x85", "\x0c", "\x00", '"', "\\", "\t", " ", "é", "\udc80"]
+PIECES = st.sampled_from([*MARKS, *TAGS, *CHARS])
 NASTY = st.lists(PIECES | st.text(max_size=5), max_size=12).map("".join)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | NASTY | st.text(),
