@@ -1,0 +1,136 @@
+"""A harness report and its log become a Grade: resolved only on evidence that nobody forged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from swe_router.grading.gold import Gold
+from swe_router.records import Grade
+
+START, END = ">>>>> Start Test Output", ">>>>> End Test Output"
+EXIT = re.compile(r">>>>> Test Exit Code:\s*(-?\d+)")
+NOT_APPLIED = ">>>>> Patch Apply Failed"
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+PYTEST_SUMMARY = re.compile(r"\b\d+ [a-z]+(?:, \d+ [a-z]+)*(?: |,)* in \d+(?:\.\d+)? ?s", re.I)
+PYTEST_RAN = re.compile(r"(\d+) (?:passed|xfailed|xpassed|skipped)")
+PYTEST = frozenset(
+    f"parse_log_{name}"
+    for name in (
+        *("pytest", "pytest_options", "pytest_v2", "seaborn", "matplotlib", "astroid", "flask"),
+        *("marshmallow", "pvlib", "pyvista", "sqlfluff", "xarray", "pydicom", "requests"),
+        *("pylint", "astropy", "scikit", "sphinx"),
+    )
+)
+"""Log parsers of projects whose tests run with pytest."""
+CLOSING = {
+    "parse_log_django": re.compile(r"^Ran [1-9]\d* tests? in ", re.MULTILINE),
+    "parse_log_sympy": re.compile(r"tests finished: [1-9]\d* passed"),
+}
+"""Log parser -> the line with which that test runner ends when it did run."""
+
+Outcome = Literal["resolved", "unresolved", "ungraded"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is graded, and where its files lie."""
+
+    gold: Gold
+    patch: str
+    """SHA-256 of the patch."""
+    log: Path
+    """The evaluation's output."""
+
+    def grade(self, outcome: Outcome, reason: str, **more: Any) -> Grade:
+        """A grade with its reason and the place of the log."""
+        evidence = {"reason": reason, **more}
+        if self.log.exists():
+            evidence["log"] = str(self.log)
+        return Grade(
+            instance_id=self.gold.instance_id, outcome=outcome, evidence=evidence, patch=self.patch
+        )
+
+
+def from_report(judged: Judged, report: Any) -> Grade:
+    """The grade for swebench's report on one instance.
+
+    Follows its verdict, but is ``ungraded`` where the report blames the environment, where the
+    tests were never started, and where a "resolved" is not borne out by the log.
+    """
+    said = report.get(judged.gold.instance_id) if isinstance(report, Mapping) else None
+    if not isinstance(said, Mapping):
+        return judged.grade("ungraded", "the harness wrote a report without this instance")
+    if said.get("infra_failure"):
+        why = said.get("infra_failure_reason", "unknown")
+        return judged.grade("ungraded", f"the environment failed: {why}")
+    log = judged.log.read_text(encoding="utf-8", errors="replace") if judged.log.exists() else ""
+    counts = _counts(said.get("tests_status") or {})
+    if said.get("resolved") is True:
+        doubts = doubts_of(judged.gold, log)
+        if doubts:
+            return judged.grade("ungraded", "; ".join(doubts), **counts)
+        return judged.grade("resolved", "all tests that must pass did", **counts)
+    return _not_resolved(judged, bool(said.get("patch_successfully_applied")), counts, log)
+
+
+def _not_resolved(judged: Judged, read: bool, counts: Mapping[str, Any], log: str) -> Grade:
+    """``read``: the harness could read test results from the log."""
+    if read:
+        return judged.grade("unresolved", "tests failed that must pass", **counts)
+    if START not in log:
+        return judged.grade("ungraded", "the tests were never started")
+    return judged.grade("unresolved", "the tests left no result that could be read")
+
+
+def _counts(tests: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name.lower(): {
+            "passed": len(tests.get(name, {}).get("success", [])),
+            "failed": list(tests.get(name, {}).get("failure", [])),
+        }
+        for name in ("FAIL_TO_PASS", "PASS_TO_PASS")
+    }
+
+
+def doubts_of(gold: Gold, log: str) -> list[str]:
+    """Why a log that reads as resolved is no evidence; empty when it is."""
+    text = ANSI.sub("", log)
+    doubts = []
+    if not gold.fail_to_pass and not gold.pass_to_pass:
+        doubts.append("the row names no test that must pass")
+    if text.count(START) != 1 or text.count(END) != 1:
+        doubts.append("the log holds its start or end marker more than once")
+    codes = EXIT.findall(text)
+    if not codes:
+        doubts.append("the exit status of the tests is missing")
+    # Under `set -x` the one real echo shows twice: as traced, and as printed.
+    elif len(set(codes)) > 1 or len(codes) > 2:
+        doubts.append("the log holds more than one exit status of the tests")
+    return doubts + _unfinished(gold, text.partition(START)[2].partition(END)[0])
+
+
+def _unfinished(gold: Gold, tests: str) -> list[str]:
+    """A runner that ran says so at its end, with at least as many tests as it is credited."""
+    closing = CLOSING.get(gold.log_parser)
+    if closing is not None and not closing.search(tests):
+        return ["the test runner did not write its closing line"]
+    if gold.log_parser not in PYTEST:
+        return []
+    summaries = PYTEST_SUMMARY.findall(tests)
+    if not summaries:
+        return ["the test runner did not write its closing line"]
+    ran = sum(int(number) for number in PYTEST_RAN.findall(summaries[-1]))
+    files = {name.split("::")[0] for name in gold.fail_to_pass if "::" in name}
+    credited = {
+        name
+        for name in (*gold.fail_to_pass, *gold.pass_to_pass)
+        if "::" in name and name.split("::")[0] in files
+    }
+    if ran < len(credited):
+        return [f"{len(credited)} tests are reported as passed, but only {ran} were run"]
+    return []

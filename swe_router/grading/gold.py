@@ -1,0 +1,108 @@
+"""The answer key: everything in a data-set row that could leak the answer, for grading alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from swe_router.errors import UsageError
+from swe_router.instances import rows
+from swe_router.records import Record
+
+COLUMNS = (
+    "instance_id",
+    "repo",
+    "version",
+    "base_commit",
+    "image",
+    "patch",
+    "test_patch",
+    "FAIL_TO_PASS",
+    "PASS_TO_PASS",
+    "eval_script",
+    "log_parser",
+    "eval_type",
+    "hints_text",
+    "difficulty",
+)
+
+
+class Gold(Record):
+    """What the official harness needs of one instance, and what nobody else may see."""
+
+    instance_id: str
+    repo: str
+    version: str
+    base_commit: str
+    image: str
+    patch: str
+    test_patch: str
+    fail_to_pass: tuple[str, ...]
+    pass_to_pass: tuple[str, ...]
+    eval_script: str
+    log_parser: str
+    eval_type: str
+    hints: str = ""
+    difficulty: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """The row as ``swebench.harness`` reads it."""
+        return {
+            "instance_id": self.instance_id,
+            "repo": self.repo,
+            "version": self.version,
+            "base_commit": self.base_commit,
+            "image": self.image,
+            "patch": self.patch,
+            "test_patch": self.test_patch,
+            "FAIL_TO_PASS": json.dumps(self.fail_to_pass),
+            "PASS_TO_PASS": json.dumps(self.pass_to_pass),
+            "eval_script": self.eval_script,
+            "log_parser": self.log_parser,
+            "eval_type": self.eval_type,
+        }
+
+
+def read(split: str, *, hub: rows.Hub | None = None) -> dict[str, Gold]:
+    """The answer key of every instance of a split, by id.
+
+    Read again from the split itself: it never travels through the solving side. Raises
+    ``UsageError`` as ``instances.rows.read`` does, and for test lists that are not lists.
+    """
+    return {row["instance_id"]: _gold(row) for row in rows.read(split, COLUMNS, hub=hub)}
+
+
+def _gold(row: Mapping[str, Any]) -> Gold:
+    def text(name: str) -> str:
+        value = row[name]
+        return "" if value is None else str(value)
+
+    return Gold(
+        instance_id=row["instance_id"],
+        repo=text("repo"),
+        version=text("version"),
+        base_commit=text("base_commit"),
+        image=text("image"),
+        patch=text("patch"),
+        test_patch=text("test_patch"),
+        fail_to_pass=_tests(row, "FAIL_TO_PASS"),
+        pass_to_pass=_tests(row, "PASS_TO_PASS"),
+        eval_script=text("eval_script"),
+        log_parser=text("log_parser"),
+        eval_type=text("eval_type"),
+        hints=text("hints_text"),
+        difficulty=text("difficulty"),
+    )
+
+
+def _tests(row: Mapping[str, Any], column: str) -> tuple[str, ...]:
+    """Test names of a column: a list, or a list written as JSON text (as on the hub)."""
+    value = row[column]
+    try:
+        value = json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError:
+        value = None
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise UsageError(f"instance {row['instance_id']!r}: {column} is not a list of test names")
+    return tuple(value)

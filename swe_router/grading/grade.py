@@ -1,0 +1,106 @@
+"""Predictions in, official verdicts out: every prediction is listed, whatever happened to it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+
+from swe_router.errors import BoundaryError, UsageError
+from swe_router.grading import gold as answer_key
+from swe_router.grading.backend import Backend, Task
+from swe_router.grading.predictions import Prediction
+from swe_router.instances import splits
+from swe_router.instances.rows import Hub
+from swe_router.records import Grade
+
+
+def _silent(grade: Grade) -> None:
+    """Tell nobody."""
+
+
+def grade_predictions(
+    predictions: Sequence[Prediction],
+    split: str,
+    backend: Backend,
+    *,
+    workers: int = 2,
+    run: str = "",
+    hub: Hub | None = None,
+    progress: Callable[[Grade], None] = _silent,
+) -> dict[str, Grade]:
+    """The verdict on each prediction, by instance id, in the order given.
+
+    ``progress`` is called with each grade as it comes, in this thread. ``run`` goes into the
+    grades. Raises ``UsageError``: a split that cannot be read, an id that it does not have.
+    """
+    tasks = _tasks(predictions, split, hub)
+    grades: dict[str, Grade] = {}
+
+    def told(grade: Grade) -> None:
+        grades[grade.instance_id] = grade.model_copy(update={"run": run})
+        progress(grades[grade.instance_id])
+
+    for one in predictions:
+        if not one.patch.strip():
+            told(_empty(one))
+    pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="grade")
+    try:
+        waiting = {pool.submit(_one, backend, task): task for task in tasks}
+        for future in as_completed(waiting):
+            told(_outcome(future, waiting[future]))
+    finally:
+        # On an interrupt: no further evaluation starts, and those that run are stopped.
+        pool.shutdown(wait=False, cancel_futures=True)
+        backend.close()
+    return {one.instance_id: grades[one.instance_id] for one in predictions}
+
+
+def gold_predictions(split: str, *, hub: Hub | None = None) -> list[Prediction]:
+    """The answer key's own patches as predictions: what ``--predictions gold`` grades."""
+    golds = answer_key.read(split, hub=hub)
+    return [
+        Prediction(instance_id=name, patch=gold.patch, model="gold") for name, gold in golds.items()
+    ]
+
+
+def _tasks(predictions: Sequence[Prediction], split: str, hub: Hub | None) -> list[Task]:
+    golds = answer_key.read(split, hub=hub)
+    for one in predictions:
+        if one.instance_id not in golds:
+            near = difflib.get_close_matches(one.instance_id, golds, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(
+                f"split {split!r} has no instance {one.instance_id!r}, which is predicted{hint}"
+            )
+    todo = {one.instance_id: one for one in predictions if one.patch.strip()}
+    if not todo:
+        return []
+    instances = splits.load(split, ids=tuple(todo), hub=hub)
+    return [Task(instance, golds[instance.id], todo[instance.id]) for instance in instances]
+
+
+def _one(backend: Backend, task: Task) -> Grade:
+    return backend.grade(task)
+
+
+def _outcome(future: Future[Grade], task: Task) -> Grade:
+    try:
+        return future.result()
+    except (BoundaryError, OSError, ValueError) as error:
+        return Grade(
+            instance_id=task.gold.instance_id,
+            outcome="ungraded",
+            evidence={"reason": f"the evaluation broke: {type(error).__name__}: {error}"},
+            patch=task.prediction.digest,
+        )
+
+
+def _empty(prediction: Prediction) -> Grade:
+    """As the official harness, which counts an empty patch as not resolved and runs nothing."""
+    return Grade(
+        instance_id=prediction.instance_id,
+        outcome="unresolved",
+        evidence={"reason": "empty patch"},
+        patch=prediction.digest,
+    )

@@ -1,0 +1,105 @@
+"""Grading without Docker: the official steps in a local sandbox, read by the official functions."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from swe_router.errors import SandboxError
+from swe_router.grading import harness
+from swe_router.grading.backend import Place, Task
+from swe_router.grading.evidence import from_report
+from swe_router.grading.predictions import encoded
+from swe_router.records import Grade, Instance
+from swe_router.seams import Sandbox
+
+PATCH, SCRIPT, OUTPUT = (f"/tmp/swe-router-{name}" for name in ("patch", "eval.sh", "output"))  # noqa: S108
+MAX_LOG = 64_000_000
+"""Bytes of output that are read; an evaluation that writes more is not graded."""
+STEP = 120.0
+"""Seconds for one of the git commands around the evaluation."""
+
+
+class Local:
+    """Grades in the sandboxes that ``open_sandbox`` gives, each a fresh start state.
+
+    ``workdir`` receives the logs; ``timeout`` is in seconds, for one evaluation.
+    """
+
+    def __init__(
+        self,
+        open_sandbox: Callable[[Instance], AbstractContextManager[Sandbox]],
+        workdir: Path,
+        *,
+        timeout: float = 1800.0,
+    ) -> None:
+        self._open = open_sandbox
+        self._root = workdir
+        self._timeout = timeout
+        self._boxes: set[Sandbox] = set()
+
+    def grade(self, task: Task) -> Grade:
+        """Apply the patch, run the evaluation script, and read its output."""
+        place = Place(self._root, task)
+        if (seen := place.seen()) is not None:
+            return seen
+        place.clear()
+        place.folder.mkdir(parents=True)
+        try:
+            with self._open(task.instance) as box:
+                self._boxes.add(box)
+                try:
+                    return self._evaluate(box, place)
+                finally:
+                    self._boxes.discard(box)
+        except SandboxError as error:
+            return place.judged.grade("ungraded", f"the sandbox failed: {error}")
+
+    def close(self) -> None:
+        """Close the sandboxes that are still in use, which ends what runs in them."""
+        for box in list(self._boxes):
+            box.close()
+
+    def _evaluate(self, box: Sandbox, place: Place) -> Grade:
+        gold, patch = place.task.gold, place.task.prediction.patch
+        (place.folder / "patch.diff").write_bytes(encoded(patch))
+        box.write(PATCH, encoded(patch))
+        applied, said = _apply(box)
+        (place.folder / "run_instance.log").write_text(said, "utf-8", "replace")
+        if not applied:
+            return place.judged.grade("unresolved", "the patch does not apply", output=said[-2000:])
+        script = harness.eval_script(gold)
+        (place.folder / "eval.sh").write_text(script, "utf-8")
+        box.write(SCRIPT, script.encode())
+        # Into a file, because a sandbox keeps only head and tail of what a command prints.
+        command = f"/bin/bash {SCRIPT} > {OUTPUT} 2>&1"
+        result = box.run(command, timeout=self._timeout)
+        try:
+            place.log.write_bytes(box.read(OUTPUT, limit=MAX_LOG))
+        except (FileNotFoundError, ValueError) as error:
+            return place.judged.grade("ungraded", f"the output cannot be read: {error}")
+        if result.timed_out:
+            return place.judged.grade("ungraded", f"timed out after {self._timeout:g} s")
+        report = harness.report(gold, patch, place.log)
+        (place.folder / "report.json").write_text(json.dumps(report, indent=4), "utf-8")
+        return from_report(place.judged, report)
+
+
+def _apply(box: Sandbox) -> tuple[bool, str]:
+    """The harness's ways to apply a patch, each from a pristine tree; and what was said."""
+    said = []
+    for index, command in enumerate(harness.APPLY_COMMANDS):
+        if index:
+            box.run("git checkout -- . ; git clean -fd", timeout=STEP)
+        result = box.run(f"{command} {shlex.quote(PATCH)}", timeout=STEP)
+        said.append(f"$ {command}\n{result.output}")
+        if result.exit_code == 0:
+            return True, "\n".join([*said, harness.APPLIED])
+    # A command may have applied all of it and still failed.
+    result = box.run(f"git apply --check --reverse {shlex.quote(PATCH)}", timeout=STEP)
+    if result.exit_code == 0:
+        return True, "\n".join([*said, harness.APPLIED])
+    return False, "\n".join([*said, harness.NOT_APPLIED])
