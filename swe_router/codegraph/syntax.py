@@ -1,0 +1,50 @@
+"""Where a Python source does not parse, whatever Python version it was written for."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator
+
+import tree_sitter_python
+from tree_sitter import Language, Node, Parser
+
+_PYTHON = Language(tree_sitter_python.language())
+SUFFIXES = (".py", ".pyi")
+
+
+def errors(source: bytes, path: str) -> list[tuple[int, int]]:
+    """Places (line, column), both from 1, of the syntax errors in ``source``.
+
+    Empty for a file that is not Python. tree-sitter knows the syntax of every version, but
+    forgives wrong indentation; that is the same in all versions, so this Python looks for it.
+    """
+    if not path.endswith(SUFFIXES):
+        return []
+    root = Parser(_PYTHON).parse(source).root_node
+    if root.has_error:
+        return sorted(set(_broken(root))) or [(1, 1)]
+    return _misindented(source)
+
+
+def _broken(root: Node) -> Iterator[tuple[int, int]]:
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.is_error or node.is_missing:
+            yield node.start_point[0] + 1, node.start_point[1] + 1
+        elif node.has_error:
+            waiting.extend(node.children)
+
+
+def _misindented(source: bytes) -> list[tuple[int, int]]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(source)
+    except IndentationError as error:
+        return [(error.lineno or 1, max(1, error.offset or 1))]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        # Not of this Python's version, or not to be read by it: tree-sitter's word stands.
+        return []
+    return []
