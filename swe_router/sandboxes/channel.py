@@ -1,0 +1,345 @@
+"""One protocol for every box: a loop in plain ``sh`` reads framed commands and writes framed output.
+
+A frame is a line ``nonce seconds arguments``, then the folder, the command and the arguments, a
+line each; folder and command are ``printf`` formats, so any byte but NUL goes through as ASCII.
+While a command runs the host sends nothing but, to cut it short, one empty line; a watcher in
+the box waits for that line and for the end of the stream alike, so a dead driver ends its box.
+"""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import secrets
+import shlex
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from swe_router.errors import DiskFull, Lost
+from swe_router.records import Result
+from swe_router.sandboxes.output import HeadTail, Marker
+
+WATCH = 0.2
+"""Seconds between two looks at the clock and at ``stopping`` while a command runs."""
+KILL_AFTER = 5.0
+"""Seconds between the polite and the hard signal of a timeout."""
+GRACE = 15.0
+"""Seconds that the loop is given to answer after it was told to cut a command."""
+START_TIMEOUT = 120.0
+"""Seconds for the loop's first answer; activating conda on a cold disk is slow."""
+LONGEST = 100_000
+"""Bytes of a command or argument as such (Linux allows 131072); longer ones go by a file."""
+TIMED_OUT, STOPPED = 124, 130
+
+LAUNCH = 'b=$(command -v bash) && exec "$b" -c \'eval "$SWE_ROUTER_LOOP"\'; eval "$SWE_ROUTER_LOOP"'
+"""What a box starts by ``sh -c``: the loop's text stays out of the command line, where a
+``pkill -f`` of the agent would find it."""
+
+LOOP = r"""
+unset SWE_ROUTER_LOOP
+exec 3<&0 </dev/null
+scope=${SWE_ROUTER_SCOPE:-group}; unset SWE_ROUTER_SCOPE
+# kill -1 below is only for a PID namespace of our own, where the first shell has a low number.
+if [ "$scope" = namespace ] && [ $$ -ge 64 ]; then echo "no PID namespace of its own"; exit 97; fi
+cd /
+{ printf swe-box >/proc/$$/comm; } 2>/dev/null
+if [ -f /opt/miniconda3/bin/activate ]; then
+  . /opt/miniconda3/bin/activate
+  conda activate testbed
+fi
+export LANG=C.UTF-8 TZ=UTC TERM=dumb PAGER=cat GIT_PAGER=cat GIT_EDITOR=: GIT_TERMINAL_PROMPT=0
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
+export PIP_NO_INPUT=1 DEBIAN_FRONTEND=noninteractive
+LC_ALL=C
+shell=sh; [ -n "${BASH_VERSION:-}" ] && shell=$BASH
+timer=0; timeout -k 0.5 9.5 "$shell" -c : 2>/dev/null && timer=1
+session=; [ "$scope" = namespace ] && command -v setsid >/dev/null && session=setsid
+[ "$scope" = group ] && set -m
+exec 2>/dev/null
+trap : HUP INT QUIT TERM ALRM USR2
+trap cut=1 USR1
+
+take() {
+  IFS= read -r taken <&3
+  case $taken in *[\\%]*) taken=$(printf "$taken."); taken=${taken%.} ;; esac
+}
+work() {
+  trap - INT QUIT
+  cd "$cwd" || { printf 'cannot enter %s: no such directory\n' "$cwd"; exit 1; }
+  unset LC_ALL
+  exec 3<&- 2>&1
+  [ "$timer" = 1 ] && exec $session timeout -k 5 "$secs" "$shell" -c "$command" "${shell##*/}" "$@"
+  exec $session "$shell" -c "$command" "${shell##*/}" "$@"
+}
+watch() {
+  IFS= read -r line <&3
+  while :; do kill -CONT $$; kill -USR1 $$; done
+}
+clear_group() { kill -9 -$pid; kill -9 -$watcher; wait; }
+clear_namespace() {
+  kill -9 -1; wait; tries=0
+  while set -- /proc/[0-9]*; [ $# -gt "$alone" ] && [ $tries -lt 3000 ]; do
+    kill -9 -1; wait; tries=$((tries + 1))
+  done
+}
+alone=9999; pid=0
+if [ "$scope" = namespace ]; then clear_namespace; set -- /proc/[0-9]*; alone=$#; fi
+while IFS= read -r line <&3; do
+  [ -n "$line" ] || continue
+  set -- $line
+  nonce=$1 secs=$2 more=$3
+  take; cwd=$taken; take; command=$taken
+  set --
+  while [ "$more" -gt 0 ]; do
+    IFS= read -r line <&3
+    set -- "$@" "$line"; more=$((more - 1))
+  done
+  cut=0
+  watch & watcher=$!
+  work "$@" & pid=$!
+  # A trapped signal from the command ends a wait early; only USR1 is meant to.
+  while wait $pid; code=$?; [ "$cut" = 0 ] && kill -0 $pid; do :; done
+  clear_$scope
+  printf '%s %s %s %s\n' "$nonce" "$code" "$cut" "$timer"
+done
+[ "$scope" = namespace ] && kill -9 -1
+exit 0
+"""
+
+
+class Transport(Protocol):
+    """The two byte streams of a box; nothing in it blocks longer than it is told."""
+
+    def send(self, data: bytes, timeout: float) -> None:
+        """Write all of ``data``; raises ``Lost`` when that is not possible in ``timeout`` seconds."""
+        ...
+
+    def recv(self, timeout: float) -> bytes | None:
+        """Next bytes, None when none came in ``timeout`` seconds, empty at the end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the streams and remove what is behind them; safe to call twice."""
+        ...
+
+    def epitaph(self) -> str:
+        """Why the stream may have ended, in a few words, or the empty string."""
+        ...
+
+
+class Box:
+    """A ``Sandbox`` over a transport; see that Protocol for what its methods promise."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        identity: str,
+        *,
+        output_bytes: int,
+        stopping: Callable[[], bool],
+        sweep: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.identity = identity
+        self._transport = transport
+        self._output_bytes = output_bytes
+        self._stopping = stopping
+        self._sweep = sweep
+        self._timer = True
+        self._dead = ""
+
+    def start(self) -> None:
+        """Wait for the loop's first answer. Raises ``Lost`` with what the box said instead."""
+        said = HeadTail.of(4000)
+        try:
+            self._exchange(":", "/", START_TIMEOUT, said, stoppable=False)
+        except Lost as error:
+            raise Lost(f"{error}: {said.text()[0].strip()}" if said.total else str(error)) from None
+
+    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+        """Run ``command`` in a shell; ``timeout`` is in seconds.
+
+        A command that the user's stop of the run cuts short gives exit code 130; one that is
+        started afterwards (rescuing the diff) runs normally. Raises ``ValueError`` for a NUL
+        byte or a timeout that is no positive number, ``Lost`` when the box is gone.
+        """
+        if not (math.isfinite(timeout) and timeout > 0):
+            raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}")
+        if "\0" in command or "\0" in cwd:
+            raise ValueError("a command cannot hold a NUL byte")
+        code = command.encode("utf-8", "surrogateescape")
+        if len(code) <= LONGEST:
+            return self._result(command, cwd, timeout)
+        script = f"/tmp/.swe-router-{secrets.token_hex(8)}"  # noqa: S108  (inside the box)
+        self.write(script, code)
+        try:
+            return self._result(f". {script}", cwd, timeout)
+        finally:
+            if not self._dead:
+                self._plain(f"rm -f {script}", 60.0)
+
+    def read(self, path: str, *, limit: int = 2_000_000) -> bytes:
+        """Bytes of a file inside.
+
+        Raises ``FileNotFoundError`` if absent, ``IsADirectoryError`` or ``OSError`` if it is no
+        regular file or cannot be read, ``ValueError`` over ``limit`` bytes.
+        """
+        name = shlex.quote(_absolute(path))
+        kept = HeadTail(limit + 1)
+        code = self._exchange(
+            f"exec 2>/dev/null; [ -d {name} ] && exit 42; [ -e {name} ] || exit 41; "
+            f"[ -f {name} ] || exit 43; exec <{name} || exit 44; "
+            f"command -v head >/dev/null && exec head -c {limit + 1}; exec cat",
+            "/",
+            120.0,
+            kept,
+            stoppable=False,
+        )[0]
+        if code == 41:
+            raise FileNotFoundError(f"no such file in the sandbox: {path}")
+        if code == 42:
+            raise IsADirectoryError(f"is a directory in the sandbox: {path}")
+        if code != 0:
+            what = "not a regular file" if code == 43 else "cannot be read"
+            raise OSError(f"{what} in the sandbox: {path}")
+        if kept.total > limit:
+            raise ValueError(f"{path} is larger than {limit} bytes")
+        return kept.raw()
+
+    def write(self, path: str, data: bytes) -> None:
+        """Create or replace a file inside, parents made, mode kept.
+
+        Raises ``OSError`` when the path cannot be written, ``DiskFull`` when space ran out.
+        """
+        path = _absolute(path)
+        name, parent = shlex.quote(path), shlex.quote(posixpath.dirname(path))
+        self._must(path, f"[ -d {parent} ] || mkdir -p {parent} && : >{name}")
+        for piece in _pieces(data):
+            self._must(path, f'printf "$1" >>{name}', piece)
+
+    def close(self) -> None:
+        """Remove the box; safe to call twice."""
+        self._dead = self._dead or "it was closed"
+        self._transport.close()
+        self._sweep()
+
+    def _must(self, path: str, command: str, *arguments: bytes) -> None:
+        code, said = self._plain(command, 120.0, *arguments)
+        if code == 0:
+            return
+        if "No space left" in said:
+            raise DiskFull(f"no space left in the sandbox: {path}")
+        raise OSError(f"cannot write {path} in the sandbox: {said.strip() or f'exit {code}'}")
+
+    def _plain(self, command: str, timeout: float, *arguments: bytes) -> tuple[int, str]:
+        kept = HeadTail.of(4000)
+        code = self._exchange(command, "/", timeout, kept, *arguments, stoppable=False)[0]
+        return code, kept.text()[0]
+
+    def _result(self, command: str, cwd: str, timeout: float) -> Result:
+        kept = HeadTail.of(self._output_bytes)
+        began = time.monotonic()
+        code, why = self._exchange(command, cwd, timeout, kept, stoppable=True)
+        seconds = time.monotonic() - began
+        text, dropped = kept.text()
+        if why == "stopped":
+            text += "\n[cut short: the run is being stopped]"
+        return Result(
+            exit_code={"stopped": STOPPED, "timeout": TIMED_OUT}.get(why, code),
+            output=text,
+            dropped=dropped,
+            timed_out=why == "timeout",
+            seconds=round(seconds, 3),
+        )
+
+    def _exchange(
+        self,
+        command: str,
+        cwd: str,
+        timeout: float,
+        kept: HeadTail,
+        *arguments: bytes,
+        stoppable: bool,
+    ) -> tuple[int, str]:
+        """Exit code of one command, and what cut it short: ``timeout``, ``stopped`` or nothing."""
+        if self._dead:
+            raise Lost(f"the sandbox is gone: {self._dead}")
+        nonce = secrets.token_hex(16).encode()
+        head = b"%s %s %d" % (nonce, f"{timeout:.3f}".encode(), len(arguments))
+        lines = [head, escape(_bytes(cwd)), escape(_bytes(command)), *arguments, b""]
+        stoppable = stoppable and not self._stopping()
+        began = time.monotonic()
+        try:
+            self._transport.send(b"\n".join(lines), GRACE + timeout)
+            fields, cut = self._await(Marker(nonce, kept), began, timeout, stoppable)
+        except Lost as error:
+            self._dead = str(error)
+            self.close()
+            raise
+        except BaseException:
+            # An exchange left in the middle (Ctrl-C) would be read as the next one's answer.
+            self._dead = "a command in it was abandoned"
+            self.close()
+            raise
+        self._sweep()
+        code, was_cut, self._timer = int(fields[0]), fields[1] == b"1", fields[2] == b"1"
+        if cut == "stopped" and was_cut:
+            return code, cut
+        # Only `timeout` or the cut end a command so late; 124 in good time is the command's own.
+        late = time.monotonic() - began >= timeout
+        return code, "timeout" if late and (was_cut or code in (124, 137, 143)) else ""
+
+    def _await(
+        self, marker: Marker, began: float, timeout: float, stoppable: bool
+    ) -> tuple[list[bytes], str]:
+        cut = ""
+        cut_at = began + timeout + (KILL_AFTER + 1.0 if self._timer else 0.0)
+        lost_at = math.inf
+        while True:
+            now = time.monotonic()
+            if not cut and (now >= cut_at or (stoppable and self._stopping())):
+                cut, lost_at = "timeout" if now >= cut_at else "stopped", now + GRACE
+                self._transport.send(b"\n", GRACE)
+            if now >= lost_at:
+                raise Lost("the sandbox gave no answer when it was told to end a command")
+            data = self._transport.recv(max(0.0, min(WATCH, cut_at - now)) if not cut else WATCH)
+            if data == b"":
+                why = self._transport.epitaph()
+                raise Lost("the sandbox went away" + (f": {why}" if why else ""))
+            fields = marker.feed(data) if data else None
+            if fields is not None:
+                return fields, cut
+
+
+def escape(data: bytes) -> bytes:
+    """``data`` as the format of ``printf``, in one line of ASCII."""
+    return b"".join(_ESCAPED[byte] for byte in data).replace(b"-", b"\\055", data[:1] == b"-")
+
+
+def _escaped(byte: int) -> bytes:
+    if byte == 0x5C:
+        return b"\\\\"
+    if byte == 0x25:
+        return b"%%"
+    if byte == 0x0A:
+        return b"\\n"
+    return bytes([byte]) if 0x20 <= byte < 0x7F else b"\\%03o" % byte
+
+
+_ESCAPED = [_escaped(byte) for byte in range(256)]
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    """``data`` escaped and cut so that each piece fits one argument."""
+    step = LONGEST // 4
+    return [escape(data[start : start + step]) for start in range(0, len(data), step)]
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _absolute(path: str) -> str:
+    if "\0" in path:
+        raise ValueError("a path cannot hold a NUL byte")
+    return posixpath.join("/testbed", path)

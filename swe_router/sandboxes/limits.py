@@ -1,0 +1,97 @@
+"""Memory, process and CPU limits of a local box: cgroups where they can be written, else rlimits."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import time
+from pathlib import Path
+
+from swe_router.errors import UsageError
+from swe_router.settings import SandboxSettings
+
+CGROUPS = Path("/sys/fs/cgroup")
+PERIOD = 100_000
+"""Microseconds of one CPU accounting period."""
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def memory_bytes(text: str) -> int:
+    """Bytes of a size in docker's notation (``4g``). Raises ``UsageError``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)b?", text.strip().lower())
+    if not found or float(found[1]) <= 0:
+        raise UsageError(f"sandbox.memory: {text!r} is no size; write it as 512m or 4g")
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def make(name: str, settings: SandboxSettings) -> list[Path]:
+    """New cgroups called ``name`` with the limits set; empty when none can be had."""
+    memory = memory_bytes(settings.memory)
+    quota = int(settings.cpus * PERIOD)
+    if (CGROUPS / "cgroup.controllers").exists():
+        wanted = {"memory.max": str(memory), "memory.swap.max": "0", "pids.max": str(settings.pids)}
+        if quota:
+            wanted["cpu.max"] = f"{quota} {PERIOD}"
+        groups = [(parent / name, wanted) for parent in _own("").values()]
+    else:
+        wanted_v1 = {
+            "memory": {"memory.limit_in_bytes": str(memory)},
+            "pids": {"pids.max": str(settings.pids)},
+            "cpu": {"cpu.cfs_quota_us": str(quota)} if quota else {},
+        }
+        own = _own("v1")
+        groups = [
+            (own[key] / name, files) for key, files in wanted_v1.items() if key in own and files
+        ]
+    return [path for path, files in groups if _create(path, files)]
+
+
+def enter(groups: list[Path], settings: SandboxSettings, command: list[str]) -> list[str]:
+    """``command``, started inside the groups, or under rlimits when there are none."""
+    if groups:
+        joins = "".join(f"echo 0 >{shlex.quote(str(path / 'cgroup.procs'))};" for path in groups)
+        return ["sh", "-c", f'{joins} exec "$@"', "sh", *command]
+    # No process limit here: RLIMIT_NPROC counts all that the user runs on this machine.
+    kilobytes = memory_bytes(settings.memory) // 1024
+    return ["sh", "-c", f'ulimit -v {kilobytes} 2>/dev/null; exec "$@"', "sh", *command]
+
+
+def remove(groups: list[Path]) -> None:
+    """Remove cgroups; their last process may need a moment to be gone."""
+    for path in groups:
+        for _ in range(50):
+            with contextlib.suppress(FileNotFoundError):
+                try:
+                    path.rmdir()
+                except OSError:
+                    time.sleep(0.01)
+                    continue
+            break
+
+
+def _own(kind: str) -> dict[str, Path]:
+    """Controller -> folder in which this process may make a child group."""
+    found: dict[str, Path] = {}
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        _, names, path = line.split(":", 2)
+        if kind == "v1" and names:
+            for name in names.split(","):
+                found[name] = CGROUPS / name / path.lstrip("/")
+        elif kind == "" and not names:
+            # A group with processes cannot hand controllers down, so a sibling is made.
+            found[""] = (CGROUPS / path.lstrip("/")).parent if path != "/" else CGROUPS
+    return found
+
+
+def _create(path: Path, files: dict[str, str]) -> bool:
+    try:
+        path.mkdir()
+        for name, text in files.items():
+            if name != "memory.swap.max" or (path / name).exists():
+                (path / name).write_text(text, encoding="ascii")
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.rmdir()
+        return False
+    return True

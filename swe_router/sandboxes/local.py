@@ -1,0 +1,322 @@
+"""Boxes on this machine without Docker: bubblewrap, else unshare, else (only if asked) a process."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from swe_router.errors import DiskFull, Lost, SandboxError, UsageError, WouldNotStart
+from swe_router.records import Instance, Result
+from swe_router.sandboxes import limits, walls
+from swe_router.sandboxes.channel import LAUNCH, LOOP, Box
+from swe_router.settings import SandboxSettings
+
+PREFIX = "swe-router-box-"
+"""Start of the name of every temporary folder of a box; the reaper looks for it."""
+CARD = "box.json"
+"""In such a folder: whose it is."""
+ETC = {
+    "passwd": "root:x:0:0:root:/tmp:/bin/sh\nbox:x:{uid}:{gid}:box:/tmp:/bin/sh\n",
+    "group": "root:x:0:\nbox:x:{gid}:\n",
+    "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+}
+
+
+def _never() -> bool:
+    return False
+
+
+class LocalBoxes:
+    """Opens boxes on this machine; ``start`` gives a bare repository that holds the base commit."""
+
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        *,
+        start: Callable[[Instance], Path],
+        run: str,
+        lock: Path,
+        stopping: Callable[[], bool] = _never,
+        wall: str = "",
+    ) -> None:
+        """``wall`` names the isolation; empty takes the best there is.
+
+        Raises ``UsageError`` when there is none and ``settings.unsafe`` is not set.
+        """
+        limits.memory_bytes(settings.memory)
+        self._settings = settings
+        self._start = start
+        self._run = run
+        self._lock = lock
+        self._stopping = stopping
+        self.wall = wall or best_wall(unsafe=settings.unsafe)
+        """``bwrap``, ``unshare``, ``unshare-user`` or ``process``."""
+
+    def prepare(self, instance: Instance) -> None:
+        """See that the repository is there; raises what ``start`` raises."""
+        self._start(instance)
+
+    @contextmanager
+    def open(self, instance: Instance) -> Iterator[Box]:
+        """A box with a fresh work tree of the base commit; removed at the end of the ``with``.
+
+        Raises ``WouldNotStart`` or ``DiskFull``.
+        """
+        repository = self._start(instance)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        box: Box | None = None
+        try:
+            box = self._made(instance, repository, folder)
+            yield box
+        finally:
+            if box is not None:
+                box.close()
+            discard(folder)
+
+    def _made(self, instance: Instance, repository: Path, folder: Path) -> Box:
+        try:
+            groups = [] if self.wall == "process" else limits.make(folder.name, self._settings)
+            card = {"run": self._run, "lock": str(self._lock), "groups": [str(g) for g in groups]}
+            (folder / CARD).write_text(json.dumps(card), encoding="utf-8")
+            check_out(repository, instance.base_commit, folder / "tree")
+            return self._launched(folder, groups)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise DiskFull(f"no space left in {folder.parent}") from None
+            raise WouldNotStart(f"the local sandbox would not start: {error}") from None
+
+    def _launched(self, folder: Path, groups: list[Path]) -> Box:
+        tree = folder / "tree"
+        variables = walls.environment()
+        scope = {"SWE_ROUTER_LOOP": LOOP, "SWE_ROUTER_SCOPE": "namespace"}
+        if self.wall == "process":
+            (folder / "home").mkdir()
+            variables |= {"HOME": str(folder / "home"), "SWE_ROUTER_BOX": folder.name}
+            variables["PATH"] += os.pathsep + os.environ.get("PATH", "")
+            scope["SWE_ROUTER_SCOPE"] = "group"
+        command = limits.enter(groups, self._settings, self._command(folder, variables | scope))
+        pipes = Pipes(command, variables | scope if self.wall == "process" else None)
+        identity = f"local:{self.wall}"
+        if self.wall == "process":
+            box: Box = PlainBox(pipes, identity, self._settings.output_bytes, self._stopping, tree)
+        else:
+            box = Box(
+                pipes,
+                identity,
+                output_bytes=self._settings.output_bytes,
+                stopping=self._stopping,
+            )
+        try:
+            box.start()
+        except SandboxError as error:
+            raise WouldNotStart(
+                f"the local sandbox ({self.wall}) would not start: {error}"
+            ) from None
+        return box
+
+    def _command(self, folder: Path, env: dict[str, str]) -> list[str]:
+        inside = ["sh", "-c", LAUNCH]
+        if self.wall == "process":
+            return inside
+        for name, text in ETC.items():
+            made = text.format(uid=os.getuid(), gid=os.getgid())
+            (folder / name).write_text(made, encoding="ascii")
+        hidden = [Path.home(), self._lock.parent, Path(tempfile.gettempdir())]
+        mounts = walls.plan(folder / "tree", hidden, [folder / name for name in ETC])
+        if self.wall == "bwrap":
+            return walls.bubblewrap(mounts, inside, env)
+        (folder / "root").mkdir()
+        return walls.unshared(
+            mounts, inside, env, root=folder / "root", user=self.wall == "unshare-user"
+        )
+
+
+class Pipes:
+    """The transport to a child process."""
+
+    def __init__(self, command: list[str], env: dict[str, str] | None) -> None:
+        self._child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            env=env if env is not None else {"PATH": os.environ.get("PATH", os.defpath)},
+            start_new_session=True,
+        )
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self.pid = self._child.pid
+        self._in, self._out = self._child.stdin.fileno(), self._child.stdout.fileno()
+        os.set_blocking(self._in, False)
+        self._readable = select.poll()
+        self._readable.register(self._out, select.POLLIN)
+        self._writable = select.poll()
+        self._writable.register(self._in, select.POLLOUT)
+
+    def send(self, data: bytes, timeout: float) -> None:
+        """Write all of ``data``; raises ``Lost`` when that is not possible in time."""
+        until = time.monotonic() + timeout
+        view = memoryview(data)
+        while view:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise Lost("the sandbox takes no more commands")
+            if not self._writable.poll(left * 1000):
+                continue
+            try:
+                view = view[os.write(self._in, view) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise Lost("the sandbox went away: " + (self.epitaph() or "pipe closed")) from None
+
+    def recv(self, timeout: float) -> bytes | None:
+        """Next bytes, None when none came in time, empty at the end."""
+        if not self._readable.poll(timeout * 1000):
+            return None
+        return os.read(self._out, 1 << 16)
+
+    def close(self) -> None:
+        """Kill the process and everything in its namespaces."""
+        if self._child.stdin is None or self._child.stdin.closed:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+        for stream in (self._child.stdin, self._child.stdout):
+            assert stream is not None
+            stream.close()
+
+    def epitaph(self) -> str:
+        """How the process ended, if it did."""
+        try:
+            code = self._child.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            return ""
+        return f"killed by signal {-code}" if code < 0 else f"its process ended with code {code}"
+
+
+class PlainBox(Box):
+    """A process without walls: /testbed is a name for the work tree, put in by text.
+
+    What leaves its process group is found by a variable of its environment and killed.
+    """
+
+    def __init__(
+        self,
+        pipes: Pipes,
+        identity: str,
+        output_bytes: int,
+        stopping: Callable[[], bool],
+        tree: Path,
+    ) -> None:
+        super().__init__(
+            pipes, identity, output_bytes=output_bytes, stopping=stopping, sweep=self._sweep_strays
+        )
+        self._tree = tree
+        self._loop = pipes
+
+    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+        """As ``Box.run``, with /testbed standing for the work tree."""
+        return super().run(self._there(command), timeout=timeout, cwd=self._there(cwd))
+
+    def read(self, path: str, *, limit: int = 2_000_000) -> bytes:
+        """As ``Box.read``, with /testbed standing for the work tree."""
+        return super().read(self._there(path), limit=limit)
+
+    def write(self, path: str, data: bytes) -> None:
+        """As ``Box.write``, with /testbed standing for the work tree."""
+        super().write(self._there(path), data)
+
+    def _there(self, text: str) -> str:
+        return text.replace("/testbed", str(self._tree))
+
+    def _sweep_strays(self) -> None:
+        mark = f"SWE_ROUTER_BOX={self._tree.parent.name}\0".encode()
+        keep = {self._loop.pid}
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if int(path.parent.name) not in keep and mark in path.read_bytes():
+                    os.kill(int(path.parent.name), signal.SIGKILL)
+
+
+def best_wall(*, unsafe: bool, works: Callable[[list[str]], bool] | None = None) -> str:
+    """The strongest isolation that works here. Raises ``UsageError`` when none does."""
+    works = works or _works
+    spaces = ["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"]
+    if works(["bwrap", "--ro-bind", "/", "/", "--unshare-all", "--proc", "/proc", "true"]):
+        return "bwrap"
+    if works(["unshare", *spaces, "setpriv", "--no-new-privs", "true"]):
+        return "unshare"
+    if works(["unshare", "--map-root-user", *spaces, "setpriv", "--no-new-privs", "true"]):
+        return "unshare-user"
+    if unsafe:
+        return "process"
+    raise UsageError(
+        "no local sandbox is to be had here: install bubblewrap (apt-get install bubblewrap) or "
+        "start Docker, or accept plain processes with --sandbox local --unsafe"
+    )
+
+
+def check_out(repository: Path, commit: str, tree: Path) -> None:
+    """A work tree of exactly one commit: no history, no remote, no other ref.
+
+    Raises ``WouldNotStart`` with git's own words.
+    """
+    serve = "git -c uploadpack.allowAnySHA1InWant=true upload-pack"
+    url = repository.resolve().as_uri()
+    _git(tree.parent, "init", "-q", "--template=", "-b", "main", str(tree))
+    _git(tree, "fetch", "-q", "--depth=1", "--no-tags", f"--upload-pack={serve}", url, commit)
+    _git(tree, "-c", "core.logAllRefUpdates=false", "reset", "-q", "--hard", commit)
+    (tree / ".git" / "FETCH_HEAD").unlink(missing_ok=True)
+
+
+def discard(folder: Path) -> None:
+    """Remove a box's folder and its cgroups, whatever modes the agent gave to them."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        limits.remove([Path(path) for path in card["groups"] if Path(path).name == folder.name])
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        for path in [folder, *(p for p in folder.rglob("*") if p.is_dir() and not p.is_symlink())]:
+            path.chmod(0o700)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _git(where: Path, *arguments: str) -> None:
+    env = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    done = subprocess.run(
+        ["git", *arguments], cwd=where, env=env, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        if "No space left" in done.stderr:
+            raise DiskFull(f"no space left for a work tree in {where}")
+        raise WouldNotStart(f"git {arguments[0]}: {done.stderr.strip()}")
+
+
+def _works(command: list[str]) -> bool:
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
