@@ -11,7 +11,7 @@ from typing import Any
 from swe_router.errors import LedgerRefused, UsageError
 from swe_router.ledger.booking import Hold, Overhead, must_be_money
 from swe_router.ledger.log import Entry, Log
-from swe_router.ledger.owner import is_alive, process_of, this_party, this_process
+from swe_router.ledger.owner import is_alive, process_of, this_party
 from swe_router.ledger.state import OVERHEAD, ZERO, Figures, HoldState, State, TierFigures, View
 from swe_router.records import SCHEMA
 
@@ -23,7 +23,7 @@ class Ledger:
 
     ``clock`` gives Unix seconds; ``sleep`` waits seconds while money is held by others;
     ``stopping`` ends such waits when the user asked the run to stop. A hold, and a wait,
-    belongs to the thread that took it.
+    belongs to the thread that took it: ``party`` names it, ``alive`` asks for its process.
     """
 
     def __init__(
@@ -34,6 +34,8 @@ class Ledger:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         stopping: Callable[[], bool] = lambda: False,
+        party: Callable[[], str] = this_party,
+        alive: Callable[[str], bool] = is_alive,
     ) -> None:
         """Open or create the book, and charge what dead processes left unanswered.
 
@@ -42,6 +44,7 @@ class Ledger:
         """
         self._path = path
         self._clock, self._sleep, self._stopping = clock, sleep, stopping
+        self._party, self._alive = party, alive
         self._state = State()
         self._log = Log(path, self._state.apply)
         with self._log.locked():
@@ -116,7 +119,7 @@ class Ledger:
     def abandon_others(self) -> None:
         """Treat every other process as dead: for a resume that holds the run's lock."""
         with self._log.locked():
-            self._reap(spare={this_process()})
+            self._reap(spare={process_of(self._party())})
 
     def _take(self, op: str, usd: Decimal, what: str, fields: Mapping[str, str]) -> str:
         """Append ``op`` once ``usd`` is free, and give the new entry's id."""
@@ -130,17 +133,17 @@ class Ledger:
                         return self._new(op, fields)
                     self._refuse_unless_others_can_free(usd, what)
                     if not waiting:
-                        self._append("wait", party=this_party())
+                        self._append("wait", party=self._party())
                         waiting = True
                 self._sleep(nap)
                 nap = min(nap * 1.5, LONGEST_NAP)
         finally:
             if waiting:
                 with self._log.locked():
-                    self._append("go", party=this_party())
+                    self._append("go", party=self._party())
 
     def _refuse_unless_others_can_free(self, usd: Decimal, what: str) -> None:
-        state, me = self._state, this_party()
+        state, me = self._state, self._party()
         need = f"{what} needs {usd} USD and {state.free} of {state.budget} USD is free"
         if self._stopping():
             raise LedgerRefused(f"{need}; the run is stopping")
@@ -179,13 +182,10 @@ class Ledger:
         with self._log.locked():
             if not hold.open:
                 return
-            calls = [
-                c.id
-                for c in map(self._state.calls.get, self._state.open_calls)
-                if c is not None and c.hold == hold.id
-            ]
+            calls = self._state.calls
+            names = [n for n in sorted(self._state.open_calls) if calls[n].hold == hold.id]
             self._log.append(
-                *(self._entry("lose", id=name, why="the attempt ended") for name in calls),
+                *(self._entry("lose", id=name, why="the attempt ended") for name in names),
                 self._entry("release", id=hold.id),
             )
 
@@ -194,28 +194,21 @@ class Ledger:
         state = self._state
         parties = state.holders() | state.waiting
         processes = {process_of(party) for party in parties}
-        alive = {name for name in processes if (name in spare if spare else is_alive(name))}
+        alive = {name for name in processes if (name in spare if spare else self._alive(name))}
         dead = {party for party in parties if process_of(party) not in alive}
-        entries = [
-            *(
-                ("lose", name)
-                for name in sorted(state.open_calls)
-                if state.calls[name].party in dead
-            ),
-            *(
-                ("release", name)
-                for name in sorted(state.open_holds)
-                if state.holds[name].party in dead
-            ),
+        calls = [n for n in sorted(state.open_calls) if state.calls[n].party in dead]
+        holds = [n for n in sorted(state.open_holds) if state.holds[n].party in dead]
+        made = [
+            *(self._entry("lose", id=name, why="its process is gone") for name in calls),
+            *(self._entry("release", id=name) for name in holds),
+            *(self._entry("go", party=party) for party in sorted(state.waiting & dead)),
         ]
-        made = [self._entry(op, id=name, why="its process is gone") for op, name in entries]
-        made += [self._entry("go", party=party) for party in sorted(state.waiting & dead)]
         if made:
             self._log.append(*made)
 
     def _new(self, op: str, fields: Mapping[str, str]) -> str:
         name = f"{op[0]}{self._state.entries}"
-        self._append(op, id=name, party=this_party(), **fields)
+        self._append(op, id=name, party=self._party(), **fields)
         return name
 
     def _append(self, op: str, **fields: Any) -> None:

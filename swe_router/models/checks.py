@@ -90,5 +90,6 @@ def window_gap(name: str, tier: Tier, prompt_tokens: int, step_tokens: int = STE
         return ""
     return (
         f"tier {name!r}: its window of {tier.window} tokens cannot hold the prompt"
-        f" ({prompt_tokens}), one step ({step_tokens}) and the output ({tier.max_output_tokens}): {need} tokens"
+        f" ({prompt_tokens}), one step ({step_tokens}) and the output"
+        f" ({tier.max_output_tokens}): {need} tokens"
     )

@@ -1,0 +1,197 @@
+"""Metering: the worst case is reserved before a call, and every way a call ends is booked."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swe_router import prices
+from swe_router.errors import (
+    BadReply,
+    ContextTooLong,
+    LedgerRefused,
+    NoAnswer,
+    Overloaded,
+    RateLimited,
+    Refused,
+)
+from swe_router.ledger import Ledger
+from swe_router.models.metered import MeteredModel, input_bound
+from swe_router.models.retrying import RetryingModel
+from swe_router.records import CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
+
+D = Decimal
+
+DAY = datetime.date(2026, 11, 24)
+RATE = prices.flat(D(2), D(10), cache_read=D("0.2"), cache_write=D("2.5"), source="s", on=DAY)
+LIMITS = CallLimits(max_output_tokens=1000, timeout=10)
+ASK = (Message(role="user", content="fix it"),)
+TOOL = ToolSpec(name="bash", description="run", parameters={"type": "object"})
+
+
+class Answers:
+    """A model that gives what it is told to, in order."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.calls = 0
+
+    def complete(self, messages, tools=(), *, limits):
+        self.calls += 1
+        answer = self.answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def said(text="ok", **usage):
+    usage = usage or {"input_tokens": 10, "output_tokens": 5}
+    return Completion(message=Message(role="assistant", content=text), usage=Usage(**usage))
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "ledger.jsonl", D("1"))
+
+
+@pytest.fixture
+def hold(ledger):
+    return ledger.hold("local", D("0.5"), "x#1")
+
+
+def metered(model, book, rate=RATE, window=100_000):
+    return MeteredModel(model, book, rate, window=window)
+
+
+def test_an_answer_is_settled_at_its_price(hold):
+    answer = metered(Answers(said()), hold).complete(ASK, limits=LIMITS)
+    assert answer.usd == hold.spent == RATE.usd(Usage(input_tokens=10, output_tokens=5))
+
+
+@pytest.mark.parametrize(
+    "error", [RateLimited("x"), Overloaded("x"), Refused("x"), ContextTooLong("x")]
+)
+def test_a_call_that_was_not_billed_costs_nothing(hold, error):
+    with pytest.raises(type(error)):
+        metered(Answers(error), hold).complete(ASK, limits=LIMITS)
+    assert hold.spent == 0
+    assert hold.rest == D("0.5")
+
+
+@pytest.mark.parametrize("error", [NoAnswer("x"), BadReply("x"), KeyboardInterrupt(), ValueError()])
+def test_a_call_that_may_have_been_billed_stays_charged(hold, ledger, error):
+    model = metered(Answers(error), hold)
+    worst = model.worst(ASK, (), LIMITS)
+    with pytest.raises(type(error)):
+        model.complete(ASK, limits=LIMITS)
+    assert hold.spent == worst == ledger.figures().lost
+
+
+def test_a_call_that_does_not_fit_is_refused_before_it_is_sent(ledger):
+    model = Answers(said())
+    with pytest.raises(LedgerRefused):
+        metered(model, ledger.hold("t", D("0.001"), "x#1")).complete(ASK, limits=LIMITS)
+    assert model.calls == 0
+
+
+def test_an_answer_without_usage_is_charged_as_reserved_and_replays_so(hold, ledger):
+    bare = Completion(message=Message(role="assistant", content="ok"))
+    model = metered(Answers(bare), hold)
+    worst = model.worst(ASK, (), LIMITS)
+    answer = model.complete(ASK, limits=LIMITS)
+    assert answer.usd == worst == RATE.usd(answer.usage)
+    assert "no usage: charged as reserved" in (ledger._path).read_text()
+
+
+def test_gpu_time_reserves_the_timeout_and_settles_the_wall_time(ledger):
+    rate = prices.gpu_hour(D("3600"), 1, DAY)
+    hold = ledger.hold("local", D("0.5"), "x#1")
+    model = metered(Answers(said(output_tokens=5, seconds=0.25)), hold, rate)
+    with pytest.raises(LedgerRefused):
+        model.complete(ASK, limits=LIMITS)
+    short = CallLimits(max_output_tokens=10, timeout=0.5)
+    assert model.complete(ASK, limits=short).usd == D("0.25")
+
+
+def test_the_second_call_reserves_what_was_measured_plus_what_is_new(hold):
+    long = Message(role="user", content="x" * 8000)
+    first = said("y" * 4000, cache_write_tokens=2000, output_tokens=900)
+    model = metered(Answers(first, said()), hold)
+    cold = model.worst((long,), (TOOL,), LIMITS)
+    answer = model.complete((long,), (TOOL,), limits=LIMITS)
+    then = (long, answer.message, Message(role="tool", content="z" * 100))
+    warm = model.worst(then, (TOOL,), LIMITS)
+    assert warm < cold
+    assert warm >= RATE.worst(2000 + 900 + 100, 1000, 10)
+    elided = (long.model_copy(update={"content": "x" * 7000}), *then[1:])
+    assert model.worst(elided, (TOOL,), LIMITS) > RATE.worst(7000 + 4000, 1000, 10)
+
+
+def test_no_reservation_is_for_more_than_the_window_holds(hold):
+    huge = (Message(role="user", content="x" * 5_000_000),)
+    assert metered(Answers(), hold).worst(huge, (), LIMITS) == RATE.worst(100_000, 1000, 10)
+
+
+@given(
+    texts=st.lists(st.text(max_size=50), min_size=1, max_size=5),
+    arguments=st.dictionaries(st.text(max_size=5), st.text(max_size=20), max_size=3),
+)
+@settings(deadline=None)
+def test_the_input_bound_counts_every_byte_that_is_sent(texts, arguments):
+    call = ToolCall(id="c", name="bash", arguments=arguments)
+    messages = [Message(role="assistant", content=text, tool_calls=(call,)) for text in texts]
+    said = "".join([*texts, *(arguments.values()), *arguments])
+    sent = sum(len(t.encode("utf-8", "replace")) for t in texts)
+    sent += sum(len(v.encode("utf-8", "replace")) for v in (*arguments.values(), *arguments))
+    assert input_bound(messages, (TOOL,)) >= sent >= len(said) - len(texts)
+
+
+def test_each_try_is_seen_by_the_ledger_and_only_the_billed_are_charged(hold, ledger):
+    model = Answers(RateLimited("slow", after=0.0), Overloaded("busy"), said())
+    tries = RetryingModel(metered(model, hold), 5, first_wait=0.001, longest_wait=0.002)
+    answer = tries.complete(ASK, limits=LIMITS)
+    assert hold.spent == answer.usd
+    ops = [line.split('"')[3] for line in ledger._path.read_text().splitlines()]
+    assert ops.count("reserve") == 3
+    assert ops.count("void") == 2
+    assert ops.count("settle") == 1
+
+
+def test_an_unanswered_call_is_sent_again_only_once(hold):
+    model = Answers(NoAnswer("a"), NoAnswer("b"), said())
+    tries = RetryingModel(metered(model, hold), 5, first_wait=0.001)
+    with pytest.raises(NoAnswer, match="b"):
+        tries.complete(ASK, limits=LIMITS)
+    assert model.calls == 2
+
+
+@pytest.mark.parametrize("error", [Refused("x"), ContextTooLong("x"), LedgerRefused("x")])
+def test_what_will_not_get_better_is_not_tried_again(error):
+    model = Answers(error, said())
+    with pytest.raises(type(error)):
+        RetryingModel(model, 5, first_wait=0.001).complete(ASK, limits=LIMITS)
+    assert model.calls == 1
+
+
+def test_retries_end(hold):
+    model = Answers(*(Overloaded(str(n)) for n in range(9)))
+    with pytest.raises(Overloaded, match="2"):
+        RetryingModel(metered(model, hold), 2, first_wait=0.001).complete(ASK, limits=LIMITS)
+    assert model.calls == 3
+
+
+def test_no_retries_means_one_try():
+    model = Answers(Overloaded("x"), said())
+    with pytest.raises(Overloaded):
+        RetryingModel(model, 0, first_wait=0.001).complete(ASK, limits=LIMITS)
+    assert model.calls == 1
+
+
+def test_a_retry_after_of_a_day_does_not_stop_the_run():
+    model = Answers(RateLimited("slow", after=86_400.0), said())
+    RetryingModel(model, 1, first_wait=0.001, longest_wait=0.01).complete(ASK, limits=LIMITS)
+    assert model.calls == 2
