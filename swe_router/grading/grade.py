@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
-from swe_router.errors import BoundaryError, UsageError
+from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
 from swe_router.grading.backend import Backend, Task
 from swe_router.grading.predictions import Prediction
@@ -87,7 +87,10 @@ def _one(backend: Backend, task: Task) -> Grade:
 def _outcome(future: Future[Grade], task: Task) -> Grade:
     try:
         return future.result()
-    except (BoundaryError, OSError, ValueError) as error:
+    except UsageError:
+        raise
+    # Whatever broke one evaluation must not take the verdicts on the others with it.
+    except Exception as error:
         return Grade(
             instance_id=task.gold.instance_id,
             outcome="ungraded",
