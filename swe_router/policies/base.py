@@ -121,22 +121,30 @@ def trusted(outcome: Outcome) -> bool:
 def fault_of(outcome: Outcome) -> str:
     """Why an outcome is not trusted, in a few words that name its arm."""
     arm, attempt = outcome.arm, outcome.attempt
+    ends = {
+        "budget": "hit its dollar limit",
+        "steps": "hit its step limit",
+        "time": "hit its time limit",
+        "gave_up": "gave up",
+    }
     if attempt.failure is not None:
         kind = "the provider" if attempt.failure.boundary == "model" else attempt.failure.boundary
         return f"{arm} broke ({kind}: {attempt.failure.kind})"
-    limits = {"budget": "dollar", "steps": "step", "time": "time"}
-    if attempt.trajectory.exit in limits:
-        return f"{arm} hit its {limits[attempt.trajectory.exit]} limit"
-    if attempt.trajectory.exit == "gave_up":
-        return f"{arm} gave up"
+    if attempt.trajectory.exit in ends:
+        return f"{arm} {ends[attempt.trajectory.exit]}"
     if outcome.candidate is None or not outcome.candidate.patch:
         return f"{arm} left an empty patch"
+    return _doubt(outcome)
+
+
+def _doubt(outcome: Outcome) -> str:
     failed = [verdict.verifier for verdict in outcome.verdicts if verdict.outcome == "fail"]
     if failed:
-        return f"{arm}'s patch failed {', '.join(failed)}"
+        return f"{outcome.arm}'s patch failed {', '.join(failed)}"
     if not outcome.accepted:
-        return f"no verifier passed {arm}'s patch ({len(outcome.verdicts)} said unknown)"
-    return f"{arm} ended as {attempt.trajectory.exit}"
+        count = len(outcome.verdicts)
+        return f"no verifier passed {outcome.arm}'s patch ({count} said unknown)"
+    return f"{outcome.arm} ended as {outcome.attempt.trajectory.exit}"
 
 
 def usd(amount: Decimal) -> str:

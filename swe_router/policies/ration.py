@@ -47,7 +47,7 @@ class RationKnobs(Knobs):
 
 
 class Ration(LadderPolicy[RationKnobs]):
-    """Reserve-and-ration: the cheap tier for everybody, the next ones for as many as can be paid."""
+    """Reserve-and-ration: the cheap tier for all, the next ones for whom the money lasts."""
 
     name: ClassVar[str] = "ration"
     knobs_type: ClassVar[type[Knobs]] = RationKnobs
@@ -59,7 +59,8 @@ class Ration(LadderPolicy[RationKnobs]):
         for tier in self.knobs.costs:
             if tier not in names:
                 raise UsageError(
-                    f"policy 'ration': knob 'costs' names tier {tier!r}: there is {', '.join(names)}"
+                    f"policy 'ration': knob 'costs' names tier {tier!r},"
+                    f" there is {', '.join(names)}"
                 )
 
     def decide(
@@ -81,8 +82,8 @@ class Ration(LadderPolicy[RationKnobs]):
         drawn = draw(self.knobs.seed, features.instance_id, rung)
         if drawn >= share:
             return Stop(
-                why=f"{reason}; rationed: drew {drawn:.3f}, not under the {share:.3f} of such issues"
-                f" that the money carries ({sum_})"
+                why=f"{reason}; rationed: drew {drawn:.3f}, not under the {share:.3f}"
+                f" of such issues that the money carries ({sum_})"
             )
         return self._try(
             rung, f"{reason}; drew {drawn:.3f} under {share:.3f} ({sum_})", purse, share
@@ -97,15 +98,16 @@ class Ration(LadderPolicy[RationKnobs]):
     def share(self, rung: int, purse: PurseView) -> tuple[float, str]:
         """Probability of escalating to ``rung``, and its sum in words."""
         remaining = max(0, purse.instances_left - 1)
-        spare = purse.left - remaining * self.cost(0)
-        claims = (1 + remaining * self.knobs.reject) * float(self.cost(rung))
+        kept, cost = remaining * self.cost(0), self.cost(rung)
+        expected = 1 + remaining * self.knobs.reject
+        claims = expected * float(cost)
         said = (
-            f"{usd(purse.left)} left less {usd(remaining * self.cost(0))} for {remaining} cheap runs,"
-            f" over about {1 + remaining * self.knobs.reject:.1f} claims of {usd(self.cost(rung))}"
+            f"{usd(purse.left)} left less {usd(kept)} for {remaining} cheap runs,"
+            f" over about {expected:.1f} claims of {usd(cost)}"
         )
         if claims <= 0:
             return 1.0, said
-        return min(1.0, max(0.0, float(spare) / claims)), said
+        return min(1.0, max(0.0, float(purse.left - kept) / claims)), said
 
     def _try(
         self, rung: int, reason: str, purse: PurseView, propensity: float = 1.0
@@ -115,7 +117,8 @@ class Ration(LadderPolicy[RationKnobs]):
         if count == 0:
             limit = f"{plan.arm}'s limit of {usd(plan.budget.dollars)}"
             return Stop(
-                why=f"{reason}; {limit} is over the {usd(purse.left)} left: left undone for lack of money"
+                why=f"{reason}; {limit} is over the {usd(purse.left)} left:"
+                " left undone for lack of money"
             )
         return Try(
             plans=repeats(plan, count, self.knobs.seed),

@@ -15,9 +15,9 @@ _NOISE = re.compile(r"^(index |diff --git |similarity |@@)")
 class TestPassRate:
     """Selector ``test-pass-rate``; the order is total, so the order of the outcomes is no matter.
 
-    Better is, in this order: accepted by the verifiers; not failed by any; a larger share of the
-    tests that passed before still passing (no test evidence counts as none); submitted rather
-    than cut off by a limit; proven to re-apply; more candidates with the same normalised diff;
+    Better is, in this order: accepted by the verifiers; not failed by any; submitted rather than
+    cut off by a limit; a larger share of the tests that passed before still passing (no test
+    evidence counts as none); proven to re-apply; more candidates with the same normalised diff;
     a smaller diff; the later, that is the stronger, attempt; then digest and id.
     A candidate that a verifier failed is handed in only when there is nothing better: on
     SWE-bench a wrong patch costs no more than none. Empty patches are never chosen.
@@ -58,8 +58,8 @@ def _rank(outcome: Outcome, same: Counter[tuple[str, ...]]) -> tuple[Any, ...]:
     return (
         outcome.accepted,
         all(verdict.outcome != "fail" for verdict in outcome.verdicts),
-        pass_rate(outcome),
         outcome.attempt.trajectory.exit == "submitted",
+        pass_rate(outcome),
         candidate.proven,
         same[form],
         -sum(len(line) for line in form),

@@ -1,0 +1,109 @@
+"""Asks of a patch that it fits a fresh checkout and changes the project, not only its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from swe_router.records import Candidate, Instance, Outcome, Verdict
+from swe_router.seams import Kit
+from swe_router.settings import VerifySettings
+from swe_router.verifiers import diffs, paths
+
+NAME = "applies"
+MOST_LISTED = 50
+"""Paths listed in the evidence, of each kind."""
+
+
+class Applies:
+    """Verifier ``applies``: pass or fail, by facts that anyone can check again with git."""
+
+    def __init__(self, settings: VerifySettings) -> None:
+        self.settings = settings
+
+    def verify(
+        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+    ) -> Verdict:
+        """Apply the candidate to a fresh start state and read what it touches."""
+        candidate = outcome.candidate
+        patch = candidate.patch if candidate else ""
+        facts = text_facts(patch, paths.tests_of(kit.graph))
+        if patch.strip():
+            with kit.open_sandbox(instance) as box:
+                result = kit.apply(box, patch)
+            facts["applied"] = result.exit_code == 0 and not result.timed_out
+            if not facts["applied"]:
+                facts["git_said"] = result.output[-1000:]
+        return verdict_of(candidate, facts)
+
+    def check(self, verdict: Verdict) -> str:
+        """Recompute the outcome from the recorded facts."""
+        return outcome_of(verdict.evidence)
+
+
+def text_facts(patch: str, is_test: Callable[[str], bool]) -> dict[str, Any]:
+    """What the text of a patch says, with the paths of each kind."""
+    files = diffs.changes(patch)
+    facts: dict[str, Any] = {
+        "empty": not patch.strip(),
+        "applied": False,
+        "readable": files is not None,
+    }
+    kinds: dict[str, list[str]] = {
+        kind: [] for kind in ("source", "tests", "docs", "debris", "scratch")
+    }
+    for file in files or ():
+        kinds[_kind(file, is_test)].append(file.path)
+    for kind, found in kinds.items():
+        facts[kind] = found[:MOST_LISTED]
+    facts["files"] = sum(len(found) for found in kinds.values())
+    facts["deleted_tests"] = diffs.deleted_tests(files or (), is_test)[:MOST_LISTED]
+    return facts
+
+
+def outcome_of(facts: Mapping[str, Any]) -> str:
+    """The outcome that the facts stand for."""
+    if facts.get("empty", True) or not facts.get("applied"):
+        return "fail"
+    if not facts.get("readable"):
+        return "unknown"
+    if facts.get("deleted_tests") or facts.get("debris") or not facts.get("source"):
+        return "fail"
+    return "pass"
+
+
+def verdict_of(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
+    """The verdict, with one line that says why."""
+    outcome = outcome_of(facts)
+    facts["why"] = _why(facts)
+    return Verdict.model_validate(
+        {
+            "candidate": candidate.digest if candidate else "",
+            "verifier": NAME,
+            "outcome": outcome,
+            "evidence": facts,
+        }
+    )
+
+
+def _kind(file: diffs.Change, is_test: Callable[[str], bool]) -> str:
+    if paths.is_debris(file.path) and not file.deleted:
+        return "debris" if not file.before else "source"
+    if paths.is_scratch(file.path) and not file.before:
+        return "scratch"
+    if is_test(file.path):
+        return "tests"
+    return "docs" if paths.is_doc(file.path) else "source"
+
+
+def _why(facts: Mapping[str, Any]) -> str:
+    reasons = {
+        "the patch is empty": facts["empty"],
+        "it does not apply to a fresh checkout": not facts["empty"] and not facts["applied"],
+        "its text cannot be read as a diff": not facts["readable"],
+        f"it takes tests away: {', '.join(facts['deleted_tests'][:3])}": facts["deleted_tests"],
+        f"it leaves debris: {', '.join(facts['debris'][:3])}": facts["debris"],
+        "it touches no source file": not facts["empty"] and not facts["source"],
+    }
+    said = [reason for reason, holds in reasons.items() if holds]
+    return "; ".join(said) or f"applies cleanly and changes {len(facts['source'])} source file(s)"

@@ -1,0 +1,94 @@
+"""What a patch does, read from its text: files, their fate, and tests that it takes away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import PatchedFile, PatchSet
+
+_TEST_LINE = re.compile(r"\s*(?:async\s+)?def\s+(test\w*)\s*\(|\s*class\s+(Test\w*|\w+Tests?)\b")
+_ESCAPE = re.compile(rb"\\([0-7]{3}|.)")
+_LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file of a patch."""
+
+    path: str
+    """Where the file is afterwards; for a deleted file where it was."""
+    before: str
+    """Where it was; empty for a new file."""
+    deleted: bool
+    removed_lines: tuple[str, ...]
+    added_lines: tuple[str, ...]
+
+
+def changes(patch: str) -> tuple[Change, ...] | None:
+    """Each file of the patch in order; None when the text cannot be read as a diff."""
+    try:
+        files = list(PatchSet(patch))
+    except UnidiffParseError:
+        return None
+    return tuple(_change(file) for file in files)
+
+
+def deleted_tests(files: Iterable[Change], is_test: Callable[[str], bool]) -> list[str]:
+    """Test files removed, and test functions or classes removed and not added again."""
+    files = list(files)
+    added = {name for file in files for name in _test_names(file.added_lines)}
+    moved = {file.path for file in files if not file.deleted}
+    gone: list[str] = []
+    for file in files:
+        source = file.before or file.path
+        if not is_test(source):
+            continue
+        if file.deleted and source not in moved:
+            gone.append(source)
+            continue
+        if not is_test(file.path):
+            gone.append(source)
+        names = _test_names(file.removed_lines)
+        gone += [f"{source}::{name}" for name in names if name not in added]
+    return gone
+
+
+def _change(file: PatchedFile) -> Change:
+    lines = [line for hunk in file for line in hunk]
+    source, target = _clean(file.source_file), _clean(file.target_file)
+    return Change(
+        path=target or source,
+        before=source,
+        deleted=file.is_removed_file,
+        removed_lines=tuple(line.value for line in lines if line.is_removed),
+        added_lines=tuple(line.value for line in lines if line.is_added),
+    )
+
+
+def _clean(name: str) -> str:
+    """A path out of a diff header: unquoted, without its ``a/`` or ``b/``; empty for none."""
+    name = name.partition("\t")[0]
+    if name == "/dev/null":
+        return ""
+    if name.startswith('"') and name.endswith('"'):
+        name = unquoted(name)
+    return name[2:] if name.startswith(("a/", "b/")) else name
+
+
+def unquoted(name: str) -> str:
+    """A path as git quotes it (C escapes, octal bytes), read back."""
+
+    def byte(match: re.Match[bytes]) -> bytes:
+        code = match.group(1)
+        return bytes([int(code, 8)]) if len(code) == 3 else _LETTERS.get(code, code)
+
+    raw = _ESCAPE.sub(byte, name[1:-1].encode("utf-8", "surrogateescape"))
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _test_names(lines: Iterable[str]) -> list[str]:
+    found = (_TEST_LINE.match(line) for line in lines)
+    return [match.group(1) or match.group(2) for match in found if match]

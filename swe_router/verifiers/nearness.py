@@ -1,0 +1,43 @@
+"""Which existing tests lie near a change: by the graph, else by name."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from swe_router.verifiers import paths
+
+
+def nearest(
+    changed: Sequence[str], known: Iterable[str], graph: Any, limit: int
+) -> tuple[list[str], str]:
+    """At most ``limit`` test modules of ``known``, nearest first, and how they were found."""
+    modules = {path for path in known if paths.is_test_module(path)}
+    if graph is not None:
+        found = [str(path) for path in graph.tests_reaching(list(changed), 4 * limit)]
+        reached = [path for path in dict.fromkeys(found) if path in modules]
+        if reached:
+            return reached[:limit], "graph"
+    scored = [(max((likeness(c, test) for c in changed), default=0), test) for test in modules]
+    near = sorted((-score, len(test), test) for score, test in scored if score > 0)
+    return [test for _, _, test in near[:limit]], "name"
+
+
+def likeness(source: str, test: str) -> int:
+    """How alike a source file's and a test module's names are; 0 is not at all."""
+    stem = posixpath.basename(source).split(".")[0].lower().strip("_")
+    name = posixpath.basename(test).removesuffix(".py").lower()
+    bare = name.removeprefix("test_").removesuffix("_test").removesuffix("_tests").strip("_")
+    folders = [part.lower() for part in posixpath.dirname(test).split("/")]
+    own = [part.lower() for part in posixpath.dirname(source).split("/") if part]
+    shared = sum(part in folders for part in own)
+    if stem == bare:
+        return 100 + shared
+    if stem in (*folders, *(folder.removesuffix("s") for folder in folders)):
+        return 60 + shared
+    if len(stem) > 3 and stem in bare:
+        return 40 + shared
+    if own and own[-1] in (*folders[1:], bare):
+        return 20 + shared
+    return 0
