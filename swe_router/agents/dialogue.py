@@ -1,0 +1,269 @@
+"""The conversation as a pure value machine: live, after a crash and in a replay it is the same.
+
+It is append-only: each request begins with the whole request before it, so that prompt caches
+hold. When the window nears, old observations give way in one step, and it is append-only again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swe_router import toolcalls
+from swe_router.agents import prompts, tools
+from swe_router.agents.manifest import Manifest
+from swe_router.agents.turns import Turn
+from swe_router.records import (
+    Action,
+    CallLimits,
+    Completion,
+    Exit,
+    Instance,
+    Message,
+    ToolCall,
+    ToolSpec,
+    digest_of,
+)
+from swe_router.seams import Desk
+
+BYTES_PER_TOKEN = 3
+"""A low estimate for text that no usage has measured yet, so that tokens come out high."""
+LEAST_OBSERVATION = 1000
+"""Bytes below which an observation is not worth cutting."""
+ROOMY = 0.7
+"""Share of the window that an elision aims for, so that it is not needed again at once."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What of the desk and the settings shapes the requests."""
+
+    window: int = 0
+    """Tokens; 0 is unknown."""
+    max_output_tokens: int = 8192
+    text_tools: bool = False
+    temperature: float | None = None
+    seed: int | None = None
+    handover: str = ""
+    variant: str = ""
+    command_timeout: float = 120.0
+    command_timeout_max: float = 600.0
+
+    @classmethod
+    def of(cls, desk: Desk, command_timeout: float, command_timeout_max: float) -> Setup:
+        """The setup of an attempt."""
+        return cls(
+            window=desk.window,
+            max_output_tokens=desk.max_output_tokens,
+            text_tools=desk.text_tools,
+            temperature=desk.temperature,
+            seed=desk.seed,
+            handover=desk.handover,
+            variant=desk.variant,
+            command_timeout=command_timeout,
+            command_timeout_max=command_timeout_max,
+        )
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is sent to the model."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...]
+    limits: CallLimits
+
+    def digest(self) -> str:
+        """SHA-256 of messages, tools and limits: ``Step.request``."""
+        return digest_of(
+            {
+                "messages": [message.model_dump(mode="json") for message in self.messages],
+                "tools": [tool.model_dump(mode="json") for tool in self.tools],
+                "limits": self.limits.model_dump(mode="json"),
+            }
+        )
+
+    def size(self) -> int:
+        """UTF-8 bytes of all that the model reads."""
+        return sum(map(_size, self.messages)) + sum(map(_size, self.tools))
+
+
+def _size(part: Message | ToolSpec) -> int:
+    if isinstance(part, ToolSpec):
+        return len(part.model_dump_json().encode())
+    calls = sum(
+        len(call.name) + len(json.dumps(dict(call.arguments), default=str))
+        for call in part.tool_calls
+    )
+    return len(part.content.encode("utf-8", "replace")) + calls
+
+
+class Dialogue:
+    """One conversation; ``room``, ``request``, ``calls`` and ``add`` are called once a turn."""
+
+    def __init__(self, manifest: Manifest, instance: Instance, setup: Setup) -> None:
+        self._manifest, self._setup = manifest, setup
+        self.offered = tools.specs(manifest.tools)
+        self._head = opening(manifest, instance, self.offered, setup)
+        self._turns: list[Turn] = []
+        self._elided = 0
+        self._measured: tuple[int, int, int] | None = None
+        """Prompt tokens, bytes and elision of the last request that a usage measured."""
+        self._malformed = self._silent = 0
+        self.ended: tuple[Exit, str] | None = None
+        """How the model's own doing ended the attempt, once it did."""
+
+    @property
+    def observation_bytes(self) -> int:
+        """Bytes of one observation: the manifest's, or what a small window bears."""
+        most = self._manifest.limits.observation_bytes
+        if not self._setup.window:
+            return most
+        free = self._setup.window - self._setup.max_output_tokens
+        # A third of the room, at three bytes a token.
+        room = free - math.ceil(sum(map(_size, self._head)) / BYTES_PER_TOKEN)
+        return max(LEAST_OBSERVATION, min(most, room))
+
+    def request(self) -> Request:
+        """The next request."""
+        setup = self._setup
+        limits = CallLimits(
+            max_output_tokens=setup.max_output_tokens,
+            temperature=setup.temperature,
+            seed=setup.seed,
+            tool_choice="auto" if setup.text_tools else self._manifest.tool_choice,
+        )
+        turns = (
+            message
+            for number, turn in enumerate(self._turns)
+            for message in turn.messages(elided=number < self._elided)
+        )
+        offered = () if setup.text_tools else self.offered
+        return Request((*self._head, *turns), offered, limits)
+
+    def make_room(self) -> str:
+        """Elide if the next request nears the window; the note for the step, empty if not.
+
+        Sets ``ended`` when even that does not make it fit.
+        """
+        limit = self._setup.window - self._setup.max_output_tokens
+        before = self._estimate()
+        if not self._setup.window or before <= limit:
+            return ""
+        keep = self._manifest.limits.keep_turns
+        old = self._elided
+        while keep > 0 and (keep == 1 or self._elided == old or self._estimate() > limit * ROOMY):
+            self._elided = max(old, len(self._turns) - keep)
+            keep = keep // 2
+        after = self._estimate()
+        if after > limit:
+            self.ended = (
+                "gave_up",
+                f"the conversation (about {after} tokens) and an answer of"
+                f" {self._setup.max_output_tokens} do not fit the window of"
+                f" {self._setup.window} tokens, even without old observations",
+            )
+        return (
+            f"elided the observations of turns {old + 1} to {self._elided}:"
+            f" about {before} tokens became {after}, of {limit}"
+        )
+
+    def _estimate(self) -> int:
+        """Tokens of the next request: the last measured ones and the bytes added since."""
+        size = self.request().size()
+        if self._measured is None:
+            return math.ceil(size / BYTES_PER_TOKEN)
+        tokens, measured, elided = self._measured
+        if elided == self._elided:
+            return tokens + math.ceil((size - measured) / BYTES_PER_TOKEN)
+        return math.ceil(size * tokens / measured * 1.05)
+
+    def calls(self, completion: Completion) -> tuple[ToolCall, ...]:
+        """What the answer asks for, checked; text is read where there is no native call."""
+        found, cut = completion.message.tool_calls, completion.stop == "length"
+        if not found:
+            parsed = toolcalls.parse(completion.message.content, self.offered)
+            found, cut = parsed.calls, cut and parsed.unclosed
+        calls = [tools.checked(call, self.offered) for call in found]
+        if calls and cut:
+            # A cut-off call may be complete JSON and still lack half of its text.
+            error = self._say(self._manifest.prompts.cut_off, call=True)
+            calls[-1] = calls[-1].model_copy(update={"error": error})
+        return tuple(calls)
+
+    def corrective(self, call: ToolCall) -> Action:
+        """The answer to a call that is not carried out because of its ``error``."""
+        text = prompts.render(self._manifest.prompts.malformed, error=call.error)
+        return Action(call=call, observation=text)
+
+    def add(self, completion: Completion, actions: Sequence[Action]) -> None:
+        """The answer and what came of it; sets ``ended`` when that ends the attempt."""
+        request = self.request()
+        tokens = completion.usage.prompt_tokens
+        if tokens:
+            self._measured = (tokens, request.size(), self._elided)
+        calls = self.calls(completion)
+        reply = "" if calls else self._nudge(completion)
+        self._turns.append(Turn.of(completion.message, calls, actions, reply))
+        self.ended = self._ending(completion, calls, actions)
+
+    def _nudge(self, completion: Completion) -> str:
+        names = self._manifest.prompts
+        if completion.stop == "length":
+            return self._say(names.cut_off, call=False)
+        example = toolcalls.render([ToolCall(id="", name="bash", arguments={"command": "ls"})])
+        return prompts.render(names.nudge, text=self._setup.text_tools, example=example)
+
+    def _say(self, name: str, *, call: bool) -> str:
+        most = self._setup.max_output_tokens
+        return prompts.render(name, max_output_tokens=most, call=call)
+
+    def _ending(
+        self, completion: Completion, calls: Sequence[ToolCall], actions: Sequence[Action]
+    ) -> tuple[Exit, str] | None:
+        done = [action for action in actions if not action.call.error]
+        if done and done[-1].call.name == tools.SUBMIT:
+            return "submitted", "the model called submit"
+        if completion.stop == "refusal" and not calls:
+            return "gave_up", "the model refused to go on"
+        limits = self._manifest.limits
+        self._silent = 0 if calls else self._silent + 1
+        if calls:
+            self._malformed = 0 if done else self._malformed + 1
+        if self._silent >= limits.silent:
+            return "gave_up", f"{self._silent} answers in a row held no tool call"
+        if self._malformed >= limits.malformed:
+            return "gave_up", f"{self._malformed} answers in a row held only malformed tool calls"
+        return None
+
+
+def opening(
+    manifest: Manifest, instance: Instance, offered: Sequence[ToolSpec], setup: Setup
+) -> tuple[Message, Message]:
+    """The system message and the first user message."""
+    names, section = manifest.prompts, ""
+    if setup.text_tools:
+        section = prompts.render(names.text_tools, description=toolcalls.describe(offered))
+    system = prompts.render(
+        names.system,
+        text_tools=section,
+        command_timeout=f"{setup.command_timeout:g}",
+        command_timeout_max=f"{setup.command_timeout_max:g}",
+    )
+    first = prompts.render(
+        manifest.first_prompt(setup.variant),
+        repo=instance.repo,
+        problem=instance.problem.strip(),
+        handover=setup.handover.strip(),
+    )
+    return Message(role="system", content=system), Message(role="user", content=first)
+
+
+def window_need(
+    manifest: Manifest, instance: Instance, offered: Sequence[ToolSpec], *, text: bool
+) -> int:
+    """UTF-8 bytes of the first request, for a look at the window before anything is paid."""
+    head = opening(manifest, instance, offered, Setup(text_tools=text))
+    return sum(map(_size, head)) + (0 if text else sum(map(_size, offered)))

@@ -1,0 +1,185 @@
+"""The strategy ``tool-loop``: ask, carry out, show, until submitted or a limit is reached."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from swe_router.agents import tools
+from swe_router.agents.dialogue import Dialogue, Setup
+from swe_router.agents.lookup import Lookup
+from swe_router.agents.manifest import Manifest
+from swe_router.agents.shown import sendable
+from swe_router.agents.toolbox import Toolbox
+from swe_router.errors import LedgerRefused
+from swe_router.records import (
+    Action,
+    Budget,
+    Completion,
+    Exit,
+    Instance,
+    Step,
+    ToolCall,
+    Trajectory,
+    Usage,
+)
+from swe_router.seams import Desk, Model, Sandbox
+
+PAST_LEFT = "past steps not used from"
+"""Begins the note of the step before which a resumed attempt left its past."""
+
+
+class ToolLoop:
+    """A scaffold: one append-only conversation with tools."""
+
+    def __init__(
+        self, manifest: Manifest, *, command_timeout: float, command_timeout_max: float
+    ) -> None:
+        self._manifest = manifest
+        self._timeouts = command_timeout, command_timeout_max
+
+    def solve(
+        self, instance: Instance, model: Model, sandbox: Sandbox, budget: Budget, desk: Desk
+    ) -> Trajectory:
+        """Work on the issue until submitted or a limit is reached.
+
+        ``ModelError`` and ``SandboxError`` pass through; each paid answer was recorded before.
+        """
+        session = _Session(self._manifest, self._timeouts, instance, sandbox, budget, desk)
+        session.relive()
+        exit_, why = session.work(model)
+        return trajectory(session.steps, exit_, why)
+
+
+def trajectory(steps: list[Step], exit_: Exit, why: str) -> Trajectory:
+    """The end of an attempt, with the sums over its steps."""
+    return Trajectory(
+        exit=exit_,
+        steps=len(steps),
+        usage=sum((step.completion.usage for step in steps), Usage()),
+        usd=sum((step.completion.usd for step in steps), Decimal(0)),
+        seal=steps[-1].seal if steps else "",
+        why=why,
+    )
+
+
+class _Session:
+    """One attempt under way."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        timeouts: tuple[float, float],
+        instance: Instance,
+        sandbox: Sandbox,
+        budget: Budget,
+        desk: Desk,
+    ) -> None:
+        self._budget, self._desk = budget, desk
+        self._dialogue = Dialogue(manifest, instance, Setup.of(desk, *timeouts))
+        lookup = Lookup(
+            sandbox,
+            desk.search,
+            base=instance.base_commit,
+            limit=manifest.limits.search_results,
+            timeout=timeouts[0],
+        )
+        self._box = Toolbox(
+            sandbox=sandbox,
+            lookup=lookup,
+            clock=desk.clock,
+            remaining=self._remaining,
+            command_timeout=timeouts[0],
+            command_timeout_max=timeouts[1],
+            observation_bytes=self._dialogue.observation_bytes,
+        )
+        self.steps: list[Step] = list(desk.past)
+        self._note = ""
+        self._begun = desk.clock()
+
+    def relive(self) -> None:
+        """Rebuild conversation and sandbox from the steps that were paid for before a crash."""
+        for step in self._desk.past:
+            self._dialogue.make_room()
+            if self._dialogue.request().digest() != step.request:
+                self._note = f"{PAST_LEFT} {step.index}: its request would be another one now"
+                break
+            for action in step.actions:
+                # The recorded observation stands; only what changes the sandbox is done again.
+                if not action.call.error and action.call.name in ("bash", "edit"):
+                    self._box.carry_out(action.call)
+            self._dialogue.add(step.completion, step.actions)
+        self._begun = self._desk.clock() - sum(map(_seconds, self.steps))
+
+    def work(self, model: Model) -> tuple[Exit, str]:
+        """Live steps until the attempt ends: how, and why."""
+        while (ending := self._dialogue.ended or self._limit()) is None:
+            note = self._dialogue.make_room()
+            if self._dialogue.ended:
+                continue
+            request = self._dialogue.request()
+            try:
+                answer = model.complete(request.messages, request.tools, limits=request.limits)
+            except LedgerRefused as refusal:
+                return "budget", str(refusal)
+            notes = "; ".join(part for part in (self._note, note) if part)
+            self._carry_out(request.digest(), _clean(answer), notes)
+            self._note = ""
+        return ending
+
+    def _carry_out(self, digest: str, answer: Completion, note: str) -> None:
+        """Do what the answer asks; the paid answer is recorded even if the sandbox breaks."""
+        actions: list[Action] = []
+        try:
+            for call in self._dialogue.calls(answer):
+                actions.append(self._act(call))
+                if call.name == tools.SUBMIT and not call.error:
+                    break
+        finally:
+            step = Step(
+                index=len(self.steps),
+                request=digest,
+                completion=answer,
+                actions=tuple(actions),
+                note=note,
+            ).sealed(self.steps[-1].seal if self.steps else "")
+            self.steps.append(step)
+            self._desk.record(step)
+        self._dialogue.add(answer, actions)
+
+    def _act(self, call: ToolCall) -> Action:
+        return self._dialogue.corrective(call) if call.error else self._box.carry_out(call)
+
+    def _remaining(self) -> float:
+        if not self._budget.seconds:
+            return float("inf")
+        return self._budget.seconds - (self._desk.clock() - self._begun)
+
+    def _limit(self) -> tuple[Exit, str] | None:
+        """The limit that is reached before the next step, if one is."""
+        if self._desk.stopping():
+            return "interrupted", "the run was asked to stop"
+        if self._budget.steps and len(self.steps) >= self._budget.steps:
+            return "steps", f"the limit of {self._budget.steps} steps is reached"
+        if self._remaining() <= 0:
+            return "time", f"the limit of {self._budget.seconds:g} seconds is reached"
+        spent = sum((step.completion.usd for step in self.steps), Decimal(0))
+        if spent and spent >= self._budget.dollars:
+            return "budget", f"${spent} of ${self._budget.dollars} are spent"
+        return None
+
+
+def _seconds(step: Step) -> float:
+    return step.completion.usage.seconds + sum(action.seconds for action in step.actions)
+
+
+def _clean(answer: Completion) -> Completion:
+    """The answer with nothing in it that could neither be sent again nor be recorded."""
+    message = answer.message
+    calls = tuple(
+        call.model_copy(
+            update={"arguments": sendable(dict(call.arguments)), "error": sendable(call.error)}
+        )
+        for call in message.tool_calls
+    )
+    kept = message.model_copy(update={"content": sendable(message.content), "tool_calls": calls})
+    return answer if kept == message else answer.model_copy(update={"message": kept})

@@ -1,0 +1,54 @@
+"""One turn of a conversation as messages, with its observations or with markers in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swe_router.records import Action, Message, ToolCall
+
+NOT_DONE = "Not carried out."
+"""Said of a call that came after the last one that was."""
+SHORT = 300
+"""Bytes up to which an observation stays when older ones are elided."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """An answer and what the model is told about it."""
+
+    answer: Message
+    native: bool
+    """The calls came as tool calls, so each is answered by a ``tool`` message."""
+    observed: tuple[tuple[ToolCall, str], ...]
+    reply: str
+    """What an answer without calls is told."""
+
+    @classmethod
+    def of(
+        cls, answer: Message, calls: Sequence[ToolCall], actions: Sequence[Action], reply: str
+    ) -> Turn:
+        """A turn; calls without an action are answered all the same, as providers demand."""
+        texts = [action.observation for action in actions]
+        texts += [NOT_DONE] * (len(calls) - len(texts))
+        observed = tuple(zip(calls, texts, strict=False))
+        return cls(answer, bool(answer.tool_calls), observed, reply)
+
+    def messages(self, *, elided: bool) -> tuple[Message, ...]:
+        """The turn as it stands in a request."""
+        if not self.observed:
+            return self.answer, Message(role="user", content=self.reply)
+        told = [(call, _elided(text) if elided else text) for call, text in self.observed]
+        if self.native:
+            return self.answer, *(
+                Message(role="tool", content=text, tool_call_id=call.id) for call, text in told
+            )
+        parts = [f"{call.name or 'call'} ({call.id}):\n{text}" for call, text in told]
+        return self.answer, Message(role="user", content="\n\n".join(parts))
+
+
+def _elided(text: str) -> str:
+    size = len(text.encode("utf-8", "replace"))
+    if size <= SHORT:
+        return text
+    return f"[{size} bytes were shown here and are left out now; look again if you need them]"
