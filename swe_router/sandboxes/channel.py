@@ -1,4 +1,4 @@
-"""One protocol for every box: a loop in plain ``sh`` reads framed commands and writes framed output.
+"""One protocol for every box: a loop in plain ``sh`` reads framed commands, writes framed output.
 
 A frame is a line ``nonce seconds arguments``, then the folder, the command and the arguments, a
 line each; folder and command are ``printf`` formats, so any byte but NUL goes through as ASCII.
@@ -57,7 +57,7 @@ timer=0; timeout -k 0.5 9.5 "$shell" -c : 2>/dev/null && timer=1
 session=; [ "$scope" = namespace ] && command -v setsid >/dev/null && session=setsid
 [ "$scope" = group ] && set -m
 exec 2>/dev/null
-trap : HUP INT QUIT TERM ALRM USR2
+trap early=1 HUP INT QUIT TERM ALRM USR2
 trap cut=1 USR1
 
 take() {
@@ -98,8 +98,11 @@ while IFS= read -r line <&3; do
   cut=0
   watch & watcher=$!
   work "$@" & pid=$!
-  # A trapped signal from the command ends a wait early; only USR1 is meant to.
-  while wait $pid; code=$?; [ "$cut" = 0 ] && kill -0 $pid; do :; done
+  early=0; wait $pid; code=$?
+  # A signal that the command sent here ends the wait early; only USR1 is meant to.
+  if [ "$early$cut" = 10 ] && [ $code -gt 128 ]; then
+    wait $pid; again=$?; [ $again = 127 ] || code=$again
+  fi
   clear_$scope
   printf '%s %s %s %s\n' "$nonce" "$code" "$cut" "$timer"
 done
@@ -112,7 +115,7 @@ class Transport(Protocol):
     """The two byte streams of a box; nothing in it blocks longer than it is told."""
 
     def send(self, data: bytes, timeout: float) -> None:
-        """Write all of ``data``; raises ``Lost`` when that is not possible in ``timeout`` seconds."""
+        """Write all of ``data``; raises ``Lost`` when ``timeout`` seconds do not suffice."""
         ...
 
     def recv(self, timeout: float) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Memory, process and CPU limits of a local box: cgroups where they can be written, else rlimits."""
+"""Limits of a local box on memory, processes and CPU: cgroups where writable, else rlimits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes on this machine without Docker: bubblewrap, else unshare, else (only if asked) a process."""
+"""Boxes on this machine without Docker: bubblewrap, else unshare, else, if asked, a process."""
 
 from __future__ import annotations
 

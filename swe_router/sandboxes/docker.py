@@ -1,0 +1,158 @@
+"""Boxes in Docker: the container's main process is the channel's loop itself.
+
+So whoever holds the attached socket holds the container's life: when the driver dies, even by
+kill -9, the engine closes the loop's input, the loop ends and ``AutoRemove`` takes the rest away.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from swe_router.errors import ImageMissing, SandboxError, WouldNotStart
+from swe_router.records import Instance
+from swe_router.sandboxes.channel import LAUNCH, LOOP, Box
+from swe_router.sandboxes.engine import Engine
+from swe_router.sandboxes.limits import memory_bytes
+from swe_router.settings import SandboxSettings
+
+RUN_LABEL = "swe-router.run"
+LOCK_LABEL = "swe-router.lock"
+INSTANCE_LABEL = "swe-router.instance"
+
+CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "KILL")
+"""What tests that run as root in an official image take for granted: to own (CHOWN, FOWNER) and
+to open (DAC_OVERRIDE) any file of the project, to drop to another user (SETUID, SETGID, as pip,
+git and su do), and for the loop to kill what such a user started (KILL). Nothing that reaches
+out of the container (NET_RAW, MKNOD, SYS_CHROOT, ...) is given back."""
+
+
+def _never() -> bool:
+    return False
+
+
+def _silent(line: str) -> None:
+    return None
+
+
+class DockerBoxes:
+    """Opens containers of the instances' images, on the engine that the environment names."""
+
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        *,
+        run: str,
+        lock: Path,
+        stopping: Callable[[], bool] = _never,
+        progress: Callable[[str], None] = _silent,
+        engine: Engine | None = None,
+    ) -> None:
+        """``lock`` is the run's lock file: while it is held the reaper spares our containers.
+
+        Raises ``UsageError`` when no engine answers or the memory limit is no size.
+        """
+        self._memory = memory_bytes(settings.memory)
+        self._settings = settings
+        self._labels = {RUN_LABEL: run, LOCK_LABEL: str(lock.absolute())}
+        self._stopping = stopping
+        self._progress = progress
+        self._engine = engine or Engine.connect()
+
+    def prepare(self, instance: Instance) -> None:
+        """See that the image is on the engine, pulling it if the settings say so.
+
+        Raises ``ImageMissing`` that names it and says what to do.
+        """
+        self._image_id(instance)
+
+    @contextmanager
+    def open(self, instance: Instance) -> Iterator[Box]:
+        """A fresh container of the instance's image; removed at the end of the ``with``.
+
+        Raises ``ImageMissing``, ``DiskFull`` or ``WouldNotStart``.
+        """
+        image = self._image_id(instance)
+        box = self._started(instance, image)
+        try:
+            yield box
+        finally:
+            box.close()
+
+    def _image_id(self, instance: Instance) -> str:
+        image = instance.image
+        if not image:
+            raise ImageMissing(
+                f"instance {instance.id} names no image: give its row an image column, or use "
+                "--sandbox local for repositories that you trust"
+            )
+        found = self._engine.image_id(image)
+        if found:
+            return found
+        if not self._settings.pull:
+            raise ImageMissing(
+                f"image {image} is not on this engine and sandbox.pull is off: "
+                f"docker pull {image}, or --set sandbox.pull=true"
+            )
+        self._engine.pull(image, self._progress)
+        return self._engine.image_id(image)
+
+    def _started(self, instance: Instance, image: str) -> Box:
+        container = self._engine.create(image, self._config(instance), self._limits())
+        try:
+            wire = self._engine.attach(container)
+            self._engine.start(container)
+            box = Box(
+                wire,
+                f"docker:{image}",
+                output_bytes=self._settings.output_bytes,
+                stopping=self._stopping,
+            )
+            box.start()
+        except BaseException as error:
+            self._drop(container)
+            if isinstance(error, SandboxError) and not error.retry:
+                raise
+            if isinstance(error, SandboxError):
+                message = f"the container of {instance.image} would not start: {error}"
+                raise WouldNotStart(message) from None
+            raise
+        return box
+
+    def _drop(self, container: str) -> None:
+        try:
+            self._engine.remove(container)
+        except SandboxError:
+            return  # the engine is gone too; the reaper finds the container by its label
+
+    def _config(self, instance: Instance) -> dict[str, Any]:
+        return {
+            "entrypoint": ["sh", "-c", LAUNCH],
+            "command": [],
+            "name": f"swe-router-{secrets.token_hex(6)}",
+            "stdin_open": True,  # docker-py sets StdinOnce with it: our end closes the input
+            "tty": False,
+            "working_dir": "/",
+            "environment": {"SWE_ROUTER_LOOP": LOOP, "SWE_ROUTER_SCOPE": "namespace"},
+            "labels": {**self._labels, INSTANCE_LABEL: instance.id},
+            "healthcheck": {"test": ["NONE"]},
+        }
+
+    def _limits(self) -> dict[str, Any]:
+        return {
+            "init": True,
+            "auto_remove": True,
+            "network_mode": "none",
+            "cap_drop": ["ALL"],
+            "cap_add": list(CAPABILITIES),
+            "security_opt": ["no-new-privileges"],
+            "mem_limit": self._memory,
+            "memswap_limit": self._memory,
+            "pids_limit": self._settings.pids,
+            "nano_cpus": int(self._settings.cpus * 1e9) or None,
+            # The output comes to us by the socket; a log of it would fill the engine's disk.
+            "log_config": {"Type": "none", "Config": {}},
+        }

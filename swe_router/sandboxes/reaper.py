@@ -1,0 +1,83 @@
+"""Removes what dead runs left behind, and spares every run whose lock file is held."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from swe_router.sandboxes.docker import LOCK_LABEL, RUN_LABEL
+from swe_router.sandboxes.engine import Engine
+from swe_router.sandboxes.local import CARD, PREFIX, discard
+
+YOUNG = 60.0
+"""Seconds for which a box folder without a card may still be in the making."""
+
+
+def reap(engine: Engine | None, *, run: str | None = None) -> list[str]:
+    """What was removed, in words: containers of ours and folders of local boxes.
+
+    Those of a run whose lock is held stay; ``run`` looks at one run only; ``engine`` None looks
+    at this machine's folders alone. Raises ``SandboxError`` when the engine breaks.
+    """
+    gone = _containers(engine, run) if engine is not None else []
+    return gone + _folders(Path(tempfile.gettempdir()), run)
+
+
+def held(lock: Path) -> bool:
+    """Whether another process, or another part of this one, holds the lock file."""
+    try:
+        handle = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # it is there and not ours to open: somebody else's run
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _containers(engine: Engine, run: str | None) -> list[str]:
+    gone = []
+    for container in engine.containers(RUN_LABEL if run is None else f"{RUN_LABEL}={run}"):
+        if _live(container.labels.get(LOCK_LABEL, "")):
+            continue
+        engine.remove(container.id)
+        gone.append(f"container {container.id[:12]} of run {container.labels.get(RUN_LABEL)}")
+    return gone
+
+
+def _folders(base: Path, run: str | None) -> list[str]:
+    gone = []
+    for folder in sorted(base.glob(f"{PREFIX}*")):
+        if not folder.is_dir() or folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            continue
+        card = _card(folder)
+        if card is None:
+            if run is not None or time.time() - folder.stat().st_mtime < YOUNG:
+                continue
+        elif run not in (None, card["run"]) or _live(card["lock"]):
+            continue
+        discard(folder)
+        gone.append(f"folder {folder}")
+    return gone
+
+
+def _card(folder: Path) -> dict[str, str] | None:
+    with contextlib.suppress(OSError, ValueError):
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        if isinstance(card, dict) and {"run", "lock"} <= card.keys():
+            return card
+    return None
+
+
+def _live(lock: str) -> bool:
+    return bool(lock) and held(Path(lock))
