@@ -20,7 +20,7 @@ _FRONT_DOOR = {
     "UsageError": "errors",
     "Verdict": "records",
     "load_settings": "settings:load",
-    "solve": "solve:solve",
+    "solve": "solve.engine:solve",
 }
 
 __all__ = ["__version__", *sorted(_FRONT_DOOR)]  # noqa: PLE0604 (a table, checked by a test)

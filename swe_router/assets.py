@@ -28,9 +28,9 @@ def find(folder: str, name: str, suffix: str = "") -> Path:
     found = base / f"{name}{suffix}"
     if found.exists():
         return found
-    known = names(folder, suffix)
+    known, kind = names(folder, suffix), folder.rsplit("/", maxsplit=1)[-1]
     raise UsageError(
-        f"no {folder.rsplit('/', maxsplit=1)[-1].rstrip('s')} named {name!r}: there is {', '.join(known)}"
+        f"no {kind.rstrip('s')} named {name!r}: there is {', '.join(known)}"
         f" (or give a path{f' to a {suffix} file' if suffix else ''})"
     )
 

@@ -35,7 +35,7 @@ class Price(Table):
 
 
 class Tier(Table):
-    """A model that can be chosen; every field can be overridden by file or ``--set tiers.NAME.…``."""
+    """A model that can be chosen; a file or ``--set tiers.NAME.…`` overrides any field."""
 
     dialect: str
     """``anthropic``, ``openai``, ``vllm``, ``scripted``, or another ``models`` plugin."""

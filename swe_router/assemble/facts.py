@@ -1,0 +1,42 @@
+"""A run folder read back into the facts that reports are made of."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from swe_router.assemble.header import of_run
+from swe_router.journal import lines
+from swe_router.journal.folder import RunFolder
+from swe_router.ledger import reading
+from swe_router.reports.summary import Money, RunFacts, summary
+
+__all__ = ["RunFacts", "of", "summary"]
+
+
+def of(run: RunFolder) -> RunFacts:
+    """Everything a summary is computed from. Raises ``UsageError`` for a damaged folder."""
+    header = of_run(run)
+    state = reading.read(run.ledger_file)
+    sessions = list(lines.read(run.path / "sessions.jsonl"))
+    money = Money(
+        budget=header.settings.budget,
+        settled=sum(state.settled.values(), start=Decimal(0)),
+        lost=sum(state.lost.values(), start=Decimal(0)),
+        reserved=state.reserved,
+        by_tier={
+            name: state.settled.get(name, Decimal(0)) + state.lost.get(name, Decimal(0))
+            for name in {*state.settled, *state.lost}
+        },
+    )
+    return RunFacts(
+        run=run.name,
+        split=header.settings.split,
+        policy=header.settings.policy.name,
+        instances=[one.id for one in run.instances()],
+        records=run.records(),
+        grades=run.grades(),
+        money=money,
+        tiers=header.settings.ladder,
+        seconds=sum(row["to"] - row["from"] for row in sessions),
+        recordings=header.recordings,
+    )

@@ -1,0 +1,100 @@
+"""What a run was started with: ``settings.json``, whole, sealed, and what follows from it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from swe_router import __version__
+from swe_router.errors import UsageError
+from swe_router.journal.folder import RunFolder
+from swe_router.prices import Rate
+from swe_router.records import SCHEMA, Arm, Budget, Plan, digest_of
+from swe_router.settings import Settings, build
+
+
+@dataclass(frozen=True)
+class Header:
+    """The settings of a run with all that was resolved when it began."""
+
+    settings: Settings
+    digest: str
+    rates: Mapping[str, Rate]
+    """Tier -> the rate at which it is billed for the whole run."""
+    skipped: Mapping[str, str]
+    """Tier -> why it is not used."""
+    sandbox: str
+    """``docker`` or ``local``: what ``auto`` came to."""
+    prompts: Mapping[str, str]
+    """Scaffold and prompt names -> SHA-256."""
+    created: float
+    """Unix seconds."""
+    code: str = __version__
+
+    def plain(self) -> dict[str, Any]:
+        """The JSON of ``settings.json``; ``seal`` is over all the rest."""
+        tree: dict[str, Any] = {
+            "schema": SCHEMA,
+            "code": self.code,
+            "created": self.created,
+            "digest": self.digest,
+            "sandbox": self.sandbox,
+            "rates": {name: rate.model_dump(mode="json") for name, rate in self.rates.items()},
+            "skipped": dict(self.skipped),
+            "prompts": dict(self.prompts),
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        return {**tree, "seal": digest_of(tree)}
+
+    def ladder(self) -> tuple[Plan, ...]:
+        """One plan a usable tier, from cheap to strong."""
+        plans = []
+        for name in self.settings.ladder:
+            if name not in self.skipped:
+                tier = self.settings.tiers[name]
+                budget = Budget(
+                    dollars=tier.attempt_usd,
+                    steps=tier.attempt_steps,
+                    seconds=tier.attempt_seconds,
+                )
+                arm = Arm(model=name, scaffold=self.settings.scaffold)
+                plans.append(Plan(arm=arm, budget=budget))
+        return tuple(plans)
+
+    @property
+    def recordings(self) -> bool:
+        """Some tier plays recordings: the output says so."""
+        return any(tier.dialect == "scripted" for tier in self.settings.tiers.values())
+
+
+def of_run(run: RunFolder) -> Header:
+    """The header of a run on disk. Raises ``UsageError`` when it is damaged."""
+    tree = run.header()
+    try:
+        return Header(
+            settings=build(tree["settings"]),
+            digest=tree["digest"],
+            rates={name: Rate.model_validate(row) for name, row in tree["rates"].items()},
+            skipped=tree["skipped"],
+            sandbox=tree["sandbox"],
+            prompts=tree["prompts"],
+            created=float(tree["created"]),
+            code=tree["code"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{run.settings_file} is damaged: {error!r}") from None
+
+
+def is_whole(run: RunFolder) -> bool:
+    """The file still is what was written when the run began."""
+    tree = run.header()
+    seal = tree.pop("seal", "")
+    return bool(seal == digest_of(tree))
+
+
+def run_name(settings: Settings, created: float) -> str:
+    """``2026-11-24T0401-cascade-3f9a``: UTC time, policy, first digits of the digest."""
+    stamp = datetime.datetime.fromtimestamp(created, datetime.UTC).strftime("%Y-%m-%dT%H%M")
+    return f"{stamp}-{settings.policy.name}-{settings.digest()[:4]}"

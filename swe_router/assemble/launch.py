@@ -1,0 +1,236 @@
+"""A run from its settings to its summary: create, drive, resume, finish."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.text import Text
+
+from swe_router import pool
+from swe_router.assemble import facts, marks, preflight
+from swe_router.assemble.header import Header, of_run, run_name
+from swe_router.assemble.shown import Shown
+from swe_router.assemble.stopping import graceful
+from swe_router.assemble.wire import Wiring, build_policy, features_of
+from swe_router.assemble.worker import Job, Stopped, away, here
+from swe_router.errors import UsageError
+from swe_router.instances import splits
+from swe_router.journal.folder import RunFolder
+from swe_router.journal.lines import append
+from swe_router.records import Budget, Instance, RunRecord
+from swe_router.reports import text
+from swe_router.reports.live import View
+from swe_router.seams import Policy
+from swe_router.settings import Settings
+
+Say = Callable[[str], None]
+
+RETRIED = {
+    "none": frozenset[str](),
+    "infra": frozenset({"infra"}),
+    "limit": frozenset({"infra", "budget"}),
+    "all": frozenset({"infra", "budget", "empty"}),
+}
+"""What ``--retry`` tries again, by the status of the record."""
+
+
+def create(settings: Settings, out: Path, say: Say) -> RunFolder:
+    """A new run folder after every check. Raises ``UsageError``."""
+    header, instances = _resolved(settings, say)
+    run = RunFolder.create(out, run_name(settings, header.created), header.plain(), instances)
+    Wiring(run, header, say).ledger.figures()
+    say(f"run folder: {run.path}")
+    return run
+
+
+def plan(settings: Settings, say: Say) -> Shown:
+    """What a run would do, checked, at no cost."""
+    header, instances = _resolved(settings, say)
+    ladder = header.ladder()
+    most = sum((one.budget.dollars for one in ladder), start=0 * settings.budget)
+    per_tier = {str(one.arm): float(one.budget.dollars) for one in ladder}
+    known = {
+        "run": run_name(settings, header.created),
+        "split": settings.split,
+        "policy": settings.policy.name,
+        "instances": len(instances),
+        "budget": float(settings.budget),
+        "sandbox": header.sandbox,
+        "attempt_usd": per_tier,
+        "usd_at_most": float(min(settings.budget, most * len(instances))),
+        "skipped": dict(header.skipped),
+    }
+    lines = [f"{name}: {value}" for name, value in known.items()]
+    return Shown(facts=known, view=Text("\n".join([*lines, "nothing was started or spent"])))
+
+
+def find(name: str, out: Path) -> RunFolder:
+    """A run by name or path."""
+    return RunFolder.find(name, out)
+
+
+def require_same(run: RunFolder, settings: Settings) -> None:
+    """Raises ``UsageError`` when the run was made under other settings."""
+    header = of_run(run)
+    if header.digest == settings.digest():
+        return
+    old, new = header.settings.model_dump(mode="json"), settings.model_dump(mode="json")
+    differ = [name for name in old if old[name] != new[name] and name != "workers"]
+    raise UsageError(
+        f"run {run.name} was made under other settings: {', '.join(differ)} differ;"
+        f" `swe-router resume {run.name}` goes on with its own"
+    )
+
+
+def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown:
+    """Carry out what a run owes, grade it, and sum it up.
+
+    Exit code 0 done, 1 some instance could not be concluded on any tier, 130 interrupted.
+    """
+    header = of_run(run)
+    wiring = Wiring(run, header, say)
+    with run.locked():
+        began = time.time()
+        stopped = _work(wiring, header.settings.workers if workers is None else workers, retry)
+        append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
+        known = facts.of(run)
+        marks.write_predictions(run)
+        if header.settings.grade.enabled and not stopped:
+            marks.grade_run(run, say=say)
+            known = facts.of(run)
+        run.write_text("report.md", text.markdown(known))
+    return _closing(run, known, stopped)
+
+
+def _resolved(settings: Settings, say: Say) -> tuple[Header, list[Instance]]:
+    instances = splits.load(
+        settings.split,
+        ids=settings.instances,
+        filter=settings.filter,
+        slice=settings.slice,
+        shuffle=settings.shuffle,
+        seed=settings.seed,
+    )
+    ready = preflight.ready(settings, instances, say)
+    header = Header(
+        settings=settings,
+        digest=settings.digest(),
+        rates=ready.rates,
+        skipped=ready.skipped,
+        sandbox=ready.sandbox,
+        prompts=ready.prompts,
+        created=time.time(),
+    )
+    build_policy(header)
+    return header, instances
+
+
+def owed(run: RunFolder, retry: str) -> list[Instance]:
+    """Instances without a record, and those whose record is of a kind to be tried again."""
+    records = run.records()
+    kinds = RETRIED[retry]
+    return [
+        one
+        for one in run.instances()
+        if one.id not in records or records[one.id].status in kinds
+    ]
+
+
+def _work(wiring: Wiring, workers: int, retry: str) -> bool:
+    """Do what is owed; True when the user stopped it."""
+    run = wiring.run
+    todo = owed(run, retry)
+    total = len(run.instances())
+    records = run.records()
+    for one in todo:
+        if one.id in records:
+            wiring.tape(one).restart()
+    if not todo:
+        wiring.say("nothing is owed")
+        return False
+    console = Console(stderr=True)
+    with (
+        View(total, wiring.settings.budget, console) as view,
+        graceful(run.stop_file, view.say),
+    ):
+        view.skipped(total - len(todo))
+        state = _State(wiring, todo, view)
+        if workers:
+            tail = _Tail(run.logs / "progress.jsonl", view)
+            made = pool.Pool(away, workers, run.stopping, lambda: state.tick(tail))
+        else:
+            made = pool.Pool(lambda job: here(job, view.event), 0, run.stopping)
+        made.run(state.jobs(), state.done)
+    return run.stopping()
+
+
+class _State:
+    """What the driver knows between jobs: the policy as it learns, and what is left."""
+
+    def __init__(self, wiring: Wiring, todo: Sequence[Instance], view: View) -> None:
+        self._wiring, self._todo, self._view = wiring, todo, view
+        self._left = len(todo)
+        settings = wiring.settings
+        batch = [features_of(one, None) for one in wiring.run.instances()]
+        budget = Budget(dollars=settings.budget)
+        self._policy: Policy = wiring.policy().prepare(batch, budget)
+
+    def jobs(self) -> Iterator[Job]:
+        for instance in self._todo:
+            yield Job(self._wiring.run.path, instance, self._policy, self._left)
+
+    def done(self, job: Job, result: RunRecord | Stopped | pool.Lost) -> None:
+        if isinstance(result, RunRecord):
+            self._wiring.run.add_record(result)
+            self._policy = self._policy.update(result)
+            self._left -= 1
+            self._view.done(result)
+        elif isinstance(result, pool.Lost):
+            self._view.say(f"{job.instance.id}: {result.why}; it is owed")
+        self._spent()
+
+    def tick(self, tail: _Tail) -> None:
+        tail.read()
+        self._spent()
+
+    def _spent(self) -> None:
+        view = self._wiring.ledger.view()
+        self._view.spent(view.spent)
+
+
+class _Tail:
+    """Progress that Ray workers wrote to a file, passed on to the view."""
+
+    def __init__(self, path: Path, view: View) -> None:
+        self._path, self._view = path, view
+        self._offset = path.stat().st_size if path.exists() else 0
+
+    def read(self) -> None:
+        if not self._path.exists():
+            return
+        with self._path.open(encoding="utf-8") as file:
+            file.seek(self._offset)
+            for line in iter(file.readline, ""):
+                if not line.endswith("\n"):
+                    break
+                self._offset += len(line.encode("utf-8"))
+                self._view.event(*json.loads(line))
+
+
+def _closing(run: RunFolder, known: facts.RunFacts, stopped: bool) -> Shown:
+    failed = [r for r in known.records.values() if r.status == "infra"]
+    lost = [name for name in known.instances if name not in known.records]
+    code = 130 if stopped else 1 if failed or lost else 0
+    resume = f"\nfinish it with: swe-router resume {run.name}" if failed or lost else ""
+    view = Group(
+        text.instances_table(known),
+        Text(""),
+        text.closing(known),
+        Text(f"run folder: {run.path}{resume}"),
+    )
+    return Shown(facts=facts.summary(known), view=view, code=code)
+

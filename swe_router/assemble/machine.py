@@ -1,0 +1,98 @@
+"""Around the machine: what a run needs of it, and what killed runs left on it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from swe_router import settings as settings_
+from swe_router.assemble import preflight
+from swe_router.assemble.shown import Shown
+from swe_router.errors import SweRouterError
+from swe_router.sandboxes import engine, local, reaper
+
+OPEN_FILES = 1024
+"""Fewer than this and many workers run out of file descriptors."""
+DISK_GB = 20
+"""Less free than this and a handful of official images fill the disk."""
+
+
+def clean() -> Shown:
+    """Remove what killed runs left; spares live runs."""
+    try:
+        found: engine.Engine | None = engine.Engine.connect()
+    except SweRouterError:
+        found = None
+    removed = reaper.reap(found)
+    text = "\n".join(f"removed {name}" for name in removed) or "nothing was left behind"
+    if found is None:
+        text += "\n(no Docker engine answers: only local boxes were looked for)"
+    return Shown(facts={"removed": removed, "docker": found is not None}, view=Text(text))
+
+
+def doctor(preset: str, out: Path) -> Shown:
+    """Check what a run needs; exit code 1 when something is missing."""
+    resolved = settings_.load(preset)
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("python", _python),
+        ("docker", _docker),
+        ("local sandbox", _local),
+        ("disk", lambda: _disk(out)),
+        ("open files", _open_files),
+        *((f"tier {name}", _tier(resolved, name)) for name in resolved.tiers),
+    ]
+    table = Table(box=None, pad_edge=False)
+    rows = []
+    for name, check in checks:
+        try:
+            said, fine = check(), True
+        except SweRouterError as error:
+            said, fine = str(error), False
+        rows.append({"check": name, "ok": fine, "detail": said})
+        table.add_row(Text("ok" if fine else "no", "green" if fine else "red"), name, said)
+    boxes = [row["ok"] for row in rows if row["check"] in {"docker", "local sandbox"}]
+    usable = any(boxes) and any(row["ok"] for row in rows if str(row["check"]).startswith("tier"))
+    return Shown(facts={"ok": usable, "checks": rows}, view=table, code=0 if usable else 1)
+
+
+def _python() -> str:
+    return f"{sys.version.split()[0]} on {sys.platform}"
+
+
+def _docker() -> str:
+    return f"engine {engine.Engine.connect().ping()}"
+
+
+def _local() -> str:
+    return f"isolated by {local.best_wall(unsafe=False)}"
+
+
+def _disk(out: Path) -> str:
+    place = next(path for path in (out, *out.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free / 1e9
+    if free < DISK_GB:
+        raise settings_.UsageError(f"{free:.1f} GB free at {place}: official images need more")
+    return f"{free:.0f} GB free at {place}"
+
+
+def _open_files() -> str:
+    return preflight.open_files(OPEN_FILES)
+
+
+def _tier(resolved: settings_.Settings, name: str) -> Callable[[], str]:
+    def check() -> str:
+        gap = preflight.tier_gap(resolved, name)
+        if gap:
+            raise settings_.UsageError(gap)
+        tier = resolved.tiers[name]
+        notice = preflight.notice(tier, name)
+        return f"{tier.model} by {tier.dialect}" + (f"; {notice}" if notice else "")
+
+    return check
+
+

@@ -1,0 +1,136 @@
+"""Grading a run or a predictions file: which backend, where it works, what it is shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from swe_router.assemble.header import of_run
+from swe_router.assemble.wire import Wiring, repo_cache, user_cache
+from swe_router.errors import UsageError
+from swe_router.grading import predictions as files
+from swe_router.grading.backend import Backend
+from swe_router.grading.grade import gold_predictions, grade_predictions
+from swe_router.grading.local import Local
+from swe_router.grading.official import Official
+from swe_router.journal.folder import RunFolder
+from swe_router.journal.tape import Tape
+from swe_router.records import Grade
+from swe_router.reports.text import STYLE
+from swe_router.sandboxes.local import LocalBoxes
+from swe_router.settings import SandboxSettings
+
+Say = Callable[[str], None]
+
+
+def predictions(run: RunFolder) -> list[files.Prediction]:
+    """One prediction per instance: what was chosen, else what an interrupted attempt left."""
+    found = []
+    records = run.records()
+    name = f"swe-router ({run.name})"
+    for instance in run.instances():
+        record = records.get(instance.id)
+        patch = record.patch if record is not None else _rescued(run, instance.id)
+        found.append(files.Prediction(instance_id=instance.id, patch=patch, model=name))
+    return found
+
+
+def write_predictions(run: RunFolder) -> None:
+    """``preds.json``, which the official harness and sb-cli take."""
+    files.write_predictions(run.predictions_file, predictions(run))
+
+
+def grade_run(run: RunFolder, *, say: Say) -> Mapping[str, Grade]:
+    """Grade the concluded instances of a run; verdicts on the same patch are reused."""
+    header = of_run(run)
+    settings = header.settings
+    records, known = run.records(), run.grades()
+    todo = [p for p in predictions(run) if p.instance_id in records]
+    fresh = [p for p in todo if _changed(p, known.get(p.instance_id))]
+    if fresh:
+        backend = _backend(
+            header.sandbox,
+            run.path / "grading",
+            settings.grade.timeout,
+            lambda: Wiring(run, header, say).boxes,
+        )
+        say(f"grading {len(fresh)} patches ({header.sandbox})")
+        graded = grade_predictions(
+            fresh,
+            settings.split,
+            backend,
+            workers=settings.grade.workers,
+            run=run.name,
+            progress=lambda grade: run.add_grades([grade]),
+        )
+        known = {**known, **graded}
+    return {p.instance_id: known[p.instance_id] for p in todo}
+
+
+def grade_file(
+    path: Path,
+    split: str,
+    *,
+    sandbox: str,
+    unsafe: bool,
+    timeout: float,
+    workers: int,
+    say: Say,
+) -> Mapping[str, Grade]:
+    """Grade a predictions file; ``gold`` as its name grades the answer key's own patches."""
+    found = gold_predictions(split) if str(path) == "gold" else files.read(path)
+    kind = ("local" if split == "demo" else "docker") if sandbox == "auto" else sandbox
+    if kind not in {"local", "docker"}:
+        raise UsageError(f"--sandbox {sandbox!r}: say auto, docker or local")
+    work = user_cache() / "grading"
+
+    def boxes() -> LocalBoxes:
+        settings = SandboxSettings(kind="local", unsafe=unsafe)
+        cache = repo_cache("", say)
+        work.mkdir(parents=True, exist_ok=True)
+        return LocalBoxes(settings, start=cache.path, run="grade", lock=work / "lock")
+
+    backend = _backend(kind, work, timeout, boxes)
+    done = 0
+
+    def progress(grade: Grade) -> None:
+        nonlocal done
+        done += 1
+        say(f"[{done}/{len(found)}] {grade.instance_id}: {grade.outcome}")
+
+    return grade_predictions(found, split, backend, workers=workers, progress=progress)
+
+
+def view(grades: Mapping[str, Grade]) -> RenderableType:
+    """A table of verdicts, and how many of each."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("instance", "outcome", "evidence"):
+        table.add_column(name, overflow="fold")
+    for name, grade in grades.items():
+        why = str(grade.evidence.get("reason", grade.evidence))
+        table.add_row(name, Text(grade.outcome, STYLE[grade.outcome]), why[:200])
+    counts = Counter(grade.outcome for grade in grades.values())
+    return Group(table, Text(", ".join(f"{n} {name}" for name, n in counts.items()), "bold"))
+
+
+def _changed(prediction: files.Prediction, grade: Grade | None) -> bool:
+    return grade is None or grade.outcome == "ungraded" or grade.patch != prediction.digest
+
+
+def _rescued(run: RunFolder, instance_id: str) -> str:
+    outcome = Tape(run.attempt_folder(instance_id)).last_rescue()
+    return outcome.candidate.patch if outcome is not None and outcome.candidate else ""
+
+
+def _backend(kind: str, work: Path, timeout: float, boxes: Callable[[], object]) -> Backend:
+    if kind == "docker":
+        official = Official(work, timeout=timeout)
+        official.check()
+        return official
+    made = boxes()
+    return Local(made.open, work, timeout=timeout)  # type: ignore[attr-defined]

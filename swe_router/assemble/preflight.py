@@ -1,0 +1,136 @@
+"""What is checked before the first cent: keys, prices, retirements, windows, sandbox, open files."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import resource
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from swe_router import plugins
+from swe_router.agents import manifest, prompts
+from swe_router.errors import SweRouterError, UsageError
+from swe_router.models import checks
+from swe_router.prices import Rate
+from swe_router.records import Instance
+from swe_router.sandboxes import docker
+from swe_router.settings import Settings, Tier
+
+FILES_PER_WORKER = 64
+"""Open files that one worker may need: its box, its provider, its logs, its share of Ray."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What the checks resolved."""
+
+    rates: Mapping[str, Rate]
+    skipped: Mapping[str, str]
+    sandbox: str
+    prompts: Mapping[str, str]
+
+
+def ready(
+    settings: Settings, instances: Sequence[Instance], say: Callable[[str], None]
+) -> Ready:
+    """Check a run's needs and tell what the user should know.
+
+    Raises ``UsageError``: a missing key, a model without a price, no tier that can be used, no
+    sandbox, too few open files.
+    """
+    today = datetime.datetime.now(datetime.UTC).date()
+    on = settings.prices.date or today
+    rates, skipped = {}, {}
+    for name in settings.ladder:
+        tier = settings.tiers[name]
+        plugins.load("models", tier.dialect)
+        checks.key_of(name, tier, os.environ)
+        rates[name] = checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
+        said = checks.retirement_notice(name, tier, today)
+        if said:
+            say(said)
+        gap = _window_gap(settings, name, instances)
+        if gap:
+            skipped[name] = gap
+            say(f"skipped: {gap}")
+    if len(skipped) == len(settings.ladder):
+        raise UsageError("no tier can be used: " + "; ".join(skipped.values()))
+    _payable(settings, skipped)
+    open_files(FILES_PER_WORKER * max(1, settings.workers))
+    for name in settings.verify.names:
+        plugins.load("verifiers", name)
+    plugins.load("selectors", settings.selector)
+    return Ready(rates, skipped, sandbox_kind(settings), scaffold_prints(settings))
+
+
+def sandbox_kind(settings: Settings) -> str:
+    """``docker`` or ``local``, checked to be there; ``auto`` picks by what there is and is needed.
+
+    The demo runs locally: its repositories are ours. Anything else wants Docker's images.
+    """
+    kind = settings.sandbox.kind
+    if kind == "auto":
+        kind = "local" if settings.split == "demo" else "docker"
+    if kind == "docker":
+        docker.check()
+    elif kind != "local":
+        plugins.load("sandboxes", kind)
+    return kind
+
+
+def scaffold_prints(settings: Settings) -> dict[str, str]:
+    """SHA-256 of the scaffold and each of its prompts, for the records' provenance."""
+    return prompts.prints(manifest.read(settings.scaffold))
+
+
+def tier_gap(settings: Settings, name: str) -> str:
+    """What keeps a tier from being used, for ``doctor``; empty when nothing does."""
+    tier = settings.tiers[name]
+    today = datetime.datetime.now(datetime.UTC).date()
+    try:
+        checks.key_of(name, tier, os.environ)
+        checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, today)
+    except SweRouterError as error:
+        return str(error)
+    return ""
+
+
+def notice(tier: Tier, name: str) -> str:
+    """What to know of a model's retirement; empty when it is far."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    return checks.retirement_notice(name, tier, today) or ""
+
+
+def open_files(need: int) -> str:
+    """Raise the soft limit to what is needed. Raises ``UsageError`` when that is not allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < need and (hard == resource.RLIM_INFINITY or hard >= need):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
+        soft = need
+    if soft < need:
+        raise UsageError(
+            f"{need} open files are needed and {hard} are allowed: run `ulimit -n {need}`,"
+            " or use fewer --workers"
+        )
+    return f"{soft} allowed"
+
+
+def _payable(settings: Settings, skipped: Mapping[str, str]) -> None:
+    """A budget that pays for no attempt at all would end in silence: say so at once."""
+    used = [name for name in settings.ladder if name not in skipped]
+    least = min(used, key=lambda name: settings.tiers[name].attempt_usd)
+    limit = settings.tiers[least].attempt_usd
+    if limit > settings.budget:
+        raise UsageError(
+            f"a budget of ${settings.budget} pays for no attempt: the cheapest tier {least!r} has"
+            f" a limit of ${limit} each (lower it with --set tiers.{least}.attempt_usd=…)"
+        )
+
+
+def _window_gap(settings: Settings, name: str, instances: Sequence[Instance]) -> str:
+    tier = settings.tiers[name]
+    longest = max(instances, key=lambda one: len(one.problem.encode()))
+    sheet = manifest.read(settings.scaffold)
+    need = prompts.window_need(sheet, longest, text=tier.tools == "text")
+    return checks.window_gap(name, tier, need // 3)

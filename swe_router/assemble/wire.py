@@ -1,0 +1,218 @@
+"""The objects of one run in one process, each made from its name."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from swe_router import __version__, assets, plugins
+from swe_router.agents import manifest
+from swe_router.assemble.header import Header
+from swe_router.codegraph.graph import Graph
+from swe_router.codegraph.repos import RepoCache
+from swe_router.codegraph.search import GraphSearch
+from swe_router.features.extract import extract
+from swe_router.journal.folder import RunFolder
+from swe_router.journal.tape import Tape
+from swe_router.ledger import Hold, Ledger
+from swe_router.models import checks
+from swe_router.models.metered import MeteredModel
+from swe_router.models.retrying import RetryingModel
+from swe_router.records import Arm, Features, Instance, Plan, Provenance, PurseView
+from swe_router.sandboxes import audit, leaks, patch
+from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
+from swe_router.solve.bench import Bench
+
+Say = Callable[[str], None]
+
+
+class RunPurse:
+    """The run's ledger as one instance sees it."""
+
+    def __init__(self, ledger: Ledger, instances_left: int) -> None:
+        self._ledger = ledger
+        self._left = instances_left
+
+    def view(self) -> PurseView:
+        """The money now; what dead processes held is freed first."""
+        figures = self._ledger.figures()
+        return PurseView(
+            budget=figures.budget,
+            spent=figures.settled + figures.lost,
+            reserved=figures.reserved,
+            instances_left=self._left,
+            clock=time.time(),
+        )
+
+    @contextmanager
+    def hold(self, tier: str, usd: Decimal, key: str) -> Iterator[Hold]:
+        """An attempt's limit, less what the same attempt spent before it was cut off."""
+        rest = max(Decimal(0), usd - self._ledger.spent_by(key))
+        with self._ledger.hold(tier, rest, key) as hold:
+            yield hold
+
+
+class Wiring:
+    """Everything that the instances of a run share in one process."""
+
+    def __init__(self, run: RunFolder, header: Header, say: Say) -> None:
+        self.run, self.header, self.say = run, header, say
+        self.settings = header.settings
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The run's one money book."""
+        return Ledger(self.run.ledger_file, self.settings.budget, stopping=self.run.stopping)
+
+    @cached_property
+    def repos(self) -> RepoCache:
+        """The bare repositories that routing, search and local boxes read."""
+        return repo_cache(self.settings.repos, self.say)
+
+    @cached_property
+    def boxes(self) -> Any:
+        """The factory of sandboxes."""
+        kind = plugins.load("sandboxes", self.header.sandbox)
+        options = {"run": self.run.name, "lock": self.run.lock_file, "stopping": self.run.stopping}
+        if self.header.sandbox == "local":
+            options["start"] = self.repos.path
+        return kind(self.settings.sandbox, **options)
+
+    @cached_property
+    def verifiers(self) -> list[tuple[str, Verifier]]:
+        """The verifier stack, in order."""
+        return [(n, plugins.load("verifiers", n)(self.settings.verify)) for n in self.settings.verify.names]
+
+    @cached_property
+    def selector(self) -> Selector:
+        """What chooses the candidate."""
+        chosen: Selector = plugins.load("selectors", self.settings.selector)()
+        return chosen
+
+    def policy(self) -> Policy:
+        """The routing policy over the usable tiers."""
+        return build_policy(self.header)
+
+    def provenance(self) -> Provenance:
+        """What every record of this run was made with."""
+        sources = sorted({rate.source for rate in self.header.rates.values()})
+        dates = sorted({str(rate.date) for rate in self.header.rates.values()})
+        return Provenance(
+            settings=self.header.digest,
+            code=__version__,
+            prompts=dict(self.header.prompts),
+            prices=f"{'; '.join(sources)} at {', '.join(dates)}",
+            seed=self.settings.seed,
+        )
+
+    def graph(self, instance: Instance) -> Graph | None:
+        """The code graph at the base commit, or None when the repository cannot be read."""
+        return graph_of(self.repos, instance, self.say)
+
+    def tape(self, instance: Instance) -> Tape:
+        """The durable memory of an instance."""
+        return Tape(self.run.attempt_folder(instance.id))
+
+    def bench(
+        self,
+        instance: Instance,
+        graph: Graph | None,
+        instances_left: int,
+        progress: Callable[[str, str, int, str], None],
+    ) -> Bench:
+        """Everything for one instance."""
+        search = None
+        if graph is not None:
+            repository = self.repos.path(instance)
+            search = lambda: GraphSearch(graph, repository, instance.base_commit)  # noqa: E731
+        return Bench(
+            purse=RunPurse(self.ledger, instances_left),
+            memory=self.tape(instance),
+            selector=self.selector,
+            verifiers=self.verifiers,
+            open_sandbox=self.boxes.open,
+            guard=leaks.guard,
+            snapshot=patch.Snapshot.take,
+            apply=patch.apply,
+            audit=audit.audit,
+            scaffold=self._scaffold,
+            model=self._model,
+            desk=self._desk,
+            graph=graph,
+            search=search,
+            verify_seconds=self.settings.verify.seconds,
+            clock=time.time,
+            stopping=self.run.stopping,
+            progress=progress,
+        )
+
+    def _scaffold(self, arm: Arm) -> Scaffold:
+        sheet = manifest.read(arm.scaffold)
+        box = self.settings.sandbox
+        made: Scaffold = plugins.load("scaffolds", sheet.strategy)(
+            sheet,
+            command_timeout=box.command_timeout,
+            command_timeout_max=box.command_timeout_max,
+        )
+        return made
+
+    def _model(self, plan: Plan, session: str, hold: Hold) -> Model:
+        name = plan.arm.model
+        tier = self.settings.tiers[name]
+        key = checks.key_of(name, tier, os.environ)
+        bare = plugins.load("models", tier.dialect)(tier, session=session, key=key)
+        metered = MeteredModel(bare, hold, self.header.rates[name], window=tier.window)
+        return RetryingModel(metered, tier.retries)
+
+    def _desk(self, plan: Plan) -> Desk:
+        tier = self.settings.tiers[plan.arm.model]
+        return Desk(
+            record=lambda step: None,
+            clock=time.time,
+            window=tier.window,
+            max_output_tokens=tier.max_output_tokens,
+            text_tools=tier.tools == "text",
+            temperature=tier.temperature,
+        )
+
+
+def build_policy(header: Header) -> Policy:
+    """The policy of a run. Raises ``UsageError`` for a knob that it does not have."""
+    settings = header.settings
+    knobs = dict(settings.policy.knobs)
+    if settings.candidates > 1:
+        knobs.setdefault("candidates", settings.candidates)
+    if settings.seed:
+        knobs.setdefault("seed", settings.seed)
+    made: Policy = plugins.load("policies", settings.policy.name)(header.ladder(), **knobs)
+    return made
+
+
+def repo_cache(repos: str, say: Say) -> RepoCache:
+    """The repository cache of this user, over ``repos`` when that folder is given."""
+    return RepoCache(user_cache() / "repos", own=Path(repos) if repos else None, say=say)
+
+
+def user_cache() -> Path:
+    """``$XDG_CACHE_HOME/swe-router``, else ``~/.cache/swe-router``."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "swe-router"
+
+
+def graph_of(repos: RepoCache, instance: Instance, say: Say) -> Graph | None:
+    """See ``Wiring.graph``."""
+    raise NotImplementedError
+
+
+def features_of(instance: Instance, graph: Graph | None) -> Features:
+    """What is known of an instance before anything is spent."""
+    return extract(instance, graph)
+
+
+DEMO = assets.root() / "eval" / "suites" / "demo"

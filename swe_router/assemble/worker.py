@@ -1,0 +1,80 @@
+"""One job in one process, in this one or in a Ray worker: frozen values in, a record out."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from swe_router.assemble.header import of_run
+from swe_router.assemble.wire import Wiring, features_of
+from swe_router.journal.folder import RunFolder
+from swe_router.records import Instance, RunRecord
+from swe_router.seams import Policy
+from swe_router.solve.engine import Interrupted, solve
+
+Progress = Callable[[str, str, int, str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One instance of a run, with the policy as it stood when the job was given out."""
+
+    run: Path
+    instance: Instance
+    policy: Policy
+    left: int
+    """Instances of the run not yet concluded, this one included."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The user asked to stop; the instance is owed."""
+
+
+def away(job: Job) -> RunRecord | Stopped:
+    """The job in a Ray worker: progress goes to a file that the driver reads."""
+    if threading.current_thread() is threading.main_thread():
+        # A terminal's Ctrl-C reaches every process; only the driver may act on it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    log = job.run / "logs" / "progress.jsonl"
+
+    def progress(*event: object) -> None:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+    return here(job, progress)
+
+
+def here(job: Job, progress: Progress) -> RunRecord | Stopped:
+    """The job in this process."""
+    wiring = _wiring(job.run)
+    progress(job.instance.id, "", 0, "reading the repository")
+    graph = wiring.graph(job.instance)
+    features = features_of(job.instance, graph)
+    bench = wiring.bench(job.instance, graph, job.left, progress)
+    try:
+        return solve(
+            job.instance,
+            features,
+            policy=job.policy,
+            bench=bench,
+            run=wiring.run.name,
+            provenance=wiring.provenance(),
+        )
+    except Interrupted:
+        return Stopped()
+
+
+@lru_cache(maxsize=4)
+def _wiring(path: Path) -> Wiring:
+    run = RunFolder(path)
+    return Wiring(run, of_run(run), say=_quiet)
+
+
+def _quiet(message: str) -> None:
+    """Workers have no terminal; what they meet is in the records."""

@@ -1,0 +1,131 @@
+"""The conversation with a model: messages, tools, usage, and the steps of an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import Field
+
+from swe_router.records.base import Record, Usd, digest_of
+
+StopReason = Literal["end", "tool", "length", "refusal"]
+
+
+class Usage(Record):
+    """Tokens of one or more calls; the four kinds are disjoint."""
+
+    input_tokens: int = Field(default=0, ge=0)
+    """Uncached input."""
+    cache_read_tokens: int = Field(default=0, ge=0)
+    cache_write_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+    """Output, reasoning included."""
+    seconds: float = Field(default=0.0, ge=0)
+    """Wall seconds of the calls: what a GPU-hour price is multiplied with."""
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            seconds=self.seconds + other.seconds,
+        )
+
+    @property
+    def prompt_tokens(self) -> int:
+        """All input, cached or not."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+
+class ToolCall(Record):
+    """A tool the model asked for; ``error`` is set when the call could not be parsed."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] = Field(default_factory=dict)
+    error: str = ""
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+    """For role ``tool``: the call that this answers."""
+
+
+class ToolSpec(Record):
+    """A tool as shown to a model: name, description and JSON schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+class CallLimits(Record):
+    """Limits of one model call."""
+
+    max_output_tokens: int = Field(gt=0)
+    timeout: float = Field(default=600.0, gt=0)
+    """Wall seconds for the answer."""
+    temperature: float | None = None
+    seed: int | None = None
+    tool_choice: Literal["auto", "required"] = "auto"
+
+
+class Completion(Record):
+    """A model's answer, what it used and what that cost."""
+
+    message: Message
+    usage: Usage = Usage()
+    stop: StopReason = "end"
+    usd: Usd = Decimal(0)
+    """Set by the meter; 0 from a bare model."""
+    model: str = ""
+    """The model id that the provider says it was."""
+    request_id: str = ""
+
+
+class Result(Record):
+    """What a command did. A non-zero exit is an ordinary result, a dead sandbox is not."""
+
+    exit_code: int
+    output: str
+    """Standard output and error as they came, head and tail kept when capped."""
+    dropped: int = 0
+    """Bytes left out of ``output``."""
+    timed_out: bool = False
+    seconds: float = 0.0
+
+
+class Action(Record):
+    """One tool call carried out, and what the agent was shown."""
+
+    call: ToolCall
+    observation: str
+    exit_code: int | None = None
+    seconds: float = 0.0
+
+
+class Step(Record):
+    """One turn of an attempt: a request, its answer, and what was done about it."""
+
+    index: int
+    request: str
+    """SHA-256 of the request as sent (messages, tools, limits)."""
+    completion: Completion
+    actions: tuple[Action, ...] = ()
+    note: str = ""
+    """What the loop did to the conversation before this request, e.g. an elision."""
+    seal: str = ""
+    """SHA-256 chain over this step and the one before it; see ``Step.sealed``."""
+
+    def sealed(self, before: str) -> Step:
+        """This step with its seal set, chained to the ``before`` step's seal."""
+        bare = self.model_copy(update={"seal": ""})
+        return self.model_copy(update={"seal": digest_of([before, bare.model_dump(mode="json")])})
