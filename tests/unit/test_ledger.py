@@ -37,8 +37,8 @@ def _no_sleep(_seconds):
 class Office:
     """Ledgers of several pretended processes over one file; any can die."""
 
-    def __init__(self, path, budget=D("1")):
-        self.path, self.budget, self.dead = path, budget, set()
+    def __init__(self, path):
+        self.path, self.budget, self.dead = path, D("1"), set()
 
     def ledger(self, process, **kwargs):
         return Ledger(
