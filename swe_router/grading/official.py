@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from swe_router.errors import UsageError
@@ -17,19 +18,18 @@ from swe_router.grading.backend import MODEL, Place, Task
 from swe_router.grading.evidence import NOT_APPLIED, from_report
 from swe_router.records import Grade
 
-SETUP = 3600.0
-"""Seconds on top of the evaluation's own timeout, for pulling the image and for clean-up."""
+ANSWER = 60.0
+"""Seconds for the docker command to answer."""
+HARNESS = (sys.executable, "-P", "-m", "swebench.harness.run_evaluation")
 
 
 def engine_fault() -> str:
     """Why no evaluation could run in Docker here, in one line; empty when it can."""
     if shutil.which("docker") is None:
         return "the official harness needs the docker command, which is not on the PATH"
-    command = ["docker", "version", "--format", "{{.Server.Version}}"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except subprocess.TimeoutExpired:
-        return "the Docker engine does not answer within 30 s"
+    done = _docker("version", "--format", "{{.Server.Version}}")
+    if done is None:
+        return f"the Docker engine does not answer within {ANSWER:g} s"
     if done.returncode == 0:
         return ""
     said = " ".join(done.stderr.split()) or f"docker version ended with exit {done.returncode}"
@@ -43,9 +43,22 @@ class Official:
     folder, so that is never the user's.
     """
 
-    def __init__(self, workdir: Path, *, timeout: float = 1800.0) -> None:
+    def __init__(
+        self,
+        workdir: Path,
+        *,
+        timeout: float = 1800.0,
+        setup: float = 3600.0,
+        harness: Sequence[str] = HARNESS,
+    ) -> None:
+        """``harness`` is the command in front of the harness's options.
+
+        ``setup`` is in seconds on top of ``timeout``, for pulling the image and for clean-up.
+        """
         self._root = workdir.resolve()
+        self._harness = tuple(harness)
         self._timeout = timeout
+        self._setup = setup
         self._lock = threading.Lock()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._closed = False
@@ -82,7 +95,8 @@ class Official:
     def _run(self, place: Place, job: Path) -> bool:
         """Whether the harness came to its end by itself."""
         container = f"sweb.eval.{place.task.gold.instance_id.lower()}.{place.run_id}"
-        command = _command(place, job, self._timeout)
+        command = [*self._harness, *_options(place, job, self._timeout)]
+        environment = _environment()
         with (job / "harness.log").open("wb") as log, self._lock:
             if self._closed:
                 return False
@@ -90,7 +104,7 @@ class Official:
             child = subprocess.Popen(
                 command,
                 cwd=self._root,
-                env=_environment(),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -98,17 +112,18 @@ class Official:
             )
             self._running[container] = child
         try:
-            child.wait(timeout=self._timeout + SETUP)
+            child.wait(timeout=self._timeout + self._setup)
+            return child.returncode >= 0
         except subprocess.TimeoutExpired:
-            _stop(child, container)
             return False
         finally:
+            # Also after a good end: the harness gives up on a container that is slow to stop.
+            _stop(child, container)
             with self._lock:
                 self._running.pop(container, None)
-        return child.returncode >= 0
 
 
-def _command(place: Place, job: Path, timeout: float) -> list[str]:
+def _options(place: Place, job: Path, timeout: float) -> list[str]:
     task = place.task
     prediction = {
         "instance_id": task.gold.instance_id,
@@ -127,26 +142,36 @@ def _command(place: Place, job: Path, timeout: float) -> list[str]:
         "--open_file_limit": files,
         "--report_dir": job,
     }
-    module = [sys.executable, "-P", "-m", "swebench.harness.run_evaluation"]
-    return [*module, *(str(part) for pair in options.items() for part in pair)]
+    return [str(part) for pair in options.items() for part in pair]
 
 
 def _environment() -> dict[str, str]:
     """Ours, plus the docker command's engine: the Python client knows no contexts."""
     env = dict(os.environ)
     if not env.get("DOCKER_HOST"):
-        command = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0 and done.stdout.strip():
+        done = _docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+        if done is not None and done.returncode == 0 and done.stdout.strip():
             env["DOCKER_HOST"] = done.stdout.strip()
     return env
 
 
+def _docker(*arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """What the docker command said; None when there is none, or no answer in time."""
+    command = ["docker", *arguments]
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=ANSWER, check=False
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+
+
 def _stop(child: subprocess.Popen[bytes], container: str) -> None:
+    """Kill the harness with all it started, then remove the container that it left."""
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-    subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=False)
+    _docker("rm", "--force", container)
 
 
 def _without_report(place: Place, harness_log: Path, fault: str) -> Grade:

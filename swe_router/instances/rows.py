@@ -77,7 +77,8 @@ def _from_file(path: Path) -> Iterator[tuple[str, Row]]:
         raise UsageError(f"cannot read instances from {path}: give a {', '.join(SUFFIXES)} file")
     try:
         if path.suffix == ".parquet":
-            yield from _numbered(path, pq.read_table(path).to_pylist())
+            table = pq.read_table(pa.BufferReader(path.read_bytes()))
+            yield from _numbered(path, table.to_pylist())
         elif path.suffix == ".jsonl":
             yield from _lines(path, path.read_text(encoding="utf-8"))
         else:

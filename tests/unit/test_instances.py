@@ -1,0 +1,226 @@
+"""Splits, files and selections: what is read, what is refused, and what never comes through."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import swe_router
+from swe_router import assets
+from swe_router.errors import UsageError
+from swe_router.instances.rows import HARNESS, OFFICIAL
+from swe_router.instances.splits import QUESTION, load
+
+SECRET = ("patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS", "eval_script", "hints_text")
+DEMO = assets.root() / "eval" / "suites" / "demo" / "instances.jsonl"
+
+
+def row(name: str = "o__r-1", **changes):
+    made = {
+        "instance_id": name,
+        "repo": "o/r",
+        "base_commit": "c" * 40,
+        "problem_statement": "It breaks.\u2028And badly.",
+        "image": "img:1",
+        "patch": "gold-patch",
+        "test_patch": "gold-tests",
+        "FAIL_TO_PASS": '["t::a"]',
+        "PASS_TO_PASS": "[]",
+        "eval_script": "gold-script",
+        "log_parser": "parse_log_pytest",
+        "eval_type": "pass_and_fail",
+        "hints_text": "gold-hint",
+        "difficulty": "gold-hard",
+        "version": "1",
+    }
+    return {**made, **changes}
+
+
+def write(path: Path, rows) -> str:
+    if path.suffix == ".jsonl":
+        # As data sets come: U+2028 stands in the text as it is, and is no end of a line.
+        path.write_text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows))
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet"])
+def test_every_file_form_gives_the_same_instances(tmp_path, name):
+    path = write(tmp_path / name, [row("a__b-1"), row("a__b-2", image=None)])
+    first, second = load(path)
+    assert (first.id, first.repo, first.base_commit) == ("a__b-1", "o/r", "c" * 40)
+    assert (first.problem, first.image) == ("It breaks.\u2028And badly.", "img:1")
+    assert (second.image, second.suite) == ("", path)
+
+
+@pytest.mark.parametrize("split", list(OFFICIAL))
+def test_official_names_go_to_the_hub_by_id(split):
+    asked = []
+
+    def hub(name):
+        asked.append(name)
+        return [row()]
+
+    assert load(split, hub=hub)[0].suite == split
+    assert asked == [OFFICIAL[split]]
+
+
+def test_no_value_of_the_answer_key_is_in_any_demo_instance():
+    rows = {one["instance_id"]: one for one in map(json.loads, DEMO.read_text().splitlines())}
+    instances = load("demo")
+    assert len(instances) == len(rows) >= 12
+    for instance in instances:
+        text = instance.model_dump_json()
+        for column in set(rows[instance.id]) - {*QUESTION, "version", "created_at"}:
+            value = rows[instance.id][column]
+            if column in SECRET and len(str(value)) > 2:
+                assert json.dumps(str(value))[1:-1] not in text, (instance.id, column)
+        assert set(json.loads(text)) == {"id", "repo", "base_commit", "problem", "image", "suite"}
+
+
+def test_planted_answers_do_not_reach_an_instance(tmp_path):
+    (instance,) = load(write(tmp_path / "a.jsonl", [row()]))
+    assert "gold-" not in instance.model_dump_json()
+
+
+def test_only_grading_names_the_columns_of_the_answer_key():
+    """A scan of every string in the package: no other room can even ask for these columns."""
+    package = Path(swe_router.__file__).parent
+    secret = {"test_patch", "FAIL_TO_PASS", "PASS_TO_PASS", "eval_script", "hints_text"}
+    for path in package.rglob("*.py"):
+        place = path.relative_to(package)
+        if place.parts[0] in ("grading", "_assets"):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        named = {
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        } & secret
+        # The loader names one of them, to say that a data set lacks it.
+        allowed = set(HARNESS) if place == Path("instances/rows.py") else set()
+        assert named <= allowed, place
+
+
+IDS = ["a__x-1", "a__x-2", "b__y-3", "b__y-4", "c__z-5"]
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ({"ids": ("b__y-4", "a__x-1")}, ["a__x-1", "b__y-4"]),
+        ({"filter": "^b__"}, ["b__y-3", "b__y-4"]),
+        ({"filter": "x-|z-"}, ["a__x-1", "a__x-2", "c__z-5"]),
+        ({"slice": "1:3"}, ["a__x-2", "b__y-3"]),
+        ({"slice": "-2:"}, ["b__y-4", "c__z-5"]),
+        ({"slice": ":2"}, ["a__x-1", "a__x-2"]),
+        ({"filter": "b__", "slice": "1:"}, ["b__y-4"]),
+    ],
+)
+def test_selection(options, left):
+    assert [one.id for one in load("full", hub=lambda _: [row(i) for i in IDS], **options)] == left
+
+
+@given(st.integers(min_value=0, max_value=2**32))
+def test_shuffle_is_a_permutation_fixed_by_its_seed(seed):
+    def hub(_):
+        return [row(name) for name in IDS]
+
+    once = [one.id for one in load("full", shuffle=True, seed=seed, hub=hub)]
+    assert once == [one.id for one in load("full", shuffle=True, seed=seed, hub=hub)]
+    assert sorted(once) == sorted(IDS)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"ids": ("b__y-33",)}, "no instance 'b__y-33' among its 5; did you mean 'b__y-3'?"),
+        ({"filter": "["}, "is not a regular expression"),
+        ({"filter": "nothing"}, "none of the 5 instances of 'full' is left after --filter nothing"),
+        ({"slice": "9:"}, "is left after --slice 9:"),
+        ({"slice": "1-3"}, "write it as A:B"),
+        ({"slice": "1:2:3"}, "write it as A:B"),
+    ],
+)
+def test_bad_selections_are_told_in_one_line(options, said):
+    with pytest.raises(UsageError) as told:
+        load("full", hub=lambda _: [row(i) for i in IDS], **options)
+    assert said in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"problem_statement": None}, "instance 'o__r-1' of 'full' has no problem_statement"),
+        ({"base_commit": ""}, "has no base_commit"),
+        ({"repo": 7}, "has no repo"),
+        ({"instance_id": None}, "row 1: the row has no instance_id"),
+        ({"instance_id": "../up"}, "must consist of letters"),
+    ],
+)
+def test_a_row_without_its_question_is_refused(changes, said):
+    with pytest.raises(UsageError, match="row|instance") as told:
+        load("full", hub=lambda _: [row(**changes)])
+    assert said in str(told.value)
+
+
+@pytest.mark.parametrize("column", HARNESS)
+def test_a_revision_from_before_swebench_5_is_named(column):
+    old = row()
+    del old[column]
+    with pytest.raises(UsageError, match=rf"lacks {column} \(row 2\).*before swebench 5; take"):
+        load("lite", hub=lambda _: [row("a-1"), {**old, "instance_id": "a-2"}])
+
+
+def test_a_duplicate_id_names_both_rows(tmp_path):
+    path = write(tmp_path / "a.jsonl", [row("a-1"), row("a-2"), row("a-1")])
+    with pytest.raises(UsageError, match=r"'a-1' twice \(.*a.jsonl:1 and .*a.jsonl:3\)"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", b'{"instance_id": "a"}\n{"instance', "a.jsonl:2: not valid JSON"),
+        ("a.jsonl", b"[]\n", "a.jsonl:1: a row must be a JSON object"),
+        ("a.jsonl", b"\n\n", "has no rows"),
+        ("a.jsonl", b"\xff\xfe{}", "is not UTF-8 text"),
+        ("a.json", b'{"a": 1}', "must hold a list"),
+        ("a.json", b"[1]", "row 1 is not an object"),
+        ("a.json", b"[\n{},\n", "a.json:3: not valid JSON"),
+        ("a.parquet", b"no parquet", "is not a parquet file"),
+        ("a.csv", b"x", "give a .jsonl, .json, .parquet file"),
+    ],
+)
+def test_malformed_files_are_named_with_the_place(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError) as told:
+        load(str(tmp_path / name))
+    assert said in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ("verifed", "did you mean 'verified'?"),
+        ("Lite", "did you mean 'lite'?"),
+        ("xyz", "there is demo, lite, verified, full, multilingual, or give a path"),
+        ("no/such.parquet", "cannot read instances from no/such.parquet: No such file"),
+    ],
+)
+def test_an_unknown_split_names_the_nearest(split, said):
+    with pytest.raises(UsageError) as told:
+        load(split)
+    assert said in str(told.value)
