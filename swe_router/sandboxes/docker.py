@@ -14,9 +14,10 @@ from typing import Any
 
 from swe_router.errors import ImageMissing, SandboxError, WouldNotStart
 from swe_router.records import Instance
-from swe_router.sandboxes.channel import LAUNCH, LOOP, Box
+from swe_router.sandboxes.channel import Box
 from swe_router.sandboxes.engine import Engine
 from swe_router.sandboxes.limits import memory_bytes
+from swe_router.sandboxes.loop import LAUNCH, LOOP
 from swe_router.settings import SandboxSettings
 
 RUN_LABEL = "swe-router.run"

@@ -6,20 +6,19 @@ import contextlib
 import errno
 import json
 import os
-import select
 import shutil
-import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from swe_router.errors import DiskFull, Lost, SandboxError, UsageError, WouldNotStart
-from swe_router.records import Instance, Result
+from swe_router.errors import DiskFull, SandboxError, UsageError, WouldNotStart
+from swe_router.records import Instance
 from swe_router.sandboxes import limits, walls
-from swe_router.sandboxes.channel import LAUNCH, LOOP, Box
+from swe_router.sandboxes.channel import Box
+from swe_router.sandboxes.loop import LAUNCH, LOOP
+from swe_router.sandboxes.pipes import Pipes, PlainBox
 from swe_router.settings import SandboxSettings
 
 PREFIX = "swe-router-box-"
@@ -140,116 +139,6 @@ class LocalBoxes:
         return walls.unshared(
             mounts, inside, env, root=folder / "root", user=self.wall == "unshare-user"
         )
-
-
-class Pipes:
-    """The transport to a child process."""
-
-    def __init__(self, command: list[str], env: dict[str, str] | None) -> None:
-        self._child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            env=env if env is not None else {"PATH": os.environ.get("PATH", os.defpath)},
-            start_new_session=True,
-        )
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        self.pid = self._child.pid
-        self._in, self._out = self._child.stdin.fileno(), self._child.stdout.fileno()
-        os.set_blocking(self._in, False)
-        self._readable = select.poll()
-        self._readable.register(self._out, select.POLLIN)
-        self._writable = select.poll()
-        self._writable.register(self._in, select.POLLOUT)
-
-    def send(self, data: bytes, timeout: float) -> None:
-        """Write all of ``data``; raises ``Lost`` when that is not possible in time."""
-        until = time.monotonic() + timeout
-        view = memoryview(data)
-        while view:
-            left = until - time.monotonic()
-            if left <= 0:
-                raise Lost("the sandbox takes no more commands")
-            if not self._writable.poll(left * 1000):
-                continue
-            try:
-                view = view[os.write(self._in, view) :]
-            except BlockingIOError:
-                continue
-            except OSError:
-                raise Lost("the sandbox went away: " + (self.epitaph() or "pipe closed")) from None
-
-    def recv(self, timeout: float) -> bytes | None:
-        """Next bytes, None when none came in time, empty at the end."""
-        if not self._readable.poll(timeout * 1000):
-            return None
-        return os.read(self._out, 1 << 16)
-
-    def close(self) -> None:
-        """Kill the process and everything in its namespaces."""
-        if self._child.stdin is None or self._child.stdin.closed:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
-        for stream in (self._child.stdin, self._child.stdout):
-            assert stream is not None
-            stream.close()
-
-    def epitaph(self) -> str:
-        """How the process ended, if it did."""
-        try:
-            code = self._child.wait(timeout=1.0)
-        except subprocess.TimeoutExpired:
-            return ""
-        return f"killed by signal {-code}" if code < 0 else f"its process ended with code {code}"
-
-
-class PlainBox(Box):
-    """A process without walls: /testbed is a name for the work tree, put in by text.
-
-    What leaves its process group is found by a variable of its environment and killed.
-    """
-
-    def __init__(
-        self,
-        pipes: Pipes,
-        identity: str,
-        output_bytes: int,
-        stopping: Callable[[], bool],
-        tree: Path,
-    ) -> None:
-        super().__init__(
-            pipes, identity, output_bytes=output_bytes, stopping=stopping, sweep=self._sweep_strays
-        )
-        self._tree = tree
-        self._loop = pipes
-
-    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
-        """As ``Box.run``, with /testbed standing for the work tree."""
-        return super().run(self._there(command), timeout=timeout, cwd=self._there(cwd))
-
-    def read(self, path: str, *, limit: int = 2_000_000) -> bytes:
-        """As ``Box.read``, with /testbed standing for the work tree."""
-        return super().read(self._there(path), limit=limit)
-
-    def write(self, path: str, data: bytes) -> None:
-        """As ``Box.write``, with /testbed standing for the work tree."""
-        super().write(self._there(path), data)
-
-    def _there(self, text: str) -> str:
-        return text.replace("/testbed", str(self._tree))
-
-    def _sweep_strays(self) -> None:
-        mark = f"SWE_ROUTER_BOX={self._tree.parent.name}\0".encode()
-        keep = {self._loop.pid}
-        for path in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError):
-                if int(path.parent.name) not in keep and mark in path.read_bytes():
-                    os.kill(int(path.parent.name), signal.SIGKILL)
 
 
 def best_wall(*, unsafe: bool, works: Callable[[list[str]], bool] | None = None) -> str:
