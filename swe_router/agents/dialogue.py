@@ -6,7 +6,7 @@ hold. When the window nears, old observations give way in one step, and it is ap
 
 from __future__ import annotations
 
-import json
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,17 +87,7 @@ class Request:
 
     def size(self) -> int:
         """UTF-8 bytes of all that the model reads."""
-        return sum(map(_size, self.messages)) + sum(map(_size, self.tools))
-
-
-def _size(part: Message | ToolSpec) -> int:
-    if isinstance(part, ToolSpec):
-        return len(part.model_dump_json().encode())
-    calls = sum(
-        len(call.name) + len(json.dumps(dict(call.arguments), default=str))
-        for call in part.tool_calls
-    )
-    return len(part.content.encode("utf-8", "replace")) + calls
+        return sum(map(prompts.size, self.messages)) + sum(map(prompts.size, self.tools))
 
 
 class Dialogue:
@@ -106,7 +96,14 @@ class Dialogue:
     def __init__(self, manifest: Manifest, instance: Instance, setup: Setup) -> None:
         self._manifest, self._setup = manifest, setup
         self.offered = tools.specs(manifest.tools)
-        self._head = opening(manifest, instance, self.offered, setup)
+        self._head = prompts.opening(
+            manifest,
+            instance,
+            text=setup.text_tools,
+            timeouts=(setup.command_timeout, setup.command_timeout_max),
+            handover=setup.handover,
+            variant=setup.variant,
+        )
         self._turns: list[Turn] = []
         self._elided = 0
         self._measured: tuple[int, int, int] | None = None
@@ -123,7 +120,7 @@ class Dialogue:
             return most
         free = self._setup.window - self._setup.max_output_tokens
         # A third of the room, at three bytes a token.
-        room = free - math.ceil(sum(map(_size, self._head)) / BYTES_PER_TOKEN)
+        room = free - math.ceil(sum(map(prompts.size, self._head)) / BYTES_PER_TOKEN)
         return max(LEAST_OBSERVATION, min(most, room))
 
     def request(self) -> Request:
@@ -142,6 +139,12 @@ class Dialogue:
         )
         offered = () if setup.text_tools else self.offered
         return Request((*self._head, *turns), offered, limits)
+
+    def copy(self) -> Dialogue:
+        """The same conversation, to go on with apart from this one."""
+        twin = copy.copy(self)
+        twin._turns = list(self._turns)
+        return twin
 
     def make_room(self) -> str:
         """Elide if the next request nears the window; the note for the step, empty if not.
@@ -231,39 +234,10 @@ class Dialogue:
         limits = self._manifest.limits
         self._silent = 0 if calls else self._silent + 1
         if calls:
-            self._malformed = 0 if done else self._malformed + 1
+            readable = any(not call.error for call in calls)
+            self._malformed = 0 if readable else self._malformed + 1
         if self._silent >= limits.silent:
             return "gave_up", f"{self._silent} answers in a row held no tool call"
         if self._malformed >= limits.malformed:
             return "gave_up", f"{self._malformed} answers in a row held only malformed tool calls"
         return None
-
-
-def opening(
-    manifest: Manifest, instance: Instance, offered: Sequence[ToolSpec], setup: Setup
-) -> tuple[Message, Message]:
-    """The system message and the first user message."""
-    names, section = manifest.prompts, ""
-    if setup.text_tools:
-        section = prompts.render(names.text_tools, description=toolcalls.describe(offered))
-    system = prompts.render(
-        names.system,
-        text_tools=section,
-        command_timeout=f"{setup.command_timeout:g}",
-        command_timeout_max=f"{setup.command_timeout_max:g}",
-    )
-    first = prompts.render(
-        manifest.first_prompt(setup.variant),
-        repo=instance.repo,
-        problem=instance.problem.strip(),
-        handover=setup.handover.strip(),
-    )
-    return Message(role="system", content=system), Message(role="user", content=first)
-
-
-def window_need(
-    manifest: Manifest, instance: Instance, offered: Sequence[ToolSpec], *, text: bool
-) -> int:
-    """UTF-8 bytes of the first request, for a look at the window before anything is paid."""
-    head = opening(manifest, instance, offered, Setup(text_tools=text))
-    return sum(map(_size, head)) + (0 if text else sum(map(_size, offered)))

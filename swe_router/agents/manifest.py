@@ -77,7 +77,7 @@ class Manifest(_Table):
         return self.variants[variant]
 
 
-def load(name: str) -> Manifest:
+def read(name: str) -> Manifest:
     """The manifest of a scaffold, by name or by path of its folder.
 
     Raises ``UsageError`` that names each bad key and the nearest right one.

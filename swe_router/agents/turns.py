@@ -9,6 +9,7 @@ from swe_router.records import Action, Message, ToolCall
 
 NOT_DONE = "Not carried out."
 """Said of a call that came after the last one that was."""
+NOTHING_SAID = "(empty answer)"
 SHORT = 300
 """Bytes up to which an observation stays when older ones are elided."""
 
@@ -32,6 +33,9 @@ class Turn:
         texts = [action.observation for action in actions]
         texts += [NOT_DONE] * (len(calls) - len(texts))
         observed = tuple(zip(calls, texts, strict=False))
+        if not answer.tool_calls and not answer.content.strip():
+            # Providers refuse a conversation that holds an empty turn.
+            answer = answer.model_copy(update={"content": NOTHING_SAID})
         return cls(answer, bool(answer.tool_calls), observed, reply)
 
     def messages(self, *, elided: bool) -> tuple[Message, ...]:
