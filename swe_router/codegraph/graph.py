@@ -1,0 +1,277 @@
+"""The graph of one commit: files, modules, classes, functions and what links them."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import networkx as nx
+
+from swe_router.codegraph import layout
+from swe_router.codegraph.facts import MAX_BYTES, MODULE, VERSION, Facts, extract
+from swe_router.codegraph.grammar import Grammar, grammar_of
+from swe_router.codegraph.modules import Modules
+from swe_router.codegraph.objects import Entry, Objects
+from swe_router.codegraph.resolve import Edge, Resolver, module_node
+from swe_router.codegraph.store import FactStore
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Place:
+    """Where a name is defined or used."""
+
+    path: str
+    line: int
+    end: int
+    kind: str
+    """class | function | variable | module | call | import."""
+    name: str
+    """Qualified name of the definition, or the name as it is used."""
+
+    @property
+    def node(self) -> str:
+        """Node of a definition."""
+        return f"{self.path}::{self.name}"
+
+
+class Graph:
+    """What the files of one commit define and how they hang together; read only.
+
+    Nodes (attribute ``kind``): ``file`` (its path), ``module`` (``module:PATH``), ``class`` and
+    ``function`` (``PATH::Qualified.name``). Edges (attribute ``kind``): ``define``, ``import``,
+    ``inherit``, ``call``, and ``test-covers`` from a test file to a source file.
+    """
+
+    def __init__(self, facts: Mapping[str, Facts], skipped: Mapping[str, int], commit: str) -> None:
+        """``facts`` by path; ``skipped`` counts by reason. Use ``build``."""
+        self.commit = commit
+        self.facts: dict[str, Facts] = dict(sorted(facts.items()))
+        self.files: tuple[str, ...] = tuple(self.facts)
+        """Source files in the graph, sorted."""
+        self.skipped: dict[str, int] = dict(sorted(skipped.items()))
+        """Reason -> files: symlink, submodule, large, binary, encoding; ``syntax`` files are
+        broken in places, what parsed of them is kept."""
+        self.modules = Modules(self.files)
+        self.nx: nx.DiGraph = _network(self.facts, self.modules)
+
+    @staticmethod
+    def is_test(path: str) -> bool:
+        """The path is test code, helpers included."""
+        return layout.is_test(path)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """``{"nodes": {kind: n}, "edges": {kind: n}}``."""
+        nodes = Counter(kind for _, kind in self.nx.nodes(data="kind"))
+        edges = Counter(kind for _, _, kind in self.nx.edges(data="kind"))
+        return {"nodes": dict(sorted(nodes.items())), "edges": dict(sorted(edges.items()))}
+
+    def definitions(self, name: str) -> list[Place]:
+        """Definitions of ``name``: bare, qualified (``Class.method``) or dotted by its module."""
+        places = list(self._by_name.get(name, ()))
+        if not places and "." in name:
+            places = self._by_module(name)
+        return sorted(places)
+
+    def references(self, name: str) -> list[Place]:
+        """Calls, imports and base classes that name ``name`` (its last part), sorted."""
+        last = name.rpartition(".")[2]
+        found: list[Place] = []
+        for path, facts in self.facts.items():
+            for call in facts.calls:
+                if call.name.rpartition(".")[2] == last:
+                    found.append(Place(path, call.line, call.line, "call", call.name))
+            for one in facts.imports:
+                if last in (one.name, one.module.rpartition(".")[2]):
+                    found.append(Place(path, one.line, one.line, "import", one.name or one.module))
+            for defined in facts.definitions:
+                for base in defined.bases:
+                    if base.rpartition(".")[2] == last:
+                        found.append(Place(path, defined.line, defined.line, "inherit", base))
+        return sorted(set(found))
+
+    def tests_reaching(self, paths: Iterable[str], limit: int = 0) -> list[str]:
+        """Test files that can reach ``paths`` through imports and calls, nearest first.
+
+        Changed test files themselves, then direct importers (with those that carry the name of
+        a changed file before the others), then namesakes, then by distance. 0 is no limit.
+        """
+        changed = sorted(set(paths))
+        distance = self._distances([path for path in changed if path in self.facts])
+        subjects = {layout.subject(path) for path in changed} - {"__init__"}
+        ranked = []
+        for path in self.files:
+            if not layout.is_runnable_test(path):
+                continue
+            namesake = layout.subject(path) in subjects
+            steps = distance.get(path)
+            if steps is None and not namesake:
+                continue
+            near = 0 if path in changed else 1 if steps == 1 else 2 if namesake else 3
+            ranked.append((near, steps or 99, not namesake, _apart(path, changed), path))
+        found = [row[-1] for row in sorted(ranked)]
+        return found[:limit] if limit else found
+
+    @cached_property
+    def file_graph(self) -> nx.DiGraph:
+        """Files only; edge weight is the number of links from one file into another."""
+        weights: Counter[tuple[str, str]] = Counter()
+        for source, target, kind in self.nx.edges(data="kind"):
+            if kind in ("import", "call", "inherit"):
+                pair = (path_of(source), path_of(target))
+                if pair[0] != pair[1]:
+                    weights[pair] += 1
+        graph = nx.DiGraph()
+        graph.add_nodes_from(self.files)
+        graph.add_weighted_edges_from((a, b, float(n)) for (a, b), n in sorted(weights.items()))
+        return graph
+
+    def _distances(self, targets: list[str]) -> dict[str, int]:
+        """Links between each file and the nearest of ``targets``, against the arrows."""
+        distance = dict.fromkeys(targets, 0)
+        queue = deque(targets)
+        while queue:
+            path = queue.popleft()
+            for near in self.file_graph.predecessors(path):
+                if near not in distance:
+                    distance[near] = distance[path] + 1
+                    queue.append(near)
+        return distance
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Place]]:
+        index: dict[str, list[Place]] = {}
+        for path, facts in self.facts.items():
+            for one in facts.definitions:
+                place = Place(path, one.line, one.end, one.kind, one.name)
+                parts = one.name.split(".")
+                for start in range(len(parts)):
+                    index.setdefault(".".join(parts[start:]), []).append(place)
+        return index
+
+    def _by_module(self, name: str) -> list[Place]:
+        parts = name.split(".")
+        for cut in range(len(parts), 0, -1):
+            file = self.modules.file(".".join(parts[:cut]))
+            if file is not None:
+                rest = ".".join(parts[cut:])
+                if not rest:
+                    return [Place(file, 1, 1, "module", name)]
+                return [p for p in self._by_name.get(rest, ()) if p.path == file and p.name == rest]
+        return []
+
+
+def build(repo_path: Path, commit: str, cache: FactStore | None = None) -> Graph:
+    """The graph of a commit, from git objects; ``cache`` spares parsing of known blobs.
+
+    Raises ``RepoError`` when the repository or the commit cannot be read.
+    """
+    objects = Objects(repo_path)
+    wanted, skipped = _choose(objects.tree(commit))
+    by_key = {_key(entry, grammar): (entry.sha, grammar) for entry, grammar in wanted}
+    known = cache.get(by_key) if cache is not None else {}
+    missing = {key: value for key, value in sorted(by_key.items()) if key not in known}
+    fresh = _parse(objects, missing)
+    if cache is not None:
+        cache.put(fresh)
+    known.update(fresh)
+    facts: dict[str, Facts] = {}
+    for entry, grammar in wanted:
+        found = known[_key(entry, grammar)]
+        if found.problem:
+            skipped[found.problem] += 1
+        if found.problem in ("", "syntax"):
+            facts[entry.path] = found
+    return Graph(facts, skipped, commit)
+
+
+def path_of(node: str) -> str:
+    """The file that a node belongs to."""
+    return node.removeprefix("module:").partition("::")[0]
+
+
+def _choose(entries: Iterable[Entry]) -> tuple[list[tuple[Entry, Grammar]], Counter[str]]:
+    wanted: list[tuple[Entry, Grammar]] = []
+    skipped: Counter[str] = Counter()
+    for entry in entries:
+        if entry.mode == "160000":
+            skipped["submodule"] += 1
+        elif entry.mode == "120000":
+            skipped["symlink"] += 1
+        elif (grammar := grammar_of(entry.path)) is not None:
+            if entry.size > MAX_BYTES:
+                skipped["large"] += 1
+            else:
+                wanted.append((entry, grammar))
+    return wanted, skipped
+
+
+def _key(entry: Entry, grammar: Grammar) -> str:
+    return f"{entry.sha}:{grammar.name}"
+
+
+def _parse(objects: Objects, missing: Mapping[str, tuple[str, Grammar]]) -> dict[str, Facts]:
+    shas = dict.fromkeys(sha for sha, _ in missing.values())
+    asked: dict[str, list[tuple[str, Grammar]]] = {}
+    for key, (sha, grammar) in missing.items():
+        asked.setdefault(sha, []).append((key, grammar))
+    return {
+        key: extract(content, grammar)
+        for sha, content in objects.blobs(shas)
+        for key, grammar in asked[sha]
+    }
+
+
+def _network(facts: Mapping[str, Facts], modules: Modules) -> nx.DiGraph:
+    graph = nx.DiGraph()
+    for path, found in facts.items():
+        module = module_node(path)
+        graph.add_node(path, kind="file", test=layout.is_test(path))
+        graph.add_node(module, kind="module", name=modules.name_of[path])
+        graph.add_edge(path, module, kind="define")
+        for one in found.definitions:
+            if one.kind != "variable":
+                node = f"{path}::{one.name}"
+                over = (
+                    module
+                    if one.scope == MODULE
+                    else f"{path}::{found.definitions[one.scope].name}"
+                )
+                graph.add_node(node, kind=one.kind, line=one.line, end=one.end)
+                graph.add_edge(over, node, kind="define")
+    resolver = Resolver(facts, modules)
+    links: dict[tuple[str, str], str] = {}
+    for path in facts:
+        for edge in resolver.edges(path):
+            if edge.source != edge.target:
+                links.setdefault((edge.source, edge.target), edge.kind)
+    for (source, target), kind in links.items():
+        if not graph.has_edge(source, target):
+            graph.add_edge(source, target, kind=kind)
+    _covers(graph, links)
+    return graph
+
+
+def _covers(graph: nx.DiGraph, links: Iterable[tuple[str, str]]) -> None:
+    for source, target in links:
+        test, subject = path_of(source), path_of(target)
+        if test != subject and layout.is_test(test) and not layout.is_test(subject):
+            graph.add_edge(test, subject, kind="test-covers")
+
+
+def _apart(path: str, others: Iterable[str]) -> int:
+    """Folders between a path and the nearest of ``others``."""
+    mine = path.split("/")[:-1]
+    best = 99
+    for other in others:
+        theirs = other.split("/")[:-1]
+        shared = 0
+        while shared < min(len(mine), len(theirs)) and mine[shared] == theirs[shared]:
+            shared += 1
+        best = min(best, len(mine) + len(theirs) - 2 * shared)
+    return best
+
+
+__all__ = ["VERSION", "Edge", "Graph", "Place", "build", "path_of"]

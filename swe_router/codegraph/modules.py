@@ -1,0 +1,58 @@
+"""Dotted module names of Python files, and which file an import means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from swe_router.codegraph.layout import is_test
+
+
+class Modules:
+    """The importable modules of a tree."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        """``paths`` are the Python files of the tree."""
+        ordered = sorted(paths, key=lambda path: (is_test(path), path.count("/"), path))
+        packages = {path.rpartition("/")[0] for path in ordered if path.endswith("/__init__.py")}
+        self.name_of = {path: _module_name(path, packages) for path in ordered}
+        self._files: dict[str, str] = {}
+        for path in ordered:
+            self._files.setdefault(self.name_of[path], path)
+        for path in ordered:
+            self._files.setdefault(_full_name(path), path)
+
+    def file(self, module: str, importer: str = "") -> str | None:
+        """Path of a module; a script's neighbour wins over a far file of the same name."""
+        folder = importer.rpartition("/")[0]
+        if folder and "." not in module:
+            near = f"{folder}/{module}.py"
+            if self.name_of.get(near) == module:
+                return near
+        return self._files.get(module)
+
+    def absolute(self, importer: str, module: str, level: int) -> str:
+        """The absolute name of a (relative) import; empty when it leaves the tree."""
+        if level == 0:
+            return module
+        parts = self.name_of[importer].split(".")
+        if not importer.endswith("/__init__.py"):
+            parts = parts[:-1]
+        if level - 1 > len(parts):
+            return ""
+        kept = parts[: len(parts) - (level - 1)]
+        return ".".join([*kept, module] if module else kept)
+
+
+def _module_name(path: str, packages: set[str]) -> str:
+    parts = PurePosixPath(path).with_suffix("").parts
+    first = len(parts) - 1
+    while first > 0 and "/".join(parts[:first]) in packages:
+        first -= 1
+    kept = parts[first:]
+    return ".".join(kept[:-1] if kept[-1] == "__init__" and len(kept) > 1 else kept)
+
+
+def _full_name(path: str) -> str:
+    parts = PurePosixPath(path).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
