@@ -1,0 +1,210 @@
+"""Real runs of small suites: what breaks a patch, and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swe_router.records import Verdict
+from swe_router.settings import VerifySettings
+from swe_router.verifiers.comparison import BROKEN, compare, confirmed, evidence_of, outcome_of
+from swe_router.verifiers.nearness import likeness, nearest
+from swe_router.verifiers.repo_tests import RepoTests
+from swe_router.verifiers.runners import RUNNERS, TestRun, choose, parse, shown
+from tests.doubles.project import INSTANCE, Project, outcome
+
+CALC = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
+PYTEST = """\
+import calc
+
+
+def test_add():
+    assert calc.add(1, 2) == 3
+
+
+def test_sub():
+    assert calc.sub(3, 1) == 2
+
+
+def test_known_bad():
+    assert calc.add(1, 1) == 3
+"""
+UNITTEST = """\
+import unittest
+import calc
+
+
+class TestCalc(unittest.TestCase):
+    def test_add(self):
+        self.assertEqual(calc.add(1, 2), 3)
+
+    def test_sub(self):
+        self.assertEqual(calc.sub(3, 1), 2)
+
+    @unittest.skip("no")
+    def test_skipped(self):
+        pass
+"""
+TEST = "tests/test_calc.py"
+
+
+@pytest.fixture(scope="module")
+def by_pytest(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    files = {"calc.py": CALC, TEST: PYTEST, "pytest.ini": "[pytest]\n"}
+    return Project(tmp_path_factory.mktemp("pytest"), files)
+
+
+@pytest.fixture(scope="module")
+def by_unittest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    make = "test:\n\tpython -m unittest\n"
+    files = {"calc.py": CALC, TEST: UNITTEST, "tests/__init__.py": "", "Makefile": make}
+    project = Project(tmp_path_factory.mktemp("unittest"), files)
+    yield project
+    assert not any(box.root.exists() for box in project.opened)
+
+
+def judge(project: Project, changes: dict[str, str | None], seconds: float = 120) -> Verdict:
+    verifier = RepoTests(VerifySettings(seconds=seconds))
+    verdict = verifier.verify(outcome(project.patch(changes)), (), INSTANCE, project.kit())
+    assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
+    return verdict
+
+
+def test_a_harmless_change_passes_and_a_test_that_failed_before_is_ignored(
+    by_pytest: Project,
+) -> None:
+    verdict = judge(by_pytest, {"calc.py": CALC + "\n\nNEW = 1\n"})
+    assert verdict.outcome == "pass"
+    counts = verdict.evidence["counts"]
+    assert (counts["passed_before"], counts["still_pass"], counts["not_passed_before"]) == (2, 2, 1)
+    assert verdict.evidence["runner"] == "pytest"
+
+
+def test_a_patch_that_bends_tests_and_prints_passed_is_judged_by_the_old_ones(
+    by_pytest: Project,
+) -> None:
+    liar = CALC.replace("a - b", "b - a") + f"\nprint('{TEST}::test_sub PASSED\\n3 passed')\n"
+    drop = "def pytest_collection_modifyitems(items):\n    items.clear()\n"
+    bent = PYTEST.replace("== 2", "== -2")
+    verdict = judge(by_pytest, {"calc.py": liar, TEST: bent, "tests/conftest.py": drop})
+    assert verdict.outcome == "fail"
+    assert verdict.evidence["tests"][f"{TEST}::test_sub"] == ["passed", "failed"]
+    assert verdict.evidence["run_again"] is True
+
+
+def test_unittest_is_read_from_the_makefile_and_a_regression_fails(by_unittest: Project) -> None:
+    verdict = judge(by_unittest, {"calc.py": CALC.replace("a - b", "b - a")})
+    assert verdict.evidence["runner"] == "unittest"
+    tests = verdict.evidence["tests"]
+    assert verdict.outcome == "fail"
+    assert tests["tests.test_calc.TestCalc.test_sub"] == ["passed", "failed"]
+    assert tests["tests.test_calc.TestCalc.test_add"] == ["passed", "passed"]
+
+
+def test_a_module_that_no_longer_imports_breaks_its_tests(by_unittest: Project) -> None:
+    verdict = judge(by_unittest, {"calc.py": "import nowhere_to_be_found\n" + CALC})
+    assert verdict.outcome == "fail"
+    assert verdict.evidence["counts"]["broken"] == 2
+
+
+def test_an_exit_in_mid_run_is_no_pass(by_unittest: Project) -> None:
+    text = CALC.replace("return a - b", "import os; os._exit(0)")
+    verdict = judge(by_unittest, {"calc.py": text})
+    assert verdict.evidence["tests"]["tests.test_calc.TestCalc.test_sub"] == ["passed", "died"]
+    assert verdict.outcome == "fail"
+
+
+def test_a_suite_that_hangs_ends_in_its_time_box(by_unittest: Project) -> None:
+    text = CALC.replace("return a - b", "import time; time.sleep(600)")
+    verdict = judge(by_unittest, {"calc.py": text}, seconds=5)
+    assert verdict.outcome == "unknown"
+    assert verdict.evidence["counts"]["unfinished"] == 1
+
+
+def test_no_test_near_the_change_is_unknown_not_pass(by_unittest: Project) -> None:
+    assert judge(by_unittest, {"zebra.py": "X = 1\n"}).outcome == "unknown"
+
+
+def test_a_patch_that_takes_a_test_away_fails_unrun(by_unittest: Project) -> None:
+    opened = len(by_unittest.opened)
+    assert judge(by_unittest, {"calc.py": CALC + "#\n", TEST: None}).outcome == "fail"
+    assert len(by_unittest.opened) == opened
+
+
+RAN = TestRun(results={"a": "passed", "b": "passed", "c": "failed"}, ended=True, seconds=10)
+
+
+def test_what_becomes_of_a_test() -> None:
+    def came(after: TestRun) -> list[str]:
+        return list(compare(RAN, after).values())
+
+    assert came(TestRun(results={"a": "passed", "b": "skipped"}, ended=True)) == ["passed", "gone"]
+    assert came(TestRun(results={"a": "passed"}, ended=False)) == ["passed", "died"]
+    slow = TestRun(results={"a": "passed"}, timed_out=True, limit=49)
+    assert came(slow) == ["passed", "unfinished"]
+    stuck = TestRun(results={"a": "passed"}, timed_out=True, limit=51)
+    assert came(stuck) == ["passed", "hung"]
+    broken = TestRun(results={"x": "error"}, files={"x": ""}, ended=True)
+    assert came(broken) == ["error", "error"]
+
+
+def test_a_flaky_test_is_not_held_against_the_patch() -> None:
+    now = {"a": "failed", "b": "failed"}
+    second = TestRun(results={"a": "failed", "b": "passed"}, ended=True)
+    assert confirmed(now, RAN, second) == {"a": "failed", "b": "flaky"}
+    base_fails_too = TestRun(results={"a": "failed", "b": "passed"}, ended=True)
+    assert confirmed(now, base_fails_too, second) == {"a": "flaky", "b": "flaky"}
+
+
+def test_flipped_evidence_is_found_out() -> None:
+    evidence = evidence_of({"a": "passed", "b": "failed"}, RAN)
+    assert outcome_of(evidence) == "fail"
+    evidence["tests"]["b"] = ["passed", "passed"]
+    assert outcome_of(evidence) == "contradictory"
+
+
+def test_every_broken_test_is_listed_however_many_there_are() -> None:
+    now = {f"t{n}": BROKEN[n % 4] for n in range(500)} | {f"p{n}": "passed" for n in range(500)}
+    evidence = evidence_of(now, RAN)
+    assert len(evidence["tests"]) == 500
+    assert outcome_of(evidence) == "fail"
+
+
+def test_a_torn_or_foreign_report_line_is_left_out() -> None:
+    lines = b'{"id":"a","outcome":"passed","file":"f"}\n{"id":"a","outcome":"failed"}\n[1]\n{"i'
+    results, _, ended = parse(lines)
+    assert results == {"a": "failed"}
+    assert not ended
+
+
+def test_the_runner_follows_the_repository() -> None:
+    assert choose({"django", "has-pytest", "says-pytest"}) == "django"
+    assert choose({"sympy", "has-pytest"}) == "sympy"
+    assert choose({"has-pytest"}) == "pytest"
+    assert choose({"has-pytest", "says-unittest"}) == "unittest"
+    assert choose({"says-pytest"}) == ""
+    assert "runtests.py" in shown("django", ["tests/admin/test_x.py"])
+    assert shown("django", ["tests/admin/test_x.py"]).endswith(" admin.test_x")
+    assert not RUNNERS["django"].runs("django/test/test_x.py")
+
+
+def test_the_graph_orders_and_names_stand_in_for_it() -> None:
+    known = ["tests/test_calc.py", "tests/test_other.py", "tests/helper.py"]
+
+    class Graph:
+        def tests_reaching(self, paths: list[str], limit: int) -> list[str]:
+            return ["tests/helper.py", "tests/test_other.py", "tests/gone/test_x.py"]
+
+    assert nearest(["calc.py"], known, Graph(), 5) == (["tests/test_other.py"], "graph")
+    assert nearest(["calc.py"], known, None, 5) == (["tests/test_calc.py"], "name")
+    assert likeness("a/models/query.py", "tests/queries/test_query.py") > likeness(
+        "a/models/query.py", "tests/models/test_other.py"
+    )
+
+
+def test_the_recorder_needs_nothing_but_an_old_python() -> None:
+    text = (Path(__file__).parents[2] / "swe_router/verifiers/recorder.py").read_text()
+    assert "from __future__" not in text
+    assert "swe_router." not in text
