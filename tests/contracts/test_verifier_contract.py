@@ -1,0 +1,73 @@
+"""Every verifier: no pass without evidence, and evidence from which the outcome follows again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swe_router import plugins
+from swe_router.records import Verdict
+from swe_router.settings import VerifySettings
+from tests.doubles.project import INSTANCE, Project, outcome
+
+VERIFIERS = sorted(plugins.BUILT_IN["verifiers"])
+MAKE = "test:\n\tpython -m unittest\n"
+TEST = """\
+import unittest
+import calc
+
+
+class TestCalc(unittest.TestCase):
+    def test_one(self):
+        self.assertEqual(calc.ONE, 1)
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    files = {"calc.py": "ONE = 1\n", "test_calc.py": TEST, "Makefile": MAKE}
+    return Project(tmp_path_factory.mktemp("contract"), files)
+
+
+def judge(name: str, project: Project, patch: str) -> Verdict:
+    verifier: Any = plugins.load("verifiers", name)(VerifySettings(seconds=60))
+    verdict: Verdict = verifier.verify(outcome(patch), (), INSTANCE, project.kit())
+    assert verdict.verifier == name
+    assert verdict.evidence["why"]
+    recorded = Verdict.model_validate_json(verdict.model_dump_json())
+    assert verifier.check(recorded) == verdict.outcome
+    assert not any(box.root.exists() for box in project.opened)
+    return verdict
+
+
+@pytest.mark.parametrize("name", VERIFIERS)
+def test_a_good_patch_passes_on_evidence(name: str, project: Project) -> None:
+    verdict = judge(name, project, project.patch({"calc.py": "ONE = 1\nTWO = 2\n"}))
+    assert verdict.outcome == "pass"
+    assert plugins.load("verifiers", name)(VerifySettings()).check(
+        verdict.model_copy(update={"evidence": {}})
+    ) != ("pass")
+
+
+@pytest.mark.parametrize("name", VERIFIERS)
+@pytest.mark.parametrize(
+    "patch", ["", "\n", "not a diff\n", "--- a/x\n+++ b/x\n@@ -9 +9 @@\n-q\n+r\n"]
+)
+def test_what_is_no_patch_never_passes(name: str, patch: str, project: Project) -> None:
+    assert judge(name, project, patch).outcome != "pass"
+
+
+@pytest.mark.parametrize("name", VERIFIERS)
+def test_an_outcome_without_a_candidate_never_passes(name: str, project: Project) -> None:
+    verifier: Any = plugins.load("verifiers", name)(VerifySettings())
+    bare = outcome().model_copy(update={"candidate": None})
+    assert verifier.verify(bare, (), INSTANCE, project.kit()).outcome != "pass"
+
+
+def test_no_verifier_names_the_answer_key() -> None:
+    room = Path(plugins.__file__).parent / "verifiers"
+    text = "".join(path.read_text() for path in room.glob("*.py")).lower()
+    for word in ("fail_to_pass", "pass_to_pass", "test_patch", "eval_script", "gold"):
+        assert word not in text

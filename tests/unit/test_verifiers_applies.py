@@ -1,0 +1,127 @@
+"""What ``applies`` holds against a patch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swe_router.records import Candidate, Verdict
+from swe_router.settings import Settings, VerifySettings
+from swe_router.verifiers import diffs, paths
+from swe_router.verifiers.applies import Applies, text_facts
+from tests.doubles.project import INSTANCE, Project, outcome
+
+TESTS = "def test_a():\n    assert True\n\n\ndef test_b():\n    assert True\n"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    files = {"pkg/a.py": "A = 1\n", "tests/test_a.py": TESTS, "README.md": "hello\n"}
+    return Project(tmp_path_factory.mktemp("applies"), files)
+
+
+def judge(project: Project, patch: str) -> Verdict:
+    verifier = Applies(VerifySettings())
+    verdict = verifier.verify(outcome(patch), (), INSTANCE, project.kit())
+    assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes", "why"),
+    [
+        ({"pkg/a.py": "A = 2\n"}, "pass", "applies cleanly"),
+        ({"pkg/a.py": "A = 2\n", "tests/test_a.py": TESTS + "#\n"}, "pass", "1 source"),
+        ({"pkg/a.py": "A = 2\n", "reproduce.py": "x\n"}, "pass", "1 source"),
+        ({"reproduce.py": "x\n"}, "fail", "no source file"),
+        ({"tests/test_a.py": TESTS + "#\n"}, "fail", "no source file"),
+        ({"README.md": "bye\n"}, "fail", "no source file"),
+        ({"pkg/a.py": "A = 2\n", "tests/test_a.py": None}, "fail", "takes tests away"),
+        ({"pkg/a.py": "A = 2\n", "tests/test_a.py": TESTS[:33]}, "fail", "test_a.py::test_b"),
+        ({"pkg/a.py": "A = 2\n", "pkg/a.py.orig": "A = 1\n"}, "fail", "debris"),
+    ],
+)
+def test_facts_of_a_patch(
+    project: Project, changes: dict[str, str | None], passes: str, why: str
+) -> None:
+    verdict = judge(project, project.patch(changes))
+    assert (verdict.outcome, why in verdict.evidence["why"]) == (passes, True), verdict.evidence
+
+
+def test_an_empty_patch_opens_no_box_and_fails(project: Project) -> None:
+    opened = len(project.opened)
+    assert judge(project, "").outcome == "fail"
+    assert len(project.opened) == opened
+
+
+def test_a_patch_for_another_state_fails(project: Project) -> None:
+    patch = project.patch({"pkg/a.py": "A = 2\n"}).replace("-A = 1", "-B = 7")
+    verdict = judge(project, patch)
+    assert verdict.outcome == "fail"
+    assert "does not apply" in verdict.evidence["why"]
+    assert verdict.evidence["git_said"]
+
+
+def test_a_test_that_moves_to_another_file_is_not_taken_away() -> None:
+    patch = (
+        "diff --git a/tests/test_a.py b/tests/test_a.py\n--- a/tests/test_a.py\n"
+        "+++ b/tests/test_a.py\n@@ -1,2 +1 @@\n-def test_x():\n     pass\n"
+        "diff --git a/tests/test_b.py b/tests/test_b.py\nnew file mode 100644\n--- /dev/null\n"
+        "+++ b/tests/test_b.py\n@@ -0,0 +1,2 @@\n+def test_x():\n+    pass\n"
+    )
+    files = diffs.changes(patch)
+    assert files is not None
+    assert diffs.deleted_tests(files, paths.is_test) == []
+
+
+def test_binary_renamed_and_quoted_files_are_read() -> None:
+    patch = (
+        "diff --git a/x.py b/y.py\nsimilarity index 100%\nrename from x.py\nrename to y.py\n"
+        'diff --git "a/\\303\\251.py" "b/\\303\\251.py"\nindex 1..2 100644\n'
+        '--- "a/\\303\\251.py"\n+++ "b/\\303\\251.py"\n@@ -1 +1 @@\n-a\n+b\n'
+        "diff --git a/a.bin b/a.bin\nnew file mode 100644\nindex 0000000..1234\n"
+        "GIT binary patch\nliteral 3\nKcmZQ%fB*^r\n\nliteral 0\nHcmV?d00001\n\n"
+    )
+    files = diffs.changes(patch)
+    assert files is not None
+    assert [(f.before, f.path) for f in files] == [
+        ("x.py", "y.py"),
+        ("é.py", "é.py"),
+        ("", "a.bin"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("django/test/client.py", "source"),
+        ("xarray/testing.py", "source"),
+        ("requirements.txt", "source"),
+        ("testing/test_mark.py", "test"),
+        ("sympy/core/tests/test_args.py", "test"),
+        ("tests/models.py", "test"),
+        ("docs/x.txt", "doc"),
+        ("CHANGES.txt", "doc"),
+        ("AUTHORS.rst", "doc"),
+    ],
+)
+def test_kinds_of_paths(path: str, kind: str) -> None:
+    found = "test" if paths.is_test(path) else "doc" if paths.is_doc(path) else "source"
+    assert found == kind
+
+
+@given(st.text(max_size=300))
+def test_no_text_makes_it_stumble(text: str) -> None:
+    text_facts(text, paths.is_test)
+    Candidate(attempt_id="a", patch=text, digest="d")
+
+
+def test_the_settings_know_the_shipped_names() -> None:
+    assert Settings.model_fields["verify"].default.names == ("applies", "repo-tests")
+
+
+def test_the_package_ships_what_runs_inside() -> None:
+    assert (Path(diffs.__file__).parent / "recorder.py").is_file()
