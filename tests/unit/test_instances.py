@@ -170,7 +170,7 @@ def test_bad_selections_are_told_in_one_line(options, said):
     ],
 )
 def test_a_row_without_its_question_is_refused(changes, said):
-    with pytest.raises(UsageError, match="row|instance") as told:
+    with pytest.raises(UsageError, match=r"row|instance") as told:
         load("full", hub=lambda _: [row(**changes)])
     assert said in str(told.value)
 
