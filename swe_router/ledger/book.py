@@ -121,6 +121,10 @@ class Ledger:
         with self._log.locked():
             self._reap(spare={process_of(self._party())})
 
+    def close(self) -> None:
+        """Close the file; what is held stays held."""
+        self._log.close()
+
     def _take(self, op: str, usd: Decimal, what: str, fields: Mapping[str, str]) -> str:
         """Append ``op`` once ``usd`` is free, and give the new entry's id."""
         nap, waiting = FIRST_NAP, False
@@ -129,9 +133,17 @@ class Ledger:
                 with self._log.locked():
                     if usd > self._state.free:
                         self._reap()
-                    if usd <= self._state.free:
+                    fits = usd <= self._state.free
+                    why = "" if fits else self._why_not_wait(usd, what)
+                    if waiting and (fits or why):
+                        # In one step with the end of the wait: who seems to wait but does not
+                        # would get others refused who could wait for him.
+                        waiting = False
+                        self._append("go", party=self._party())
+                    if fits:
                         return self._new(op, fields)
-                    self._refuse_unless_others_can_free(usd, what)
+                    if why:
+                        raise LedgerRefused(why)
                     if not waiting:
                         self._append("wait", party=self._party())
                         waiting = True
@@ -142,14 +154,16 @@ class Ledger:
                 with self._log.locked():
                     self._append("go", party=self._party())
 
-    def _refuse_unless_others_can_free(self, usd: Decimal, what: str) -> None:
-        state, me = self._state, self._party()
+    def _why_not_wait(self, usd: Decimal, what: str) -> str:
+        """Why waiting for ``usd`` is in vain; empty when somebody may free it."""
+        state = self._state
         need = f"{what} needs {usd} USD and {state.free} of {state.budget} USD is free"
         if self._stopping():
-            raise LedgerRefused(f"{need}; the run is stopping")
+            return f"{need}; the run is stopping"
         # Who waits for money cannot give any back: to wait for him could be for ever.
-        if not state.holders() - state.waiting - {me}:
-            raise LedgerRefused(f"{need}; nobody holds what could be freed")
+        if state.holders() - state.waiting - {self._party()}:
+            return ""
+        return f"{need}; nobody holds what could be freed"
 
     def reserve_in(self, hold: HoldState, usd: Decimal) -> str:
         """A reservation within an attempt's own money; see ``Hold.reserve``."""

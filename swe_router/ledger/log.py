@@ -63,6 +63,13 @@ class Log:
             self._line += 1
             self._apply(entry)
 
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._threads:
+            if self._pid == os.getpid():
+                os.close(self._fd)
+            self._pid = -1
+
     def _open(self) -> int:
         # A lock taken through an inherited descriptor would be shared with the parent process.
         if self._pid != os.getpid():

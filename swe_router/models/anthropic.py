@@ -87,7 +87,9 @@ class AnthropicModel:
         with self._client.messages.stream(**body, extra_body=extra, timeout=timeout) as stream:
             final = stream.get_final_message()
             return httpx2.Response(
-                200, headers=dict(stream.response.headers), text=final.model_dump_json()
+                200,
+                headers=dict(stream.response.headers),
+                text=final.model_dump_json(exclude_none=True),
             )
 
     def _body(
@@ -187,10 +189,12 @@ def _tool_use(call: ToolCall) -> dict[str, Any]:
 
 def _usage(usage: Any, seconds: float) -> Usage:
     """``input_tokens`` of this API leaves the cached tokens out already."""
+    details = usage.get("output_tokens_details") if isinstance(usage, Mapping) else None
     return Usage(
         input_tokens=wire.count(usage, "input_tokens"),
         cache_read_tokens=wire.count(usage, "cache_read_input_tokens"),
         cache_write_tokens=wire.count(usage, "cache_creation_input_tokens"),
         output_tokens=wire.count(usage, "output_tokens"),
+        reasoning_tokens=wire.count(details, "thinking_tokens"),
         seconds=seconds,
     )

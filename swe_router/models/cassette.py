@@ -38,7 +38,8 @@ class RecordingModel:
 
     def __init__(self, model: Model, path: Path, *, session: str) -> None:
         self._model, self._path, self._session = model, path, session
-        self._seen: Counter[str] = Counter()
+        known = _load(path, session) if path.exists() else {}
+        self._seen = Counter(request for request, _ in known)
 
     def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
@@ -57,9 +58,10 @@ class RecordingModel:
         occurrence = self._seen[request]
         self._seen[request] += 1
         entry = {"session": self._session, "request": request, "occurrence": occurrence, **what}
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
+            os.ftruncate(fd, _end_of_lines(self._path))
             os.write(fd, (json.dumps(entry) + "\n").encode("ascii"))
         finally:
             os.close(fd)
@@ -93,10 +95,15 @@ class ReplayingModel:
         return Completion.model_validate(entry["completion"])
 
 
+def _end_of_lines(path: Path) -> int:
+    """Bytes up to the end of the last whole line: one torn by a crash is not served."""
+    return path.read_bytes().rfind(b"\n") + 1
+
+
 def _load(path: Path, session: str) -> dict[tuple[str, int], dict[str, Any]]:
     answers = {}
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_bytes()[: _end_of_lines(path)].splitlines()
     except OSError as error:
         raise JournalError(f"cannot read the cassette {path}: {error.strerror}") from None
     for number, line in enumerate(lines, 1):

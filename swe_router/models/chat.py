@@ -133,7 +133,8 @@ def _calls(calls: Any, key: str) -> tuple[ToolCall, ...]:
 
 def _usage(usage: Any, seconds: float) -> Usage:
     """``prompt_tokens`` of this API includes the cached tokens: taken apart here, once."""
-    details = usage.get("prompt_tokens_details") if isinstance(usage, Mapping) else None
+    table = usage if isinstance(usage, Mapping) else {}
+    details, said = table.get("prompt_tokens_details"), table.get("completion_tokens_details")
     read = wire.count(details, "cached_tokens") or wire.count(usage, "prompt_cache_hit_tokens")
     write = wire.count(details, "cache_write_tokens", "created_cache_tokens")
     return Usage(
@@ -141,5 +142,6 @@ def _usage(usage: Any, seconds: float) -> Usage:
         cache_read_tokens=read,
         cache_write_tokens=write,
         output_tokens=wire.count(usage, "completion_tokens"),
+        reasoning_tokens=wire.count(said, "reasoning_tokens"),
         seconds=seconds,
     )

@@ -12,7 +12,7 @@ import structlog
 from swe_router.errors import ModelError
 from swe_router.ledger import Book
 from swe_router.prices import Rate
-from swe_router.records import CallLimits, Completion, Message, ToolSpec, Usage
+from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.seams import Model
 
 MESSAGE_TOKENS = 16
@@ -60,6 +60,8 @@ class MeteredModel:
     def __init__(self, model: Model, book: Book, rate: Rate, *, window: int) -> None:
         self._model, self._book, self._rate, self._window = model, book, rate, window
         self._measured: _Measured | None = None
+        self._outputs: dict[str, int] = {}
+        """Fingerprint of an answer -> its output tokens, reasoning included."""
 
     def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
@@ -80,7 +82,7 @@ class MeteredModel:
             self._book.lose(reservation, type(error).__name__)
             raise
         usage, note = answer.usage, ""
-        if not self._is_given(usage):
+        if not self._is_given(answer):
             usage = self._rate.worst_usage(bound, limits.max_output_tokens, limits.timeout)
             note = NO_USAGE
             _log.warning("no usage in the answer", model=answer.model, charged=str(reserved))
@@ -96,16 +98,21 @@ class MeteredModel:
         bound = self._bound(messages, tools)
         return self._rate.worst(bound, limits.max_output_tokens, limits.timeout)
 
-    def _is_given(self, usage: Usage) -> bool:
-        """A priced token cannot come from a call that used none; wall time is measured here."""
-        by_the_token = any(b.dearest_input or b.output for b in self._rate.bands)
-        return not by_the_token or usage.prompt_tokens > 0
+    def _is_given(self, answer: Completion) -> bool:
+        """Whether the usage can be true: no prompt, or words out of no tokens, cannot."""
+        by_the_token = any(band.dearest_input or band.output for band in self._rate.bands)
+        spoke = bool(answer.message.content or answer.message.tool_calls)
+        usage = answer.usage
+        counted = usage.prompt_tokens > 0 and (usage.output_tokens > 0 or not spoke)
+        return counted or not by_the_token
 
     def _bound(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         """Most prompt tokens of this request: what was measured, and the bytes added since."""
-        return min(
-            self._window, input_bound(messages, tools), self._measured_bound(messages, tools)
-        )
+        # A client may hand the model its hidden reasoning back: it is input, and in no message.
+        spoken = (message for message in messages if message.role == "assistant")
+        hidden = sum(self._outputs.get(message.fingerprint(), 0) for message in spoken)
+        cold = input_bound(messages, tools) + hidden
+        return min(self._window, cold, self._measured_bound(messages, tools))
 
     def _measured_bound(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         known = self._measured
@@ -119,6 +126,7 @@ class MeteredModel:
     def _remember(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], answer: Completion
     ) -> None:
+        self._outputs[answer.message.fingerprint()] = answer.usage.output_tokens
         if answer.usage.prompt_tokens:
             tokens = answer.usage.prompt_tokens + answer.usage.output_tokens
             self._measured = _Measured((*messages, answer.message), tuple(tools), tokens)

@@ -128,7 +128,8 @@ def _stop(reply: Mapping[str, Any], calls: bool, refused: bool) -> StopReason:
 
 def _usage(usage: Any, seconds: float) -> Usage:
     """``input_tokens`` of this API includes the cached tokens: taken apart here, once."""
-    details = usage.get("input_tokens_details") if isinstance(usage, Mapping) else None
+    table = usage if isinstance(usage, Mapping) else {}
+    details, said = table.get("input_tokens_details"), table.get("output_tokens_details")
     read = wire.count(details, "cached_tokens")
     write = wire.count(details, "cache_write_tokens")
     return Usage(
@@ -136,5 +137,6 @@ def _usage(usage: Any, seconds: float) -> Usage:
         cache_read_tokens=read,
         cache_write_tokens=write,
         output_tokens=wire.count(usage, "output_tokens"),
+        reasoning_tokens=wire.count(said, "reasoning_tokens"),
         seconds=seconds,
     )

@@ -22,6 +22,8 @@ class Usage(Record):
     cache_write_tokens: int = Field(default=0, ge=0)
     output_tokens: int = Field(default=0, ge=0)
     """Output, reasoning included."""
+    reasoning_tokens: int = Field(default=0, ge=0)
+    """Part of ``output_tokens`` that was reasoning, where the provider says so."""
     seconds: float = Field(default=0.0, ge=0)
     """Wall seconds of the calls: what a GPU-hour price is multiplied with."""
 
@@ -31,6 +33,7 @@ class Usage(Record):
             cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             seconds=self.seconds + other.seconds,
         )
 

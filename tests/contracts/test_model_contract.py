@@ -185,3 +185,16 @@ def test_a_cassette_holds_one_line_for_each_answer(bench, tmp_path):
     entries = [json.loads(line) for line in (tmp_path / "tape.jsonl").read_text().splitlines()]
     assert [entry["occurrence"] for entry in entries] == [0, 0]
     assert entries[1]["error"] == "Overloaded"
+
+
+def test_a_cassette_survives_a_kill_and_a_second_recorder(bench, tmp_path):
+    bench.model("replaying")
+    with (tmp_path / "tape.jsonl").open("ab") as file:
+        file.write(b'{"session":"x#1","requ')
+    again = RecordingModel(bench.bare("scripted"), tmp_path / "tape.jsonl", session="x#1")
+    again.complete(ASK, (BASH,), limits=LIMITS)
+    entries = [json.loads(line) for line in (tmp_path / "tape.jsonl").read_text().splitlines()]
+    assert [entry["occurrence"] for entry in entries] == [0, 0, 1]
+    served = ReplayingModel(tmp_path / "tape.jsonl", session="x#1")
+    assert served.complete(ASK, (BASH,), limits=LIMITS).usd > 0
+    assert served.complete(ASK, (BASH,), limits=LIMITS).usd == 0

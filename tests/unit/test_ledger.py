@@ -112,6 +112,16 @@ def test_a_wait_ends_when_the_holder_lets_go(office):
     assert book.hold("local", D("0.7"), "y#1").rest == D("0.7")
 
 
+def test_who_got_what_he_waited_for_no_longer_counts_as_waiting(office):
+    """Between taking the money and saying so, a third was refused instead of waiting."""
+    first = office.ledger("a").hold("local", D("0.7"), "x#1")
+    office.ledger("b", sleep=lambda _: first.release()).hold("local", D("0.7"), "y#1")
+    ops = [json.loads(line)["op"] for line in office.path.read_text().splitlines()]
+    assert ops == ["open", "hold", "wait", "release", "go", "hold"]
+    with pytest.raises(WouldWait):
+        office.ledger("c").hold("local", D("0.7"), "z#1")
+
+
 def test_two_holders_do_not_wait_on_each_other(office):
     """Each holds half and wants more: the second to ask is refused, not parked for ever."""
     a, b = office.ledger("a"), office.ledger("b")

@@ -195,3 +195,17 @@ def test_a_retry_after_of_a_day_does_not_stop_the_run():
     model = Answers(RateLimited("slow", after=86_400.0), said())
     RetryingModel(model, 1, first_wait=0.001, longest_wait=0.01).complete(ASK, limits=LIMITS)
     assert model.calls == 2
+
+
+def test_reasoning_that_is_handed_back_is_paid_for_after_an_elision_too(hold):
+    thought = said("short", input_tokens=50, output_tokens=900)
+    model = metered(Answers(thought), hold)
+    answer = model.complete(ASK, limits=LIMITS)
+    changed = (Message(role="user", content="fix"), answer.message)
+    assert model.worst(changed, (), LIMITS) >= RATE.worst(900 + 3 + 5, 1000, 10)
+
+
+def test_words_out_of_no_tokens_are_charged_as_reserved(hold):
+    model = metered(Answers(said("a long answer", input_tokens=10)), hold)
+    worst = model.worst(ASK, (), LIMITS)
+    assert model.complete(ASK, limits=LIMITS).usd == worst

@@ -312,6 +312,7 @@ def test_an_error_inside_a_stream_may_have_been_billed(httpserver):
 def test_usage_is_taken_apart_into_disjoint_kinds(httpserver, dialect, usage, expected):
     serve(httpserver, dialect, reply(dialect, usage=usage))
     used = plain(dialect, httpserver.url_for("").rstrip("/")).complete(TALK, limits=LIMITS).usage
+    assert used.reasoning_tokens == (3 if "output_tokens_details" in usage else 0)
     kinds = (used.input_tokens, used.cache_read_tokens, used.cache_write_tokens, used.output_tokens)
     assert kinds == expected
     assert used.seconds > 0
