@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import networkx as nx
 
@@ -19,8 +19,7 @@ from swe_router.codegraph.resolve import Edge, Resolver, module_node
 from swe_router.codegraph.store import FactStore
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a name is defined or used."""
 
     path: str

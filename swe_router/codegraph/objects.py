@@ -72,6 +72,20 @@ class Objects:
         done = self._git("cat-file", "-e", f"{commit}^{{tree}}", check=False)
         return done.returncode == 0
 
+    def complete(self, commit: str) -> bool:
+        """Every object of the commit's tree has a readable header: no pack is missing or cut."""
+        return self._git("ls-tree", "-r", "-l", commit, check=False).returncode == 0
+
+    def sound(self) -> bool:
+        """Every ref has its commit, and every pack opens."""
+        refs = self._git("for-each-ref", "--format=%(objectname)", check=False)
+        if refs.returncode != 0:
+            return False
+        asked = self._git("rev-list", "--stdin", "--max-count=1000", check=False, data=refs.stdout)
+        packs = list((self.git_dir / "objects" / "pack").glob("*.idx"))
+        whole = all(pack.with_suffix(".pack").exists() for pack in packs)
+        return asked.returncode == 0 and whole
+
     def tree(self, commit: str) -> list[Entry]:
         """Every path of the commit, sorted by path. Raises ``RepoError``."""
         if commit.startswith("-"):
@@ -105,16 +119,21 @@ class Objects:
         for sha in wanted:
             head = pipe.readline().split()
             if len(head) != 3:
-                raise RepoError(f"object {sha} cannot be read from {self.repo}: damaged or missing")
+                raise RepoError(
+                    f"object {sha} cannot be read from {self.repo}: damaged or missing"
+                    " (if this is the repository cache, delete that folder)"
+                )
             size = int(head[2])
             body = pipe.read(size + 1)
             if len(body) != size + 1:
                 raise RepoError(f"object {sha} of {self.repo} ends early")
             yield sha, body[:size]
 
-    def _git(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
+    def _git(
+        self, *args: str, check: bool = True, data: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
         command = ["git", "--git-dir", str(self.git_dir), *args]
-        done = subprocess.run(command, capture_output=True, env=git_env(), check=False)
+        done = subprocess.run(command, input=data, capture_output=True, env=git_env(), check=False)
         if check and done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip()
             raise RepoError(f"git {args[0]} failed in {self.repo}: {said}")

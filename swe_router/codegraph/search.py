@@ -51,7 +51,7 @@ class GraphSearch:
         try:
             re.compile(pattern)
         except (re.error, RecursionError, OverflowError) as error:
-            return f"Bad regular expression {pattern!r}: {error}. Mind escapes, or search as plain text."
+            return f"Bad regular expression {pattern!r}: {error}. Or search as plain text."
         hits, more, late = _regex(pattern, files, limit, self._seconds)
         note = self._footnote()
         if late:
@@ -59,7 +59,8 @@ class GraphSearch:
                 f"(stopped after {self._seconds:g} s: the pattern backtracks too much or matches "
                 f"too slowly; simplify it or give a path){note}"
             )
-        return _show(hits, more, f"No line matches {pattern!r}.", note)
+        searched = "in the part that was searched" if late else ""
+        return _show(hits, more, f"No line matches {pattern!r} {searched}".rstrip() + ".", note)
 
     def files(self, pattern: str, *, limit: int) -> str:
         """Paths that match a glob (``*.py``, ``src/**/io.py``) or contain the text."""
