@@ -32,6 +32,8 @@ def after_of(test: str, before: TestRun, after: TestRun) -> str:
         return "hung" if before.ended and after.limit >= patience else "unfinished"
     if not after.ended:
         return "died"
+    if not after.results:
+        return "error"
     file = before.files.get(test, "")
     for other, outcome in after.results.items():
         known = before.results.get(other) == "error"

@@ -28,16 +28,18 @@ def likeness(source: str, test: str) -> int:
     """How alike a source file's and a test module's names are; 0 is not at all."""
     stem = posixpath.basename(source).split(".")[0].lower().strip("_")
     name = posixpath.basename(test).removesuffix(".py").lower()
-    bare = name.removeprefix("test_").removesuffix("_test").removesuffix("_tests").strip("_")
+    bare = name.removeprefix("unit").removeprefix("test_").removesuffix("_test").removesuffix("_tests").strip("_")
     folders = [part.lower() for part in posixpath.dirname(test).split("/")]
     own = [part.lower() for part in posixpath.dirname(source).split("/") if part]
     shared = sum(part in folders for part in own)
     if stem == bare:
         return 100 + shared
+    if own and own[-1] in folders:
+        return 80 + shared
     if stem in (*folders, *(folder.removesuffix("s") for folder in folders)):
         return 60 + shared
-    if len(stem) > 3 and stem in bare:
+    if own and own[-1] == bare:
         return 40 + shared
-    if own and own[-1] in (*folders[1:], bare):
+    if len(stem) > 3 and stem in bare:
         return 20 + shared
     return 0

@@ -144,16 +144,22 @@ def main(argv: Any) -> None:
     else:
         _listen_to_unittest()
     try:
-        if argv[0] == "-m":
-            sys.argv = argv[1:]
-            sys.path.insert(0, _ROOT)
-            runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
-        else:
-            sys.argv = argv
-            sys.path[0] = os.path.dirname(os.path.abspath(argv[0]))  # noqa: PTH100, PTH120
-            runpy.run_path(argv[0], run_name="__main__")
-    finally:
+        _run(argv)
+    except SystemExit:
         _write({"end": True})
+        raise
+    _write({"end": True})
+
+
+def _run(argv: Any) -> None:
+    if argv[0] == "-m":
+        sys.argv = argv[1:]
+        sys.path.insert(0, _ROOT)
+        runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = argv
+        sys.path[0] = os.path.dirname(os.path.abspath(argv[0]))  # noqa: PTH100, PTH120
+        runpy.run_path(argv[0], run_name="__main__")
 
 
 if __name__ == "__main__":

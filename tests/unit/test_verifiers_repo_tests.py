@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +48,31 @@ class TestCalc(unittest.TestCase):
     @unittest.skip("no")
     def test_skipped(self):
         pass
+"""
+REPORTER = """\
+class PyTestReporter:
+    def entering_filename(self, filename, n): pass
+    def entering_test(self, f): pass
+    def import_error(self, filename, exc_info): pass
+    def test_pass(self, char="."): pass
+    def test_fail(self, exc_info): pass
+    def test_exception(self, exc_info): pass
+    def test_skip(self, v=None): pass
+    def test_xfail(self): pass
+    def test_xpass(self, v): pass
+"""
+BIN_TEST = """\
+import os
+from sympy.testing.runtests import PyTestReporter
+def good(): pass
+def bad(): pass
+r = PyTestReporter()
+r.entering_filename(os.path.abspath("sympy/a.py"), 2)
+r.entering_test(good)
+r.test_pass()
+r.entering_test(bad)
+r.test_fail(None)
+r.import_error(os.path.abspath("sympy/b.py"), None)
 """
 TEST = "tests/test_calc.py"
 
@@ -146,6 +173,7 @@ def test_what_becomes_of_a_test() -> None:
     assert came(slow) == ["passed", "unfinished"]
     stuck = TestRun(results={"a": "passed"}, timed_out=True, limit=51)
     assert came(stuck) == ["passed", "hung"]
+    assert came(TestRun(ended=True)) == ["error", "error"]
     broken = TestRun(results={"x": "error"}, files={"x": ""}, ended=True)
     assert came(broken) == ["error", "error"]
 
@@ -202,6 +230,42 @@ def test_the_graph_orders_and_names_stand_in_for_it() -> None:
     assert likeness("a/models/query.py", "tests/queries/test_query.py") > likeness(
         "a/models/query.py", "tests/models/test_other.py"
     )
+
+
+def test_a_suite_that_raises_before_its_first_test_did_not_end(tmp_path: Path) -> None:
+    recorder = Path(__file__).parents[2] / "swe_router/verifiers/recorder.py"
+    environment = {"SWE_ROUTER_REPORT": str(tmp_path / "r")}
+    for script, ended in (("raise RuntimeError", False), ("raise SystemExit(1)", True)):
+        (tmp_path / "t.py").write_text(script)
+        command = [sys.executable, str(recorder), "t.py"]
+        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+        report = tmp_path / "r"
+        assert parse(report.read_bytes() if report.exists() else b"")[2] is ended
+
+
+def test_sympys_own_reporter_is_listened_to(tmp_path: Path) -> None:
+    """A stand-in with the methods of sympy's ``PyTestReporter``, called as sympy calls them."""
+    files = {
+        "sympy/__init__.py": "",
+        "sympy/testing/__init__.py": "",
+        "sympy/testing/runtests.py": REPORTER,
+        "bin/test": BIN_TEST,
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    recorder = Path(__file__).parents[2] / "swe_router/verifiers/recorder.py"
+    command = [sys.executable, str(recorder), "bin/test", "-C"]
+    environment = {"SWE_ROUTER_REPORT": str(tmp_path / "r")}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    results, files_of, ended = parse((tmp_path / "r").read_bytes())
+    assert results == {
+        "sympy/a.py::good": "passed",
+        "sympy/a.py::bad": "failed",
+        "sympy/b.py": "error",
+    }
+    assert files_of["sympy/a.py::good"] == "sympy/a.py"
+    assert ended
 
 
 def test_the_recorder_needs_nothing_but_an_old_python() -> None:
