@@ -1,0 +1,256 @@
+"""The tool loop: what it sends, what it shows, and how it ends."""
+
+from decimal import Decimal
+
+import pytest
+
+from swe_router.agents import manifest
+from swe_router.agents.loop import ToolLoop
+from swe_router.agents.manifest import Limits, Manifest
+from swe_router.errors import LedgerRefused, Lost, Overloaded
+from swe_router.records import Budget, ToolCall, Usage
+from tests.doubles.agent import (
+    BROKEN,
+    FIX,
+    INSTANCE,
+    LOOK,
+    SUBMIT,
+    PlayedModel,
+    TempBox,
+    Told,
+    answer,
+    call,
+)
+
+RICH = Budget(dollars=Decimal(10))
+
+
+def loop(sheet: Manifest | None = None) -> ToolLoop:
+    sheet = sheet or manifest.read("default")
+    return ToolLoop(sheet, command_timeout=20, command_timeout_max=60)
+
+
+def solve(tmp_path, model, *, budget=RICH, sheet=None, told=None, box=None, **desk):
+    told = told or Told()
+    box = box or TempBox(tmp_path / "box")
+    end = loop(sheet).solve(INSTANCE, model, box, budget, told.desk(**desk))
+    return end, told.steps, box
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_it_edits_runs_and_submits_in_both_dialects(tmp_path, text):
+    model = PlayedModel(
+        answer(LOOK, say="I look.", text=text),
+        answer(FIX, LOOK, text=text),
+        answer(SUBMIT, text=text),
+    )
+    end, steps, box = solve(tmp_path, model, text_tools=text)
+    assert (end.exit, end.steps, end.usd) == ("submitted", 3, Decimal("0.03"))
+    assert box.read("/testbed/calc.py") == b"def add(a, b):\n    return a + b\n"
+    assert end.usage == sum((s.completion.usage for s in steps), Usage())
+    assert "return a - b" in steps[0].actions[0].observation
+    assert "return a + b" in steps[1].actions[1].observation
+    assert bool(model.requests[0].tools) is not text
+    taught = "<call bash>" in model.requests[0].messages[0].content
+    assert taught is text
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_each_request_begins_with_the_whole_request_before(tmp_path, text):
+    plays = [answer(LOOK, LOOK, text=text), answer(say="Hm."), answer(call("bsh"), text=text)]
+    model = PlayedModel(*plays, answer(LOOK, text=text), answer(SUBMIT, text=text))
+    solve(tmp_path, model, text_tools=text)
+    assert len(model.requests) == 5
+    for before, after in zip(model.requests, model.requests[1:], strict=False):
+        assert after.messages[: len(before.messages)] == before.messages
+        assert (after.tools, after.limits) == (before.tools, before.limits)
+
+
+def test_every_native_call_is_answered_by_its_id_even_after_an_error(tmp_path):
+    bad = ToolCall(id="b", name="bash", error="The arguments are not JSON.")
+    model = PlayedModel(answer(bad, call("bash", command="echo hi")), answer(SUBMIT))
+    _, steps, _ = solve(tmp_path, model)
+    told = model.requests[1].messages[-2:]
+    assert [(m.role, m.tool_call_id) for m in told] == [("tool", "b"), ("tool", "n1")]
+    assert "The arguments are not JSON." in told[0].content
+    assert told[1].content == "hi\n[exit code 0]"
+    assert steps[0].actions[1].exit_code == 0
+
+
+def test_nothing_is_done_after_submit(tmp_path):
+    model = PlayedModel(answer(SUBMIT, FIX))
+    end, steps, box = solve(tmp_path, model)
+    assert end.exit == "submitted"
+    assert len(steps[0].actions) == 1
+    assert box.read("/testbed/calc.py") == BROKEN
+
+
+def test_a_native_model_that_writes_its_call_as_text_is_understood(tmp_path):
+    model = PlayedModel(
+        answer(say='{"name": "bash", "arguments": {"command": "echo hi"}}'), answer(SUBMIT)
+    )
+    _, steps, _ = solve(tmp_path, model)
+    assert steps[0].actions[0].observation == "hi\n[exit code 0]"
+    assert model.requests[1].messages[-1].role == "user"
+
+
+@pytest.mark.parametrize(
+    ("play", "says"),
+    [
+        (answer(say="I think it is fine."), "3 answers in a row held no tool call"),
+        (answer(), "3 answers in a row held no tool call"),
+        (answer(call("bash")), "5 answers in a row held only malformed tool calls"),
+        (answer(say="<call bash>\nls\n</call>"), "5 answers in a row held only malformed"),
+    ],
+)
+def test_a_model_that_never_calls_a_tool_rightly_is_given_up(tmp_path, play, says):
+    model = PlayedModel(*[play] * 9)
+    end, _, _ = solve(tmp_path, model)
+    assert end.exit == "gave_up"
+    assert says in end.why
+    assert all(message.content or message.tool_calls for message in model.requests[-1].messages)
+
+
+def test_patience_comes_back_with_a_good_call(tmp_path):
+    bad, silent = answer(call("bsh")), answer(say="Hm.")
+    model = PlayedModel(
+        *[bad] * 4, *[silent] * 2, answer(LOOK), *[bad] * 4, *[silent] * 2, answer(SUBMIT)
+    )
+    assert solve(tmp_path, model)[0].exit == "submitted"
+
+
+def test_a_cut_off_call_is_not_carried_out(tmp_path):
+    cut = call("bash", command="rm calc.py")
+    model = PlayedModel(
+        answer(LOOK, cut, stop="length"),
+        answer(say="<call bash>\ncommand: rm calc.py", stop="length"),
+        answer(say="Let me think about", stop="length"),
+        answer(LOOK, text=True, stop="length"),
+        answer(SUBMIT),
+    )
+    end, steps, box = solve(tmp_path, model)
+    assert end.exit == "submitted"
+    assert box.read("/testbed/calc.py") == BROKEN
+    assert "cut off" in steps[0].actions[1].observation
+    assert "cut off" in steps[1].actions[0].observation
+    assert "cut off" in model.requests[3].messages[-1].content
+    assert steps[3].actions[0].exit_code == 0
+
+
+def test_a_refusal_ends_it(tmp_path):
+    end, _, _ = solve(tmp_path, PlayedModel(answer(say="I cannot help.", stop="refusal")))
+    assert (end.exit, end.steps) == ("gave_up", 1)
+
+
+def test_limits_are_exits(tmp_path):
+    many = [answer(LOOK)] * 9
+    steps = solve(tmp_path / "a", PlayedModel(*many), budget=Budget(dollars=Decimal(1), steps=2))
+    assert (steps[0].exit, steps[0].steps) == ("steps", 2)
+    time = solve(tmp_path / "b", PlayedModel(*many), budget=Budget(dollars=Decimal(1), seconds=8))
+    assert time[0].exit == "time"
+    money = solve(tmp_path / "c", PlayedModel(*many), budget=Budget(dollars=Decimal("0.03")))
+    assert (money[0].exit, money[0].steps) == ("budget", 3)
+    refused = PlayedModel(answer(LOOK), LedgerRefused("a call may cost $2, $1 is left"))
+    end = solve(tmp_path / "d", refused)[0]
+    assert (end.exit, end.steps, end.why) == ("budget", 1, "a call may cost $2, $1 is left")
+
+
+def test_a_stop_is_heeded_at_the_step_boundary(tmp_path):
+    asked = iter([False, True])
+    end, steps, _ = solve(tmp_path, PlayedModel(answer(FIX)), stopping=lambda: next(asked))
+    assert (end.exit, len(steps)) == ("interrupted", 1)
+
+
+def test_a_command_never_outlives_the_attempt(tmp_path):
+    model = PlayedModel(answer(call("bash", command="true", timeout=50)), answer(SUBMIT))
+    _, _, box = solve(tmp_path, model, budget=Budget(dollars=Decimal(1), seconds=30))
+    assert box.timeouts[0] < 30
+
+
+class BreakingBox(TempBox):
+    def run(self, command, *, timeout, cwd="/testbed"):
+        if "boom" in command:
+            raise Lost("the container is gone")
+        return super().run(command, timeout=timeout, cwd=cwd)
+
+
+def test_a_broken_sandbox_passes_through_after_the_paid_answer_was_recorded(tmp_path):
+    told, box = Told(), BreakingBox(tmp_path / "box")
+    model = PlayedModel(answer(LOOK, call("bash", command="boom"), LOOK))
+    with pytest.raises(Lost):
+        solve(tmp_path, model, told=told, box=box)
+    assert len(told.steps) == 1
+    assert told.steps[0].completion.usd == Decimal("0.01")
+    assert len(told.steps[0].actions) == 1
+
+
+def test_a_broken_provider_passes_through_and_keeps_the_steps(tmp_path):
+    told = Told()
+    with pytest.raises(Overloaded):
+        solve(tmp_path, PlayedModel(answer(FIX), Overloaded("529")), told=told)
+    assert [step.index for step in told.steps] == [0]
+
+
+def test_the_seals_are_a_chain(tmp_path):
+    end, steps, _ = solve(tmp_path, PlayedModel(answer(LOOK), answer(FIX), answer(SUBMIT)))
+    before = ""
+    for step in steps:
+        assert step.sealed(before).seal == step.seal
+        before = step.seal
+    assert end.seal == before
+
+
+def test_an_answer_that_no_file_can_hold_is_made_sendable(tmp_path):
+    weird = call("edit", action="create", path="x.txt", new="a\ud800b")
+    _, steps, box = solve(tmp_path, PlayedModel(answer(weird, say="\udcff"), answer(SUBMIT)))
+    assert steps[0].model_dump_json()
+    assert box.read("/testbed/x.txt").startswith(b"a")
+
+
+def noisy(number: int):
+    return answer(call("bash", command=f"echo turn {number}; yes 0123456789 | head -c 6000"))
+
+
+def test_near_the_window_old_observations_go_in_one_step_and_then_it_is_append_only(tmp_path):
+    model = PlayedModel(*[noisy(n) for n in range(20)], answer(SUBMIT))
+    sheet = manifest.read("default").model_copy(update={"limits": Limits(keep_turns=2)})
+    end, steps, _ = solve(tmp_path, model, sheet=sheet, window=12_000, max_output_tokens=1000)
+    assert end.exit == "submitted"
+    noted = [step.index for step in steps if step.note]
+    assert 1 <= len(noted) <= 5
+    assert "elided the observations of turns 1 to" in steps[noted[0]].note
+    for index, step in enumerate(steps[1:], 1):
+        before, after = model.requests[index - 1], model.requests[index]
+        kept = after.messages[: len(before.messages)] == before.messages
+        assert kept is not bool(step.note)
+        assert after.size() / 4 + 1000 <= 12_000
+    shown = [m.content for m in model.requests[noted[0]].messages if m.role == "tool"]
+    assert "bytes were shown here" in shown[0]
+    assert shown[-1].startswith("turn")
+
+
+def test_a_conversation_that_cannot_be_made_to_fit_is_given_up_before_it_is_paid(tmp_path):
+    long = answer(LOOK, say="word " * 3000)
+    model = PlayedModel(*[long] * 9)
+    end, steps, _ = solve(tmp_path, model, window=12_000, max_output_tokens=1000)
+    assert end.exit == "gave_up"
+    assert "do not fit the window of 12000" in end.why
+    assert len(steps) == len(model.requests) < 5
+
+
+def test_an_observation_never_fills_a_small_window(tmp_path):
+    big = answer(call("bash", command="yes 0123456789 | head -c 20000"))
+    _, steps, _ = solve(
+        tmp_path, PlayedModel(big, answer(SUBMIT)), window=4096, max_output_tokens=1024
+    )
+    assert len(steps[0].actions[0].observation) < 3000
+    assert "bytes left out" in steps[0].actions[0].observation
+
+
+def test_notes_of_earlier_attempts_stand_in_the_first_message(tmp_path):
+    model = PlayedModel(answer(SUBMIT))
+    solve(tmp_path, model, handover="calc.py was looked at", temperature=0.5, seed=7)
+    request = model.requests[0]
+    assert "calc.py was looked at" in request.messages[1].content
+    assert "add() subtracts." in request.messages[1].content
+    assert (request.limits.temperature, request.limits.seed) == (0.5, 7)
