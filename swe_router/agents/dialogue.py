@@ -155,11 +155,10 @@ class Dialogue:
         before = self._estimate()
         if not self._setup.window or before <= limit:
             return ""
-        keep = self._manifest.limits.keep_turns
-        old = self._elided
-        while keep > 0 and (keep == 1 or self._elided == old or self._estimate() > limit * ROOMY):
+        keep, old = self._manifest.limits.keep_turns, self._elided
+        while keep:
             self._elided = max(old, len(self._turns) - keep)
-            keep = keep // 2
+            keep = keep // 2 if self._estimate() > limit * ROOMY else 0
         after = self._estimate()
         if after > limit:
             self.ended = (
