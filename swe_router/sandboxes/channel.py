@@ -64,12 +64,15 @@ class Box:
         output_bytes: int,
         stopping: Callable[[], bool],
         sweep: Callable[[], None] = lambda: None,
+        grace: float = GRACE,
     ) -> None:
+        """``grace``: seconds that the loop has to answer once it was told to cut a command."""
         self.identity = identity
         self._transport = transport
         self._output_bytes = output_bytes
         self._stopping = stopping
         self._sweep = sweep
+        self._grace = grace
         self._timer = True
         self._dead = ""
 
@@ -195,7 +198,7 @@ class Box:
         stoppable = stoppable and not self._stopping()
         began = time.monotonic()
         try:
-            self._transport.send(b"\n".join(lines), GRACE + timeout)
+            self._transport.send(b"\n".join(lines), self._grace + timeout)
             fields, cut = self._await(Marker(nonce, kept), began, timeout, stoppable)
         except Lost as error:
             self._dead = str(error)
@@ -223,8 +226,8 @@ class Box:
         while True:
             now = time.monotonic()
             if not cut and (now >= cut_at or (stoppable and self._stopping())):
-                cut, lost_at = "timeout" if now >= cut_at else "stopped", now + GRACE
-                self._transport.send(b"\n", GRACE)
+                cut, lost_at = "timeout" if now >= cut_at else "stopped", now + self._grace
+                self._transport.send(b"\n", self._grace)
             if now >= lost_at:
                 raise Lost("the sandbox gave no answer when it was told to end a command")
             data = self._transport.recv(max(0.0, min(WATCH, cut_at - now)) if not cut else WATCH)

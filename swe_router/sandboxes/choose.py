@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from swe_router.errors import UsageError
-from swe_router.sandboxes.engine import Engine
+from swe_router.sandboxes import docker
 from swe_router.sandboxes.local import best_wall
 from swe_router.settings import SandboxSettings
 
@@ -13,7 +13,7 @@ from swe_router.settings import SandboxSettings
 def choose(
     settings: SandboxSettings,
     *,
-    connect: Callable[[], Engine] = Engine.connect,
+    check: Callable[[], None] = docker.check,
     wall: Callable[..., str] = best_wall,
 ) -> str:
     """``docker``, ``local`` or the plugin that the settings name, known to be usable here.
@@ -22,7 +22,7 @@ def choose(
     get what is missing.
     """
     if settings.kind == "docker":
-        connect()
+        check()
         return "docker"
     if settings.kind == "local":
         wall(unsafe=settings.unsafe)
@@ -30,7 +30,7 @@ def choose(
     if settings.kind != "auto":
         return settings.kind
     try:
-        connect()
+        check()
     except UsageError as no_docker:
         try:
             wall(unsafe=settings.unsafe)

@@ -39,6 +39,11 @@ def _silent(line: str) -> None:
     return None
 
 
+def check() -> None:
+    """See that an engine answers; raises ``UsageError`` that says how to get one."""
+    Engine.connect()
+
+
 class DockerBoxes:
     """Opens containers of the instances' images, on the engine that the environment names."""
 

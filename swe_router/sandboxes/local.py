@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from swe_router.errors import DiskFull, SandboxError, UsageError, WouldNotStart
 from swe_router.records import Instance
@@ -75,19 +77,23 @@ class LocalBoxes:
         repository = self._start(instance)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         box: Box | None = None
-        try:
-            box = self._made(instance, repository, folder)
-            yield box
-        finally:
-            if box is not None:
-                box.close()
-            discard(folder)
+        # Held as long as the box lives, so that the reaper knows an orphan from a box in use.
+        with (folder / CARD).open("w", encoding="utf-8") as card:
+            fcntl.flock(card, fcntl.LOCK_EX)
+            try:
+                box = self._made(instance, repository, folder, card)
+                yield box
+            finally:
+                if box is not None:
+                    box.close()
+                discard(folder)
 
-    def _made(self, instance: Instance, repository: Path, folder: Path) -> Box:
+    def _made(self, instance: Instance, repository: Path, folder: Path, card: TextIO) -> Box:
         try:
             groups = [] if self.wall == "process" else limits.make(folder.name, self._settings)
-            card = {"run": self._run, "lock": str(self._lock), "groups": [str(g) for g in groups]}
-            (folder / CARD).write_text(json.dumps(card), encoding="utf-8")
+            owner = {"run": self._run, "lock": str(self._lock.absolute())}
+            card.write(json.dumps({**owner, "groups": [str(group) for group in groups]}))
+            card.flush()
             check_out(repository, instance.base_commit, folder / "tree")
             return self._launched(folder, groups)
         except OSError as error:

@@ -43,8 +43,11 @@ work() {
   cd "$cwd" || { printf 'cannot enter %s: no such directory\n' "$cwd"; exit 1; }
   unset LC_ALL
   exec 3<&- 2>&1
-  [ "$timer" = 1 ] && exec $session timeout -k 5 "$secs" "$shell" -c "$command" "${shell##*/}" "$@"
-  exec $session "$shell" -c "$command" "${shell##*/}" "$@"
+  set -- "$shell" -c "$command" "${shell##*/}" "$@"
+  [ "$timer" = 1 ] && set -- timeout -k 5 "$secs" "$@"
+  # No exec: this shell stands between, so that `kill -9 $PPID` never means the loop.
+  $session "$@"
+  exit $?
 }
 watch() {
   IFS= read -r line <&3

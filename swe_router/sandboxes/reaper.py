@@ -60,6 +60,8 @@ def _folders(base: Path, run: str | None) -> list[str]:
     for folder in sorted(base.glob(f"{PREFIX}*")):
         if not folder.is_dir() or folder.is_symlink() or folder.stat().st_uid != os.getuid():
             continue
+        if held(folder / CARD):
+            continue
         card = _card(folder)
         if card is None:
             if run is not None or time.time() - folder.stat().st_mtime < YOUNG:

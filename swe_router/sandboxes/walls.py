@@ -90,8 +90,9 @@ def bubblewrap(mounts: Sequence[Mount], inside: Sequence[str], env: dict[str, st
     if shutil.which("bash"):
         # As process 1 the loop survives `kill -9 -1`; bash reaps strangers' orphans, dash does not.
         alone.append("--as-pid-1")
+    # First, because an interpreter may lie below them (a venv in /tmp).
     root = ["--tmpfs", "/tmp", "--dev", "/dev", "--proc", "/proc"]  # noqa: S108
-    return ["bwrap", *alone, "--clearenv", *sets, *made, *root, "--chdir", "/", *inside]
+    return ["bwrap", *alone, "--clearenv", *sets, *root, *made, "--chdir", "/", *inside]
 
 
 def unshared(

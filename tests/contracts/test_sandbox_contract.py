@@ -1,0 +1,165 @@
+"""What every Sandbox promises; the live tests run the same checks over Docker."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from swe_router.sandboxes.local import LocalBoxes, best_wall
+from swe_router.settings import SandboxSettings
+from tests.live.boxes import instance, repository
+
+QUICK = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+class SandboxContract:
+    """Needs a fixture ``box`` with a work tree at /testbed, whose output cap is 2000 bytes."""
+
+    def test_exit_code_and_merged_output(self, box):
+        result = box.run("echo out; echo err >&2; exit 7", timeout=20)
+        assert (result.exit_code, result.output) == (7, "out\nerr\n")
+        assert not result.timed_out
+
+    def test_a_missing_program_is_an_ordinary_result(self, box):
+        assert box.run("no-such-program-here", timeout=20).exit_code == 127
+
+    def test_a_missing_folder_is_an_ordinary_result(self, box):
+        result = box.run("pwd", timeout=20, cwd="/no/such/folder")
+        assert result.exit_code != 0
+        assert "/no/such/folder" in result.output
+
+    def test_starts_at_testbed_with_nothing_on_standard_input(self, box):
+        result = box.run("cat; basename $(pwd)", timeout=20)
+        assert result.exit_code == 0
+        assert result.output.strip() in {"testbed", "tree"}
+
+    def test_exports_and_functions_do_not_survive(self, box):
+        box.run("export LEAKED=yes; cd /; leak() { :; }", timeout=20)
+        result = box.run('echo "[$LEAKED]"; leak', timeout=20)
+        assert result.output.startswith("[]\n")
+        assert result.exit_code == 127
+
+    def test_the_environment_of_a_command(self, box):
+        result = box.run('echo "$LANG $TZ $GIT_CONFIG_KEY_0=$GIT_CONFIG_VALUE_0"', timeout=20)
+        assert result.output == "C.UTF-8 UTC safe.directory=*\n"
+
+    def test_a_timeout_kills_the_whole_tree(self, box):
+        began = time.monotonic()
+        result = box.run("setsid sleep 987 & (sleep 986 &) ; sleep 985", timeout=0.4)
+        assert result.timed_out
+        assert result.exit_code == 124
+        assert time.monotonic() - began < 5
+        assert sleeps(box) == []
+
+    def test_background_processes_end_with_their_command(self, box):
+        result = box.run("sleep 984 & setsid sleep 983 & nohup sleep 982 & echo on", timeout=20)
+        assert result.output.startswith("on")
+        assert sleeps(box) == []
+
+    def test_a_command_that_itself_exits_124_has_not_timed_out(self, box):
+        result = box.run("exit 124", timeout=20)
+        assert (result.exit_code, result.timed_out) == (124, False)
+
+    def test_output_is_bounded_and_the_missing_bytes_are_counted(self, box):
+        result = box.run("echo first; head -c 3000000 /dev/zero; echo; echo last", timeout=60)
+        assert result.output.startswith("first\n")
+        assert result.output.endswith("last\n")
+        assert result.dropped == 3_000_000 + len("first\n\nlast\n") - 2000
+        assert f"{result.dropped} bytes left out" in result.output
+
+    def test_printing_cannot_end_the_output_early(self, box):
+        fake = "0" * 32 + " 0 0 1"
+        result = box.run(f"echo {fake}; printf '\\n%s\\n' '{fake}'; exit 5", timeout=20)
+        assert result.exit_code == 5
+        assert result.output == f"{fake}\n\n{fake}\n"
+
+    def test_bytes_that_are_no_text_become_replacement_characters(self, box):
+        result = box.run("printf 'a\\377b'", timeout=20)
+        assert result.output == "a\ufffdb"
+
+    def test_any_text_but_nul_reaches_the_shell_unchanged(self, box):
+        text = "%s \\n \\\\ 'x' \"$y\" `z` \t é 😀 -e\n\nend\x01\x7f\x81"
+        result = box.run(f"cat <<'EOF'\n{text}\nEOF\n", timeout=20)
+        assert result.output == text + "\n"
+        with pytest.raises(ValueError, match="NUL"):
+            box.run("echo a\0b", timeout=20)
+
+    def test_a_command_longer_than_the_kernel_takes(self, box):
+        result = box.run(f"x={'y' * 300_000}; echo ${{#x}}; exit 3", timeout=20)
+        assert (result.exit_code, result.output) == (3, "300000\n")
+
+    @QUICK
+    @given(data=st.binary(max_size=300))
+    def test_files_round_trip_byte_for_byte(self, box, data):
+        box.write("/testbed/deep/er/file.bin", data)
+        assert box.read("/testbed/deep/er/file.bin") == data
+
+    def test_a_file_of_many_pieces_round_trips(self, box):
+        data = bytes(range(256)) * 300
+        box.write("/testbed/-odd name's", data)
+        assert box.read("/testbed/-odd name's") == data
+
+    def test_reading_names_what_is_wrong(self, box):
+        with pytest.raises(FileNotFoundError):
+            box.read("/testbed/absent")
+        with pytest.raises(IsADirectoryError):
+            box.read("/testbed")
+        box.write("/testbed/big", b"x" * 11)
+        assert box.read("/testbed/big", limit=11) == b"x" * 11
+        with pytest.raises(ValueError, match="larger"):
+            box.read("/testbed/big", limit=10)
+
+    def test_writing_keeps_the_mode_and_says_what_failed(self, box):
+        box.write("/testbed/tool", b"#!/bin/sh\n")
+        box.run("chmod 755 tool", timeout=20)
+        box.write("/testbed/tool", b"#!/bin/sh\necho ran\n")
+        assert box.run("./tool", timeout=20).output == "ran\n"
+        with pytest.raises(OSError, match="cannot write"):
+            box.write("/testbed/tool/below", b"")
+
+    def test_a_command_may_close_its_output_or_kill_its_timer(self, box):
+        assert box.run("exec >&- 2>&-; sleep 300", timeout=0.3).timed_out
+        assert box.run("kill -9 $PPID; sleep 300", timeout=20).exit_code != 0
+        assert box.run("echo alive", timeout=20).output == "alive\n"
+
+
+def sleeps(box):
+    """Numbers of the sleeps that still run in the box."""
+    code = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -o 'sleep 9[0-9]*' | sort -u"
+    return [line for line in box.run(code, timeout=20).output.splitlines() if line != "sleep 9"]
+
+
+@pytest.fixture(scope="module")
+def boxes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("contract")
+    bare, commit = repository(folder)
+    made = LocalBoxes(
+        SandboxSettings(output_bytes=2000),
+        start=lambda _: bare,
+        run="contract",
+        lock=folder / "lock",
+        wall=best_wall(unsafe=True),
+    )
+    return made, instance(commit)
+
+
+class TestLocal(SandboxContract):
+    @pytest.fixture(scope="class")
+    def box(self, boxes):
+        made, wanted = boxes
+        with made.open(wanted) as box:
+            yield box
+
+
+def test_closing_twice_is_safe_and_a_closed_box_is_lost(boxes):
+    made, wanted = boxes
+    with made.open(wanted) as box:
+        box.close()
+        box.close()
+        with pytest.raises(Exception, match="gone"):
+            box.run("true", timeout=5)

@@ -1,0 +1,291 @@
+"""Local boxes: what they hide, what they hold, and that nothing of them stays behind."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from swe_router import assets
+from swe_router.errors import Lost, UsageError, WouldNotStart
+from swe_router.sandboxes import limits, reaper, walls
+from swe_router.sandboxes.choose import choose
+from swe_router.sandboxes.local import CARD, PREFIX, LocalBoxes, best_wall
+from swe_router.settings import SandboxSettings
+from tests.live.boxes import instance, repository
+
+WALL = best_wall(unsafe=True)
+ISOLATED = WALL != "process"
+"""False only on a machine with neither bubblewrap nor user namespaces."""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("local")
+    bare, commit = repository(folder)
+    return folder, bare, instance(commit)
+
+
+def boxes(home, *, run="test", **options):
+    folder, bare, _ = home
+    settings = options.pop("settings", SandboxSettings())
+    options = {"lock": folder / "run" / "lock", "wall": WALL, **options}
+    return LocalBoxes(settings, start=lambda _: bare, run=run, **options)
+
+
+@pytest.fixture(scope="module")
+def box(home):
+    with boxes(home).open(home[2]) as made:
+        yield made
+
+
+def test_the_work_tree_is_the_base_commit_and_no_other(box, home):
+    assert box.read("/testbed/file.txt") == b"1\n"
+    seen = box.run("git log --all --format=%s; git remote; git tag; git branch", timeout=20).output
+    assert seen == "number 1\n* main\n"
+    assert box.run("git rev-parse HEAD", timeout=20).output.strip() == home[2].base_commit
+    counted = box.run("git count-objects; find .git -name '*FETCH*' -o -name logs", timeout=20)
+    assert counted.output.startswith("3 objects")
+    assert "FETCH" not in counted.output
+    assert box.run("git status --porcelain", timeout=20).output == ""
+
+
+@pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
+@pytest.mark.parametrize(
+    "place",
+    [
+        Path.home(),
+        Path.home() / ".cache",
+        Path.home() / ".ssh",
+        Path(__file__).resolve(),
+        assets.root() / "eval" / "suites",
+        assets.root() / "eval" / "suites" / "demo",
+        Path(assets.__file__).resolve(),
+        Path(assets.__file__).resolve().parent / "_assets",
+        Path("/etc/shadow"),
+        Path("/var/run/docker.sock"),
+        Path("/proc/1/root/home"),
+    ],
+    ids=str,
+)
+def test_nothing_of_ours_can_be_read(box, place):
+    # A folder may be there as the way to the interpreter; what it holds may not.
+    ways = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.base_prefix).resolve()}
+    allowed = {way.relative_to(place).parts[0] for way in ways if way.is_relative_to(place)}
+    seen = box.run(f"ls -A '{place}' 2>/dev/null", timeout=20).output.split()
+    assert set(seen) <= allowed
+
+
+@pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
+def test_a_run_folder_and_the_repository_cache_cannot_be_read(box, home):
+    folder, bare, _ = home
+    (folder / "run").mkdir(exist_ok=True)
+    (folder / "run" / "records.jsonl").write_text("secret", encoding="ascii")
+    result = box.run(f"cat {folder}/run/records.jsonl {bare}/HEAD; ls -A /tmp /run", timeout=20)
+    assert "secret" not in result.output
+    assert "ref:" not in result.output
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from swe_router.records import Instance
+from swe_router.sandboxes.local import LocalBoxes
+from swe_router.settings import SandboxSettings
+bare, commit, lock, wall, command = sys.argv[1:]
+wanted = Instance(id="i", repo="o/n", base_commit=commit, problem="p")
+given = {"run": "r", "lock": Path(lock), "wall": wall}
+made = LocalBoxes(SandboxSettings(), start=lambda _: Path(bare), **given)
+with made.open(wanted) as box:
+    print(box.run(command, timeout=30).output)
+"""
+
+
+def driven(python, home, command, folder, **variables):
+    """What a command says in a box that another interpreter's driver opened."""
+    arguments = [str(home[1]), home[2].base_commit, str(home[0] / "lock"), WALL, command]
+    env = {**os.environ, **variables}
+    done = subprocess.run(
+        [str(python), "-c", DRIVER, *arguments],
+        env=env,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_the_environment_of_the_driver_is_not_seen(home):
+    checkout = Path(__file__).parents[2]
+    said = driven(
+        sys.executable, home, "env; cat /proc/*/environ", checkout, SOME_API_KEY="hunter2"
+    )
+    assert "LANG=C.UTF-8" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
+def test_an_installed_wheel_with_its_answer_key_cannot_be_read(home, tmp_path):
+    """The package sits in the interpreter's own site-packages, which the box must show."""
+    venv = tmp_path / "checkout" / ".venv"
+    packages = venv / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    shutil.copytree(
+        Path(assets.__file__).parent,
+        packages / "swe_router",
+        ignore=shutil.ignore_patterns("_assets", "__pycache__"),
+    )
+    real = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
+    (venv / "pyvenv.cfg").write_text(f"home = {real.parent}\n", encoding="utf-8")
+    (venv / "bin").mkdir()
+    (venv / "bin" / "python").symlink_to(real)
+    gold = packages / "swe_router" / "_assets" / "eval" / "suites" / "demo" / "gold.jsonl"
+    gold.parent.mkdir(parents=True)
+    gold.write_text("the answer", encoding="ascii")
+    (venv.parent / "notes.txt").write_text("beside the venv", encoding="ascii")
+    (packages / "deps.pth").write_text("\n".join(p for p in sys.path if "site-" in p) + "\n")
+    command = f'which python; python -c "import swe_router.assets"; ls {venv.parent}; cat {gold}'
+    said = driven(venv / "bin" / "python", home, command, tmp_path, PYTHONPATH="")
+    assert f"{venv}/bin/python" in said
+    assert "No module named 'swe_router.assets'" in said
+    assert "notes.txt" not in said
+    assert "the answer" not in said
+    assert "No such file" in said
+
+
+@pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
+def test_system_folders_are_read_only_and_there_is_no_network(box):
+    result = box.run("touch /usr/x", timeout=20)
+    assert result.exit_code != 0
+    assert not Path("/usr/x").exists()
+    dial = "import socket; socket.create_connection(('192.0.2.1', 80), 3)"
+    assert "unreachable" in box.run(f'python -c "{dial}"', timeout=20).output
+    local = (
+        "import socket; s = socket.create_server(('127.0.0.1', 0)); print('ok', s.getsockname())"
+    )
+    assert box.run(f'python -c "{local}"', timeout=20).output.startswith("ok")
+
+
+def test_python_and_pytest_work_and_are_ours(box):
+    result = box.run("python -c 'import sys; print(sys.prefix)'; pytest --version", timeout=60)
+    assert result.output.startswith(f"{sys.prefix}\n")
+    assert "pytest 9" in result.output
+
+
+def test_ctrl_c_means_something_to_a_command(box):
+    """Background jobs of a shell ignore SIGINT, and what they start inherits that."""
+    code = "import signal; print(signal.getsignal(signal.SIGINT).__name__)"
+    assert box.run(f'python -c "{code}"', timeout=20).output == "default_int_handler\n"
+
+
+@pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
+def test_a_command_that_kills_everything_kills_itself_only(box):
+    box.run("kill -9 -1; kill -TERM 1; sleep 300", timeout=2)
+    assert box.run("echo alive", timeout=20).output == "alive\n"
+
+
+def test_a_box_killed_in_a_command_is_lost_at_once(home):
+    with boxes(home).open(home[2]) as made:
+        pid = made._transport.pid
+        threading.Timer(0.3, os.killpg, [pid, signal.SIGKILL]).start()
+        began = time.monotonic()
+        with pytest.raises(Lost):
+            made.run("sleep 300", timeout=120)
+        assert time.monotonic() - began < 10
+
+
+def test_nothing_stays_behind_whatever_the_agent_did_to_its_modes(home):
+    base = Path(tempfile.gettempdir())
+    before = set(base.glob(f"{PREFIX}*"))
+    with boxes(home, run="modes").open(home[2]) as made:
+        made.run("mkdir -p a/b; echo x >a/b/c; chmod 0 a/b a", timeout=20)
+        fresh = set(base.glob(f"{PREFIX}*")) - before
+        mine = [path for path in fresh if '"modes"' in (path / CARD).read_text(encoding="utf-8")]
+        groups = [Path(name) for name in json.loads((mine[0] / CARD).read_text())["groups"]]
+        assert all(group.exists() for group in groups)
+    assert not [path for path in [*mine, *groups] if path.exists()]
+
+
+def test_the_reaper_takes_folders_of_the_dead_and_spares_the_live(home, tmp_path):
+    run = f"reaper-{os.getpid()}"
+    orphan = Path(tempfile.mkdtemp(prefix=PREFIX))
+    lock = tmp_path / "lock"
+    card = {"run": run, "lock": str(lock), "groups": []}
+    (orphan / CARD).write_text(json.dumps(card), encoding="utf-8")
+    with boxes(home, run=run).open(home[2]) as made:
+        with lock.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            assert reaper.reap(None, run=run) == []
+        assert reaper.reap(None, run=run) == [f"folder {orphan}"]
+        assert made.run("echo alive", timeout=20).output == "alive\n"
+    assert not orphan.exists()
+
+
+def test_a_commit_that_is_not_there_would_not_start(home):
+    with pytest.raises(WouldNotStart, match="git fetch"), boxes(home).open(instance("0" * 40)):
+        pass
+
+
+def test_without_walls_only_unsafe_goes_on():
+    with pytest.raises(UsageError, match="bubblewrap"):
+        best_wall(unsafe=False, works=lambda command: False)
+    assert best_wall(unsafe=True, works=lambda command: False) == "process"
+
+
+def test_a_plain_process_keeps_the_promises_that_it_can(home):
+    with boxes(home, wall="process").open(home[2]) as made:
+        assert made.identity == "local:process"
+        assert made.read("/testbed/file.txt") == b"1\n"
+        made.write("/testbed/new", b"n")
+        assert made.run("cat /testbed/new; cd /testbed && ls", timeout=20).exit_code == 0
+        mark = f"97{os.getpid() % 1000:03}.5"
+        made.run(f"setsid sleep {mark} & nohup sleep {mark} & sleep {mark}", timeout=0.4)
+        assert made.run("echo alive", timeout=20).output == "alive\n"
+    listed = subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True, check=True)
+    assert f"sleep {mark}" not in listed.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("4g", 4 << 30), ("512M", 512 << 20), ("1.5k", 1536), ("100", 100)]
+)
+def test_sizes_are_read_as_docker_does(text, size):
+    assert limits.memory_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "lots", "-1g", "0", "4gg"])
+def test_a_size_that_is_none_is_a_usage_error(text):
+    with pytest.raises(UsageError, match=r"sandbox\.memory"):
+        limits.memory_bytes(text)
+
+
+def test_a_folder_to_hide_lies_on_top_of_the_one_that_shows_it(tmp_path):
+    prefix = Path(sys.prefix)
+    mounts = walls.plan(tmp_path, [prefix / "lib"])
+    kinds = [(mount.kind, mount.target) for mount in mounts]
+    assert kinds.index(("show", str(prefix))) < kinds.index(("hide", str(prefix / "lib")))
+
+
+def test_auto_is_docker_when_an_engine_answers_else_local():
+    def no_engine():
+        raise UsageError("no Docker engine answers")
+
+    def no_wall(*, unsafe):
+        raise UsageError("no local sandbox is to be had")
+
+    settings = SandboxSettings()
+    assert choose(settings, check=lambda: None) == "docker"
+    assert choose(settings, check=no_engine, wall=lambda **_: "bwrap") == "local"
+    with pytest.raises(UsageError, match=r"Docker.*; no local sandbox"):
+        choose(settings, check=no_engine, wall=no_wall)
+    with pytest.raises(UsageError, match="Docker"):
+        choose(SandboxSettings(kind="docker"), check=no_engine)
