@@ -28,7 +28,8 @@ def likeness(source: str, test: str) -> int:
     """How alike a source file's and a test module's names are; 0 is not at all."""
     stem = posixpath.basename(source).split(".")[0].lower().strip("_")
     name = posixpath.basename(test).removesuffix(".py").lower()
-    bare = name.removeprefix("unit").removeprefix("test_").removesuffix("_test").removesuffix("_tests").strip("_")
+    bare = name.removeprefix("unit").removeprefix("test_")
+    bare = bare.removesuffix("_tests").removesuffix("_test").strip("_")
     folders = [part.lower() for part in posixpath.dirname(test).split("/")]
     own = [part.lower() for part in posixpath.dirname(source).split("/") if part]
     shared = sum(part in folders for part in own)

@@ -6,7 +6,9 @@ import posixpath
 import re
 from collections.abc import Callable
 
-_TEST_FILE = re.compile(r"\A(test_.*|unittest_.*|.*_tests?|tests?)\.py\Z|\A.*[._](test|spec)\.[jt]sx?\Z")
+_TEST_FILE = re.compile(
+    r"\A(test_.*|unittest_.*|.*_tests?|tests?)\.py\Z|\A.*[._](test|spec)\.[jt]sx?\Z"
+)
 _TEST_FOLDERS = frozenset({"tests", "__tests__", "spec"})
 _DOC_SUFFIXES = (".rst", ".md", ".markdown", ".adoc")
 _DOC_FOLDERS = frozenset({"docs", "doc", "documentation", "changelog", "news"})

@@ -128,13 +128,30 @@ def _listen_to_sympy() -> None:
         file = os.path.relpath(str(filename), _ROOT)
         _note(file, file, "error")
 
+    def threw(exc_info: Any) -> None:
+        if now["test"] in _functions(exc_info):
+            _note(now["file"] + "::" + now["test"], now["file"], "failed")
+        else:
+            _note("load:" + str(exc_info[1]), "", "error")
+
     before("entering_filename", entering_file)
     before("entering_test", entering_test)
     before("import_error", broken)
-    outcomes = {"test_pass": "passed", "test_fail": "failed", "test_exception": "failed"}
-    outcomes.update({"test_skip": "skipped", "test_xfail": "skipped", "test_xpass": "skipped"})
+    before("test_exception", threw)
+    outcomes = {"test_pass": "passed", "test_fail": "failed", "test_skip": "skipped"}
+    outcomes.update({"test_xfail": "skipped", "test_xpass": "skipped"})
     for method, outcome in outcomes.items():
         before(method, tell(outcome))
+
+
+def _functions(exc_info: Any) -> Any:
+    """Names of the functions on a traceback: a file that fails to load has no test on it."""
+    names = set()
+    trace = exc_info[2]
+    while trace is not None:
+        names.add(trace.tb_frame.f_code.co_name)
+        trace = trace.tb_next
+    return names
 
 
 def main(argv: Any) -> None:

@@ -62,16 +62,22 @@ class PyTestReporter:
     def test_xpass(self, v): pass
 """
 BIN_TEST = """\
-import os
+import os, sys
 from sympy.testing.runtests import PyTestReporter
 def good(): pass
-def bad(): pass
+def bad(): raise ValueError
+def threw(f):
+    try:
+        f()
+    except Exception:
+        r.test_exception(sys.exc_info())
 r = PyTestReporter()
+threw(lambda: int("a file that does not load"))
 r.entering_filename(os.path.abspath("sympy/a.py"), 2)
 r.entering_test(good)
 r.test_pass()
 r.entering_test(bad)
-r.test_fail(None)
+threw(bad)
 r.import_error(os.path.abspath("sympy/b.py"), None)
 """
 TEST = "tests/test_calc.py"
@@ -259,6 +265,8 @@ def test_sympys_own_reporter_is_listened_to(tmp_path: Path) -> None:
     environment = {"SWE_ROUTER_REPORT": str(tmp_path / "r")}
     subprocess.run(command, cwd=tmp_path, env=environment, check=True)
     results, files_of, ended = parse((tmp_path / "r").read_bytes())
+    unloaded = [test for test in results if test.startswith("load:")]
+    assert [results.pop(test) for test in unloaded] == ["error"]
     assert results == {
         "sympy/a.py::good": "passed",
         "sympy/a.py::bad": "failed",
