@@ -90,7 +90,7 @@ def _settle(
             return
         done = Lost(why=f"its worker died {tries} times: {str(error).splitlines()[0]}")
     except ray.exceptions.RayTaskError as error:
-        raise error.as_instanceof_cause() from None
+        raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
     on_done(job, done)
 
 

@@ -134,9 +134,7 @@ def owed(run: RunFolder, retry: str) -> list[Instance]:
     records = run.records()
     kinds = RETRIED[retry]
     return [
-        one
-        for one in run.instances()
-        if one.id not in records or records[one.id].status in kinds
+        one for one in run.instances() if one.id not in records or records[one.id].status in kinds
     ]
 
 
@@ -233,4 +231,3 @@ def _closing(run: RunFolder, known: facts.RunFacts, stopped: bool) -> Shown:
         Text(f"run folder: {run.path}{resume}"),
     )
     return Shown(facts=facts.summary(known), view=view, code=code)
-

@@ -6,6 +6,7 @@ import datetime
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,19 @@ from rich.text import Text
 
 from swe_router import assets, plugins
 from swe_router.agents import manifest, rerun
+from swe_router.agents.dialogue import Setup
 from swe_router.assemble import facts
 from swe_router.assemble.header import Header, is_whole, of_run
+from swe_router.assemble.repositories import graph_of, repo_cache
 from swe_router.assemble.shown import Shown
-from swe_router.assemble.wire import build_policy, features_of, graph_of, repo_cache
+from swe_router.assemble.wire import build_policy, desk_of, features_of
 from swe_router.errors import UsageError
 from swe_router.instances import splits
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
 from swe_router.ledger import reading
 from swe_router.models import checks
-from swe_router.records import Outcome, PurseView, RunRecord, Step
+from swe_router.records import Outcome, Plan, PurseView, RunRecord, Step
 from swe_router.replay.record import Count, Means, check
 from swe_router.reports import text
 from swe_router.settings import Settings
@@ -104,10 +107,18 @@ def _means(run: RunFolder, header: Header) -> Means:
     settings = header.settings
 
     def conversation(
-        record: RunRecord, outcome: Outcome, steps: Sequence[Step]
+        record: RunRecord, outcome: Outcome, steps: Sequence[Step], notes: str
     ) -> Iterator[tuple[str, str, str]]:
-        tier = settings.tiers[outcome.arm.model]
-        yield from rerun.differences(manifest.read(outcome.arm.scaffold), record, outcome, steps, tier)
+        plan = outcome.attempt.plan
+        for one in rerun.recompute(
+            manifest.read(plan.arm.scaffold),
+            record.instance,
+            steps,
+            setup_of(settings, plan, notes),
+            recorded=outcome.attempt.trajectory,
+            budget=plan.budget,
+        ):
+            yield one.where, one.recorded, one.recomputed
 
     return Means(
         policy=build_policy(header),
@@ -115,9 +126,18 @@ def _means(run: RunFolder, header: Header) -> Means:
         verifiers={n: plugins.load("verifiers", n)(settings.verify) for n in settings.verify.names},
         rates=header.rates,
         conversation=conversation,
-        steps=lambda instance_id, attempt_id: Tape(run.attempt_folder(instance_id)).steps(attempt_id),
+        steps=lambda instance_id, attempt_id: Tape(run.attempt_folder(instance_id)).steps(
+            attempt_id
+        ),
         charged=charged,
     )
+
+
+def setup_of(settings: Settings, plan: Plan, notes: str) -> Setup:
+    """What shaped the requests of an attempt."""
+    desk = replace(desk_of(settings, plan), handover=notes, seed=plan.seed, variant=plan.variant)
+    box = settings.sandbox
+    return Setup.of(desk, box.command_timeout, box.command_timeout_max)
 
 
 def _moves(run: RunFolder, record: RunRecord, count: Count) -> None:
@@ -200,4 +220,3 @@ def policies() -> Shown:
                      "maturity": getattr(kind, "maturity", "")})  # fmt: skip
         table.add_row(name, idea, ", ".join(f"{k}={v}" for k, v in knobs.items()))
     return Shown(facts=rows, view=table)
-

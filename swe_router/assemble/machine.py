@@ -13,7 +13,7 @@ from rich.text import Text
 from swe_router import settings as settings_
 from swe_router.assemble import preflight
 from swe_router.assemble.shown import Shown
-from swe_router.errors import SweRouterError
+from swe_router.errors import SweRouterError, UsageError
 from swe_router.sandboxes import engine, local, reaper
 
 OPEN_FILES = 1024
@@ -65,7 +65,8 @@ def _python() -> str:
 
 
 def _docker() -> str:
-    return f"engine {engine.Engine.connect().ping()}"
+    found = engine.Engine.connect().describe()
+    return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
 def _local() -> str:
@@ -76,7 +77,7 @@ def _disk(out: Path) -> str:
     place = next(path for path in (out, *out.absolute().parents) if path.exists())
     free = shutil.disk_usage(place).free / 1e9
     if free < DISK_GB:
-        raise settings_.UsageError(f"{free:.1f} GB free at {place}: official images need more")
+        raise UsageError(f"{free:.1f} GB free at {place}: official images need more")
     return f"{free:.0f} GB free at {place}"
 
 
@@ -88,11 +89,9 @@ def _tier(resolved: settings_.Settings, name: str) -> Callable[[], str]:
     def check() -> str:
         gap = preflight.tier_gap(resolved, name)
         if gap:
-            raise settings_.UsageError(gap)
+            raise UsageError(gap)
         tier = resolved.tiers[name]
         notice = preflight.notice(tier, name)
         return f"{tier.model} by {tier.dialect}" + (f"; {notice}" if notice else "")
 
     return check
-
-

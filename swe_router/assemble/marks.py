@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_router.assemble.header import of_run
-from swe_router.assemble.wire import Wiring, repo_cache, user_cache
+from swe_router.assemble.repositories import repo_cache
+from swe_router.assemble.wire import Wiring
+from swe_router.codegraph.repos import default_folder
 from swe_router.errors import UsageError
 from swe_router.grading import predictions as files
 from swe_router.grading.backend import Backend
@@ -87,7 +89,7 @@ def grade_file(
     kind = ("local" if split == "demo" else "docker") if sandbox == "auto" else sandbox
     if kind not in {"local", "docker"}:
         raise UsageError(f"--sandbox {sandbox!r}: say auto, docker or local")
-    work = user_cache() / "grading"
+    work = default_folder().parent / "grading"
 
     def boxes() -> LocalBoxes:
         settings = SandboxSettings(kind="local", unsafe=unsafe)

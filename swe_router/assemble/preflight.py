@@ -1,4 +1,4 @@
-"""What is checked before the first cent: keys, prices, retirements, windows, sandbox, open files."""
+"""What is checked before the first cent: keys, prices, windows, sandbox, open files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swe_router.errors import SweRouterError, UsageError
 from swe_router.models import checks
 from swe_router.prices import Rate
 from swe_router.records import Instance
-from swe_router.sandboxes import docker
+from swe_router.sandboxes.choose import choose
 from swe_router.settings import Settings, Tier
 
 FILES_PER_WORKER = 64
@@ -31,9 +31,7 @@ class Ready:
     prompts: Mapping[str, str]
 
 
-def ready(
-    settings: Settings, instances: Sequence[Instance], say: Callable[[str], None]
-) -> Ready:
+def ready(settings: Settings, instances: Sequence[Instance], say: Callable[[str], None]) -> Ready:
     """Check a run's needs and tell what the user should know.
 
     Raises ``UsageError``: a missing key, a model without a price, no tier that can be used, no
@@ -65,18 +63,15 @@ def ready(
 
 
 def sandbox_kind(settings: Settings) -> str:
-    """``docker`` or ``local``, checked to be there; ``auto`` picks by what there is and is needed.
+    """``docker``, ``local`` or a plugin's name: what ``auto`` comes to here, known to be usable.
 
-    The demo runs locally: its repositories are ours. Anything else wants Docker's images.
+    The demo's repositories are ours and need no image: ``auto`` runs them locally.
     """
-    kind = settings.sandbox.kind
-    if kind == "auto":
-        kind = "local" if settings.split == "demo" else "docker"
-    if kind == "docker":
-        docker.check()
-    elif kind != "local":
-        plugins.load("sandboxes", kind)
-    return kind
+    box = settings.sandbox
+    if box.kind == "auto" and settings.split == "demo":
+        box = box.model_copy(update={"kind": "local"})
+    plugins.load("sandboxes", box.kind if box.kind != "auto" else "local")
+    return choose(box)
 
 
 def scaffold_prints(settings: Settings) -> dict[str, str]:

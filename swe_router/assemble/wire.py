@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any
 
-from swe_router import __version__, assets, plugins
+from swe_router import __version__, plugins
 from swe_router.agents import manifest
 from swe_router.assemble.header import Header
+from swe_router.assemble.repositories import graph_of, repo_cache
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repos import RepoCache
 from swe_router.codegraph.search import GraphSearch
@@ -27,6 +27,7 @@ from swe_router.models.retrying import RetryingModel
 from swe_router.records import Arm, Features, Instance, Plan, Provenance, PurseView
 from swe_router.sandboxes import audit, leaks, patch
 from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
+from swe_router.settings import Settings
 from swe_router.solve.bench import Bench
 
 Say = Callable[[str], None]
@@ -49,6 +50,10 @@ class RunPurse:
             instances_left=self._left,
             clock=time.time(),
         )
+
+    def wait(self) -> None:
+        """Half a second: an attempt takes minutes."""
+        time.sleep(0.5)
 
     @contextmanager
     def hold(self, tier: str, usd: Decimal, key: str) -> Iterator[Hold]:
@@ -73,7 +78,8 @@ class Wiring:
     @cached_property
     def repos(self) -> RepoCache:
         """The bare repositories that routing, search and local boxes read."""
-        return repo_cache(self.settings.repos, self.say)
+        images = self.header.sandbox == "docker"
+        return repo_cache(self.settings.repos, self.say, images=images)
 
     @cached_property
     def boxes(self) -> Any:
@@ -87,7 +93,10 @@ class Wiring:
     @cached_property
     def verifiers(self) -> list[tuple[str, Verifier]]:
         """The verifier stack, in order."""
-        return [(n, plugins.load("verifiers", n)(self.settings.verify)) for n in self.settings.verify.names]
+        return [
+            (n, plugins.load("verifiers", n)(self.settings.verify))
+            for n in self.settings.verify.names
+        ]
 
     @cached_property
     def selector(self) -> Selector:
@@ -130,7 +139,7 @@ class Wiring:
         search = None
         if graph is not None:
             repository = self.repos.path(instance)
-            search = lambda: GraphSearch(graph, repository, instance.base_commit)  # noqa: E731
+            search = partial(GraphSearch, repository, graph)
         return Bench(
             purse=RunPurse(self.ledger, instances_left),
             memory=self.tape(instance),
@@ -143,7 +152,7 @@ class Wiring:
             audit=audit.audit,
             scaffold=self._scaffold,
             model=self._model,
-            desk=self._desk,
+            desk=lambda plan: desk_of(self.settings, plan),
             graph=graph,
             search=search,
             verify_seconds=self.settings.verify.seconds,
@@ -170,16 +179,18 @@ class Wiring:
         metered = MeteredModel(bare, hold, self.header.rates[name], window=tier.window)
         return RetryingModel(metered, tier.retries)
 
-    def _desk(self, plan: Plan) -> Desk:
-        tier = self.settings.tiers[plan.arm.model]
-        return Desk(
-            record=lambda step: None,
-            clock=time.time,
-            window=tier.window,
-            max_output_tokens=tier.max_output_tokens,
-            text_tools=tier.tools == "text",
-            temperature=tier.temperature,
-        )
+
+def desk_of(settings: Settings, plan: Plan) -> Desk:
+    """What a tier lays on the desk of an attempt; the bench adds what is the attempt's own."""
+    tier = settings.tiers[plan.arm.model]
+    return Desk(
+        record=lambda step: None,
+        clock=time.time,
+        window=tier.window,
+        max_output_tokens=tier.max_output_tokens,
+        text_tools=tier.tools == "text",
+        temperature=tier.temperature,
+    )
 
 
 def build_policy(header: Header) -> Policy:
@@ -194,25 +205,6 @@ def build_policy(header: Header) -> Policy:
     return made
 
 
-def repo_cache(repos: str, say: Say) -> RepoCache:
-    """The repository cache of this user, over ``repos`` when that folder is given."""
-    return RepoCache(user_cache() / "repos", own=Path(repos) if repos else None, say=say)
-
-
-def user_cache() -> Path:
-    """``$XDG_CACHE_HOME/swe-router``, else ``~/.cache/swe-router``."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "swe-router"
-
-
-def graph_of(repos: RepoCache, instance: Instance, say: Say) -> Graph | None:
-    """See ``Wiring.graph``."""
-    raise NotImplementedError
-
-
 def features_of(instance: Instance, graph: Graph | None) -> Features:
     """What is known of an instance before anything is spent."""
     return extract(instance, graph)
-
-
-DEMO = assets.root() / "eval" / "suites" / "demo"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from swe_router.cli import look, run, tend
@@ -15,12 +17,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (run.run, run.resume, run.grade):
-    app.command(rich_help_panel="Solve")(command)
-for command in (look.show, look.replay, look.route, look.policies):
-    app.command(rich_help_panel="Look")(command)
-for command in (tend.clean, tend.doctor):
-    app.command(rich_help_panel="Around the machine")(command)
+COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
+    "Solve": (run.run, run.resume, run.grade),
+    "Look": (look.show, look.replay, look.route, look.policies),
+    "Around the machine": (tend.clean, tend.doctor),
+}
+"""Panel of ``--help`` -> its commands."""
+
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 
 
 @app.callback(invoke_without_command=True)

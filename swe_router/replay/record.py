@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from swe_router.prices import Rate
-from swe_router.records import Decided, Features, Outcome, RunRecord, Step, Stop, Usage
+from swe_router.records import Decided, Features, Outcome, RunRecord, Step, Stop
 from swe_router.seams import Policy, Selector, Verifier
+from swe_router.solve.attempt import handover_notes
 from swe_router.solve.engine import conclude
 
 
@@ -48,8 +49,9 @@ class Means:
     verifiers: Mapping[str, Verifier]
     rates: Mapping[str, Rate]
     """Tier -> the rate recorded in the run's settings."""
-    conversation: Callable[[RunRecord, Outcome, Sequence[Step]], Iterator[tuple[str, str, str]]]
-    """Rebuilds an attempt's requests: yields (where, recorded, recomputed) for each difference."""
+    conversation: Callable[[RunRecord, Outcome, Sequence[Step], str], Iterator[tuple[str, str, str]]]
+    """Rebuilds an attempt from its answers and observations, given its hand-over notes: yields
+    (where, recorded, recomputed) for each request, seal, sum or exit that differs."""
     steps: Callable[[str, str], Sequence[Step]]
     """Instance id, attempt id -> recorded steps."""
     charged: Mapping[str, Decimal]
@@ -59,8 +61,9 @@ class Means:
 def check(record: RunRecord, means: Means, count: Count) -> None:
     """Make one record again and note in ``count`` whatever comes out otherwise."""
     _decisions(record, means, count)
-    for outcome in record.outcomes:
-        _attempt(record, outcome, means, count)
+    for number, outcome in enumerate(record.outcomes):
+        notes = handover_notes(outcome.attempt.plan, record.outcomes[:number])
+        _attempt(record, outcome, notes, means, count)
         _verdicts(record, outcome, means, count)
     again = conclude(
         record.run,
@@ -110,32 +113,21 @@ def _of_move(outcomes: list[Outcome], plans: int) -> list[Outcome]:
     return taken
 
 
-def _attempt(record: RunRecord, outcome: Outcome, means: Means, count: Count) -> None:
+def _attempt(record: RunRecord, outcome: Outcome, notes: str, means: Means, count: Count) -> None:
     attempt = outcome.attempt
     name, place = record.instance.id, f"attempt {attempt.id}"
     steps = means.steps(name, attempt.id)
     rate = means.rates.get(attempt.plan.arm.model)
-    before = ""
     for step in steps:
-        where = f"{place} step {step.index + 1}"
-        count.same(name, f"{where} (answer, observation or cost: seal)", step.seal,
-                   step.sealed(before).seal)  # fmt: skip
-        before = step.seal
-        if rate is not None:
-            priced = rate.usd(step.completion.usage)
-            count.same(name, f"{where} price", step.completion.usd, priced)
-    trajectory = attempt.trajectory
-    count.same(name, f"{place} steps", trajectory.steps, len(steps))
-    count.same(name, f"{place} last seal", trajectory.seal, before)
-    usage = sum((step.completion.usage for step in steps), Usage())
+        priced = rate.usd(step.completion.usage) if rate else step.completion.usd
+        count.same(name, f"{place} step {step.index + 1} price", step.completion.usd, priced)
     usd = sum((step.completion.usd for step in steps), start=Decimal(0))
-    count.same(name, f"{place} usage", trajectory.usage, usage)
-    count.same(name, f"{place} usd", trajectory.usd, usd)
     charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
     count.same(name, f"{place} ledger", charged, usd)
     count.compared += len(steps)
-    for where, recorded, recomputed in means.conversation(record, outcome, steps):
-        count.divergences.append(Divergence(name, f"{place} {where}", recorded, recomputed))
+    for where, recorded, recomputed in means.conversation(record, outcome, steps, notes):
+        first, second = _apart(recorded, recomputed)
+        count.divergences.append(Divergence(name, f"{place} {where}", first, second))
 
 
 def _verdicts(record: RunRecord, outcome: Outcome, means: Means, count: Count) -> None:

@@ -109,7 +109,7 @@ def _work(
         before = bench.snapshot(box)
         try:
             model = bench.model(plan, f"{instance.id}#{_session(plan, history)}", hold)
-            desk = bench.desk_for(plan, attempt_id, instance.id, handover=_handover(plan, history))
+            desk = bench.desk_for(plan, attempt_id, instance.id, handover=handover_notes(plan, history))
             course.trajectory = bench.scaffold(plan.arm).solve(
                 instance, model, box, plan.budget, desk
             )
@@ -137,7 +137,7 @@ def _session(plan: Plan, history: Sequence[Outcome]) -> int:
     return 1 + len(before)
 
 
-def _handover(plan: Plan, history: Sequence[Outcome]) -> str:
+def handover_notes(plan: Plan, history: Sequence[Outcome]) -> str:
     """Notes for a later attempt: what was tried and what failed, without the wrong diff."""
     if plan.handover == "fresh" or not history:
         return ""

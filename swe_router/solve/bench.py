@@ -52,6 +52,10 @@ class Purse(Protocol):
         """What is left now."""
         ...
 
+    def wait(self) -> None:
+        """Let a moment pass in which others may give money back."""
+        ...
+
     def hold(self, tier: str, usd: Decimal, key: str) -> AbstractContextManager[Any]:
         """Money for one attempt; waits while others hold, raises ``LedgerRefused``."""
         ...

@@ -12,6 +12,7 @@ from swe_router.records import (
     Outcome,
     Plan,
     Provenance,
+    PurseView,
     RouteDecision,
     RunRecord,
     Status,
@@ -89,7 +90,28 @@ def decide(
         decision = Stop(why=f"stopped after {MOST_MOVES} moves: the policy never stopped by itself")
     else:
         decision = policy.decide(features, history, purse)
+        while _waits_for_money(policy, features, history, purse, decision):
+            if bench.stopping():
+                raise Interrupted(features.instance_id)
+            bench.progress(features.instance_id, "", 0, "waiting for money that others hold")
+            bench.purse.wait()
+            purse = bench.purse.view()
+            decision = policy.decide(features, history, purse)
     return Decided(decision=decision, purse=purse, state=dict(policy.state()))
+
+
+def _waits_for_money(
+    policy: Policy,
+    features: Features,
+    history: Sequence[Outcome],
+    purse: PurseView,
+    decision: RouteDecision,
+) -> bool:
+    """True when it stops only because of money that other attempts hold and may give back."""
+    if not isinstance(decision, Stop) or purse.reserved <= 0:
+        return False
+    freed = purse.model_copy(update={"reserved": Decimal(0)})
+    return isinstance(policy.decide(features, history, freed), Try)
 
 
 def conclude(

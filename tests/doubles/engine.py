@@ -85,11 +85,20 @@ class ExactPurse:
     budget: Decimal = Decimal(10)
     spent: Decimal = Decimal(0)
     held: list[str] = field(default_factory=list)
+    others: list[Decimal] = field(default_factory=lambda: [Decimal(0)])
+    """What others hold, one figure a wait."""
 
     def view(self):
         return PurseView(
-            budget=self.budget, spent=self.spent, reserved=Decimal(0), instances_left=1, clock=0.0
+            budget=self.budget,
+            spent=self.spent,
+            reserved=self.others[0],
+            instances_left=1,
+            clock=0.0,
         )
+
+    def wait(self):
+        self.others.pop(0)
 
     @contextmanager
     def hold(self, tier: str, usd: Decimal, key: str) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from swe_router.errors import Lost, NoAnswer, Overloaded, VerifierError
-from swe_router.records import Outcome, Try
+from swe_router.records import Outcome, Stop, Try
 from swe_router.solve.engine import Interrupted, solve
 from tests.doubles.engine import (
     FEATURES,
@@ -174,3 +174,26 @@ def test_a_policy_that_never_stops_is_stopped():
 
     record = run(bench(), Forever([plan("local")]))
     assert "never stopped" in record.stop
+
+
+class Thrifty(Ladder):
+    """Stops when the purse cannot pay for the next plan."""
+
+    def decide(self, features, history, purse):
+        decision = super().decide(features, history, purse)
+        if isinstance(decision, Try) and decision.plans[0].budget.dollars > purse.left:
+            return Stop(why="left undone for lack of money")
+        return decision
+
+
+def test_money_that_others_hold_is_waited_for_not_given_up():
+    purse = ExactPurse(budget=Decimal(2), others=[Decimal(2), Decimal("1.5"), Decimal(0)])
+    record = run(bench(purse=purse), Thrifty([plan("local")]))
+    assert record.status == "candidate"
+    assert purse.others == [Decimal(0)]
+    assert record.decisions[0].purse.left == 2, "the decision is recorded with what it saw at last"
+
+
+def test_money_that_nobody_can_free_is_not_waited_for():
+    purse = ExactPurse(budget=Decimal("0.5"), others=[Decimal("0.2")])
+    assert run(bench(purse=purse), Thrifty([plan("local")])).status == "budget"

@@ -1,0 +1,64 @@
+"""Where the repositories come from: the cache, the user's folder, the demo's texts, an image."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from swe_router import assets
+from swe_router.codegraph.graph import Graph, build
+from swe_router.codegraph.objects import RepoError
+from swe_router.codegraph.repos import RepoCache, Sources, default_folder
+from swe_router.codegraph.store import FactStore
+from swe_router.errors import SandboxError, UsageError
+from swe_router.records import Instance
+from swe_router.sandboxes.engine import Engine
+
+Say = Callable[[str], None]
+
+_COPIES: list[tempfile.TemporaryDirectory[str]] = []
+"""Removed when this process ends; the cache has fetched from them long before."""
+
+
+def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
+    """The user's repository cache; ``images``: those on the Docker engine may be copied from."""
+    folder = Path(repos).expanduser() if repos else None
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"--repos {repos}: there is no such folder")
+    streams = assets.root() / "eval" / "suites" / "demo" / "repos"
+    sources = Sources(repos=folder, streams=streams, progress=say)
+    if images:
+        sources = replace(sources, copy_out=copy_out)
+    return RepoCache(default_folder(), sources)
+
+
+def copy_out(instance: Instance) -> Path | None:
+    """The git folder of an image that is on this engine already; never pulls."""
+    try:
+        engine = Engine.connect()
+        if not instance.image or not engine.has(instance.image):
+            return None
+        folder = tempfile.TemporaryDirectory(prefix="swe-router-git-")
+        _COPIES.append(folder)
+        with tempfile.TemporaryFile() as file:
+            for chunk in engine.export_path(instance.image, "/testbed/.git"):
+                file.write(chunk)
+            file.seek(0)
+            with tarfile.open(fileobj=file) as tar:
+                tar.extractall(folder.name, filter="data")
+    except (UsageError, SandboxError, tarfile.TarError, OSError):
+        return None
+    return Path(folder.name) / ".git"
+
+
+def graph_of(repos: RepoCache, instance: Instance, say: Say) -> Graph | None:
+    """The code graph at the base commit, or None (and a word) when it cannot be read."""
+    try:
+        facts = FactStore(repos.folder / "facts.db")
+        return build(repos.path(instance), instance.base_commit, facts)
+    except RepoError as error:
+        say(f"{instance.id}: routed by its text alone: {error}")
+        return None
