@@ -10,7 +10,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from swe_router.errors import BadReply, Unauthorised
+from swe_router.errors import BadReply, NoAnswer, Unauthorised
 from swe_router.models import wire
 from swe_router.records import (
     CallLimits,
@@ -86,6 +86,8 @@ class AnthropicModel:
         extra = {name: body.pop(name) for name in ("temperature",) if name in body}
         with self._client.messages.stream(**body, extra_body=extra, timeout=timeout) as stream:
             final = stream.get_final_message()
+            if final.stop_reason is None:
+                raise NoAnswer("the stream ended before the answer did")
             return httpx2.Response(
                 200,
                 headers=dict(stream.response.headers),

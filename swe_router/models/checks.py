@@ -39,6 +39,8 @@ def key_of(name: str, tier: Tier, environ: Mapping[str, str]) -> str:
         raise UsageError(
             f"tier {name!r} needs a key: set the environment variable {tier.api_key_env}"
         )
+    if not (key.isascii() and key.isprintable()):
+        raise UsageError(f"tier {name!r}: {tier.api_key_env} holds characters that no key has")
     return key
 
 

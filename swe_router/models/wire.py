@@ -116,6 +116,11 @@ def exchange(
         failure = _of_transport(error, key)
     except ModelError as error:
         failure = error
+    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        # The SDK itself stumbled over the answer, as over a broken event stream.
+        failure = BadReply(
+            f"the SDK cannot read it: {type(error).__name__}: {short(str(error), key)}"
+        )
     failure.__cause__ = failure.__context__ = None
     raise failure
 

@@ -63,6 +63,7 @@ def test_a_hold_gives_back_what_its_calls_did_not_use(office):
         assert book.view().reserved == D("0.6")
         hold.settle(first, D("0.1"), NOTHING)
         assert (hold.spent, hold.rest) == (D("0.1"), D("0.5"))
+        assert book.view().reserved == D("0.5"), "what is spent is not reserved as well"
     view = book.view()
     assert (view.spent, view.reserved, view.left) == (D("0.1"), D(0), D("0.9"))
 
@@ -127,14 +128,17 @@ def test_two_holders_do_not_wait_on_each_other(office):
     a, b = office.ledger("a"), office.ledger("b")
     b.hold("local", D("0.5"), "y#1")
 
+    class SecondWasRefused(Exception):
+        pass
+
     def second_asks(_seconds):
         with pytest.raises(LedgerRefused):
             b.hold("local", D("0.4"), "y#2")
-        raise WouldWait
+        raise SecondWasRefused
 
     waiting = office.ledger("a", sleep=second_asks)
     a.hold("local", D("0.5"), "x#1")
-    with pytest.raises(WouldWait):
+    with pytest.raises(SecondWasRefused):
         waiting.overhead().reserve(D("0.1"))
 
 

@@ -25,6 +25,9 @@ def test_a_missing_key_names_the_variable_and_the_tier():
         with pytest.raises(UsageError, match=r"tier 'big' needs a key: .* A_KEY"):
             key_of("big", tier(api_key_env="A_KEY"), environ)
     assert key_of("big", tier(api_key_env="A_KEY"), {"A_KEY": "k\n"}) == "k"
+    with pytest.raises(UsageError, match="A_KEY holds characters") as caught:
+        key_of("big", tier(api_key_env="A_KEY"), {"A_KEY": "s\u00e9cret"})
+    assert "cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
