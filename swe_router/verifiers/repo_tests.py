@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from swe_router.verifiers.runners import TestRun
 NAME = "repo-tests"
 LEAST_SECONDS = 2.0
 """Time left under which no test run is begun."""
-LIST = "/tmp/swe-router-files"  # noqa: S108  (of the box)
 
 
 @dataclass(frozen=True)
@@ -185,11 +185,13 @@ class _Course:
 
 def _look(box: Sandbox, timeout: float) -> _Look:
     runner, python = runners.detect(box, timeout)
-    box.run(f"git -c core.quotePath=false ls-files -z > {LIST}", timeout=timeout)
+    path = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
+    box.run(f"git ls-files -z > {path}", timeout=timeout)
     try:
-        listed = box.read(LIST, limit=runners.REPORT_LIMIT)
+        listed = box.read(path, limit=runners.REPORT_LIMIT)
     except FileNotFoundError:
         listed = b""
+    box.run(f"rm -f {path}", timeout=timeout)
     names = listed.decode("utf-8", "surrogateescape").split("\0")
     return _Look(runner, python, tuple(name for name in names if paths.is_test_module(name)))
 

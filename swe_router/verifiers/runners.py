@@ -22,10 +22,10 @@ echo "python $P"
 [ -f bin/test ] && [ -d sympy ] && echo sympy
 "$P" -c 'import pytest' >/dev/null 2>&1 && echo has-pytest
 [ -f pytest.ini ] || [ -f conftest.py ] || [ -f tests/conftest.py ] && echo says-pytest
-cat tox.ini setup.cfg pyproject.toml setup.py Makefile noxfile.py 2>/dev/null > /tmp/.look
-grep -q pytest /tmp/.look && echo says-pytest
-grep -q -e '-m unittest' /tmp/.look && echo says-unittest
-rm -f /tmp/.look; :
+says() { grep -qs -e "$1" tox.ini setup.cfg pyproject.toml setup.py Makefile noxfile.py; }
+says pytest && echo says-pytest
+says '-m unittest' && echo says-unittest
+:
 """
 _WORST = {"error": 4, "failed": 3, "passed": 2, "skipped": 1}
 
@@ -130,6 +130,8 @@ def run(box: Sandbox, runner: str, python: str, files: Sequence[str], limit: flo
         lines = b""
     except ValueError:
         raise VerifierError(f"the test report is over {REPORT_LIMIT} bytes") from None
+    finally:
+        box.run(f"rm -rf {folder}", timeout=60)
     results, where, ended = parse(lines)
     return TestRun(
         results=results,
