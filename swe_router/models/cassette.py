@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from swe_router import errors
-from swe_router.errors import JournalError, ModelError, Refused
+from swe_router import errors, plugins
+from swe_router.errors import JournalError, ModelError, Refused, UsageError
 from swe_router.records import CallLimits, Completion, Message, ToolSpec, digest_of
 from swe_router.seams import Model
+from swe_router.settings import Tier
 
 
 class CassetteMiss(Refused):
@@ -93,6 +94,34 @@ class ReplayingModel:
         if "error" in entry:
             raise _error(entry)
         return Completion.model_validate(entry["completion"])
+
+
+class CassetteModel:
+    """The dialect ``cassette``: records another dialect, or replays what it recorded.
+
+    Options: ``file``, the cassette; ``record``, the dialect to record (unset: replay). All
+    other options are those of the recorded dialect.
+    """
+
+    def __init__(self, tier: Tier, *, session: str, key: str = "") -> None:
+        options = dict(tier.options)
+        path = Path(str(options.pop("file", ""))).expanduser()
+        dialect = str(options.pop("record", ""))
+        self._model: Model
+        if dialect:
+            inner = tier.model_copy(update={"dialect": dialect, "options": options})
+            bare = plugins.load("models", dialect)(inner, session=session, key=key)
+            self._model = RecordingModel(bare, path, session=session)
+        elif path.is_file():
+            self._model = ReplayingModel(path, session=session)
+        else:
+            raise UsageError(f"model {tier.model!r}: there is no cassette {str(path)!r} to replay")
+
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
+    ) -> Completion:
+        """See ``seams.Model``."""
+        return self._model.complete(messages, tools, limits=limits)
 
 
 def _end_of_lines(path: Path) -> int:

@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 
 from swe_router import plugins, prices
-from swe_router.errors import ModelError, Refused
+from swe_router.errors import ModelError, Refused, UsageError
 from swe_router.ledger import Ledger
-from swe_router.models.cassette import CassetteMiss, RecordingModel, ReplayingModel
+from swe_router.models.cassette import CassetteMiss, CassetteModel, RecordingModel, ReplayingModel
 from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
@@ -71,7 +71,7 @@ command = "ls"
 [[step]]
 error = "Overloaded"
 """
-BARE = ("anthropic", "openai", "openai-responses", "vllm", "scripted")
+BARE = ("anthropic", "openai", "openai-responses", "vllm", "scripted", "cassette")
 WRAPPED = ("metered", "retrying", "recording", "replaying")
 
 
@@ -99,8 +99,18 @@ class Bench:
             httpserver.expect_request(path).respond_with_data("busy", status=503)
 
     def bare(self, name):
+        if name == "cassette":
+            return self.cassette()
         tier = _tier(name, self.server.url_for("").rstrip("/"), self.folder)
         return plugins.load("models", tier.dialect)(tier, session="x#1", key="a-key-for-tests")
+
+    def cassette(self):
+        """A cassette that was recorded from ``scripted`` and is now played."""
+        tier = _tier("scripted", "", self.folder)
+        file = {"file": str(self.folder / "own.jsonl")}
+        taped = {**tier.options, **file, "record": "scripted"}
+        self.play(CassetteModel(tier.model_copy(update={"options": taped}), session="x#1"))
+        return CassetteModel(tier.model_copy(update={"options": file}), session="x#1")
 
     def model(self, name):
         if name in BARE:
@@ -185,6 +195,12 @@ def test_a_cassette_holds_one_line_for_each_answer(bench, tmp_path):
     entries = [json.loads(line) for line in (tmp_path / "tape.jsonl").read_text().splitlines()]
     assert [entry["occurrence"] for entry in entries] == [0, 0]
     assert entries[1]["error"] == "Overloaded"
+
+
+def test_a_cassette_that_is_not_there_is_said_so(tmp_path):
+    tier = _tier("scripted", "", tmp_path).model_copy(update={"options": {"file": "no.jsonl"}})
+    with pytest.raises(UsageError, match=r"no cassette 'no\.jsonl'"):
+        CassetteModel(tier, session="x#1")
 
 
 def test_a_cassette_survives_a_kill_and_a_second_recorder(bench, tmp_path):
