@@ -32,6 +32,7 @@ cp -p "$W/start.index" "$W/end.index"
 rm -f "$W/end.index.lock"
 git diff-files --raw -z --no-renames --ignore-submodules=none > "$W/changed"
 find . -name .git -prune -o -type f -size +{cap}c -print0 > "$W/big"
+find . -name .git -prune -print0 > "$W/inner"
 find . -name .git -prune -o ! -type d -newer "$W/marker" -print0 > "$W/newer"
 """
 _UPDATE = """
@@ -129,10 +130,12 @@ def _end_index(
     changed = _raw(git.fetch(sandbox, "changed"))
     big = {path[2:] for path in gitio.split(git.fetch(sandbox, "big"))}
     newer = {path[2:] for path in gitio.split(git.fetch(sandbox, "newer"))}
-    new = shadow.list_others(sandbox, git, "")
+    gone = {c.path for c in changed if c.new_mode in (b"000000", b"160000")}
+    # A file that became a repository is hidden from the listing by its own old index entry.
+    inner = {path[2 : -len("/.git")] for path in gitio.split(git.fetch(sandbox, "inner"))}
+    new = shadow.list_others(sandbox, git, "", [path + b"/" for path in sorted(gone & inner)])
     kept, litter = _sorted_out(sandbox, start, new, newer)
-    gone = [c.path for c in changed if c.new_mode in (b"000000", b"160000")]
-    edited = {c.path for c in changed} - set(gone)
+    edited = {c.path for c in changed} - gone
     huge = (kept | edited) & big
     git.put(sandbox, "gone", gitio.joined(sorted(gone)))
     git.put(sandbox, "kept", gitio.joined(sorted((kept | edited) - huge)))

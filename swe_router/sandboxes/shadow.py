@@ -154,10 +154,15 @@ def made(sandbox: Sandbox, git: Git) -> Git:
     )
 
 
-def list_others(sandbox: Sandbox, git: Git, options: str) -> frozenset[bytes]:
-    """Files of the work tree that are not in the index, those of repositories inside included."""
+def list_others(
+    sandbox: Sandbox, git: Git, options: str, also: Iterable[bytes] = ()
+) -> frozenset[bytes]:
+    """Files of the work tree that are not in the index, those of repositories inside included.
+
+    ``also`` names further repositories inside, each ending in ``/``.
+    """
     found: set[bytes] = set()
-    todo = [b""]
+    todo = [b"", *also]
     while todo:
         prefix = todo.pop()
         where = shlex.quote("./" + prefix.decode("utf-8", "surrogateescape"))

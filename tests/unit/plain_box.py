@@ -17,7 +17,7 @@ class PlainBox:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.tree = folder / "testbed"
+        self.tree = folder / "tree"
         self.home = folder / "home"
         for path in (self.tree, self.home):
             path.mkdir(parents=True, exist_ok=True)

@@ -185,8 +185,14 @@ def test_gitattributes_with_filters_and_line_ends(box: PlainBox) -> None:
 def test_attributes_of_the_start_state_change_no_byte(box: PlainBox) -> None:
     box.must("printf '*.txt text eol=crlf\\n*.py ident\\n' > .gitattributes")
     commit(box)
-    got = made_by(box, "printf 'four\\r\\n' >> crlf.txt; echo '$Id: 5$' >> a.py")
+    snapshot = Snapshot.take(box)
+    box.must("printf 'four\\r\\n' >> crlf.txt; echo '$Id: 5$' >> a.py")
+    end = content(box.tree)
+    got = snapshot.candidate(box, "t")
     assert got.files == ("a.py", "crlf.txt")
+    box.must("git checkout -q . && printf 'one\\r\\ntwo\\r\\nthree\\r\\n' > crlf.txt")
+    assert apply(box, got.patch).exit_code == 0
+    assert content(box.tree) == end
 
 
 def test_crlf_and_lone_carriage_returns(box: PlainBox) -> None:

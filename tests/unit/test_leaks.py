@@ -1,0 +1,296 @@
+"""The guard takes the project's future out of a box, keeps the rest, and proves it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from plain_box import PlainBox
+
+from swe_router.errors import WouldNotStart
+from swe_router.records import Instance
+from swe_router.sandboxes.leaks import guard
+
+PROJECT = "git -c user.name=Dev -c user.email=dev@project.org"
+MAKERS = "git -c user.name=SWE-bench -c user.email=setup@swebench.config"
+OTHER = "git -c user.name=Ops -c user.email=ops@elsewhere.net"
+SECRET = "the fix nobody may see"
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> PlainBox:
+    """A project with some past, standing on its base commit."""
+    made = PlainBox(tmp_path)
+    made.must(
+        f"git init -q -b main; for i in 1 2 3; do echo $i > a.py; git add -A;"
+        f" {PROJECT} commit -q -m past$i; done; git tag v1 HEAD~1;"
+        f" {PROJECT} tag -a v2 -m release HEAD~1; rm -rf .git/logs .git/COMMIT_EDITMSG"
+        " .git/hooks/*"
+    )
+    return made
+
+
+def instance(box: PlainBox) -> Instance:
+    return Instance(id="p__p-1", repo="own/project", base_commit=base(box), problem="")
+
+
+def base(box: PlainBox) -> str:
+    return box.must("git rev-parse main").strip()
+
+
+def plant(box: PlainBox) -> str:
+    """Make a future commit and step back to the base; its id."""
+    box.must(
+        f"git checkout -q -b future; echo '{SECRET}' > fix.py; git add -A;"
+        f" {PROJECT} commit -q -m '{SECRET}'; git checkout -q main"
+    )
+    return box.must("git rev-parse future").strip()
+
+
+def objects(box: PlainBox) -> set[str]:
+    asked = "git cat-file --batch-all-objects --batch-check='%(objectname)'"
+    return set(box.must(asked).split())
+
+
+def reachable(box: PlainBox) -> set[str]:
+    return {line.split()[0] for line in box.must("git rev-list --objects --all HEAD").splitlines()}
+
+
+def holds_secret(box: PlainBox) -> bool:
+    asked = "git cat-file --batch-all-objects --batch | strings"
+    return SECRET in box.must(asked) or SECRET in box.must("cat .git/* 2>/dev/null | strings")
+
+
+def status(box: PlainBox) -> str:
+    return box.must("git status --porcelain; cat a.py; ls -A | grep -v ^.git$")
+
+
+def test_a_clean_repository_is_left_as_it_is(box: PlainBox) -> None:
+    files = {p: p.read_bytes() for p in box.tree.rglob("*") if p.is_file()}
+    report = guard(box, instance(box))
+    assert report.verified
+    assert (report.head, report.base) == (base(box), base(box))
+    assert (report.removed, report.setup_commits) == ((), ())
+    assert {p: p.read_bytes() for p in box.tree.rglob("*") if p.is_file()} == files
+    assert box.must("git tag").split() == ["v1", "v2"]
+    assert list(box.home.glob(".swe-router-git-*")) == []
+
+
+PLANTS: dict[str, tuple[str, str]] = {
+    "branch": ("true", "ref"),
+    "tag": ("git tag later future; git branch -qD future", "ref"),
+    "annotated tag": (f"{PROJECT} tag -am '{SECRET}' v9 future; git branch -qD future", "ref"),
+    "packed refs": ("git pack-refs --all", "ref"),
+    "remote": (
+        "git remote add origin https://user:hunter2@example.org/own/project;"
+        " git update-ref refs/remotes/origin/main future; git branch -qD future",
+        "config",
+    ),
+    "reflog": ("git reset -q --hard future; git reset -q --hard HEAD@{1}; git branch -qD future", "reflog"),
+    "stash": (f"git branch -qD future; echo '{SECRET}' > a.py; {PROJECT} stash -q", "ref"),
+    "loose object": ("git branch -qD future; rm -rf .git/logs", "object"),
+    "packed object": ("git repack -adq; git branch -qD future; rm -rf .git/logs", "object"),
+    "kept pack": (
+        "git repack -adq; for p in .git/objects/pack/*.pack; do touch ${p%pack}keep; done;"
+        " git branch -qD future; rm -rf .git/logs",
+        "object",
+    ),
+    "fetch head": ("git rev-parse future > .git/FETCH_HEAD; git branch -qD future", "file"),
+    "orig head": ("git rev-parse future > .git/ORIG_HEAD; git branch -qD future", "file"),
+    "bisect": ("git update-ref refs/bisect/bad future; touch .git/BISECT_LOG", "ref"),
+    "notes": (f"{PROJECT} notes add -m '{SECRET}' main; git branch -qD future", "ref"),
+    "replace": ("git replace $(git rev-parse main) future; git branch -qD future", "ref"),
+    "grafts": (
+        "echo $(git rev-parse main) $(git rev-parse future) > .git/info/grafts;"
+        " git branch -qD future; rm -rf .git/logs",
+        "file",
+    ),
+    "work tree": ("git worktree add -q ../other future", "worktree"),
+    "alternates": (
+        "git clone -q --bare . ../away; git branch -qD future; rm -rf .git/logs;"
+        " git repack -adq; git prune --expire=now; cd ../away/objects; pwd > ../../tree/.git/objects/info/alternates",
+        "alternates",
+    ),
+    "pack without index": (
+        "git repack -adq; git branch -qD future; rm -rf .git/logs;"
+        " cp .git/objects/pack/*.pack .git/objects/pack/tmp_pack_abc",
+        "garbage",
+    ),
+    "index": (f"echo '{SECRET}' > a.py; git add a.py; echo 3 > a.py; git branch -qD future", "index"),
+    "bundle": ("git bundle create -q f.bundle --all; git branch -qD future; rm -rf .git/logs", "bundle"),
+    "copy inside": ("git clone -q --bare . .cache.git; git branch -qD future", "store"),
+    "broken ref": ("echo 1234567890123456789012345678901234567890 > .git/refs/heads/x", "ref"),
+    "rebase left-overs": (f"mkdir .git/rebase-merge; echo '{SECRET}' > .git/rebase-merge/message", "file"),
+    "commit message": (f"echo '{SECRET}' > .git/COMMIT_EDITMSG", "file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_planted(box: PlainBox, name: str) -> None:
+    future = plant(box)
+    script, kind = PLANTS[name]
+    box.must(script)
+    report = guard(box, instance(box))
+    assert report.verified
+    assert kind in {finding.kind for finding in report.removed}
+    assert objects(box) == reachable(box)
+    assert box.run(f"git cat-file -e {future}", timeout=10).exit_code != 0
+    assert not holds_secret(box)
+    assert "origin" not in box.must("cat .git/config")
+    assert "hunter2" not in report.model_dump_json()
+    assert box.must("git log --all --reflog --format=%s").split() == ["past3", "past2", "past1"]
+    assert box.must("git tag").split() == ["v1", "v2"]
+    box.must(f"git checkout -q {report.base} a.py; git fsck; git describe")
+    assert box.must("cat a.py; git status --porcelain").split() == ["3"]
+
+
+def test_the_official_set_up_commit_stays(box: PlainBox) -> None:
+    given = instance(box)
+    box.must(f"echo installed > setup.cfg; git add -A; {MAKERS} commit -q -m SWE-bench")
+    head = base(box)
+    before = status(box)
+    report = guard(box, given)
+    assert report.setup_commits == (head,)
+    assert report.head == head
+    assert report.verified
+    assert status(box) == before
+
+
+def test_several_set_up_commits_become_one(box: PlainBox) -> None:
+    given = instance(box)
+    box.must(
+        f"echo '{SECRET}' > x; git add -A; {MAKERS} commit -q -m SWE-bench;"
+        f" echo y > x; git add -A; {MAKERS} commit -q -m SWE-bench"
+    )
+    report = guard(box, given)
+    assert len(report.setup_commits) == 1
+    assert box.must("git rev-parse HEAD^ HEAD").split() == [given.base_commit, report.head]
+    assert not holds_secret(box)
+    assert status(box) == "3\na.py\nx\n"
+
+
+def test_a_set_up_commit_of_strangers_is_made_anonymous(box: PlainBox) -> None:
+    given = instance(box)
+    box.must(f"echo y > x; git add -A; {OTHER} commit -q -m 'more {SECRET}'")
+    report = guard(box, given)
+    assert report.setup_commits == (report.head,)
+    assert not holds_secret(box)
+    assert box.must("git show --format=%P -s").strip() == given.base_commit
+
+
+def test_future_commits_whose_tree_is_the_base_are_dropped(box: PlainBox) -> None:
+    given = instance(box)
+    box.must(
+        f"echo '{SECRET}' > a.py; {PROJECT} commit -qam fix; echo 3 > a.py; {PROJECT} commit -qam undo"
+    )
+    report = guard(box, given)
+    assert (report.head, report.setup_commits) == (given.base_commit, ())
+    assert not holds_secret(box)
+
+
+@pytest.mark.parametrize("on_top", ["true", f"{MAKERS} commit -q --allow-empty -m SWE-bench"])
+def test_an_image_on_a_future_commit_is_refused(box: PlainBox, on_top: str) -> None:
+    given = instance(box)
+    box.must(f"echo '{SECRET}' > a.py; {PROJECT} commit -qam 'Fixed 1'; {on_top}")
+    with pytest.raises(WouldNotStart, match="may hold the fix"):
+        guard(box, given)
+
+
+def test_a_missing_base_names_both(box: PlainBox) -> None:
+    lost = "f" * 40
+    with pytest.raises(WouldNotStart, match=lost) as caught:
+        guard(box, instance(box).model_copy(update={"base_commit": lost}))
+    assert base(box) in str(caught.value)
+
+
+def test_an_image_on_the_past_is_refused(box: PlainBox) -> None:
+    given = instance(box)
+    box.must("git checkout -q HEAD~1")
+    with pytest.raises(WouldNotStart, match="older"):
+        guard(box, given)
+
+
+def test_a_base_that_is_no_commit_id(box: PlainBox) -> None:
+    with pytest.raises(WouldNotStart, match="no commit id"):
+        guard(box, instance(box).model_copy(update={"base_commit": "--all"}))
+
+
+def test_detached_head_with_a_branch_ahead(box: PlainBox) -> None:
+    given = instance(box)
+    box.must(f"git checkout -q --detach; git checkout -q main; echo '{SECRET}' > a.py;"
+             f" {PROJECT} commit -qam later; git checkout -q {given.base_commit}")  # fmt: skip
+    report = guard(box, given)
+    assert report.head == given.base_commit
+    assert not holds_secret(box)
+
+
+def test_a_shallow_clone(box: PlainBox, tmp_path: Path) -> None:
+    plant(box)
+    other = PlainBox(tmp_path / "second")
+    subprocess.run(
+        ["git", "clone", "-q", "--depth=1", "-b", "main", box.tree.as_uri(), str(other.tree / "c")],
+        check=True,
+    )
+    other.must("mv c/.git .; mv c/a.py .; rmdir c")
+    report = guard(other, instance(other))
+    assert {finding.kind for finding in report.removed} >= {"config", "reflog"}
+    assert objects(other) == reachable(other)
+    assert other.must("git status --porcelain; git fsck 2>&1 | grep -v checking || :") == ""
+
+
+def test_no_repository_is_reported(tmp_path: Path) -> None:
+    box = PlainBox(tmp_path)
+    report = guard(box, Instance(id="i", repo="o/p", base_commit="a" * 40, problem=""))
+    assert report.verified
+    assert [finding.kind for finding in report.removed] == ["no-repository"]
+
+
+def test_a_dirty_start_state_is_kept(box: PlainBox) -> None:
+    plant(box)
+    box.must("echo mine >> a.py; echo new > n; echo staged > s; git add s")
+    before = status(box)
+    assert guard(box, instance(box)).verified
+    assert status(box) == before
+
+
+def test_a_checked_out_copy_of_the_future_is_refused(box: PlainBox) -> None:
+    plant(box)
+    box.must("git clone -q -b future . vendored")
+    with pytest.raises(WouldNotStart, match="another copy"):
+        guard(box, instance(box))
+
+
+def test_tracked_bundles_of_the_project_are_no_leak(box: PlainBox) -> None:
+    box.must(f"git bundle create -q t.bundle main; git add -A; {PROJECT} commit -qm bundle; rm -rf .git/logs")
+    guard(box, instance(box))
+    assert (box.tree / "t.bundle").exists()
+
+
+def test_what_cannot_be_taken_out_stops_the_start(box: PlainBox) -> None:
+    plant(box)
+
+    class Stubborn(PlainBox):
+        """A disk on which nothing can be deleted."""
+
+        def run(self, command: str, **options: object) -> object:  # type: ignore[override]
+            return super().run(command.replace("update-ref --no-deref -d", "true")
+                               .replace("rm -f \"$COMMON/$ref\"", "true"), **options)  # type: ignore[arg-type]  # fmt: skip
+
+    with pytest.raises(WouldNotStart, match="cannot be cleaned.*future"):
+        guard(Stubborn(box.folder), instance(box))
+
+
+def test_hooks_do_not_run_and_go(box: PlainBox) -> None:
+    plant(box)
+    hook: Callable[[str], str] = lambda name: (  # noqa: E731
+        f"printf '#!/bin/sh\\ntouch /testbed/../ran\\n' > .git/hooks/{name}; chmod +x .git/hooks/{name}"
+    )
+    box.must("mkdir -p .git/hooks")
+    for name in ("post-checkout", "reference-transaction", "post-index-change", "pre-auto-gc"):
+        box.must(hook(name))
+    (box.folder / "ran").unlink(missing_ok=True)
+    guard(box, instance(box))
+    assert not (box.folder / "ran").exists()
+    assert not list((box.tree / ".git/hooks").iterdir())
