@@ -48,9 +48,14 @@ def clone(url: str, into: Path, report: Report) -> None:
     progress = _Progress(url, report)
     try:
         git.Repo.clone_from(
-            url, into, progress=progress, env=_net_env(), bare=True,
-            multi_options=["--template="], allow_unsafe_options=True,
-        ).close()  # fmt: skip
+            url,
+            into,
+            progress=progress,  # type: ignore[arg-type]  # its stub tells of functions only
+            env=_net_env(),
+            bare=True,
+            multi_options=["--template="],
+            allow_unsafe_options=True,
+        ).close()
     except git.GitCommandError as error:
         said = "\n".join([str(error.stderr), *progress.other_lines, *progress.error_lines])
         raise RepoError(f"cannot clone {url}: {_said(said)}") from None
