@@ -52,6 +52,11 @@ def test_a_sound_log_is_resolved_with_counts_and_the_place_of_the_log(tmp_path):
     assert made.evidence["log"] == str(tmp_path / "log")
 
 
+def test_output_that_overtook_the_traced_markers_is_still_evidence(tmp_path):
+    made = grade(tmp_path, report(), log(tests="", before=PASSED + SUMMARY))
+    assert made.outcome == "resolved"
+
+
 FORGED = {
     "the real lines never came": (log(PASSED), "closing line"),
     "an early end marker": (log(PASSED + SUMMARY + END + "\n"), "marker more than once"),
