@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-import structlog
 
 from swe_router.errors import ModelError
 from swe_router.ledger import Book
@@ -21,7 +21,7 @@ TOOLS_TOKENS = 1024
 """Allowance for the system text that a provider adds when there are tools."""
 NO_USAGE = "the provider gave no usage: charged as reserved"
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def bytes_of(message: Message) -> int:
@@ -85,7 +85,7 @@ class MeteredModel:
         if not self._is_given(answer):
             usage = self._rate.worst_usage(bound, limits.max_output_tokens, limits.timeout)
             note = NO_USAGE
-            _log.warning("no usage in the answer", model=answer.model, charged=str(reserved))
+            _log.warning("%s gave no usage: %s USD charged as reserved", answer.model, reserved)
         usd = self._rate.usd(usage)
         self._book.settle(reservation, usd, usage, note)
         self._remember(messages, tools, answer)

@@ -6,10 +6,14 @@ import random
 from collections.abc import Callable, Sequence
 
 import stamina
+from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from swe_router.errors import NoAnswer, Overloaded, RateLimited
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.seams import Model
+
+# stamina's own choice, structlog, prints to stdout unless told otherwise; stdout is for results.
+set_on_retry_hooks([LoggingOnRetryHook])
 
 LONGEST_WAIT = 120.0
 """Seconds; a provider that asks for more is asked again after this much."""

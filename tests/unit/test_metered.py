@@ -209,3 +209,12 @@ def test_words_out_of_no_tokens_are_charged_as_reserved(hold):
     model = metered(Answers(said("a long answer", input_tokens=10)), hold)
     worst = model.worst(ASK, (), LIMITS)
     assert model.complete(ASK, limits=LIMITS).usd == worst
+
+
+def test_a_retry_prints_nothing_on_stdout(hold, capsys):
+    """``--json`` promises one value there and nothing else."""
+    model = Answers(Overloaded("x"), said())
+    RetryingModel(metered(model, hold), 1, first_wait=0.001).complete(ASK, limits=LIMITS)
+    bare = Completion(message=Message(role="assistant", content="ok"))
+    metered(Answers(bare), hold).complete(ASK, limits=LIMITS)
+    assert capsys.readouterr().out == ""
