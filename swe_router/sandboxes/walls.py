@@ -125,7 +125,7 @@ def _mounting(mount: Mount) -> list[str]:
     if mount.kind == "hide" and not Path(mount.target).is_dir():
         return [f"mount --bind /dev/null {target}"]
     if mount.kind == "hide":
-        return [f"mount -t tmpfs box {target}"]
+        return [f"mkdir -p {target}", f"mount -t tmpfs box {target}"]
     if mount.kind == "link":
         return [f"ln -s {source} {target}"]
     if not Path(mount.source).is_dir():

@@ -121,8 +121,9 @@ def driven(python, home, command, folder, **variables):
         cwd=folder,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 
