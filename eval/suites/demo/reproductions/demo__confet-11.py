@@ -1,0 +1,23 @@
+"""What the issue of demo__confet-11 says, as tests: `$${` is a literal `${` anywhere in a value."""
+
+from confet import loads
+
+TEXT = """\
+[job]
+user = ana
+command = run --home $${HOME} --as ${user}
+other = ${command}
+price = 5$$ or more
+"""
+
+
+def test_escape_beside_a_reference():
+    assert loads(TEXT).raw("job.command") == "run --home ${HOME} --as ana"
+
+
+def test_value_reached_through_a_reference():
+    assert loads(TEXT).raw("job.other") == "run --home ${HOME} --as ana"
+
+
+def test_double_dollar_without_a_brace_stays():
+    assert loads("[job]\nprice = 5$$ or more\n").raw("job.price") == "5$$ or more"
