@@ -187,7 +187,8 @@ class Dialogue:
         found, cut = completion.message.tool_calls, completion.stop == "length"
         if not found:
             parsed = toolcalls.parse(completion.message.content, self.offered)
-            found, cut = parsed.calls, cut and parsed.unclosed
+            found = parsed.calls
+            cut = cut and (parsed.unclosed or any(call.error for call in found))
         calls = [tools.checked(call, self.offered) for call in found]
         if calls and cut:
             # A cut-off call may be complete JSON and still lack half of its text.

@@ -10,7 +10,7 @@ from swe_router.agents.lookup import Lookup
 from swe_router.agents.manifest import Manifest
 from swe_router.agents.shown import sendable
 from swe_router.agents.toolbox import Toolbox
-from swe_router.errors import LedgerRefused
+from swe_router.errors import LedgerRefused, ScaffoldError, SweRouterError
 from swe_router.records import (
     Action,
     Budget,
@@ -43,10 +43,16 @@ class ToolLoop:
         """Work on the issue until submitted or a limit is reached.
 
         ``ModelError`` and ``SandboxError`` pass through; each paid answer was recorded before.
+        Raises ``ScaffoldError`` for a fault of our own, so that one attempt breaks and no run.
         """
-        session = _Session(self._manifest, self._timeouts, instance, sandbox, budget, desk)
-        session.relive()
-        exit_, why = session.work(model)
+        try:
+            session = _Session(self._manifest, self._timeouts, instance, sandbox, budget, desk)
+            session.relive()
+            exit_, why = session.work(model)
+        except SweRouterError:
+            raise
+        except Exception as error:
+            raise ScaffoldError(f"{type(error).__name__}: {error}") from error
         return trajectory(session.steps, exit_, why)
 
 

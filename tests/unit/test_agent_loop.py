@@ -7,7 +7,7 @@ import pytest
 from swe_router.agents import manifest
 from swe_router.agents.loop import ToolLoop
 from swe_router.agents.manifest import Limits, Manifest
-from swe_router.errors import LedgerRefused, Lost, Overloaded
+from swe_router.errors import LedgerRefused, Lost, Overloaded, ScaffoldError
 from swe_router.records import Budget, ToolCall, Usage
 from tests.doubles.agent import (
     BROKEN,
@@ -15,6 +15,7 @@ from tests.doubles.agent import (
     INSTANCE,
     LOOK,
     SUBMIT,
+    DictSearch,
     PlayedModel,
     TempBox,
     Told,
@@ -254,3 +255,23 @@ def test_notes_of_earlier_attempts_stand_in_the_first_message(tmp_path):
     assert "calc.py was looked at" in request.messages[1].content
     assert "add() subtracts." in request.messages[1].content
     assert (request.limits.temperature, request.limits.seed) == (0.5, 7)
+
+
+def test_a_text_call_cut_off_inside_a_body_is_told_so(tmp_path):
+    cut = answer(say="<call edit>\naction: create\npath: x\nnew <<END\nabc", stop="length")
+    _, steps, box = solve(tmp_path, PlayedModel(cut, answer(SUBMIT)), text_tools=True)
+    assert "cut off" in steps[0].actions[0].observation
+    assert not (box.tree / "x").exists()
+
+
+class FaultySearch(DictSearch):
+    def text(self, pattern, *, regex, path, limit):
+        raise KeyError(pattern)
+
+
+def test_a_fault_of_our_own_breaks_one_attempt_and_not_the_run(tmp_path):
+    told = Told()
+    model = PlayedModel(answer(call("search", query="a")))
+    with pytest.raises(ScaffoldError, match="KeyError"):
+        solve(tmp_path, model, told=told, search=FaultySearch())
+    assert len(told.steps) == 1

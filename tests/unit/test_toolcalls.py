@@ -180,3 +180,8 @@ def test_the_lesson_is_readable_by_the_reader():
     parsed = toolcalls.parse(lesson, TOOLS)
     assert [call.name for call in parsed.calls] == ["bash", "edit"]
     assert parsed.calls[1].arguments["new"] == "    return a + b\n"
+
+
+def test_an_unknown_tool_keeps_its_name_and_arguments_for_the_record():
+    call = toolcalls.parse("<call bsh>\ncommand: ls\n</call>", TOOLS).calls[0]
+    assert (call.name, dict(call.arguments)) == ("bsh", {"command": "ls"})

@@ -1,43 +1,26 @@
-"""Tool calls as text, for models without native ones: a block per call, bodies as heredocs.
-
-::
-
-    <call edit>
-    action: "replace"
-    old <<END
-        return a - b
-    END
-    </call>
-
-A value is JSON, or ``<<WORD`` and the lines up to a line that is WORD (so a body can hold
-anything: the writer picks a WORD that is no line of it). Reading is lenient where models are
-sloppy and never guesses where a guess could do harm: a call that cannot be read becomes a
-``ToolCall`` whose ``error`` tells the model what to write instead.
-"""
+"""Reads calls in the text of models, well-formed or not; never raises, never guesses to harm."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from swe_router.records import ToolCall, ToolSpec
+from swe_router.toolcalls.form import BARE, NO_NEWLINE
 
-NO_NEWLINE = "(no final newline)"
-_BARE = r"[A-Za-z_][A-Za-z0-9_.-]*"
 _QUOTED = r'"(?:[^"\\\n]|\\.)*"'
 _OPENER = re.compile(r"^[ \t]*(?:<call(?=[\s:>/]|\Z)[^\n]*|<tool_call>)", re.MULTILINE)
 _HEAD = re.compile(
-    rf"[ \t]*<call[ \t:]+(?:name[ \t]*=[ \t]*)?({_BARE}|{_QUOTED})[ \t]*(/?)>\s*(</call>)?\s*"
+    rf"[ \t]*<call[ \t:]+(?:name[ \t]*=[ \t]*)?({BARE}|{_QUOTED})[ \t]*(/?)>\s*(</call>)?\s*"
 )
-_KEY = re.compile(rf"\s*({_BARE}|{_QUOTED})")
+_KEY = re.compile(rf"\s*({BARE}|{_QUOTED})")
 _HEREDOC = re.compile(rf"\s*[:=]?\s*<<-?\s*(['\"]?)(\w+)\1\s*({re.escape(NO_NEWLINE)})?\s*")
 _FENCE = re.compile(r"\s*(?:```|~~~)\S*\s*")
 _THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -56,11 +39,6 @@ class _Malformed(Exception):
     """A call that cannot be read; the text is what the model is told."""
 
 
-def render(calls: Sequence[ToolCall]) -> str:
-    """The calls as text; ``parse`` gives back their names and arguments exactly."""
-    return "\n".join(_render_call(call) for call in calls)
-
-
 def parse(text: str, tools: Sequence[ToolSpec] = ()) -> Parsed:
     """The calls in a model's text; never raises.
 
@@ -74,21 +52,17 @@ def parse(text: str, tools: Sequence[ToolSpec] = ()) -> Parsed:
     while opener := _OPENER.search(text, at):
         said.append(text[at : opener.start()])
         try:
-            call, at, closed = _block(text, opener.start())
-            _check_name(call[0], names)
-            calls.append(_numbered(len(calls), *call))
-        except _Malformed as error:
-            calls.append(_numbered(len(calls), "", {}, str(error)))
+            (name, arguments), at, closed = _block(text, opener.start())
+            error = "" if not names or name in names else unknown_tool(name, names)
+        except _Malformed as malformed:
+            name, arguments, error = "", {}, str(malformed)
+        calls.append(_numbered(len(calls), name, arguments, error))
+        if error:
             return Parsed(_without_fences(said), tuple(calls))
     said.append(text[at:])
     if not calls:
         return _bare_json(text, start, names)
     return Parsed(_without_fences(said), tuple(calls), unclosed=not closed)
-
-
-def describe(tools: Sequence[ToolSpec]) -> str:
-    """The prompt section that names the tools and teaches the text form by example."""
-    return "\n\n".join([_LESSON.strip(), *(_describe_tool(tool) for tool in tools)])
 
 
 def unknown_tool(name: str, names: Sequence[str]) -> str:
@@ -98,86 +72,8 @@ def unknown_tool(name: str, names: Sequence[str]) -> str:
     return f"There is no tool named {name!r}; the tools are {', '.join(names)}.{hint}"
 
 
-_LESSON = """\
-To use a tool, write a block like these, each marker on a line of its own:
-
-<call bash>
-command: "git status --short"
-</call>
-
-<call edit>
-action: "replace"
-path: "pkg/module.py"
-old <<END
-    return a - b
-END
-new <<END
-    return a + b
-END
-</call>
-
-An argument is either one line `name: JSON value`, or `name <<WORD`, then the text exactly as it
-is (nothing escaped, any number of lines), then a line that holds only WORD. WORD can be any word
-that is not itself a line of the text. Do not put a block inside a code fence.
-
-The tools:"""
-
-
-def _describe_tool(tool: ToolSpec) -> str:
-    properties: Mapping[str, Any] = tool.parameters.get("properties", {})
-    required = tool.parameters.get("required", ())
-    lines = [f"{tool.name}: {tool.description}"]
-    for key, schema in properties.items():
-        kind = " | ".join(map(json.dumps, schema["enum"])) if "enum" in schema else schema["type"]
-        need = "" if key in required else ", optional"
-        lines.append(f"  {key} ({kind}{need}): {schema.get('description', '')}".rstrip(": "))
-    return "\n".join(lines)
-
-
-def _render_call(call: ToolCall) -> str:
-    lines = [_render_argument(key, value) for key, value in call.arguments.items()]
-    return "\n".join([f"<call {_word(call.name)}>", *lines, "</call>"])
-
-
-def _render_argument(key: str, value: Any) -> str:
-    heredoc = isinstance(value, str) and "\n" in value and not _UNPRINTABLE.search(value)
-    if not heredoc:
-        return f"{_word(key)}: {_json(value)}"
-    body, note = (value, "") if value.endswith("\n") else (value + "\n", f" {NO_NEWLINE}")
-    end = _terminator(body)
-    return f"{_word(key)} <<{end}{note}\n{body}{end}"
-
-
-def _terminator(body: str) -> str:
-    lines = {line.strip() for line in body.split("\n")}
-    return next(word for word in _words() if word not in lines)
-
-
-def _words() -> Iterator[str]:
-    yield "END"
-    number = 1
-    while True:
-        yield f"END{number}"
-        number += 1
-
-
-def _word(name: str) -> str:
-    return name if re.fullmatch(_BARE, name) else _json(name)
-
-
-def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    # Half a surrogate pair cannot be sent as UTF-8: such text goes escaped.
-    return json.dumps(value) if _UNPRINTABLE.search(text) else text
-
-
 def _numbered(before: int, name: str, arguments: Mapping[str, Any], error: str = "") -> ToolCall:
     return ToolCall(id=f"call_{before + 1}", name=name, arguments=arguments, error=error)
-
-
-def _check_name(name: str, names: Sequence[str]) -> None:
-    if names and name not in names:
-        raise _Malformed(unknown_tool(name, names))
 
 
 _Call = tuple[str, dict[str, Any]]
