@@ -27,12 +27,14 @@ def process_of(party: str) -> str:
 
 
 def is_alive(process: str) -> bool:
-    """False only when the process is surely gone; one on another host cannot be asked."""
+    """False only when the process is surely gone; one on another machine cannot be asked."""
     host, boot, pid, start = process.split(_SEPARATOR)
-    if host != platform.node():
-        return True
-    if boot != _boot():
-        return False
+    # One boot is one machine, whatever its name: a resume may run in a new container.
+    if boot != _boot() or not boot:
+        if host != platform.node():
+            return True
+        if boot:
+            return False
     return _start(int(pid)) == start if start else _answers(int(pid))
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-
 from swe_router.errors import ModelError
 from swe_router.ledger import Book
 from swe_router.prices import Rate

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -257,6 +258,7 @@ def test_each_process_reads_only_what_is_new(office):
     assert before == office.path.stat().st_size
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc, as Linux has it")
 def test_this_process_lives_and_a_killed_child_does_not():
     assert is_alive(this_process())
     pid = os.fork()
@@ -275,7 +277,9 @@ def test_this_process_lives_and_a_killed_child_does_not():
     assert not is_alive(child), "a zombie does not spend"
     os.waitpid(pid, 0)
     assert not is_alive("|".join((host, "another-boot", str(os.getpid()), "1")))
-    assert is_alive("|".join(("another-host", boot, "1", "1"))), "nobody can ask another host"
+    assert is_alive("|".join(("another-host", "another-boot", "1", "1"))), "nobody can ask it"
+    renamed = "|".join(("another-name", boot, str(pid), start))
+    assert not is_alive(renamed), "a new container on the same machine can tell"
 
 
 def test_threads_share_one_ledger(tmp_path):
@@ -349,7 +353,6 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize(folder=st.uuids())
     def open(self, folder):
         import tempfile
-        from pathlib import Path
 
         self.folder = tempfile.TemporaryDirectory()
         self.office = Office(Path(self.folder.name) / "ledger.jsonl")
