@@ -13,6 +13,8 @@ from swe_router.records import Grade
 
 START, END = ">>>>> Start Test Output", ">>>>> End Test Output"
 EXIT = re.compile(r">>>>> Test Exit Code:\s*(-?\d+)")
+NOT_FOUND = frozenset({"126", "127"})
+"""Exit statuses with which a shell says that it could not start a command."""
 NOT_APPLIED = ">>>>> Patch Apply Failed"
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
@@ -84,6 +86,8 @@ def _not_resolved(judged: Judged, read: bool, counts: Mapping[str, Any], log: st
         return judged.grade("unresolved", "tests failed that must pass", **counts)
     if START not in log:
         return judged.grade("ungraded", "the tests were never started")
+    if NOT_FOUND.intersection(EXIT.findall(log)):
+        return judged.grade("ungraded", "the test command could not be started")
     return judged.grade("unresolved", "the tests left no result that could be read")
 
 
@@ -103,8 +107,8 @@ def doubts_of(gold: Gold, log: str) -> list[str]:
     doubts = []
     if not gold.fail_to_pass and not gold.pass_to_pass:
         doubts.append("the row names no test that must pass")
-    if text.count(START) != 1 or text.count(END) != 1:
-        doubts.append("the log holds its start or end marker more than once")
+    if any(text.count(mark) > _shown(gold.eval_script, mark) for mark in (START, END)):
+        doubts.append("the log holds its start or end marker more often than the script writes it")
     codes = EXIT.findall(text)
     if not codes:
         doubts.append("the exit status of the tests is missing")
@@ -112,6 +116,12 @@ def doubts_of(gold: Gold, log: str) -> list[str]:
     elif len(set(codes)) > 1 or len(codes) > 2:
         doubts.append("the log holds more than one exit status of the tests")
     return doubts + _unfinished(gold, text)
+
+
+def _shown(script: str, mark: str) -> int:
+    """How often a marker shows: once for a traced ``:``, and printed as well for an ``echo``."""
+    lines = [line.strip() for line in script.splitlines() if mark in line]
+    return sum(1 if line.startswith(":") else 2 for line in lines)
 
 
 def _unfinished(gold: Gold, tests: str) -> list[str]:

@@ -78,7 +78,8 @@ class Local:
         command = f"/bin/bash {SCRIPT} > {OUTPUT} 2>&1"
         result = box.run(command, timeout=self._timeout)
         try:
-            place.log.write_bytes(box.read(OUTPUT, limit=MAX_LOG))
+            said = box.read(OUTPUT, limit=MAX_LOG).decode("utf-8", "replace")
+            place.log.write_text(said, "utf-8")
         except (FileNotFoundError, ValueError) as error:
             return place.judged.grade("ungraded", f"the output cannot be read: {error}")
         if result.timed_out:

@@ -24,7 +24,7 @@ def gold(**changes) -> Gold:
         "test_patch": "t",
         "fail_to_pass": ("t.py::a",),
         "pass_to_pass": ("t.py::b",),
-        "eval_script": "s",
+        "eval_script": ": '>>>>> Start Test Output'\ntest\n: '>>>>> End Test Output'",
         "log_parser": "parse_log_pytest",
         "eval_type": "pass_and_fail",
     }
@@ -57,10 +57,16 @@ def test_output_that_overtook_the_traced_markers_is_still_evidence(tmp_path):
     assert made.outcome == "resolved"
 
 
+def test_a_script_that_echoes_its_markers_shows_them_twice(tmp_path):
+    script = "echo '>>>>> Start Test Output'\ntest\necho '>>>>> End Test Output'"
+    text = log(before=">>>>> Start Test Output", after=">>>>> End Test Output")
+    assert grade(tmp_path, report(), text, eval_script=script).outcome == "resolved"
+
+
 FORGED = {
     "the real lines never came": (log(PASSED), "closing line"),
-    "an early end marker": (log(PASSED + SUMMARY + END + "\n"), "marker more than once"),
-    "a second start marker": (log(before=START), "marker more than once"),
+    "an early end marker": (log(PASSED + SUMMARY + END + "\n"), "marker more often"),
+    "a second start marker": (log(before=START), "marker more often"),
     "a second exit status": (log(after=">>>>> Test Exit Code: 0"), "more than one exit status"),
     "another exit status": (log(before=">>>>> Test Exit Code: 1"), "more than one exit status"),
     "no exit status": (log().partition("+ echo")[0], "exit status of the tests is missing"),
@@ -125,6 +131,12 @@ def test_a_runner_that_ran_nothing_is_no_evidence(parser):
             log(),
             "ungraded",
             "out_of_memory",
+        ),
+        (
+            report(resolved=False, patch_successfully_applied=False),
+            log("bash: pytest: command not found\n", code=127),
+            "ungraded",
+            "could not be started",
         ),
         ({}, log(), "ungraded", "without this instance"),
         ([], log(), "ungraded", "without this instance"),

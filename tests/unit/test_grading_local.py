@@ -171,6 +171,10 @@ def test_more_output_than_a_sandbox_keeps_is_still_read_whole(project, grade):
     assert grade(project[2](FIXED + noise)).outcome == "resolved"
 
 
+def test_output_that_is_no_utf8_is_still_read(project, grade):
+    assert grade(project[2](FIXED + "printf 'caf\\351\\n'\n")).outcome == "resolved"
+
+
 def test_a_sandbox_that_breaks_is_ungraded(project, grade):
     def broken(instance):
         raise Lost("the box went away")

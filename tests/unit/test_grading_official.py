@@ -66,7 +66,7 @@ def split(tmp_path):
         "test_patch": "",
         "FAIL_TO_PASS": ["t.py::a"],
         "PASS_TO_PASS": [],
-        "eval_script": "s",
+        "eval_script": ": '>>>>> Start Test Output'\ntest\n: '>>>>> End Test Output'",
         "log_parser": "parse_log_pytest",
         "eval_type": "pass_and_fail",
     }

@@ -112,6 +112,21 @@ def test_only_grading_names_the_columns_of_the_answer_key():
         assert named <= allowed, place
 
 
+def test_rows_are_read_by_the_loader_and_by_grading_alone():
+    """``rows.read`` gives any column that is asked for, so who may ask is a closed list."""
+    package = Path(swe_router.__file__).parent
+    for path in package.rglob("*.py"):
+        place = path.relative_to(package)
+        if place.parts[0] in ("grading", "_assets") or place == Path("instances/splits.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                "swe_router.instances"
+            ):
+                assert node.module != "swe_router.instances.rows", place
+                assert "rows" not in [alias.name for alias in node.names], place
+
+
 IDS = ["a__x-1", "a__x-2", "b__y-3", "b__y-4", "c__z-5"]
 
 
