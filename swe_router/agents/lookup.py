@@ -16,6 +16,10 @@ MAX_FILES = 300
 """Changed files that are re-read before a search; more are build debris."""
 MAX_BYTES = 1_000_000
 _DIFF = "git -c core.fsmonitor=false diff --name-only --no-renames --no-ext-diff -z"
+_GIT = "git rev-parse --verify HEAD"
+_NO_GIT = "//"
+"""Said in place of paths; no path of git's begins with a slash."""
+_BLIND = "(git is broken: files that commands changed may be shown here as they were before)"
 _NEW = "git -c core.fsmonitor=false ls-files -z --others --exclude-standard"
 
 
@@ -29,6 +33,7 @@ class Lookup:
         self._base, self._limit, self._timeout = base, limit, timeout
         self._stale = False
         self._sent: dict[str, str] = {}
+        self._blind = False
 
     def ran_command(self) -> None:
         """A command may have changed files: look before the next search."""
@@ -49,7 +54,8 @@ class Lookup:
             _check_regex(query)
         path = relative(arguments["path"]) if arguments.get("path", "").strip() else "."
         found = self._by_graph(query, kind, path) if self._graph else self._plain(query, kind, path)
-        return found.strip("\n") or f"Nothing found for {query!r} ({kind})."
+        found = found.strip("\n") or f"Nothing found for {query!r} ({kind})."
+        return f"{found}\n{_BLIND}" if self._blind else found
 
     def _by_graph(self, query: str, kind: str, path: str) -> str:
         assert self._graph is not None
@@ -66,9 +72,11 @@ class Lookup:
         if not self._stale:
             return
         since = f"{_DIFF} {shlex.quote(self._base or 'HEAD')} -- || {_DIFF} HEAD --"
-        command = f"{{ {since}; {_NEW}; }} 2>/dev/null | tr '\\0' '\\n' | head -n {MAX_FILES}"
-        listing = self._sandbox.run(command, timeout=self._timeout).output
-        paths = {path for path in listing.split("\n") if path.isprintable() and path.strip()}
+        names = f"{{ {since}; {_NEW}; }} 2>/dev/null | tr '\\0' '\\n' | head -n {MAX_FILES}"
+        command = f"if {_GIT} >/dev/null 2>&1; then {names}; else echo {_NO_GIT}; fi"
+        listing = self._sandbox.run(command, timeout=self._timeout).output.split("\n")
+        self._blind = listing[0] == _NO_GIT
+        paths = {path for path in listing if path.isprintable() and path.strip("/ ")}
         for path in sorted(paths | self._sent.keys()):
             content = self._read(path)
             stamp = "" if content is None else _digest(content)
