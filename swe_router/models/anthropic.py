@@ -55,7 +55,8 @@ class AnthropicModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``."""
-        if not self._key:
+        # A server of one's own, such as vLLM with this dialect, may need none.
+        if not self._key and (self._tier.api_key_env or not self._tier.base_url):
             raise Unauthorised(f"no key: set {self._tier.api_key_env or 'api_key_env of the tier'}")
         body = self._body(messages, tools, limits)
         start = self._clock()
@@ -71,7 +72,7 @@ class AnthropicModel:
     @cached_property
     def _client(self) -> anthropic.Anthropic:
         return anthropic.Anthropic(
-            api_key=self._key,
+            api_key=self._key or "none",
             base_url=self._tier.base_url or None,
             max_retries=0,
             http_client=anthropic.DefaultHttpxClient(event_hooks=wire.hooks()),

@@ -524,6 +524,13 @@ def test_no_key_is_said_before_anything_is_sent(dialect):
         model(dialect, "http://127.0.0.1:9", key="").complete(TALK, limits=LIMITS)
 
 
+@every_dialect
+def test_a_server_of_ones_own_may_need_no_key(httpserver, dialect):
+    serve(httpserver, dialect, reply(dialect))
+    own = model(dialect, httpserver.url_for("").rstrip("/"), key="", api_key_env="")
+    assert own.complete(TALK, limits=LIMITS).message.content == "ok"
+
+
 class Rude(threading.Thread):
     """A server that says ``parts`` with pauses (numbers, seconds) between, then hangs up."""
 
