@@ -7,6 +7,7 @@ kill -9, the engine closes the loop's input, the loop ends and ``AutoRemove`` ta
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ from swe_router.settings import SandboxSettings
 RUN_LABEL = "swe-router.run"
 LOCK_LABEL = "swe-router.lock"
 INSTANCE_LABEL = "swe-router.instance"
+HOST_LABEL = "swe-router.host"
+"""Machine that the lock file lies on: an engine may serve several."""
 
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "KILL")
 """What tests that run as root in an official image take for granted: to own (CHOWN, FOWNER) and
@@ -63,7 +66,8 @@ class DockerBoxes:
         """
         self._memory = memory_bytes(settings.memory)
         self._settings = settings
-        self._labels = {RUN_LABEL: run, LOCK_LABEL: str(lock.absolute())}
+        here = {LOCK_LABEL: str(lock.absolute()), HOST_LABEL: socket.gethostname()}
+        self._labels = {RUN_LABEL: run, **here}
         self._stopping = stopping
         self._progress = progress
         self._engine = engine or Engine.connect()

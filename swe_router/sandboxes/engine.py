@@ -29,7 +29,7 @@ BROKEN = (DockerException, OSError, HTTPError)
 """What docker-py raises when the engine refuses or is not there."""
 SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.colima/default/docker.sock")
 """Where an engine listens when DOCKER_HOST does not say."""
-TIMEOUT = 120
+TIMEOUT = 60
 """Seconds for one answer of the engine."""
 
 

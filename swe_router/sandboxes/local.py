@@ -75,7 +75,8 @@ class LocalBoxes:
         Raises ``WouldNotStart`` or ``DiskFull``.
         """
         repository = self._start(instance)
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        with _broken_disk():
+            folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         box: Box | None = None
         # Held as long as the box lives, so that the reaper knows an orphan from a box in use.
         with (folder / CARD).open("w", encoding="utf-8") as card:
@@ -89,17 +90,13 @@ class LocalBoxes:
                 discard(folder)
 
     def _made(self, instance: Instance, repository: Path, folder: Path, card: TextIO) -> Box:
-        try:
+        with _broken_disk():
             groups = [] if self.wall == "process" else limits.make(folder.name, self._settings)
             owner = {"run": self._run, "lock": str(self._lock.absolute())}
             card.write(json.dumps({**owner, "groups": [str(group) for group in groups]}))
             card.flush()
             check_out(repository, instance.base_commit, folder / "tree")
             return self._launched(folder, groups)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise DiskFull(f"no space left in {folder.parent}") from None
-            raise WouldNotStart(f"the local sandbox would not start: {error}") from None
 
     def _launched(self, folder: Path, groups: list[Path]) -> Box:
         tree = folder / "tree"
@@ -145,6 +142,16 @@ class LocalBoxes:
         return walls.unshared(
             mounts, inside, env, root=folder / "root", user=self.wall == "unshare-user"
         )
+
+
+@contextmanager
+def _broken_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"no space left in {tempfile.gettempdir()}") from None
+        raise WouldNotStart(f"the local sandbox would not start: {error}") from None
 
 
 def best_wall(*, unsafe: bool, works: Callable[[list[str]], bool] | None = None) -> str:
@@ -201,7 +208,13 @@ def _git(where: Path, *arguments: str) -> None:
         "GIT_TERMINAL_PROMPT": "0",
     }
     done = subprocess.run(
-        ["git", *arguments], cwd=where, env=env, capture_output=True, text=True, check=False
+        ["git", *arguments],
+        cwd=where,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # the terminal's Ctrl-C is for the driver alone
     )
     if done.returncode:
         if "No space left" in done.stderr:

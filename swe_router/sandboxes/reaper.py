@@ -6,11 +6,12 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
 import tempfile
 import time
 from pathlib import Path
 
-from swe_router.sandboxes.docker import LOCK_LABEL, RUN_LABEL
+from swe_router.sandboxes.docker import HOST_LABEL, LOCK_LABEL, RUN_LABEL
 from swe_router.sandboxes.engine import Engine
 from swe_router.sandboxes.local import CARD, PREFIX, discard
 
@@ -48,7 +49,8 @@ def held(lock: Path) -> bool:
 def _containers(engine: Engine, run: str | None) -> list[str]:
     gone = []
     for container in engine.containers(RUN_LABEL if run is None else f"{RUN_LABEL}={run}"):
-        if _live(container.labels.get(LOCK_LABEL, "")):
+        labels, here = container.labels, socket.gethostname()
+        if labels.get(HOST_LABEL, here) != here or _live(labels.get(LOCK_LABEL, "")):
             continue
         engine.remove(container.id)
         gone.append(f"container {container.id[:12]} of run {container.labels.get(RUN_LABEL)}")

@@ -13,7 +13,7 @@ from swe_router.settings import SandboxSettings
 from tests.live.boxes import instance, repository
 
 QUICK = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
