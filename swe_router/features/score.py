@@ -71,5 +71,5 @@ def parts(values: Mapping[str, float]) -> dict[str, float]:
         sign.feature: round(
             9 * sign.weight * (hardness(sign, values[sign.feature]) - 0.5) / total, 3
         )
-        for s in known
+        for sign in known
     }

@@ -1,0 +1,229 @@
+"""The graph of a commit: what is linked, what is skipped, what is cached."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import git
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swe_router.codegraph.facts import MAX_BYTES, extract
+from swe_router.codegraph.grammar import PYTHON
+from swe_router.codegraph.graph import Graph, build
+from swe_router.codegraph.objects import Objects, RepoError
+from swe_router.codegraph.store import FactStore
+
+PROJECT: Mapping[str, str] = {
+    "shop/__init__.py": "from .cart import Cart\n",
+    "shop/cart.py": (
+        "from shop import money\n"
+        "from .base import Base\n"
+        "RATE = 2\n"
+        "class Cart(Base):\n"
+        "    def total(self):\n"
+        "        return self.add(money.convert(1)) + super().price()\n"
+        "    def add(self, n):\n"
+        "        return helper(n)\n"
+        "def helper(n):\n"
+        "    def inner():\n"
+        "        return n\n"
+        "    return inner()\n"
+    ),
+    "shop/base.py": "class Base:\n    def price(self):\n        return 1\n",
+    "shop/money.py": "def convert(n):\n    return round(n)\n",
+    "tests/test_cart.py": "import shop\ndef test_total():\n    assert shop.Cart().total()\n",
+    "tests/test_money.py": "from shop.money import convert\ndef test_it():\n    convert(2)\n",
+    "tests/test_other.py": "def test_nothing():\n    pass\n",
+}
+
+
+def commit(folder: Path, files: Mapping[str, str | bytes]) -> tuple[Path, str]:
+    """Write files into a repository (made if need be), commit all, give its path and commit."""
+    if not (folder / ".git").exists():
+        git.Repo.init(folder).close()
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content if isinstance(content, bytes) else content.encode())
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "add", "-A"], cwd=folder, check=True)
+    subprocess.run(["git", *who, "commit", "-qm", "work"], cwd=folder, check=True)
+    with git.Repo(folder) as repo:
+        return folder, repo.head.commit.hexsha
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Graph:
+    return build(*commit(tmp_path, PROJECT))
+
+
+def edges(graph: Graph, kind: str) -> set[tuple[str, str]]:
+    return {(a, b) for a, b, k in graph.nx.edges(data="kind") if k == kind}
+
+
+def test_calls_resolve_through_self_super_imports_and_scopes(graph: Graph) -> None:
+    assert edges(graph, "call") == {
+        ("shop/cart.py::Cart.total", "shop/cart.py::Cart.add"),
+        ("shop/cart.py::Cart.total", "shop/money.py::convert"),
+        ("shop/cart.py::Cart.total", "shop/base.py::Base.price"),
+        ("shop/cart.py::Cart.add", "shop/cart.py::helper"),
+        ("shop/cart.py::helper", "shop/cart.py::helper.inner"),
+        ("tests/test_cart.py::test_total", "shop/cart.py::Cart"),
+        ("tests/test_money.py::test_it", "shop/money.py::convert"),
+    } - {("shop/cart.py::helper", "shop/cart.py::helper.inner")}  # its edge is `define` already
+    assert edges(graph, "inherit") == {("shop/cart.py::Cart", "shop/base.py::Base")}
+
+
+def test_imports_reach_definitions_through_a_re_export(graph: Graph) -> None:
+    found = edges(graph, "import")
+    assert ("module:shop/__init__.py", "shop/cart.py::Cart") in found
+    assert ("module:shop/cart.py", "module:shop/money.py") in found
+    assert ("module:tests/test_cart.py", "module:shop/__init__.py") in found
+
+
+def test_covers_edges_go_from_tests_to_sources_only(graph: Graph) -> None:
+    assert edges(graph, "test-covers") == {
+        ("tests/test_cart.py", "shop/__init__.py"),
+        ("tests/test_cart.py", "shop/cart.py"),
+        ("tests/test_money.py", "shop/money.py"),
+    }
+
+
+def test_tests_reaching_puts_direct_importers_first_and_leaves_strangers_out(graph: Graph) -> None:
+    assert graph.tests_reaching(["shop/money.py"]) == ["tests/test_money.py", "tests/test_cart.py"]
+    assert graph.tests_reaching(["shop/base.py"]) == ["tests/test_cart.py"]
+    assert graph.tests_reaching(["shop/money.py"], limit=1) == ["tests/test_money.py"]
+    assert graph.tests_reaching(["README.md"]) == []
+
+
+def test_definitions_by_bare_qualified_and_module_name(graph: Graph) -> None:
+    [place] = graph.definitions("Cart.total")
+    assert (place.path, place.line, place.kind) == ("shop/cart.py", 5, "function")
+    assert graph.definitions("total") == [place]
+    assert graph.definitions("shop.cart.Cart.total") == [place]
+    assert [p.kind for p in graph.definitions("RATE")] == ["variable"]
+    assert graph.definitions("nowhere.Cart") == []
+
+
+def test_references_name_calls_imports_and_bases(graph: Graph) -> None:
+    kinds = {(p.path, p.kind) for p in graph.references("Base")}
+    assert kinds == {("shop/cart.py", "import"), ("shop/cart.py", "inherit")}
+
+
+def test_awkward_files_are_counted_and_never_crash(tmp_path: Path) -> None:
+    files = {
+        "good.py": "def ok():\n    pass\n",
+        "broken.py": "def half(:\n  ][\nclass Whole:\n    pass\n",
+        "latin.py": "# caf\xe9\nx = 1\n".encode("latin-1"),
+        "binary.py": b"x = 1\0\0",
+        "huge.py": "x = 1\n" * (MAX_BYTES // 6 + 1),
+        "data.json": "{}",
+        "empty.py": "",
+    }
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "link.py").symlink_to("good.py")
+    folder, _ = commit(tmp_path / "w", files)
+    sub = f"160000,{'1' * 40},vendored"
+    subprocess.run(["git", "update-index", "--add", "--cacheinfo", sub], cwd=folder, check=True)
+    repo = git.Repo(folder)
+    who = git.Actor("a", "a@b.c")
+    tree = repo.git.write_tree()
+    head = git.Commit.create_from_tree(repo, tree, "sub", author=who, committer=who).hexsha
+    graph = build(folder, head)
+    assert graph.skipped == dict.fromkeys(
+        ["binary", "encoding", "large", "submodule", "symlink", "syntax"], 1
+    )
+    assert graph.files == ("broken.py", "empty.py", "good.py")
+    assert graph.definitions("ok")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=300) | st.text(max_size=300).map(lambda t: t.encode("utf-8", "replace")))
+def test_any_bytes_give_facts(content: bytes) -> None:
+    facts = extract(content, PYTHON)
+    for call in facts.calls:
+        assert -1 <= call.scope < len(facts.definitions)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from a import *\n",
+        "from . import *\nfrom .. import x\n",
+        "import a.b.c as d, e\n",
+        "class A(A): pass\nA.x()\n",
+        "class A(B): pass\nclass B(A):\n    def f(self): self.g()\n",
+    ],
+)
+def test_circles_and_odd_imports_end(tmp_path: Path, source: str) -> None:
+    files = {"p/__init__.py": "from .a import *\n", "p/a.py": source, "a.py": "from p import *\n"}
+    assert build(*commit(tmp_path, files)).files == ("a.py", "p/__init__.py", "p/a.py")
+
+
+def test_next_commit_parses_only_what_changed(tmp_path: Path) -> None:
+    repo, first = commit(tmp_path / "r", PROJECT)
+    store = FactStore(tmp_path / "facts.sqlite")
+    build(repo, first, store)
+    with sqlite3.connect(tmp_path / "facts.sqlite") as db:
+        before = {row[0] for row in db.execute("SELECT key FROM facts")}
+    _, second = commit(repo, {"shop/money.py": "def convert(n):\n    return 3\n"})
+    cached = build(repo, second, store)
+    with sqlite3.connect(tmp_path / "facts.sqlite") as db:
+        added = {row[0] for row in db.execute("SELECT key FROM facts")} - before
+    assert len(added) == 1
+    fresh = build(repo, second)
+    assert cached.facts == fresh.facts
+    assert list(cached.nx.edges(data=True)) == list(fresh.nx.edges(data=True))
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database", b"SQLite format 3\0" + b"x" * 5000])
+def test_a_damaged_store_is_begun_anew(tmp_path: Path, damage: bytes) -> None:
+    repo, sha = commit(tmp_path / "r", PROJECT)
+    (tmp_path / "facts.sqlite").write_bytes(damage)
+    store = FactStore(tmp_path / "facts.sqlite")
+    expected = build(repo, sha).facts
+    assert build(repo, sha, store).facts == expected
+    store.close()
+    again = FactStore(tmp_path / "facts.sqlite")
+    assert build(repo, sha, again).facts == expected
+
+
+def test_a_store_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
+    repo, sha = commit(tmp_path / "r", PROJECT)
+    (tmp_path / "file").write_text("")
+    assert build(repo, sha, FactStore(tmp_path / "file" / "facts.sqlite")).files
+
+
+def test_the_commit_decides_not_the_work_tree(tmp_path: Path) -> None:
+    repo, sha = commit(tmp_path, PROJECT)
+    (repo / "shop" / "money.py").write_text("def other(): pass\n")
+    assert build(repo, sha).definitions("convert")
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RepoError, match="not a git repository"):
+        Objects(tmp_path)
+    repo, _ = commit(tmp_path, PROJECT)
+    with pytest.raises(RepoError, match="ls-tree failed"):
+        build(repo, "f" * 40)
+    with pytest.raises(RepoError, match="is not a commit"):
+        build(repo, "--output=x")
+
+
+def test_a_missing_blob_is_named(tmp_path: Path) -> None:
+    repo, sha = commit(tmp_path, {"a.py": "x = 1\n"})
+    [entry] = Objects(repo).tree(sha)
+    with pytest.raises(RepoError, match="cannot be read"):
+        list(Objects(repo).blobs([entry.sha, "e" * 40]))
+
+
+def test_names_with_odd_bytes_survive(tmp_path: Path) -> None:
+    name = os.fsdecode(b"od\xff d\n.py")
+    repo, sha = commit(tmp_path, {name: "def f(): pass\n"})
+    assert build(repo, sha).files == (name,)
