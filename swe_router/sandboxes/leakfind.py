@@ -188,9 +188,9 @@ def _hidden_in_index(sandbox: Sandbox, git: Git) -> list[Leak]:
         return []
     git.put(sandbox, "staged", gitio.joined(files))
     script = (
-        "xargs -0 sh -c 'for f do if [ -L \"$f\" ]; then printf %s \"$(readlink \"$f\")\" |"
+        'xargs -0 sh -c \'for f do if [ -L "$f" ]; then printf %s "$(readlink "$f")" |'
         ' git hash-object --stdin; else git hash-object -- "$f" 2>/dev/null || echo none; fi;'
-        " done' sh < \"$W/staged\""
+        ' done\' sh < "$W/staged"'
     )
     hashes = git.ask(sandbox, script).split()
     hidden = [f for f, sha in zip(files, hashes, strict=True) if staged[f][3] != sha]

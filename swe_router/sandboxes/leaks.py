@@ -133,9 +133,7 @@ def _without_repository(sandbox: Sandbox, instance: Instance, git: Git) -> LeakR
     if left := leakfind.elsewhere(sandbox, bare, instance):
         raise WouldNotStart(f"the image leaks and cannot be cleaned: {_named(left)}")
     note = Finding(kind="no-repository", detail="/testbed has no .git: no history of any kind")
-    return LeakReport(
-        base=instance.base_commit, removed=(note, *_findings(leaks)), verified=True
-    )
+    return LeakReport(base=instance.base_commit, removed=(note, *_findings(leaks)), verified=True)
 
 
 def _clean(sandbox: Sandbox, git: Git, leaks: list[Leak]) -> None:

@@ -86,9 +86,7 @@ def settle(sandbox: Sandbox, git: Git, head: str, base: str) -> Settled:
     return Settled((fresh,), (dropped,))
 
 
-def _refuse_future(
-    sandbox: Sandbox, git: Git, head: str, base: str, chain: list[_Commit]
-) -> None:
+def _refuse_future(sandbox: Sandbox, git: Git, head: str, base: str, chain: list[_Commit]) -> None:
     """Raise ``WouldNotStart`` when the commits above the base are the project's own."""
     if not chain:
         raise WouldNotStart(f"the image stands on {head}, which is older than the base {base}")

@@ -263,7 +263,9 @@ def test_a_checked_out_copy_of_the_future_is_refused(box: PlainBox) -> None:
 
 
 def test_tracked_bundles_of_the_project_are_no_leak(box: PlainBox) -> None:
-    box.must(f"git bundle create -q t.bundle main; git add -A; {PROJECT} commit -qm bundle; rm -rf .git/logs")
+    box.must(
+        f"git bundle create -q t.bundle main; git add -A; {PROJECT} commit -qm bundle; rm -rf .git/logs"
+    )
     guard(box, instance(box))
     assert (box.tree / "t.bundle").exists()
 

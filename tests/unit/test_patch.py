@@ -97,7 +97,9 @@ def test_nothing_changed_is_an_empty_proved_candidate(box: PlainBox) -> None:
 
 
 def test_agent_commits(box: PlainBox) -> None:
-    got = made_by(box, "echo x > a.py; git add -A; git -c user.name=a -c user.email=a@x commit -qm z")
+    got = made_by(
+        box, "echo x > a.py; git add -A; git -c user.name=a -c user.email=a@x commit -qm z"
+    )
     assert got.files == ("a.py",)
 
 
@@ -259,7 +261,18 @@ def test_file_becomes_an_embedded_repository(box: PlainBox) -> None:
 
 
 def test_odd_file_names(box: PlainBox) -> None:
-    names = ["a b", 'q"uote', "new\nline", "тест", "-dash", ":(glob)x", "*", "tab\there", "back\\s", " "]
+    names = [
+        "a b",
+        'q"uote',
+        "new\nline",
+        "тест",
+        "-dash",
+        ":(glob)x",
+        "*",
+        "tab\there",
+        "back\\s",
+        " ",
+    ]
 
     def act() -> None:
         for name in names:
@@ -348,9 +361,9 @@ def test_unreadable_files_and_folders(box: PlainBox) -> None:
 
 
 def test_same_size_and_time_are_seen(box: PlainBox) -> None:
-    assert made_by(box, "echo ONE | dd of=a.py conv=notrunc 2>/dev/null; touch -d @0 a.py").files == (
-        "a.py",
-    )
+    assert made_by(
+        box, "echo ONE | dd of=a.py conv=notrunc 2>/dev/null; touch -d @0 a.py"
+    ).files == ("a.py",)
 
 
 def test_litter_is_left_out_and_listed(box: PlainBox) -> None:
@@ -378,10 +391,14 @@ def test_litter_that_was_there_is_not_listed(box: PlainBox) -> None:
 
 
 def test_tracked_litter_is_no_litter(box: PlainBox) -> None:
-    box.must("mkdir -p build fix/node_modules; echo 1 > build/a; echo 1 > fix/node_modules/x; echo 1 > t.log")
+    box.must(
+        "mkdir -p build fix/node_modules; echo 1 > build/a; echo 1 > fix/node_modules/x; echo 1 > t.log"
+    )
     box.must("git add -f t.log")
     commit(box)
-    got = made_by(box, "echo 2 > build/a; echo 2 > build/b; echo 2 > fix/node_modules/y; echo 2 > t.log")
+    got = made_by(
+        box, "echo 2 > build/a; echo 2 > build/b; echo 2 > fix/node_modules/y; echo 2 > t.log"
+    )
     assert got.files == ("build/a", "build/b", "fix/node_modules/y", "t.log")
 
 
@@ -393,7 +410,9 @@ def test_no_repository_at_all(tmp_path: Path) -> None:
 
 def test_the_private_folder_is_destroyed(box: PlainBox) -> None:
     box.must("printf 'local.*\\n' > .git/info/exclude")
-    got = made_by(box, "rm -rf ~/.swe-router-git-*; echo x > a.py; echo l > local.x; echo > .gitignore")
+    got = made_by(
+        box, "rm -rf ~/.swe-router-git-*; echo x > a.py; echo l > local.x; echo > .gitignore"
+    )
     assert got.files == (".gitignore", "a.py")
 
 
@@ -425,7 +444,9 @@ def test_a_second_attempt_on_the_same_box_starts_where_it_stands(box: PlainBox) 
 
 def test_apply_gives_the_bytes_and_says_no(box: PlainBox) -> None:
     snapshot = Snapshot.take(box)
-    box.must("printf 'caf\\351!\\n' > latin.txt; printf 'x\\r\\n' >> crlf.txt; ln -s a.py l2; echo t >> a.py")
+    box.must(
+        "printf 'caf\\351!\\n' > latin.txt; printf 'x\\r\\n' >> crlf.txt; ln -s a.py l2; echo t >> a.py"
+    )
     patch = snapshot.candidate(box, "t").patch
     end = content(box.tree)
     box.must("git checkout -q .; rm l2; printf '* text=auto eol=crlf\\n' > .git/info/attributes")

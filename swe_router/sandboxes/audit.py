@@ -1,0 +1,181 @@
+"""What a trajectory reached for that it should not have: later history, or the project on the net.
+
+Ordinary work on the past (``git log -- file``, ``git diff``, ``git stash``) is no finding. A
+finding names the step and the command, with anything like a credential blotted out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from swe_router.records import Action, Finding, Instance, Step
+from swe_router.sandboxes.shellwords import Simple, simple_commands
+
+_QUIET = frozenset({"edit", "search", "submit"})
+"""Tools that start no program of the agent's."""
+_MODULES = {"scikit-learn": "sklearn", "pillow": "PIL", "beautifulsoup": "bs4"}
+_WALKS = frozenset("log shortlog whatchanged show rev-list grep describe name-rev cherry".split())
+_EVERYWHERE = re.compile(r"--(all|remotes|reflog|branches|tags|glob|walk-reflogs)(=.*)?|-g")
+_POINTS = frozenset(
+    "log show diff checkout switch restore cherry-pick merge rebase reset cat-file rev-parse rev-list"
+    " archive format-patch worktree branch range-diff difftool read-tree ls-tree grep blame".split()
+)
+_ELSEWHERE_REF = re.compile(
+    r"((refs/)?remotes/)?(origin|upstream)/\S+|(ORIG|FETCH|MERGE)_HEAD([~^:].*)?"
+    r"|\S*@\{(u|upstream|push)\}|HEAD@\{[^}]*\}([~^:].*)?"
+)
+_SHA = re.compile(r"(?<![\w./-])[0-9a-f]{7,40}(?![\w./-])")
+_INTERNALS = re.compile(
+    r"(^|/)\.git/(packed-refs|(ORIG|FETCH|MERGE)_HEAD|logs|objects|refs/(remotes|tags|stash))(/|$|\*)"
+)
+_TAKES_VALUE = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path"})
+_FETCHERS = frozenset({"curl", "wget", "http", "https", "aria2c", "axel", "lynx", "w3m", "gh"})
+_INSTALLERS = frozenset({"pip", "pip3", "uv", "conda", "mamba", "easy_install", "poetry", "pipx"})
+_READS_NET = re.compile(r"urlopen|urlretrieve|requests\.|httpx|http\.client|aiohttp|urllib3?\.")
+_HOSTS = (
+    r"(github\.com|githubusercontent\.com|gitlab\.com|bitbucket\.org|pypi\.org|pypi\.python\.org"
+    r"|pythonhosted\.org|readthedocs\.io|jsdelivr\.net|sourcegraph\.com|archive\.org)"
+)
+_SECRET = re.compile(
+    r"(?i)(authorization|api[-_]?key|token|secret|passw(or)?d)(['\"]?\s*[:=]\s*['\"]?|\s+)"
+    r"((bearer|basic|token)\s+)?\S+"
+    r"|//[^/\s@]+@|\b(sk|ghp|gho|glpat|xox[bp]|AKIA)[-_A-Za-z0-9]{8,}"
+)
+SHOWN = 200
+"""Characters of a command that a finding quotes."""
+
+
+class _Project:
+    """How the project is called on the net, in package indexes and on the disk."""
+
+    def __init__(self, instance: Instance) -> None:
+        owner, _, name = instance.repo.lower().rpartition("/")
+        self.name = re.sub(r"[-_.]+", "-", name)
+        module = re.escape(_MODULES.get(name, name)).replace(r"\-", "[-_]")
+        slug, bare = re.escape(f"{owner}/{name}"), re.escape(name)
+        self.url = re.compile(
+            rf"(?i)(https?://|git@|ssh://|git\+)\S*({slug}\b|{_HOSTS}\S*[/.:@]{bare}\b(?![-_]))"
+            rf"|//{bare}\.readthedocs\."
+        )
+        self.slug = re.compile(rf"(?i)(^|[/:=])({slug})(\.git|/|$)")
+        self.installed = re.compile(
+            rf"(?i)(site-packages|dist-packages|_vendor)/(\S*/)?_?{module}(/|\.py|-\d|$|\*)"
+        )
+
+
+def audit(steps: Sequence[Step], instance: Instance) -> tuple[Finding, ...]:
+    """Findings over a trajectory, in its order, each once."""
+    project = _Project(instance)
+    seen = {instance.base_commit[:7]}
+    found: dict[Finding, None] = {}
+    for step in steps:
+        for action in step.actions:
+            for kind, command in _reached(action, project, seen):
+                outcome = "" if action.exit_code in (0, None) else f" (exit {action.exit_code})"
+                detail = f"step {step.index}: {_blotted(command)}{outcome}"
+                found[Finding(kind=kind, detail=detail)] = None
+            seen.update(sha[:7] for sha in _SHA.findall(action.observation))
+    return tuple(found)
+
+
+def _reached(action: Action, project: _Project, seen: set[str]) -> Iterator[tuple[str, str]]:
+    if action.call.name in _QUIET:
+        return
+    for value in action.call.arguments.values():
+        if not isinstance(value, str):
+            continue
+        for simple in simple_commands(value):
+            kind = _judged(simple, project, seen)
+            if kind:
+                yield kind, simple.text
+
+
+def _judged(simple: Simple, project: _Project, seen: set[str]) -> str:
+    """``history``, ``net``, ``copy`` or nothing."""
+    program, words = simple.program, simple.words[1:]
+    if program == "git":
+        return _git(words, project, seen)
+    if program in _FETCHERS and _names(words, project, gh=program == "gh"):
+        return "net"
+    if re.fullmatch(r"python[\d.]*|ipython", program):
+        if words[:2] in (("-m", "pip"), ("-m", "uv")):
+            return "net" if _installs(words[2:], project) else ""
+        code = " ".join(words) + "\n" + (simple.body if not words or words[0] == "-" else "")
+        if _READS_NET.search(code) and project.url.search(code):
+            return "net"
+    if program in _INSTALLERS and _installs(words, project):
+        return "net"
+    if program in ("rm", "echo", "printf"):
+        return ""
+    if any(_INTERNALS.search(word) for word in words if not word.startswith(("-", "!"))):
+        excluding = {"-path", "-not", "-prune", "--exclude-dir", "-wholename"} & set(words)
+        return "" if excluding else "history"
+    if any(project.installed.search(word) for word in words):
+        return "copy"
+    return ""
+
+
+def _git(words: Sequence[str], project: _Project, seen: set[str]) -> str:
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        rest = rest[2:] if rest[0] in _TAKES_VALUE else rest[1:]
+    if not rest:
+        return ""
+    verb, arguments = rest[0], rest[1:]
+    if verb in ("fetch", "pull", "ls-remote") or (
+        verb == "remote" and arguments[:1] in (["add"], ["update"])
+    ):
+        return "net"
+    if verb in ("clone", "submodule"):
+        return "net" if _names(arguments, project) else ""
+    if verb in ("reflog", "fsck", "verify-pack", "unpack-objects", "show-index"):
+        return "history"
+    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if verb == "cat-file" and "--batch-all-objects" in before:
+        return "history"
+    if verb in _WALKS and any(_EVERYWHERE.fullmatch(word) for word in before):
+        # `describe --tags` names the past, and `grep -g` is no option of history.
+        return "" if verb in ("describe", "name-rev", "grep") else "history"
+    if verb == "branch" and {"-a", "-r", "--all", "--remotes"} & set(before):
+        return "history"
+    if verb in _POINTS and _leads_away(verb, before, seen):
+        return "history"
+    return ""
+
+
+def _leads_away(verb: str, words: Sequence[str], seen: set[str]) -> bool:
+    """Does a revision among the words lie outside of what the agent has been shown?"""
+    plain = [word for word in words if not word.startswith("-")]
+    if any(_ELSEWHERE_REF.fullmatch(end) for word in plain for end in re.split(r"\.\.+", word)):
+        return True
+    if verb in ("grep", "blame"):
+        return False
+    shas = [sha for word in plain for sha in _SHA.findall(re.sub(r"\.\.+|[~^:].*", " ", word))]
+    return any(sha[:7] not in seen for sha in shas if re.search(r"\d", sha))
+
+
+def _names(words: Sequence[str], project: _Project, *, gh: bool = False) -> bool:
+    return any(project.url.search(w) or (gh and project.slug.search(w)) for w in words) or any(
+        re.match(rf"(?i){_HOSTS}", word) and project.slug.search(word) for word in words
+    )
+
+
+def _installs(words: Sequence[str], project: _Project) -> bool:
+    """Does the installer fetch the project itself?"""
+    verbs = {"install", "download", "wheel", "index", "add", "sync", "upgrade", "update"}
+    if not verbs & set(words):
+        return False
+    for word in words:
+        if project.url.search(word):
+            return True
+        name = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*?(?=$|[\[=<>!~@; ])", word)
+        local = "/" in word or word in verbs or word in _INSTALLERS
+        if name and not local and re.sub(r"[-_.]+", "-", name[0]).lower() == project.name:
+            return True
+    return False
+
+
+def _blotted(command: str) -> str:
+    flat = " ".join(_SECRET.sub("…", command).split())
+    return flat if len(flat) <= SHOWN else flat[: SHOWN - 1] + "…"
