@@ -19,6 +19,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "anthropic": "swe_router.models.anthropic:AnthropicModel",
         "openai": "swe_router.models.openai:OpenAIModel",
         "vllm": "swe_router.models.openai:VllmModel",
+        "cassette": "swe_router.models.cassette:CassetteModel",
         "scripted": "swe_router.models.scripted:ScriptedModel",
     },
     "scaffolds": {"tool-loop": "swe_router.agents.loop:ToolLoop"},

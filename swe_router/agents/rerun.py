@@ -40,7 +40,8 @@ def recompute(
     dialogue = Dialogue(manifest, instance, setup)
     used: list[Step] = []
     before = ""
-    for step, after in zip(steps, [*steps[1:], None], strict=True):
+    followers = [*steps[1:], None][: len(steps)]
+    for step, after in zip(steps, followers, strict=True):
         if f"{PAST_LEFT} " in step.note:
             dialogue, used = _without_left(manifest, instance, setup, used, step)
         note = dialogue.make_room()

@@ -94,6 +94,8 @@ def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown
     header = of_run(run)
     wiring = Wiring(run, header, say)
     with run.locked():
+        # The lock says that nobody else drives this run: what others held is nobody's now.
+        wiring.ledger.abandon_others()
         began = time.time()
         stopped = _work(wiring, header.settings.workers if workers is None else workers, retry)
         append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from swe_router.errors import UsageError
+from swe_router.errors import JournalError, UsageError
 from swe_router.ledger.state import State
 
 
@@ -19,6 +19,6 @@ def read(path: Path) -> State:
     for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
         try:
             state.apply(json.loads(line))
-        except (ValueError, TypeError, KeyError, ArithmeticError) as error:
+        except (ValueError, TypeError, KeyError, ArithmeticError, JournalError) as error:
             raise UsageError(f"{path}:{number} is damaged: {error!r}") from None
     return state
