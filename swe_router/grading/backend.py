@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 from swe_router.grading.evidence import Judged, from_report
 from swe_router.grading.gold import Gold
 from swe_router.grading.predictions import Prediction
-from swe_router.records import Grade, Instance
+from swe_router.records import Grade, Instance, digest_of
 
 MODEL = "swe-router"
 """The model name that the harness sees; what the file names may be no folder name."""
@@ -45,17 +46,19 @@ class Backend(Protocol):
 class Place:
     """The folder of one evaluation, laid out as the official harness does.
 
-    The run id holds the hashes of the patch and of the answer key, so that a verdict is only
-    ever found again for the same patch under the same tests.
+    The run id holds the hashes of the patch and of all it is judged by, so that a verdict is
+    only ever found again for the same patch under the same tests in the same place.
     """
 
     root: Path
     task: Task
+    where: str
+    """What the tests run in: the sandbox, or the image by its content."""
 
     @property
     def run_id(self) -> str:
         """Id of the evaluation, fit for a container name."""
-        key = self.task.gold.fingerprint()
+        key = digest_of([self.task.gold.fingerprint(), self.where, version("swebench")])
         return f"swe-router-{self.task.prediction.digest[:16]}-{key[:8]}"
 
     @property

@@ -43,7 +43,7 @@ class Local:
 
     def grade(self, task: Task) -> Grade:
         """Apply the patch, run the evaluation script, and read its output."""
-        place = Place(self._root, task)
+        place = Place(self._root, task, "local")
         if (seen := place.seen()) is not None:
             return seen
         place.clear()

@@ -71,7 +71,7 @@ class Official:
 
     def grade(self, task: Task) -> Grade:
         """Run the harness on one patch and read its report."""
-        place = Place(self._root, task)
+        place = Place(self._root, task, _image_id(task.gold.image))
         if (seen := place.seen()) is not None:
             return seen
         place.clear()
@@ -164,6 +164,12 @@ def _docker(*arguments: str) -> subprocess.CompletedProcess[str] | None:
         )
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return None
+
+
+def _image_id(image: str) -> str:
+    """Content id of an image that is here; of one that is not, its name."""
+    done = _docker("image", "inspect", "--format", "{{.Id}}", image)
+    return image if done is None or done.returncode else done.stdout.strip()
 
 
 def _stop(child: subprocess.Popen[bytes], container: str) -> None:
