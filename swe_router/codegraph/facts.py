@@ -10,7 +10,7 @@ from tree_sitter import Node, QueryCursor, Tree
 
 from swe_router.codegraph.grammar import GRAMMARS, Grammar, tools
 
-VERSION = "1/" + ",".join(grammar.version for grammar in GRAMMARS)
+VERSION = "2/" + ",".join(grammar.version for grammar in GRAMMARS)
 """Facts made under another version are made again."""
 MAX_BYTES = 512 * 1024
 """Larger sources are generated ones: skipped."""
@@ -114,7 +114,10 @@ def _in_scopes(
     out: list[tuple[int, int, int, Node]] = []
     stack: list[int] = []
     upcoming, total = 0, len(spans)
-    for start, node in sorted(((n.start_byte, n) for n in nodes), key=lambda pair: pair[0]):
+    # tree-sitter gives nodes that begin alike (``super()`` in ``super().f()``) in any order.
+    for start, end, node in sorted(
+        ((n.start_byte, n.end_byte, n) for n in nodes), key=lambda found: found[:2]
+    ):
         while upcoming < total and spans[upcoming][0] <= start:
             while stack and spans[stack[-1]][1] <= spans[upcoming][0]:
                 stack.pop()
@@ -122,7 +125,7 @@ def _in_scopes(
             upcoming += 1
         while stack and spans[stack[-1]][1] <= start:
             stack.pop()
-        out.append((stack[-1] if stack else MODULE, start, node.end_byte, node))
+        out.append((stack[-1] if stack else MODULE, start, end, node))
     return out
 
 
