@@ -14,6 +14,8 @@ from swe_router.settings import SandboxSettings
 CGROUPS = Path("/sys/fs/cgroup")
 PERIOD = 100_000
 """Microseconds of one CPU accounting period."""
+_SWAP = ("memory.swap.max", "memory.memsw.limit_in_bytes")
+"""Files that a kernel without swap accounting does not have."""
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -36,7 +38,10 @@ def make(name: str, settings: SandboxSettings) -> list[Path]:
         groups = [(parent / name, wanted) for parent in _own("").values()]
     else:
         wanted_v1 = {
-            "memory": {"memory.limit_in_bytes": str(memory)},
+            "memory": {
+                "memory.limit_in_bytes": str(memory),
+                "memory.memsw.limit_in_bytes": str(memory),
+            },
             "pids": {"pids.max": str(settings.pids)},
             "cpu": {"cpu.cfs_quota_us": str(quota)} if quota else {},
         }
@@ -88,7 +93,7 @@ def _create(path: Path, files: dict[str, str]) -> bool:
     try:
         path.mkdir()
         for name, text in files.items():
-            if name != "memory.swap.max" or (path / name).exists():
+            if name not in _SWAP or (path / name).exists():
                 (path / name).write_text(text, encoding="ascii")
     except OSError:
         with contextlib.suppress(OSError):

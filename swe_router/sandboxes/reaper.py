@@ -19,14 +19,17 @@ YOUNG = 60.0
 """Seconds for which a box folder without a card may still be in the making."""
 
 
-def reap(engine: Engine | None, *, run: str | None = None) -> list[str]:
+def reap(engine: Engine | None, *, run: str | None = None, mine: bool = False) -> list[str]:
     """What was removed, in words: containers of ours and folders of local boxes.
 
     Those of a run whose lock is held stay; ``run`` looks at one run only; ``engine`` None looks
-    at this machine's folders alone. Raises ``SandboxError`` when the engine breaks.
+    at this machine's folders alone. With ``mine`` the caller holds the lock of ``run`` itself and
+    has opened no box yet (a resume): all of that run is left over, as a container whose driver
+    was killed between creating and starting it. Raises ``SandboxError`` when the engine breaks.
     """
-    gone = _containers(engine, run) if engine is not None else []
-    return gone + _folders(Path(tempfile.gettempdir()), run)
+    mine = mine and run is not None
+    gone = _containers(engine, run, mine=mine) if engine is not None else []
+    return gone + _folders(Path(tempfile.gettempdir()), run, mine=mine)
 
 
 def held(lock: Path) -> bool:
@@ -46,18 +49,20 @@ def held(lock: Path) -> bool:
     return False
 
 
-def _containers(engine: Engine, run: str | None) -> list[str]:
+def _containers(engine: Engine, run: str | None, *, mine: bool) -> list[str]:
     gone = []
     for container in engine.containers(RUN_LABEL if run is None else f"{RUN_LABEL}={run}"):
         labels, here = container.labels, socket.gethostname()
-        if labels.get(HOST_LABEL, here) != here or _live(labels.get(LOCK_LABEL, "")):
+        if labels.get(HOST_LABEL, here) != here:
+            continue
+        if not mine and _live(labels.get(LOCK_LABEL, "")):
             continue
         engine.remove(container.id)
         gone.append(f"container {container.id[:12]} of run {container.labels.get(RUN_LABEL)}")
     return gone
 
 
-def _folders(base: Path, run: str | None) -> list[str]:
+def _folders(base: Path, run: str | None, *, mine: bool) -> list[str]:
     gone = []
     for folder in sorted(base.glob(f"{PREFIX}*")):
         if not folder.is_dir() or folder.is_symlink() or folder.stat().st_uid != os.getuid():
@@ -68,7 +73,7 @@ def _folders(base: Path, run: str | None) -> list[str]:
         if card is None:
             if run is not None or time.time() - folder.stat().st_mtime < YOUNG:
                 continue
-        elif run not in (None, card["run"]) or _live(card["lock"]):
+        elif run not in (None, card["run"]) or (not mine and _live(card["lock"])):
             continue
         discard(folder)
         gone.append(f"folder {folder}")

@@ -18,7 +18,7 @@ import pytest
 
 import docker as sdk
 from swe_router.errors import ImageMissing, Lost, UsageError, WouldNotStart
-from swe_router.sandboxes.docker import CAPABILITIES, RUN_LABEL, DockerBoxes
+from swe_router.sandboxes.docker import CAPABILITIES, LOCK_LABEL, RUN_LABEL, DockerBoxes
 from swe_router.sandboxes.engine import Engine
 from swe_router.sandboxes.reaper import reap
 from swe_router.settings import SandboxSettings
@@ -262,11 +262,20 @@ def test_the_reaper_takes_orphans_and_spares_a_live_run(engine, api, busy, lock)
         fcntl.flock(handle, fcntl.LOCK_EX)
         assert reap(engine, run=run) == []
         assert box.run("echo alive", timeout=5).output == "alive\n"
-        fcntl.flock(handle, fcntl.LOCK_UN)
-        (gone,) = reap(engine, run=run)
+        (gone,) = reap(engine, run=run, mine=True)
         assert run in gone
         with pytest.raises(Lost):
             box.run("true", timeout=5)
+    assert not ours(engine, run)
+
+
+def test_the_reaper_takes_what_was_created_and_never_started(engine, busy, lock):
+    run = f"{RUN}-unborn"
+    engine.create(busy, {"command": ["sh"], "labels": {RUN_LABEL: run, LOCK_LABEL: str(lock)}}, {})
+    with lock.open() as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        assert reap(engine, run=run) == []
+    assert len(reap(engine, run=run)) == 1
     assert not ours(engine, run)
 
 
