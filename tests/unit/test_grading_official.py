@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 import time
@@ -10,9 +11,12 @@ import time
 import pytest
 
 from swe_router.errors import UsageError
+from swe_router.grading import gold as answer_key
+from swe_router.grading.backend import Place, Task
 from swe_router.grading.grade import gold_predictions, grade_predictions
 from swe_router.grading.official import Official
 from swe_router.grading.predictions import Prediction
+from swe_router.instances import splits
 
 HARNESS = '''
 import json, pathlib, sys, time
@@ -130,6 +134,14 @@ def test_a_verdict_of_other_tests_is_not_taken(official, split, tmp_path):
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     assert graded(official(), split, "good")[0][0] == "ungraded"
     assert len((tmp_path / "work" / "calls").read_text().split()) == 2
+
+
+def test_a_verdict_counts_only_in_the_image_or_sandbox_where_it_was_made(split, tmp_path):
+    gold = answer_key.read(split)["o__r-1"]
+    task = Task(splits.load(split)[0], gold, Prediction(instance_id="o__r-1", patch=patch("x")))
+    places = [Place(tmp_path, task, where) for where in ("local", "sha256:1", "sha256:2")]
+    assert len({place.run_id for place in places}) == 3
+    assert all(re.fullmatch(r"[a-z0-9-]+", place.run_id) for place in places)
 
 
 def test_a_harness_that_hangs_is_stopped_and_nothing_is_graded(official, split):
