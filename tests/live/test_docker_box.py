@@ -113,7 +113,8 @@ def test_the_container_is_removed_when_the_block_fails(engine, busy, lock):
 
 def test_a_fork_bomb_is_over_with_its_command(busy, lock):
     with boxes(lock).open(instance("c", busy)) as box:
-        assert box.run("b() { b | b & }; b; sleep 300", timeout=2).timed_out
+        # The shell itself may be refused its next process, and end before its time.
+        box.run("b() { b | b & }; b; sleep 300", timeout=2)
         assert box.run("echo calm", timeout=10).output == "calm\n"
 
 
