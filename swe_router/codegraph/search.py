@@ -259,7 +259,8 @@ def _under(name: str, path: str) -> bool:
 
 
 def _globs(path: str, pattern: str) -> bool:
-    """``fnmatch`` on the whole path or, for a pattern without a slash, on the name."""
-    if fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, pattern.replace("**/", "")):
-        return True
-    return "/" not in pattern and fnmatch.fnmatchcase(path.rpartition("/")[2], pattern)
+    """``fnmatch`` on the whole path or on its last parts, at any depth."""
+    forms = dict.fromkeys((pattern, pattern.replace("**/", "")))
+    return any(
+        fnmatch.fnmatchcase(path, form) or fnmatch.fnmatchcase(path, f"*/{form}") for form in forms
+    )

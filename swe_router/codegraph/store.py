@@ -20,7 +20,10 @@ class FactStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._db = self._open() or self._anew()
+        try:
+            self._db = self._open()
+        except sqlite3.DatabaseError:
+            self._db = self._anew()
 
     def get(self, keys: Iterable[str]) -> dict[str, Facts]:
         """The facts that are known, by blob and grammar key."""
@@ -30,6 +33,8 @@ class FactStore:
         try:
             rows = self._rows(wanted)
             return {key: _decode(text) for key, text in rows if key in wanted}
+        except sqlite3.OperationalError:  # another worker holds it: not worth waiting longer
+            return {}
         except (sqlite3.Error, ValueError, TypeError, IndexError):
             self._db = self._anew()
             return {}
@@ -69,14 +74,17 @@ class FactStore:
                 " (key TEXT PRIMARY KEY, version TEXT, facts TEXT) WITHOUT ROWID"
             )
             db.commit()
-        except (sqlite3.Error, OSError):
+        except (sqlite3.OperationalError, OSError):
             return None
         return db
 
     def _anew(self) -> sqlite3.Connection | None:
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
-        return self._open()
+        try:
+            return self._open()
+        except sqlite3.DatabaseError:
+            return None
 
 
 def _encode(facts: Facts) -> str:

@@ -65,7 +65,7 @@ def walk(graph: Graph, weights: Mapping[str, float]) -> dict[str, float]:
     return rank
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def source_graph(graph: Graph) -> nx.Graph:
     """Source files, joined either way; the first link counts most."""
     joined = nx.Graph()
@@ -160,7 +160,7 @@ def _sources(paths: Iterable[str]) -> list[str]:
     return [path for path in paths if not Graph.is_test(path)]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def _by_file_name(graph: Graph) -> dict[str, list[str]]:
     index: dict[str, list[str]] = {}
     for path in graph.files:
