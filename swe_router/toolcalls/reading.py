@@ -15,12 +15,14 @@ from swe_router.toolcalls.form import BARE, NO_NEWLINE
 _QUOTED = r'"(?:[^"\\\n]|\\.)*"'
 _OPENER = re.compile(r"^[ \t]*(?:<call(?=[\s:>/]|\Z)[^\n]*|<tool_call>)", re.MULTILINE)
 _HEAD = re.compile(
-    rf"[ \t]*<call[ \t:]+(?:name[ \t]*=[ \t]*)?({BARE}|{_QUOTED})[ \t]*(/?)>\s*(</call>)?\s*"
+    rf"[ \t]*<call[ \t:]+(?:name[ \t]*=[ \t]*)?({BARE}|{_QUOTED})[ \t]*(/?)>\s*+(</call>)?\s*+"
 )
 _KEY = re.compile(rf"\s*({BARE}|{_QUOTED})")
-_HEREDOC = re.compile(rf"\s*[:=]?\s*<<-?\s*(['\"]?)(\w+)\1\s*({re.escape(NO_NEWLINE)})?\s*")
+_HEREDOC = re.compile(rf"\s*+[:=]?\s*+<<-?\s*+(['\"]?)(\w+)\1\s*+({re.escape(NO_NEWLINE)})?\s*+")
 _FENCE = re.compile(r"\s*(?:```|~~~)\S*\s*")
 _THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
+# Possessive: models run into blanks by the thousand, and backtracking over them takes minutes.
+_OBJECT = re.compile(r"^[ \t]*+(?:\[\s*+)?(?=\{)", re.MULTILINE)
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -198,7 +200,7 @@ def _as_call(value: Any) -> _Call | None:
 def _bare_json(text: str, start: int, names: Sequence[str]) -> Parsed:
     """Objects that start a line and call a known tool; other JSON is just talk."""
     said, calls, at = [text[:start]], list[ToolCall](), start
-    while brace := re.compile(r"^[ \t]*\[?\s*(?=\{)", re.MULTILINE).search(text, at):
+    while brace := _OBJECT.search(text, at):
         try:
             value, end = _DECODER.raw_decode(text, brace.end())
         except (ValueError, RecursionError):
@@ -232,7 +234,15 @@ def _without_fences(said: Sequence[str]) -> str:
     """What was said around the calls, less the code fences that stood around a call."""
     if len(said) == 1:
         return said[0].strip()
-    parts = [re.sub(r"\n?[ \t]*(?:```|~~~)\w*\s*\Z", "", part) for part in said[:-1]]
-    parts.append(said[-1])
-    rest = [re.sub(r"\A\s*(?:```|~~~)[ \t]*(?:\n|\Z)", "", part) for part in parts[1:]]
-    return "\n".join(part.strip() for part in [parts[0], *rest] if part.strip())
+    parts = [_less_fence(part, last=True) for part in said[:-1]]
+    parts = [parts[0], *(_less_fence(part, last=False) for part in [*parts[1:], said[-1]])]
+    return "\n".join(part.strip() for part in parts if part.strip())
+
+
+def _less_fence(part: str, *, last: bool) -> str:
+    """The text without its last (or first) line where that is a code fence."""
+    lines = part.strip().split("\n")
+    edge = lines[-1 if last else 0]
+    if not _FENCE.fullmatch(edge) or (not last and edge.strip().strip("`~")):
+        return part
+    return "\n".join(lines[:-1] if last else lines[1:])

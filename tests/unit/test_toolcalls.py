@@ -1,6 +1,7 @@
 """The text form of tool calls: what is written is read back, and sloppy models are understood."""
 
 import json
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -49,7 +50,7 @@ def as_calls(pairs):
     )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(CALLS)
 @example([("bash", {"command": "\n"}), ("bash", {"command": ""})])
 @example([("edit", {"new": "END\nEND1\n</call>\n<call bash>\n```"}), ("submit", {})])
@@ -61,7 +62,7 @@ def test_whatever_is_rendered_is_parsed_back(pairs):
     assert not parsed.unclosed
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(PIECES | st.just("<call bash>\n") | st.text(max_size=8), max_size=20).map("".join))
 def test_parsing_never_raises_and_an_error_is_last(text):
     calls = toolcalls.parse(text, TOOLS).calls
@@ -185,3 +186,12 @@ def test_the_lesson_is_readable_by_the_reader():
 def test_an_unknown_tool_keeps_its_name_and_arguments_for_the_record():
     call = toolcalls.parse("<call bsh>\ncommand: ls\n</call>", TOOLS).calls[0]
     assert (call.name, dict(call.arguments)) == ("bsh", {"command": "ls"})
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\t\n", "\u2003"])
+@pytest.mark.parametrize("text", ["{}", "{}<call submit/>", "<call bash>{}x", "<call bash>\n{}x"])
+def test_a_model_that_runs_into_blanks_is_read_in_no_time(text, blank):
+    begun = time.process_time()
+    toolcalls.parse(text.format(blank * 50_000), TOOLS)
+    toolcalls.parse(text.format("\nk" + blank * 50_000), TOOLS)
+    assert time.process_time() - begun < 1
