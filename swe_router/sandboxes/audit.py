@@ -15,11 +15,35 @@ from swe_router.sandboxes.shellwords import Simple, simple_commands
 _QUIET = frozenset({"edit", "search", "submit"})
 """Tools that start no program of the agent's."""
 _MODULES = {"scikit-learn": "sklearn", "pillow": "PIL", "beautifulsoup": "bs4"}
-_WALKS = frozenset("log shortlog whatchanged show rev-list grep describe name-rev cherry".split())
+_WALKS = frozenset(["log", "shortlog", "whatchanged", "show", "rev-list", "cherry"])
+_DIGS = frozenset({"reflog", "fsck", "verify-pack", "unpack-objects", "show-index"})
 _EVERYWHERE = re.compile(r"--(all|remotes|reflog|branches|tags|glob|walk-reflogs)(=.*)?|-g")
 _POINTS = frozenset(
-    "log show diff checkout switch restore cherry-pick merge rebase reset cat-file rev-parse rev-list"
-    " archive format-patch worktree branch range-diff difftool read-tree ls-tree grep blame".split()
+    [
+        "log",
+        "show",
+        "diff",
+        "checkout",
+        "switch",
+        "restore",
+        "cherry-pick",
+        "merge",
+        "rebase",
+        "reset",
+        "cat-file",
+        "rev-parse",
+        "rev-list",
+        "archive",
+        "format-patch",
+        "worktree",
+        "branch",
+        "range-diff",
+        "difftool",
+        "read-tree",
+        "ls-tree",
+        "grep",
+        "blame",
+    ]
 )
 _ELSEWHERE_REF = re.compile(
     r"((refs/)?remotes/)?(origin|upstream)/\S+|(ORIG|FETCH|MERGE)_HEAD([~^:].*)?"
@@ -93,27 +117,33 @@ def _reached(action: Action, project: _Project, seen: set[str]) -> Iterator[tupl
 
 def _judged(simple: Simple, project: _Project, seen: set[str]) -> str:
     """``history``, ``net``, ``copy`` or nothing."""
-    program, words = simple.program, simple.words[1:]
-    if program == "git":
-        return _git(words, project, seen)
-    if program in _FETCHERS and _names(words, project, gh=program == "gh"):
+    if simple.program == "git":
+        return _git(simple.words[1:], project, seen)
+    if _fetches(simple, project):
         return "net"
-    if re.fullmatch(r"python[\d.]*|ipython", program):
-        if words[:2] in (("-m", "pip"), ("-m", "uv")):
-            return "net" if _installs(words[2:], project) else ""
-        code = " ".join(words) + "\n" + (simple.body if not words or words[0] == "-" else "")
-        if _READS_NET.search(code) and project.url.search(code):
-            return "net"
-    if program in _INSTALLERS and _installs(words, project):
-        return "net"
-    if program in ("rm", "echo", "printf"):
+    if simple.program in ("rm", "echo", "printf"):
         return ""
-    if any(_INTERNALS.search(word) for word in words if not word.startswith(("-", "!"))):
-        excluding = {"-path", "-not", "-prune", "--exclude-dir", "-wholename"} & set(words)
-        return "" if excluding else "history"
-    if any(project.installed.search(word) for word in words):
-        return "copy"
-    return ""
+    words = simple.words[1:]
+    excluding = {"-path", "-not", "-prune", "--exclude-dir", "-wholename"} & set(words)
+    paths = [word for word in words if not word.startswith(("-", "!"))]
+    if not excluding and any(_INTERNALS.search(path) for path in paths):
+        return "history"
+    return "copy" if any(project.installed.search(word) for word in words) else ""
+
+
+def _fetches(simple: Simple, project: _Project) -> bool:
+    """Tell whether a program fetches the project from the net."""
+    program, words = simple.program, simple.words[1:]
+    if program in _FETCHERS:
+        return _names(words, project, gh=program == "gh")
+    if program in _INSTALLERS:
+        return _installs(words, project)
+    if not re.fullmatch(r"python[\d.]*|ipython", program):
+        return False
+    if words[:2] in (("-m", "pip"), ("-m", "uv")):
+        return _installs(words[2:], project)
+    code = " ".join(words) + "\n" + (simple.body if not words or words[0] == "-" else "")
+    return bool(_READS_NET.search(code) and project.url.search(code))
 
 
 def _git(words: Sequence[str], project: _Project, seen: set[str]) -> str:
@@ -123,31 +153,25 @@ def _git(words: Sequence[str], project: _Project, seen: set[str]) -> str:
     if not rest:
         return ""
     verb, arguments = rest[0], rest[1:]
-    if verb in ("fetch", "pull", "ls-remote") or (
-        verb == "remote" and arguments[:1] in (["add"], ["update"])
-    ):
+    adds = verb == "remote" and arguments[:1] in (["add"], ["update"])
+    clones = verb in ("clone", "submodule") and _names(arguments, project)
+    if verb in ("fetch", "pull", "ls-remote") or adds or clones:
         return "net"
-    if verb in ("clone", "submodule"):
-        return "net" if _names(arguments, project) else ""
-    if verb in ("reflog", "fsck", "verify-pack", "unpack-objects", "show-index"):
-        return "history"
     before = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if verb == "cat-file" and "--batch-all-objects" in before:
-        return "history"
-    if verb in _WALKS and any(_EVERYWHERE.fullmatch(word) for word in before):
-        # `describe --tags` names the past, and `grep -g` is no option of history.
-        return "" if verb in ("describe", "name-rev", "grep") else "history"
-    if verb == "branch" and {"-a", "-r", "--all", "--remotes"} & set(before):
-        return "history"
-    if verb in _POINTS and _leads_away(verb, before, seen):
-        return "history"
-    return ""
+    everywhere = (
+        verb in _DIGS
+        or (verb == "cat-file" and "--batch-all-objects" in before)
+        or (verb in _WALKS and any(_EVERYWHERE.fullmatch(word) for word in before))
+        or (verb == "branch" and {"-a", "-r", "--all", "--remotes"} & set(before))
+    )
+    return "history" if everywhere or (verb in _POINTS and _leads_away(verb, before, seen)) else ""
 
 
 def _leads_away(verb: str, words: Sequence[str], seen: set[str]) -> bool:
-    """Does a revision among the words lie outside of what the agent has been shown?"""
+    """Tell whether a revision among the words lies outside of what the agent was shown."""
     plain = [word for word in words if not word.startswith("-")]
-    if any(_ELSEWHERE_REF.fullmatch(end) for word in plain for end in re.split(r"\.\.+", word)):
+    ends = (end for word in plain for end in re.split(r"\.\.+", word))
+    if any(_ELSEWHERE_REF.fullmatch(end) for end in ends):
         return True
     if verb in ("grep", "blame"):
         return False
@@ -162,7 +186,7 @@ def _names(words: Sequence[str], project: _Project, *, gh: bool = False) -> bool
 
 
 def _installs(words: Sequence[str], project: _Project) -> bool:
-    """Does the installer fetch the project itself?"""
+    """Tell whether the installer fetches the project itself."""
     verbs = {"install", "download", "wheel", "index", "add", "sync", "upgrade", "update"}
     if not verbs & set(words):
         return False

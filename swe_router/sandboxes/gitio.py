@@ -157,5 +157,5 @@ def split(data: bytes) -> list[bytes]:
 
 
 def shown(path: bytes) -> str:
-    """A path as text that any JSON can hold; bytes that are no UTF-8 as ``\\xNN``."""
+    r"""A path as text that any JSON can hold; bytes that are no UTF-8 as ``\xNN``."""
     return path.decode("utf-8", "backslashreplace")

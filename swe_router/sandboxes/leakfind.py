@@ -66,7 +66,8 @@ fi
 _STAGED = "git diff-index --cached --raw -z --no-renames --full-index HEAD"
 _ELSEWHERE = r"""
 find {roots} \( -path /proc -o -path /sys -o -path /dev -o -path /usr -o -path "$W" \) -prune -o \
-  -type f \( -name HEAD -o -name '*.bundle' -o -name '*.pack' \) -print0 > "$W/suspects" 2>/dev/null || :
+  -type f \( -name HEAD -o -name '*.bundle' -o -name '*.pack' \) \
+  -print0 > "$W/suspects" 2>/dev/null || :
 xargs -0 sh -c '
 for file do
   case $file in
@@ -78,8 +79,8 @@ for file do
        git config --file "$dir/config" --get-regexp "url" 2>/dev/null | grep -qiF "$REPO"; then
       head=$(git --git-dir="$dir" rev-parse -q --verify HEAD 2>/dev/null || echo none)
       kind=store
-      [ "${{dir##*/}}" != .git ] || git --git-dir="$COMMON" merge-base --is-ancestor "$head" "$BASE" \
-        2>/dev/null || kind=copy
+      [ "${{dir##*/}}" != .git ] ||
+        git --git-dir="$COMMON" merge-base --is-ancestor "$head" "$BASE" 2>/dev/null || kind=copy
       printf "%s %s\0" "$kind" "$dir"
     fi ;;
   */objects/pack/*.pack) ;;

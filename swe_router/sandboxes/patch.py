@@ -186,14 +186,14 @@ def _patch(sandbox: Sandbox, start: shadow.Start, git: Git) -> tuple[bytes, bool
 
 
 def _proves(sandbox: Sandbox, git: Git, patch: bytes, start: str, end: str) -> bool:
-    """Does the patch turn the start tree into the end tree, byte for byte?"""
+    """Tell whether the patch turns the start tree into the end tree, byte for byte."""
     git.put(sandbox, "patch", patch)
     result = git.run(sandbox, f"set -e\n{_PROVE.format(start=start, end=end)}")
     return result.exit_code == 0
 
 
 def _is_plain(patch: bytes) -> bool:
-    """Can it be a JSON string and a UTF-8 file without loss, and hold no NUL?"""
+    """Tell whether JSON and a UTF-8 file hold it without loss, and no NUL is in it."""
     try:
         patch.decode("utf-8")
     except UnicodeDecodeError:

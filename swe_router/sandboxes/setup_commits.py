@@ -26,7 +26,8 @@ _MESSAGE = re.compile(
 _CHAIN = """
 git merge-base --is-ancestor "$BASE" HEAD && echo above || echo apart
 git rev-parse "$BASE^{tree}" "HEAD^{tree}"
-git log --no-show-signature -n 20 --format='%H%x09%P%x09%ae%x09%ce%x09%f%x09%s%x09%b%x00' "$BASE..HEAD"
+format='%H%x09%P%x09%ae%x09%ce%x09%s%x09%b%x00'
+git log --no-show-signature -n 20 --format="$format" "$BASE..HEAD"
 """
 _FRESH = """
 export GIT_AUTHOR_NAME=swe-router GIT_AUTHOR_EMAIL=setup@swe-router.invalid
@@ -107,8 +108,8 @@ def _refuse_future(sandbox: Sandbox, git: Git, head: str, base: str, chain: list
 
 
 def _parsed(entry: str) -> _Commit:
-    fields = (entry.strip("\n").split("\t", 6) + [""] * 7)[:7]
-    sha, parents, author, committer, _, subject, body = fields
+    fields = (entry.strip("\n").split("\t", 5) + [""] * 6)[:6]
+    sha, parents, author, committer, subject, body = fields
     by_makers = author == committer == _EMAIL
     says_so = bool(_MESSAGE.fullmatch(subject.strip())) and not body.strip()
     return _Commit(sha, tuple(parents.split()), by_makers or says_so)

@@ -62,7 +62,8 @@ exclude=$(real rev-parse --git-path info/exclude 2>/dev/null) || exit 0
 _PACK = """
 tree=$(git write-tree)
 git rev-list --objects "$tree" | cut -d' ' -f1 > "$W/objects"
-git pack-objects -q --window=0 --delta-base-offset "$GIT_DIR/objects/pack/pack" < "$W/objects" > /dev/null
+pack=$GIT_DIR/objects/pack/pack
+git pack-objects -q --window=0 --delta-base-offset "$pack" < "$W/objects" > /dev/null
 rm -f "$GIT_DIR/objects/info/alternates" "$W/objects"
 git rev-list --objects "$tree" > /dev/null
 printf %s "$tree"
@@ -106,7 +107,9 @@ def begin(sandbox: Sandbox) -> Start:
     paths = tracked | {p for p in seen if left_out.litter(p, folders, venvs) is None}
     git.put(sandbox, "paths", gitio.joined(sorted(paths)))
     started = git.having(GIT_INDEX_FILE=f"{git.work}/start.index")
-    tree = started.must(sandbox, f'git update-index -z --add --stdin < "$W/paths"\n{_PACK}').strip()
+    tree = started.must(
+        sandbox, f'git update-index -z --add --stdin < "$W/paths" >&2\n{_PACK}'
+    ).strip()
     started.must(sandbox, _IGNORES)
     return Start(
         git=git,

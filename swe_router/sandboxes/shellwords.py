@@ -8,13 +8,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _HEREDOC = re.compile(
-    r"<<-?[ \t]*(?P<quote>['\"\\]?)(?P<tag>\w+)['\"]?(?P<rest>[^\n]*)\n(?P<body>.*?)(?:\n[ \t]*(?P=tag)[ \t]*(?=\n|$)|\Z)",
+    r"<<-?[ \t]*['\"\\]?(?P<tag>\w+)['\"]?(?P<rest>[^\n]*)\n"
+    r"(?P<body>.*?)(?:\n[ \t]*(?P=tag)[ \t]*(?=\n|$)|\Z)",
     re.S,
 )
 _INNER = re.compile(r"\$\(([^()]*(?:\([^()]*\)[^()]*)*)\)|`([^`]*)`")
 _BREAKS = set(";|&()\n")
 _PREFIXES = frozenset(
-    "sudo env time nohup exec command builtin then do else if while until ! { xargs stdbuf nice".split()
+    [
+        "sudo",
+        "env",
+        "time",
+        "nohup",
+        "exec",
+        "command",
+        "builtin",
+        "then",
+        "do",
+        "else",
+        "if",
+        "while",
+        "until",
+        "!",
+        "{",
+        "xargs",
+        "stdbuf",
+        "nice",
+    ]
 )
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "eval"})
 DEEPEST = 4

@@ -64,7 +64,7 @@ REACHING = [
     ("bash -c 'git fetch --all'", "net"),
     ("x=$(git pull 2>&1); echo $x", "net"),
     ("timeout 60 env A=b git fetch", "net"),
-    ("curl -sL https://raw.githubusercontent.com/django/django/main/django/db/models/base.py", "net"),
+    ("curl -sL https://raw.githubusercontent.com/django/django/main/django/db/models/base.py", "net"),  # noqa: E501
     ("wget https://github.com/django/django/pull/123.patch -O /tmp/p", "net"),
     ("curl https://pypi.org/pypi/django/json", "net"),
     ("curl github.com/django/django/archive/main.zip", "net"),

@@ -88,7 +88,7 @@ PLANTS: dict[str, tuple[str, str]] = {
         " git update-ref refs/remotes/origin/main future; git branch -qD future",
         "config",
     ),
-    "reflog": ("git reset -q --hard future; git reset -q --hard HEAD@{1}; git branch -qD future", "reflog"),
+    "reflog": ("git reset -q --hard future; git reset -q --hard HEAD@{1}; git branch -qD future", "reflog"),  # noqa: E501
     "stash": (f"git branch -qD future; echo '{SECRET}' > a.py; {PROJECT} stash -q", "ref"),
     "loose object": ("git branch -qD future; rm -rf .git/logs", "object"),
     "packed object": ("git repack -adq; git branch -qD future; rm -rf .git/logs", "object"),
@@ -110,7 +110,7 @@ PLANTS: dict[str, tuple[str, str]] = {
     "work tree": ("git worktree add -q ../other future", "worktree"),
     "alternates": (
         "git clone -q --bare . ../away; git branch -qD future; rm -rf .git/logs;"
-        " git repack -adq; git prune --expire=now; cd ../away/objects; pwd > ../../tree/.git/objects/info/alternates",
+        " git repack -adq; git prune --expire=now; cd ../away/objects; pwd > ../../tree/.git/objects/info/alternates",  # noqa: E501
         "alternates",
     ),
     "pack without index": (
@@ -118,11 +118,11 @@ PLANTS: dict[str, tuple[str, str]] = {
         " cp .git/objects/pack/*.pack .git/objects/pack/tmp_pack_abc",
         "garbage",
     ),
-    "index": (f"echo '{SECRET}' > a.py; git add a.py; echo 3 > a.py; git branch -qD future", "index"),
-    "bundle": ("git bundle create -q f.bundle --all; git branch -qD future; rm -rf .git/logs", "bundle"),
+    "index": (f"echo '{SECRET}' > a.py; git add a.py; echo 3 > a.py; git branch -qD future", "index"),  # noqa: E501
+    "bundle": ("git bundle create -q f.bundle --all; git branch -qD future; rm -rf .git/logs", "bundle"),  # noqa: E501
     "copy inside": ("git clone -q --bare . .cache.git; git branch -qD future", "store"),
     "broken ref": ("echo 1234567890123456789012345678901234567890 > .git/refs/heads/x", "ref"),
-    "rebase left-overs": (f"mkdir .git/rebase-merge; echo '{SECRET}' > .git/rebase-merge/message", "file"),
+    "rebase left-overs": (f"mkdir .git/rebase-merge; echo '{SECRET}' > .git/rebase-merge/message", "file"),  # noqa: E501
     "commit message": (f"echo '{SECRET}' > .git/COMMIT_EDITMSG", "file"),
 }  # fmt: skip
 
@@ -183,7 +183,7 @@ def test_a_set_up_commit_of_strangers_is_made_anonymous(box: PlainBox) -> None:
 def test_future_commits_whose_tree_is_the_base_are_dropped(box: PlainBox) -> None:
     given = instance(box)
     box.must(
-        f"echo '{SECRET}' > a.py; {PROJECT} commit -qam fix; echo 3 > a.py; {PROJECT} commit -qam undo"
+        f"echo '{SECRET}' > a.py; {PROJECT} commit -qam fix; echo 3 > a.py; {PROJECT} commit -qam undo"  # noqa: E501
     )
     report = guard(box, given)
     assert (report.head, report.setup_commits) == (given.base_commit, ())
@@ -264,7 +264,7 @@ def test_a_checked_out_copy_of_the_future_is_refused(box: PlainBox) -> None:
 
 def test_tracked_bundles_of_the_project_are_no_leak(box: PlainBox) -> None:
     box.must(
-        f"git bundle create -q t.bundle main; git add -A; {PROJECT} commit -qm bundle; rm -rf .git/logs"
+        f"git bundle create -q t.bundle main; git add -A; {PROJECT} commit -qm bundle; rm -rf .git/logs"  # noqa: E501
     )
     guard(box, instance(box))
     assert (box.tree / "t.bundle").exists()
@@ -280,14 +280,14 @@ def test_what_cannot_be_taken_out_stops_the_start(box: PlainBox) -> None:
             return super().run(command.replace("update-ref --no-deref -d", "true")
                                .replace("rm -f \"$COMMON/$ref\"", "true"), **options)  # type: ignore[arg-type]  # fmt: skip
 
-    with pytest.raises(WouldNotStart, match="cannot be cleaned.*future"):
+    with pytest.raises(WouldNotStart, match=r"cannot be cleaned.*future"):
         guard(Stubborn(box.folder), instance(box))
 
 
 def test_hooks_do_not_run_and_go(box: PlainBox) -> None:
     plant(box)
     hook: Callable[[str], str] = lambda name: (  # noqa: E731
-        f"printf '#!/bin/sh\\ntouch /testbed/../ran\\n' > .git/hooks/{name}; chmod +x .git/hooks/{name}"
+        f"printf '#!/bin/sh\\ntouch /testbed/../ran\\n' > .git/hooks/{name}; chmod +x .git/hooks/{name}"  # noqa: E501
     )
     box.must("mkdir -p .git/hooks")
     for name in ("post-checkout", "reference-transaction", "post-index-change", "pre-auto-gc"):

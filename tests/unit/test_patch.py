@@ -49,22 +49,21 @@ def box(tmp_path: Path) -> PlainBox:
 def content(tree: Path) -> dict[str, object]:
     """Every file of a tree but git's own, with kind and bytes."""
     found: dict[str, object] = {}
-    for folder, folders, names in os.walk(os.fsencode(tree)):
-        folders[:] = [name for name in folders if name != b".git"]
-        links = [n for n in folders if os.path.islink(os.path.join(folder, n))]
+    for folder, folders, names in os.walk(tree):
+        folders[:] = [name for name in folders if name != ".git"]
+        links = [name for name in folders if Path(folder, name).is_symlink()]
         for name in [*names, *links]:
-            path = os.path.join(folder, name)
-            key = os.path.relpath(path, os.fsencode(tree))
-            if os.path.islink(path):
-                found[repr(key)] = ("link", os.readlink(path))
-            elif os.path.isfile(path) and name != b".git":
-                with open(path, "rb") as stream:
-                    found[repr(key)] = (bool(os.stat(path).st_mode & 0o100), stream.read())
+            path = Path(folder, name)
+            key = repr(os.fsencode(path.relative_to(tree)))
+            if path.is_symlink():
+                found[key] = ("link", str(path.readlink()))
+            elif path.is_file() and name != ".git":
+                found[key] = (bool(path.stat().st_mode & 0o100), path.read_bytes())
     return found
 
 
 def made_by(box: PlainBox, act: Callable[[], object] | str) -> Candidate:
-    """The candidate of an action; it must be proved, and re-applied to a copy give the end state."""
+    """The candidate of an action; proved, and re-applied to a copy it gives the end state."""
     before = box.folder / "before"
     shutil.copytree(box.tree, before, symlinks=True)
     snapshot = Snapshot.take(box)
@@ -77,7 +76,11 @@ def made_by(box: PlainBox, act: Callable[[], object] | str) -> Candidate:
         file = box.folder / "p.diff"
         file.write_bytes(candidate.patch.encode())
         done = subprocess.run(
-            ["git", "apply", "--verbose", str(file)], cwd=before, capture_output=True, text=True
+            ["git", "apply", "--verbose", str(file)],
+            cwd=before,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
     if not candidate.left_out:
@@ -170,10 +173,10 @@ def test_hostile_environment(box: PlainBox) -> None:
 
 
 def test_gitattributes_with_filters_and_line_ends(box: PlainBox) -> None:
-    attributes = "*.py filter=evil text eol=crlf ident diff=odd\\n*.txt -diff working-tree-encoding=UTF-16\\n"
+    attributes = "*.py filter=evil text eol=crlf ident diff=odd\\n*.txt -diff working-tree-encoding=UTF-16\\n"  # noqa: E501
     act = (
         f"printf '{attributes}' > .gitattributes; git config filter.evil.clean 'tr a-z A-Z';"
-        " git config diff.odd.textconv 'tr a-z b-za'; echo '$Id$ x' >> a.py; printf 'q\\r\\n' >> crlf.txt"
+        " git config diff.odd.textconv 'tr a-z b-za'; echo '$Id$ x' >> a.py; printf 'q\\r\\n' >> crlf.txt"  # noqa: E501
     )
     before = Snapshot.take(box)
     box.must(act)
@@ -392,7 +395,7 @@ def test_litter_that_was_there_is_not_listed(box: PlainBox) -> None:
 
 def test_tracked_litter_is_no_litter(box: PlainBox) -> None:
     box.must(
-        "mkdir -p build fix/node_modules; echo 1 > build/a; echo 1 > fix/node_modules/x; echo 1 > t.log"
+        "mkdir -p build fix/node_modules; echo 1 > build/a; echo 1 > fix/node_modules/x; echo 1 > t.log"  # noqa: E501
     )
     box.must("git add -f t.log")
     commit(box)
@@ -445,7 +448,7 @@ def test_a_second_attempt_on_the_same_box_starts_where_it_stands(box: PlainBox) 
 def test_apply_gives_the_bytes_and_says_no(box: PlainBox) -> None:
     snapshot = Snapshot.take(box)
     box.must(
-        "printf 'caf\\351!\\n' > latin.txt; printf 'x\\r\\n' >> crlf.txt; ln -s a.py l2; echo t >> a.py"
+        "printf 'caf\\351!\\n' > latin.txt; printf 'x\\r\\n' >> crlf.txt; ln -s a.py l2; echo t >> a.py"  # noqa: E501
     )
     patch = snapshot.candidate(box, "t").patch
     end = content(box.tree)
