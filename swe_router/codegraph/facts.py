@@ -14,6 +14,10 @@ VERSION = "2/" + ",".join(grammar.version for grammar in GRAMMARS)
 """Facts made under another version are made again."""
 MAX_BYTES = 512 * 1024
 """Larger sources are generated ones: skipped."""
+MAX_BROKEN_BYTES = 32 * 1024
+"""A broken file larger than this gives nothing: a query over one huge error is quadratic."""
+MAX_NAME = 200
+"""Bytes of a called name; of a longer one only the last part is kept."""
 MODULE = -1
 """Scope of what stands outside any definition."""
 
@@ -77,6 +81,8 @@ def extract(content: bytes, grammar: Grammar) -> Facts:
         return Facts(problem="encoding")
     parser, query = tools(grammar)
     tree: Tree = parser.parse(content)
+    if tree.root_node.has_error and len(content) > MAX_BROKEN_BYTES:
+        return Facts(problem="syntax")
     found = QueryCursor(query).captures(tree.root_node)
     raw, spans = _scopes(found, content)
     bases = _in_scopes(found.get("base", ()), spans)
@@ -170,8 +176,11 @@ def _variables(
 def _calls(nodes: Sequence[tuple[int, int, int, Node]], content: bytes) -> tuple[Call, ...]:
     seen: dict[tuple[int, str], int] = {}
     for scope, start, end, node in nodes:
-        name = content[start:end].decode()
-        if not name.isidentifier():
+        # A chain of n calls has receivers of up to n links: their whole text would be quadratic.
+        name = content[max(start, end - MAX_NAME) : end].decode("utf-8", "replace")
+        if end - start > MAX_NAME:
+            name = f"?.{name.rpartition('.')[2].strip()}"
+        elif not name.isidentifier():
             name = _dotted(name)
         key = (scope, name)
         if key not in seen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -227,3 +228,10 @@ def test_names_with_odd_bytes_survive(tmp_path: Path) -> None:
     name = os.fsdecode(b"od\xff d\n.py")
     repo, sha = commit(tmp_path, {name: "def f(): pass\n"})
     assert build(repo, sha).files == (name,)
+
+
+@pytest.mark.parametrize("source", [b"(" * 40_000, b"a()" + b".b()" * 20_000, b"f(" * 20_000])
+def test_hostile_sources_end_soon(source: bytes) -> None:
+    start = time.process_time()
+    extract(source, PYTHON)
+    assert time.process_time() - start < 3
