@@ -166,7 +166,7 @@ def _sorted_out(
 
 def _patch(sandbox: Sandbox, start: shadow.Start, git: Git) -> tuple[bytes, bool]:
     """The patch from the start tree to the end index, and whether it was proved."""
-    end = git.ask(sandbox, "git write-tree").decode().strip()
+    end = git.ask(sandbox, "git write-tree").decode("ascii").strip()
     if end == start.tree:
         return b"", True
     command = f"{_DIFF} {start.tree} {end}"

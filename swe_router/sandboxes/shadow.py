@@ -107,9 +107,8 @@ def begin(sandbox: Sandbox) -> Start:
     paths = tracked | {p for p in seen if left_out.litter(p, folders, venvs) is None}
     git.put(sandbox, "paths", gitio.joined(sorted(paths)))
     started = git.having(GIT_INDEX_FILE=f"{git.work}/start.index")
-    tree = started.must(
-        sandbox, f'git update-index -z --add --stdin < "$W/paths" >&2\n{_PACK}'
-    ).strip()
+    script = f'git update-index -z --add --stdin < "$W/paths"\n{_PACK}'
+    tree = started.ask(sandbox, script).decode("ascii").strip()
     started.must(sandbox, _IGNORES)
     return Start(
         git=git,

@@ -21,8 +21,8 @@ PAST = (
 )
 SET_UP = f"echo installed > setup.cfg; git add -A; {MAKERS} commit -q -m SWE-bench"
 LEAKS = (
-    f"git checkout -q -b future; echo '{SECRET}' > a.py; {DEV} commit -qam '{SECRET}'; git tag later;"
-    f" git checkout -q main; echo '{SECRET}' > a.py; {DEV} stash -q; git repack -adq;"
+    f"git checkout -q -b future; echo '{SECRET}' > a.py; {DEV} commit -qam '{SECRET}'; "
+    f"git tag later; git checkout -q main; echo '{SECRET}' > a.py; {DEV} stash -q; git repack -adq;"
     " git branch gone later; git branch -qD gone;"
     " git remote add origin https://user:hunter2@example.org/own/project;"
     " git update-ref refs/remotes/origin/main later; git bundle create -q /root/all.bundle --all;"
@@ -76,17 +76,11 @@ def docker(*arguments: str, data: bytes | None = None) -> str:
 @pytest.fixture(scope="module")
 def host_image() -> str:
     """This machine's shell, git and libraries as an image."""
-    folders = [
-        "bin",
-        "lib",
-        "lib64",
-        "sbin",
-        "usr/bin",
-        "usr/lib/git-core",
-        "usr/lib/x86_64-linux-gnu",
-    ]
+    libraries = ["usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib/git-core"]
+    folders = ["bin", "lib", "lib64", "sbin", "usr/bin", *libraries]
     packed = subprocess.run(
-        ["tar", "-C", "/", "--ignore-failed-read", "--exclude=*.a", "--exclude=*llvm*", "-c", *folders],
+        ["tar", "-C", "/", "--ignore-failed-read", "--exclude=*.a", "--exclude=*llvm*", "-c"]
+        + folders,
         capture_output=True, check=False,
     ).stdout  # fmt: skip
     tag = "swe-router-test/leaks:1"

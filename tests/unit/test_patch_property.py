@@ -54,7 +54,7 @@ def build(root: Path, tree: dict[bytes, tuple[str, bytes, bool | None]]) -> None
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
-)  # noqa: E501
+)
 @given(TREES, TREES)
 def test_start_to_end_is_proved_and_applies(
     start: dict[bytes, tuple[str, bytes, bool | None]],
