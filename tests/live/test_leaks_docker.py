@@ -79,8 +79,7 @@ def host_image() -> str:
     libraries = ["usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib/git-core"]
     folders = ["bin", "lib", "lib64", "sbin", "usr/bin", *libraries]
     packed = subprocess.run(
-        ["tar", "-C", "/", "--ignore-failed-read", "--exclude=*.a", "--exclude=*llvm*", "-c"]
-        + folders,
+        ["tar", "-C", "/", "--exclude=*.a", "--exclude=*llvm*", "-c", *folders],
         capture_output=True, check=False,
     ).stdout  # fmt: skip
     tag = "swe-router-test/leaks:1"
