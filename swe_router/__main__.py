@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -15,22 +16,33 @@ from swe_router.errors import BoundaryError, DiskFull, UsageError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code; a user's mistake is one line, no traceback."""
     words = gather(list(sys.argv[1:] if argv is None else argv))
-    if sys.platform not in {"linux", "darwin"}:
-        return _say(f"swe-router runs on Linux and macOS; on {sys.platform} use WSL 2", 2)
     try:
+        if sys.platform not in {"linux", "darwin"}:
+            raise UsageError(f"swe-router runs on Linux and macOS; on {sys.platform} use WSL 2")
         code = app(words, prog_name="swe-router", standalone_mode=False)
-    except TyperException as error:
-        return _say(" ".join(error.format_message().split()), 2)
-    except (UsageError, DiskFull) as error:
-        return _say(str(error), 2)
-    except BoundaryError as error:
-        return _say(f"{type(error).__name__}: {error}", 1)
-    except (KeyboardInterrupt, Abort):
+        return code if isinstance(code, int) else 0
+    except Exception as error:
+        return _ended(error)
+    except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
+
+
+def _ended(error: Exception) -> int:
+    """The exit code of an error, said in one line; an error of ours is raised as it is."""
+    if isinstance(error, TyperException):
+        return _say(" ".join(error.format_message().split()), 2)
+    if isinstance(error, UsageError | DiskFull):
+        return _say(str(error), 2)
+    if isinstance(error, BoundaryError):
+        return _say(f"{type(error).__name__}: {error}", 1)
+    if isinstance(error, Abort):
+        return 130
+    if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return code if isinstance(code, int) else 0
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return _say(f"no space left on the disk ({error.filename or error})", 2)
+    raise error
 
 
 def _say(message: str, code: int) -> int:

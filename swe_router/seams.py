@@ -153,6 +153,8 @@ class Desk:
     window: int = 0
     """Tokens that the model's window holds; 0 is unknown."""
     max_output_tokens: int = 8192
+    timeout: float = 600.0
+    """Seconds for one answer of the model."""
     text_tools: bool = False
     """The model has no native tool calls: use the text dialect."""
     temperature: float | None = None

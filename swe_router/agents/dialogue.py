@@ -43,6 +43,8 @@ class Setup:
     window: int = 0
     """Tokens; 0 is unknown."""
     max_output_tokens: int = 8192
+    timeout: float = 600.0
+    """Seconds for one answer."""
     text_tools: bool = False
     temperature: float | None = None
     seed: int | None = None
@@ -57,6 +59,7 @@ class Setup:
         return cls(
             window=desk.window,
             max_output_tokens=desk.max_output_tokens,
+            timeout=desk.timeout,
             text_tools=desk.text_tools,
             temperature=desk.temperature,
             seed=desk.seed,
@@ -128,6 +131,7 @@ class Dialogue:
         setup = self._setup
         limits = CallLimits(
             max_output_tokens=setup.max_output_tokens,
+            timeout=setup.timeout,
             temperature=setup.temperature,
             seed=setup.seed,
             tool_choice="auto" if setup.text_tools else self._manifest.tool_choice,

@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from swe_router import pool
-from swe_router.assemble import facts, marks, preflight
+from swe_router.assemble import facts, machine, marks, preflight
 from swe_router.assemble.header import Header, of_run, run_name
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import graceful
@@ -96,6 +96,7 @@ def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown
     with run.locked():
         # The lock says that nobody else drives this run: what others held is nobody's now.
         wiring.ledger.abandon_others()
+        machine.sweep(run.name)
         began = time.time()
         stopped = _work(wiring, header.settings.workers if workers is None else workers, retry)
         append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from rich.text import Text
 from swe_router import settings as settings_
 from swe_router.assemble import preflight
 from swe_router.assemble.shown import Shown
-from swe_router.errors import SweRouterError, UsageError
+from swe_router.errors import SandboxError, SweRouterError, UsageError
 from swe_router.sandboxes import engine, local, reaper
 
 OPEN_FILES = 1024
@@ -24,15 +25,26 @@ DISK_GB = 20
 
 def clean() -> Shown:
     """Remove what killed runs left; spares live runs."""
-    try:
-        found: engine.Engine | None = engine.Engine.connect()
-    except SweRouterError:
-        found = None
+    found = _engine()
     removed = reaper.reap(found)
     text = "\n".join(f"removed {name}" for name in removed) or "nothing was left behind"
     if found is None:
         text += "\n(no Docker engine answers: only local boxes were looked for)"
     return Shown(facts={"removed": removed, "docker": found is not None}, view=Text(text))
+
+
+def sweep(run: str) -> None:
+    """Remove what an earlier launch of ``run``, whose lock the caller holds, left behind."""
+    with contextlib.suppress(SandboxError):
+        reaper.reap(_engine(), run=run, mine=True)
+
+
+def _engine() -> engine.Engine | None:
+    """The Docker engine, if one answers."""
+    try:
+        return engine.Engine.connect()
+    except SweRouterError:
+        return None
 
 
 def doctor(preset: str, out: Path) -> Shown:

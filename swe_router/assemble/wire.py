@@ -85,9 +85,15 @@ class Wiring:
     def boxes(self) -> Any:
         """The factory of sandboxes."""
         kind = plugins.load("sandboxes", self.header.sandbox)
-        options = {"run": self.run.name, "lock": self.run.lock_file, "stopping": self.run.stopping}
+        options: dict[str, Any] = {
+            "run": self.run.name,
+            "lock": self.run.lock_file,
+            "stopping": self.run.stopping,
+        }
         if self.header.sandbox == "local":
             options["start"] = self.repos.path
+        if self.header.sandbox == "docker":
+            options["progress"] = self.say
         return kind(self.settings.sandbox, **options)
 
     @cached_property
@@ -188,6 +194,7 @@ def desk_of(settings: Settings, plan: Plan) -> Desk:
         clock=time.time,
         window=tier.window,
         max_output_tokens=tier.max_output_tokens,
+        timeout=tier.timeout,
         text_tools=tier.tools == "text",
         temperature=tier.temperature,
     )

@@ -40,6 +40,11 @@ class Count:
             self.divergences.append(Divergence(instance_id, where, first, second))
 
 
+Difference = tuple[str, str, str]
+"""Where, recorded, recomputed."""
+Conversation = Callable[[RunRecord, Outcome, Sequence[Step], str], Iterator[Difference]]
+
+
 @dataclass(frozen=True)
 class Means:
     """What a replay computes with; the same objects that the run was made with."""
@@ -49,7 +54,7 @@ class Means:
     verifiers: Mapping[str, Verifier]
     rates: Mapping[str, Rate]
     """Tier -> the rate recorded in the run's settings."""
-    conversation: Callable[[RunRecord, Outcome, Sequence[Step], str], Iterator[tuple[str, str, str]]]
+    conversation: Conversation
     """Rebuilds an attempt from its answers and observations, given its hand-over notes: yields
     (where, recorded, recomputed) for each request, seal, sum or exit that differs."""
     steps: Callable[[str, str], Sequence[Step]]

@@ -109,7 +109,8 @@ def _work(
         before = bench.snapshot(box)
         try:
             model = bench.model(plan, f"{instance.id}#{_session(plan, history)}", hold)
-            desk = bench.desk_for(plan, attempt_id, instance.id, handover=handover_notes(plan, history))
+            notes = handover_notes(plan, history)
+            desk = bench.desk_for(plan, attempt_id, instance.id, notes)
             course.trajectory = bench.scaffold(plan.arm).solve(
                 instance, model, box, plan.budget, desk
             )
