@@ -16,6 +16,8 @@ MAX_BYTES = 512 * 1024
 """Larger sources are generated ones: skipped."""
 MAX_BROKEN_BYTES = 32 * 1024
 """A broken file larger than this gives nothing: a query over one huge error is quadratic."""
+MAX_DEPTH = 500
+"""Levels of the syntax tree that are looked at; the query's time explodes on deeper chains."""
 MAX_NAME = 200
 """Bytes of a called name; of a longer one only the last part is kept."""
 MODULE = -1
@@ -83,7 +85,9 @@ def extract(content: bytes, grammar: Grammar) -> Facts:
     tree: Tree = parser.parse(content)
     if tree.root_node.has_error and len(content) > MAX_BROKEN_BYTES:
         return Facts(problem="syntax")
-    found = QueryCursor(query).captures(tree.root_node)
+    cursor = QueryCursor(query)
+    cursor.set_max_start_depth(MAX_DEPTH)
+    found = cursor.captures(tree.root_node)
     raw, spans = _scopes(found, content)
     bases = _in_scopes(found.get("base", ()), spans)
     definitions = _definitions(raw, bases, content)
