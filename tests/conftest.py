@@ -8,7 +8,7 @@ LIVE = Path(__file__).parent / "live"
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Leave tests/live out unless a marker was asked for: nothing is skipped, nothing deselected."""
+    """Leave tests/live out unless a marker was asked for; nothing is deselected."""
     if LIVE in (collection_path, *collection_path.parents) and not config.getoption("-m"):
         return True
     return None

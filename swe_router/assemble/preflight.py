@@ -41,13 +41,14 @@ def ready(settings: Settings, instances: Sequence[Instance], say: Callable[[str]
     on = settings.prices.date or today
     rates, skipped = {}, {}
     for name in settings.ladder:
+        said = checks.retirement_notice(name, settings.tiers[name], today)
+        if said:
+            say(said)
+    for name in settings.ladder:
         tier = settings.tiers[name]
         plugins.load("models", tier.dialect)
         checks.key_of(name, tier, os.environ)
         rates[name] = checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
-        said = checks.retirement_notice(name, tier, today)
-        if said:
-            say(said)
         gap = _window_gap(settings, name, instances)
         if gap:
             skipped[name] = gap

@@ -11,6 +11,8 @@ from rich.console import Console, RenderableType
 
 from swe_router.errors import UsageError
 
+MOST_USD = 1_000_000_000
+
 
 def emit(value: Any, *, as_json: bool, view: RenderableType | None = None) -> None:
     """The result: one JSON value, or its view for people."""
@@ -39,6 +41,10 @@ def dollars(text: str | None) -> Decimal | None:
         raise UsageError(f"--budget {text!r} is not a number of US dollars") from None
     if not value.is_finite() or value <= 0:
         raise UsageError(f"--budget {text} must be more than 0 US dollars")
+    if value > MOST_USD:
+        raise UsageError(
+            f"--budget {text} is more than {MOST_USD:,} US dollars: a slip of the hand?"
+        )
     return value
 
 

@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import ValidationError
+
 from swe_router.errors import UsageError
 from swe_router.journal import lines
 from swe_router.records import Grade, Instance, RunRecord
@@ -143,11 +145,11 @@ class RunFolder:
         for number, row in enumerate(lines.read(path), 1):
             try:
                 yield kind.model_validate(row)
-            except ValueError as error:
-                first = str(error).splitlines()
-                detail = " ".join(part.strip() for part in first[1:3])
+            except ValidationError as error:
+                fault = error.errors()[0]
+                where = ".".join(str(part) for part in fault["loc"])
                 raise UsageError(
-                    f"{path}:{number} is no {kind.__name__}: {detail};"
+                    f"{path}:{number} is no {kind.__name__} ({where}: {fault['msg']});"
                     " restore the line or delete it"
                 ) from None
 
