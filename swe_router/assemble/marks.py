@@ -55,6 +55,12 @@ def grade_run(run: RunFolder, *, say: Say) -> Mapping[str, Grade]:
     todo = [p for p in predictions(run) if p.instance_id in records]
     fresh = [p for p in todo if _changed(p, known.get(p.instance_id))]
     if fresh:
+        marked: dict[str, Grade] = {}
+
+        def keep(grade: Grade) -> None:
+            marked[grade.instance_id] = grade = _portable(grade, run.path)
+            run.add_grades([grade])
+
         backend = _backend(
             header.sandbox,
             run.path / "grading",
@@ -68,10 +74,20 @@ def grade_run(run: RunFolder, *, say: Say) -> Mapping[str, Grade]:
             backend,
             workers=settings.grade.workers,
             run=run.name,
-            progress=lambda grade: run.add_grades([grade]),
+            progress=keep,
         )
-        known = {**known, **graded}
+        known = {**known, **graded, **marked}
     return {p.instance_id: known[p.instance_id] for p in todo}
+
+
+def _portable(grade: Grade, folder: Path) -> Grade:
+    """Paths of a run's own logs are told from its folder on: the folder may be moved."""
+    here = f"{folder.resolve()}/"
+    evidence = {
+        key: value.removeprefix(here) if isinstance(value, str) else value
+        for key, value in grade.evidence.items()
+    }
+    return grade.model_copy(update={"evidence": evidence})
 
 
 def grade_file(
