@@ -11,7 +11,7 @@ from swe_router import __version__
 from swe_router.errors import UsageError
 from swe_router.journal.folder import RunFolder
 from swe_router.prices import Rate
-from swe_router.records import SCHEMA, Arm, Budget, Plan, digest_of
+from swe_router.records import SCHEMA, Arm, Budget, Plan, Provenance, digest_of
 from swe_router.settings import Settings, build
 
 
@@ -85,6 +85,19 @@ def of_run(run: RunFolder) -> Header:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{run.settings_file} is damaged: {error!r}") from None
+
+
+def provenance(header: Header) -> Provenance:
+    """What every record of a run was made with."""
+    sources = sorted({rate.source for rate in header.rates.values()})
+    dates = sorted({str(rate.date) for rate in header.rates.values()})
+    return Provenance(
+        settings=header.digest,
+        code=__version__,
+        prompts=dict(header.prompts),
+        prices=f"{'; '.join(sources)} at {', '.join(dates)}",
+        seed=header.settings.seed,
+    )
 
 
 def is_whole(run: RunFolder) -> bool:

@@ -1,12 +1,11 @@
-"""What the looking commands show: a run, an instance, an attempt, a replay, a route, policies."""
+"""What the looking commands show: a run, an instance, an attempt, a route, policies."""
 
 from __future__ import annotations
 
 import datetime
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,17 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_router import assets, plugins
-from swe_router.agents import manifest, rerun
-from swe_router.agents.dialogue import Setup
 from swe_router.assemble import facts
-from swe_router.assemble.header import Header, is_whole, of_run
+from swe_router.assemble.header import Header
 from swe_router.assemble.repositories import graph_of, repo_cache
 from swe_router.assemble.shown import Shown
-from swe_router.assemble.wire import build_policy, desk_of, features_of
+from swe_router.assemble.wire import build_policy, features_of
 from swe_router.errors import UsageError
 from swe_router.instances import splits
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
-from swe_router.ledger import reading
 from swe_router.models import checks
-from swe_router.records import Outcome, Plan, PurseView, RunRecord, Step
-from swe_router.replay.record import Count, Means, check
+from swe_router.records import PurseView
 from swe_router.reports import text
 from swe_router.settings import Settings
 
@@ -64,89 +59,6 @@ def show(name: str, out: Path, instance: str | None, attempt: str | None) -> Sho
         ids = ", ".join(o.attempt.id for o in record.outcomes)
         raise UsageError(f"{instance} has no steps of attempt {attempt!r}: there is {ids}")
     return Shown(facts=[s.model_dump(mode="json") for s in steps], view=text.steps_view(steps))
-
-
-def replay(name: str, out: Path) -> Shown:
-    """Make every record of a run again; exit code 1 when something comes out otherwise."""
-    run = find(name, out)
-    header = of_run(run)
-    means = _means(run, header)
-    rows, broken = {}, []
-    whole = is_whole(run) and header.digest == header.settings.digest()
-    if not whole:
-        broken.append(f"{run.settings_file.name}: a setting, rate or digest was changed")
-    for instance_id, record in run.records().items():
-        count = Count()
-        check(record, means, count)
-        _moves(run, record, count)
-        said = [
-            f"{d.where}: recorded {d.recorded}, recomputed {d.recomputed}"
-            for d in count.divergences
-        ]
-        share = 1 - len(said) / max(1, count.compared)
-        rows[instance_id] = {
-            "identical_share": max(0.0, share),
-            "divergences": said,
-            "patch_identical": not any("patch" in line or "chosen" in line for line in said),
-        }
-        broken += [f"{instance_id}: {line}" for line in said]
-    verdict = f"{len(rows)} instances replayed: " + (
-        "all as recorded" if not broken else f"{len(broken)} divergences"
-    )
-    view = Group(Text(verdict, style="bold"), *(Text(line, style="red") for line in broken))
-    settings_row = {"settings_intact": whole}
-    return Shown(facts={**rows, **({} if whole else {"settings": settings_row})},
-                 view=view, code=1 if broken else 0)  # fmt: skip
-
-
-def _means(run: RunFolder, header: Header) -> Means:
-    charged: dict[str, Decimal] = {}
-    for call in reading.read(run.ledger_file).calls.values():
-        if call.fate == "settled":
-            charged[call.key] = charged.get(call.key, Decimal(0)) + call.charged
-    settings = header.settings
-
-    def conversation(
-        record: RunRecord, outcome: Outcome, steps: Sequence[Step], notes: str
-    ) -> Iterator[tuple[str, str, str]]:
-        plan = outcome.attempt.plan
-        for one in rerun.recompute(
-            manifest.read(plan.arm.scaffold),
-            record.instance,
-            steps,
-            setup_of(settings, plan, notes),
-            recorded=outcome.attempt.trajectory,
-            budget=plan.budget,
-        ):
-            yield one.where, one.recorded, one.recomputed
-
-    return Means(
-        policy=build_policy(header),
-        selector=plugins.load("selectors", settings.selector)(),
-        verifiers={n: plugins.load("verifiers", n)(settings.verify) for n in settings.verify.names},
-        rates=header.rates,
-        conversation=conversation,
-        steps=lambda instance_id, attempt_id: Tape(run.attempt_folder(instance_id)).steps(
-            attempt_id
-        ),
-        charged=charged,
-    )
-
-
-def setup_of(settings: Settings, plan: Plan, notes: str) -> Setup:
-    """What shaped the requests of an attempt."""
-    desk = replace(desk_of(settings, plan), handover=notes, seed=plan.seed, variant=plan.variant)
-    box = settings.sandbox
-    return Setup.of(desk, box.command_timeout, box.command_timeout_max)
-
-
-def _moves(run: RunFolder, record: RunRecord, count: Count) -> None:
-    """The moves as they fell must be those of the record."""
-    moves = Tape(run.attempt_folder(record.instance.id)).moves()
-    count.same(record.instance.id, "moves: decisions", record.decisions,
-               tuple(move.decided for move in moves))  # fmt: skip
-    fell = tuple(outcome for move in moves for outcome in move.outcomes or ())
-    count.same(record.instance.id, "moves: outcomes", record.outcomes, fell)
 
 
 def route(settings: Settings, say: Callable[[str], None]) -> Shown:

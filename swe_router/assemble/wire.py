@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any
 
-from swe_router import __version__, plugins
+from swe_router import plugins
 from swe_router.agents import manifest
 from swe_router.assemble.header import Header
 from swe_router.assemble.repositories import graph_of, repo_cache
@@ -24,7 +24,7 @@ from swe_router.ledger import Hold, Ledger
 from swe_router.models import checks
 from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
-from swe_router.records import Arm, Features, Instance, Plan, Provenance, PurseView
+from swe_router.records import Arm, Features, Instance, Plan, PurseView
 from swe_router.sandboxes import audit, leaks, patch
 from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
 from swe_router.settings import Settings
@@ -113,18 +113,6 @@ class Wiring:
     def policy(self) -> Policy:
         """The routing policy over the usable tiers."""
         return build_policy(self.header)
-
-    def provenance(self) -> Provenance:
-        """What every record of this run was made with."""
-        sources = sorted({rate.source for rate in self.header.rates.values()})
-        dates = sorted({str(rate.date) for rate in self.header.rates.values()})
-        return Provenance(
-            settings=self.header.digest,
-            code=__version__,
-            prompts=dict(self.header.prompts),
-            prices=f"{'; '.join(sources)} at {', '.join(dates)}",
-            seed=self.settings.seed,
-        )
 
     def graph(self, instance: Instance) -> Graph | None:
         """The code graph at the base commit, or None when the repository cannot be read."""

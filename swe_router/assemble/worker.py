@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from swe_router.assemble.header import of_run
+from swe_router.assemble.header import of_run, provenance
 from swe_router.assemble.wire import Wiring, features_of
 from swe_router.journal.folder import RunFolder
 from swe_router.records import Instance, RunRecord
@@ -64,7 +64,7 @@ def here(job: Job, progress: Progress) -> RunRecord | Stopped:
             policy=job.policy,
             bench=bench,
             run=wiring.run.name,
-            provenance=wiring.provenance(),
+            provenance=provenance(wiring.header),
         )
     except Interrupted:
         return Stopped()

@@ -42,9 +42,9 @@ def replay(
     Decisions, requests, prices, verdicts and the choice are computed again from what was
     recorded; the first thing that differs is named, and the exit code is 1.
     """
-    from swe_router.assemble import look
+    from swe_router.assemble import replays
 
-    done = look.replay(run_name, out)
+    done = replays.replay(run_name, out)
     emit(done.facts, as_json=as_json, view=done.view)
     return done.code
 

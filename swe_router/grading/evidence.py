@@ -101,6 +101,16 @@ def _counts(tests: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def follows(grade: Grade) -> bool:
+    """Whether a kept verdict is the one that the test counts kept with it give."""
+    counts = [grade.evidence.get(name) for name in ("fail_to_pass", "pass_to_pass")]
+    known = [count for count in counts if isinstance(count, Mapping)]
+    if grade.outcome == "ungraded" or not known:
+        return grade.outcome != "resolved"
+    clean = not any(count["failed"] for count in known) and any(count["passed"] for count in known)
+    return clean == (grade.outcome == "resolved")
+
+
 def doubts_of(gold: Gold, log: str) -> list[str]:
     """Why a log that reads as resolved is no evidence; empty when it is."""
     text = ANSI.sub("", log)

@@ -53,7 +53,7 @@ class Engine:
         """The engine of DOCKER_HOST, or of the usual sockets; raises ``UsageError``."""
         where = os.environ.get("DOCKER_HOST") or _socket()
         try:
-            given: dict[str, Any] = kwargs_from_env()
+            given: dict[str, Any] = {**kwargs_from_env()}
             given.setdefault("base_url", where)
             return cls(APIClient(version="auto", timeout=TIMEOUT, **given))
         except BROKEN as error:

@@ -1,0 +1,169 @@
+"""A run replayed: every record made again from what was recorded, and held against the rest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+from rich.console import Group
+from rich.text import Text
+
+from swe_router import plugins
+from swe_router.agents import manifest, rerun
+from swe_router.agents.dialogue import Setup
+from swe_router.assemble.header import Header, is_whole, of_run, provenance
+from swe_router.assemble.look import find
+from swe_router.assemble.shown import Shown
+from swe_router.assemble.wire import build_policy, desk_of
+from swe_router.errors import UsageError
+from swe_router.features.score import complexity
+from swe_router.grading.evidence import follows
+from swe_router.journal.folder import RunFolder
+from swe_router.journal.tape import Tape
+from swe_router.ledger import reading
+from swe_router.ledger.state import State
+from swe_router.records import Grade, Instance, Outcome, Plan, RunRecord, Step
+from swe_router.replay.record import Count, Means, check
+from swe_router.settings import Settings
+
+
+def replay(name: str, out: Path) -> Shown:
+    """Make every record of a run again; exit code 1 when something comes out otherwise."""
+    run = find(name, out)
+    header = of_run(run)
+    book = reading.read(run.ledger_file)
+    instances = {one.id: one for one in run.instances()}
+    grades = run.grades()
+    rows, broken = {}, _frame(run, header, book)
+    whole = not broken
+    try:
+        means = _means(run, header, book)
+    except UsageError as error:  # settings that were changed need not make sense
+        raise UsageError("; ".join([*broken, str(error)])) from None
+    for instance_id, record in run.records().items():
+        count = Count()
+        check(record, means, count)
+        _moves(run, record, count)
+        _surroundings(record, header, instances, book, count)
+        _grade(record, grades.get(instance_id), count)
+        said = [
+            f"{d.where}: recorded {d.recorded}, recomputed {d.recomputed}"
+            for d in count.divergences
+        ]
+        share = 1 - len(said) / max(1, count.compared)
+        rows[instance_id] = {
+            "identical_share": max(0.0, share),
+            "divergences": said,
+            "patch_identical": not any("patch" in line or "chosen" in line for line in said),
+        }
+        broken += [f"{instance_id}: {line}" for line in said]
+    verdict = f"{len(rows)} instances replayed: " + (
+        "all as recorded" if not broken else f"{len(broken)} divergences"
+    )
+    view = Group(Text(verdict, style="bold"), *(Text(line, style="red") for line in broken))
+    settings_row = {"settings_intact": whole}
+    return Shown(facts={**rows, **({} if whole else {"settings": settings_row})},
+                 view=view, code=1 if broken else 0)  # fmt: skip
+
+
+def _frame(run: RunFolder, header: Header, book: State) -> list[str]:
+    """What is wrong with what holds for the run as a whole."""
+    said = []
+    if not is_whole(run) or header.digest != header.settings.digest():
+        said.append(f"{run.settings_file.name}: a setting, rate or digest was changed")
+    if book.budget != header.settings.budget:
+        budget = header.settings.budget
+        said.append(f"{run.ledger_file.name}: budget {book.budget}, in the settings {budget}")
+    return said
+
+
+def _surroundings(
+    record: RunRecord,
+    header: Header,
+    instances: Mapping[str, Instance],
+    book: State,
+    count: Count,
+) -> None:
+    """What a record says of its instance, of its making and of its money, against the rest."""
+    name = record.instance.id
+    count.same(name, "instance", instances.get(name), record.instance)
+    of_issue = (name, record.instance.repo, record.instance.problem)
+    seen = (record.features.instance_id, record.features.repo, record.features.text)
+    count.same(name, "features: issue", seen, of_issue)
+    score = record.features.values.get("complexity")
+    if score is not None:
+        count.same(name, "features: complexity", score, complexity(record.features.values))
+    made = provenance(header).model_copy(update={"code": record.provenance.code})
+    count.same(name, "provenance", record.provenance, made)
+    tiers = {o.attempt.id: o.arm.model for o in record.outcomes}
+    for call in book.calls.values():
+        owner, _, attempt = call.key.partition("/")
+        if owner == name and attempt in tiers:
+            count.same(name, f"attempt {attempt} ledger: tier", call.tier, tiers[attempt])
+
+
+def _grade(record: RunRecord, grade: Grade | None, count: Count) -> None:
+    """An official verdict must be of this patch, and follow from the tests kept with it."""
+    if grade is None:
+        return
+    name = record.instance.id
+    patch = record.patch or ""
+    digest = hashlib.sha256(patch.encode("utf-8", "surrogatepass")).hexdigest()
+    if patch:
+        count.same(name, "grade: patch", grade.patch, digest)
+        other = "not resolved" if grade.outcome == "resolved" else "resolved"
+        again = grade.outcome if follows(grade) else f"{other}, by the tests kept with it"
+        count.same(name, "grade: outcome", grade.outcome, again)
+
+
+def _means(run: RunFolder, header: Header, book: State) -> Means:
+    charged: dict[str, Decimal] = {}
+    for call in book.calls.values():
+        if call.fate == "settled":
+            charged[call.key] = charged.get(call.key, Decimal(0)) + call.charged
+    settings = header.settings
+
+    def conversation(
+        record: RunRecord, outcome: Outcome, steps: Sequence[Step], notes: str
+    ) -> Iterator[tuple[str, str, str]]:
+        plan = outcome.attempt.plan
+        for one in rerun.recompute(
+            manifest.read(plan.arm.scaffold),
+            record.instance,
+            steps,
+            setup_of(settings, plan, notes),
+            recorded=outcome.attempt.trajectory,
+            budget=plan.budget,
+        ):
+            yield one.where, one.recorded, one.recomputed
+
+    return Means(
+        policy=build_policy(header),
+        selector=plugins.load("selectors", settings.selector)(),
+        verifiers={n: plugins.load("verifiers", n)(settings.verify) for n in settings.verify.names},
+        rates=header.rates,
+        conversation=conversation,
+        steps=lambda instance_id, attempt_id: Tape(run.attempt_folder(instance_id)).steps(
+            attempt_id
+        ),
+        charged=charged,
+    )
+
+
+def setup_of(settings: Settings, plan: Plan, notes: str) -> Setup:
+    """What shaped the requests of an attempt."""
+    desk = replace(desk_of(settings, plan), handover=notes, seed=plan.seed, variant=plan.variant)
+    box = settings.sandbox
+    return Setup.of(desk, box.command_timeout, box.command_timeout_max)
+
+
+def _moves(run: RunFolder, record: RunRecord, count: Count) -> None:
+    """The moves as they fell must be those of the record."""
+    moves = Tape(run.attempt_folder(record.instance.id)).moves()
+    count.same(record.instance.id, "moves: decisions", record.decisions,
+               tuple(move.decided for move in moves))  # fmt: skip
+    fell = tuple(outcome for move in moves for outcome in move.outcomes or ())
+    count.same(record.instance.id, "moves: outcomes", record.outcomes, fell)
