@@ -73,7 +73,7 @@ def _entries(path: Path) -> Iterator[tuple[str, Any]]:
     if path.suffix not in (".json", ".jsonl"):
         raise UsageError(f"cannot read predictions from {path}: give a .json or .jsonl file")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"cannot read predictions {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
@@ -115,6 +115,8 @@ def _parsed(path: Path, text: str, number: int) -> Any:
     except json.JSONDecodeError as error:
         line = number or error.lineno
         raise UsageError(f"{path}:{line}: not valid JSON: {error.msg}") from None
+    except (RecursionError, ValueError):  # nested without end, a number of 5000 digits
+        raise UsageError(f"{path}: not a JSON text that can be read") from None
 
 
 def _prediction(where: str, entry: Any) -> Prediction:

@@ -38,7 +38,7 @@ HARNESS = ("image", "eval_script", "log_parser", "eval_type")
 
 LOADER = Path(__file__).with_name("hub.py")
 
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 """Instance ids name folders and containers, so nothing else will do."""
 
 
@@ -62,35 +62,48 @@ def _source(split: str, hub: Hub) -> Iterator[tuple[str, Row]]:
     if split in OFFICIAL:
         return ((f"row {index}", row) for index, row in enumerate(hub(OFFICIAL[split]), 1))
     path = Path(split).expanduser()
-    if path.suffix in SUFFIXES or path.exists():
+    # os.path: a name that is too long for the file system is no file, and no error either.
+    if split and (path.suffix.lower() in SUFFIXES or os.path.exists(path)):  # noqa: PTH110
         return _from_file(path)
     near = difflib.get_close_matches(split.lower(), NAMES, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise UsageError(
-        f"no split named {split!r}: there is {', '.join(NAMES)}, or give a path to a"
+        f"no split named {split[:80]!r}: there is {', '.join(NAMES)}, or give a path to a"
         f" {', '.join(SUFFIXES)} file{hint}"
     )
 
 
 def _from_file(path: Path) -> Iterator[tuple[str, Row]]:
-    if path.suffix not in SUFFIXES or path.is_dir():
+    form = path.suffix.lower()
+    if form not in SUFFIXES or path.is_dir():
         raise UsageError(f"cannot read instances from {path}: give a {', '.join(SUFFIXES)} file")
     try:
-        if path.suffix == ".parquet":
+        if form == ".parquet":
             table = pq.read_table(pa.BufferReader(path.read_bytes()))
             yield from _numbered(path, table.to_pylist())
-        elif path.suffix == ".jsonl":
-            yield from _lines(path, path.read_text(encoding="utf-8"))
+        elif form == ".jsonl":
+            yield from _lines(path, path.read_text(encoding="utf-8-sig"))
         else:
-            yield from _numbered(path, json.loads(path.read_text(encoding="utf-8")))
+            yield from _numbered(path, _parsed(str(path), path.read_text(encoding="utf-8-sig")))
     except OSError as error:
-        raise UsageError(f"cannot read instances from {path}: {error.strerror or error}") from None
+        why = " ".join(str(error.strerror or error).split())
+        raise UsageError(f"cannot read instances from {path}: {why}") from None
     except pa.ArrowException as error:
-        raise UsageError(f"{path} is not a parquet file: {error}") from None
+        said = " ".join(str(error).split())[:200]
+        raise UsageError(f"{path} is not a parquet file that can be read: {said}") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text: {error}") from None
+
+
+def _parsed(place: str, text: str, line: int = 0) -> Any:
+    """JSON of a whole file, or of one of its lines."""
+    try:
+        return json.loads(text)
     except json.JSONDecodeError as error:
-        raise UsageError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+        raise UsageError(f"{place}:{line or error.lineno}: not valid JSON: {error.msg}") from None
+    except (RecursionError, ValueError):  # nested without end, a number of 5000 digits
+        at = f":{line}" if line else ""
+        raise UsageError(f"{place}{at}: not a JSON text that can be read") from None
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[str, Row]]:
@@ -98,18 +111,20 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Row]]:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UsageError(f"{path}:{number}: not valid JSON: {error.msg}") from None
+        row = _parsed(str(path), line, number)
         if not isinstance(row, dict):
             raise UsageError(f"{path}:{number}: a row must be a JSON object")
         yield f"{path}:{number}", row
 
 
 def _numbered(path: Path, rows: Any) -> Iterator[tuple[str, Row]]:
+    if isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values()):
+        rows = [{"instance_id": name, **row} for name, row in rows.items()]
     if not isinstance(rows, list):
-        raise UsageError(f"{path}: a JSON file of instances must hold a list of objects")
+        raise UsageError(
+            f"{path}: a JSON file of instances must hold a list of objects, or an object of them"
+            " by id"
+        )
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise UsageError(f"{path}: row {number} is not an object")
@@ -135,7 +150,8 @@ def _check_ids(split: str, rows: Sequence[tuple[str, Row]]) -> None:
             raise UsageError(f"{where}: the row has no instance_id; every row needs one")
         if not ID.fullmatch(name):
             raise UsageError(
-                f"{where}: instance_id {name!r} must consist of letters, digits, '_', '.' and '-'"
+                f"{where}: instance_id {name[:80]!r} must consist of letters, digits, '_', '.' and"
+                " '-', 200 at most"
             )
         if name in seen:
             raise UsageError(

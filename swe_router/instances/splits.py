@@ -15,7 +15,8 @@ from swe_router.records import Instance
 QUESTION = ("instance_id", "repo", "base_commit", "problem_statement", "image")
 """All columns that may reach the solving side."""
 
-SLICE = re.compile(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*")
+SLICE = re.compile(r"\s*(-?\d{1,18})?\s*:\s*(-?\d{1,18})?\s*")
+COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 def load(
@@ -58,11 +59,18 @@ def _instance(row: Mapping[str, Any], split: str) -> Instance:
                 f"instance {row['instance_id']!r} of {split!r} has no {name};"
                 " every row needs instance_id, repo, base_commit and problem_statement"
             )
+    commit = row["base_commit"].strip().lower()
+    if not COMMIT.fullmatch(commit):
+        raise UsageError(
+            f"instance {row['instance_id']!r} of {split!r}: base_commit {row['base_commit']!r} is"
+            " no commit id (7 to 64 hexadecimal digits)"
+        )
     return Instance(
         id=row["instance_id"],
         repo=row["repo"],
-        base_commit=row["base_commit"],
-        problem=row["problem_statement"],
+        base_commit=commit,
+        # A lone surrogate (JSON may spell one) is no text that a model or a file could be given.
+        problem=row["problem_statement"].encode("utf-8", "replace").decode("utf-8"),
         image=str(row["image"] or ""),
         suite=split,
     )

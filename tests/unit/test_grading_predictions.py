@@ -22,6 +22,7 @@ FORMS = {
     "dict.json": json.dumps({"a-1": entry(), "a-2": entry("a-2", model_patch=None)}),
     "keyed.json": json.dumps({"a-1": {"model_patch": DIFF}, "a-2": {"model_patch": ""}}),
     "list.json": json.dumps([entry(), entry("a-2", model_patch="")]),
+    "bom.json": "\ufeff" + json.dumps([entry(), entry("a-2", model_patch="")]),
     "lines.jsonl": json.dumps(entry()) + "\n\n" + json.dumps(entry("a-2", model_patch="")) + "\n",
 }
 
@@ -68,6 +69,7 @@ FAULTS = [
     ("a.json", json.dumps([{"instance_id": "x"}]), "for 'x' has no model_patch"),
     ("a.json", json.dumps([entry(model_patch=3)]), "the model_patch of 'a-1' is not text"),
     ("a.jsonl", json.dumps(entry()) + "\n{oops\n", "a.jsonl:2: not valid JSON"),
+    ("a.json", "[" * 100_000, "a.json: not a JSON text that can be read"),
     ("a.txt", "", "give a .json or .jsonl file"),
     ("none/a.json", None, "cannot read predictions"),
 ]

@@ -174,6 +174,19 @@ def test_bad_selections_are_told_in_one_line(options, said):
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize("name", ["bom.jsonl", "crlf.JSONL", "by-id.json"])
+def test_what_other_programs_add_to_a_file_is_no_fault(tmp_path, name):
+    text, keyed = json.dumps(row()), json.dumps({"o__r-1": row()})
+    forms = {"bom": "\ufeff\n" + text, "crlf": text + "\r\n\r\n", "by-id": keyed}
+    (tmp_path / name).write_text(forms[Path(name).stem], encoding="utf-8", newline="")
+    assert [one.id for one in load(str(tmp_path / name))] == ["o__r-1"]
+
+
+def test_an_issue_text_that_no_file_could_hold_is_made_one_that_it_can():
+    (one,) = load("full", hub=lambda _: [row(problem_statement="a\ud800b", base_commit="C" * 40)])
+    assert (one.problem, one.base_commit) == ("a?b", "c" * 40)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -182,6 +195,8 @@ def test_bad_selections_are_told_in_one_line(options, said):
         ({"repo": 7}, "has no repo"),
         ({"instance_id": None}, "row 1: the row has no instance_id"),
         ({"instance_id": "../up"}, "must consist of letters"),
+        ({"instance_id": "a" * 201}, "200 at most"),
+        ({"base_commit": "--upload-pack=x"}, "'--upload-pack=x' is no commit id"),
     ],
 )
 def test_a_row_without_its_question_is_refused(changes, said):
@@ -212,6 +227,8 @@ def test_a_duplicate_id_names_both_rows(tmp_path):
         ("a.jsonl", b"\n\n", "has no rows"),
         ("a.jsonl", b"\xff\xfe{}", "is not UTF-8 text"),
         ("a.json", b'{"a": 1}', "must hold a list"),
+        ("a.json", b"[" * 100_000, "a.json: not a JSON text that can be read"),
+        ("a.jsonl", b"\n" + b"9" * 5000, "a.jsonl:2: not a JSON text that can be read"),
         ("a.json", b"[1]", "row 1 is not an object"),
         ("a.json", b"[\n{},\n", "a.json:3: not valid JSON"),
         ("a.parquet", b"no parquet", "is not a parquet file"),
@@ -232,6 +249,8 @@ def test_malformed_files_are_named_with_the_place(tmp_path, name, content, said)
         ("verifed", "did you mean 'verified'?"),
         ("Lite", "did you mean 'lite'?"),
         ("xyz", "there is demo, lite, verified, full, multilingual, or give a path"),
+        ("", "no split named ''"),
+        ("a" * 5000, "no split named 'aaa"),
         ("no/such.parquet", "cannot read instances from no/such.parquet: No such file"),
     ],
 )
