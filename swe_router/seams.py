@@ -17,6 +17,7 @@ from swe_router.records import (
     CallLimits,
     Candidate,
     Completion,
+    Example,
     Features,
     Instance,
     Message,
@@ -59,6 +60,19 @@ class Policy(Protocol):
 
     def restored(self, state: Mapping[str, Any]) -> Self:
         """A policy with a state that ``state()`` gave: how a replay asks again."""
+        ...
+
+
+class Learner(Protocol):
+    """A policy that must see recorded outcomes before it can decide."""
+
+    def fitted(self, examples: Sequence[Example]) -> Self:
+        """The policy, fitted on past issues; deterministic. ``self`` stays as it is.
+
+        Raises ``UsageError`` that says what is missing when the examples do not hold what it
+        needs (an arm of the ladder, costs, repeated runs). Thresholds and calibrations are
+        fitted by cross-validation over ``Example.group`` inside the examples.
+        """
         ...
 
 

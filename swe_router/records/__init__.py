@@ -6,6 +6,7 @@ Money is ``Decimal`` US dollars, time is seconds, sizes are tokens or bytes as t
 """
 
 from swe_router.records.base import SCHEMA, Record, Usd, digest_of
+from swe_router.records.lessons import Example, Tried
 from swe_router.records.talk import (
     Action,
     CallLimits,
@@ -56,6 +57,7 @@ __all__ = [
     "Candidate",
     "Completion",
     "Decided",
+    "Example",
     "Exit",
     "Failure",
     "Features",
@@ -81,6 +83,7 @@ __all__ = [
     "ToolCall",
     "ToolSpec",
     "Trajectory",
+    "Tried",
     "Try",
     "Usage",
     "Usd",

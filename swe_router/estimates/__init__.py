@@ -1,0 +1,1 @@
+"""Fitted quality and cost per arm, below the policies that decide with them."""

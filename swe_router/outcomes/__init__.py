@@ -1,0 +1,1 @@
+"""Outcome tables: import, audit, replay of policies over them, metrics, statistics."""

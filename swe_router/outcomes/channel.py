@@ -1,0 +1,74 @@
+"""A verifier as a channel from truth to verdict, of stated TPR and FPR, or as it was recorded.
+
+The channel assumes that its errors are independent of how hard an issue is: real verifiers err
+more where models err more, so a board made with a channel is optimistic, and says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from swe_router.errors import UsageError
+from swe_router.outcomes.table import Row
+
+ASSUMPTION = "verifier errors are drawn independently of how hard the issue is"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What a verifier says of a run, given the truth."""
+
+    tpr: float
+    """Probability that a right patch is accepted."""
+    fpr: float
+    """Probability that a wrong patch is accepted."""
+    name: str = ""
+    recorded: bool = False
+    """Take the table's own verdicts; a run without one is accepted with ``tpr`` or ``fpr``."""
+
+    def passes(self, row: Row) -> float:
+        """Probability that the verifier accepts this run's patch, in [0, 1]."""
+        if self.recorded and row.verdict:
+            return 1.0 if row.verdict == "pass" else 0.0
+        return self.tpr if row.resolved else self.fpr
+
+    def draw(self, row: Row, replicate: int) -> bool:
+        """One verdict; the same for every policy that asks in the same replicate."""
+        text = f"{row.instance_id}\x00{row.system}\x00{row.run}\x00{replicate}"
+        part = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
+        return part < self.passes(row)
+
+    @property
+    def said(self) -> str:
+        """In words, for the board."""
+        if self.recorded:
+            return "verdicts as recorded in the table"
+        return f"{self.name or 'verifier'}: TPR {self.tpr:g}, FPR {self.fpr:g} ({ASSUMPTION})"
+
+
+PRESETS = {
+    "perfect": Channel(1.0, 0.0, "perfect"),
+    "existing-tests": Channel(1.0, 0.81, "official existing tests, optimistic"),
+    "hybrid": Channel(0.9, 0.3, "a good hybrid"),
+    "recorded": Channel(0.9, 0.3, "recorded", recorded=True),
+}
+
+
+def parse(text: str) -> Channel:
+    """``perfect``, ``existing-tests``, ``hybrid``, ``recorded`` or ``tpr=.9,fpr=.3``.
+
+    Raises ``UsageError`` that says what can be written.
+    """
+    if text in PRESETS:
+        return PRESETS[text]
+    try:
+        cells = dict(part.split("=", 1) for part in text.split(","))
+        channel = Channel(float(cells.pop("tpr")), float(cells.pop("fpr")))
+        if cells or not (0 <= channel.tpr <= 1 and 0 <= channel.fpr <= 1):
+            raise ValueError
+    except (ValueError, KeyError):
+        raise UsageError(
+            f"--verifier {text!r}: write {', '.join(PRESETS)}, or tpr=.9,fpr=.3 (0 to 1 each)"
+        ) from None
+    return channel

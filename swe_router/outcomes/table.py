@@ -1,0 +1,188 @@
+"""The one tidy schema of outcome tables: a row is one run of one system on one instance."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+
+from swe_router.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run. What is unknown is None; an unknown cost is never 0."""
+
+    instance_id: str
+    system: str
+    """What was run: model and scaffold; the arm of a policy."""
+    resolved: bool
+    """The official verdict."""
+    run: str = "1"
+    """Tells independent repeats of a system on an instance apart."""
+    model: str = ""
+    usd: float | None = None
+    """USD of the whole run."""
+    input_tokens: int | None = None
+    """Fresh input tokens."""
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    output_tokens: int | None = None
+    """Reasoning included."""
+    steps: int | None = None
+    """Model calls."""
+    seconds: float | None = None
+    """Wall seconds."""
+    verdict: str = ""
+    """``pass``, ``fail`` or ``unknown``: what a verifier without the answer key said; or empty."""
+    price_date: str = ""
+    """Day of the price table behind ``usd``; empty when it was billed or is unknown."""
+
+
+COLUMNS = tuple(one.name for one in fields(Row))
+_INTEGERS = frozenset(
+    ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "steps")
+)
+_NUMBERS = frozenset(("usd", "seconds"))
+_TRUE, _FALSE = frozenset(("1", "true", "yes", "1.0")), frozenset(("0", "false", "no", "0.0"))
+
+
+@dataclass(frozen=True)
+class OutcomeTable:
+    """Rows in the order in which they were read; (instance, system, run) is unique."""
+
+    rows: tuple[Row, ...]
+    source: str = ""
+    """Where it came from, for messages and the board."""
+
+    @cached_property
+    def instances(self) -> tuple[str, ...]:
+        """Instance ids, in order of first mention."""
+        return tuple(dict.fromkeys(row.instance_id for row in self.rows))
+
+    @cached_property
+    def systems(self) -> tuple[str, ...]:
+        """Systems, in order of first mention."""
+        return tuple(dict.fromkeys(row.system for row in self.rows))
+
+    @cached_property
+    def runs(self) -> Mapping[tuple[str, str], tuple[Row, ...]]:
+        """(instance, system) -> its runs, in order of their name."""
+        found: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            found.setdefault((row.instance_id, row.system), []).append(row)
+        return {
+            key: tuple(sorted(rows, key=lambda r: _natural(r.run))) for key, rows in found.items()
+        }
+
+    def of(self, systems: Sequence[str]) -> OutcomeTable:
+        """Only these systems, in this order."""
+        kept = set(systems)
+        return replace(self, rows=tuple(row for row in self.rows if row.system in kept))
+
+    def named(self, word: str) -> str:
+        """The system of this name, or the only one that contains it.
+
+        Raises ``UsageError`` that names the systems that there are.
+        """
+        if word in self.systems:
+            return word
+        like = [name for name in self.systems if word.casefold() in name.casefold()]
+        if len(like) == 1:
+            return like[0]
+        there = ", ".join(like or self.systems)
+        what = "names more than one system" if like else "is no system of the outcomes"
+        raise UsageError(f"{word!r} {what}: there is {there}")
+
+
+def _natural(run: str) -> tuple[int, str]:
+    return (int(run) if run.isdigit() else 1 << 30, run)
+
+
+def read(path: Path) -> OutcomeTable:
+    """A table in this schema (.csv or .csv.gz); columns beyond it are passed over.
+
+    Raises ``UsageError`` that names the file, the line and what is wrong with it.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no outcome table {path}")
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as a table: {error}") from None
+    lines = csv.DictReader(io.StringIO(text))
+    missing = [name for name in ("instance_id", "system", "resolved")
+               if name not in (lines.fieldnames or [])]  # fmt: skip
+    if missing:
+        found = ", ".join(lines.fieldnames or []) or "nothing"
+        raise UsageError(
+            f"{path} has no column {', '.join(missing)} (found: {found});"
+            " `swe-router outcomes import` reads other forms"
+        )
+    return OutcomeTable(tuple(parsed(lines, str(path))), str(path))
+
+
+def parsed(lines: Iterable[Mapping[str, str | None]], where: str) -> Iterator[Row]:
+    """Rows of text cells; raises ``UsageError`` with place and cell."""
+    seen: set[tuple[str, str, str]] = set()
+    for number, line in enumerate(lines, 2):
+        row = _row(line, f"{where}:{number}")
+        key = (row.instance_id, row.system, row.run)
+        if key in seen:
+            raise UsageError(
+                f"{where}:{number} has {row.instance_id}, {row.system}, run {row.run} again;"
+                " number repeats in a column `run`, or remove one"
+            )
+        seen.add(key)
+        yield row
+
+
+def _row(line: Mapping[str, str | None], where: str) -> Row:
+    cells: dict[str, object] = {}
+    for name in COLUMNS:
+        cell = (line.get(name) or "").strip()
+        if name == "resolved":
+            if cell.casefold() not in _TRUE | _FALSE:
+                raise UsageError(f"{where}: resolved is {cell!r}, not 0 or 1")
+            cells[name] = cell.casefold() in _TRUE
+        elif cell and name in _INTEGERS | _NUMBERS:
+            cells[name] = _number(cell, name, where)
+        elif cell:
+            cells[name] = cell
+    for name in ("instance_id", "system"):
+        if name not in cells:
+            raise UsageError(f"{where}: {name} is empty")
+    return Row(**cells)  # type: ignore[arg-type]
+
+
+def _number(cell: str, name: str, where: str) -> int | float:
+    try:
+        value = float(cell)
+    except ValueError:
+        raise UsageError(f"{where}: {name} is {cell!r}, not a number") from None
+    if not 0 <= value < float("inf"):
+        raise UsageError(f"{where}: {name} is {cell}, which is no amount")
+    return round(value) if name in _INTEGERS else value
+
+
+def write(table: OutcomeTable, path: Path) -> None:
+    """The table as .csv or .csv.gz (the latter with no time in it: same rows, same bytes)."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in table.rows:
+        writer.writerow([_cell(getattr(row, name)) for name in COLUMNS])
+    data = out.getvalue().encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, bool) else str(value)
