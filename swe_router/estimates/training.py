@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,6 +28,8 @@ class Training:
 
     examples: tuple[Example, ...]
     arms: tuple[str, ...]
+    whole: Training | None = field(default=None, repr=False)
+    """The lessons that these are a part of, for what is learned without any outcome."""
     _fits: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -102,14 +105,24 @@ class Training:
         made: F = self._fits[recipe]
         return made
 
-    def without(self, group: str) -> Training:
-        """The same without one repository; made once, so that its fits are shared too."""
+    def without(self, rows: NDArray[np.intp]) -> Training:
+        """The same without some issues; made once, so that its fits are shared too."""
 
         def cut(whole: Training) -> Training:
-            kept = tuple(e for e in whole.examples if e.group != group)
-            return Training(kept, whole.arms)
+            left_out = set(rows.tolist())
+            kept = tuple(e for i, e in enumerate(whole.examples) if i not in left_out)
+            return Training(kept, whole.arms, whole.whole or whole)
 
-        return self.fit(("without", group), cut)
+        return self.fit(("without", rows.tobytes()), cut)
+
+    def folds(self, most: int = 5) -> list[NDArray[np.intp]]:
+        """Rows in at most ``most`` folds of whole repositories, as even as they come."""
+        sizes = sorted(Counter(self.groups.tolist()).items(), key=lambda item: (-item[1], item[0]))
+        piles: list[tuple[int, int, list[str]]] = [(0, n, []) for n in range(min(most, len(sizes)))]
+        for name, size in sizes:
+            total, number, names = min(piles)
+            piles[number] = (total + size, number, [*names, name])
+        return [np.flatnonzero(np.isin(self.groups, names)) for _, _, names in piles]
 
     def _mean(self, value: Callable[[Any], float | None]) -> Floats:
         out = np.full((len(self.examples), len(self.arms)), np.nan)
@@ -144,22 +157,21 @@ def values_of(features: Features, names: Sequence[str]) -> list[float]:
 
 
 def out_of_fold(
-    training_: Training, predict: Callable[[Training, Sequence[Features]], Floats]
+    lessons: Training, predict: Callable[[Training, Sequence[Features]], Floats]
 ) -> Floats:
-    """Predictions (n, m) for each issue by a fit that never saw its repository.
+    """Predictions (n, any) for each issue by a fit that never saw its repository.
 
     ``predict(rest, features)`` fits on the rest and predicts. With a single repository there is
-    no such fit: every prediction is NaN.
+    no such fit: the predictions are NaN. The rest of a fold may lack an arm: NaN as well.
     """
-    out = np.full((len(training_), len(training_.arms)), np.nan)
-    groups = training_.groups
-    for group in sorted(set(groups.tolist())):
-        rows = np.flatnonzero(groups == group)
-        if len(rows) < len(training_):
-            chosen = [training_.features[row] for row in rows]
-            try:
-                rest = training_.without(group)
-            except UsageError:  # an arm that only this repository was tried with
-                continue
-            out[rows] = predict(rest, chosen)
-    return out
+    out: Floats | None = None
+    for rows in lessons.folds():
+        if len(rows) == len(lessons):
+            break
+        try:
+            made = predict(lessons.without(rows), [lessons.features[row] for row in rows])
+        except UsageError:  # an arm that only these repositories were tried with
+            continue
+        out = np.full((len(lessons), made.shape[1]), np.nan) if out is None else out
+        out[rows] = made
+    return np.full((len(lessons), 1), np.nan) if out is None else out

@@ -1,0 +1,118 @@
+"""P(a patch is right | what its run left behind): verdict, cost and steps, per arm.
+
+The scorer of FrugalGPT, AutoMix's bins and the gates: what a policy may see after a run. A verdict
+that the training data gives as a probability counts as that much of either verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from swe_router.estimates.training import Floats, Training
+from swe_router.records import Outcome
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All recorded runs of an arm as weighted observations."""
+
+    x: Floats
+    """(n, 3): verdict (1 passed, 0 not), log USD, log steps."""
+    right: Floats
+    """(n,) official verdicts."""
+    weight: Floats
+    """(n,) probability of the verdict in ``x``."""
+    issue: Floats
+    """(n,) row of the issue in the lessons."""
+
+
+def runs_of(lessons: Training, arm: str) -> Runs:
+    """The runs of an arm; each stands once for either verdict that it may have got."""
+    rows = []
+    for number, example in enumerate(lessons.examples):
+        for run in example.runs.get(arm, ()):
+            passed = 0.5 if run.passes is None else run.passes
+            effort = (np.log(max(run.usd or 1e-4, 1e-4)), np.log1p(run.steps or 0))
+            rows += [
+                (verdict, *effort, float(run.resolved), part, float(number))
+                for verdict, part in ((1.0, passed), (0.0, 1 - passed))
+                if part > 0
+            ]
+    table = np.array(rows, dtype=float).reshape(-1, 6)
+    return Runs(table[:, :3], table[:, 3], table[:, 4], table[:, 5])
+
+
+class Scorer:
+    """P(right) of a run of each arm."""
+
+    def __init__(self, lessons: Training) -> None:
+        """Fit one logistic regression an arm."""
+        self._models = {}
+        for arm in lessons.arms:
+            known = runs_of(lessons, arm)
+            mean, scale = known.x.mean(axis=0), np.maximum(known.x.std(axis=0), 1e-6)
+            self._models[arm] = (mean, scale, _fit((known.x - mean) / scale, known))
+
+    def of(self, arm: str, x: Floats) -> Floats:
+        """Probabilities for observations (n, 3) of an arm."""
+        mean, scale, weights = self._models[arm]
+        z = np.column_stack([np.ones(len(x)), np.clip((x - mean) / scale, -4, 4)]) @ weights
+        probability: Floats = 1 / (1 + np.exp(-np.clip(z, -30, 30)))
+        return probability
+
+    def seen(self, outcome: Outcome) -> float:
+        """Probability for what a policy looks back on."""
+        return float(self.of(str(outcome.arm), observed(outcome)[None])[0])
+
+
+def observed(outcome: Outcome) -> Floats:
+    """(3,): verdict, log USD, log steps of an outcome."""
+    spent = float(outcome.attempt.trajectory.usd)
+    steps = outcome.attempt.trajectory.steps
+    return np.array([float(outcome.accepted), np.log(max(spent, 1e-4)), np.log1p(steps)])
+
+
+def _fit(z: Floats, known: Runs) -> Floats:
+    """Weights with intercept, by iteratively reweighted least squares with a ridge of 1."""
+    x = np.column_stack([np.ones(len(z)), z])
+    beta = np.zeros(x.shape[1])
+    ridge = np.diag([1e-3, *([1.0] * z.shape[1])])
+    for _ in range(25):
+        p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
+        curve = np.maximum(p * (1 - p), 1e-6) * known.weight
+        slope = x.T @ (known.weight * (known.right - p)) - ridge @ beta
+        step = np.linalg.solve((x * curve[:, None]).T @ x + ridge, slope)
+        beta = beta + step
+        if np.abs(step).max() < 1e-8:
+            break
+    return beta
+
+
+def scorer(lessons: Training) -> Scorer:
+    """The scorer of these lessons."""
+    return lessons.fit(("scorer",), Scorer)
+
+
+def blind_scores(lessons: Training, arm: str) -> tuple[Runs, Floats]:
+    """The runs of an arm and their scores by fits without their repository."""
+
+    def make(known: Training) -> tuple[Runs, Floats]:
+        runs = runs_of(known, arm)
+        scores = np.full(len(runs.right), np.nan)
+        for rows in known.folds():
+            mine = np.isin(runs.issue, rows)
+            rest = known if len(rows) == len(known) else known.without(rows)
+            if mine.any():
+                scores[mine] = scorer(rest).of(arm, runs.x[mine])
+        return runs, scores
+
+    return lessons.fit(("blind", arm), make)
+
+
+def grid(scores: Sequence[float] | Floats, size: int = 12) -> Floats:
+    """Candidate thresholds: quantiles of the scores, and one that nothing passes."""
+    found: Floats = np.unique(np.quantile(scores, np.linspace(0, 1, size)))
+    return np.append(found, 1.1)

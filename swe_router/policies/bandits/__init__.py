@@ -1,0 +1,1 @@
+"""Policies that learn while they go, and one that plans a whole batch."""

@@ -1,0 +1,1 @@
+"""Policies that a router must beat: one tier, blind mixes."""

@@ -1,0 +1,45 @@
+"""Zero router: the best blind mix at a given spend, along the upper concave hull of the tiers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from swe_router.estimates.hull import mix_at, upper_hull
+from swe_router.estimates.training import Floats, Training
+from swe_router.policies.base import Knobs
+from swe_router.policies.learned import Learned
+from swe_router.policies.mixing import Mixing, Shares
+from swe_router.records import Features
+
+
+class ZeroRouterKnobs(Knobs):
+    """Knobs of ``zero-router``."""
+
+    spend: float = Field(default=0.5, ge=0, le=1)
+    """Where on the hull: 0 is its cheapest point, 1 its best, by mean USD an issue."""
+
+
+class ZeroRouter(Learned[ZeroRouterKnobs], Mixing[ZeroRouterKnobs]):
+    """The best mix that looks at nothing: two neighbours on the hull of (cost, resolve rate)."""
+
+    name: ClassVar[str] = "zero-router"
+    source: ClassVar[str] = "RouterBench (arXiv 2403.12031), section 4"
+    maturity: ClassVar[str] = "baseline: a router is only useful above it"
+    knobs_type: ClassVar[type[Knobs]] = ZeroRouterKnobs
+    sweep: ClassVar[Sequence[dict[str, object]]] = tuple({"spend": part / 8} for part in range(9))
+
+    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+        """Nothing is predicted of an issue."""
+        return np.zeros((len(batch), 1))
+
+    def shares(self) -> Shares:
+        """Of the two hull points that enclose the spend."""
+        cost = np.nanmean(self.lessons.usd, axis=0)
+        rate = np.nanmean(self.lessons.resolved, axis=0)
+        hull = upper_hull(cost, rate)
+        target = cost[hull[0]] + self.knobs.spend * (cost[hull[-1]] - cost[hull[0]])
+        return tuple(mix_at(cost, hull, target))

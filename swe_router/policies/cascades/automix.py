@@ -1,0 +1,92 @@
+"""AutoMix (arXiv 2310.12963): GOOD, NEEDY or HOPELESS, judged by what a run left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from swe_router.estimates.scorer import blind_scores, observed, scorer
+from swe_router.estimates.training import Floats, Training
+from swe_router.policies.base import Knobs, rung_of
+from swe_router.policies.cascades.climb import Climb, Judgement
+from swe_router.policies.learned import Learned
+from swe_router.records import Features, Outcome
+
+
+class AutoMixKnobs(Knobs):
+    """Knobs of ``automix``."""
+
+    value: float = Field(default=4.0, gt=0)
+    """USD that a resolved issue is worth."""
+    bins: int = Field(default=4, gt=0)
+    """Bins of the run's score."""
+
+
+class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
+    """Escalate when value * P(NEEDY | bin) > E[cost of the next tier | bin]; else stop.
+
+    GOOD: this tier resolves. NEEDY: it does not and the next would. HOPELESS: neither. The bin
+    is the score of the run by a fit without the issue's repository.
+    """
+
+    name: ClassVar[str] = "automix"
+    source: ClassVar[str] = "AutoMix (arXiv 2310.12963), section 4: POMDP meta-verifier"
+    surrogate: ClassVar[str] = "the verifier's verdict for k self-verifications"
+    maturity: ClassVar[str] = "research"
+    knobs_type: ClassVar[type[Knobs]] = AutoMixKnobs
+    sweep: ClassVar[Sequence[dict[str, object]]] = tuple(
+        {"value": value} for value in (0.5, 1.0, 2.0, 8.0, 20.0)
+    )
+
+    def learn(self, lessons: Training) -> None:
+        """Fit scores and tables."""
+        for place in range(len(lessons.arms) - 1):
+            self._table(lessons, place)
+
+    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+        """Nothing is predicted before a run."""
+        return np.zeros((len(batch), 1))
+
+    def judge(self, features: Features, history: Sequence[Outcome]) -> Judgement:
+        """Stop where going on is not worth its price."""
+        last = history[-1]
+        place = rung_of(self.ladder, last)
+        if place >= len(self.ladder) - 1:
+            return Judgement(True, f"{last.arm} is the strongest tier")
+        edges, needy, price = self._table(self.lessons, place)
+        x = observed(last)[None]
+        score = float(scorer(self.lessons).of(str(last.arm), x)[0])
+        found = int(np.searchsorted(edges, score, side="right"))
+        gain = self.knobs.value * needy[found]
+        said = (
+            f"score {score:.2f}: P(needy) {needy[found]:.2f} is worth ${gain:.2f},"
+            f" the next tier costs ${price[found]:.2f}"
+        )
+        return Judgement(bool(gain <= price[found]), said)
+
+    def _table(self, lessons: Training, place: int) -> tuple[Floats, Floats, Floats]:
+        """Edges of the bins, P(NEEDY) and expected USD of the next tier in each."""
+        bins = self.knobs.bins
+
+        def make(known: Training) -> tuple[Floats, Floats, Floats]:
+            runs, scores = blind_scores(known, known.arms[place])
+            edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
+            found = np.searchsorted(edges, scores, side="right")
+            rows = runs.issue.astype(int)
+            later = np.nan_to_num(known.resolved[rows, place + 1])
+            price = known.usd[rows, place + 1]
+            price = np.where(np.isnan(price), np.nanmean(known.usd[:, place + 1]), price)
+            needy = (1 - runs.right) * later
+            size = len(edges) + 1
+            weight = np.bincount(found, runs.weight, size) + 2
+            base = np.average(needy, weights=runs.weight), np.average(price, weights=runs.weight)
+            tables = [
+                (np.bincount(found, runs.weight * column, size) + 2 * level) / weight
+                for column, level in zip((needy, price), base, strict=True)
+            ]
+            return edges, tables[0], tables[1]
+
+        return lessons.fit(("automix", place, bins), make)

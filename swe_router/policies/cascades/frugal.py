@@ -1,0 +1,99 @@
+"""FrugalGPT (arXiv 2305.05176): a learned scorer and one acceptance threshold a tier."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from swe_router.estimates.scorer import blind_scores, grid, scorer
+from swe_router.estimates.training import Floats, Training
+from swe_router.policies.base import Knobs
+from swe_router.policies.cascades.climb import Climb, Judgement
+from swe_router.policies.learned import Learned
+from swe_router.records import Features, Outcome
+
+
+class FrugalKnobs(Knobs):
+    """Knobs of ``frugalgpt``."""
+
+    value: float = Field(default=2.0, gt=0)
+    """USD that a resolved issue is worth: thresholds are set to earn the most."""
+
+
+class Frugal(Learned[FrugalKnobs], Climb[FrugalKnobs]):
+    """Accept a patch when P(right | verdict, cost, steps) is over the tier's threshold.
+
+    The thresholds are found by grid over quantiles of scores from fits without an issue's
+    repository, all tiers at once, for value * resolved - cost. (The published code fits scorer
+    and thresholds on one split.)
+    """
+
+    name: ClassVar[str] = "frugalgpt"
+    source: ClassVar[str] = "FrugalGPT (arXiv 2305.05176), sections 3 and 4"
+    surrogate: ClassVar[str] = "logistic regression on what a run leaves for DistilBERT"
+    maturity: ClassVar[str] = "research"
+    knobs_type: ClassVar[type[Knobs]] = FrugalKnobs
+    sweep: ClassVar[Sequence[dict[str, object]]] = tuple(
+        {"value": value} for value in (0.1, 0.3, 1.0, 5.0, 20.0)
+    )
+
+    def learn(self, lessons: Training) -> None:
+        """Fit scorer and thresholds."""
+        scorer(lessons)
+        self._bars(lessons)
+
+    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+        """Nothing is predicted before a run."""
+        return np.zeros((len(batch), 1))
+
+    def judge(self, features: Features, history: Sequence[Outcome]) -> Judgement:
+        """Score against threshold."""
+        last = history[-1]
+        score = scorer(self.lessons).seen(last)
+        bar = self._bars(self.lessons)[str(last.arm)]
+        said = f"{last.arm}'s patch scores {score:.2f}, threshold {bar:.2f}"
+        return Judgement(score >= bar, f"accepted: {said}" if score >= bar else said)
+
+    def _bars(self, lessons: Training) -> dict[str, float]:
+        return lessons.fit(("frugal", self.knobs.value), self._search)
+
+    def _search(self, lessons: Training) -> dict[str, float]:
+        """Backwards over the tiers, then two rounds of one tier at a time."""
+        arms = lessons.arms[:-1]
+        grids = [grid(blind_scores(lessons, arm)[1]) for arm in arms]
+        if len(arms) <= 2:
+            best = max(itertools.product(*grids), key=lambda bars: self._worth(lessons, bars))
+        else:
+            chosen = [float(np.median(g)) for g in grids]
+            for _ in range(2):
+                for place, options in enumerate(grids):
+                    chosen[place] = max(
+                        options,
+                        key=lambda bar, place=place: self._worth(  # type: ignore[misc]
+                            lessons, [*chosen[:place], bar, *chosen[place + 1 :]]
+                        ),
+                    )
+            best = tuple(chosen)
+        return {**dict(zip(arms, map(float, best), strict=True)), lessons.arms[-1]: 0.0}
+
+    def _worth(self, lessons: Training, bars: Sequence[Any]) -> float:
+        """Mean USD that the cascade earns on the lessons, verdicts in expectation."""
+        reach, earned = np.ones(len(lessons)), np.zeros(len(lessons))
+        for place, arm in enumerate(lessons.arms):
+            usd = np.nan_to_num(lessons.usd[:, place])
+            right = np.nan_to_num(lessons.resolved[:, place])
+            if place < len(bars):
+                runs, scores = blind_scores(lessons, arm)
+                taken = runs.weight * (scores >= bars[place])
+                size = len(lessons)
+                count = np.bincount(runs.issue.astype(int), runs.weight, size)
+                accept = np.bincount(runs.issue.astype(int), taken, size) / np.maximum(count, 1e-9)
+            else:
+                accept = np.ones(len(lessons))
+            earned += reach * (self.knobs.value * accept * right - usd)
+            reach = reach * (1 - accept)
+        return float(earned.mean())

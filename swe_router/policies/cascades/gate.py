@@ -1,0 +1,85 @@
+"""Risk-controlled acceptance: accept only as many as a bound on the false accepts allows.
+
+The bound is Clopper-Pearson's on the share of wrong patches that would be accepted, on scores by
+fits without an issue's repository (conformal risk control; UCCI arXiv 2605.18796). With too few
+wrong patches to show any bound, nothing is accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+from scipy.stats import beta
+
+from swe_router.estimates.scorer import blind_scores, grid, scorer
+from swe_router.estimates.training import Floats, Training
+from swe_router.policies.base import Knobs
+from swe_router.policies.cascades.climb import Climb, Judgement
+from swe_router.policies.learned import Learned
+from swe_router.records import Features, Outcome
+
+
+class GateKnobs(Knobs):
+    """Knobs of ``conformal``."""
+
+    alpha: float = Field(default=0.3, gt=0, lt=1)
+    """Highest share of wrong patches that may be accepted."""
+    delta: float = Field(default=0.05, gt=0, lt=1)
+    """Chance that the bound is broken."""
+
+
+def upper_bound(accepted: float, wrong: float, delta: float) -> float:
+    """Clopper-Pearson upper bound on a share, at confidence 1 - delta; 1 with no data."""
+    if wrong <= 0 or accepted >= wrong:
+        return 1.0
+    return float(beta.ppf(1 - delta, accepted + 1, wrong - accepted))
+
+
+class Gate(Learned[GateKnobs], Climb[GateKnobs]):
+    """Accept above the lowest threshold whose false-accept bound holds; else climb."""
+
+    name: ClassVar[str] = "conformal"
+    source: ClassVar[str] = "Clopper-Pearson gate; UCCI (arXiv 2605.18796), CP-Router"
+    maturity: ClassVar[str] = "research"
+    knobs_type: ClassVar[type[Knobs]] = GateKnobs
+    sweep: ClassVar[Sequence[dict[str, object]]] = tuple(
+        {"alpha": alpha} for alpha in (0.1, 0.2, 0.4, 0.6)
+    )
+
+    def learn(self, lessons: Training) -> None:
+        """Fit scorer and gates."""
+        for arm in lessons.arms[:-1]:
+            self._bar(lessons, arm)
+
+    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+        """Nothing is predicted before a run."""
+        return np.zeros((len(batch), 1))
+
+    def judge(self, features: Features, history: Sequence[Outcome]) -> Judgement:
+        """Score against the gate of the arm."""
+        last = history[-1]
+        score = scorer(self.lessons).seen(last)
+        bar = self._bar(self.lessons, str(last.arm))
+        if bar > 1:
+            return Judgement(False, f"no gate for {last.arm} can be shown to hold")
+        said = f"{last.arm}'s patch scores {score:.2f}, gate {bar:.2f}"
+        return Judgement(score >= bar, said)
+
+    def _bar(self, lessons: Training, arm: str) -> float:
+        alpha, delta = self.knobs.alpha, self.knobs.delta
+
+        def make(known: Training) -> float:
+            runs, scores = blind_scores(known, arm)
+            wrong = runs.weight * (1 - runs.right)
+            for bar in grid(scores, 25):
+                if (
+                    upper_bound(float(wrong[scores >= bar].sum()), float(wrong.sum()), delta)
+                    <= alpha
+                ):
+                    return float(bar)
+            return 1.1
+
+        return lessons.fit(("gate", arm, alpha, delta), make)

@@ -1,0 +1,104 @@
+"""Retries: the baselines that people forget. A second run buys quality without any router."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import Field
+
+from swe_router.policies.base import (
+    Knobs,
+    LadderPolicy,
+    affordable,
+    fault_of,
+    hopeless_box,
+    trusted,
+    usd,
+)
+from swe_router.policies.cascade import Cascade, CascadeKnobs
+from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
+
+
+class Document66Knobs(CascadeKnobs):
+    """Knobs of ``doc-6.6``."""
+
+    thresholds: tuple[float, ...] = Field(default=(7.0,))
+    """Above it an issue goes straight to the strong tier."""
+
+
+class Document66(Cascade):
+    """Complexity over 7 straight to the cloud; else local, accepted when its tests pass."""
+
+    name: ClassVar[str] = "doc-6.6"
+    source: ClassVar[str] = "source document, section 6.6"
+    maturity: ClassVar[str] = "baseline: its gate is dominated by the plain cascade"
+    knobs_type: ClassVar[type[Knobs]] = Document66Knobs
+
+
+class PlainCascade(Cascade):
+    """Every tier in order of price, accepted when the verifier says so."""
+
+    name: ClassVar[str] = "routerbench-cascade"
+    source: ClassVar[str] = "RouterBench cascading router (arXiv 2403.12031), section 5"
+    maturity: ClassVar[str] = "baseline"
+
+    def _first(self, features: Features) -> tuple[list[int], str]:
+        return list(range(len(self.ladder))), "the cheapest tier first"
+
+
+class RetryKnobs(Knobs):
+    """Knobs of the retry policies."""
+
+    tier: str = ""
+    """Tier that is tried again; empty is the strongest."""
+    times: int = Field(default=2, gt=0)
+    """Runs at most."""
+
+
+class Retry(LadderPolicy[RetryKnobs]):
+    """The same tier again, with another seed, until the verifier accepts."""
+
+    name: ClassVar[str] = "retry"
+    source: ClassVar[str] = "routers.md 2: same-model retry"
+    maturity: ClassVar[str] = "baseline"
+    knobs_type: ClassVar[type[Knobs]] = RetryKnobs
+
+    def plans(self) -> list[Plan]:
+        """What is tried, in order."""
+        tier = self.knobs.tier or str(self.ladder[-1].arm)
+        chosen = [plan for plan in self.ladder if str(plan.arm) == tier] or [self.ladder[-1]]
+        first = chosen[0]
+        more = [first.model_copy(update={"seed": self.knobs.seed + k})
+                for k in range(1, self.knobs.times)]  # fmt: skip
+        return [first, *more]
+
+    def decide(
+        self, features: Features, history: Sequence[Outcome], purse: PurseView
+    ) -> RouteDecision:
+        """The next of the plans, while the verifier refuses."""
+        for outcome in history:
+            if trusted(outcome):
+                return Stop(why=f"{outcome.arm}'s patch was accepted")
+        why = fault_of(history[-1]) if history else "to begin with"
+        if history and hopeless_box(history[-1]):
+            return Stop(why=f"{why}: every tier would meet the same sandbox")
+        plans = self.plans()
+        if len(history) >= len(plans):
+            return Stop(why=f"{why}, and {len(plans)} runs are all")
+        plan = plans[len(history)]
+        if affordable(plan, 1, purse.left) == 0:
+            limit = usd(plan.budget.dollars)
+            return Stop(why=f"{why}; {plan.arm}'s limit of {limit} is over the money left")
+        return Try(plans=(plan,), why=f"{why}: try {plan.arm}")
+
+
+class StrongRetry(Retry):
+    """The strongest tier, then the second strongest: what equal money buys without routing."""
+
+    name: ClassVar[str] = "strong-retry"
+    source: ClassVar[str] = "routers.md 0.6: strong to strong retry"
+
+    def plans(self) -> list[Plan]:
+        """From the top of the ladder down."""
+        return list(reversed(self.ladder))[: self.knobs.times]

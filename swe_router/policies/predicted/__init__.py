@@ -1,0 +1,1 @@
+"""Policies that predict quality and cost per tier, then choose one tier."""

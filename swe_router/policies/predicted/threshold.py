@@ -1,0 +1,34 @@
+"""Threshold on the probability that the tier at hand resolves the issue, from readable features."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from swe_router.estimates.recipes import Predictor, by_hashes, by_numbers
+from swe_router.estimates.training import Training
+from swe_router.policies.predicted.climbing import Climbing, ClimbKnobs
+
+
+class Threshold(Climbing[ClimbKnobs]):
+    """Leave a tier when it is unlikely to resolve: predict p(weak), not the gap to the strong."""
+
+    name: ClassVar[str] = "threshold"
+    source: ClassVar[str] = "RouteLLM's rule (arXiv 2406.18665) on text and graph features"
+
+    def scorer(self, lessons: Training) -> Predictor:
+        """1 - p of each rung but the last."""
+        rates = by_numbers(lessons)
+        return lambda batch: 1 - rates(batch)[:, :-1]
+
+
+class FastText(Climbing[ClimbKnobs]):
+    """Hashed word n-grams into a linear classifier, as fastText does."""
+
+    name: ClassVar[str] = "fasttext"
+    source: ClassVar[str] = "GQR-Bench (arXiv 2505.14524): fastText routing"
+    surrogate: ClassVar[str] = "hashed n-grams and logistic regression for fastText's trainer"
+
+    def scorer(self, lessons: Training) -> Predictor:
+        """1 - p of each rung but the last."""
+        rates = by_hashes(lessons)
+        return lambda batch: 1 - rates(batch)[:, :-1]

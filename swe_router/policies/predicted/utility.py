@@ -1,0 +1,226 @@
+"""Routers that predict quality and cost of every tier and take the best of value * quality - cost.
+
+The value is USD that a resolved issue is worth: the one unit in which every such router's lambda
+can be said (Martian calls it willingness to pay).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from swe_router.estimates.recipes import (
+    Predictor,
+    by_neighbours,
+    by_network,
+    by_numbers,
+    clusters,
+    cost,
+)
+from swe_router.estimates.training import Floats, Training
+from swe_router.policies.base import Knobs
+from swe_router.policies.learned import Learned
+from swe_router.policies.single import Choice, SingleShot
+from swe_router.records import Features, PurseView
+
+VALUES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+EMBEDDING = "TF-IDF for the sentence embedding"
+
+
+class UtilityKnobs(Knobs):
+    """Knobs of every utility router."""
+
+    value: float = Field(default=2.0, gt=0)
+    """USD that a resolved issue is worth."""
+
+
+K = TypeVar("K", bound=UtilityKnobs)
+
+
+class Utility(Learned[K], SingleShot[K]):
+    """The tier with the highest value * P(resolved) - E[cost]; the cheaper one of equals."""
+
+    maturity: ClassVar[str] = "research"
+    knobs_type: ClassVar[type[Knobs]] = UtilityKnobs
+    sweep: ClassVar[Sequence[dict[str, object]]] = tuple({"value": value} for value in VALUES)
+
+    def quality(self, lessons: Training) -> Predictor:
+        """Issues -> P(resolved) of each tier."""
+        raise NotImplementedError
+
+    def price(self, lessons: Training) -> Predictor:
+        """Issues -> expected USD of each tier."""
+        return cost(lessons)
+
+    def learn(self, lessons: Training) -> None:
+        """Fit quality and cost."""
+        self.quality(lessons)
+        self.price(lessons)
+
+    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+        """Quality, then cost: (n, 2 m)."""
+        return np.hstack([self.quality(lessons)(batch), self.price(lessons)(batch)])
+
+    def utilities(self, row: Floats) -> Floats:
+        """Value * quality - cost of each tier."""
+        size = len(self.ladder)
+        gains: Floats = self.knobs.value * row[:size] - row[size : 2 * size]
+        return gains
+
+    def choose(self, features: Features, purse: PurseView) -> Choice:
+        """The best utility."""
+        row, size = self.seen(features), len(self.ladder)
+        gains = self.utilities(row)
+        rung = int(np.argmax(np.where(np.isnan(gains), -np.inf, gains)))
+        return Choice(
+            rung,
+            f"{self.name}: p {row[rung]:.2f} for ${row[size + rung]:.3f},"
+            f" utility {gains[rung]:.3f} at ${self.knobs.value:g} a resolved issue",
+        )
+
+
+class NeighbourKnobs(UtilityKnobs):
+    """Knobs of ``knn``."""
+
+    k: int = Field(default=50, gt=0)
+    """Neighbours."""
+
+
+class Neighbours(Utility[NeighbourKnobs]):
+    """Mean outcome of the k nearest past issues."""
+
+    name: ClassVar[str] = "knn"
+    source: ClassVar[str] = "RouterBench KNN router (arXiv 2403.12031)"
+    surrogate: ClassVar[str] = EMBEDDING
+    knobs_type: ClassVar[type[Knobs]] = NeighbourKnobs
+
+    def quality(self, lessons: Training) -> Predictor:
+        """By neighbours."""
+        return by_neighbours(lessons, self.knobs.k)
+
+
+class Network(Utility[UtilityKnobs]):
+    """A perceptron for the quality of all tiers."""
+
+    name: ClassVar[str] = "mlp"
+    source: ClassVar[str] = "RouterBench MLP router (arXiv 2403.12031)"
+    surrogate: ClassVar[str] = "text and graph features for the sentence embedding"
+
+    def quality(self, lessons: Training) -> Predictor:
+        """By a network on the numeric features."""
+        return by_network(lessons, 32)
+
+
+class PlugIn(Utility[UtilityKnobs]):
+    """Logistic quality and log-linear cost, plugged into one utility."""
+
+    name: ClassVar[str] = "plug-in"
+    source: ClassVar[str] = "CARROT (arXiv 2502.03261): quality and cost plug-in"
+
+    def quality(self, lessons: Training) -> Predictor:
+        """Logistic regression on text and graph features."""
+        return by_numbers(lessons)
+
+
+class ClusterKnobs(UtilityKnobs):
+    """Knobs of ``ori``."""
+
+    k: int = Field(default=12, gt=0)
+    """Clusters."""
+
+
+class Ori(Utility[ClusterKnobs]):
+    """The best tier of the nearest cluster of past issues; published without a cost term."""
+
+    name: ClassVar[str] = "ori"
+    source: ClassVar[str] = "ORI (arXiv 2502.10051)"
+    surrogate: ClassVar[str] = EMBEDDING
+    knobs_type: ClassVar[type[Knobs]] = ClusterKnobs
+
+    def quality(self, lessons: Training) -> Predictor:
+        """Each tier's rate in the nearest cluster."""
+        known = clusters(lessons, self.knobs.k)
+        return lambda batch: np.asarray(known.rate[known.near(batch, 1)[0][:, 0]])
+
+    def price(self, lessons: Training) -> Predictor:
+        """Each tier's mean cost in the nearest cluster."""
+        known = clusters(lessons, self.knobs.k)
+        return lambda batch: np.asarray(known.usd[known.near(batch, 1)[0][:, 0]])
+
+
+class AvengersKnobs(Knobs):
+    """Knobs of ``avengers``."""
+
+    alpha: float = Field(default=0.7, ge=0, le=1)
+    """Weight of accuracy; the rest is the weight of cheapness."""
+    k: int = Field(default=25, gt=0)
+    p: int = Field(default=4, gt=0)
+    """Nearest clusters that vote."""
+    beta: float = Field(default=9.0, ge=0)
+    """Sharpness of the softmax over their distances."""
+
+
+class Avengers(Learned[AvengersKnobs], SingleShot[AvengersKnobs]):
+    """alpha * minmax(accuracy) + (1 - alpha) * (1 - cost / highest cost), over near clusters."""
+
+    name: ClassVar[str] = "avengers-pro"
+    source: ClassVar[str] = "Avengers-Pro (arXiv 2508.12631)"
+    surrogate: ClassVar[str] = EMBEDDING
+    maturity: ClassVar[str] = "research"
+    knobs_type: ClassVar[type[Knobs]] = AvengersKnobs
+    sweep: ClassVar[Sequence[dict[str, object]]] = tuple(
+        {"alpha": alpha} for alpha in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    )
+
+    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+        """Score of each tier, (n, m)."""
+        known = clusters(lessons, self.knobs.k)
+        rate, usd = known.rate, known.usd
+        low, high = rate.min(axis=1, keepdims=True), rate.max(axis=1, keepdims=True)
+        quality = (rate - low) / np.where(high > low, high - low, 1.0)
+        cheap = 1 - usd / usd.max(axis=1, keepdims=True)
+        score = self.knobs.alpha * quality + (1 - self.knobs.alpha) * cheap
+        near, gaps = known.near(batch, self.knobs.p)
+        weight = np.exp(-self.knobs.beta * (gaps - gaps.min(axis=1, keepdims=True)))
+        weight /= weight.sum(axis=1, keepdims=True)
+        out: Floats = np.einsum("np,npm->nm", weight, score[near])
+        return out
+
+    def choose(self, features: Features, purse: PurseView) -> Choice:
+        """The best score."""
+        scores = self.seen(features)
+        rung = int(np.argmax(scores))
+        return Choice(rung, f"{self.name}: score {scores[rung]:.3f}")
+
+
+class IprKnobs(Knobs):
+    """Knobs of ``ipr``."""
+
+    tolerance: float = Field(default=0.1, ge=0, le=1)
+    """How much worse than the best tier the predicted quality may be, as a share of it."""
+
+
+class Ipr(Learned[IprKnobs], SingleShot[IprKnobs]):
+    """The cheapest tier whose predicted quality is within the tolerance of the best one's."""
+
+    name: ClassVar[str] = "ipr"
+    source: ClassVar[str] = "Bedrock Intelligent Prompt Routing (arXiv 2509.06274)"
+    maturity: ClassVar[str] = "research"
+    knobs_type: ClassVar[type[Knobs]] = IprKnobs
+    sweep: ClassVar[Sequence[dict[str, object]]] = tuple(
+        {"tolerance": part} for part in (0.0, 0.05, 0.2, 0.3, 0.5)
+    )
+
+    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+        """P(resolved) of each tier."""
+        return by_numbers(lessons)(batch)
+
+    def choose(self, features: Features, purse: PurseView) -> Choice:
+        """The first rung that is good enough."""
+        rates = self.seen(features)
+        bar = (1 - self.knobs.tolerance) * rates.max()
+        rung = int(np.flatnonzero(rates >= bar)[0])
+        return Choice(rung, f"{self.name}: p {rates[rung]:.2f}, bar {bar:.2f}")

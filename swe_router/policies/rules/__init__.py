@@ -1,0 +1,1 @@
+"""Policies of stated rules: nothing is learned but, at most, exemplars."""
