@@ -1,0 +1,1 @@
+"""Policies that let several candidates compete."""

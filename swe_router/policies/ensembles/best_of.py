@@ -1,0 +1,102 @@
+"""Best of k: several candidates side by side, the verifier's favourite handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from swe_router.estimates.scorer import observed, scorer
+from swe_router.estimates.training import Floats, Training
+from swe_router.policies.base import Knobs, LadderPolicy, affordable, fault_of, repeats, usd
+from swe_router.policies.learned import Learned
+from swe_router.records import Features, Outcome, PurseView, RouteDecision, Stop, Try
+
+
+class BestOfKnobs(Knobs):
+    """Knobs of ``best-of-k``."""
+
+    k: int = Field(default=3, gt=0)
+    """Runs of one tier; a leaderboard needs that many real repeats."""
+    tier: str = ""
+    """Which tier; empty is the cheapest."""
+
+
+class BestOf(LadderPolicy[BestOfKnobs]):
+    """k independent runs of one tier; the selector takes the best."""
+
+    name: ClassVar[str] = "best-of-k"
+    source: ClassVar[str] = "CodeMonkeys (arXiv 2501.14723), R2E-Gym (arXiv 2504.07164)"
+    maturity: ClassVar[str] = "stable"
+    knobs_type: ClassVar[type[Knobs]] = BestOfKnobs
+
+    def decide(
+        self, features: Features, history: Sequence[Outcome], purse: PurseView
+    ) -> RouteDecision:
+        """All runs at once, then stop."""
+        if history:
+            good = sum(outcome.accepted for outcome in history)
+            return Stop(why=f"{good} of {len(history)} candidates were accepted")
+        tier = self.knobs.tier or str(self.ladder[0].arm)
+        plan = next((p for p in self.ladder if str(p.arm) == tier), self.ladder[0])
+        count = affordable(plan, self.knobs.k, purse.left)
+        if count == 0:
+            return Stop(why=f"{plan.arm}'s limit is over the {usd(purse.left)} left: left undone")
+        return Try(
+            plans=repeats(plan, count, self.knobs.seed), why=f"best of {count} runs of {plan.arm}"
+        )
+
+
+class Blender(Learned[Knobs]):
+    """One candidate of every tier, ranked by pairwise comparison of what the runs left.
+
+    The comparison of a with b is P(a right) (1 - P(b right)) over its sum with the reverse, from
+    the scorer of runs; the wins are summed (Copeland with odds).
+    """
+
+    name: ClassVar[str] = "llm-blender"
+    source: ClassVar[str] = "LLM-Blender (arXiv 2306.02561): PairRanker; no fusion of patches"
+    surrogate: ClassVar[str] = "what a run leaves for PairRM, which truncates patches"
+    maturity: ClassVar[str] = "research"
+    knobs_type: ClassVar[type[Knobs]] = Knobs
+
+    def learn(self, lessons: Training) -> None:
+        """Fit the scorer of runs."""
+        scorer(lessons)
+
+    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+        """Nothing is predicted before the runs."""
+        return np.zeros((len(batch), 1))
+
+    def decide(
+        self, features: Features, history: Sequence[Outcome], purse: PurseView
+    ) -> RouteDecision:
+        """Every tier at once, as far as the money goes."""
+        if history:
+            best = history[self.choose_among(features, history)]
+            return Stop(why=f"{best.arm}'s candidate wins: {fault_or_fine(best)}")
+        plans, left = [], purse.left
+        for plan in self.ladder:
+            if plan.budget.dollars <= left:
+                plans.append(plan)
+                left -= plan.budget.dollars
+        if not plans:
+            return Stop(why=f"no tier's limit fits the {usd(purse.left)} left: left undone")
+        return Try(plans=tuple(plans), why=f"one candidate of each of {len(plans)} tiers")
+
+    def choose_among(self, features: Features, history: Sequence[Outcome]) -> int:
+        """Index of the candidate with the most pairwise wins; the later of equals."""
+        judge = scorer(self.lessons)
+        right = np.array([float(judge.of(str(o.arm), observed(o)[None])[0]) for o in history])
+        beats = right[:, None] * (1 - right[None, :])
+        odds = beats / np.maximum(beats + beats.T, 1e-12)
+        np.fill_diagonal(odds, 0.0)
+        wins = odds.sum(axis=1)
+        return int(len(wins) - 1 - np.argmax(wins[::-1]))
+
+
+def fault_or_fine(outcome: Outcome) -> str:
+    """``accepted``, or why not."""
+    return "accepted" if outcome.accepted else fault_of(outcome)
