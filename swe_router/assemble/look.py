@@ -21,6 +21,8 @@ from swe_router.assemble.repositories import graph_of, repo_cache
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.wire import build_policy, features_of
 from swe_router.errors import UsageError
+from swe_router.estimates.complexity import Score
+from swe_router.features.extract import score_of
 from swe_router.instances import splits
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
@@ -65,8 +67,10 @@ def route(settings: Settings, say: Callable[[str], None]) -> Shown:
     """The decision card of one instance; nothing is spent and no key is needed."""
     instance = splits.load(settings.split, ids=settings.instances)[0]
     header = Header(settings, settings.digest(), {}, {}, "none", {}, time.time())
-    graph = graph_of(repo_cache(settings.repos, say), instance, say)
-    features = features_of(instance, graph)
+    repos = repo_cache(settings.repos, say)
+    graph = graph_of(repos, instance, say)
+    features = features_of(instance, graph, repos, say)
+    scored = score_of(features)
     purse = PurseView(
         budget=settings.budget,
         spent=Decimal(0),
@@ -76,14 +80,18 @@ def route(settings: Settings, say: Callable[[str], None]) -> Shown:
     )
     decision = build_policy(header).decide(features, (), purse)
     table = Table(box=None, pad_edge=False)
-    for column in ("feature", "value", "from"):
+    for column in ("feature", "value", "from", "moved the complexity by"):
         table.add_column(column)
-    for name, value in sorted(features.values.items()):
-        table.add_row(name, f"{value:.4g}", features.provenance.get(name, ""))
+    order = sorted(features.values, key=lambda name: (-abs(scored.parts.get(name, 0.0)), name))
+    for name in order:
+        moved = f"{scored.parts[name]:+.2f}" if scored.parts.get(name) else ""
+        value = f"{features.values[name]:.4g}"
+        table.add_row(name, value, features.provenance.get(name, ""), moved)
     tiers = _tier_table(settings)
     view = Group(
         Text(f"{instance.id} ({instance.repo})", style="bold"),
         Text(f"decision: {decision.why}", style="cyan"),
+        Text(_complexity_line(scored)),
         tiers,
         table,
     )
@@ -93,9 +101,18 @@ def route(settings: Settings, say: Callable[[str], None]) -> Shown:
         "decision": decision.model_dump(mode="json"),
         "features": dict(features.values),
         "provenance": dict(features.provenance),
+        "complexity": {**scored._asdict(), "parts": dict(scored.parts)},
         "graph": graph is not None,
     }
     return Shown(facts=known, view=view)
+
+
+def _complexity_line(scored: Score) -> str:
+    fit = "a fit without its repository" if scored.held_out else "the shipped fit"
+    return (
+        f"complexity: {scored.complexity:.1f} of 10; {scored.solve_rate:.0%} of the systems that"
+        f" it was fitted on are expected to solve it ({fit}, model {scored.model!r})"
+    )
 
 
 def _tier_table(settings: Settings) -> Table:

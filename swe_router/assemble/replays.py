@@ -19,7 +19,7 @@ from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.wire import build_policy, desk_of
 from swe_router.errors import UsageError
-from swe_router.features.score import complexity
+from swe_router.features.extract import complexity_of
 from swe_router.grading.evidence import follows
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
@@ -95,7 +95,12 @@ def _surroundings(
     count.same(name, "features: issue", seen, of_issue)
     score = record.features.values.get("complexity")
     if score is not None:
-        count.same(name, "features: complexity", score, complexity(record.features.values))
+        count.same(
+            name,
+            "features: complexity",
+            score,
+            complexity_of(record.features.values, record.features.repo),
+        )
     made = provenance(header).model_copy(update={"code": record.provenance.code})
     count.same(name, "provenance", record.provenance, made)
     tiers = {o.attempt.id: o.arm.model for o in record.outcomes}

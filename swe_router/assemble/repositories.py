@@ -10,6 +10,7 @@ from pathlib import Path
 
 from swe_router import assets
 from swe_router.codegraph.graph import Graph, build
+from swe_router.codegraph.history import Commit, past
 from swe_router.codegraph.objects import RepoError
 from swe_router.codegraph.repos import RepoCache, Sources, default_folder
 from swe_router.codegraph.store import FactStore
@@ -62,3 +63,12 @@ def graph_of(repos: RepoCache, instance: Instance, say: Say) -> Graph | None:
     except RepoError as error:
         say(f"{instance.id}: routed by its text alone: {error}")
         return None
+
+
+def past_of(repos: RepoCache, instance: Instance, say: Say) -> tuple[Commit, ...]:
+    """What was changed before the base commit; nothing (and a word) when it cannot be read."""
+    try:
+        return past(repos.path(instance), instance.base_commit)
+    except RepoError as error:
+        say(f"{instance.id}: routed without its repository's history: {error}")
+        return ()

@@ -13,7 +13,7 @@ from typing import Any
 from swe_router import plugins
 from swe_router.agents import manifest
 from swe_router.assemble.header import Header
-from swe_router.assemble.repositories import graph_of, repo_cache
+from swe_router.assemble.repositories import graph_of, past_of, repo_cache
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repos import RepoCache
 from swe_router.codegraph.search import GraphSearch
@@ -200,6 +200,13 @@ def build_policy(header: Header) -> Policy:
     return made
 
 
-def features_of(instance: Instance, graph: Graph | None) -> Features:
-    """What is known of an instance before anything is spent."""
-    return extract(instance, graph)
+def _quiet(message: str) -> None:
+    """Workers have no terminal; what they meet is in the records."""
+
+
+def features_of(
+    instance: Instance, graph: Graph | None, repos: RepoCache | None = None, say: Say = _quiet
+) -> Features:
+    """What is known of an instance before anything is spent; ``repos`` tells its history."""
+    past = past_of(repos, instance, say) if graph is not None and repos is not None else ()
+    return extract(instance, graph, past)

@@ -55,7 +55,7 @@ def here(job: Job, progress: Progress) -> RunRecord | Stopped:
     wiring = _wiring(job.run)
     progress(job.instance.id, "", 0, "reading the repository")
     graph = wiring.graph(job.instance)
-    features = features_of(job.instance, graph)
+    features = features_of(job.instance, graph, wiring.repos)
     bench = wiring.bench(job.instance, graph, job.left, progress)
     try:
         return solve(

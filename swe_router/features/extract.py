@@ -1,38 +1,85 @@
-"""``Instance`` and graph to ``Features``: pure, deterministic, each value with its provenance."""
+"""``Instance``, graph and past to ``Features``: pure, deterministic, each value with its source."""
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Mapping, Sequence
 
+from swe_router.codegraph.facts import VERSION as FACTS
 from swe_router.codegraph.graph import Graph
+from swe_router.codegraph.history import Commit
+from swe_router.estimates.complexity import Score, score
+from swe_router.features.history import history_features
 from swe_router.features.issue import mentions, text_features
-from swe_router.features.region import region_features
-from swe_router.features.score import complexity
-from swe_router.records import Features, Instance
+from swe_router.features.region import REGION, ranked, region_features
+from swe_router.features.walk import seeds
+from swe_router.features.words import word_features
+from swe_router.records import Features, Instance, digest_of
 
-VERSION = "features/1"
+VERSION = "features/2"
 """Changes whenever the same input would give other values."""
+COMPLEXITY = "complexity"
 
 
-def extract(instance: Instance, graph: Graph | None) -> Features:
+def extract(
+    instance: Instance, graph: Graph | None, past: Sequence[Commit] = (), *, scored: bool = True
+) -> Features:
     """What is known of an instance before anything is spent on it.
 
-    Without a graph only the issue text speaks, and the provenance of ``complexity`` is ``issue``.
+    ``past`` are ancestors of the base commit (``codegraph.history.past``). Without a graph only
+    the issue text speaks. ``scored`` adds the complexity, whose provenance is the widest of what
+    it is made from.
     """
-    values = text_features(instance.problem)
-    provenance = dict.fromkeys(values, "issue")
+    sources = {"issue": text_features(instance.problem)}
     if graph is not None:
-        found = region_features(graph, mentions(instance.problem))
-        values.update(found)
-        provenance.update(dict.fromkeys(found, "repo"))
-    values["complexity"] = complexity(values)
-    provenance["complexity"] = "issue" if graph is None else "repo"
-    finite = {name: value if math.isfinite(value) else 0.0 for name, value in values.items()}
-    return Features(
+        named = mentions(instance.problem)
+        sources["repo"] = {
+            **region_features(graph, named),
+            **word_features(graph, instance.problem),
+        }
+        region = dict(ranked(graph, seeds(graph, named))[:REGION])
+        sources["history"] = history_features(past, instance.problem, region)
+    values = {
+        name: value if math.isfinite(value) else 0.0
+        for found in sources.values()
+        for name, value in found.items()
+    }
+    bare = Features(
         instance_id=instance.id,
         repo=instance.repo,
         text=instance.problem,
-        values=finite,
-        provenance=provenance,
+        values=values,
+        provenance={name: source for source, found in sources.items() for name in found},
         version=VERSION,
     )
+    return with_score(bare) if scored else bare
+
+
+def with_score(features: Features) -> Features:
+    """The same features with their complexity."""
+    values = {k: v for k, v in features.values.items() if k != COMPLEXITY}
+    used = {features.provenance.get(name, "issue") for name in values}
+    widest = next((one for one in ("history", "repo") if one in used), "issue")
+    return features.model_copy(
+        update={
+            "values": {**values, COMPLEXITY: complexity_of(values, features.repo)},
+            "provenance": {**features.provenance, COMPLEXITY: widest},
+        }
+    )
+
+
+def complexity_of(values: Mapping[str, float], repo: str) -> float:
+    """The complexity that these values of an issue of ``repo`` give; for replay."""
+    return score(values, repo).complexity
+
+
+def score_of(features: Features) -> Score:
+    """The complexity of an issue with what moved it."""
+    return score(features.values, features.repo)
+
+
+def key_of(instance: Instance) -> str:
+    """SHA-256 that names what features are made from, and the code that makes them."""
+    text = hashlib.sha256(instance.problem.encode("utf-8", "surrogatepass")).hexdigest()
+    return digest_of([text, instance.repo, instance.base_commit, VERSION, FACTS])

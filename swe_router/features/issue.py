@@ -33,6 +33,11 @@ _FEATURE = re.compile(
     r"would be (?:nice|useful|good|great)|implement\w*|proposal|deprecat\w*|refactor\w*)\b",
     re.IGNORECASE,
 )
+_CAPITALS = re.compile(r"\b[A-Z]{3,}\b")
+_LINE = re.compile(r"#L\d+|\bline \d+")
+_VERSION = re.compile(r"\b\d+\.\d+(?:\.\d+)?\b")
+_DEFINED = re.compile(r"^[ \t>.]*(?:def|class) \w", re.MULTILINE)
+_INDENTED = re.compile(r"^(?: {4}|\t)\S", re.MULTILINE)
 MAX_CHARACTERS = 200_000
 """The rest of a longer issue is not read."""
 MAX_MENTIONS = 200
@@ -107,6 +112,13 @@ def text_features(text: str) -> dict[str, float]:
         "question": float(title.rstrip().endswith("?")),
         "bug_words": float(len(_BUG.findall(prose))),
         "feature_words": float(len(_FEATURE.findall(prose))),
+        "title_words": float(len(title.split())),
+        "wishes": float(len(re.findall(r"\bshould\b", prose, re.IGNORECASE))),
+        "capital_words": float(len(_CAPITALS.findall(prose))),
+        "line_mentions": float(len(_LINE.findall(text))),
+        "versions": float(len(_VERSION.findall(prose))),
+        "code_definitions": float(len(_DEFINED.findall(text))),
+        "indented_lines": float(len(_INDENTED.findall(prose))),
         "links": float(len(re.findall(r"https?://", text))),
         "log_words": round(math.log1p(len(text.split())), 6),
     }

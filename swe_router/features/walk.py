@@ -17,8 +17,6 @@ DAMPING = 0.5
 FILE_WEIGHT, FRAME_WEIGHT, SYMBOL_WEIGHT, WORD_WEIGHT = 4.0, 2.0, 1.0, 0.25
 MANY_HOMES = 20
 """A name that is defined in more files than this points nowhere."""
-PLAUSIBLE_MASS = 0.8
-"""The plausible files are the fewest that hold this much of the walk."""
 
 
 def seeds(graph: Graph, named: Mentions) -> dict[str, float]:
@@ -29,10 +27,10 @@ def seeds(graph: Graph, named: Mentions) -> dict[str, float]:
     for path, _ in named.frames:
         _share(weights, _sources(resolve_path(graph, path)), FRAME_WEIGHT)
     for symbol in named.symbols:
-        _share(weights, _homes(graph, symbol), SYMBOL_WEIGHT)
+        _share(weights, homes(graph, symbol), SYMBOL_WEIGHT)
     if not weights:
         for word in sorted(named.words):
-            _share(weights, _homes(graph, word), WORD_WEIGHT)
+            _share(weights, homes(graph, word), WORD_WEIGHT)
     return dict(sorted(weights.items()))
 
 
@@ -78,69 +76,8 @@ def source_graph(graph: Graph) -> nx.Graph:
     return joined
 
 
-def region_features(graph: Graph, named: Mentions) -> dict[str, float]:
-    """How sharply the issue points, and how large and entangled that place is."""
-    weights = seeds(graph, named)
-    rank = sorted(walk(graph, weights).items(), key=lambda item: (-round(item[1], 9), item[0]))
-    plausible = _plausible(rank)
-    homes = [len(_homes(graph, symbol)) for symbol in named.symbols]
-    found = [count for count in homes if count]
-    frames = sum(bool(resolve_path(graph, path)) for path, _ in named.frames)
-    mass = [share for _, share in rank]
-    return {
-        "seeds": float(len(weights)),
-        "frames_resolved": float(frames),
-        "files_resolved": float(sum(bool(resolve_path(graph, file)) for file in named.files)),
-        "symbols_resolved": float(len(found)),
-        "ambiguity": round(sum(found) / len(found), 6) if found else 0.0,
-        "ppr_entropy": _entropy(mass),
-        "ppr_top1": round(sum(mass[:1]), 6),
-        "ppr_top5": round(sum(mass[:5]), 6),
-        "plausible_files": float(len(plausible)),
-        "plausible_packages": float(len({path.rpartition("/")[0] for path in plausible})),
-        "repo_files": float(len(graph.files)),
-        **_coupling(graph, [path for path, _ in rank[:5]]),
-    }
-
-
-def _coupling(graph: Graph, region: Iterable[str]) -> dict[str, float]:
-    """Size and links of the five likeliest files."""
-    files = list(region)
-    links = graph.file_graph
-    fan_in = {a for path in files for a in links.predecessors(path) if not graph.is_test(a)}
-    tests = {a for path in files for a in links.predecessors(path) if graph.is_test(a)}
-    fan_out = {b for path in files for b in links.successors(path)}
-    ends = [max((d.end for d in graph.facts[path].definitions), default=0) for path in files]
-    return {
-        "region_lines": float(sum(ends)),
-        "region_definitions": float(sum(len(graph.facts[path].definitions) for path in files)),
-        "region_fan_in": float(len(fan_in - set(files))),
-        "region_fan_out": float(len(fan_out - set(files))),
-        "region_tests": float(len(tests)),
-    }
-
-
-def _plausible(rank: list[tuple[str, float]]) -> list[str]:
-    total, kept = 0.0, []
-    for path, share in rank:
-        if total >= PLAUSIBLE_MASS:
-            break
-        total += share
-        kept.append(path)
-    return kept
-
-
-def _entropy(mass: Iterable[float]) -> float:
-    """Bits of the distribution over those of a uniform one: 0 is one file, 1 is all alike."""
-    shares = [share for share in mass if share > 0]
-    if len(shares) < 2:
-        return 0.0
-    bits = -sum(share * math.log2(share) for share in shares)
-    return round(min(1.0, max(0.0, bits / math.log2(len(shares)))), 6)
-
-
-def _homes(graph: Graph, symbol: str) -> list[str]:
-    """Source files that define a symbol; a dotted name falls back to its last two parts."""
+def homes(graph: Graph, symbol: str) -> list[str]:
+    """Source files that define a symbol; a dotted name falls back to its last parts."""
     parts = symbol.split(".")
     for name in dict.fromkeys((symbol, ".".join(parts[-2:]), parts[-1])):
         places = graph.definitions(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,10 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swe_router.codegraph.graph import Graph, build
+from swe_router.codegraph.history import Change, Commit, past
+from swe_router.codegraph.objects import RepoError
 from swe_router.features.extract import extract
+from swe_router.features.history import history_features
 from swe_router.features.issue import mentions, text_features
-from swe_router.features.region import region_features, resolve_path, seeds, walk
-from swe_router.features.score import REPO_SIGNS, TEXT_SIGNS, Sign, complexity, parts
+from swe_router.features.region import region_features
+from swe_router.features.walk import resolve_path, seeds, walk
+from swe_router.features.words import word_features
 from swe_router.records import Instance
 from tests.unit.test_codegraph import PROJECT, commit
 
@@ -135,18 +140,67 @@ def test_hostile_text_ends_soon(text: str) -> None:
     assert time.process_time() - start < 3
 
 
-@given(st.sampled_from([*TEXT_SIGNS, *REPO_SIGNS]), st.floats(0, 1e6), st.floats(0, 1e6))
-def test_each_sign_moves_the_score_one_way(sign: Sign, a: float, b: float) -> None:
-    middle = {one.feature: (one.easy + one.hard) / 2 for one in (*TEXT_SIGNS, *REPO_SIGNS)}
-    low, high = (complexity({**middle, sign.feature: value}) for value in sorted((a, b)))
-    assert (low <= high) if sign.easy < sign.hard else (low >= high)
+def a_commit(number: int, subject: str, *changes: tuple[str, int]) -> Commit:
+    made = tuple(Change(path, added, 0) for path, added in changes)
+    return Commit(f"{number:040x}", 10**9 - number * 86400, f"a{number % 3}@x", subject, made)
 
 
-def test_the_score_spans_the_scale_and_its_parts_explain_it() -> None:
-    signs = (*TEXT_SIGNS, *REPO_SIGNS)
-    assert complexity({sign.feature: sign.easy for sign in signs}) == 1
-    assert complexity({sign.feature: sign.hard for sign in signs}) == 10
-    assert complexity({}) == 5.5
-    values = text_features(ISSUE)
-    assert 5.5 + sum(parts(values).values()) == pytest.approx(complexity(values), abs=0.01)
-    assert complexity({"words": math.nan}) == 5.5
+def test_churn_counts_the_last_year_of_the_region_only() -> None:
+    commits = [
+        a_commit(0, "Fix the total", ("shop/cart.py", 3), ("shop/money.py", 1)),
+        a_commit(9, "Add a page", ("shop/cart.py", 3)),
+        a_commit(20, "Fix docs", ("README.md", 3)),
+        a_commit(400, "Fix old bug", ("shop/cart.py", 3)),
+    ]
+    found = history_features(commits, "x", {"shop/cart.py": 0.75, "shop/tax.py": 0.25})
+    assert found["history_commits"] == 4
+    assert found["region_commits"] == 2
+    assert found["region_churn"] == 1.5
+    assert found["region_fix_share"] == 0.5
+    assert found["region_authors"] == 1
+    assert found["region_together"] == pytest.approx(math.log(2) / 2, abs=1e-6)
+    assert "kin_lines" not in found  # four commits teach nothing
+
+
+def test_kin_lines_follow_the_words_of_past_subjects() -> None:
+    small = [a_commit(n, "Typo in message", ("a.py", 1)) for n in range(0, 60, 2)]
+    large = [a_commit(n, "Rework the planner", ("a.py", 300)) for n in range(1, 61, 2)]
+    commits = sorted([*small, *large], key=lambda commit: -commit.time)
+    sizes = {
+        text: history_features(commits, text, {})["kin_lines"]
+        for text in ("a typo in the message", "the planner is slow", "typo planner")
+    }
+    assert sizes["a typo in the message"] < sizes["typo planner"] < sizes["the planner is slow"]
+    assert sizes == {text: history_features(commits, text, {})["kin_lines"] for text in sizes}
+
+
+def test_the_past_holds_ancestors_only(tmp_path: Path) -> None:
+    repo, base = commit(tmp_path, PROJECT)
+    before = past(repo, base)
+    git = ["git", "-C", str(repo), "-c", "user.name=n", "-c", "user.email=e@x"]
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "Fix it"], check=True)
+    assert past(repo, base) == before
+    assert [one.sha for one in before] == [base]
+    assert {change.path for change in before[0].changes} >= {"shop/cart.py"}
+
+
+def test_a_history_that_cannot_be_walked_is_named(tmp_path: Path) -> None:
+    repo, _ = commit(tmp_path, PROJECT)
+    with pytest.raises(RepoError, match="history"):
+        past(repo, "f" * 40)
+    with pytest.raises(RepoError, match="not a commit"):
+        past(repo, "--all")
+
+
+def test_words_find_the_file_that_uses_them(graph: Graph) -> None:
+    clear = word_features(graph, "Cart total")
+    assert clear["word_match"] > word_features(graph, "Cart and many other words")["word_match"] > 0
+    assert word_features(graph, "zzz qqq") == {"word_match": 0.0, "word_lead": 1.0}
+
+
+def test_history_has_its_own_provenance(graph: Graph) -> None:
+    commits = [a_commit(0, "Fix the total", ("shop/cart.py", 3))]
+    whole = extract(issue(ISSUE), graph, commits)
+    assert whole.provenance["region_churn"] == "history"
+    assert whole.provenance["complexity"] == "history"
+    assert extract(issue(ISSUE), None, commits).provenance.get("region_churn") is None

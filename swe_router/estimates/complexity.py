@@ -1,0 +1,160 @@
+"""The complexity of an issue, 1 to 10: a fitted model that ships as data, with its training card.
+
+``eval/complexity.json`` holds ridge regressions of the share of systems that solve an issue on
+features of the issue and its repository. A score of s says that about (s - 1) / 9 of the issues
+that the model was fitted on are predicted to be easier. An issue of a repository that was among
+the training rows is scored by the fit that left this repository out, so that no score carries
+outcomes of the repository it is for: what is shown on public tables is what a new project gets.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from swe_router import assets
+from swe_router.errors import UsageError
+
+FILE = "complexity.json"
+LOWEST, HIGHEST = 1.0, 10.0
+
+
+class Term(NamedTuple):
+    """One feature of a model. ``at`` puts its value on the scale on which it was fitted."""
+
+    feature: str
+    log: bool
+    """The feature is taken as log(1 + x)."""
+    low: float
+    high: float
+    """Bounds of the training rows: what lies beyond counts as the bound."""
+    mean: float
+    scale: float
+    weight: float
+    """Share of systems that solve the issue, per standard deviation."""
+
+    def at(self, value: float) -> float:
+        """Standard deviations from the mean of the training rows; 0 for what is not finite."""
+        if not math.isfinite(value):
+            return 0.0
+        shape = math.log1p(max(0.0, value)) if self.log else value
+        return (min(self.high, max(self.low, shape)) - self.mean) / self.scale
+
+
+class Fit(NamedTuple):
+    """One regression and the knots that stretch it over the scale."""
+
+    intercept: float
+    terms: tuple[Term, ...]
+    knots: tuple[float, ...]
+    """Predicted shares that score 1 to 10 at equal steps; they descend."""
+
+
+class Score(NamedTuple):
+    """A complexity and where it comes from."""
+
+    complexity: float
+    solve_rate: float
+    """Predicted share of the training table's systems that solve the issue, 0 to 1."""
+    parts: Mapping[str, float]
+    """Feature -> points of complexity by which it moved the score from that of a mean issue;
+    exact where the scale is straight, to first order elsewhere. Positive is harder."""
+    model: str
+    """``whole``, or ``issue`` when nothing but the text is known."""
+    held_out: bool
+    """The fit left the issue's repository out."""
+
+
+def score(values: Mapping[str, float], repo: str = "") -> Score:
+    """Score an issue of ``repo`` by its features; what is missing counts as the mean."""
+    model, fits = _chosen(values)
+    fit = fits.get(repo.lower()) or fits[""]
+    moved = _moved(fit, values)
+    rate = rate_of(fit, values)
+    here, middle = stretched(fit.knots, rate), stretched(fit.knots, fit.intercept)
+    slope = (here - middle) / (rate - fit.intercept) if rate != fit.intercept else 0.0
+    return Score(
+        complexity=round(here, 3),
+        solve_rate=round(min(1.0, max(0.0, rate)), 4),
+        parts={name: round(slope * share, 3) for name, share in moved.items()},
+        model=model,
+        held_out=bool(repo) and repo.lower() in fits,
+    )
+
+
+def rate_of(fit: Fit, values: Mapping[str, float]) -> float:
+    """Predicted share of systems that solve the issue; not cut to 0 to 1."""
+    return fit.intercept + math.fsum(_moved(fit, values).values())
+
+
+def _moved(fit: Fit, values: Mapping[str, float]) -> dict[str, float]:
+    return {
+        term.feature: term.weight * term.at(values[term.feature])
+        for term in fit.terms
+        if term.feature in values
+    }
+
+
+def card() -> Mapping[str, Any]:
+    """The training card: rows, target, licences, metric, date, seed."""
+    found: Mapping[str, Any] = _shipped()["card"]
+    return found
+
+
+def stretched(knots: tuple[float, ...], rate: float) -> float:
+    """The score of a predicted share: straight lines between the knots, cut off at both ends."""
+    if rate >= knots[0]:
+        return LOWEST
+    for number in range(1, len(knots)):
+        if rate >= knots[number]:
+            high, low = knots[number - 1], knots[number]
+            step = (HIGHEST - LOWEST) / (len(knots) - 1)
+            return LOWEST + step * (number - (rate - low) / (high - low))
+    return HIGHEST
+
+
+def _chosen(values: Mapping[str, float]) -> tuple[str, Mapping[str, Fit]]:
+    models = _models()
+    only_text = {term.feature for term in models["issue"][""].terms}
+    beyond = {term.feature for term in models["whole"][""].terms} - only_text
+    name = "whole" if beyond & values.keys() else "issue"
+    return name, models[name]
+
+
+@lru_cache(maxsize=1)
+def _models() -> dict[str, dict[str, Fit]]:
+    return {name: fits_of(tree) for name, tree in _shipped()["models"].items()}
+
+
+def fits_of(tree: Mapping[str, Any]) -> dict[str, Fit]:
+    """The fits of one model, by the repository that each left out; "" left out none.
+
+    Raises ``UsageError`` for data that is no such model.
+    """
+    try:
+        fits = {}
+        for repo, fit in tree.items():
+            terms = tuple(Term(*term) for term in fit["terms"])
+            knots = tuple(map(float, fit["knots"]))
+            falling = all(a > b for a, b in pairwise(knots))
+            if len(knots) < 2 or not falling or any(term.scale <= 0 for term in terms):
+                raise ValueError("knots must descend, scales be positive")
+            fits[repo.lower()] = Fit(float(fit["intercept"]), terms, knots)
+        fits[""]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"eval/{FILE} is damaged: {error!r}") from None
+    return fits
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Mapping[str, Any]:
+    path = assets.root() / "eval" / FILE
+    try:
+        tree: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from None
+    return tree
