@@ -28,7 +28,7 @@ def raw_parse(repo: Path, commit: str) -> tuple[int, float]:
     for sha, content in contents:
         grammar = grammars[sha]
         assert grammar is not None
-        tools(grammar)[0].parse(content)
+        tools(grammar).parser.parse(content)
     return len(entries), time.perf_counter() - start
 
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from tree_sitter import Node, QueryCursor, Tree
+from tree_sitter import Node, QueryCursor
 
-from swe_router.codegraph.grammar import GRAMMARS, Grammar, tools
+from swe_router.codegraph import imports, names
+from swe_router.codegraph.grammar import PYTHON, Grammar, tools
+from swe_router.codegraph.imports import Import
 
-VERSION = "2/" + ",".join(grammar.version for grammar in GRAMMARS)
-"""Facts made under another version are made again."""
+VERSION = "3"
+"""Facts made under another version (or another query) are made again."""
 MAX_BYTES = 512 * 1024
 """Larger sources are generated ones: skipped."""
 MAX_BROKEN_BYTES = 32 * 1024
 """A broken file larger than this gives nothing: a query over one huge error is quadratic."""
+MAX_LINE = 500
+"""Mean bytes of a line from which a file of ``MIN_GENERATED`` bytes was not written by a person."""
+MIN_GENERATED = 8 * 1024
 MAX_DEPTH = 500
 """Levels of the syntax tree that are looked at; the query's time explodes on deeper chains."""
 MAX_NAME = 200
 """Bytes of a called name; of a longer one only the last part is kept."""
+_FAR = 1 << 62
 MODULE = -1
 """Scope of what stands outside any definition."""
 
@@ -38,25 +44,12 @@ class Definition(NamedTuple):
     bases: tuple[str, ...] = ()
 
 
-class Import(NamedTuple):
-    """One imported name: ``from {module} import {name} as {alias}`` or ``import {module}``."""
-
-    module: str
-    name: str
-    """Empty for a plain ``import``; ``*`` for all."""
-    alias: str
-    """The name that it binds here."""
-    level: int
-    """Leading dots."""
-    line: int
-
-
 class Call(NamedTuple):
     """A name that is called (or decorates) within a scope; the first line of each."""
 
     scope: int
     name: str
-    """Dotted as written; ``?.name`` where the receiver is an expression."""
+    """Dotted as written; ``?.name`` where the receiver is an expression or a local variable."""
     line: int
 
 
@@ -68,165 +61,244 @@ class Facts:
     imports: tuple[Import, ...] = ()
     calls: tuple[Call, ...] = ()
     problem: str = ""
-    """Why it is counted as skipped: ``binary``, ``encoding``, ``syntax`` (what parsed is kept)."""
+    """Why it is counted as skipped: ``large``, ``binary``, ``encoding``, ``generated``,
+    ``no grammar``, ``syntax`` (what parsed is kept)."""
+
+
+class _Scope(NamedTuple):
+    """A definition, or a block that only names what is in it, with its span in bytes."""
+
+    start: int
+    end: int
+    kind: str
+    name: str
+    node: Node
+
+
+_Found = tuple[int, int, int, Node]
+"""Start, end, index of the innermost scope around it, and the captured node."""
 
 
 def extract(content: bytes, grammar: Grammar) -> Facts:
     """Facts of one file; broken input gives fewer facts and a ``problem``, never an error."""
-    if len(content) > MAX_BYTES:
-        return Facts(problem="large")
-    if b"\0" in content:
-        return Facts(problem="binary")
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        return Facts(problem="encoding")
-    parser, query = tools(grammar)
-    tree: Tree = parser.parse(content)
-    if tree.root_node.has_error and len(content) > MAX_BROKEN_BYTES:
+    problem = _unreadable(content)
+    if problem:
+        return Facts(problem=problem)
+    reading = tools(grammar)
+    if reading is None:
+        return Facts(problem="no grammar")
+    root = reading.parser.parse(content).root_node
+    broken = root.has_error
+    if broken and len(content) > MAX_BROKEN_BYTES:
         return Facts(problem="syntax")
-    cursor = QueryCursor(query)
+    cursor = QueryCursor(reading.query)
     cursor.set_max_start_depth(MAX_DEPTH)
-    found = cursor.captures(tree.root_node)
-    raw, spans = _scopes(found, content)
-    bases = _in_scopes(found.get("base", ()), spans)
-    definitions = _definitions(raw, bases, content)
-    variables = _variables(_in_scopes(found.get("variable", ()), spans), definitions, content)
+    found = cursor.captures(root)
+    # Latin-1 keeps the offsets of bytes, and slices of a str are cheaper than decoded bytes.
+    text = content.decode("latin-1")
+    read = text.__getitem__ if content.isascii() else _wide(text)
+    scopes = _scopes(found, read)
+    definitions, index = _definitions(scopes, found, read)
+    named = _within(found.get("variable", ()), scopes)
+    calls = _within(found.get("call", ()), scopes)
+    calls += _within(found.get("method", ()), scopes, from_parent=True)
+    own = _locals(found, named, scopes, text) if grammar is PYTHON else {}
     return Facts(
-        definitions=(*definitions, *variables),
+        definitions=(*definitions, *_variables(named, definitions, index, read)),
         imports=tuple(
             imported
             for node in sorted(found.get("import", ()), key=lambda n: n.start_byte)
-            for imported in _imports(node)
+            for imported in imports.read(grammar.name, node)
         ),
-        calls=_calls(_in_scopes(found.get("call", ()), spans), content),
-        problem="syntax" if tree.root_node.has_error else "",
+        calls=_calls(calls, index, own, text, read, names.dotted(grammar.name)),
+        problem="syntax" if broken else "",
     )
 
 
-def _scopes(found: dict[str, list[Node]], content: bytes) -> tuple[list[Any], list[Any]]:
-    """Definitions in file order as (kind, name, node), and their (start, end) spans."""
-    raw: list[tuple[int, str, str, Node]] = []
-    for kind in ("class", "function"):
-        nodes = sorted(found.get(kind, ()), key=lambda n: n.start_byte)
-        names = sorted(found.get(f"{kind}.name", ()), key=lambda n: n.start_byte)
-        for node, name in zip(nodes, names, strict=False):
-            text = content[name.start_byte : name.end_byte].decode()
-            raw.append((node.start_byte, kind, text, node))
-    raw.sort(key=lambda item: item[0])
-    return raw, [(start, node.end_byte) for start, _, _, node in raw]
+def _unreadable(content: bytes) -> str:
+    """Why a file is not parsed at all, or the empty text."""
+    if len(content) > MAX_BYTES:
+        return "large"
+    if b"\0" in content:
+        return "binary"
+    if len(content) > MIN_GENERATED and len(content) > MAX_LINE * (content.count(b"\n") + 1):
+        return "generated"
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return "encoding"
+    return ""
 
 
-def _in_scopes(
-    nodes: Sequence[Node], spans: Sequence[tuple[int, int]]
-) -> list[tuple[int, int, int, Node]]:
-    """(scope, start, end, node) of each node by one sweep over the sorted spans."""
-    out: list[tuple[int, int, int, Node]] = []
+def _wide(text: str) -> Callable[[slice], str]:
+    """A reader of bytes that were decoded as Latin-1 but are UTF-8."""
+    return lambda part: text[part].encode("latin-1").decode("utf-8", "replace")
+
+
+def _scopes(found: Mapping[str, list[Node]], read: Callable[[slice], str]) -> list[_Scope]:
+    """Everything that encloses, in file order."""
+    out: list[_Scope] = []
+    for kind in ("class", "function", "scope"):
+        nodes = sorted(((n.start_byte, i, n) for i, n in enumerate(found.get(kind, ()))))
+        titles = sorted(n.start_byte for n in found.get(f"{kind}.name", ()))
+        by_start = {n.start_byte: n for n in found.get(f"{kind}.name", ())}
+        for (start, _, node), title in zip(nodes, titles, strict=False):
+            name = names.plain(read(slice(title, by_start[title].end_byte)))
+            out.append(_Scope(start, node.end_byte, kind, name, node))
+    out.sort(key=lambda scope: (scope.start, -scope.end))
+    return out
+
+
+def _within(
+    nodes: Sequence[Node], scopes: Sequence[_Scope], *, from_parent: bool = False
+) -> list[_Found]:
+    """Each node with its scope, by one sweep; ``from_parent``: its text begins with its parent."""
+    out: list[_Found] = []
     stack: list[int] = []
-    upcoming, total = 0, len(spans)
+    inner, until = MODULE, _FAR
+    upcoming, total = 0, len(scopes)
+    begins = scopes[0].start if scopes else _FAR
     # tree-sitter gives nodes that begin alike (``super()`` in ``super().f()``) in any order.
-    for start, end, node in sorted(
-        ((n.start_byte, n.end_byte, n) for n in nodes), key=lambda found: found[:2]
-    ):
-        while upcoming < total and spans[upcoming][0] <= start:
-            while stack and spans[stack[-1]][1] <= spans[upcoming][0]:
+    if from_parent:
+        rows = [((n.parent or n).start_byte, n.end_byte, i) for i, n in enumerate(nodes)]
+    else:
+        rows = [(n.start_byte, n.end_byte, i) for i, n in enumerate(nodes)]
+    rows.sort()
+    for start, end, at in rows:
+        while begins <= start:
+            while stack and scopes[stack[-1]].end <= begins:
                 stack.pop()
             stack.append(upcoming)
+            inner, until = upcoming, scopes[upcoming].end
             upcoming += 1
-        while stack and spans[stack[-1]][1] <= start:
+            begins = scopes[upcoming].start if upcoming < total else _FAR
+        while until <= start:
             stack.pop()
-        out.append((stack[-1] if stack else MODULE, start, end, node))
+            inner, until = (stack[-1], scopes[stack[-1]].end) if stack else (MODULE, _FAR)
+        out.append((start, end, inner, nodes[at]))
     return out
 
 
 def _definitions(
-    raw: Sequence[tuple[int, str, str, Node]],
-    bases: Sequence[tuple[int, int, int, Node]],
-    content: bytes,
-) -> tuple[Definition, ...]:
+    scopes: Sequence[_Scope], found: Mapping[str, list[Node]], read: Callable[[slice], str]
+) -> tuple[list[Definition], list[int]]:
+    """Definitions, and for each scope the index of the definition that it is or lies in."""
     heirs: dict[int, list[str]] = {}
-    for scope, start, end, _ in bases:
-        heirs.setdefault(scope, []).append(content[start:end].decode())
+    for start, end, scope, _ in _within(found.get("base", ()), scopes):
+        heirs.setdefault(scope, []).append(names.plain(read(slice(start, end))))
+    owners = {
+        scope: read(slice(start, end))
+        for start, end, scope, _ in _within(found.get("owner", ()), scopes)
+    }
+    full: list[str] = []
     out: list[Definition] = []
-    stack: list[tuple[int, int]] = []
-    for index, (start, kind, name, node) in enumerate(raw):
-        while stack and stack[-1][1] <= start:
+    index: list[int] = []
+    stack: list[int] = []
+    for at, (start, _, kind, name, node) in enumerate(scopes):
+        while stack and scopes[stack[-1]].end <= start:
             stack.pop()
-        scope = stack[-1][0] if stack else MODULE
-        full = f"{out[scope].name}.{name}" if scope != MODULE else name
-        line, end = node.start_point[0] + 1, node.end_point[0] + 1
-        out.append(Definition(full, kind, line, end, scope, tuple(heirs.get(index, ()))))
-        stack.append((index, node.end_byte))
-    return tuple(out)
+        around = stack[-1] if stack else MODULE
+        within = f"{owners[at]}." if at in owners else f"{full[around]}." if stack else ""
+        full.append(f"{within}{name}")
+        home = index[around] if stack else MODULE
+        if kind == "scope":
+            index.append(home)
+        else:
+            index.append(len(out))
+            line, last = node.start_point[0] + 1, node.end_point[0] + 1
+            out.append(Definition(full[at], kind, line, last, home, tuple(heirs.get(at, ()))))
+        stack.append(at)
+    return _with_foreign_bases(out, heirs, scopes, full), index
+
+
+def _with_foreign_bases(
+    definitions: list[Definition],
+    heirs: Mapping[int, list[str]],
+    scopes: Sequence[_Scope],
+    full: Sequence[str],
+) -> list[Definition]:
+    """Bases that are named outside the class itself (``impl Trait for Type``) are added to it."""
+    more: dict[str, list[str]] = {}
+    for at, bases in heirs.items():
+        if at != MODULE and scopes[at].kind == "scope":
+            more.setdefault(full[at], []).extend(bases)
+    if not more:
+        return definitions
+    return [
+        one._replace(bases=tuple(dict.fromkeys((*one.bases, *more[one.name]))))
+        if one.kind == "class" and one.name in more
+        else one
+        for one in definitions
+    ]
 
 
 def _variables(
-    nodes: Sequence[tuple[int, int, int, Node]],
+    found: Sequence[_Found],
     definitions: Sequence[Definition],
-    content: bytes,
+    index: Sequence[int],
+    read: Callable[[slice], str],
 ) -> list[Definition]:
     """Module and class variables, the first assignment of each; locals are left out."""
     seen: dict[str, Definition] = {}
-    for scope, start, end, node in nodes:
-        if scope != MODULE and definitions[scope].kind != "class":
+    for start, end, scope, node in found:
+        home = index[scope] if scope != MODULE else MODULE
+        if home != MODULE and definitions[home].kind != "class":
             continue
-        name = content[start:end].decode()
-        full = name if scope == MODULE else f"{definitions[scope].name}.{name}"
-        line = node.start_point[0] + 1
-        seen.setdefault(full, Definition(full, "variable", line, line, scope))
+        name = read(slice(start, end))
+        full = name if home == MODULE else f"{definitions[home].name}.{name}"
+        if full not in seen:
+            line = node.start_point[0] + 1
+            seen[full] = Definition(full, "variable", line, line, home)
     return list(seen.values())
 
 
-def _calls(nodes: Sequence[tuple[int, int, int, Node]], content: bytes) -> tuple[Call, ...]:
-    seen: dict[tuple[int, str], int] = {}
-    for scope, start, end, node in nodes:
-        # A chain of n calls has receivers of up to n links: their whole text would be quadratic.
-        name = content[max(start, end - MAX_NAME) : end].decode("utf-8", "replace")
-        if end - start > MAX_NAME:
-            name = f"?.{name.rpartition('.')[2].strip()}"
-        elif not name.isidentifier():
-            name = _dotted(name)
-        key = (scope, name)
-        if key not in seen:
-            seen[key] = node.start_point[0] + 1
-    return tuple(Call(scope, name, line) for (scope, name), line in seen.items())
-
-
-def _dotted(text: str) -> str:
-    if text.replace(".", "").isidentifier():
-        return text
-    head, _, last = text.rpartition(".")
-    if head.startswith("super(") and head.endswith(")") and head.count("(") == 1:
-        return f"super().{last.strip()}"
-    return f"?.{last.strip()}"
-
-
-def _imports(node: Node) -> list[Import]:
-    line = node.start_point[0] + 1
-    module, level = "", 0
-    source = node.child_by_field_name("module_name")
-    if source is not None:
-        text = _text(source).replace(" ", "")
-        module = text.lstrip(".")
-        level = len(text) - len(module)
-    out: list[Import] = []
-    for child in node.children_by_field_name("name"):
-        whole, alias = _aliased(child)
-        if source is None:
-            out.append(Import(whole, "", alias or whole, 0, line))
-        else:
-            out.append(Import(module, whole, alias or whole, level, line))
-    if source is not None and any(child.type == "wildcard_import" for child in node.children):
-        out.append(Import(module, "*", "*", level, line))
+def _locals(
+    found: Mapping[str, list[Node]],
+    assigned: Sequence[_Found],
+    scopes: Sequence[_Scope],
+    text: str,
+) -> dict[int, tuple[set[str], str]]:
+    """By function scope: names that it assigns, and the text of its parameters."""
+    out: dict[int, tuple[set[str], str]] = {}
+    for start, end, scope, _ in _within(found.get("parameters", ()), scopes):
+        known, params = out.get(scope, (set(), ""))
+        out[scope] = (known, f"{params},{text[start:end]}")
+    for start, end, scope, _ in assigned:
+        if scope != MODULE and scopes[scope].kind == "function":
+            out.setdefault(scope, (set(), ""))[0].add(text[start:end])
     return out
 
 
-def _aliased(node: Node) -> tuple[str, str]:
-    if node.type != "aliased_import":
-        return _text(node), ""
-    name, alias = node.child_by_field_name("name"), node.child_by_field_name("alias")
-    return (_text(name) if name else ""), (_text(alias) if alias else "")
+def _calls(
+    found: Sequence[_Found],
+    index: Sequence[int],
+    own: Mapping[int, tuple[set[str], str]],
+    text: str,
+    read: Callable[[slice], str],
+    dotted: Callable[[str], str],
+) -> tuple[Call, ...]:
+    seen: dict[tuple[int, str], Call] = {}
+    written: set[tuple[int, str]] = set()
+    for start, end, scope, node in found:
+        # A chain of n calls has receivers of up to n links: their whole text would be quadratic.
+        raw = text[start:end] if end - start <= MAX_NAME else text[end - MAX_NAME : end]
+        key = (scope, raw)
+        if key in written:
+            continue
+        written.add(key)
+        if raw.isascii() and raw.isidentifier():
+            name = raw
+        elif end - start > MAX_NAME:
+            name = f"?.{names.last(read(slice(end - MAX_NAME, end)))}"
+        else:
+            name = dotted(raw if raw.isascii() else read(slice(start, end)))
+        local = own.get(scope)
+        if local is not None and names.bound_by(name, *local):
+            name = f"?.{name.rpartition('.')[2]}"
+        home = index[scope] if scope != MODULE else MODULE
+        if (home, name) not in seen:
+            seen[home, name] = Call(home, name, node.start_point[0] + 1)
+    return tuple(seen.values())
 
 
-def _text(node: Node) -> str:
-    return (node.text or b"").decode("utf-8", "replace")
+__all__ = ["MAX_BYTES", "MODULE", "VERSION", "Call", "Definition", "Facts", "Import", "extract"]

@@ -2,72 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import importlib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePosixPath
-from typing import Any
+from typing import NamedTuple
 
-import tree_sitter_python
 from tree_sitter import Language, Parser, Query
 
-PYTHON_QUERY = """
-(class_definition name: (identifier) @class.name) @class
-(function_definition name: (identifier) @function.name) @function
-(class_definition superclasses: (argument_list [(identifier) (attribute)] @base))
-(import_statement) @import
-(import_from_statement) @import
-(future_import_statement) @ignored
-(call function: [(identifier) (attribute)] @call)
-(decorator [(identifier) (attribute)] @call)
-(expression_statement (assignment left: (identifier) @variable))
-"""
+from swe_router import assets
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """One language; the captures of its query are the contract with ``facts``.
+    """One language. Its query is ``queries/NAME.scm``; the captures are the contract with facts.
 
-    They are ``@class``/``@class.name``, ``@function``/``@function.name``, ``@base``, ``@import``,
-    ``@call`` and ``@variable``; a language leaves out what it does not have.
+    ``@class``/``@class.name``, ``@function``/``@function.name``: definitions. ``@scope``/
+    ``@scope.name``: a block that names its inside but defines nothing (Rust's ``impl``).
+    ``@owner``: the class of a function that stands outside it (Go's receiver). ``@base``,
+    ``@import`` (a statement), ``@variable``. ``@call``: the whole text that is called;
+    ``@method``: a called name whose receiver is the text before it in the same node.
+    A language leaves out what it does not have.
     """
 
     name: str
     extensions: tuple[str, ...]
-    language: Callable[[], Any]
-    query: str
+    package: str
+    """Python package of the wheel."""
+    entry: str = "language"
+    """Its function that gives the language."""
+    queries: tuple[str, ...] = ()
+    """Query files whose texts are joined; its own name when empty."""
+
+    @property
+    def query(self) -> str:
+        """Text of the query; read at the first need."""
+        return _query(self.queries or (self.name,))
 
     @property
     def version(self) -> str:
         """Changes whenever facts of this language must be made again."""
-        return f"{self.name}:{hash_text(self.query)}"
+        return _digest(self.query)
 
 
-def hash_text(text: str) -> str:
-    """A short stable digest of a text (not for security)."""
-    value = 2166136261
-    for byte in text.encode():
-        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
-    return f"{value:08x}"
+class Tools(NamedTuple):
+    """What reads one language."""
+
+    parser: Parser
+    query: Query
 
 
-PYTHON = Grammar("python", (".py", ".pyi"), tree_sitter_python.language, PYTHON_QUERY)
-GRAMMARS: tuple[Grammar, ...] = (PYTHON,)
-"""Add a language here: its wheel's ``language`` function and a query."""
+PYTHON = Grammar("python", (".py", ".pyi"), "tree_sitter_python")
+GRAMMARS: tuple[Grammar, ...] = (
+    PYTHON,
+    Grammar("javascript", (".js", ".jsx", ".mjs", ".cjs"), "tree_sitter_javascript",
+            queries=("ecmascript", "javascript")),
+    Grammar("typescript", (".ts", ".mts", ".cts"), "tree_sitter_typescript", "language_typescript",
+            ("ecmascript", "typescript")),
+    Grammar("tsx", (".tsx",), "tree_sitter_typescript", "language_tsx",
+            ("ecmascript", "typescript")),
+    Grammar("go", (".go",), "tree_sitter_go"),
+    Grammar("rust", (".rs",), "tree_sitter_rust"),
+    Grammar("java", (".java",), "tree_sitter_java"),
+    Grammar("c", (".c",), "tree_sitter_c"),
+    Grammar("cpp", (".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".hxx"), "tree_sitter_cpp",
+            queries=("c", "cpp")),
+    Grammar("ruby", (".rb",), "tree_sitter_ruby"),
+    Grammar("php", (".php",), "tree_sitter_php", "language_php"),
+)  # fmt: skip
+"""Add a language here: its wheel, a query file, and how its imports read (``imports``)."""
+_BY_ENDING = {end.removeprefix("."): grammar for grammar in GRAMMARS for end in grammar.extensions}
+FAMILY = {"tsx": "javascript", "typescript": "javascript", "cpp": "c"}
+"""Languages whose files import each other, under the name of one of them."""
 
 
 def grammar_of(path: str) -> Grammar | None:
     """The grammar for a path by its extension, or None."""
-    return _by_extension().get(PurePosixPath(path).suffix)
+    stem, dot, ending = path.rpartition(".")
+    return _BY_ENDING.get(ending) if dot and stem and stem[-1] != "/" else None
 
 
 @cache
-def _by_extension() -> dict[str, Grammar]:
-    return {extension: grammar for grammar in GRAMMARS for extension in grammar.extensions}
+def tools(grammar: Grammar) -> Tools | None:
+    """Parser and compiled query of a grammar, made once a process; None without its wheel."""
+    try:
+        wheel = importlib.import_module(grammar.package)
+    except ImportError:
+        return None
+    language = Language(getattr(wheel, grammar.entry)())
+    return Tools(Parser(language), Query(language, grammar.query))
 
 
 @cache
-def tools(grammar: Grammar) -> tuple[Parser, Query]:
-    """Parser and compiled query of a grammar, made once a process."""
-    language = Language(grammar.language())
-    return Parser(language), Query(language, grammar.query)
+def _query(names: tuple[str, ...]) -> str:
+    return "\n".join((assets.root() / "queries" / f"{name}.scm").read_text() for name in names)
+
+
+@cache
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +13,17 @@ from typing import NamedTuple
 import networkx as nx
 
 from swe_router.codegraph import layout
-from swe_router.codegraph.facts import MAX_BYTES, MODULE, VERSION, Facts, extract
+from swe_router.codegraph.facts import MAX_BYTES, VERSION, Facts, extract
 from swe_router.codegraph.grammar import Grammar, grammar_of
-from swe_router.codegraph.modules import Modules
+from swe_router.codegraph.linking import Links, link, network, path_of
 from swe_router.codegraph.objects import Entry, Objects
-from swe_router.codegraph.resolve import Edge, Resolver, module_node
+from swe_router.codegraph.resolve import Edge
 from swe_router.codegraph.store import FactStore
+
+KEPT = 2
+"""Repositories of which a process keeps the latest graph, for the next commit to begin from."""
+_LATEST: dict[tuple[Path, Path], Graph] = {}
+"""By store and repository."""
 
 
 class Place(NamedTuple):
@@ -44,17 +51,30 @@ class Graph:
     ``inherit``, ``call``, and ``test-covers`` from a test file to a source file.
     """
 
-    def __init__(self, facts: Mapping[str, Facts], skipped: Mapping[str, int], commit: str) -> None:
-        """``facts`` by path; ``skipped`` counts by reason. Use ``build``."""
+    def __init__(
+        self,
+        facts: Mapping[str, Facts],
+        skipped: Mapping[str, int],
+        commit: str,
+        before: Graph | None = None,
+    ) -> None:
+        """``facts`` by path; ``skipped`` counts by reason. Use ``build``.
+
+        ``before``: the graph of a near commit; the outcome is the same with it and without.
+        """
         self.commit = commit
         self.facts: dict[str, Facts] = dict(sorted(facts.items()))
         self.files: tuple[str, ...] = tuple(self.facts)
         """Source files in the graph, sorted."""
         self.skipped: dict[str, int] = dict(sorted(skipped.items()))
-        """Reason -> files: symlink, submodule, large, binary, encoding; ``syntax`` files are
+        """Reason -> files: symlink, submodule, large, binary, encoding, generated,
+        no grammar (its wheel is not installed); ``syntax`` files are
         broken in places, what parsed of them is kept."""
-        self.modules = Modules(self.files)
-        self.nx: nx.DiGraph = _network(self.facts, self.modules)
+        self.known: dict[str, Facts] = {}
+        """Facts by blob and grammar, those of skipped files too."""
+        self.links: Links = link(self.facts, before.links if before is not None else None)
+        self.modules = self.links.modules
+        self.nx: nx.DiGraph = network(self.links.parts)
 
     @staticmethod
     def is_test(path: str) -> bool:
@@ -165,30 +185,63 @@ class Graph:
 def build(repo_path: Path, commit: str, cache: FactStore | None = None) -> Graph:
     """The graph of a commit, from git objects; ``cache`` spares parsing of known blobs.
 
-    Raises ``RepoError`` when the repository or the commit cannot be read.
+    With a cache, the latest graph of the repository in this process is begun from: only what
+    changed since is read and linked. Raises ``RepoError`` when the repository or the commit
+    cannot be read.
     """
     objects = Objects(repo_path)
     wanted, skipped = _choose(objects.tree(commit))
-    by_key = {_key(entry, grammar): (entry.sha, grammar) for entry, grammar in wanted}
-    known = cache.get(by_key) if cache is not None else {}
-    missing = {key: value for key, value in sorted(by_key.items()) if key not in known}
-    fresh = _parse(objects, missing)
+    place = (cache.path, objects.git_dir) if cache is not None else None
+    before = _LATEST.get(place) if place is not None else None
+    with _uncollected():
+        known = _known(objects, wanted, cache, before)
+        facts: dict[str, Facts] = {}
+        for entry, grammar in wanted:
+            found = known[_key(entry, grammar)]
+            if found.problem:
+                skipped[found.problem] += 1
+            if found.problem in ("", "syntax"):
+                facts[entry.path] = found
+        graph = Graph(facts, skipped, commit, before)
+    graph.known = known
+    if place is not None:
+        _LATEST.pop(place, None)
+        _LATEST[place] = graph
+        for old in list(_LATEST)[:-KEPT]:
+            _LATEST.pop(old, None)
+    return graph
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No cyclic garbage is made here, and looking for it in a million new objects costs 20%."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _known(
+    objects: Objects,
+    wanted: Iterable[tuple[Entry, Grammar]],
+    cache: FactStore | None,
+    before: Graph | None,
+) -> dict[str, Facts]:
+    """Facts of all wanted blobs by key: of the graph before, of the cache, or parsed now."""
+    asked = {_key(entry, grammar): (entry.sha, grammar) for entry, grammar in wanted}
+    had = before.known if before is not None else {}
+    known = {key: had[key] for key in asked if key in had}
+    if cache is not None and len(known) < len(asked):
+        known.update(cache.get(key for key in asked if key not in known))
+    fresh = _parse(objects, {k: v for k, v in sorted(asked.items()) if k not in known})
     if cache is not None:
-        cache.put(fresh)
+        # Another process may have the wheel that is missing in this one.
+        cache.put({key: one for key, one in fresh.items() if one.problem != "no grammar"})
     known.update(fresh)
-    facts: dict[str, Facts] = {}
-    for entry, grammar in wanted:
-        found = known[_key(entry, grammar)]
-        if found.problem:
-            skipped[found.problem] += 1
-        if found.problem in ("", "syntax"):
-            facts[entry.path] = found
-    return Graph(facts, skipped, commit)
-
-
-def path_of(node: str) -> str:
-    """The file that a node belongs to."""
-    return node.removeprefix("module:").partition("::")[0]
+    return known
 
 
 def _choose(entries: Iterable[Entry]) -> tuple[list[tuple[Entry, Grammar]], Counter[str]]:
@@ -208,7 +261,7 @@ def _choose(entries: Iterable[Entry]) -> tuple[list[tuple[Entry, Grammar]], Coun
 
 
 def _key(entry: Entry, grammar: Grammar) -> str:
-    return f"{entry.sha}:{grammar.name}"
+    return f"{entry.sha}:{grammar.name}:{grammar.version}"
 
 
 def _parse(objects: Objects, missing: Mapping[str, tuple[str, Grammar]]) -> dict[str, Facts]:
@@ -221,43 +274,6 @@ def _parse(objects: Objects, missing: Mapping[str, tuple[str, Grammar]]) -> dict
         for sha, content in objects.blobs(shas)
         for key, grammar in asked[sha]
     }
-
-
-def _network(facts: Mapping[str, Facts], modules: Modules) -> nx.DiGraph:
-    graph = nx.DiGraph()
-    for path, found in facts.items():
-        module = module_node(path)
-        graph.add_node(path, kind="file", test=layout.is_test(path))
-        graph.add_node(module, kind="module", name=modules.name_of[path])
-        graph.add_edge(path, module, kind="define")
-        for one in found.definitions:
-            if one.kind != "variable":
-                node = f"{path}::{one.name}"
-                over = (
-                    module
-                    if one.scope == MODULE
-                    else f"{path}::{found.definitions[one.scope].name}"
-                )
-                graph.add_node(node, kind=one.kind, line=one.line, end=one.end)
-                graph.add_edge(over, node, kind="define")
-    resolver = Resolver(facts, modules)
-    links: dict[tuple[str, str], str] = {}
-    for path in facts:
-        for edge in resolver.edges(path):
-            if edge.source != edge.target:
-                links.setdefault((edge.source, edge.target), edge.kind)
-    for (source, target), kind in links.items():
-        if not graph.has_edge(source, target):
-            graph.add_edge(source, target, kind=kind)
-    _covers(graph, links)
-    return graph
-
-
-def _covers(graph: nx.DiGraph, links: Iterable[tuple[str, str]]) -> None:
-    for source, target in links:
-        test, subject = path_of(source), path_of(target)
-        if test != subject and layout.is_test(test) and not layout.is_test(subject):
-            graph.add_edge(test, subject, kind="test-covers")
 
 
 def _apart(path: str, others: Iterable[str]) -> int:

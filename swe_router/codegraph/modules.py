@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from swe_router.codegraph.layout import is_test
 
@@ -43,16 +42,31 @@ class Modules:
         kept = parts[: len(parts) - (level - 1)]
         return ".".join([*kept, module] if module else kept)
 
+    def moved(self, after: Modules) -> tuple[set[str], set[str]]:
+        """Module names and paths that may mean another file ``after``, and renamed files."""
+        names = {
+            name
+            for name in self._files.keys() | after._files.keys()
+            if self._files.get(name) != after._files.get(name)
+        }
+        renamed = {
+            path
+            for path in self.name_of.keys() | after.name_of.keys()
+            if self.name_of.get(path) != after.name_of.get(path)
+        }
+        for path in renamed:
+            names.update((path, path.rpartition("/")[2].partition(".")[0]))
+        return names, renamed
+
 
 def _module_name(path: str, packages: set[str]) -> str:
-    parts = PurePosixPath(path).with_suffix("").parts
-    first = len(parts) - 1
-    while first > 0 and "/".join(parts[:first]) in packages:
-        first -= 1
-    kept = parts[first:]
-    return ".".join(kept[:-1] if kept[-1] == "__init__" and len(kept) > 1 else kept)
+    folder, _, file = path.rpartition("/")
+    stem = file.rpartition(".")[0]
+    while folder and folder in packages:
+        folder, _, last = folder.rpartition("/")
+        stem = last if stem == "__init__" else f"{last}.{stem}"
+    return stem
 
 
 def _full_name(path: str) -> str:
-    parts = PurePosixPath(path).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+    return path.rpartition(".")[0].removesuffix("/__init__").replace("/", ".")

@@ -1,226 +1,386 @@
-"""Names to definitions: what each import, base class and call of a file means.
+"""Names to definitions: what each import, base class and call of a Python file means.
 
 Only what the text settles is linked: imports are followed through re-exports, ``self`` and
 ``super()`` through base classes. A call on a value of unknown type has no edge.
+
+Every answer that crosses files is kept with the names that were looked at on the way (its
+trail), so that after a change only the questions are asked again whose trail it touches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import NamedTuple
 
-from swe_router.codegraph.facts import MODULE, Facts, Import
+from swe_router.codegraph.facts import MODULE, Facts
+from swe_router.codegraph.imports import WHOLE, Import
 from swe_router.codegraph.modules import Modules
 
-MAX_HOPS = 12
-"""Re-exports or base classes followed before a chain is given up (circles end here too)."""
+MAX_TRAIL = 400
+"""Names looked at before a chain of re-exports or base classes is given up."""
+MAX_HOPS = 100
+"""Re-exports followed in a row."""
+
+Token = tuple[str, str]
+"""(path, name) of a name that was looked at; ("", module or path) for a file that was."""
+Question = tuple[str, str, str]
+"""(path, name, "") for a name of a module, (path, class, attribute) for a member of a class."""
 
 
-class Edge(NamedTuple):
-    """One edge of the graph, by node names."""
-
-    source: str
-    target: str
-    kind: str
+Edge = tuple[str, str, str]
+"""Source, target (node names) and kind of one edge."""
 
 
 class Symbol(NamedTuple):
-    """A definition somewhere: its file and its index in that file's facts; MODULE: the module."""
+    """A definition somewhere; a module has no name."""
 
     path: str
-    at: int
+    name: str
+    kind: str
+    """class | function | variable | module."""
+
+    @property
+    def node(self) -> str:
+        """Its node name: ``module:PATH`` or ``PATH::Qualified.name``."""
+        return f"{self.path}::{self.name}" if self.name else module_node(self.path)
 
 
-class _File:
+class Answer(NamedTuple):
+    """What a question came to, and the trail."""
+
+    symbol: Symbol | None
+    trail: frozenset[Token]
+
+
+class Names:
     """Names bound in one file."""
 
-    __slots__ = ("by_name", "facts", "imports", "stars")
+    __slots__ = ("bases", "facts", "imports", "kinds", "scopes", "stars")
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
-        self.by_name = {d.name: i for i, d in enumerate(facts.definitions)}
-        self.imports = {i.alias: i for i in facts.imports if i.name != "*"}
-        self.stars = [i for i in facts.imports if i.name == "*"]
+        self.kinds = {d.name: d.kind for d in facts.definitions}
+        self.bases = {d.name: (d.scope, d.bases) for d in facts.definitions if d.bases}
+        # ``import a.b`` binds ``a``; an alias has no dot.
+        self.imports = {i.alias.partition(".")[0]: i for i in facts.imports if i.name != WHOLE}
+        self.stars = [i for i in facts.imports if i.name == WHOLE]
+        self.scopes = facts.definitions
+
+    def changed(self, after: Names) -> set[str]:
+        """Names whose meaning to other files may differ; ``*`` for the star imports."""
+        out = _differ(self.kinds, after.kinds) | _differ(_heirs(self), _heirs(after))
+        out |= _differ(_bound(self.imports), _bound(after.imports))
+        if [i[:4] for i in self.stars] != [i[:4] for i in after.stars]:
+            out.add(WHOLE)
+        return out
+
+    def all(self) -> set[str]:
+        """Every name that is bound here, and ``*``."""
+        return {*self.kinds, *self.imports, WHOLE}
 
 
 class Resolver:
-    """Links the facts of all files of one tree."""
+    """Links the facts of all Python files of one tree."""
 
-    def __init__(self, facts: Mapping[str, Facts], modules: Modules) -> None:
-        self._files = {path: _File(found) for path, found in facts.items()}
+    def __init__(self, files: Mapping[str, Names], modules: Modules) -> None:
+        """``answers`` may be filled with those of an earlier tree that still hold."""
+        self._files = files
         self._modules = modules
-        self._members: dict[tuple[str, str], Symbol | None] = {}
+        self.answers: dict[Question, Answer] = {}
+        self._lines: dict[Token, tuple[tuple[Symbol, ...], frozenset[Token]]] = {}
+        self._here = ""
+        self._bindings: dict[str, Symbol | None] = {}
+        self._asked: set[Question] = set()
+        self._seen: set[Token] = set()
 
-    def edges(self, path: str) -> Iterator[Edge]:
-        """Import, inherit and call edges that start in ``path``; may repeat."""
-        yield from self._import_edges(path)
-        facts = self._files[path].facts
-        for index, definition in enumerate(facts.definitions):
-            for base in definition.bases:
-                target = self._look(path, definition.scope, base)
-                if target is not None and self._kind(target) == "class":
-                    yield Edge(self.node(Symbol(path, index)), self.node(target), "inherit")
+    def edges(self, path: str) -> tuple[list[Edge], frozenset[Question], frozenset[Token]]:
+        """Import, inherit and call edges that start in ``path``, and what they rest upon."""
+        self._here, self._asked, self._seen, self._bindings = path, set(), set(), {}
+        found = list(self._import_edges(path))
+        names = self._files[path]
+        for name, (scope, bases) in names.bases.items():
+            for base in bases:
+                target = self._look(path, scope, base)
+                if target is not None and target.kind == "class":
+                    found.append((f"{path}::{name}", target.node, "inherit"))
+        scopes = names.scopes
         known: dict[tuple[int, str], Symbol | None] = {}
-        for call in facts.calls:
-            target = known.setdefault(
-                (call.scope, call.name), self._look(path, call.scope, call.name)
-            )
-            if target is not None and self._kind(target) in ("class", "function"):
-                yield Edge(self.node(Symbol(path, call.scope)), self.node(target), "call")
+        for scope, name, _ in names.facts.calls:
+            if name.startswith("?."):
+                continue
+            key = (scope, name)
+            target = known[key] = known[key] if key in known else self._look(path, scope, name)
+            if target is not None and target.kind in ("class", "function"):
+                source = module_node(path) if scope == MODULE else f"{path}::{scopes[scope].name}"
+                found.append((source, target.node, "call"))
+        return found, frozenset(self._asked), frozenset(self._seen)
 
-    def node(self, symbol: Symbol) -> str:
-        """Node name of a symbol: ``module:a.b`` or ``path::Qualified.name``."""
-        if symbol.at == MODULE:
-            return module_node(symbol.path)
-        return f"{symbol.path}::{self._files[symbol.path].facts.definitions[symbol.at].name}"
-
-    def _kind(self, symbol: Symbol) -> str:
-        if symbol.at == MODULE:
-            return "module"
-        return self._files[symbol.path].facts.definitions[symbol.at].kind
+    def ask(self, question: Question) -> Answer:
+        """The answer to a question, from memory if it is known."""
+        known = self.answers.get(question)
+        if known is None:
+            path, name, attribute = question
+            seen: set[Token] = set()
+            if attribute:
+                found = self._find_attribute(path, name, attribute, seen)
+            else:
+                found = self._find(path, name, seen, 0)
+            known = self.answers[question] = Answer(found, frozenset(seen))
+        return known
 
     def _import_edges(self, path: str) -> Iterator[Edge]:
         source = module_node(path)
         for imported in self._files[path].facts.imports:
             for target in self._import_targets(path, imported):
                 if target.path != path:
-                    yield Edge(source, self._importable(target), "import")
-
-    def _importable(self, target: Symbol) -> str:
-        """Variables are no nodes: importing one imports its module."""
-        if self._kind(target) == "variable":
-            return module_node(target.path)
-        return self.node(target)
+                    # Variables are no nodes: importing one imports its module.
+                    variable = target.kind == "variable"
+                    node = module_node(target.path) if variable else target.node
+                    yield source, node, "import"
 
     def _import_targets(self, path: str, imported: Import) -> Iterator[Symbol]:
-        if imported.name in ("", "*"):
-            found = self._module(path, imported.module, imported.level)
-        else:
-            found = self._imported(path, imported, 0)
-            home = self._module(path, imported.module, imported.level)
-            if home is not None and (found is None or found.path != home.path):
+        module, name, _, level, _ = imported
+        home = self._module(path, module, level, self._seen)
+        if name in ("", WHOLE):
+            if home is not None:
                 yield home
+            return
+        found = self._bound_at(home, path, imported)
+        if home is not None and (found is None or found.path != home.path):
+            yield home
         if found is not None:
             yield found
 
-    def _module(self, importer: str, module: str, level: int) -> Symbol | None:
-        name = self._modules.absolute(importer, module, level)
-        file = self._modules.file(name, importer if level == 0 else "") if name else None
-        return Symbol(file, MODULE) if file is not None else None
-
-    def _imported(self, path: str, imported: Import, hops: int) -> Symbol | None:
-        """What an import binds: a submodule, a definition, or what that file re-exports."""
-        if imported.name == "":
-            bound = imported.module
-            if imported.alias == imported.module:  # ``import a.b`` binds ``a``
-                bound = imported.module.partition(".")[0]
-            return self._module(path, bound, imported.level)
-        home = self._module(path, imported.module, imported.level)
-        if home is not None:
-            found = self._member(home.path, imported.name, hops + 1)
-            if found is not None:
-                return found
-        inner = f"{imported.module}.{imported.name}" if imported.module else imported.name
-        return self._module(path, inner, imported.level)
-
-    def _member(self, path: str, name: str, hops: int) -> Symbol | None:
-        """What ``name`` is in the namespace of a module."""
-        key = (path, name)
-        if key in self._members:
-            return self._members[key]
-        if hops > MAX_HOPS:
-            return None
-        found = self._find_member(path, name, hops)
-        if hops <= 1 or found is not None:  # a give-up deep in a chain is not the whole truth
-            self._members[key] = found
+    def _bound(self, path: str, imported: Import) -> Symbol | None:
+        """What an import binds; ``_bindings`` knows it of the asking file."""
+        here = path == self._here
+        if here and imported.alias in self._bindings:
+            return self._bindings[imported.alias]
+        module, name, alias, level, _ = imported
+        if name == "":
+            bound = module.partition(".")[0] if alias == module else module
+            found = self._module(path, bound, level, self._seen)
+        else:
+            found = self._bound_at(self._module(path, module, level, self._seen), path, imported)
+        if here:
+            self._bindings[alias] = found
         return found
 
-    def _find_member(self, path: str, name: str, hops: int) -> Symbol | None:
-        file = self._files.get(path)
-        if file is None:
+    def _bound_at(self, home: Symbol | None, path: str, imported: Import) -> Symbol | None:
+        module, name, _, level, _ = imported
+        found = self._member(home.path, name) if home is not None else None
+        if found is not None:
+            return found
+        return self._module(path, f"{module}.{name}" if module else name, level, self._seen)
+
+    def _module(self, importer: str, module: str, level: int, seen: set[Token]) -> Symbol | None:
+        name = self._modules.absolute(importer, module, level) if level else module
+        if not name:
             return None
-        if name in file.by_name:
-            return Symbol(path, file.by_name[name])
+        seen.add(("", name))
+        file = self._modules.file(name, "" if level else importer)
+        return Symbol(file, "", "module") if file is not None else None
+
+    def _imported(self, path: str, imported: Import, seen: set[Token], hops: int) -> Symbol | None:
+        """What an import binds: a submodule, a definition, or what that file re-exports."""
+        module, name, alias, level, _ = imported
+        if name == "":
+            # ``import a.b`` binds ``a``
+            bound = module.partition(".")[0] if alias == module else module
+            return self._module(path, bound, level, seen)
+        home = self._module(path, module, level, seen)
+        if home is not None:
+            found = self._find(home.path, name, seen, hops + 1)
+            if found is not None:
+                return found
+        return self._module(path, f"{module}.{name}" if module else name, level, seen)
+
+    def _find(self, path: str, name: str, seen: set[Token], hops: int) -> Symbol | None:
+        """What ``name`` is in the namespace of a module; ``seen`` grows by the trail."""
+        token, file = (path, name), self._files.get(path)
+        if token in seen or file is None or hops > MAX_HOPS or len(seen) > MAX_TRAIL:
+            return None
+        seen.add(token)
+        if name in file.kinds:
+            return Symbol(path, name, file.kinds[name])
         if name in file.imports:
-            return self._imported(path, file.imports[name], hops)
+            return self._imported(path, file.imports[name], seen, hops)
+        seen.add((path, WHOLE))
         for star in file.stars:
-            home = self._module(path, star.module, star.level)
+            home = self._module(path, star.module, star.level, seen)
             if home is not None and home.path != path:
-                found = self._member(home.path, name, hops + 1)
+                found = self._find(home.path, name, seen, hops + 1)
                 if found is not None:
                     return found
         return None
+
+    def _member(self, path: str, name: str) -> Symbol | None:
+        question = (path, name, "")
+        self._asked.add(question)
+        return self.ask(question).symbol
 
     def _look(self, path: str, scope: int, name: str) -> Symbol | None:
         """What a dotted name means where it is written."""
         head, _, rest = name.partition(".")
-        if head == "?":
-            return None
         file = self._files[path]
         if head in ("self", "cls", "super()"):
-            owner = self._enclosing_class(file, scope)
+            owner = _enclosing_class(file, scope)
             if owner is None or not rest or "." in rest:
                 return None
-            found = Symbol(path, owner)
-            return self._attribute(found, rest, 0, skip_own=head == "super()")
+            asked = f"super().{rest}" if head == "super()" else rest
+            return self._attribute(Symbol(path, owner, "class"), asked)
         start = self._bare(path, file, scope, head)
-        if start is None and rest and head in file.imports:
-            return None
-        for hop, part in enumerate(rest.split(".") if rest else ()):
+        if not rest:
+            return start
+        for part in rest.split("."):
             if start is None:
                 return None
-            start = self._attribute(start, part, hop)
+            start = self._attribute(start, part)
         return start
 
-    def _bare(self, path: str, file: _File, scope: int, name: str) -> Symbol | None:
-        definitions = file.facts.definitions
+    def _bare(self, path: str, file: Names, scope: int, name: str) -> Symbol | None:
+        abroad = path != self._here
+        definitions = file.scopes
         while scope != MODULE:
             around = definitions[scope]
             if around.kind == "function":  # a class body's names are not seen by its methods
-                inner = file.by_name.get(f"{around.name}.{name}")
-                if inner is not None:
-                    return Symbol(path, inner)
+                inner = f"{around.name}.{name}"
+                if abroad:
+                    self._seen.add((path, inner))
+                if inner in file.kinds:
+                    return Symbol(path, inner, file.kinds[inner])
             scope = around.scope
-        return self._member(path, name, 0)
+        if abroad:
+            self._seen.add((path, name))
+        if name in file.kinds:
+            return Symbol(path, name, file.kinds[name])
+        if name in file.imports:
+            return self._bound(path, file.imports[name])
+        if abroad:
+            self._seen.add((path, WHOLE))
+        return self._member(path, name) if file.stars else None
 
-    def _enclosing_class(self, file: _File, scope: int) -> int | None:
-        definitions = file.facts.definitions
-        while scope != MODULE and definitions[scope].kind != "class":
-            scope = definitions[scope].scope
-        return None if scope == MODULE else scope
+    def _attribute(self, of: Symbol, name: str) -> Symbol | None:
+        if of.kind == "module":
+            return self._member(of.path, name) or self._submodule(of.path, name)
+        if of.kind != "class":
+            return None
+        own = f"{of.name}.{name}"
+        kind = self._files[of.path].kinds.get(own)
+        if kind is not None:
+            if of.path != self._here:
+                self._seen.add((of.path, own))
+            return Symbol(of.path, own, kind)
+        question = (of.path, of.name, name)
+        self._asked.add(question)
+        return self.ask(question).symbol
 
-    def _attribute(
-        self, of: Symbol, name: str, hops: int, *, skip_own: bool = False
+    def _find_attribute(
+        self, path: str, name: str, attribute: str, seen: set[Token]
     ) -> Symbol | None:
-        if hops > MAX_HOPS:
-            return None
-        if of.at == MODULE:
-            return self._member(of.path, name, 0) or self._submodule(of.path, name)
-        file = self._files[of.path]
-        definition = file.facts.definitions[of.at]
-        if definition.kind != "class":
-            return None
-        own = file.by_name.get(f"{definition.name}.{name}")
-        if own is not None and not skip_own:
-            return Symbol(of.path, own)
-        for base in definition.bases:
-            parent = self._look(of.path, definition.scope, base)
-            if parent is not None and parent != of:
-                found = self._attribute(parent, name, hops + 1)
-                if found is not None:
-                    return found
+        line, trail = self._line(path, name)
+        seen |= trail
+        skipped = attribute.startswith("super().")
+        attribute = attribute.removeprefix("super().")
+        for one in line[1:] if skipped else line:
+            full = f"{one.name}.{attribute}"
+            seen.add((one.path, full))
+            kind = self._files[one.path].kinds.get(full)
+            if kind is not None:
+                return Symbol(one.path, full, kind)
         return None
+
+    def _line(self, path: str, name: str) -> tuple[tuple[Symbol, ...], frozenset[Token]]:
+        """A class and its bases in the order of look-up (a base after all of its heirs)."""
+        key = (path, name)
+        if key not in self._lines:
+            seen: set[Token] = set()
+            order: list[Symbol] = []
+            # A class whose base is looked up in the class itself ends here.
+            self._lines[key] = (Symbol(path, name, "class"),), frozenset([key])
+            self._descend(Symbol(path, name, "class"), order, set(), seen)
+            order.reverse()
+            self._lines[key] = tuple(order), frozenset(seen)
+        return self._lines[key]
+
+    def _descend(
+        self, of: Symbol, order: list[Symbol], done: set[Symbol], seen: set[Token]
+    ) -> None:
+        """Post-order over the bases from last to first: reversed, it is Python's order."""
+        done.add(of)
+        seen.add((of.path, of.name))
+        file = self._files[of.path]
+        scope, bases = file.bases.get(of.name, (MODULE, ()))
+        for base in reversed(bases):
+            parent = self._base(of.path, scope, base, seen)
+            if parent is not None and parent.kind == "class" and parent not in done:
+                if len(done) > MAX_HOPS:
+                    return
+                self._descend(parent, order, done, seen)
+        order.append(of)
+
+    def _base(self, path: str, scope: int, name: str, seen: set[Token]) -> Symbol | None:
+        """A base class as it is written; the trail goes to ``seen`` and not to the asking file."""
+        before = self._here, self._asked, self._seen
+        self._here, self._asked, self._seen = "", set(), seen
+        try:
+            found = self._look(path, scope, name)
+            for question in self._asked:
+                seen |= self.ask(question).trail
+        finally:
+            self._here, self._asked, self._seen = before
+        return found
 
     def _submodule(self, path: str, name: str) -> Symbol | None:
         if not path.endswith("__init__.py"):
             return None
         folder = path.rpartition("/")[0]
         for inner in (f"{folder}/{name}.py", f"{folder}/{name}/__init__.py"):
+            self._seen.add(("", inner))
             if inner in self._files:
-                return Symbol(inner, MODULE)
+                return Symbol(inner, "", "module")
         return None
+
+
+def still_true(
+    old: Mapping[Question, Answer], changed: Set[Token], fresh: Resolver
+) -> set[Question]:
+    """Carry over the answers whose trail was not touched; those that came out otherwise."""
+    stale = [question for question, answer in old.items() if not changed.isdisjoint(answer.trail)]
+    fresh.answers.update(old)
+    for question in stale:
+        del fresh.answers[question]
+    return {question for question in stale if fresh.ask(question).symbol != old[question].symbol}
 
 
 def module_node(path: str) -> str:
     """Node of the module that a file is."""
     return f"module:{path}"
+
+
+def _enclosing_class(file: Names, scope: int) -> str | None:
+    definitions = file.scopes
+    while scope != MODULE and definitions[scope].kind != "class":
+        scope = definitions[scope].scope
+    return None if scope == MODULE else definitions[scope].name
+
+
+def _differ(a: Mapping[str, object], b: Mapping[str, object]) -> set[str]:
+    if a == b:
+        return set()
+    return {name for name in a.keys() | b.keys() if a.get(name) != b.get(name)}
+
+
+def _heirs(names: Names) -> dict[str, object]:
+    """Bases by class, with the scope by its name: an index moves with every line."""
+    return {
+        name: (names.scopes[scope].name if scope != MODULE else "", bases)
+        for name, (scope, bases) in names.bases.items()
+    }
+
+
+def _bound(imports: Mapping[str, Import]) -> dict[str, object]:
+    return {alias: one[:4] for alias, one in imports.items()}
+
+
+__all__ = ["Answer", "Edge", "Names", "Question", "Resolver", "Symbol", "Token"]

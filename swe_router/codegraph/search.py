@@ -113,9 +113,10 @@ class GraphSearch:
         sought, hits = last.encode(), []
         for path, content in self._snapshot.texts():
             grammar = grammar_of(path)
-            if grammar is None or sought not in content:
+            reading = tools(grammar) if grammar is not None and sought in content else None
+            if reading is None:
                 continue
-            root = tools(grammar)[0].parse(content).root_node
+            root = reading.parser.parse(content).root_node
             lines = content.decode("utf-8", "replace").split("\n")
             for row in sorted(_used_on(root, content, sought)):
                 hits.append((path, row + 1, lines[row][:LINE_CAP]))

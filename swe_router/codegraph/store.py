@@ -8,7 +8,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from swe_router.codegraph.facts import VERSION, Call, Definition, Facts, Import
+from swe_router.codegraph.facts import VERSION, Call, Definition, Facts
+from swe_router.codegraph.imports import Import
 
 
 class FactStore:
@@ -88,22 +89,18 @@ class FactStore:
 
 
 def _encode(facts: Facts) -> str:
-    return json.dumps(
-        [
-            [[d.name, d.kind, d.line, d.end, d.scope, d.bases] for d in facts.definitions],
-            [[i.module, i.name, i.alias, i.level, i.line] for i in facts.imports],
-            [[c.scope, c.name, c.line] for c in facts.calls],
-            facts.problem,
-        ],
-        separators=(",", ":"),
-    )
+    # A NamedTuple is written as the list of its fields.
+    return _write([facts.definitions, facts.imports, facts.calls, facts.problem])
 
 
 def _decode(text: str) -> Facts:
     definitions, imports, calls, problem = json.loads(text)
     return Facts(
-        tuple(Definition(n, k, ln, e, s, tuple(b)) for n, k, ln, e, s, b in definitions),
-        tuple(Import(*row) for row in imports),
-        tuple(Call(*row) for row in calls),
+        tuple([Definition(n, k, ln, e, s, tuple(b)) for n, k, ln, e, s, b in definitions]),
+        tuple(map(Import._make, imports)),
+        tuple(map(Call._make, calls)),
         problem,
     )
+
+
+_write = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
