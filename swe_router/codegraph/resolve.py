@@ -128,6 +128,12 @@ class Resolver:
             known = self.answers[question] = Answer(found, frozenset(seen))
         return known
 
+    def asks_sense(self, question: Question) -> bool:
+        """The file, and the class whose member is asked for, are there."""
+        path, name, attribute = question
+        file = self._files.get(path)
+        return file is not None and (not attribute or file.kinds.get(name) == "class")
+
     def _import_edges(self, path: str) -> Iterator[Edge]:
         source = module_node(path)
         for imported in self._files[path].facts.imports:
@@ -350,7 +356,11 @@ def still_true(
     fresh.answers.update(old)
     for question in stale:
         del fresh.answers[question]
-    return {question for question in stale if fresh.ask(question).symbol != old[question].symbol}
+    return {
+        question
+        for question in stale
+        if not fresh.asks_sense(question) or fresh.ask(question).symbol != old[question].symbol
+    }
 
 
 def module_node(path: str) -> str:

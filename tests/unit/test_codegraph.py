@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swe_router.codegraph.facts import MAX_BYTES, extract
+from swe_router.codegraph.facts import MAX_BYTES, Facts, extract
 from swe_router.codegraph.grammar import PYTHON
 from swe_router.codegraph.graph import Graph, build
 from swe_router.codegraph.objects import Objects, RepoError
@@ -235,3 +235,65 @@ def test_hostile_sources_end_soon(source: bytes) -> None:
     start = time.process_time()
     extract(source, PYTHON)
     assert time.process_time() - start < 3
+
+
+STEPS: tuple[Mapping[str, str | None], ...] = (
+    {"shop/money.py": "def convert(n):\n    return 3\n"},
+    {"shop/money.py": "def other(n):\n    return 3\n"},
+    {"shop/base.py": "class Base:\n    def helper(self):\n        return self.price()\n"},
+    {"shop/more.py": "def convert(n):\n    pass\n", "shop/money.py": "from .more import *\n"},
+    {"shop/cart.py": "from .base import Base\nclass Cart(Base):\n    pass\n"},
+    {"shop/__init__.py": "from .cart import Cart as Basket\n"},
+    {"shop/base.py": None, "shop/base/__init__.py": "class Base:\n    def price(self): pass\n"},
+    {"tests/money.py": "def convert(n):\n    pass\n", "tests/__init__.py": ""},
+    {"shop/__init__.py": None},
+    dict(PROJECT),
+)
+
+
+def test_a_graph_begun_from_another_is_the_same_as_one_made_afresh() -> None:
+    def facts_of(files: Mapping[str, str]) -> dict[str, Facts]:
+        return {path: extract(text.encode(), PYTHON) for path, text in files.items()}
+
+    files = dict(PROJECT)
+    graph = Graph(facts_of(files), {}, "0")
+    for step, change in enumerate(STEPS):
+        for path, text in change.items():
+            files.pop(path, None) if text is None else files.update({path: text})
+        facts = facts_of(files)
+        graph, fresh = Graph(facts, {}, str(step), graph), Graph(facts, {}, str(step))
+        assert list(graph.nx.nodes(data=True)) == list(fresh.nx.nodes(data=True))
+        assert list(graph.nx.edges(data=True)) == list(fresh.nx.edges(data=True))
+        for node in fresh.nx:
+            assert list(graph.nx.pred[node]) == list(fresh.nx.pred[node])
+
+
+def test_a_changed_body_links_one_file_again_and_a_changed_name_those_that_use_it() -> None:
+    facts = {path: extract(text.encode(), PYTHON) for path, text in PROJECT.items()}
+    graph = Graph(facts, {}, "0")
+    body = extract(b"def convert(n):\n\n    return other(n)\n", PYTHON)
+    gone = extract(b"def converted(n):\n    pass\n", PYTHON)
+    assert Graph({**facts, "shop/money.py": body}, {}, "1", graph).links.relinked == 1
+    # itself, the cart that calls it, the test that imports it
+    assert Graph({**facts, "shop/money.py": gone}, {}, "1", graph).links.relinked == 3
+
+
+def test_a_parameter_or_local_hides_a_function_of_the_same_name() -> None:
+    source = (
+        b"def run(): pass\n"
+        b"def a(run): run()\n"
+        b"def b():\n    run = 1\n    run()\n"
+        b"def c(x: run, y=2): run()\n"
+    )
+    graph = Graph({"m.py": extract(source, PYTHON)}, {}, "0")
+    assert edges(graph, "call") == {("m.py::c", "m.py::run")}
+
+
+def test_deep_star_imports_and_circular_bases_end_soon() -> None:
+    stars = "".join(f"from m{i} import *\n" for i in range(40))
+    files = {f"m{i}.py": f"{stars}class C{i}(C{(i + 1) % 40}, C{i}.D): pass\nmissing()\n"
+             for i in range(40)}  # fmt: skip
+    facts = {path: extract(text.encode(), PYTHON) for path, text in files.items()}
+    start = time.process_time()
+    Graph(facts, {}, "0")
+    assert time.process_time() - start < 2
