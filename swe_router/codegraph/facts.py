@@ -293,7 +293,7 @@ def _calls(
         else:
             name = dotted(raw if raw.isascii() else read(slice(start, end)))
         local = own.get(scope)
-        if local is not None and names.bound_by(name, *local):
+        if local is not None and raw[:5] != "self." and names.bound_by(name, *local):
             name = f"?.{name.rpartition('.')[2]}"
         home = index[scope] if scope != MODULE else MODULE
         if (home, name) not in seen:
