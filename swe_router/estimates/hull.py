@@ -34,11 +34,12 @@ def _below(cost: Floats, rate: Floats, a: int, b: int, c: int) -> bool:
 def hull_at(cost: Floats, rate: Floats, spend: Floats | float) -> Floats:
     """Rate of the hull at a mean cost; flat beyond the best point.
 
-    Below the cheapest point it runs to (0, 0): leaving a share of the issues undone is a mix too.
+    To leave an issue undone is an arm too, (0, 0): below the cheapest point the hull runs there,
+    and with it the hull is concave everywhere.
     """
-    hull = upper_hull(cost, rate)
-    x = np.concatenate([[0.0], cost[hull]]) if cost[hull[0]] > 0 else cost[hull]
-    y = np.concatenate([[0.0], rate[hull]]) if cost[hull[0]] > 0 else rate[hull]
+    x, y = np.concatenate([[0.0], cost]), np.concatenate([[0.0], rate])
+    hull = upper_hull(x, y)
+    x, y = x[hull], y[hull]
     out: Floats = np.interp(spend, x, y)
     return out
 

@@ -1,0 +1,118 @@
+"""The leaderboard of a table or of runs: what is read, what is asked, what is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from swe_router import assets, plugins
+from swe_router.assemble.shown import Shown
+from swe_router.errors import UsageError
+from swe_router.features import files
+from swe_router.features.extract import extract
+from swe_router.instances import splits
+from swe_router.outcomes import channel
+from swe_router.outcomes import table as tables
+from swe_router.outcomes.board import Asked, board
+from swe_router.outcomes.table import OutcomeTable
+from swe_router.records import Features
+from swe_router.reports import board as words
+from swe_router.reports import board_html, board_plot
+
+SHIPPED = ("eval", "outcomes", "swe_effi.csv.gz")
+"""The table that comes with the package."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asks for."""
+
+    runs: Sequence[str] = ()
+    runs_in: Path = Path("runs")
+    outcomes: Path | None = None
+    split: str | None = None
+    features: Path | None = None
+    weak: str = ""
+    strong: str = ""
+    models: tuple[str, ...] = ()
+    verifier: str = "hybrid"
+    budget: Decimal | None = None
+    policies: tuple[str, ...] = ()
+    bootstraps: int = 10_000
+    seed: int = 0
+    random_cv: bool = False
+    out: Path | None = None
+
+
+def leaderboard(wish: Wish, say: Say) -> Shown:
+    """The board, and its files when a folder is named. Raises ``UsageError``."""
+    verifier = channel.parse(wish.verifier)
+    for name in wish.policies:
+        plugins.load("policies", name)
+    table = _table(wish)
+    facts = board(
+        table,
+        _known(wish, table),
+        Asked(
+            verifier,
+            wish.weak,
+            wish.strong,
+            wish.models,
+            wish.policies,
+            wish.budget,
+            wish.bootstraps,
+            wish.seed,
+            wish.random_cv,
+        ),
+        say,
+    )
+    if wish.out is not None:
+        written = _written(facts, wish.out)
+        say(f"wrote {', '.join(written)} to {wish.out}")
+    return Shown(facts=facts, view=words.view(facts))
+
+
+def _table(wish: Wish) -> OutcomeTable:
+    if wish.runs and wish.outcomes is not None:
+        raise UsageError("name runs or --outcomes, not both")
+    if wish.runs:
+        raise UsageError("a board of runs: `swe-router outcomes import RUN` first, then --outcomes")
+    if wish.outcomes is not None:
+        return tables.read(wish.outcomes)
+    shipped = assets.root().joinpath(*SHIPPED)
+    if not shipped.is_file():
+        raise UsageError("no outcomes to compare on: --outcomes FILE, or name graded runs")
+    return tables.read(shipped)
+
+
+def _known(wish: Wish, table: OutcomeTable) -> list[Features]:
+    """Features and texts that were given; none when neither was."""
+    wanted = set(table.instances)
+    issues = [] if wish.split is None else splits.load(wish.split)
+    if wish.features is not None:
+        return files.read(wish.features, issues)
+    return [extract(one, None) for one in issues if one.id in wanted]
+
+
+def _written(facts: Mapping[str, Any], out: Path) -> list[str]:
+    """All files of a board, by name. Raises ``UsageError`` when the folder cannot be written."""
+    plane, verifier = board_plot.plane(facts), board_plot.verifier_map(facts["verifier_map"])
+    content = {
+        "leaderboard.csv": words.as_csv(facts).encode(),
+        "leaderboard.json": json.dumps(facts, indent=1, default=str).encode(),
+        "leaderboard.html": board_html.page(facts, plane, verifier).encode(),
+        "leaderboard.png": plane,
+        "verifier-map.png": verifier,
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, data in content.items():
+            (out / name).write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror or error}") from None
+    return list(content)

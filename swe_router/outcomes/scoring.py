@@ -1,0 +1,292 @@
+"""Entries to rows: figures, intervals, and the word that says what the figures bear."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from swe_router.estimates.hull import hull_at
+from swe_router.estimates.training import Floats
+from swe_router.outcomes import metrics, stats
+from swe_router.outcomes.entries import BASELINES, Entry, alike
+from swe_router.outcomes.oracles import Bound
+from swe_router.outcomes.replay import Played
+
+ABOVE, NEITHER, BELOW = "above hull", "not distinguishable from a random mix", "below hull"
+SLACK = 1e-9
+"""A system on the hull is exactly on it in every resample, up to rounding."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """The systems that all policies are made of, and how chance is drawn."""
+
+    systems: tuple[str, ...]
+    rates: Floats
+    """First runs of each system, (m, n)."""
+    usds: Floats
+    groups: tuple[str, ...]
+    """Repository of each instance."""
+    bootstraps: int = stats.BOOTSTRAPS
+    seed: int = 0
+    value: float = 2.0
+    """USD that a resolved issue is worth, for regret."""
+    margin: float = 0.02
+    """Loss of rate that non-inferiority allows."""
+
+    @property
+    def cost(self) -> Floats:
+        """Mean USD of each system."""
+        return self.usds.mean(axis=1)
+
+    @property
+    def rate(self) -> Floats:
+        """Rate of each system."""
+        return self.rates.mean(axis=1)
+
+    @property
+    def strong(self) -> int:
+        """Place of the best system; the cheaper of equals."""
+        return max(range(len(self.systems)), key=lambda i: (self.rate[i], -self.cost[i]))
+
+
+@dataclass(frozen=True)
+class _Chance:
+    """Bootstrap samples, one column a scored line."""
+
+    usd: Floats
+    margin: Floats
+    cluster: Floats
+    cluster_rate: Floats
+    lead: Floats
+    """Rate minus that of the best system."""
+    pareto: Floats
+
+
+def rows(entries: Sequence[Entry], bounds: Sequence[Bound], field: Field) -> list[dict[str, Any]]:
+    """A row an entry and a bound, in their order; the figures of what could not run are None."""
+    there = [e for e in entries if e.played is not None]
+    plays = [e.played for e in there if e.played is not None]
+    rate = np.stack([p.resolved for p in plays] + [b.resolved for b in bounds])
+    usd = np.stack([p.usd for p in plays] + [b.usd for b in bounds])
+    twins = _twins(there)
+    own = [k for k, entry in enumerate(there) if entry.policy not in twins]
+    chance = _chance(rate, usd, own, field)
+    place = {id(entry): k for k, entry in enumerate(there)}
+    out = []
+    for entry in entries:
+        if entry.played is None:
+            out.append(_bare(entry, rate.shape[1]))
+            continue
+        k = place[id(entry)]
+        line = {
+            "policy": entry.policy,
+            "knobs": dict(entry.knobs),
+            "kind": "baseline" if entry.plugin in BASELINES else "policy",
+            **_figures(rate[k], usd[k], field),
+            **_intervals(rate[k], usd[k], k, chance, field),
+            **_of_curve(entry, entry.played, field),
+            **_regrets(rate[k], usd[k], bounds, field),
+            "surrogate": entry.surrogate or None,
+            "same_as": twins.get(entry.policy),
+            "rate_random_cv": _mean(entry.random_cv),
+            "drawn": entry.drawn,
+            "most_spent": entry.played.most_spent if entry.drawn else None,
+        }
+        line["verdict"] = _verdict(line)
+        out.append(line)
+    for j, bound in enumerate(bounds):
+        k = len(plays) + j
+        line = {"policy": bound.name, "knobs": {}, "kind": "oracle", "idea": bound.idea,
+                **_figures(rate[k], usd[k], field),
+                **_intervals(rate[k], usd[k], k, chance, field)}  # fmt: skip
+        out.append({**line, "verdict": line["hull_verdict"]})
+    _adjust(out)
+    _shared(out)
+    return [{name: _plain(value) for name, value in line.items()} for line in out]
+
+
+def _chance(rate: Floats, usd: Floats, own: Sequence[int], field: Field) -> _Chance:
+    shares = stats.weights(rate.shape[1], field.bootstraps, field.seed)
+    groups = stats.cluster_weights(field.groups, field.bootstraps, field.seed)
+    best = rate - field.rates[field.strong]
+    # An oracle would keep every policy off the frontier, and a twin would halve its chances.
+    pareto = np.full(len(rate), np.nan)
+    pareto[own] = stats.on_pareto(shares, rate[own], usd[own])
+    return _Chance(
+        stats.means(shares, usd),
+        stats.hull_margins(shares, rate, usd, field.rates, field.usds),
+        stats.hull_margins(groups, rate, usd, field.rates, field.usds),
+        stats.means(groups, rate),
+        stats.means(shares, best),
+        pareto,
+    )
+
+
+def _figures(rate: Floats, usd: Floats, field: Field) -> dict[str, Any]:
+    n, resolved, paid = len(rate), float(rate.sum()), float(usd.sum())
+    low, high = metrics.wilson(resolved, n)
+    costs = [*field.cost.tolist()]
+    return {
+        "n": n,
+        "resolved": resolved,
+        "rate": resolved / n,
+        "rate_low": low,
+        "rate_high": high,
+        "usd": paid,
+        "usd_per_issue": paid / n,
+        "usd_per_resolved": metrics.usd_per_resolved(paid, resolved),
+        "pgr": metrics.pgr(resolved / n, float(field.rate[0]), float(field.rate[field.strong])),
+        "ibc": metrics.ibc(
+            paid / n,
+            resolved / n,
+            (costs[0], float(field.rate[0])),
+            (costs[field.strong], float(field.rate[field.strong])),
+        ),
+        "router_arena": metrics.router_arena(resolved / n, paid / n, min(costs), max(costs)),
+        "hull_margin_pp": _pp(
+            float(metrics.hull_margin(paid / n, resolved / n, field.cost, field.rate))
+        ),
+    }
+
+
+def _intervals(rate: Floats, usd: Floats, k: int, chance: _Chance, field: Field) -> dict[str, Any]:
+    n = len(usd)
+    cheap, dear = stats.bca(chance.usd[:, k], usd)
+    low, high = stats.interval(chance.margin[:, k])
+    cluster = stats.interval(chance.cluster[:, k])
+    rates = stats.interval(chance.cluster_rate[:, k])
+    strong = field.rates[field.strong]
+    whole = bool(np.isin(rate, (0, 1)).all() and np.isin(strong, (0, 1)).all())
+    ahead = stats.interval(chance.lead[:, k])
+    return {
+        "usd_low": cheap * n,
+        "usd_high": dear * n,
+        "usd_per_issue_low": cheap,
+        "usd_per_issue_high": dear,
+        "hull_margin_low": _pp(low),
+        "hull_margin_high": _pp(high),
+        "hull_margin_repo_low": _pp(cluster[0]),
+        "hull_margin_repo_high": _pp(cluster[1]),
+        "rate_repo_low": rates[0],
+        "rate_repo_high": rates[1],
+        "hull_verdict": ABOVE if low > SLACK else BELOW if high < -SLACK else NEITHER,
+        "p": stats.two_sided(chance.margin[:, k]),
+        "lead_pp": 100 * float((rate - strong).mean()),
+        "lead_low": 100 * ahead[0],
+        "lead_high": 100 * ahead[1],
+        "mcnemar_p": stats.mcnemar(rate, strong) if whole else None,
+        "non_inferior": stats.non_inferior(chance.lead[:, k], field.margin),
+        "on_pareto_probability": float(chance.pareto[k]),
+    }
+
+
+def _of_curve(entry: Entry, played: Played, field: Field) -> dict[str, Any]:
+    """Figures of the whole curve; of one point when there is no knob to turn."""
+    plays = (played, *entry.curve)
+    rate = np.array([p.resolved.mean() for p in plays])
+    cost = np.array([p.usd.mean() for p in plays])
+    calls = np.array([np.minimum(p.runs[:, field.strong], 1).mean() for p in plays])
+    weak, strong = 0, field.strong
+    gap = np.asarray(metrics.pgr(rate, float(field.rate[weak]), float(field.rate[strong])))
+    low, high = float(field.cost.min()), float(field.cost.max())
+    run = float(field.cost[strong] - field.cost[weak])
+    paid = (cost - field.cost[weak]) / run if run > 0 else np.full(len(cost), np.nan)
+    return {
+        "strong_calls": float(calls[0]),
+        "points": [{"usd_per_issue": float(c), "rate": float(r)}
+                   for c, r in zip(cost, rate, strict=True)],
+        "aiq": metrics.aiq(cost, rate, low, high),
+        "apgr": metrics.apgr(calls, gap),
+        "cpt50_calls": metrics.cpt(calls, gap, 0.5),
+        "cpt80_calls": metrics.cpt(calls, gap, 0.8),
+        "cpt50_cost": metrics.cpt(paid, gap, 0.5) if run > 0 else math.nan,
+        "cpt80_cost": metrics.cpt(paid, gap, 0.8) if run > 0 else math.nan,
+        "cost_save": metrics.cost_save(
+            cost, rate, float(field.cost[strong]), float(field.rate[strong])
+        ),
+        "hypervolume": metrics.hypervolume(cost, rate, high),
+    }  # fmt: skip
+
+
+def _regrets(rate: Floats, usd: Floats, bounds: Sequence[Bound], field: Field) -> dict[str, Any]:
+    names = ("regret", "regret_abandon")
+    return {
+        name: metrics.regret(rate, usd, (bound.resolved, bound.usd), field.value)
+        for name, bound in zip(names, bounds, strict=False)
+    }
+
+
+def _twins(there: Sequence[Entry]) -> dict[str, str]:
+    """Policy -> the one whose decisions it takes: exact before drawn, real before surrogate."""
+    found: dict[str, str] = {}
+    ordered = sorted(there, key=lambda entry: (entry.drawn, bool(entry.surrogate)))
+    for k, entry in enumerate(ordered):
+        for other in ordered[:k]:
+            if other.policy not in found and alike(other, entry):
+                found[entry.policy] = other.policy
+                break
+    return found
+
+
+def _bare(entry: Entry, n: int) -> dict[str, Any]:
+    """Every figure of a row that could not run is None; it still says what it is."""
+    nothing = ("resolved", "rate", "rate_low", "rate_high", "usd", "usd_per_issue", "usd_low",
+               "usd_high", "hull_margin_pp", "hull_margin_low", "hull_margin_high", "aiq", "apgr",
+               "on_pareto_probability")  # fmt: skip
+    return {"policy": entry.policy, "knobs": dict(entry.knobs), "kind": "policy", "n": n,
+            **dict.fromkeys(nothing), "surrogate": entry.surrogate or None,
+            "verdict": f"unavailable: {entry.trouble}"}  # fmt: skip
+
+
+def _verdict(line: Mapping[str, Any]) -> str:
+    """An alias is no policy; a stand-in is no proof; only then the hull decides."""
+    if line["same_as"]:
+        return f"same as {line['same_as']}"
+    if line["surrogate"]:
+        return f"surrogate: {line['surrogate']}"
+    return str(line["hull_verdict"])
+
+
+def _adjust(lines: Sequence[dict[str, Any]]) -> None:
+    """Holm over the policies that are their own, in place."""
+    tested = [x for x in lines if "p" in x and x["kind"] == "policy" and not x.get("same_as")]
+    for line, p in zip(tested, stats.holm([x["p"] for x in tested]), strict=True):
+        line["p_holm"] = float(p)
+
+
+def _shared(lines: Sequence[dict[str, Any]]) -> None:
+    """A twin is on the frontier as often as the policy that it is the same as, in place."""
+    known = {line["policy"]: line["on_pareto_probability"] for line in lines}
+    for line in lines:
+        if line.get("same_as"):
+            line["on_pareto_probability"] = known[line["same_as"]]
+
+
+def _mean(played: Played | None) -> float | None:
+    return None if played is None else float(played.resolved.mean())
+
+
+def _pp(share: float) -> float:
+    """Percentage points, without the dust of rounding."""
+    return round(100 * share, 9) + 0.0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def strip(field: Field, samples: int = 60) -> list[dict[str, float]]:
+    """The hull as points for a drawing, from its cheapest system to the dearest one."""
+    spend = np.linspace(float(field.cost.min()), float(field.cost.max()), samples)
+    height = hull_at(field.cost, field.rate, spend)
+    return [{"usd_per_issue": float(x), "rate": float(y)}
+            for x, y in zip(spend, height, strict=True)]  # fmt: skip

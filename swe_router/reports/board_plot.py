@@ -1,0 +1,193 @@
+"""The cost-quality plane and the verifier map as PNG; plain mappings in, bytes out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from swe_router.reports.board import labels, short
+from swe_router.reports.placing import Box, placed
+
+COLOURS = {"oracle": "#7b3294", "baseline": "#222222", "above hull": "#1a7f37",
+           "below hull": "#c0392b", "other": "#8c959f"}  # fmt: skip
+DPI = 130
+FONT = 8
+HALO = [withStroke(linewidth=2.5, foreground="white")]
+
+
+def plane(facts: Mapping[str, Any]) -> bytes:
+    """PNG: every row at its cost and rate, with 95% intervals, the hull and the frontier.
+
+    Named are the systems, the oracles and what can be told from the hull; the rest are grey dots,
+    since names over a cloud of equals would say nothing.
+    """
+    figure = Figure(figsize=(10.5, 6.8), dpi=DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    rows = [row for row in facts["rows"] if row["rate"] is not None and not row.get("same_as")]
+    _lines(axes, facts, rows)
+    for row in rows:
+        colour = COLOURS[_kind(row)]
+        x, y = row["usd_per_issue"], 100 * row["rate"]
+        strong = _kind(row) != "other"
+        axes.errorbar(
+            x, y,
+            xerr=[[max(0, x - row["usd_per_issue_low"])], [max(0, row["usd_per_issue_high"] - x)]],
+            yerr=[[y - 100 * row["rate_low"]], [100 * row["rate_high"] - y]],
+            fmt={"oracle": "*", "baseline": "s"}.get(row["kind"], "o"), color=colour,
+            elinewidth=0.7, alpha=0.9 if strong else 0.35, markersize=7 if strong else 4,
+            zorder=4 if strong else 2,
+        )  # fmt: skip
+    _axes(axes, facts, rows)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    _label(axes, canvas, rows, labels(facts))
+    return _png(figure)
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    if row["kind"] in ("oracle", "baseline"):
+        return str(row["kind"])
+    said = row.get("hull_verdict", "")
+    return said if said in COLOURS else "other"
+
+
+def _lines(axes: Any, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    hull = facts["hull"]
+    axes.plot(
+        [p["usd_per_issue"] for p in hull], [100 * p["rate"] for p in hull], color="#0969da",
+        lw=1.6, zorder=3, label="hull: best blind mix of the ladder",
+    )  # fmt: skip
+    best, front = -1.0, []
+    for row in sorted(rows, key=lambda r: (r["usd_per_issue"], -r["rate"])):
+        if row["kind"] != "oracle" and row["rate"] > best:
+            best = row["rate"]
+            front.append((row["usd_per_issue"], 100 * best))
+    axes.step(
+        *zip(*front, strict=True), where="post", color="#1a7f37", lw=1, ls="--", zorder=1,
+        label="frontier of the rows",
+    )  # fmt: skip
+    others = [s for s in facts["systems"] if s["n"] == facts["n"]]
+    axes.scatter(
+        [s["usd"] for s in others], [100 * s["rate"] for s in others], s=14, marker="x",
+        color="#d0a215", zorder=1, label="other systems of the table",
+    )  # fmt: skip
+
+
+def _axes(axes: Any, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    usd = [row["usd_per_issue"] for row in rows if row["usd_per_issue"] > 0]
+    if usd and max(usd) / min(usd) > 8:
+        axes.set_xscale("log")
+        ticks = [t for t in (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+                 if min(usd) / 2 <= t <= max(usd) * 2]  # fmt: skip
+        axes.set_xticks(ticks, [f"${t:g}" for t in ticks])
+        axes.set_xticks([], minor=True)
+    rates = [100 * r[k] for r in rows for k in ("rate_low", "rate_high")]
+    axes.set_ylim(min(rates) - 2, max(rates) + 2)
+    axes.margins(x=0.12)
+    axes.set_xlabel("USD an issue (mean, 95% interval)")
+    axes.set_ylabel("resolved, % (95% interval)")
+    verifier = facts["channel"]["said"].split(" (")[0]
+    axes.set_title(f"{facts['n']} issues; verifier: {verifier}", fontsize=10, loc="left")
+    axes.grid(alpha=0.25)
+    handles, _ = axes.get_legend_handles_labels()
+    words = {"oracle": "oracle", "baseline": "one system, blind mix", "above hull": "above hull",
+             "below hull": "below hull", "other": "no better than a random mix"}  # fmt: skip
+    there = {_kind(row) for row in rows}
+    handles += [
+        Patch(color=COLOURS[key], label=said) for key, said in words.items() if key in there
+    ]
+    axes.legend(handles=handles, fontsize=FONT, loc="lower right", framealpha=0.9)
+
+
+def _label(
+    axes: Any, canvas: FigureCanvasAgg, rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]
+) -> None:
+    """Names beside the points that bear one, clear of each other and of the legend."""
+    ranks = ("baseline", "oracle", "above hull", "below hull")
+    named = [row for row in rows if _kind(row) in ranks and row["usd_per_issue"] > 0]
+    named.sort(key=lambda row: (ranks.index(_kind(row)), -abs(row["hull_margin_pp"])))
+    spots = [_pixel(axes, row) for row in named]
+    texts = [
+        axes.annotate(
+            names[row["policy"]], xy=(0, 0), xycoords="figure pixels", fontsize=FONT,
+            color=COLOURS[_kind(row)], zorder=6, path_effects=HALO,
+        )
+        for row in named
+    ]  # fmt: skip
+    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
+    boxes = [text.get_window_extent(renderer) for text in texts]
+    inner, legend = axes.get_window_extent(renderer), axes.get_legend().get_window_extent(renderer)
+    frame = Box(inner.x0, inner.y0, inner.x1, inner.y1)
+    found = placed(
+        spots,
+        [(box.width + 4, box.height + 2) for box in boxes],
+        frame,
+        [_pixel(axes, row) for row in rows if row["usd_per_issue"] > 0],
+        [Box(legend.x0, legend.y0, legend.x1, legend.y1)],
+    )
+    for text, spot, box in zip(texts, spots, found, strict=True):
+        if box is None:
+            text.remove()
+            continue
+        text.set_position((box.left + 2, box.bottom + 3))
+        near = (min(max(spot[0], box.left), box.right), min(max(spot[1], box.bottom), box.top))
+        axes.annotate(
+            "", xy=spot, xytext=near, xycoords="figure pixels", textcoords="figure pixels",
+            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": text.get_color(), "alpha": 0.7},
+        )  # fmt: skip
+
+
+def _pixel(axes: Any, row: Mapping[str, Any]) -> tuple[float, float]:
+    x, y = axes.transData.transform((row["usd_per_issue"], 100 * row["rate"]))
+    return float(x), float(y)
+
+
+def verifier_map(found: Mapping[str, Any]) -> bytes:
+    """PNG: where a cascade beats strong-only and the hull, by TPR and FPR, and the verifier."""
+    figure = Figure(figsize=(7.2, 6.2), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    names = short([found["weak"], found["strong"]])
+    zone = np.array(found["above_hull"]) + 2 * np.array(found["beats_strong"])
+    colours = ["#f3d6d2", "#fbeec2", "#cfe3f7", "#bfe5c7"]
+    axis = found["axis"]
+    axes.pcolormesh(axis, axis, zone, cmap=ListedColormap(colours), vmin=-0.5, vmax=3.5)
+    here = found["verifier"]
+    low = [here[k] - here.get(f"{k}_low", here[k]) for k in ("fpr", "tpr")]
+    high = [here.get(f"{k}_high", here[k]) - here[k] for k in ("fpr", "tpr")]
+    axes.errorbar(
+        here["fpr"], here["tpr"], xerr=[[low[0]], [high[0]]], yerr=[[low[1]], [high[1]]],
+        fmt="o", color="black", capsize=3, clip_on=False, zorder=5,
+    )  # fmt: skip
+    kind = "measured" if here["measured"] else "assumed"
+    left = here["fpr"] > 0.6
+    axes.annotate(
+        f"{kind}: TPR {here['tpr']:.2f}, FPR {here['fpr']:.2f}\n"
+        f"{here['cascade_rate']:.1%} at ${here['cascade_usd']:.3f}",
+        (here["fpr"], here["tpr"]), xytext=(-10 if left else 10, -26), fontsize=FONT + 1,
+        textcoords="offset points", ha="right" if left else "left",
+    )  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="FPR: wrong patches accepted",
+             ylabel="TPR: right patches accepted")  # fmt: skip
+    axes.set_title(f"cascade {names[found['weak']]} -> {names[found['strong']]}", fontsize=10)
+    said = ["neither", "above the hull of blind mixes", "holds the strong system's rate for less",
+            "both"]  # fmt: skip
+    there = sorted({int(v) for v in np.unique(zone)})
+    handles = [Patch(color=colours[k], label=said[k]) for k in there]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=FONT)
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
+    out = io.BytesIO()
+    # Without metadata the same board gives the same bytes.
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
