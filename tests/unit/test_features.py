@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from swe_router.codegraph.graph import Graph, build
 from swe_router.codegraph.history import Change, Commit, past
-from swe_router.codegraph.objects import RepoError
+from swe_router.codegraph.objects import Objects, RepoError
 from swe_router.features.extract import extract
 from swe_router.features.history import history_features
 from swe_router.features.issue import mentions, text_features
@@ -190,6 +190,24 @@ def test_a_history_that_cannot_be_walked_is_named(tmp_path: Path) -> None:
         past(repo, "f" * 40)
     with pytest.raises(RepoError, match="not a commit"):
         past(repo, "--all")
+
+
+def test_one_large_file_that_a_copy_left_out_is_skipped_and_more_are_damage(
+    tmp_path: Path,
+) -> None:
+    files = {f"m{n}.py": f"x = {n}\n" for n in range(120)}
+    repo, base = commit(tmp_path, {**files, "data.txt": "large"})
+
+    def lose(path: str) -> None:
+        said = ["git", "-C", str(repo), "rev-parse", f"{base}:{path}"]
+        sha = subprocess.run(said, capture_output=True, text=True, check=True).stdout.strip()
+        (repo / ".git" / "objects" / sha[:2] / sha[2:]).unlink()
+
+    lose("data.txt")
+    assert Objects(repo).complete(base)
+    assert len(build(repo, base).files) == 120
+    lose("m7.py")
+    assert not Objects(repo).complete(base)
 
 
 def test_words_find_the_file_that_uses_them(graph: Graph) -> None:
