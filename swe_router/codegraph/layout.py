@@ -8,6 +8,7 @@ from functools import lru_cache
 _TEST_FOLDERS = frozenset({"test", "tests", "testing", "__tests__"})
 _TEST_FILE = re.compile(
     r"^(test_.*|.*_test|.*_tests|tests?|conftest)\.[a-z]+$|\.(test|spec)\.[a-z]+$"
+    r"|^[a-z].*_spec\.rb$|^[A-Z]\w*Tests?\.(java|php)$"
 )
 _NOT_RUN = re.compile(r"^(__init__|conftest)\.")
 
@@ -20,6 +21,8 @@ def is_test(path: str) -> bool:
     """
     folders, name = path.split("/")[:-1], path.rpartition("/")[2]
     if _TEST_FILE.search(name):
+        return True
+    if "/src/test/" in f"/{path}":  # Maven and Gradle
         return True
     return any(folder in ("tests", "__tests__") for folder in folders) or (
         bool(folders) and folders[0] in _TEST_FOLDERS

@@ -198,3 +198,18 @@ def test_circular_inheritance_and_exports_end() -> None:
         "B.java": "class B extends A {}\n",
     }
     assert len(graph_of(files).files) == 4
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a/b_test.go",
+        "lib/a_spec.rb",
+        "src/AppTest.java",
+        "a/src/test/java/Kit.java",
+        "x/a.test.tsx",
+    ],
+)
+def test_tests_of_every_language_are_told_by_their_path(path: str) -> None:
+    assert Graph.is_test(path)
+    assert not Graph.is_test(path.replace("est", "ool").replace("_spec", ""))
