@@ -1,0 +1,155 @@
+"""Files of features: resumable, without texts, and nothing in them that knows the answer."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from swe_router.assemble import featuring
+from swe_router.errors import UsageError
+from swe_router.features import files
+from swe_router.features.extract import VERSION, extract, key_of
+from swe_router.features.leaks import leaks_of
+from swe_router.features.store import FeatureStore
+from swe_router.records import Features, Instance
+from tests.unit.test_codegraph import PROJECT, commit
+
+
+def row(name: str = "words", source: str | None = "issue", value: float = 1.0) -> Features:
+    provenance = {} if source is None else {name: source}
+    return Features(instance_id="a", repo="o/n", values={name: value}, provenance=provenance)
+
+
+@pytest.mark.parametrize("source", ["gold", "tests", "other-agents", "", "unknown", None])
+def test_a_source_that_may_know_the_answer_is_refused(tmp_path: Path, source: str | None) -> None:
+    (tmp_path / "f.jsonl").write_text(files.line(row(source=source), "k"))
+    with pytest.raises(UsageError, match=r"f\.jsonl: a: 'words' comes from"):
+        files.read(tmp_path / "f.jsonl")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["hints_text", "difficulty", "FAIL_TO_PASS", "PASS_TO_PASS", "f2p_count", "gold_files",
+     "patch_lines", "test_patch_size", "resolved", "solve_rate", "consensus", "eval_script",
+     "human_difficulty", "agents_solved", "hint"],
+)  # fmt: skip
+def test_a_name_of_the_answer_is_refused_whatever_its_stated_source(name: str) -> None:
+    assert leaks_of(row(name, "issue"))
+
+
+def test_a_hidden_source_without_a_value_and_a_number_that_is_none_are_refused() -> None:
+    one = Features(instance_id="a", values={}, provenance={"x": "gold"})
+    assert leaks_of(one) == ["'x' comes from gold"]
+    assert leaks_of(row(value=math.nan))
+
+
+def test_our_own_features_pass(tmp_path: Path) -> None:
+    made = demo(tmp_path)
+    found = files.read(tmp_path / "f.jsonl")
+    assert [one.instance_id for one in found] == ["demo__confet-3", "demo__confet-7"]
+    assert made["made"] == 2
+    assert {"issue", "repo", "history"} == {p for one in found for p in one.provenance.values()}
+
+
+def demo(tmp_path: Path, **changes: object) -> dict[str, object]:
+    asked = {"repos": "", "ids": ("demo__confet-3", "demo__confet-7"), "pattern": "", "cut": ""}
+    asked |= {"cache": tmp_path / "cache", **changes}
+    out = tmp_path / "f.jsonl"
+    facts: dict[str, object] = featuring.make("demo", out, say=str, **asked).facts  # type: ignore[arg-type]
+    return facts
+
+
+def test_rows_are_kept_and_the_rest_goes_on(tmp_path: Path) -> None:
+    demo(tmp_path)
+    out = tmp_path / "f.jsonl"
+    whole = out.read_text()
+    first, second = whole.splitlines(keepends=True)
+    out.write_text(first + second[: len(second) // 2])  # cut off in the middle of a row
+    again = demo(tmp_path)
+    assert (again["kept"], again["cached"]) == (1, 1)
+    assert out.read_text() == whole
+    stale = json.loads(second) | {"version": "features/0"}
+    out.write_text(first + json.dumps(stale) + "\n")
+    assert demo(tmp_path)["kept"] == 1
+    assert out.read_text() == whole
+
+
+def test_rows_of_other_instances_stay_and_other_inputs_are_made_anew(tmp_path: Path) -> None:
+    demo(tmp_path)
+    out = tmp_path / "f.jsonl"
+    rows = {one.instance_id: (one, key) for one, key in files.rows_of(out)}
+    other = rows["demo__confet-3"][0].model_copy(update={"instance_id": "x"})
+    out.write_text(files.line(other, "k") + files.line(rows["demo__confet-7"][0], "old inputs"))
+    assert demo(tmp_path)["kept"] == 0
+    assert [one.instance_id for one in files.read(out)] == [
+        "x", "demo__confet-3", "demo__confet-7",
+    ]  # fmt: skip
+
+
+def test_a_missing_repository_leaves_the_text_and_is_tried_again(tmp_path: Path) -> None:
+    instance = {
+        "instance_id": "o__n-1", "repo": "o/n", "base_commit": "a" * 40, "image": "",
+        "problem_statement": "Cart.total is wrong", "eval_script": "", "log_parser": "",
+        "eval_type": "",
+    }  # fmt: skip
+    repo, base = commit(tmp_path / "repos" / "o__n", PROJECT)
+    split = tmp_path / "s.jsonl"
+    said: list[str] = []
+
+    def made(at: str, repos: Path) -> dict[str, object]:
+        split.write_text(json.dumps(instance | {"base_commit": at}) + "\n")
+        facts: dict[str, object] = featuring.make(
+            str(split), tmp_path / "f.jsonl", repos=str(repos), ids=(), pattern="", cut="",
+            say=said.append, cache=tmp_path / "cache", url="",
+        ).facts  # fmt: skip
+        return facts
+
+    (tmp_path / "none").mkdir()
+    assert made(base, tmp_path / "none")["text_only"] == 1
+    assert "warning" in said[-1]
+    (text,) = files.read(tmp_path / "f.jsonl")
+    assert set(text.provenance.values()) == {"issue"}
+    after = made(base, repo.parent)
+    assert (after["kept"], after["made"]) == (0, 1)
+    assert made(base, repo.parent)["kept"] == 1
+
+
+def test_texts_are_put_back_by_id(tmp_path: Path) -> None:
+    instance = Instance(id="a", repo="o/n", base_commit="a" * 40, problem="Fix it \u2028 now")
+    made = extract(instance, None)
+    path = tmp_path / "f.jsonl"
+    path.write_text(files.line(made, key_of(instance)), encoding="utf-8")
+    assert "Fix it" not in path.read_text(encoding="utf-8")
+    assert files.read(path, [instance]) == [made]
+    path.write_text(files.line(made, "k") * 2, encoding="utf-8")
+    with pytest.raises(UsageError, match="twice"):
+        files.read(path)
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"instance_id": 3}', '{"x": 1}', "[" * 9000])
+def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "f.jsonl").write_text(line + "\n")
+    with pytest.raises(UsageError, match=r"f\.jsonl:1: "):
+        files.read(tmp_path / "f.jsonl")
+
+
+def test_the_key_follows_every_input() -> None:
+    one = Instance(id="a", repo="o/n", base_commit="a" * 40, problem="x")
+    keys = {key_of(one.model_copy(update={k: v})) for k, v in
+            (("problem", "y"), ("repo", "o/m"), ("base_commit", "b" * 40))}  # fmt: skip
+    assert len({*keys, key_of(one)}) == 4
+    assert key_of(one) == key_of(one.model_copy(update={"id": "b"}))
+
+
+def test_a_damaged_cache_is_no_error(tmp_path: Path) -> None:
+    one = Instance(id="a", repo="o/n", base_commit="a" * 40, problem="x")
+    store, key = FeatureStore(tmp_path), key_of(one)
+    store.put(key, extract(one, None, scored=False))
+    assert store.get(key, one) == extract(one, None, scored=False)
+    file = next(tmp_path.rglob("*.json"))
+    assert VERSION in file.read_text()
+    file.write_text("{")
+    assert store.get(key, one) is None
