@@ -13,7 +13,7 @@ from swe_router import plugins
 from swe_router.errors import SweRouterError
 from swe_router.outcomes import folds
 from swe_router.outcomes.replay import Mixed, Played, play
-from swe_router.outcomes.stage import Stage
+from swe_router.outcomes.stage import MissingRun, Stage
 
 Say = Callable[[str], None]
 FIRST = ("fixed", "random-mix", "zero-router", "cascade", "ration")
@@ -63,7 +63,11 @@ def entries(
     ordered = sorted(names, key=lambda n: (FIRST.index(n) if n in FIRST else len(FIRST), n))
     made = []
     for name in ordered:
-        kind = plugins.load("policies", name)
+        try:
+            kind = plugins.load("policies", name)
+        except SweRouterError as error:
+            made.append(Entry(name, name, {}, trouble=str(error)))
+            continue
         if name == "fixed":
             for arm in stage.arms:
                 made.append(_entry(stage, f"always-{arm}", name, kind, {"tier": arm}, terms))
@@ -129,9 +133,8 @@ def _play(policy: Any, stage: Stage, terms: Terms) -> Played:
     return play(policy, stage, budget=terms.budget, replicates=terms.replicates)
 
 
-def _needs(error: Exception) -> str:
-    said = str(error)
-    return said if said.startswith("needs ") else f"needs {said.removeprefix('needs ')}"
+def _needs(error: SweRouterError) -> str:
+    return f"needs {error}" if isinstance(error, MissingRun) else str(error)
 
 
 def alike(one: Entry, other: Entry) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swe_router.outcomes.stage import Cell, Stage
+from swe_router.outcomes.told import text_of
 from swe_router.records import (
     Budget,
     Features,
@@ -232,7 +233,7 @@ def _record(features: Features, history: tuple[Outcome, ...], leaf: Leaf) -> Run
     return RunRecord(
         run="replay",
         instance=Instance(
-            id=features.instance_id, repo=features.repo, base_commit="", problem=features.text
+            id=features.instance_id, repo=features.repo, base_commit="", problem=text_of(features)
         ),
         features=features,
         decisions=(),

@@ -55,6 +55,11 @@ class Untold(Features):
         return _UNKNOWN if name == "values" and not found else found
 
 
+def text_of(features: Features) -> str:
+    """The text as stored, empty when unknown: for records, never for decisions."""
+    return str(vars(features).get("text", ""))
+
+
 def repository(instance_id: str) -> str:
     """The repository that an id of SWE-bench names: ``owner__name-123`` is of ``owner/name``."""
     owner, found, rest = instance_id.partition("__")

@@ -1,0 +1,86 @@
+"""What is written of a board: complete, self-contained, and with labels that can be read."""
+
+import base64
+import csv
+import io
+import re
+
+import pytest
+
+from swe_router.assemble import boards
+from swe_router.errors import UsageError
+from swe_router.outcomes import channel
+from swe_router.outcomes.board import Asked, board
+from swe_router.outcomes.table import write
+from swe_router.reports import board as words
+from swe_router.reports import board_html, board_plot
+from swe_router.reports.placing import Box, placed
+from tests.doubles.recorded import features, table
+
+
+@pytest.fixture(scope="module")
+def facts():
+    known = table()
+    asked = Asked(channel.parse("hybrid"), "cheap", "strong", (),
+                  ("fixed", "cascade", "retry", "random-mix"), None, 100)  # fmt: skip
+    return board(known, features(known), asked)
+
+
+def test_the_csv_has_every_row_and_empty_cells_for_what_is_unknown(facts):
+    lines = list(csv.DictReader(io.StringIO(words.as_csv(facts))))
+    assert [line["policy"] for line in lines] == [row["policy"] for row in facts["rows"]]
+    retry = next(line for line in lines if line["policy"] == "retry")
+    assert retry["rate"] == ""
+    assert retry["verdict"].startswith("unavailable: ")
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_escapes(facts):
+    evil = {**facts, "table": "<script>alert(1)</script>"}
+    page = board_html.page(evil, b"\x89PNG one", b"\x89PNG two")
+    assert re.findall(r"(?:https?:)?//\w", page) == []
+    assert "<script" not in page
+    assert base64.b64encode(b"\x89PNG one").decode() in page
+    assert all(row["policy"] in page for row in facts["rows"])
+
+
+def test_the_verifier_map_is_drawn_from_json_alone_with_a_measured_point(facts):
+    found = {**facts["verifier_map"]}
+    found["verifier"] = {**found["verifier"], "measured": True, "tpr_low": 0.8, "tpr_high": 0.95,
+                         "fpr_low": 0.2, "fpr_high": 0.4}  # fmt: skip
+    assert board_plot.verifier_map(found).startswith(b"\x89PNG")
+
+
+def test_labels_never_lie_over_each_other_nor_outside():
+    frame = Box(0, 0, 400, 300)
+    crowd = [(200 + 3 * (k % 5), 150 + 3 * (k // 5)) for k in range(25)]
+    found = placed(crowd, [(90.0, 14.0)] * 25, frame)
+    boxes = [box for box in found if box is not None]
+    assert len(boxes) >= 8
+    assert not any(a.meets(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert all(box.within(frame) for box in boxes)
+
+
+def test_names_lose_what_they_share_but_stay_apart():
+    names = ["mini:20251201_mini-v1.17.1_deepseek-v3.2", "mini:20250929_mini-v1.13.3_sonnet-4-5"]
+    assert list(words.short(names).values()) == ["deepseek-v3.2", "sonnet-4-5"]
+    clash = ["20250101_same", "20260101_same"]
+    assert list(words.short(clash).values()) == clash
+
+
+def test_a_board_is_made_from_a_file_and_written(tmp_path):
+    write(table(), tmp_path / "t.csv.gz")
+    wish = boards.Wish(
+        outcomes=tmp_path / "t.csv.gz", weak="cheap", strong="strong",
+        policies=("fixed", "cascade"), bootstraps=100, out=tmp_path / "out",
+    )  # fmt: skip
+    shown = boards.leaderboard(wish, lambda line: None)
+    there = {path.name for path in (tmp_path / "out").iterdir()}
+    assert there == {"leaderboard.csv", "leaderboard.html", "leaderboard.json", "leaderboard.png",
+                     "verifier-map.png"}  # fmt: skip
+    assert (tmp_path / "out" / "leaderboard.png").read_bytes().startswith(b"\x89PNG")
+    assert shown.facts["rows"]
+
+
+def test_a_policy_that_does_not_exist_is_said_before_the_work(tmp_path):
+    with pytest.raises(UsageError, match="did you mean 'cascade'"):
+        boards.leaderboard(boards.Wish(policies=("cascad",)), lambda line: None)
