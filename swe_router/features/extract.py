@@ -11,7 +11,7 @@ from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.history import Commit
 from swe_router.estimates.complexity import Score, score
 from swe_router.features.history import history_features
-from swe_router.features.issue import mentions, text_features
+from swe_router.features.issue import MAX_CHARACTERS, mentions, text_features
 from swe_router.features.region import REGION, ranked, region_features
 from swe_router.features.walk import seeds
 from swe_router.features.words import word_features
@@ -33,13 +33,13 @@ def extract(
     """
     sources = {"issue": text_features(instance.problem)}
     if graph is not None:
-        named = mentions(instance.problem)
+        named, text = mentions(instance.problem), instance.problem[:MAX_CHARACTERS]
         sources["repo"] = {
             **region_features(graph, named),
-            **word_features(graph, instance.problem),
+            **word_features(graph, text),
         }
         region = dict(ranked(graph, seeds(graph, named))[:REGION])
-        sources["history"] = history_features(past, instance.problem, region)
+        sources["history"] = history_features(past, text, region)
     values = {
         name: value if math.isfinite(value) else 0.0
         for found in sources.values()

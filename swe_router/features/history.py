@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import Ridge
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, lsqr
 
 from swe_router.codegraph.grammar import grammar_of
 from swe_router.codegraph.history import Commit
@@ -26,7 +29,7 @@ MAX_FILES = 20
 LEAST_KIN = 50
 """Fewer commits than this teach nothing."""
 PENALTY = 3.0
-_WORD = r"[A-Za-z]{3,}"
+_WORD = re.compile(r"[A-Za-z]{3,}")
 _FIX = re.compile(
     r"\b(fix\w*|bugs?|regression|crash\w*|errors?|incorrect\w*|wrong\w*|broken)\b", re.IGNORECASE
 )
@@ -66,15 +69,71 @@ def _kin(past: Sequence[Commit], text: str) -> dict[str, float]:
     chosen = [commit for commit in past if 0 < len(_sources(commit)) <= MAX_FILES]
     if len(chosen) < LEAST_KIN:
         return {}
-    words = TfidfVectorizer(sublinear_tf=True, min_df=2, token_pattern=_WORD)
-    try:
-        known = words.fit_transform(commit.subject for commit in chosen)
-    except ValueError:  # no word stands in two subjects
+    words = Words.of(commit.subject for commit in chosen)
+    if not words.place:
         return {}
-    sizes = np.log1p([[_added(commit, False), _added(commit, True)] for commit in chosen])
-    fitted = Ridge(PENALTY, solver="lsqr", tol=1e-8).fit(known, sizes)
-    lines, tests = fitted.predict(words.transform([text]))[0]
-    return {"kin_lines": _settled(lines), "kin_tests": _settled(tests)}
+    known, asked = words.vectors([c.subject for c in chosen]), words.vectors([text])
+    found = []
+    for tests in (False, True):
+        sizes = np.log1p([float(_added(commit, tests)) for commit in chosen])
+        found.append(_settled(ridge(known, sizes, asked)))
+    return {"kin_lines": found[0], "kin_tests": found[1]}
+
+
+@dataclass(frozen=True)
+class Words:
+    """TF-IDF of words of three letters or more: log counts, smooth idf, length 1.
+
+    As ``TfidfVectorizer(sublinear_tf=True, min_df=2)`` of scikit-learn, whose import would cost
+    every run more than a second.
+    """
+
+    place: Mapping[str, int]
+    """Words that stand in two texts or more -> column."""
+    weight: NDArray[np.float64]
+    """Smooth idf of each column."""
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Words:
+        """The words of some texts."""
+        each = [set(_words(text)) for text in texts]
+        found = Counter(word for one in each for word in one)
+        kept = sorted(word for word, count in found.items() if count > 1)
+        counts = np.array([found[word] for word in kept], dtype=float)
+        place = {word: number for number, word in enumerate(kept)}
+        return cls(place, np.log((1 + len(each)) / (1 + counts)) + 1)
+
+    def vectors(self, texts: Sequence[str]) -> sparse.csr_array:
+        """One row of length 1 (0 without a known word) for each text."""
+        rows, columns, values = [], [], []
+        for row, text in enumerate(texts):
+            counts = Counter(word for word in _words(text) if word in self.place)
+            tf = {self.place[w]: 1 + math.log(n) for w, n in sorted(counts.items())}
+            raw = {column: one * float(self.weight[column]) for column, one in tf.items()}
+            length = math.sqrt(math.fsum(one * one for one in raw.values())) or 1.0
+            rows += [row] * len(raw)
+            columns += list(raw)
+            values += [one / length for one in raw.values()]
+        shape = (len(texts), len(self.place))
+        return sparse.csr_array((values, (rows, columns)), shape=shape, dtype=float)
+
+
+def ridge(known: sparse.csr_array, sizes: NDArray[np.float64], asked: sparse.csr_array) -> float:
+    """What a ridge regression with an intercept, fitted on ``known``, says of ``asked``."""
+    middle = np.asarray(known.mean(axis=0)).ravel()
+    centred = LinearOperator(
+        known.shape,
+        matvec=lambda v: known @ v.ravel() - middle @ v.ravel(),
+        rmatvec=lambda u: known.T @ u.ravel() - middle * u.sum(),
+        dtype=float,
+    )
+    level = float(sizes.mean())
+    weights = lsqr(centred, sizes - level, damp=math.sqrt(PENALTY), atol=1e-8, btol=1e-8)[0]
+    return level + float((asked @ weights)[0] - middle @ weights)
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text)]
 
 
 def _settled(value: float) -> float:

@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from swe_router.codegraph.graph import Graph, build
 from swe_router.codegraph.history import Change, Commit, past
 from swe_router.codegraph.objects import Objects, RepoError
 from swe_router.features.extract import extract
-from swe_router.features.history import history_features
+from swe_router.features.history import Words, history_features, ridge
 from swe_router.features.issue import mentions, text_features
 from swe_router.features.region import region_features
 from swe_router.features.walk import resolve_path, seeds, walk
@@ -160,6 +161,8 @@ def test_churn_counts_the_last_year_of_the_region_only() -> None:
     assert found["region_authors"] == 1
     assert found["region_together"] == pytest.approx(math.log(2) / 2, abs=1e-6)
     assert "kin_lines" not in found  # four commits teach nothing
+    strange = [a_commit(n, "", ("a.py", 1)) for n in range(60)]
+    assert "kin_lines" not in history_features(strange, "x", {})
 
 
 def test_kin_lines_follow_the_words_of_past_subjects() -> None:
@@ -172,6 +175,22 @@ def test_kin_lines_follow_the_words_of_past_subjects() -> None:
     }
     assert sizes["a typo in the message"] < sizes["typo planner"] < sizes["the planner is slow"]
     assert sizes == {text: history_features(commits, text, {})["kin_lines"] for text in sizes}
+
+
+def test_words_and_ridge_agree_with_their_definitions() -> None:
+    texts = ["fix the parser", "fix the printer", "add the parser parser", "fix a test"]
+    words = Words.of(texts)
+    assert list(words.place) == ["fix", "parser", "the"]
+    assert words.weight == pytest.approx(np.log(5 / (1 + np.array([3, 2, 3]))) + 1)
+    known = words.vectors(texts)
+    x, y = known.toarray(), np.array([1.0, 2.0, 4.0, 0.5])
+    assert (x**2).sum(axis=1) == pytest.approx(1)
+    assert x[2, 1] / x[2, 2] == pytest.approx((1 + math.log(2)) * words.weight[1] / words.weight[2])
+    middle = x - x.mean(axis=0)
+    weights = np.linalg.solve(middle.T @ middle + 3 * np.eye(3), middle.T @ (y - y.mean()))
+    asked = words.vectors(["the parser fails"])
+    wanted = y.mean() + (asked.toarray()[0] - x.mean(axis=0)) @ weights
+    assert ridge(known, y, asked) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_the_past_holds_ancestors_only(tmp_path: Path) -> None:
