@@ -11,7 +11,7 @@ from swe_router.errors import UsageError
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "policies": {
-        "arch-router": "swe_router.policies.rules.abstaining:ArchRouter",
+        "arch-router": "swe_router.policies.rules.arch:ArchRouter",
         "automix": "swe_router.policies.cascades.automix:AutoMix",
         "avengers-pro": "swe_router.policies.predicted.utility:Avengers",
         "best-of-k": "swe_router.policies.ensembles.best_of:BestOf",
@@ -49,7 +49,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "routellm-causal": "swe_router.policies.predicted.routellm:CausalRating",
         "routellm-mf": "swe_router.policies.predicted.routellm:MatrixFactorisation",
         "routellm-sw": "swe_router.policies.predicted.routellm:SimilarityWeighted",
-        "routerbench-cascade": "swe_router.policies.cascades.retry:PlainCascade",
+        "routerbench-cascade": "swe_router.policies.cascades.evaluated:Evaluated",
         "rules": "swe_router.policies.rules.document:Rules",
         "semantic-router": "swe_router.policies.rules.abstaining:SemanticRouter",
         "strong-retry": "swe_router.policies.cascades.retry:StrongRetry",

@@ -77,24 +77,29 @@ def rows_of(lessons: Training) -> Floats:
 
 
 class Numbers:
-    """Standardised numeric features, log-scaled where they are counts."""
+    """Standardised numeric features, log-scaled where they are counts.
+
+    A feature that an issue lacks counts as the mean; with no feature at all there is one constant.
+    """
 
     def __init__(self, lessons: Training) -> None:
         """Fit means and deviations on the lessons."""
         self.names = lessons.names
         self._scale = StandardScaler()
-        raw = self._raw(lessons.features)
-        self.rows: Floats = self._scale.fit_transform(raw) if raw.shape[1] else raw
+        self._scale.fit(self._raw(lessons.features))
+        self.rows: Floats = self.of(lessons.features)
 
     def of(self, batch: Sequence[Features]) -> Floats:
         """(n, features)."""
-        raw = self._raw(batch)
-        scaled: Floats = self._scale.transform(raw) if raw.shape[1] else raw
-        return np.clip(scaled, -4, 4)
+        scaled: Floats = self._scale.transform(self._raw(batch)) if len(batch) else self._raw(batch)
+        return np.clip(np.nan_to_num(scaled), -4, 4)
 
     def _raw(self, batch: Sequence[Features]) -> Floats:
+        if not self.names:
+            return np.zeros((len(batch), 1))
         rows = np.array([values_of(one, self.names) for one in batch], dtype=float)
         rows = rows.reshape(len(batch), len(self.names))
+        rows[~np.isfinite(rows)] = np.nan
         return np.sign(rows) * np.log1p(np.abs(rows))
 
 
@@ -116,7 +121,7 @@ def per_arm(
         y = target[known, column]
         if len(known) == 0 or np.ptp(y) == 0:
             level = float(y[0]) if len(known) else float("nan")
-            models.append(_constant(level))
+            models.append(constant(level))
         else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -124,7 +129,8 @@ def per_arm(
     return lambda x: np.column_stack([model(x) for model in models])
 
 
-def _constant(level: float) -> Callable[[Any], Floats]:
+def constant(level: float) -> Callable[[Any], Floats]:
+    """The same for every row."""
     return lambda x: np.full(x.shape[0], level)
 
 
@@ -189,12 +195,10 @@ def by_neighbours(lessons: Training, k: int) -> Predictor:
     def make(known: Training) -> Predictor:
         words = texts(known)
         near = NearestNeighbors(n_neighbors=min(k, len(known)), metric="cosine").fit(rows_of(known))
-        mean = np.nanmean(known.resolved, axis=0)
-        filled = np.where(np.isnan(known.resolved), mean, known.resolved)
 
         def predict(batch: Sequence[Features]) -> Floats:
             found = near.kneighbors(words.of(batch), return_distance=False)
-            rates: Floats = filled[found].mean(axis=1)
+            rates: Floats = known.rates[found].mean(axis=1)
             return rates
 
         return predict
@@ -202,28 +206,20 @@ def by_neighbours(lessons: Training, k: int) -> Predictor:
     return lessons.fit(("by_neighbours", k), make)
 
 
-def by_network(lessons: Training, width: int, text: bool = False) -> Predictor:
-    """A small perceptron for all arms at once, on numbers or on reduced TF-IDF."""
+def by_network(lessons: Training, layers: tuple[int, ...], text: bool = False) -> Predictor:
+    """A perceptron for all arms at once, on numbers or on text vectors."""
 
     def make(known: Training) -> Predictor:
         source: Any = texts(known) if text else numbers(known)
         rows = rows_of(known) if text else numbers(known).rows
-        mean = np.nanmean(known.resolved, axis=0)
-        filled = np.where(np.isnan(known.resolved), mean, known.resolved)
-        net = MLPRegressor(
-            hidden_layer_sizes=(width,),
-            alpha=1.0,
-            max_iter=60,
-            random_state=0,
-            early_stopping=False,
-        )
+        net = MLPRegressor(hidden_layer_sizes=layers, alpha=1.0, max_iter=60, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            net.fit(rows, filled if filled.shape[1] > 1 else filled.ravel())
+            net.fit(rows, known.rates if len(known.arms) > 1 else known.rates.ravel())
         size = len(known.arms)
         return lambda batch: np.clip(net.predict(source.of(batch)).reshape(-1, size), 0, 1)
 
-    return lessons.fit(("by_network", width, text), make)
+    return lessons.fit(("by_network", layers, text), make)
 
 
 def by_forest(
@@ -233,15 +229,15 @@ def by_forest(
 
     def make(known: Training) -> Callable[[Sequence[Features]], tuple[Floats, Floats]]:
         scaled = numbers(known)
-        mean = np.nanmean(known.resolved, axis=0)
-        filled = np.where(np.isnan(known.resolved), mean, known.resolved)
-        forest = RandomForestRegressor(trees, min_samples_leaf=8, random_state=0, max_depth=6)
-        forest.fit(scaled.rows, filled if filled.shape[1] > 1 else filled.ravel())
+        leaf = min(8, max(1, len(known) // 4))
+        forest = RandomForestRegressor(trees, min_samples_leaf=leaf, random_state=0, max_depth=6)
+        forest.fit(scaled.rows, known.rates if len(known.arms) > 1 else known.rates.ravel())
         size = len(known.arms)
 
         def predict(batch: Sequence[Features]) -> tuple[Floats, Floats]:
-            x = scaled.of(batch)
-            each = np.stack([t.predict(x).reshape(-1, size) for t in forest.estimators_])
+            # The trees themselves: the wrapper's checks cost more than the trees.
+            x = scaled.of(batch).astype(np.float32)
+            each = np.stack([t.tree_.predict(x).reshape(-1, size) for t in forest.estimators_])
             return each.mean(axis=0), each.std(axis=0)
 
         return predict
@@ -253,11 +249,16 @@ class Clusters:
     """KMeans over unit TF-IDF vectors, with each arm's mean in each cluster."""
 
     def __init__(self, lessons: Training, k: int) -> None:
-        """Fit ``k`` clusters, fewer when there are fewer issues."""
+        """Fit ``k`` clusters, fewer when there are fewer texts."""
         self._words = texts(lessons)
-        self._means = KMeans(min(k, len(lessons)), n_init=2, random_state=0).fit(rows_of(lessons))
+        rows = rows_of(lessons)
+        distinct = len(np.unique(rows.round(6), axis=0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._means = KMeans(min(k, distinct), n_init=2, random_state=0).fit(rows)
         labels, count = self._means.labels_, self._means.n_clusters
-        self.rate, self.usd = (self._by(labels, count, t) for t in (lessons.resolved, lessons.usd))
+        self.rate = self._by(labels, count, lessons.resolved)
+        self.usd = self._by(labels, count, lessons.prices)
 
     def near(self, batch: Sequence[Features], p: int) -> tuple[Any, Floats]:
         """The ``p`` nearest clusters of each issue and their distances, both (n, p)."""
@@ -293,8 +294,8 @@ def cost(lessons: Training) -> Predictor:
             smear = float(np.exp(logs - model.predict(x)).mean())
             return lambda z: np.asarray(np.exp(model.predict(z)) * smear)
 
+        ceiling = known.prices.max(axis=0)
         models = per_arm(known, scaled.rows, known.usd, one)
-        ceiling = np.nanmax(known.usd, axis=0)
         return lambda batch: np.minimum(models(scaled.of(batch)), ceiling)
 
     return lessons.fit(("cost",), make)

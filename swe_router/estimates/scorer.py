@@ -6,6 +6,7 @@ that the training data gives as a probability counts as that much of either verd
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,13 +36,17 @@ def runs_of(lessons: Training, arm: str) -> Runs:
     for number, example in enumerate(lessons.examples):
         for run in example.runs.get(arm, ()):
             passed = 0.5 if run.passes is None else run.passes
-            effort = (np.log(max(run.usd or 1e-4, 1e-4)), np.log1p(run.steps or 0))
+            spent = math.nan if run.usd is None else math.log(max(run.usd, 1e-4))
+            effort = (spent, math.nan if run.steps is None else math.log1p(run.steps))
             rows += [
                 (verdict, *effort, float(run.resolved), part, float(number))
                 for verdict, part in ((1.0, passed), (0.0, 1 - passed))
                 if part > 0
             ]
     table = np.array(rows, dtype=float).reshape(-1, 6)
+    for column in (1, 2):  # an unknown effort is the usual one, never none
+        bare = np.isnan(table[:, column])
+        table[bare, column] = 0.0 if bare.all() else np.nanmean(table[:, column])
     return Runs(table[:, :3], table[:, 3], table[:, 4], table[:, 5])
 
 
@@ -64,7 +69,10 @@ class Scorer:
         return probability
 
     def seen(self, outcome: Outcome) -> float:
-        """Probability for what a policy looks back on."""
+        """Probability for what a policy looks back on; 0 without a patch or for an unknown arm."""
+        bare = outcome.candidate is None or not outcome.candidate.patch
+        if bare or str(outcome.arm) not in self._models:
+            return 0.0
         return float(self.of(str(outcome.arm), observed(outcome)[None])[0])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,6 +53,22 @@ class Training:
     def usd(self) -> Floats:
         """Mean USD of an arm's runs on an issue, (n, m); NaN where unknown."""
         return self._mean(lambda run: run.usd)
+
+    @cached_property
+    def rates(self) -> Floats:
+        """``resolved`` with an arm's mean where it was not tried."""
+        return _filled(self.resolved)
+
+    @cached_property
+    def prices(self) -> Floats:
+        """``usd`` with an arm's mean where it is unknown: never $0.
+
+        Raises ``UsageError`` when no cost of an arm is known.
+        """
+        for name, column in zip(self.arms, self.usd.T, strict=True):
+            if np.isnan(column).all():
+                raise UsageError(f"needs costs: the outcomes tell no USD of {name!r}")
+        return _filled(self.usd)
 
     @cached_property
     def steps(self) -> Floats:
@@ -150,10 +167,15 @@ def training(examples: Sequence[Example], arms: Sequence[str]) -> Training:
     return _KEPT[key]
 
 
+def _filled(rows: Floats) -> Floats:
+    out: Floats = np.where(np.isnan(rows), np.nanmean(rows, axis=0), rows)
+    return out
+
+
 def values_of(features: Features, names: Sequence[str]) -> list[float]:
-    """The named numeric features of an issue; 0 where it has none."""
+    """The named numeric features of an issue; NaN where it has none."""
     known: Mapping[str, float] = features.values
-    return [float(known.get(name, 0.0)) for name in names]
+    return [float(known.get(name, math.nan)) for name in names]
 
 
 def out_of_fold(

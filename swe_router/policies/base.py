@@ -101,6 +101,22 @@ def rung_of(ladder: Sequence[Plan], outcome: Outcome) -> int:
     return arms.index(outcome.arm) if outcome.arm in arms else -1
 
 
+def named(policy: str, ladder: Sequence[Plan], tier: str) -> Plan | None:
+    """The plan of a tier that a knob names; None for an empty name.
+
+    Raises ``UsageError`` with the nearest right name.
+    """
+    names = [str(plan.arm) for plan in ladder]
+    if tier and tier not in names:
+        near = difflib.get_close_matches(tier, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(
+            f"policy {policy!r}: knob 'tier' must be one of {', '.join(names)}"
+            f" (given: {tier!r}){hint}"
+        )
+    return ladder[names.index(tier)] if tier else None
+
+
 def weather(outcome: Outcome) -> bool:
     """True when something broke that says nothing of the arm."""
     return outcome.attempt.failure is not None and not outcome.attempt.failure.counts

@@ -55,6 +55,8 @@ class Cascade(LadderPolicy[CascadeKnobs]):
     """
 
     name: ClassVar[str] = "cascade"
+    source: ClassVar[str] = "FrugalGPT's cascade (arXiv 2305.05176) with the verifiers' verdicts"
+    maturity: ClassVar[str] = "stable"
     knobs_type: ClassVar[type[Knobs]] = CascadeKnobs
 
     def decide(

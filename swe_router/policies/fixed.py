@@ -30,6 +30,8 @@ class Fixed(LadderPolicy[FixedKnobs]):
     """One tier, one move, whatever the issue and whatever comes of it."""
 
     name: ClassVar[str] = "fixed"
+    source: ClassVar[str] = "every router's yardstick: always the same model"
+    maturity: ClassVar[str] = "stable"
     knobs_type: ClassVar[type[Knobs]] = FixedKnobs
 
     def __init__(self, ladder: Sequence[Plan], **knobs: Any) -> None:

@@ -27,7 +27,7 @@ class Learned(LadderPolicy[K]):
     """
 
     _lessons: Training | None = None
-    _seen: Mapping[str, Floats] | None = None
+    _seen: Mapping[str, tuple[Features, Floats]] | None = None
 
     def learn(self, lessons: Training) -> None:
         """Fit what can be fitted before any issue is known; may raise ``UsageError``."""
@@ -45,13 +45,17 @@ class Learned(LadderPolicy[K]):
     def prepare(self, batch: Sequence[Features], budget: Budget) -> Self:
         """The policy with its predictions for the whole batch made at once."""
         rows = self.predict(self.lessons, batch) if batch else np.zeros((0, 0))
-        seen = {one.instance_id: row for one, row in zip(batch, rows, strict=True)}
+        pairs = zip(batch, rows, strict=True)
+        seen = {one.instance_id: (one, row) for one, row in pairs}
         return self._with(_seen=seen)
 
     def seen(self, features: Features) -> Floats:
-        """The prediction for an issue, from the batch or made now."""
-        row = (self._seen or {}).get(features.instance_id)
-        return self.predict(self.lessons, [features])[0] if row is None else row
+        """The prediction for an issue: from the batch, or made now when more is known since."""
+        known = (self._seen or {}).get(features.instance_id)
+        if known is not None and (known[0] is features or known[0] == features):
+            return known[1]
+        row: Floats = self.predict(self.lessons, [features])[0]
+        return row
 
     @property
     def lessons(self) -> Training:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from swe_router.estimates.recipes import by_forest, cost
 from swe_router.estimates.training import Floats, Training
-from swe_router.policies.base import Knobs, rung_of
+from swe_router.policies.base import Knobs, rung_of, weather
 from swe_router.policies.learned import Learned
 from swe_router.policies.predicted.utility import UtilityKnobs
 from swe_router.policies.single import Choice, SingleShot
@@ -27,7 +27,10 @@ class MixLlmKnobs(UtilityKnobs):
 
 
 class MixLlm(Learned[MixLlmKnobs], SingleShot[MixLlmKnobs]):
-    """argmax value * (quality + correction + bonus * spread) - cost; corrected run by run."""
+    """argmax value * (quality + correction + bonus * spread) - cost; corrected run by run.
+
+    The reward of the correction is the verifier's verdict, the only one a live run has.
+    """
 
     name: ClassVar[str] = "mixllm"
     source: ClassVar[str] = "MixLLM (arXiv 2502.18482), section 3"
@@ -58,9 +61,10 @@ class MixLlm(Learned[MixLlmKnobs], SingleShot[MixLlmKnobs]):
 
     def update(self, record: RunRecord) -> Self:
         """Move the tier's correction towards what the verifier said of its first run."""
-        if not record.outcomes or rung_of(self.ladder, record.outcomes[0]) < 0:
+        told = [o for o in record.outcomes if rung_of(self.ladder, o) >= 0 and not weather(o)]
+        if not told:
             return self
-        outcome = record.outcomes[0]
+        outcome = told[0]
         rung = rung_of(self.ladder, outcome)
         shifts = list(self._shifts or [0.0] * len(self.ladder))
         mean = self.seen(record.features)[rung]

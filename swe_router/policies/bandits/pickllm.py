@@ -6,15 +6,17 @@ and the cost, never the official result.
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from pydantic import Field
 
-from swe_router.policies.base import Knobs, draw, rung_of
+from swe_router.policies.base import Knobs, draw, rung_of, weather
 from swe_router.policies.single import Choice, SingleShot
-from swe_router.records import Features, PurseView, RunRecord
+from swe_router.records import Features, Outcome, PurseView, RunRecord
 
 
 class PickKnobs(Knobs):
@@ -22,26 +24,73 @@ class PickKnobs(Knobs):
 
     rate: float = Field(default=0.1, gt=0, le=1)
     """Learning rate (eta of the automaton, alpha of the Q values)."""
-    explore: float = Field(default=0.1, ge=0, le=1)
-    """Share of issues on which the Q learner tries a tier at random."""
     price: float = Field(default=0.3, ge=0)
-    """Reward lost per USD."""
+    """Reward lost per USD: w_c."""
+    latency: float = Field(default=0.0, ge=0)
+    """Reward lost per unit of log(1 + seconds): w_l."""
 
 
-class Automaton(SingleShot[PickKnobs]):
-    """Linear reward-inaction: p_i += eta R (1 - p_i), p_j -= eta R p_j."""
+class QKnobs(PickKnobs):
+    """Knobs of ``pickllm-q``."""
 
-    name: ClassVar[str] = "pickllm-automaton"
-    source: ClassVar[str] = "PickLLM (arXiv 2412.12170), section 3.3: learning automaton"
+    explore: float = Field(default=0.1, ge=0, le=1)
+    """Share of issues on which it tries a tier at random."""
+
+
+K = TypeVar("K", bound=PickKnobs)
+
+
+class Pick(SingleShot[K]):
+    """One weight a rung, moved by what the first run of each issue earned."""
+
     maturity: ClassVar[str] = "research; converges to one tier"
     sequential: ClassVar[bool] = True
-    knobs_type: ClassVar[type[Knobs]] = PickKnobs
     _weights: tuple[float, ...] = ()
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """Probability of each rung (of the Q learner: its value)."""
+        """Weight of each rung."""
         return self._weights or self.first()
+
+    def first(self) -> tuple[float, ...]:
+        """Weights before anything was learned."""
+        raise NotImplementedError
+
+    def learned(self, rung: int, reward: float) -> list[float]:
+        """New weights after a reward."""
+        raise NotImplementedError
+
+    def reward(self, outcome: Outcome) -> float:
+        """R = accepted - w_c USD - w_l log(1 + seconds)."""
+        cost = float(outcome.attempt.trajectory.usd)
+        late = math.log1p(max(0.0, outcome.attempt.seconds))
+        return float(outcome.accepted) - self.knobs.price * cost - self.knobs.latency * late
+
+    def update(self, record: RunRecord) -> Self:
+        """Learn from the first run of an issue that says something of its tier."""
+        told = [o for o in record.outcomes if rung_of(self.ladder, o) >= 0 and not weather(o)]
+        if not told:
+            return self
+        learned = self.learned(rung_of(self.ladder, told[0]), self.reward(told[0]))
+        return self.restored({"weights": learned})
+
+    def state(self) -> Mapping[str, Any]:
+        """The weights."""
+        return {"weights": list(self.weights)}
+
+    def restored(self, state: Mapping[str, Any]) -> Self:
+        """With the weights of a state."""
+        made = copy.copy(self)
+        object.__setattr__(made, "_weights", tuple(state.get("weights", ())))
+        return made
+
+
+class Automaton(Pick[PickKnobs]):
+    """Linear reward-inaction: p_i += eta R (1 - p_i), p_j -= eta R p_j."""
+
+    name: ClassVar[str] = "pickllm-automaton"
+    source: ClassVar[str] = "PickLLM (arXiv 2412.12170), section 3.3: learning automaton"
+    knobs_type: ClassVar[type[Knobs]] = PickKnobs
 
     def first(self) -> tuple[float, ...]:
         """Weights before anything was learned."""
@@ -57,15 +106,9 @@ class Automaton(SingleShot[PickKnobs]):
         last = len(self.ladder) - 1
         return Choice(last, "drawn", max(self.weights[last], 1e-9))
 
-    def update(self, record: RunRecord) -> Self:
-        """Learn from the first run of an issue."""
-        if not record.outcomes or rung_of(self.ladder, record.outcomes[0]) < 0:
-            return self
-        outcome = record.outcomes[0]
-        cost = float(outcome.attempt.trajectory.usd)
-        reward = float(np.clip(float(outcome.accepted) - self.knobs.price * cost, 0, 1))
-        learned = self.learned(rung_of(self.ladder, outcome), reward)
-        return self.restored({"weights": learned})
+    def reward(self, outcome: Outcome) -> float:
+        """Held to [0, 1], as the automaton needs it."""
+        return float(np.clip(super().reward(outcome), 0, 1))
 
     def learned(self, rung: int, reward: float) -> list[float]:
         """New weights after a reward in [0, 1]."""
@@ -75,22 +118,13 @@ class Automaton(SingleShot[PickKnobs]):
             for place, weight in enumerate(self.weights)
         ]
 
-    def state(self) -> Mapping[str, Any]:
-        """The weights."""
-        return {"weights": list(self.weights)}
 
-    def restored(self, state: Mapping[str, Any]) -> Self:
-        """With the weights of a state."""
-        made = type(self)(self.ladder, **self.knobs.model_dump())
-        object.__setattr__(made, "_weights", tuple(state.get("weights", ())))
-        return made
-
-
-class QLearner(Automaton):
+class QLearner(Pick[QKnobs]):
     """Stateless Q: Q += alpha (R - Q) for the arm that was run; epsilon-greedy."""
 
     name: ClassVar[str] = "pickllm-q"
     source: ClassVar[str] = "PickLLM (arXiv 2412.12170), section 3.2: stateless Q-learning"
+    knobs_type: ClassVar[type[Knobs]] = QKnobs
 
     def first(self) -> tuple[float, ...]:
         """Optimistic values, so that each tier is tried."""

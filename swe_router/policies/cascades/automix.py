@@ -26,10 +26,11 @@ class AutoMixKnobs(Knobs):
 
 
 class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
-    """Escalate when value * P(NEEDY | bin) > E[cost of the next tier | bin]; else stop.
+    """Escalate when value * P(NEEDY | bin) > E[cost of going on | bin]; else stop.
 
-    GOOD: this tier resolves. NEEDY: it does not and the next would. HOPELESS: neither. The bin
-    is the score of the run by a fit without the issue's repository.
+    GOOD: this tier resolves. NEEDY: it does not and a later one would. HOPELESS: none does. The
+    bin is the score of the run by a fit without the issue's repository. Going on costs the later
+    tiers up to the first that resolves; with two tiers, the strong one's run.
     """
 
     name: ClassVar[str] = "automix"
@@ -50,9 +51,9 @@ class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
         """Nothing is predicted before a run."""
         return np.zeros((len(batch), 1))
 
-    def judge(self, features: Features, history: Sequence[Outcome]) -> Judgement:
+    def judge(self, outcome: Outcome, spent: float) -> Judgement:
         """Stop where going on is not worth its price."""
-        last = history[-1]
+        last = outcome
         place = rung_of(self.ladder, last)
         if place >= len(self.ladder) - 1:
             return Judgement(True, f"{last.arm} is the strongest tier")
@@ -63,12 +64,15 @@ class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
         gain = self.knobs.value * needy[found]
         said = (
             f"score {score:.2f}: P(needy) {needy[found]:.2f} is worth ${gain:.2f},"
-            f" the next tier costs ${price[found]:.2f}"
+            f" going on costs ${price[found]:.2f}"
         )
         return Judgement(bool(gain <= price[found]), said)
 
     def _table(self, lessons: Training, place: int) -> tuple[Floats, Floats, Floats]:
-        """Edges of the bins, P(NEEDY) and expected USD of the next tier in each."""
+        """Edges of the bins, P(NEEDY) and expected USD of going on in each.
+
+        Each bin counts two more runs of the average kind, so that a small one says little.
+        """
         bins = self.knobs.bins
 
         def make(known: Training) -> tuple[Floats, Floats, Floats]:
@@ -76,10 +80,9 @@ class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
             edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
             found = np.searchsorted(edges, scores, side="right")
             rows = runs.issue.astype(int)
-            later = np.nan_to_num(known.resolved[rows, place + 1])
-            price = known.usd[rows, place + 1]
-            price = np.where(np.isnan(price), np.nanmean(known.usd[:, place + 1]), price)
-            needy = (1 - runs.right) * later
+            later, paid = beyond(known.rates[:, place + 1 :], known.prices[:, place + 1 :])
+            price = paid[rows]
+            needy = (1 - runs.right) * later[rows]
             size = len(edges) + 1
             weight = np.bincount(found, runs.weight, size) + 2
             base = np.average(needy, weights=runs.weight), np.average(price, weights=runs.weight)
@@ -90,3 +93,9 @@ class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
             return edges, tables[0], tables[1]
 
         return lessons.fit(("automix", place, bins), make)
+
+
+def beyond(rates: Floats, prices: Floats) -> tuple[Floats, Floats]:
+    """P(some of these tiers resolves) and USD up to the first that does, an issue each."""
+    missed = np.cumprod(np.column_stack([np.ones(len(rates)), 1 - rates]), axis=1)
+    return 1 - missed[:, -1], (missed[:, :-1] * prices).sum(axis=1)

@@ -37,9 +37,28 @@ class Climb(LadderPolicy[K]):
         """The first rung."""
         return 0
 
-    def judge(self, features: Features, history: Sequence[Outcome]) -> Judgement:
-        """What the last outcome calls for."""
+    def judge(self, outcome: Outcome, spent: float) -> Judgement:
+        """What a patch of a tier of the ladder calls for; ``spent`` USD went on the issue."""
         raise NotImplementedError
+
+    def choose_among(self, features: Features, history: Sequence[Outcome]) -> int:
+        """Index of the candidate to hand in: where the climb stopped, else its last patch."""
+        stopped = self._stopped(history)
+        if stopped is not None:
+            return stopped[0]
+        patches = [n for n, one in enumerate(history) if one.candidate and one.candidate.patch]
+        return patches[-1] if patches else len(history) - 1
+
+    def _stopped(self, history: Sequence[Outcome]) -> tuple[int, Judgement] | None:
+        """The first patch of the highest rung that was reached which calls for a stop."""
+        top = max((rung_of(self.ladder, one) for one in history), default=-1)
+        spent = float(sum(one.attempt.trajectory.usd for one in history))
+        for number, one in enumerate(history):
+            if top >= 0 and rung_of(self.ladder, one) == top and _usable(one):
+                judged = self.judge(one, spent)
+                if judged.stop:
+                    return number, judged
+        return None
 
     def decide(
         self, features: Features, history: Sequence[Outcome], purse: PurseView
@@ -50,13 +69,12 @@ class Climb(LadderPolicy[K]):
         last = history[-1]
         if hopeless_box(last):
             return Stop(why=f"{fault_of(last)}: every tier would meet the same sandbox")
-        if weather(last) or not (last.candidate and last.candidate.patch):
-            why = fault_of(last)
-        else:
-            judged = self.judge(features, history)
-            if judged.stop:
-                return Stop(why=judged.why)
-            why = judged.why
+        stopped = self._stopped(history)
+        if stopped is not None:
+            return Stop(why=stopped[1].why)
+        why = fault_of(last)
+        if _usable(last) and rung_of(self.ladder, last) >= 0:
+            why = self.judge(last, float(sum(o.attempt.trajectory.usd for o in history))).why
         return self.climb(1 + max(rung_of(self.ladder, one) for one in history), why, purse)
 
     def climb(self, rung: int, why: str, purse: PurseView) -> RouteDecision:
@@ -69,3 +87,8 @@ class Climb(LadderPolicy[K]):
             limit = f"{plan.arm}'s limit of {usd(plan.budget.dollars)}"
             return Stop(why=f"{why}; {limit} is over the {usd(purse.left)} left: left undone")
         return Try(plans=repeats(plan, count, self.knobs.seed), why=f"{why}: try {plan.arm}")
+
+
+def _usable(outcome: Outcome) -> bool:
+    """A patch by a run that nothing broke."""
+    return bool(outcome.candidate and outcome.candidate.patch) and not weather(outcome)

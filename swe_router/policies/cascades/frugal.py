@@ -50,9 +50,9 @@ class Frugal(Learned[FrugalKnobs], Climb[FrugalKnobs]):
         """Nothing is predicted before a run."""
         return np.zeros((len(batch), 1))
 
-    def judge(self, features: Features, history: Sequence[Outcome]) -> Judgement:
+    def judge(self, outcome: Outcome, spent: float) -> Judgement:
         """Score against threshold."""
-        last = history[-1]
+        last = outcome
         score = scorer(self.lessons).seen(last)
         bar = self._bars(self.lessons)[str(last.arm)]
         said = f"{last.arm}'s patch scores {score:.2f}, threshold {bar:.2f}"
@@ -62,7 +62,7 @@ class Frugal(Learned[FrugalKnobs], Climb[FrugalKnobs]):
         return lessons.fit(("frugal", self.knobs.value), self._search)
 
     def _search(self, lessons: Training) -> dict[str, float]:
-        """Backwards over the tiers, then two rounds of one tier at a time."""
+        """All tiers at once up to three of them; else two rounds of one tier at a time."""
         arms = lessons.arms[:-1]
         grids = [grid(blind_scores(lessons, arm)[1]) for arm in arms]
         if len(arms) <= 2:
@@ -84,8 +84,7 @@ class Frugal(Learned[FrugalKnobs], Climb[FrugalKnobs]):
         """Mean USD that the cascade earns on the lessons, verdicts in expectation."""
         reach, earned = np.ones(len(lessons)), np.zeros(len(lessons))
         for place, arm in enumerate(lessons.arms):
-            usd = np.nan_to_num(lessons.usd[:, place])
-            right = np.nan_to_num(lessons.resolved[:, place])
+            usd, right = lessons.prices[:, place], lessons.rates[:, place]
             if place < len(bars):
                 runs, scores = blind_scores(lessons, arm)
                 taken = runs.weight * (scores >= bars[place])

@@ -16,7 +16,7 @@ from scipy.stats import beta
 
 from swe_router.estimates.scorer import blind_scores, grid, scorer
 from swe_router.estimates.training import Floats, Training
-from swe_router.policies.base import Knobs
+from swe_router.policies.base import Knobs, rung_of
 from swe_router.policies.cascades.climb import Climb, Judgement
 from swe_router.policies.learned import Learned
 from swe_router.records import Features, Outcome
@@ -39,7 +39,11 @@ def upper_bound(accepted: float, wrong: float, delta: float) -> float:
 
 
 class Gate(Learned[GateKnobs], Climb[GateKnobs]):
-    """Accept above the lowest threshold whose false-accept bound holds; else climb."""
+    """Accept above the lowest threshold whose false-accept bound holds; else climb.
+
+    For a fixed number of wrong patches the bound falls as the threshold rises, so that the lowest
+    one that holds is also the last of a descent from the strictest: no correction is owed.
+    """
 
     name: ClassVar[str] = "conformal"
     source: ClassVar[str] = "Clopper-Pearson gate; UCCI (arXiv 2605.18796), CP-Router"
@@ -58,9 +62,11 @@ class Gate(Learned[GateKnobs], Climb[GateKnobs]):
         """Nothing is predicted before a run."""
         return np.zeros((len(batch), 1))
 
-    def judge(self, features: Features, history: Sequence[Outcome]) -> Judgement:
-        """Score against the gate of the arm."""
-        last = history[-1]
+    def judge(self, outcome: Outcome, spent: float) -> Judgement:
+        """Score against the gate of the arm; the strongest tier needs none."""
+        last = outcome
+        if rung_of(self.ladder, last) == len(self.ladder) - 1:
+            return Judgement(True, f"{last.arm} is the strongest tier")
         score = scorer(self.lessons).seen(last)
         bar = self._bar(self.lessons, str(last.arm))
         if bar > 1:

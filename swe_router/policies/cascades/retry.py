@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field
 
@@ -13,11 +13,14 @@ from swe_router.policies.base import (
     affordable,
     fault_of,
     hopeless_box,
+    named,
     trusted,
     usd,
 )
 from swe_router.policies.cascade import Cascade, CascadeKnobs
 from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
+
+T = TypeVar("T", bound="TimesKnobs")
 
 
 class Document66Knobs(CascadeKnobs):
@@ -28,50 +31,39 @@ class Document66Knobs(CascadeKnobs):
 
 
 class Document66(Cascade):
-    """Complexity over 7 straight to the cloud; else local, accepted when its tests pass."""
+    """Complexity over 7 straight to the strongest tier; else cheap first, accepted on its tests."""
 
     name: ClassVar[str] = "doc-6.6"
     source: ClassVar[str] = "source document, section 6.6"
     maturity: ClassVar[str] = "baseline: its gate is dominated by the plain cascade"
     knobs_type: ClassVar[type[Knobs]] = Document66Knobs
-
-
-class PlainCascade(Cascade):
-    """Every tier in order of price, accepted when the verifier says so."""
-
-    name: ClassVar[str] = "routerbench-cascade"
-    source: ClassVar[str] = "RouterBench cascading router (arXiv 2403.12031), section 5"
-    maturity: ClassVar[str] = "baseline"
+    sweep: ClassVar[Sequence[dict[str, object]]] = tuple({"thresholds": (x,)} for x in (3.0, 5.0))
 
     def _first(self, features: Features) -> tuple[list[int], str]:
-        return list(range(len(self.ladder))), "the cheapest tier first"
+        order, why = super()._first(features)
+        return (list(range(len(self.ladder) - 1, -1, -1)) if order[0] > 0 else order), why
 
 
-class RetryKnobs(Knobs):
-    """Knobs of the retry policies."""
+class TimesKnobs(Knobs):
+    """Knobs of ``strong-retry``."""
 
-    tier: str = ""
-    """Tier that is tried again; empty is the strongest."""
     times: int = Field(default=2, gt=0)
     """Runs at most."""
 
 
-class Retry(LadderPolicy[RetryKnobs]):
-    """The same tier again, with another seed, until the verifier accepts."""
+class RetryKnobs(TimesKnobs):
+    """Knobs of ``retry``."""
 
-    name: ClassVar[str] = "retry"
-    source: ClassVar[str] = "routers.md 2: same-model retry"
-    maturity: ClassVar[str] = "baseline"
-    knobs_type: ClassVar[type[Knobs]] = RetryKnobs
+    tier: str = ""
+    """Tier that is tried again; empty is the strongest."""
+
+
+class Again(LadderPolicy[T]):
+    """One plan after the other until the verifier accepts."""
 
     def plans(self) -> list[Plan]:
         """What is tried, in order."""
-        tier = self.knobs.tier or str(self.ladder[-1].arm)
-        chosen = [plan for plan in self.ladder if str(plan.arm) == tier] or [self.ladder[-1]]
-        first = chosen[0]
-        more = [first.model_copy(update={"seed": self.knobs.seed + k})
-                for k in range(1, self.knobs.times)]  # fmt: skip
-        return [first, *more]
+        raise NotImplementedError
 
     def decide(
         self, features: Features, history: Sequence[Outcome], purse: PurseView
@@ -93,11 +85,34 @@ class Retry(LadderPolicy[RetryKnobs]):
         return Try(plans=(plan,), why=f"{why}: try {plan.arm}")
 
 
-class StrongRetry(Retry):
+class Retry(Again[RetryKnobs]):
+    """The same tier again, with another seed, until the verifier accepts."""
+
+    name: ClassVar[str] = "retry"
+    source: ClassVar[str] = "routers.md 2: same-model retry"
+    maturity: ClassVar[str] = "baseline"
+    knobs_type: ClassVar[type[Knobs]] = RetryKnobs
+
+    def __init__(self, ladder: Sequence[Plan], **knobs: Any) -> None:
+        """Raises ``UsageError`` for a tier that is not on the ladder."""
+        super().__init__(ladder, **knobs)
+        named(self.name, self.ladder, self.knobs.tier)
+
+    def plans(self) -> list[Plan]:
+        """What is tried, in order."""
+        first = named(self.name, self.ladder, self.knobs.tier) or self.ladder[-1]
+        more = [first.model_copy(update={"seed": self.knobs.seed + k})
+                for k in range(1, self.knobs.times)]  # fmt: skip
+        return [first, *more]
+
+
+class StrongRetry(Again[TimesKnobs]):
     """The strongest tier, then the second strongest: what equal money buys without routing."""
 
     name: ClassVar[str] = "strong-retry"
     source: ClassVar[str] = "routers.md 0.6: strong to strong retry"
+    maturity: ClassVar[str] = "baseline"
+    knobs_type: ClassVar[type[Knobs]] = TimesKnobs
 
     def plans(self) -> list[Plan]:
         """From the top of the ladder down."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.scorer import observed, scorer
+from swe_router.estimates.scorer import scorer
 from swe_router.estimates.training import Floats, Training
-from swe_router.policies.base import Knobs, LadderPolicy, affordable, fault_of, repeats, usd
+from swe_router.policies.base import Knobs, LadderPolicy, affordable, fault_of, named, repeats, usd
 from swe_router.policies.learned import Learned
-from swe_router.records import Features, Outcome, PurseView, RouteDecision, Stop, Try
+from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
 
 
 class BestOfKnobs(Knobs):
@@ -32,6 +32,11 @@ class BestOf(LadderPolicy[BestOfKnobs]):
     maturity: ClassVar[str] = "stable"
     knobs_type: ClassVar[type[Knobs]] = BestOfKnobs
 
+    def __init__(self, ladder: Sequence[Plan], **knobs: Any) -> None:
+        """Raises ``UsageError`` for a tier that is not on the ladder."""
+        super().__init__(ladder, **knobs)
+        named(self.name, self.ladder, self.knobs.tier)
+
     def decide(
         self, features: Features, history: Sequence[Outcome], purse: PurseView
     ) -> RouteDecision:
@@ -39,8 +44,7 @@ class BestOf(LadderPolicy[BestOfKnobs]):
         if history:
             good = sum(outcome.accepted for outcome in history)
             return Stop(why=f"{good} of {len(history)} candidates were accepted")
-        tier = self.knobs.tier or str(self.ladder[0].arm)
-        plan = next((p for p in self.ladder if str(p.arm) == tier), self.ladder[0])
+        plan = named(self.name, self.ladder, self.knobs.tier) or self.ladder[0]
         count = affordable(plan, self.knobs.k, purse.left)
         if count == 0:
             return Stop(why=f"{plan.arm}'s limit is over the {usd(purse.left)} left: left undone")
@@ -88,10 +92,10 @@ class Blender(Learned[Knobs]):
 
     def choose_among(self, features: Features, history: Sequence[Outcome]) -> int:
         """Index of the candidate with the most pairwise wins; the later of equals."""
-        judge = scorer(self.lessons)
-        right = np.array([float(judge.of(str(o.arm), observed(o)[None])[0]) for o in history])
+        right = np.array([scorer(self.lessons).seen(outcome) for outcome in history])
         beats = right[:, None] * (1 - right[None, :])
-        odds = beats / np.maximum(beats + beats.T, 1e-12)
+        both = beats + beats.T
+        odds = np.where(both > 0, beats / np.where(both > 0, both, 1.0), 0.5)
         np.fill_diagonal(odds, 0.0)
         wins = odds.sum(axis=1)
         return int(len(wins) - 1 - np.argmax(wins[::-1]))

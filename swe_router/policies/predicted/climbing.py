@@ -6,6 +6,7 @@ scores by fits that never saw an issue's repository (RouteLLM sets its threshold
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -66,9 +67,11 @@ class Climbing(Learned[K], SingleShot[K]):
         return Choice(rung, f"{self.name}: need to climb less threshold {said or 'none'}")
 
     def _bars(self, lessons: Training) -> Floats:
-        blind = lessons.fit(("blind", *self.recipe()), self._blind)
+        blind = lessons.fit(("blind score", *self.recipe()), self._blind)
+        if self.knobs.share in (0, 1):  # none or all, however new an issue is
+            return np.full(len(lessons.arms) - 1, math.inf if self.knobs.share == 0 else -math.inf)
         out: Floats = np.nanquantile(blind, 1 - self.knobs.share, axis=0)
-        return out + 1e-9 if self.knobs.share == 0 else out
+        return out
 
     def _blind(self, lessons: Training) -> Floats:
         """Scores of the lessons by fits without their repository; in-sample when there is one."""

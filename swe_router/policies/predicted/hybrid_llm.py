@@ -7,19 +7,22 @@ A tie in failure counts for the small model: hopeless issues go to the cheap tie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from swe_router.errors import UsageError
-from swe_router.estimates.recipes import Predictor, logistic, rows_of, texts
+from swe_router.estimates.recipes import Predictor, constant, logistic, rows_of, texts
 from swe_router.estimates.training import Floats, Training
 from swe_router.policies.predicted.climbing import Climbing, ClimbKnobs
 from swe_router.policies.predicted.routellm import columns
-from swe_router.records import Features
+from swe_router.records import Example, Features
 
 ENCODER = "TF-IDF and logistic regression for the fine-tuned DeBERTa"
+LEAST = 6
+"""Issues with repeats that a fit needs."""
 
 
 class Deterministic(Climbing[ClimbKnobs]):
@@ -28,15 +31,20 @@ class Deterministic(Climbing[ClimbKnobs]):
     name: ClassVar[str] = "hybrid-llm-det"
     source: ClassVar[str] = "Hybrid LLM (arXiv 2404.14618), section 3.1"
     surrogate: ClassVar[str] = ENCODER
+    least_runs: ClassVar[int] = 1
+    """Runs that both tiers of a pair must have on an issue."""
 
     def scorer(self, lessons: Training) -> Predictor:
         """1 - P(the lower tier is no worse), for each rung but the last."""
-        words = texts(lessons)
-        fits = []
-        for column in range(len(lessons.arms) - 1):
-            y = self.labels(lessons, column)
-            level = float(y.mean())
-            fits.append(logistic(rows_of(lessons), y, 1.0) if np.ptp(y) > 0 else _level(level))
+        words, fits = texts(lessons), []
+        for low, high in itertools.pairwise(lessons.arms):
+            rows = [n for n, e in enumerate(lessons.examples) if self._serves(e, low, high)]
+            if self.least_runs > 1 and len(rows) < LEAST:
+                raise UsageError(f"needs {self.needs}")
+            y = self.labels([qualities(lessons.examples[n], low, high) for n in rows])
+            fitted = len(y) > 0 and np.ptp(y) > 0
+            fits.append(logistic(rows_of(lessons)[rows], y, 1.0) if fitted
+                        else constant(float(y.mean()) if len(y) else 0.5))  # fmt: skip
 
         def predict(batch: Sequence[Features]) -> Floats:
             x = words.of(batch)
@@ -44,10 +52,14 @@ class Deterministic(Climbing[ClimbKnobs]):
 
         return predict
 
-    def labels(self, lessons: Training, column: int) -> Floats:
-        """Soft labels in [0, 1] for the pair (column, column + 1), an issue each."""
-        low, high = _first(lessons, column), _first(lessons, column + 1)
-        return (low >= high).astype(float)
+    needs: ClassVar[str] = ""
+
+    def labels(self, runs: Sequence[tuple[Floats, Floats]]) -> Floats:
+        """Soft labels in [0, 1], an issue each, from the qualities of (lower, upper) runs."""
+        return np.array([float(low[0] >= high[0]) for low, high in runs])
+
+    def _serves(self, example: Example, low: str, high: str) -> bool:
+        return all(len(example.runs.get(arm, ())) >= self.least_runs for arm in (low, high))
 
 
 class Probabilistic(Deterministic):
@@ -55,52 +67,53 @@ class Probabilistic(Deterministic):
 
     name: ClassVar[str] = "hybrid-llm-prob"
     source: ClassVar[str] = "Hybrid LLM (arXiv 2404.14618), section 3.2"
-    needs: ClassVar[str] = "real repeats: more than one run of a tier on an issue"
+    needs: ClassVar[str] = f"real repeats: two runs of each tier on {LEAST} issues or more"
+    least_runs: ClassVar[int] = 2
 
-    def labels(self, lessons: Training, column: int) -> Floats:
+    def labels(self, runs: Sequence[tuple[Floats, Floats]]) -> Floats:
         """P(lower >= upper) over all pairs of runs."""
-        return np.array([gaps.mean() for gaps in _pairs(self, lessons, column, 0.0)])
+        return no_worse(runs, 0.0)
 
 
-class Transformed(Deterministic):
-    """Labels P(lower >= upper - t), with the t that spreads them most."""
+class Transformed(Probabilistic):
+    """Labels P(lower >= upper - t), with the t that spreads them most.
+
+    Pass and fail alone give every t below 1 the same labels, so that a quality is the mean of two
+    runs here, over all pairs of runs: 0, 0.5 or 1.
+    """
 
     name: ClassVar[str] = "hybrid-llm-trans"
     source: ClassVar[str] = "Hybrid LLM (arXiv 2404.14618), section 3.3"
-    needs: ClassVar[str] = "real repeats: more than one run of a tier on an issue"
 
-    def labels(self, lessons: Training, column: int) -> Floats:
-        """With t from a grid; quality is the running resolve rate of an arm's repeats."""
-        best, found = -1.0, np.zeros(len(lessons))
-        for t in (0.0, 0.1, 0.2, 0.3, 0.5):
-            y = np.array([gaps.mean() for gaps in _pairs(self, lessons, column, t)])
-            spread = float(np.abs(y[:, None] - y[None, :]).mean())
-            if spread > best:
-                best, found = spread, y
-        return found
+    def labels(self, runs: Sequence[tuple[Floats, Floats]]) -> Floats:
+        """With t*, the lowest that has the highest mean pairwise difference of labels."""
+        graded = [(by_two(low), by_two(high)) for low, high in runs]
+        return no_worse(graded, best_shift(graded))
 
 
-def _level(level: float) -> Callable[[Floats], Floats]:
-    return lambda x: np.full(len(x), level)
+def qualities(example: Example, low: str, high: str) -> tuple[Floats, Floats]:
+    """1 where a run resolved, for the runs of two arms."""
+    low_, high_ = (np.array([float(r.resolved) for r in example.runs[a]]) for a in (low, high))
+    return low_, high_
 
 
-def _first(lessons: Training, column: int) -> Floats:
-    arm = lessons.arms[column]
-    return np.array([float(e.runs[arm][0].resolved) if e.runs.get(arm) else 0.5
-                     for e in lessons.examples])  # fmt: skip
+def by_two(quality: Floats) -> Floats:
+    """Mean of each pair of runs."""
+    return np.array([sum(pair) / 2 for pair in itertools.combinations(quality, 2)])
 
 
-def _pairs(
-    policy: Probabilistic | Transformed, lessons: Training, column: int, t: float
-) -> list[Floats]:
-    """For each issue, 1 where a run of the lower is no worse than one of the upper less ``t``."""
-    low, high = lessons.arms[column], lessons.arms[column + 1]
-    if all(len(e.runs.get(arm, ())) < 2 for e in lessons.examples for arm in (low, high)):
-        raise UsageError(f"needs {policy.needs}")
-    out = []
-    for example in lessons.examples:
-        a = np.array([float(run.resolved) for run in example.runs.get(low, ())] or [0.5])
-        b = np.array([float(run.resolved) for run in example.runs.get(high, ())] or [0.5])
-        mean_a, mean_b = (a + a.mean()) / 2, (b + b.mean()) / 2
-        out.append((mean_a[:, None] >= mean_b[None, :] - t).astype(float))
-    return out
+def no_worse(runs: Sequence[tuple[Floats, Floats]], shift: float) -> Floats:
+    """P(lower >= upper - shift) over all pairs, for each issue."""
+    return np.array([float((low[:, None] >= high[None, :] - shift).mean()) for low, high in runs])
+
+
+def best_shift(runs: Sequence[tuple[Floats, Floats]]) -> float:
+    """t* = argmax over t of the mean of |y_i(t) - y_j(t)| (equation 3); t at observed gaps."""
+    gaps = {float(g) for low, high in runs for g in (high[None, :] - low[:, None]).ravel()}
+    options = sorted({0.0, *(gap for gap in gaps if gap > 0)})
+
+    def spread(shift: float) -> float:
+        y = no_worse(runs, shift)
+        return float(np.abs(y[:, None] - y[None, :]).mean())
+
+    return max(options, key=lambda t: (round(spread(t), 12), -t))

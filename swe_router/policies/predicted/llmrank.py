@@ -26,7 +26,7 @@ class LlmRankKnobs(Knobs):
 
 
 class LlmRank(Learned[LlmRankKnobs], SingleShot[LlmRankKnobs]):
-    """Linear scores of readable features, fitted by KL divergence to softmax(utility)."""
+    """Linear scores of readable features, fitted to the utility and to the ranking it gives."""
 
     name: ClassVar[str] = "llmrank"
     source: ClassVar[str] = "LLMRank (arXiv 2510.01234), section 3"
@@ -57,22 +57,41 @@ class LlmRank(Learned[LlmRankKnobs], SingleShot[LlmRankKnobs]):
         weight = self.knobs.cost_weight
 
         def make(known: Training) -> Floats:
-            utility = np.nan_to_num(known.resolved) - weight * np.nan_to_num(known.usd)
-            target = softmax(utility / max(1.0, float(np.abs(utility).max())) * 3, axis=1)
             x = np.column_stack([np.ones(len(known)), numbers(known).rows])
-            shape = (x.shape[1], len(known.arms))
-
-            def loss(flat: Floats) -> tuple[float, Floats]:
-                w = flat.reshape(shape)
-                logs = log_softmax(x @ w, axis=1)
-                slope = x.T @ (np.exp(logs) - target) / len(x)
-                penalty = 0.02 * w[1:]
-                slope[1:] += penalty
-                kl = -(target * logs).sum() / len(x) + 0.5 * float((penalty * w[1:]).sum())
-                return float(kl), slope.ravel()
-
-            found = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B")
-            fitted: Floats = found.x.reshape(shape)
-            return fitted
+            return fitted_scores(x, scaled_utility(known.rates, known.prices, weight))
 
         return lessons.fit(("llmrank", weight), make)
+
+
+def scaled_utility(rate: Floats, usd: Floats, weight: float) -> Floats:
+    """(performance - lambda cost) / max(1, lambda * mean cost), (n, m).
+
+    The divisor moves no argmax; without it a high lambda would leave nothing but one-hot targets.
+    """
+    utility: Floats = (rate - weight * usd) / max(1.0, weight * float(usd.mean()))
+    return utility
+
+
+def fitted_scores(x: Floats, utility: Floats, decay: float = 0.02) -> Floats:
+    """Weights (features, m) of linear scores, the first row intercepts.
+
+    They minimise the mean of the squared error against the utility (pointwise) plus
+    KL(softmax(utility) || softmax(score)) (listwise) plus a ridge on all but the intercepts.
+    """
+    shape, target = (x.shape[1], utility.shape[1]), softmax(utility, axis=1)
+    entropy = float((target * np.log(target + 1e-300)).sum(axis=1).mean())
+
+    def loss(flat: Floats) -> tuple[float, Floats]:
+        w = flat.reshape(shape)
+        scores = x @ w
+        logs = log_softmax(scores, axis=1)
+        error = (scores - utility) / utility.shape[1]
+        slope = x.T @ (np.exp(logs) - target + 2 * error) / len(x)
+        slope[1:] += decay * w[1:]
+        listwise = entropy - (target * logs).sum(axis=1).mean()
+        pointwise = ((scores - utility) ** 2).mean()
+        return float(listwise + pointwise + 0.5 * decay * (w[1:] ** 2).sum()), slope.ravel()
+
+    found = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B")
+    weights: Floats = found.x.reshape(shape)
+    return weights

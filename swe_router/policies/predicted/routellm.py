@@ -1,16 +1,21 @@
 """RouteLLM's four routers (arXiv 2406.18665; code lm-sys/RouteLLM), on outcomes instead of votes.
 
-A battle is a past issue on which exactly one of two tiers resolved. More than two tiers are a
-ladder of neighbouring pairs.
+A battle is a past issue on which exactly one of two tiers resolved; an issue on which a tier was
+not tried is none. All pairs of tiers fight; a ladder is climbed over its neighbouring pairs.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from swe_router.errors import UsageError
@@ -24,15 +29,45 @@ RATING = "judge.weak_rating"
 """Feature of an LLM judge: 1 to 5, how well the weak answer would do."""
 
 
-def pairs(lessons: Training) -> list[tuple[Floats, Floats]]:
-    """(lower resolved, upper resolved) for each pair of neighbours; 0.5 if unknown."""
-    rates = np.where(np.isnan(lessons.resolved), 0.5, lessons.resolved)
-    return [(rates[:, k], rates[:, k + 1]) for k in range(rates.shape[1] - 1)]
+def beaten(lessons: Training, winner: int, loser: int) -> Floats:
+    """(n,) share of an issue's pairs of runs in which only ``winner`` resolves; 0 if untried."""
+    won: Floats = lessons.resolved[:, winner] * (1 - lessons.resolved[:, loser])
+    return np.nan_to_num(won)
 
 
 def columns(scores: Sequence[Floats], size: int) -> Floats:
     """(size, len(scores))."""
     return np.column_stack(scores) if scores else np.zeros((size, 0))
+
+
+def similarity_weights(cosine: Floats) -> Floats:
+    """10 * 10^(cosine / highest cosine), a row an issue, a column a battle (section 4.2)."""
+    top = cosine.max(axis=1, keepdims=True)
+    return 10.0 * 10.0 ** np.where(top > 0, cosine / np.where(top > 0, top, 1.0), 0.0)
+
+
+def bradley_terry(wins: Floats, steps: int = 60) -> Floats:
+    """Log strengths (n, m), mean 0, that make weighted wins (n, m, m) the most likely.
+
+    ``wins[q, i, j]`` is the weight of battles that i won over j. P(i beats j) is the logistic of
+    the difference: 400 / ln 10 of it are one Elo point's scale. Newton's method, all n at once.
+    """
+    wins = (
+        wins * (1 - np.eye(wins.shape[1])) / np.maximum(wins.sum(axis=(1, 2)), 1e-12)[:, None, None]
+    )
+    games = wins + wins.transpose(0, 2, 1)
+    theta = np.zeros(wins.shape[:2])
+    for _ in range(steps):
+        chance = expit(theta[:, :, None] - theta[:, None, :])
+        slope = (wins - games * chance).sum(axis=2)
+        tie = games * chance * (1 - chance)
+        curve = np.eye(wins.shape[1]) * tie.sum(axis=2)[:, :, None] - tie
+        # Strengths are told up to a constant: the ones pin their mean.
+        move = np.linalg.solve(curve + 1.0, slope[:, :, None])[:, :, 0]
+        theta = theta + np.clip(move, -2, 2)
+        if np.abs(move).max(initial=0.0) < 1e-10:
+            break
+    return theta
 
 
 class SimilarityWeighted(Climbing[ClimbKnobs]):
@@ -43,26 +78,76 @@ class SimilarityWeighted(Climbing[ClimbKnobs]):
     surrogate: ClassVar[str] = EMBEDDING
 
     def scorer(self, lessons: Training) -> Predictor:
-        """P(upper wins), two models to a pair: the weighted share of battles that it won.
+        """P(upper beats lower) for each rung, by one ranking of all tiers an issue.
 
-        With two players and no intercept the weighted maximum-likelihood Bradley-Terry win
-        rate is that share in closed form; one battle each way is added for stability.
+        The published fit has no penalty; here each tier has one battle of mean weight with each
+        other tier added, half won, so that a tier that never lost keeps a finite strength.
         """
-        words = texts(lessons)
-        battles = pairs(lessons)
+        words, size = texts(lessons), len(lessons.arms)
 
         def predict(batch: Sequence[Features]) -> Floats:
-            cosine = words.of(batch) @ rows_of(lessons).T
-            top = np.maximum(cosine.max(axis=1, keepdims=True), 1e-9)
-            weight = 10.0 * 10.0 ** (cosine / top)
-            base = weight.mean(axis=1)
-            scores = []
-            for low, high in battles:
-                won, lost = high * (1 - low), low * (1 - high)
-                scores.append((weight @ won + base) / (weight @ (won + lost) + 2 * base))
-            return columns(scores, len(batch))
+            weight = similarity_weights(words.of(batch) @ rows_of(lessons).T)
+            wins = np.zeros((len(batch), size, size))
+            for i, j in itertools.permutations(range(size), 2):
+                wins[:, i, j] = weight @ beaten(lessons, i, j) + 0.5 * weight.mean(axis=1)
+            strength = bradley_terry(wins)
+            chance: Floats = expit(strength[:, 1:] - strength[:, :-1])
+            return chance
 
         return predict
+
+
+@dataclass(frozen=True)
+class Bilinear:
+    """delta(M, q) = w . (v_M / |v_M| * W1 q): what RouteLLM's matrix factorisation learns."""
+
+    models: Floats
+    """v, (m, d)."""
+    projection: Floats
+    """W1, (d, D)."""
+    head: Floats
+    """w, (d,)."""
+
+    def delta(self, rows: Floats) -> Floats:
+        """(n, m) strengths of all models on issues (n, D)."""
+        unit = self.models / np.linalg.norm(self.models, axis=1, keepdims=True)
+        out: Floats = (rows @ self.projection.T) @ (unit * self.head).T
+        return out
+
+
+def factorised(
+    rows: Floats, winner: Any, loser: Any, models: int, dimension: int, decay: float = 1e-3
+) -> Bilinear:
+    """Fitted by binary cross-entropy on battles (row, winner, loser) with weight decay, L-BFGS.
+
+    The published trainer is Adam with decay 1e-5 on 65k battles; a few hundred need more decay.
+    """
+    shapes = ((models, dimension), (dimension, rows.shape[1]), (dimension,))
+    cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+
+    def parts(flat: Floats) -> list[Floats]:
+        return [p.reshape(s) for p, s in zip(np.split(flat, cuts), shapes, strict=True)]
+
+    def loss(flat: Floats) -> tuple[float, Floats]:
+        v, projection, head = parts(flat)
+        length = np.linalg.norm(v, axis=1, keepdims=True)
+        unit = v / length
+        hidden, apart = rows @ projection.T, unit[winner] - unit[loser]
+        margin = (apart * hidden) @ head
+        pull = -expit(-margin)[:, None] / len(rows)
+        onto = pull * hidden * head
+        slope = np.zeros_like(v)
+        np.add.at(slope, winner, onto)
+        np.add.at(slope, loser, -onto)
+        slope = (slope - (slope * unit).sum(axis=1, keepdims=True) * unit) / length
+        grown = [slope, (pull * apart * head).T @ rows, (pull * apart * hidden).sum(axis=0)]
+        flat_slope = np.concatenate([g.ravel() for g in grown]) + decay * flat
+        total = np.logaddexp(0, -margin).mean() + 0.5 * decay * float(flat @ flat)
+        return float(total), flat_slope
+
+    start = np.random.default_rng(0).normal(0, 0.5, sum(int(np.prod(s)) for s in shapes))
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 100})
+    return Bilinear(*parts(found.x))
 
 
 class MatrixKnobs(ClimbKnobs):
@@ -85,27 +170,23 @@ class MatrixFactorisation(Climbing[MatrixKnobs]):
         return (self.name, self.knobs.dimension)
 
     def scorer(self, lessons: Training) -> Predictor:
-        """sigma(delta(upper) - delta(lower)) by gradient descent on the battles."""
-        words = texts(lessons)
-        size = self.knobs.dimension
-        rows = rows_of(lessons)[:, :size]
-        gaps = [high - low for low, high in pairs(lessons)]
-        fits = [_bilinear(rows[g != 0], (g[g != 0] > 0).astype(float)) for g in gaps]
+        """sigma(delta(upper) - delta(lower)) for each rung."""
+        size, fought = len(lessons.arms), []
+        for i, j in itertools.permutations(range(size), 2):
+            issues = np.flatnonzero(beaten(lessons, i, j) > 0.5)
+            fought += [(issue, i, j) for issue in issues.tolist()]
+        if not fought:
+            return lambda batch: np.full((len(batch), size - 1), 0.5)
+        issue, winner, loser = np.array(fought).T
+        rows, words = rows_of(lessons)[issue], texts(lessons)
+        fit = factorised(rows, winner, loser, size, self.knobs.dimension)
 
         def predict(batch: Sequence[Features]) -> Floats:
-            x = words.of(batch)[:, :size]
-            return columns([fit(x) for fit in fits], len(batch))
+            delta = fit.delta(words.of(batch))
+            chance: Floats = expit(delta[:, 1:] - delta[:, :-1])
+            return chance
 
         return predict
-
-
-def _bilinear(x: Floats, won: Floats) -> Callable[[Floats], Floats]:
-    """W . ((v_upper - v_lower) * x) is linear in x for one pair: fitted with weight decay."""
-    if len(won) < 4 or np.ptp(won) == 0:
-        level = (won.sum() + 1) / (len(won) + 2)
-        return lambda z: np.full(len(z), level)
-    model = LogisticRegression(C=1.0, max_iter=300).fit(x, won)
-    return lambda z: np.asarray(model.predict_proba(z)[:, 1])
 
 
 class ThreeClasses(Climbing[ClimbKnobs]):
@@ -117,37 +198,49 @@ class ThreeClasses(Climbing[ClimbKnobs]):
 
     def scorer(self, lessons: Training) -> Predictor:
         """P(only the upper resolves)."""
-        words = texts(lessons)
-        fits = []
-        for low, high in pairs(lessons):
-            labels = np.sign(high - low).astype(int)
-            fits.append(_classes(rows_of(lessons), labels))
+        words, fits = texts(lessons), []
+        for k in range(len(lessons.arms) - 1):
+            up, down = beaten(lessons, k + 1, k), beaten(lessons, k, k + 1)
+            known = ~np.isnan(lessons.resolved[:, k] + lessons.resolved[:, k + 1])
+            weights = np.column_stack([down, 1 - up - down, up])[known]
+            fits.append(classes(rows_of(lessons)[known], weights))
         return lambda batch: columns([fit(words.of(batch)) for fit in fits], len(batch))
 
 
-def _classes(x: Any, labels: Any) -> Callable[[Any], Floats]:
-    if len(set(labels.tolist())) < 2:
-        level = float(np.mean(labels == 1))
-        return lambda z: np.full(z.shape[0], level)
-    model = LogisticRegression(C=1.0, max_iter=300).fit(x, labels)
-    if 1 not in model.classes_:
-        return lambda z: np.zeros(z.shape[0])
-    column = list(model.classes_).index(1)
-    return lambda z: np.asarray(model.predict_proba(z)[:, column])
+def classes(x: Floats, weights: Floats) -> Callable[[Floats], Floats]:
+    """P(last class) by multinomial regression; ``weights`` (n, classes) are each row's labels."""
+    size = weights.shape[1]
+    labels, many = np.tile(np.arange(size), len(x)), np.repeat(x, size, axis=0)
+    used = weights.ravel() > 0
+    there = np.unique(labels[used])
+    if size - 1 not in there or len(there) < 2:
+        level = float(size - 1 in there)
+        return lambda z: np.full(len(z), level)
+    model = LogisticRegression(C=1.0, max_iter=300)
+    model.fit(many[used], labels[used], sample_weight=weights.ravel()[used])
+    return lambda z: np.asarray(model.predict_proba(z)[:, -1])
 
 
 class CausalRating(Climbing[ClimbKnobs]):
-    """A language model rates from 1 to 5 how well the weak answer would do; 4 and 5 stay."""
+    """A language model rates from 1 to 5 how well the weak answer would do; good ones stay."""
 
     name: ClassVar[str] = "routellm-causal"
     source: ClassVar[str] = "RouteLLM causal LLM classifier; Anyscale's llm-router tutorial"
     needs: ClassVar[str] = f"feature {RATING} (swe-router features --judge MODEL)"
 
     def scorer(self, lessons: Training) -> Predictor:
-        """5 less the rating, the same for each rung."""
+        """1 - P(the rung resolves | rating), the probability by isotonic regression."""
         if RATING not in lessons.names:
             raise UsageError(f"needs {self.needs}")
-        width = len(lessons.arms) - 1
-        return lambda batch: np.array(
-            [[5.0 - one.values.get(RATING, 3.0)] * width for one in batch]
-        ).reshape(len(batch), width)
+        rating = np.array([one.values[RATING] for one in lessons.features])
+        fits = []
+        for k in range(len(lessons.arms) - 1):
+            known = ~np.isnan(lessons.resolved[:, k])
+            fit = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+            fits.append(fit.fit(rating[known], lessons.resolved[known, k]))
+
+        def predict(batch: Sequence[Features]) -> Floats:
+            given = np.array([one.values.get(RATING, 3.0) for one in batch])
+            return columns([1 - fit.predict(given) for fit in fits], len(batch))
+
+        return predict

@@ -103,15 +103,15 @@ class Neighbours(Utility[NeighbourKnobs]):
 
 
 class Network(Utility[UtilityKnobs]):
-    """A perceptron for the quality of all tiers."""
+    """A perceptron of three layers for the quality of all tiers."""
 
     name: ClassVar[str] = "mlp"
     source: ClassVar[str] = "RouterBench MLP router (arXiv 2403.12031)"
-    surrogate: ClassVar[str] = "text and graph features for the sentence embedding"
+    surrogate: ClassVar[str] = EMBEDDING
 
     def quality(self, lessons: Training) -> Predictor:
-        """By a network on the numeric features."""
-        return by_network(lessons, 32)
+        """By the published network (100, 100, 100), one for all tiers."""
+        return by_network(lessons, (100, 100, 100), text=True)
 
 
 class PlugIn(Utility[UtilityKnobs]):
@@ -152,7 +152,7 @@ class Ori(Utility[ClusterKnobs]):
 
 
 class AvengersKnobs(Knobs):
-    """Knobs of ``avengers``."""
+    """Knobs of ``avengers-pro``."""
 
     alpha: float = Field(default=0.7, ge=0, le=1)
     """Weight of accuracy; the rest is the weight of cheapness."""
@@ -175,13 +175,17 @@ class Avengers(Learned[AvengersKnobs], SingleShot[AvengersKnobs]):
         {"alpha": alpha} for alpha in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     )
 
+    def learn(self, lessons: Training) -> None:
+        """Fit the clusters."""
+        clusters(lessons, self.knobs.k)
+
     def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
         """Score of each tier, (n, m)."""
         known = clusters(lessons, self.knobs.k)
         rate, usd = known.rate, known.usd
         low, high = rate.min(axis=1, keepdims=True), rate.max(axis=1, keepdims=True)
         quality = (rate - low) / np.where(high > low, high - low, 1.0)
-        cheap = 1 - usd / usd.max(axis=1, keepdims=True)
+        cheap = 1 - usd / np.maximum(usd.max(axis=1, keepdims=True), 1e-12)
         score = self.knobs.alpha * quality + (1 - self.knobs.alpha) * cheap
         near, gaps = known.near(batch, self.knobs.p)
         weight = np.exp(-self.knobs.beta * (gaps - gaps.min(axis=1, keepdims=True)))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
 
-from swe_router.errors import UsageError
 from swe_router.estimates.recipes import by_network, by_numbers, rows_of, texts
 from swe_router.estimates.training import Floats, Training
 from swe_router.policies.base import Knobs
@@ -18,6 +17,8 @@ from swe_router.policies.single import Choice, SingleShot
 from swe_router.records import Features, Outcome, PurseView, RouteDecision
 
 EMBEDDING = "TF-IDF for the sentence embedding"
+SHARPNESS = 5.0
+"""Of fastc's softmax over cosines, which differ by little."""
 
 
 class AbstainKnobs(Knobs):
@@ -69,11 +70,13 @@ class SemanticKnobs(AbstainKnobs):
     """Knobs of ``semantic-router``."""
 
     top_k: int = Field(default=5, gt=0)
-    """Nearest exemplars that count."""
+    """Nearest exemplars that count, of all tiers together."""
+    aggregation: Literal["mean", "max", "sum"] = "mean"
+    """How the cosines of a tier's exemplars among them become its score."""
 
 
 class SemanticRouter(Abstaining[SemanticKnobs]):
-    """The tier whose exemplars are nearest: mean cosine of the top k, abstaining when far."""
+    """The tier with the best of the top k exemplars by mean cosine, abstaining when it is far."""
 
     name: ClassVar[str] = "semantic-router"
     source: ClassVar[str] = "aurelio-labs/semantic-router 0.1.16: top_k = 5, mean, threshold"
@@ -84,13 +87,26 @@ class SemanticRouter(Abstaining[SemanticKnobs]):
         """Exemplars of a tier are the past issues that it is the cheapest to resolve."""
         labels = cheapest_that_resolves(lessons)
         cosine = texts(lessons).of(batch) @ rows_of(lessons).T
-        scores = np.full((len(batch), len(lessons.arms)), -1.0)
-        for rung in range(len(lessons.arms)):
-            mine = cosine[:, labels == rung]
-            if mine.shape[1]:
-                top = np.sort(mine, axis=1)[:, -self.knobs.top_k :]
-                scores[:, rung] = top.mean(axis=1)
+        scores = route_scores(cosine, labels, len(lessons.arms), self.knobs.top_k,
+                              self.knobs.aggregation)  # fmt: skip
         return np.column_stack([scores.argmax(axis=1), np.clip(scores.max(axis=1), 0, 1)])
+
+
+def route_scores(cosine: Floats, labels: Floats, rungs: int, top_k: int, how: str) -> Floats:
+    """(n, rungs): the cosines of the ``top_k`` nearest labelled exemplars, gathered by label.
+
+    A tier without an exemplar among them scores -1 (semantic-router 0.1.16: one query of the
+    index for all routes, then ``group_scores_by_class`` and the aggregation).
+    """
+    out = np.full((len(cosine), rungs), -1.0)
+    labelled = np.flatnonzero(~np.isnan(labels))
+    gather: Mapping[str, Any] = {"mean": np.mean, "max": np.max, "sum": np.sum}
+    for row, known in enumerate(cosine[:, labelled]):
+        nearest = np.argsort(-known, kind="stable")[:top_k]
+        for rung in np.unique(labels[labelled][nearest]).astype(int):
+            mine = known[nearest][labels[labelled][nearest] == rung]
+            out[row, rung] = gather[how](mine)
+    return out
 
 
 class Centroid(Abstaining[AbstainKnobs]):
@@ -110,8 +126,8 @@ class Centroid(Abstaining[AbstainKnobs]):
                 means[rung] = rows[labels == rung].mean(axis=0)
         lengths = np.linalg.norm(means, axis=1)
         cosine = texts(lessons).of(batch) @ (means / np.maximum(lengths, 1e-9)[:, None]).T
-        odds = np.exp(5 * cosine) * (lengths > 0)
-        odds /= odds.sum(axis=1, keepdims=True)
+        odds = np.exp(SHARPNESS * cosine) * (lengths > 0)
+        odds /= np.maximum(odds.sum(axis=1, keepdims=True), 1e-12)
         return np.column_stack([odds.argmax(axis=1), odds.max(axis=1)])
 
 
@@ -137,15 +153,20 @@ class WideMlp(Abstaining[WideKnobs]):
 
     def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
         """The first tier over the bar; confidence is how near the nearest past issue lies."""
-        rates = by_network(lessons, self.knobs.width, text=True)(batch)
+        rates = by_network(lessons, (self.knobs.width,), text=True)(batch)
         good = rates >= self.knobs.bar
         rung = np.where(good.any(axis=1), good.argmax(axis=1), rates.shape[1] - 1)
-        known = rows_of(lessons)
-        among = known @ known.T
-        np.fill_diagonal(among, -1.0)
-        usual = np.sort(among.max(axis=1))
-        nearest = (texts(lessons).of(batch) @ known.T).max(axis=1)
+        usual = lessons.fit(("nearest of each other",), nearest_of_each)
+        nearest = (texts(lessons).of(batch) @ rows_of(lessons).T).max(axis=1)
         return np.column_stack([rung, np.searchsorted(usual, nearest) / max(1, len(usual))])
+
+
+def nearest_of_each(lessons: Training) -> Floats:
+    """Cosine of each past issue with the nearest other one, ascending."""
+    among = rows_of(lessons) @ rows_of(lessons).T
+    np.fill_diagonal(among, -1.0)
+    out: Floats = np.sort(among.max(axis=1))
+    return out
 
 
 class DocumentA3Knobs(AbstainKnobs):
@@ -201,37 +222,5 @@ class Chain(Abstaining[AbstainKnobs]):
             else:
                 sure = np.flatnonzero(rates[row] >= 0.7)
                 rung = int(sure[0]) if len(sure) else len(self.ladder) - 1
-                out[row] = rung, abs(2 * rates[row, rung] - 1)
+                out[row] = rung, max(0.0, 2 * rates[row, rung] - 1)
         return out
-
-
-class ArchKnobs(Knobs):
-    """Knobs of ``arch-router``."""
-
-    routes: Mapping[str, str] = Field(default_factory=dict)
-    """Route name -> tier. The route model's choice is feature ``judge.route.NAME``."""
-    default: str = ""
-    """Tier of an issue that fits no route; empty is the strongest."""
-
-
-class ArchRouter(SingleShot[ArchKnobs]):
-    """Named preference routes; a generative model says which one an issue is."""
-
-    name: ClassVar[str] = "arch-router"
-    source: ClassVar[str] = "Arch-Router (arXiv 2506.16655), katanemo/archgw"
-    needs: ClassVar[str] = "features judge.route.NAME of a route model behind HTTP, and its routes"
-    maturity: ClassVar[str] = "experimental"
-    knobs_type: ClassVar[type[Knobs]] = ArchKnobs
-
-    def choose(self, features: Features, purse: PurseView) -> Choice:
-        """The tier of the route that was chosen. Raises ``UsageError`` without a choice."""
-        seen = {k: v for k, v in features.values.items() if k.startswith("judge.route.")}
-        if not seen or not self.knobs.routes:
-            raise UsageError(f"needs {self.needs}")
-        route = max(seen, key=lambda name: seen[name]).removeprefix("judge.route.")
-        names = [str(plan.arm) for plan in self.ladder]
-        tier = self.knobs.routes.get(route, self.knobs.default or names[-1])
-        if tier not in names:
-            raise UsageError(f"policy 'arch-router': route {route!r} names tier {tier!r},"
-                             f" there is {', '.join(names)}")  # fmt: skip
-        return Choice(names.index(tier), f"route {route}")

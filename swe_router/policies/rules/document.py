@@ -13,6 +13,7 @@ from swe_router.policies.single import Choice, SingleShot
 from swe_router.records import Features, PurseView
 
 ALGORITHM = re.compile(r"algorithm|optimi[sz]ation|complexity|performance", re.IGNORECASE)
+ALGORITHM_62 = re.compile(r"algorithm|optimi[sz]ation", re.IGNORECASE)
 REFACTOR = re.compile(r"refactor", re.IGNORECASE)
 BUG = re.compile(r"\bbugs?\b|\bfix", re.IGNORECASE)
 
@@ -44,7 +45,7 @@ class Document62(SingleShot[Document62Knobs]):
         low, middle, high = three(len(self.ladder))
         if REFACTOR.search(features.text):
             return Choice(high, "it says refactor")
-        if ALGORITHM.search(features.text):
+        if ALGORITHM_62.search(features.text):
             return Choice(max(middle, high - 1), "it says algorithm or optimization")
         score = features.values.get("complexity", 0.0)
         rung = high if score > self.knobs.high else middle if score > self.knobs.middle else low
