@@ -1,11 +1,12 @@
 r"""Refit eval/complexity.json, the model behind the complexity score, with its training card.
 
     python eval/fit_complexity.py --features FEATURES.jsonl --out eval/complexity.json \
-        --outcomes experiments.csv.gz:MIT --outcomes swe_effi.csv:Apache-2.0
+        --outcomes experiments.csv.gz:MIT:dariakryvosheieva/agent-psychometrics@62851ff8 \
+        --outcomes swe_effi.csv:Apache-2.0:Centre-for-Software-Excellence/SWE-Effi@eb40e399
 
 FEATURES.jsonl comes from `swe-router features`. An outcome table is a CSV (.gz or not) with the
-columns instance_id, system and resolved; behind the colon stands its licence. A licence that does
-not let a derived file be shipped (NC, ND, none) is refused.
+columns instance_id, system and resolved; behind the first colon stands its licence, behind the
+second its source. A licence that does not let a derived file be shipped (NC, ND, none) is refused.
 """
 
 from __future__ import annotations
@@ -29,18 +30,19 @@ def main() -> None:
     """Fit, cross-validate, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--features", type=Path, required=True)
-    parser.add_argument("--outcomes", action="append", required=True, metavar="CSV:LICENCE")
+    parser.add_argument("--outcomes", action="append", required=True, metavar="CSV:LICENCE:SOURCE")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     runs: list[Run] = []
     tables = []
     for asked in args.outcomes:
-        path, _, licence = asked.rpartition(":")
+        path, licence, source = (*asked.split(":", 2), "", "")[:3]
         if licence.lower() not in FREE:
             parser.error(f"{asked}: what is fitted on it could not ship; {sorted(FREE)} can")
         found = table(Path(path))
-        tables.append({"name": Path(path).name, "licence": licence, "runs": len(found),
-                       "systems": len({run[1] for run in found})})  # fmt: skip
+        systems = len({run[1] for run in found})
+        tables.append({"name": Path(path).name, "licence": licence, "source": source,
+                       "runs": len(found), "systems": systems})  # fmt: skip
         runs += found
     rates = fitting.solve_rates(runs)
     known = [one for one in read(args.features) if one.instance_id in rates]
