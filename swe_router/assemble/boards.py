@@ -9,7 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from swe_router import assets, plugins
+from swe_router import plugins
+from swe_router.assemble import outcomes as recorded
+from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
 from swe_router.features import files
@@ -18,13 +20,12 @@ from swe_router.instances import splits
 from swe_router.outcomes import channel
 from swe_router.outcomes import table as tables
 from swe_router.outcomes.board import Asked, board
+from swe_router.outcomes.shipped import shipped
 from swe_router.outcomes.table import OutcomeTable
 from swe_router.records import Features
 from swe_router.reports import board as words
 from swe_router.reports import board_html, board_plot
 
-SHIPPED = ("eval", "outcomes", "swe_effi.csv.gz")
-"""The table that comes with the package."""
 Say = Callable[[str], None]
 
 
@@ -78,25 +79,31 @@ def leaderboard(wish: Wish, say: Say) -> Shown:
 
 
 def _table(wish: Wish) -> OutcomeTable:
-    if wish.runs and wish.outcomes is not None:
-        raise UsageError("name runs or --outcomes, not both")
-    if wish.runs:
-        raise UsageError("a board of runs: `swe-router outcomes import RUN` first, then --outcomes")
+    """The table that was named, the rows of the runs beside it; else the one that ships."""
+    parts = []
     if wish.outcomes is not None:
-        return tables.read(wish.outcomes)
-    shipped = assets.root().joinpath(*SHIPPED)
-    if not shipped.is_file():
-        raise UsageError("no outcomes to compare on: --outcomes FILE, or name graded runs")
-    return tables.read(shipped)
+        parts.append(tables.read(wish.outcomes))
+    if wish.runs:
+        parts.append(recorded.of_runs(wish.runs, wish.runs_in).table)
+    if not parts:
+        return shipped()
+    rows = tuple(row for part in parts for row in part.rows)
+    keys = {(row.instance_id, row.system, row.run) for row in rows}
+    if len(keys) < len(rows):
+        raise UsageError("the runs and --outcomes hold the same runs: name one of the two")
+    return OutcomeTable(rows, ", ".join(part.source for part in parts))
 
 
 def _known(wish: Wish, table: OutcomeTable) -> list[Features]:
-    """Features and texts that were given; none when neither was."""
+    """Features and texts that were given, or that the runs worked on; else none."""
     wanted = set(table.instances)
     issues = [] if wish.split is None else splits.load(wish.split)
     if wish.features is not None:
         return files.read(wish.features, issues)
-    return [extract(one, None) for one in issues if one.id in wanted]
+    told = [extract(one, None) for one in issues if one.id in wanted]
+    for name in wish.runs if wish.split is None else ():
+        told += [extract(one, None) for one in find(name, wish.runs_in).instances()]
+    return list({one.instance_id: one for one in told}.values())
 
 
 def _written(facts: Mapping[str, Any], out: Path) -> list[str]:

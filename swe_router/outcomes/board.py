@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from swe_router import plugins
+from swe_router.estimates.hull import hull_at
 from swe_router.outcomes import ladders, scoring, stats
 from swe_router.outcomes.channel import Channel
 from swe_router.outcomes.entries import Terms, entries
-from swe_router.outcomes.oracles import oracles
+from swe_router.outcomes.oracles import live, oracles
 from swe_router.outcomes.stage import Stage, stage
 from swe_router.outcomes.table import OutcomeTable
 from swe_router.outcomes.told import gathered, has_texts
@@ -57,14 +58,17 @@ def board(
     field = _field(played_on, asked)
     terms = Terms(asked.budget, asked.random_cv, asked.curves, asked.replicates)
     made = entries(played_on, asked.policies or plugins.names("policies"), terms, say)
-    lines = scoring.rows(made, oracles(played_on), field)
+    runs, short = live(played_on)
+    for line in short:
+        say(line)
+    lines = scoring.rows(made, [*oracles(played_on), *runs], field)
     ids = [one.instance_id for one in played_on.features]
     return {
         "rows": sorted(lines, key=_standing),
         "assumptions": _assumptions(played_on, asked),
         "ladder": [_rung(played_on, field, k) for k in range(len(names))],
         "systems": [vars(p) for p in ladders.points(table, ids)],
-        "hull": scoring.strip(field),
+        "hull": _strip(field),
         "verifier_map": verifier_map(played_on, names[0], names[field.strong] if field.strong
                                      else names[-1]),
         "n": len(ids),
@@ -123,9 +127,22 @@ def _assumptions(played_on: Stage, asked: Asked) -> list[str]:
         "hull: blind mixes of the ladder's systems and of leaving issues undone",
         "a run counts with its recorded cost; the verifier's own cost is not in it",
     ]
+    n, there = len(played_on.features), len(played_on.table.instances)
+    if n < there:
+        said.append(f"{n} of the table's {there} issues are told of and run by the whole ladder")
+    if n < scoring.FEW:
+        said.append(f"with fewer than {scoring.FEW} issues nothing is told from a random mix")
     if asked.budget is not None:
         said.append(
             f"hard cap: ${asked.budget} for {len(played_on.features)} issues, each policy in"
             f" {asked.replicates} shuffled worlds; a run starts only if its limit still fits"
         )
     return said
+
+
+def _strip(field: scoring.Field, samples: int = 60) -> list[dict[str, float]]:
+    """The hull as points for a drawing, from its cheapest system to the dearest one."""
+    spend = np.linspace(float(field.cost.min()), float(field.cost.max()), samples)
+    height = hull_at(field.cost, field.rate, spend)
+    return [{"usd_per_issue": float(x), "rate": float(y)}
+            for x, y in zip(spend, height, strict=True)]  # fmt: skip

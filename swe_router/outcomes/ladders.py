@@ -9,6 +9,7 @@ import numpy as np
 
 from swe_router.errors import UsageError
 from swe_router.estimates.hull import hull_at, upper_hull
+from swe_router.outcomes.oracles import LIVE
 from swe_router.outcomes.table import OutcomeTable
 
 MOST = 4
@@ -69,6 +70,7 @@ def ladder(
         if len(wanted) < 2:
             raise UsageError(f"--models names one system, {wanted[0]!r}: a ladder needs two")
         return sorted(wanted, key=lambda name: (usd.get(name, 0.0), name))
+    known = [p for p in known if not p.system.startswith(LIVE)]
     if len(known) < 2:
         have = ", ".join(p.system for p in known) or "none"
         raise UsageError(f"a board needs two systems with costs; {table.source} has {have}")

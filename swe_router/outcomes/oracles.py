@@ -1,4 +1,4 @@
-"""Oracles: what a router that knows the outcomes would come to. Bounds, never policies."""
+"""Rows that are no policies: oracles, which bound them all, and live runs, which were paid for."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import numpy as np
 from swe_router.estimates.training import Floats
 from swe_router.outcomes.stage import Stage
 
+LIVE = "swe-router:"
+"""What the system of a whole run of ours begins with; it is a policy at work, not a rung."""
+
 
 @dataclass(frozen=True)
 class Bound:
-    """An oracle's outcome per instance, in the order of the stage."""
+    """An outcome per instance, in the order of the stage."""
 
     name: str
     idea: str
@@ -20,6 +23,24 @@ class Bound:
     """(n,), 0 or 1."""
     usd: Floats
     """(n,), USD."""
+    kind: str = "oracle"
+
+
+def live(stage: Stage) -> tuple[list[Bound], list[str]]:
+    """Whole recorded runs of ours on the stage's instances, and a line for each that lacks some."""
+    made, short = [], []
+    for system in stage.table.systems:
+        if not system.startswith(LIVE) or system in stage.arms:
+            continue
+        found = [stage.table.runs.get((f.instance_id, system), ()) for f in stage.features]
+        rows = [many[0] for many in found if many and many[0].usd is not None]
+        if len(rows) < len(found):
+            short.append(f"{system}: no row, it has {len(rows)} of the {len(found)} issues")
+            continue
+        right = np.array([float(row.resolved) for row in rows])
+        usd = np.array([row.usd for row in rows], dtype=float)
+        made.append(Bound(system, "a live run, as it was graded and paid for", right, usd, "run"))
+    return made, short
 
 
 def oracles(stage: Stage) -> tuple[Bound, Bound]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from swe_router.estimates.hull import hull_at
 from swe_router.estimates.training import Floats
 from swe_router.outcomes import metrics, stats
 from swe_router.outcomes.entries import BASELINES, Entry, alike
@@ -17,6 +16,8 @@ from swe_router.outcomes.oracles import Bound
 from swe_router.outcomes.replay import Played
 
 ABOVE, NEITHER, BELOW = "above hull", "not distinguishable from a random mix", "below hull"
+FEW = 10
+"""Issues under which no row is told from a random mix."""
 SLACK = 1e-9
 """A system on the hull is exactly on it in every resample, up to rounding."""
 
@@ -101,7 +102,7 @@ def rows(entries: Sequence[Entry], bounds: Sequence[Bound], field: Field) -> lis
         out.append(line)
     for j, bound in enumerate(bounds):
         k = len(plays) + j
-        line = {"policy": bound.name, "knobs": {}, "kind": "oracle", "idea": bound.idea,
+        line = {"policy": bound.name, "knobs": {}, "kind": bound.kind, "idea": bound.idea,
                 **_figures(rate[k], usd[k], field),
                 **_intervals(rate[k], usd[k], k, chance, field)}  # fmt: skip
         out.append({**line, "verdict": line["hull_verdict"]})
@@ -174,7 +175,7 @@ def _intervals(rate: Floats, usd: Floats, k: int, chance: _Chance, field: Field)
         "hull_margin_repo_high": _pp(cluster[1]),
         "rate_repo_low": rates[0],
         "rate_repo_high": rates[1],
-        "hull_verdict": ABOVE if low > SLACK else BELOW if high < -SLACK else NEITHER,
+        "hull_verdict": _word(low, high, n),
         "p": stats.two_sided(chance.margin[:, k]),
         "lead_pp": 100 * float((rate - strong).mean()),
         "lead_low": 100 * ahead[0],
@@ -183,6 +184,13 @@ def _intervals(rate: Floats, usd: Floats, k: int, chance: _Chance, field: Field)
         "non_inferior": stats.non_inferior(chance.lead[:, k], field.margin),
         "on_pareto_probability": float(chance.pareto[k]),
     }
+
+
+def _word(low: float, high: float, n: int) -> str:
+    """What the interval bears; a resample of a handful of issues bears nothing."""
+    if n < FEW:
+        return NEITHER
+    return ABOVE if low > SLACK else BELOW if high < -SLACK else NEITHER
 
 
 def _of_curve(entry: Entry, played: Played, field: Field) -> dict[str, Any]:
@@ -282,11 +290,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def strip(field: Field, samples: int = 60) -> list[dict[str, float]]:
-    """The hull as points for a drawing, from its cheapest system to the dearest one."""
-    spend = np.linspace(float(field.cost.min()), float(field.cost.max()), samples)
-    height = hull_at(field.cost, field.rate, spend)
-    return [{"usd_per_issue": float(x), "rate": float(y)}
-            for x, y in zip(spend, height, strict=True)]  # fmt: skip

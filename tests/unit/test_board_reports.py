@@ -84,3 +84,10 @@ def test_a_board_is_made_from_a_file_and_written(tmp_path):
 def test_a_policy_that_does_not_exist_is_said_before_the_work(tmp_path):
     with pytest.raises(UsageError, match="did you mean 'cascade'"):
         boards.leaderboard(boards.Wish(policies=("cascad",)), lambda line: None)
+
+
+def test_the_shipped_run_is_a_row_and_a_handful_of_issues_shows_nothing(tmp_path):
+    wish = boards.Wish(runs=("sample",), runs_in=tmp_path, policies=("fixed",), bootstraps=100)
+    rows = {row["policy"]: row for row in boards.leaderboard(wish, lambda line: None).facts["rows"]}
+    assert rows["swe-router:cascade"]["kind"] == "run"
+    assert {row["verdict"] for row in rows.values()} == {"not distinguishable from a random mix"}

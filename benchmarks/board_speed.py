@@ -1,0 +1,42 @@
+"""The whole leaderboard in one process: every policy, its curve, and the bootstraps.
+
+Usage: python benchmarks/board_speed.py TABLE SPLIT WEAK STRONG [BOOTSTRAPS]
+
+Without a bound to hold to when the machine is busy: the load stands beside the seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from swe_router import plugins
+from swe_router.features.extract import extract
+from swe_router.instances import splits
+from swe_router.outcomes import channel, table
+from swe_router.outcomes.board import Asked, board
+
+
+def main(file: str, split: str, weak: str, strong: str, bootstraps: str = "10000") -> None:
+    known = table.read(Path(file))
+    features = [extract(one, None) for one in splits.load(split)]
+    for name in plugins.names("policies"):
+        plugins.load("policies", name)
+    for curves in (False, True):
+        wall, cpu = time.perf_counter(), time.process_time()
+        asked = Asked(channel.parse("hybrid"), weak, strong, bootstraps=int(bootstraps),
+                      curves=curves)  # fmt: skip
+        facts = board(known, features, asked)
+        ran = sum(row["rate"] is not None and row["kind"] != "oracle" for row in facts["rows"])
+        print(
+            f"{'with' if curves else 'without'} curves: {len(facts['rows'])} rows ({ran} ran),"
+            f" {facts['n']} issues, {bootstraps} bootstraps:"
+            f" {time.perf_counter() - wall:.1f} s wall, {time.process_time() - cpu:.1f} s cpu"
+            f" (load {os.getloadavg()[0]:.1f})"
+        )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
