@@ -10,6 +10,15 @@ import typer
 from swe_router.cli.out import dollars, emit, talk
 
 
+Verifier = Annotated[
+    str, typer.Option(help="perfect, existing-tests, hybrid, recorded, or tpr=.9,fpr=.3.")
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option(help="Folder for leaderboard.csv, .html, .json, .png, verifier-map.png."),
+]
+
+
 def leaderboard(
     runs: Annotated[
         list[str] | None, typer.Argument(metavar="[RUN]...", help="Graded runs; or --outcomes.")
@@ -24,18 +33,12 @@ def leaderboard(
     weak: Annotated[str, typer.Option(help="System of the cheap tier, or a part of it.")] = "",
     strong: Annotated[str, typer.Option(help="System of the strong tier.")] = "",
     models: Annotated[str, typer.Option(help="Systems of the ladder: A,B,C.")] = "",
-    verifier: Annotated[
-        str,
-        typer.Option(help="perfect, existing-tests, hybrid, recorded, or tpr=.9,fpr=.3."),
-    ] = "hybrid",
+    verifier: Verifier = "hybrid",
     budget: Annotated[
         str | None, typer.Option(help="Hard cap in USD for all issues together.")
     ] = None,
     policies: Annotated[str, typer.Option(help="Only these policies: A,B.")] = "",
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for leaderboard.csv, .html, .json, .png, verifier-map.png."),
-    ] = None,
+    out: Folder = None,
     bootstraps: Annotated[int, typer.Option(min=100, max=200_000, help="Resamples.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     random_cv: Annotated[
