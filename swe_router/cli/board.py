@@ -9,7 +9,6 @@ import typer
 
 from swe_router.cli.out import dollars, emit, talk
 
-
 Verifier = Annotated[
     str, typer.Option(help="perfect, existing-tests, hybrid, recorded, or tpr=.9,fpr=.3.")
 ]
