@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from swe_router.cli import board, look, run, study, tend
+from swe_router.cli import board, look, outcomes, run, study, tend
 
 app = typer.Typer(
     name="swe-router",
@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
 for panel, commands in COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.add_typer(outcomes.app, rich_help_panel="Look")
 
 
 @app.callback(invoke_without_command=True)

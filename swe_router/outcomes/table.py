@@ -108,14 +108,7 @@ def read(path: Path) -> OutcomeTable:
 
     Raises ``UsageError`` that names the file, the line and what is wrong with it.
     """
-    if not path.is_file():
-        raise UsageError(f"there is no outcome table {path}")
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as a table: {error}") from None
-    lines = csv.DictReader(io.StringIO(text))
+    lines = text_cells(path)
     missing = [name for name in ("instance_id", "system", "resolved")
                if name not in (lines.fieldnames or [])]  # fmt: skip
     if missing:
@@ -127,11 +120,23 @@ def read(path: Path) -> OutcomeTable:
     return OutcomeTable(tuple(parsed(lines, str(path))), str(path))
 
 
+def text_cells(path: Path) -> csv.DictReader[str]:
+    """The text cells of a .csv or .csv.gz, line by line; ``UsageError`` when it is none."""
+    if not path.is_file():
+        raise UsageError(f"there is no outcome table {path}")
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as a table: {error}") from None
+    return csv.DictReader(io.StringIO(text, newline=""))
+
+
 def parsed(lines: Iterable[Mapping[str, str | None]], where: str) -> Iterator[Row]:
     """Rows of text cells; raises ``UsageError`` with place and cell."""
     seen: set[tuple[str, str, str]] = set()
     for number, line in enumerate(lines, 2):
-        row = _row(line, f"{where}:{number}")
+        row = row_of(line, f"{where}:{number}")
         key = (row.instance_id, row.system, row.run)
         if key in seen:
             raise UsageError(
@@ -142,7 +147,8 @@ def parsed(lines: Iterable[Mapping[str, str | None]], where: str) -> Iterator[Ro
         yield row
 
 
-def _row(line: Mapping[str, str | None], where: str) -> Row:
+def row_of(line: Mapping[str, str | None], where: str) -> Row:
+    """A row from its text cells by column; raises ``UsageError`` with place and cell."""
     cells: dict[str, object] = {}
     for name in COLUMNS:
         cell = (line.get(name) or "").strip()

@@ -1,0 +1,1 @@
+"""The auditor of outcome tables: faults that would make a leaderboard wrong, found beforehand."""

@@ -1,0 +1,76 @@
+"""One call for the whole audit, with what it measured of each system."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from swe_router.outcomes.auditing import cells, consensus, rates
+from swe_router.outcomes.auditing.findings import Finding
+from swe_router.outcomes.table import OutcomeTable
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Findings, worst first, and the agreement of each system with the others."""
+
+    table: OutcomeTable
+    findings: tuple[Finding, ...]
+    agreements: tuple[consensus.Agreement, ...]
+
+    @property
+    def verdict(self) -> str:
+        """``refuse``, ``warn`` or ``pass``: the worst finding."""
+        found = {one.severity for one in self.findings}
+        return "refuse" if "refuse" in found else "warn" if found else "pass"
+
+    def facts(self) -> dict[str, Any]:
+        """As one JSON value."""
+        return {
+            "source": self.table.source,
+            "verdict": self.verdict,
+            "rows": len(self.table.rows),
+            "instances": len(self.table.instances),
+            "findings": [asdict(one) for one in self.findings],
+            "systems": [self._system(one) for one in self.agreements],
+        }
+
+    def _system(self, one: consensus.Agreement) -> dict[str, Any]:
+        rows = [row for row in self.table.rows if row.system == one.system]
+        return {
+            "system": one.system,
+            "n": len(rows),
+            "resolved": sum(row.resolved for row in rows),
+            "costs": sum(row.usd is not None for row in rows),
+            "auc": None if math.isnan(one.auc) else round(one.auc, 4),
+            "auc_high": None if math.isnan(one.auc) else round(min(1.0, one.high), 4),
+        }
+
+
+def audit(
+    table: OutcomeTable,
+    *,
+    before: Sequence[Finding] = (),
+    published: Mapping[str, float] | None = None,
+    reference: OutcomeTable | None = None,
+    known_ids: Collection[str] | None = None,
+) -> Audit:
+    """Every check over a table.
+
+    ``before`` are findings of reading it, ``published`` rates by name in [0, 1], ``reference``
+    another table to agree with, ``known_ids`` the ids of the split that it should be of.
+    """
+    found = list(before)
+    agreements: list[consensus.Agreement] = []
+    if table.rows:
+        agreements = consensus.agreements(table)
+        found += consensus.judged(agreements)
+        if reference is not None:
+            found += consensus.against(table, reference)
+        found += consensus.copies(table)
+        found += rates.compared(table, published or {})
+        found += cells.checked(table, known_ids)
+    found.sort(key=lambda one: one.severity != "refuse")
+    return Audit(table, tuple(found), tuple(agreements))

@@ -1,0 +1,161 @@
+"""Faults of cells and columns: duplicates, impossible values, costs, price dates, ids."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from swe_router.errors import UsageError
+from swe_router.outcomes.auditing.findings import Finding, named
+from swe_router.outcomes.importers.base import INSTANCE_ID, Given
+from swe_router.outcomes.importers.tables import columns, text
+from swe_router.outcomes.table import OutcomeTable, Row, row_of, text_cells
+
+ENOUGH = 20
+"""Rows from which a column that never varies is no chance."""
+OUTLYING, TIMES = 6.0, 20.0
+"""A cost is an outlier beyond so many robust deviations of log cost and so many medians.
+
+Of the development tables' 6,888 real costs the furthest is 4.6 deviations and 61 medians out.
+"""
+TEST_REPOS = frozenset(
+    ("astropy", "django", "matplotlib", "mwaskom", "pallets", "psf", "pydata", "pylint-dev",
+     "pytest-dev", "scikit-learn", "sphinx-doc", "sympy")
+)  # fmt: skip
+"""Owners of the repositories of the full, lite and verified test splits."""
+
+
+def lenient(path: Path) -> tuple[OutcomeTable, list[Finding]]:
+    """A table with its broken lines as findings instead of an error at the first.
+
+    Raises ``UsageError`` when it has no rows, or lacks a column that must be.
+    """
+    lines = text_cells(path)
+    names = columns(list(lines.fieldnames or []), Given(), path)
+    rows: dict[tuple[str, str, str], Row] = {}
+    broken: list[str] = []
+    twice: list[str] = []
+    blank = 0
+    for number, line in enumerate(lines, 2):
+        texts = {ours: text(line.get(theirs)) for ours, theirs in names.items()}
+        if not texts["resolved"]:
+            blank += 1
+            continue
+        try:
+            row = row_of(texts, f"line {number}")
+        except UsageError as error:
+            broken.append(str(error))
+            continue
+        key = (row.instance_id, row.system, row.run)
+        if key in rows:
+            twice.append(f"{row.instance_id} of {row.system}, run {row.run} (line {number})")
+        rows.setdefault(key, row)
+    found = []
+    if broken:
+        found.append(Finding("refuse", "impossible", f"{len(broken)} lines: {named(broken)}"))
+    if twice:
+        found.append(Finding("refuse", "duplicates", f"{len(twice)} rows again: {named(twice)}"))
+    if blank:
+        found.append(Finding("warn", "missing-verdicts", f"{blank} lines have no verdict"))
+    if not rows and not found:
+        raise UsageError(f"{path} has no rows")
+    return OutcomeTable(tuple(rows.values()), str(path)), found
+
+
+def checked(table: OutcomeTable, known: Collection[str] | None) -> Iterator[Finding]:
+    """All faults that cells and columns show; ``known`` are the ids of the split, if told."""
+    yield from _ids(table, known)
+    days = sorted({row.price_date for row in table.rows if row.price_date})
+    if len(days) > 1:
+        yield Finding("warn", "price-dates", f"costs at the prices of {len(days)} days:"
+                      f" {named(days)}; price them again at one")  # fmt: skip
+    if days and any(row.usd is not None and not row.price_date for row in table.rows):
+        yield Finding("warn", "price-dates", f"billed costs beside ones at the prices of {days[0]}")
+    bare = all(row.usd is None for row in table.rows)
+    if bare:
+        yield Finding("warn", "missing-costs", "no row has a cost: no board can be made of it")
+    for system, rows in by_system(table).items():
+        yield from _columns_of(system, rows)
+        if not bare:
+            yield from _costs(system, rows)
+        if (share := len({r.instance_id for r in rows}) / len(table.instances)) < 0.9:
+            yield Finding("warn", "coverage", f"has only {share:.0%} of the instances", system)
+
+
+def by_system(table: OutcomeTable) -> dict[str, list[Row]]:
+    """The rows of each system."""
+    found: dict[str, list[Row]] = {name: [] for name in table.systems}
+    for row in table.rows:
+        found[row.system].append(row)
+    return found
+
+
+def _columns_of(system: str, rows: Sequence[Row]) -> Iterator[Finding]:
+    won = sum(row.resolved for row in rows)
+    if len(rows) >= ENOUGH and won == len(rows):
+        yield Finding("refuse", "constant", f"all of {won} instances resolved", system)
+    if len(rows) >= ENOUGH and won == 0:
+        yield Finding("warn", "constant", f"none of {len(rows)} instances resolved", system)
+    for name in ("usd", "seconds", "input_tokens", "output_tokens"):
+        values = [v for row in rows if (v := getattr(row, name)) is not None]
+        if len(values) >= ENOUGH and len(set(values)) == 1 and values[0] != 0:
+            yield Finding("warn", "constant", f"{name} is {values[0]:g} in every row", system)
+    idle = [r for r in rows if r.resolved and (r.steps == 0 or r.output_tokens == 0)]
+    if idle:
+        severity = "refuse" if len(idle) > max(1, 0.01 * len(rows)) else "warn"
+        text = f"{len(idle)} instances resolved without a model call or an output token"
+        yield Finding(severity, "impossible", text, system)  # type: ignore[arg-type]
+    told = [replace(row, run="") for row in rows if row.usd or row.output_tokens or row.seconds]
+    again = [one.instance_id for one, times in Counter(told).items() if times > 1]
+    if again:
+        text = f"{len(again)} instances have one run under two numbers: {named(again)}"
+        yield Finding("warn", "duplicates", text, system)
+
+
+def _costs(system: str, rows: Sequence[Row]) -> Iterator[Finding]:
+    missing = sum(row.usd is None for row in rows)
+    if missing:
+        text = f"{missing} of {len(rows)} rows have no cost"
+        yield Finding("warn", "missing-costs", f"{text}; they take no part in a board", system)
+    # With a day of prices a 0 was computed: the tier was free. Without one nobody knew the price.
+    zeros = [row for row in rows if row.usd == 0 and not row.price_date and row.steps != 0]
+    priced = len(rows) - missing
+    if zeros:
+        whole = len(zeros) == priced
+        text = f"{len(zeros)} of {priced} costs are 0: an unknown cost must be empty"
+        yield Finding("refuse" if whole else "warn", "zero-costs", text, system)
+    logs = [math.log(row.usd) for row in rows if row.usd]
+    if len(logs) < ENOUGH:
+        return
+    middle = statistics.median(logs)
+    spread = 1.4826 * statistics.median(abs(one - middle) for one in logs)
+    far = max(OUTLYING * spread, math.log(TIMES))
+    out = [row for row in rows if row.usd and abs(math.log(row.usd) - middle) > far]
+    if out:
+        worst = max(out, key=lambda row: abs(math.log(row.usd or 1) - middle))
+        text = (f"{len(out)} costs are far from the median {math.exp(middle):.3g} USD,"
+                f" e.g. {worst.usd:.3g} on {worst.instance_id}")  # fmt: skip
+        yield Finding("warn", "cost-outliers", text, system)
+
+
+def _ids(table: OutcomeTable, known: Collection[str] | None) -> Iterator[Finding]:
+    odd = [name for name in table.instances if not INSTANCE_ID.fullmatch(name)]
+    if odd:
+        text = f"{len(odd)} are no SWE-bench ids (owner__repo-number): {named(odd)}"
+        yield Finding("refuse" if len(odd) == len(table.instances) else "warn", "ids", text)
+    if known is not None:
+        alien = [name for name in table.instances if name not in known]
+        if alien:
+            text = (
+                f"{len(alien)} of {len(table.instances)} ids are not of the split: {named(alien)}"
+            )
+            many = len(alien) > 0.05 * len(table.instances)
+            yield Finding("refuse" if many else "warn", "ids", text)
+    foreign = [n for n in table.instances if n not in odd and n.split("__")[0] not in TEST_REPOS]
+    if foreign and len(foreign) < len(table.instances) - len(odd):
+        text = f"{len(foreign)} ids are of another benchmark than the rest: {named(foreign)}"
+        yield Finding("warn", "ids", text)

@@ -1,0 +1,197 @@
+"""Does a system solve what the others find easy? Permuted ids and mixed-up verdicts do not.
+
+A real system's verdicts are ranked well by the share of the other systems that solve the issue:
+AUC .81-.99 for the 24 models and 134 leaderboard systems of the development tables, but for three
+that solve at most five of 287. With shuffled ids the AUC is .5, with thinned-out verdicts below .8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata, spearmanr
+
+from swe_router.outcomes.auditing.findings import Finding, named
+from swe_router.outcomes.table import OutcomeTable
+
+Floats = NDArray[np.float64]
+Z = 1.645
+"""A system is refused when even the upper end of a 95% one-sided interval is under the floor."""
+FEW_POSITIVES = 20
+MANY, SOME, MOST_FEW = 200, 50, 20
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well the others' consensus ranks a system's verdicts."""
+
+    system: str
+    n: int
+    """Runs on instances that at least one other system ran."""
+    resolved: int
+    auc: float
+    """In [0, 1]; nan when the column is constant."""
+    error: float
+    """Standard error (Hanley and McNeil 1982)."""
+    others: int
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return self.auc + Z * self.error
+
+    @property
+    def floor(self) -> float:
+        """What an honest column reaches; two or three others make a coarse consensus.
+
+        Measured on random subsets of the development tables: the lowest of a hundred real
+        columns has an upper end of .86 with 8 others, .83 with 5, .75 with 2, .59 with 1.
+        """
+        return {0: 0.0, 1: 0.57, 2: 0.65, 3: 0.65, 4: 0.7}.get(self.others, 0.8)
+
+
+def auc(won: Floats, score: Floats) -> tuple[float, float]:
+    """Area under the ROC curve, ties halved, and its standard error; nan for one class only."""
+    ranks = rankdata(score)
+    yes = float(won.sum())
+    no = len(won) - yes
+    if yes == 0 or no == 0:
+        return math.nan, math.nan
+    area = (float(ranks[won == 1].sum()) - yes * (yes + 1) / 2) / (yes * no)
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = area * (1 - area) + (yes - 1) * (q1 - area**2) + (no - 1) * (q2 - area**2)
+    return area, math.sqrt(max(0.0, spread) / (yes * no))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """The runs of a system: on which instance (index), and won or not."""
+
+    system: str
+    place: NDArray[np.int64]
+    won: Floats
+
+
+def agreements(table: OutcomeTable) -> list[Agreement]:
+    """Each system against the consensus of the others that are themselves sound.
+
+    The worst column is taken out of the consensus until none is under its floor, so that one
+    shuffled column does not drag down the others; then all are judged by what is left.
+    """
+    columns = _columns(table)
+    rates = np.column_stack([_rates(one, len(table.instances)) for one in columns])
+    kept = list(range(len(columns)))
+    while len(kept) > 2:
+        found = {j: _agreement(columns[j], rates, j, kept) for j in kept}
+        low = {j: one.high - one.floor for j, one in found.items() if one.high < one.floor}
+        if not low:
+            break
+        kept.remove(min(low, key=lambda j: low[j]))
+    return [_agreement(one, rates, j, kept) for j, one in enumerate(columns)]
+
+
+def _columns(table: OutcomeTable) -> list[_Column]:
+    index = {name: i for i, name in enumerate(table.instances)}
+    runs: dict[str, list[tuple[int, bool]]] = {name: [] for name in table.systems}
+    for row in table.rows:
+        runs[row.system].append((index[row.instance_id], row.resolved))
+    return [
+        _Column(name, np.array([i for i, _ in own]), np.array([float(won) for _, won in own]))
+        for name, own in runs.items()
+    ]
+
+
+def _rates(column: _Column, n: int) -> Floats:
+    """Mean of ``resolved`` over a system's runs on each of ``n`` instances; nan where none ran."""
+    runs = np.bincount(column.place, minlength=n)
+    won = np.bincount(column.place, weights=column.won, minlength=n)
+    return np.where(runs > 0, won / np.maximum(runs, 1), np.nan)
+
+
+def _agreement(column: _Column, rates: Floats, j: int, kept: Sequence[int]) -> Agreement:
+    others = rates[:, [k for k in kept if k != j]]
+    there = ~np.isnan(others)
+    known = there.sum(axis=1)
+    score = np.where(there, others, 0).sum(axis=1) / np.maximum(known, 1)
+    of = known[column.place] > 0
+    won = column.won[of]
+    area, error = auc(won, score[column.place[of]])
+    return Agreement(column.system, len(won), int(won.sum()), area, error, others.shape[1])
+
+
+def judged(found: Sequence[Agreement]) -> list[Finding]:
+    """Refusals and warnings over the agreement of each system with the others."""
+    out = [finding for one in found if (finding := _judged(one)) is not None]
+    bad = [one.system for one in out if one.severity == "refuse"]
+    if len(bad) > 2 and len(bad) > len(found) / 2:
+        text = (f"{len(bad)} of {len(found)} systems do not agree with each other on which"
+                " instances are easy: the ids of the whole table are mixed up")  # fmt: skip
+        out.insert(0, Finding("refuse", "permuted-ids", text))
+    return out
+
+
+def _judged(one: Agreement) -> Finding | None:
+    if math.isnan(one.auc) or one.others == 0 or one.n < SOME:
+        return None
+    said = (f"AUC {one.auc:.2f} (95% up to {min(1, one.high):.2f}) of its verdicts under the"
+            f" consensus of {one.others} others, n = {one.n}")  # fmt: skip
+    if one.n >= MANY and one.high < one.floor:
+        text = (
+            f"{said}: real systems reach {one.floor:g}; its instance ids or verdicts are mixed up"
+        )
+        return Finding("refuse", "permuted-ids", text, one.system)
+    low = one.floor if one.n >= MANY else one.floor - 0.1
+    if one.auc < low:
+        few = min(one.resolved, one.n - one.resolved) < FEW_POSITIVES
+        why = f", of which {one.resolved} resolved: too few to judge" if few else ""
+        return Finding("warn", "low-agreement", f"{said}{why}; {low:g} is expected", one.system)
+    return None
+
+
+def against(table: OutcomeTable, reference: OutcomeTable) -> list[Finding]:
+    """The table's consensus against that of another table; nothing when they share too little.
+
+    Ids that are permuted for all systems alike leave the systems in agreement; only a second
+    source can tell. On the development tables the rank correlation with SWE-Effi over 30 common
+    instances is .80 and .89 (20 of them: above .62), and after a permutation below .42.
+    """
+    ours, theirs = _easiness(table), _easiness(reference)
+    common = [name for name in ours if name in theirs]
+    if len(common) < MOST_FEW or min(len(table.systems), len(reference.systems)) < 3:
+        return []
+    x, y = [ours[name] for name in common], [theirs[name] for name in common]
+    if len(set(x)) < 2 or len(set(y)) < 2:
+        return []
+    rho = float(spearmanr(x, y).statistic)
+    where = reference.source.rsplit("/", 1)[-1]
+    said = f"rank correlation {rho:.2f} of easiness with {where} on {len(common)} instances"
+    if rho < 0.3:
+        text = f"{said}: the instance ids of the whole table are mixed up"
+        return [Finding("refuse", "permuted-ids", text)]
+    return [Finding("warn", "low-agreement", f"{said}; .5 is expected")] if rho < 0.5 else []
+
+
+def _easiness(table: OutcomeTable) -> Mapping[str, float]:
+    found: dict[str, list[float]] = {}
+    for (instance, _), runs in table.runs.items():
+        found.setdefault(instance, []).append(sum(r.resolved for r in runs) / len(runs))
+    return {name: sum(rates) / len(rates) for name, rates in found.items()}
+
+
+def copies(table: OutcomeTable) -> list[Finding]:
+    """Systems with one and the same column of verdicts: one of them is a copy."""
+    alike: dict[tuple[bytes, bytes], list[str]] = {}
+    for one in _columns(table):
+        if len(one.won) >= SOME and 0 < one.won.sum() < len(one.won):
+            order = np.lexsort((one.won, one.place))
+            key = (one.place[order].tobytes(), one.won[order].tobytes())
+            alike.setdefault(key, []).append(one.system)
+    return [
+        Finding("warn", "duplicates", f"the same verdicts on every instance as {named(names[1:])}",
+                names[0])
+        for names in alike.values() if len(names) > 1
+    ]  # fmt: skip

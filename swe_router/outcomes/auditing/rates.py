@@ -1,0 +1,108 @@
+"""A system's resolve rate against a rate that somebody published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from swe_router.errors import UsageError
+from swe_router.outcomes.auditing.cells import by_system
+from swe_router.outcomes.auditing.findings import Finding
+from swe_router.outcomes.importers.base import amount, load_json, table_of
+from swe_router.outcomes.table import OutcomeTable, text_cells
+
+APART = 0.02
+"""Rates closer than this are never told apart: other harness versions, re-runs, rounding."""
+REFUSED, WARNED = 4.0, 3.0
+"""Standard errors between the rate here and the published one."""
+
+
+def published(path: Path) -> dict[str, float]:
+    """Name -> published rate in [0, 1].
+
+    A CSV with the columns system (or model) and rate, or resolved and n; a JSON of
+    ``{name: rate}`` or ``{name: {"rate": …}}`` or ``{name: {"resolved": …, "n": …}}``; or the
+    leaderboards.json of swe-bench.github.io. A rate above 1 is in percent. Raises ``UsageError``.
+    """
+    if path.name.endswith((".csv", ".csv.gz")):
+        found = {}
+        for line in text_cells(path):
+            name = line.get("system") or line.get("model")
+            rate = _rate(line)
+            if name and rate is not None:
+                found[name] = rate
+    else:
+        found = _walked(load_json(path))
+    if not found:
+        raise UsageError(f"{path} holds no rates: columns system and rate (or resolved and n)")
+    return found
+
+
+def _walked(tree: Any) -> dict[str, float]:
+    found: dict[str, float] = {}
+    if isinstance(tree, list):
+        for one in tree:
+            entry = table_of(one)
+            rate = _rate(entry) if "name" in entry else None
+            if rate is None:
+                found |= _walked(list(entry.values()))
+                continue
+            for key in ("folder", "name", "system"):
+                if entry.get(key):
+                    found.setdefault(str(entry[key]), rate)
+    elif isinstance(tree, Mapping):
+        if isinstance(tree.get("leaderboards"), list):
+            return _walked(tree["leaderboards"])
+        for name, value in tree.items():
+            rate = _rate(value if isinstance(value, Mapping) else {"rate": value})
+            if rate is not None:
+                found[str(name)] = rate
+    return found
+
+
+def _rate(entry: Mapping[str, Any]) -> float | None:
+    n, resolved = amount(entry.get("n")), amount(entry.get("resolved"))
+    if n and resolved is not None:
+        return resolved / n if resolved <= n else None
+    rate = amount(entry.get("rate"))
+    rate = resolved if rate is None else rate
+    if rate is None or rate > 100:
+        return None
+    return rate / 100 if rate > 1 else rate
+
+
+def compared(table: OutcomeTable, rates: Mapping[str, float]) -> list[Finding]:
+    """Systems whose rate is not the published one, beyond what a share of the instances explains.
+
+    The standard error is the binomial one at the published rate over the rows of the system.
+    """
+    out = []
+    for system, rows in by_system(table).items():
+        name = _match(system, {row.model for row in rows}, rates)
+        if name is None:
+            continue
+        rate, told = sum(row.resolved for row in rows) / len(rows), rates[name]
+        error = math.sqrt(max(told * (1 - told), 1 / len(rows) / 4) / len(rows))
+        far = abs(rate - told) / error
+        if abs(rate - told) > APART and far > WARNED:
+            text = (f"{rate:.1%} of {len(rows)} rows are resolved, published are {told:.1%}"
+                    f" ({name}): {far:.0f} standard errors apart")  # fmt: skip
+            refuse = far > REFUSED
+            out.append(Finding("refuse" if refuse else "warn", "published-rate", text, system))
+    return out
+
+
+def _match(system: str, models: set[str], rates: Mapping[str, float]) -> str | None:
+    """The published name of a system: its own, its model's, or the longest that it contains."""
+    own = {_plain(word) for word in (system, *models) if word}
+    exact = [name for name in rates if _plain(name) in own]
+    if exact:
+        return exact[0]
+    within = [name for name in rates if len(_plain(name)) > 3 and _plain(name) in _plain(system)]
+    return max(within, key=len, default=None)
+
+
+def _plain(word: str) -> str:
+    return "".join(c for c in word.casefold() if c.isalnum())

@@ -1,0 +1,131 @@
+"""What every importer is given and gives, and the rules on costs that all of them share."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from swe_router.errors import UsageError
+from swe_router.outcomes.table import Row
+from swe_router.prices import Rate, rate_for
+from swe_router.records import Usage
+
+INSTANCE_ID = re.compile(r"[A-Za-z0-9_.-]+__[A-Za-z0-9_.-]+-\d+")
+"""``owner__repo-number``, the form of SWE-bench ids."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user says beside the paths."""
+
+    system: str = ""
+    """Name of the system; empty takes the one that the files or their folder give."""
+    reports: Path | None = None
+    """Official verdicts: see ``reports.verdicts``."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Our column -> theirs, for tables."""
+    prices_at: datetime.date | None = None
+    """Day at whose prices tokens become USD where no cost is recorded; None leaves them missing."""
+    prices: Path | None = None
+    """A price table in the form of eval/prices.toml that goes before the shipped one."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Rows of one path, and how many runs were left out or changed, by reason."""
+
+    rows: tuple[Row, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    """What the user should know, one line each."""
+
+
+Importer = Callable[[Path, Given], Imported]
+
+NO_VERDICT = "no official verdict"
+NO_PRICE = "cost of 0 taken as unknown"
+
+
+def amount(value: object) -> float | None:
+    """A number that is an amount, or None: absent, not a number, negative, not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) and found >= 0 else None
+
+
+def count(value: object) -> int | None:
+    """A whole number of things, or None when it is not known."""
+    found = amount(value)
+    return None if found is None else round(found)
+
+
+def cost(value: object, calls: int | None, seen: Counter[str]) -> float | None:
+    """USD of a foreign run. A 0 is believed only where no model was called.
+
+    mini-swe-agent and SWE-agent write 0 for a model of which they know no price.
+    """
+    usd = amount(value)
+    if usd == 0 and calls != 0:
+        seen[NO_PRICE] += 1
+        return None
+    return usd
+
+
+def load_json(path: Path) -> Any:
+    """The JSON of a file, gzipped or not. Raises ``UsageError`` that names the file."""
+    try:
+        data = path.read_bytes()
+        return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+    except (OSError, EOFError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read as JSON: {error}") from None
+
+
+def table_of(value: object) -> Mapping[str, Any]:
+    """The value as an object of JSON; an empty one when it is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def priced(row: Row, given: Given) -> Row:
+    """The row with USD from its tokens at the day's price, where that can be known.
+
+    A price in bands goes by the call, so that a sum of calls cannot be priced: left missing.
+    """
+    if row.usd is not None or given.prices_at is None:
+        return row
+    if row.input_tokens is None or row.output_tokens is None:
+        return row
+    rate = _rate(row.model or row.system, given.prices_at, given.prices)
+    if rate is None or len(rate.bands) > 1:
+        return row
+    usage = Usage(
+        input_tokens=row.input_tokens,
+        cache_read_tokens=row.cache_read_tokens or 0,
+        cache_write_tokens=row.cache_write_tokens or 0,
+        output_tokens=row.output_tokens,
+    )
+    return replace(row, usd=float(rate.usd(usage)), price_date=str(given.prices_at))
+
+
+@cache
+def _rate(model: str, on: datetime.date, table: Path | None) -> Rate | None:
+    for name in dict.fromkeys((model, model.casefold(), model.casefold().rsplit("/", 1)[-1])):
+        for prices in dict.fromkeys((table, None)):
+            try:
+                return rate_for(name, on=on, table=prices)
+            except UsageError:
+                if prices is not None and not prices.is_file():
+                    raise
+    return None

@@ -1,0 +1,111 @@
+"""The forms that can be read, by name, and several paths made one table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+from swe_router.errors import UsageError
+from swe_router.outcomes.importers.base import Given, Imported, Importer, priced
+from swe_router.outcomes.importers.published import experiments, per_instance
+from swe_router.outcomes.importers.tables import swe_effi, table
+from swe_router.outcomes.importers.trajectories import mini, swe_agent
+from swe_router.outcomes.table import OutcomeTable, Row
+
+FORMS: Mapping[str, Importer] = {
+    "csv": table,
+    "mini": mini,
+    "per-instance": per_instance,
+    "swe-agent": swe_agent,
+    "experiments": experiments,
+    "swe-effi": swe_effi,
+}
+"""Name of ``--format`` -> importer. Our own runs (``run``) are read by ``assemble.outcomes``."""
+
+AGAIN = "the very same row a second time"
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A table with what was left out on the way."""
+
+    table: OutcomeTable
+    left_out: Mapping[str, int]
+    """Reason -> number of runs."""
+    remarks: tuple[str, ...]
+
+
+def gather(importer: Importer, paths: Sequence[Path], given: Given) -> Gathered:
+    """Every path read and made one table, priced where the user gave a day.
+
+    A further path with the same system on the same instance holds a repeat: its run is numbered
+    on. Raises ``UsageError``: a path that cannot be read, a row twice in one path, no row at all.
+    """
+    rows: list[Row] = []
+    left: Counter[str] = Counter()
+    remarks: list[str] = []
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"there is no {path}")
+        found = importer(path, given)
+        left.update(found.left_out)
+        remarks += found.remarks
+        fresh = _unique(path, found)
+        rows += _numbered(rows, fresh, left)
+    if not rows:
+        why = "; ".join(f"{number} {reason}" for reason, number in left.items())
+        raise UsageError(f"nothing to import: {why or 'no run was found'}")
+    made = tuple(priced(row, given) for row in rows)
+    remarks += _costless(made, given)
+    return Gathered(OutcomeTable(made, ", ".join(map(str, paths))), left, tuple(remarks))
+
+
+def _unique(path: Path, found: Imported) -> Sequence[Row]:
+    keys = Counter((row.instance_id, row.system, row.run) for row in found.rows)
+    for (instance, system, run), number in keys.items():
+        if number > 1:
+            raise UsageError(
+                f"{path} has {instance}, {system}, run {run} {number} times: which one holds?"
+                " (a column of repeats is told by --map run=COLUMN)"
+            )
+    return found.rows
+
+
+def _numbered(before: Sequence[Row], fresh: Sequence[Row], left: Counter[str]) -> list[Row]:
+    known: dict[tuple[str, str], list[Row]] = {}
+    for row in before:
+        known.setdefault((row.instance_id, row.system), []).append(row)
+    out = []
+    for row in fresh:
+        earlier = known.get((row.instance_id, row.system), ())
+        if any(replace(row, run=one.run) == one for one in earlier if _telling(one)):
+            left[AGAIN] += 1
+            continue
+        taken = {one.run for one in earlier}
+        free = (str(number) for number in count(len(taken) + 1) if str(number) not in taken)
+        one = replace(row, run=next(free)) if row.run in taken else row
+        out.append(one)
+        if earlier:
+            known[one.instance_id, one.system].append(one)
+    return out
+
+
+def _telling(row: Row) -> bool:
+    """Two runs cannot agree in cost, tokens or seconds by chance; in the verdict alone they can."""
+    return row.usd is not None or row.seconds is not None or row.output_tokens is not None
+
+
+def _costless(rows: Sequence[Row], given: Given) -> list[str]:
+    bare = [row for row in rows if row.usd is None]
+    if not bare:
+        return []
+    line = f"{len(bare)} of {len(rows)} rows have no cost; it stays missing"
+    tokens = {row.model or row.system for row in bare if row.output_tokens is not None}
+    if tokens and given.prices_at is None:
+        line += "; they have tokens: --prices-at YYYY-MM-DD prices them"
+    elif tokens:
+        line += f"; no price is known on {given.prices_at} for {', '.join(sorted(tokens))}"
+    return [line]

@@ -1,0 +1,131 @@
+"""Our own runs: a row an attempt whose patch was officially graded, and one for the run itself."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from swe_router.outcomes.importers.base import NO_VERDICT, Imported
+from swe_router.outcomes.table import Row
+from swe_router.records import Grade, Outcome, RunRecord, Usage
+
+BROKEN = "broken by its surroundings, says nothing of the tier"
+UNGRADED = "attempt whose patch was not graded"
+
+
+def rows(
+    records: Mapping[str, RunRecord],
+    grades: Mapping[str, Grade],
+    *,
+    system: str,
+    models: Mapping[str, str],
+    priced_on: Mapping[str, datetime.date],
+) -> Imported:
+    """The outcomes of a run.
+
+    ``system`` names the run as a whole, ``models`` and ``priced_on`` tell of each tier the
+    provider's model id and the day of its rate. Only the patch that is handed in is graded; an
+    attempt that left the same patch, byte for byte, takes the same verdict, an empty patch is
+    unresolved by the rules of the harness, and any other attempt is left out and counted.
+    """
+    seen: Counter[str] = Counter()
+    found: list[Row] = []
+    for record in records.values():
+        grade = grades.get(record.instance.id)
+        if grade is None or grade.outcome == "ungraded":
+            seen[NO_VERDICT] += 1
+            grade = None
+        else:
+            found.append(_whole(record, grade, system, priced_on))
+        found += _attempts(record, grade, models, priced_on, seen)
+    return Imported(tuple(found), seen)
+
+
+def verdict(outcome: Outcome) -> str:
+    """The verifiers' verdicts on an attempt in one word; empty when none was asked."""
+    if not outcome.verdicts:
+        return ""
+    if outcome.accepted:
+        return "pass"
+    return "fail" if any(one.outcome == "fail" for one in outcome.verdicts) else "unknown"
+
+
+def _whole(
+    record: RunRecord, grade: Grade, system: str, priced_on: Mapping[str, datetime.date]
+) -> Row:
+    chosen = [one for one in record.outcomes if one.attempt.id == record.chosen]
+    days = {priced_on.get(one.arm.model) for one in record.outcomes}
+    row = Row(
+        instance_id=record.instance.id,
+        system=system,
+        resolved=grade.outcome == "resolved",
+        usd=float(record.usd),
+        steps=sum(one.attempt.trajectory.steps for one in record.outcomes),
+        seconds=record.seconds,
+        verdict=verdict(chosen[0]) if chosen else "",
+        price_date=str(day) if len(days) == 1 and (day := days.pop()) else "",
+    )
+    return _with_tokens(row, record.usage)
+
+
+def _attempts(
+    record: RunRecord,
+    grade: Grade | None,
+    models: Mapping[str, str],
+    priced_on: Mapping[str, datetime.date],
+    seen: Counter[str],
+) -> Iterator[Row]:
+    nth: Counter[str] = Counter()
+    for outcome in record.outcomes:
+        resolved = _resolved(outcome, grade)
+        failure = outcome.attempt.failure
+        if failure is not None and not failure.counts and not _patch(outcome):
+            seen[BROKEN] += 1
+            continue
+        if resolved is None:
+            seen[UNGRADED] += 1
+            continue
+        arm, path = str(outcome.arm), outcome.attempt.trajectory
+        nth[arm] += 1
+        row = Row(
+            instance_id=record.instance.id,
+            system=arm,
+            resolved=resolved,
+            run=str(nth[arm]),
+            model=models.get(outcome.arm.model, ""),
+            usd=float(path.usd),
+            steps=path.steps,
+            seconds=outcome.attempt.seconds,
+            verdict=verdict(outcome),
+            price_date=str(priced_on.get(outcome.arm.model, "")),
+        )
+        yield _with_tokens(row, path.usage)
+
+
+def _patch(outcome: Outcome) -> str:
+    return outcome.candidate.patch if outcome.candidate is not None else ""
+
+
+def _resolved(outcome: Outcome, grade: Grade | None) -> bool | None:
+    if outcome.candidate is None:
+        return None
+    if not _patch(outcome).strip():
+        return False
+    if grade is None or grade.patch != outcome.candidate.digest:
+        return None
+    return grade.outcome == "resolved"
+
+
+def _with_tokens(row: Row, usage: Usage) -> Row:
+    """With the tokens of a usage; one that was never reported stays missing."""
+    if not usage.prompt_tokens and not usage.output_tokens:
+        return row
+    return replace(
+        row,
+        input_tokens=usage.input_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_tokens=usage.output_tokens,
+    )
