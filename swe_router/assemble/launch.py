@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from swe_router import pool
-from swe_router.assemble import facts, machine, marks, preflight
+from swe_router.assemble import facts, lessons, machine, marks, preflight
 from swe_router.assemble.header import Header, of_run, run_name
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import graceful
@@ -128,8 +128,16 @@ def _resolved(settings: Settings, say: Say) -> tuple[Header, list[Instance]]:
         prompts=ready.prompts,
         created=time.time(),
     )
-    build_policy(header)
+    policy = build_policy(header, instances, say)
+    if getattr(policy, "needs", ""):
+        knobs = settings.policy.knobs
+        batch = [lessons.judged(features_of(one, None), knobs) for one in instances]
+        policy.prepare(batch, _whole(settings))
     return header, instances
+
+
+def _whole(settings: Settings) -> Budget:
+    return Budget(dollars=settings.budget)
 
 
 def owed(run: RunFolder, retry: str) -> list[Instance]:
@@ -175,10 +183,10 @@ class _State:
     def __init__(self, wiring: Wiring, todo: Sequence[Instance], view: View) -> None:
         self._wiring, self._todo, self._view = wiring, todo, view
         self._left = len(todo)
-        settings = wiring.settings
-        batch = [features_of(one, None) for one in wiring.run.instances()]
-        budget = Budget(dollars=settings.budget)
-        self._policy: Policy = wiring.policy().prepare(batch, budget)
+        batch = [wiring.features(one, None) for one in wiring.run.instances()]
+        self._policy: Policy = wiring.policy().prepare(batch, _whole(wiring.settings))
+        for record in wiring.run.concluded():  # what it had learned when it was stopped
+            self._policy = self._policy.update(record)
 
     def jobs(self) -> Iterator[Job]:
         for instance in self._todo:

@@ -146,7 +146,7 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
             yield one.where, one.recorded, one.recomputed
 
     return Means(
-        policy=build_policy(header),
+        policy=build_policy(header, run.instances()),
         selector=plugins.load("selectors", settings.selector)(),
         verifiers={n: plugins.load("verifiers", n)(settings.verify) for n in settings.verify.names},
         rates=header.rates,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import cached_property, partial
@@ -12,6 +12,7 @@ from typing import Any
 
 from swe_router import plugins
 from swe_router.agents import manifest
+from swe_router.assemble import lessons
 from swe_router.assemble.header import Header
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
 from swe_router.codegraph.graph import Graph
@@ -111,8 +112,13 @@ class Wiring:
         return chosen
 
     def policy(self) -> Policy:
-        """The routing policy over the usable tiers."""
-        return build_policy(self.header)
+        """The routing policy over the usable tiers, fitted when it learns."""
+        return build_policy(self.header, self.run.instances())
+
+    def features(self, instance: Instance, graph: Graph | None) -> Features:
+        """What is known of an instance, with what a judge said of it in the policy's features."""
+        known = features_of(instance, graph, self.repos)
+        return lessons.judged(known, self.settings.policy.knobs)
 
     def graph(self, instance: Instance) -> Graph | None:
         """The code graph at the base commit, or None when the repository cannot be read."""
@@ -188,16 +194,19 @@ def desk_of(settings: Settings, plan: Plan) -> Desk:
     )
 
 
-def build_policy(header: Header) -> Policy:
-    """The policy of a run. Raises ``UsageError`` for a knob that it does not have."""
+def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | None = None) -> Policy:
+    """The policy of a run over ``issues``, fitted when it learns.
+
+    Raises ``UsageError`` for a knob that it does not have, and for outcomes that do not serve.
+    """
     settings = header.settings
-    knobs = dict(settings.policy.knobs)
+    knobs, asked = lessons.split(settings.policy.knobs)
     if settings.candidates > 1:
         knobs.setdefault("candidates", settings.candidates)
     if settings.seed:
         knobs.setdefault("seed", settings.seed)
-    made: Policy = plugins.load("policies", settings.policy.name)(header.ladder(), **knobs)
-    return made
+    made = plugins.load("policies", settings.policy.name)(header.ladder(), **knobs)
+    return lessons.fitted(made, asked, issues, say or _quiet)
 
 
 def _quiet(message: str) -> None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from swe_router.assemble.header import of_run, provenance
-from swe_router.assemble.wire import Wiring, features_of
+from swe_router.assemble.wire import Wiring
 from swe_router.journal.folder import RunFolder
 from swe_router.records import Instance, RunRecord
 from swe_router.seams import Policy
@@ -55,7 +55,7 @@ def here(job: Job, progress: Progress) -> RunRecord | Stopped:
     wiring = _wiring(job.run)
     progress(job.instance.id, "", 0, "reading the repository")
     graph = wiring.graph(job.instance)
-    features = features_of(job.instance, graph, wiring.repos)
+    features = wiring.features(job.instance, graph)
     bench = wiring.bench(job.instance, graph, job.left, progress)
     try:
         return solve(

@@ -104,9 +104,13 @@ class RunFolder:
         """Append a concluded instance."""
         lines.append(self.records_file, record.model_dump(mode="json"))
 
+    def concluded(self) -> Iterator[RunRecord]:
+        """Every record in the order in which it fell, those that were tried again included."""
+        yield from self._parsed(self.records_file, RunRecord)
+
     def records(self) -> dict[str, RunRecord]:
         """The last record of each instance, by id."""
-        return {record.instance.id: record for record in self._parsed(self.records_file, RunRecord)}
+        return {record.instance.id: record for record in self.concluded()}
 
     def add_grades(self, grades: Iterable[Grade]) -> None:
         """Append grades; the last one of an instance counts."""

@@ -113,14 +113,21 @@ def cross_fitted(policy: Policy, stage: Stage, fold: Fold = by_repository) -> Po
     """
     if not hasattr(policy, "fitted"):
         return policy
-    folds = {example.features.instance_id: fold(example.features) for example in stage.examples}
+    return by_fold(policy, stage.examples, fold)
+
+
+def by_fold(
+    policy: Any, examples: Sequence[Example], fold: Fold, names: Sequence[str] = ()
+) -> Policy:
+    """A learning policy fitted once a fold, without it; ``names`` are folds to decide on.
+
+    Without ``names``, the folds of the examples. Raises ``UsageError`` as ``fitted`` does.
+    """
+    folds = [fold(example.features) for example in examples]
     parts = {}
-    for name in sorted(set(folds.values())):
-        parts[name] = policy.fitted(_others(stage, folds, name))
+    for name in sorted(set(names or folds)):
+        rest = tuple(e for e, own in zip(examples, folds, strict=True) if own != name)
+        parts[name] = policy.fitted(examples if len(rest) == len(examples) else rest)
     mixed, choosy = hasattr(policy, "options"), hasattr(policy, "choose_among")
     kind = {(True, True): _MixedChoosy, (True, False): _Mixed, (False, True): _Choosy}
     return kind.get((mixed, choosy), Folded)(parts, fold)
-
-
-def _others(stage: Stage, folds: Mapping[str, str], name: str) -> tuple[Example, ...]:
-    return tuple(e for e in stage.examples if folds[e.features.instance_id] != name)

@@ -11,6 +11,7 @@ from swe_router.prices import Rate
 from swe_router.records import Decided, Features, Outcome, RunRecord, Step, Stop
 from swe_router.seams import Policy, Selector, Verifier
 from swe_router.solve.attempt import handover_notes
+from swe_router.solve.choosing import choosing
 from swe_router.solve.engine import conclude
 
 
@@ -76,7 +77,7 @@ def check(record: RunRecord, means: Means, count: Count) -> None:
         record.features,
         record.decisions,
         record.outcomes,
-        means.selector,
+        choosing(means.policy, record.features, means.selector),
         record.provenance,
         record.seconds,
     )

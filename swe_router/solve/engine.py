@@ -23,6 +23,7 @@ from swe_router.records import (
 from swe_router.seams import Policy, Selector
 from swe_router.solve.attempt import carry_out
 from swe_router.solve.bench import Bench
+from swe_router.solve.choosing import choosing
 
 MOST_MOVES = 32
 """A policy that never stops is stopped: 32 moves are more than any ladder needs."""
@@ -71,9 +72,8 @@ def solve(
         else:
             bench.memory.decided(decided, ())
     seconds = max(0.0, bench.clock() - started)
-    return conclude(
-        run, instance, features, decisions, history, bench.selector, provenance, seconds
-    )
+    selector = choosing(policy, features, bench.selector)
+    return conclude(run, instance, features, decisions, history, selector, provenance, seconds)
 
 
 def decide(
