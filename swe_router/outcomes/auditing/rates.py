@@ -41,25 +41,17 @@ def published(path: Path) -> dict[str, float]:
 
 
 def _walked(tree: Any) -> dict[str, float]:
-    found: dict[str, float] = {}
-    if isinstance(tree, list):
-        for one in tree:
-            entry = table_of(one)
-            rate = _rate(entry) if "name" in entry else None
-            if rate is None:
-                found |= _walked(list(entry.values()))
-                continue
-            for key in ("folder", "name", "system"):
-                if entry.get(key):
-                    found.setdefault(str(entry[key]), rate)
-    elif isinstance(tree, Mapping):
-        if isinstance(tree.get("leaderboards"), list):
-            return _walked(tree["leaderboards"])
-        for name, value in tree.items():
-            rate = _rate(value if isinstance(value, Mapping) else {"rate": value})
-            if rate is not None:
-                found[str(name)] = rate
-    return found
+    if isinstance(tree, Mapping) and isinstance(tree.get("leaderboards"), list):
+        found: dict[str, float] = {}
+        for board in tree["leaderboards"]:
+            for entry in map(table_of, table_of(board).get("results") or ()):
+                rate = _rate(entry)
+                names = [str(entry[key]) for key in ("folder", "name") if entry.get(key)]
+                found |= {} if rate is None else dict.fromkeys(names, rate)
+        return found
+    told = table_of(tree).items()
+    rates = {str(k): _rate(v if isinstance(v, Mapping) else {"rate": v}) for k, v in told}
+    return {name: rate for name, rate in rates.items() if rate is not None}
 
 
 def _rate(entry: Mapping[str, Any]) -> float | None:
