@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.errors import UsageError
+from swe_router.estimates.training import Training, training
 from swe_router.features import files
 from swe_router.features.extract import extract
 from swe_router.instances import splits
@@ -90,6 +91,14 @@ def fitted(policy: Any, asked: Asked, issues: Sequence[Instance], say: Say) -> P
     except UsageError as error:
         said = str(error)
         raise UsageError(f"policy {name!r} {said}" if said.startswith("needs") else said) from None
+
+
+def past(asked: Asked, arms: Sequence[str], issues: Sequence[Instance]) -> tuple[Training, str]:
+    """The lessons for a ladder without the repositories of ``issues``, and what they are."""
+    examples, notice = _examples(asked.outcomes, asked.features, tuple(asked.systems.items()),
+                                 asked.verifier, tuple(arms))  # fmt: skip
+    mine = {one.repo for one in issues}
+    return training([one for one in examples if one.group not in mine], arms), notice
 
 
 def judged(features: Features, knobs: Mapping[str, Any]) -> Features:

@@ -59,30 +59,43 @@ def route(
         list[str] | None, typer.Option("--policy-set", help="A knob of the policy.")
     ] = None,
     repos: Annotated[str | None, typer.Option(help="Folder of git repositories.")] = None,
+    outcomes: Annotated[
+        Path | None, typer.Option(help="Recorded outcomes that the estimates are fitted on.")
+    ] = None,
+    features: Annotated[
+        str | None, typer.Option(help="Features file or split of the issues in --outcomes.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
-    """Explain how one instance would be routed: features, score, first decision."""
-    from swe_router import settings
-    from swe_router.assemble import look
+    """Explain how one instance would be routed: features, score, odds and costs, every policy.
 
+    The odds of the tiers come from recorded outcomes of other repositories (--outcomes, else the
+    table that ships; --policy-set systems.TIER=SYSTEM says which system a tier is like).
+    """
+    from swe_router import settings
+    from swe_router.assemble import card
+
+    knobs = pairs(policy_set or [], "--policy-set")
+    given = {"outcomes": outcomes, "features": features}
+    knobs |= {name: str(path) for name, path in given.items() if path is not None}
     resolved = settings.load(
         preset or ("demo" if split == "demo" else "hybrid"),
         sets=sets or (),
         split=split,
         instances=[instance],
         policy__name=policy,
-        policy__knobs=pairs(policy_set or [], "--policy-set") or None,
+        policy__knobs=knobs or None,
         repos=repos,
     )
-    card = look.route(resolved, talk)
-    emit(card.facts, as_json=as_json, view=card.view)
+    shown = card.route(resolved, talk)
+    emit(shown.facts, as_json=as_json, view=shown.view)
     return 0
 
 
 def policies(as_json: Json = False) -> int:
     """Every routing policy with its source, knobs and maturity."""
-    from swe_router.assemble import look
+    from swe_router.assemble import listing
 
-    listed = look.policies()
+    listed = listing.policies()
     emit(listed.facts, as_json=as_json, view=listed.view)
     return 0

@@ -42,13 +42,21 @@ class Texts:
         """Fit vocabulary and axes on the lessons."""
         self._tfidf = TfidfVectorizer(ngram_range=(1, 2), max_features=20_000, sublinear_tf=True,
                                       min_df=2 if len(lessons) > 20 else 1)  # fmt: skip
-        raw = self._tfidf.fit_transform([_words(text) for text in lessons.texts])
-        size = max(1, min(DIMENSIONS, min(raw.shape) - 1))
-        self._axes = TruncatedSVD(size, random_state=0, n_iter=2)
+        self._axes: TruncatedSVD | None = None
+        self._known: dict[str, Floats] = {}
+        try:
+            raw = self._tfidf.fit_transform([_words(text) for text in lessons.texts])
+        except ValueError:  # no word at all
+            return
+        if min(raw.shape) < 3:
+            return
+        self._axes = TruncatedSVD(min(DIMENSIONS, min(raw.shape) - 1), random_state=0, n_iter=2)
         self._known = dict(zip(lessons.texts, _unit(self._axes.fit_transform(raw)), strict=True))
 
     def of(self, batch: Sequence[Features]) -> Floats:
-        """(n, dimensions)."""
+        """(n, dimensions); all 0 when the lessons' texts told nothing apart."""
+        if self._axes is None:
+            return np.zeros((len(batch), 1))
         new = [one.text for one in batch if one.text not in self._known]
         if new:
             raw = self._tfidf.transform([_words(text) for text in new])
