@@ -121,6 +121,6 @@ def blind_scores(lessons: Training, arm: str) -> tuple[Runs, Floats]:
 
 
 def grid(scores: Sequence[float] | Floats, size: int = 12) -> Floats:
-    """Candidate thresholds: quantiles of the scores, and one that nothing passes."""
+    """Candidate thresholds: all pass, quantiles of the scores, none passes."""
     found: Floats = np.unique(np.quantile(scores, np.linspace(0, 1, size)))
-    return np.append(found, 1.1)
+    return np.concatenate([[0.0], found, [1.1]])

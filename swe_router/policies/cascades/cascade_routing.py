@@ -150,6 +150,7 @@ def _joint(known: Training) -> tuple[Floats, Floats]:
     size = len(known.arms)
     base = (known.rates.sum(axis=0) + 0.5) / (len(known) + 1)
     both = np.outer(base, base)
+    np.fill_diagonal(both, base)
     for i, j in itertools.permutations(range(size), 2):
         shared = known.rates[:, i] @ known.rates[:, j]
         both[i, j] = (shared + both[i, j]) / (len(known) + 1)

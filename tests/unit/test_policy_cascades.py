@@ -1,0 +1,201 @@
+"""Policies that look at runs, against the rules of their sources, on numbers worked by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, norm
+
+from swe_router import plugins
+from swe_router.errors import UsageError
+from swe_router.estimates.scorer import scorer
+from swe_router.estimates.training import training
+from swe_router.policies.cascades import automix, cascade_routing, gate
+from swe_router.records import Example, Stop
+from tests.doubles.lessons import TIERS, USD, examples, issue, run
+from tests.doubles.project import outcome, verdict
+from tests.unit.test_policies import LADDER, purse
+
+PASS, FAIL = verdict("pass"), verdict("fail")
+
+
+def many(count: int, wrong_passed: float, weak: float = 0.5) -> tuple[Example, ...]:
+    """Issues over four repositories; the weak tier resolves a share, the strong one all."""
+    made = []
+    for n in range(count):
+        right = n < weak * count
+        passes = 1.0 if right else wrong_passed
+        runs = {
+            "weak": (run(right, 0.02, passes),),
+            "mid": (run(n % 2 == 0, 0.2, float(n % 2 == 0)),),
+            "strong": (run(True, 1.0, 1.0),),
+        }
+        features = issue(n).model_copy(update={"repo": f"o/r{n % 4}"})
+        made.append(Example(features=features, runs=runs))
+    return tuple(made)
+
+
+def policy(name: str, past: Any = None, **knobs: Any) -> Any:
+    made = plugins.load("policies", name)(LADDER, **knobs)
+    return made.fitted(past or examples()) if hasattr(made, "fitted") else made
+
+
+def after(made: Any, *history: Any, left: str = "100") -> str:
+    move = made.decide(issue(0), history, purse(left))
+    return (
+        f"stop: {move.why}" if isinstance(move, Stop) else "+".join(p.arm.model for p in move.plans)
+    )
+
+
+@pytest.mark.parametrize(("accepted", "wrong"), [(0, 10), (3, 40), (30, 200)])
+def test_the_bound_of_the_gate_is_clopper_and_pearson_s(accepted, wrong):
+    known = binomtest(accepted, wrong).proportion_ci(confidence_level=0.9, method="exact").high
+    assert gate.upper_bound(accepted, wrong, 0.05) == pytest.approx(known)
+    assert gate.upper_bound(0, 0, 0.05) == 1.0
+    assert gate.upper_bound(wrong, wrong, 0.05) == 1.0
+
+
+def test_the_gate_accepts_nothing_that_few_wrong_patches_cannot_vouch_for():
+    sure, few = many(80, 0.0), many(12, 0.0)
+    assert "stop" in after(policy("conformal", sure), outcome("d", PASS))
+    assert after(policy("conformal", sure), outcome("d", FAIL)) == "mid"
+    said = policy("conformal", few).decide(issue(0), (outcome("d", PASS),), purse()).why
+    assert "no gate for weak can be shown to hold" in said
+    # 40 wrong patches of which none passes: at most 1 - .05^(1/40) = 7.2% false accepts.
+    assert "stop" in after(policy("conformal", sure, alpha=0.075), outcome("d", PASS))
+    assert after(policy("conformal", sure, alpha=0.07), outcome("d", PASS)) == "mid"
+    assert "strongest" in after(policy("conformal", few), outcome("d", FAIL, tier="strong"))
+
+
+def test_frugal_thresholds_earn_the_most_on_the_lessons():
+    past = many(40, 0.0)
+    made = policy("frugalgpt", past, value=10.0)
+    assert "accepted" in after(made, outcome("d", PASS))
+    assert after(made, outcome("d", FAIL)) == "mid"
+    bars = made._bars(made.lessons)
+    best = made._worth(made.lessons, [bars["weak"], bars["mid"]])
+    for weak in (0.0, 0.3, 0.6, 1.1):
+        for mid in (0.0, 0.3, 0.6, 1.1):
+            assert made._worth(made.lessons, [weak, mid]) <= best + 1e-9
+    # Nothing accepted before the top: 10 for the strong tier's success, less all three runs.
+    assert made._worth(made.lessons, [1.1, 1.1]) == pytest.approx(10 - 0.02 - 0.2 - 1.0)
+    cheap = policy("frugalgpt", past, value=0.01)
+    assert "accepted" in after(cheap, outcome("d", FAIL)), "no success is worth another run"
+
+
+def test_automix_states_and_its_rule():
+    rates = np.array([[1.0, 0], [0, 1], [0, 0], [0.5, 1]])
+    later, paid = automix.beyond(rates, np.array([[0.2, 1.0]] * 4))
+    assert later == pytest.approx([1, 1, 0, 1])
+    assert paid == pytest.approx([0.2, 1.2, 1.2, 0.7])
+    past = many(40, 0.0)
+    made = policy("automix", past, bins=2, value=4.0)
+    _, needy, price = made._table(made.lessons, 0)
+    # 20 of 40 fail, and the strong tier resolves all: P(NEEDY) is 0 of 20 and 20 of 20, each bin
+    # with two more issues of the average 0.5. Going on costs 0.2, and 1 more where mid fails.
+    assert sorted(needy) == pytest.approx([1 / 22, 21 / 22])
+    assert price == pytest.approx([0.7, 0.7])
+    assert after(made, outcome("d", FAIL)) == "mid"  # 4 * .95 > .7
+    assert "stop" in after(made, outcome("d", PASS))  # 4 * .045 < .7
+    assert "stop" in after(policy("automix", past, bins=2, value=0.5), outcome("d", FAIL))
+
+
+def test_the_best_of_several_normals_is_their_expected_maximum():
+    held, mean, spread = 0.4, np.array([0.5, 0.3]), 0.2
+    z = (mean - held) / spread
+    alone = held + (mean - held) * norm.cdf(z) + spread * norm.pdf(z)
+    found = cascade_routing.best_of(held, mean, spread)
+    assert found[0] == pytest.approx(held)
+    assert found[1:3] == pytest.approx(alone, abs=0.005)
+    drawn = np.random.default_rng(0).normal(mean, spread, (200_000, 2)).max(axis=1)
+    assert found[3] == pytest.approx(np.maximum(drawn, held).mean(), abs=0.005)
+    assert cascade_routing.best_of(0.4, mean, 0.0) == pytest.approx([0.4, 0.5, 0.4, 0.5])
+
+
+def test_cascade_routing_takes_the_set_that_is_worth_the_most_and_runs_its_cheapest():
+    mean, usd = np.array([0.5, 0.52, 0.9]), np.array([0.02, 0.2, 1.0])
+    chosen, gain = cascade_routing.best_set(0.0, mean, usd, 2.0, 0.0)
+    assert (chosen, gain) == ([0], pytest.approx(0.98))
+    assert cascade_routing.best_set(0.0, mean, usd, 4.0, 0.0)[0] == [2]
+    assert cascade_routing.best_set(0.95, mean, usd, 4.0, 0.0)[0] == []
+    made = policy("cascade-routing", many(40, 0.0), value=2.0)
+    assert after(made) == "weak"
+    assert "worth its price" in after(made, outcome("d", PASS))
+    assert after(made, outcome("d", FAIL)) in {"mid", "strong"}
+
+
+def test_what_a_run_came_to_corrects_the_other_tiers():
+    made = policy("cascade-routing", many(200, 0.0))
+    quality = np.array([0.5, 0.5, 0.9])
+    # mid is right on every other issue whatever weak does: nothing to learn.
+    assert made.corrected(quality, 0, 0.0)[1] == pytest.approx(0.5, abs=0.02)
+    assert made.corrected(quality, 0, 1.0)[0] == pytest.approx(1.0, abs=0.02)
+    assert made.corrected(quality, 0, 0.0)[0] == pytest.approx(0.0, abs=0.02)
+
+
+def test_routerbench_s_cascade_has_one_threshold_and_a_cap_on_an_issue_s_cost():
+    past = many(40, 0.4)
+    made = policy("routerbench-cascade", past, threshold=0.6)
+    score = scorer(made.lessons).seen(outcome("d", PASS))
+    assert ("stop" in after(made, outcome("d", PASS))) == (score >= 0.6)
+    strict = policy("routerbench-cascade", past, threshold=0.999)
+    assert after(strict, outcome("d", PASS)) == "mid", "a verdict alone is not enough"
+    capped = policy("routerbench-cascade", past, threshold=0.999, max_cost=0.19)
+    assert "would go over $0.19" in after(capped, outcome("d", PASS))
+    plain = plugins.load("policies", "cascade")(LADDER)
+    assert "stop" in after(plain, outcome("d", PASS))
+
+
+def test_a_climb_hands_in_the_patch_at_which_it_stopped():
+    made = policy("frugalgpt", many(40, 0.0), value=10.0)
+    weak, top = outcome("d", FAIL), outcome("d", FAIL, tier="strong", number=2)
+    assert made.choose_among(issue(0), (weak, top)) == 1
+    empty = outcome("", tier="strong", number=2)
+    assert made.choose_among(issue(0), (weak, empty)) == 0
+
+
+def test_the_blender_hands_in_the_candidate_with_the_most_pairwise_wins():
+    made = policy("llm-blender", many(40, 0.2))
+    history = (outcome("d", FAIL), outcome("d", PASS, tier="mid", number=2))
+    chance = [scorer(made.lessons).seen(one) for one in history]
+    assert made.choose_among(issue(0), history) == int(np.argmax(chance))
+    assert after(made) == "weak+mid+strong"
+    assert after(made, left="1.5") == "weak+mid"
+    assert "stop" in after(made, *history)
+
+
+def test_best_of_k_makes_as_many_runs_as_the_money_lets_it():
+    made = policy("best-of-k", k=4, tier="mid")
+    assert after(made) == "mid+mid+mid+mid"
+    assert after(made, left="2.5") == "mid+mid"
+    assert "1 of 2" in after(made, outcome("d", PASS), outcome("d", FAIL, number=2))
+    for name in ("best-of-k", "retry"):
+        with pytest.raises(UsageError, match="did you mean 'strong'"):
+            policy(name, tier="stong")
+
+
+def test_retries_go_on_until_a_patch_is_accepted():
+    again = policy("retry", tier="mid", times=2)
+    assert after(again) == "mid"
+    assert after(again, outcome("d", FAIL, tier="mid")) == "mid"
+    assert "2 runs are all" in after(again, *[outcome("d", FAIL, tier="mid")] * 2)
+    assert "accepted" in after(again, outcome("d", PASS, tier="mid"))
+    strong = policy("strong-retry")
+    assert [after(strong), after(strong, outcome("d", FAIL, tier="strong"))] == ["strong", "mid"]
+
+
+def test_an_unknown_cost_is_never_nothing():
+    past = [one.model_copy(update={"runs": {
+        tier: tuple(r.model_copy(update={"usd": None if n % 2 else r.usd}) for r in runs)
+        for tier, runs in one.runs.items()}}) for n, one in enumerate(examples())]  # fmt: skip
+    lessons = training(past, TIERS)
+    assert lessons.prices.min() > 0
+    assert lessons.prices[1] == pytest.approx(np.nanmean(lessons.usd, axis=0))
+    bare = [one.model_copy(update={"runs": {
+        tier: tuple(r.model_copy(update={"usd": None}) for r in runs)
+        for tier, runs in one.runs.items()}}) for one in past]  # fmt: skip
+    assert set(USD) == set(TIERS)
+    with pytest.raises(UsageError, match="needs costs"):
+        policy("plug-in", bare)
