@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -108,11 +109,10 @@ def read(path: Path) -> OutcomeTable:
 
     Raises ``UsageError`` that names the file, the line and what is wrong with it.
     """
-    lines = text_cells(path)
-    missing = [name for name in ("instance_id", "system", "resolved")
-               if name not in (lines.fieldnames or [])]  # fmt: skip
+    names, lines = text_cells(path)
+    missing = [name for name in ("instance_id", "system", "resolved") if name not in names]
     if missing:
-        found = ", ".join(lines.fieldnames or []) or "nothing"
+        found = ", ".join(names) or "nothing"
         raise UsageError(
             f"{path} has no column {', '.join(missing)} (found: {found});"
             " `swe-router outcomes import` reads other forms"
@@ -120,16 +120,17 @@ def read(path: Path) -> OutcomeTable:
     return OutcomeTable(tuple(parsed(lines, str(path))), str(path))
 
 
-def text_cells(path: Path) -> csv.DictReader[str]:
-    """The text cells of a .csv or .csv.gz, line by line; ``UsageError`` when it is none."""
+def text_cells(path: Path) -> tuple[list[str], list[dict[str, str | None]]]:
+    """Column names and text cells of a .csv or .csv.gz; ``UsageError`` when it is none."""
     if not path.is_file():
         raise UsageError(f"there is no outcome table {path}")
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        return list(reader.fieldnames or []), list(reader)
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
         raise UsageError(f"{path} cannot be read as a table: {error}") from None
-    return csv.DictReader(io.StringIO(text, newline=""))
 
 
 def parsed(lines: Iterable[Mapping[str, str | None]], where: str) -> Iterator[Row]:

@@ -34,8 +34,8 @@ def lenient(path: Path) -> tuple[OutcomeTable, list[Finding]]:
 
     Raises ``UsageError`` when it has no rows, or lacks a column that must be.
     """
-    lines = text_cells(path)
-    names = columns(list(lines.fieldnames or []), Given(), path)
+    there, lines = text_cells(path)
+    names = columns(there, Given(), path)
     rows: dict[tuple[str, str, str], Row] = {}
     broken: list[str] = []
     twice: list[str] = []

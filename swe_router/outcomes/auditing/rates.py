@@ -28,7 +28,7 @@ def published(path: Path) -> dict[str, float]:
     """
     if path.name.endswith((".csv", ".csv.gz")):
         found = {}
-        for line in text_cells(path):
+        for line in text_cells(path)[1]:
             name = line.get("system") or line.get("model")
             rate = _rate(line)
             if name and rate is not None:

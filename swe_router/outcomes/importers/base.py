@@ -7,8 +7,9 @@ import gzip
 import json
 import math
 import re
+import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -89,13 +90,18 @@ def load_json(path: Path) -> Any:
     try:
         data = path.read_bytes()
         return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
-    except (OSError, EOFError, ValueError, RecursionError) as error:
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise UsageError(f"{path} cannot be read as JSON: {error}") from None
 
 
 def table_of(value: object) -> Mapping[str, Any]:
     """The value as an object of JSON; an empty one when it is none."""
     return value if isinstance(value, Mapping) else {}
+
+
+def list_of(value: object) -> Sequence[Any]:
+    """The value as a list of JSON; an empty one when it is none."""
+    return value if isinstance(value, list) else ()
 
 
 def priced(row: Row, given: Given) -> Row:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.errors import UsageError
-from swe_router.outcomes.importers.base import INSTANCE_ID, load_json, table_of
+from swe_router.outcomes.importers.base import INSTANCE_ID, list_of, load_json
 
 WON = ("resolved_ids", "resolved")
 LOST = ("unresolved_ids", "empty_patch_ids", "unresolved", "no_generation", "no_logs", "applied",
@@ -60,17 +60,12 @@ def _of_file(path: Path) -> Iterator[tuple[str, bool]]:
 
 
 def _lists(tree: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    won = {str(name) for key in WON for name in _names(tree, key)}
+    won = {str(name) for key in WON for name in list_of(tree.get(key))}
     unknown = {str(n) for key in ("error_ids", "infra_failure_ids", "incomplete_ids")
-               for n in _names(tree, key)}  # fmt: skip
-    lost = {str(name) for key in LOST for name in _names(tree, key)} - won - unknown
+               for n in list_of(tree.get(key))}  # fmt: skip
+    lost = {str(name) for key in LOST for name in list_of(tree.get(key))} - won - unknown
     yield from ((name, True) for name in sorted(won))
     yield from ((name, False) for name in sorted(lost))
-
-
-def _names(tree: Mapping[str, Any], key: str) -> list[Any]:
-    value = table_of(tree).get(key)
-    return value if isinstance(value, list) else []
 
 
 def _named(path: Path) -> str:

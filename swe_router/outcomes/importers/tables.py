@@ -29,8 +29,8 @@ NOTHING = frozenset(("", "nan", "none", "null", "na", "n/a", "-"))
 
 def table(path: Path, given: Given) -> Imported:
     """A .csv or .csv.gz with one run a line."""
-    lines = text_cells(path)
-    names = columns(list(lines.fieldnames or []), given, path)
+    there, lines = text_cells(path)
+    names = columns(there, given, path)
     seen: Counter[str] = Counter()
     rows = []
     for number, line in enumerate(lines, 2):

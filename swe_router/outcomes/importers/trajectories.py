@@ -17,6 +17,7 @@ from swe_router.outcomes.importers.base import (
     amount,
     cost,
     count,
+    list_of,
     load_json,
     table_of,
 )
@@ -87,9 +88,8 @@ def predicted(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     if (path / "preds.json").is_file():
         tree = load_json(path / "preds.json")
-        entries = list(table_of(tree).values()) if isinstance(tree, Mapping) else list(tree)
-        if isinstance(tree, Mapping):
-            entries = [{"instance_id": k, **table_of(v)} for k, v in tree.items()]
+        keyed = table_of(tree).items()
+        entries = [*list_of(tree), *({"instance_id": k, **table_of(v)} for k, v in keyed)]
     else:
         entries = [entry for name in ("preds.jsonl", "all_preds.jsonl") for entry in
                    _lines(path / name)]  # fmt: skip
@@ -114,7 +114,7 @@ def _of_mini(tree: Mapping[str, Any], row: Row, seen: Counter[str]) -> Row:
     stats = table_of(info.get("model_stats"))
     calls = count(stats.get("api_calls"))
     model = table_of(table_of(info.get("config")).get("model")).get("model_name")
-    messages = [table_of(m) for m in tree.get("messages") or ()]
+    messages = [table_of(m) for m in list_of(tree.get("messages"))]
     extras = [table_of(message.get("extra")) for message in messages]
     # Format 1 gives the times of messages only as the servers' own "created".
     times = [t for e in extras if (t := amount(e.get("timestamp"))) is not None]
