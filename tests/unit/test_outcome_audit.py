@@ -95,6 +95,20 @@ def test_published_rates_are_read_from_a_leaderboard_file(tmp_path):
     assert rates.published(path) == {"f": 0.528, "M": 0.528}
 
 
+@pytest.mark.parametrize(
+    ("system", "name", "compared"),
+    [
+        ("mini:gpt-5", "GPT-5", True),
+        ("mini:gpt-5-2025-08-07", "GPT-5", True),
+        ("mini:gpt-5-mini", "GPT-5", False),
+    ],
+)
+def test_a_published_rate_is_held_against_its_own_model_only(system, name, compared):
+    table = OutcomeTable(tuple(Row(f"a__b-{i}", system, i % 2 == 0) for i in range(40)))
+    found = {(one.severity, one.system) for one in rates.compared(table, {name: 0.99})}
+    assert found == {("refuse", system) if compared else ("warn", "")}
+
+
 def test_a_system_that_solves_three_easy_instances_is_not_refused():
     table = sound()
     easy = [r.instance_id for r in table.rows if r.system == "s0" and r.resolved][:3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from swe_router.outcomes.table import OutcomeTable, text_cells
 
 APART = 0.02
 """Rates closer than this are never told apart: other harness versions, re-runs, rounding."""
+DATE = re.compile(r"[-_@ ]?20\d\d-?\d\d-?\d\d$")
+"""The day of a model's version at the end of a name."""
 REFUSED, WARNED = 4.0, 3.0
 """Standard errors between the rate here and the published one."""
 
@@ -71,10 +74,12 @@ def compared(table: OutcomeTable, rates: Mapping[str, float]) -> list[Finding]:
     The standard error is the binomial one at the published rate over the rows of the system.
     """
     out = []
+    matched = 0
     for system, rows in by_system(table).items():
         name = _match(system, {row.model for row in rows}, rates)
         if name is None:
             continue
+        matched += 1
         rate, told = sum(row.resolved for row in rows) / len(rows), rates[name]
         error = math.sqrt(max(told * (1 - told), 1 / len(rows) / 4) / len(rows))
         far = abs(rate - told) / error
@@ -83,16 +88,22 @@ def compared(table: OutcomeTable, rates: Mapping[str, float]) -> list[Finding]:
                     f" ({name}): {far:.0f} standard errors apart")  # fmt: skip
             refuse = far > REFUSED
             out.append(Finding("refuse" if refuse else "warn", "published-rate", text, system))
+    if rates and not matched:
+        out.append(Finding("warn", "published-rate", "no published name is that of a system"))
     return out
 
 
 def _match(system: str, models: set[str], rates: Mapping[str, float]) -> str | None:
-    """The published name of a system: its own, its model's, or the longest that it contains."""
+    """The published name of a system: its own, its model's, or the longest that it ends in.
+
+    A name in the middle is not enough: gpt-5-mini is not GPT-5.
+    """
     own = {_plain(word) for word in (system, *models) if word}
     exact = [name for name in rates if _plain(name) in own]
     if exact:
         return exact[0]
-    within = [name for name in rates if len(_plain(name)) > 3 and _plain(name) in _plain(system)]
+    end = _plain(DATE.sub("", system))
+    within = [name for name in rates if len(_plain(name)) > 3 and end.endswith(_plain(name))]
     return max(within, key=len, default=None)
 
 
