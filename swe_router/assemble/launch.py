@@ -177,16 +177,22 @@ def _work(wiring: Wiring, workers: int, retry: str) -> bool:
     return run.stopping()
 
 
+def learned(wiring: Wiring) -> Policy:
+    """The policy of a run as it stands: prepared, with all that concluded instances taught."""
+    batch = [wiring.features(one, None) for one in wiring.run.instances()]
+    policy = wiring.policy().prepare(batch, _whole(wiring.settings))
+    for record in wiring.run.concluded():
+        policy = policy.update(record)
+    return policy
+
+
 class _State:
     """What the driver knows between jobs: the policy as it learns, and what is left."""
 
     def __init__(self, wiring: Wiring, todo: Sequence[Instance], view: View) -> None:
         self._wiring, self._todo, self._view = wiring, todo, view
         self._left = len(todo)
-        batch = [wiring.features(one, None) for one in wiring.run.instances()]
-        self._policy: Policy = wiring.policy().prepare(batch, _whole(wiring.settings))
-        for record in wiring.run.concluded():  # what it had learned when it was stopped
-            self._policy = self._policy.update(record)
+        self._policy = learned(wiring)
 
     def jobs(self) -> Iterator[Job]:
         for instance in self._todo:

@@ -79,7 +79,7 @@ def fitted(policy: Any, asked: Asked, issues: Sequence[Instance], say: Say) -> P
         return made
     arms = tuple(str(plan.arm) for plan in policy.ladder)
     examples, notice = _examples(asked.outcomes, asked.features, tuple(asked.systems.items()),
-                                 asked.verifier, arms)  # fmt: skip
+                                 asked.verifier, arms, _stamps(asked))  # fmt: skip
     say(f"policy {name}: {notice}")
     known = {example.group for example in examples}
     mine = sorted({one.repo for one in issues})
@@ -96,7 +96,7 @@ def fitted(policy: Any, asked: Asked, issues: Sequence[Instance], say: Say) -> P
 def past(asked: Asked, arms: Sequence[str], issues: Sequence[Instance]) -> tuple[Training, str]:
     """The lessons for a ladder without the repositories of ``issues``, and what they are."""
     examples, notice = _examples(asked.outcomes, asked.features, tuple(asked.systems.items()),
-                                 asked.verifier, tuple(arms))  # fmt: skip
+                                 asked.verifier, tuple(arms), _stamps(asked))  # fmt: skip
     mine = {one.repo for one in issues}
     return training([one for one in examples if one.group not in mine], arms), notice
 
@@ -104,7 +104,8 @@ def past(asked: Asked, arms: Sequence[str], issues: Sequence[Instance]) -> tuple
 def judged(features: Features, knobs: Mapping[str, Any]) -> Features:
     """With what a language model said of the issue (``judge.…``) in the policy's features file."""
     sources = str(knobs.get("features", ""))
-    known = _features(sources).get(features.instance_id) if sources else None
+    stamps = _stamps(Asked(features=sources))
+    known = _features(sources, stamps[1:]).get(features.instance_id) if sources else None
     said = {k: v for k, v in known.values.items() if k.startswith("judge.")} if known else {}
     if not said:
         return features
@@ -115,12 +116,13 @@ def judged(features: Features, knobs: Mapping[str, Any]) -> Features:
 @lru_cache(maxsize=8)
 def _examples(
     outcomes: str, features: str, systems: tuple[tuple[str, str], ...], verifier: str,
-    arms: tuple[str, ...],
+    arms: tuple[str, ...], stamps: tuple[int, ...],
 ) -> tuple[tuple[Example, ...], str]:  # fmt: skip
+    """Read once for the same files; ``stamps`` tell when they were changed."""
     known = table.read(Path(outcomes)) if outcomes else shipped.shipped()
     mapped = _mapped(known, dict(systems), arms)
     heard = channel.parse(verifier)
-    told = _features(features) if features else {}
+    told = _features(features, stamps[1:]) if features else {}
     ids = [one for one in known.instances
            if all((one, system) in known.runs for system in mapped.values())]  # fmt: skip
     chosen = [one for one in ids if one in told] if features else ids
@@ -141,6 +143,11 @@ def _examples(
     bare = "" if features else "; no features=FILE, so it knows means, nothing of an issue"
     where = Path(outcomes).name if outcomes else "the shipped outcomes"
     return made, f"fitted on {len(made)} issues of {where}, {stands}{bare}"
+
+
+def _stamps(asked: Asked) -> tuple[int, ...]:
+    paths = [Path(part.strip()) for part in (asked.outcomes, *asked.features.split(","))]
+    return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
 
 
 def _tried(row: Row, heard: channel.Channel) -> Tried:
@@ -169,7 +176,7 @@ def _mapped(known: OutcomeTable, named: Mapping[str, str], arms: Sequence[str]) 
 
 
 @lru_cache(maxsize=4)
-def _features(sources: str) -> Mapping[str, Features]:
+def _features(sources: str, stamps: tuple[int, ...]) -> Mapping[str, Features]:
     """Features by issue: values from features files, texts from splits and instance files."""
     found: dict[str, Features] = {}
     for source in filter(None, (part.strip() for part in sources.split(","))):
