@@ -163,17 +163,6 @@ def by_numbers(lessons: Training) -> Predictor:
     return lessons.fit(("by_numbers",), make)
 
 
-def by_words(lessons: Training) -> Predictor:
-    """Logistic regression an arm on TF-IDF."""
-
-    def make(known: Training) -> Predictor:
-        words = texts(known)
-        models = per_arm(known, rows_of(known), known.resolved, lambda x, y: logistic(x, y, 1.0))
-        return lambda batch: models(words.of(batch))
-
-    return lessons.fit(("by_words",), make)
-
-
 @lru_cache(maxsize=4096)
 def _hashed(text: str) -> Floats:
     hashing = HashingVectorizer(n_features=256, ngram_range=(1, 2))

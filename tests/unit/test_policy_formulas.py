@@ -14,14 +14,12 @@ from swe_router import plugins
 from swe_router.errors import UsageError
 from swe_router.estimates.training import training
 from swe_router.policies.bandits import qcopt
-from swe_router.policies.baselines.random_mix import stretched
 from swe_router.policies.predicted import hybrid_llm, llmrank, routellm
 from swe_router.policies.rules import abstaining
-from swe_router.policies.rules.document import a4_score
 from swe_router.records import Features, RunRecord, Stop
 from tests.doubles.lessons import TIERS, example, examples, issue, run
 from tests.doubles.project import INSTANCE, outcome, verdict
-from tests.unit.test_policies import LADDER, plan, purse
+from tests.unit.test_policies import LADDER, purse
 
 
 def policy(name: str, ladder: Any = LADDER, **knobs: Any) -> Any:
@@ -240,49 +238,6 @@ def test_a_stranger_is_left_to_the_cascade(name):
     assert "abstains" not in made.decide(known, (), purse()).why
 
 
-def words(count: int, text: str = "", files: float = 1.0) -> Features:
-    values = {"words": float(count), "plausible_files": files, "complexity": 5.0}
-    return Features(instance_id="i", text=text, values=values)
-
-
-def test_the_scale_of_a4_is_the_document_s():
-    assert a4_score(words(100)) == 2 + 2
-    assert a4_score(words(1000, files=9)) == 4 + 3
-    assert a4_score(words(0, "Fix the bug: refactor this algorithm", 9)) == 4 + 3 + 2 + 1
-    assert first(policy("doc-a4"), words(100)) == "weak"
-    assert first(policy("doc-a4"), words(1000, "a bug", 2)) == "strong"
-    assert first(policy("doc-a4"), words(100, "a bug")) == "mid"
-
-
-def test_the_document_s_rules_as_they_stand():
-    def at(score: float, text: str = "") -> Features:
-        return Features(instance_id="i", text=text, values={"complexity": score})
-
-    said = [first(policy("doc-6.2"), at(score)) for score in (5, 5.1, 8, 8.1)]
-    assert said == ["weak", "mid", "mid", "strong"]
-    assert first(policy("doc-6.2"), at(1, "Optimization please")) == "mid"
-    assert first(policy("doc-6.2"), at(1, "refactoring the algorithm")) == "strong"
-    assert first(policy("doc-6.6"), at(7)) == "weak"
-    assert first(policy("doc-6.6"), at(7.1)) == "strong"
-    four = (plan("a", "0.1"), plan("b", "0.2"), plan("c", "0.3"), plan("d", "0.4"))
-    made = plugins.load("policies", "doc-6.6")(four)
-    assert first(made, at(7.1)) == "d"
-    short, near = issue(50, "too short"), policy("doc-a3").lessons.features[0]
-    assert first(policy("doc-a3"), short) == "weak"
-    assert first(policy("doc-a3", words=0), near) == "weak"  # an exemplar of the weak tier itself
-    assert first(policy("doc-a3", words=0), issue(3, "nothing alike")) == "strong"
-
-
-def test_shares_are_kept_and_stretched_over_other_ladders():
-    assert stretched((0.2, 0.5, 0.3), 3) == pytest.approx((0.2, 0.5, 0.3))
-    assert stretched((0.2, 0.5, 0.3), 2) == pytest.approx((0.45, 0.55))
-    mix = policy("random-mix", shares=(2, 5, 3))
-    went = [first(mix, Features(instance_id=f"i{n}")) for n in range(2000)]
-    assert [went.count(t) / 2000 for t in TIERS] == pytest.approx([0.2, 0.5, 0.3], abs=0.04)
-    told = mix.options(Features(instance_id="i"), (), purse())
-    assert [chance for chance, _ in told] == pytest.approx([0.2, 0.5, 0.3])
-
-
 def test_the_zero_router_mixes_the_two_hull_points_around_its_spend():
     usd = dict(zip(TIERS, (0.1, 0.3, 1.1), strict=True))
     solved = {"weak": 2, "mid": 3, "strong": 8}  # of 10: mid lies under the hull
@@ -333,22 +288,3 @@ def test_a_rating_stays_where_the_weak_tier_did_well_at_it():
     fitted = plugins.load("policies", "routellm-causal")(LADDER).fitted(past)
     assert first(fitted, issue(40, **{routellm.RATING: 5.0})) == "weak"
     assert first(fitted, issue(40, **{routellm.RATING: 1.0})) == "strong"
-
-
-def test_rules_are_read_in_order():
-    def told(**values: float) -> str:
-        return first(policy("rules"), Features(instance_id="i", values=values))
-
-    assert told(diff=1.0, complexity=9.0) == "weak"
-    assert told(words=20.0, file_mentions=1.0, complexity=9.0) == "weak"
-    assert told(words=200.0, complexity=7.0) == "strong"
-    assert told(words=200.0, complexity=3.0, feature_words=2.0, bug_words=1.0) == "strong"
-    assert told(words=200.0, complexity=3.0, bug_words=1.0) == "mid"
-
-
-def test_a_route_names_a_tier_and_other_is_the_default():
-    made = policy("arch-router", routes={"bug": "weak", "api": "mid"})
-    assert first(made, issue(1, **{"judge.route.bug": 0.2, "judge.route.api": 0.7})) == "mid"
-    assert first(made, issue(1, **{"judge.route.other": 1.0})) == "strong"
-    with pytest.raises(UsageError, match="'wek'"):
-        policy("arch-router", routes={"bug": "wek"})
