@@ -31,6 +31,7 @@ live: $(STAMP)  ## the tiers that need this machine: TIERS="docker or ray"
 	$(BIN)/python -m pytest tests/live -m "$(or $(TIERS),docker or ray)"
 
 build: $(STAMP)  ## wheel and sdist in dist/
+	rm -rf dist
 	$(BIN)/python -m pip install --quiet build
 	$(BIN)/python -m build
 
