@@ -135,13 +135,16 @@ def _usage(usage: Any, seconds: float) -> Usage:
     """``prompt_tokens`` of this API includes the cached tokens: taken apart here, once."""
     table = usage if isinstance(usage, Mapping) else {}
     details, said = table.get("prompt_tokens_details"), table.get("completion_tokens_details")
-    read = wire.count(details, "cached_tokens") or wire.count(usage, "prompt_cache_hit_tokens")
-    write = wire.count(details, "cache_write_tokens", "created_cache_tokens")
-    return Usage(
-        input_tokens=max(0, wire.count(usage, "prompt_tokens") - read - write),
-        cache_read_tokens=read,
-        cache_write_tokens=write,
-        output_tokens=wire.count(usage, "completion_tokens"),
-        reasoning_tokens=wire.count(said, "reasoning_tokens"),
-        seconds=seconds,
-    )
+    try:
+        read = wire.count(details, "cached_tokens") or wire.count(usage, "prompt_cache_hit_tokens")
+        return wire.usage(
+            prompt=wire.count(usage, "prompt_tokens"),
+            read=read,
+            write=wire.count(details, "cache_write_tokens", "created_cache_tokens"),
+            output=wire.count(usage, "completion_tokens"),
+            reasoning=wire.count(said, "reasoning_tokens"),
+            total=wire.count(usage, "total_tokens"),
+            seconds=seconds,
+        )
+    except wire.NoCount:
+        return Usage(seconds=seconds)
