@@ -87,9 +87,9 @@ def _replaced(path: str, before: bytes, arguments: Mapping[str, Any]) -> bytes:
         shorter = old.removesuffix(end)
         if len(found := _places(before, shorter)) == 1:
             places, old, new = found, shorter, new.removesuffix(end)
-    if not places and len(found := _mixed(before, old)) == 1:
-        ending = b"\r\n" in found[0]
-        places, old, new = [before.index(found[0])], found[0], _with_line_ends(new, crlf=ending)
+    if not places and len(texts := _mixed(before, old)) == 1:
+        old, ending = texts[0], b"\r\n" in texts[0]
+        places, new = [before.index(old)], _with_line_ends(new, crlf=ending)
     if not places:
         raise Refused(f"The text old does not occur in {path}.{_nearest(before, old)}")
     if len(places) > 1:
