@@ -34,34 +34,31 @@ part() {{ printf '\\001%s\\n' "$1"; }}
 part config
 for file in "$COMMON/config" "$COMMON/config.worktree"; do
   [ -f "$file" ] || continue
-  git config --file "$file" --no-includes --name-only --list | sort -u | sed "s|^|$file |"
+  git config --file "$file" --no-includes --name-only --list | sed "s|^|$file |"
 done
 part allowed
 git for-each-ref --merged=HEAD --format='%(refname)' refs/heads refs/tags
 part refs
 git for-each-ref --format='%(refname)'
 cd "$COMMON"
-find refs -type f
 [ ! -f packed-refs ] || sed -n 's/^[0-9a-f][0-9a-f]* \\(refs\\/.*\\)$/\\1/p' packed-refs
 part common
-find . -path ./objects -prune -o -path './refs/*' -prune -o -path ./modules -prune \\
-  -o -type f -print -o -type l -print
+find . -path ./objects -prune -o -path ./modules -prune -o -type f -print -o -type l -print
 part stored
-cd objects && find . -type f ! -path './[0-9a-f][0-9a-f]/*'
-find . -path './[0-9a-f][0-9a-f]/*' -type f | grep -v -E '^\\./../[0-9a-f]{{38,62}}$' || :
+cd objects && find . -type f | grep -v -E '^\\./[0-9a-f]{{2}}/[0-9a-f]{{38,62}}$' || :
 """
 _OBJECTS = """
 git for-each-ref --merged=HEAD --format='%(objectname)' refs/heads refs/tags > "$W/roots"
-git rev-parse HEAD "$BASE" >> "$W/roots"
+printf 'HEAD\\n%s\\n' "$BASE" >> "$W/roots"
 git rev-list --objects --indexed-objects --missing=allow-any --stdin < "$W/roots" \\
   | cut -d' ' -f1 | sort -u > "$W/reach"
-git cat-file --batch-all-objects --batch-check='%(objectname)' | sort > "$W/have"
-cat "$W/reach" "$W/reach" "$W/have" | sort | uniq -u > "$W/extra"
-printf 'objects %s\\n' "$(wc -l < "$W/extra")"
-git cat-file --batch-check='%(objecttype) %(objectname)' < "$W/extra" | sort | sed -n '1,40p'
-if [ -f "$COMMON/shallow" ]; then
-  cat "$W/reach" "$W/reach" "$COMMON/shallow" | sort | uniq -u | sed 's/^/shallow /'
-fi
+git cat-file --batch-all-objects --batch-check='%(objectname)' > "$W/have"
+comm -13 "$W/reach" "$W/have" > "$W/extra"
+wc -l < "$W/extra"
+[ ! -s "$W/extra" ] ||
+  git cat-file --batch-check='%(objecttype) %(objectname)' < "$W/extra" | sort | sed -n '1,40p'
+[ ! -f "$COMMON/shallow" ] ||
+  sort "$COMMON/shallow" | comm -13 "$W/reach" - | sed 's/^/shallow /'
 """
 _STAGED = "git diff-index --cached --raw -z --no-renames --full-index HEAD"
 _ELSEWHERE = r"""
@@ -110,9 +107,11 @@ def survey(sandbox: Sandbox, git: Git, instance: Instance, *, objects: bool) -> 
     parts = dict(part.partition(b"\n")[::2] for part in text.split(b"\1")[1:])
     lines = {name.decode(): data.splitlines() for name, data in parts.items()}
     common = git.env["COMMON"].encode()
-    leaks = [*_config(lines["config"])]
-    leaks += _refs(lines["refs"], lines["allowed"], git.env["BRANCH"].encode())
-    leaks += _files(lines["common"], common)
+    names = [line.removeprefix(b"./") for line in lines["common"]]
+    loose = [name for name in names if name.startswith(b"refs/")]
+    leaks = [*_config(dict.fromkeys(lines["config"]))]
+    leaks += _refs([*lines["refs"], *loose], lines["allowed"], git.env["BRANCH"].encode())
+    leaks += _files((name for name in names if not name.startswith(b"refs/")), common)
     leaks += _stored(lines["stored"], common)
     leaks += _hidden_in_index(sandbox, git)
     if objects:
@@ -154,10 +153,9 @@ def _refs(found: Iterable[bytes], allowed: Iterable[bytes], branch: bytes) -> It
         yield Leak("ref", shown(ref), ref)
 
 
-def _files(lines: Iterable[bytes], folder: bytes) -> Iterator[Leak]:
+def _files(names: Iterable[bytes], folder: bytes) -> Iterator[Leak]:
     """Files of a git directory that are not on the list of what may be there."""
-    for line in lines:
-        name = line.removeprefix(b"./")
+    for name in names:
         if _KNOWN.fullmatch(name):
             continue
         top = name.partition(b"/")[0]
@@ -201,7 +199,7 @@ def _hidden_in_index(sandbox: Sandbox, git: Git) -> list[Leak]:
 def _objects(said: bytes) -> list[Leak]:
     """Objects of no allowed commit, and shallow points that are none of its past."""
     first, *lines = said.decode("ascii", "replace").splitlines()
-    count = int(first.split()[1])
+    count = int(first)
     shallow = [line for line in lines if line.startswith("shallow ")]
     named = [line for line in lines if not line.startswith("shallow ")]
     leaks = [Leak("object", line) for line in named]
