@@ -7,9 +7,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 from swe_router.errors import ModelError
 from swe_router.ledger import Book
+from swe_router.models.cassette import request_digest
 from swe_router.prices import Rate
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.seams import Model
@@ -38,6 +40,18 @@ def input_bound(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
     return size + MESSAGE_TOKENS
 
 
+class Receipts(Protocol):
+    """The durable memory of one attempt's last paid answer."""
+
+    def paid(self, request: str) -> Completion | None:
+        """The answer that was kept for this request and not used yet, once."""
+        ...
+
+    def keep(self, request: str, reservation: str, answer: Completion) -> None:
+        """Remember an answer; durable when it returns."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Measured:
     """What the provider counted for a conversation that later requests begin with."""
@@ -54,10 +68,21 @@ class MeteredModel:
 
     ``rate`` prices a call; ``window`` is the most tokens that the model can be sent. Raises
     ``LedgerRefused`` when the worst case of a call does not fit, before anything is sent.
+    With ``receipts`` an answer is on disk before it is settled and before anything is done
+    with it, so that whoever is killed then has it for nothing when he asks again.
     """
 
-    def __init__(self, model: Model, book: Book, rate: Rate, *, window: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        book: Book,
+        rate: Rate,
+        *,
+        window: int,
+        receipts: Receipts | None = None,
+    ) -> None:
         self._model, self._book, self._rate, self._window = model, book, rate, window
+        self._receipts = receipts
         self._measured: _Measured | None = None
         self._outputs: dict[str, int] = {}
         """Fingerprint of an answer -> its output tokens, reasoning included."""
@@ -66,6 +91,11 @@ class MeteredModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``; ``Completion.usd`` is set."""
+        request = request_digest(messages, tools, limits) if self._receipts else ""
+        known = self._receipts.paid(request) if self._receipts else None
+        if known is not None:
+            self._remember(messages, tools, known)
+            return known
         bound = self._bound(messages, tools)
         reserved = self._rate.worst(bound, limits.max_output_tokens, limits.timeout)
         reservation = self._book.reserve(reserved)
@@ -86,9 +116,14 @@ class MeteredModel:
             note = NO_USAGE
             _log.warning("%s gave no usage: %s USD charged as reserved", answer.model, reserved)
         usd = self._rate.usd(usage)
-        self._book.settle(reservation, usd, usage, note)
+        priced = answer.model_copy(update={"usage": usage, "usd": usd})
+        try:
+            if self._receipts:
+                self._receipts.keep(request, reservation, priced)
+        finally:
+            self._book.settle(reservation, usd, usage, note)
         self._remember(messages, tools, answer)
-        return answer.model_copy(update={"usage": usage, "usd": usd})
+        return priced
 
     def worst(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from swe_router.sandboxes.docker import HOST_LABEL, LOCK_LABEL, RUN_LABEL
 from swe_router.sandboxes.engine import Engine
-from swe_router.sandboxes.local import CARD, PREFIX, discard
+from swe_router.sandboxes.scratch import CARD, PREFIX, discard
 
 YOUNG = 60.0
 """Seconds for which a box folder without a card may still be in the making."""

@@ -54,6 +54,8 @@ def carry_out(
         failure = outcomes[-1].attempt.failure
         if failure is None or failure.boundary != "sandbox" or not failure.retry:
             break
+        if bench.stopping():
+            break
         retry_id = f"{attempt_id}.{again + 2}"
         outcomes.append(_once(bench, instance, plan, retry_id, (*history, *outcomes)))
     return tuple(outcomes)
@@ -87,8 +89,8 @@ def _once(
         sandbox=course.sandbox,
     )
     outcome = Outcome(attempt=attempt, candidate=course.candidate)
-    if attempt.trajectory.exit == "interrupted":
-        return outcome
+    if attempt.trajectory.exit == "interrupted" or bench.stopping():
+        return outcome  # owed: a stop cuts commands short, so no verdict could be trusted
     bench.memory.close(attempt_id)
     bench.progress(instance.id, str(plan.arm), len(steps), "verifying")
     return outcome.model_copy(update={"verdicts": verdicts(bench, instance, outcome, history)})

@@ -20,6 +20,7 @@ from tests.doubles.engine import (
     ListMemory,
     Patches,
     Plays,
+    Says,
     bench,
     outcome_ids,
     plan,
@@ -197,3 +198,23 @@ def test_money_that_others_hold_is_waited_for_not_given_up():
 def test_money_that_nobody_can_free_is_not_waited_for():
     purse = ExactPurse(budget=Decimal("0.5"), others=[Decimal("0.2")])
     assert run(bench(purse=purse), Thrifty([plan("local")])).status == "budget"
+
+
+class StopsMeanwhile(Says):
+    """A verifier during whose work the user stops the run, which cuts its commands short."""
+
+    def __init__(self, stopped):
+        self.stopped = stopped
+
+    def verify(self, outcome, peers, instance, kit):
+        self.stopped.append(True)
+        return super().verify(outcome, peers, instance, kit)
+
+
+def test_a_stop_while_verifying_leaves_the_move_owed_and_the_diff_kept():
+    stopped, memory = [], ListMemory()
+    verifiers = [("says", StopsMeanwhile(stopped))]
+    with pytest.raises(Interrupted):
+        run(bench(memory, verifiers=verifiers, stopping=lambda: bool(stopped)))
+    assert [kind for kind, _ in memory.written] == ["decided", "rescued"], "no verdict is kept"
+    assert memory.written[-1][1].candidate.patch == "right"

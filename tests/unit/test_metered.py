@@ -19,10 +19,11 @@ from swe_router.errors import (
     RateLimited,
     Refused,
 )
+from swe_router.journal.tape import Receipts, Tape
 from swe_router.ledger import Ledger
 from swe_router.models.metered import MeteredModel, input_bound
 from swe_router.models.retrying import RetryingModel
-from swe_router.records import CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
+from swe_router.records import CallLimits, Completion, Message, Step, ToolCall, ToolSpec, Usage
 
 D = Decimal
 
@@ -218,3 +219,64 @@ def test_a_retry_prints_nothing_on_stdout(hold, capsys):
     bare = Completion(message=Message(role="assistant", content="ok"))
     metered(Answers(bare), hold).complete(ASK, limits=LIMITS)
     assert capsys.readouterr().out == ""
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing after it happens in this process."""
+
+
+class DiesSettling:
+    """A book whose process is killed when an answer is to be settled."""
+
+    def __init__(self, hold):
+        self.hold, self.reserved = hold, ""
+
+    def reserve(self, usd):
+        self.reserved = self.hold.reserve(usd)
+        return self.reserved
+
+    def settle(self, *_):
+        raise Killed
+
+
+def with_receipts(model, book, tape):
+    return MeteredModel(model, book, RATE, window=100_000, receipts=Receipts(tape, "1-local"))
+
+
+def test_an_answer_whose_step_was_never_recorded_is_not_paid_for_again(hold, tmp_path):
+    tape, first, second = Tape(tmp_path / "x"), Answers(said("first")), Answers(said("second"))
+    answer = with_receipts(first, hold, tape).complete(ASK, limits=LIMITS)
+    spent = hold.spent
+    resumed = with_receipts(second, hold, tape)
+    assert resumed.complete(ASK, limits=LIMITS) == answer
+    assert (second.calls, hold.spent) == (0, spent)
+    assert resumed.complete(ASK, limits=LIMITS).message.content == "second", "only once"
+
+
+def test_an_answer_is_on_disk_before_it_is_settled(hold, tmp_path):
+    tape, book = Tape(tmp_path / "x"), DiesSettling(hold)
+    with pytest.raises(Killed):
+        with_receipts(Answers(said("first")), book, tape).complete(ASK, limits=LIMITS)
+    [receipt] = tape.receipts()
+    assert (receipt.reservation, receipt.completion.message.content) == (book.reserved, "first")
+    assert receipt.completion.usd == RATE.usd(Usage(input_tokens=10, output_tokens=5))
+
+
+def test_an_answer_whose_step_is_on_the_tape_is_not_given_again(hold, tmp_path):
+    tape, model = Tape(tmp_path / "x"), Answers(said("first"), said("second"))
+    answer = with_receipts(model, hold, tape).complete(ASK, limits=LIMITS)
+    [receipt] = tape.receipts()
+    step = Step(index=0, request=receipt.request, completion=answer)
+    tape.record("1-local", step.sealed(""))
+    again = with_receipts(model, hold, tape).complete(ASK, limits=LIMITS)
+    assert again.message.content == "second"
+
+
+def test_a_closed_attempt_that_is_gone_on_with_keeps_its_steps(tmp_path):
+    tape = Tape(tmp_path / "x")
+    steps = [Step(index=n, request=str(n), completion=said()).sealed("") for n in range(2)]
+    tape.record("1-local", steps[0])
+    tape.close("1-local")
+    tape.record("1-local", steps[1])
+    tape.close("1-local")
+    assert list(tape.steps("1-local")) == steps
