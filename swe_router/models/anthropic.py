@@ -75,7 +75,7 @@ class AnthropicModel:
             api_key=self._key or "none",
             base_url=self._tier.base_url or None,
             max_retries=0,
-            http_client=anthropic.DefaultHttpxClient(event_hooks=wire.hooks()),
+            http_client=anthropic.DefaultHttpxClient(event_hooks=wire.hooks(self._key)),
         )
 
     def _send(self, body: dict[str, Any], limits: CallLimits) -> httpx2.Response:

@@ -60,9 +60,18 @@ def timeouts(limits: CallLimits) -> httpx2.Timeout:
     return httpx2.Timeout(limits.timeout, connect=min(CONNECT_SECONDS, limits.timeout))
 
 
-def hooks() -> dict[str, list[Callable[[Any], None]]]:
-    """Event hooks for an ``httpx2.Client`` that bound a reply in time and size."""
-    return {"request": [_start_clock], "response": [_bound]}
+def hooks(key: str) -> dict[str, list[Callable[[Any], None]]]:
+    """Event hooks for an ``httpx2.Client`` that bound a reply in time and size.
+
+    They also take the key out of its headers, which the SDKs log.
+    """
+
+    def scrub_headers(response: httpx2.Response) -> None:
+        for name, value in response.headers.items():
+            if (clean := redact_key(value, key)) != value:
+                response.headers[name] = clean
+
+    return {"request": [_start_clock], "response": [_bound, scrub_headers]}
 
 
 def _start_clock(request: httpx2.Request) -> None:

@@ -447,7 +447,9 @@ def test_the_key_never_comes_back_not_even_from_a_hostile_server(httpserver, dia
 
 
 @every_dialect
-def test_the_key_does_not_enter_a_record(httpserver, dialect):
+def test_the_key_enters_no_record_and_no_debug_log_of_the_sdk(httpserver, dialect, caplog):
+    for name in ("openai", "anthropic", "httpx2"):
+        caplog.set_level("DEBUG", logger=name)
     call = ("c1", "bash", json.dumps({"command": f"echo {KEY}"}))
     serve(
         httpserver,
@@ -456,7 +458,7 @@ def test_the_key_does_not_enter_a_record(httpserver, dialect):
         headers={"x-request-id": KEY, "request-id": KEY},
     )
     answer = plain(dialect, httpserver.url_for("").rstrip("/")).complete(TALK, limits=LIMITS)
-    assert KEY not in answer.model_dump_json()
+    assert KEY not in answer.model_dump_json() + caplog.text
     assert "[key]" in answer.message.content
 
 
