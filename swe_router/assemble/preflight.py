@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from swe_router import plugins
 from swe_router.agents import manifest, prompts
+from swe_router.assemble.repositories import check_git
 from swe_router.errors import SweRouterError, UsageError
 from swe_router.models import checks
 from swe_router.prices import Rate
@@ -34,9 +35,10 @@ class Ready:
 def ready(settings: Settings, instances: Sequence[Instance], say: Callable[[str], None]) -> Ready:
     """Check a run's needs and tell what the user should know.
 
-    Raises ``UsageError``: a missing key, a model without a price, no tier that can be used, no
-    sandbox, too few open files.
+    Raises ``UsageError``: no git, a missing key, a model without a price, no tier that can be
+    used, no sandbox, too few open files.
     """
+    check_git()
     today = datetime.datetime.now(datetime.UTC).date()
     on = settings.prices.date or today
     rates, skipped = {}, {}

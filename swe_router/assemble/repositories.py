@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -23,8 +24,20 @@ _COPIES: list[tempfile.TemporaryDirectory[str]] = []
 """Removed when this process ends; the cache has fetched from them long before."""
 
 
+def check_git(path: str | None = None) -> str:
+    """Where git is, in PATH or in ``path``. Raises ``UsageError`` that says how to get it."""
+    found = shutil.which("git", path=path)
+    if found is None:
+        raise UsageError("git is not in PATH, and repositories and patches need it: install git")
+    return found
+
+
 def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
-    """The user's repository cache; ``images``: those on the Docker engine may be copied from."""
+    """The user's repository cache; ``images``: those on the Docker engine may be copied from.
+
+    Raises ``UsageError`` without git, or when ``repos`` is no folder.
+    """
+    check_git()
     folder = Path(repos).expanduser() if repos else None
     if folder is not None and not folder.is_dir():
         raise UsageError(f"--repos {repos}: there is no such folder")

@@ -315,6 +315,29 @@ def test_a_size_that_is_none_is_a_usage_error(text):
         limits.memory_bytes(text)
 
 
+def test_a_copy_of_ours_in_the_interpreter_behind_a_venv_is_found(tmp_path):
+    copy = tmp_path / "lib" / "python3.11" / "dist-packages" / "swe_router"
+    copy.mkdir(parents=True)
+    assert copy in walls.ours([str(tmp_path)])
+
+
+@pytest.mark.parametrize("user", [False, True], ids=["root", "user"])
+def test_unshare_asks_for_no_sbin_in_path(tmp_path, user):
+    extra = ["--map-root-user"] if user else []
+    tried = subprocess.run(["unshare", *extra, "--mount", "true"], check=False, capture_output=True)
+    if tried.returncode:
+        pytest.skip(f"no such namespaces here: {tried.stderr.decode().strip()}")
+    work, root = tmp_path / "work", tmp_path / "root"
+    work.mkdir()
+    root.mkdir()
+    mounts = walls.plan(work, [])
+    command = walls.unshared(mounts, ["echo", "up"], walls.environment(), root=root, user=user)
+    done = subprocess.run(
+        command, env={"PATH": "/usr/bin:/bin"}, check=False, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("up\n", "")
+
+
 def test_a_folder_to_hide_lies_on_top_of_the_one_that_shows_it(tmp_path):
     prefix = Path(sys.prefix)
     mounts = walls.plan(tmp_path, [prefix / "lib"])

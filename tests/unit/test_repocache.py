@@ -14,8 +14,10 @@ from pathlib import Path
 import git
 import pytest
 
+from swe_router.assemble.repositories import check_git
 from swe_router.codegraph.objects import Objects, RepoError
 from swe_router.codegraph.repos import RepoCache, Sources
+from swe_router.errors import UsageError
 from swe_router.records import Instance
 from tests.unit.test_codegraph import commit
 
@@ -202,3 +204,15 @@ def test_a_kill_in_the_middle_leaves_nothing_half_built(
         ".locks",
         "owner__name.git",
     ]
+
+
+def test_a_machine_without_git_is_told_so_in_one_line(tmp_path):
+    with pytest.raises(UsageError, match="install git"):
+        check_git(str(tmp_path))
+    code = "import swe_router.codegraph.repos"
+    root = str(Path(__file__).resolve().parents[2])
+    env = {"PATH": str(tmp_path), "PYTHONPATH": root}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, check=False, capture_output=True, text=True
+    )
+    assert done.stderr == ""
