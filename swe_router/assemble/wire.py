@@ -183,9 +183,7 @@ class Wiring:
         key = checks.key_of(name, tier, os.environ)
         bare = plugins.load("models", tier.dialect)(tier, session=session, key=key)
         receipts = Receipts(self.tape(instance), hold.key.removeprefix(f"{instance.id}/"))
-        metered = MeteredModel(
-            bare, hold, self.header.rates[name], window=tier.window, receipts=receipts
-        )
+        metered = MeteredModel(bare, hold, self.header.rates[name], receipts=receipts)
         return RetryingModel(metered, tier.retries)
 
 

@@ -64,8 +64,8 @@ def hold(ledger):
     return ledger.hold("local", D("0.5"), "x#1")
 
 
-def metered(model, book, rate=RATE, window=100_000):
-    return MeteredModel(model, book, rate, window=window)
+def metered(model, book, rate=RATE):
+    return MeteredModel(model, book, rate)
 
 
 def test_an_answer_is_settled_at_its_price(hold):
@@ -129,12 +129,31 @@ def test_the_second_call_reserves_what_was_measured_plus_what_is_new(hold):
     assert warm < cold
     assert warm >= RATE.worst(2000 + 900 + 100, 1000, 10)
     elided = (long.model_copy(update={"content": "x" * 7000}), *then[1:])
-    assert model.worst(elided, (TOOL,), LIMITS) > RATE.worst(7000 + 4000, 1000, 10)
+    assert model.worst(elided, (TOOL,), LIMITS) > RATE.worst(7000 + 900, 1000, 10)
 
 
-def test_no_reservation_is_for_more_than_the_window_holds(hold):
-    huge = (Message(role="user", content="x" * 5_000_000),)
-    assert metered(Answers(), hold).worst(huge, (), LIMITS) == RATE.worst(100_000, 1000, 10)
+def test_an_elision_leaves_measured_what_it_did_not_touch(hold):
+    kept, old = Message(role="user", content="k" * 9000), Message(role="tool", content="o" * 9000)
+    model = metered(Answers(said("ok", input_tokens=5000, output_tokens=10)), hold)
+    answer = model.complete((kept, old), limits=LIMITS)
+    elided = (kept, old.model_copy(update={"content": "left out"}), answer.message)
+    bound = RATE.worst(5000 + 10 + 8 + 100, 1000, 10)
+    assert RATE.worst(5000 + 8, 1000, 10) <= model.worst(elided, (), LIMITS) <= bound
+
+
+def test_a_huge_prompt_is_reserved_for_whole_whatever_the_tier_says_of_its_window(hold):
+    huge = (Message(role="user", content="x" * 100_000),)
+    model = metered(Answers(said(input_tokens=100_000, output_tokens=1000)), hold)
+    worst = model.worst(huge, (), LIMITS)
+    assert model.complete(huge, limits=LIMITS).usd <= worst
+
+
+def test_reading_a_late_answer_costs_no_second_above_the_reservation(ledger):
+    rate = prices.gpu_hour(D("3600"), 1, DAY)
+    hold = ledger.hold("local", D("0.5"), "x#1")
+    late = metered(Answers(said(output_tokens=5, seconds=0.504)), hold, rate)
+    late.complete(ASK, limits=CallLimits(max_output_tokens=10, timeout=0.5))
+    assert (hold.spent, ledger.figures().overrun) == (D("0.5"), 0)
 
 
 @given(
@@ -240,7 +259,7 @@ class DiesSettling:
 
 
 def with_receipts(model, book, tape):
-    return MeteredModel(model, book, RATE, window=100_000, receipts=Receipts(tape, "1-local"))
+    return MeteredModel(model, book, RATE, receipts=Receipts(tape, "1-local"))
 
 
 def test_an_answer_whose_step_was_never_recorded_is_not_paid_for_again(hold, tmp_path):

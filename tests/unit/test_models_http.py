@@ -371,7 +371,7 @@ def test_a_usage_that_is_no_usage_costs_the_reservation_and_not_the_answer(
     serve(httpserver, dialect, reply(dialect, usage={names[dialect]: number}))
     hold = Ledger(tmp_path / "ledger.jsonl", Decimal(1)).hold("cloud", Decimal("0.5"), "x#1")
     client = plain(dialect, httpserver.url_for("").rstrip("/"))
-    meter = MeteredModel(client, hold, RATE, window=100_000)
+    meter = MeteredModel(client, hold, RATE)
     worst = meter.worst(TALK, (), LIMITS)
     answer = meter.complete(TALK, limits=LIMITS)
     assert answer.message.content == "ok"
@@ -420,9 +420,7 @@ def test_a_rate_limit_is_waited_out_and_each_try_is_in_the_ledger(httpserver, di
     serve(httpserver, dialect, reply(dialect))
     ledger = Ledger(tmp_path / "ledger.jsonl", Decimal(1))
     hold = ledger.hold("cloud", Decimal("0.5"), "x#1")
-    meter = MeteredModel(
-        plain(dialect, httpserver.url_for("").rstrip("/")), hold, RATE, window=100_000
-    )
+    meter = MeteredModel(plain(dialect, httpserver.url_for("").rstrip("/")), hold, RATE)
     start = time.monotonic()
     answer = RetryingModel(meter, 3, first_wait=0.001).complete(TALK, limits=LIMITS)
     assert time.monotonic() - start >= 0.05
@@ -604,7 +602,7 @@ def test_a_hang_up_in_the_answer_stays_charged(dialect, tmp_path):
     ledger = Ledger(tmp_path / "ledger.jsonl", Decimal(1))
     hold = ledger.hold("cloud", Decimal("0.5"), "x#1")
     with Rude(HEAD) as server:
-        meter = MeteredModel(model(dialect, server.url), hold, RATE, window=100_000)
+        meter = MeteredModel(model(dialect, server.url), hold, RATE)
         with pytest.raises(NoAnswer):
             meter.complete(TALK, limits=LIMITS)
     assert hold.spent == ledger.figures().lost > 0
