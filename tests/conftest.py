@@ -20,9 +20,13 @@ def pytest_configure():
     for hook in hooks:
         sys.meta_path.remove(hook)
     try:
+        hypothesis = import_module("hypothesis")
         import_module("hypothesis.stateful")
     finally:
         sys.meta_path[:0] = hooks
+    # No deadline: a test says what is too slow itself, and a busy machine is no defect.
+    hypothesis.settings.register_profile("frugal", max_examples=40, deadline=None)
+    hypothesis.settings.load_profile("frugal")
 
 
 def pytest_collection_finish():

@@ -11,6 +11,7 @@ import pytest
 import swe_router
 from swe_router.errors import UsageError
 from swe_router.grading import gold
+from tests.doubles.sources import nodes
 
 ROW = {
     "instance_id": "o__r-1",
@@ -57,7 +58,7 @@ def test_nothing_outside_grading_imports_the_answer_key():
     for path in package.rglob("*.py"):
         if path.relative_to(package).parts[0] in ("grading", "_assets"):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom):
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
                 assert not [name for name in names if name.startswith("swe_router.grading.gold")]
