@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -124,13 +125,29 @@ def _result(reference: Any, tries: int) -> Any:
         return Lost(why=f"its worker died {tries} times: {str(error).splitlines()[0]}")
 
 
+def _must_answer(address: str) -> None:
+    """Raise ``UsageError`` at once where nobody listens; Ray itself tries for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not (colon and port.isdigit()):
+        return  # "auto" and "local" name no place
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10.0).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"no Ray answers at RAY_ADDRESS={address} ({error}): unset it for a Ray of our own,"
+            " or use --workers 0 to run in this process"
+        ) from None
+
+
 @contextmanager
 def _started(workers: int, place: Path | None) -> Iterator[None]:
     """A Ray of our own on this machine, or the cluster that RAY_ADDRESS names."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS", "")
     options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False}
-    if not address:
+    if address:
+        _must_answer(address)
+    else:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         options |= {"num_cpus": workers, "object_store_memory": 100 << 20}
         if place is not None and len(str(place)) <= LONGEST_PLACE:
@@ -138,11 +155,9 @@ def _started(workers: int, place: Path | None) -> Iterator[None]:
     try:
         context: Any = ray.init(configure_logging=False, **options)
     except Exception as error:
-        where = f"at RAY_ADDRESS={address}" if address else "on this machine"
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(
-            f"no Ray {where} ({why}): use --workers 0 to run in this process"
-            + (", or unset RAY_ADDRESS for a Ray of our own" if address else "")
+            f"Ray would not start ({why}): use --workers 0 to run in this process"
         ) from None
     try:
         yield

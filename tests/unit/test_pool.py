@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 import pytest
 
-from swe_router.errors import JournalError
+from swe_router.errors import JournalError, UsageError
 from swe_router.pool import Fault, Pool
 
 
@@ -42,3 +43,12 @@ def test_what_no_other_job_would_survive_ends_the_run(error):
 def test_no_job_begins_once_the_user_asked_to_stop():
     begun = []
     assert run(begun.append, stopping=lambda: len(begun) == 1) == [(1, None)]
+
+
+def test_a_dead_cluster_is_said_at_once_in_one_line(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(UsageError, match=f"no Ray answers at RAY_ADDRESS={address}.*unset") as said:
+        run(abs, workers=2)
+    assert "\n" not in str(said.value)
