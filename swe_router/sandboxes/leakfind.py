@@ -14,8 +14,8 @@ from swe_router.seams import Sandbox
 
 FILES = frozenset({"file", "reflog", "worktree", "garbage", "store", "bundle"})
 """Kinds that are taken out by removing a file or folder."""
-REPACKED = frozenset({"object", "alternates"})
-"""Kinds that need the object store to be written anew."""
+REPACKED = frozenset({"object", "alternates", "index"})
+"""Kinds that need the object store to be written anew; what the index alone held is loose then."""
 
 _SECTIONS = re.compile(
     r"(remote|branch|url|credential|http|https|include|includeif)(\..*)?\.[^.]+", re.S
@@ -23,7 +23,6 @@ _SECTIONS = re.compile(
 _KNOWN = re.compile(
     rb"HEAD|config|config\.worktree|description|index|packed-refs|shallow|commondir|gitdir"
     rb"|info/(exclude|attributes|sparse-checkout)|hooks/[^/]+\.sample|sharedindex\.[0-9a-f]+"
-    rb"|.*\.lock"
 )
 _STORED = re.compile(
     rb"pack/(pack-[0-9a-f]+\.(pack|idx|rev|bitmap|mtimes|keep|promisor)|multi-pack-index.*)"
@@ -62,24 +61,46 @@ wc -l < "$W/extra"
 """
 _STAGED = "git diff-index --cached --raw -z --no-renames --full-index HEAD"
 _ELSEWHERE = r"""
-find {roots} \( -path /proc -o -path /sys -o -path /dev -o -path /usr -o -path "$W" \) -prune -o \
-  -type f \( -name HEAD -o -name '*.bundle' -o -name '*.pack' \) \
+[ -z "$COMMON" ] || git ls-tree -r "$BASE" | cut -f1 | cut -d' ' -f3 | sort -u > "$W/blobs"
+find {roots} \( -path /proc -o -path /sys -o -path /dev -o -path "$W" \) -prune -o \
+  \( -type f \( -name HEAD -o -name '*.bundle' -o -name '*.pack' \) -o -type d -name objects \) \
   -print0 > "$W/suspects" 2>/dev/null || :
 xargs -0 sh -c '
+# A store of the project, however shallow: it holds more than half of the files of the base.
+same() {{
+  [ -s "$W/blobs" ] || return 1
+  all=$(wc -l < "$W/blobs")
+  no=$(GIT_OBJECT_DIRECTORY=$1 git --git-dir="$COMMON" cat-file --batch-check < "$W/blobs" |
+    grep -c " missing$")
+  [ $((no * 2)) -lt "$all" ]
+}}
+past() {{ git --git-dir="$COMMON" merge-base --is-ancestor "$1" "$BASE" 2>/dev/null; }}
 for file do
   case $file in
+  "$COMMON"/worktrees/*/HEAD)
+    tree=$(cat "${{file%/HEAD}}/gitdir" 2>/dev/null); tree=${{tree%/.git}}
+    case /testbed/ in "$tree"/*) continue ;; esac
+    [ -d "$tree" ] || continue
+    past "$(git --git-dir="${{file%/HEAD}}" rev-parse HEAD)" || printf "worktree %s\0" "$tree" ;;
   */HEAD)
     dir=${{file%/HEAD}}
     [ -d "$dir/objects" ] && [ -d "$dir/refs" ] || continue
     [ "$(cd "$dir" && pwd -P)" != "$COMMON" ] || continue
     if git --git-dir="$dir" cat-file -e "$BASE^{{commit}}" 2>/dev/null ||
-       git config --file "$dir/config" --get-regexp "url" 2>/dev/null | grep -qiF "$REPO"; then
+       git config --file "$dir/config" --get-regexp "url" 2>/dev/null | grep -qiF "$REPO" ||
+       same "$dir/objects"; then
       head=$(git --git-dir="$dir" rev-parse -q --verify HEAD 2>/dev/null || echo none)
       kind=store
-      [ "${{dir##*/}}" != .git ] ||
-        git --git-dir="$COMMON" merge-base --is-ancestor "$head" "$BASE" 2>/dev/null || kind=copy
+      [ "${{dir##*/}}" != .git ] || past "$head" || kind=copy
       printf "%s %s\0" "$kind" "$dir"
     fi ;;
+  */objects)
+    dir=${{file%/objects}}
+    [ ! -f "$dir/HEAD" ] || [ ! -d "$dir/refs" ] || continue
+    set -- "$file"/pack "$file"/[0-9a-f][0-9a-f]
+    [ -d "$1" ] || [ -d "$2" ] || continue
+    [ "$(cd "$file" && pwd -P)" = "$COMMON/objects" ] || ! same "$file" ||
+      printf "store %s\0" "$file" ;;
   */objects/pack/*.pack) ;;
   *)
     case $(head -c 15 "$file" | tr -d "\0") in
@@ -125,7 +146,7 @@ def elsewhere(sandbox: Sandbox, git: Git, instance: Instance) -> list[Leak]:
     Only a container is searched whole: elsewhere the rest of the machine is not ours to look at.
     Raises ``WouldNotStart`` for a checked-out copy of another state of the project.
     """
-    roots = "/ -xdev" if sandbox.identity.startswith("docker") else gitio.TESTBED
+    roots = "/" if sandbox.identity.startswith("docker") else gitio.TESTBED
     script = _ELSEWHERE.format(roots=roots)
     found = gitio.split(git.having(REPO=f"/{instance.repo}").ask(sandbox, script))
     leaks = []

@@ -92,6 +92,7 @@ def test_a_clean_repository_is_left_as_it_is(box: PlainBox) -> None:
     assert list(box.home.glob(".swe-router-git-*")) == []
 
 
+GONE = "git branch -qD future; rm -rf .git/logs; git prune --expire=now;"
 PLANTS: dict[str, tuple[str, str]] = {
     "branch": ("true", "ref"),
     "tag": ("git tag later future; git branch -qD future", "ref"),
@@ -135,6 +136,14 @@ PLANTS: dict[str, tuple[str, str]] = {
     "index": (f"echo '{SECRET}' > a.py; git add a.py; echo 3 > a.py; git branch -qD future", "index"),  # noqa: E501
     "bundle": ("git bundle create -q f.bundle --all; git branch -qD future; rm -rf .git/logs", "bundle"),  # noqa: E501
     "copy inside": ("git clone -q --bare . .cache.git; git branch -qD future", "store"),
+    "index alone": (f"{GONE} echo '{SECRET}' > new.py; git add new.py; rm new.py", "index"),
+    "shallow copy": (
+        "git clone -q --bare --depth 1 -b future file://$PWD .git/modules/m;"
+        f" git -C .git/modules/m remote remove origin; {GONE}",
+        "store",
+    ),
+    "objects without head": (f"cp -r .git/objects ./objects; {GONE}", "store"),
+    "stale lock": (f"echo '{SECRET}' > .git/packed-refs.lock", "file"),
     "broken ref": ("echo 1234567890123456789012345678901234567890 > .git/refs/heads/x", "ref"),
     "rebase left-overs": (f"mkdir .git/rebase-merge; echo '{SECRET}' > .git/rebase-merge/message", "file"),  # noqa: E501
     "commit message": (f"echo '{SECRET}' > .git/COMMIT_EDITMSG", "file"),
