@@ -51,10 +51,13 @@ def ready(settings: Settings, instances: Sequence[Instance], say: Callable[[str]
         plugins.load("models", tier.dialect)
         checks.key_of(name, tier, os.environ)
         rates[name] = checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
-        gap = _window_gap(settings, name, instances)
-        if gap:
+        sizes = sorted(instances, key=lambda one: len(one.problem.encode()))
+        if gap := _window_gap(settings, name, sizes[0]):
             skipped[name] = gap
             say(f"skipped: {gap}")
+        elif gap := _window_gap(settings, name, sizes[-1]):
+            # One long issue is no reason to deny the others their cheapest tier.
+            say(f"{gap} of {sizes[-1].id}: such issues may end there without a step")
     if len(skipped) == len(settings.ladder):
         raise UsageError("no tier can be used: " + "; ".join(skipped.values()))
     _payable(settings, skipped)
@@ -126,9 +129,8 @@ def _payable(settings: Settings, skipped: Mapping[str, str]) -> None:
         )
 
 
-def _window_gap(settings: Settings, name: str, instances: Sequence[Instance]) -> str:
+def _window_gap(settings: Settings, name: str, instance: Instance) -> str:
     tier = settings.tiers[name]
-    longest = max(instances, key=lambda one: len(one.problem.encode()))
     sheet = manifest.read(settings.scaffold)
-    need = prompts.window_need(sheet, longest, text=tier.tools == "text")
+    need = prompts.window_need(sheet, instance, text=tier.tools == "text")
     return checks.window_gap(name, tier, need // 3)

@@ -5,10 +5,11 @@ from decimal import Decimal
 import pytest
 
 from swe_router.agents import manifest
+from swe_router.agents.dialogue import Dialogue, Setup
 from swe_router.agents.loop import ToolLoop
 from swe_router.agents.manifest import Limits, Manifest
 from swe_router.errors import LedgerRefused, Lost, Overloaded, ScaffoldError
-from swe_router.records import Budget, ToolCall, Usage
+from swe_router.records import Action, Budget, Completion, Message, ToolCall, Usage
 from tests.doubles.agent import (
     BROKEN,
     FIX,
@@ -237,6 +238,21 @@ def test_a_conversation_that_cannot_be_made_to_fit_is_given_up_before_it_is_paid
     assert end.exit == "gave_up"
     assert "do not fit the window of 12000" in end.why
     assert len(steps) == len(model.requests) < 5
+
+
+def test_dense_text_does_not_overrun_the_window():
+    """Hex dumps come at two bytes a token; a guess of three sends more than the window holds."""
+    setup = Setup(window=16_000, max_output_tokens=1000)
+    dialogue = Dialogue(manifest.read("default"), INSTANCE, setup)
+    for number in range(20):
+        dialogue.make_room()
+        tokens = dialogue.request().size() // 2
+        assert tokens + 1000 <= 16_000
+        ask = ToolCall(id=f"c{number}", name="bash", arguments={"command": "xxd a"})
+        said = Completion(
+            message=Message(role="assistant", tool_calls=(ask,)), usage=Usage(input_tokens=tokens)
+        )
+        dialogue.add(said, [Action(call=ask, observation="f0" * 2300)])
 
 
 def test_an_observation_never_fills_a_small_window(tmp_path):
