@@ -30,14 +30,17 @@ from swe_router.records import Grade, Instance, RunRecord
 
 LATEST = "latest"
 ORPHANS = 60.0
-"""Seconds that a new driver gives the workers of a killed one to end."""
 
 
 class RunFolder:
-    """One run on disk; every write goes through here."""
+    """One run on disk; every write goes through here.
 
-    def __init__(self, path: Path) -> None:
+    ``orphans``: seconds that ``locked`` gives the workers of a killed driver to end.
+    """
+
+    def __init__(self, path: Path, *, orphans: float = ORPHANS) -> None:
         self.path = path
+        self._orphans = orphans
         self.settings_file = path / "settings.json"
         self.ledger_file = path / "ledger.jsonl"
         self.records_file = path / "records.jsonl"
@@ -154,7 +157,7 @@ class RunFolder:
             yield
 
     def _await_orphans(self) -> None:
-        until = time.monotonic() + ORPHANS
+        until = time.monotonic() + self._orphans
         with self.work_file.open("a") as file:
             while True:
                 try:
