@@ -137,6 +137,9 @@ class _Session:
         actions: list[Action] = []
         try:
             for call in self._dialogue.calls(answer):
+                # One answer may hold any number of calls: the rest of them is not carried out.
+                if actions and (self._desk.stopping() or self._remaining() <= 0):
+                    break
                 actions.append(self._act(call))
                 if call.name == tools.SUBMIT and not call.error:
                     break

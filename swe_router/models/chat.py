@@ -125,9 +125,16 @@ def _calls(calls: Any, key: str) -> tuple[ToolCall, ...]:
     functions = [(call.get("id"), call.get("function") or {}) for call in calls]
     if not all(isinstance(function, dict) for _, function in functions):
         raise BadReply("a tool call has no function")
+    # Some servers give all calls of an answer one id, or none; each result needs its own.
+    given = [call_id for call_id, _ in functions]
     return tuple(
-        wire.tool_call(call_id, function.get("name"), function.get("arguments"), key)
-        for call_id, function in functions
+        wire.tool_call(
+            call_id if call_id and given.count(call_id) == 1 else f"call_{number}",
+            function.get("name"),
+            function.get("arguments"),
+            key,
+        )
+        for number, (call_id, function) in enumerate(functions, 1)
     )
 
 

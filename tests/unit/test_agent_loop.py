@@ -163,6 +163,18 @@ def test_a_stop_is_heeded_at_the_step_boundary(tmp_path):
     assert (end.exit, len(steps)) == ("interrupted", 1)
 
 
+def test_an_answer_of_many_calls_does_not_outlive_the_attempt(tmp_path):
+    many = answer(*[LOOK] * 50)
+    late, steps, _ = solve(
+        tmp_path / "a", PlayedModel(many), budget=Budget(dollars=Decimal(1), seconds=30)
+    )
+    assert (late.exit, late.steps) == ("time", 1)
+    assert 1 < len(steps[0].actions) < 50
+    asked = iter([False, False, True, True])
+    told = solve(tmp_path / "b", PlayedModel(many), stopping=lambda: next(asked))
+    assert (told[0].exit, len(told[1][0].actions)) == ("interrupted", 2)
+
+
 def test_a_command_never_outlives_the_attempt(tmp_path):
     model = PlayedModel(answer(call("bash", command="true", timeout=50)), answer(SUBMIT))
     _, _, box = solve(tmp_path, model, budget=Budget(dollars=Decimal(1), seconds=30))

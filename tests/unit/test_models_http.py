@@ -170,6 +170,14 @@ def test_a_conversation_with_tools_goes_there_and_back(httpserver, dialect):
     assert "temperature" not in body
 
 
+def test_calls_without_an_id_of_their_own_get_one(httpserver):
+    calls = [("", "bash", "{}"), ("c", "bash", "{}"), (None, "bash", "{}"), ("d", "bash", "{}")]
+    serve(httpserver, "chat", reply("chat", calls=[*calls, calls[1]]))
+    answer = plain("chat", httpserver.url_for("").rstrip("/")).complete(TALK, limits=LIMITS)
+    ids = [call.id for call in answer.message.tool_calls]
+    assert ids == ["call_1", "call_2", "call_3", "d", "call_5"]
+
+
 def test_anthropic_caches_the_whole_conversation_and_marks_its_end_and_the_one_before(httpserver):
     for _ in range(2):
         serve(httpserver, "anthropic", reply("anthropic"))
