@@ -19,6 +19,7 @@ from swe_router.assemble.stopping import graceful, interruptible
 from swe_router.assemble.wire import Wiring, build_policy, features_of
 from swe_router.assemble.worker import Job, Stopped, away, here
 from swe_router.errors import UsageError
+from swe_router.grading.grade import check_gradable
 from swe_router.instances import splits
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.lines import append
@@ -129,6 +130,8 @@ def _resolved(settings: Settings, say: Say) -> tuple[Header, list[Instance]]:
         shuffle=settings.shuffle,
         seed=settings.seed,
     )
+    if settings.grade.enabled:
+        check_gradable(settings.split, [one.id for one in instances])
     ready = preflight.ready(settings, instances, say)
     header = Header(
         settings=settings,

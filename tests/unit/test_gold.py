@@ -53,6 +53,16 @@ def test_test_lists_that_are_none_are_named(bad):
         read(FAIL_TO_PASS=bad)
 
 
+@pytest.mark.parametrize("column", ["eval_script", "log_parser"])
+def test_a_row_that_could_not_be_graded_is_named_if_it_is_asked_for(column):
+    def hub(_):
+        return [ROW, {**ROW, "instance_id": "o__r-2", column: None}]
+
+    assert list(gold.read("full", {"o__r-1"}, hub=hub)) == ["o__r-1"]
+    with pytest.raises(UsageError, match=f"'o__r-2' has no {column}: it cannot be graded"):
+        gold.read("full", hub=hub)
+
+
 def test_nothing_outside_grading_imports_the_answer_key():
     package = Path(swe_router.__file__).parent
     for path in package.rglob("*.py"):
