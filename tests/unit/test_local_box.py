@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,8 @@ from tests.live.boxes import instance, repository
 WALL = best_wall(unsafe=True)
 ISOLATED = WALL != "process"
 """False only on a machine with neither bubblewrap nor user namespaces."""
+HOMES = sorted({Path.home(), Path(pwd.getpwuid(os.getuid()).pw_dir)} - {Path("/")})
+"""An empty HOME makes it the root, which is no secret."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def test_the_work_tree_is_the_base_commit_and_no_other(box, home):
 @pytest.mark.parametrize(
     "place",
     [
-        Path.home(),
+        *HOMES,
         Path.home() / ".cache",
         Path.home() / ".ssh",
         Path(__file__).resolve(),
