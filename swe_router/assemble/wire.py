@@ -184,7 +184,13 @@ class Wiring:
         bare = plugins.load("models", tier.dialect)(tier, session=session, key=key)
         receipts = Receipts(self.tape(instance), hold.key.removeprefix(f"{instance.id}/"))
         metered = MeteredModel(bare, hold, self.header.rates[name], receipts=receipts)
-        return RetryingModel(metered, tier.retries)
+        seconds, begun = plan.budget.seconds, time.monotonic()
+
+        def over() -> bool:
+            late = bool(seconds) and time.monotonic() - begun > seconds
+            return late or self.run.stopping()
+
+        return RetryingModel(metered, tier.retries, over=over)
 
 
 def desk_of(settings: Settings, plan: Plan) -> Desk:

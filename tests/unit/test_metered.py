@@ -204,6 +204,14 @@ def test_retries_end(hold):
     assert model.calls == 3
 
 
+def test_nothing_is_tried_again_after_the_attempts_time():
+    model = Answers(*(Overloaded(str(n)) for n in range(9)))
+    tries = RetryingModel(model, 8, first_wait=0.001, over=lambda: model.calls == 3)
+    with pytest.raises(Overloaded, match="2"):
+        tries.complete(ASK, limits=LIMITS)
+    assert model.calls == 3
+
+
 def test_no_retries_means_one_try():
     model = Answers(Overloaded("x"), said())
     with pytest.raises(Overloaded):
