@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import socket
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -140,6 +142,19 @@ def _must_answer(address: str) -> None:
 
 
 @contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray puts a handler of its own, which aborts the process, in the place of the caller's."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
 def _started(workers: int, place: Path | None) -> Iterator[None]:
     """A Ray of our own on this machine, or the cluster that RAY_ADDRESS names."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -153,7 +168,8 @@ def _started(workers: int, place: Path | None) -> Iterator[None]:
         if place is not None and len(str(place)) <= LONGEST_PLACE:
             options["_temp_dir"] = str(place)
     try:
-        context: Any = ray.init(configure_logging=False, **options)
+        with _own_signals():
+            context: Any = ray.init(configure_logging=False, **options)
     except Exception as error:
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(
@@ -162,6 +178,7 @@ def _started(workers: int, place: Path | None) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        with _own_signals():
+            ray.shutdown()
         if not address:
             shutil.rmtree(context.address_info["session_dir"], ignore_errors=True)
