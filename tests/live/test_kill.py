@@ -25,8 +25,11 @@ LONGEST = 9.0
 def reference(tmp_path_factory):
     """What an undisturbed run gives: instance -> what it was decided and what came out."""
     launch = Launch(tmp_path_factory.mktemp("reference"), workers=0).start()
-    assert launch.wait() == 0, launch.said()
-    return reference_of(launch.run)
+    try:
+        assert launch.wait() == 0, launch.said()
+        return reference_of(launch.run)
+    finally:
+        launch.end()
 
 
 @pytest.fixture
