@@ -30,6 +30,7 @@ from swe_router.records import (
 )
 from swe_router.seams import Kit, Sandbox
 from swe_router.solve.bench import Bench
+from swe_router.solve.stoppable import unless_stopping
 
 
 @dataclass
@@ -174,7 +175,7 @@ def verdicts(
     if outcome.candidate is None:
         return ()
     kit = Kit(
-        open_sandbox=bench.open_sandbox,
+        open_sandbox=lambda of: unless_stopping(bench.open_sandbox(of), bench.stopping),
         apply=bench.apply,
         graph=bench.graph,
         deadline=bench.clock() + bench.verify_seconds,

@@ -168,6 +168,24 @@ def test_a_stop_rescues_the_diff_and_leaves_the_attempt_owed():
     assert len(memory.steps("1-local")) == 3
 
 
+def test_a_stop_while_verifying_begins_no_further_command():
+    memory, stop, begun = ListMemory(), [], []
+
+    class Runs(Says):
+        def verify(self, outcome, peers, instance, kit):
+            with kit.open_sandbox(instance) as box:
+                begun.append(box.run("first", timeout=1))
+                stop.append(1)
+                begun.append(box.run("second", timeout=1))
+            return super().verify(outcome, peers, instance, kit)
+
+    verifiers = (("slow", Runs()),)
+    with pytest.raises(Interrupted):
+        run(bench(memory, verifiers=verifiers, stopping=lambda: bool(stop)))
+    assert len(begun) == 1
+    assert [kind for kind, _ in memory.written] == ["decided", "rescued"]
+
+
 def test_a_policy_that_never_stops_is_stopped():
     class Forever(Ladder):
         def decide(self, features, history, purse):
