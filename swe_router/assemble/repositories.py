@@ -20,9 +20,6 @@ from swe_router.sandboxes.engine import Engine
 
 Say = Callable[[str], None]
 
-_COPIES: list[tempfile.TemporaryDirectory[str]] = []
-"""Removed when this process ends; the cache has fetched from them long before."""
-
 
 def check_git(path: str | None = None) -> str:
     """Where git is, in PATH or in ``path``. Raises ``UsageError`` that says how to get it."""
@@ -48,23 +45,21 @@ def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
     return RepoCache(default_folder(), sources)
 
 
-def copy_out(instance: Instance) -> Path | None:
-    """The git folder of an image that is on this engine already; never pulls."""
+def copy_out(instance: Instance, place: Path) -> Path | None:
+    """The git folder of an image that is on this engine already, in ``place``; never pulls."""
     try:
         engine = Engine.connect()
         if not instance.image or not engine.has(instance.image):
             return None
-        folder = tempfile.TemporaryDirectory(prefix="swe-router-git-")
-        _COPIES.append(folder)
         with tempfile.TemporaryFile() as file:
             for chunk in engine.export_path(instance.image, "/testbed/.git"):
                 file.write(chunk)
             file.seek(0)
             with tarfile.open(fileobj=file) as tar:
-                tar.extractall(folder.name, filter="data")
+                tar.extractall(place, filter="data")
     except (UsageError, SandboxError, tarfile.TarError, OSError):
         return None
-    return Path(folder.name) / ".git"
+    return place / ".git"
 
 
 def graph_of(repos: RepoCache, instance: Instance, say: Say) -> Graph | None:

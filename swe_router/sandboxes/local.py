@@ -19,7 +19,7 @@ from swe_router.sandboxes import limits, walls
 from swe_router.sandboxes.channel import Box
 from swe_router.sandboxes.loop import LAUNCH, LOOP
 from swe_router.sandboxes.pipes import Pipes, PlainBox
-from swe_router.sandboxes.scratch import CARD, PREFIX, discard
+from swe_router.sandboxes.scratch import CARD, discard, named
 from swe_router.settings import SandboxSettings
 
 ETC = {
@@ -71,7 +71,7 @@ class LocalBoxes:
         """
         repository = self._start(instance)
         with _broken_disk():
-            folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+            folder = Path(tempfile.mkdtemp(prefix=named(self._run)))
         box: Box | None = None
         # Held as long as the box lives, so that the reaper knows an orphan from a box in use.
         with (folder / CARD).open("w", encoding="utf-8") as card:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import shutil
 import tempfile
@@ -19,10 +20,15 @@ CARD = "box.json"
 """In such a folder: whose it is."""
 
 
+def named(run: str) -> str:
+    """Start of the names of a run's folders: a driver may be killed before the card is written."""
+    return f"{PREFIX}{hashlib.sha256(run.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}-"
+
+
 @contextmanager
 def folder(run: str, lock: Path) -> Iterator[Path]:
     """A temporary folder for something else than a box; removed at the end of the ``with``."""
-    made = Path(tempfile.mkdtemp(prefix=PREFIX))
+    made = Path(tempfile.mkdtemp(prefix=named(run)))
     with (made / CARD).open("w", encoding="utf-8") as card:
         fcntl.flock(card, fcntl.LOCK_EX)
         card.write(json.dumps({"run": run, "lock": str(lock.absolute()), "groups": []}))

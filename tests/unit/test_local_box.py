@@ -21,7 +21,8 @@ from swe_router import assets
 from swe_router.errors import Lost, UsageError, WouldNotStart
 from swe_router.sandboxes import limits, reaper, walls
 from swe_router.sandboxes.choose import choose
-from swe_router.sandboxes.local import CARD, PREFIX, LocalBoxes, best_wall
+from swe_router.sandboxes.local import CARD, LocalBoxes, best_wall
+from swe_router.sandboxes.scratch import PREFIX, named
 from swe_router.settings import SandboxSettings
 from tests.live.boxes import instance, repository
 
@@ -241,6 +242,14 @@ def test_the_reaper_takes_folders_of_the_dead_and_spares_the_live(home, tmp_path
         assert reaper.reap(None, run=run) == [f"folder {orphan}"]
         assert made.run("echo alive", timeout=20).output == "alive\n"
     assert not orphan.exists()
+
+
+def test_a_folder_whose_driver_died_before_it_wrote_the_card_goes_with_its_run():
+    run = f"cardless-{os.getpid()}"
+    bare = Path(tempfile.mkdtemp(prefix=named(run)))
+    assert reaper.reap(None, run=run) == []
+    assert reaper.reap(None, run=f"other-{run}", mine=True) == []
+    assert reaper.reap(None, run=run, mine=True) == [f"folder {bare}"]
 
 
 def test_no_process_outlives_a_driver_killed_by_signal_9(home):

@@ -104,15 +104,28 @@ def test_an_images_repository_is_copied(
     commit(origin[0], {"setup.cfg": "image set-up\n"})
     if detached:
         git.Repo(origin[0]).git.checkout("--detach")
-    store = cache(tmp_path, "", copy_out=lambda one: origin[0])
+    store = cache(tmp_path, "", copy_out=lambda one, place: origin[0])
     found = store.path(instance(origin[1]))
     shutil.rmtree(origin[0])
     assert Objects(found).complete(origin[1])
 
 
+def test_what_a_killed_builder_left_is_removed_and_a_neighbours_work_is_not(
+    tmp_path: Path, origin: tuple[Path, str]
+) -> None:
+    store = cache(tmp_path, origin[0])
+    flat = instance(origin[1]).repo.replace("/", "__")
+    left, other = (store.folder / f".new-{name}-abcd_123" for name in (flat, f"{flat}-b"))
+    for folder in (left, other):
+        (folder / "repo").mkdir(parents=True)
+    store.path(instance(origin[1]))
+    assert not left.exists()
+    assert other.exists()
+
+
 def test_an_image_without_the_commit_falls_back(tmp_path: Path, origin: tuple[Path, str]) -> None:
     other, _ = commit(tmp_path / "other", {"z.py": "z = 1\n"})
-    store = cache(tmp_path, origin[0], copy_out=lambda one: other)
+    store = cache(tmp_path, origin[0], copy_out=lambda one, place: other)
     assert Objects(store.path(instance(origin[1]))).has(origin[1])
 
 
