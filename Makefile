@@ -9,7 +9,7 @@ STAMP = $(VENV)/.installed
 # pip >= 25.1 reads [dependency-groups]; the stamp makes a second call cost nothing.
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
-	  || { echo "swe-router needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	  || { echo "swe-router needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev
@@ -31,6 +31,7 @@ live: $(STAMP)  ## the tiers that need this machine: TIERS="docker or ray"
 	$(BIN)/python -m pytest tests/live -m "$(or $(TIERS),docker or ray)"
 
 build: $(STAMP)  ## wheel and sdist in dist/
+	rm -rf dist
 	$(BIN)/python -m pip install --quiet build
 	$(BIN)/python -m build
 

@@ -12,8 +12,9 @@ FOLDERS = ("scaffolds", "prompts", "docker", "eval", "runs")
 def root() -> Path:
     """The folder that holds ``scaffolds/``, ``prompts/``, ``docker/`` and ``eval/``."""
     package = Path(__file__).resolve().parent
-    shipped, checkout = package / "_assets", package.parent
-    return checkout if (checkout / "pyproject.toml").is_file() else shipped
+    shipped = package / "_assets"
+    # A pyproject.toml beside the package says nothing: some wheels drop theirs in site-packages.
+    return shipped if shipped.is_dir() else package.parent
 
 
 def find(folder: str, name: str, suffix: str = "") -> Path:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Iterable
+import shutil
+import signal
+import socket
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import ray
 
-from swe_router.errors import UsageError
+from swe_router.errors import SweRouterError, UsageError
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")
 
 CRASHES = 2
 """Times a job is given to a fresh worker after its worker process died."""
+LONGEST_PLACE = 45
+"""Letters of a folder in which Ray's sockets still have room (a path of one holds 107)."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +36,32 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """A job that broke by a fault of this program, not of its surroundings; it is owed."""
+
+    why: str
+    """One line."""
+    trace: str
+
+
+@dataclass(frozen=True)
 class Pool(Generic[Job, Done]):
     """Runs ``work(job)`` for every job.
 
     ``work`` must be importable by name in a worker process. ``jobs`` is read lazily, one at a
     time as workers fall free, so that a job can carry what earlier ones taught. ``on_done`` is
-    called in this process with each result, in the order of completion.
+    called in this process with each result, in the order of completion. A job that raises a
+    ``SweRouterError``, or meets a full disk, ends the run; any other exception is a ``Fault``.
+    ``place`` is an empty folder for what Ray writes; the caller removes it.
     """
 
     work: Callable[[Job], Done]
     workers: int = 0
     stopping: Callable[[], bool] = lambda: False
     on_tick: Callable[[], None] = lambda: None
+    place: Path | None = None
 
-    def run(self, jobs: Iterable[Job], on_done: Callable[[Job, Done | Lost], None]) -> None:
+    def run(self, jobs: Iterable[Job], on_done: Callable[[Job, Done | Lost | Fault], None]) -> None:
         """All jobs, or those begun before the user asked to stop."""
         if self.workers:
             _ray(self, iter(jobs), on_done)
@@ -47,63 +69,116 @@ class Pool(Generic[Job, Done]):
         for job in jobs:
             if self.stopping():
                 return
-            on_done(job, self.work(job))
+            on_done(job, _guarded(self.work, job))
+
+
+def _guarded(work: Callable[[Any], Any], job: Any) -> Any:
+    """What a job gives; a fault of ours as a value, so that it costs no other job anything."""
+    try:
+        return work(job)
+    except SweRouterError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        return _fault(error)
+
+
+def _fault(error: BaseException) -> Fault:
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return Fault(why=said[:300], trace="".join(traceback.format_exception(error)))
 
 
 def _ray(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None]) -> None:
-    _start(pool.workers)
-    remote = ray.remote(num_cpus=1, max_retries=0)(pool.work)
     running: dict[Any, tuple[Any, int]] = {}
     exhausted = False
-    try:
+    with _started(pool.workers, pool.place):
+        remote = ray.remote(num_cpus=1, max_retries=0)(_guarded)
         while running or not exhausted:
             while not exhausted and not pool.stopping() and len(running) < pool.workers:
                 job = next(jobs, None)
                 exhausted = job is None
                 if job is not None:
-                    running[remote.remote(job)] = (job, 1)
+                    running[remote.remote(pool.work, job)] = (job, 1)
             if pool.stopping() and not running:
                 return
             ready, _ = ray.wait(list(running), timeout=0.25) if running else ([], [])
             pool.on_tick()
             for reference in ready:
                 job, tries = running.pop(reference)
-                _settle(remote, running, reference, job, tries, on_done)
-    finally:
-        ray.shutdown()
+                done = _result(reference, tries)
+                if isinstance(done, Lost) and tries <= CRASHES and not pool.stopping():
+                    # Idempotent: the job finds its steps, answers and money in the run folder.
+                    running[remote.remote(pool.work, job)] = (job, tries + 1)
+                else:
+                    on_done(job, done)
 
 
-def _settle(
-    remote: Any,
-    running: dict[Any, tuple[Any, int]],
-    reference: Any,
-    job: Any,
-    tries: int,
-    on_done: Callable[[Any, Any], None],
-) -> None:
+def _result(reference: Any, tries: int) -> Any:
     try:
-        done = ray.get(reference)
-    except ray.exceptions.WorkerCrashedError as error:
-        if tries <= CRASHES:
-            # Idempotent: the job finds its steps, its answers and its money in the run folder.
-            running[remote.remote(job)] = (job, tries + 1)
-            return
-        done = Lost(why=f"its worker died {tries} times: {str(error).splitlines()[0]}")
+        return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
-    on_done(job, done)
+        # Its own text is a traceback of many lines; the cause has the one that matters.
+        cause = error.cause
+        if isinstance(cause, SweRouterError | OSError):
+            raise cause from None
+        return _fault(error)
+    except ray.exceptions.RayError as error:
+        return Lost(why=f"its worker died {tries} times: {str(error).splitlines()[0]}")
 
 
-def _start(workers: int) -> None:
+def _must_answer(address: str) -> None:
+    """Raise ``UsageError`` at once where nobody listens; Ray itself tries for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not (colon and port.isdigit()):
+        return  # "auto" and "local" name no place
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10.0).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"no Ray answers at RAY_ADDRESS={address} ({error}): unset it for a Ray of our own,"
+            " or use --workers 0 to run in this process"
+        ) from None
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray puts a handler of its own, which aborts the process, in the place of the caller's."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _started(workers: int, place: Path | None) -> Iterator[None]:
     """A Ray of our own on this machine, or the cluster that RAY_ADDRESS names."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = os.environ.get("RAY_ADDRESS", "")
     options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False}
-    if "RAY_ADDRESS" not in os.environ:
+    if address:
+        _must_answer(address)
+    else:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         options |= {"num_cpus": workers, "object_store_memory": 100 << 20}
+        if place is not None and len(str(place)) <= LONGEST_PLACE:
+            options["_temp_dir"] = str(place)
     try:
-        ray.init(configure_logging=False, **options)
+        with _own_signals():
+            context: Any = ray.init(configure_logging=False, **options)
     except Exception as error:
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(
-            f"Ray would not start ({error}): use --workers 0 to run in this process"
+            f"Ray would not start ({why}): use --workers 0 to run in this process"
         ) from None
+    try:
+        yield
+    finally:
+        with _own_signals():
+            ray.shutdown()
+        if not address:
+            shutil.rmtree(context.address_info["session_dir"], ignore_errors=True)

@@ -23,6 +23,8 @@ NANO = Decimal("0.000000001")
 CacheTtl = Literal["5m", "1h"]
 
 _PROVIDERS = {"anthropic": "anthropic", "openai": "openai"}
+_BESIDE_TOKENS = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
+"""Prices that our usage could not be multiplied with: such a model counts as unpriced."""
 _SLOTS = tuple(datetime.time(hour, minute) for hour in range(24) for minute in (0, 30))
 
 
@@ -164,7 +166,7 @@ def rate_for(
         return own
     found = _listed(model, dialect, base_url)
     prices = [] if found is None else list(_through_the_day(found, on))
-    known = [p for p in prices if p.input_mtok is not None and p.output_mtok is not None]
+    known = [price for price in prices if _is_whole(price)]
     if not known:
         raise UsageError(
             f"tier {tier!r}: no price is known for model {model!r} on {on}: give one with"
@@ -186,6 +188,13 @@ def _listed(model: str, dialect: str, base_url: str) -> ModelInfo | None:
         except LookupError:
             continue
     return None
+
+
+def _is_whole(price: ModelPrice) -> bool:
+    """Input and output are all that is billed, and they are not given away by a list."""
+    prices = (price.input_mtok, price.output_mtok)
+    beside = (getattr(price, name, None) for name in _BESIDE_TOKENS)
+    return None not in prices and any(prices) and not any(beside)
 
 
 def _through_the_day(model: ModelInfo, on: datetime.date) -> Iterable[ModelPrice]:

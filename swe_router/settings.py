@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from swe_router import assets
 from swe_router.errors import UsageError
 from swe_router.records import digest_of
 
+TIER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
 
 class Table(BaseModel):
     """Base of every settings table: frozen, an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Price(Table):
@@ -39,7 +42,7 @@ class Tier(Table):
 
     dialect: str
     """``anthropic``, ``openai``, ``vllm``, ``scripted``, or another ``models`` plugin."""
-    model: str
+    model: str = Field(min_length=1)
     """The provider's model id."""
     base_url: str = ""
     """Endpoint; empty is the provider's own."""
@@ -161,6 +164,17 @@ class Settings(Table):
     prices: PriceSettings = PriceSettings()
     grade: GradeSettings = GradeSettings()
 
+    @field_validator("tiers")
+    @classmethod
+    def _names_of_tiers(cls, tiers: Mapping[str, Tier]) -> Mapping[str, Tier]:
+        for name in tiers:
+            # Attempts, and so the files of a run, are named after their tier.
+            if not TIER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} cannot name a tier: use letters, digits, '.', '_', '-'")
+            if name == "overhead":
+                raise ValueError("'overhead' is what calls outside an attempt are booked under")
+        return tiers
+
     @model_validator(mode="after")
     def _ladder_names_tiers(self) -> Settings:
         for name in self.policy.ladder:
@@ -206,7 +220,7 @@ def build(tree: Mapping[str, Any]) -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        lines = [_explain(fault) for fault in error.errors()]
+        lines = [_explain(fault, tree) for fault in error.errors() if not _other_branch(fault)]
         raise UsageError("bad settings: " + "; ".join(dict.fromkeys(lines))) from None
 
 
@@ -223,9 +237,22 @@ def read_toml(path: Path) -> dict[str, Any]:
 def parse_set(text: str) -> dict[str, Any]:
     """``a.b=value`` as a tree; the value is TOML where it parses as such, else the bare text."""
     key, equals, raw = text.partition("=")
-    if not equals or not all(key.strip().split(".")):
-        raise UsageError(f"--set {text!r}: write it as a.b=value")
-    return _nested(key.strip().split("."), toml_value(raw.strip()))
+    try:
+        if not equals:
+            raise ValueError("there is no =")
+        # A key as in TOML: a name that holds a dot goes in quotes.
+        keys = _keys_of(tomllib.loads(f"{key} = 0"))
+    except ValueError:
+        raise UsageError(f"--set {text!r}: write it as a.b=value") from None
+    return _nested(keys, toml_value(raw.strip()))
+
+
+def _keys_of(tree: Any) -> list[str]:
+    """The keys on the one way down a tree. Raises ``ValueError`` where there are several."""
+    if not isinstance(tree, dict):
+        return []
+    (key,) = tree
+    return [key, *_keys_of(tree[key])]
 
 
 def toml_value(raw: str) -> Any:
@@ -252,8 +279,22 @@ def _nested(keys: Sequence[str], value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _explain(fault: Any) -> str:
-    where = [str(part) for part in fault["loc"]]
+def _other_branch(fault: Any) -> bool:
+    """The fault is about the form of a price (table or word) that was not meant."""
+    table = isinstance(fault["input"], Mapping)
+    wrong = "literal_error" if table else "model_type"
+    return "price" in fault["loc"] and fault["type"] == wrong
+
+
+def _explain(fault: Any, tree: Mapping[str, Any]) -> str:
+    # pydantic names the branch of a union, which is no key of ours.
+    branches = ("Price", "literal['free','table','gpu-hour']")
+    where = [str(part) for part in fault["loc"] if part not in branches]
+    if fault["type"] == "missing" and len(where) == 3 and where[0] == "tiers":
+        others = [n for n, t in tree["tiers"].items() if isinstance(t, Mapping) and "dialect" in t]
+        near = difflib.get_close_matches(where[1], others, n=1)
+        if near and where[1] not in others:
+            return f"there is no tier {where[1]!r}; did you mean 'tiers.{near[0]}'?"
     if fault["type"] == "extra_forbidden":
         near = difflib.get_close_matches(where[-1], _keys_beside(where), n=1)
         hint = f"; did you mean {'.'.join([*where[:-1], near[0]])!r}?" if near else ""
@@ -268,10 +309,10 @@ def _explain(fault: Any) -> str:
 
 
 def _keys_beside(where: Sequence[str]) -> list[str]:
+    if where[0] == "tiers":
+        return list((Price if len(where) > 3 else Tier).model_fields)
     table: type[BaseModel] = Settings
     for part in where[:-1]:
-        if part == "tiers":
-            return list(Tier.model_fields)
         kind = table.model_fields[part].annotation if part in table.model_fields else None
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             return []

@@ -183,7 +183,9 @@ class Dialogue:
             return math.ceil(size / BYTES_PER_TOKEN)
         tokens, measured, elided = self._measured
         if elided == self._elided:
-            return tokens + math.ceil((size - measured) / BYTES_PER_TOKEN)
+            # A conversation that was dense so far, as of hex dumps, is taken to go on so.
+            dense = min(BYTES_PER_TOKEN, measured / tokens)
+            return tokens + math.ceil((size - measured) / dense)
         return math.ceil(size * tokens / measured * 1.05)
 
     def calls(self, completion: Completion) -> tuple[ToolCall, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -86,6 +87,9 @@ def _replaced(path: str, before: bytes, arguments: Mapping[str, Any]) -> bytes:
         shorter = old.removesuffix(end)
         if len(found := _places(before, shorter)) == 1:
             places, old, new = found, shorter, new.removesuffix(end)
+    if not places and len(texts := _mixed(before, old)) == 1:
+        old, ending = texts[0], b"\r\n" in texts[0]
+        places, new = [before.index(old)], _with_line_ends(new, crlf=ending)
     if not places:
         raise Refused(f"The text old does not occur in {path}.{_nearest(before, old)}")
     if len(places) > 1:
@@ -107,6 +111,15 @@ def _places(data: bytes, part: bytes) -> list[int]:
         found.append(at)
         at = data.find(part, at + 1)
     return found
+
+
+def _mixed(before: bytes, old: bytes) -> list[bytes]:
+    """Where ``old`` occurs in a file whose line ends differ, which no model is shown."""
+    if b"\r\n" not in before or b"\n" not in old:
+        return []
+    lines = old.replace(b"\r\n", b"\n").split(b"\n")
+    pattern = rb"\r?\n".join(map(re.escape, lines))
+    return re.findall(rb"(?=(" + pattern + rb"))", before)
 
 
 def _nearest(before: bytes, old: bytes) -> str:

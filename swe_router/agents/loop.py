@@ -133,24 +133,40 @@ class _Session:
         return ending
 
     def _carry_out(self, digest: str, answer: Completion, note: str) -> None:
-        """Do what the answer asks; the paid answer is recorded even if the sandbox breaks."""
+        """Do what the answer asks; the paid answer is recorded even if the sandbox breaks.
+
+        A stop of the run cuts commands short: what they said then is no observation. Such a step
+        is not recorded; its answer is kept by the meter, and a resume acts on it anew.
+        """
         actions: list[Action] = []
         try:
             for call in self._dialogue.calls(answer):
+                # One answer may hold any number of calls: the rest of them is not carried out.
+                if actions and self._remaining() <= 0:
+                    break
+                if self._desk.stopping():
+                    return
                 actions.append(self._act(call))
                 if call.name == tools.SUBMIT and not call.error:
                     break
-        finally:
-            step = Step(
-                index=len(self.steps),
-                request=digest,
-                completion=answer,
-                actions=tuple(actions),
-                note=note,
-            ).sealed(self.steps[-1].seal if self.steps else "")
-            self.steps.append(step)
-            self._desk.record(step)
+        except BaseException:
+            self._record(digest, answer, actions, note)
+            raise
+        if self._desk.stopping():
+            return
+        self._record(digest, answer, actions, note)
         self._dialogue.add(answer, actions)
+
+    def _record(self, digest: str, answer: Completion, actions: list[Action], note: str) -> None:
+        step = Step(
+            index=len(self.steps),
+            request=digest,
+            completion=answer,
+            actions=tuple(actions),
+            note=note,
+        ).sealed(self.steps[-1].seal if self.steps else "")
+        self.steps.append(step)
+        self._desk.record(step)
 
     def _act(self, call: ToolCall) -> Action:
         return self._dialogue.corrective(call) if call.error else self._box.carry_out(call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,16 +15,19 @@ from swe_router import pool
 from swe_router.assemble import facts, lessons, machine, marks, preflight
 from swe_router.assemble.header import Header, of_run, run_name
 from swe_router.assemble.shown import Shown
-from swe_router.assemble.stopping import graceful
+from swe_router.assemble.stopping import graceful, interruptible
 from swe_router.assemble.wire import Wiring, build_policy, features_of
 from swe_router.assemble.worker import Job, Stopped, away, here
 from swe_router.errors import UsageError
+from swe_router.grading.grade import check_gradable
 from swe_router.instances import splits
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.lines import append
+from swe_router.journal.tape import Tape
 from swe_router.records import Budget, Instance, RunRecord
 from swe_router.reports import text
 from swe_router.reports.live import View
+from swe_router.sandboxes import scratch
 from swe_router.seams import Policy
 from swe_router.settings import Settings
 
@@ -93,18 +97,26 @@ def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown
     """
     header = of_run(run)
     wiring = Wiring(run, header, say)
-    with run.locked():
+    number = header.settings.workers if workers is None else workers
+    preflight.open_files(preflight.FILES_PER_WORKER * max(1, number))
+    with interruptible(), run.locked():
         # The lock says that nobody else drives this run: what others held is nobody's now.
         wiring.ledger.abandon_others()
         machine.sweep(run.name)
         began = time.time()
-        stopped = _work(wiring, header.settings.workers if workers is None else workers, retry)
-        append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
-        known = facts.of(run)
+        try:
+            stopped = _work(wiring, number, retry)
+        finally:
+            machine.sweep(run.name)  # what workers left that were killed
+            append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
+        wiring.ledger.abandon_others()
         marks.write_predictions(run)
         if header.settings.grade.enabled and not stopped:
-            marks.grade_run(run, say=say)
-            known = facts.of(run)
+            try:
+                marks.grade_run(run, say=say)
+            except KeyboardInterrupt:
+                stopped = True
+        known = facts.of(run)
         run.write_text("report.md", text.markdown(known))
     return _closing(run, known, stopped)
 
@@ -118,6 +130,8 @@ def _resolved(settings: Settings, say: Say) -> tuple[Header, list[Instance]]:
         shuffle=settings.shuffle,
         seed=settings.seed,
     )
+    if settings.grade.enabled:
+        check_gradable(settings.split, [one.id for one in instances])
     ready = preflight.ready(settings, instances, say)
     header = Header(
         settings=settings,
@@ -141,11 +155,18 @@ def _whole(settings: Settings) -> Budget:
 
 
 def owed(run: RunFolder, retry: str) -> list[Instance]:
-    """Instances without a record, and those whose record is of a kind to be tried again."""
+    """Instances without a record, and those whose record is of a kind to be tried again.
+
+    One that an earlier launch began anew and did not conclude is owed like any other.
+    """
     records = run.records()
     kinds = RETRIED[retry]
     return [
-        one for one in run.instances() if one.id not in records or records[one.id].status in kinds
+        one
+        for one in run.instances()
+        if one.id not in records
+        or records[one.id].status in kinds
+        or not Tape(run.attempt_folder(one.id)).belongs_to(records[one.id])
     ]
 
 
@@ -156,8 +177,9 @@ def _work(wiring: Wiring, workers: int, retry: str) -> bool:
     total = len(run.instances())
     records = run.records()
     for one in todo:
-        if one.id in records:
-            wiring.tape(one).restart()
+        tape = wiring.tape(one)
+        if one.id in records and tape.belongs_to(records[one.id]):
+            tape.restart()
     if not todo:
         wiring.say("nothing is owed")
         return False
@@ -170,10 +192,12 @@ def _work(wiring: Wiring, workers: int, retry: str) -> bool:
         state = _State(wiring, todo, view)
         if workers:
             tail = _Tail(run.logs / "progress.jsonl", view)
-            made = pool.Pool(away, workers, run.stopping, lambda: state.tick(tail))
+            with scratch.folder(run.name, run.lock_file) as place:
+                made = pool.Pool(away, workers, run.stopping, lambda: state.tick(tail), place)
+                made.run(state.jobs(), state.done)
         else:
             made = pool.Pool(lambda job: here(job, view.event), 0, run.stopping)
-        made.run(state.jobs(), state.done)
+            made.run(state.jobs(), state.done)
     return run.stopping()
 
 
@@ -198,7 +222,7 @@ class _State:
         for instance in self._todo:
             yield Job(self._wiring.run.path, instance, self._policy, self._left)
 
-    def done(self, job: Job, result: RunRecord | Stopped | pool.Lost) -> None:
+    def done(self, job: Job, result: RunRecord | Stopped | pool.Lost | pool.Fault) -> None:
         if isinstance(result, RunRecord):
             self._wiring.run.add_record(result)
             self._policy = self._policy.update(result)
@@ -206,7 +230,17 @@ class _State:
             self._view.done(result)
         elif isinstance(result, pool.Lost):
             self._view.say(f"{job.instance.id}: {result.why}; it is owed")
+        elif isinstance(result, pool.Fault):
+            self._fault(job.instance.id, result)
         self._spent()
+
+    def _fault(self, instance_id: str, fault: pool.Fault) -> None:
+        log = self._wiring.run.logs / "faults.jsonl"
+        row = {"instance": instance_id, "at": time.time(), "why": fault.why, "trace": fault.trace}
+        append(log, row)
+        self._view.say(
+            f"{instance_id}: a fault of swe-router's own ({fault.why}); it is owed; see {log}"
+        )
 
     def tick(self, tail: _Tail) -> None:
         tail.read()
@@ -233,7 +267,8 @@ class _Tail:
                 if not line.endswith("\n"):
                     break
                 self._offset += len(line.encode("utf-8"))
-                self._view.event(*json.loads(line))
+                with contextlib.suppress(ValueError):  # the line that a killed worker tore
+                    self._view.event(*json.loads(line))
 
 
 def _closing(run: RunFolder, known: facts.RunFacts, stopped: bool) -> Shown:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from swe_router import settings as settings_
 from swe_router.assemble import preflight
+from swe_router.assemble.repositories import check_git
 from swe_router.assemble.shown import Shown
 from swe_router.errors import SandboxError, SweRouterError, UsageError
 from swe_router.sandboxes import engine, local, reaper
@@ -52,6 +53,7 @@ def doctor(preset: str, out: Path) -> Shown:
     resolved = settings_.load(preset)
     checks: list[tuple[str, Callable[[], str]]] = [
         ("python", _python),
+        ("git", check_git),
         ("docker", _docker),
         ("local sandbox", _local),
         ("disk", lambda: _disk(out)),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from swe_router import plugins
 from swe_router.agents import manifest, prompts
+from swe_router.assemble.repositories import check_git
 from swe_router.errors import SweRouterError, UsageError
 from swe_router.models import checks
 from swe_router.prices import Rate
@@ -34,9 +35,10 @@ class Ready:
 def ready(settings: Settings, instances: Sequence[Instance], say: Callable[[str], None]) -> Ready:
     """Check a run's needs and tell what the user should know.
 
-    Raises ``UsageError``: a missing key, a model without a price, no tier that can be used, no
-    sandbox, too few open files.
+    Raises ``UsageError``: no git, a missing key, a model without a price, no tier that can be
+    used, no sandbox, too few open files.
     """
+    check_git()
     today = datetime.datetime.now(datetime.UTC).date()
     on = settings.prices.date or today
     rates, skipped = {}, {}
@@ -49,10 +51,13 @@ def ready(settings: Settings, instances: Sequence[Instance], say: Callable[[str]
         plugins.load("models", tier.dialect)
         checks.key_of(name, tier, os.environ)
         rates[name] = checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
-        gap = _window_gap(settings, name, instances)
-        if gap:
+        sizes = sorted(instances, key=lambda one: len(one.problem.encode()))
+        if gap := _window_gap(settings, name, sizes[0]):
             skipped[name] = gap
             say(f"skipped: {gap}")
+        elif gap := _window_gap(settings, name, sizes[-1]):
+            # One long issue is no reason to deny the others their cheapest tier.
+            say(f"{gap} of {sizes[-1].id}: such issues may end there without a step")
     if len(skipped) == len(settings.ladder):
         raise UsageError("no tier can be used: " + "; ".join(skipped.values()))
     _payable(settings, skipped)
@@ -124,9 +129,8 @@ def _payable(settings: Settings, skipped: Mapping[str, str]) -> None:
         )
 
 
-def _window_gap(settings: Settings, name: str, instances: Sequence[Instance]) -> str:
+def _window_gap(settings: Settings, name: str, instance: Instance) -> str:
     tier = settings.tiers[name]
-    longest = max(instances, key=lambda one: len(one.problem.encode()))
     sheet = manifest.read(settings.scaffold)
-    need = prompts.window_need(sheet, longest, text=tier.tools == "text")
+    need = prompts.window_need(sheet, instance, text=tier.tools == "text")
     return checks.window_gap(name, tier, need // 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -20,12 +21,21 @@ from swe_router.sandboxes.engine import Engine
 
 Say = Callable[[str], None]
 
-_COPIES: list[tempfile.TemporaryDirectory[str]] = []
-"""Removed when this process ends; the cache has fetched from them long before."""
+
+def check_git(path: str | None = None) -> str:
+    """Where git is, in PATH or in ``path``. Raises ``UsageError`` that says how to get it."""
+    found = shutil.which("git", path=path)
+    if found is None:
+        raise UsageError("git is not in PATH, and repositories and patches need it: install git")
+    return found
 
 
 def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
-    """The user's repository cache; ``images``: those on the Docker engine may be copied from."""
+    """The user's repository cache; ``images``: those on the Docker engine may be copied from.
+
+    Raises ``UsageError`` without git, or when ``repos`` is no folder.
+    """
+    check_git()
     folder = Path(repos).expanduser() if repos else None
     if folder is not None and not folder.is_dir():
         raise UsageError(f"--repos {repos}: there is no such folder")
@@ -36,23 +46,21 @@ def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
     return RepoCache(default_folder(), sources)
 
 
-def copy_out(instance: Instance) -> Path | None:
-    """The git folder of an image that is on this engine already; never pulls."""
+def copy_out(instance: Instance, place: Path) -> Path | None:
+    """The git folder of an image that is on this engine already, in ``place``; never pulls."""
     try:
         engine = Engine.connect()
         if not instance.image or not engine.has(instance.image):
             return None
-        folder = tempfile.TemporaryDirectory(prefix="swe-router-git-")
-        _COPIES.append(folder)
         with tempfile.TemporaryFile() as file:
             for chunk in engine.export_path(instance.image, "/testbed/.git"):
                 file.write(chunk)
             file.seek(0)
             with tarfile.open(fileobj=file) as tar:
-                tar.extractall(folder.name, filter="data")
+                tar.extractall(place, filter="data")
     except (UsageError, SandboxError, tarfile.TarError, OSError):
         return None
-    return Path(folder.name) / ".git"
+    return place / ".git"
 
 
 def graph_of(repos: RepoCache, instance: Instance, say: Say) -> Graph | None:

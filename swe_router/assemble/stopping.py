@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+STOPPING = "stopping: attempts end at their next step and their diffs are kept; again: at once"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -25,8 +27,26 @@ def graceful(stop_file: Path, say: Callable[[str], None]) -> Iterator[None]:
             os.write(2, b"swe-router: stopped at once\n")
             os._exit(130)
         stop_file.touch()
-        say("stopping: attempts end at their next step and their diffs are kept; again: at once")
+        with contextlib.suppress(RuntimeError):  # the signal came in the middle of another line
+            say(STOPPING)
 
+    with _handled(handle):
+        yield
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM as SIGINT: ``KeyboardInterrupt``, so that ``with`` and ``finally`` clean up."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handled(handle):
+        yield
+
+
+@contextmanager
+def _handled(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     before = {number: signal.signal(number, handle) for number in SIGNALS}
     try:
         yield

@@ -20,7 +20,7 @@ from swe_router.codegraph.repos import RepoCache
 from swe_router.codegraph.search import GraphSearch
 from swe_router.features.extract import extract
 from swe_router.journal.folder import RunFolder
-from swe_router.journal.tape import Tape
+from swe_router.journal.tape import Receipts, Tape
 from swe_router.ledger import Hold, Ledger
 from swe_router.models import checks
 from swe_router.models.metered import MeteredModel
@@ -128,6 +128,18 @@ class Wiring:
         """The durable memory of an instance."""
         return Tape(self.run.attempt_folder(instance.id))
 
+    def settle_receipts(self, instance: Instance) -> None:
+        """Charge calls at their price whose answers came and whose process died before it said so.
+
+        To be called before the instance is gone on with.
+        """
+        receipts = list(self.tape(instance).receipts())
+        if receipts:
+            self.ledger.figures()  # what dead processes left open is lost from here on
+        for receipt in receipts:
+            if receipt.reservation in self.ledger.lost():
+                self.ledger.reconcile(receipt.reservation, receipt.completion.usd)
+
     def bench(
         self,
         instance: Instance,
@@ -151,7 +163,7 @@ class Wiring:
             apply=patch.apply,
             audit=audit.audit,
             scaffold=self._scaffold,
-            model=self._model,
+            model=partial(self._model, instance),
             desk=lambda plan: desk_of(self.settings, plan),
             graph=graph,
             search=search,
@@ -171,13 +183,20 @@ class Wiring:
         )
         return made
 
-    def _model(self, plan: Plan, session: str, hold: Hold) -> Model:
+    def _model(self, instance: Instance, plan: Plan, session: str, hold: Hold) -> Model:
         name = plan.arm.model
         tier = self.settings.tiers[name]
         key = checks.key_of(name, tier, os.environ)
         bare = plugins.load("models", tier.dialect)(tier, session=session, key=key)
-        metered = MeteredModel(bare, hold, self.header.rates[name], window=tier.window)
-        return RetryingModel(metered, tier.retries)
+        receipts = Receipts(self.tape(instance), hold.key.removeprefix(f"{instance.id}/"))
+        metered = MeteredModel(bare, hold, self.header.rates[name], receipts=receipts)
+        seconds, begun = plan.budget.seconds, time.monotonic()
+
+        def over() -> bool:
+            late = bool(seconds) and time.monotonic() - begun > seconds
+            return late or self.run.stopping()
+
+        return RetryingModel(metered, tier.retries, over=over)
 
 
 def desk_of(settings: Settings, plan: Plan) -> Desk:

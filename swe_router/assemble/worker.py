@@ -6,13 +6,14 @@ import json
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from swe_router.assemble.header import of_run, provenance
 from swe_router.assemble.wire import Wiring
 from swe_router.journal.folder import RunFolder
+from swe_router.ledger.owner import is_alive, this_process
 from swe_router.records import Instance, RunRecord
 from swe_router.seams import Policy
 from swe_router.solve.engine import Interrupted, solve
@@ -29,6 +30,8 @@ class Job:
     policy: Policy
     left: int
     """Instances of the run not yet concluded, this one included."""
+    driver: str = field(default_factory=this_process)
+    """The process that gave it out."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +42,24 @@ class Stopped:
 def away(job: Job) -> RunRecord | Stopped:
     """The job in a Ray worker: progress goes to a file that the driver reads."""
     if threading.current_thread() is threading.main_thread():
-        # A terminal's Ctrl-C reaches every process; only the driver may act on it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # A terminal's Ctrl-C reaches every process; only the driver may act on it. A handler and
+        # not SIG_IGN, which what runs in a box would inherit.
+        signal.signal(signal.SIGINT, lambda number, frame: None)
     log = job.run / "logs" / "progress.jsonl"
 
     def progress(*event: object) -> None:
         with log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 
-    return here(job, progress)
+    with RunFolder(job.run).working():
+        # A killed driver's resume waits for this lock, so who gets it late must not begin.
+        return here(job, progress) if is_alive(job.driver) else Stopped()
 
 
 def here(job: Job, progress: Progress) -> RunRecord | Stopped:
     """The job in this process."""
     wiring = _wiring(job.run)
+    wiring.settle_receipts(job.instance)
     progress(job.instance.id, "", 0, "reading the repository")
     graph = wiring.graph(job.instance)
     features = wiring.features(job.instance, graph)

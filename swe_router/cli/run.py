@@ -19,10 +19,16 @@ Workers = Annotated[
 
 def run(
     split: Annotated[
-        str,
-        typer.Option(help="demo, lite, verified, full, multilingual, or a .jsonl/.json/.parquet."),
-    ] = "demo",
-    budget: Annotated[str, typer.Option(help="US dollars the run may never exceed.")] = "1",
+        str | None,
+        typer.Option(
+            help="demo, lite, verified, full, multilingual, or a .jsonl/.json/.parquet."
+            " Default: the preset's."
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="US dollars the run may never exceed. Default: the preset's."),
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Tiers and limits: a name in eval/presets or a .toml.")
     ] = None,
@@ -75,7 +81,7 @@ def run(
 
     knobs = pairs(policy_set or [], "--policy-set")
     resolved = settings.load(
-        preset or ("demo" if split == "demo" else "hybrid"),
+        preset or ("demo" if split in (None, "demo") else "hybrid"),
         sets=sets or (),
         split=split,
         budget=dollars(budget),

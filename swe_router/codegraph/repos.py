@@ -36,7 +36,7 @@ def _silent(line: str) -> None:
     """Progress that nobody asked for."""
 
 
-def _no_copy(instance: Instance) -> Path | None:
+def _no_copy(instance: Instance, place: Path) -> Path | None:
     """No image to copy from."""
     return None
 
@@ -49,8 +49,9 @@ class Sources:
     """The user's own folder of repositories: used in place, never written to."""
     streams: Path | None = None
     """Folder of ``NAME.fi`` fast-import texts for the repositories ``demo/NAME``."""
-    copy_out: Callable[[Instance], Path | None] = _no_copy
-    """A repository copied out of an image that is on this machine, or None. Never pulls."""
+    copy_out: Callable[[Instance, Path], Path | None] = _no_copy
+    """A repository copied out of an image that is on this machine into a folder, or None.
+    Never pulls."""
     url: str = GITHUB
     """Where to clone from; empty forbids the network."""
     progress: Callable[[str], None] = _silent
@@ -84,7 +85,8 @@ class RepoCache:
         return entry
 
     def _bring(self, instance: Instance, entry: Path) -> None:
-        for left in self.folder.glob(f".new-{_flat(instance.repo)}-*"):
+        own = re.compile(rf"\.new-{re.escape(_flat(instance.repo))}-[a-z0-9_]{{8}}")
+        for left in filter(lambda one: own.fullmatch(one.name), self.folder.glob(".new-*")):
             shutil.rmtree(left, ignore_errors=True)  # a build that was killed
         if entry.exists() and not _sound(entry):
             self.sources.progress(f"{entry} is damaged: building it again")
@@ -104,9 +106,11 @@ class RepoCache:
                 raise RepoError(f"{stream} does not hold commit {instance.base_commit}")
 
     def _from_image(self, entry: Path, instance: Instance) -> bool:
-        copied = self.sources.copy_out(instance)
-        if copied is None:
-            return False
+        with self._scratch(entry) as place:
+            copied = self.sources.copy_out(instance, place)
+            return copied is not None and self._taken(copied, entry, instance)
+
+    def _taken(self, copied: Path, entry: Path, instance: Instance) -> bool:
         try:
             if entry.exists():
                 _fetch_all(entry, copied, instance.base_commit)
@@ -177,13 +181,18 @@ class RepoCache:
     @contextlib.contextmanager
     def _new(self, entry: Path) -> Iterator[Path]:
         """A folder to build in; it becomes the entry when the block ends well."""
-        work = Path(tempfile.mkdtemp(prefix=f".new-{entry.stem}-", dir=self.folder))
-        try:
+        with self._scratch(entry) as work:
             yield work / "repo"
             (work / "repo" / _MARK).touch()
             if entry.exists():
                 shutil.rmtree(entry)
             (work / "repo").rename(entry)
+
+    @contextlib.contextmanager
+    def _scratch(self, entry: Path) -> Iterator[Path]:
+        work = Path(tempfile.mkdtemp(prefix=f".new-{entry.stem}-", dir=self.folder))
+        try:
+            yield work
         finally:
             shutil.rmtree(work, ignore_errors=True)
 

@@ -85,7 +85,10 @@ def _not_resolved(judged: Judged, read: bool, counts: Mapping[str, Any], log: st
     if read:
         return judged.grade("unresolved", "tests failed that must pass", **counts)
     if START not in log:
-        return judged.grade("ungraded", "the tests were never started")
+        said = next((line for line in reversed(log.splitlines()) if line.strip()), "nothing")
+        return judged.grade(
+            "ungraded", f"the tests were never started; the script said last: {said.strip()[:300]}"
+        )
     if NOT_FOUND.intersection(EXIT.findall(log)):
         return judged.grade("ungraded", "the test command could not be started")
     return judged.grade("unresolved", "the tests left no result that could be read")

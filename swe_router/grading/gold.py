@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from swe_router.errors import UsageError
@@ -64,13 +64,21 @@ class Gold(Record):
         }
 
 
-def read(split: str, *, hub: rows.Hub | None = None) -> dict[str, Gold]:
-    """The answer key of every instance of a split, by id.
+def read(
+    split: str, only: Container[str] | None = None, *, hub: rows.Hub | None = None
+) -> dict[str, Gold]:
+    """The answer key of a split, or of ``only`` these of its instances, by id.
 
     Read again from the split itself: it never travels through the solving side. Raises
-    ``UsageError`` as ``instances.rows.read`` does, and for test lists that are not lists.
+    ``UsageError`` as ``instances.rows.read`` does, and for an instance that could not be graded:
+    test lists that are not lists, no evaluation script or log parser.
     """
-    return {row["instance_id"]: _gold(row) for row in rows.read(split, COLUMNS, hub=hub)}
+    found = rows.read(split, COLUMNS, hub=hub)
+    return {
+        row["instance_id"]: _gold(row)
+        for row in found
+        if only is None or row["instance_id"] in only
+    }
 
 
 def _gold(row: Mapping[str, Any]) -> Gold:
@@ -78,6 +86,9 @@ def _gold(row: Mapping[str, Any]) -> Gold:
         value = row[name]
         return "" if value is None else str(value)
 
+    for name in ("eval_script", "log_parser"):
+        if not text(name).strip():
+            raise UsageError(f"instance {row['instance_id']!r} has no {name}: it cannot be graded")
     return Gold(
         instance_id=row["instance_id"],
         repo=text("repo"),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
 from swe_router.grading.backend import Backend, Task
 from swe_router.grading.predictions import Prediction
-from swe_router.instances import splits
+from swe_router.instances import rows, splits
 from swe_router.instances.rows import Hub
 from swe_router.records import Grade
 
@@ -56,6 +56,14 @@ def grade_predictions(
     return {one.instance_id: grades[one.instance_id] for one in predictions}
 
 
+def check_gradable(split: str, ids: Collection[str], *, hub: Hub | None = None) -> None:
+    """Raise ``UsageError`` when the answer key of one of the instances cannot be used.
+
+    To be asked before a run: after it the money is spent.
+    """
+    answer_key.read(split, frozenset(ids), hub=hub)
+
+
 def gold_predictions(split: str, *, hub: Hub | None = None) -> list[Prediction]:
     """The answer key's own patches as predictions: what ``--predictions gold`` grades."""
     golds = answer_key.read(split, hub=hub)
@@ -65,10 +73,11 @@ def gold_predictions(split: str, *, hub: Hub | None = None) -> list[Prediction]:
 
 
 def _tasks(predictions: Sequence[Prediction], split: str, hub: Hub | None) -> list[Task]:
-    golds = answer_key.read(split, hub=hub)
+    golds = answer_key.read(split, {one.instance_id for one in predictions}, hub=hub)
     for one in predictions:
         if one.instance_id not in golds:
-            near = difflib.get_close_matches(one.instance_id, golds, n=1)
+            known = [row["instance_id"] for row in rows.read(split, ("instance_id",), hub=hub)]
+            near = difflib.get_close_matches(one.instance_id, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise UsageError(
                 f"split {split!r} has no instance {one.instance_id!r}, which is predicted{hint}"

@@ -9,12 +9,14 @@ runs/2026-11-24T0401-cascade-3f9a/
   trajectories/ID/ATTEMPT.jsonl    steps, appended one at a time; .gz once closed
   preds.json  grades.jsonl  report.md  logs/
   run.lock            held by the live driver        stop     present: the user wants to stop
+  work.lock           shared by the live worker processes
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,19 +29,25 @@ from swe_router.journal import lines
 from swe_router.records import Grade, Instance, RunRecord
 
 LATEST = "latest"
+ORPHANS = 60.0
 
 
 class RunFolder:
-    """One run on disk; every write goes through here."""
+    """One run on disk; every write goes through here.
 
-    def __init__(self, path: Path) -> None:
+    ``orphans``: seconds that ``locked`` gives the workers of a killed driver to end.
+    """
+
+    def __init__(self, path: Path, *, orphans: float = ORPHANS) -> None:
         self.path = path
+        self._orphans = orphans
         self.settings_file = path / "settings.json"
         self.ledger_file = path / "ledger.jsonl"
         self.records_file = path / "records.jsonl"
         self.grades_file = path / "grades.jsonl"
         self.predictions_file = path / "preds.json"
         self.lock_file = path / "run.lock"
+        self.work_file = path / "work.lock"
         self.stop_file = path / "stop"
         self.logs = path / "logs"
 
@@ -132,14 +140,40 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run's lock; ``UsageError`` when another process drives this run."""
+        """Hold the run's lock; ``UsageError`` when another process drives this run.
+
+        Workers outlive a killed driver by a moment: waits until they are gone.
+        """
         with self.lock_file.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UsageError(f"run {self.name} is being driven by another process") from None
+            self._await_orphans()
             self.stop_file.unlink(missing_ok=True)
             yield
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Held by a worker process while it works on an instance of this run."""
+        with self.work_file.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
+
+    def _await_orphans(self) -> None:
+        until = time.monotonic() + self._orphans
+        with self.work_file.open("a") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                except BlockingIOError:
+                    if time.monotonic() >= until:
+                        raise UsageError(
+                            f"workers of an earlier launch of run {self.name} are still at work:"
+                            " end them first"
+                        ) from None
+                time.sleep(0.1)
 
     def stopping(self) -> bool:
         """True once the user asked this run to stop."""

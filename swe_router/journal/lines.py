@@ -67,6 +67,20 @@ def compress(path: Path) -> Path:
     return packed
 
 
+def decompress(path: Path) -> None:
+    """Bring ``path`` back from ``path.gz``, in one step; nothing happens where there is none."""
+    packed = path.with_name(path.name + ".gz")
+    if not packed.exists():
+        return
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_bytes(gzip.decompress(packed.read_bytes()))
+    except OSError as error:
+        raise full_disk(error, path) from error
+    partial.replace(path)
+    packed.unlink()
+
+
 def write_whole(path: Path, text: str) -> None:
     """Replace a file in one step, so that a reader sees the old or the new, never half."""
     partial = path.with_name(path.name + ".part")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from swe_router.errors import UsageError
 from swe_router.journal import lines
-from swe_router.records import Decided, Outcome, Step
+from swe_router.records import Completion, Decided, Outcome, Record, RunRecord, Step
+
+_ANSWER = ".answer.json"
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,38 @@ class Move:
     attempts: tuple[str, ...]
     """Ids of its attempts, one a plan."""
     outcomes: tuple[Outcome, ...] | None
+
+
+class Receipt(Record):
+    """A paid answer, kept until its step is on the tape."""
+
+    request: str
+    """Digest of the request, as ``Step.request``."""
+    reservation: str
+    """Its id in the ledger."""
+    completion: Completion
+
+
+class Receipts:
+    """The last paid answer of one attempt: on disk before it is settled or acted upon."""
+
+    def __init__(self, tape: Tape, attempt_id: str) -> None:
+        self._tape, self._attempt = tape, attempt_id
+        self._left = tape.receipt(attempt_id)
+        if self._left is not None:
+            known = {step.request for step in tape.steps(attempt_id)}
+            if self._left.request in known:
+                self._left = None
+
+    def paid(self, request: str) -> Completion | None:
+        """The answer that a killed predecessor had paid for this request, once."""
+        left, self._left = self._left, None
+        return left.completion if left is not None and left.request == request else None
+
+    def keep(self, request: str, reservation: str, answer: Completion) -> None:
+        """Put an answer in the place of the one before; durable when it returns."""
+        kept = Receipt(request=request, reservation=reservation, completion=answer)
+        self._tape.keep(self._attempt, kept)
 
 
 class Tape:
@@ -71,6 +107,12 @@ class Tape:
         found = [row["rescued"] for row in lines.read(self._moves) if "rescued" in row]
         return Outcome.model_validate(found[-1]) if found else None
 
+    def belongs_to(self, record: RunRecord) -> bool:
+        """Whether ``record`` was made of these moves; False once the instance started anew."""
+        if not any(self._folder.glob("moves.*.jsonl")):
+            return True
+        return tuple(move.decided for move in self.moves()) == record.decisions
+
     def restart(self) -> None:
         """Put the moves aside so that the instance starts anew; steps and money stay on record."""
         if self._moves.exists():
@@ -80,7 +122,11 @@ class Tape:
     def record(self, attempt_id: str, step: Step) -> None:
         """Append a step; durable when this returns."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        lines.append(self._folder / f"{attempt_id}.jsonl", step.model_dump(mode="json"))
+        path = self._folder / f"{attempt_id}.jsonl"
+        if not path.exists():
+            # Closed before its process was killed, and now gone on with.
+            lines.decompress(path)
+        lines.append(path, step.model_dump(mode="json"))
 
     def steps(self, attempt_id: str) -> tuple[Step, ...]:
         """The steps of an attempt, closed or not; none when it never began."""
@@ -95,3 +141,26 @@ class Tape:
         path = self._folder / f"{attempt_id}.jsonl"
         if path.exists():
             lines.compress(path)
+        (self._folder / f"{attempt_id}{_ANSWER}").unlink(missing_ok=True)
+
+    def keep(self, attempt_id: str, receipt: Receipt) -> None:
+        """Replace the paid answer that waits for its step; durable when this returns."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lines.write_whole(self._folder / f"{attempt_id}{_ANSWER}", receipt.model_dump_json())
+
+    def receipt(self, attempt_id: str) -> Receipt | None:
+        """The last paid answer of an attempt that is not closed. Raises ``UsageError``."""
+        path = self._folder / f"{attempt_id}{_ANSWER}"
+        try:
+            return Receipt.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise UsageError(f"{path} is damaged ({error.errors()[0]['msg']}): delete it") from None
+
+    def receipts(self) -> Iterator[Receipt]:
+        """The last paid answer of each attempt that is not closed."""
+        for path in sorted(self._folder.glob(f"*{_ANSWER}")):
+            found = self.receipt(path.name.removesuffix(_ANSWER))
+            if found is not None:
+                yield found

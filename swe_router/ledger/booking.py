@@ -79,6 +79,11 @@ class Hold(_Booking):
         return self._state.id
 
     @property
+    def key(self) -> str:
+        """What it was taken for: the attempt."""
+        return self._state.key
+
+    @property
     def spent(self) -> Decimal:
         """USD charged to this hold so far, lost calls included."""
         return self._state.spent

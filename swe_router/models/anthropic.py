@@ -75,7 +75,7 @@ class AnthropicModel:
             api_key=self._key or "none",
             base_url=self._tier.base_url or None,
             max_retries=0,
-            http_client=anthropic.DefaultHttpxClient(event_hooks=wire.hooks()),
+            http_client=anthropic.DefaultHttpxClient(event_hooks=wire.hooks(self._key)),
         )
 
     def _send(self, body: dict[str, Any], limits: CallLimits) -> httpx2.Response:
@@ -136,12 +136,15 @@ class AnthropicModel:
         return turns
 
     def _mark_cache(self, turns: list[dict[str, Any]]) -> None:
-        """Ask for the whole conversation to be cached: it only ever grows at its end."""
-        if not turns:
-            return
+        """Ask for the whole conversation to be cached: it only ever grows at its end.
+
+        The end of the request before is marked too: the API looks back over 20 blocks only, and
+        a turn of many calls has more.
+        """
         control = {"type": "ephemeral", "ttl": self._tier.options.get("cache_ttl", "5m")}
-        last = turns[-1]["content"]
-        last[-1] = {**last[-1], "cache_control": control}
+        for turn in turns[-1:] + turns[-3:-2]:
+            blocks = turn["content"]
+            blocks[-1] = {**blocks[-1], "cache_control": control}
 
     def _blocks(self, message: Message) -> list[dict[str, Any]]:
         text = wire.sendable(message.content)
@@ -193,11 +196,14 @@ def _tool_use(call: ToolCall) -> dict[str, Any]:
 def _usage(usage: Any, seconds: float) -> Usage:
     """``input_tokens`` of this API leaves the cached tokens out already."""
     details = usage.get("output_tokens_details") if isinstance(usage, Mapping) else None
-    return Usage(
-        input_tokens=wire.count(usage, "input_tokens"),
-        cache_read_tokens=wire.count(usage, "cache_read_input_tokens"),
-        cache_write_tokens=wire.count(usage, "cache_creation_input_tokens"),
-        output_tokens=wire.count(usage, "output_tokens"),
-        reasoning_tokens=wire.count(details, "thinking_tokens"),
-        seconds=seconds,
-    )
+    try:
+        return Usage(
+            input_tokens=wire.count(usage, "input_tokens"),
+            cache_read_tokens=wire.count(usage, "cache_read_input_tokens"),
+            cache_write_tokens=wire.count(usage, "cache_creation_input_tokens"),
+            output_tokens=wire.count(usage, "output_tokens"),
+            reasoning_tokens=wire.count(details, "thinking_tokens"),
+            seconds=seconds,
+        )
+    except wire.NoCount:
+        return Usage(seconds=seconds)

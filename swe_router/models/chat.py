@@ -125,9 +125,16 @@ def _calls(calls: Any, key: str) -> tuple[ToolCall, ...]:
     functions = [(call.get("id"), call.get("function") or {}) for call in calls]
     if not all(isinstance(function, dict) for _, function in functions):
         raise BadReply("a tool call has no function")
+    # Some servers give all calls of an answer one id, or none; each result needs its own.
+    given = [call_id for call_id, _ in functions]
     return tuple(
-        wire.tool_call(call_id, function.get("name"), function.get("arguments"), key)
-        for call_id, function in functions
+        wire.tool_call(
+            call_id if call_id and given.count(call_id) == 1 else f"call_{number}",
+            function.get("name"),
+            function.get("arguments"),
+            key,
+        )
+        for number, (call_id, function) in enumerate(functions, 1)
     )
 
 
@@ -135,13 +142,16 @@ def _usage(usage: Any, seconds: float) -> Usage:
     """``prompt_tokens`` of this API includes the cached tokens: taken apart here, once."""
     table = usage if isinstance(usage, Mapping) else {}
     details, said = table.get("prompt_tokens_details"), table.get("completion_tokens_details")
-    read = wire.count(details, "cached_tokens") or wire.count(usage, "prompt_cache_hit_tokens")
-    write = wire.count(details, "cache_write_tokens", "created_cache_tokens")
-    return Usage(
-        input_tokens=max(0, wire.count(usage, "prompt_tokens") - read - write),
-        cache_read_tokens=read,
-        cache_write_tokens=write,
-        output_tokens=wire.count(usage, "completion_tokens"),
-        reasoning_tokens=wire.count(said, "reasoning_tokens"),
-        seconds=seconds,
-    )
+    try:
+        read = wire.count(details, "cached_tokens") or wire.count(usage, "prompt_cache_hit_tokens")
+        return wire.usage(
+            prompt=wire.count(usage, "prompt_tokens"),
+            read=read,
+            write=wire.count(details, "cache_write_tokens", "created_cache_tokens"),
+            output=wire.count(usage, "completion_tokens"),
+            reasoning=wire.count(said, "reasoning_tokens"),
+            total=wire.count(usage, "total_tokens"),
+            seconds=seconds,
+        )
+    except wire.NoCount:
+        return Usage(seconds=seconds)

@@ -73,6 +73,9 @@ def retirement_notice(name: str, tier: Tier, today: datetime.date) -> str | None
     """What to tell the user of a model that is retired, or will be within 30 days."""
     if tier.retires is None or (tier.retires - today).days > NOTICE_DAYS:
         return None
+    if tier.model == tier.successor:
+        # The user took the advice; the date is that of the model before.
+        return None
     days = (tier.retires - today).days
     when = (
         f"was retired on {tier.retires}"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 from swe_router.errors import ModelError
 from swe_router.ledger import Book
+from swe_router.models.cassette import request_digest
 from swe_router.prices import Rate
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.seams import Model
@@ -38,6 +41,33 @@ def input_bound(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
     return size + MESSAGE_TOKENS
 
 
+def _new(messages: Sequence[Message], known: Sequence[Message]) -> Sequence[Message]:
+    """The messages that are not among the known ones; after an elision these are but a few."""
+    if tuple(messages[: len(known)]) == tuple(known):
+        return messages[len(known) :]
+    left = Counter(message.fingerprint() for message in known)
+    found = []
+    for message in messages:
+        mark = message.fingerprint()
+        if left[mark]:
+            left[mark] -= 1
+        else:
+            found.append(message)
+    return found
+
+
+class Receipts(Protocol):
+    """The durable memory of one attempt's last paid answer."""
+
+    def paid(self, request: str) -> Completion | None:
+        """The answer that was kept for this request and not used yet, once."""
+        ...
+
+    def keep(self, request: str, reservation: str, answer: Completion) -> None:
+        """Remember an answer; durable when it returns."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Measured:
     """What the provider counted for a conversation that later requests begin with."""
@@ -52,12 +82,17 @@ class _Measured:
 class MeteredModel:
     """A model whose every call is reserved in a book, settled there and priced.
 
-    ``rate`` prices a call; ``window`` is the most tokens that the model can be sent. Raises
-    ``LedgerRefused`` when the worst case of a call does not fit, before anything is sent.
+    ``rate`` prices a call. Raises ``LedgerRefused`` when the worst case of a call does not fit,
+    before anything is sent.
+    With ``receipts`` an answer is on disk before it is settled and before anything is done
+    with it, so that whoever is killed then has it for nothing when he asks again.
     """
 
-    def __init__(self, model: Model, book: Book, rate: Rate, *, window: int) -> None:
-        self._model, self._book, self._rate, self._window = model, book, rate, window
+    def __init__(
+        self, model: Model, book: Book, rate: Rate, *, receipts: Receipts | None = None
+    ) -> None:
+        self._model, self._book, self._rate = model, book, rate
+        self._receipts = receipts
         self._measured: _Measured | None = None
         self._outputs: dict[str, int] = {}
         """Fingerprint of an answer -> its output tokens, reasoning included."""
@@ -66,6 +101,11 @@ class MeteredModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``; ``Completion.usd`` is set."""
+        request = request_digest(messages, tools, limits) if self._receipts else ""
+        known = self._receipts.paid(request) if self._receipts else None
+        if known is not None:
+            self._remember(messages, tools, known)
+            return known
         bound = self._bound(messages, tools)
         reserved = self._rate.worst(bound, limits.max_output_tokens, limits.timeout)
         reservation = self._book.reserve(reserved)
@@ -80,15 +120,22 @@ class MeteredModel:
         except BaseException as error:
             self._book.lose(reservation, type(error).__name__)
             raise
-        usage, note = answer.usage, ""
+        # An answer comes within its limit; only reading it may end a moment later.
+        seconds = min(answer.usage.seconds, limits.timeout)
+        usage, note = answer.usage.model_copy(update={"seconds": seconds}), ""
         if not self._is_given(answer):
             usage = self._rate.worst_usage(bound, limits.max_output_tokens, limits.timeout)
             note = NO_USAGE
             _log.warning("%s gave no usage: %s USD charged as reserved", answer.model, reserved)
         usd = self._rate.usd(usage)
-        self._book.settle(reservation, usd, usage, note)
-        self._remember(messages, tools, answer)
-        return answer.model_copy(update={"usage": usage, "usd": usd})
+        priced = answer.model_copy(update={"usage": usage, "usd": usd})
+        try:
+            if self._receipts:
+                self._receipts.keep(request, reservation, priced)
+        finally:
+            self._book.settle(reservation, usd, usage, note)
+        self._remember(messages, tools, priced)
+        return priced
 
     def worst(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
@@ -111,16 +158,11 @@ class MeteredModel:
         spoken = (message for message in messages if message.role == "assistant")
         hidden = sum(self._outputs.get(message.fingerprint(), 0) for message in spoken)
         cold = input_bound(messages, tools) + hidden
-        return min(self._window, cold, self._measured_bound(messages, tools))
-
-    def _measured_bound(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
+        # The window is no bound: what the tier says of it may be less than the server takes.
         known = self._measured
         if known is None or tuple(tools) != known.tools:
-            return self._window
-        size = len(known.messages)
-        if tuple(messages[:size]) != known.messages:
-            return self._window
-        return known.tokens + input_bound(messages[size:], ())
+            return cold
+        return min(cold, known.tokens + input_bound(_new(messages, known.messages), ()))
 
     def _remember(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], answer: Completion

@@ -93,7 +93,7 @@ class OpenAIModel:
             api_key=self._key or "none",
             base_url=self._tier.base_url or None,
             max_retries=0,
-            http_client=openai.DefaultHttpx2Client(event_hooks=wire.hooks()),
+            http_client=openai.DefaultHttpx2Client(event_hooks=wire.hooks(self._key)),
         )
 
 

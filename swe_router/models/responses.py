@@ -130,13 +130,15 @@ def _usage(usage: Any, seconds: float) -> Usage:
     """``input_tokens`` of this API includes the cached tokens: taken apart here, once."""
     table = usage if isinstance(usage, Mapping) else {}
     details, said = table.get("input_tokens_details"), table.get("output_tokens_details")
-    read = wire.count(details, "cached_tokens")
-    write = wire.count(details, "cache_write_tokens")
-    return Usage(
-        input_tokens=max(0, wire.count(usage, "input_tokens") - read - write),
-        cache_read_tokens=read,
-        cache_write_tokens=write,
-        output_tokens=wire.count(usage, "output_tokens"),
-        reasoning_tokens=wire.count(said, "reasoning_tokens"),
-        seconds=seconds,
-    )
+    try:
+        return wire.usage(
+            prompt=wire.count(usage, "input_tokens"),
+            read=wire.count(details, "cached_tokens"),
+            write=wire.count(details, "cache_write_tokens"),
+            output=wire.count(usage, "output_tokens"),
+            reasoning=wire.count(said, "reasoning_tokens"),
+            total=wire.count(usage, "total_tokens"),
+            seconds=seconds,
+        )
+    except wire.NoCount:
+        return Usage(seconds=seconds)

@@ -24,7 +24,8 @@ class RetryingModel:
 
     ``RateLimited`` and ``Overloaded`` are tried again after the provider's Retry-After, else
     after exponential backoff with jitter; ``NoAnswer``, which may have been billed, only once.
-    ``first_wait`` and ``longest_wait`` are seconds. Put it around a ``MeteredModel``, so that
+    ``first_wait`` and ``longest_wait`` are seconds. Nothing is tried again once ``over`` says
+    that the attempt's time is up or the run is stopping. Put it around a ``MeteredModel``, so that
     the ledger sees each try.
     """
 
@@ -35,8 +36,9 @@ class RetryingModel:
         *,
         first_wait: float = 1.0,
         longest_wait: float = LONGEST_WAIT,
+        over: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._model, self._retries = model, retries
+        self._model, self._retries, self._over = model, retries, over
         self._first_wait, self._longest_wait = first_wait, longest_wait
 
     def complete(
@@ -61,6 +63,8 @@ class RetryingModel:
 
         def again(error: Exception) -> bool | float:
             nonlocal unanswered
+            if self._over():
+                return False
             if isinstance(error, NoAnswer):
                 unanswered += 1
                 return unanswered == 1

@@ -22,7 +22,7 @@ from swe_router.errors import (
     Unauthorised,
     UsageError,
 )
-from swe_router.records import CallLimits, ToolCall
+from swe_router.records import CallLimits, ToolCall, Usage
 from swe_router.settings import Tier
 
 REPLY_BYTES = 32_000_000
@@ -31,6 +31,8 @@ CONNECT_SECONDS = 10.0
 _SHOWN = 400
 _MOST_TOKENS = 10**9
 _SHORTEST_SECRET = 6
+_GIVEN_UP = frozenset({504, 520, 524})
+"""A gateway stopped waiting for the model, which may have worked on, and been billed."""
 
 _TOO_LONG = re.compile(
     r"context[ _]?(length|window|limit)|prompt is too long|maximum context|too many (input )?tokens"
@@ -58,9 +60,18 @@ def timeouts(limits: CallLimits) -> httpx2.Timeout:
     return httpx2.Timeout(limits.timeout, connect=min(CONNECT_SECONDS, limits.timeout))
 
 
-def hooks() -> dict[str, list[Callable[[Any], None]]]:
-    """Event hooks for an ``httpx2.Client`` that bound a reply in time and size."""
-    return {"request": [_start_clock], "response": [_bound]}
+def hooks(key: str) -> dict[str, list[Callable[[Any], None]]]:
+    """Event hooks for an ``httpx2.Client`` that bound a reply in time and size.
+
+    They also take the key out of its headers, which the SDKs log.
+    """
+
+    def scrub_headers(response: httpx2.Response) -> None:
+        for name, value in response.headers.items():
+            if (clean := redact_key(value, key)) != value:
+                response.headers[name] = clean
+
+    return {"request": [_start_clock], "response": [_bound, scrub_headers]}
 
 
 def _start_clock(request: httpx2.Request) -> None:
@@ -130,8 +141,8 @@ def _of_status(error: Any, key: str) -> ModelError:
     status, headers = int(error.status_code), error.response.headers
     text = _text_of(error)
     what = f"HTTP {status}: {short(text, key)}"
-    if status < 400:
-        return NoAnswer(f"the stream broke off: {short(text, key)}")
+    if status < 400 or status in _GIVEN_UP:
+        return NoAnswer(f"the answer broke off: {what}", after=retry_after(headers))
     if status in {401, 402, 403} or "insufficient_quota" in text:
         return Unauthorised(what)
     if status == 429:
@@ -227,16 +238,44 @@ def tool_call(call_id: Any, name: Any, arguments: Any, key: str) -> ToolCall:
     return ToolCall(id=str(call_id or ""), name=str(name or ""), arguments=arguments)
 
 
+class NoCount(ValueError):
+    """A usage that is nonsense counts as none: the answer stays, charged as reserved."""
+
+
 def count(table: Any, *names: str) -> int:
-    """The first of these token counts that is given, else 0. Raises ``BadReply`` for nonsense."""
+    """The first of these token counts that is given, else 0. Raises ``NoCount`` for nonsense."""
     for name in names:
         value = table.get(name) if isinstance(table, Mapping) else None
         if value is None:
             continue
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
-            raise BadReply(f"the usage says {name} = {str(value)[:40]}")
+            raise NoCount(f"the usage says {name} = {str(value)[:40]}")
         return value
     return 0
+
+
+def usage(
+    *, prompt: int, read: int, write: int, output: int, reasoning: int, total: int, seconds: float
+) -> Usage:
+    """The usage of the OpenAI dialects, whose ``prompt`` includes the cached tokens.
+
+    Their ``output`` includes the reasoning, but some that speak the dialect leave it out; the
+    ``total`` tells (0: not given).
+    """
+    read = min(read, prompt)
+    write = min(write, prompt - read)
+    if reasoning > output or 0 < reasoning == total - prompt - output:
+        output += reasoning
+    return Usage(
+        input_tokens=prompt - read - write,
+        cache_read_tokens=read,
+        cache_write_tokens=write,
+        output_tokens=output,
+        reasoning_tokens=reasoning,
+        seconds=seconds,
+    )
 
 
 def check_options(tier: Tier, known: Sequence[str]) -> None:

@@ -111,8 +111,14 @@ def left_undone(facts: RunFacts) -> list[tuple[str, str]]:
         if record is None:
             undone.append((instance_id, "not concluded: resume the run"))
         elif record.status in {"infra", "budget"}:
-            undone.append((instance_id, f"{record.status}: {record.stop}"))
+            undone.append((instance_id, f"{record.status}: {record.stop}{_last_words(record)}"))
     return undone
+
+
+def _last_words(record: RunRecord) -> str:
+    """What the boundary that broke last said: it names what is amiss, and what to do."""
+    failure = record.outcomes[-1].attempt.failure if record.outcomes else None
+    return f" ({failure.message})" if failure is not None and failure.message else ""
 
 
 def _number(usd: Decimal) -> float:

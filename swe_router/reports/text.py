@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import takewhile
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -88,18 +89,26 @@ def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
         Text(f"{record.instance.id}  ({record.instance.repo} at {record.instance.base_commit})"),
         Text(f"stands: {standing(facts, record.instance.id)}; {record.stop}", style="bold"),
     ]
-    outcomes = iter(record.outcomes)
+    left = list(record.outcomes)
     for number, decided in enumerate(record.decisions, 1):
         seen = f"saw {usd(decided.purse.left)} left, {decided.purse.instances_left} instances"
         parts.append(Text(f"decision {number}: {decided.decision.why}  [{seen}]", style="cyan"))
         if isinstance(decided.decision, Stop):
             continue
         for _ in decided.decision.plans:
-            outcome = next(outcomes, None)
-            if outcome is not None:
+            for outcome in _of_one_plan(left):
                 parts += _outcome_lines(outcome, chosen=outcome.attempt.id == record.chosen)
-    parts += [line for outcome in outcomes for line in _outcome_lines(outcome, chosen=False)]
+    parts += [line for outcome in left for line in _outcome_lines(outcome, chosen=False)]
     return Group(*parts)
+
+
+def _of_one_plan(left: list[Outcome]) -> list[Outcome]:
+    """Take the outcomes of the next plan: its attempt, and those made again in a fresh box."""
+    taken = left[:1]
+    again = f"{taken[0].attempt.id}." if taken else ""
+    taken += takewhile(lambda outcome: outcome.attempt.id.startswith(again), left[1:])
+    del left[: len(taken)]
+    return taken
 
 
 def steps_view(steps: Sequence[Step]) -> RenderableType:

@@ -57,6 +57,12 @@ _TAKES_VALUE = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace",
 _FETCHERS = frozenset({"curl", "wget", "http", "https", "aria2c", "axel", "lynx", "w3m", "gh"})
 _INSTALLERS = frozenset({"pip", "pip3", "uv", "conda", "mamba", "easy_install", "poetry", "pipx"})
 _READS_NET = re.compile(r"urlopen|urlretrieve|requests\.|httpx|http\.client|aiohttp|urllib3?\.")
+_PYTHON = re.compile(r"python[\d.]*|ipython")
+_STARTED = re.compile(
+    r"""(['"])(?P<line>(?:git|pip3?)[ ][^'"\n]*)\1"""
+    r"""|(['"])(?P<list>(?:git|pip3?)['"](?:\s*,\s*['"][^'"\n]*['"])+)"""
+)
+"""Commands in Python code: ``os.system("git log")`` and ``run(["git", "log"])``."""
 _HOSTS = (
     r"(github\.com|githubusercontent\.com|gitlab\.com|bitbucket\.org|pypi\.org|pypi\.python\.org"
     r"|pythonhosted\.org|readthedocs\.io|jsdelivr\.net|sourcegraph\.com|archive\.org)"
@@ -110,9 +116,27 @@ def _reached(action: Action, project: _Project, seen: set[str]) -> Iterator[tupl
         if not isinstance(value, str):
             continue
         for simple in simple_commands(value):
-            kind = _judged(simple, project, seen)
+            kind = _judged(simple, project, seen) or _by_python(simple, project, seen)
             if kind:
                 yield kind, simple.text
+
+
+def _by_python(simple: Simple, project: _Project, seen: set[str]) -> str:
+    """What the commands that Python code starts reach for; looked for in code that is shown."""
+    if not _PYTHON.fullmatch(simple.program):
+        return ""
+    for match in _STARTED.finditer(_code(simple)):
+        line = match["line"] or re.sub(r"""['"]\s*,\s*['"]|['"]""", " ", match["list"])
+        for started in simple_commands(line):
+            if kind := _judged(started, project, seen):
+                return kind
+    return ""
+
+
+def _code(simple: Simple) -> str:
+    """Python code of a ``python -c`` or of a here-document."""
+    words = simple.words[1:]
+    return " ".join(words) + "\n" + (simple.body if not words or words[0] == "-" else "")
 
 
 def _judged(simple: Simple, project: _Project, seen: set[str]) -> str:
@@ -138,11 +162,11 @@ def _fetches(simple: Simple, project: _Project) -> bool:
         return _names(words, project, gh=program == "gh")
     if program in _INSTALLERS:
         return _installs(words, project)
-    if not re.fullmatch(r"python[\d.]*|ipython", program):
+    if not _PYTHON.fullmatch(program):
         return False
     if words[:2] in (("-m", "pip"), ("-m", "uv")):
         return _installs(words[2:], project)
-    code = " ".join(words) + "\n" + (simple.body if not words or words[0] == "-" else "")
+    code = _code(simple)
     return bool(_READS_NET.search(code) and project.url.search(code))
 
 

@@ -14,8 +14,8 @@ from swe_router.seams import Sandbox
 
 FILES = frozenset({"file", "reflog", "worktree", "garbage", "store", "bundle"})
 """Kinds that are taken out by removing a file or folder."""
-REPACKED = frozenset({"object", "alternates"})
-"""Kinds that need the object store to be written anew."""
+REPACKED = frozenset({"object", "alternates", "index"})
+"""Kinds that need the object store to be written anew; what the index alone held is loose then."""
 
 _SECTIONS = re.compile(
     r"(remote|branch|url|credential|http|https|include|includeif)(\..*)?\.[^.]+", re.S
@@ -23,7 +23,6 @@ _SECTIONS = re.compile(
 _KNOWN = re.compile(
     rb"HEAD|config|config\.worktree|description|index|packed-refs|shallow|commondir|gitdir"
     rb"|info/(exclude|attributes|sparse-checkout)|hooks/[^/]+\.sample|sharedindex\.[0-9a-f]+"
-    rb"|.*\.lock"
 )
 _STORED = re.compile(
     rb"pack/(pack-[0-9a-f]+\.(pack|idx|rev|bitmap|mtimes|keep|promisor)|multi-pack-index.*)"
@@ -34,55 +33,74 @@ part() {{ printf '\\001%s\\n' "$1"; }}
 part config
 for file in "$COMMON/config" "$COMMON/config.worktree"; do
   [ -f "$file" ] || continue
-  git config --file "$file" --no-includes --name-only --list | sort -u | sed "s|^|$file |"
+  git config --file "$file" --no-includes --name-only --list | sed "s|^|$file |"
 done
 part allowed
 git for-each-ref --merged=HEAD --format='%(refname)' refs/heads refs/tags
 part refs
 git for-each-ref --format='%(refname)'
 cd "$COMMON"
-find refs -type f
 [ ! -f packed-refs ] || sed -n 's/^[0-9a-f][0-9a-f]* \\(refs\\/.*\\)$/\\1/p' packed-refs
 part common
-find . -path ./objects -prune -o -path './refs/*' -prune -o -path ./modules -prune \\
-  -o -type f -print -o -type l -print
+find . -path ./objects -prune -o -path ./modules -prune -o -type f -print -o -type l -print
 part stored
-cd objects && find . -type f ! -path './[0-9a-f][0-9a-f]/*'
-find . -path './[0-9a-f][0-9a-f]/*' -type f | grep -v -E '^\\./../[0-9a-f]{{38,62}}$' || :
+cd objects && find . -type f | grep -v -E '^\\./[0-9a-f]{{2}}/[0-9a-f]{{38,62}}$' || :
 """
 _OBJECTS = """
 git for-each-ref --merged=HEAD --format='%(objectname)' refs/heads refs/tags > "$W/roots"
-git rev-parse HEAD "$BASE" >> "$W/roots"
+printf 'HEAD\\n%s\\n' "$BASE" >> "$W/roots"
 git rev-list --objects --indexed-objects --missing=allow-any --stdin < "$W/roots" \\
   | cut -d' ' -f1 | sort -u > "$W/reach"
-git cat-file --batch-all-objects --batch-check='%(objectname)' | sort > "$W/have"
-cat "$W/reach" "$W/reach" "$W/have" | sort | uniq -u > "$W/extra"
-printf 'objects %s\\n' "$(wc -l < "$W/extra")"
-git cat-file --batch-check='%(objecttype) %(objectname)' < "$W/extra" | sort | sed -n '1,40p'
-if [ -f "$COMMON/shallow" ]; then
-  cat "$W/reach" "$W/reach" "$COMMON/shallow" | sort | uniq -u | sed 's/^/shallow /'
-fi
+git cat-file --batch-all-objects --batch-check='%(objectname)' > "$W/have"
+comm -13 "$W/reach" "$W/have" > "$W/extra"
+wc -l < "$W/extra"
+[ ! -s "$W/extra" ] ||
+  git cat-file --batch-check='%(objecttype) %(objectname)' < "$W/extra" | sort | sed -n '1,40p'
+[ ! -f "$COMMON/shallow" ] ||
+  sort "$COMMON/shallow" | comm -13 "$W/reach" - | sed 's/^/shallow /'
 """
 _STAGED = "git diff-index --cached --raw -z --no-renames --full-index HEAD"
 _ELSEWHERE = r"""
-find {roots} \( -path /proc -o -path /sys -o -path /dev -o -path /usr -o -path "$W" \) -prune -o \
-  -type f \( -name HEAD -o -name '*.bundle' -o -name '*.pack' \) \
+[ -z "$COMMON" ] || git ls-tree -r "$BASE" | cut -f1 | cut -d' ' -f3 | sort -u > "$W/blobs"
+find {roots} \( -path /proc -o -path /sys -o -path /dev -o -path "$W" \) -prune -o \
+  \( -type f \( -name HEAD -o -name '*.bundle' -o -name '*.pack' \) -o -type d -name objects \) \
   -print0 > "$W/suspects" 2>/dev/null || :
 xargs -0 sh -c '
+# A store of the project, however shallow: it holds more than half of the files of the base.
+same() {{
+  [ -s "$W/blobs" ] || return 1
+  all=$(wc -l < "$W/blobs")
+  no=$(GIT_OBJECT_DIRECTORY=$1 git --git-dir="$COMMON" cat-file --batch-check < "$W/blobs" |
+    grep -c " missing$")
+  [ $((no * 2)) -lt "$all" ]
+}}
+past() {{ git --git-dir="$COMMON" merge-base --is-ancestor "$1" "$BASE" 2>/dev/null; }}
 for file do
   case $file in
+  "$COMMON"/worktrees/*/HEAD)
+    tree=$(cat "${{file%/HEAD}}/gitdir" 2>/dev/null); tree=${{tree%/.git}}
+    case /testbed/ in "$tree"/*) continue ;; esac
+    [ -d "$tree" ] || continue
+    past "$(git --git-dir="${{file%/HEAD}}" rev-parse HEAD)" || printf "worktree %s\0" "$tree" ;;
   */HEAD)
     dir=${{file%/HEAD}}
     [ -d "$dir/objects" ] && [ -d "$dir/refs" ] || continue
     [ "$(cd "$dir" && pwd -P)" != "$COMMON" ] || continue
     if git --git-dir="$dir" cat-file -e "$BASE^{{commit}}" 2>/dev/null ||
-       git config --file "$dir/config" --get-regexp "url" 2>/dev/null | grep -qiF "$REPO"; then
+       git config --file "$dir/config" --get-regexp "url" 2>/dev/null | grep -qiF "$REPO" ||
+       same "$dir/objects"; then
       head=$(git --git-dir="$dir" rev-parse -q --verify HEAD 2>/dev/null || echo none)
       kind=store
-      [ "${{dir##*/}}" != .git ] ||
-        git --git-dir="$COMMON" merge-base --is-ancestor "$head" "$BASE" 2>/dev/null || kind=copy
+      [ "${{dir##*/}}" != .git ] || past "$head" || kind=copy
       printf "%s %s\0" "$kind" "$dir"
     fi ;;
+  */objects)
+    dir=${{file%/objects}}
+    [ ! -f "$dir/HEAD" ] || [ ! -d "$dir/refs" ] || continue
+    set -- "$file"/pack "$file"/[0-9a-f][0-9a-f]
+    [ -d "$1" ] || [ -d "$2" ] || continue
+    [ "$(cd "$file" && pwd -P)" = "$COMMON/objects" ] || ! same "$file" ||
+      printf "store %s\0" "$file" ;;
   */objects/pack/*.pack) ;;
   *)
     case $(head -c 15 "$file" | tr -d "\0") in
@@ -110,9 +128,11 @@ def survey(sandbox: Sandbox, git: Git, instance: Instance, *, objects: bool) -> 
     parts = dict(part.partition(b"\n")[::2] for part in text.split(b"\1")[1:])
     lines = {name.decode(): data.splitlines() for name, data in parts.items()}
     common = git.env["COMMON"].encode()
-    leaks = [*_config(lines["config"])]
-    leaks += _refs(lines["refs"], lines["allowed"], git.env["BRANCH"].encode())
-    leaks += _files(lines["common"], common)
+    names = [line.removeprefix(b"./") for line in lines["common"]]
+    loose = [name for name in names if name.startswith(b"refs/")]
+    leaks = [*_config(dict.fromkeys(lines["config"]))]
+    leaks += _refs([*lines["refs"], *loose], lines["allowed"], git.env["BRANCH"].encode())
+    leaks += _files((name for name in names if not name.startswith(b"refs/")), common)
     leaks += _stored(lines["stored"], common)
     leaks += _hidden_in_index(sandbox, git)
     if objects:
@@ -126,7 +146,7 @@ def elsewhere(sandbox: Sandbox, git: Git, instance: Instance) -> list[Leak]:
     Only a container is searched whole: elsewhere the rest of the machine is not ours to look at.
     Raises ``WouldNotStart`` for a checked-out copy of another state of the project.
     """
-    roots = "/ -xdev" if sandbox.identity.startswith("docker") else gitio.TESTBED
+    roots = "/" if sandbox.identity.startswith("docker") else gitio.TESTBED
     script = _ELSEWHERE.format(roots=roots)
     found = gitio.split(git.having(REPO=f"/{instance.repo}").ask(sandbox, script))
     leaks = []
@@ -154,10 +174,9 @@ def _refs(found: Iterable[bytes], allowed: Iterable[bytes], branch: bytes) -> It
         yield Leak("ref", shown(ref), ref)
 
 
-def _files(lines: Iterable[bytes], folder: bytes) -> Iterator[Leak]:
+def _files(names: Iterable[bytes], folder: bytes) -> Iterator[Leak]:
     """Files of a git directory that are not on the list of what may be there."""
-    for line in lines:
-        name = line.removeprefix(b"./")
+    for name in names:
         if _KNOWN.fullmatch(name):
             continue
         top = name.partition(b"/")[0]
@@ -201,7 +220,7 @@ def _hidden_in_index(sandbox: Sandbox, git: Git) -> list[Leak]:
 def _objects(said: bytes) -> list[Leak]:
     """Objects of no allowed commit, and shallow points that are none of its past."""
     first, *lines = said.decode("ascii", "replace").splitlines()
-    count = int(first.split()[1])
+    count = int(first)
     shallow = [line for line in lines if line.startswith("shallow ")]
     named = [line for line in lines if not line.startswith("shallow ")]
     leaks = [Leak("object", line) for line in named]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,12 +19,9 @@ from swe_router.sandboxes import limits, walls
 from swe_router.sandboxes.channel import Box
 from swe_router.sandboxes.loop import LAUNCH, LOOP
 from swe_router.sandboxes.pipes import Pipes, PlainBox
+from swe_router.sandboxes.scratch import CARD, discard, named
 from swe_router.settings import SandboxSettings
 
-PREFIX = "swe-router-box-"
-"""Start of the name of every temporary folder of a box; the reaper looks for it."""
-CARD = "box.json"
-"""In such a folder: whose it is."""
 ETC = {
     "passwd": "root:x:0:0:root:/tmp:/bin/sh\nbox:x:{uid}:{gid}:box:/tmp:/bin/sh\n",
     "group": "root:x:0:\nbox:x:{gid}:\n",
@@ -76,7 +71,7 @@ class LocalBoxes:
         """
         repository = self._start(instance)
         with _broken_disk():
-            folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+            folder = Path(tempfile.mkdtemp(prefix=named(self._run)))
         box: Box | None = None
         # Held as long as the box lives, so that the reaper knows an orphan from a box in use.
         with (folder / CARD).open("w", encoding="utf-8") as card:
@@ -183,18 +178,6 @@ def check_out(repository: Path, commit: str, tree: Path) -> None:
     _git(tree, "fetch", "-q", "--depth=1", "--no-tags", f"--upload-pack={serve}", url, commit)
     _git(tree, "-c", "core.logAllRefUpdates=false", "reset", "-q", "--hard", commit)
     (tree / ".git" / "FETCH_HEAD").unlink(missing_ok=True)
-
-
-def discard(folder: Path) -> None:
-    """Remove a box's folder and its cgroups, whatever modes the agent gave to them."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        limits.remove([Path(path) for path in card["groups"] if Path(path).name == folder.name])
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        for path in [folder, *(p for p in folder.rglob("*") if p.is_dir() and not p.is_symlink())]:
-            path.chmod(0o700)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _git(where: Path, *arguments: str) -> None:

@@ -42,11 +42,12 @@ work() {
   trap - INT QUIT
   cd "$cwd" || { printf 'cannot enter %s: no such directory\n' "$cwd"; exit 1; }
   unset LC_ALL
-  exec 3<&- 2>&1
+  exec 3<&-
   set -- "$shell" -c "$command" "${shell##*/}" "$@"
   [ "$timer" = 1 ] && set -- timeout -k 5 "$secs" "$@"
-  # No exec: this shell stands between, so that `kill -9 $PPID` never means the loop.
-  $session "$@"
+  # No exec: this shell stands between, so that `kill -9 $PPID` never means the loop. Only the
+  # command's stderr is shown: "Killed" from this shell would name a line of the loop.
+  $session "$@" 2>&1
   exit $?
 }
 watch() {

@@ -139,8 +139,8 @@ def _end_index(
     huge = (kept | edited) & big
     git.put(sandbox, "gone", gitio.joined(sorted(gone)))
     git.put(sandbox, "kept", gitio.joined(sorted((kept | edited) - huge)))
-    git.must(sandbox, _UPDATE)
-    delta = _raw(git.ask(sandbox, f"git diff-index --cached --raw --full-index -z {start.tree}"))
+    changes = f"git diff-index --cached --raw --full-index -z {start.tree}"
+    delta = _raw(git.ask(sandbox, f"{_UPDATE}{changes}"))
     modes = [change for change in delta if change.mode_only]
     if modes:
         lines = (b"%s %s\t%s" % (c.old_mode, c.old, c.path) for c in modes)

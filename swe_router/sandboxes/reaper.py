@@ -13,7 +13,7 @@ from pathlib import Path
 
 from swe_router.sandboxes.docker import HOST_LABEL, LOCK_LABEL, RUN_LABEL
 from swe_router.sandboxes.engine import Engine
-from swe_router.sandboxes.local import CARD, PREFIX, discard
+from swe_router.sandboxes.scratch import CARD, PREFIX, discard, named
 
 YOUNG = 60.0
 """Seconds for which a box folder without a card may still be in the making."""
@@ -71,7 +71,8 @@ def _folders(base: Path, run: str | None, *, mine: bool) -> list[str]:
             continue
         card = _card(folder)
         if card is None:
-            if run is not None or time.time() - folder.stat().st_mtime < YOUNG:
+            old = run is None and time.time() - folder.stat().st_mtime >= YOUNG
+            if not old and not (mine and run is not None and folder.name.startswith(named(run))):
                 continue
         elif run not in (None, card["run"]) or (not mine and _live(card["lock"])):
             continue

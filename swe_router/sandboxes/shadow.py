@@ -51,13 +51,16 @@ RAW = "-text !eol -crlf !filter -ident !working-tree-encoding !merge !whitespace
 AS_TEXT = f"* {RAW} !diff\n".encode()
 AS_BINARY = f"* {RAW} -diff\n".encode()
 
-_OBJECTS = """
+_MADE = 'cd "$W/shadow"; mkdir -p objects/info objects/pack refs; : > info/exclude'
+_BORROW = """
+(
 objects=$(real rev-parse --git-path objects 2>/dev/null) || exit 0
 format=$(real rev-parse --show-object-format 2>/dev/null || echo sha1)
 [ "$format" = sha1 ] && [ -d "$objects" ] || exit 0
 (cd "$objects" && pwd -P) > "$GIT_DIR/objects/info/alternates"
 exclude=$(real rev-parse --git-path info/exclude 2>/dev/null) || exit 0
 [ -f "$exclude" ] && cat "$exclude" > "$GIT_DIR/info/exclude" || :
+)
 """
 _PACK = """
 tree=$(git write-tree)
@@ -95,7 +98,6 @@ class Start:
 def begin(sandbox: Sandbox) -> Start:
     """Take the start state of /testbed. Raises ``SandboxError``."""
     git = made(sandbox, gitio.find(sandbox))
-    git.must(sandbox, _OBJECTS)
     index = _real_index(sandbox, git)
     everything = list_others(sandbox, git, "")
     seen = list_others(
@@ -107,9 +109,8 @@ def begin(sandbox: Sandbox) -> Start:
     paths = tracked | {p for p in seen if left_out.litter(p, folders, venvs) is None}
     git.put(sandbox, "paths", gitio.joined(sorted(paths)))
     started = git.having(GIT_INDEX_FILE=f"{git.work}/start.index")
-    script = f'git update-index -z --add --stdin < "$W/paths"\n{_PACK}'
+    script = f'git update-index -z --add --stdin < "$W/paths"\n{_PACK}\n{_IGNORES}'
     tree = started.ask(sandbox, script).decode("ascii").strip()
-    started.must(sandbox, _IGNORES)
     return Start(
         git=git,
         tree=tree,
@@ -130,7 +131,7 @@ def again(sandbox: Sandbox, start: Start) -> Start:
     if quick.run(sandbox, probe, timeout=120.0, cwd="/").exit_code == 0:
         return start
     git = made(sandbox, gitio.find(sandbox))
-    git.must(sandbox, _OBJECTS)
+    git.must(sandbox, _BORROW)
     git.put(sandbox, "shadow/info/exclude", start.exclude)
     fresh = git.having(GIT_INDEX_FILE=f"{git.work}/start.index")
     try:
@@ -146,11 +147,7 @@ def made(sandbox: Sandbox, git: Git) -> Git:
     git.put(sandbox, "shadow/config", CONFIG.encode())
     git.put(sandbox, "shadow/info/attributes", AS_TEXT)
     git.put(sandbox, "shadow/HEAD", b"ref: refs/heads/none\n")
-    git.must(
-        sandbox,
-        'cd "$W/shadow"; mkdir -p objects/info objects/pack refs; : > info/exclude',
-        cwd="/",
-    )
+    git.must(sandbox, _MADE, cwd="/")
     return git.having(
         GIT_DIR=shadow, GIT_WORK_TREE=gitio.TESTBED, GIT_INDEX_FILE=f"{git.work}/none"
     )
@@ -187,7 +184,11 @@ def ignored(sandbox: Sandbox, git: Git, paths: Iterable[bytes]) -> frozenset[byt
 
 
 def _real_index(sandbox: Sandbox, git: Git) -> frozenset[bytes]:
-    """Paths that the project's own index tracks, submodules left out; empty without a ``.git``."""
-    lines = gitio.split(git.ask(sandbox, "real ls-files -s -z 2>/dev/null || :"))
+    """Paths that the project's own index tracks, submodules left out; empty without a ``.git``.
+
+    Its objects and its info/exclude are borrowed on the way.
+    """
+    asked = f"{_BORROW}\nreal ls-files -s -z 2>/dev/null || :"
+    lines = gitio.split(git.ask(sandbox, asked))
     entries = (line.partition(b"\t") for line in lines)
     return frozenset(path for head, _, path in entries if not head.startswith(b"160000"))

@@ -21,6 +21,8 @@ from swe_router import assets
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "nsswitch.conf")
+USERS = ("/usr", "/usr/local")
+"""Prefixes of the system's own interpreters."""
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
@@ -48,10 +50,15 @@ def plan(work: Path, hidden: Iterable[Path], etc: Iterable[Path] = ()) -> list[M
             shown[name] = Mount("show", name, name)
     for path in etc:
         shown[f"/etc/{path.name}"] = Mount("show", f"/etc/{path.name}", str(path))
-    for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix):
+    prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)
+    for prefix in prefixes:
         for name in _names(Path(prefix)):
             shown[name] = Mount("show", name, name)
-    masks = {name for path in [*_ours(), *hidden] for name in _names(path)} - {"/", *SYSTEM, *shown}
+    masks = {name for path in [*ours((*prefixes, *USERS)), *hidden] for name in _names(path)} - {
+        "/",
+        *SYSTEM,
+        *shown,
+    }
     hides = [Mount("hide", name) for name in sorted(masks) if _inside(name, shown)]
     mounts = [*shown.values(), *hides, Mount("work", "/testbed", str(work))]
     return sorted(mounts, key=lambda mount: len(Path(mount.target).parts))
@@ -106,7 +113,10 @@ def unshared(
     ``root`` is an empty folder that becomes the box's ``/``.
     """
     base = shlex.quote(str(root))
-    lines = ["set -e", f"mount -t tmpfs -o mode=755 box {base}", f"cd {base}"]
+    # pivot_root lies in sbin, which who is not root seldom has in PATH; and after it a folder of
+    # PATH may be gone.
+    lines = ["set -e", 'PATH="$PATH:/usr/bin:/bin:/usr/sbin:/sbin"']
+    lines += [f"mount -t tmpfs -o mode=755 box {base}", f"cd {base}"]
     lines += ["mkdir tmp proc dev", "mount -t tmpfs -o mode=1777 box tmp"]
     lines += [line for mount in mounts for line in _mounting(mount)]
     for name in DEVICES:
@@ -137,8 +147,12 @@ def _mounting(mount: Mount) -> list[str]:
     return lines if mount.kind == "work" else [*lines, f"mount -o remount,bind,ro {target}"]
 
 
-def _ours() -> list[Path]:
-    """Every copy of this package that the interpreter's folders may hold, with its data."""
+def ours(prefixes: Iterable[str]) -> list[Path]:
+    """Every copy of this package, with its data, that the interpreter's folders may hold.
+
+    One installed in another interpreter below ``prefixes`` is a copy too: of a virtual
+    environment the box shows the interpreter that it was made from.
+    """
     pure = sysconfig.get_paths()
     folders = {
         pure["purelib"],
@@ -146,6 +160,8 @@ def _ours() -> list[Path]:
         *site.getsitepackages(),
         site.getusersitepackages(),
     }
+    for prefix in prefixes:
+        folders |= {str(path) for path in Path(prefix).glob("lib*/python3*/*-packages")}
     found = [path for folder in sorted(folders) for path in Path(folder).glob("swe_router*")]
     return [Path(__file__).parent.parent, assets.root(), *found]
 

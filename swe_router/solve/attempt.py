@@ -30,6 +30,7 @@ from swe_router.records import (
 )
 from swe_router.seams import Kit, Sandbox
 from swe_router.solve.bench import Bench
+from swe_router.solve.stoppable import unless_stopping
 
 
 @dataclass
@@ -53,6 +54,8 @@ def carry_out(
     for again in range(bench.sandbox_retries):
         failure = outcomes[-1].attempt.failure
         if failure is None or failure.boundary != "sandbox" or not failure.retry:
+            break
+        if bench.stopping():
             break
         retry_id = f"{attempt_id}.{again + 2}"
         outcomes.append(_once(bench, instance, plan, retry_id, (*history, *outcomes)))
@@ -87,8 +90,8 @@ def _once(
         sandbox=course.sandbox,
     )
     outcome = Outcome(attempt=attempt, candidate=course.candidate)
-    if attempt.trajectory.exit == "interrupted":
-        return outcome
+    if attempt.trajectory.exit == "interrupted" or bench.stopping():
+        return outcome  # owed: a stop cuts commands short, so no verdict could be trusted
     bench.memory.close(attempt_id)
     bench.progress(instance.id, str(plan.arm), len(steps), "verifying")
     return outcome.model_copy(update={"verdicts": verdicts(bench, instance, outcome, history)})
@@ -172,7 +175,7 @@ def verdicts(
     if outcome.candidate is None:
         return ()
     kit = Kit(
-        open_sandbox=bench.open_sandbox,
+        open_sandbox=lambda of: unless_stopping(bench.open_sandbox(of), bench.stopping),
         apply=bench.apply,
         graph=bench.graph,
         deadline=bench.clock() + bench.verify_seconds,

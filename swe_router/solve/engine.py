@@ -166,7 +166,10 @@ def _carry_out(
     outcomes: tuple[Outcome, ...] = ()
     for plan, attempt_id in zip(decision.plans, ids, strict=True):
         brought = carry_out(bench, instance, plan, attempt_id, (*history, *outcomes))
-        if any(outcome.attempt.trajectory.exit == "interrupted" for outcome in brought):
+        stopped = any(outcome.attempt.trajectory.exit == "interrupted" for outcome in brought)
+        if stopped or bench.stopping():
+            # Also when it had ended by itself: the stop may have cut short what was checked, or
+            # refused its money. Its paid steps are on record and its diff is kept.
             bench.memory.rescued(brought[-1])
             raise Interrupted(instance.id)
         outcomes += brought

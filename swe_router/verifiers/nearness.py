@@ -18,6 +18,8 @@ def nearest(
         found = [str(path) for path in graph.tests_reaching(list(changed), 4 * limit)]
         reached = [path for path in dict.fromkeys(found) if path in modules]
         if reached:
+            # Stable: a module like pylint/testutils/lint_module_test.py is a helper, not a test.
+            reached.sort(key=lambda path: not paths.is_test(posixpath.dirname(path) + "/x"))
             return reached[:limit], "graph"
     scored = [(max((likeness(c, test) for c in changed), default=0), test) for test in modules]
     near = sorted((-score, len(test), test) for score, test in scored if score > 0)

@@ -104,6 +104,7 @@ class _Course:
         before = self._before(look, tests)
         if "passed" not in before.results.values():
             why = "none of the nearest tests passed before the patch"
+            why += f" within {before.limit:.0f} s" if before.timed_out else ""
             return self._unknown(why, **facts, said=before.tail)
         if self.left() < LEAST_SECONDS:
             return self._unknown("out of time before the patch could be tested", **facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,8 @@ from swe_router.records import (
 )
 from swe_router.seams import Kit, Sandbox
 
+BOXES_TMP = re.compile(r"/tmp/(?=swe-router-[0-9a-f]{16}|\.patch)")
+"""What a command names in the box's /tmp; the interpreter may lie in this machine's own."""
 INSTANCE = Instance(id="i", repo="o/n", base_commit="c0", problem="p")
 
 
@@ -51,7 +54,7 @@ class Folder:
         env = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": "/nowhere"}
         env |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         child = subprocess.Popen(
-            ["sh", "-c", command.replace("/tmp/", f"{self.root}/tmp/")],
+            ["sh", "-c", BOXES_TMP.sub(f"{self.root}/tmp/", command)],
             cwd=self.root / "testbed",
             env=env,
             stdout=subprocess.PIPE,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import swe_router
+from tests.doubles.sources import nodes, tree
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "swe_router").rglob("*.py"))
@@ -22,8 +23,8 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def functions(tree: ast.AST):
-    return [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+def functions(found):
+    return [n for n in found if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def test_every_public_name_can_be_had_and_there_are_few():
@@ -48,7 +49,7 @@ def test_no_function_is_longer_than_60_lines():
     long = {
         where: length
         for path in SOURCES
-        for node in functions(ast.parse(path.read_text()))
+        for node in functions(nodes(path))
         if (length := node.end_lineno - node.lineno + 1) > 60
         and (where := f"{name_of(path)}:{node.name}") not in spared
     }
@@ -56,11 +57,7 @@ def test_no_function_is_longer_than_60_lines():
 
 
 def test_every_module_opens_with_its_idea():
-    bare = [
-        name_of(p)
-        for p in SOURCES
-        if p.read_text() and not ast.get_docstring(ast.parse(p.read_text()))
-    ]
+    bare = [name_of(p) for p in SOURCES if p.read_text() and not ast.get_docstring(tree(p))]
     assert bare == []
 
 
@@ -69,7 +66,7 @@ def test_imports_stand_at_the_top_but_in_cli_and_plugins():
         f"{name_of(path)}:{node.lineno}"
         for path in SOURCES
         if not name_of(path).startswith(LAZY)
-        for function in functions(ast.parse(path.read_text()))
+        for function in functions(nodes(path))
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
@@ -112,7 +109,7 @@ def test_every_protected_column_is_read_by_grading_alone():
         f"{name_of(path)}: {column}"
         for path in SOURCES
         if "grading" not in path.parts and name_of(path) not in spared
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Constant) and node.value in columns
         for column in [node.value]
     }

@@ -26,7 +26,9 @@ LEAKS = (
     " git branch gone later; git branch -qD gone;"
     " git remote add origin https://user:hunter2@example.org/own/project;"
     " git update-ref refs/remotes/origin/main later; git bundle create -q /root/all.bundle --all;"
-    f" git clone -q --bare . /opt/mirror.git; {SET_UP}"
+    " git clone -q --bare . /opt/mirror.git; mkdir -p /usr/local/src /vol;"
+    " git clone -q --bare . /usr/local/src/mirror.git; git clone -q --bare . /vol/mirror.git;"
+    f" git worktree add -q /opt/mirror-tree later; {SET_UP}"
 )
 
 
@@ -36,7 +38,9 @@ class Container:
     identity = "docker:test"
 
     def __init__(self, image: str) -> None:
-        self._id = docker("run", "-d", "--rm", "--network", "none", image, "sleep", "600").strip()
+        self._id = docker(
+            "run", "-d", "--rm", "--network", "none", "-v", "/vol", image, "sleep", "600"
+        ).strip()
 
     def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
         done = subprocess.run(
@@ -128,7 +132,9 @@ def test_planted_leaks_are_gone(container: Callable[[str], Container]) -> None:
     assert report.verified
     assert kinds >= {"ref", "reflog", "object", "config", "bundle", "store"}
     assert "hunter2" not in report.model_dump_json()
-    dump = "git cat-file --batch-all-objects --batch; cat .git/config; ls /root /opt"
+    dump = (
+        "git cat-file --batch-all-objects --batch; cat .git/config; ls /root /opt /vol /usr/*/src"
+    )
     left = box.run(dump, timeout=60).output
     assert SECRET not in left
     assert "origin" not in left

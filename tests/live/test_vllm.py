@@ -58,7 +58,7 @@ def test_a_conversation_is_paid_by_the_gpu_second_within_its_reservation(tier, t
     rate = prices.gpu_hour(Decimal(2), 1, datetime.date(2026, 11, 24))
     limits = CallLimits(max_output_tokens=20, timeout=300)
     with ledger.hold("local", Decimal("0.5"), "x#1") as hold:
-        meter = MeteredModel(VllmModel(tier, session="x#1"), hold, rate, window=tier.window)
+        meter = MeteredModel(VllmModel(tier, session="x#1"), hold, rate)
         model = RetryingModel(meter, 2)
         first = model.complete(ASK, limits=limits)
         more = (*ASK, first.message, Message(role="user", content="Go on."))

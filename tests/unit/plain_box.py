@@ -35,7 +35,7 @@ class PlainBox:
 
     def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
         child = subprocess.Popen(
-            ["/bin/bash", "-c", self.there(command)],
+            ["/bin/sh", "-c", self.there(command)],
             cwd=self.there(cwd),
             env=self.env,
             stdin=subprocess.DEVNULL,

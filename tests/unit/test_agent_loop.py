@@ -5,10 +5,11 @@ from decimal import Decimal
 import pytest
 
 from swe_router.agents import manifest
+from swe_router.agents.dialogue import Dialogue, Setup
 from swe_router.agents.loop import ToolLoop
 from swe_router.agents.manifest import Limits, Manifest
 from swe_router.errors import LedgerRefused, Lost, Overloaded, ScaffoldError
-from swe_router.records import Budget, ToolCall, Usage
+from swe_router.records import Action, Budget, Completion, Message, ToolCall, Usage
 from tests.doubles.agent import (
     BROKEN,
     FIX,
@@ -156,10 +157,33 @@ def test_limits_are_exits(tmp_path):
     assert (end.exit, end.steps, end.why) == ("budget", 1, "a call may cost $2, $1 is left")
 
 
+def stop_at(asking: int):
+    """A stop that comes just before it is asked about for the n-th time."""
+    asked = iter(range(1, 1000))
+    return lambda: next(asked) >= asking
+
+
 def test_a_stop_is_heeded_at_the_step_boundary(tmp_path):
-    asked = iter([False, True])
-    end, steps, _ = solve(tmp_path, PlayedModel(answer(FIX)), stopping=lambda: next(asked))
+    end, steps, _ = solve(tmp_path, PlayedModel(answer(FIX)), stopping=stop_at(4))
     assert (end.exit, len(steps)) == ("interrupted", 1)
+
+
+@pytest.mark.parametrize("asking", [2, 3])
+def test_a_command_that_a_stop_may_have_cut_short_is_no_observation(tmp_path, asking):
+    end, steps, _ = solve(tmp_path, PlayedModel(answer(FIX)), stopping=stop_at(asking))
+    assert (end.exit, steps) == ("interrupted", [])
+
+
+def test_an_answer_of_many_calls_does_not_outlive_the_attempt(tmp_path):
+    many = answer(*[LOOK] * 50)
+    late, steps, _ = solve(
+        tmp_path / "a", PlayedModel(many), budget=Budget(dollars=Decimal(1), seconds=30)
+    )
+    assert (late.exit, late.steps) == ("time", 1)
+    assert 1 < len(steps[0].actions) < 50
+    told = solve(tmp_path / "b", PlayedModel(many), stopping=stop_at(4))
+    assert (told[0].exit, told[1]) == ("interrupted", [])
+    assert len(told[2].ran) <= 2
 
 
 def test_a_command_never_outlives_the_attempt(tmp_path):
@@ -237,6 +261,21 @@ def test_a_conversation_that_cannot_be_made_to_fit_is_given_up_before_it_is_paid
     assert end.exit == "gave_up"
     assert "do not fit the window of 12000" in end.why
     assert len(steps) == len(model.requests) < 5
+
+
+def test_dense_text_does_not_overrun_the_window():
+    """Hex dumps come at two bytes a token; a guess of three sends more than the window holds."""
+    setup = Setup(window=16_000, max_output_tokens=1000)
+    dialogue = Dialogue(manifest.read("default"), INSTANCE, setup)
+    for number in range(20):
+        dialogue.make_room()
+        tokens = dialogue.request().size() // 2
+        assert tokens + 1000 <= 16_000
+        ask = ToolCall(id=f"c{number}", name="bash", arguments={"command": "xxd a"})
+        said = Completion(
+            message=Message(role="assistant", tool_calls=(ask,)), usage=Usage(input_tokens=tokens)
+        )
+        dialogue.add(said, [Action(call=ask, observation="f0" * 2300)])
 
 
 def test_an_observation_never_fills_a_small_window(tmp_path):

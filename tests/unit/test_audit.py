@@ -69,6 +69,8 @@ REACHING = [
     ("curl https://pypi.org/pypi/django/json", "net"),
     ("curl github.com/django/django/archive/main.zip", "net"),
     ("gh pr view 12 --repo django/django", "net"),
+    ("python - <<E\nimport subprocess\nsubprocess.run(['git', 'log', '--all'])\nE", "history"),
+    ("""python3 -c "import os; os.system('git fetch origin')" """, "net"),
     ("pip install -U django", "net"),
     ("python3 -m pip download 'Django>=4' --no-deps", "net"),
     ("pip install git+https://github.com/django/django@main", "net"),

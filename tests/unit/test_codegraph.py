@@ -144,7 +144,7 @@ def test_awkward_files_are_counted_and_never_crash(tmp_path: Path) -> None:
     assert graph.definitions("ok")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda t: t.encode("utf-8", "replace")))
 def test_any_bytes_give_facts(content: bytes) -> None:
     facts = extract(content, PYTHON)

@@ -20,6 +20,7 @@ from tests.doubles.engine import (
     ListMemory,
     Patches,
     Plays,
+    Says,
     bench,
     outcome_ids,
     plan,
@@ -167,6 +168,24 @@ def test_a_stop_rescues_the_diff_and_leaves_the_attempt_owed():
     assert len(memory.steps("1-local")) == 3
 
 
+def test_a_stop_while_verifying_begins_no_further_command():
+    memory, stop, begun = ListMemory(), [], []
+
+    class Runs(Says):
+        def verify(self, outcome, peers, instance, kit):
+            with kit.open_sandbox(instance) as box:
+                begun.append(box.run("first", timeout=1))
+                stop.append(1)
+                begun.append(box.run("second", timeout=1))
+            return super().verify(outcome, peers, instance, kit)
+
+    verifiers = (("slow", Runs()),)
+    with pytest.raises(Interrupted):
+        run(bench(memory, verifiers=verifiers, stopping=lambda: bool(stop)))
+    assert len(begun) == 1
+    assert [kind for kind, _ in memory.written] == ["decided", "rescued"]
+
+
 def test_a_policy_that_never_stops_is_stopped():
     class Forever(Ladder):
         def decide(self, features, history, purse):
@@ -197,3 +216,23 @@ def test_money_that_others_hold_is_waited_for_not_given_up():
 def test_money_that_nobody_can_free_is_not_waited_for():
     purse = ExactPurse(budget=Decimal("0.5"), others=[Decimal("0.2")])
     assert run(bench(purse=purse), Thrifty([plan("local")])).status == "budget"
+
+
+class StopsMeanwhile(Says):
+    """A verifier during whose work the user stops the run, which cuts its commands short."""
+
+    def __init__(self, stopped):
+        self.stopped = stopped
+
+    def verify(self, outcome, peers, instance, kit):
+        self.stopped.append(True)
+        return super().verify(outcome, peers, instance, kit)
+
+
+def test_a_stop_while_verifying_leaves_the_move_owed_and_the_diff_kept():
+    stopped, memory = [], ListMemory()
+    verifiers = [("says", StopsMeanwhile(stopped))]
+    with pytest.raises(Interrupted):
+        run(bench(memory, verifiers=verifiers, stopping=lambda: bool(stopped)))
+    assert [kind for kind, _ in memory.written] == ["decided", "rescued"], "no verdict is kept"
+    assert memory.written[-1][1].candidate.patch == "right"

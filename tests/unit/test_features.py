@@ -123,7 +123,7 @@ def test_an_empty_repository_is_no_crash(tmp_path: Path) -> None:
     assert 1 <= extract(issue(ISSUE), graph).values["complexity"] <= 10
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_gives_finite_values(text: str) -> None:
     found = extract(issue(text), None)

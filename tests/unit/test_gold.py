@@ -11,6 +11,7 @@ import pytest
 import swe_router
 from swe_router.errors import UsageError
 from swe_router.grading import gold
+from tests.doubles.sources import nodes
 
 ROW = {
     "instance_id": "o__r-1",
@@ -52,12 +53,22 @@ def test_test_lists_that_are_none_are_named(bad):
         read(FAIL_TO_PASS=bad)
 
 
+@pytest.mark.parametrize("column", ["eval_script", "log_parser"])
+def test_a_row_that_could_not_be_graded_is_named_if_it_is_asked_for(column):
+    def hub(_):
+        return [ROW, {**ROW, "instance_id": "o__r-2", column: None}]
+
+    assert list(gold.read("full", {"o__r-1"}, hub=hub)) == ["o__r-1"]
+    with pytest.raises(UsageError, match=f"'o__r-2' has no {column}: it cannot be graded"):
+        gold.read("full", hub=hub)
+
+
 def test_nothing_outside_grading_imports_the_answer_key():
     package = Path(swe_router.__file__).parent
     for path in package.rglob("*.py"):
         if path.relative_to(package).parts[0] in ("grading", "_assets"):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom):
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
                 assert not [name for name in names if name.startswith("swe_router.grading.gold")]

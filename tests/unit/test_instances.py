@@ -17,6 +17,7 @@ from swe_router import assets
 from swe_router.errors import UsageError
 from swe_router.instances.rows import HARNESS, OFFICIAL
 from swe_router.instances.splits import QUESTION, load
+from tests.doubles.sources import nodes
 
 SECRET = ("patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS", "eval_script", "hints_text")
 DEMO = assets.root() / "eval" / "suites" / "demo" / "instances.jsonl"
@@ -101,10 +102,9 @@ def test_only_grading_names_the_columns_of_the_answer_key():
         place = path.relative_to(package)
         if place.parts[0] in ("grading", "_assets"):
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
         named = {
             node.value
-            for node in ast.walk(tree)
+            for node in nodes(path)
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
         } & secret
         # The loader names one of them, to say that a data set lacks it.
@@ -119,7 +119,7 @@ def test_rows_are_read_by_the_loader_and_by_grading_alone():
         place = path.relative_to(package)
         if place.parts[0] in ("grading", "_assets") or place == Path("instances/splits.py"):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
                 "swe_router.instances"
             ):

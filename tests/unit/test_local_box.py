@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -20,13 +21,16 @@ from swe_router import assets
 from swe_router.errors import Lost, UsageError, WouldNotStart
 from swe_router.sandboxes import limits, reaper, walls
 from swe_router.sandboxes.choose import choose
-from swe_router.sandboxes.local import CARD, PREFIX, LocalBoxes, best_wall
+from swe_router.sandboxes.local import CARD, LocalBoxes, best_wall
+from swe_router.sandboxes.scratch import PREFIX, named
 from swe_router.settings import SandboxSettings
 from tests.live.boxes import instance, repository
 
 WALL = best_wall(unsafe=True)
 ISOLATED = WALL != "process"
 """False only on a machine with neither bubblewrap nor user namespaces."""
+HOMES = sorted({Path.home(), Path(pwd.getpwuid(os.getuid()).pw_dir)} - {Path("/")})
+"""An empty HOME makes it the root, which is no secret."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ def test_the_work_tree_is_the_base_commit_and_no_other(box, home):
 @pytest.mark.parametrize(
     "place",
     [
-        Path.home(),
+        *HOMES,
         Path.home() / ".cache",
         Path.home() / ".ssh",
         Path(__file__).resolve(),
@@ -240,6 +244,14 @@ def test_the_reaper_takes_folders_of_the_dead_and_spares_the_live(home, tmp_path
     assert not orphan.exists()
 
 
+def test_a_folder_whose_driver_died_before_it_wrote_the_card_goes_with_its_run():
+    run = f"cardless-{os.getpid()}"
+    bare = Path(tempfile.mkdtemp(prefix=named(run)))
+    assert reaper.reap(None, run=run) == []
+    assert reaper.reap(None, run=f"other-{run}", mine=True) == []
+    assert reaper.reap(None, run=run, mine=True) == [f"folder {bare}"]
+
+
 def test_no_process_outlives_a_driver_killed_by_signal_9(home):
     mark = f"96{os.getpid() % 1000:03}.25"
     arguments = [str(home[1]), home[2].base_commit, str(home[0] / "lock"), WALL]
@@ -313,6 +325,29 @@ def test_sizes_are_read_as_docker_does(text, size):
 def test_a_size_that_is_none_is_a_usage_error(text):
     with pytest.raises(UsageError, match=r"sandbox\.memory"):
         limits.memory_bytes(text)
+
+
+def test_a_copy_of_ours_in_the_interpreter_behind_a_venv_is_found(tmp_path):
+    copy = tmp_path / "lib" / "python3.11" / "dist-packages" / "swe_router"
+    copy.mkdir(parents=True)
+    assert copy in walls.ours([str(tmp_path)])
+
+
+@pytest.mark.parametrize("user", [False, True], ids=["root", "user"])
+def test_unshare_asks_for_no_sbin_in_path(tmp_path, user):
+    extra = ["--map-root-user"] if user else []
+    tried = subprocess.run(["unshare", *extra, "--mount", "true"], check=False, capture_output=True)
+    if tried.returncode:
+        pytest.skip(f"no such namespaces here: {tried.stderr.decode().strip()}")
+    work, root = tmp_path / "work", tmp_path / "root"
+    work.mkdir()
+    root.mkdir()
+    mounts = walls.plan(work, [])
+    command = walls.unshared(mounts, ["echo", "up"], walls.environment(), root=root, user=user)
+    done = subprocess.run(
+        command, env={"PATH": "/usr/bin:/bin"}, check=False, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("up\n", "")
 
 
 def test_a_folder_to_hide_lies_on_top_of_the_one_that_shows_it(tmp_path):

@@ -19,10 +19,11 @@ from swe_router.errors import (
     RateLimited,
     Refused,
 )
+from swe_router.journal.tape import Receipts, Tape
 from swe_router.ledger import Ledger
 from swe_router.models.metered import MeteredModel, input_bound
 from swe_router.models.retrying import RetryingModel
-from swe_router.records import CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
+from swe_router.records import CallLimits, Completion, Message, Step, ToolCall, ToolSpec, Usage
 
 D = Decimal
 
@@ -63,8 +64,8 @@ def hold(ledger):
     return ledger.hold("local", D("0.5"), "x#1")
 
 
-def metered(model, book, rate=RATE, window=100_000):
-    return MeteredModel(model, book, rate, window=window)
+def metered(model, book, rate=RATE):
+    return MeteredModel(model, book, rate)
 
 
 def test_an_answer_is_settled_at_its_price(hold):
@@ -128,12 +129,31 @@ def test_the_second_call_reserves_what_was_measured_plus_what_is_new(hold):
     assert warm < cold
     assert warm >= RATE.worst(2000 + 900 + 100, 1000, 10)
     elided = (long.model_copy(update={"content": "x" * 7000}), *then[1:])
-    assert model.worst(elided, (TOOL,), LIMITS) > RATE.worst(7000 + 4000, 1000, 10)
+    assert model.worst(elided, (TOOL,), LIMITS) > RATE.worst(7000 + 900, 1000, 10)
 
 
-def test_no_reservation_is_for_more_than_the_window_holds(hold):
-    huge = (Message(role="user", content="x" * 5_000_000),)
-    assert metered(Answers(), hold).worst(huge, (), LIMITS) == RATE.worst(100_000, 1000, 10)
+def test_an_elision_leaves_measured_what_it_did_not_touch(hold):
+    kept, old = Message(role="user", content="k" * 9000), Message(role="tool", content="o" * 9000)
+    model = metered(Answers(said("ok", input_tokens=5000, output_tokens=10)), hold)
+    answer = model.complete((kept, old), limits=LIMITS)
+    elided = (kept, old.model_copy(update={"content": "left out"}), answer.message)
+    bound = RATE.worst(5000 + 10 + 8 + 100, 1000, 10)
+    assert RATE.worst(5000 + 8, 1000, 10) <= model.worst(elided, (), LIMITS) <= bound
+
+
+def test_a_huge_prompt_is_reserved_for_whole_whatever_the_tier_says_of_its_window(hold):
+    huge = (Message(role="user", content="x" * 100_000),)
+    model = metered(Answers(said(input_tokens=100_000, output_tokens=1000)), hold)
+    worst = model.worst(huge, (), LIMITS)
+    assert model.complete(huge, limits=LIMITS).usd <= worst
+
+
+def test_reading_a_late_answer_costs_no_second_above_the_reservation(ledger):
+    rate = prices.gpu_hour(D("3600"), 1, DAY)
+    hold = ledger.hold("local", D("0.5"), "x#1")
+    late = metered(Answers(said(output_tokens=5, seconds=0.504)), hold, rate)
+    late.complete(ASK, limits=CallLimits(max_output_tokens=10, timeout=0.5))
+    assert (hold.spent, ledger.figures().overrun) == (D("0.5"), 0)
 
 
 @given(
@@ -184,6 +204,14 @@ def test_retries_end(hold):
     assert model.calls == 3
 
 
+def test_nothing_is_tried_again_after_the_attempts_time():
+    model = Answers(*(Overloaded(str(n)) for n in range(9)))
+    tries = RetryingModel(model, 8, first_wait=0.001, over=lambda: model.calls == 3)
+    with pytest.raises(Overloaded, match="2"):
+        tries.complete(ASK, limits=LIMITS)
+    assert model.calls == 3
+
+
 def test_no_retries_means_one_try():
     model = Answers(Overloaded("x"), said())
     with pytest.raises(Overloaded):
@@ -218,3 +246,64 @@ def test_a_retry_prints_nothing_on_stdout(hold, capsys):
     bare = Completion(message=Message(role="assistant", content="ok"))
     metered(Answers(bare), hold).complete(ASK, limits=LIMITS)
     assert capsys.readouterr().out == ""
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing after it happens in this process."""
+
+
+class DiesSettling:
+    """A book whose process is killed when an answer is to be settled."""
+
+    def __init__(self, hold):
+        self.hold, self.reserved = hold, ""
+
+    def reserve(self, usd):
+        self.reserved = self.hold.reserve(usd)
+        return self.reserved
+
+    def settle(self, *_):
+        raise Killed
+
+
+def with_receipts(model, book, tape):
+    return MeteredModel(model, book, RATE, receipts=Receipts(tape, "1-local"))
+
+
+def test_an_answer_whose_step_was_never_recorded_is_not_paid_for_again(hold, tmp_path):
+    tape, first, second = Tape(tmp_path / "x"), Answers(said("first")), Answers(said("second"))
+    answer = with_receipts(first, hold, tape).complete(ASK, limits=LIMITS)
+    spent = hold.spent
+    resumed = with_receipts(second, hold, tape)
+    assert resumed.complete(ASK, limits=LIMITS) == answer
+    assert (second.calls, hold.spent) == (0, spent)
+    assert resumed.complete(ASK, limits=LIMITS).message.content == "second", "only once"
+
+
+def test_an_answer_is_on_disk_before_it_is_settled(hold, tmp_path):
+    tape, book = Tape(tmp_path / "x"), DiesSettling(hold)
+    with pytest.raises(Killed):
+        with_receipts(Answers(said("first")), book, tape).complete(ASK, limits=LIMITS)
+    [receipt] = tape.receipts()
+    assert (receipt.reservation, receipt.completion.message.content) == (book.reserved, "first")
+    assert receipt.completion.usd == RATE.usd(Usage(input_tokens=10, output_tokens=5))
+
+
+def test_an_answer_whose_step_is_on_the_tape_is_not_given_again(hold, tmp_path):
+    tape, model = Tape(tmp_path / "x"), Answers(said("first"), said("second"))
+    answer = with_receipts(model, hold, tape).complete(ASK, limits=LIMITS)
+    [receipt] = tape.receipts()
+    step = Step(index=0, request=receipt.request, completion=answer)
+    tape.record("1-local", step.sealed(""))
+    again = with_receipts(model, hold, tape).complete(ASK, limits=LIMITS)
+    assert again.message.content == "second"
+
+
+def test_a_closed_attempt_that_is_gone_on_with_keeps_its_steps(tmp_path):
+    tape = Tape(tmp_path / "x")
+    steps = [Step(index=n, request=str(n), completion=said()).sealed("") for n in range(2)]
+    tape.record("1-local", steps[0])
+    tape.close("1-local")
+    tape.record("1-local", steps[1])
+    tape.close("1-local")
+    assert list(tape.steps("1-local")) == steps

@@ -65,6 +65,8 @@ def test_a_retirement_is_named_thirty_days_ahead_with_its_successor(day, said):
     if said:
         assert said in notice
         assert "gpt-5.5" in notice
+    moved = old.model_copy(update={"model": "gpt-5.5"})
+    assert retirement_notice("o3", moved, datetime.date.fromisoformat(day)) is None
 
 
 def test_a_window_that_cannot_hold_one_step_says_the_numbers():

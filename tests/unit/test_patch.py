@@ -32,18 +32,25 @@ FILES = {
 def commit(box: PlainBox, message: str = "base") -> None:
     box.must(
         "git init -q -b main . 2>/dev/null; git add -A && "
-        f"git -c user.name=p -c user.email=p@x commit -q --allow-empty -m '{message}'"
+        f"git -c user.name=p -c user.email=p@x -c gc.auto=0 commit -q --allow-empty -m '{message}'"
     )
 
 
-@pytest.fixture
-def box(tmp_path: Path) -> PlainBox:
-    made = PlainBox(tmp_path)
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a file of each kind, committed."""
+    made = PlainBox(tmp_path_factory.mktemp("project"))
     for name, data in FILES.items():
         made.write(f"/testbed/{name}", data)
     (made.tree / "link").symlink_to("a.py")
     commit(made)
-    return made
+    return made.tree
+
+
+@pytest.fixture
+def box(tmp_path: Path, project: Path) -> PlainBox:
+    shutil.copytree(project, tmp_path / "tree", symlinks=True)
+    return PlainBox(tmp_path)
 
 
 def content(tree: Path) -> dict[str, object]:
@@ -346,7 +353,9 @@ def test_assume_unchanged_and_skip_worktree(box: PlainBox) -> None:
 
 
 def test_sparse_checkout_by_the_agent_is_a_deletion(box: PlainBox) -> None:
-    got = made_by(box, "git sparse-checkout set --no-cone /a.py >/dev/null; echo x > a.py")
+    got = made_by(
+        box, "git update-index --refresh; git sparse-checkout set --no-cone /a.py; echo x > a.py"
+    )
     assert "pkg/b.py" in got.files
 
 

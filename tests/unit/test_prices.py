@@ -151,6 +151,12 @@ def test_a_model_without_a_price_is_refused_with_both_ways_out(model, dialect):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("model", ["sonar", "sonar-deep-research"])
+def test_a_model_that_is_billed_for_more_than_its_tokens_counts_as_unpriced(model):
+    with pytest.raises(UsageError, match="no price is known"):
+        prices.rate_for(model, dialect="openai", base_url="https://api.perplexity.ai", on=DAY)
+
+
 def test_a_gpu_hour_is_never_silently_free():
     rate = prices.gpu_hour(D("2.00"), 4, DAY)
     assert rate.usd(Usage(input_tokens=10**6, output_tokens=10**6, seconds=3600)) >= D("0.5")

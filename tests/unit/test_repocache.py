@@ -14,8 +14,10 @@ from pathlib import Path
 import git
 import pytest
 
+from swe_router.assemble.repositories import check_git
 from swe_router.codegraph.objects import Objects, RepoError
 from swe_router.codegraph.repos import RepoCache, Sources
+from swe_router.errors import UsageError
 from swe_router.records import Instance
 from tests.unit.test_codegraph import commit
 
@@ -102,15 +104,28 @@ def test_an_images_repository_is_copied(
     commit(origin[0], {"setup.cfg": "image set-up\n"})
     if detached:
         git.Repo(origin[0]).git.checkout("--detach")
-    store = cache(tmp_path, "", copy_out=lambda one: origin[0])
+    store = cache(tmp_path, "", copy_out=lambda one, place: origin[0])
     found = store.path(instance(origin[1]))
     shutil.rmtree(origin[0])
     assert Objects(found).complete(origin[1])
 
 
+def test_what_a_killed_builder_left_is_removed_and_a_neighbours_work_is_not(
+    tmp_path: Path, origin: tuple[Path, str]
+) -> None:
+    store = cache(tmp_path, origin[0])
+    flat = instance(origin[1]).repo.replace("/", "__")
+    left, other = (store.folder / f".new-{name}-abcd_123" for name in (flat, f"{flat}-b"))
+    for folder in (left, other):
+        (folder / "repo").mkdir(parents=True)
+    store.path(instance(origin[1]))
+    assert not left.exists()
+    assert other.exists()
+
+
 def test_an_image_without_the_commit_falls_back(tmp_path: Path, origin: tuple[Path, str]) -> None:
     other, _ = commit(tmp_path / "other", {"z.py": "z = 1\n"})
-    store = cache(tmp_path, origin[0], copy_out=lambda one: other)
+    store = cache(tmp_path, origin[0], copy_out=lambda one, place: other)
     assert Objects(store.path(instance(origin[1]))).has(origin[1])
 
 
@@ -202,3 +217,15 @@ def test_a_kill_in_the_middle_leaves_nothing_half_built(
         ".locks",
         "owner__name.git",
     ]
+
+
+def test_a_machine_without_git_is_told_so_in_one_line(tmp_path):
+    with pytest.raises(UsageError, match="install git"):
+        check_git(str(tmp_path))
+    code = "import swe_router.codegraph.repos"
+    root = str(Path(__file__).resolve().parents[2])
+    env = {"PATH": str(tmp_path), "PYTHONPATH": root}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, check=False, capture_output=True, text=True
+    )
+    assert done.stderr == ""

@@ -50,7 +50,7 @@ def as_calls(pairs):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(CALLS)
 @example([("bash", {"command": "\n"}), ("bash", {"command": ""})])
 @example([("edit", {"new": "END\nEND1\n</call>\n<call bash>\n```"}), ("submit", {})])
@@ -62,7 +62,7 @@ def test_whatever_is_rendered_is_parsed_back(pairs):
     assert not parsed.unclosed
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(PIECES | st.just("<call bash>\n") | st.text(max_size=8), max_size=20).map("".join))
 def test_parsing_never_raises_and_an_error_is_last(text):
     calls = toolcalls.parse(text, TOOLS).calls

@@ -222,6 +222,7 @@ def test_the_runner_follows_the_repository() -> None:
     assert "runtests.py" in shown("django", ["tests/admin/test_x.py"])
     assert shown("django", ["tests/admin/test_x.py"]).endswith(" admin.test_x")
     assert not RUNNERS["django"].runs("django/test/test_x.py")
+    assert not RUNNERS["django"].runs("tests/gis_tests/test_x.py"), "it would abort the whole run"
 
 
 def test_the_graph_orders_and_names_stand_in_for_it() -> None:
@@ -280,3 +281,13 @@ def test_the_recorder_needs_nothing_but_an_old_python() -> None:
     text = (Path(__file__).parents[2] / "swe_router/verifiers/recorder.py").read_text()
     assert "from __future__" not in text
     assert "swe_router." not in text
+
+
+def test_tests_that_got_to_nothing_in_time_are_not_told_as_failing(tmp_path):
+    slow = "import time\n\n\ndef test_slow():\n    time.sleep(60)\n"
+    project = Project(tmp_path, {"calc.py": CALC, "test_calc.py": slow})
+    patch = project.patch({"calc.py": CALC + "\n"})
+    settings = VerifySettings(seconds=5.1)
+    said = RepoTests(settings).verify(outcome(patch), (), INSTANCE, project.kit())
+    assert said.outcome == "unknown"
+    assert "passed before the patch within 2 s" in said.evidence["why"]

@@ -1,0 +1,42 @@
+"""A box in which nothing more is begun once the run is stopping.
+
+The boxes themselves let commands begin then, since a diff must still be rescued; a verifier's would
+run to their limit, for a verdict that nobody keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from swe_router.errors import VerifierError
+from swe_router.records import Result
+from swe_router.seams import Sandbox
+
+
+class _Stoppable:
+    def __init__(self, box: Sandbox, stopping: Callable[[], bool]) -> None:
+        self._box, self._stopping = box, stopping
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._box, name)
+
+    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+        _refuse(self._stopping)
+        return self._box.run(command, timeout=timeout, cwd=cwd)
+
+
+@contextmanager
+def unless_stopping(
+    opening: AbstractContextManager[Sandbox], stopping: Callable[[], bool]
+) -> Iterator[Any]:
+    """The box, refusing (``VerifierError``) to begin a command once ``stopping`` says so."""
+    _refuse(stopping)
+    with opening as box:
+        yield _Stoppable(box, stopping)
+
+
+def _refuse(stopping: Callable[[], bool]) -> None:
+    if stopping():
+        raise VerifierError("the run is stopping")
