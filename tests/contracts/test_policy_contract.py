@@ -72,7 +72,7 @@ purses = st.builds(
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(features=features, history=histories, purse=purses)
 def test_a_decision_is_pure_payable_and_explained(
     name: str, features: Features, history: list[Any], purse: PurseView
