@@ -15,7 +15,7 @@ from swe_router.assemble.shown import Shown
 from swe_router.codegraph.repos import RepoCache
 from swe_router.errors import UsageError
 from swe_router.features import files
-from swe_router.features.extract import VERSION, extract, key_of, with_score
+from swe_router.features.extract import extract, key_of, version, with_score
 from swe_router.features.store import FeatureStore
 from swe_router.instances import splits
 from swe_router.records import Features, Instance
@@ -91,7 +91,7 @@ def make(
     counts = maker.counts
     known = {
         "out": str(out),
-        "version": VERSION,
+        "version": version(),
         "instances": len(chosen),
         "kept": len(kept),
         **{name: counts[name] for name in ("made", "cached", "text_only", "without_history")},
@@ -110,7 +110,7 @@ def _is_current(instance: Instance, before: Mapping[str, tuple[Features, str]]) 
         return False
     row, key = before[instance.id]
     whole = "repo" in row.provenance.values()
-    return whole and row.version == VERSION and key == key_of(instance)
+    return whole and row.version == version() and key == key_of(instance)
 
 
 def _begin(

@@ -19,7 +19,7 @@ from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.wire import build_policy, desk_of
 from swe_router.errors import UsageError
-from swe_router.features.extract import complexity_of
+from swe_router.features.extract import complexity_of, version
 from swe_router.grading.evidence import follows
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
@@ -94,7 +94,8 @@ def _surroundings(
     seen = (record.features.instance_id, record.features.repo, record.features.text)
     count.same(name, "features: issue", seen, of_issue)
     score = record.features.values.get("complexity")
-    if score is not None:
+    # A score by another fit is taken as it stands: what it led to is computed again all the same.
+    if score is not None and record.features.version == version():
         count.same(
             name,
             "features: complexity",

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from swe_router import assets
 from swe_router.errors import UsageError
+from swe_router.records import digest_of
 
 FILE = "complexity.json"
 LOWEST, HIGHEST = 1.0, 10.0
@@ -148,6 +149,12 @@ def fits_of(tree: Mapping[str, Any]) -> dict[str, Fit]:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"eval/{FILE} is damaged: {error!r}") from None
     return fits
+
+
+@lru_cache(maxsize=1)
+def model_version() -> str:
+    """First digits of the digest of the model that ships: a refit changes the scores."""
+    return digest_of(_shipped())[:8]
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from swe_router.codegraph.facts import VERSION as FACTS
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.history import Commit
-from swe_router.estimates.complexity import Score, score
+from swe_router.estimates.complexity import Score, model_version, score
 from swe_router.features.history import history_features
 from swe_router.features.issue import MAX_CHARACTERS, mentions, text_features
 from swe_router.features.region import REGION, ranked, region_features
@@ -18,7 +18,7 @@ from swe_router.features.words import word_features
 from swe_router.records import Features, Instance, digest_of
 
 VERSION = "features/2"
-"""Changes whenever the same input would give other values."""
+"""Changes whenever the same input would give other values; see ``version`` for the score."""
 COMPLEXITY = "complexity"
 
 
@@ -63,10 +63,16 @@ def with_score(features: Features) -> Features:
     widest = next((one for one in ("history", "repo") if one in used), "issue")
     return features.model_copy(
         update={
+            "version": version(),
             "values": {**values, COMPLEXITY: complexity_of(values, features.repo)},
             "provenance": {**features.provenance, COMPLEXITY: widest},
         }
     )
+
+
+def version() -> str:
+    """Version of scored features: that of the values, and of the model that scores them."""
+    return f"{VERSION}+{model_version()}"
 
 
 def complexity_of(values: Mapping[str, float], repo: str) -> float:

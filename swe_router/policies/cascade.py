@@ -26,7 +26,7 @@ from swe_router.records import Features, Outcome, PurseView, RouteDecision, Stop
 class CascadeKnobs(Knobs):
     """Knobs of ``cascade``."""
 
-    thresholds: tuple[float, ...] = Field(default=(9.0,))
+    thresholds: tuple[float, ...] = Field(default=(9.95,))
     """Ascending complexities (1 to 10): above the k-th, the first attempt is made k rungs up.
 
     The default sends hardly anything past the cheap tier, on purpose. Measured on 24 models x 500
