@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -86,7 +87,7 @@ def require_same(run: RunFolder, settings: Settings) -> None:
     differ = [name for name in old if old[name] != new[name] and name != "workers"]
     raise UsageError(
         f"run {run.name} was made under other settings: {', '.join(differ)} differ;"
-        f" `swe-router resume {run.name}` goes on with its own"
+        f" `{_resuming(run)}` goes on with its own"
     )
 
 
@@ -275,7 +276,7 @@ def _closing(run: RunFolder, known: facts.RunFacts, stopped: bool) -> Shown:
     failed = [r for r in known.records.values() if r.status == "infra"]
     lost = [name for name in known.instances if name not in known.records]
     code = 130 if stopped else 1 if failed or lost else 0
-    resume = f"\nfinish it with: swe-router resume {run.name}" if failed or lost else ""
+    resume = f"\nfinish it with: {_resuming(run)}" if failed or lost else ""
     view = Group(
         text.instances_table(known),
         Text(""),
@@ -283,3 +284,8 @@ def _closing(run: RunFolder, known: facts.RunFacts, stopped: bool) -> Shown:
         Text(f"run folder: {run.path}{resume}"),
     )
     return Shown(facts=facts.summary(known), view=view, code=code)
+
+
+def _resuming(run: RunFolder) -> str:
+    """The command for this run; by its folder, as a name is looked up under ``runs`` only."""
+    return f"swe-router resume {shlex.quote(str(run.path))}"

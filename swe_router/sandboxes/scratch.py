@@ -28,7 +28,8 @@ def named(run: str) -> str:
 @contextmanager
 def folder(run: str, lock: Path) -> Iterator[Path]:
     """A temporary folder for something else than a box; removed at the end of the ``with``."""
-    made = Path(tempfile.mkdtemp(prefix=named(run)))
+    # Its name is short: Ray puts sockets in it, whose paths may hold 107 letters.
+    made = Path(tempfile.mkdtemp(prefix=PREFIX))
     with (made / CARD).open("w", encoding="utf-8") as card:
         fcntl.flock(card, fcntl.LOCK_EX)
         card.write(json.dumps({"run": run, "lock": str(lock.absolute()), "groups": []}))

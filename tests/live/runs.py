@@ -153,7 +153,10 @@ class Launch:
         while left := processes_with(self.mark):
             assert time.monotonic() < until, [_command_of(pid) for pid in left]
             time.sleep(0.05)
-        assert list(self.temporary.iterdir()) == []
+        left = {
+            str(path): list(path.iterdir()) for path in self.temporary.iterdir() if path.is_dir()
+        }
+        assert list(self.temporary.iterdir()) == [], left
         assert not held(self.run / "run.lock")
         assert not held(self.run / "work.lock")
         for file in self.run.rglob("*.jsonl"):

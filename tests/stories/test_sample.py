@@ -211,6 +211,11 @@ def test_settings_that_no_longer_make_sense_are_named_as_changed(run, capsys):
     assert "settings.json: a setting, rate or digest was changed" in capsys.readouterr().err
 
 
+def test_the_resume_that_is_offered_finds_a_run_outside_the_default_folder(run, capsys):
+    assert main(["run", "--split", "demo", "--budget", "2", "--resume", str(run)]) == 2
+    assert f"`swe-router resume {run}` goes on with its own" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("what", FLIPS)
 def test_a_flip_is_named_by_replay(run, what):
     file, edit, where = FLIPS[what]
