@@ -18,8 +18,8 @@ from swe_router.features import files
 from swe_router.features.extract import extract
 from swe_router.instances import splits
 from swe_router.outcomes import channel
-from swe_router.outcomes import table as tables
 from swe_router.outcomes.board import Asked, board
+from swe_router.outcomes.importers.forms import read_table
 from swe_router.outcomes.shipped import shipped
 from swe_router.outcomes.table import OutcomeTable
 from swe_router.records import Features
@@ -82,7 +82,7 @@ def _table(wish: Wish) -> OutcomeTable:
     """The table that was named, the rows of the runs beside it; else the one that ships."""
     parts = []
     if wish.outcomes is not None:
-        parts.append(tables.read(wish.outcomes))
+        parts.append(read_table(wish.outcomes))
     if wish.runs:
         parts.append(recorded.of_runs(wish.runs, wish.runs_in).table)
     if not parts:

@@ -18,7 +18,8 @@ from swe_router.estimates.training import Training, training
 from swe_router.features import files
 from swe_router.features.extract import extract
 from swe_router.instances import splits
-from swe_router.outcomes import channel, folds, shipped, table
+from swe_router.outcomes import channel, folds, shipped
+from swe_router.outcomes.importers.forms import read_table
 from swe_router.outcomes.table import OutcomeTable, Row
 from swe_router.outcomes.told import repository
 from swe_router.records import Example, Features, Instance, Tried
@@ -119,7 +120,7 @@ def _examples(
     arms: tuple[str, ...], stamps: tuple[int, ...],
 ) -> tuple[tuple[Example, ...], str]:  # fmt: skip
     """Read once for the same files; ``stamps`` tell when they were changed."""
-    known = table.read(Path(outcomes)) if outcomes else shipped.shipped()
+    known = read_table(Path(outcomes)) if outcomes else shipped.shipped()
     mapped = _mapped(known, dict(systems), arms)
     heard = channel.parse(verifier)
     told = _features(features, stamps[1:]) if features else {}

@@ -60,8 +60,8 @@ def tried(policy: Any, *history: Outcome, left: str = "100", **values: float) ->
 
 
 def test_the_complexity_picks_the_first_rung_and_nearly_always_the_cheap_one() -> None:
-    assert tried(Cascade(LADDER), complexity=8.9) == "weak"
-    assert tried(Cascade(LADDER), complexity=9.1) == "mid"
+    assert tried(Cascade(LADDER), complexity=9.9) == "weak"
+    assert tried(Cascade(LADDER), complexity=10) == "mid"
     assert tried(Cascade(LADDER)) == "weak"
     assert tried(Cascade(LADDER), complexity=float("nan")) == "weak"
     assert tried(Cascade(LADDER, thresholds=[3, 6]), complexity=7) == "strong"

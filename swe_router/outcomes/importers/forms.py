@@ -38,6 +38,14 @@ class Gathered:
     remarks: tuple[str, ...]
 
 
+def read_table(path: Path) -> OutcomeTable:
+    """A table in our schema or with columns under the usual other names (``cost_usd``).
+
+    Raises ``UsageError`` as ``gather`` does.
+    """
+    return gather(FORMS["csv"], [path], Given()).table
+
+
 def gather(importer: Importer, paths: Sequence[Path], given: Given) -> Gathered:
     """Every path read and made one table, priced where the user gave a day.
 
