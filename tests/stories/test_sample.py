@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from swe_router import assets
+from swe_router import assets, settings
 from swe_router.__main__ import main
-from swe_router.assemble import replays
+from swe_router.assemble import launch, replays
+from swe_router.errors import UsageError
 
 SAMPLE = assets.root() / "runs" / "sample"
 ONE = "demo__confet-14"
@@ -211,9 +213,10 @@ def test_settings_that_no_longer_make_sense_are_named_as_changed(run, capsys):
     assert "settings.json: a setting, rate or digest was changed" in capsys.readouterr().err
 
 
-def test_the_resume_that_is_offered_finds_a_run_outside_the_default_folder(run, capsys):
-    assert main(["run", "--split", "demo", "--budget", "2", "--resume", str(run)]) == 2
-    assert f"`swe-router resume {run}` goes on with its own" in capsys.readouterr().err
+def test_the_resume_that_is_offered_finds_a_run_outside_the_default_folder(run):
+    found = launch.find(str(run), Path("runs"))
+    with pytest.raises(UsageError, match=re.escape(f"`swe-router resume {run}` goes on")):
+        launch.require_same(found, settings.load("hybrid"))
 
 
 @pytest.mark.parametrize("what", FLIPS)
