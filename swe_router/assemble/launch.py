@@ -97,6 +97,9 @@ def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown
     Exit code 0 done, 1 some instance could not be concluded on any tier, 130 interrupted.
     """
     header = of_run(run)
+    if _finished(run, header, retry):
+        say("nothing is owed")
+        return _closing(run, facts.of(run), False)
     wiring = Wiring(run, header, say)
     number = header.settings.workers if workers is None else workers
     preflight.open_files(preflight.FILES_PER_WORKER * max(1, number))
@@ -120,6 +123,14 @@ def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown
         known = facts.of(run)
         run.write_text("report.md", text.markdown(known))
     return _closing(run, known, stopped)
+
+
+def _finished(run: RunFolder, header: Header, retry: str) -> bool:
+    """Nothing is owed and nothing is to be graded: a finished run is only read."""
+    if owed(run, retry) or not run.predictions_file.exists():
+        return False
+    wanted = run.records() if header.settings.grade.enabled else {}
+    return not wanted.keys() - run.grades().keys()
 
 
 def _resolved(settings: Settings, say: Say) -> tuple[Header, list[Instance]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from swe_router.errors import UsageError
 from swe_router.sandboxes import docker
 from swe_router.sandboxes.local import best_wall
 from swe_router.settings import SandboxSettings
@@ -18,23 +17,12 @@ def choose(
 ) -> str:
     """``docker``, ``local`` or the plugin that the settings name, known to be usable here.
 
-    ``auto`` is docker when an engine answers, else local. Raises ``UsageError`` that says how to
-    get what is missing.
+    ``auto`` is docker: real instances live in their images, and one that runs without its
+    environment would be judged wrongly. Raises ``UsageError`` that says how to get what is missing.
     """
-    if settings.kind == "docker":
+    if settings.kind in ("docker", "auto"):
         check()
         return "docker"
     if settings.kind == "local":
         wall(unsafe=settings.unsafe)
-        return "local"
-    if settings.kind != "auto":
-        return settings.kind
-    try:
-        check()
-    except UsageError as no_docker:
-        try:
-            wall(unsafe=settings.unsafe)
-        except UsageError as no_wall:
-            raise UsageError(f"{no_docker}; {no_wall}") from None
-        return "local"
-    return "docker"
+    return settings.kind

@@ -53,7 +53,7 @@ def test_a_bandit_learns_between_issues_and_after_a_resume_and_replays(tmp_path,
 
 
 WRONG = {
-    "no such table": ("knn", ["outcomes=/nowhere/t.csv"], "there is no outcome table"),
+    "no such table": ("knn", ["outcomes=/nowhere/t.csv"], "there is no /nowhere/t.csv"),
     "no such system": ("knn", ["systems.local=nobody"], "'nobody' is no system of the outcomes"),
     "no such tier": ("knn", ["systems.locl=small"], "did you mean 'local'"),
     "no such verifier": ("knn", ["verifier=odd"], "--verifier 'odd'"),

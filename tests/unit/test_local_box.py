@@ -357,7 +357,7 @@ def test_a_folder_to_hide_lies_on_top_of_the_one_that_shows_it(tmp_path):
     assert kinds.index(("show", str(prefix))) < kinds.index(("hide", str(prefix / "lib")))
 
 
-def test_auto_is_docker_when_an_engine_answers_else_local():
+def test_without_an_engine_auto_is_an_error_and_never_a_box_without_the_image():
     def no_engine():
         raise UsageError("no Docker engine answers")
 
@@ -366,8 +366,11 @@ def test_auto_is_docker_when_an_engine_answers_else_local():
 
     settings = SandboxSettings()
     assert choose(settings, check=lambda: None) == "docker"
-    assert choose(settings, check=no_engine, wall=lambda **_: "bwrap") == "local"
-    with pytest.raises(UsageError, match=r"Docker.*; no local sandbox"):
-        choose(settings, check=no_engine, wall=no_wall)
+    with pytest.raises(UsageError, match="Docker"):
+        choose(settings, check=no_engine, wall=lambda **_: "bwrap")
+    local = SandboxSettings(kind="local")
+    assert choose(local, check=no_engine, wall=lambda **_: "bwrap") == "local"
+    with pytest.raises(UsageError, match="no local sandbox"):
+        choose(local, check=no_engine, wall=no_wall)
     with pytest.raises(UsageError, match="Docker"):
         choose(SandboxSettings(kind="docker"), check=no_engine)
