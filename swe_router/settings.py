@@ -91,7 +91,7 @@ class SandboxSettings(Table):
     """The box in which commands run."""
 
     kind: str = "auto"
-    """``auto``: docker when an engine answers, else local; ``docker``; ``local``."""
+    """``auto``: local for the demo, docker for all else; ``docker``; ``local``."""
     unsafe: bool = False
     """With ``local``: a plain process when no isolation is to be had."""
     memory: str = "4g"
