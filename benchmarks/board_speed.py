@@ -15,12 +15,13 @@ from pathlib import Path
 from swe_router import plugins
 from swe_router.features.extract import extract
 from swe_router.instances import splits
-from swe_router.outcomes import channel, table
+from swe_router.outcomes import channel
 from swe_router.outcomes.board import Asked, board
+from swe_router.outcomes.importers.forms import read_table
 
 
 def main(file: str, split: str, weak: str, strong: str, bootstraps: str = "10000") -> None:
-    known = table.read(Path(file))
+    known = read_table(Path(file))
     features = [extract(one, None) for one in splits.load(split)]
     for name in plugins.names("policies"):
         plugins.load("policies", name)
