@@ -74,10 +74,16 @@ def _lines(axes: Any, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]
         *zip(*front, strict=True), where="post", color="#1a7f37", lw=1, ls="--", zorder=1,
         label="frontier of the rows",
     )  # fmt: skip
-    others = [s for s in facts["systems"] if s["n"] == facts["n"]]
+    # Systems far dearer than every row would press the rows into a corner: they are counted.
+    edge = 1.5 * max(row["usd_per_issue_high"] for row in rows)
+    whole = [s for s in facts["systems"] if s["n"] == facts["n"]]
+    others = [s for s in whole if s["usd"] <= edge]
+    beyond = (
+        f" ({len(whole) - len(others)} dearer ones not shown)" if len(whole) > len(others) else ""
+    )
     axes.scatter(
         [s["usd"] for s in others], [100 * s["rate"] for s in others], s=14, marker="x",
-        color="#d0a215", zorder=1, label="other systems of the table",
+        color="#d0a215", zorder=1, label=f"other systems of the table{beyond}",
     )  # fmt: skip
 
 
