@@ -108,7 +108,8 @@ class Numbers:
         rows = np.array([values_of(one, self.names) for one in batch], dtype=float)
         rows = rows.reshape(len(batch), len(self.names))
         rows[~np.isfinite(rows)] = np.nan
-        return np.sign(rows) * np.log1p(np.abs(rows))
+        squeezed: Floats = np.sign(rows) * np.log1p(np.abs(rows))
+        return squeezed
 
 
 def numbers(lessons: Training) -> Numbers:

@@ -42,12 +42,14 @@ class Field:
     @property
     def cost(self) -> Floats:
         """Mean USD of each system."""
-        return self.usds.mean(axis=1)
+        mean: Floats = self.usds.mean(axis=1)
+        return mean
 
     @property
     def rate(self) -> Floats:
         """Rate of each system."""
-        return self.rates.mean(axis=1)
+        mean: Floats = self.rates.mean(axis=1)
+        return mean
 
     @property
     def strong(self) -> int:

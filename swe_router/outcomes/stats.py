@@ -84,7 +84,7 @@ def hulls_at(costs: Floats, rates: Floats, spend: Floats) -> Floats:
     """
     zero = np.zeros((len(costs), 1))
     x, y = np.hstack([zero, costs]), np.hstack([zero, rates])
-    best = np.where(x <= spend[:, None], y, 0.0).max(axis=1)
+    best: Floats = np.where(x <= spend[:, None], y, 0.0).max(axis=1)
     for a, b in itertools.combinations(range(x.shape[1]), 2):
         low = np.where(x[:, a] <= x[:, b], a, b)
         high = a + b - low

@@ -97,5 +97,8 @@ class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
 
 def beyond(rates: Floats, prices: Floats) -> tuple[Floats, Floats]:
     """P(some of these tiers resolves) and USD up to the first that does, an issue each."""
-    missed = np.cumprod(np.column_stack([np.ones(len(rates)), 1 - rates]), axis=1)
-    return 1 - missed[:, -1], (missed[:, :-1] * prices).sum(axis=1)
+    failed: Floats = np.column_stack([np.ones(len(rates)), 1 - rates])
+    missed: Floats = np.cumprod(failed, axis=1, dtype=np.float64)
+    odds: Floats = 1.0 - missed[:, -1]
+    usd: Floats = (missed[:, :-1] * prices).sum(axis=1)
+    return odds, usd

@@ -61,7 +61,7 @@ class Abstaining(Learned[K], SingleShot[K]):
 def cheapest_that_resolves(lessons: Training) -> Floats:
     """Label of each past issue: its cheapest rung that resolves; NaN where none does."""
     rates = np.nan_to_num(lessons.resolved)
-    first = np.argmax(rates >= 0.5, axis=1).astype(float)
+    first: Floats = np.argmax(rates >= 0.5, axis=1).astype(float)
     first[~(rates >= 0.5).any(axis=1)] = np.nan
     return first
 
