@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Protocol, Self
 
 from swe_router.records import (
@@ -17,6 +18,7 @@ from swe_router.records import (
     CallLimits,
     Candidate,
     Completion,
+    CrossMatrix,
     Example,
     Features,
     Instance,
@@ -169,6 +171,9 @@ class Desk:
     max_output_tokens: int = 8192
     timeout: float = 600.0
     """Seconds for one answer of the model."""
+    stop_loss: Callable[[int, Decimal], str] | None = None
+    """Steps made and USD spent so far -> why the attempt should be given up now, or the empty
+    string. None where nothing was calibrated."""
     text_tools: bool = False
     """The model has no native tool calls: use the text dialect."""
     temperature: float | None = None
@@ -198,8 +203,10 @@ class Kit:
     """A fresh start state of the instance, closed by the caller's ``with``."""
     apply: Callable[[Sandbox, str], Result]
     """Apply a patch text at /testbed; a non-zero exit says that it does not fit."""
-    model: Model | None = None
-    """A metered model, booked as overhead; None when the run gives verifiers none."""
+    writer: Model | None = None
+    """Writes tests from the issue; metered, booked as overhead. None: the run names none."""
+    judge: Model | None = None
+    """Reads issue, diff and evidence; metered, booked as overhead. None: the run names none."""
     graph: Any = None
     """``codegraph.Graph`` at the base commit, or None when the repository could not be read."""
     deadline: float = 0.0
@@ -221,7 +228,10 @@ class Verifier(Protocol):
     def verify(
         self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
     ) -> Verdict:
-        """Verdict on ``outcome.candidate``; ``peers`` are the other outcomes of the instance."""
+        """Verdict on ``outcome.candidate``; ``peers`` are the other outcomes of the instance.
+
+        ``outcome.verdicts`` holds what the verifiers before this one said.
+        """
         ...
 
     def check(self, verdict: Verdict) -> str:
@@ -230,8 +240,14 @@ class Verifier(Protocol):
 
 
 class Selector(Protocol):
-    """Which candidate to hand in; pure and deterministic."""
+    """Which candidate to hand in; pure and deterministic.
 
-    def select(self, outcomes: Sequence[Outcome], matrix: Any = None) -> Candidate | None:
+    A selector may also have ``settled(outcomes, left) -> str``: why its choice cannot change any
+    more, whatever the ``left`` candidates still planned will be, or the empty string.
+    """
+
+    def select(
+        self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None = None
+    ) -> Candidate | None:
         """One of the outcomes' non-empty candidates, or None when there is none."""
         ...

@@ -7,6 +7,7 @@ Money is ``Decimal`` US dollars, time is seconds, sizes are tokens or bytes as t
 
 from swe_router.records.base import SCHEMA, Record, Usd, digest_of
 from swe_router.records.lessons import Example, Tried
+from swe_router.records.matrix import CrossMatrix, TestResult, TestSource
 from swe_router.records.talk import (
     Action,
     CallLimits,
@@ -20,6 +21,8 @@ from swe_router.records.talk import (
     Usage,
 )
 from swe_router.records.values import (
+    ACCEPTANCE,
+    IMPORTED,
     Arm,
     Attempt,
     Budget,
@@ -48,6 +51,8 @@ from swe_router.records.values import (
 )
 
 __all__ = [
+    "ACCEPTANCE",
+    "IMPORTED",
     "SCHEMA",
     "Action",
     "Arm",
@@ -56,6 +61,7 @@ __all__ = [
     "CallLimits",
     "Candidate",
     "Completion",
+    "CrossMatrix",
     "Decided",
     "Example",
     "Exit",
@@ -80,6 +86,8 @@ __all__ = [
     "Step",
     "Stop",
     "StopReason",
+    "TestResult",
+    "TestSource",
     "ToolCall",
     "ToolSpec",
     "Trajectory",

@@ -9,12 +9,19 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from swe_router.records.base import SCHEMA, Record, Usd
+from swe_router.records.matrix import CrossMatrix
 from swe_router.records.talk import Usage
 
-Exit = Literal["submitted", "budget", "steps", "time", "gave_up", "broke", "interrupted"]
+Exit = Literal[
+    "submitted", "budget", "steps", "time", "gave_up", "broke", "interrupted", "stop_loss"
+]
 Passed = Literal["pass", "fail", "unknown"]
 Status = Literal["candidate", "empty", "infra", "budget", "interrupted"]
 Handover = Literal["fresh", "notes", "continue"]
+ACCEPTANCE = "acceptance"
+"""Verifier that weighs what all others said; where it was asked, its verdict is what counts."""
+IMPORTED = "imported"
+"""Arm of candidates that were made and paid for elsewhere."""
 
 
 class Instance(Record):
@@ -75,6 +82,8 @@ class Plan(Record):
     seed: int | None = None
     variant: str = ""
     """Prompt variant, for ensembles; empty is the scaffold's own."""
+    temperature: float | None = None
+    """For ensembles, where the provider takes one; None is the tier's own."""
 
 
 class Try(Record):
@@ -182,6 +191,8 @@ class Attempt(Record):
     """What the trajectory reached for that it should not have."""
     sandbox: str = ""
     """Kind and identity of the sandbox, e.g. ``docker:sha256:…``."""
+    source: str = ""
+    """Where an imported candidate came from: its file, its maker, its name there."""
 
 
 class Candidate(Record):
@@ -226,11 +237,24 @@ class Outcome(Record):
 
     @property
     def accepted(self) -> bool:
-        """A non-empty candidate with at least one pass and no fail."""
+        """A non-empty candidate that ``acceptance`` passed; without it, one pass and no fail."""
         if self.candidate is None or not self.candidate.patch:
             return False
+        weighed = self.weighed
+        if weighed is not None:
+            return weighed.outcome == "pass"
         said = {verdict.outcome for verdict in self.verdicts}
         return "pass" in said and "fail" not in said
+
+    @property
+    def weighed(self) -> Verdict | None:
+        """What the verifier ``acceptance`` made of all other verdicts, where it was asked."""
+        return next((one for one in self.verdicts if one.verifier == ACCEPTANCE), None)
+
+    @property
+    def probability(self) -> float | None:
+        """Calibrated probability that the candidate is right, where ``acceptance`` gave one."""
+        return self.weighed.score if self.weighed is not None else None
 
 
 class Provenance(Record):
@@ -261,6 +285,8 @@ class RunRecord(Record):
     status: Status
     stop: str = ""
     """Why nothing more was tried."""
+    matrix: CrossMatrix | None = None
+    """What each candidate's patch said to each test, where several were compared."""
     usage: Usage = Usage()
     usd: Usd = Decimal(0)
     seconds: float = 0.0

@@ -26,11 +26,10 @@ from swe_router.records import (
     Step,
     Trajectory,
     Usage,
-    Verdict,
 )
-from swe_router.seams import Kit, Sandbox
+from swe_router.seams import Sandbox
 from swe_router.solve.bench import Bench
-from swe_router.solve.stoppable import unless_stopping
+from swe_router.solve.verifying import verdicts
 
 
 @dataclass
@@ -94,7 +93,9 @@ def _once(
         return outcome  # owed: a stop cuts commands short, so no verdict could be trusted
     bench.memory.close(attempt_id)
     bench.progress(instance.id, str(plan.arm), len(steps), "verifying")
-    return outcome.model_copy(update={"verdicts": verdicts(bench, instance, outcome, history)})
+    return outcome.model_copy(
+        update={"verdicts": verdicts(bench.checks, instance, outcome, history)}
+    )
 
 
 def _work(
@@ -166,40 +167,6 @@ def _trajectory(steps: Sequence[Step], course: _Course) -> Trajectory:
         seal=steps[-1].seal if steps else "",
         why="; ".join(course.notes) or (str(course.failure) if course.failure else ""),
     )
-
-
-def verdicts(
-    bench: Bench, instance: Instance, outcome: Outcome, peers: Sequence[Outcome]
-) -> tuple[Verdict, ...]:
-    """What each verifier says of the candidate; one that breaks says ``unknown``."""
-    if outcome.candidate is None:
-        return ()
-    kit = Kit(
-        open_sandbox=lambda of: unless_stopping(bench.open_sandbox(of), bench.stopping),
-        apply=bench.apply,
-        graph=bench.graph,
-        deadline=bench.clock() + bench.verify_seconds,
-        clock=bench.clock,
-        steps=bench.memory.steps,
-        cache=bench.cache,
-    )
-    said: list[Verdict] = []
-    for name, verifier in bench.verifiers:
-        begun = bench.clock()
-        try:
-            verdict = verifier.verify(outcome, peers, instance, kit)
-        except BoundaryError as error:
-            verdict = Verdict(
-                candidate=outcome.candidate.digest,
-                verifier=name,
-                outcome="unknown",
-                evidence={"broke": f"{type(error).__name__}: {error}"},
-            )
-        spent = max(0.0, bench.clock() - begun)
-        said.append(verdict.model_copy(update={"seconds": spent}))
-        if said[-1].outcome == "fail":
-            break
-    return tuple(said)
 
 
 def as_failure(error: BoundaryError) -> Failure:

@@ -22,6 +22,7 @@ from swe_router.records import (
     Step,
 )
 from swe_router.seams import Desk, Model, Sandbox, Scaffold, Selector, Verifier
+from swe_router.solve.verifying import Checks
 
 
 class Snapshot(Protocol):
@@ -82,6 +83,10 @@ class Bench:
     graph: Any = None
     search: Callable[[], Any] | None = None
     """A fresh code search over the graph, or None."""
+    writer: Model | None = None
+    """Writes reproduction tests; metered, booked as overhead."""
+    judge: Model | None = None
+    """Reads issue, diff and evidence; metered, booked as overhead."""
     verify_seconds: float = 600.0
     sandbox_retries: int = 1
     """Times a whole attempt is made again when its sandbox broke."""
@@ -90,6 +95,23 @@ class Bench:
     cache: dict[str, Any] = field(default_factory=dict)
     """Results that the verifiers of this instance share."""
     progress: Callable[[str, str, int, str], None] = lambda instance, arm, step, what: None
+
+    @property
+    def checks(self) -> Checks:
+        """What the candidates of this instance are checked with."""
+        return Checks(
+            verifiers=self.verifiers,
+            open_sandbox=self.open_sandbox,
+            apply=self.apply,
+            steps=self.memory.steps,
+            graph=self.graph,
+            writer=self.writer,
+            judge=self.judge,
+            seconds=self.verify_seconds,
+            clock=self.clock,
+            stopping=self.stopping,
+            cache=self.cache,
+        )
 
     def desk_for(self, plan: Plan, attempt_id: str, instance_id: str, handover: str) -> Desk:
         """The desk of one attempt."""

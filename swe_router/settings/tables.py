@@ -1,20 +1,16 @@
-"""One typed tree: preset TOML, then files, then ``--set a.b=c``; its digest names the run."""
+"""The tables of the settings, each field documented where it is declared."""
 
 from __future__ import annotations
 
 import datetime
 import difflib
 import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from swe_router import assets
-from swe_router.errors import UsageError
 from swe_router.records import digest_of
 
 TIER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -112,11 +108,50 @@ class SandboxSettings(Table):
 class VerifySettings(Table):
     """How a candidate is checked before it is trusted."""
 
-    names: tuple[str, ...] = ("applies", "repo-tests")
+    names: tuple[str, ...] = (
+        "applies",
+        "syntax",
+        "repo-tests",
+        "reproduction",
+        "behaviour",
+        "agreement",
+        "acceptance",
+    )
+    """In order; ``acceptance`` weighs what those before it said. ``judge`` needs ``judge``."""
     seconds: float = Field(default=600.0, gt=0)
     """Time box of all verdicts on one candidate."""
     max_test_files: int = Field(default=12, gt=0)
     """Nearest test files that ``repo-tests`` runs."""
+    writer: str = ""
+    """Tier that writes reproduction tests from the issue alone; empty: none are written."""
+    samples: int = Field(default=3, gt=0, le=16)
+    """Reproduction tests asked of the writer; the majority of those that fail at base decides."""
+    judge: str = ""
+    """Tier that reads issue, diff and evidence; empty: the judge says unknown."""
+    usd: Decimal = Field(default=Decimal("0.50"), ge=0)
+    """Most that the verifiers' own calls may cost on one candidate."""
+    calibration: str = "shipped"
+    """Fitted weights of ``acceptance`` and ``behaviour``: ``shipped``, ``none`` (verdicts are
+    counted, no probability is given), or a file that ``swe-router calibrate`` wrote."""
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    """Acceptance probability from which a patch is trusted; unset: the calibration's own."""
+    false_accepts: float = Field(default=0.28, gt=0, lt=1)
+    """Share of wrong patches that may be accepted: the bound that the calibration must show."""
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    """Of the bound (Clopper-Pearson)."""
+
+
+class EnsembleSettings(Table):
+    """How the candidates of one move are made to differ, beyond their seeds; cycled through."""
+
+    variants: tuple[str, ...] = ()
+    """Prompt variants of the scaffold; ``""`` is its own prompt."""
+    temperatures: tuple[float, ...] = ()
+    """Sent only to tiers that have a temperature of their own: some providers refuse one."""
+    tiers: tuple[str, ...] = ()
+    """Further tiers of the ladder that make candidates beside the chosen one."""
+    early_stop: bool = True
+    """Leave out candidates that cannot change the choice any more."""
 
 
 class PriceSettings(Table):
@@ -132,6 +167,9 @@ class GradeSettings(Table):
     """The official harness."""
 
     enabled: bool = True
+    candidates: bool = True
+    """Grade every distinct patch and not only those handed in: what the verifiers' own error
+    rates are computed from."""
     timeout: float = Field(default=1800.0, gt=0)
     """Seconds for one evaluation."""
     workers: int = Field(default=2, gt=0)
@@ -159,6 +197,15 @@ class Settings(Table):
     """Folder of bare repositories ``owner__name.git``; empty is the user's cache."""
     tiers: Mapping[str, Tier]
     policy: PolicySettings = PolicySettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
+    stop_loss: str = ""
+    """File of per-tier profiles that ``swe-router calibrate --stop-loss`` wrote; empty is off."""
+    source: str = ""
+    """``--from``: predictions to begin with, each verified as attempt 0; empty is none."""
+    source_digest: str = ""
+    """SHA-256 of what ``source`` and its trajectories held when the run began."""
+    trajectories: str = ""
+    """Folder with the trajectories of ``source``; empty is none."""
     sandbox: SandboxSettings = SandboxSettings()
     verify: VerifySettings = VerifySettings()
     prices: PriceSettings = PriceSettings()
@@ -194,127 +241,3 @@ class Settings(Table):
     def digest(self) -> str:
         """SHA-256 hex over all that decides the result (so not over ``workers``)."""
         return digest_of(self.model_dump(mode="json", exclude={"workers"}))
-
-
-def load(
-    preset: str, *, files: Iterable[Path] = (), sets: Sequence[str] = (), **flags: Any
-) -> Settings:
-    """Settings from a preset (name or path), overlaid by ``files``, ``sets`` and ``flags``.
-
-    ``flags`` that are None are not given. Raises ``UsageError`` that names the key and, for a
-    key that does not exist, the nearest right one.
-    """
-    tree = read_toml(assets.find("eval/presets", preset, ".toml"))
-    for file in files:
-        tree = merge(tree, read_toml(file))
-    for text in sets:
-        tree = merge(tree, parse_set(text))
-    for key, value in flags.items():
-        if value is not None:
-            tree = merge(tree, _nested(key.split("__"), value))
-    return build(tree)
-
-
-def build(tree: Mapping[str, Any]) -> Settings:
-    """Settings from a plain tree. Raises ``UsageError`` with one line per fault."""
-    try:
-        return Settings.model_validate(tree)
-    except ValidationError as error:
-        lines = [_explain(fault, tree) for fault in error.errors() if not _other_branch(fault)]
-        raise UsageError("bad settings: " + "; ".join(dict.fromkeys(lines))) from None
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tree of a TOML file. Raises ``UsageError`` that names the file and the place."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read settings {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from None
-
-
-def parse_set(text: str) -> dict[str, Any]:
-    """``a.b=value`` as a tree; the value is TOML where it parses as such, else the bare text."""
-    key, equals, raw = text.partition("=")
-    try:
-        if not equals:
-            raise ValueError("there is no =")
-        # A key as in TOML: a name that holds a dot goes in quotes.
-        keys = _keys_of(tomllib.loads(f"{key} = 0"))
-    except ValueError:
-        raise UsageError(f"--set {text!r}: write it as a.b=value") from None
-    return _nested(keys, toml_value(raw.strip()))
-
-
-def _keys_of(tree: Any) -> list[str]:
-    """The keys on the one way down a tree. Raises ``ValueError`` where there are several."""
-    if not isinstance(tree, dict):
-        return []
-    (key,) = tree
-    return [key, *_keys_of(tree[key])]
-
-
-def toml_value(raw: str) -> Any:
-    """A TOML value, or the text itself when it is none."""
-    try:
-        return tomllib.loads(f"v = {raw}")["v"]
-    except tomllib.TOMLDecodeError:
-        return raw
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``over`` laid on top, table by table; other values are replaced whole."""
-    out = dict(base)
-    for key, value in over.items():
-        old = out.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        out[key] = merge(old, value) if both else value  # type: ignore[arg-type]
-    return out
-
-
-def _nested(keys: Sequence[str], value: Any) -> dict[str, Any]:
-    for key in reversed(keys):
-        value = {key: value}
-    return dict(value)
-
-
-def _other_branch(fault: Any) -> bool:
-    """The fault is about the form of a price (table or word) that was not meant."""
-    table = isinstance(fault["input"], Mapping)
-    wrong = "literal_error" if table else "model_type"
-    return "price" in fault["loc"] and fault["type"] == wrong
-
-
-def _explain(fault: Any, tree: Mapping[str, Any]) -> str:
-    # pydantic names the branch of a union, which is no key of ours.
-    branches = ("Price", "literal['free','table','gpu-hour']")
-    where = [str(part) for part in fault["loc"] if part not in branches]
-    if fault["type"] == "missing" and len(where) == 3 and where[0] == "tiers":
-        others = [n for n, t in tree["tiers"].items() if isinstance(t, Mapping) and "dialect" in t]
-        near = difflib.get_close_matches(where[1], others, n=1)
-        if near and where[1] not in others:
-            return f"there is no tier {where[1]!r}; did you mean 'tiers.{near[0]}'?"
-    if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(where[-1], _keys_beside(where), n=1)
-        hint = f"; did you mean {'.'.join([*where[:-1], near[0]])!r}?" if near else ""
-        return f"there is no setting {'.'.join(where)!r}{hint}"
-    if fault["type"] == "missing":
-        return f"{'.'.join(where)} is missing"
-    what = fault["msg"].removeprefix("Value error, ")
-    given = (
-        f" (given: {fault['input']!r})" if where and not isinstance(fault["input"], Mapping) else ""
-    )
-    return f"{'.'.join(where)}: {what}{given}" if where else what
-
-
-def _keys_beside(where: Sequence[str]) -> list[str]:
-    if where[0] == "tiers":
-        return list((Price if len(where) > 3 else Tier).model_fields)
-    table: type[BaseModel] = Settings
-    for part in where[:-1]:
-        kind = table.model_fields[part].annotation if part in table.model_fields else None
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            return []
-        table = kind
-    return list(table.model_fields)

@@ -1,0 +1,38 @@
+"""Which candidate says what to which test: what selection and accounting look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from swe_router.records.base import Record
+
+TestResult = Literal["passed", "failed", "unknown"]
+
+
+class TestSource(Record):
+    """Where a test of the matrix came from; none comes from the answer key."""
+
+    kind: Literal["repo", "written", "harvested"]
+    """An existing test, one written by a model from the issue, one left in a trajectory."""
+    by: str = ""
+    """Its file, the model that wrote it, or the attempt that left it."""
+    base: str = ""
+    """What it said at the base commit."""
+
+
+class CrossMatrix(Record):
+    """Candidates x tests, each pair run once."""
+
+    tests: Mapping[str, TestSource] = Field(default_factory=dict)
+    """Test id -> its source."""
+    results: Mapping[str, Mapping[str, TestResult]] = Field(default_factory=dict)
+    """Digest of a patch -> test id -> result."""
+    same: Mapping[str, str] = Field(default_factory=dict)
+    """Digest of each candidate -> the digest whose row of ``results`` stands for it."""
+
+    def row(self, digest: str) -> Mapping[str, TestResult]:
+        """Results of a candidate; empty when it was not run."""
+        return self.results.get(self.same.get(digest, digest), {})

@@ -1,0 +1,139 @@
+"""One typed tree: preset TOML, then files, then ``--set a.b=c``; its digest names the run."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from swe_router import assets
+from swe_router.errors import UsageError
+from swe_router.settings.tables import Price, Settings, Tier
+
+
+def load(
+    preset: str, *, files: Iterable[Path] = (), sets: Sequence[str] = (), **flags: Any
+) -> Settings:
+    """Settings from a preset (name or path), overlaid by ``files``, ``sets`` and ``flags``.
+
+    ``flags`` that are None are not given. Raises ``UsageError`` that names the key and, for a
+    key that does not exist, the nearest right one.
+    """
+    tree = read_toml(assets.find("eval/presets", preset, ".toml"))
+    for file in files:
+        tree = merge(tree, read_toml(file))
+    for text in sets:
+        tree = merge(tree, parse_set(text))
+    for key, value in flags.items():
+        if value is not None:
+            tree = merge(tree, _nested(key.split("__"), value))
+    return build(tree)
+
+
+def build(tree: Mapping[str, Any]) -> Settings:
+    """Settings from a plain tree. Raises ``UsageError`` with one line per fault."""
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        lines = [_explain(fault, tree) for fault in error.errors() if not _other_branch(fault)]
+        raise UsageError("bad settings: " + "; ".join(dict.fromkeys(lines))) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tree of a TOML file. Raises ``UsageError`` that names the file and the place."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read settings {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+
+
+def parse_set(text: str) -> dict[str, Any]:
+    """``a.b=value`` as a tree; the value is TOML where it parses as such, else the bare text."""
+    key, equals, raw = text.partition("=")
+    try:
+        if not equals:
+            raise ValueError("there is no =")
+        # A key as in TOML: a name that holds a dot goes in quotes.
+        keys = _keys_of(tomllib.loads(f"{key} = 0"))
+    except ValueError:
+        raise UsageError(f"--set {text!r}: write it as a.b=value") from None
+    return _nested(keys, toml_value(raw.strip()))
+
+
+def _keys_of(tree: Any) -> list[str]:
+    """The keys on the one way down a tree. Raises ``ValueError`` where there are several."""
+    if not isinstance(tree, dict):
+        return []
+    (key,) = tree
+    return [key, *_keys_of(tree[key])]
+
+
+def toml_value(raw: str) -> Any:
+    """A TOML value, or the text itself when it is none."""
+    try:
+        return tomllib.loads(f"v = {raw}")["v"]
+    except tomllib.TOMLDecodeError:
+        return raw
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``over`` laid on top, table by table; other values are replaced whole."""
+    out = dict(base)
+    for key, value in over.items():
+        old = out.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        out[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return out
+
+
+def _nested(keys: Sequence[str], value: Any) -> dict[str, Any]:
+    for key in reversed(keys):
+        value = {key: value}
+    return dict(value)
+
+
+def _other_branch(fault: Any) -> bool:
+    """The fault is about the form of a price (table or word) that was not meant."""
+    table = isinstance(fault["input"], Mapping)
+    wrong = "literal_error" if table else "model_type"
+    return "price" in fault["loc"] and fault["type"] == wrong
+
+
+def _explain(fault: Any, tree: Mapping[str, Any]) -> str:
+    # pydantic names the branch of a union, which is no key of ours.
+    branches = ("Price", "literal['free','table','gpu-hour']")
+    where = [str(part) for part in fault["loc"] if part not in branches]
+    if fault["type"] == "missing" and len(where) == 3 and where[0] == "tiers":
+        others = [n for n, t in tree["tiers"].items() if isinstance(t, Mapping) and "dialect" in t]
+        near = difflib.get_close_matches(where[1], others, n=1)
+        if near and where[1] not in others:
+            return f"there is no tier {where[1]!r}; did you mean 'tiers.{near[0]}'?"
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(where[-1], _keys_beside(where), n=1)
+        hint = f"; did you mean {'.'.join([*where[:-1], near[0]])!r}?" if near else ""
+        return f"there is no setting {'.'.join(where)!r}{hint}"
+    if fault["type"] == "missing":
+        return f"{'.'.join(where)} is missing"
+    what = fault["msg"].removeprefix("Value error, ")
+    given = (
+        f" (given: {fault['input']!r})" if where and not isinstance(fault["input"], Mapping) else ""
+    )
+    return f"{'.'.join(where)}: {what}{given}" if where else what
+
+
+def _keys_beside(where: Sequence[str]) -> list[str]:
+    if where[0] == "tiers":
+        return list((Price if len(where) > 3 else Tier).model_fields)
+    table: type[BaseModel] = Settings
+    for part in where[:-1]:
+        kind = table.model_fields[part].annotation if part in table.model_fields else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return []
+        table = kind
+    return list(table.model_fields)
