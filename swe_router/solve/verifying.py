@@ -1,4 +1,4 @@
-"""What the verifiers say of one candidate, one after the other; one that breaks says ``unknown``."""
+"""What the verifiers say of one candidate, in order; one that breaks says ``unknown``."""
 
 from __future__ import annotations
 
