@@ -156,6 +156,7 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
             attempt_id
         ),
         charged=charged,
+        asked={"reproduction": settings.verify.writer, "judge": settings.verify.judge},
     )
 
 

@@ -229,6 +229,12 @@ class Settings(Table):
                 near = difflib.get_close_matches(name, self.tiers, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ValueError(f"policy.ladder names tier {name!r}, which is not declared{hint}")
+        for role in ("writer", "judge"):
+            name = getattr(self.verify, role)
+            if name and name not in self.tiers:
+                near = difflib.get_close_matches(name, self.tiers, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"verify.{role} names tier {name!r}, which is not declared{hint}")
         if not self.tiers:
             raise ValueError("no tier is declared: give at least one [tiers.NAME] table")
         return self
