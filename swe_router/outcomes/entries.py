@@ -12,6 +12,7 @@ import numpy as np
 from swe_router import plugins
 from swe_router.errors import SweRouterError
 from swe_router.outcomes import folds
+from swe_router.outcomes.handing import SURROGATE, Unpriced
 from swe_router.outcomes.replay import Mixed, Played, play
 from swe_router.outcomes.stage import MissingRun, Stage
 
@@ -19,6 +20,8 @@ Say = Callable[[str], None]
 FIRST = ("fixed", "random-mix", "zero-router", "cascade", "ration")
 """Order in which decisions are compared: what equals one of these is no policy of its own."""
 BASELINES = frozenset(("fixed", "random-mix", "zero-router"))
+HANDED: Mapping[str, Sequence[str]] = {"cascade": ("notes", "continue")}
+"""Policies that have a further entry for each of these modes of handing over."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,11 @@ def entries(
             for arm in stage.arms:
                 made.append(_entry(stage, f"always-{arm}", name, kind, {"tier": arm}, terms))
         else:
-            made.append(_entry(stage, name, name, kind, planned(stage, kind), terms))
+            knobs = planned(stage, kind)
+            made.append(_entry(stage, name, name, kind, knobs, terms))
+            for mode in HANDED.get(name, ()):
+                handed = {**knobs, "handover": mode}
+                made.append(_entry(stage, f"{name}+{mode}", name, kind, handed, terms))
         if made[-1].trouble.startswith("it broke"):
             say(f"{name}: {made[-1].trouble}")
     return made
@@ -102,11 +109,12 @@ def planned(stage: Stage, kind: Any) -> dict[str, Any]:
 def _entry(
     stage: Stage, label: str, plugin: str, kind: Any, knobs: dict[str, Any], terms: Terms
 ) -> Entry:
-    entry = Entry(label, plugin, knobs, surrogate=getattr(kind, "surrogate", ""))
+    surrogate = getattr(kind, "surrogate", "")
     drawn = terms.budget is not None or bool(getattr(kind, "sequential", False))
     try:
         base = kind(stage.ladder, **knobs)
         shown = base.knobs.model_dump(mode="json")
+        surrogate = _stands_in(surrogate, shown)
         fitted = folds.cross_fitted(base, stage)
         played = _play(fitted, stage, terms)
         curve = []
@@ -119,12 +127,12 @@ def _entry(
             fold = folds.at_random(stage.features)
             gauge = _play(folds.cross_fitted(base, stage, fold), stage, terms)
     except SweRouterError as error:
-        return Entry(label, plugin, knobs, trouble=_needs(error), surrogate=entry.surrogate)
+        return Entry(label, plugin, knobs, trouble=_needs(error), surrogate=surrogate)
     except Exception as error:  # a plugin of anyone's: its row tells, the board goes on
         said = f"it broke: {type(error).__name__}: {error}".splitlines()[0][:200]
-        return Entry(label, plugin, knobs, trouble=said, surrogate=entry.surrogate)
+        return Entry(label, plugin, knobs, trouble=said, surrogate=surrogate)
     return Entry(
-        label, plugin, shown, played, tuple(curve), "", entry.surrogate, gauge, drawn,
+        label, plugin, shown, played, tuple(curve), "", surrogate, gauge, drawn,
         isinstance(fitted, Mixed),
     )  # fmt: skip
 
@@ -134,7 +142,13 @@ def _play(policy: Any, stage: Stage, terms: Terms) -> Played:
 
 
 def _needs(error: SweRouterError) -> str:
-    return f"needs {error}" if isinstance(error, MissingRun) else str(error)
+    return f"needs {error}" if isinstance(error, MissingRun | Unpriced) else str(error)
+
+
+def _stands_in(surrogate: str, knobs: Mapping[str, Any]) -> str:
+    """What stands in for what was not recorded: no recorded run began with another's work."""
+    handed = SURROGATE if knobs.get("handover", "fresh") != "fresh" else ""
+    return "; ".join(filter(None, (surrogate, handed)))
 
 
 def alike(one: Entry, other: Entry) -> bool:

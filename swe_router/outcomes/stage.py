@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 
@@ -47,6 +47,8 @@ class Cell:
     """What the policy looks back on when the verifier passed the patch."""
     refused: Outcome
     """The same when it did not."""
+    extra: Decimal = Decimal(0)
+    """USD beside the recorded cost: the prefix of a run that did not begin fresh."""
 
     @property
     def resolved(self) -> float:
@@ -57,7 +59,21 @@ class Cell:
     def usd(self) -> float:
         """USD of the run."""
         assert self.row.usd is not None
-        return self.row.usd
+        return self.row.usd + float(self.extra)
+
+    def begun(self, plan: Plan, extra: Decimal) -> Cell:
+        """The run as ``plan`` hands over to it, ``extra`` USD dearer; else as recorded."""
+
+        def dearer(outcome: Outcome) -> Outcome:
+            old = outcome.attempt
+            path = old.trajectory.model_copy(update={"usd": old.trajectory.usd + extra})
+            handed = old.plan.model_copy(update={"handover": plan.handover})
+            new = old.model_copy(update={"plan": handed, "trajectory": path})
+            return outcome.model_copy(update={"attempt": new})
+
+        return replace(
+            self, accepted=dearer(self.accepted), refused=dearer(self.refused), extra=extra
+        )
 
 
 @dataclass(frozen=True)

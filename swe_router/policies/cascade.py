@@ -81,9 +81,9 @@ class Cascade(LadderPolicy[CascadeKnobs]):
         rungs = self._untried(history)
         if not rungs:
             return Stop(why=f"{reason}, and no stronger tier is left")
-        given_up = hopeless(history, self.ladder[rungs[0]], self.knobs)
+        given_up = hopeless(history, self.ladder[rungs[0]], self.knobs, reason)
         if given_up:
-            return Stop(why=f"{reason}. {given_up}")
+            return Stop(why=given_up)
         return self._climb(rungs, reason, purse, history)
 
     def _first(self, features: Features) -> tuple[list[int], str]:

@@ -69,8 +69,10 @@ def handed(plans: Iterable[Plan], mode: Handover, history: Sequence[Outcome]) ->
     return tuple(plan.model_copy(update={"handover": mode}) for plan in plans)
 
 
-def hopeless(history: Sequence[Outcome], following: Plan, knobs: Worth) -> str:
+def hopeless(history: Sequence[Outcome], following: Plan, knobs: Worth, reason: str) -> str:
     """Why escalating to ``following`` is not worth its price, or the empty string.
+
+    ``reason`` is the fault for which one would escalate.
 
     It is worth value * rescue * (1 - p) USD (AutoMix, arXiv 2310.12963, section 4), with p the
     highest known probability that a refused patch is right. Where none is known, p is left out of
@@ -89,10 +91,11 @@ def hopeless(history: Sequence[Outcome], following: Plan, knobs: Worth) -> str:
     doubt = "" if right is None else f" x {1 - right:.2f} that no patch is right yet"
     bound = ", though nothing tells how likely a patch is right" if right is None else ""
     source = " (77 of 200, measured on one pair of tiers)" if rescue == RESCUED else ""
+    sum_ = f"${knobs.value:g} x {rescue:.3g} rescued by the next tier{source}{doubt}"
     return (
-        f"HOPELESS: ${knobs.value:g} x {rescue:.3g} rescued by the next tier{source}{doubt} is"
-        f" ${worth:.2f}{bound}, not over the {usd(price)} that {following.arm} is expected to"
-        " cost. This goes by averages: which refused issues are hopeless is not predictable"
+        f"HOPELESS: {reason}, and {sum_} is ${worth:.2f}{bound}, not over the {usd(price)} that"
+        f" {following.arm} is expected to cost. This goes by averages: which refused issues are"
+        " hopeless is not predictable"
     )
 
 

@@ -92,8 +92,7 @@ class Ration(LadderPolicy[RationKnobs]):
             return f"{reason}: every tier would meet the same sandbox"
         if rung >= len(self.ladder):
             return f"{reason}, and no stronger tier is left"
-        given_up = hopeless(history, self.ladder[rung], self.knobs)
-        return f"{reason}. {given_up}" if given_up else ""
+        return hopeless(history, self.ladder[rung], self.knobs, reason)
 
     def cost(self, rung: int) -> Decimal:
         """Expected USD of one move on a rung."""
