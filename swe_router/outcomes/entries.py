@@ -20,8 +20,8 @@ Say = Callable[[str], None]
 FIRST = ("fixed", "random-mix", "zero-router", "cascade", "ration")
 """Order in which decisions are compared: what equals one of these is no policy of its own."""
 BASELINES = frozenset(("fixed", "random-mix", "zero-router"))
-HANDED: Mapping[str, Sequence[str]] = {"cascade": ("notes", "continue")}
-"""Policies that have a further entry for each of these modes of handing over."""
+HANDED = ("cascade+notes", "cascade+continue")
+"""Rows of the default board: ``POLICY+MODE`` is a policy with its knob ``handover`` set."""
 
 
 @dataclass(frozen=True)
@@ -62,24 +62,25 @@ class Terms:
 def entries(
     stage: Stage, names: Sequence[str], terms: Terms, say: Say = lambda line: None
 ) -> list[Entry]:
-    """One entry a plugin, in the order of comparison; ``fixed`` has one a system."""
+    """One entry a name, in the order of comparison; ``fixed`` has one a system.
+
+    A name is a plugin, or ``PLUGIN+MODE``: handing over by ``notes`` or ``continue``.
+    """
     ordered = sorted(names, key=lambda n: (FIRST.index(n) if n in FIRST else len(FIRST), n))
     made = []
     for name in ordered:
+        plugin, _, mode = name.partition("+")
         try:
-            kind = plugins.load("policies", name)
+            kind = plugins.load("policies", plugin)
         except SweRouterError as error:
-            made.append(Entry(name, name, {}, trouble=str(error)))
+            made.append(Entry(name, plugin, {}, trouble=str(error)))
             continue
-        if name == "fixed":
+        if plugin == "fixed":
             for arm in stage.arms:
-                made.append(_entry(stage, f"always-{arm}", name, kind, {"tier": arm}, terms))
+                made.append(_entry(stage, f"always-{arm}", plugin, kind, {"tier": arm}, terms))
         else:
-            knobs = planned(stage, kind)
-            made.append(_entry(stage, name, name, kind, knobs, terms))
-            for mode in HANDED.get(name, ()):
-                handed = {**knobs, "handover": mode}
-                made.append(_entry(stage, f"{name}+{mode}", name, kind, handed, terms))
+            knobs = {**planned(stage, kind), **({"handover": mode} if mode else {})}
+            made.append(_entry(stage, name, plugin, kind, knobs, terms))
         if made[-1].trouble.startswith("it broke"):
             say(f"{name}: {made[-1].trouble}")
     return made

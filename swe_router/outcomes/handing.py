@@ -37,10 +37,8 @@ def reread(earlier: Row, later: Row, mode: Handover) -> Decimal:
         raise Unpriced(f"tokens/price: the calls of {_named(later)} are not known")
     rate = _rate(later)
     first = rate.usd(Usage(input_tokens=prefix))
-    bare = later.cache_read_tokens == 0
-    again = (
-        rate.usd(Usage(input_tokens=prefix)) if bare else rate.usd(Usage(cache_read_tokens=prefix))
-    )
+    cached = rate.usd(Usage(cache_read_tokens=prefix))
+    again = first if later.cache_read_tokens == 0 else cached
     return first + again * max(0, later.steps - 1)
 
 
