@@ -45,7 +45,9 @@ def reread(earlier: Row, later: Row, mode: Handover) -> Decimal:
 def last_prompt(row: Row) -> int:
     """Tokens of the last prompt of a run, from the sums that a table holds: twice the mean.
 
-    A conversation grows about evenly from little to its last prompt. Raises ``Unpriced``.
+    So it is where a conversation grows evenly from nothing. In 65 recorded runs of mini-SWE-agent
+    the last prompt was .85 of it (quartiles .80 and .94), so that it comes out rather too high.
+    Raises ``Unpriced``.
     """
     kinds = (row.input_tokens, row.cache_read_tokens, row.cache_write_tokens)
     if row.input_tokens is None or not row.steps:

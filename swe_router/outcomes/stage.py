@@ -16,6 +16,7 @@ from swe_router.errors import UsageError
 from swe_router.outcomes.channel import Channel
 from swe_router.outcomes.table import OutcomeTable, Row
 from swe_router.records import (
+    ACCEPTANCE,
     Arm,
     Attempt,
     Budget,
@@ -167,10 +168,13 @@ def _limit(table: OutcomeTable, system: str) -> Budget:
 def _tried(cell: Cell) -> Tried:
     row = cell.row
     return Tried(resolved=row.resolved, usd=row.usd, steps=row.steps, seconds=row.seconds,
-                 passes=cell.passes)  # fmt: skip
+                 passes=cell.passes, probability=cell.accepted.probability)  # fmt: skip
 
 
 def _cell(row: Row, plan: Plan, nth: int, channel: Channel) -> Cell:
+    chance = channel.probability(row)
+    verifier = VERIFIER if chance is None else ACCEPTANCE
+
     def outcome(passed: bool) -> Outcome:
         name = f"{row.system}.{nth + 1}"
         attempt = Attempt(
@@ -182,7 +186,12 @@ def _cell(row: Row, plan: Plan, nth: int, channel: Channel) -> Cell:
             ),
             seconds=row.seconds or 0.0,
         )
-        verdict = Verdict(candidate=name, verifier=VERIFIER, outcome="pass" if passed else "fail")
+        verdict = Verdict(
+            candidate=name,
+            verifier=verifier,
+            outcome="pass" if passed else "fail",
+            score=chance,
+        )
         candidate = Candidate(attempt_id=name, patch="recorded", digest=name)
         return Outcome(attempt=attempt, candidate=candidate, verdicts=(verdict,))
 
