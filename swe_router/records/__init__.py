@@ -23,6 +23,7 @@ from swe_router.records.talk import (
 from swe_router.records.values import (
     ACCEPTANCE,
     IMPORTED,
+    NOTES_BYTES,
     Arm,
     Attempt,
     Budget,
@@ -53,6 +54,7 @@ from swe_router.records.values import (
 __all__ = [
     "ACCEPTANCE",
     "IMPORTED",
+    "NOTES_BYTES",
     "SCHEMA",
     "Action",
     "Arm",

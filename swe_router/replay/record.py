@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 from swe_router.prices import Rate
-from swe_router.records import Decided, Features, Outcome, RunRecord, Step, Stop
+from swe_router.records import Decided, Features, Outcome, Plan, RunRecord, Step, Stop
 from swe_router.seams import Policy, Selector, Verifier
-from swe_router.solve.attempt import handover_notes
 from swe_router.solve.choosing import choosing
 from swe_router.solve.engine import conclude
+from swe_router.solve.handover import Handed, fell_back, hand_over
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Count:
 
 Difference = tuple[str, str, str]
 """Where, recorded, recomputed."""
-Conversation = Callable[[RunRecord, Outcome, Sequence[Step], str], Iterator[Difference]]
+Conversation = Callable[[RunRecord, Outcome, Sequence[Step], Handed], Iterator[Difference]]
 
 
 @dataclass(frozen=True)
@@ -56,20 +57,21 @@ class Means:
     rates: Mapping[str, Rate]
     """Tier -> the rate recorded in the run's settings."""
     conversation: Conversation
-    """Rebuilds an attempt from its answers and observations, given its hand-over notes: yields
-    (where, recorded, recomputed) for each request, seal, sum or exit that differs."""
+    """Rebuilds an attempt from its answers and observations, given what was handed over to it:
+    yields (where, recorded, recomputed) for each request, seal, sum or exit that differs."""
     steps: Callable[[str, str], Sequence[Step]]
     """Instance id, attempt id -> recorded steps."""
     charged: Mapping[str, Decimal]
     """``INSTANCE/ATTEMPT`` -> USD that the ledger settled for it."""
+    room: Callable[[Plan], int] = lambda plan: 0
+    """``solve.bench.Bench.room``."""
 
 
 def check(record: RunRecord, means: Means, count: Count) -> None:
     """Make one record again and note in ``count`` whatever comes out otherwise."""
     _decisions(record, means, count)
     for number, outcome in enumerate(record.outcomes):
-        notes = handover_notes(outcome.attempt.plan, record.outcomes[:number])
-        _attempt(record, outcome, notes, means, count)
+        _attempt(record, outcome, record.outcomes[:number], means, count)
         _verdicts(record, outcome, means, count)
     again = conclude(
         record.run,
@@ -119,7 +121,9 @@ def _of_move(outcomes: list[Outcome], plans: int) -> list[Outcome]:
     return taken
 
 
-def _attempt(record: RunRecord, outcome: Outcome, notes: str, means: Means, count: Count) -> None:
+def _attempt(
+    record: RunRecord, outcome: Outcome, before: Sequence[Outcome], means: Means, count: Count
+) -> None:
     attempt = outcome.attempt
     name, place = record.instance.id, f"attempt {attempt.id}"
     steps = means.steps(name, attempt.id)
@@ -131,7 +135,9 @@ def _attempt(record: RunRecord, outcome: Outcome, notes: str, means: Means, coun
     charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
     count.same(name, f"{place} ledger", charged, usd)
     count.compared += len(steps)
-    for where, recorded, recomputed in means.conversation(record, outcome, steps, notes):
+    told, plan = partial(means.steps, name), attempt.plan
+    handed = hand_over(plan, before, told, means.room(plan), fell_back(steps))
+    for where, recorded, recomputed in means.conversation(record, outcome, steps, handed):
         first, second = _apart(recorded, recomputed)
         count.divergences.append(Divergence(name, f"{place} {where}", first, second))
 
