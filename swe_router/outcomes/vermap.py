@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from swe_router.estimates.hull import hull_at
+from swe_router.estimates.rates import wilson
 from swe_router.estimates.training import Floats
-from swe_router.outcomes.metrics import wilson
 from swe_router.outcomes.stage import Stage
 
 STEPS = 101
