@@ -15,10 +15,11 @@ from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
 from swe_router.grading.predictions import Prediction
 from swe_router.journal.folder import RunFolder
+from swe_router.outcomes.channel import Channel, Measured
 from swe_router.outcomes.importers.runs import verdict
 from swe_router.records import ACCEPTANCE, Judged, Outcome, RunRecord, Verdict
 from swe_router.reports import accounting_html, accounting_plot, accounting_text
-from swe_router.reports.accounting import accounting
+from swe_router.reports.accounting import ALL, FEW, accounting, group
 
 
 def report(names: Sequence[str], folder: Path, out: Path | None) -> Shown:
@@ -44,6 +45,36 @@ def judged(run: RunFolder, header: Header) -> list[Judged]:
     """Every verdict of a run on a patch that is not blank, with its official result if any."""
     graded = run.graded()
     return [row for record in run.records().values() for row in _joined(record, graded, header)]
+
+
+def channel_of(run: RunFolder, tier: str = "", prefer: str = "") -> Channel:
+    """The combination's operating point on a graded run, of one tier or of all.
+
+    ``prefer`` is taken as the tier where the run has it. Raises ``UsageError`` for a tier that
+    is not there, and where no right or no wrong patch was judged.
+    """
+    rows = [row for row in judged(run, of_run(run)) if row.verifier == ACCEPTANCE]
+    tiers = list(dict.fromkeys(row.tier for row in rows))
+    if tier and tier not in tiers:
+        raise UsageError(
+            f"run {run.name} has no patch of tier {tier!r}: there is {', '.join(tiers)}"
+        )
+    asked = tier or (prefer if prefer in tiers else "")
+    one = group(asked or ALL, ACCEPTANCE, [r for r in rows if asked in ("", r.tier)])
+    tpr, fpr = one["tpr"], one["fpr"]
+    if not tpr["n"] or not fpr["n"]:
+        raise UsageError(
+            f"run {run.name} measures no verifier: {tpr['n']} right and {fpr['n']} wrong patches"
+            f" {f'of {asked} ' if asked else ''}have an official result (`swe-router grade`)"
+        )
+    few = ", too few to rest on" if min(tpr["n"], fpr["n"]) < FEW else ""
+    ends = {
+        f"{name}_{end}": rate[end]
+        for name, rate in (("tpr", tpr), ("fpr", fpr))
+        for end in ("low", "high", "n")
+    }
+    name = f"measured on {asked or 'all tiers'} of {run.name}{few}"
+    return Channel(tpr["rate"], fpr["rate"], name, measured=Measured(**ends))
 
 
 def _joined(record: RunRecord, graded: Graded, header: Header) -> Iterator[Judged]:

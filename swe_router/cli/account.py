@@ -34,3 +34,35 @@ def report(
     shown = accounting.report(runs, runs_in, out)
     emit(shown.facts, as_json=as_json, view=shown.view)
     return 0
+
+
+def export(
+    run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run; latest is the newest.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="preds (for swebench and sb-cli), experiments (a leaderboard folder: predictions,"
+            " metadata, README, trajectories, logs) or statement.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder to write into; for preds also a .json or .jsonl.")
+    ],
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Also a run that is not finished.")
+    ] = False,
+    runs_in: RunsIn = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """Hand a run out: its predictions, a leaderboard submission, or how it came about.
+
+    The statement is written from the run's own records: attempts an instance, every test that a
+    verdict rests on with its source and results, leak guard, audit, network. What they do not
+    establish it says so. Example: swe-router export latest --format statement --out statement
+    """
+    from swe_router.assemble import exports
+
+    shown = exports.export(run_name, runs_in, form, out, partial=partial)
+    emit(shown.facts, as_json=as_json, view=shown.view)
+    return 0

@@ -19,7 +19,7 @@ app = typer.Typer(
 
 COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
     "Solve": (run.run, run.resume, run.grade),
-    "Look": (look.show, look.replay, account.report, look.route, look.policies),
+    "Look": (look.show, look.replay, account.report, account.export, look.route, look.policies),
     "Compare": (board.leaderboard, study.features),
     "Around the machine": (tend.clean, tend.doctor),
 }

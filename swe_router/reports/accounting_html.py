@@ -33,7 +33,8 @@ img{max-width:100%;height:auto}.warn{background:#fff8c5;padding:.5em 1em}
 <table><thead><tr><th>tier</th><th>verifier</th><th>right</th><th>wrong</th><th>TPR</th><th>FPR</th>
 <th>unknown of right</th><th>unknown of wrong</th><th>s</th><th>USD</th><th>cascade</th></tr>
 </thead><tbody>{% for one in facts.groups %}<tr><td>{{ tier(one.tier) }}</td>
-<td>{{ one.verifier }}</td><td>{{ one.right }}</td><td>{{ one.wrong }}</td><td>{{ share(one.tpr) }}</td>
+<td>{{ one.verifier }}</td><td>{{ one.right }}</td><td>{{ one.wrong }}</td>
+<td>{{ share(one.tpr) }}</td>
 <td>{{ share(one.fpr) }}</td><td>{{ share(one.unknown_right) }}</td>
 <td>{{ share(one.unknown_wrong) }}</td><td>{{ "%.2f" | format(one.seconds) }}</td>
 <td>{{ "%.4f" | format(one.usd) }}</td>

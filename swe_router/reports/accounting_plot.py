@@ -24,8 +24,8 @@ FONT = 8
 def curves(facts: Mapping[str, Any]) -> bytes:
     """PNG: left the (FPR, TPR) of each verifier with 95% intervals, right calibration.
 
-    Hollow points rest on fewer than ten right or wrong patches. The shaded zone is where a
-    cascade holds the strong tier's resolve rate.
+    Of single tiers the combination alone is drawn. Hollow points rest on fewer than ten right or
+    wrong patches. The shaded zone is where a cascade holds the strong tier's resolve rate.
     """
     figure = Figure(figsize=(12.2, 6.0), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -48,13 +48,25 @@ def _colours(facts: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _whole(facts: Mapping[str, Any]) -> str:
+    """All tiers together, or the only one."""
+    tiers = {one["tier"] for one in facts["groups"]}
+    return ALL if ALL in tiers else next(iter(tiers), ALL)
+
+
 def _plane(axes: Any, facts: Mapping[str, Any], colours: Mapping[str, str]) -> None:
     ratio = facts["needs"]["ratio"]
     axes.fill_between([0, ratio], [0, 1], [1, 1], color="#bfe5c7", alpha=0.6, lw=0, zorder=0,
                       label="a cascade holds the strong tier's rate")  # fmt: skip
     axes.plot([0, 1], [0, 1], color="#8c959f", lw=0.8, ls="--", zorder=1, label="coin")
     tiers = list(dict.fromkeys(one["tier"] for one in facts["groups"]))
-    shown = [one for one in facts["groups"] if one["right"] and one["wrong"]]
+    shown = [
+        one
+        for one in facts["groups"]
+        if one["right"]
+        and one["wrong"]
+        and (one["tier"] == _whole(facts) or one["verifier"] == ACCEPTANCE)
+    ]
     # The same point twice would hide one: each is moved by a hair, the intervals with it.
     for k, one in enumerate(shown):
         shift = 0.006 * (k % 5 - 2)
@@ -85,8 +97,7 @@ def _arms(one: Mapping[str, Any]) -> Sequence[Sequence[float]]:
 
 def _curve(axes: Any, facts: Mapping[str, Any], colours: Mapping[str, str]) -> None:
     axes.plot([0, 1], [0, 1], color="#8c959f", lw=0.8, ls="--", label="calibrated")
-    tiers = {one["tier"] for one in facts["groups"]}
-    whole = ALL if ALL in tiers else next(iter(tiers), ALL)
+    whole = _whole(facts)
     shown = [one for one in facts["groups"] if one["tier"] == whole and one["calibration"]]
     for one in shown:
         bins = one["calibration"]
