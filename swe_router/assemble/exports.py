@@ -38,8 +38,8 @@ def export(name: str, folder: Path, form: str, out: Path, *, partial: bool) -> S
     left = unfinished(run)
     if left and not partial:
         raise UsageError(
-            f"run {run.name} is unfinished: {words.listed(left)} (of {len(run.instances())}); finish"
-            f" it with `swe-router resume`, or say --partial"
+            f"run {run.name} is unfinished: {words.listed(left)} (of {len(run.instances())});"
+            " finish it with `swe-router resume`, or say --partial"
         )
     try:
         written = FORMS[form](run, of_run(run), out)
@@ -125,12 +125,12 @@ def _metadata(header: Header, facts: Mapping[str, Any], records: Mapping[str, Ru
     """Strings as JSON, which is YAML; what the run does not know is left for its maker."""
     used = {o.arm.model for record in records.values() for o in record.outcomes}
     models = [header.settings.tiers[t].model for t in header.settings.tiers if t in used]
-    named = "\n".join(f"  - {json.dumps(model)}" for model in dict.fromkeys(models))
+    named = "".join(f"\n  - {json.dumps(model)}" for model in dict.fromkeys(models)) or " []"
     return (
         'assets:\n  logs: ""  # where logs/ and trajs/ were put\n  trajs: ""\n'
         f"info:\n  name: {json.dumps(f'swe-router ({header.settings.policy.name})')}\n"
         '  site: ""\n  report: ""  # required: a report of the system\n  logo: ""\n'
-        f'tags:\n  checked: false\n  model:\n{named}\n  org: ""\n'
+        f'tags:\n  checked: false\n  model:{named}\n  org: ""\n'
         "  os_model: false  # not known to swe-router: true when every model is open\n"
         f"  os_system: true\n  system:\n    attempts: {json.dumps(words.attempts(facts))}\n"
     )

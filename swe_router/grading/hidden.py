@@ -54,9 +54,5 @@ def new_tests(gold: Gold) -> frozenset[str]:
 
 def _bare(test: str) -> str:
     """``test_x`` of ``t.py::TestA::test_x[1]``, ``test_x (app.tests.TestA)`` or ``test_x``."""
-    return (
-        test.rsplit("::", maxsplit=1)[-1]
-        .split("[", maxsplit=1)[0]
-        .split(" (", maxsplit=1)[0]
-        .strip()
-    )
+    last = test.rsplit("::", maxsplit=1)[-1]
+    return re.split(r"\[| \(", last, maxsplit=1)[0].strip()

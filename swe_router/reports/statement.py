@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-PASS_ONE = "Is a pass@1 submission (does not attempt the same task instance more than once)"
+ONE_ATTEMPT = "Is a pass@1 submission (does not attempt the same task instance more than once)"
 NO_TESTS = "Does not use SWE-bench test knowledge (`PASS_TO_PASS`, `FAIL_TO_PASS`)"
 NO_HINTS = "Does not use the `hints` field in SWE-bench"
 NO_WEB = (
     "Does not have web-browsing OR has taken steps to prevent lookup of SWE-bench solutions via"
     " web-browsing"
 )
+ORACLE = "oracle"
+"""The selector that is shown the official results."""
 SHOWN = 20
 """Places that a list names; the rest is counted."""
 
@@ -26,7 +28,7 @@ def checklist(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     elsewhere = [f"not established for patches that were made elsewhere: {listed(made)}"]
     out = []
     for line, (holds, why) in (
-        (PASS_ONE, _pass_one(facts)),
+        (ONE_ATTEMPT, _pass_one(facts)),
         (NO_TESTS, _no_tests(facts)),
         (NO_HINTS, _no_hints(facts)),
         (NO_WEB, _no_web(facts)),
@@ -88,7 +90,7 @@ def _pass_one(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
     if told["instances_with_more"]:
         why.append(
             f"{told['instances_with_more']} instances were attempted more than once; one patch an"
-            " instance is handed in, chosen without the answer key: `attempts` is 2+"
+            f" instance is handed in, chosen by `{facts['selector']}`: `attempts` is 2+"
         )
     return told["most"] <= 1, why
 
@@ -113,7 +115,9 @@ def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
             f" {hidden['instances']} instances have occurs in any verdict's evidence"
         )
     why += [f"not established: {one} was fitted on official results" for one in facts["fitted"]]
-    clean = hidden["checked"] and not hidden["found"]
+    if facts["selector"] == ORACLE:
+        why.append(f"no: the selector `{ORACLE}` chooses by the official results")
+    clean = facts["selector"] != ORACLE and hidden["checked"] and not hidden["found"]
     return not fields and clean and not facts["fitted"], why
 
 
@@ -152,8 +156,8 @@ def _tests(facts: Mapping[str, Any]) -> list[str]:
         return ["No verdict names a test."]
     names = {"repo": "of the project at the base commit", "written": "written by a model from the"
              " issue alone", "harvested": "left in an agent's trajectory"}  # fmt: skip
-    lines = [f"{told['n']} results in all; each is in `tests.jsonl` with its id, source and results at"
-             " base and after the patch."]  # fmt: skip
+    lines = [f"{told['n']} results in all; each is in `tests.jsonl` with its id, source and results"
+             " at base and after the patch."]  # fmt: skip
     lines += [f"- {n} {names.get(source, source)}" for source, n in told["by_source"].items()]
     lines += [f"- {n} in verdicts of `{name}`" for name, n in told["by_verifier"].items()]
     if told["unnamed"]:
@@ -164,8 +168,8 @@ def _tests(facts: Mapping[str, Any]) -> list[str]:
 def _guard(facts: Mapping[str, Any]) -> list[str]:
     told = facts["leak_guard"]
     lines = [
-        f"- {told['verified']} of {told['attempts']} attempts began in a box that was proved to hold"
-        f" no commit newer than the base commit; {told['removed']} things were taken out before"
+        f"- {told['verified']} of {told['attempts']} attempts began in a box that was proved to"
+        f" hold no commit newer than the base commit; {told['removed']} things were taken out before"
     ]
     if told["not_verified"]:
         lines.append(f"- not established for {listed(told['not_verified'])}")
