@@ -195,6 +195,7 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
         ),
         charged=charged,
         room=partial(room, header),
+        asked={"reproduction": settings.verify.writer, "judge": settings.verify.judge},
     )
 
 

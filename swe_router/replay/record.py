@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import partial
 
 from swe_router.prices import Rate
@@ -19,6 +19,7 @@ from swe_router.records import (
     RunRecord,
     Step,
     Stop,
+    Usage,
 )
 from swe_router.seams import Policy, Selector, Verifier
 from swe_router.solve.choosing import choosing
@@ -53,6 +54,7 @@ class Count:
             self.divergences.append(Divergence(instance_id, where, first, second))
 
 
+ZERO = Decimal(0)
 Difference = tuple[str, str, str]
 """Where, recorded, recomputed."""
 Conversation = Callable[[RunRecord, Outcome, Sequence[Step], Handed], Iterator[Difference]]
@@ -73,7 +75,10 @@ class Means:
     steps: Callable[[str, str], Sequence[Step]]
     """Instance id, attempt id -> recorded steps."""
     charged: Mapping[str, Decimal]
-    """``INSTANCE/ATTEMPT`` -> USD that the ledger settled for it."""
+    """``INSTANCE/ATTEMPT`` -> USD that the ledger settled for it; ``INSTANCE/verify:ATTEMPT`` for
+    what the verifiers' own calls on its candidate cost."""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """Verifier -> the tier that it asks."""
     room: Callable[[Plan], int] = lambda plan: 0
     """``solve.bench.Bench.room``."""
     early_stop: bool = True
@@ -215,12 +220,39 @@ def _verdicts(record: RunRecord, outcome: Outcome, means: Means, count: Count) -
         return
     digest = hashlib.sha256(candidate.patch.encode("utf-8", "surrogatepass")).hexdigest()
     count.same(name, f"{place} patch", candidate.digest, digest)
+    _paid(name, place, outcome, means, count)
     for verdict in outcome.verdicts:
         where = f"{place} verdict {verdict.verifier}"
         count.same(name, f"{where} candidate", verdict.candidate, candidate.digest)
         verifier = means.verifiers.get(verdict.verifier)
         if verifier is not None and "broke" not in verdict.evidence:
             count.same(name, where, verdict.outcome, verifier.check(verdict))
+
+
+def _paid(name: str, place: str, outcome: Outcome, means: Means, count: Count) -> None:
+    """What verdicts say that their own calls cost, against the ledger and the prices."""
+    told = Decimal(0)
+    for verdict in outcome.verdicts:
+        where = f"{place} verdict {verdict.verifier}"
+        usd = _money(verdict.evidence.get("usd", "0"))
+        calls = verdict.evidence.get("calls", ())
+        count.same(name, f"{where} usd", usd, sum((_money(c.get("usd")) for c in calls), ZERO))
+        rate = means.rates.get(means.asked.get(verdict.verifier, ""))
+        for number, call in enumerate(calls, 1):
+            if rate is not None and "usage" in call:
+                priced = rate.usd(Usage.model_validate(call["usage"]))
+                count.same(name, f"{where} call {number} price", _money(call.get("usd")), priced)
+        told += usd
+    key = f"{name}/verify:{outcome.attempt.id}"
+    count.same(name, f"{place} verdicts' usd in the ledger", means.charged.get(key, ZERO), told)
+
+
+def _money(text: object) -> Decimal:
+    """USD as evidence writes it; what is no number equals nothing."""
+    try:
+        return Decimal(str(text))
+    except InvalidOperation:
+        return Decimal("NaN")
 
 
 def _apart(first: str, second: str, width: int = 120) -> tuple[str, str]:

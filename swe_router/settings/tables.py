@@ -233,11 +233,13 @@ class Settings(Table):
     def _ladder_names_tiers(self) -> Settings:
         places = (
             ("policy.ladder", self.policy.ladder, self.tiers, "declared"),
+            ("verify.writer", (self.verify.writer,), self.tiers, "declared"),
+            ("verify.judge", (self.verify.judge,), self.tiers, "declared"),
             ("ensemble.tiers", self.ensemble.tiers, self.ladder, "on the ladder"),
         )
         for place, named, known, there in places:
             for name in named:
-                if name not in known:
+                if name and name not in known:
                     near = difflib.get_close_matches(name, known, n=1)
                     hint = f"; did you mean {near[0]!r}?" if near else ""
                     raise ValueError(f"{place} names tier {name!r}, which is not {there}{hint}")

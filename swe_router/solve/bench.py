@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -87,10 +87,10 @@ class Bench:
     graph: Any = None
     search: Callable[[], Any] | None = None
     """A fresh code search over the graph, or None."""
-    writer: Model | None = None
-    """Writes reproduction tests; metered, booked as overhead."""
-    judge: Model | None = None
-    """Reads issue, diff and evidence; metered, booked as overhead."""
+    writer: Callable[[str], Model] | None = None
+    """Attempt id -> the model that writes reproduction tests; metered, booked as overhead."""
+    judge: Callable[[str], Model] | None = None
+    """Attempt id -> the model that reads issue, diff and evidence; likewise."""
     verify_seconds: float = 600.0
     early_stop: bool = True
     """Leave out the plans of a move that cannot change the choice any more."""
@@ -102,8 +102,10 @@ class Bench:
     """Times a whole attempt is made again when its sandbox broke."""
     clock: Callable[[], float] = lambda: 0.0
     stopping: Callable[[], bool] = lambda: False
-    cache: dict[str, Any] = field(default_factory=dict)
+    cache: dict[Any, Any] = field(default_factory=dict)
     """Results that the verifiers of this instance share."""
+    notes: MutableMapping[str, Any] = field(default_factory=dict)
+    """What the verifiers paid for, durable."""
     progress: Callable[[str, str, int, str], None] = lambda instance, arm, step, what: None
 
     @property
@@ -121,6 +123,7 @@ class Bench:
             clock=self.clock,
             stopping=self.stopping,
             cache=self.cache,
+            notes=self.notes,
         )
 
     def desk_for(self, plan: Plan, attempt_id: str, instance_id: str, handed: Handed) -> Desk:

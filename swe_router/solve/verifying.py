@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -38,28 +38,32 @@ class Checks:
     steps: Callable[[str], Sequence[Step]]
     """Steps of an attempt of the instance, by its id."""
     graph: Any = None
-    writer: Model | None = None
-    """Writes reproduction tests; metered, booked as overhead."""
-    judge: Model | None = None
+    writer: Callable[[str], Model] | None = None
+    """Attempt id -> the model that writes reproduction tests; metered, booked as overhead."""
+    judge: Callable[[str], Model] | None = None
+    """Attempt id -> the model that reads issue, diff and evidence; likewise."""
     seconds: float = 600.0
     """Time box of all verdicts on one candidate."""
     clock: Callable[[], float] = lambda: 0.0
     stopping: Callable[[], bool] = lambda: False
-    cache: dict[str, Any] = field(default_factory=dict)
+    cache: dict[Any, Any] = field(default_factory=dict)
     """Results that the verifiers of this instance share."""
+    notes: MutableMapping[str, Any] = field(default_factory=dict)
+    """What they paid for, durable."""
 
-    def kit(self) -> Kit:
-        """What one verdict is made with; its time runs from now on."""
+    def kit(self, attempt_id: str) -> Kit:
+        """What the verdicts on an attempt's candidate are made with; their time runs from now."""
         return Kit(
             open_sandbox=lambda of: unless_stopping(self.open_sandbox(of), self.stopping),
             apply=self.apply,
-            writer=self.writer,
-            judge=self.judge,
+            writer=self.writer(attempt_id) if self.writer else None,
+            judge=self.judge(attempt_id) if self.judge else None,
             graph=self.graph,
             deadline=self.clock() + self.seconds,
             clock=self.clock,
             steps=self.steps,
             cache=self.cache,
+            notes=self.notes,
         )
 
 
@@ -73,7 +77,7 @@ def verdicts(
     """
     if outcome.candidate is None:
         return ()
-    kit = checks.kit()
+    kit = checks.kit(outcome.attempt.id)
     said = list(outcome.verdicts)
     for name, verifier in checks.verifiers:
         if name != ACCEPTANCE and _refused(said):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Kit, Sandbox
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import comparison, diffs, nearness, paths, runners
+from swe_router.verifiers import comparison, diffs, nearness, own_vote, paths, runners
 from swe_router.verifiers.runners import TestRun
 
 NAME = "repo-tests"
@@ -169,16 +168,8 @@ class _Course:
         with self.kit.open_sandbox(self.instance) as box:
             if self.kit.apply(box, self.candidate.patch).exit_code != 0:
                 return None
-            self._put_back(box)
+            own_vote.take_away(box, self.files, self.is_test)
             return runners.run(box, look.runner, look.python, tests, limit)
-
-    def _put_back(self, box: Sandbox) -> None:
-        old = [f.before for f in self.files if f.before and self.is_test(f.before)]
-        new = [f.path for f in self.files if not f.before and f.path.endswith("conftest.py")]
-        if old:
-            box.run(f"git checkout -q HEAD -- {shlex.join(old)}", timeout=60)
-        if new:
-            box.run(f"rm -f -- {shlex.join(new)}", timeout=60)
 
     def _unknown(self, why: str, **facts: Any) -> Verdict:
         return _verdict(self.candidate, {**facts, "why": why})
