@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from swe_router.records import Instance
@@ -15,6 +15,8 @@ LEAST_SECONDS = 2.0
 """Time left under which no test run is begun."""
 AGAIN = 2
 """Further pairs of runs that a broken test must fail after and pass before, as time allows."""
+ENOUGH = 60.0
+"""Seconds at the base after which no further batch is begun once some tests passed."""
 STEP = 60.0
 """Seconds for one of the git commands around a run."""
 
@@ -66,11 +68,14 @@ class Bench:
         """Seconds left."""
         return self.until - self.kit.clock()
 
-    def base(self, tests: Sequence[str], share: float) -> list[Batch]:
+    def base(
+        self, tests: Sequence[str], share: float, fresh_box: Callable[[], Sandbox]
+    ) -> list[Batch]:
         """Batches of ``tests`` (nearest first), run at the base in ``share`` of the time left.
 
         Batches of other candidates of the instance are taken over where they fit. Each new batch
-        is at most twice the last one, and no more than what the files so far say will fit.
+        is at most twice the last one, and no more than what the files so far say will fit into
+        ``ENOUGH`` seconds. ``fresh_box`` gives a start state nothing ran in, when it is needed.
         """
         known = self._known()
         rank = {path: number for number, path in enumerate(tests)}
@@ -79,25 +84,27 @@ class Bench:
         waiting = [path for path in tests if path not in covered]
         seconds = max(1.1 * LEAST_SECONDS, share * self.left())
         if waiting and self.left() >= seconds:
-            with self.kit.open_sandbox(self.instance) as box:
-                fresh = self._measure(box, waiting, self.kit.clock() + seconds)
+            fresh = self._measure(fresh_box(), waiting, seconds)
             known += fresh
             used += fresh
         # A later run of a file that was cut short before may have got further.
         return sorted(used, key=lambda batch: min(rank[path] for path in batch.files))
 
-    def _measure(self, box: Sandbox, waiting: list[str], ends: float) -> list[Batch]:
+    def _measure(self, box: Sandbox, waiting: list[str], seconds: float) -> list[Batch]:
         fresh: list[Batch] = []
         size, spent, done = 1, 0.0, 0
-        while waiting and (left := ends - self.kit.clock()) >= LEAST_SECONDS:
-            if done and spent:
-                size = min(size, max(1, int(left * done / spent)))
+        while waiting and (left := seconds - spent) >= LEAST_SECONDS:
+            if any("passed" in batch.before.results.values() for batch in fresh):
+                # There is evidence; more of it is worth this much and no more.
+                left = ENOUGH - spent
+                size = min(size, int(left * done / spent))
+                if size < 1 or left < LEAST_SECONDS:
+                    break
             files, waiting = tuple(waiting[:size]), waiting[size:]
             # One slow file must not take all the time from the others.
-            limit = max(LEAST_SECONDS, left * (0.6 if waiting else 1.0))
-            before = self._run(box, files, limit)
+            before = self._run(box, files, max(LEAST_SECONDS, left * (0.6 if waiting else 1.0)))
             fresh.append(Batch(files, before))
-            spent, done, size = spent + before.seconds, done + len(files), 2 * size
+            spent, done, size = spent + max(before.seconds, 0.01), done + len(files), 2 * size
         return fresh
 
     def trial(self, batches: Sequence[Batch], patch: str) -> Trial:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import posixpath
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,21 +96,28 @@ class _Course:
     def verdict(self) -> Verdict:
         if self.until - self.kit.clock() < LEAST_SECONDS:
             return self._unknown("out of time before a test could be run")
-        look = self._look()
-        runner = runners.choose(set(look.facts), self._endings(), self.kit.cache.get(HINT, ""))
-        if not runner or (not look.python and runners.RUNNERS[runner].read is None):
-            return self._unknown("no test runner known here fits the repository")
-        self.facts |= {"runner": runner, "runner_seen": runners.RUNNERS[runner].seen}
-        tests = self._near(look, runner)
-        if not tests:
-            return self._unknown("no existing test lies near the change")
-        return self._run(self._bench(look, runner), tests)
+        with contextlib.ExitStack() as boxes:
 
-    def _run(self, bench: Bench, tests: Sequence[str]) -> Verdict:
-        batches = bench.base(tests, BASE_SHARE)
+            @functools.cache
+            def fresh_box() -> Sandbox:
+                return boxes.enter_context(self.kit.open_sandbox(self.instance))
+
+            look = self._look(fresh_box)
+            runner = runners.choose(set(look.facts), self._endings(), self.kit.cache.get(HINT, ""))
+            if not runner or (not look.python and runners.RUNNERS[runner].read is None):
+                return self._unknown("no test runner known here fits the repository")
+            self.facts |= {"runner": runner, "runner_seen": runners.RUNNERS[runner].seen}
+            tests = self._near(look, runner)
+            if not tests:
+                return self._unknown("no existing test lies near the change")
+            bench = self._bench(look, runner)
+            batches = bench.base(tests, BASE_SHARE, fresh_box)
         before = merged(batches)
         if "passed" not in before.results.values():
             return self._nothing(batches, before)
+        return self._tried(bench, batches, tests)
+
+    def _tried(self, bench: Bench, batches: Sequence[Batch], tests: Sequence[str]) -> Verdict:
         trial = bench.trial(batches, self.candidate.patch)
         if not trial.applied:
             return self._unknown("the patch does not apply")
@@ -171,12 +180,11 @@ class _Course:
             why += f" within {sum(batch.before.limit for batch in batches):.0f} s"
         return self._unknown(why, said=before.tail)
 
-    def _look(self) -> _Look:
+    def _look(self, fresh_box: Callable[[], Sandbox]) -> _Look:
         key = f"{NAME}:{self.instance.base_commit}:look"
         if key not in self.kit.cache:
-            with self.kit.open_sandbox(self.instance) as box:
-                timeout = max(LEAST_SECONDS, self.until - self.kit.clock())
-                self.kit.cache[key] = _look(box, timeout)
+            timeout = max(LEAST_SECONDS, self.until - self.kit.clock())
+            self.kit.cache[key] = _look(fresh_box(), timeout)
         found: _Look = self.kit.cache[key]
         return found
 
