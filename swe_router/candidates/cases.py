@@ -131,14 +131,26 @@ def _case(name: str, mine: Sequence[Foreign], told: Sequence[Told], source: str)
         outcomes.append(_outcome(key, name, one.patch, owned.get(number), maker))
         names[key], models[key] = one.name, one.model
         if number in owned:
-            steps[key] = owned[number].steps
+            steps[key] = _by(owned[number])
     peers = []
     rest = [one for one in told if all(one is not other for other in owned.values())]
     for number, other in enumerate(rest, 1):
         key = f"0-peer.{number}"
         peers.append(_outcome(key, name, other.submission, other, other.name))
-        steps[key] = other.steps
+        steps[key] = _by(other)
     return Case(name, tuple(outcomes), tuple(peers), names, models, steps)
+
+
+def _by(told: Told) -> tuple[Step, ...]:
+    """Its steps, each with the model that the trajectory as a whole was made by."""
+    return tuple(
+        step
+        if step.completion.model or not told.model
+        else step.model_copy(
+            update={"completion": step.completion.model_copy(update={"model": told.model})}
+        )
+        for step in told.steps
+    )
 
 
 def _owned(mine: Sequence[Foreign], told: Sequence[Told]) -> dict[int, Told]:
