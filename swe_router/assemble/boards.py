@@ -55,7 +55,7 @@ def leaderboard(wish: Wish, say: Say) -> Shown:
     """The board, and its files when a folder is named. Raises ``UsageError``."""
     verifier = _verifier(wish)
     for name in wish.policies:
-        plugins.load("policies", name)
+        plugins.load("policies", name.partition("+")[0])
     table = _table(wish)
     facts = board(
         table,

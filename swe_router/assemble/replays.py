@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from rich.console import Group
@@ -14,6 +15,8 @@ from rich.text import Text
 from swe_router import plugins
 from swe_router.agents import manifest, rerun
 from swe_router.agents.dialogue import Setup
+from swe_router.assemble import ensemble
+from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header, is_whole, of_run, provenance
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
@@ -29,6 +32,7 @@ from swe_router.ledger.state import State
 from swe_router.records import Grade, Instance, Outcome, Plan, RunRecord, Step
 from swe_router.replay.record import Count, Means, check
 from swe_router.settings import Settings
+from swe_router.solve.handover import Handed
 
 
 def replay(name: str, out: Path) -> Shown:
@@ -166,14 +170,14 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
     settings = header.settings
 
     def conversation(
-        record: RunRecord, outcome: Outcome, steps: Sequence[Step], notes: str
+        record: RunRecord, outcome: Outcome, steps: Sequence[Step], handed: Handed
     ) -> Iterator[tuple[str, str, str]]:
         plan = outcome.attempt.plan
         for one in rerun.recompute(
             manifest.read(plan.arm.scaffold),
             record.instance,
             steps,
-            setup_of(settings, plan, notes),
+            setup_of(settings, plan, handed),
             recorded=outcome.attempt.trajectory,
             budget=plan.budget,
         ):
@@ -181,7 +185,8 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
 
     return Means(
         policy=build_policy(header, run.instances()),
-        selector=plugins.load("selectors", settings.selector)(),
+        selector=ensemble.selector(settings),
+        early_stop=settings.ensemble.early_stop,
         verifiers={n: plugins.load("verifiers", n)(settings.verify) for n in settings.verify.names},
         rates=header.rates,
         conversation=conversation,
@@ -189,12 +194,19 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
             attempt_id
         ),
         charged=charged,
+        room=partial(room, header),
     )
 
 
-def setup_of(settings: Settings, plan: Plan, notes: str) -> Setup:
+def setup_of(settings: Settings, plan: Plan, handed: Handed) -> Setup:
     """What shaped the requests of an attempt."""
-    desk = replace(desk_of(settings, plan), handover=notes, seed=plan.seed, variant=plan.variant)
+    desk = replace(
+        desk_of(settings, plan),
+        handover=handed.text,
+        continued=handed.continued,
+        seed=plan.seed,
+        variant=plan.variant,
+    )
     box = settings.sandbox
     return Setup.of(desk, box.command_timeout, box.command_timeout_max)
 
@@ -206,3 +218,5 @@ def _moves(run: RunFolder, record: RunRecord, count: Count) -> None:
                tuple(move.decided for move in moves))  # fmt: skip
     fell = tuple(outcome for move in moves for outcome in move.outcomes or ())
     count.same(record.instance.id, "moves: outcomes", record.outcomes, fell)
+    left = tuple(move.left_out for move in moves if move.left_out is not None)
+    count.same(record.instance.id, "moves: left out", record.left_out, left)

@@ -50,6 +50,13 @@ class Channel:
             return 1.0 if row.verdict == "pass" else 0.0
         return self.tpr if row.resolved else self.fpr
 
+    def probability(self, row: Row) -> float | None:
+        """Calibrated P(right) as the verifiers gave it with their verdict; None is unknown.
+
+        A channel that is given by its rates has verdicts and no probabilities.
+        """
+        return row.probability if self.recorded and row.verdict else None
+
     def draw(self, row: Row, replicate: int) -> bool:
         """One verdict; the same for every policy that asks in the same replicate."""
         text = f"{row.instance_id}\x00{row.system}\x00{row.run}\x00{replicate}"

@@ -6,13 +6,25 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 from swe_router.prices import Rate
-from swe_router.records import Decided, Features, Outcome, RunRecord, Step, Stop
+from swe_router.records import (
+    CrossMatrix,
+    Decided,
+    Features,
+    LeftOut,
+    Outcome,
+    Plan,
+    RunRecord,
+    Step,
+    Stop,
+)
 from swe_router.seams import Policy, Selector, Verifier
-from swe_router.solve.attempt import handover_notes
 from swe_router.solve.choosing import choosing
 from swe_router.solve.engine import conclude
+from swe_router.solve.handover import Handed, fell_back, hand_over
+from swe_router.solve.moves import settled
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ class Count:
 
 Difference = tuple[str, str, str]
 """Where, recorded, recomputed."""
-Conversation = Callable[[RunRecord, Outcome, Sequence[Step], str], Iterator[Difference]]
+Conversation = Callable[[RunRecord, Outcome, Sequence[Step], Handed], Iterator[Difference]]
 
 
 @dataclass(frozen=True)
@@ -56,20 +68,23 @@ class Means:
     rates: Mapping[str, Rate]
     """Tier -> the rate recorded in the run's settings."""
     conversation: Conversation
-    """Rebuilds an attempt from its answers and observations, given its hand-over notes: yields
-    (where, recorded, recomputed) for each request, seal, sum or exit that differs."""
+    """Rebuilds an attempt from its answers and observations, given what was handed over to it:
+    yields (where, recorded, recomputed) for each request, seal, sum or exit that differs."""
     steps: Callable[[str, str], Sequence[Step]]
     """Instance id, attempt id -> recorded steps."""
     charged: Mapping[str, Decimal]
     """``INSTANCE/ATTEMPT`` -> USD that the ledger settled for it."""
+    room: Callable[[Plan], int] = lambda plan: 0
+    """``solve.bench.Bench.room``."""
+    early_stop: bool = True
+    """The run left out what could not change the choice any more."""
 
 
 def check(record: RunRecord, means: Means, count: Count) -> None:
     """Make one record again and note in ``count`` whatever comes out otherwise."""
     _decisions(record, means, count)
     for number, outcome in enumerate(record.outcomes):
-        notes = handover_notes(outcome.attempt.plan, record.outcomes[:number])
-        _attempt(record, outcome, notes, means, count)
+        _attempt(record, outcome, record.outcomes[:number], means, count)
         _verdicts(record, outcome, means, count)
     again = conclude(
         record.run,
@@ -80,7 +95,10 @@ def check(record: RunRecord, means: Means, count: Count) -> None:
         choosing(means.policy, record.features, means.selector),
         record.provenance,
         record.seconds,
+        runs=record.matrix.runs if record.matrix else (),
+        left_out=record.left_out,
     )
+    _matrix(record, again.matrix, count)
     for name in ("chosen", "status", "stop", "usd", "usage"):
         count.same(record.instance.id, name, getattr(record, name), getattr(again, name))
 
@@ -89,11 +107,17 @@ def _decisions(record: RunRecord, means: Means, count: Count) -> None:
     """Ask the policy again, with the purse, the state and the history that it saw."""
     outcomes = list(record.outcomes)
     history: tuple[Outcome, ...] = ()
+    gone = {one.move: one for one in record.left_out}
     for number, decided in enumerate(record.decisions, 1):
         again = ask_again(means.policy, record.features, history, decided)
         count.same(record.instance.id, f"decision {number}", decided.decision, again)
         if not isinstance(decided.decision, Stop):
-            history += tuple(_of_move(outcomes, len(decided.decision.plans)))
+            left = gone.pop(number - 1, None)
+            made = len(decided.decision.plans) - (len(left.attempts) if left else 0)
+            move = _of_move(outcomes, made)
+            _left_out(record, number, history, move, (made, left), means, count)
+            history += tuple(move)
+    count.same(record.instance.id, "plans left out beyond the decisions", 0, len(gone))
     count.same(record.instance.id, "outcomes beyond the decisions", 0, len(outcomes))
 
 
@@ -119,7 +143,52 @@ def _of_move(outcomes: list[Outcome], plans: int) -> list[Outcome]:
     return taken
 
 
-def _attempt(record: RunRecord, outcome: Outcome, notes: str, means: Means, count: Count) -> None:
+def _left_out(
+    record: RunRecord,
+    number: int,
+    history: Sequence[Outcome],
+    move: Sequence[Outcome],
+    made: tuple[int, LeftOut | None],
+    means: Means,
+    count: Count,
+) -> None:
+    """Ask the selector again between the plans of a move whether the choice was settled."""
+    selector = choosing(means.policy, record.features, means.selector)
+    decision = record.decisions[number - 1].decision
+    plans = 0 if isinstance(decision, Stop) else len(decision.plans)
+    carried, left = made
+    shown, again = left.why if left else "", ""
+    for done in range(1, min(carried + (left is not None), plans)):
+        seen = _of_move(list(move), done)
+        if means.early_stop and not again:
+            again = settled(selector, (*history, *seen), plans - done)
+            again = f"after {done}: {again}" if again else ""
+    count.same(
+        record.instance.id,
+        f"decision {number} left out",
+        f"after {carried}: {shown}" if shown else "",
+        again,
+    )
+
+
+def _matrix(record: RunRecord, again: CrossMatrix | None, count: Count) -> None:
+    """Every cell of the matrix, as the evidence of the verdicts and of the later runs has it."""
+    name, was = record.instance.id, record.matrix
+    if was is None or again is None:
+        count.same(name, "matrix", was is not None, again is not None)
+        return
+    count.same(name, "matrix: same patches", dict(was.same), dict(again.same))
+    count.same(name, "matrix: tests", dict(was.tests), dict(again.tests))
+    for patch in sorted({*was.results, *again.results}):
+        first, second = was.results.get(patch, {}), again.results.get(patch, {})
+        for test in sorted({*first, *second}):
+            place = f"matrix: {test} on patch {patch[:12]}"
+            count.same(name, place, first.get(test, "not run"), second.get(test, "not run"))
+
+
+def _attempt(
+    record: RunRecord, outcome: Outcome, before: Sequence[Outcome], means: Means, count: Count
+) -> None:
     attempt = outcome.attempt
     name, place = record.instance.id, f"attempt {attempt.id}"
     steps = means.steps(name, attempt.id)
@@ -131,7 +200,9 @@ def _attempt(record: RunRecord, outcome: Outcome, notes: str, means: Means, coun
     charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
     count.same(name, f"{place} ledger", charged, usd)
     count.compared += len(steps)
-    for where, recorded, recomputed in means.conversation(record, outcome, steps, notes):
+    told, plan = partial(means.steps, name), attempt.plan
+    handed = hand_over(plan, before, told, means.room(plan), fell_back(steps))
+    for where, recorded, recomputed in means.conversation(record, outcome, steps, handed):
         first, second = _apart(recorded, recomputed)
         count.divergences.append(Divergence(name, f"{place} {where}", first, second))
 
