@@ -15,7 +15,7 @@ from rich.text import Text
 from swe_router import plugins
 from swe_router.agents import manifest, rerun
 from swe_router.agents.dialogue import Setup
-from swe_router.assemble import stoploss
+from swe_router.assemble import ensemble, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header, is_whole, of_run, provenance
 from swe_router.assemble.look import find
@@ -24,6 +24,7 @@ from swe_router.assemble.wire import build_policy, desk_of
 from swe_router.errors import UsageError
 from swe_router.features.extract import complexity_of, version
 from swe_router.grading.evidence import follows
+from swe_router.grading.predictions import Prediction
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
 from swe_router.ledger import reading
@@ -41,6 +42,7 @@ def replay(name: str, out: Path) -> Shown:
     book = reading.read(run.ledger_file)
     instances = {one.id: one for one in run.instances()}
     grades = run.grades()
+    others, left = _others(run)
     rows, broken = {}, _frame(run, header, book)
     whole = not broken
     try:
@@ -53,6 +55,7 @@ def replay(name: str, out: Path) -> Shown:
         _moves(run, record, count)
         _surroundings(record, header, instances, book, count)
         _grade(record, grades.get(instance_id), count)
+        _candidate_grades(instance_id, others.get(instance_id, ()), left[instance_id], count)
         said = [
             f"{d.where}: recorded {d.recorded}, recomputed {d.recomputed}"
             for d in count.divergences
@@ -129,6 +132,36 @@ def _grade(record: RunRecord, grade: Grade | None, count: Count) -> None:
         count.same(name, "grade: outcome", grade.outcome, again)
 
 
+def _others(run: RunFolder) -> tuple[dict[str, list[Grade]], dict[str, set[str]]]:
+    """By instance: the grades of other candidates, and the digests of all patches ever left."""
+    grades: dict[str, list[Grade]] = {}
+    for grade in run.candidate_grades():
+        grades.setdefault(grade.instance_id, []).append(grade)
+    left: dict[str, set[str]] = {}
+    for record in run.concluded():  # those that were tried again too: their patches were graded
+        name = record.instance.id
+        left.setdefault(name, set()).update(
+            Prediction(instance_id=name, patch=one.candidate.patch).digest
+            for one in record.outcomes
+            if one.candidate is not None
+        )
+    return grades, left
+
+
+def _candidate_grades(name: str, grades: Sequence[Grade], left: set[str], count: Count) -> None:
+    """Each must be of a patch that an attempt left, and follow from the tests kept with it."""
+    said: dict[str, str] = {}
+    for grade in grades:
+        where = f"candidate grade {grade.patch[:12]}"
+        count.same(name, f"{where}: patch", True, grade.patch in left)
+        other = "not resolved" if grade.outcome == "resolved" else "resolved"
+        again = grade.outcome if follows(grade) else f"{other}, by the tests kept with it"
+        count.same(name, f"{where}: outcome", grade.outcome, again)
+        if grade.outcome != "ungraded":
+            before = said.setdefault(grade.patch, grade.outcome)
+            count.same(name, f"{where}: outcome, told twice", before, grade.outcome)
+
+
 def _means(run: RunFolder, header: Header, book: State) -> Means:
     charged: dict[str, Decimal] = {}
     for call in book.calls.values():
@@ -153,7 +186,8 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
 
     return Means(
         policy=build_policy(header, run.instances()),
-        selector=plugins.load("selectors", settings.selector)(),
+        selector=ensemble.selector(settings),
+        early_stop=settings.ensemble.early_stop,
         verifiers={n: plugins.load("verifiers", n)(settings.verify) for n in settings.verify.names},
         rates=header.rates,
         conversation=conversation,
@@ -185,3 +219,5 @@ def _moves(run: RunFolder, record: RunRecord, count: Count) -> None:
                tuple(move.decided for move in moves))  # fmt: skip
     fell = tuple(outcome for move in moves for outcome in move.outcomes or ())
     count.same(record.instance.id, "moves: outcomes", record.outcomes, fell)
+    left = tuple(move.left_out for move in moves if move.left_out is not None)
+    count.same(record.instance.id, "moves: left out", record.left_out, left)
