@@ -13,7 +13,16 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from swe_router import pool
-from swe_router.assemble import accounting, candidates, facts, lessons, machine, marks, preflight
+from swe_router.assemble import (
+    accounting,
+    candidates,
+    facts,
+    lessons,
+    machine,
+    marks,
+    preflight,
+    stoploss,
+)
 from swe_router.assemble.header import Header, of_run, run_name
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import graceful, interruptible
@@ -156,6 +165,7 @@ def _resolved(settings: Settings, say: Say) -> tuple[Header, list[Instance]]:
         sandbox=ready.sandbox,
         prompts=ready.prompts,
         created=time.time(),
+        stop_loss=stoploss.read(settings.stop_loss, settings.ladder),
     )
     policy = build_policy(header, instances, say)
     if getattr(policy, "needs", ""):

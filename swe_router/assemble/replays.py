@@ -15,7 +15,7 @@ from rich.text import Text
 from swe_router import plugins
 from swe_router.agents import manifest, rerun
 from swe_router.agents.dialogue import Setup
-from swe_router.assemble import ensemble
+from swe_router.assemble import ensemble, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header, is_whole, of_run, provenance
 from swe_router.assemble.look import find
@@ -180,6 +180,7 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
             setup_of(settings, plan, handed),
             recorded=outcome.attempt.trajectory,
             budget=plan.budget,
+            stop_loss=stoploss.of_plan(header, plan),
         ):
             yield one.where, one.recorded, one.recomputed
 

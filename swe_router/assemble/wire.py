@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any
 
 from swe_router import plugins
 from swe_router.agents import manifest
-from swe_router.assemble import ensemble, lessons
+from swe_router.assemble import ensemble, lessons, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
@@ -166,7 +167,9 @@ class Wiring:
             audit=audit.audit,
             scaffold=self._scaffold,
             model=partial(self._model, instance),
-            desk=lambda plan: desk_of(self.settings, plan),
+            desk=lambda plan: replace(
+                desk_of(self.settings, plan), stop_loss=stoploss.of_plan(self.header, plan)
+            ),
             room=partial(room, self.header),
             graph=graph,
             search=search,
