@@ -10,6 +10,7 @@ from functools import partial
 
 from swe_router.prices import Rate
 from swe_router.records import (
+    IMPORTED,
     CrossMatrix,
     Decided,
     Features,
@@ -88,8 +89,9 @@ class Means:
 def check(record: RunRecord, means: Means, count: Count) -> None:
     """Make one record again and note in ``count`` whatever comes out otherwise."""
     _decisions(record, means, count)
-    for number, outcome in enumerate(record.outcomes):
-        _attempt(record, outcome, record.outcomes[:number], means, count)
+    before = _befores(record)
+    for outcome in record.outcomes:
+        _attempt(record, outcome, before.get(outcome.attempt.id, ()), means, count)
         _verdicts(record, outcome, means, count)
     again = conclude(
         record.run,
@@ -124,6 +126,20 @@ def _decisions(record: RunRecord, means: Means, count: Count) -> None:
             history += tuple(move)
     count.same(record.instance.id, "plans left out beyond the decisions", 0, len(gone))
     count.same(record.instance.id, "outcomes beyond the decisions", 0, len(outcomes))
+
+
+def _befores(record: RunRecord) -> dict[str, tuple[Outcome, ...]]:
+    """Attempt id -> the outcomes of the moves before its own, which it was handed."""
+    rest = [one for one in record.outcomes if one.arm.model != IMPORTED]
+    past = tuple(one for one in record.outcomes if one.arm.model == IMPORTED)
+    gone = {one.move: len(one.attempts) for one in record.left_out}
+    found: dict[str, tuple[Outcome, ...]] = {}
+    for number, decided in enumerate(record.decisions):
+        if not isinstance(decided.decision, Stop):
+            move = _of_move(rest, len(decided.decision.plans) - gone.get(number, 0))
+            found |= {outcome.attempt.id: past for outcome in move}
+            past += tuple(move)
+    return found
 
 
 def ask_again(

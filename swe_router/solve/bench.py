@@ -102,6 +102,8 @@ class Bench:
     """Times a whole attempt is made again when its sandbox broke."""
     clock: Callable[[], float] = lambda: 0.0
     stopping: Callable[[], bool] = lambda: False
+    before: Sequence[Outcome] = ()
+    """Outcomes of the moves before the one that is carried out."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """Results that the verifiers of this instance share."""
     notes: MutableMapping[str, Any] = field(default_factory=dict)
