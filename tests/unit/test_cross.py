@@ -16,7 +16,11 @@ KIT = Kit(open_sandbox=lambda of: None, apply=lambda box, text: None)  # type: i
 
 
 def diff(line: str, context: str = "") -> str:
-    hunk = f"@@ -2 +2 @@\n-old\n+{line}\n" if not context else f"@@ -1,2 +1,2 @@\n {context}\n-old\n+{line}\n"
+    hunk = (
+        f"@@ -2 +2 @@\n-old\n+{line}\n"
+        if not context
+        else f"@@ -1,2 +1,2 @@\n {context}\n-old\n+{line}\n"
+    )
     return f"diff --git a/f b/f\nindex 1..2\n--- a/f\n+++ b/f\n{hunk}"
 
 
@@ -44,7 +48,9 @@ def test_one_candidate_needs_no_matrix():
 
 
 def test_results_are_taken_as_the_evidence_has_them():
-    first = outcome(diff("a"), repo(ok="passed", bad="failed", load="error", hang="hung", odd="flaky"))
+    first = outcome(
+        diff("a"), repo(ok="passed", bad="failed", load="error", hang="hung", odd="flaky")
+    )
     second = outcome(diff("b"), shown(facts("1-weak", "passed")), number=2)
     matrix = matrix_of([first, second])
     assert matrix is not None
@@ -78,7 +84,7 @@ def test_a_test_that_two_attempts_left_belongs_to_both():
 
 @dataclass
 class Reruns:
-    """A ``reproduction`` that knows every test of the peers' evidence, and remembers whom it saw."""
+    """A ``reproduction`` that knows every test of the peers, and remembers whom it saw."""
 
     says: str = "failed"
     asked: list[str] = field(default_factory=list)
@@ -91,7 +97,9 @@ class Reruns:
             self.wait.wait(timeout=20)
         if self.says == "broken":
             raise VerifierError("no")
-        known = [t for one in (of, *peers) for v in one.verdicts for t in v.evidence["tests"].values()]
+        known = [
+            t for one in (of, *peers) for v in one.verdicts for t in v.evidence["tests"].values()
+        ]
         tests = {t["digest"]: {**t, "after": self.says} for t in known}
         return verdict("unknown", "reproduction", tests=tests)
 

@@ -123,7 +123,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_paid(key, value, named):
 
 
 def test_a_tier_beside_must_be_on_the_ladder():
-    with pytest.raises(UsageError, match="ensemble.tiers names tier 'clou'"):
+    with pytest.raises(UsageError, match=r"ensemble\.tiers names tier 'clou'"):
         demo(**{"ensemble.tiers": '["clou"]'})
 
 
