@@ -14,6 +14,7 @@ from rich.text import Text
 from swe_router import plugins
 from swe_router.agents import manifest, rerun
 from swe_router.agents.dialogue import Setup
+from swe_router.assemble import ensemble
 from swe_router.assemble.header import Header, is_whole, of_run, provenance
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
@@ -148,7 +149,8 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
 
     return Means(
         policy=build_policy(header, run.instances()),
-        selector=plugins.load("selectors", settings.selector)(),
+        selector=ensemble.selector(settings),
+        early_stop=settings.ensemble.early_stop,
         verifiers={n: plugins.load("verifiers", n)(settings.verify) for n in settings.verify.names},
         rates=header.rates,
         conversation=conversation,
@@ -173,3 +175,5 @@ def _moves(run: RunFolder, record: RunRecord, count: Count) -> None:
                tuple(move.decided for move in moves))  # fmt: skip
     fell = tuple(outcome for move in moves for outcome in move.outcomes or ())
     count.same(record.instance.id, "moves: outcomes", record.outcomes, fell)
+    left = tuple(move.left_out for move in moves if move.left_out is not None)
+    count.same(record.instance.id, "moves: left out", record.left_out, left)

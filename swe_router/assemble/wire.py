@@ -12,7 +12,7 @@ from typing import Any
 
 from swe_router import plugins
 from swe_router.agents import manifest
-from swe_router.assemble import lessons
+from swe_router.assemble import ensemble, lessons
 from swe_router.assemble.header import Header
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
 from swe_router.codegraph.graph import Graph
@@ -28,7 +28,7 @@ from swe_router.models.retrying import RetryingModel
 from swe_router.records import Arm, Features, Instance, Plan, PurseView
 from swe_router.sandboxes import audit, leaks, patch
 from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
-from swe_router.settings import Settings
+from swe_router.settings import Settings, Tier
 from swe_router.solve.bench import Bench
 
 Say = Callable[[str], None]
@@ -108,8 +108,7 @@ class Wiring:
     @cached_property
     def selector(self) -> Selector:
         """What chooses the candidate."""
-        chosen: Selector = plugins.load("selectors", self.settings.selector)()
-        return chosen
+        return ensemble.selector(self.settings)
 
     def policy(self) -> Policy:
         """The routing policy over the usable tiers, fitted when it learns."""
@@ -168,6 +167,8 @@ class Wiring:
             graph=graph,
             search=search,
             verify_seconds=self.settings.verify.seconds,
+            early_stop=self.settings.ensemble.early_stop,
+            cross=self.settings.ensemble.cross,
             clock=time.time,
             stopping=self.run.stopping,
             progress=progress,
@@ -209,8 +210,14 @@ def desk_of(settings: Settings, plan: Plan) -> Desk:
         max_output_tokens=tier.max_output_tokens,
         timeout=tier.timeout,
         text_tools=tier.tools == "text",
-        temperature=tier.temperature,
+        temperature=_temperature(tier, plan),
     )
+
+
+def _temperature(tier: Tier, plan: Plan) -> float | None:
+    """The plan's own, only where the tier takes one: some providers refuse the parameter."""
+    wished = tier.temperature is not None and plan.temperature is not None
+    return plan.temperature if wished else tier.temperature
 
 
 def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | None = None) -> Policy:
@@ -225,7 +232,8 @@ def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | Non
     if settings.seed:
         knobs.setdefault("seed", settings.seed)
     made = plugins.load("policies", settings.policy.name)(header.ladder(), **knobs)
-    return lessons.fitted(made, asked, issues, say or _quiet)
+    policy = lessons.fitted(made, asked, issues, say or _quiet)
+    return ensemble.varied(policy, settings, header.ladder())
 
 
 def _quiet(message: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from swe_router.errors import UsageError
 from swe_router.journal import lines
-from swe_router.records import Completion, Decided, Outcome, Record, RunRecord, Step
+from swe_router.records import Completion, Decided, LeftOut, Outcome, Record, RunRecord, Step
 
 _ANSWER = ".answer.json"
 
@@ -23,6 +24,8 @@ class Move:
     attempts: tuple[str, ...]
     """Ids of its attempts, one a plan."""
     outcomes: tuple[Outcome, ...] | None
+    left_out: LeftOut | None = None
+    """Those of its attempts that were not needed any more."""
 
 
 class Receipt(Record):
@@ -81,10 +84,12 @@ class Tape:
             names += [name for row in lines.read(file) for name in row.get("attempts", ())]
         return 1 + max((int(n.partition("-")[0]) for n in names if n[0].isdigit()), default=0)
 
-    def outcomes(self, outcomes: Sequence[Outcome]) -> None:
-        """Note what the last decision brought."""
-        rows = [outcome.model_dump(mode="json") for outcome in outcomes]
-        lines.append(self._moves, {"outcomes": rows})
+    def outcomes(self, outcomes: Sequence[Outcome], left_out: LeftOut | None = None) -> None:
+        """Note what the last decision brought, and which of its attempts were left out."""
+        row: dict[str, Any] = {"outcomes": [one.model_dump(mode="json") for one in outcomes]}
+        if left_out is not None:
+            row["left_out"] = left_out.model_dump(mode="json")
+        lines.append(self._moves, row)
 
     def moves(self) -> list[Move]:
         """All moves so far, in order. Raises ``UsageError`` on a damaged file."""
@@ -97,7 +102,9 @@ class Tape:
                 continue
             elif moves and "outcomes" in row:
                 outcomes = tuple(Outcome.model_validate(item) for item in row["outcomes"])
-                moves[-1] = Move(moves[-1].decided, moves[-1].attempts, outcomes)
+                left = row.get("left_out")
+                left_out = LeftOut.model_validate(left) if left is not None else None
+                moves[-1] = Move(moves[-1].decided, moves[-1].attempts, outcomes, left_out)
             else:
                 raise UsageError(f"{self._moves} holds an outcome without a decision")
         return moves

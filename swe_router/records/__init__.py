@@ -7,7 +7,7 @@ Money is ``Decimal`` US dollars, time is seconds, sizes are tokens or bytes as t
 
 from swe_router.records.base import SCHEMA, Record, Usd, digest_of
 from swe_router.records.lessons import Example, Tried
-from swe_router.records.matrix import CrossMatrix, TestResult, TestSource
+from swe_router.records.matrix import CrossMatrix, CrossRun, TestResult, TestSource
 from swe_router.records.talk import (
     Action,
     CallLimits,
@@ -36,6 +36,7 @@ from swe_router.records.values import (
     Handover,
     Instance,
     LeakReport,
+    LeftOut,
     Outcome,
     Passed,
     Plan,
@@ -62,6 +63,7 @@ __all__ = [
     "Candidate",
     "Completion",
     "CrossMatrix",
+    "CrossRun",
     "Decided",
     "Example",
     "Exit",
@@ -72,6 +74,7 @@ __all__ = [
     "Handover",
     "Instance",
     "LeakReport",
+    "LeftOut",
     "Message",
     "Outcome",
     "Passed",

@@ -8,11 +8,21 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from swe_router.prices import Rate
-from swe_router.records import Decided, Features, Outcome, RunRecord, Step, Stop
+from swe_router.records import (
+    CrossMatrix,
+    Decided,
+    Features,
+    LeftOut,
+    Outcome,
+    RunRecord,
+    Step,
+    Stop,
+)
 from swe_router.seams import Policy, Selector, Verifier
 from swe_router.solve.attempt import handover_notes
 from swe_router.solve.choosing import choosing
 from swe_router.solve.engine import conclude
+from swe_router.solve.moves import settled
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,8 @@ class Means:
     """Instance id, attempt id -> recorded steps."""
     charged: Mapping[str, Decimal]
     """``INSTANCE/ATTEMPT`` -> USD that the ledger settled for it."""
+    early_stop: bool = True
+    """The run left out what could not change the choice any more."""
 
 
 def check(record: RunRecord, means: Means, count: Count) -> None:
@@ -80,7 +92,10 @@ def check(record: RunRecord, means: Means, count: Count) -> None:
         choosing(means.policy, record.features, means.selector),
         record.provenance,
         record.seconds,
+        runs=record.matrix.runs if record.matrix else (),
+        left_out=record.left_out,
     )
+    _matrix(record, again.matrix, count)
     for name in ("chosen", "status", "stop", "usd", "usage"):
         count.same(record.instance.id, name, getattr(record, name), getattr(again, name))
 
@@ -89,11 +104,17 @@ def _decisions(record: RunRecord, means: Means, count: Count) -> None:
     """Ask the policy again, with the purse, the state and the history that it saw."""
     outcomes = list(record.outcomes)
     history: tuple[Outcome, ...] = ()
+    gone = {one.move: one for one in record.left_out}
     for number, decided in enumerate(record.decisions, 1):
         again = ask_again(means.policy, record.features, history, decided)
         count.same(record.instance.id, f"decision {number}", decided.decision, again)
         if not isinstance(decided.decision, Stop):
-            history += tuple(_of_move(outcomes, len(decided.decision.plans)))
+            left = gone.pop(number - 1, None)
+            made = len(decided.decision.plans) - (len(left.attempts) if left else 0)
+            move = _of_move(outcomes, made)
+            _left_out(record, number, history, move, (made, left), means, count)
+            history += tuple(move)
+    count.same(record.instance.id, "plans left out beyond the decisions", 0, len(gone))
     count.same(record.instance.id, "outcomes beyond the decisions", 0, len(outcomes))
 
 
@@ -117,6 +138,49 @@ def _of_move(outcomes: list[Outcome], plans: int) -> list[Outcome]:
         while outcomes and outcomes[0].attempt.id.startswith(f"{base}."):
             taken.append(outcomes.pop(0))
     return taken
+
+
+def _left_out(
+    record: RunRecord,
+    number: int,
+    history: Sequence[Outcome],
+    move: Sequence[Outcome],
+    made: tuple[int, LeftOut | None],
+    means: Means,
+    count: Count,
+) -> None:
+    """Ask the selector again between the plans of a move whether the choice was settled."""
+    selector = choosing(means.policy, record.features, means.selector)
+    decision = record.decisions[number - 1].decision
+    plans = 0 if isinstance(decision, Stop) else len(decision.plans)
+    carried, left = made
+    shown, again = left.why if left else "", ""
+    for done in range(1, min(carried + (left is not None), plans)):
+        seen = _of_move(list(move), done)
+        if means.early_stop and not again:
+            again = settled(selector, (*history, *seen), plans - done)
+            again = f"after {done}: {again}" if again else ""
+    count.same(
+        record.instance.id,
+        f"decision {number} left out",
+        f"after {carried}: {shown}" if shown else "",
+        again,
+    )
+
+
+def _matrix(record: RunRecord, again: CrossMatrix | None, count: Count) -> None:
+    """Every cell of the matrix, as the evidence of the verdicts and of the later runs has it."""
+    name, was = record.instance.id, record.matrix
+    if was is None or again is None:
+        count.same(name, "matrix", was is not None, again is not None)
+        return
+    count.same(name, "matrix: same patches", dict(was.same), dict(again.same))
+    count.same(name, "matrix: tests", dict(was.tests), dict(again.tests))
+    for patch in sorted({*was.results, *again.results}):
+        first, second = was.results.get(patch, {}), again.results.get(patch, {})
+        for test in sorted({*first, *second}):
+            place = f"matrix: {test} on patch {patch[:12]}"
+            count.same(name, place, first.get(test, "not run"), second.get(test, "not run"))
 
 
 def _attempt(record: RunRecord, outcome: Outcome, notes: str, means: Means, count: Count) -> None:

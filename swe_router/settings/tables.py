@@ -103,6 +103,9 @@ class SandboxSettings(Table):
     """Bytes of output kept of a command, head and tail together."""
     pull: bool = True
     """Pull images that are absent."""
+    warm: int = Field(default=2, ge=0)
+    """Docker boxes of one instance that are kept between checks, each proved to be as it was
+    when it began; 0: a new one for each check. Attempts always get a new one."""
 
 
 class VerifySettings(Table):
@@ -152,6 +155,10 @@ class EnsembleSettings(Table):
     """Further tiers of the ladder that make candidates beside the chosen one."""
     early_stop: bool = True
     """Leave out candidates that cannot change the choice any more."""
+    cross: bool = True
+    """Run the tests that later candidates brought on the earlier ones too."""
+    knobs: Mapping[str, Any] = Field(default_factory=dict)
+    """The selector's own parameters, e.g. the weights of ``test-pass-rate``."""
 
 
 class PriceSettings(Table):
@@ -224,11 +231,16 @@ class Settings(Table):
 
     @model_validator(mode="after")
     def _ladder_names_tiers(self) -> Settings:
-        for name in self.policy.ladder:
-            if name not in self.tiers:
-                near = difflib.get_close_matches(name, self.tiers, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"policy.ladder names tier {name!r}, which is not declared{hint}")
+        places = (
+            ("policy.ladder", self.policy.ladder, self.tiers, "declared"),
+            ("ensemble.tiers", self.ensemble.tiers, self.ladder, "on the ladder"),
+        )
+        for place, named, known, there in places:
+            for name in named:
+                if name not in known:
+                    near = difflib.get_close_matches(name, known, n=1)
+                    hint = f"; did you mean {near[0]!r}?" if near else ""
+                    raise ValueError(f"{place} names tier {name!r}, which is not {there}{hint}")
         if not self.tiers:
             raise ValueError("no tier is declared: give at least one [tiers.NAME] table")
         return self

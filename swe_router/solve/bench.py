@@ -15,6 +15,7 @@ from swe_router.records import (
     Finding,
     Instance,
     LeakReport,
+    LeftOut,
     Outcome,
     Plan,
     PurseView,
@@ -37,7 +38,7 @@ class Memory(Protocol):
     """The durable memory of one instance (``journal.tape.Tape``, or a list in tests)."""
 
     def decided(self, decided: Decided, attempts: Sequence[str]) -> None: ...  # noqa: D102
-    def outcomes(self, outcomes: Sequence[Outcome]) -> None: ...  # noqa: D102
+    def outcomes(self, outcomes: Sequence[Outcome], left_out: LeftOut | None = None) -> None: ...  # noqa: D102
     def rescued(self, outcome: Outcome) -> None: ...  # noqa: D102
     def moves(self) -> Sequence[Any]: ...  # noqa: D102
     def next_number(self) -> int: ...  # noqa: D102
@@ -88,6 +89,12 @@ class Bench:
     judge: Model | None = None
     """Reads issue, diff and evidence; metered, booked as overhead."""
     verify_seconds: float = 600.0
+    early_stop: bool = True
+    """Leave out the plans of a move that cannot change the choice any more."""
+    cross: bool = True
+    """Run the tests that later candidates brought on the earlier ones."""
+    open_check: Callable[[Instance], AbstractContextManager[Sandbox]] | None = None
+    """Opens boxes for checks, where others than those of attempts will do."""
     sandbox_retries: int = 1
     """Times a whole attempt is made again when its sandbox broke."""
     clock: Callable[[], float] = lambda: 0.0
@@ -101,7 +108,7 @@ class Bench:
         """What the candidates of this instance are checked with."""
         return Checks(
             verifiers=self.verifiers,
-            open_sandbox=self.open_sandbox,
+            open_sandbox=self.open_check or self.open_sandbox,
             apply=self.apply,
             steps=self.memory.steps,
             graph=self.graph,
