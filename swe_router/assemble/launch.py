@@ -13,7 +13,16 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from swe_router import pool
-from swe_router.assemble import facts, imports, lessons, machine, marks, preflight
+from swe_router.assemble import (
+    accounting,
+    candidates,
+    facts,
+    imports,
+    lessons,
+    machine,
+    marks,
+    preflight,
+)
 from swe_router.assemble.header import Header, of_run, run_name
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import graceful, interruptible
@@ -26,7 +35,7 @@ from swe_router.journal.folder import RunFolder
 from swe_router.journal.lines import append
 from swe_router.journal.tape import Tape
 from swe_router.records import Budget, Instance, RunRecord
-from swe_router.reports import text
+from swe_router.reports import accounting_text, text
 from swe_router.reports.live import View
 from swe_router.sandboxes import scratch
 from swe_router.seams import Policy
@@ -129,7 +138,8 @@ def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown
             except KeyboardInterrupt:
                 stopped = True
         known = facts.of(run)
-        run.write_text("report.md", text.markdown(known))
+        account = accounting_text.markdown(accounting.of_runs([run]))
+        run.write_text("report.md", text.markdown(known) + account)
     return _closing(run, known, stopped)
 
 
@@ -137,8 +147,10 @@ def _finished(run: RunFolder, header: Header, retry: str) -> bool:
     """Nothing is owed and nothing is to be graded: a finished run is only read."""
     if owed(run, retry) or not run.predictions_file.exists():
         return False
-    wanted = run.records() if header.settings.grade.enabled else {}
-    return not wanted.keys() - run.grades().keys()
+    if not header.settings.grade.enabled:
+        return True
+    ungraded = bool(run.records().keys() - run.grades().keys())
+    return not ungraded and not (header.settings.grade.candidates and candidates.unseen(run))
 
 
 def _resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:

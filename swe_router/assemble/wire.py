@@ -13,6 +13,7 @@ from typing import Any
 from swe_router import plugins
 from swe_router.agents import manifest
 from swe_router.assemble import ensemble, lessons
+from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
 from swe_router.codegraph.graph import Graph
@@ -168,6 +169,7 @@ class Wiring:
             scaffold=self._scaffold,
             model=partial(self._model, instance),
             desk=lambda plan: desk_of(self.settings, plan),
+            room=partial(room, self.header),
             graph=graph,
             search=search,
             verify_seconds=self.settings.verify.seconds,

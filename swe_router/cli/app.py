@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from swe_router.cli import board, look, outcomes, run, study, tend, verify
+from swe_router.cli import account, board, look, outcomes, run, study, tend, verify
 
 app = typer.Typer(
     name="swe-router",
@@ -19,7 +19,7 @@ app = typer.Typer(
 
 COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
     "Solve": (run.run, run.resume, run.grade, verify.verify),
-    "Look": (look.show, look.replay, look.route, look.policies),
+    "Look": (look.show, look.replay, account.report, account.export, look.route, look.policies),
     "Compare": (board.leaderboard, study.features),
     "Around the machine": (tend.clean, tend.doctor),
 }

@@ -52,7 +52,10 @@ def read(path: Path) -> list[Prediction]:
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
-    """Write ``preds.json`` as swebench's ``run_evaluation -p`` and sb-cli take it, in one piece."""
+    """Write predictions as swebench's ``run_evaluation -p`` and sb-cli take them, in one piece.
+
+    A ``.jsonl`` has one a line, anything else is an object by id (``preds.json``).
+    """
     tree = {
         one.instance_id: {
             "model_name_or_path": one.model,
@@ -61,6 +64,9 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
         }
         for one in predictions
     }
+    text = json.dumps(tree, indent=2) + "\n"
+    if path.suffix == ".jsonl":
+        text = "".join(json.dumps(entry) + "\n" for entry in tree.values())
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(tree, indent=2) + "\n", encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)

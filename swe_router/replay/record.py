@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 from swe_router.prices import Rate
 from swe_router.records import (
@@ -14,14 +15,15 @@ from swe_router.records import (
     Features,
     LeftOut,
     Outcome,
+    Plan,
     RunRecord,
     Step,
     Stop,
 )
 from swe_router.seams import Policy, Selector, Verifier
-from swe_router.solve.attempt import handover_notes
 from swe_router.solve.choosing import choosing
 from swe_router.solve.engine import conclude
+from swe_router.solve.handover import Handed, fell_back, hand_over
 from swe_router.solve.imported import is_imported, made_here, taken
 from swe_router.solve.moves import settled
 
@@ -54,7 +56,7 @@ class Count:
 
 Difference = tuple[str, str, str]
 """Where, recorded, recomputed."""
-Conversation = Callable[[RunRecord, Outcome, Sequence[Step], str], Iterator[Difference]]
+Conversation = Callable[[RunRecord, Outcome, Sequence[Step], Handed], Iterator[Difference]]
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,14 @@ class Means:
     rates: Mapping[str, Rate]
     """Tier -> the rate recorded in the run's settings."""
     conversation: Conversation
-    """Rebuilds an attempt from its answers and observations, given its hand-over notes: yields
-    (where, recorded, recomputed) for each request, seal, sum or exit that differs."""
+    """Rebuilds an attempt from its answers and observations, given what was handed over to it:
+    yields (where, recorded, recomputed) for each request, seal, sum or exit that differs."""
     steps: Callable[[str, str], Sequence[Step]]
     """Instance id, attempt id -> recorded steps."""
     charged: Mapping[str, Decimal]
     """``INSTANCE/ATTEMPT`` -> USD that the ledger settled for it."""
+    room: Callable[[Plan], int] = lambda plan: 0
+    """``solve.bench.Bench.room``."""
     early_stop: bool = True
     """The run left out what could not change the choice any more."""
 
@@ -84,8 +88,7 @@ def check(record: RunRecord, means: Means, count: Count) -> None:
         if is_imported(outcome):
             _imported(record, outcome, means, count)
         else:
-            notes = handover_notes(outcome.attempt.plan, record.outcomes[:number])
-            _attempt(record, outcome, notes, means, count)
+            _attempt(record, outcome, record.outcomes[:number], means, count)
         _verdicts(record, outcome, means, count)
     again = conclude(
         record.run,
@@ -203,7 +206,9 @@ def _matrix(record: RunRecord, again: CrossMatrix | None, count: Count) -> None:
             count.same(name, place, first.get(test, "not run"), second.get(test, "not run"))
 
 
-def _attempt(record: RunRecord, outcome: Outcome, notes: str, means: Means, count: Count) -> None:
+def _attempt(
+    record: RunRecord, outcome: Outcome, before: Sequence[Outcome], means: Means, count: Count
+) -> None:
     attempt = outcome.attempt
     name, place = record.instance.id, f"attempt {attempt.id}"
     steps = means.steps(name, attempt.id)
@@ -215,7 +220,9 @@ def _attempt(record: RunRecord, outcome: Outcome, notes: str, means: Means, coun
     charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
     count.same(name, f"{place} ledger", charged, usd)
     count.compared += len(steps)
-    for where, recorded, recomputed in means.conversation(record, outcome, steps, notes):
+    told, plan = partial(means.steps, name), attempt.plan
+    handed = hand_over(plan, before, told, means.room(plan), fell_back(steps))
+    for where, recorded, recomputed in means.conversation(record, outcome, steps, handed):
         first, second = _apart(recorded, recomputed)
         count.divergences.append(Divergence(name, f"{place} {where}", first, second))
 

@@ -66,7 +66,7 @@ def closing(facts: RunFacts) -> RenderableType:
         Text(
             f"{facts_json['resolved']} resolved, {facts_json['unresolved']} unresolved,"
             f" {facts_json['ungraded']} ungraded, {facts_json['empty']} without a patch"
-            f" of {facts_json['instances']}; {facts_json['escalated']} escalated",
+            f"{_of_these(facts)} of {facts_json['instances']}; {facts_json['escalated']} escalated",
             style="bold",
         ),
         tiers,
@@ -81,6 +81,15 @@ def closing(facts: RunFacts) -> RenderableType:
             Text("The models of this run are recordings: it shows the machinery, not a model.")
         )
     return Group(*parts)
+
+
+def _of_these(facts: RunFacts) -> str:
+    """How many without a patch say nothing of any tier; empty when there are none."""
+    bare = [name for name in facts.instances if standing(facts, name) == "empty"]
+    states = [facts.records[name].status if name in facts.records else "owed" for name in bare]
+    kinds = {"owed": "not concluded", "infra": "broken surroundings", "budget": "lack of money"}
+    said = [f"{states.count(kind)} {word}" for kind, word in kinds.items() if kind in states]
+    return f" ({', '.join(said)})" if said else ""
 
 
 def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:

@@ -29,6 +29,7 @@ from swe_router.records import (
 )
 from swe_router.seams import Sandbox
 from swe_router.solve.bench import Bench
+from swe_router.solve.handover import Handed, hand_over
 from swe_router.solve.verifying import verdicts
 
 
@@ -113,8 +114,8 @@ def _work(
         before = bench.snapshot(box)
         try:
             model = bench.model(plan, f"{instance.id}#{_session(plan, history)}", hold)
-            notes = handover_notes(plan, history)
-            desk = bench.desk_for(plan, attempt_id, instance.id, notes)
+            handed = _handed(bench, plan, history, box)
+            desk = bench.desk_for(plan, attempt_id, instance.id, handed)
             course.trajectory = bench.scaffold(plan.arm).solve(
                 instance, model, box, plan.budget, desk
             )
@@ -142,19 +143,18 @@ def _session(plan: Plan, history: Sequence[Outcome]) -> int:
     return 1 + len(before)
 
 
-def handover_notes(plan: Plan, history: Sequence[Outcome]) -> str:
-    """Notes for a later attempt: what was tried and what failed, without the wrong diff."""
-    if plan.handover == "fresh" or not history:
-        return ""
-    notes = []
-    for outcome in history:
-        said = [f"{v.verifier}: {v.outcome}" for v in outcome.verdicts]
-        files = ", ".join(outcome.candidate.files) if outcome.candidate else "nothing"
-        notes.append(
-            f"An earlier attempt ended as {outcome.attempt.trajectory.exit}, changed {files};"
-            f" checks said {', '.join(said) or 'nothing'}."
-        )
-    return "\n".join(notes)
+def _handed(bench: Bench, plan: Plan, history: Sequence[Outcome], box: Sandbox) -> Handed:
+    """What earlier attempts leave to this one; a patch that is gone on from is in the box."""
+    steps, room = bench.memory.steps, bench.room(plan)
+    handed = hand_over(plan, history, steps, room)
+    if not handed.patch:
+        return handed
+    applied = bench.apply(box, handed.patch)
+    if applied.exit_code == 0:
+        return handed
+    said = " ".join(applied.output.split())[:200]
+    fallen = f"the patch of {handed.attempt} does not apply: {said}"
+    return hand_over(plan, history, steps, room, fallen)
 
 
 def _trajectory(steps: Sequence[Step], course: _Course) -> Trajectory:

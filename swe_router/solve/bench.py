@@ -23,6 +23,7 @@ from swe_router.records import (
     Step,
 )
 from swe_router.seams import Desk, Model, Sandbox, Scaffold, Selector, Verifier
+from swe_router.solve.handover import Handed
 from swe_router.solve.verifying import Checks
 
 
@@ -83,6 +84,8 @@ class Bench:
     """Plan, session name and hold -> a metered, retrying model."""
     desk: Callable[[Plan], Desk]
     """The tier's window, caps and dialect; ``attempt`` adds what is its own."""
+    room: Callable[[Plan], int] = lambda plan: 0
+    """UTF-8 bytes that an earlier conversation may take in the first message of an attempt."""
     graph: Any = None
     search: Callable[[], Any] | None = None
     """A fresh code search over the graph, or None."""
@@ -126,7 +129,7 @@ class Bench:
             cache=self.cache,
         )
 
-    def desk_for(self, plan: Plan, attempt_id: str, instance_id: str, handover: str) -> Desk:
+    def desk_for(self, plan: Plan, attempt_id: str, instance_id: str, handed: Handed) -> Desk:
         """The desk of one attempt."""
         past = tuple(self.memory.steps(attempt_id))
 
@@ -141,7 +144,9 @@ class Bench:
             stopping=self.stopping,
             search=self.search() if self.search else None,
             past=past,
-            handover=handover,
+            handover=handed.text,
+            continued=handed.continued,
+            note=handed.note,
             seed=plan.seed,
             variant=plan.variant,
         )

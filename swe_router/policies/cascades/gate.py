@@ -18,11 +18,12 @@ from swe_router.estimates.scorer import blind_scores, grid, scorer
 from swe_router.estimates.training import Floats, Training
 from swe_router.policies.base import Knobs, rung_of
 from swe_router.policies.cascades.climb import Climb, Judgement
+from swe_router.policies.escalation import Escalation
 from swe_router.policies.learned import Learned
 from swe_router.records import Features, Outcome
 
 
-class GateKnobs(Knobs):
+class GateKnobs(Escalation):
     """Knobs of ``conformal``."""
 
     alpha: float = Field(default=0.3, gt=0, lt=1)
