@@ -11,8 +11,12 @@ _PLUS = re.compile(r'^(?:\+\+\+ (?:"?b/)?|--- (?:"?a/)?)([^\t\n"]+)', re.MULTILI
 
 
 def candidate_of(attempt_id: str, patch: str) -> Candidate:
-    """A patch of somebody else as a candidate; nothing of it was proved here."""
+    """A patch of somebody else as a candidate; nothing of it was proved here.
+
+    Its last line is ended: git takes no diff that was stripped, and many a file holds such.
+    """
     patch = patch if patch.strip() else ""
+    patch += "" if not patch or patch.endswith("\n") else "\n"
     return Candidate(
         attempt_id=attempt_id,
         patch=patch,
