@@ -16,7 +16,6 @@ from swe_router import __version__, plugins
 from swe_router.assemble import preflight
 from swe_router.assemble.repositories import graph_of, repo_cache
 from swe_router.assemble.wire import overhead_key
-from swe_router.candidates import patches
 from swe_router.candidates.cases import Case
 from swe_router.errors import UsageError
 from swe_router.journal.notes import Notes
@@ -115,7 +114,7 @@ class Stack:
             clock=time.time,
             stopping=self._stopping,
         )
-        return together(made, instance, case.outcomes, case.peers, patches.sameness)
+        return together(made, instance, case.outcomes, case.peers)
 
     @property
     def stopped(self) -> bool:

@@ -21,6 +21,7 @@ from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repos import RepoCache
 from swe_router.codegraph.search import GraphSearch
 from swe_router.features.extract import extract
+from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.notes import Notes
 from swe_router.journal.tape import Receipts, Tape
@@ -155,7 +156,10 @@ class Wiring:
         if graph is not None:
             repository = self.repos.path(instance)
             search = partial(GraphSearch, repository, graph)
+        came = brought.load(self.run.attempt_folder(instance.id))
         return Bench(
+            came_with=came.outcomes if came else (),
+            peers=came.peers if came else (),
             purse=RunPurse(self.ledger, instances_left),
             memory=self.tape(instance),
             selector=self.selector,

@@ -26,6 +26,7 @@ from swe_router.seams import Policy, Selector, Verifier
 from swe_router.solve.choosing import choosing
 from swe_router.solve.engine import conclude
 from swe_router.solve.handover import Handed, fell_back, hand_over
+from swe_router.solve.imported import is_imported, made_here, taken
 from swe_router.solve.moves import settled
 
 
@@ -91,7 +92,10 @@ def check(record: RunRecord, means: Means, count: Count) -> None:
     _decisions(record, means, count)
     before = _befores(record)
     for outcome in record.outcomes:
-        _attempt(record, outcome, before.get(outcome.attempt.id, ()), means, count)
+        if is_imported(outcome):
+            _imported(record, outcome, means, count)
+        else:
+            _attempt(record, outcome, before.get(outcome.attempt.id, ()), means, count)
         _verdicts(record, outcome, means, count)
     again = conclude(
         record.run,
@@ -112,17 +116,19 @@ def check(record: RunRecord, means: Means, count: Count) -> None:
 
 def _decisions(record: RunRecord, means: Means, count: Count) -> None:
     """Ask the policy again, with the purse, the state and the history that it saw."""
-    outcomes = list(record.outcomes)
+    outcomes = list(made_here(record.outcomes))
     history: tuple[Outcome, ...] = ()
+    came = [one for one in record.outcomes if is_imported(one)]
     gone = {one.move: one for one in record.left_out}
     for number, decided in enumerate(record.decisions, 1):
-        again = ask_again(means.policy, record.features, history, decided)
+        accepted = taken(came) if number == 1 else None
+        again = accepted or ask_again(means.policy, record.features, history, decided)
         count.same(record.instance.id, f"decision {number}", decided.decision, again)
         if not isinstance(decided.decision, Stop):
             left = gone.pop(number - 1, None)
             made = len(decided.decision.plans) - (len(left.attempts) if left else 0)
             move = _of_move(outcomes, made)
-            _left_out(record, number, history, move, (made, left), means, count)
+            _left_out(record, number, (*came, *history), move, (made, left), means, count)
             history += tuple(move)
     count.same(record.instance.id, "plans left out beyond the decisions", 0, len(gone))
     count.same(record.instance.id, "outcomes beyond the decisions", 0, len(outcomes))
@@ -140,6 +146,20 @@ def _befores(record: RunRecord) -> dict[str, tuple[Outcome, ...]]:
             found |= {outcome.attempt.id: past for outcome in move}
             past += tuple(move)
     return found
+
+
+def _imported(record: RunRecord, outcome: Outcome, means: Means, count: Count) -> None:
+    """What was made elsewhere cannot be made again: its steps must be those that were sealed."""
+    attempt, name = outcome.attempt, record.instance.id
+    place = f"attempt {attempt.id}"
+    seal = ""
+    for step in means.steps(name, attempt.id):
+        again = step.sealed(seal).seal
+        count.same(name, f"{place} step {step.index + 1} seal", step.seal, again)
+        seal = step.seal
+    count.same(name, f"{place} seal", attempt.trajectory.seal, seal)
+    charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
+    count.same(name, f"{place} ledger", charged, Decimal(0))
 
 
 def ask_again(

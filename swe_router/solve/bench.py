@@ -41,6 +41,8 @@ class Memory(Protocol):
     def decided(self, decided: Decided, attempts: Sequence[str]) -> None: ...  # noqa: D102
     def outcomes(self, outcomes: Sequence[Outcome], left_out: LeftOut | None = None) -> None: ...  # noqa: D102
     def rescued(self, outcome: Outcome) -> None: ...  # noqa: D102
+    def verified(self, outcomes: Sequence[Outcome]) -> None: ...  # noqa: D102
+    def imported(self) -> Sequence[Outcome] | None: ...  # noqa: D102
     def moves(self) -> Sequence[Any]: ...  # noqa: D102
     def next_number(self) -> int: ...  # noqa: D102
     def record(self, attempt_id: str, step: Step) -> None: ...  # noqa: D102
@@ -98,6 +100,10 @@ class Bench:
     """Run the tests that later candidates brought on the earlier ones."""
     open_check: Callable[[Instance], AbstractContextManager[Sandbox]] | None = None
     """Opens boxes for checks, where others than those of attempts will do."""
+    came_with: Sequence[Outcome] = ()
+    """Candidates made elsewhere, to be verified before anything is tried."""
+    peers: Sequence[Outcome] = ()
+    """Attempts made elsewhere that left no candidate of theirs here; tests are taken from them."""
     sandbox_retries: int = 1
     """Times a whole attempt is made again when its sandbox broke."""
     clock: Callable[[], float] = lambda: 0.0

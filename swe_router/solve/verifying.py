@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from swe_router.diffs import effect
 from swe_router.errors import BoundaryError
 from swe_router.records import (
     ACCEPTANCE,
@@ -124,19 +125,17 @@ def together(
     instance: Instance,
     outcomes: Sequence[Outcome],
     peers: Sequence[Outcome] = (),
-    alike: Callable[[str], str] = lambda patch: patch,
 ) -> tuple[Outcome, ...]:
     """Several candidates of one instance, verified so that their order changes nothing.
 
     First whatever looks at one candidate, for all of them; then what weighs them against each
     other, with everything known. ``peers`` are further attempts that are not verified. Patches
-    that are ``alike`` (equal texts out of it) are looked at as one: the first of them stands for
-    all.
+    of the same effect are looked at as one: the first of them stands for all.
     """
     stand_in: dict[str, Candidate] = {}
     for outcome in outcomes:
         if outcome.candidate is not None:
-            stand_in.setdefault(alike(outcome.candidate.patch), outcome.candidate)
+            stand_in.setdefault(effect(outcome.candidate.patch), outcome.candidate)
     first = next(
         (n for n, (name, _) in enumerate(checks.verifiers) if name in AFTER_PEERS),
         len(checks.verifiers),
@@ -144,10 +143,9 @@ def together(
     for verifiers in (checks.verifiers[:first], checks.verifiers[first:]):
         part, known = replace(checks, verifiers=verifiers), (*outcomes, *peers)
         outcomes = tuple(
-            _looked(part, instance, one, [other for other in known if other is not one], stand_in,
-                    alike)
+            _looked(part, instance, one, [other for other in known if other is not one], stand_in)
             for one in outcomes
-        )  # fmt: skip
+        )
     return tuple(outcomes)
 
 
@@ -157,13 +155,12 @@ def _looked(
     outcome: Outcome,
     peers: Sequence[Outcome],
     stand_in: Mapping[str, Candidate],
-    alike: Callable[[str], str],
 ) -> Outcome:
     """The outcome with the verdicts on the candidate that stands for its own."""
     own = outcome.candidate
     if own is None or not checks.verifiers:
         return outcome
-    shown = stand_in[alike(own.patch)]
+    shown = stand_in[effect(own.patch)]
     said = verdicts(checks, instance, outcome.model_copy(update={"candidate": shown}), peers)
     mine = tuple(one.model_copy(update={"candidate": own.digest}) for one in said)
     return outcome.model_copy(update={"verdicts": mine})
