@@ -165,7 +165,11 @@ class Desk:
     """Steps of this very attempt that were paid for before a crash: carry their actions out
     again in the fresh sandbox, take their answers as given, pay nothing, then go on."""
     handover: str = ""
-    """Notes from earlier attempts for the first message; empty for a fresh start."""
+    """What earlier attempts leave to the first message; empty for a fresh start."""
+    continued: bool = False
+    """``handover`` holds an earlier conversation, and its changes are in the box already."""
+    note: str = ""
+    """For the first step's note: what of the hand-over could not be kept."""
     window: int = 0
     """Tokens that the model's window holds; 0 is unknown."""
     max_output_tokens: int = 8192

@@ -28,12 +28,14 @@ def opening(
     text: bool,
     timeouts: tuple[float, float] = (120.0, 600.0),
     handover: str = "",
+    continued: bool = False,
     variant: str = "",
 ) -> tuple[Message, Message]:
     """The system message and the first user message.
 
     ``text``: the tools are taught in the text form. ``timeouts``: seconds of a command, and the
-    most that can be asked for. ``handover``: notes from earlier attempts.
+    most that can be asked for. ``handover``: what earlier attempts leave; ``continued``: it is a
+    conversation that is gone on with.
     """
     section = ""
     if text:
@@ -45,11 +47,15 @@ def opening(
         command_timeout=f"{timeouts[0]:g}",
         command_timeout_max=f"{timeouts[1]:g}",
     )
+    left = ""
+    if handover.strip():
+        name = manifest.prompts.handover
+        left = render(name, text=handover.strip(), continued=continued)
     first = render(
         manifest.first_prompt(variant),
         repo=instance.repo,
         problem=instance.problem.strip(),
-        handover=handover.strip(),
+        handover=left.strip(),
     )
     return Message(role="system", content=system), Message(role="user", content=first)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from swe_router import plugins, wording
 from swe_router.agents import manifest, prompts
+from swe_router.assemble import ensemble
 from swe_router.assemble.repositories import check_git
 from swe_router.errors import SweRouterError, UsageError
 from swe_router.models import checks
@@ -66,7 +67,7 @@ def ready(settings: Settings, instances: Sequence[Instance], say: Callable[[str]
     open_files(FILES_PER_WORKER * max(1, settings.workers))
     for name in settings.verify.names:
         plugins.load("verifiers", name)
-    plugins.load("selectors", settings.selector)
+    ensemble.check(settings, say)
     return Ready(rates, skipped, sandbox_kind(settings), scaffold_prints(settings))
 
 

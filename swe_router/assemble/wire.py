@@ -6,19 +6,22 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any
 
 from swe_router import plugins
 from swe_router.agents import manifest
-from swe_router.assemble import lessons
+from swe_router.assemble import ensemble, lessons, stoploss
+from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repos import RepoCache
 from swe_router.codegraph.search import GraphSearch
 from swe_router.features.extract import extract
+from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.notes import Notes
 from swe_router.journal.tape import Receipts, Tape
@@ -30,7 +33,7 @@ from swe_router.models.retrying import RetryingModel
 from swe_router.records import Arm, Features, Instance, Plan, PurseView
 from swe_router.sandboxes import audit, leaks, patch
 from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
-from swe_router.settings import Settings
+from swe_router.settings import Settings, Tier
 from swe_router.solve.bench import Bench
 
 Say = Callable[[str], None]
@@ -110,8 +113,7 @@ class Wiring:
     @cached_property
     def selector(self) -> Selector:
         """What chooses the candidate."""
-        chosen: Selector = plugins.load("selectors", self.settings.selector)()
-        return chosen
+        return ensemble.selector(self.settings)
 
     def policy(self) -> Policy:
         """The routing policy over the usable tiers, fitted when it learns."""
@@ -154,7 +156,10 @@ class Wiring:
         if graph is not None:
             repository = self.repos.path(instance)
             search = partial(GraphSearch, repository, graph)
+        came = brought.load(self.run.attempt_folder(instance.id))
         return Bench(
+            came_with=came.outcomes if came else (),
+            peers=came.peers if came else (),
             purse=RunPurse(self.ledger, instances_left),
             memory=self.tape(instance),
             selector=self.selector,
@@ -166,21 +171,27 @@ class Wiring:
             audit=audit.audit,
             scaffold=self._scaffold,
             model=partial(self._model, instance),
-            desk=lambda plan: desk_of(self.settings, plan),
+            desk=lambda plan: replace(
+                desk_of(self.settings, plan), stop_loss=stoploss.of_plan(self.header, plan)
+            ),
+            room=partial(room, self.header),
             graph=graph,
             search=search,
-            writer=self._asked(instance, "writer", self.settings.verify.writer),
-            judge=self._asked(instance, "judge", self.settings.verify.judge),
+            writer=self._asked(instance, "writer", "reproduction"),
+            judge=self._asked(instance, "judge", "judge"),
             notes=Notes(self.run.attempt_folder(instance.id) / "notes.jsonl"),
             verify_seconds=self.settings.verify.seconds,
+            early_stop=self.settings.ensemble.early_stop,
+            cross=self.settings.ensemble.cross,
             clock=time.time,
             stopping=self.run.stopping,
             progress=progress,
         )
 
-    def _asked(self, instance: Instance, role: str, name: str) -> Callable[[str], Model] | None:
-        """Attempt id -> the tier that verifiers ask, with ``verify.usd`` for that candidate."""
-        if not name:
+    def _asked(self, instance: Instance, role: str, by: str) -> Callable[[str], Model] | None:
+        """Attempt id -> the tier that a verifier asks, with ``verify.usd`` for that candidate."""
+        name = str(getattr(self.settings.verify, role))
+        if not name or by not in self.settings.verify.names:
             return None
         tier = self.settings.tiers[name]
         key = checks.key_of(name, tier, os.environ)
@@ -237,8 +248,14 @@ def desk_of(settings: Settings, plan: Plan) -> Desk:
         max_output_tokens=tier.max_output_tokens,
         timeout=tier.timeout,
         text_tools=tier.tools == "text",
-        temperature=tier.temperature,
+        temperature=_temperature(tier, plan),
     )
+
+
+def _temperature(tier: Tier, plan: Plan) -> float | None:
+    """The plan's own, only where the tier takes one: some providers refuse the parameter."""
+    wished = tier.temperature is not None and plan.temperature is not None
+    return plan.temperature if wished else tier.temperature
 
 
 def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | None = None) -> Policy:
@@ -253,7 +270,8 @@ def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | Non
     if settings.seed:
         knobs.setdefault("seed", settings.seed)
     made = plugins.load("policies", settings.policy.name)(header.ladder(), **knobs)
-    return lessons.fitted(made, asked, issues, say or _quiet)
+    policy = lessons.fitted(made, asked, issues, say or _quiet)
+    return ensemble.varied(policy, settings, header.ladder())
 
 
 def _quiet(message: str) -> None:
