@@ -91,11 +91,12 @@ class _Watch:
                     self._edit(action)
                 elif action.call.name == "bash":
                     self._bash(action, str(action.call.arguments.get("command", "")), step.index)
-        last: dict[str, Left] = {}
-        for one in self.found.values():  # a later text of the same file takes the place
-            last.pop(one.path, None)
-            last[one.path] = one
-        ranked = sorted(enumerate(last.values()), key=lambda pair: (-pair[1].telling, -pair[0]))
+        best: dict[str, Left] = {}
+        for one in self.found.values():  # of a file's texts the most telling, the later one first
+            if one.telling >= getattr(best.get(one.path), "telling", 0):
+                best.pop(one.path, None)
+                best[one.path] = one
+        ranked = sorted(enumerate(best.values()), key=lambda pair: (-pair[1].telling, -pair[0]))
         return [one for _, one in ranked if one.telling][:MOST_LEFT]
 
     def _edit(self, action: Action) -> None:

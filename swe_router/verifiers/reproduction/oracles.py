@@ -120,7 +120,7 @@ def facts(reading: Reading, trial: Trial | None) -> dict[str, Any]:
 
 def _ended(trial: Trial | None) -> str:
     """``well``, ``badly``, or empty when that says nothing of the patch."""
-    if trial is None or trial.timed_out:
+    if trial is None or trial.timed_out or trial.tampered:
         return ""
     if _came_through(trial):
         return "well"

@@ -9,7 +9,7 @@ from typing import Any
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Kit
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import diffs
+from swe_router.verifiers import diffs, paths, testconfig
 from swe_router.verifiers.reproduction import oracles, weighing
 from swe_router.verifiers.reproduction.gathering import Gathering, Shown
 from swe_router.verifiers.reproduction.runs import Runs
@@ -40,8 +40,13 @@ class Reproduction:
         patch = candidate.patch if candidate else ""
         if candidate is None or not patch.strip():
             return _verdict(candidate, {"tests": {}, "why": "there is no patch to test"})
-        if diffs.changes(patch) is None:
+        files = diffs.changes(patch)
+        if files is None:
             return _verdict(candidate, {"tests": {}, "why": "the patch cannot be read as a diff"})
+        meddles = testconfig.meddling(files, paths.tests_of(kit.graph))
+        if meddles:
+            why = f"the patch reaches for the machinery of tests: {meddles[0][:120]}"
+            return _verdict(candidate, {"tests": {}, "meddles": meddles, "why": why})
         with Runs(instance, kit, self.settings.seconds) as runs:
             found = Gathering(self.settings, outcome, peers, instance, kit, runs)
             shown = found.written() | found.harvested()
