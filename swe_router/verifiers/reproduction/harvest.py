@@ -121,10 +121,9 @@ class _Watch:
                 where = posixpath.normpath(posixpath.join(where, words[1]))
                 continue
             self._moved(words, where)
-            text = self._wrote(command, words, where, text)
+            piped, text = text if command.piped else "", self._wrote(command, words, where, text)
             if not command.known and not command.document:
                 continue
-            piped = text if command.piped else ""
             for run in _runs(words, command.document or piped, where):
                 self._note(run, where, variables, Ran(step, action.exit_code, action.observation))
 
