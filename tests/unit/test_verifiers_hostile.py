@@ -267,10 +267,10 @@ def test_a_slow_file_takes_no_time_from_the_others(slow: str, tmp_path: Path) ->
     project = Project(tmp_path, files)
     begun = time.time()
     patch = project.patch({"calc.py": CALC + "#\n"})
-    said = judged(project, patch, project.kit(), seconds=14)
+    said = judged(project, patch, project.kit(), seconds=20)
     assert said.outcome == "pass"
     assert said.evidence["counts"]["still_pass"] == 2
-    assert time.time() - begun < 14, "the time box is a promise"
+    assert time.time() - begun < 20, "the time box is a promise"
 
 
 SERVER = """\
