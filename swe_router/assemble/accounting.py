@@ -69,7 +69,8 @@ def channel_of(run: RunFolder, tier: str = "", prefer: str = "") -> Channel:
             f"run {run.name} measures no verifier: {tpr['n']} right and {fpr['n']} wrong patches"
             f" {f'of {asked} ' if asked else ''}have an official result (`swe-router grade`)"
         )
-    few = ", too few to rest on" if min(tpr["n"], fpr["n"]) < FEW else ""
+    least = min(one["right_instances"], one["wrong_instances"])
+    few = ", too few to rest on" if least < FEW else ""
     ends = {
         f"{name}_{end}": rate[end]
         for name, rate in (("tpr", tpr), ("fpr", fpr))

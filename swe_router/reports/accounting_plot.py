@@ -24,8 +24,8 @@ FONT = 8
 def curves(facts: Mapping[str, Any]) -> bytes:
     """PNG: left the (FPR, TPR) of each verifier with 95% intervals, right calibration.
 
-    Of single tiers the combination alone is drawn. Hollow points rest on fewer than ten right or
-    wrong patches. The shaded zone is where a cascade holds the strong tier's resolve rate.
+    Of single tiers the combination alone is drawn. Hollow points rest on right or wrong patches of
+    fewer than ten instances. The shaded zone is where a cascade holds the strong tier's resolve rate.
     """
     figure = Figure(figsize=(12.2, 6.0), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -72,7 +72,7 @@ def _plane(axes: Any, facts: Mapping[str, Any], colours: Mapping[str, str]) -> N
         shift = 0.006 * (k % 5 - 2)
         x, y = one["fpr"]["rate"] + shift, one["tpr"]["rate"] - shift
         mark = MARKS[tiers.index(one["tier"]) % len(MARKS)]
-        few = min(one["right"], one["wrong"]) < FEW
+        few = min(one["right_instances"], one["wrong_instances"]) < FEW
         colour = colours[one["verifier"]]
         tier = "all tiers" if one["tier"] == ALL else one["tier"]
         axes.errorbar(
