@@ -11,7 +11,7 @@ stands the licence, behind the second the source. A licence that does not let a 
 shipped is refused. `--trajectories` holds full runs of some of them. `--verdicts` are what
 `swe-router verify --json` printed (or its --out file) on patches whose official result stands in
 `--labels`; without them the weights of `acceptance` are their priors. Of the labels nothing but
-`resolved` is read.
+`resolved` and `model` is read.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def main() -> None:
         update={"authors": AUTHORS, "priced": PRICED, "behaviour": fits}
     )
     labels = {
-        (line["instance_id"], str(line["candidate"])): bool(line["resolved"])
+        (line["instance_id"], str(line["candidate"])): line
         for path in args.labels
         for line in lines(path)
         if line["resolved"] is not None
@@ -148,7 +148,7 @@ def behaviour_rows(
 
 
 def acceptance_rows(
-    said: list[dict[str, Any]], labels: dict[tuple[str, str], bool], base: Calibration
+    said: list[dict[str, Any]], labels: dict[tuple[str, str], dict[str, Any]], base: Calibration
 ) -> list[acceptance.Row]:
     """Graded verdict rows; the lift of `behaviour` is made anew with its fits of today."""
     made = []
@@ -156,7 +156,9 @@ def acceptance_rows(
         key = (line["instance_id"], str(line["candidate"]))
         if key not in labels:
             continue
-        row = acceptance.row_of(line, labels[key])
+        row = acceptance.row_of(line, bool(labels[key]["resolved"]))
+        # Files of candidates name their maker as ``model``, predictions as model_name_or_path.
+        row = row._replace(author=row.author or str(labels[key].get("model", "")))
         made.append(row._replace(verdicts=tuple(
             again(one, row, base) if one.verifier == "behaviour" else one for one in row.verdicts
         )))  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -47,9 +47,19 @@ class _Course:
 
 
 def carry_out(
-    bench: Bench, instance: Instance, plan: Plan, attempt_id: str, history: Sequence[Outcome]
+    bench: Bench,
+    instance: Instance,
+    plan: Plan,
+    attempt_id: str,
+    history: Sequence[Outcome],
+    before: Sequence[Outcome] | None = None,
 ) -> tuple[Outcome, ...]:
-    """The outcome of a plan; two when the sandbox broke and the attempt was made again."""
+    """The outcome of a plan; two when the sandbox broke and the attempt was made again.
+
+    ``before``: what of the history came before this move, and so is handed over; all of it
+    when it is not given.
+    """
+    bench = replace(bench, before=history if before is None else before)
     outcomes = [_once(bench, instance, plan, attempt_id, history)]
     for again in range(bench.sandbox_retries):
         failure = outcomes[-1].attempt.failure
@@ -95,7 +105,7 @@ def _once(
     bench.memory.close(attempt_id)
     bench.progress(instance.id, str(plan.arm), len(steps), "verifying")
     return outcome.model_copy(
-        update={"verdicts": verdicts(bench.checks, instance, outcome, history)}
+        update={"verdicts": verdicts(bench.checks, instance, outcome, (*history, *bench.peers))}
     )
 
 
@@ -114,11 +124,14 @@ def _work(
         before = bench.snapshot(box)
         try:
             model = bench.model(plan, f"{instance.id}#{_session(plan, history)}", hold)
-            handed = _handed(bench, plan, history, box)
+            handed = _handed(bench, plan, box)
             desk = bench.desk_for(plan, attempt_id, instance.id, handed)
             course.trajectory = bench.scaffold(plan.arm).solve(
                 instance, model, box, plan.budget, desk
             )
+        except LedgerRefused as error:
+            course.exit = "budget"
+            course.notes.append(str(error))
         except BoundaryError as error:
             course.failure = error
         except KeyboardInterrupt:
@@ -143,10 +156,10 @@ def _session(plan: Plan, history: Sequence[Outcome]) -> int:
     return 1 + len(before)
 
 
-def _handed(bench: Bench, plan: Plan, history: Sequence[Outcome], box: Sandbox) -> Handed:
+def _handed(bench: Bench, plan: Plan, box: Sandbox) -> Handed:
     """What earlier attempts leave to this one; a patch that is gone on from is in the box."""
     steps, room = bench.memory.steps, bench.room(plan)
-    handed = hand_over(plan, history, steps, room)
+    handed = hand_over(plan, bench.before, steps, room)
     if not handed.patch:
         return handed
     applied = bench.apply(box, handed.patch)
@@ -154,7 +167,7 @@ def _handed(bench: Bench, plan: Plan, history: Sequence[Outcome], box: Sandbox) 
         return handed
     said = " ".join(applied.output.split())[:200]
     fallen = f"the patch of {handed.attempt} does not apply: {said}"
-    return hand_over(plan, history, steps, room, fallen)
+    return hand_over(plan, bench.before, steps, room, fallen)
 
 
 def _trajectory(steps: Sequence[Step], course: _Course) -> Trajectory:

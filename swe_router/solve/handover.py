@@ -35,21 +35,22 @@ class Handed:
 
 
 def hand_over(
-    plan: Plan, history: Sequence[Outcome], steps: Steps, room: int, fallen: str = ""
+    plan: Plan, before: Sequence[Outcome], steps: Steps, room: int, fallen: str = ""
 ) -> Handed:
     """What ``plan`` hands over; pure, so that a replay makes it again.
 
+    ``before``: outcomes of the moves before this one; those made beside it are none of its past.
     ``room``: UTF-8 bytes that the first message may hold of it. ``fallen``: why it cannot
     continue, which makes it notes.
     """
-    past = _earlier(plan, history, steps)
+    past = [one for one in before if _patch(one) or steps(one.attempt.id)]
     if plan.handover == "fresh" or not past:
         return Handed()
     told = [(outcome, steps(outcome.attempt.id)) for outcome in past]
     if plan.handover == "notes" or fallen:
         return Handed(text=notes(told), note=f"{FELL_BACK}: {fallen}" if fallen else "")
     going_on = _best(past)
-    patch = going_on.candidate.patch if going_on.candidate is not None else ""
+    patch = _patch(going_on)
     name = going_on.attempt.id
     head = notes([pair for pair in told if pair[0] is going_on])
     left = room - len(head.encode("utf-8", "replace"))
@@ -63,18 +64,8 @@ def fell_back(steps: Sequence[Step]) -> str:
     return note.partition(f"{FELL_BACK}: ")[2].partition("; elided")[0]
 
 
-def _earlier(plan: Plan, history: Sequence[Outcome], steps: Steps) -> list[Outcome]:
-    """What came before this move: no sibling made beside it, and nothing that never began."""
-
-    def bare(one: Plan) -> Plan:
-        return one.model_copy(update={"seed": None, "variant": "", "temperature": None})
-
-    return [
-        outcome
-        for outcome in history
-        if bare(outcome.attempt.plan) != bare(plan)
-        and ((outcome.candidate and outcome.candidate.patch) or steps(outcome.attempt.id))
-    ]
+def _patch(outcome: Outcome) -> str:
+    return outcome.candidate.patch if outcome.candidate is not None else ""
 
 
 def _best(past: Sequence[Outcome]) -> Outcome:
@@ -82,7 +73,7 @@ def _best(past: Sequence[Outcome]) -> Outcome:
 
     Without a patch at all, the last attempt.
     """
-    full = [outcome for outcome in past if outcome.candidate and outcome.candidate.patch]
+    full = [outcome for outcome in past if _patch(outcome)]
     chances = [outcome.probability for outcome in full]
     if full and None not in chances:
         ranked = [-math.inf if chance is None else chance for chance in chances]

@@ -25,6 +25,7 @@ class Acceptance:
         """Raises ``UsageError`` for a damaged calibration."""
         self.settings = settings
         self.calibration = calibration.load(settings.calibration)
+        self._bars: dict[str, dict[str, Any]] = {}
 
     def verify(
         self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
@@ -61,17 +62,19 @@ class Acceptance:
         return outcome_of(verdict.evidence, verdict.score)
 
     def _bar(self, fitted: calibration.Calibration, author: str) -> dict[str, Any]:
-        """Class of the author, threshold and claim."""
+        """Class of the author, threshold and claim; found once a class."""
         kind = fitted.class_of(author)
-        wanted = self.settings.threshold
-        bar = fitted.threshold(kind, self.settings.false_accepts, self.settings.confidence)
-        own = wanted is not None
-        return {
-            "model": f"{fitted.name}:{fitted.digest}",
-            "author": kind,
-            "threshold": wanted if own else bar.value,
-            "claim": "none: the threshold was set by hand" if own else bar.claim,
-        }
+        if kind not in self._bars:
+            wanted = self.settings.threshold
+            bar = fitted.threshold(kind, self.settings.false_accepts, self.settings.confidence)
+            own = wanted is not None
+            self._bars[kind] = {
+                "model": f"{fitted.name}:{fitted.digest}",
+                "author": kind,
+                "threshold": wanted if own else bar.value,
+                "claim": "none: the threshold was set by hand" if own else bar.claim,
+            }
+        return self._bars[kind]
 
 
 def outcome_of(facts: Mapping[str, Any], score: float | None) -> str:

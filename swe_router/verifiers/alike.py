@@ -12,15 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from unidiff.patch import PatchSet
+
 from swe_router.verifiers import diffs, paths
 
-_HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,\d+)? @@ ?(.*)$")
 _TOKEN = re.compile(
     r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\""
     r"|(?P<comment>\#[^\n]*|//[^\n]*)|[A-Za-z_]\w*|\d[\w.]*|[-+*/%=<>!&|^@:]+|[^\s\w]"
 )
 _IMPORT = re.compile(r"\s*(?:import|from)\s+[\w.]+")
 COMMA = ","
+_CLOSES = re.compile(r"\s*[)\]}]")
 _HASHED = (".py", ".pyx", ".pyi", ".rb", ".sh", ".toml", ".cfg", ".yml", ".yaml", ".r", ".pl")
 """Files in which ``#`` begins a comment and ``//`` is an operator."""
 
@@ -45,7 +47,9 @@ class Change:
 @lru_cache(maxsize=512)
 def change_of(patch: str) -> Change:
     """The change of a patch; an empty one for what is no diff or touches no source."""
-    files = diffs.changes(patch) or ()
+    files = diffs.changes(patch)
+    if files is None:
+        return Change(frozenset(), (), frozenset())
     edits, tokens = set(), Counter[str]()
     sources = set()
     for file in files:
@@ -107,14 +111,10 @@ def _split(path: str, text: str) -> list[str]:
             token, at = token[0], match.start() + 1  # an operator or a preprocessor line
         if token[0] in "'\"" and len(token) > 1:
             token = _unquoted(token)
-        if token == COMMA and _closes(text, at):
+        if token == COMMA and _CLOSES.match(text, at):
             continue  # a trailing comma comes and goes with line breaks
         kept.append(token)
     return kept
-
-
-def _closes(text: str, at: int) -> bool:
-    return text[at:].lstrip()[:1] in (")", "]", "}")
 
 
 def _unquoted(token: str) -> str:
@@ -127,18 +127,13 @@ def _unquoted(token: str) -> str:
 def _places(patch: str) -> set[tuple[str, str]]:
     """(old file, scope) of each changed line: git's own section header, and the line's block."""
     found: set[tuple[str, str]] = set()
-    path, scope, line = "", "", 0
-    for text in patch.split("\n"):
-        if text.startswith("--- "):
-            name = text[4:].partition("\t")[0]
-            path = diffs.unquoted(name) if name.startswith('"') else name
-            path = path[2:] if path.startswith("a/") else path
-        elif (match := _HUNK.match(text)) is not None:
-            line, scope = int(match[1]), match[3].strip()
-        elif text[:1] in ("-", "+") and not text.startswith("+++ "):
-            found.add((path, scope or f"block {line // 20}"))
-            found.add((path, f"lines {line // 5}"))
-            line += text[0] == "-"
-        elif text[:1] == " ":
-            line += 1
+    for file in PatchSet(patch):
+        path = diffs.named(file.source_file) or diffs.named(file.target_file)
+        for hunk in file:
+            line, scope = hunk.source_start, hunk.section_header.strip()
+            for one in hunk:
+                line = one.source_line_no or line
+                if one.is_added or one.is_removed:
+                    found.add((path, scope or f"block {line // 20}"))
+                    found.add((path, f"lines {line // 5}"))
     return found
