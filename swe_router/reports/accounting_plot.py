@@ -24,8 +24,8 @@ FONT = 8
 def curves(facts: Mapping[str, Any]) -> bytes:
     """PNG: left the (FPR, TPR) of each verifier with 95% intervals, right calibration.
 
-    Of single tiers the combination alone is drawn. Hollow points rest on right or wrong patches of
-    fewer than ten instances. The shaded zone is where a cascade holds the strong tier's resolve rate.
+    Of single tiers the combination alone is drawn. Hollow points rest on right or wrong patches
+    of fewer than ten instances. The shaded zone is where a cascade holds the strong tier's rate.
     """
     figure = Figure(figsize=(12.2, 6.0), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)

@@ -123,7 +123,9 @@ def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
             "not established: the box may have held later commits, and so the hidden tests, in"
             f" {listed(unproved)}"
         )
-    clean = facts["selector"] != ORACLE and not unproved and hidden["checked"] and not hidden["found"]
+    clean = (
+        facts["selector"] != ORACLE and not unproved and hidden["checked"] and not hidden["found"]
+    )
     return clean and not facts["fitted"], why
 
 
