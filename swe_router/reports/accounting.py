@@ -134,7 +134,7 @@ def _scores(known: Sequence[Judged]) -> dict[str, Any]:
     names = [row.instance_id for row in scored]
     value = rates.auc(p, y)
     squares = (p - y) ** 2
-    ends = _ends(rates.resampled(lambda picked: float(squares[picked].mean()), names))
+    ends = _ends(rates.resampled(rates.ratio(squares), names))
     base = float(y.mean())
     brier = {"value": float(squares.mean()), **ends, "of_base_rate": base * (1 - base)}
     made = {"scored": len(scored), "brier": brier, "calibration": calibration(p, y, names)}
@@ -156,9 +156,7 @@ def _pairs(p: Any, y: Any, names: Sequence[str]) -> dict[str, Any] | None:
         return None
     won = np.array([one[1] for one in found])
     pairs = np.array([one[2] for one in found], dtype=float)
-    interval = rates.resampled(
-        lambda picked: float(won[picked].sum() / pairs[picked].sum()), [one[0] for one in found]
-    )
+    interval = rates.resampled(rates.ratio(won, pairs), [one[0] for one in found])
     return {"value": float(won.sum() / pairs.sum()), **_ends(interval),
             "n": int(pairs.sum()), "instances": len(found)}  # fmt: skip
 

@@ -60,11 +60,13 @@ def _plane(axes: Any, facts: Mapping[str, Any], colours: Mapping[str, str]) -> N
                       label="a cascade holds the strong tier's rate")  # fmt: skip
     axes.plot([0, 1], [0, 1], color="#8c959f", lw=0.8, ls="--", zorder=1, label="coin")
     tiers = list(dict.fromkeys(one["tier"] for one in facts["groups"]))
+    # A verifier that only has opinions (always unknown) has no operating point.
     shown = [
         one
         for one in facts["groups"]
         if one["right"]
         and one["wrong"]
+        and one["unknown_right"]["k"] + one["unknown_wrong"]["k"] < one["n"]
         and (one["tier"] == _whole(facts) or one["verifier"] == ACCEPTANCE)
     ]
     # The same point twice would hide one: each is moved by a hair, the intervals with it.
