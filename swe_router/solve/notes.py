@@ -173,9 +173,9 @@ def _done(steps: Sequence[Step], wrong: Sequence[Wrong]) -> Iterator[str]:
             edited[_relative(given.get("path", ""))] += 1
         elif action.call.name == "bash":
             ran.append((given.get("command", ""), action.exit_code))
-            looked.update(set(_PATH.findall(given.get("command", ""))))
+            looked.update(_paths(given.get("command", "")))
         elif action.call.name == "search":
-            found.update(set(_PATH.findall(action.observation)))
+            found.update(_paths(action.observation))
     relevant = [*dict.fromkeys([*edited, *(name for name, n in looked.most_common() if n > 1)])]
     rest = [name for name in looked if name not in relevant]
     led = [name for name, _ in found.most_common(6) if name not in (*relevant, *rest)]
@@ -190,6 +190,11 @@ def _done(steps: Sequence[Step], wrong: Sequence[Wrong]) -> Iterator[str]:
     if commands:
         yield f"It ran {len(ran)} commands, the last of them {', '.join(commands[-4:])}"
     yield from _words(steps, wrong)
+
+
+def _paths(text: str) -> list[str]:
+    """The paths in a text, each once, in order: a replay in another process must agree."""
+    return list(dict.fromkeys(_PATH.findall(text)))
 
 
 def _words(steps: Sequence[Step], wrong: Sequence[Wrong]) -> Iterator[str]:

@@ -103,6 +103,12 @@ def test_notes_tell_what_was_found_tried_and_failed():
     assert "`python calc.py` (exit code 1)" in said
 
 
+def test_files_are_named_in_the_order_in_which_they_came_up_whatever_the_process():
+    names = [f"part{n}/file{n * 7 % 5}{n}.py" for n in range(11)]
+    work = (step(0, did("bash", "", 0, command="cat " + " ".join(names))),)
+    assert f"It also looked at: {', '.join(names)}" in notes([(failed(), work)])
+
+
 def test_notes_do_not_hand_the_wrong_change_on_in_any_guise():
     said = notes([(failed(), WORK)])
     assert "SOMETHING_WRONG" not in said
