@@ -1,33 +1,15 @@
-"""Every word said to a model lies in ``prompts/NAME.md.j2``; an unset variable is an error."""
+"""What an agent is told: the opening of its conversation, and how large that is."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
-from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template, TemplateError
-
-from swe_router import assets, toolcalls
+from swe_router import toolcalls, wording
 from swe_router.agents import tools
 from swe_router.agents.manifest import Manifest
-from swe_router.errors import UsageError
 from swe_router.records import Instance, Message, ToolSpec
 
-SUFFIX = ".md.j2"
-# Prompts are Markdown for a model, not HTML: escaping would change the issue text.
-_ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701
-
-
-def render(name: str, **variables: Any) -> str:
-    """A prompt, filled in. Raises ``UsageError`` for an absent prompt or variable."""
-    path = assets.find("prompts", name, SUFFIX)
-    try:
-        return _template(path).render(**variables)
-    except TemplateError as error:
-        raise UsageError(f"prompt {path}: {error.message}") from None
+render = wording.render
 
 
 def prints(manifest: Manifest) -> dict[str, str]:
@@ -35,8 +17,7 @@ def prints(manifest: Manifest) -> dict[str, str]:
     names = {*manifest.prompts.model_dump().values(), *manifest.variants.values()}
     hashes = {f"scaffold/{manifest.name}": manifest.digest}
     for name in sorted(names):
-        content = assets.find("prompts", name, SUFFIX).read_bytes()
-        hashes[f"prompt/{name}"] = hashlib.sha256(content).hexdigest()
+        hashes[f"prompt/{name}"] = wording.fingerprint(name)
     return hashes
 
 
@@ -95,8 +76,3 @@ def size(part: Message | ToolSpec) -> int:
     )
     texts = (part.content, *calls)
     return sum(len(one.encode("utf-8", "replace")) for one in texts)
-
-
-@functools.cache
-def _template(path: Path) -> Template:
-    return _ENVIRONMENT.from_string(path.read_text(encoding="utf-8"))

@@ -34,10 +34,12 @@ def report(names: Sequence[str], folder: Path, out: Path | None) -> Shown:
 
 
 def of_runs(runs: Sequence[RunFolder]) -> dict[str, Any]:
-    """The accounting of several runs, pooled."""
+    """The accounting of several runs, pooled; a run and its copy count once."""
     headers = [of_run(run) for run in runs]
-    rows = [row for run, header in zip(runs, headers, strict=True) for row in judged(run, header)]
-    facts = accounting(rows, recordings=any(header.recordings for header in headers))
+    rows = dict.fromkeys(
+        row for run, header in zip(runs, headers, strict=True) for row in judged(run, header)
+    )
+    facts = accounting(list(rows), recordings=any(header.recordings for header in headers))
     return {**facts, "runs": [run.name for run in runs]}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 from rich.console import Group
@@ -15,7 +16,7 @@ from rich.text import Text
 from swe_router import plugins
 from swe_router.agents import manifest, rerun
 from swe_router.agents.dialogue import Setup
-from swe_router.assemble import ensemble, stoploss
+from swe_router.assemble import ensemble, imports, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header, is_whole, of_run, provenance
 from swe_router.assemble.look import find
@@ -25,6 +26,7 @@ from swe_router.errors import UsageError
 from swe_router.features.extract import complexity_of, version
 from swe_router.grading.evidence import follows
 from swe_router.grading.predictions import Prediction
+from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
 from swe_router.ledger import reading
@@ -33,6 +35,7 @@ from swe_router.records import Grade, Instance, Outcome, Plan, RunRecord, Step
 from swe_router.replay.record import Count, Means, check
 from swe_router.settings import Settings
 from swe_router.solve.handover import Handed
+from swe_router.solve.imported import is_imported
 
 
 def replay(name: str, out: Path) -> Shown:
@@ -53,6 +56,7 @@ def replay(name: str, out: Path) -> Shown:
         count = Count()
         check(record, means, count)
         _moves(run, record, count)
+        _came_with(run, record, count)
         _surroundings(record, header, instances, book, count)
         _grade(record, grades.get(instance_id), count)
         _candidate_grades(instance_id, others.get(instance_id, ()), left[instance_id], count)
@@ -84,7 +88,22 @@ def _frame(run: RunFolder, header: Header, book: State) -> list[str]:
     if book.budget != header.settings.budget:
         budget = header.settings.budget
         said.append(f"{run.ledger_file.name}: budget {book.budget}, in the settings {budget}")
+    if (
+        header.settings.source
+        and imports.digest(imports.kept(run)) != header.settings.source_digest
+    ):
+        said.append("the candidates that the run began with were changed")
     return said
+
+
+def _came_with(run: RunFolder, record: RunRecord, count: Count) -> None:
+    """The imported attempts of a record must be those that the run began with."""
+    case = brought.load(run.attempt_folder(record.instance.id))
+    mine = [one for one in record.outcomes if is_imported(one)]
+    bare = tuple(one.model_copy(update={"verdicts": ()}) for one in mine)
+    for was, now in zip_longest(case.outcomes if case else (), bare):
+        one = was or now
+        count.same(record.instance.id, f"attempt {one.attempt.id} as it was imported", was, now)
 
 
 def _surroundings(
@@ -196,6 +215,7 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
         ),
         charged=charged,
         room=partial(room, header),
+        asked={"reproduction": settings.verify.writer, "judge": settings.verify.judge},
     )
 
 
@@ -217,7 +237,8 @@ def _moves(run: RunFolder, record: RunRecord, count: Count) -> None:
     moves = Tape(run.attempt_folder(record.instance.id)).moves()
     count.same(record.instance.id, "moves: decisions", record.decisions,
                tuple(move.decided for move in moves))  # fmt: skip
-    fell = tuple(outcome for move in moves for outcome in move.outcomes or ())
+    came = Tape(run.attempt_folder(record.instance.id)).imported() or ()
+    fell = (*came, *(outcome for move in moves for outcome in move.outcomes or ()))
     count.same(record.instance.id, "moves: outcomes", record.outcomes, fell)
     left = tuple(move.left_out for move in moves if move.left_out is not None)
     count.same(record.instance.id, "moves: left out", record.left_out, left)

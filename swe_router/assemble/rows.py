@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from swe_router.candidates import patches
 from swe_router.candidates.cases import Case
+from swe_router.diffs import effect
 from swe_router.errors import UsageError
 from swe_router.journal import lines
 from swe_router.records import Outcome, Verdict
@@ -83,11 +83,11 @@ def _of(outcome: Outcome, said: str) -> list[Verdict]:
 def _same_as(outcome: Outcome, case: Case) -> str:
     """Name of the first candidate of the instance that makes the very same edit, if another."""
     assert outcome.candidate is not None
-    mine = patches.sameness(outcome.candidate.patch)
+    mine = effect(outcome.candidate.patch)
     for other in case.outcomes:
         if other.attempt.id == outcome.attempt.id:
             return ""
-        if other.candidate and patches.sameness(other.candidate.patch) == mine:
+        if other.candidate and effect(other.candidate.patch) == mine:
             return case.names[other.attempt.id]
     return ""
 

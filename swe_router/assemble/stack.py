@@ -15,11 +15,13 @@ from typing import Any
 from swe_router import __version__, plugins
 from swe_router.assemble import preflight
 from swe_router.assemble.repositories import graph_of, repo_cache
-from swe_router.candidates import patches
+from swe_router.assemble.wire import overhead_key
 from swe_router.candidates.cases import Case
 from swe_router.errors import UsageError
+from swe_router.journal.notes import Notes
 from swe_router.ledger import Ledger
 from swe_router.models import checks
+from swe_router.models.draws import Draws
 from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.records import Instance, Outcome, digest_of
@@ -51,7 +53,7 @@ class Stack:
         boxes: Any = None,
     ) -> None:
         self.settings, self.name, self._say, self._stopping = settings, name, say, stopping
-        self._lock = lock
+        self._place, self._lock = place, lock
         for one in settings.verify.names:
             plugins.load("verifiers", one)
         self.sandbox = preflight.sandbox_kind(settings) if boxes is None else "given"
@@ -105,13 +107,14 @@ class Stack:
             apply=patch.apply,
             steps=lambda attempt_id: case.steps.get(attempt_id, ()),
             graph=graph_of(self.repos, instance, self._say),
-            writer=self._model(verify.writer, f"{instance.id}#writer"),
-            judge=self._model(verify.judge, f"{instance.id}#judge"),
+            writer=self._model(verify.writer, instance),
+            judge=self._model(verify.judge, instance),
+            notes=Notes(self._place / "notes" / f"{instance.id}.jsonl"),
             seconds=verify.seconds,
             clock=time.time,
             stopping=self._stopping,
         )
-        return together(made, instance, case.outcomes, case.peers, patches.sameness)
+        return together(made, instance, case.outcomes, case.peers)
 
     @property
     def stopped(self) -> bool:
@@ -123,15 +126,22 @@ class Stack:
         figures = self.ledger.figures()
         return figures.settled + figures.lost
 
-    def _model(self, name: str, session: str) -> Model | None:
-        """A tier as a writer or judge: metered, retried, booked as overhead."""
+    def _model(self, name: str, instance: Instance) -> Callable[[str], Model] | None:
+        """Attempt id -> a tier as its writer or judge: metered, retried, booked as overhead."""
         if not name:
             return None
         tier = self.settings.tiers[name]
         key = checks.key_of(name, tier, os.environ)
-        bare = plugins.load("models", tier.dialect)(tier, session=session, key=key)
-        metered = MeteredModel(bare, self.ledger.overhead(session), self._rates[name])
-        return RetryingModel(metered, tier.retries, over=self._stopping)
+        kind = plugins.load("models", tier.dialect)
+
+        def model(attempt_id: str) -> Model:
+            account = overhead_key(instance.id, attempt_id)
+            book = self.ledger.overhead(account, self.settings.verify.usd)
+            draws = Draws(tier, lambda session: kind(tier, session=session, key=key), instance.id)
+            metered = MeteredModel(draws, book, self._rates[name])
+            return RetryingModel(metered, tier.retries, over=self._stopping)
+
+        return model
 
 
 def tier_of(settings: Settings, name: str) -> Any:

@@ -10,7 +10,6 @@ from typing import Any
 from swe_router.assemble.header import Header, is_whole
 from swe_router.errors import UsageError
 from swe_router.grading.hidden import sought
-from swe_router.journal import lines
 from swe_router.journal.folder import RunFolder
 from swe_router.records import IMPORTED, Attempt, Instance, Outcome, RunRecord
 
@@ -38,7 +37,7 @@ def facts(run: RunFolder, header: Header) -> dict[str, Any]:
         "concluded": len(records),
         "attempts": _attempts(records),
         "imported": sorted({one.source or "unnamed" for one in attempts if _imported(one)}),
-        "fields": sorted(_foreign_fields(run)),
+        "fields": list(Instance.model_fields),
         "hidden": _hidden(settings.split, records),
         "fitted": _fitted(header),
         "tests": {
@@ -124,12 +123,6 @@ def _lost(outcome: Outcome) -> bool:
     failure = outcome.attempt.failure
     left = outcome.candidate is not None and outcome.candidate.patch.strip()
     return failure is not None and not failure.counts and not left
-
-
-def _foreign_fields(run: RunFolder) -> set[str]:
-    """Fields that the run's instances have beyond those of the solving side."""
-    rows = lines.read(run.path / "instances.jsonl")
-    return {key for row in rows for key in row if key not in Instance.model_fields}
 
 
 def _hidden(split: str, records: Mapping[str, RunRecord]) -> dict[str, Any]:

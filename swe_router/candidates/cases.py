@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from swe_router.candidates import patches
 from swe_router.candidates.entries import entries, patch_of
-from swe_router.candidates.told import Told
+from swe_router.candidates.patches import candidate_of
+from swe_router.candidates.told import Told, sealed
+from swe_router.diffs import effect
 from swe_router.errors import UsageError
 from swe_router.records import (
     IMPORTED,
@@ -58,12 +59,11 @@ class Case:
     """Attempt id -> what its trajectory tells."""
 
     def digest(self) -> str:
-        """SHA-256 over all that a verdict on one of these candidates may look at."""
+        """SHA-256 over all that a verdict may look at; the seals stand for the steps."""
         said = [
-            (one.candidate.digest if one.candidate else "", one.attempt.trajectory.fingerprint(),
-             [step.fingerprint() for step in self.steps.get(one.attempt.id, ())])
+            (one.candidate.digest if one.candidate else "", one.attempt.trajectory.fingerprint())
             for one in (*self.outcomes, *self.peers)
-        ]  # fmt: skip
+        ]
         return digest_of(said)
 
 
@@ -131,14 +131,26 @@ def _case(name: str, mine: Sequence[Foreign], told: Sequence[Told], source: str)
         outcomes.append(_outcome(key, name, one.patch, owned.get(number), maker))
         names[key], models[key] = one.name, one.model
         if number in owned:
-            steps[key] = owned[number].steps
+            steps[key] = sealed(_by(owned[number]))
     peers = []
     rest = [one for one in told if all(one is not other for other in owned.values())]
     for number, other in enumerate(rest, 1):
         key = f"0-peer.{number}"
         peers.append(_outcome(key, name, other.submission, other, other.name))
-        steps[key] = other.steps
+        steps[key] = sealed(_by(other))
     return Case(name, tuple(outcomes), tuple(peers), names, models, steps)
+
+
+def _by(told: Told) -> tuple[Step, ...]:
+    """Its steps, each with the model that the trajectory as a whole was made by."""
+    return tuple(
+        step
+        if step.completion.model or not told.model
+        else step.model_copy(
+            update={"completion": step.completion.model_copy(update={"model": told.model})}
+        )
+        for step in told.steps
+    )
 
 
 def _owned(mine: Sequence[Foreign], told: Sequence[Told]) -> dict[int, Told]:
@@ -161,7 +173,7 @@ def _same_text(one: Foreign, other: Told) -> bool:
 
 def _same_edit(one: Foreign, other: Told) -> bool:
     return bool(other.submission.strip()) and bool(one.patch.strip()) and (
-        patches.sameness(one.patch) == patches.sameness(other.submission)
+        effect(one.patch) == effect(other.submission)
     )  # fmt: skip
 
 
@@ -173,8 +185,9 @@ def _same_name(one: Foreign, other: Told) -> bool:
 def _outcome(key: str, instance_id: str, patch: str, told: Told | None, source: str) -> Outcome:
     plan = Plan(arm=Arm(model=IMPORTED), budget=Budget(dollars=Decimal(0)))
     if told is not None:
-        end = told.trajectory.model_copy(update={"seal": ""})
+        steps = sealed(_by(told))
+        end = told.trajectory.model_copy(update={"seal": steps[-1].seal if steps else ""})
     else:
         end = Trajectory(exit="submitted" if patch.strip() else "gave_up", why="no trajectory")
     attempt = Attempt(id=key, instance_id=instance_id, plan=plan, trajectory=end, source=source)
-    return Outcome(attempt=attempt, candidate=patches.candidate_of(key, patch))
+    return Outcome(attempt=attempt, candidate=candidate_of(key, patch))

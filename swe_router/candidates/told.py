@@ -99,6 +99,14 @@ def bash(
     return Action(call=call, observation=observation, exit_code=code, seconds=seconds)
 
 
+def sealed(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps chained to each other, so that a change of one is seen; see ``Step.sealed``."""
+    chained: list[Step] = []
+    for step in steps:
+        chained.append(step.sealed(chained[-1].seal if chained else ""))
+    return tuple(chained)
+
+
 def table(value: object) -> Mapping[str, Any]:
     """The value as an object of JSON; an empty one when it is none."""
     return value if isinstance(value, dict) else {}

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from swe_router.cli.out import emit
+from swe_router.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
 RunsIn = Annotated[Path, typer.Option("--runs", help="Folder that holds the run folders.")]
@@ -34,6 +35,68 @@ def report(
     shown = accounting.report(runs, runs_in, out)
     emit(shown.facts, as_json=as_json, view=shown.view)
     return 0
+
+
+def calibrate(
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Graded runs of your own.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The file to write.")] = None,
+    verdicts: Annotated[
+        list[Path] | None, typer.Option(help="Rows of `verify --json`, with --labels.")
+    ] = None,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(help="Official results: instance_id, candidate, resolved; .jsonl or .csv."),
+    ] = None,
+    false_accepts: Annotated[
+        float, typer.Option(help="Share of wrong patches that may be accepted.")
+    ] = 0.28,
+    confidence: Annotated[float, typer.Option(help="Confidence of that bound.")] = 0.95,
+    stop_loss: Annotated[
+        bool, typer.Option("--stop-loss", help="Fit when an attempt is given up, instead.")
+    ] = False,
+    outcomes: Annotated[
+        Path | None, typer.Option(help="For --stop-loss: outcome table with steps and USD.")
+    ] = None,
+    value: Annotated[
+        float | None, typer.Option(help="For --stop-loss: USD that a resolved issue is worth.")
+    ] = None,
+    systems: Annotated[
+        list[str] | None, typer.Option(help="For --stop-loss: TIER=SYSTEM of the table.")
+    ] = None,
+    runs_in: RunsIn = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """Refit what accepts a patch, or gives up an attempt, on your own graded runs.
+
+    The bound on false accepts is Clopper-Pearson's on repositories that the fit never saw; where
+    the data is too small for it, that is said and no bound is claimed. Examples:
+    swe-router calibrate RUN1 RUN2 --out mine.json, then
+    swe-router run --set verify.calibration=mine.json;
+    swe-router calibrate --stop-loss --outcomes table.csv --value 2 --systems local=devstral
+    --out stop.json, then swe-router run --set stop_loss=stop.json
+    """
+    from swe_router.assemble import calibrating, stoploss
+
+    if out is None:
+        raise UsageError("say --out FILE: the file to write")
+    if stop_loss:
+        if runs or verdicts or labels:
+            raise UsageError("--stop-loss is fitted on --outcomes, not on runs or verdicts")
+        if outcomes is None or value is None:
+            raise UsageError("--stop-loss needs --outcomes FILE and --value USD")
+        shown = stoploss.calibrate(outcomes, value, systems or (), out)
+    else:
+        if outcomes is not None or value is not None or systems:
+            raise UsageError("--outcomes, --value and --systems go with --stop-loss")
+        wish = calibrating.Wish(
+            out, tuple(runs or ()), runs_in, tuple(verdicts or ()), tuple(labels or ()),
+            false_accepts, confidence,
+        )  # fmt: skip
+        shown = calibrating.calibrate(wish)
+    emit(shown.facts, as_json=as_json, view=shown.view)
+    return shown.code
 
 
 def export(

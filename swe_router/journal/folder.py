@@ -110,7 +110,7 @@ class RunFolder:
 
     def instances(self) -> list[Instance]:
         """The instances of the run, in order."""
-        return [Instance.model_validate(row) for row in lines.read(self.path / "instances.jsonl")]
+        return list(self._parsed(self.path / "instances.jsonl", Instance))
 
     def add_record(self, record: RunRecord) -> None:
         """Append a concluded instance."""

@@ -159,15 +159,12 @@ def _pairs(p: Any, y: Any, names: Sequence[str]) -> dict[str, Any] | None:
 
 def calibration(p: Any, y: Any, names: Sequence[str]) -> list[dict[str, Any]]:
     """Bins of about equal count, equal scores together: mean score beside the observed rate."""
-    order = np.argsort(p, kind="stable")
-    wanted = max(1, min(BINS, len(p) // PER_BIN))
-    bins: list[list[int]] = []
-    for part in np.array_split(order, wanted):
-        for place in part.tolist():
-            if bins and (p[bins[-1][-1]] == p[place] or place != part[0]):
-                bins[-1].append(place)
-            else:
-                bins.append([place])
+    least = len(p) / max(1, min(BINS, len(p) // PER_BIN))
+    bins: list[list[int]] = [[]]
+    for value in np.unique(p):
+        if len(bins[-1]) >= least:
+            bins.append([])
+        bins[-1] += np.flatnonzero(p == value).tolist()
     out = []
     for places in bins:
         seen = plain(rates.rate([bool(y[k]) for k in places], [names[k] for k in places]))

@@ -96,8 +96,8 @@ def _pass_one(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
 
 
 def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
-    hidden, fields = facts["hidden"], facts["fields"]
-    why = [_fields(fields)]
+    hidden = facts["hidden"]
+    why = [_fields(facts)]
     if not hidden["checked"]:
         why.append(
             f"not established: evidence was not held against the answer key ({hidden['why']})"
@@ -118,20 +118,18 @@ def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
     if facts["selector"] == ORACLE:
         why.append(f"no: the selector `{ORACLE}` chooses by the official results")
     clean = facts["selector"] != ORACLE and hidden["checked"] and not hidden["found"]
-    return not fields and clean and not facts["fitted"], why
+    return clean and not facts["fitted"], why
 
 
-def _fields(fields: Any) -> str:
-    if fields:
-        return f"not established: the run's instances have the fields {listed(fields)}"
+def _fields(facts: Mapping[str, Any]) -> str:
     return (
-        "the instances that the run was given hold id, repository, base commit, issue text, image"
-        " and split, and no other field"
+        f"the instances that the run was given hold {', '.join(facts['fields'])}; a run whose"
+        " instances hold any other field is refused when it is read"
     )
 
 
 def _no_hints(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
-    return not facts["fields"], [_fields(facts["fields"])]
+    return True, [_fields(facts)]
 
 
 def _no_web(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
@@ -169,7 +167,7 @@ def _guard(facts: Mapping[str, Any]) -> list[str]:
     told = facts["leak_guard"]
     lines = [
         f"- {told['verified']} of {told['attempts']} attempts began in a box that was proved to"
-        f" hold no commit newer than the base commit; {told['removed']} things were taken out before"
+        f" hold no commit newer than the base commit; {told['removed']} things were removed first"
     ]
     if told["not_verified"]:
         lines.append(f"- not established for {listed(told['not_verified'])}")

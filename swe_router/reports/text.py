@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from swe_router.records import Outcome, RunRecord, Step, Stop
+from swe_router.records import IMPORTED, Outcome, RunRecord, Step, Stop
 from swe_router.reports.summary import (
     RunFacts,
     left_undone,
@@ -98,7 +98,11 @@ def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
         Text(f"{record.instance.id}  ({record.instance.repo} at {record.instance.base_commit})"),
         Text(f"stands: {standing(facts, record.instance.id)}; {record.stop}", style="bold"),
     ]
-    left = list(record.outcomes)
+    left = [one for one in record.outcomes if one.arm.model != IMPORTED]
+    for outcome in record.outcomes:
+        if outcome.arm.model == IMPORTED:
+            parts.append(Text(f"came with: {outcome.attempt.source}", style="cyan"))
+            parts += _outcome_lines(outcome, chosen=outcome.attempt.id == record.chosen)
     for number, decided in enumerate(record.decisions, 1):
         seen = f"saw {usd(decided.purse.left)} left, {decided.purse.instances_left} instances"
         parts.append(Text(f"decision {number}: {decided.decision.why}  [{seen}]", style="cyan"))
@@ -160,10 +164,11 @@ def _tried(outcome: Outcome) -> str:
 def _outcome_lines(outcome: Outcome, *, chosen: bool) -> list[RenderableType]:
     attempt = outcome.attempt
     mark = "  <- handed in" if chosen else ""
+    elsewhere = " paid elsewhere" if outcome.arm.model == IMPORTED else ""
     lines: list[RenderableType] = [
         Text(
             f"  attempt {attempt.id}: {attempt.plan.arm}, {attempt.trajectory.steps} steps,"
-            f" {usd(attempt.trajectory.usd)}, exit {attempt.trajectory.exit}{mark}",
+            f" {usd(attempt.trajectory.usd)}{elsewhere}, exit {attempt.trajectory.exit}{mark}",
             style="bold",
         )
     ]

@@ -105,7 +105,7 @@ def _once(
     bench.memory.close(attempt_id)
     bench.progress(instance.id, str(plan.arm), len(steps), "verifying")
     return outcome.model_copy(
-        update={"verdicts": verdicts(bench.checks, instance, outcome, history)}
+        update={"verdicts": verdicts(bench.checks, instance, outcome, (*history, *bench.peers))}
     )
 
 

@@ -71,7 +71,7 @@ def crossed(bench: Bench, instance: Instance, history: Sequence[Outcome]) -> tup
     if not bench.cross or verifier is None:
         return ()
     bench.progress(instance.id, "", 0, "comparing candidates")
-    runs = cross.completed(history, instance, bench.checks.kit(), verifier)
+    runs = cross.completed(history, instance, bench.checks.kit(history[-1].attempt.id), verifier)
     if bench.stopping():
         raise Interrupted(instance.id)
     return runs

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from swe_router.diffs import effect
 from swe_router.errors import BoundaryError
 from swe_router.records import (
     ACCEPTANCE,
@@ -38,28 +39,32 @@ class Checks:
     steps: Callable[[str], Sequence[Step]]
     """Steps of an attempt of the instance, by its id."""
     graph: Any = None
-    writer: Model | None = None
-    """Writes reproduction tests; metered, booked as overhead."""
-    judge: Model | None = None
+    writer: Callable[[str], Model] | None = None
+    """Attempt id -> the model that writes reproduction tests; metered, booked as overhead."""
+    judge: Callable[[str], Model] | None = None
+    """Attempt id -> the model that reads issue, diff and evidence; likewise."""
     seconds: float = 600.0
     """Time box of all verdicts on one candidate."""
     clock: Callable[[], float] = lambda: 0.0
     stopping: Callable[[], bool] = lambda: False
-    cache: dict[str, Any] = field(default_factory=dict)
+    cache: dict[Any, Any] = field(default_factory=dict)
     """Results that the verifiers of this instance share."""
+    notes: MutableMapping[str, Any] = field(default_factory=dict)
+    """What they paid for, durable."""
 
-    def kit(self) -> Kit:
-        """What one verdict is made with; its time runs from now on."""
+    def kit(self, attempt_id: str) -> Kit:
+        """What the verdicts on an attempt's candidate are made with; their time runs from now."""
         return Kit(
             open_sandbox=lambda of: unless_stopping(self.open_sandbox(of), self.stopping),
             apply=self.apply,
-            writer=self.writer,
-            judge=self.judge,
+            writer=self.writer(attempt_id) if self.writer else None,
+            judge=self.judge(attempt_id) if self.judge else None,
             graph=self.graph,
             deadline=self.clock() + self.seconds,
             clock=self.clock,
             steps=self.steps,
             cache=self.cache,
+            notes=self.notes,
         )
 
 
@@ -73,7 +78,7 @@ def verdicts(
     """
     if outcome.candidate is None:
         return ()
-    kit = checks.kit()
+    kit = checks.kit(outcome.attempt.id)
     said = list(outcome.verdicts)
     for name, verifier in checks.verifiers:
         if name != ACCEPTANCE and _refused(said):
@@ -120,19 +125,17 @@ def together(
     instance: Instance,
     outcomes: Sequence[Outcome],
     peers: Sequence[Outcome] = (),
-    alike: Callable[[str], str] = lambda patch: patch,
 ) -> tuple[Outcome, ...]:
     """Several candidates of one instance, verified so that their order changes nothing.
 
     First whatever looks at one candidate, for all of them; then what weighs them against each
     other, with everything known. ``peers`` are further attempts that are not verified. Patches
-    that are ``alike`` (equal texts out of it) are looked at as one: the first of them stands for
-    all.
+    of the same effect are looked at as one: the first of them stands for all.
     """
     stand_in: dict[str, Candidate] = {}
     for outcome in outcomes:
         if outcome.candidate is not None:
-            stand_in.setdefault(alike(outcome.candidate.patch), outcome.candidate)
+            stand_in.setdefault(effect(outcome.candidate.patch), outcome.candidate)
     first = next(
         (n for n, (name, _) in enumerate(checks.verifiers) if name in AFTER_PEERS),
         len(checks.verifiers),
@@ -140,10 +143,9 @@ def together(
     for verifiers in (checks.verifiers[:first], checks.verifiers[first:]):
         part, known = replace(checks, verifiers=verifiers), (*outcomes, *peers)
         outcomes = tuple(
-            _looked(part, instance, one, [other for other in known if other is not one], stand_in,
-                    alike)
+            _looked(part, instance, one, [other for other in known if other is not one], stand_in)
             for one in outcomes
-        )  # fmt: skip
+        )
     return tuple(outcomes)
 
 
@@ -153,13 +155,12 @@ def _looked(
     outcome: Outcome,
     peers: Sequence[Outcome],
     stand_in: Mapping[str, Candidate],
-    alike: Callable[[str], str],
 ) -> Outcome:
     """The outcome with the verdicts on the candidate that stands for its own."""
     own = outcome.candidate
     if own is None or not checks.verifiers:
         return outcome
-    shown = stand_in[alike(own.patch)]
+    shown = stand_in[effect(own.patch)]
     said = verdicts(checks, instance, outcome.model_copy(update={"candidate": shown}), peers)
     mine = tuple(one.model_copy(update={"candidate": own.digest}) for one in said)
     return outcome.model_copy(update={"verdicts": mine})

@@ -10,7 +10,7 @@ from typing import Literal
 
 from swe_router.outcomes.importers.base import NO_VERDICT, Imported
 from swe_router.outcomes.table import Row
-from swe_router.records import Grade, Outcome, Passed, RunRecord, Usage
+from swe_router.records import IMPORTED, Grade, Outcome, Passed, RunRecord, Usage
 
 BROKEN = "broken by its surroundings, says nothing of the tier"
 UNGRADED = "attempt whose patch was not graded"
@@ -60,13 +60,14 @@ def _whole(
     record: RunRecord, grade: Grade, system: str, priced_on: Mapping[str, datetime.date]
 ) -> Row:
     chosen = [one for one in record.outcomes if one.attempt.id == record.chosen]
-    days = {priced_on.get(one.arm.model) for one in record.outcomes}
+    made = [one for one in record.outcomes if one.arm.model != IMPORTED]
+    days = {priced_on.get(one.arm.model) for one in made}
     row = Row(
         instance_id=record.instance.id,
         system=system,
         resolved=grade.outcome == "resolved",
         usd=float(record.usd),
-        steps=sum(one.attempt.trajectory.steps for one in record.outcomes),
+        steps=sum(one.attempt.trajectory.steps for one in made),
         seconds=record.seconds,
         verdict=verdict(chosen[0]) if chosen else "",
         probability=chosen[0].probability if chosen else None,
@@ -100,7 +101,8 @@ def _attempts(
             resolved=resolved,
             run=str(nth[arm]),
             model=models.get(outcome.arm.model, ""),
-            usd=float(path.usd),
+            # Of one that was made elsewhere only its trajectory tells what it cost.
+            usd=float(path.usd) if path.usd or arm != IMPORTED else None,
             steps=path.steps,
             seconds=outcome.attempt.seconds,
             verdict=verdict(outcome),
