@@ -16,8 +16,18 @@ from swe_router.agents import manifest, rerun
 from swe_router.agents.dialogue import Dialogue, Setup
 from swe_router.agents.loop import ToolLoop
 from swe_router.models.metered import MeteredModel
+from swe_router.policies.cascade import Cascade
 from swe_router.prices import flat
-from swe_router.records import NOTES_BYTES, Action, Completion, Message, Result, Step, Stop
+from swe_router.records import (
+    IMPORTED,
+    NOTES_BYTES,
+    Action,
+    Completion,
+    Message,
+    Result,
+    Step,
+    Stop,
+)
 from swe_router.sandboxes import patch
 from swe_router.seams import Desk
 from swe_router.solve.engine import solve
@@ -391,3 +401,26 @@ def test_the_prefix_is_reserved_for_at_the_price_of_input(limit):
 
     least = Decimal(len(text.encode())) * 3 / 1_000_000
     assert reserved(text) - reserved("") >= least
+
+
+@pytest.mark.parametrize("mode", ["fresh", "notes", "continue"])
+def test_what_an_instance_came_with_is_handed_over_as_the_policy_says(place, mode):
+    """The policy is not shown it; its first tier begins with it all the same."""
+    brought = imported(WRONG.replace(" + SOMETHING_WRONG", ""))
+    local = PlayedModel(answer(SUBMIT))
+    work = real(place, {"local": local}, came_with=[brought])
+    policy = Cascade([plan("local")], handover=mode)
+    record = solve(INSTANCE, FEATURES, policy=policy, bench=work, run="t")
+    assert record.decisions[0].decision.plans[0].handover == mode
+    said = first_message(local)
+    assert ("earlier attempt" in said) == (mode != "fresh")
+    files = ("calc.py",) if mode == "continue" else ()
+    assert record.outcomes[1].candidate.files == files
+    assert record.outcomes[1].candidate.proven
+
+
+def imported(diff: str):
+    made = outcome(diff, tier=IMPORTED)
+    attempt = made.attempt.model_copy(update={"id": "0-imported", "source": "p.json"})
+    candidate = made.candidate.model_copy(update={"attempt_id": "0-imported"})
+    return made.model_copy(update={"attempt": attempt, "candidate": candidate})
