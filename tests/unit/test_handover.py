@@ -125,6 +125,36 @@ def test_notes_do_not_hand_the_wrong_change_on_in_any_guise():
     assert not any(line.startswith(("+", "-", "@@", "diff ")) for line in said.splitlines())
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sed -i 's/a - b/a * b/' calc.py",
+        "perl -pi -e 's/a - b/a * b/' calc.py",
+        "cat > calc.py <<'EOF'\nreturn a * b\nEOF",
+        "echo 'a * b' >> calc.py",
+        "python -c \"open('calc.py', 'w').write('a * b')\"",
+        "echo 'a * b' | tee calc.py",
+    ],
+)
+def test_a_command_that_makes_the_wrong_change_is_not_told(command):
+    ran = (step(0, did("bash", "", 0, command=command), did("bash", "", 1, command="make test")),)
+    said = notes([(failed(), ran)])
+    assert "a * b" not in said
+    assert "`make test` (exit code 1)" in said
+    assert "It ran 2 commands" in said
+
+
+def test_a_command_that_writes_outside_the_project_is_told():
+    ran = (step(0, did("bash", "", 0, command="echo '1 2' > /tmp/in.txt 2>&1")),)
+    assert "`echo '1 2' > /tmp/in.txt 2>&1`" in notes([(failed(), ran)])
+
+
+def test_a_failing_test_is_told_though_the_majority_of_tests_passed():
+    said = verdict("unknown", "reproduction", **REPRODUCTION)
+    assert "Reproduction test w1 fails" in notes([(outcome(WRONG, said), ())])
+    assert "It changed calc.py;" in notes([(outcome(WRONG, said), ())])
+
+
 def test_a_test_that_the_change_itself_added_is_still_told():
     lines = "".join(f"+{line}\n" for line in TEST.splitlines())
     head = "diff --git a/t.py b/t.py\nnew file mode 100644\n--- /dev/null\n+++ b/t.py\n"
