@@ -27,6 +27,7 @@ from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.records import Arm, Features, Instance, Plan, PurseView
 from swe_router.sandboxes import audit, leaks, patch
+from swe_router.sandboxes.warm import WarmBoxes
 from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
 from swe_router.settings import Settings, Tier
 from swe_router.solve.bench import Bench
@@ -98,6 +99,14 @@ class Wiring:
         return kind(self.settings.sandbox, **options)
 
     @cached_property
+    def check_boxes(self) -> WarmBoxes | None:
+        """Boxes for checks, where starting them ahead saves time."""
+        ahead = self.settings.sandbox.warm
+        if self.header.sandbox != "docker" or not ahead:
+            return None
+        return WarmBoxes(self.boxes, ahead=ahead, stopping=self.run.stopping)
+
+    @cached_property
     def verifiers(self) -> list[tuple[str, Verifier]]:
         """The verifier stack, in order."""
         return [
@@ -157,6 +166,7 @@ class Wiring:
             selector=self.selector,
             verifiers=self.verifiers,
             open_sandbox=self.boxes.open,
+            open_check=self.check_boxes.open if self.check_boxes else None,
             guard=leaks.guard,
             snapshot=patch.Snapshot.take,
             apply=patch.apply,
