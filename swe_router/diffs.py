@@ -48,7 +48,7 @@ def _files(patch: str) -> list[str] | None:
             continue
         hunk = _HUNK.match(line)
         if hunk is None:
-            if not line.startswith(_HASHES):
+            if line and not line.startswith(_HASHES):
                 files[-1].append(line)
             at += 1
             continue

@@ -6,23 +6,28 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any
 
 from swe_router import plugins
 from swe_router.agents import manifest
-from swe_router.assemble import ensemble, lessons
+from swe_router.assemble import ensemble, lessons, stoploss
+from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repos import RepoCache
 from swe_router.codegraph.search import GraphSearch
 from swe_router.features.extract import extract
+from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder
+from swe_router.journal.notes import Notes
 from swe_router.journal.tape import Receipts, Tape
 from swe_router.ledger import Hold, Ledger
 from swe_router.models import checks
+from swe_router.models.draws import Draws
 from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.records import Arm, Features, Instance, Plan, PurseView
@@ -160,7 +165,10 @@ class Wiring:
         if graph is not None:
             repository = self.repos.path(instance)
             search = partial(GraphSearch, repository, graph)
+        came = brought.load(self.run.attempt_folder(instance.id))
         return Bench(
+            came_with=came.outcomes if came else (),
+            peers=came.peers if came else (),
             purse=RunPurse(self.ledger, instances_left),
             memory=self.tape(instance),
             selector=self.selector,
@@ -173,9 +181,15 @@ class Wiring:
             audit=audit.audit,
             scaffold=self._scaffold,
             model=partial(self._model, instance),
-            desk=lambda plan: desk_of(self.settings, plan),
+            desk=lambda plan: replace(
+                desk_of(self.settings, plan), stop_loss=stoploss.of_plan(self.header, plan)
+            ),
+            room=partial(room, self.header),
             graph=graph,
             search=search,
+            writer=self._asked(instance, "writer", self.settings.verify.writer),
+            judge=self._asked(instance, "judge", self.settings.verify.judge),
+            notes=Notes(self.run.attempt_folder(instance.id) / "notes.jsonl"),
             verify_seconds=self.settings.verify.seconds,
             early_stop=self.settings.ensemble.early_stop,
             cross=self.settings.ensemble.cross,
@@ -183,6 +197,24 @@ class Wiring:
             stopping=self.run.stopping,
             progress=progress,
         )
+
+    def _asked(self, instance: Instance, role: str, name: str) -> Callable[[str], Model] | None:
+        """Attempt id -> the tier that verifiers ask, with ``verify.usd`` for that candidate."""
+        if not name:
+            return None
+        tier = self.settings.tiers[name]
+        key = checks.key_of(name, tier, os.environ)
+
+        def model(attempt_id: str) -> Model:
+            account = overhead_key(instance.id, attempt_id)
+            book = self.ledger.overhead(account, self.settings.verify.usd)
+            receipts = Receipts(self.tape(instance), f"{role}.{attempt_id}")
+            kind = plugins.load("models", tier.dialect)
+            draws = Draws(tier, lambda session: kind(tier, session=session, key=key), instance.id)
+            metered = MeteredModel(draws, book, self.header.rates[name], receipts=receipts)
+            return RetryingModel(metered, tier.retries, over=self.run.stopping)
+
+        return model
 
     def _scaffold(self, arm: Arm) -> Scaffold:
         sheet = manifest.read(arm.scaffold)
@@ -208,6 +240,11 @@ class Wiring:
             return late or self.run.stopping()
 
         return RetryingModel(metered, tier.retries, over=over)
+
+
+def overhead_key(instance_id: str, attempt_id: str) -> str:
+    """Where the ledger books what verifiers' calls on one candidate cost."""
+    return f"{instance_id}/verify:{attempt_id}"
 
 
 def desk_of(settings: Settings, plan: Plan) -> Desk:

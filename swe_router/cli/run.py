@@ -61,6 +61,20 @@ def run(
     repos: Annotated[
         str | None, typer.Option(help="Folder of git repositories to route from (read only).")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Predictions to begin with: verified as attempt 0, only the rejected escalate."
+            " Solves the instances in the file (others: --rest).",
+        ),
+    ] = None,
+    trajectories: Annotated[
+        str | None, typer.Option(help="With --from: folder of the trajectories behind it.")
+    ] = None,
+    rest: Annotated[
+        bool, typer.Option("--rest", help="With --from: also instances that it lacks.")
+    ] = False,
     out: Out = Path("runs"),
     resume_run: Annotated[
         str | None, typer.Option("--resume", help="Go on with this run under the same settings.")
@@ -79,6 +93,8 @@ def run(
     from swe_router import settings
     from swe_router.assemble import launch
 
+    if source is None and (trajectories is not None or rest):
+        raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
     knobs = pairs(policy_set or [], "--policy-set")
     resolved = settings.load(
         preset or ("demo" if split in (None, "demo") else "hybrid"),
@@ -97,6 +113,9 @@ def run(
         sandbox__kind=sandbox,
         sandbox__unsafe=unsafe or None,
         repos=repos,
+        source=source,
+        trajectories=trajectories,
+        rest=rest or None,
         grade__enabled=False if no_grade else None,
     )
     if dry_run:

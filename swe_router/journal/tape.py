@@ -91,6 +91,19 @@ class Tape:
             row["left_out"] = left_out.model_dump(mode="json")
         lines.append(self._moves, row)
 
+    def verified(self, outcomes: Sequence[Outcome]) -> None:
+        """Note what the verifiers said of the candidates that the instance came with."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        rows = [outcome.model_dump(mode="json") for outcome in outcomes]
+        lines.append(self._moves, {"imported": rows})
+
+    def imported(self) -> tuple[Outcome, ...] | None:
+        """What ``verified`` noted, or None when that is still owed."""
+        for row in lines.read(self._moves):
+            if "imported" in row:
+                return tuple(Outcome.model_validate(item) for item in row["imported"])
+        return None
+
     def moves(self) -> list[Move]:
         """All moves so far, in order. Raises ``UsageError`` on a damaged file."""
         moves: list[Move] = []
@@ -98,7 +111,7 @@ class Tape:
             if "decided" in row:
                 decided = Decided.model_validate(row["decided"])
                 moves.append(Move(decided, tuple(row["attempts"]), None))
-            elif "rescued" in row:
+            elif "rescued" in row or "imported" in row:
                 continue
             elif moves and "outcomes" in row:
                 outcomes = tuple(Outcome.model_validate(item) for item in row["outcomes"])
@@ -121,10 +134,16 @@ class Tape:
         return tuple(move.decided for move in self.moves()) == record.decisions
 
     def restart(self) -> None:
-        """Put the moves aside so that the instance starts anew; steps and money stay on record."""
+        """Put the moves aside so that the instance starts anew; steps and money stay on record.
+
+        So does what was said of the candidates that it came with.
+        """
         if self._moves.exists():
+            known = self.imported()
             older = len(list(self._folder.glob("moves.*.jsonl"))) + 1
             self._moves.rename(self._folder / f"moves.{older}.jsonl")
+            if known is not None:
+                self.verified(known)
 
     def record(self, attempt_id: str, step: Step) -> None:
         """Append a step; durable when this returns."""

@@ -12,7 +12,16 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from pydantic import Field, ValidationError
 
 from swe_router.errors import UsageError
-from swe_router.records import Budget, Features, Outcome, Plan, PurseView, RouteDecision, RunRecord
+from swe_router.records import (
+    ACCEPTANCE,
+    Budget,
+    Features,
+    Outcome,
+    Plan,
+    PurseView,
+    RouteDecision,
+    RunRecord,
+)
 from swe_router.settings import Table
 
 
@@ -142,12 +151,14 @@ def fault_of(outcome: Outcome) -> str:
         "steps": "hit its step limit",
         "time": "hit its time limit",
         "gave_up": "gave up",
+        "stop_loss": "was stopped early",
     }
     if attempt.failure is not None:
         kind = "the provider" if attempt.failure.boundary == "model" else attempt.failure.boundary
         return f"{arm} broke ({kind}: {attempt.failure.kind})"
     if attempt.trajectory.exit in ends:
-        return f"{arm} {ends[attempt.trajectory.exit]}"
+        why = attempt.trajectory.why if attempt.trajectory.exit == "stop_loss" else ""
+        return f"{arm} {ends[attempt.trajectory.exit]}" + (f" ({why})" if why else "")
     if outcome.candidate is None or not outcome.candidate.patch:
         return f"{arm} left an empty patch"
     return _doubt(outcome)
@@ -155,12 +166,31 @@ def fault_of(outcome: Outcome) -> str:
 
 def _doubt(outcome: Outcome) -> str:
     failed = [verdict.verifier for verdict in outcome.verdicts if verdict.outcome == "fail"]
+    facts = [name for name in failed if name != ACCEPTANCE]
+    chance, bar = outcome.probability, _bar(outcome)
+    if not outcome.accepted and chance is not None and bar is not None and chance < bar:
+        under = f"{outcome.arm}'s patch is right with p {_apart(chance, bar)}"
+        return under + (f" (failed {', '.join(facts)})" if facts else "")
+    failed = facts or failed
     if failed:
         return f"{outcome.arm}'s patch failed {', '.join(failed)}"
     if not outcome.accepted:
         count = len(outcome.verdicts)
         return f"no verifier passed {outcome.arm}'s patch ({count} said unknown)"
     return f"{outcome.arm} ended as {outcome.attempt.trajectory.exit}"
+
+
+def _bar(outcome: Outcome) -> float | None:
+    """The threshold that ``acceptance`` held its probability against, where it says so."""
+    bar = outcome.weighed.evidence.get("threshold") if outcome.weighed is not None else None
+    return float(bar) if isinstance(bar, int | float) else None
+
+
+def _apart(chance: float, bar: float) -> str:
+    """A probability under a threshold, with as many digits as tell the two apart."""
+    digits = next((n for n in range(2, 9) if f"{chance:.{n}f}" != f"{bar:.{n}f}"), 9)
+    shown = [f"{one:.{digits}f}".removeprefix("0") for one in (chance, bar)]
+    return f"{shown[0]}, under {shown[1]}"
 
 
 def usd(amount: Decimal) -> str:

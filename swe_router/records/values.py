@@ -18,6 +18,8 @@ Exit = Literal[
 Passed = Literal["pass", "fail", "unknown"]
 Status = Literal["candidate", "empty", "infra", "budget", "interrupted"]
 Handover = Literal["fresh", "notes", "continue"]
+NOTES_BYTES = 6000
+"""UTF-8 bytes that the notes of earlier attempts may have."""
 ACCEPTANCE = "acceptance"
 """Verifier that weighs what all others said; where it was asked, its verdict is what counts."""
 IMPORTED = "imported"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from swe_router.records import digest_of
+from swe_router.records import IMPORTED, digest_of
 
 TIER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -213,6 +213,8 @@ class Settings(Table):
     """SHA-256 of what ``source`` and its trajectories held when the run began."""
     trajectories: str = ""
     """Folder with the trajectories of ``source``; empty is none."""
+    rest: bool = False
+    """With ``source``: also solve the instances of the split that it has no candidate for."""
     sandbox: SandboxSettings = SandboxSettings()
     verify: VerifySettings = VerifySettings()
     prices: PriceSettings = PriceSettings()
@@ -227,17 +229,21 @@ class Settings(Table):
                 raise ValueError(f"{name!r} cannot name a tier: use letters, digits, '.', '_', '-'")
             if name == "overhead":
                 raise ValueError("'overhead' is what calls outside an attempt are booked under")
+            if name == IMPORTED:
+                raise ValueError(f"{name!r} is what candidates made elsewhere are booked under")
         return tiers
 
     @model_validator(mode="after")
     def _ladder_names_tiers(self) -> Settings:
         places = (
             ("policy.ladder", self.policy.ladder, self.tiers, "declared"),
+            ("verify.writer", (self.verify.writer,), self.tiers, "declared"),
+            ("verify.judge", (self.verify.judge,), self.tiers, "declared"),
             ("ensemble.tiers", self.ensemble.tiers, self.ladder, "on the ladder"),
         )
         for place, named, known, there in places:
             for name in named:
-                if name not in known:
+                if name and name not in known:
                     near = difflib.get_close_matches(name, known, n=1)
                     hint = f"; did you mean {near[0]!r}?" if near else ""
                     raise ValueError(f"{place} names tier {name!r}, which is not {there}{hint}")

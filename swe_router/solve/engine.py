@@ -24,6 +24,7 @@ from swe_router.records import (
 from swe_router.seams import Policy, Selector
 from swe_router.solve.bench import Bench
 from swe_router.solve.choosing import choosing
+from swe_router.solve.imported import brought, made_here, taken
 from swe_router.solve.moves import Interrupted, attempt_ids, carry_out_all, crossed
 from swe_router.verifiers.cross import matrix_of
 
@@ -50,7 +51,7 @@ def solve(
     selector = choosing(policy, features, bench.selector)
     decisions: list[Decided] = []
     left_out: list[LeftOut] = []
-    history: tuple[Outcome, ...] = ()
+    history = brought(bench, instance)
     for move in bench.memory.moves():
         decisions.append(move.decided)
         decision = move.decided.decision
@@ -66,7 +67,11 @@ def solve(
     while not (decisions and isinstance(decisions[-1].decision, Stop)):
         if bench.stopping():
             raise Interrupted(instance.id)
-        decided = decide(policy, features, history, bench, len(decisions))
+        accepted = None if decisions else taken(history)
+        if accepted is not None:
+            decided = Decided(decision=accepted, purse=bench.purse.view())
+        else:
+            decided = decide(policy, features, made_here(history), bench, len(decisions))
         decisions.append(decided)
         if isinstance(decided.decision, Try):
             ids = attempt_ids(bench.memory.next_number(), decided.decision.plans)
@@ -143,7 +148,8 @@ def conclude(
     """
     matrix = matrix_of(history, runs)
     chosen = selector.select(history, matrix)
-    usage = sum((outcome.attempt.trajectory.usage for outcome in history), Usage())
+    mine = made_here(history)
+    usage = sum((outcome.attempt.trajectory.usage for outcome in mine), Usage())
     last = decisions[-1].decision if decisions else Stop(why="no decision")
     return RunRecord(
         run=run,
@@ -152,12 +158,12 @@ def conclude(
         decisions=tuple(decisions),
         outcomes=tuple(history),
         chosen=chosen.attempt_id if chosen else None,
-        status=status_of(history, chosen is not None),
+        status=status_of(mine, chosen is not None),
         stop=last.why,
         matrix=matrix,
         left_out=tuple(left_out),
         usage=usage,
-        usd=sum((outcome.attempt.trajectory.usd for outcome in history), start=Decimal(0)),
+        usd=sum((outcome.attempt.trajectory.usd for outcome in mine), start=Decimal(0)),
         seconds=seconds,
         provenance=provenance or Provenance(),
     )

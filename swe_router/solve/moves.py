@@ -37,7 +37,8 @@ def carry_out_all(
         if why:
             left_out = LeftOut(move=move, attempts=tuple(ids[place:]), why=why)
             break
-        brought = carry_out(bench, instance, plan, attempt_id, (*history, *outcomes))
+        seen = (*history, *outcomes)
+        brought = carry_out(bench, instance, plan, attempt_id, seen, history)
         stopped = any(outcome.attempt.trajectory.exit == "interrupted" for outcome in brought)
         if stopped or bench.stopping():
             # Also when it had ended by itself: the stop may have cut short what was checked, or
@@ -70,7 +71,7 @@ def crossed(bench: Bench, instance: Instance, history: Sequence[Outcome]) -> tup
     if not bench.cross or verifier is None:
         return ()
     bench.progress(instance.id, "", 0, "comparing candidates")
-    runs = cross.completed(history, instance, bench.checks.kit(), verifier)
+    runs = cross.completed(history, instance, bench.checks.kit(history[-1].attempt.id), verifier)
     if bench.stopping():
         raise Interrupted(instance.id)
     return runs

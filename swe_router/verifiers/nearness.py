@@ -12,8 +12,11 @@ from swe_router.verifiers import paths
 def nearest(
     changed: Sequence[str], known: Iterable[str], graph: Any, limit: int
 ) -> tuple[list[str], str]:
-    """At most ``limit`` test modules of ``known``, nearest first, and how they were found."""
-    modules = {path for path in known if paths.is_test_module(path)}
+    """At most ``limit`` test files of ``known``, nearest first, and how they were found.
+
+    ``known``: files that the runner can be pointed at.
+    """
+    modules = set(known)
     if graph is not None:
         found = [str(path) for path in graph.tests_reaching(list(changed), 4 * limit)]
         reached = [path for path in dict.fromkeys(found) if path in modules]
@@ -29,9 +32,9 @@ def nearest(
 def likeness(source: str, test: str) -> int:
     """How alike a source file's and a test module's names are; 0 is not at all."""
     stem = posixpath.basename(source).split(".")[0].lower().strip("_")
-    name = posixpath.basename(test).removesuffix(".py").lower()
-    bare = name.removeprefix("unit").removeprefix("test_")
-    bare = bare.removesuffix("_tests").removesuffix("_test").strip("_")
+    name = posixpath.basename(test).split(".")[0].lower()
+    bare = name.removeprefix("unit").removeprefix("test_").removesuffix("_spec")
+    bare = bare.removesuffix("tests").removesuffix("test").strip("_")
     folders = [part.lower() for part in posixpath.dirname(test).split("/")]
     own = [part.lower() for part in posixpath.dirname(source).split("/") if part]
     shared = sum(part in folders for part in own)

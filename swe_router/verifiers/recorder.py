@@ -1,56 +1,132 @@
-"""Records each test's result as a line of JSON, from inside the project's own interpreter.
+"""Records each test's result as a signed line of JSON, from inside the project's own interpreter.
 
 This file is copied into the sandbox and never imported by swe-router itself there: it must run on
-any Python from 3.6 and import nothing but the standard library. It is a pytest plugin (``-p``),
-and a wrapper that runs a script or module with unittest's or sympy's reporter listened to:
+any Python from 3.6 and import nothing but the standard library. It runs a script, a module or
+pytest with the results of pytest, unittest or sympy's reporter listened to:
 
     python recorder.py SCRIPT ARGS...        python recorder.py -m MODULE ARGS...
 
-Results go to the file that SWE_ROUTER_REPORT names, one flushed line each, so that a suite that
-hangs or dies leaves what it got to, and one that prints "PASSED" fools nobody. The last line,
-``{"end": true}``, says that the run came to its end.
+A file ``key`` beside it names the report and a key; it is read and removed before any code of the
+project is loaded. Each line of the report is ``MAC {"n": 0, "id": ..., "outcome": ...}``: numbered,
+so that lines taken away are missed, and signed, so that a line that a test wrote is known for
+foreign; a report that was removed or written to is written anew at the next result. Flushed one by
+one, lines leave what a suite that hangs or dies got to. The last one, ``{"end": true}``, says that
+the run came to its end. What this cannot stop is code that reads the recorder's own memory: it
+runs in the same interpreter.
 """
 
+import hashlib
+import hmac
 import importlib
 import json
 import os
 import runpy
 import sys
+import time
 import unittest
 from typing import Any
 
-_REPORT = os.environ.pop("SWE_ROUTER_REPORT", "")
 _ROOT = os.getcwd()  # noqa: PTH109
+_SAID = 200
+"""Characters kept of why a test failed."""
 
 
-def _write(entry: Any) -> None:
-    if _REPORT:
-        with open(_REPORT, "a", encoding="utf-8") as report:  # noqa: PTH123
-            report.write(json.dumps(entry) + "\n")
+def _writer() -> Any:
+    """A function that appends an entry to the report; what it needs is out of a test's reach."""
+    folder = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+    path = os.path.join(folder, "key")  # noqa: PTH118
+    if not os.path.exists(path):  # noqa: PTH110
+        return lambda entry: None
+    with open(path, encoding="ascii") as kept:  # noqa: PTH123
+        told = json.load(kept)
+    os.remove(path)  # noqa: PTH107
+    report, key = os.path.join(folder, told["report"]), told["key"].encode()  # noqa: PTH118
+    # Tests replace such functions, and may leave them replaced.
+    mac, sha, dumps, getpid, clock = hmac.new, hashlib.sha256, json.dumps, os.getpid, time.time
+    opened, write, close, fstat, makedirs = os.open, os.write, os.close, os.fstat, os.makedirs
+    add, anew = os.O_WRONLY | os.O_APPEND | os.O_CREAT, os.O_WRONLY | os.O_TRUNC | os.O_CREAT
+    pid, begun = getpid(), clock()
+    lines = []  # type: Any
+
+    def put(flags: int, data: bytes, size: int) -> bool:
+        """Write to the report if it is as long as what was written to it."""
+        target = opened(report, flags, 0o600)
+        try:
+            if flags == add and fstat(target).st_size != size:
+                return False
+            while data:
+                data = data[write(target, data) :]
+            return True
+        finally:
+            close(target)
+
+    def record(entry: Any) -> None:
+        if getpid() != pid:
+            return  # a forked child that runs on through the tests
+        numbered = dict(entry, n=len(lines), at=round(clock() - begun, 3))
+        text = dumps(numbered)
+        line = (mac(key, text.encode(), sha).hexdigest()[:32] + " " + text + "\n").encode()
+        before = lines[-1][1] if lines else 0
+        lines.append((line, before + len(line)))
+        try:
+            if not put(add, line, before):
+                put(anew, b"".join(line for line, _ in lines), 0)
+        except OSError:
+            # A test removed the folder, say: the whole report once more, if it can be.
+            try:
+                makedirs(folder, exist_ok=True)
+                put(anew, b"".join(line for line, _ in lines), 0)
+            except OSError:
+                pass
+
+    return record
 
 
-def _note(test: str, file: str, outcome: str) -> None:
-    _write({"id": test, "file": file, "outcome": outcome})
+_write = _writer()
+
+
+def _note(test: str, file: str, outcome: str, why: Any = "") -> None:
+    entry = {"id": test, "file": file, "outcome": outcome}
+    if why:
+        entry["why"] = str(why)[-_SAID:]
+    _write(entry)
 
 
 # pytest ------------------------------------------------------------------------------------
 
 
-def pytest_runtest_logreport(report: Any) -> None:
-    """A phase of a test: only the call phase passes it, any phase fails or skips it."""
-    if report.when == "call" or report.outcome != "passed":
-        _note(report.nodeid, report.nodeid.split("::")[0], report.outcome)
+class Listener:
+    """A pytest plugin."""
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """A phase of a test: only the call phase passes it, any phase fails or skips it."""
+        if report.when == "call" or report.outcome != "passed":
+            file = report.nodeid.split("::")[0]
+            _note(report.nodeid, file, report.outcome, _crash(report))
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """A file that could not be collected."""
+        if report.failed:
+            _note(report.nodeid, report.nodeid.split("::")[0], "error", _crash(report))
+
+    def pytest_sessionfinish(self, session: Any) -> None:
+        """The run came to its end."""
+        _write({"end": True})
 
 
-def pytest_collectreport(report: Any) -> None:
-    """A file that could not be collected."""
-    if report.failed:
-        _note(report.nodeid, report.nodeid.split("::")[0], "error")
+def _crash(report: Any) -> str:
+    if report.outcome != "failed":
+        return ""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(getattr(crash, "message", None) or report.longrepr or "").strip()
 
 
-def pytest_sessionfinish(session: Any) -> None:
-    """The run came to its end."""
-    _write({"end": True})
+def _run_pytest(arguments: Any) -> None:
+    # Imported before the project's folder can name a module like it.
+    pytest = importlib.import_module("pytest")
+    sys.path[0] = _ROOT
+    sys.argv = ["pytest", *arguments]
+    raise SystemExit(int(pytest.main(list(arguments), plugins=[Listener()])))
 
 
 # unittest and Django -----------------------------------------------------------------------
@@ -61,7 +137,7 @@ def _listen_to_unittest() -> None:
         inner = getattr(unittest.TestResult, method)
 
         def outer(self: Any, test: Any, *args: Any) -> Any:
-            _note_unittest(test, outcome)
+            _note_unittest(test, outcome, args)
             return inner(self, test, *args)
 
         setattr(unittest.TestResult, method, outer)
@@ -76,19 +152,27 @@ def _listen_to_unittest() -> None:
 
     def sub(self: Any, test: Any, subtest: Any, err: Any) -> Any:
         if err is not None:
-            _note_unittest(test, "failed")
+            _note_unittest(test, "failed", (err,))
         return inner(self, test, subtest, err)
 
     setattr(unittest.TestResult, "addSubTest", sub)  # noqa: B010
 
 
-def _note_unittest(test: Any, outcome: str) -> None:
+def _note_unittest(test: Any, outcome: str, args: Any) -> None:
     kind = type(test)
+    why = _said(args[0]) if outcome == "failed" and args else ""
     if kind.__name__ in ("_FailedTest", "_ErrorHolder"):
-        _note(test.id(), "", "error")
+        _note(test.id(), "", "error", why)
         return
     file = getattr(sys.modules.get(kind.__module__), "__file__", "") or ""
-    _note(test.id(), os.path.relpath(file, _ROOT) if file else "", outcome)
+    _note(test.id(), os.path.relpath(file, _ROOT) if file else "", outcome, why)
+
+
+def _said(exc_info: Any) -> str:
+    try:
+        return str(exc_info[0].__name__ + ": " + str(exc_info[1]))
+    except Exception:
+        return ""  # an exception that cannot be shown is still a failure
 
 
 # sympy -------------------------------------------------------------------------------------
@@ -120,17 +204,18 @@ def _listen_to_sympy() -> None:
 
     def tell(outcome: str) -> Any:
         def act(*args: Any, **kwargs: Any) -> None:
-            _note(now["file"] + "::" + now["test"], now["file"], outcome)
+            why = _said(args[0]) if outcome == "failed" and args else ""
+            _note(now["file"] + "::" + now["test"], now["file"], outcome, why)
 
         return act
 
     def broken(filename: Any, exc_info: Any) -> None:
         file = os.path.relpath(str(filename), _ROOT)
-        _note(file, file, "error")
+        _note(file, file, "error", _said(exc_info))
 
     def threw(exc_info: Any) -> None:
         if now["test"] in _functions(exc_info):
-            _note(now["file"] + "::" + now["test"], now["file"], "failed")
+            _note(now["file"] + "::" + now["test"], now["file"], "failed", _said(exc_info))
         else:
             _note("load:" + str(exc_info[1]), "", "error")
 
@@ -156,6 +241,8 @@ def _functions(exc_info: Any) -> Any:
 
 def main(argv: Any) -> None:
     """Run a script or module with its test results listened to."""
+    if argv[:2] == ["-m", "pytest"]:
+        _run_pytest(argv[2:])
     if argv[0].endswith("bin/test"):
         _listen_to_sympy()
     else:
@@ -171,7 +258,7 @@ def main(argv: Any) -> None:
 def _run(argv: Any) -> None:
     if argv[0] == "-m":
         sys.argv = argv[1:]
-        sys.path.insert(0, _ROOT)
+        sys.path[0] = _ROOT
         runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = argv

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import posixpath
 import secrets
-import shlex
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Kit, Sandbox
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import comparison, diffs, nearness, paths, runners
-from swe_router.verifiers.runners import TestRun
+from swe_router.verifiers import comparison, diffs, nearness, paths, runners, testconfig
+from swe_router.verifiers.batches import LEAST_SECONDS, Batch, Bench, Trial, merged
+from swe_router.verifiers.testrun import TestRun
 
 NAME = "repo-tests"
-LEAST_SECONDS = 2.0
-"""Time left under which no test run is begun."""
+HINT = "runner"
+"""Key of ``Kit.cache``: name of the runner to take where the repository does not tell."""
+SHARE = 0.6
+"""Share of the time left until the common deadline that this verifier takes at most."""
+BASE_SHARE = 0.35
+"""Share of its own time that it gives to runs at the base."""
 
 
 @dataclass(frozen=True)
 class _Look:
     """What a fresh start state shows: kept for all candidates of an instance."""
 
-    runner: str
+    facts: frozenset[str]
     python: str
     files: tuple[str, ...]
 
@@ -31,10 +39,10 @@ class _Look:
 class RepoTests:
     """Verifier ``repo-tests``: existing tests at the base commit and after the patch.
 
-    Only a test that passed before and fails after counts against a patch, and only when a second
-    pair of runs says so again. A patch has no vote on itself: test files that it edits are put
-    back to their base form, a ``conftest.py`` that it adds is taken out. Reads nothing but what
-    the repository shows.
+    Only a test that passed before and fails after counts against a patch, and only when further
+    pairs of runs say so again. A patch has no vote on itself: test files and test settings that
+    it edits are put back to their base form, new ones are taken out. Reads nothing but what the
+    repository shows.
     """
 
     def __init__(self, settings: VerifySettings) -> None:
@@ -78,114 +86,114 @@ class _Course:
     ) -> None:
         self.candidate, self.files, self.instance, self.kit = candidate, files, instance, kit
         self.most = settings.max_test_files
-        self.until = kit.clock() + settings.seconds
+        now = kit.clock()
+        self.until = now + settings.seconds
         if kit.deadline:
-            self.until = min(self.until, kit.deadline)
+            self.until = min(self.until, now + SHARE * (kit.deadline - now))
         self.is_test = paths.tests_of(kit.graph)
-
-    def left(self) -> float:
-        return self.until - self.kit.clock()
+        self.facts: dict[str, Any] = {}
 
     def verdict(self) -> Verdict:
-        look = self._look()
-        if not look.runner:
-            return self._unknown("no test runner known here fits the repository")
-        changed = [f.before or f.path for f in self.files if not self.is_test(f.path)]
-        known = [path for path in look.files if runners.RUNNERS[look.runner].runs(path)]
-        tests, by = nearness.nearest(changed, known, self.kit.graph, self.most)
-        if not tests:
-            return self._unknown("no existing test lies near the change", runner=look.runner)
-        facts: dict[str, Any] = {
-            "runner": look.runner,
-            "command": runners.shown(look.runner, tests),
-            "files": tests,
-            "found_by": by,
-        }
-        before = self._before(look, tests)
-        if "passed" not in before.results.values():
-            why = "none of the nearest tests passed before the patch"
-            why += f" within {before.limit:.0f} s" if before.timed_out else ""
-            return self._unknown(why, **facts, said=before.tail)
-        if self.left() < LEAST_SECONDS:
-            return self._unknown("out of time before the patch could be tested", **facts)
-        return self._judge(look, tests, before, facts)
+        if self.until - self.kit.clock() < LEAST_SECONDS:
+            return self._unknown("out of time before a test could be run")
+        with contextlib.ExitStack() as boxes:
 
-    def _judge(
-        self, look: _Look, tests: Sequence[str], before: TestRun, facts: dict[str, Any]
-    ) -> Verdict:
-        longest = max(60.0, 1.2 * comparison.HUNG_FACTOR * before.seconds)
-        after = self._after(look, tests, min(longest, self.left()))
-        if after is None:
-            return self._unknown("the patch does not apply", **facts)
-        now = comparison.compare(before, after)
-        now, again = self._again(look, tests, before, now)
-        facts |= comparison.evidence_of(now, before)
+            @functools.cache
+            def fresh_box() -> Sandbox:
+                return boxes.enter_context(self.kit.open_sandbox(self.instance))
+
+            look = self._look(fresh_box)
+            runner = runners.choose(set(look.facts), self._endings(), self.kit.cache.get(HINT, ""))
+            if not runner or (not look.python and runners.RUNNERS[runner].read is None):
+                return self._unknown("no test runner known here fits the repository")
+            self.facts |= {"runner": runner, "runner_seen": runners.RUNNERS[runner].seen}
+            tests = self._near(look, runner)
+            if not tests:
+                return self._unknown("no existing test lies near the change")
+            bench = self._bench(look, runner)
+            batches = bench.base(tests, BASE_SHARE, fresh_box)
+        before = merged(batches)
+        if "passed" not in before.results.values():
+            return self._nothing(batches, before)
+        return self._tried(bench, batches, tests)
+
+    def _tried(self, bench: Bench, batches: Sequence[Batch], tests: Sequence[str]) -> Verdict:
+        trial = bench.trial(batches, self.candidate.patch)
+        if not trial.applied:
+            return self._unknown("the patch does not apply")
+        if not trial.ran:
+            return self._unknown("out of time before the patch could be tested")
+        bench.again(trial, self.candidate.patch)
+        return self._told(tests, trial)
+
+    def _endings(self) -> list[str]:
+        sources = [f.path for f in self.files if not self.is_test(f.path)]
+        tally = Counter(posixpath.splitext(path)[1] for path in sources)
+        return [ending for ending, _ in tally.most_common()]
+
+    def _near(self, look: _Look, runner: str) -> list[str]:
+        """Nearest test files, the patch's own edits of old ones first."""
+        known = [path for path in look.files if runners.RUNNERS[runner].runs(path)]
+        changed = [f.before or f.path for f in self.files if not self.is_test(f.path)]
+        edited = [f.before for f in self.files if f.before in set(known)]
+        near, by = nearness.nearest(changed, known, self.kit.graph, self.most)
+        tests = list(dict.fromkeys([*edited, *near]))[: self.most]
+        self.facts |= {"files": tests, "found_by": by, "command": runners.shown(runner, tests)}
+        return tests
+
+    def _bench(self, look: _Look, runner: str) -> Bench:
+        old, new = testconfig.put_back(self.files, self.is_test)
+        meddles = testconfig.meddling(self.files, self.is_test)
+        told = {"put_back": old, "taken_out": new, "meddles": meddles}
+        self.facts |= {key: found for key, found in told.items() if found}
+        return Bench(self.kit, self.instance, runner, look.python, self.until, old, new)
+
+    def _told(self, tests: Sequence[str], trial: Trial) -> Verdict:
+        before = merged(trial.ran)
+        ran = [path for batch in trial.ran for path in batch.files]
+        facts = self.facts | comparison.evidence_of(trial.now, before)
         facts |= {
-            "run_again": again,
-            "seconds": {"before": before.seconds, "after": after.seconds},
+            "files": ran,
+            "command": runners.shown(self.facts["runner"], ran),
+            "left_out": [path for path in tests if path not in ran],
+            "run_again": trial.pairs > 0,
+            "pairs": trial.pairs,
+            "seconds": {"before": round(before.seconds, 3), "after": round(trial.seconds, 3)},
         }
-        facts["why"] = _why(facts["counts"], len(tests))
+        if trial.broken:
+            facts["confirmed"] = trial.pairs > 0
+        tampered = trial.tampered or next((b.before.tampered for b in trial.ran), "")
+        if tampered:
+            facts["tampered"] = tampered
+        facts["why"] = _why(facts, len(ran))
         return _verdict(self.candidate, facts)
 
-    def _again(
-        self, look: _Look, tests: Sequence[str], before: TestRun, now: dict[str, str]
-    ) -> tuple[dict[str, str], bool]:
-        """A second pair of runs for what broke, when there is time: flaky tests fall out."""
-        broken = [test for test, came in now.items() if came in comparison.BROKEN]
-        hung = any(now[test] == "hung" for test in broken)
-        if not broken or hung or self.left() < 2.5 * before.seconds + LEAST_SECONDS:
-            return now, False
-        owned = {before.files.get(test, "") for test in broken}
-        fewer = [path for path in tests if path in owned]
-        files = fewer if len(fewer) == len(owned) else list(tests)
-        with self.kit.open_sandbox(self.instance) as box:
-            first = runners.run(box, look.runner, look.python, files, self.left() / 2)
-        if first.timed_out or self.left() < LEAST_SECONDS:
-            return now, False
-        second = self._after(look, files, self.left())
-        if second is None or second.timed_out:
-            return now, False
-        return comparison.confirmed(now, first, second), True
+    def _nothing(self, batches: Sequence[Batch], before: TestRun) -> Verdict:
+        """No test passed at the base: why there is nothing to compare with."""
+        network = comparison.network_of(before)
+        self.facts["files"] = [path for batch in batches for path in batch.files]
+        if network and not batches[0].before.timed_out:
+            self.facts["needed_network"] = network[: comparison.MOST_LISTED]
+            return self._unknown("the nearest tests need the network, which the box has not")
+        why = "none of the nearest tests passed before the patch"
+        if before.timed_out or not batches:
+            why += f" within {sum(batch.before.limit for batch in batches):.0f} s"
+        return self._unknown(why, said=before.tail)
 
-    def _look(self) -> _Look:
+    def _look(self, fresh_box: Callable[[], Sandbox]) -> _Look:
         key = f"{NAME}:{self.instance.base_commit}:look"
         if key not in self.kit.cache:
-            with self.kit.open_sandbox(self.instance) as box:
-                self.kit.cache[key] = _look(box, max(LEAST_SECONDS, self.left()))
+            timeout = max(LEAST_SECONDS, self.until - self.kit.clock())
+            self.kit.cache[key] = _look(fresh_box(), timeout)
         found: _Look = self.kit.cache[key]
         return found
 
-    def _before(self, look: _Look, tests: Sequence[str]) -> TestRun:
-        command = runners.shown(look.runner, tests)
-        key = f"{NAME}:{self.instance.base_commit}:{command}"
-        if key not in self.kit.cache:
-            limit = max(LEAST_SECONDS, 0.4 * self.left())
-            with self.kit.open_sandbox(self.instance) as box:
-                self.kit.cache[key] = runners.run(box, look.runner, look.python, tests, limit)
-        found: TestRun = self.kit.cache[key]
-        return found
-
-    def _after(self, look: _Look, tests: Sequence[str], limit: float) -> TestRun | None:
-        with self.kit.open_sandbox(self.instance) as box:
-            if self.kit.apply(box, self.candidate.patch).exit_code != 0:
-                return None
-            self._put_back(box)
-            return runners.run(box, look.runner, look.python, tests, limit)
-
-    def _put_back(self, box: Sandbox) -> None:
-        old = [f.before for f in self.files if f.before and self.is_test(f.before)]
-        new = [f.path for f in self.files if not f.before and f.path.endswith("conftest.py")]
-        if old:
-            box.run(f"git checkout -q HEAD -- {shlex.join(old)}", timeout=60)
-        if new:
-            box.run(f"rm -f -- {shlex.join(new)}", timeout=60)
-
     def _unknown(self, why: str, **facts: Any) -> Verdict:
-        return _verdict(self.candidate, {**facts, "why": why})
+        return _verdict(self.candidate, {**self.facts, **facts, "why": why})
 
 
 def _look(box: Sandbox, timeout: float) -> _Look:
-    runner, python = runners.detect(box, timeout)
+    facts, python = runners.look(box, timeout)
     path = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
     box.run(f"git ls-files -z > {path}", timeout=timeout)
     try:
@@ -194,7 +202,9 @@ def _look(box: Sandbox, timeout: float) -> _Look:
         listed = b""
     box.run(f"rm -f {path}", timeout=timeout)
     names = listed.decode("utf-8", "surrogateescape").split("\0")
-    return _Look(runner, python, tuple(name for name in names if paths.is_test_module(name)))
+    every = [runner.runs for runner in runners.RUNNERS.values()]
+    tests = tuple(name for name in names if any(runs(name) for runs in every))
+    return _Look(frozenset(facts), python, tests)
 
 
 def _verdict(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
@@ -208,9 +218,15 @@ def _verdict(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
     )
 
 
-def _why(counts: dict[str, int], files: int) -> str:
+def _why(facts: dict[str, Any], files: int) -> str:
+    counts = facts["counts"]
     said = (
         f"{counts['still_pass']} of {counts['passed_before']} tests in {files} file(s) still pass"
     )
-    extra = [f"{counts[key]} {key}" for key in ("broken", "flaky", "unfinished") if counts[key]]
-    return ", ".join([said, *extra])
+    words = ("broken", "flaky", "gone", "unfinished", "cut")
+    extra = [f"{counts[key]} {key}" for key in words if counts[key]]
+    if facts.get("confirmed") is False:
+        extra.append("no time to see it twice")
+    if facts.get("meddles"):
+        extra.append("the patch reaches for the machinery of tests")
+    return ", ".join([said, *extra, *([facts["tampered"]] if facts.get("tampered") else [])])

@@ -6,28 +6,40 @@ import json
 import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swe_router.errors import VerifierError
 from swe_router.seams import Sandbox
+from swe_router.verifiers import languages, paths
+from swe_router.verifiers.testrun import Report, TestRun, recorded
 
 RECORDER = Path(__file__).with_name("recorder.py")
 REPORT_LIMIT = 64_000_000
-"""Bytes of results read of one run: about 500,000 tests."""
+"""Bytes of results read of one run: about 400,000 tests."""
 LOOK = """
-P=$(command -v python || command -v python3) || exit 0
-echo "python $P"
+P=$(command -v python || command -v python3) && echo "python $P"
 [ -f tests/runtests.py ] && [ -d django ] && echo django
 [ -f bin/test ] && [ -d sympy ] && echo sympy
-"$P" -c 'import pytest' >/dev/null 2>&1 && echo has-pytest
+[ -n "$P" ] && "$P" -c 'import pytest' >/dev/null 2>&1 && echo has-pytest
 [ -f pytest.ini ] || [ -f conftest.py ] || [ -f tests/conftest.py ] && echo says-pytest
 says() { grep -qs -e "$1" tox.ini setup.cfg pyproject.toml setup.py Makefile noxfile.py; }
 says pytest && echo says-pytest
 says '-m unittest' && echo says-unittest
-:
 """
-_WORST = {"error": 4, "failed": 3, "passed": 2, "skipped": 1}
+TAIL = 2000
+"""Bytes kept of what a run prints; a test may print gigabytes."""
+_QUIET = """
+OUT={folder}/out; mkfifo $OUT 2>/dev/null || OUT=/dev/null
+tail -c {tail} <$OUT >{folder}/tail & TAIL_PID=$!
+{{ {command}
+}} >$OUT 2>&1
+CODE=$?
+for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 $TAIL_PID 2>/dev/null || break; sleep 0.1; done
+cat {folder}/tail
+exit $CODE
+"""
+"""Output goes through a pipe of its own: a server that a test left running may hold it open."""
 
 
 @dataclass(frozen=True)
@@ -36,53 +48,46 @@ class Runner:
 
     name: str
     command: Callable[[Sequence[str]], str]
-    runs: Callable[[str], bool] = lambda path: True
+    runs: Callable[[str], bool] = paths.is_test_module
     """Whether it can be pointed at a file."""
-
-
-@dataclass(frozen=True)
-class TestRun:
-    """What one run of tests gave."""
-
-    __test__ = False
-
-    results: Mapping[str, str] = field(default_factory=dict)
-    """Test id -> passed | failed | skipped | error, the worst where it was reported twice."""
-    files: Mapping[str, str] = field(default_factory=dict)
-    """Test id -> its file, where that is known."""
-    ended: bool = False
-    """The run came to its own end."""
-    timed_out: bool = False
-    seconds: float = 0.0
-    limit: float = 0.0
-    """Seconds that it was given."""
-    tail: str = ""
-    """End of the output, kept when there are no results."""
+    read: Callable[[bytes], Report] | None = None
+    """Reads the report of a foreign runner, which its command writes to REPORT; None: signed
+    lines of the recorder."""
+    seen: str = "run"
+    """``run``: its results were read from real runs; ``parsed``: from samples of its format."""
 
 
 def _pytest(files: Sequence[str]) -> str:
-    path = "PYTHONPATH=REPORTER${PYTHONPATH:+:$PYTHONPATH}"
-    flags = "-q --tb=no -p no:cacheprovider -p recorder"
-    return f"{path} PYTHON -m pytest {flags} {shlex.join(files)}"
+    # Old pytest has no --no-header; maxfail=0 undoes an -x of the project's own settings.
+    flags = "-q --tb=short --show-capture=no --maxfail=0 -o cache_dir=REPORTER/cache"
+    return f"{_STILL} PYTHON REPORTER/recorder.py -m pytest {flags} {shlex.join(files)}"
 
 
 def _django(files: Sequence[str]) -> str:
     labels = [path.removeprefix("tests/").removesuffix(".py").replace("/", ".") for path in files]
     flags = "--verbosity 0 --settings=test_sqlite --parallel 1"
-    return f"PYTHON REPORTER/recorder.py tests/runtests.py {flags} {shlex.join(labels)}"
+    script = "REPORTER/recorder.py tests/runtests.py"
+    return f"{_STILL} PYTHON {script} {flags} {shlex.join(labels)}"
 
 
 def _sympy(files: Sequence[str]) -> str:
-    return f"PYTHON REPORTER/recorder.py bin/test -C --no-subprocess {shlex.join(files)}"
+    calm = "PYTHONWARNINGS=ignore::UserWarning,ignore::SyntaxWarning"
+    flags = "-C --no-subprocess --seed 1"
+    return f"{_STILL} {calm} PYTHON REPORTER/recorder.py bin/test {flags} {shlex.join(files)}"
 
 
 def _unittest(files: Sequence[str]) -> str:
-    return f"PYTHON REPORTER/recorder.py -m unittest -q {shlex.join(files)}"
+    return f"{_STILL} PYTHON REPORTER/recorder.py -m unittest -q {shlex.join(files)}"
+
+
+_STILL = "PYTHONHASHSEED=0"
+"""Orders of sets, and test ids made from them, are the same before and after."""
 
 
 def _on_sqlite(path: str) -> bool:
     """Django's runner aborts as a whole when gis_tests are asked for on a plain database."""
-    return path.startswith("tests/") and not path.startswith("tests/gis_tests/")
+    plain = path.startswith("tests/") and not path.startswith("tests/gis_tests/")
+    return plain and paths.is_test_module(path)
 
 
 RUNNERS: Mapping[str, Runner] = {
@@ -90,19 +95,48 @@ RUNNERS: Mapping[str, Runner] = {
     "sympy": Runner("sympy", _sympy),
     "pytest": Runner("pytest", _pytest),
     "unittest": Runner("unittest", _unittest),
+} | {
+    row.name: Runner(row.name, row.command, row.runs, row.read, row.seen) for row in languages.TABLE
 }
 
 
-def detect(box: Sandbox, timeout: float) -> tuple[str, str]:
-    """Name of the runner and path of Python inside; empty names when there is none."""
-    said = box.run(LOOK, timeout=timeout).output.splitlines()
+_NONE = Runner("", lambda files: "")
+
+
+def detect(box: Sandbox, timeout: float, endings: Sequence[str] = ()) -> tuple[str, str]:
+    """Name of the runner and path of Python inside; empty names when there is none.
+
+    ``endings``: suffixes of the files in question, most of them first; a repository of several
+    languages is asked for the runner of the first that has one.
+    """
+    facts, python = look(box, timeout)
+    chosen = choose(facts, endings)
+    return (chosen if python or RUNNERS.get(chosen, _NONE).read else ""), python
+
+
+def look(box: Sandbox, timeout: float) -> tuple[set[str], str]:
+    """What the repository's files and the box say of test runners, and the path of Python."""
+    said = box.run(f"{LOOK}{languages.LOOK}:", timeout=timeout).output.splitlines()
     facts = {line.strip() for line in said}
     python = next((line.split(" ", 1)[1] for line in said if line.startswith("python ")), "")
-    return (choose(facts) if python else ""), python
+    return facts, python
 
 
-def choose(facts: set[str]) -> str:
-    """The runner that the project's own files ask for."""
+def choose(facts: set[str], endings: Sequence[str] = (), hint: str = "") -> str:
+    """The runner that the project's own files ask for; ``hint`` where they do not tell."""
+    for ending in endings:
+        if ending in (".py", ".pyi"):
+            break
+        found = languages.choose(facts, ending)
+        if found:
+            return found
+    chosen = _python(facts)
+    if hint in RUNNERS and not facts & {"django", "sympy", "says-pytest", "says-unittest"}:
+        return hint
+    return chosen
+
+
+def _python(facts: set[str]) -> str:
     for own in ("django", "sympy"):
         if own in facts:
             return own
@@ -123,48 +157,41 @@ def run(box: Sandbox, runner: str, python: str, files: Sequence[str], limit: flo
     Raises ``VerifierError`` when the report cannot be read, ``SandboxError`` when the box broke.
     """
     folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
-    report = f"{folder}/{secrets.token_hex(8)}.jsonl"
-    box.write(f"{folder}/recorder.py", RECORDER.read_bytes())
+    name, key = secrets.token_hex(8), secrets.token_hex(16)
+    report = f"{folder}/{name}"
+    if RUNNERS[runner].read is None:
+        box.write(f"{folder}/recorder.py", RECORDER.read_bytes())
+        box.write(f"{folder}/key", json.dumps({"report": name, "key": key}).encode())
+    else:
+        box.write(f"{folder}/begun", b"")
     command = RUNNERS[runner].command(files)
-    command = command.replace("REPORTER", folder, 1)
+    command = command.replace("REPORTER", folder).replace("REPORT", report)
     command = command.replace("PYTHON ", f"{shlex.quote(python)} ", 1)
-    result = box.run(f"export SWE_ROUTER_REPORT={report}; {command}", timeout=limit)
+    result = box.run(_QUIET.format(folder=folder, tail=TAIL, command=command), timeout=limit)
     try:
         lines = box.read(report, limit=REPORT_LIMIT)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         lines = b""
     except ValueError:
         raise VerifierError(f"the test report is over {REPORT_LIMIT} bytes") from None
     finally:
         box.run(f"rm -rf {folder}", timeout=60)
-    results, where, ended = parse(lines)
-    return TestRun(
-        results=results,
-        files=where,
-        ended=ended,
+    read = RUNNERS[runner].read
+    found = recorded(lines, key) if read is None else read(lines)
+    gave = TestRun(
+        results=found.results,
+        files=found.files,
+        ended=found.ended if read is None else not result.timed_out,
         timed_out=result.timed_out,
         seconds=result.seconds,
         limit=limit,
-        tail="" if results else result.output[-500:],
+        why=found.why,
+        tampered=found.tampered,
     )
+    return gave if found.results else replace(gave, tail=result.output[-500:])
 
 
 def parse(lines: bytes) -> tuple[dict[str, str], dict[str, str], bool]:
-    """Results, files and whether the run ended, from the recorder's lines; torn lines are left."""
-    results: dict[str, str] = {}
-    files: dict[str, str] = {}
-    ended = False
-    for line in lines.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(entry, dict):
-            continue
-        ended = ended or entry.get("end") is True
-        test, outcome = entry.get("id"), entry.get("outcome")
-        if isinstance(test, str) and outcome in _WORST:
-            files[test] = str(entry.get("file", ""))
-            if _WORST[outcome] > _WORST.get(results.get(test, ""), 0):
-                results[test] = outcome
-    return results, files, ended
+    """Results, files and whether the run ended, from unsigned lines of the recorder."""
+    report = recorded(lines)
+    return report.results, report.files, report.ended

@@ -55,6 +55,12 @@ class ListMemory:
     def rescued(self, outcome):
         self.written.append(("rescued", outcome))
 
+    def verified(self, outcomes):
+        self.written.append(("imported", tuple(outcomes)))
+
+    def imported(self):
+        return next((value for kind, value in self.written if kind == "imported"), None)
+
     def moves(self):
         moves: list[Move] = []
         for kind, value in self.written:

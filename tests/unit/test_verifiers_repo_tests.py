@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from swe_router.settings import VerifySettings
 from swe_router.verifiers.comparison import BROKEN, compare, confirmed, evidence_of, outcome_of
 from swe_router.verifiers.nearness import likeness, nearest
 from swe_router.verifiers.repo_tests import RepoTests
-from swe_router.verifiers.runners import RUNNERS, TestRun, choose, parse, shown
+from swe_router.verifiers.runners import RUNNERS, choose, parse, shown
+from swe_router.verifiers.testrun import Report, TestRun, recorded
 from tests.doubles.project import INSTANCE, Project, outcome
 
 CALC = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
@@ -226,7 +228,7 @@ def test_the_runner_follows_the_repository() -> None:
 
 
 def test_the_graph_orders_and_names_stand_in_for_it() -> None:
-    known = ["tests/test_calc.py", "tests/test_other.py", "tests/helper.py"]
+    known = ["tests/test_calc.py", "tests/test_other.py"]
 
     class Graph:
         def tests_reaching(self, paths: list[str], limit: int) -> list[str]:
@@ -239,15 +241,23 @@ def test_the_graph_orders_and_names_stand_in_for_it() -> None:
     )
 
 
+def listened(folder: Path, command: list[str]) -> Report:
+    """What the recorder wrote of a command."""
+    home = folder / "recorder"
+    home.mkdir(exist_ok=True)
+    shutil.copy(Path(__file__).parents[2] / "swe_router/verifiers/recorder.py", home)
+    (home / "key").write_text('{"report": "r", "key": "k"}')
+    (home / "r").unlink(missing_ok=True)
+    words = [sys.executable, str(home / "recorder.py"), *command]
+    subprocess.run(words, cwd=folder, capture_output=True, check=False)
+    assert not (home / "key").exists()
+    return recorded((home / "r").read_bytes() if (home / "r").exists() else b"", "k")
+
+
 def test_a_suite_that_raises_before_its_first_test_did_not_end(tmp_path: Path) -> None:
-    recorder = Path(__file__).parents[2] / "swe_router/verifiers/recorder.py"
-    environment = {"SWE_ROUTER_REPORT": str(tmp_path / "r")}
     for script, ended in (("raise RuntimeError", False), ("raise SystemExit(1)", True)):
         (tmp_path / "t.py").write_text(script)
-        command = [sys.executable, str(recorder), "t.py"]
-        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
-        report = tmp_path / "r"
-        assert parse(report.read_bytes() if report.exists() else b"")[2] is ended
+        assert listened(tmp_path, ["t.py"]).ended is ended
 
 
 def test_sympys_own_reporter_is_listened_to(tmp_path: Path) -> None:
@@ -261,20 +271,17 @@ def test_sympys_own_reporter_is_listened_to(tmp_path: Path) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    recorder = Path(__file__).parents[2] / "swe_router/verifiers/recorder.py"
-    command = [sys.executable, str(recorder), "bin/test", "-C"]
-    environment = {"SWE_ROUTER_REPORT": str(tmp_path / "r")}
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
-    results, files_of, ended = parse((tmp_path / "r").read_bytes())
-    unloaded = [test for test in results if test.startswith("load:")]
-    assert [results.pop(test) for test in unloaded] == ["error"]
-    assert results == {
+    found = listened(tmp_path, ["bin/test", "-C"])
+    unloaded = [test for test in found.results if test.startswith("load:")]
+    assert [found.results.pop(test) for test in unloaded] == ["error"]
+    assert found.results == {
         "sympy/a.py::good": "passed",
         "sympy/a.py::bad": "failed",
         "sympy/b.py": "error",
     }
-    assert files_of["sympy/a.py::good"] == "sympy/a.py"
-    assert ended
+    assert found.files["sympy/a.py::good"] == "sympy/a.py"
+    assert found.why["sympy/a.py::bad"] == "ValueError: "
+    assert found.ended
 
 
 def test_the_recorder_needs_nothing_but_an_old_python() -> None:

@@ -1,0 +1,251 @@
+"""Asks of every changed file that it still parses, and of every module that it still imports."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import secrets
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tree_sitter import Node
+
+from swe_router.codegraph import grammar, syntax
+from swe_router.records import Candidate, Instance, Outcome, Verdict
+from swe_router.seams import Kit, Sandbox
+from swe_router.settings import VerifySettings
+from swe_router.verifiers import diffs, paths
+
+NAME = "syntax"
+PROBE = Path(__file__).with_name("probe.py")
+MOST_FILES = 60
+"""Changed files looked at; a patch of more says so in its evidence."""
+SECONDS = 120.0
+"""For all compiling, or all importing, of one state."""
+MOST_IMPORTED = 12
+LOOSE = frozenset({"c", "cpp"})
+"""Languages in which macros make right code unreadable: an error is noted, never held against."""
+OWN_TOOLS: Mapping[str, str] = {
+    "javascript": "node --check",
+    "php": "php -l",
+    "ruby": "ruby -c",
+    "go": "gofmt -e -l",
+}
+"""The languages' own tools, asked in the box before an error that our grammar saw is believed."""
+
+
+class Syntax:
+    """Verifier ``syntax``: fails on facts alone.
+
+    A fact is a source file that parsed before (or is new) and does not now, and a module that
+    was imported before and raises now. Test files are left out: a test of a parser may hold
+    broken code on purpose.
+    """
+
+    def __init__(self, settings: VerifySettings) -> None:
+        self.settings = settings
+
+    def verify(
+        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+    ) -> Verdict:
+        """Look at the changed files before and after, in one box. Raises ``SandboxError``."""
+        candidate = outcome.candidate
+        patch = candidate.patch if candidate else ""
+        if not patch.strip():
+            return _verdict(candidate, {"why": "there is no patch to read"})
+        files = diffs.changes(patch)
+        if files is None:
+            return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
+        is_test = paths.tests_of(kit.graph)
+        wanted = [f for f in files if not f.deleted and _language(f.path) and not is_test(f.path)]
+        if not wanted:
+            return _verdict(
+                candidate, {"why": "no changed source file is in a language known here"}
+            )
+        with kit.open_sandbox(instance) as box:
+            facts = _looked(box, wanted[:MOST_FILES], patch, instance, kit)
+        if len(wanted) > MOST_FILES:
+            facts["not_looked_at"] = len(wanted) - MOST_FILES
+        return _verdict(candidate, facts)
+
+    def check(self, verdict: Verdict) -> str:
+        """Recompute the outcome from the recorded words of each file and module."""
+        return outcome_of(verdict.evidence)
+
+
+def outcome_of(facts: Mapping[str, Any]) -> str:
+    """The outcome that the evidence stands for."""
+    files, imports = facts.get("files", {}).values(), facts.get("imports", {}).values()
+    if any(one["after"] == "error" and one["base"] in ("ok", "absent") for one in files):
+        return "fail"
+    if any(one["base"] == "ok" and one["after"] in ("raises", "died") for one in imports):
+        return "fail"
+    return "pass" if any(one["after"] == "ok" for one in files) else "unknown"
+
+
+def _looked(
+    box: Sandbox, files: Sequence[diffs.Change], patch: str, instance: Instance, kit: Kit
+) -> dict[str, Any]:
+    python = _python(box)
+    look = _Look(box, python)
+    seen: dict[str, Any] = kit.cache.setdefault(f"{NAME}:{instance.base_commit}", {})
+    before = [f.before for f in files if f.before]
+    fresh = [path for path in dict.fromkeys(before) if path not in seen]
+    base = look.states(fresh, imports=lambda path: True)
+    seen.update({path: base[path] for path in fresh})
+    if kit.apply(box, patch).exit_code != 0:
+        return {"why": "the patch does not apply"}
+
+    def imported_before(path: str) -> bool:
+        old = next((f.before for f in files if f.path == path), "")
+        return bool(old) and seen[old]["import"][0] == "ok"
+
+    after = look.states([f.path for f in files], imports=imported_before)
+    if any(after[f.path]["import"][0] in ("raises", "died") for f in files):
+        again = look.states([f.path for f in files], imports=imported_before)
+        after = {path: _milder(after[path], again[path]) for path in after}
+    return _facts(files, seen, after, look)
+
+
+class _Look:
+    """Looks at files of one box."""
+
+    def __init__(self, box: Sandbox, python: str) -> None:
+        self.box, self.python = box, python
+
+    def states(self, files: Sequence[str], imports: Callable[[str], bool]) -> dict[str, Any]:
+        """Path -> ``{"parse": [word, said], "import": [word, said]}``."""
+        own = [path for path in files if self.python and _language(path) == "python"]
+        parsed = self._probe("compile", own)
+        parsed |= {path: self._foreign(path) for path in files if path not in parsed}
+        loaded = [path for path in own if parsed[path][0] == "ok" and imports(path)]
+        modules = self._probe("import", loaded[:MOST_IMPORTED])
+        none = ["none", ""]
+        return {path: {"parse": parsed[path], "import": modules.get(path, none)} for path in files}
+
+    def _probe(self, what: str, files: Sequence[str]) -> dict[str, list[str]]:
+        if not files:
+            return {}
+        folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
+        report = f"{folder}/{secrets.token_hex(8)}"
+        self.box.write(f"{folder}/probe.py", PROBE.read_bytes())
+        self.box.write(f"{folder}/list", json.dumps(list(files)).encode())
+        flags = "-I -S " if what == "compile" else ""
+        command = f"{shlex.quote(self.python)} {flags}{folder}/probe.py {what} {folder}/list"
+        self.box.run(f"{command} {report} >/dev/null 2>&1", timeout=SECONDS)
+        try:
+            said = json.loads(self.box.read(report))
+        except (FileNotFoundError, ValueError):
+            said = []
+        self.box.run(f"rm -rf {folder}", timeout=60)
+        if len(said) != len(files):
+            return {path: ["unknown", ""] for path in files}
+        return dict(zip(files, said, strict=True))
+
+    def _foreign(self, path: str) -> list[str]:
+        name = _language(path)
+        try:
+            source = self.box.read(f"/testbed/{path}")
+        except FileNotFoundError:
+            return ["absent", ""]
+        except (ValueError, OSError):
+            return ["unknown", ""]
+        places = _places(source, path)
+        if not places:
+            return ["unknown", "no grammar"] if places is None else ["ok", ""]
+        tool = OWN_TOOLS.get(name, "")
+        if tool and self._accepted(tool, path):
+            return ["ok", ""]
+        said = f"line {places[0][0]}, column {places[0][1]}"
+        return ["unsure" if name in LOOSE else "error", said]
+
+    def _accepted(self, tool: str, path: str) -> bool:
+        command = f"{tool} {shlex.quote('./' + path)} >/dev/null 2>&1"
+        return self.box.run(command, timeout=60).exit_code == 0
+
+
+def _places(source: bytes, path: str) -> list[tuple[int, int]] | None:
+    """Lines and columns of syntax errors; None when no grammar is installed."""
+    found = grammar.grammar_of(path)
+    if found is None or found.name == "python":
+        return syntax.errors(source, path)
+    tools = grammar.tools(found)
+    return None if tools is None else _errors(tools.parser.parse(source).root_node)
+
+
+def _errors(root: Node) -> list[tuple[int, int]]:
+    found, waiting = [], [root]
+    while waiting:
+        node = waiting.pop()
+        if node.is_error or node.is_missing:
+            found.append((node.start_point[0] + 1, node.start_point[1] + 1))
+        elif node.has_error:
+            waiting.extend(node.children)
+    return sorted(found)
+
+
+def _facts(
+    files: Sequence[diffs.Change], base: Mapping[str, Any], after: Mapping[str, Any], look: _Look
+) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    modules: dict[str, Any] = {}
+    none = {"parse": ["absent", ""], "import": ["none", ""]}
+    for file in files:
+        old, new = base.get(file.before, none), after[file.path]
+        name = _language(file.path)
+        by = "the box's Python" if name == "python" and look.python else f"tree-sitter {name}"
+        parsed[file.path] = _pair(old["parse"], new["parse"]) | {"by": by}
+        if new["import"][0] != "none":
+            modules[file.path] = _pair(old["import"], new["import"])
+    facts: dict[str, Any] = {"files": parsed, "imports": modules}
+    facts["why"] = _why(facts)
+    return facts
+
+
+def _pair(old: Sequence[str], new: Sequence[str]) -> dict[str, str]:
+    pair = {"base": old[0], "after": new[0]}
+    return pair | ({"said": new[1]} if new[1] else {})
+
+
+def _milder(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An import that a second try makes is no failure."""
+    return second if second["import"][0] == "ok" else first
+
+
+def _why(facts: Mapping[str, Any]) -> str:
+    files, modules = facts["files"], facts["imports"]
+    for path, one in files.items():
+        if one["after"] == "error" and one["base"] in ("ok", "absent"):
+            return f"{path} does not parse: {one.get('said', '')}"
+    for path, one in modules.items():
+        if one["base"] == "ok" and one["after"] in ("raises", "died"):
+            return f"{path} could be imported before and cannot now: {one.get('said', '')}"
+    parsed = sum(one["after"] == "ok" for one in files.values())
+    loaded = sum(one["after"] == "ok" for one in modules.values())
+    return f"{parsed} of {len(files)} changed file(s) parse, {loaded} module(s) still import"
+
+
+def _language(path: str) -> str:
+    """Name of the grammar for a path; empty when there is none."""
+    if posixpath.splitext(path)[1] in syntax.SUFFIXES:
+        return "python"
+    found = grammar.grammar_of(path)
+    return found.name if found is not None else ""
+
+
+def _python(box: Sandbox) -> str:
+    said = box.run("command -v python || command -v python3", timeout=60).output.split()
+    return said[0] if said else ""
+
+
+def _verdict(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
+    return Verdict.model_validate(
+        {
+            "candidate": candidate.digest if candidate else "",
+            "verifier": NAME,
+            "outcome": outcome_of(facts),
+            "evidence": facts,
+        }
+    )

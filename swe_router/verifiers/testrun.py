@@ -1,0 +1,100 @@
+"""What a run of tests gave, whatever ran it, and how the recorder's signed lines are read."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+WORST = {"error": 4, "failed": 3, "passed": 2, "skipped": 1}
+"""Outcomes of a test; of two that were reported of one test the higher holds."""
+
+
+@dataclass(frozen=True)
+class TestRun:
+    """What one run of tests gave."""
+
+    __test__ = False
+
+    results: Mapping[str, str] = field(default_factory=dict)
+    """Test id -> passed | failed | skipped | error, the worst where it was reported twice; in the
+    order in which the tests ran."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Test id -> its file, where that is known."""
+    ended: bool = False
+    """The run came to its own end."""
+    timed_out: bool = False
+    seconds: float = 0.0
+    limit: float = 0.0
+    """Seconds that it was given."""
+    tail: str = ""
+    """End of the output, kept when there are no results."""
+    why: Mapping[str, str] = field(default_factory=dict)
+    """Test id -> what it failed with, at most 200 characters, where the runner tells."""
+    tampered: str = ""
+    """Why the report is not to be trusted: someone else wrote to it or took lines away."""
+
+
+@dataclass
+class Report:
+    """A report as it is read."""
+
+    results: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
+    ended: bool = False
+    foreign: int = 0
+    """Whole lines that the recorder did not sign."""
+    missing: int = 0
+    """Numbers between those seen that are not there."""
+
+    def add(self, test: str, outcome: str, file: str = "", why: str = "") -> None:
+        """Take in one result; the worst of a test holds."""
+        if outcome not in WORST:
+            return
+        self.files[test] = file
+        if WORST[outcome] > WORST.get(self.results.get(test, ""), 0):
+            self.results[test] = outcome
+            if why:
+                self.why[test] = why
+
+    @property
+    def tampered(self) -> str:
+        """What is wrong with it, or the empty string."""
+        if self.foreign:
+            return f"{self.foreign} line(s) of the test report were not written by the recorder"
+        return f"{self.missing} line(s) of the test report are gone" if self.missing else ""
+
+
+def recorded(lines: bytes, key: str = "") -> Report:
+    """The recorder's lines, signed with ``key`` (empty: unsigned); a torn last line is left."""
+    report = Report()
+    numbers: set[int] = set()
+    for line in lines.splitlines(keepends=True):
+        entry = _entry(line, key)
+        if entry is None:
+            report.foreign += line.endswith(b"\n") and bool(line.strip())
+            continue
+        numbers.add(entry.get("n", -1))
+        report.ended = report.ended or entry.get("end") is True
+        test, outcome = entry.get("id"), entry.get("outcome")
+        if isinstance(test, str) and isinstance(outcome, str):
+            report.add(test, outcome, str(entry.get("file", "")), str(entry.get("why", "")))
+    report.missing = max(numbers, default=-1) + 1 - len(numbers) if key else 0
+    return report
+
+
+def _entry(line: bytes, key: str) -> dict[str, Any] | None:
+    if key:
+        mac, _, line = line.rstrip(b"\n").partition(b" ")
+        wanted = hmac.new(key.encode(), line, hashlib.sha256).hexdigest()[:32]
+        if not hmac.compare_digest(mac, wanted.encode()):
+            return None
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
