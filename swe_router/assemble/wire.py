@@ -193,6 +193,7 @@ class Wiring:
             verify_seconds=self.settings.verify.seconds,
             early_stop=self.settings.ensemble.early_stop,
             cross=self.settings.ensemble.cross,
+            cores=max(1, (os.cpu_count() or 1) // max(1, self.settings.workers)),
             clock=time.time,
             stopping=self.run.stopping,
             progress=progress,
