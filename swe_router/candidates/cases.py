@@ -185,7 +185,7 @@ def _same_name(one: Foreign, other: Told) -> bool:
 def _outcome(key: str, instance_id: str, patch: str, told: Told | None, source: str) -> Outcome:
     plan = Plan(arm=Arm(model=IMPORTED), budget=Budget(dollars=Decimal(0)))
     if told is not None:
-        steps = sealed(told.steps)
+        steps = sealed(_by(told))
         end = told.trajectory.model_copy(update={"seal": steps[-1].seal if steps else ""})
     else:
         end = Trajectory(exit="submitted" if patch.strip() else "gave_up", why="no trajectory")
