@@ -16,6 +16,7 @@ from swe_router.agents import manifest
 from swe_router.assemble import ensemble, lessons, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header
+from swe_router.assemble.preflight import asked_tiers
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repos import RepoCache
@@ -190,7 +191,7 @@ class Wiring:
 
     def _asked(self, instance: Instance, role: str, name: str) -> Callable[[str], Model] | None:
         """Attempt id -> the tier that verifiers ask, with ``verify.usd`` for that candidate."""
-        if not name:
+        if name not in asked_tiers(self.settings):
             return None
         tier = self.settings.tiers[name]
         key = checks.key_of(name, tier, os.environ)
