@@ -16,7 +16,6 @@ from swe_router.agents import manifest
 from swe_router.assemble import ensemble, lessons, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header
-from swe_router.assemble.preflight import asked_tiers
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repos import RepoCache
@@ -178,8 +177,8 @@ class Wiring:
             room=partial(room, self.header),
             graph=graph,
             search=search,
-            writer=self._asked(instance, "writer", self.settings.verify.writer),
-            judge=self._asked(instance, "judge", self.settings.verify.judge),
+            writer=self._asked(instance, "writer", "reproduction"),
+            judge=self._asked(instance, "judge", "judge"),
             notes=Notes(self.run.attempt_folder(instance.id) / "notes.jsonl"),
             verify_seconds=self.settings.verify.seconds,
             early_stop=self.settings.ensemble.early_stop,
@@ -189,9 +188,10 @@ class Wiring:
             progress=progress,
         )
 
-    def _asked(self, instance: Instance, role: str, name: str) -> Callable[[str], Model] | None:
-        """Attempt id -> the tier that verifiers ask, with ``verify.usd`` for that candidate."""
-        if name not in asked_tiers(self.settings):
+    def _asked(self, instance: Instance, role: str, by: str) -> Callable[[str], Model] | None:
+        """Attempt id -> the tier that a verifier asks, with ``verify.usd`` for that candidate."""
+        name = str(getattr(self.settings.verify, role))
+        if not name or by not in self.settings.verify.names:
             return None
         tier = self.settings.tiers[name]
         key = checks.key_of(name, tier, os.environ)
