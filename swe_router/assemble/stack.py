@@ -98,7 +98,9 @@ class Stack:
         said = [__version__, verify.model_dump(mode="json"), models, self.sandbox, box]
         return digest_of(said)
 
-    def look(self, instance: Instance, case: Case) -> tuple[Outcome, ...]:
+    def look(
+        self, instance: Instance, case: Case, watch: Callable[[str, str], None]
+    ) -> tuple[Outcome, ...]:
         """Every candidate of a case, verified; see ``solve.verifying.together``."""
         verify = self.settings.verify
         made = Checks(
@@ -113,6 +115,7 @@ class Stack:
             seconds=verify.seconds,
             clock=time.time,
             stopping=self._stopping,
+            watch=watch,
         )
         return together(made, instance, case.outcomes, case.peers)
 
