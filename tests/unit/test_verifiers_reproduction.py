@@ -285,6 +285,30 @@ def test_a_test_that_deletes_the_project_soils_its_own_box_only(project: Project
     assert said == {"written-1": "passed", "written-2": "passed"}
 
 
+def test_a_flaky_test_is_no_evidence_at_the_base_and_says_nothing_after(project: Project) -> None:
+    counted = (
+        "import pathlib\nimport calc\nN = pathlib.Path(%r)\n\n\ndef test_x():\n"
+        "    N.write_text(N.read_text() + '.' if N.exists() else '.')\n"
+        "    odd = len(N.read_text()) %% 2\n"
+        "    assert calc.half(3) == 1.5 %s, 'half'\n"
+    )
+    at_base = counted % (str(project.home / "first"), "or not odd")
+    after = counted % (str(project.home / "second"), "and (calc.half(1) == 0 or not odd)")
+    verdict = judge(project, RIGHT, at_base, after)
+    assert "the same twice at the base" in verdict.evidence["unusable"]["written-1"]
+    assert verdict.evidence["tests"]["written-2"]["after"] == "unknown"
+    assert verdict.outcome == "unknown"
+
+
+def test_a_project_of_another_language_is_asked_for_no_test(tmp_path: Path) -> None:
+    files = {"a.go": "package a\n", "b.go": "package a\n", "tool.py": "import os\n"}
+    writer = Writer(GOOD)
+    other = Project(tmp_path, files)
+    verdict = judge(other, {"a.go": "package b\n"}, writer=writer)
+    assert (verdict.outcome, writer.asked) == ("unknown", [])
+    assert "no way is known" in verdict.evidence["unusable"]["written"]
+
+
 def test_no_patch_and_no_writer_are_unknown(project: Project) -> None:
     verifier = Reproduction(VerifySettings())
     for patch in ("", "not a diff\n"):

@@ -68,8 +68,8 @@ class Reproduction:
 
 
 def _facts(one: Shown, candidate: Candidate, runs: Runs) -> dict[str, Any]:
-    """A test as it stands in the evidence."""
-    kept = {
+    """A test as it stands in the evidence; what fails is run twice, for some tests are flaky."""
+    kept: dict[str, Any] = {
         "source": one.source,
         "by": one.by,
         "own": one.own,
@@ -79,8 +79,12 @@ def _facts(one: Shown, candidate: Candidate, runs: Runs) -> dict[str, Any]:
         "place": one.test.place,
         "base": "failed",
         "reason": one.reading.why,
-        **oracles.facts(one.reading, runs.patched(one.test, candidate)),
     }
+    trial = runs.patched(one.test, candidate)
+    kept |= oracles.facts(one.reading, trial)
+    failed = weighing.result_of(kept) == "failed"
+    if trial is not None and failed and not runs.confirmed(one.test, candidate, trial):
+        kept |= {"flaky": True}
     return {**kept, "after": weighing.result_of(kept)}
 
 
