@@ -191,6 +191,23 @@ def test_files_of_the_edit_tool_count_too() -> None:
     assert [one.test.text for one in left(steps, lambda path: False)] == ["a = 2\n"]
 
 
+def test_files_of_foreign_editors_count_too() -> None:
+    (new,) = found(
+        "str_replace_editor create /testbed/x.py --file_text 'a = \"$HOME\"\nb = 1\n'",
+        "str_replace_editor str_replace /testbed/x.py --old_str 'b = 1' --new_str 'b = 2'",
+        "str_replace_editor view /testbed/x.py",
+        ("cd /testbed && python x.py", "wrong", 0),
+    )
+    assert new.test.text == 'a = "$HOME"\nb = 2\n'
+    (old,) = found(
+        "create x.py",
+        "edit 1:1\nimport calc\nprint(calc)\nend_of_edit",
+        "edit 2:2\nprint(1)\nend_of_edit",
+        ("python x.py", "wrong", 0),
+    )
+    assert old.test.text == "import calc\nprint(1)\n"
+
+
 # words of failure --------------------------------------------------------------------------
 
 

@@ -6,11 +6,12 @@ import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from swe_router.records import Action, Step
 from swe_router.verifiers import paths
 from swe_router.verifiers.reproduction import invoked, printed, shelltext
-from swe_router.verifiers.reproduction.invoked import ROOT, Run
+from swe_router.verifiers.reproduction.invoked import ROOT, Run, from_root
 from swe_router.verifiers.reproduction.shelltext import Command
 from swe_router.verifiers.reproduction.trial import Test, Way
 
@@ -18,6 +19,8 @@ MOST_TEXT = 20_000
 """Characters of a script; longer ones are data."""
 MOST_FILES = 20
 """Files that are laid beside a script."""
+_OPENS = re.compile(r"(create|open) +(\S+\.py)(?: \d+)?\s*\Z")
+_EDITS = re.compile(r"edit +(\d+):(\d+)[^\n]*\n(.*?)\n?end_of_edit\s*\Z", re.S)
 MOST_LEFT = 4
 """Scripts taken of one attempt, the most telling first."""
 
@@ -68,7 +71,7 @@ class _Watch:
         """Path -> text; None where it is not known any more."""
         self.found: dict[tuple[str, str], Left] = {}
         self.inline = 0
-        self.order = 0
+        self.opened = ""
 
     def through(self, steps: Sequence[Step]) -> list[Left]:
         for step in steps:
@@ -86,27 +89,67 @@ class _Watch:
         return [one for _, one in ranked if one.telling][:MOST_LEFT]
 
     def _edit(self, action: Action) -> None:
+        """A call of our own tool."""
         given = action.call.arguments
-        path = invoked.from_root(str(given.get("path", "")), ROOT)
-        if self.is_known(path) or action.call.error:
+        if not action.call.error:
+            old, new = str(given.get("old", "")), str(given.get("new", ""))
+            path = from_root(str(given.get("path", "")), ROOT)
+            self._change(path, given.get("action"), old, new)
+
+    def _editor(self, words: Sequence[str], where: str) -> None:
+        """``str_replace_editor create PATH --file_text TEXT`` and the like, of SWE-agent."""
+        if words[:1] != ["str_replace_editor"] or len(words) < 3:
             return
-        kind, new = given.get("action"), str(given.get("new", ""))
+        given = dict(pairwise(words[3:]))
+        kind = {"str_replace": "replace"}.get(words[1], words[1])
+        new = given.get("--file_text", given.get("--new_str", ""))
+        if kind != "view":
+            self._change(from_root(words[2], where), kind, given.get("--old_str", ""), new)
+
+    def _lines(self, script: str) -> bool:
+        """``create PATH``, then ``edit 1:1`` and lines up to ``end_of_edit``: older SWE-agent.
+
+        True when the script was such an action.
+        """
+        opened = _OPENS.match(script)
+        if opened:
+            self.opened = from_root(opened[2], ROOT)
+            if opened[1] == "create":
+                self._change(self.opened, "create", "", "\n")
+            return True
+        edit = _EDITS.match(script)
+        if edit is None:
+            return False
+        before = self.files.get(self.opened)
+        if self.opened in self.files and before is not None:
+            lines = before.splitlines()
+            lines[int(edit[1]) - 1 : int(edit[2])] = edit[3].splitlines()
+            self.files[self.opened] = "".join(f"{line}\n" for line in lines)
+        return True
+
+    def _change(self, path: str, kind: object, old: str, new: str) -> None:
+        """A file is created or some of its text replaced; after any other edit it is unknown."""
         before = self.files.get(path)
+        if self.is_known(path):
+            return
         if kind == "create":
             self.files[path] = new
-        elif kind == "replace" and before is not None and before.count(str(given.get("old"))) == 1:
-            self.files[path] = before.replace(str(given.get("old")), new)
+        elif kind == "replace" and before is not None and before.count(old) == 1:
+            self.files[path] = before.replace(old, new)
         elif path in self.files:
             self.files[path] = None
 
     def _bash(self, action: Action, script: str, step: int) -> None:
         where, text = ROOT, ""
+        if self._lines(script):
+            return
         for command in shelltext.commands(script):
             words, variables = invoked.bare(command.words)
             if words[:1] == ["cd"] and len(words) > 1:
                 where = posixpath.normpath(posixpath.join(where, words[1]))
                 continue
             self._moved(words, where)
+            self._editor(words, where)
             piped, text = text if command.piped else "", self._wrote(command, words, where, text)
             if not command.known and not command.document:
                 continue
@@ -125,7 +168,7 @@ class _Watch:
         if program == "tee":
             targets += [(w, "-a" in words) for w in words[1:] if not w.startswith("-")]
         for name, adds in targets:
-            path = invoked.from_root(name, where)
+            path = from_root(name, where)
             if self.is_known(path) or path.startswith("/dev/"):
                 continue
             before = self.files.get(path) if adds else ""
@@ -136,11 +179,11 @@ class _Watch:
     def _moved(self, words: Sequence[str], where: str) -> None:
         names = [word for word in words[1:] if not word.startswith("-")]
         if words[:1] in (["mv"], ["cp"]) and len(names) == 2:
-            source, target = (invoked.from_root(name, where) for name in names)
+            source, target = (from_root(name, where) for name in names)
             if source in self.files and not self.is_known(target):
                 self.files[target] = self.files[source]
         elif words[:1] == ["sed"] and any(word.startswith("-i") for word in words):
-            for path in (invoked.from_root(name, where) for name in names):
+            for path in (from_root(name, where) for name in names):
                 if path in self.files:
                     self.files[path] = None
 

@@ -112,8 +112,12 @@ def _serves(path: str, runner: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text)
-    return _singular(re.findall(r"[a-z]{3,}", spaced.lower().replace("_", " ")))
+    """Words, those in camel case both whole and in parts."""
+    found = []
+    for word in re.findall(r"[A-Za-z]{3,}", text.replace("_", " ")):
+        parts = re.findall(r"[A-Z]?[a-z]{2,}", word)
+        found += [word.lower(), *(part.lower() for part in parts if len(parts) > 1)]
+    return _singular(found)
 
 
 def _singular(words: Iterable[str]) -> list[str]:
