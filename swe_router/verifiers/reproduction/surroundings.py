@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import posixpath
 import re
 import secrets
@@ -21,6 +22,9 @@ WAYS: dict[str, Way] = {
     "sympy": "module",
     "unittest": "module",
 }
+_COMMON = frozenset({"test", "testing", "python", "unit"})
+_DATA = re.compile(r"(\A|/)(examples?\w*|data|testdata|fixtures)/")
+"""Folders whose tests are what other tests are made of."""
 SOURCES = ("py", "js", "ts", "tsx", "go", "rs", "java", "rb", "php", "c", "cpp", "cc")
 """Suffixes of source files; of equally many the first counts."""
 SHOWN = {
@@ -88,7 +92,7 @@ def look(box: Sandbox, problem: str, timeout: float) -> Surroundings:
 def nearest(problem: str, tests: Sequence[str]) -> str:
     """The test module whose path has most words of the issue, rare words first; or the first."""
     words = _words(problem)
-    parts = {path: set(_words(path.removesuffix(".py"))) - {"test", "tests"} for path in tests}
+    parts = {path: set(_words(path.removesuffix(".py"))) - _COMMON for path in tests}
     often: dict[str, int] = {}
     for found in parts.values():
         for word in found:
@@ -96,13 +100,17 @@ def nearest(problem: str, tests: Sequence[str]) -> str:
     counted = {word: words.count(word) for word in set(words)}
 
     def score(path: str) -> float:
-        return sum(min(3, counted[word]) / often[word] for word in parts[path] if word in counted)
+        return sum(
+            min(3, counted[word]) * math.log((1 + len(tests)) / often[word])
+            for word in parts[path]
+            if word in counted
+        )
 
     return min(tests, key=lambda path: (-score(path), len(path), path), default="")
 
 
 def _serves(path: str, runner: str) -> bool:
-    if not paths.is_test_module(path):
+    if not paths.is_test_module(path) or _DATA.search(path):
         return False
     known = runners.RUNNERS.get(runner)
     if known is not None and not known.runs(path):
