@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.assemble import labels
-from swe_router.assemble.candidates import Graded, patch_of, resolved
+from swe_router.assemble.graded import Graded, patch_of, resolved
 from swe_router.assemble.header import Header
 from swe_router.errors import UsageError
 from swe_router.estimates import acceptance, calibration

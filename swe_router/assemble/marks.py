@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from swe_router.assemble.candidates import owed
+from swe_router.assemble.graded import owed
 from swe_router.assemble.header import of_run
 from swe_router.assemble.repositories import repo_cache
 from swe_router.assemble.wire import Wiring

@@ -11,7 +11,7 @@ from swe_router.assemble.header import Header, is_whole
 from swe_router.errors import UsageError
 from swe_router.grading.hidden import sought
 from swe_router.journal.folder import RunFolder
-from swe_router.records import IMPORTED, Attempt, Instance, Outcome, RunRecord
+from swe_router.records import ACCEPTANCE, IMPORTED, Attempt, Instance, Outcome, RunRecord
 
 MATRIX = "cross-evaluation"
 """In the place of a verifier: the comparison of several candidates."""
@@ -42,6 +42,7 @@ def facts(run: RunFolder, header: Header) -> dict[str, Any]:
         "fields": list(Instance.model_fields),
         "hidden": _hidden(settings.split, records),
         "fitted": _fitted(header),
+        "weights": _weights(header),
         "tests": {
             "n": len(tests),
             "by_verifier": _counted(tests, "verifier"),
@@ -191,6 +192,12 @@ def _fitted(header: Header) -> list[str]:
     if "outcomes" in settings.policy.knobs:
         found.append(f"policy.knobs.outcomes = {settings.policy.knobs['outcomes']}")
     return found
+
+
+def _weights(header: Header) -> str:
+    """Whose weights ``acceptance`` and ``behaviour`` used; empty where none was asked."""
+    verify = header.settings.verify
+    return verify.calibration if {ACCEPTANCE, "behaviour"} & set(verify.names) else ""
 
 
 def _guard(attempts: Sequence[Attempt]) -> dict[str, Any]:
