@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import tempfile
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -242,3 +243,16 @@ def test_the_shipped_table_has_three_systems_with_costs_on_the_same_instances():
     whole = [ids for ids in costed if len(ids) == len(table.instances) == 50]
     assert len(whole) == 14
     assert all(row.usd and row.price_date == "2025-09-11" for row in table.rows)
+
+
+def test_a_table_of_before_the_probability_column_is_read_and_a_probability_over_1_is_not(tmp_path):
+    old = tmp_path / "old.csv"
+    old.write_text("instance_id,system,resolved,verdict\na,s,1,pass\n")
+    [row] = read(old).rows
+    assert (row.verdict, row.probability) == ("pass", None)
+    new = tmp_path / "new.csv"
+    write(OutcomeTable((replace(row, probability=0.25),)), new)
+    assert read(new).rows[0].probability == 0.25
+    old.write_text("instance_id,system,resolved,probability\na,s,1,1.5\n")
+    with pytest.raises(UsageError, match=r"old.csv:2: probability is 1.5, more than 1"):
+        read(old)
