@@ -173,6 +173,12 @@ def test_what_is_unknown_is_not_taken_for_a_probability():
     assert tried(Cascade(LADDER, value=2.1, costs=costs), bare) == "mid"
 
 
+def test_without_a_patch_none_is_right_for_sure():
+    said = tried_why(Cascade(LADDER, value=0.1), outcome(""))
+    assert "x 1.00 that no patch is right yet" in said
+    assert "nothing tells" not in said
+
+
 def test_a_rescue_rate_of_ones_own_goes_by_tier_and_is_not_called_ours():
     by_tier = Cascade(LADDER, value=10, rescue={"weak": 0.01})
     said = tried_why(by_tier, outcome("d", verdict("fail")))
@@ -181,6 +187,16 @@ def test_a_rescue_rate_of_ones_own_goes_by_tier_and_is_not_called_ours():
     assert tried(by_tier, outcome("d", verdict("fail"), tier="mid")) == "strong"
     with pytest.raises(UsageError, match="'rescue' names tier 'weka'"):
         Cascade(LADDER, rescue={"weka": 0.5})
+
+
+def test_an_entry_of_a_knob_can_be_given_alone_as_on_a_command_line():
+    dotted = Cascade(LADDER, **{"rescue.weak": 0.3, "costs.mid": 2, "rescue.mid": 0.1})
+    whole = Cascade(LADDER, rescue={"weak": 0.3, "mid": 0.1}, costs={"mid": 2})
+    assert dotted == whole
+    both = Cascade(LADDER, **{"costs.mid": 2, "costs": {"weak": 1}})
+    assert both == Cascade(LADDER, costs={"weak": 1, "mid": 2})
+    with pytest.raises(UsageError, match=r"'cost\.mid'; did you mean 'costs'"):
+        Cascade(LADDER, **{"cost.mid": 2})
 
 
 def test_a_broken_provider_is_no_refusal_so_nothing_is_given_up_for_it():
