@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swe_router import plugins
 from swe_router.errors import LedgerRefused, Overloaded, UsageError
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.escalation import RESCUED
@@ -17,6 +18,7 @@ from swe_router.policies.ration import Ration
 from swe_router.records import ACCEPTANCE, Stop, Try, Verdict
 from swe_router.solve.engine import solve
 from tests.doubles.engine import FEATURES, INSTANCE, Patches, Plays, Says, bench, plan, step_of
+from tests.doubles.lessons import examples
 from tests.doubles.project import outcome, verdict
 from tests.unit.test_policies import LADDER, broke, issue, purse, tried
 
@@ -141,6 +143,36 @@ def test_only_tiers_above_the_first_are_handed_work(mode):
         then = policy.decide(issue(), (outcome("d", verdict("fail")),), purse())
         assert [p.handover for p in first.plans] == ["fresh"]
         assert [p.handover for p in then.plans] == [mode]
+
+
+HANDING = [
+    name
+    for name in plugins.BUILT_IN["policies"]
+    if "handover" in plugins.load("policies", name).knobs_type.model_fields
+]
+
+
+@pytest.mark.parametrize("name", HANDING)
+@pytest.mark.parametrize("said", ["pass", "fail", "unknown"])
+def test_how_work_is_handed_over_changes_nothing_else_of_a_decision(name, said):
+    def made(mode: str) -> Any:
+        policy = plugins.load("policies", name)(LADDER, handover=mode)
+        return policy.fitted(examples(repeats=3)) if hasattr(policy, "fitted") else policy
+
+    fresh, notes = made("fresh"), made("notes")
+    history: tuple[Any, ...] = ()
+    for _ in range(4):
+        one, two = (p.decide(issue(complexity=5), history, purse()) for p in (fresh, notes))
+        assert (one.kind, one.why) == (two.kind, two.why)
+        if isinstance(one, Stop):
+            break
+        assert {p.handover for p in two.plans} == {"notes" if history else "fresh"}
+        bare = [p.model_copy(update={"handover": "fresh"}) for p in two.plans]
+        assert bare == list(one.plans)
+        tier = one.plans[0].arm.model
+        history = (*history, outcome("d", verdict(said), tier=tier, number=len(history) + 1))
+    assert {"cascade", "doc-6.6", "ration", "frugalgpt", "automix", "conformal", "retry",
+            "routerbench-cascade", "cascade-routing", "strong-retry"} == set(HANDING)  # fmt: skip
 
 
 def test_a_mode_that_there_is_not_is_named():
