@@ -17,6 +17,7 @@ from swe_router.assemble import (
     accounting,
     candidates,
     facts,
+    forecast,
     imports,
     lessons,
     machine,
@@ -85,6 +86,10 @@ def plan(settings: Settings, say: Say) -> Shown:
         "skipped": dict(header.skipped),
     }
     lines = [f"{name}: {value}" for name, value in known.items()]
+    if begun.cases:
+        said = forecast.forecast(header, instances, begun.cases)
+        lines = [*forecast.lines(said), *lines]
+        known["from"] = said
     return Shown(facts=known, view=Text("\n".join([*lines, "nothing was started or spent"])))
 
 

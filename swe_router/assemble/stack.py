@@ -113,7 +113,9 @@ class Stack:
         said = [__version__, verify.model_dump(mode="json"), models, self.sandbox, box]
         return digest_of(said)
 
-    def look(self, instance: Instance, case: Case) -> tuple[Outcome, ...]:
+    def look(
+        self, instance: Instance, case: Case, watch: Callable[[str, str], None]
+    ) -> tuple[Outcome, ...]:
         """Every candidate of a case, verified; see ``solve.verifying.together``."""
         verify = self.settings.verify
         made = Checks(
@@ -129,6 +131,7 @@ class Stack:
             clock=time.time,
             stopping=self._stopping,
             cores=self._cores,
+            watch=watch,
         )
         try:
             return together(made, instance, case.outcomes, case.peers)

@@ -29,6 +29,8 @@ from swe_router.settings import Settings
 
 Say = Callable[[str], None]
 STOPPING = "stopping: commands are cut short and boxes removed; again: at once"
+QUIET = 30.0
+"""Seconds without a word after which what is being done is told."""
 STYLE = {"pass": "green", "fail": "red", "unknown": "yellow"}
 
 
@@ -114,7 +116,7 @@ def _drive(
     progress = _Progress(owed, joined, say)
     faults = 0
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="verify") as pool:
-        running = {pool.submit(_one, stack, one, joined[one.id]): one for one in owed}
+        running = {pool.submit(_one, stack, one, joined[one.id], progress): one for one in owed}
         for done in as_completed(running):
             made, fault = _result(done, joined[running[done].id])
             if made is None:
@@ -125,11 +127,17 @@ def _drive(
     return stack.stopped, faults
 
 
-def _one(stack: Stack, instance: Instance, case: Case) -> list[dict[str, Any]] | None:
+def _one(
+    stack: Stack, instance: Instance, case: Case, progress: _Progress
+) -> list[dict[str, Any]] | None:
     """The rows of one instance; None when the user stopped before they could be trusted."""
     if stack.stopped:
         return None
-    outcomes = stack.look(instance, case)
+
+    def watch(attempt_id: str, verifier: str) -> None:
+        progress.beat(f"{instance.id}: {case.names[attempt_id]}, {verifier}")
+
+    outcomes = stack.look(instance, case, watch)
     return None if stack.stopped else [rows.row_of(one, case) for one in outcomes]
 
 
@@ -153,7 +161,13 @@ class _Progress:
         self._sizes = {one.id: len(joined[one.id].outcomes) for one in owed}
         self._say, self._begun, self._done = say, time.monotonic(), 0
         self._seen: list[str] = []
+        self._spoke = self._begun
         say(f"{sum(self._sizes.values())} candidates of {len(owed)} instances to verify")
+
+    def beat(self, doing: str) -> None:
+        """A sign of life from within an instance, when there was none for a while."""
+        if time.monotonic() - self._spoke >= QUIET:
+            self._speak(f"  {doing}")
 
     def done(self, name: str, made: Sequence[Mapping[str, Any]], fault: str) -> None:
         self._seen.append(name)
@@ -162,10 +176,14 @@ class _Progress:
         left = passed * (sum(self._sizes.values()) - self._done) / max(1, self._done)
         said = " ".join(str(row["outcome"]) for row in made)
         wrong = f"; a fault of swe-router's own: {fault}" if fault else ""
-        self._say(
+        self._speak(
             f"[{len(self._seen)}/{len(self._sizes)}] {name}: {said}"
             f" in {sum(row['seconds'] for row in made):.0f} s{wrong}; ETA {_span(left)}"
         )
+
+    def _speak(self, said: str) -> None:
+        self._spoke = time.monotonic()
+        self._say(said)
 
 
 def _span(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -116,7 +116,7 @@ def join(found: Sequence[Foreign], told: Sequence[Told], source: str) -> dict[st
     for one in found:
         by_id.setdefault(one.instance_id, []).append(one)
     return {
-        name: _case(name, mine, [one for one in told if one.instance_id == name], source)
+        name: _case(name, mine, [_whole(one) for one in told if one.instance_id == name], source)
         for name, mine in by_id.items()
     }
 
@@ -131,26 +131,29 @@ def _case(name: str, mine: Sequence[Foreign], told: Sequence[Told], source: str)
         outcomes.append(_outcome(key, name, one.patch, owned.get(number), maker))
         names[key], models[key] = one.name, one.model
         if number in owned:
-            steps[key] = sealed(_by(owned[number]))
+            steps[key] = owned[number].steps
     peers = []
     rest = [one for one in told if all(one is not other for other in owned.values())]
     for number, other in enumerate(rest, 1):
         key = f"0-peer.{number}"
         peers.append(_outcome(key, name, other.submission, other, other.name))
-        steps[key] = sealed(_by(other))
+        steps[key] = other.steps
     return Case(name, tuple(outcomes), tuple(peers), names, models, steps)
 
 
-def _by(told: Told) -> tuple[Step, ...]:
-    """Its steps, each with the model that the trajectory as a whole was made by."""
-    return tuple(
-        step
-        if step.completion.model or not told.model
-        else step.model_copy(
-            update={"completion": step.completion.model_copy(update={"model": told.model})}
-        )
-        for step in told.steps
-    )
+def _whole(told: Told) -> Told:
+    """With the model that made it in each step, and the steps chained to each other."""
+
+    def by(step: Step) -> Step:
+        if step.completion.model or not told.model:
+            return step
+        answer = step.completion.model_copy(update={"model": told.model})
+        return step.model_copy(update={"completion": answer})
+
+    steps = sealed([by(step) for step in told.steps])
+    seal = steps[-1].seal if steps else ""
+    end = told.trajectory.model_copy(update={"seal": seal})
+    return replace(told, steps=steps, trajectory=end)
 
 
 def _owned(mine: Sequence[Foreign], told: Sequence[Told]) -> dict[int, Told]:
@@ -185,8 +188,7 @@ def _same_name(one: Foreign, other: Told) -> bool:
 def _outcome(key: str, instance_id: str, patch: str, told: Told | None, source: str) -> Outcome:
     plan = Plan(arm=Arm(model=IMPORTED), budget=Budget(dollars=Decimal(0)))
     if told is not None:
-        steps = sealed(_by(told))
-        end = told.trajectory.model_copy(update={"seal": steps[-1].seal if steps else ""})
+        end = told.trajectory
     else:
         end = Trajectory(exit="submitted" if patch.strip() else "gave_up", why="no trajectory")
     attempt = Attempt(id=key, instance_id=instance_id, plan=plan, trajectory=end, source=source)

@@ -48,6 +48,8 @@ class Checks:
     """Time box of all verdicts on one candidate."""
     clock: Callable[[], float] = lambda: 0.0
     stopping: Callable[[], bool] = lambda: False
+    watch: Callable[[str, str], None] = lambda attempt_id, verifier: None
+    """Told who is about to be looked at, and by which verifier."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """Results that the verifiers of this instance share."""
     notes: MutableMapping[str, Any] = field(default_factory=dict)
@@ -107,6 +109,7 @@ def _verdict(
         known, of = checks.cache[key]
         made = {"candidate": candidate.digest, "evidence": {**known.evidence, "same_as": of}}
         return known.model_copy(update={**made, "seconds": 0.0})  # type: ignore[no-any-return]
+    checks.watch(outcome.attempt.id, name)
     begun = checks.clock()
     try:
         verdict = verifier.verify(outcome, peers, instance, kit)

@@ -157,3 +157,18 @@ def test_with_rest_the_other_instances_are_solved_too(tmp_path, source, capsys):
 def test_trajectories_without_a_source_are_a_slip(tmp_path, capsys):
     assert main(["run", "--split", "demo", "--budget", "1", "--rest"]) == 2
     assert "go with --from" in capsys.readouterr().err
+
+
+def test_a_dry_run_says_first_how_many_escalate_and_spends_and_opens_nothing(
+    tmp_path, source, capsys
+):
+    assert run(tmp_path, source, "--dry-run", "--set", "verify.calibration=none") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("candidates: 3 of 3 instances; 1 instances have none that could be")
+    assert "to be escalated: about" in said
+    assert "nothing was started or spent" in said
+    assert not (tmp_path / "runs").exists()
+    assert run(tmp_path, source, "--dry-run", "--json") == 0
+    told = json.loads(capsys.readouterr().out)["from"]
+    assert 1 <= told["escalated"]["low"] <= told["escalated"]["expected"]
+    assert told["usd"]["high"] <= 1

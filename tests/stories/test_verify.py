@@ -116,9 +116,9 @@ SLIPS = {
     "no verifier": (dict, ("--names", "repo-test"), "did you mean 'repo-tests'"),
     "no tier": (dict, ("--model", "clod", "--budget", "1"), "did you mean 'cloud'"),
     "no budget": (dict, ("--model", "cloud"), "--budget USD"),
-    "no folder": (dict, ("--trajectories", "/nowhere"), "there is no such folder"),
+    "no folder": (dict, ("--trajectories", "/dev/null/x"), "there is no such folder"),
     "no candidates": (dict, ("--filter", "gridtext"), "is left after --filter gridtext"),
-    "no place": (dict, ("--out", "/nowhere/rows.jsonl"), "--out /nowhere/rows.jsonl"),
+    "no place": (dict, ("--out", "/dev/null/rows.jsonl"), "--out /dev/null/rows.jsonl"),
 }
 
 
