@@ -26,6 +26,7 @@ from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.records import Instance, Outcome, digest_of
 from swe_router.sandboxes import patch
+from swe_router.sandboxes.warm import WarmBoxes
 from swe_router.seams import Model, Verifier
 from swe_router.settings import Settings
 from swe_router.solve.verifying import Checks, together
@@ -37,8 +38,8 @@ class Stack:
     """What candidates are verified with, shared by the threads of one process.
 
     ``place`` is a folder of this call's own, ``lock`` a file in it that is held while it lives;
-    ``boxes`` stands in for the factory of the settings. Raises ``UsageError`` for a verifier, a
-    sandbox, a tier or a key that is not to be had.
+    ``boxes`` stands in for the factory of the settings; ``cores`` are what one instance may use.
+    Raises ``UsageError`` for a verifier, a sandbox, a tier or a key that is not to be had.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class Stack:
         say: Say,
         stopping: Callable[[], bool],
         boxes: Any = None,
+        cores: int = 1,
     ) -> None:
         self.settings, self.name, self._say, self._stopping = settings, name, say, stopping
-        self._place, self._lock = place, lock
+        self._place, self._lock, self._cores = place, lock, cores
         for one in settings.verify.names:
             plugins.load("verifiers", one)
         self.sandbox = preflight.sandbox_kind(settings) if boxes is None else "given"
@@ -82,6 +84,19 @@ class Stack:
         return plugins.load("sandboxes", self.sandbox)(self.settings.sandbox, **options)
 
     @cached_property
+    def warm(self) -> WarmBoxes | None:
+        """Boxes that are started ahead, where that saves time."""
+        ahead = self.settings.sandbox.warm
+        if self.sandbox != "docker" or not ahead:
+            return None
+        return WarmBoxes(self.boxes, ahead=ahead, stopping=self._stopping)
+
+    def close(self) -> None:
+        """Remove every box that waits."""
+        if self.warm is not None:
+            self.warm.close()
+
+    @cached_property
     def verifiers(self) -> list[tuple[str, Verifier]]:
         """The verifiers, in order."""
         verify = self.settings.verify
@@ -94,7 +109,7 @@ class Stack:
             name: self.settings.tiers[name].model_dump(mode="json")
             for name in {verify.writer, verify.judge} - {""}
         }
-        box = self.settings.sandbox.model_dump(mode="json", exclude={"pull", "kind"})
+        box = self.settings.sandbox.model_dump(mode="json", exclude={"pull", "kind", "warm"})
         said = [__version__, verify.model_dump(mode="json"), models, self.sandbox, box]
         return digest_of(said)
 
@@ -105,7 +120,7 @@ class Stack:
         verify = self.settings.verify
         made = Checks(
             verifiers=self.verifiers,
-            open_sandbox=self.boxes.open,
+            open_sandbox=(self.warm or self.boxes).open,
             apply=patch.apply,
             steps=lambda attempt_id: case.steps.get(attempt_id, ()),
             graph=graph_of(self.repos, instance, self._say),
@@ -115,9 +130,14 @@ class Stack:
             seconds=verify.seconds,
             clock=time.time,
             stopping=self._stopping,
+            cores=self._cores,
             watch=watch,
         )
-        return together(made, instance, case.outcomes, case.peers)
+        try:
+            return together(made, instance, case.outcomes, case.peers)
+        finally:
+            if self.warm is not None:
+                self.warm.rest(instance)
 
     @property
     def stopped(self) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 
 from rich.text import Text
 
-from swe_router.assemble.accounting import judged
 from swe_router.assemble.header import of_run
+from swe_router.assemble.joined import judged
 from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
 from swe_router.journal.folder import RunFolder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,10 +91,12 @@ def _stack(settings: Settings, wish: Wish, say: Say) -> Iterator[Stack]:
         lock = place / scratch.CARD
         with graceful(stop, say, STOPPING):
             stack = Stack(settings, name=name, place=place, lock=lock, say=say,
-                          stopping=stop.exists, boxes=wish.boxes)  # fmt: skip
+                          stopping=stop.exists, boxes=wish.boxes,
+                          cores=(os.cpu_count() or 1) // max(1, wish.workers) or 1)  # fmt: skip
             try:
                 yield stack
             finally:
+                stack.close()
                 if stack.sandbox == "docker":
                     machine.sweep(name)
 

@@ -32,6 +32,7 @@ from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.records import Arm, Features, Instance, Plan, PurseView
 from swe_router.sandboxes import audit, leaks, patch
+from swe_router.sandboxes.warm import WarmBoxes
 from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
 from swe_router.settings import Settings, Tier
 from swe_router.solve.bench import Bench
@@ -103,6 +104,14 @@ class Wiring:
         return kind(self.settings.sandbox, **options)
 
     @cached_property
+    def check_boxes(self) -> WarmBoxes | None:
+        """Boxes for checks, where starting them ahead saves time."""
+        ahead = self.settings.sandbox.warm
+        if self.header.sandbox != "docker" or not ahead:
+            return None
+        return WarmBoxes(self.boxes, ahead=ahead, stopping=self.run.stopping)
+
+    @cached_property
     def verifiers(self) -> list[tuple[str, Verifier]]:
         """The verifier stack, in order."""
         return [
@@ -165,6 +174,7 @@ class Wiring:
             selector=self.selector,
             verifiers=self.verifiers,
             open_sandbox=self.boxes.open,
+            open_check=self.check_boxes.open if self.check_boxes else None,
             guard=leaks.guard,
             snapshot=patch.Snapshot.take,
             apply=patch.apply,
@@ -183,6 +193,7 @@ class Wiring:
             verify_seconds=self.settings.verify.seconds,
             early_stop=self.settings.ensemble.early_stop,
             cross=self.settings.ensemble.cross,
+            cores=max(1, (os.cpu_count() or 1) // max(1, self.settings.workers)),
             clock=time.time,
             stopping=self.run.stopping,
             progress=progress,

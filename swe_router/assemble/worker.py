@@ -76,6 +76,9 @@ def here(job: Job, progress: Progress) -> RunRecord | Stopped:
         )
     except Interrupted:
         return Stopped()
+    finally:
+        if wiring.check_boxes is not None:
+            wiring.check_boxes.rest(job.instance)
 
 
 @lru_cache(maxsize=4)

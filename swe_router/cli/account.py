@@ -11,16 +11,26 @@ from swe_router.cli.out import emit
 from swe_router.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
+Verdicts = Annotated[
+    list[Path] | None, typer.Option(help="Rows of `verify --json`, with --labels.")
+]
+Labels = Annotated[
+    list[Path] | None,
+    typer.Option(help="Official results: instance_id, candidate, resolved; .jsonl or .csv."),
+]
 RunsIn = Annotated[Path, typer.Option("--runs", help="Folder that holds the run folders.")]
 
 
 def report(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Graded runs; several are pooled.")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="[RUN]...", help="Graded runs; several are pooled."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for report.html, .json, .md and .png.")
     ] = None,
+    verdicts: Verdicts = None,
+    labels: Labels = None,
     runs_in: RunsIn = Path("runs"),
     as_json: Json = False,
 ) -> int:
@@ -28,11 +38,12 @@ def report(
 
     By tier and verifier: right patches accepted (TPR), wrong ones accepted (FPR), AUC,
     calibration, with 95% intervals, beside what a cascade needs. Every candidate counts, not
-    only those handed in. Example: swe-router report latest --out report
+    only those handed in. Rows of `verify` are reported by class of author, beside their labels.
+    Example: swe-router report latest --out report
     """
     from swe_router.assemble import accounting
 
-    shown = accounting.report(runs, runs_in, out)
+    shown = accounting.report(runs or (), runs_in, out, verdicts or (), labels or ())
     emit(shown.facts, as_json=as_json, view=shown.view)
     return 0
 
@@ -42,13 +53,8 @@ def calibrate(
         list[str] | None, typer.Argument(metavar="[RUN]...", help="Graded runs of your own.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The file to write.")] = None,
-    verdicts: Annotated[
-        list[Path] | None, typer.Option(help="Rows of `verify --json`, with --labels.")
-    ] = None,
-    labels: Annotated[
-        list[Path] | None,
-        typer.Option(help="Official results: instance_id, candidate, resolved; .jsonl or .csv."),
-    ] = None,
+    verdicts: Verdicts = None,
+    labels: Labels = None,
     false_accepts: Annotated[
         float, typer.Option(help="Share of wrong patches that may be accepted.")
     ] = 0.28,

@@ -16,7 +16,11 @@ from swe_router.estimates.training import Floats
 
 Z95 = 1.959963984540054
 RESAMPLES = 2000
+CHUNK = 250
+"""Resamples that are held in memory together."""
 LEVEL = (0.025, 0.975)
+Statistic = Callable[[Floats], Floats]
+"""How often each row was drawn, (b, n), to a value a resample, (b,)."""
 
 
 def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
@@ -60,33 +64,42 @@ def rate(hits: Sequence[bool], clusters: Sequence[str]) -> Rate:
     if k in (0, n):
         return Rate(k, n, *wilson(share * instances, instances), "wilson over instances")
     values = np.asarray(hits, dtype=float)
-    low, high = resampled(lambda picked: float(values[picked].mean()), clusters)
+    low, high = resampled(ratio(values), clusters)
     return Rate(k, n, min(low, share), max(high, share), "instances resampled")
 
 
 def resampled(
-    statistic: Callable[[np.ndarray], float],
-    clusters: Sequence[str],
-    count: int = RESAMPLES,
-    seed: int = 0,
+    statistic: Statistic, clusters: Sequence[str], count: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """95% percentile interval of a statistic of row numbers, whole clusters resampled.
+    """95% percentile interval of a statistic, whole clusters resampled.
 
-    Resamples in which it is NaN (no right patch, no wrong one) are left out; (NaN, NaN) when
-    less than half of them are left. (Cameron, Gelbach & Miller 2008, pairs cluster bootstrap.)
+    ``statistic`` takes how often each of the n rows was drawn, (b, n), and gives a value a
+    resample, (b,). NaN (no right patch drawn, no wrong one) is left out; (NaN, NaN) when less
+    than half are left. (Cameron, Gelbach & Miller 2008, pairs cluster bootstrap.)
     """
     names, place = np.unique(np.asarray(clusters), return_inverse=True)
-    rows = [np.flatnonzero(place == number) for number in range(len(names))]
+    if not len(names):
+        return math.nan, math.nan
     rng = np.random.default_rng(seed)
     found = []
-    for _ in range(count if len(names) else 0):
-        drawn = rng.integers(0, len(names), len(names))
-        found.append(statistic(np.concatenate([rows[number] for number in drawn])))
-    kept = [value for value in found if not math.isnan(value)]
+    for start in range(0, count, CHUNK):
+        size = (min(CHUNK, count - start), len(names))
+        drawn = rng.integers(0, len(names), size) + len(names) * np.arange(size[0])[:, None]
+        times = np.bincount(drawn.ravel(), minlength=size[0] * size[1]).reshape(size)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found.append(statistic(times[:, place].astype(float)))
+    values = np.concatenate(found)
+    kept = values[np.isfinite(values)]
     if 2 * len(kept) < count:
         return math.nan, math.nan
     low, high = np.quantile(kept, LEVEL)
     return float(low), float(high)
+
+
+def ratio(over: Floats, under: Floats | None = None) -> Statistic:
+    """Sum of ``over`` by the sum of ``under`` (ones: a mean), each (n,)."""
+    below = np.ones(len(over)) if under is None else under
+    return lambda times: (times @ over) / (times @ below)
 
 
 def auc(scores: Floats, right: Floats) -> float:
@@ -94,15 +107,26 @@ def auc(scores: Floats, right: Floats) -> float:
 
     (n,) scores and 0/1 labels; NaN without both kinds.
     """
-    good = int(right.sum())
-    bad = len(right) - good
-    if not good or not bad:
+    if not len(right) or right.min() == right.max():
         return math.nan
-    order = np.sort(scores)
-    ranks = (
-        np.searchsorted(order, scores, "left") + np.searchsorted(order, scores, "right") + 1
-    ) / 2
-    return float((ranks[right == 1].sum() - good * (good + 1) / 2) / (good * bad))
+    return float(_aucs(scores, right)(np.ones((1, len(scores))))[0])
+
+
+def _aucs(scores: Floats, right: Floats) -> Statistic:
+    """AUC of rows drawn several times: right ones of each score against wrong ones below it."""
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])
+    good, bad = right[order], 1 - right[order]
+
+    def of(times: Floats) -> Floats:
+        drawn = times[:, order]
+        ups = np.add.reduceat(drawn * good, starts, axis=1)
+        downs = np.add.reduceat(drawn * bad, starts, axis=1)
+        below = np.cumsum(downs, axis=1) - downs / 2
+        won: Floats = (ups * below).sum(axis=1) / (ups.sum(axis=1) * downs.sum(axis=1))
+        return won
+
+    return of
 
 
 def auc_interval(scores: Floats, right: Floats, clusters: Sequence[str]) -> tuple[float, float]:
@@ -119,7 +143,7 @@ def auc_interval(scores: Floats, right: Floats, clusters: Sequence[str]) -> tupl
         return newcombe_auc(
             value, len(set(names[right == 1].tolist())), len(set(names[right == 0].tolist()))
         )
-    low, high = resampled(lambda picked: auc(scores[picked], right[picked]), clusters)
+    low, high = resampled(_aucs(scores, right), clusters)
     return min(low, value), max(high, value)
 
 

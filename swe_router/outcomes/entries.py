@@ -75,7 +75,7 @@ def entries(
         except SweRouterError as error:
             made.append(Entry(name, plugin, {}, trouble=str(error)))
             continue
-        if plugin == "fixed":
+        if plugin == "fixed" and not mode:
             for arm in stage.arms:
                 made.append(_entry(stage, f"always-{arm}", plugin, kind, {"tier": arm}, terms))
         else:

@@ -175,8 +175,11 @@ def _doubt(outcome: Outcome) -> str:
     if failed:
         return f"{outcome.arm}'s patch failed {', '.join(failed)}"
     if not outcome.accepted:
-        count = len(outcome.verdicts)
-        return f"no verifier passed {outcome.arm}'s patch ({count} said unknown)"
+        said = [verdict for verdict in outcome.verdicts if verdict.verifier != ACCEPTANCE]
+        passed = [verdict.verifier for verdict in said if verdict.outcome == "pass"]
+        if passed:
+            return f"{outcome.arm}'s patch passed {', '.join(passed)}, which does not carry it"
+        return f"no verifier passed {outcome.arm}'s patch ({len(said)} said unknown)"
     return f"{outcome.arm} ended as {outcome.attempt.trajectory.exit}"
 
 

@@ -26,7 +26,7 @@ from swe_router.seams import Policy, Selector, Verifier
 from swe_router.solve.choosing import choosing
 from swe_router.solve.engine import conclude
 from swe_router.solve.handover import Handed, fell_back, hand_over
-from swe_router.solve.imported import is_imported, made_here, taken
+from swe_router.solve.imported import is_imported, made_here, passed_on, taken
 from swe_router.solve.moves import settled
 
 
@@ -122,7 +122,9 @@ def _decisions(record: RunRecord, means: Means, count: Count) -> None:
     gone = {one.move: one for one in record.left_out}
     for number, decided in enumerate(record.decisions, 1):
         accepted = taken(came) if number == 1 else None
-        again = accepted or ask_again(means.policy, record.features, history, decided)
+        again = accepted or passed_on(
+            ask_again(means.policy, record.features, history, decided), means.policy, came
+        )
         count.same(record.instance.id, f"decision {number}", decided.decision, again)
         if not isinstance(decided.decision, Stop):
             left = gone.pop(number - 1, None)

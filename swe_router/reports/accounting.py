@@ -21,7 +21,7 @@ from swe_router.reports import contrasts
 ALL = "all"
 """Name of the tiers together."""
 FEW = 10
-"""Right or wrong patches below which nothing is said of the rate among them."""
+"""Instances with a right (a wrong) patch below which nothing is said of the TPR (the FPR)."""
 BINS = 10
 PER_BIN = 10
 """Least patches in a bin of the calibration curve, where there are that many."""
@@ -82,7 +82,7 @@ def group(tier: str, verifier: str, rows: Sequence[Judged]) -> dict[str, Any]:
         "tier": tier,
         "verifier": verifier,
         "n": len(known),
-        "instances": len({row.instance_id for row in known}),
+        "instances": len(_instances(known)),
         "right": len(right),
         "wrong": len(wrong),
         "ungraded": len(rows) - len(known),
@@ -91,7 +91,9 @@ def group(tier: str, verifier: str, rows: Sequence[Judged]) -> dict[str, Any]:
         "unknown_right": plain(_share(right, "unknown")),
         "unknown_wrong": plain(_share(wrong, "unknown")),
         **_scores(known),
-        "needs": _needs(tpr, fpr),
+        "right_instances": len(_instances(right)),
+        "wrong_instances": len(_instances(wrong)),
+        "needs": _needs(tpr, fpr, min(len(_instances(right)), len(_instances(wrong))) < FEW),
         "seconds": float(np.mean([row.seconds for row in rows])),
         "usd": float(sum(row.usd for row in rows)) / len(rows),
     }
@@ -99,6 +101,10 @@ def group(tier: str, verifier: str, rows: Sequence[Judged]) -> dict[str, Any]:
 
 def _of(rows: Sequence[Judged], truth: bool) -> list[Judged]:
     return [row for row in rows if row.resolved is truth]
+
+
+def _instances(rows: Iterable[Judged]) -> set[str]:
+    return {row.instance_id for row in rows}
 
 
 def _share(rows: Sequence[Judged], outcome: str) -> Rate:
@@ -128,7 +134,7 @@ def _scores(known: Sequence[Judged]) -> dict[str, Any]:
     names = [row.instance_id for row in scored]
     value = rates.auc(p, y)
     squares = (p - y) ** 2
-    ends = _ends(rates.resampled(lambda picked: float(squares[picked].mean()), names))
+    ends = _ends(rates.resampled(rates.ratio(squares), names))
     base = float(y.mean())
     brier = {"value": float(squares.mean()), **ends, "of_base_rate": base * (1 - base)}
     made = {"scored": len(scored), "brier": brier, "calibration": calibration(p, y, names)}
@@ -150,9 +156,7 @@ def _pairs(p: Any, y: Any, names: Sequence[str]) -> dict[str, Any] | None:
         return None
     won = np.array([one[1] for one in found])
     pairs = np.array([one[2] for one in found], dtype=float)
-    interval = rates.resampled(
-        lambda picked: float(won[picked].sum() / pairs[picked].sum()), [one[0] for one in found]
-    )
+    interval = rates.resampled(rates.ratio(won, pairs), [one[0] for one in found])
     return {"value": float(won.sum() / pairs.sum()), **_ends(interval),
             "n": int(pairs.sum()), "instances": len(found)}  # fmt: skip
 
@@ -173,11 +177,10 @@ def calibration(p: Any, y: Any, names: Sequence[str]) -> list[dict[str, Any]]:
     return out
 
 
-def _needs(tpr: Rate, fpr: Rate) -> dict[str, Any] | None:
+def _needs(tpr: Rate, fpr: Rate, few: bool) -> dict[str, Any] | None:
     """The operating point beside the FPR with which a cascade holds the strong tier's rate."""
     if tpr.rate is None or fpr.rate is None:
         return None
-    few = min(tpr.n, fpr.n) < FEW
     said = "cannot be told"
     if not few and fpr.high <= NEEDS_RATIO * tpr.low:
         said = "holds"
@@ -219,11 +222,15 @@ def _few(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     for one in groups:
         tier = "all tiers" if one["tier"] == ALL else one["tier"]
         for word, rate in (("right", "TPR"), ("wrong", "FPR")):
-            most = max(other[word] for other in groups if other["tier"] == one["tier"])
-            n, where = (most, tier) if most < FEW else (one[word], f"{tier}, {one['verifier']}")
-            if n < FEW:
+            peers = [other for other in groups if other["tier"] == one["tier"]]
+            most = max(peers, key=lambda other: other[f"{word}_instances"])
+            whole = most[f"{word}_instances"] < FEW
+            told, where = (most, tier) if whole else (one, f"{tier}, {one['verifier']}")
+            if told[f"{word}_instances"] < FEW:
+                n, of = told[word], told[f"{word}_instances"]
                 many = "patch" if n == 1 else "patches"
-                notes[f"{where}: {n} {word} {many}: nothing can be said of the {rate}"] = None
+                few = "" if n == of else f" of {of} instance{'' if of == 1 else 's'}"
+                notes[f"{where}: {n} {word} {many}{few}: nothing can be said of the {rate}"] = None
     return list(notes)
 
 

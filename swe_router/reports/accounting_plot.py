@@ -24,8 +24,8 @@ FONT = 8
 def curves(facts: Mapping[str, Any]) -> bytes:
     """PNG: left the (FPR, TPR) of each verifier with 95% intervals, right calibration.
 
-    Of single tiers the combination alone is drawn. Hollow points rest on fewer than ten right or
-    wrong patches. The shaded zone is where a cascade holds the strong tier's resolve rate.
+    Of single tiers the combination alone is drawn. Hollow points rest on right or wrong patches
+    of fewer than ten instances. The shaded zone is where a cascade holds the strong tier's rate.
     """
     figure = Figure(figsize=(12.2, 6.0), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -60,11 +60,13 @@ def _plane(axes: Any, facts: Mapping[str, Any], colours: Mapping[str, str]) -> N
                       label="a cascade holds the strong tier's rate")  # fmt: skip
     axes.plot([0, 1], [0, 1], color="#8c959f", lw=0.8, ls="--", zorder=1, label="coin")
     tiers = list(dict.fromkeys(one["tier"] for one in facts["groups"]))
+    # A verifier that only has opinions (always unknown) has no operating point.
     shown = [
         one
         for one in facts["groups"]
         if one["right"]
         and one["wrong"]
+        and one["unknown_right"]["k"] + one["unknown_wrong"]["k"] < one["n"]
         and (one["tier"] == _whole(facts) or one["verifier"] == ACCEPTANCE)
     ]
     # The same point twice would hide one: each is moved by a hair, the intervals with it.
@@ -72,7 +74,7 @@ def _plane(axes: Any, facts: Mapping[str, Any], colours: Mapping[str, str]) -> N
         shift = 0.006 * (k % 5 - 2)
         x, y = one["fpr"]["rate"] + shift, one["tpr"]["rate"] - shift
         mark = MARKS[tiers.index(one["tier"]) % len(MARKS)]
-        few = min(one["right"], one["wrong"]) < FEW
+        few = min(one["right_instances"], one["wrong_instances"]) < FEW
         colour = colours[one["verifier"]]
         tier = "all tiers" if one["tier"] == ALL else one["tier"]
         axes.errorbar(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from swe_router.estimates import rates
+from swe_router.estimates.training import Floats
 from swe_router.records import ACCEPTANCE, Judged
 
 FEW = 10
@@ -47,12 +48,10 @@ def _verifiers(judged: Sequence[Judged], name: str) -> list[dict[str, Any]]:
             ]
         )
         names = [key[1] for key in mine]
-        out.append(_said(what, "all tiers", ACCEPTANCE, name, names, _mean(gap), len(set(names))))
+        out.append(
+            _said(what, "all tiers", ACCEPTANCE, name, names, rates.ratio(gap), len(set(names)))
+        )
     return out
-
-
-def _mean(values: np.ndarray) -> Callable[[np.ndarray], float]:
-    return lambda picked: float(values[picked].mean()) if len(picked) else math.nan
 
 
 def _tiers(rows: Sequence[Judged], first: str, second: str) -> list[dict[str, Any]]:
@@ -61,7 +60,7 @@ def _tiers(rows: Sequence[Judged], first: str, second: str) -> list[dict[str, An
     for what, truth in (("TPR", True), ("FPR", False)):
         mine = [r for r in rows if r.resolved is truth and r.tier in (first, second)]
         passed = np.array([r.outcome == "pass" for r in mine], dtype=float)
-        here = np.array([r.tier == first for r in mine])
+        here = np.array([r.tier == first for r in mine], dtype=float)
         least = min(
             len({r.instance_id for r in mine if r.tier == tier}) for tier in (first, second)
         )
@@ -71,12 +70,10 @@ def _tiers(rows: Sequence[Judged], first: str, second: str) -> list[dict[str, An
     return out
 
 
-def _apart(passed: np.ndarray, here: np.ndarray) -> Callable[[np.ndarray], float]:
-    def gap(picked: np.ndarray) -> float:
-        one, other = passed[picked][here[picked]], passed[picked][~here[picked]]
-        return float(one.mean() - other.mean()) if len(one) and len(other) else math.nan
-
-    return gap
+def _apart(passed: Floats, here: Floats) -> rates.Statistic:
+    """The share of ``passed`` on this side less that on the other; NaN where one is not drawn."""
+    one, other = rates.ratio(passed * here, here), rates.ratio(passed * (1 - here), 1 - here)
+    return lambda times: one(times) - other(times)
 
 
 def _said(
@@ -85,14 +82,14 @@ def _said(
     a: str,
     b: str,
     names: Sequence[str],
-    gap: Callable[[np.ndarray], float],
+    gap: rates.Statistic,
     instances: int,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"what": what, "of": of, "a": a, "b": b, "instances": instances}
     if instances < FEW:
         return {**row, "value": None, "low": None, "high": None, "said": "too few to say"}
     low, high = rates.resampled(gap, names)
-    value = gap(np.arange(len(names)))
+    value = float(gap(np.ones((1, len(names))))[0])
     said = "none" if math.isnan(low) or low <= 0 <= high else "differs"
     ends = (None, None) if math.isnan(low) else (low, high)
     return {**row, "value": value, "low": ends[0], "high": ends[1], "said": said}

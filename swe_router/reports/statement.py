@@ -117,7 +117,15 @@ def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
     why += [f"not established: {one} was fitted on official results" for one in facts["fitted"]]
     if facts["selector"] == ORACLE:
         why.append(f"no: the selector `{ORACLE}` chooses by the official results")
-    clean = facts["selector"] != ORACLE and hidden["checked"] and not hidden["found"]
+    unproved = facts["leak_guard"]["not_verified"]
+    if unproved:
+        why.append(
+            "not established: the box may have held later commits, and so the hidden tests, in"
+            f" {listed(unproved)}"
+        )
+    clean = (
+        facts["selector"] != ORACLE and not unproved and hidden["checked"] and not hidden["found"]
+    )
     return clean and not facts["fitted"], why
 
 
@@ -175,6 +183,8 @@ def _guard(facts: Mapping[str, Any]) -> list[str]:
     lines += [f"- audit: {o['attempt']}: {o['kind']}: {o['detail']}" for o in found[:SHOWN]]
     if len(found) > SHOWN:
         lines.append(f"- and {len(found) - SHOWN} more findings")
+    if facts["imported"]:
+        lines.append("- patches that were made elsewhere: neither guarded nor audited here")
     if not found:
         lines.append(
             "- audit: no trajectory reached for later history or for the project on the net"

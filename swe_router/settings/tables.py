@@ -104,8 +104,8 @@ class SandboxSettings(Table):
     pull: bool = True
     """Pull images that are absent."""
     warm: int = Field(default=2, ge=0)
-    """Docker boxes of one instance that are kept between checks, each proved to be as it was
-    when it began; 0: a new one for each check. Attempts always get a new one."""
+    """Docker boxes of one instance that are started before the next check asks for them, with the
+    project's byte code made once for all; 0: each check waits for a plain one, as attempts do."""
 
 
 class VerifySettings(Table):

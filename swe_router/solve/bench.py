@@ -98,6 +98,8 @@ class Bench:
     """Leave out the plans of a move that cannot change the choice any more."""
     cross: bool = True
     """Run the tests that later candidates brought on the earlier ones."""
+    cores: int = 1
+    """Candidates that are checked side by side where several are there at once."""
     open_check: Callable[[Instance], AbstractContextManager[Sandbox]] | None = None
     """Opens boxes for checks, where others than those of attempts will do."""
     came_with: Sequence[Outcome] = ()
@@ -132,6 +134,7 @@ class Bench:
             stopping=self.stopping,
             cache=self.cache,
             notes=self.notes,
+            cores=self.cores,
         )
 
     def desk_for(self, plan: Plan, attempt_id: str, instance_id: str, handed: Handed) -> Desk:

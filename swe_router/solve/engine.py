@@ -24,7 +24,7 @@ from swe_router.records import (
 from swe_router.seams import Policy, Selector
 from swe_router.solve.bench import Bench
 from swe_router.solve.choosing import choosing
-from swe_router.solve.imported import brought, made_here, taken
+from swe_router.solve.imported import brought, made_here, passed_on, taken
 from swe_router.solve.moves import Interrupted, attempt_ids, carry_out_all, crossed
 from swe_router.verifiers.cross import matrix_of
 
@@ -72,6 +72,8 @@ def solve(
             decided = Decided(decision=accepted, purse=bench.purse.view())
         else:
             decided = decide(policy, features, made_here(history), bench, len(decisions))
+            handed = passed_on(decided.decision, policy, history)
+            decided = decided.model_copy(update={"decision": handed})
         decisions.append(decided)
         if isinstance(decided.decision, Try):
             ids = attempt_ids(bench.memory.next_number(), decided.decision.plans)

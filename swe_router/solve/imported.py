@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
-from swe_router.records import IMPORTED, Instance, Outcome, RunRecord, Stop
+from swe_router.records import IMPORTED, Instance, Outcome, RunRecord, Stop, Try
+from swe_router.seams import Policy
 from swe_router.solve.bench import Bench
 from swe_router.solve.moves import Interrupted
 from swe_router.solve.verifying import together
+
+T = TypeVar("T")
 
 
 def brought(bench: Bench, instance: Instance) -> tuple[Outcome, ...]:
@@ -37,6 +41,18 @@ def taken(outcomes: Sequence[Outcome]) -> Stop | None:
         return None
     named = " ".join(dict.fromkeys(one.attempt.source for one in accepted if one.attempt.source))
     return Stop(why=f"the candidate it came with was accepted: {named or accepted[0].attempt.id}")
+
+
+def passed_on(decision: T, policy: Policy, outcomes: Sequence[Outcome]) -> T:
+    """The decision, begun with what the instance came with where the policy hands work over.
+
+    A policy does not see what it came with, so its first plans are fresh ones. Pure.
+    """
+    mode = getattr(getattr(policy, "knobs", None), "handover", "fresh")
+    if mode == "fresh" or not isinstance(decision, Try) or not any(map(is_imported, outcomes)):
+        return decision
+    plans = tuple(plan.model_copy(update={"handover": mode}) for plan in decision.plans)
+    return decision.model_copy(update={"plans": plans})
 
 
 def is_imported(outcome: Outcome) -> bool:

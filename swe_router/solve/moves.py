@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from swe_router.records import CrossRun, Instance, LeftOut, Outcome, Plan, Try
 from swe_router.seams import Selector
@@ -68,10 +69,11 @@ def crossed(bench: Bench, instance: Instance, history: Sequence[Outcome]) -> tup
     """
     named = dict(bench.verifiers)
     verifier = named.get(cross.REPRODUCTION)
-    if not bench.cross or verifier is None:
+    if not bench.cross or verifier is None or not history:
         return ()
     bench.progress(instance.id, "", 0, "comparing candidates")
-    runs = cross.completed(history, instance, bench.checks.kit(history[-1].attempt.id), verifier)
+    kit = replace(bench.checks, writer=None, judge=None).kit(history[-1].attempt.id)
+    runs = cross.completed(history, instance, kit, verifier, bench.cores)
     if bench.stopping():
         raise Interrupted(instance.id)
     return runs

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from swe_router.records import NOTES_BYTES, Outcome, Step
+from swe_router.records import NOTES_BYTES, Outcome, Step, Verdict
 
 MOST_TOLD = 3
 """Latest attempts that are told of."""
@@ -35,6 +35,12 @@ _ENDINGS = (
     "|txt|cfg|ini|toml|json|ya?ml|md|rst|html|css|sh|sql"
 )
 _PATH = re.compile(rf"(?<![\w/.-])(?:/testbed/)?((?:[\w.-]+/)*[\w-][\w.-]*\.(?:{_ENDINGS}))\b")
+_WRITES = re.compile(
+    r"\b(?:sed|perl)\b[^|;&]*\s-\w*i|<<|\bpatch\s|\bgit\s+(?:apply|am)\b|\btee\b"
+    r"|>\s*(?!/tmp/|/dev/null|&|>)[\w./\"']|write|replace\("
+)
+"""Commands that change files: they hold the wrong change."""
+_HEAD = re.compile(r"(?m)^diff --git a/(\S+) b/")
 _CALL = re.compile(r"<call\b.*?(?:</call>|\Z)", re.DOTALL)
 _FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _DIFF = re.compile(r"\s*(diff --git |index [0-9a-f]{6,}|@@ |\+\+\+ |--- )")
@@ -118,27 +124,28 @@ def _lines(outcome: Outcome, steps: Sequence[Step], wrong: Sequence[Wrong]) -> I
     if candidate is None or not candidate.patch:
         yield "It left no change."
     else:
-        yield f"It changed {_named(candidate.files)}; that change is not trusted."
+        files = candidate.files or tuple(dict.fromkeys(_HEAD.findall(candidate.patch)))
+        yield f"It changed {_named(files) or 'files'}; that change is not trusted."
     said = ", ".join(f"{one.verifier}: {one.outcome}" for one in outcome.verdicts)
     yield f"Checks of its change said {said or 'nothing'}."
     for verdict in outcome.verdicts:
-        if verdict.outcome == "fail":
-            yield from _failed(verdict.verifier, verdict.evidence, wrong)
+        yield from _failed(verdict, wrong)
     yield from _done(steps, wrong)
 
 
-def _failed(name: str, evidence: Mapping[str, Any], wrong: Sequence[Wrong]) -> Iterator[str]:
-    """What failed, as far as the evidence of a verdict tells."""
-    why = " ".join(clean(str(evidence.get("why") or ""), wrong))[:300]
-    if why:
-        yield f"{name} failed: {why}"
-    tests = evidence.get("tests")
+def _failed(verdict: Verdict, wrong: Sequence[Wrong]) -> Iterator[str]:
+    """What failed, as far as the evidence of a verdict tells; single tests whatever it came to."""
+    refused = verdict.outcome == "fail"
+    why = " ".join(clean(str(verdict.evidence.get("why") or ""), wrong))[:300]
+    if why and refused:
+        yield f"{verdict.verifier} failed: {why}"
+    tests = verdict.evidence.get("tests")
     results = tests if isinstance(tests, Mapping) else {}
     for test, result in results.items():
         if isinstance(result, Mapping):
             yield from _reproduction(str(test), result, wrong)
     broken = [str(test) for test, result in results.items() if _broken(result)]
-    if broken:
+    if broken and refused:
         named = _named(broken)
         yield f"Tests of the repository that pass without its change and fail with it: {named}"
 
@@ -173,9 +180,9 @@ def _done(steps: Sequence[Step], wrong: Sequence[Wrong]) -> Iterator[str]:
             edited[_relative(given.get("path", ""))] += 1
         elif action.call.name == "bash":
             ran.append((given.get("command", ""), action.exit_code))
-            looked.update(set(_PATH.findall(given.get("command", ""))))
+            looked.update(_paths(given.get("command", "")))
         elif action.call.name == "search":
-            found.update(set(_PATH.findall(action.observation)))
+            found.update(_paths(action.observation))
     relevant = [*dict.fromkeys([*edited, *(name for name, n in looked.most_common() if n > 1)])]
     rest = [name for name in looked if name not in relevant]
     led = [name for name, _ in found.most_common(6) if name not in (*relevant, *rest)]
@@ -185,11 +192,17 @@ def _done(steps: Sequence[Step], wrong: Sequence[Wrong]) -> Iterator[str]:
         yield f"It also looked at: {_named(rest)}"
     if led:
         yield f"Its searches led to: {_named(led)}"
-    short = [(clean(command.strip(), wrong)[:1], code) for command, code in ran]
+    told = [(command.strip(), code) for command, code in ran if not _WRITES.search(command)]
+    short = [(clean(command, wrong)[:1], code) for command, code in told]
     commands = [f"`{line[0][:100]}` (exit code {code})" for line, code in short if line]
     if commands:
-        yield f"It ran {len(ran)} commands, the last of them {', '.join(commands[-4:])}"
+        yield f"It ran {len(ran)} commands, of late {', '.join(commands[-4:])}"
     yield from _words(steps, wrong)
+
+
+def _paths(text: str) -> list[str]:
+    """The paths in a text, each once, in order: a replay in another process must agree."""
+    return list(dict.fromkeys(_PATH.findall(text)))
 
 
 def _words(steps: Sequence[Step], wrong: Sequence[Wrong]) -> Iterator[str]:

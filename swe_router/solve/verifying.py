@@ -20,6 +20,7 @@ from swe_router.records import (
 )
 from swe_router.seams import Kit, Model, Sandbox, Verifier
 from swe_router.solve.stoppable import unless_stopping
+from swe_router.verifiers.cross import side_by_side
 
 DECISIVE = frozenset({"applies", "syntax"})
 """Verifiers whose ``fail`` is a fact and no opinion."""
@@ -53,6 +54,8 @@ class Checks:
     """Results that the verifiers of this instance share."""
     notes: MutableMapping[str, Any] = field(default_factory=dict)
     """What they paid for, durable."""
+    cores: int = 1
+    """Candidates that ``together`` looks at side by side, each in boxes of its own."""
 
     def kit(self, attempt_id: str) -> Kit:
         """What the verdicts on an attempt's candidate are made with; their time runs from now."""
@@ -101,11 +104,11 @@ def _verdict(
     outcome, peers, instance = case
     candidate = outcome.candidate
     assert candidate is not None
-    key = f"verdict:{name}:{candidate.digest}"
+    key = f"verdict:{name}:{effect(candidate.patch)}"
     if key in checks.cache:
         known, of = checks.cache[key]
-        evidence = {**known.evidence, "same_as": of}
-        return known.model_copy(update={"evidence": evidence, "seconds": 0.0})  # type: ignore[no-any-return]
+        made = {"candidate": candidate.digest, "evidence": {**known.evidence, "same_as": of}}
+        return known.model_copy(update={**made, "seconds": 0.0})  # type: ignore[no-any-return]
     checks.watch(outcome.attempt.id, name)
     begun = checks.clock()
     try:
@@ -145,11 +148,34 @@ def together(
     )
     for verifiers in (checks.verifiers[:first], checks.verifiers[first:]):
         part, known = replace(checks, verifiers=verifiers), (*outcomes, *peers)
-        outcomes = tuple(
-            _looked(part, instance, one, [other for other in known if other is not one], stand_in)
-            for one in outcomes
-        )
+
+        def look(one: Outcome, part: Checks = part, known: Sequence[Outcome] = known) -> Outcome:
+            others = [other for other in known if other is not one]
+            return _looked(part, instance, one, others, stand_in)
+
+        outcomes = _all(look, outcomes, stand_in, checks.cores)
     return tuple(outcomes)
+
+
+def _all(
+    look: Callable[[Outcome], Outcome],
+    outcomes: Sequence[Outcome],
+    stand_in: Mapping[str, Candidate],
+    cores: int,
+) -> tuple[Outcome, ...]:
+    """``look`` at each: one alone, whose base runs serve all; then the others side by side.
+
+    Candidates for which another stands come last: what is asked of them is known by then.
+    """
+    own = {id(candidate) for candidate in stand_in.values()}
+    order = sorted(range(len(outcomes)), key=lambda n: id(outcomes[n].candidate) not in own)
+    leading = [n for n in order if id(outcomes[n].candidate) in own]
+    turns = (leading[:1], leading[1:], order[len(leading) :])
+    made: dict[int, Outcome] = {}
+    for turn, workers in zip(turns, (1, cores, 1), strict=True):
+        looked = side_by_side([outcomes[n] for n in turn], look, workers)
+        made |= dict(zip(turn, looked, strict=True))
+    return tuple(made[n] for n in range(len(outcomes)))
 
 
 def _looked(

@@ -96,7 +96,7 @@ class Bench:
         while waiting and (left := seconds - spent) >= LEAST_SECONDS:
             if any("passed" in batch.before.results.values() for batch in fresh):
                 # There is evidence; more of it is worth this much and no more.
-                left = ENOUGH - spent
+                left = min(left, ENOUGH - spent)
                 size = min(size, int(left * done / spent))
                 if size < 1 or left < LEAST_SECONDS:
                     break
@@ -114,6 +114,8 @@ class Bench:
             if not self._patched(box, patch):
                 return replace(trial, applied=False)
             for batch in batches:
+                if "passed" not in batch.before.results.values():
+                    continue  # nothing that could break
                 left, wanted = self.left(), 1.5 * batch.before.seconds
                 if left < LEAST_SECONDS or (trial.ran and left < wanted):
                     trial.left_out += batch.files

@@ -95,10 +95,10 @@ def completed(
             return []
         return list(_new(outcome, verdict.evidence))
 
-    return tuple(run for runs in side_by_side(ask, open_, workers) for run in runs)
+    return tuple(run for runs in side_by_side(open_, ask, workers) for run in runs)
 
 
-def side_by_side(work: Callable[[T], R], items: Sequence[T], workers: int = 0) -> list[R]:
+def side_by_side(items: Sequence[T], work: Callable[[T], R], workers: int = 0) -> list[R]:
     """``work`` of each item, in their order; ``workers`` at a time, 0 for one a core."""
     number = min(len(items), workers or os.cpu_count() or 1)
     if number < 2:

@@ -162,6 +162,8 @@ class _Course:
         }
         if trial.broken:
             facts["confirmed"] = trial.pairs > 0
+            # Where they lie: a break far from the change is a break, but says less.
+            facts["broken_in"] = Counter(before.files.get(test, "") for test in trial.broken)
         tampered = trial.tampered or next((b.before.tampered for b in trial.ran), "")
         if tampered:
             facts["tampered"] = tampered

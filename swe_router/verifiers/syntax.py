@@ -197,7 +197,7 @@ def _facts(
         name = _language(file.path)
         by = "the box's Python" if name == "python" and look.python else f"tree-sitter {name}"
         parsed[file.path] = _pair(old["parse"], new["parse"]) | {"by": by}
-        if new["import"][0] != "none":
+        if old["import"][0] != "none":
             modules[file.path] = _pair(old["import"], new["import"])
     facts: dict[str, Any] = {"files": parsed, "imports": modules}
     facts["why"] = _why(facts)

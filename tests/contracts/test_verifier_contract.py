@@ -15,6 +15,8 @@ from tests.doubles.project import INSTANCE, Project, outcome, verdict
 VERIFIERS = sorted(plugins.BUILT_IN["verifiers"])
 OPINIONS = ("agreement", "behaviour", "judge")
 """Nothing runs for them: they score and never pass."""
+OTHERS_TESTS = ("reproduction",)
+"""Passes on a test that a writer or another run left: its own unit tests show it."""
 MAKE = "test:\n\tpython -m unittest\n"
 TEST = """\
 import unittest
@@ -44,7 +46,9 @@ def judge(name: str, project: Project, patch: str, *said: Verdict) -> Verdict:
     return made
 
 
-@pytest.mark.parametrize("name", [name for name in VERIFIERS if name not in OPINIONS])
+@pytest.mark.parametrize(
+    "name", [name for name in VERIFIERS if name not in (*OPINIONS, *OTHERS_TESTS)]
+)
 def test_a_good_patch_passes_on_evidence(name: str, project: Project) -> None:
     patch = project.patch({"calc.py": "ONE = 1\nTWO = 2\n"})
     said = () if name != "acceptance" else (judge("repo-tests", project, patch),)

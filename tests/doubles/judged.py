@@ -20,6 +20,7 @@ from swe_router.records import (
     Grade,
     Instance,
     Judged,
+    LeakReport,
     Outcome,
     Plan,
     RunRecord,
@@ -58,7 +59,7 @@ def attempt(number: int, tier: str, text: str, *verdicts: Verdict) -> Outcome:
     made = Attempt(
         id=f"{number}-{tier}", instance_id="any", plan=plan,
         trajectory=Trajectory(exit="submitted", steps=3, usd=Decimal("0.5")),
-        sandbox="docker:sha256:ab",
+        sandbox="docker:sha256:ab", leaks=LeakReport(verified=True),
     )  # fmt: skip
     candidate = Candidate(attempt_id=made.id, patch=text, digest=digest(text))
     said = tuple(one.model_copy(update={"candidate": candidate.digest}) for one in verdicts)

@@ -128,6 +128,13 @@ def test_few_patches_are_said_to_be_few_and_nothing_is_concluded():
     assert only(facts)["needs"]["said"] == "cannot be told"
 
 
+def test_many_patches_of_few_instances_are_few():
+    rows = [row(f"i{k % 4}", "pass", k % 2 == 0, attempt=str(k)) for k in range(80)]
+    facts = accounting(rows)
+    assert "weak: 40 wrong patches of 2 instances: nothing can be said of the FPR" in facts["notes"]
+    assert only(facts)["needs"]["said"] == "cannot be told"
+
+
 @pytest.mark.parametrize(
     ("passed_wrong", "said"), [(3, "holds"), (150, "does not hold"), (60, "cannot be told")]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 
 import pytest
@@ -153,3 +154,22 @@ def test_a_slip_on_the_command_line_is_one_line(tmp_path, capsys, words, line):
     told = capsys.readouterr().err
     assert line in told
     assert told.count("\n") == 1
+
+
+def test_rows_of_verify_are_reported_by_class_of_author_with_their_labels(files, capsys):
+    wish = files(40)
+    rows = [json.loads(text) for text in wish.verdicts[0].read_text().splitlines()]
+    names = ("gpt-4o", "claude-sonnet-4")
+    rows = [{**row, "model_name_or_path": names[n % 2 == 0]} for n, row in enumerate(rows)]
+    blank = {**rows[1], "candidate": "9", "patch": hashlib.sha256(b"").hexdigest()}
+    wish.verdicts[0].write_text("".join(json.dumps(row) + "\n" for row in [*rows, blank]))
+    words = ("--verdicts", str(wish.verdicts[0]), "--labels", str(wish.labels[0]), "--json")
+    assert main(["report", *words]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    told = {one["tier"]: (one["right"], one["wrong"]) for one in facts["groups"]}
+    assert told == {"weak authors": (0, 20), "strong authors": (20, 0), "all": (20, 20)}
+    whole = facts["groups"][-1]
+    assert whole["tpr"]["k"] == sum(row["outcome"] == "pass" for row in rows[::2])
+    assert whole["fpr"]["k"] == sum(row["outcome"] == "pass" for row in rows[1::2])
+    assert main(["report"]) == 2
+    assert main(["report", *words[:2]]) == 2

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from swe_router.assemble import candidates, marks
-from swe_router.assemble.accounting import channel_of, judged, of_runs
+from swe_router.assemble.accounting import channel_of, of_runs
 from swe_router.assemble.header import of_run
+from swe_router.assemble.joined import judged
 from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
 from swe_router.grading.backend import Place, Task

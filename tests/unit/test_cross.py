@@ -143,7 +143,7 @@ def test_candidates_are_looked_at_side_by_side():
     ]
     again = Reruns(wait=Barrier(2))
     assert len(completed(pair, INSTANCE, KIT, again, workers=2)) == 2
-    assert side_by_side(lambda n: n + 1, range(5), workers=3) == [1, 2, 3, 4, 5]
+    assert side_by_side(range(5), lambda n: n + 1, workers=3) == [1, 2, 3, 4, 5]
 
 
 def test_a_run_of_a_patch_that_nobody_made_is_not_taken():

@@ -16,7 +16,7 @@ from swe_router.policies.escalation import RESCUED
 from swe_router.policies.ration import Ration
 from swe_router.records import ACCEPTANCE, Stop, Try, Verdict
 from swe_router.solve.engine import solve
-from tests.doubles.engine import FEATURES, INSTANCE, Patches, Plays, bench, plan, step_of
+from tests.doubles.engine import FEATURES, INSTANCE, Patches, Plays, Says, bench, plan, step_of
 from tests.doubles.project import outcome, verdict
 from tests.unit.test_policies import LADDER, broke, issue, purse, tried
 
@@ -88,6 +88,11 @@ def weighed(*chances: float | None) -> list[Any]:
         ),
         ({"verifiers": [("repo-tests", Fails())]}, Plays(), "local's patch failed repo-tests"),
         ({"verifiers": weighed(None, 0.9)}, Plays(), "no verifier passed local's patch"),
+        (
+            {"verifiers": [("says", Says()), *weighed(None, 0.9)]},
+            Plays(),
+            "local's patch passed says, which does not carry it",
+        ),
         ({"patch": ""}, Plays(), "local left an empty patch"),
         ({}, Plays(exit="budget"), "local hit its dollar limit"),
         ({}, Plays(exit="steps"), "local hit its step limit"),

@@ -86,6 +86,13 @@ def test_a_box_with_a_network_is_not_claimed_to_have_none(tmp_path):
     assert "not established: no wall to the network around any/1-local" in why
 
 
+def test_a_box_that_was_not_proved_clean_leaves_test_knowledge_open(tmp_path):
+    unproved = of_attempt(attempt(1, "local", patch("a")), leaks=None)
+    held, why = boxes(with_outcomes(tmp_path, unproved))["tests"]
+    assert not held
+    assert "may have held later commits, and so the hidden tests, in any/1-local" in why
+
+
 def test_nothing_is_claimed_of_patches_that_were_made_elsewhere(tmp_path):
     brought = of_attempt(attempt(1, "local", patch("a")), source="others.jsonl, made by X")
     told = boxes(with_outcomes(tmp_path, brought))

@@ -16,8 +16,18 @@ from swe_router.agents import manifest, rerun
 from swe_router.agents.dialogue import Dialogue, Setup
 from swe_router.agents.loop import ToolLoop
 from swe_router.models.metered import MeteredModel
+from swe_router.policies.cascade import Cascade
 from swe_router.prices import flat
-from swe_router.records import NOTES_BYTES, Action, Completion, Message, Result, Step, Stop
+from swe_router.records import (
+    IMPORTED,
+    NOTES_BYTES,
+    Action,
+    Completion,
+    Message,
+    Result,
+    Step,
+    Stop,
+)
 from swe_router.sandboxes import patch
 from swe_router.seams import Desk
 from swe_router.solve.engine import solve
@@ -103,10 +113,46 @@ def test_notes_tell_what_was_found_tried_and_failed():
     assert "`python calc.py` (exit code 1)" in said
 
 
+def test_files_are_named_in_the_order_in_which_they_came_up_whatever_the_process():
+    names = [f"part{n}/file{n * 7 % 5}{n}.py" for n in range(11)]
+    work = (step(0, did("bash", "", 0, command="cat " + " ".join(names))),)
+    assert f"It also looked at: {', '.join(names)}" in notes([(failed(), work)])
+
+
 def test_notes_do_not_hand_the_wrong_change_on_in_any_guise():
     said = notes([(failed(), WORK)])
     assert "SOMETHING_WRONG" not in said
     assert not any(line.startswith(("+", "-", "@@", "diff ")) for line in said.splitlines())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sed -i 's/a - b/a * b/' calc.py",
+        "perl -pi -e 's/a - b/a * b/' calc.py",
+        "cat > calc.py <<'EOF'\nreturn a * b\nEOF",
+        "echo 'a * b' >> calc.py",
+        "python -c \"open('calc.py', 'w').write('a * b')\"",
+        "echo 'a * b' | tee calc.py",
+    ],
+)
+def test_a_command_that_makes_the_wrong_change_is_not_told(command):
+    ran = (step(0, did("bash", "", 0, command=command), did("bash", "", 1, command="make test")),)
+    said = notes([(failed(), ran)])
+    assert "a * b" not in said
+    assert "`make test` (exit code 1)" in said
+    assert "It ran 2 commands" in said
+
+
+def test_a_command_that_writes_outside_the_project_is_told():
+    ran = (step(0, did("bash", "", 0, command="echo '1 2' > /tmp/in.txt 2>&1")),)
+    assert "`echo '1 2' > /tmp/in.txt 2>&1`" in notes([(failed(), ran)])
+
+
+def test_a_failing_test_is_told_though_the_majority_of_tests_passed():
+    said = verdict("unknown", "reproduction", **REPRODUCTION)
+    assert "Reproduction test w1 fails" in notes([(outcome(WRONG, said), ())])
+    assert "It changed calc.py;" in notes([(outcome(WRONG, said), ())])
 
 
 def test_a_test_that_the_change_itself_added_is_still_told():
@@ -385,3 +431,26 @@ def test_the_prefix_is_reserved_for_at_the_price_of_input(limit):
 
     least = Decimal(len(text.encode())) * 3 / 1_000_000
     assert reserved(text) - reserved("") >= least
+
+
+@pytest.mark.parametrize("mode", ["fresh", "notes", "continue"])
+def test_what_an_instance_came_with_is_handed_over_as_the_policy_says(place, mode):
+    """The policy is not shown it; its first tier begins with it all the same."""
+    brought = imported(WRONG.replace(" + SOMETHING_WRONG", ""))
+    local = PlayedModel(answer(SUBMIT))
+    work = real(place, {"local": local}, came_with=[brought])
+    policy = Cascade([plan("local")], handover=mode)
+    record = solve(INSTANCE, FEATURES, policy=policy, bench=work, run="t")
+    assert record.decisions[0].decision.plans[0].handover == mode
+    said = first_message(local)
+    assert ("earlier attempt" in said) == (mode != "fresh")
+    files = ("calc.py",) if mode == "continue" else ()
+    assert record.outcomes[1].candidate.files == files
+    assert record.outcomes[1].candidate.proven
+
+
+def imported(diff: str):
+    made = outcome(diff, tier=IMPORTED)
+    attempt = made.attempt.model_copy(update={"id": "0-imported", "source": "p.json"})
+    candidate = made.candidate.model_copy(update={"attempt_id": "0-imported"})
+    return made.model_copy(update={"attempt": attempt, "candidate": candidate})

@@ -124,6 +124,13 @@ def test_the_default_board_has_the_modes_and_one_that_was_asked_for_alone_has_no
     )
 
 
+def test_a_policy_that_hands_nothing_over_says_so():
+    known = told(table(n=12))
+    rows = rows_of(board(known, features(known), asked("cascade", "fixed+notes", "cascade+more")))
+    assert "there is no knob 'handover'" in rows["fixed+notes"]["verdict"]
+    assert "'handover'" in rows["cascade+more"]["verdict"]
+
+
 @given(cap=st.decimals("0.5", "20", places=2), mode=st.sampled_from(["notes", "continue"]))
 def test_no_world_spends_over_its_cap_prefixes_included(cap, mode):
     known = told(table(n=10))

@@ -19,6 +19,7 @@ from swe_router.policies.cascade import Cascade
 from swe_router.policies.ensembles.best_of import Blender
 from swe_router.policies.ensembles.varied import Varied, Variety
 from swe_router.records import Features, Plan, PurseView, Try
+from swe_router.solve.handover import Handed
 from tests.doubles.engine import INSTANCE, plan
 
 LADDER = (plan("weak", "0.10"), plan("strong", "0.40"))
@@ -93,7 +94,7 @@ def test_a_temperature_reaches_only_a_tier_that_takes_one():
     for tier, sent in (("local", 0.9), ("cloud", None)):
         hot = plan(tier).model_copy(update={"temperature": 0.9, "seed": 3, "variant": "minimal"})
         assert desk_of(wished, hot).temperature == sent
-        setup = setup_of(wished, hot, "")
+        setup = setup_of(wished, hot, Handed())
         assert (setup.temperature, setup.seed, setup.variant) == (sent, 3, "minimal")
     assert desk_of(wished, plan("local")).temperature == 0.5
 

@@ -83,7 +83,7 @@ def test_what_did_not_parse_or_import_before_is_no_evidence(project: Project) ->
     assert verdict.outcome == "unknown"
     verdict = judge(project, {"pkg/asks.py": "import nowhere_to_be_found\nTWO = 2\n"})
     assert verdict.outcome == "pass"
-    assert verdict.evidence["imports"] == {}
+    assert verdict.evidence["imports"]["pkg/asks.py"]["base"] == "raises"
 
 
 def test_a_module_that_asks_for_djangos_settings_gets_some(project: Project) -> None:

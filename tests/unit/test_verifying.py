@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from itertools import permutations
+from threading import Barrier
 
 from swe_router.errors import Lost
 from swe_router.records import Result, Verdict
-from swe_router.solve.verifying import Checks, together
+from swe_router.solve.verifying import Checks, together, verdicts
 from tests.doubles.engine import INSTANCE, Box
 from tests.doubles.project import outcome
 
@@ -106,3 +107,39 @@ def test_an_attempt_without_a_candidate_has_no_verdict():
     bare = outcome().model_copy(update={"candidate": None})
     made = together(checks(Looks("repo-tests")), INSTANCE, [bare])
     assert made == (bare,)
+
+
+class Meets(Looks):
+    """A verifier that waits until another candidate is looked at too, once the first one was."""
+
+    def __init__(self, name, wait):
+        super().__init__(name)
+        self.wait = wait
+
+    def verify(self, outcome, peers, instance, kit):
+        if self.seen:
+            self.wait.wait(timeout=20)
+        return super().verify(outcome, peers, instance, kit)
+
+
+def test_after_the_first_candidates_are_looked_at_side_by_side():
+    """The first alone, since its base runs serve all; then each waits for the other."""
+    tests = Meets("repo-tests", Barrier(2))
+    three = [outcome(DIFF.replace("+b", f"+{n}"), number=n) for n in (1, 2, 3)]
+    twin = outcome(SAME.replace("+b", "+1"), number=4)
+    made = together(checks(tests, cores=2), INSTANCE, [*three, twin])
+    assert [one.attempt.id for one in made] == ["1-weak", "2-weak", "3-weak", "4-weak"]
+    assert len(tests.seen) == 3
+    assert tests.seen[0][0] == "1-weak"
+    assert made[3].verdicts[0].evidence["same_as"] == "1-weak"
+
+
+def test_a_later_attempt_of_the_same_effect_is_not_run_again():
+    """As the engine asks, one candidate after the other: shown otherwise, the same change."""
+    looks, shared = Looks("repo-tests"), {}
+    made = checks(looks, cache=shared)
+    verdicts(made, INSTANCE, outcome(DIFF), ())
+    (again,) = verdicts(made, INSTANCE, outcome(SAME, number=2), ())
+    assert len(looks.seen) == 1
+    assert (again.candidate, again.seconds) == (outcome(SAME).candidate.digest, 0.0)
+    assert again.evidence["same_as"] == "1-weak"

@@ -61,6 +61,14 @@ def after(before: Basis, base: Trial, trial: Trial) -> dict[str, list[str]]:
     }
 
 
+def not_run(before: Basis) -> dict[str, list[str]]:
+    """The same for a test that could not be run after the patch."""
+    return {
+        name: ["passed" if seen.outcome == "passed" else "failed", "unknown"]
+        for name, seen in before.counted.items()
+    }
+
+
 def _after(name: str, seen: Seen, base: Trial, trial: Trial) -> str:
     now = trial.seen.get(name)
     if now is None and name == "load" and trial.seen:

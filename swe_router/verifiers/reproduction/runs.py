@@ -1,13 +1,15 @@
-"""Runs of tests in fresh boxes, each made once: at the base commit, and with a patch applied."""
+"""Runs of tests at the base commit and with a patch applied, each pair made once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import ExitStack
+from typing import Self
 
 from swe_router.records import Candidate, Instance
 from swe_router.seams import Kit, Sandbox
 from swe_router.verifiers import diffs, own_vote, paths
 from swe_router.verifiers.reproduction import surroundings, trial
+from swe_router.verifiers.reproduction.oracles import Unusable
 from swe_router.verifiers.reproduction.trial import Test, Trial
 
 LEAST_SECONDS = 2.0
@@ -20,26 +22,27 @@ SHARE = 0.34
 """Of the time that is left, for one run."""
 
 
-@dataclass(frozen=True)
-class Patched:
-    """A candidate as something that tests are run on."""
-
-    candidate: Candidate
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the patch."""
-        return self.candidate.digest
-
-
 class Runs:
-    """The runs of one instance; shared by all its candidates through ``kit.cache``."""
+    """The runs of one instance; shared by all its candidates through ``kit.cache``.
+
+    Used in a ``with``. Tests of the same state follow each other in one fresh box, as long as
+    each leaves the work tree as it found it; the next state, or a test that does not, is the end
+    of a box.
+    """
 
     def __init__(self, instance: Instance, kit: Kit, seconds: float) -> None:
         self.instance, self.kit = instance, kit
         self.until = kit.clock() + seconds
         if kit.deadline:
             self.until = min(self.until, kit.deadline)
+        self._stack = ExitStack()
+        self._open: tuple[str, Sandbox] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
 
     def left(self) -> float:
         """Seconds until the verdict must be there."""
@@ -49,31 +52,32 @@ class Runs:
         """What the repository shows of its tests."""
         key = ("surroundings", self.instance.base_commit)
         if key not in self.kit.cache:
-            with self.kit.open_sandbox(self.instance) as box:
-                limit = max(LEAST_SECONDS, min(60.0, self.left()))
-                self.kit.cache[key] = surroundings.look(box, self.instance.problem, limit)
+            limit = max(LEAST_SECONDS, min(60.0, self.left()))
+            look = surroundings.look(self._base_box(), self.instance.problem, limit)
+            self.kit.cache[key] = look
         found: surroundings.Surroundings = self.kit.cache[key]
         return found
 
-    def base(self, test: Test) -> Trial | None:
-        """A run at the base commit; None when there was no time for it."""
+    def base(self, test: Test) -> Trial:
+        """A run at the base commit. Raises ``Unusable`` when there is no time for it."""
         key = ("base", self.instance.base_commit, test.key)
         if key not in self.kit.cache:
+            python = self.surroundings().python
             if self.left() < LEAST_SECONDS:
-                return None
-            with self.kit.open_sandbox(self.instance) as box:
-                return self._kept(key, self._run(box, test))
+                raise Unusable("no time was left to run it at the base")
+            return self._kept(key, self._run(self._base_box(), test, python))
         found: Trial = self.kit.cache[key]
         return found
 
-    def patched(self, test: Test, patched: Patched) -> Trial | None:
+    def patched(self, test: Test, candidate: Candidate) -> Trial | None:
         """A run with a patch applied; None when it does not apply or there was no time."""
-        key = ("cross", patched.digest, test.key)
+        key = ("cross", candidate.digest, test.key)
         if key not in self.kit.cache:
+            python = self.surroundings().python
             if self.left() < LEAST_SECONDS:
                 return None
-            made = self._patched(test, patched.candidate.patch)
-            return self._kept(key, made) if made is not None else None
+            box = self._patched_box(candidate)
+            return self._kept(key, self._run(box, test, python)) if box is not None else None
         found: Trial = self.kit.cache[key]
         return found
 
@@ -83,14 +87,37 @@ class Runs:
             self.kit.cache[key] = made
         return made
 
-    def _patched(self, test: Test, patch: str) -> Trial | None:
-        with self.kit.open_sandbox(self.instance) as box:
-            if self.kit.apply(box, patch).exit_code != 0:
-                return None
-            files = diffs.changes(patch) or ()
-            own_vote.take_away(box, files, paths.tests_of(self.kit.graph))
-            return self._run(box, test)
-
-    def _run(self, box: Sandbox, test: Test) -> Trial:
+    def _run(self, box: Sandbox, test: Test, python: str) -> Trial:
         limit = max(LEAST_SECONDS, min(MOST_SECONDS, SHARE * self.left()))
-        return trial.run(box, test, self.surroundings().python, limit)
+        made = trial.run(box, test, python, limit)
+        if made.soils:
+            self._close()
+        return made
+
+    def _base_box(self) -> Sandbox:
+        return self._box("base")
+
+    def _patched_box(self, candidate: Candidate) -> Sandbox | None:
+        """A box with the patch applied and its own tests taken away; None when it does not fit."""
+        if self._open is not None and self._open[0] == candidate.digest:
+            return self._open[1]
+        box = self._box(candidate.digest)
+        if self.kit.apply(box, candidate.patch).exit_code != 0:
+            self._close()
+            return None
+        files = diffs.changes(candidate.patch) or ()
+        own_vote.take_away(box, files, paths.tests_of(self.kit.graph))
+        return box
+
+    def _box(self, state: str) -> Sandbox:
+        if self._open is None or self._open[0] != state:
+            self._close()
+            self._open = (
+                state,
+                self._stack.enter_context(self.kit.open_sandbox(self.instance)),
+            )
+        return self._open[1]
+
+    def _close(self) -> None:
+        self._open = None
+        self._stack.close()

@@ -20,6 +20,12 @@ WITNESS = Path(__file__).with_name("witness.py")
 REPORT_LIMIT = 8_000_000
 """Bytes of results read of one run."""
 
+_STATE = (
+    "git diff HEAD -- . | git hash-object --stdin;"
+    " git ls-files -o --exclude='*.pyc' | git hash-object --stdin"
+)
+"""Two lines that tell the state of the files that git knows, and which others there are."""
+
 
 @dataclass(frozen=True)
 class Test:
@@ -37,6 +43,10 @@ class Test:
     """Of a script."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Files that it needs beside it: path -> text."""
+    where: str = ""
+    """Folder in which the command is started; empty is /testbed."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Set for the command."""
 
     @property
     def digest(self) -> str:
@@ -46,7 +56,8 @@ class Test:
     @property
     def key(self) -> str:
         """SHA-256 hex of all that its results depend on, beside the code that is tried."""
-        whole = [self.text, self.way, self.place, list(self.arguments), dict(self.files)]
+        given = [list(self.arguments), dict(self.files), self.where, dict(self.variables)]
+        whole = [self.text, self.way, self.place, *given]
         text = json.dumps(whole, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -90,6 +101,10 @@ class Trial:
     """Part of the output was left out."""
     seconds: float = 0.0
     limit: float = 0.0
+    meddles: bool = False
+    """It left files of the repository otherwise than it found them."""
+    soils: bool = False
+    """It did, or left files behind, or did not come to its end: its box is not fresh any more."""
 
 
 def run(box: Sandbox, test: Test, python: str, limit: float) -> Trial:
@@ -101,13 +116,13 @@ def run(box: Sandbox, test: Test, python: str, limit: float) -> Trial:
     report = f"{folder}/{secrets.token_hex(8)}.jsonl"
     name = f"{test.stem}_{secrets.token_hex(6)}"
     path = posixpath.join(test.place, f"{name}.py")
+    before = box.run(_STATE, timeout=60).output.splitlines()
     box.write(f"{folder}/witness.py", WITNESS.read_bytes())
     for other, text in test.files.items():
         box.write(_inside(other), text.encode("utf-8", "surrogateescape"))
-    box.write(f"/testbed/{path}", test.text.encode("utf-8", "surrogateescape"))
+    box.write(_inside(path), test.text.encode("utf-8", "surrogateescape"))
     command = _command(test, path, folder, shlex.quote(python))
-    settings = f"SWE_ROUTER_REPORT={report} SWE_ROUTER_TEST=$PWD/{shlex.quote(path)}"
-    result = box.run(f"export {settings}; {command}", timeout=limit)
+    result = box.run(f"{_settings(test, report, path)}{command}", timeout=limit)
     try:
         lines = box.read(report, limit=REPORT_LIMIT)
     except FileNotFoundError:
@@ -115,8 +130,9 @@ def run(box: Sandbox, test: Test, python: str, limit: float) -> Trial:
     except ValueError:
         raise VerifierError(f"the test report is over {REPORT_LIMIT} bytes") from None
     finally:
-        box.run(f"rm -rf {folder} {shlex.quote(path)}", timeout=60)
+        box.run(f"rm -rf {shlex.join([folder, path, *test.files])}", timeout=60)
     seen, ended = parse(lines)
+    state = box.run(_STATE, timeout=60).output.splitlines()
     return Trial(
         seen=seen,
         ended=ended,
@@ -126,6 +142,8 @@ def run(box: Sandbox, test: Test, python: str, limit: float) -> Trial:
         cut=result.dropped > 0,
         seconds=result.seconds,
         limit=limit,
+        meddles=state[:1] != before[:1],
+        soils=state != before or result.timed_out,
     )
 
 
@@ -171,8 +189,21 @@ def _seen(entry: Mapping[str, Any]) -> Seen:
     )
 
 
+def _settings(test: Test, report: str, path: str) -> str:
+    """The lines before the command: what the witness is told, and what the script expects."""
+    file = path if path.startswith("/") else f"$PWD/{path}"
+    told = f'SWE_ROUTER_REPORT={report} SWE_ROUTER_ROOT="$PWD" SWE_ROUTER_TEST="{file}"'
+    own = "".join(
+        f" {name}={shlex.quote(value)}"
+        for name, value in test.variables.items()
+        if name.isidentifier()
+    )
+    return f"export {told}{own}; " + (f"cd {shlex.quote(test.where)} && " if test.where else "")
+
+
 def _command(test: Test, path: str, folder: str, python: str) -> str:
-    file = shlex.quote(path)
+    file = path if path.startswith("/") or not test.where else f"/testbed/{path}"
+    file = shlex.quote(file)
     if test.way == "pytest":
         found = f"PYTHONPATH={folder}${{PYTHONPATH:+:$PYTHONPATH}}"
         return f"{found} {python} -m pytest -q --tb=short -p no:cacheprovider -p witness {file}"

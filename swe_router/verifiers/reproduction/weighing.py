@@ -57,14 +57,8 @@ def votes_of(evidence: Evidence) -> dict[str, str]:
 
 def result_of(test: Evidence) -> str:
     """What a test said after the patch, from what was kept of its runs."""
-    if test["oracle"] == "marks":
-        before, after = test["marks"]
-        return (
-            after if isinstance(after, str) else "failed" if set(before) & set(after) else "passed"
-        )
-    if test["oracle"] == "output":
-        base, fixed, after = test["outputs"]
-        return {base: "failed", fixed: "passed"}.get(after, "unknown")
+    if test["oracle"] != "result":
+        return _by_print(test)
     said = [after for _, after in test["results"].values()]
     if "failed" in said:
         return "failed"
@@ -92,20 +86,35 @@ def _tests(evidence: Evidence) -> Mapping[str, Evidence]:
     return tests
 
 
+def _by_print(test: Evidence) -> str:
+    """A script that ends well at the base and prints that something is wrong.
+
+    Words of failure: passed when none is printed more often than by what is right. Else by its
+    whole output: that of the base is failed, that of its author's fix is passed.
+    """
+    if test["ended"] != "well":
+        return "failed" if test["ended"] == "badly" else "unknown"
+    if test["oracle"] == "marks":
+        still = any(now > calm for _, calm, now in test["marks"].values())
+        return "failed" if still else "passed"
+    base, fixed, after = test["outputs"]
+    return {base: "failed", fixed: "passed"}.get(after, "unknown")
+
+
 def _failed_before(test: Evidence) -> bool:
     if test["oracle"] == "marks":
-        return bool(test["marks"][0])
+        return any(bad > calm for bad, calm, _ in test["marks"].values())
     if test["oracle"] == "output":
         return bool(test["outputs"][0] != test["outputs"][1])
     return any(base == "failed" for base, _ in test["results"].values())
 
 
 def _majority(said: list[str]) -> str:
+    """What most of those say that say anything."""
     count = Counter(said)
-    for kind in ("passed", "failed"):
-        if 2 * count[kind] > len(said):
-            return kind
-    return "unknown"
+    if count["passed"] == count["failed"]:
+        return "unknown"
+    return "passed" if count["passed"] > count["failed"] else "failed"
 
 
 def _digest(text: str) -> str:

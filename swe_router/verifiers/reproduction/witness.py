@@ -28,7 +28,7 @@ from typing import Any
 
 _REPORT = os.environ.pop("SWE_ROUTER_REPORT", "")
 _TEST = os.path.realpath(os.environ.pop("SWE_ROUTER_TEST", ""))
-_ROOT = os.path.realpath(os.getcwd())  # noqa: PTH109
+_ROOT = os.path.realpath(os.environ.pop("SWE_ROUTER_ROOT", os.curdir))
 _OUTSIDE = re.compile(r"(^|/)(site-packages|dist-packages|\.venv|\.tox|\.git|node_modules)/")
 _SAID = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Warning|Exit))(?:: ?(.*))?$", re.M)
 _MOST = 2000

@@ -65,6 +65,11 @@ def written(
     return have, missing
 
 
+def paid(kit: Kit) -> int:
+    """How many tests of the instance are there already."""
+    return sum(key.startswith(f"{PROMPT}:") for key in kit.notes)
+
+
 def messages(
     number: int, samples: int, instance: Instance, around: Surroundings
 ) -> tuple[Message, ...]:
