@@ -134,7 +134,7 @@ class _Course:
     def _near(self, look: _Look, runner: str) -> list[str]:
         """Nearest test files, the patch's own edits of old ones first."""
         known = [path for path in look.files if runners.RUNNERS[runner].runs(path)]
-        changed = [f.before or f.path for f in self.files if not self.is_test(f.path)]
+        changed = [f for f in self.files if not self.is_test(f.path)]
         edited = [f.before for f in self.files if f.before in set(known)]
         near, by = nearness.nearest(changed, known, self.kit.graph, self.most)
         tests = list(dict.fromkeys([*edited, *near]))[: self.most]
