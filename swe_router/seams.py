@@ -7,7 +7,7 @@ one entry-point group (``swe_router.policies``, ``.models``, ``.scaffolds``, ``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -165,7 +165,11 @@ class Desk:
     """Steps of this very attempt that were paid for before a crash: carry their actions out
     again in the fresh sandbox, take their answers as given, pay nothing, then go on."""
     handover: str = ""
-    """Notes from earlier attempts for the first message; empty for a fresh start."""
+    """What earlier attempts leave to the first message; empty for a fresh start."""
+    continued: bool = False
+    """``handover`` holds an earlier conversation, and its changes are in the box already."""
+    note: str = ""
+    """For the first step's note: what of the hand-over could not be kept."""
     window: int = 0
     """Tokens that the model's window holds; 0 is unknown."""
     max_output_tokens: int = 8192
@@ -214,8 +218,10 @@ class Kit:
     clock: Callable[[], float] = field(default=lambda: 0.0)
     steps: Callable[[str], Sequence[Step]] = field(default=lambda attempt_id: ())
     """Steps of an attempt of this instance, by id."""
-    cache: dict[str, Any] = field(default_factory=dict)
+    cache: dict[Any, Any] = field(default_factory=dict)
     """Shared by the verifiers of one instance: results of running tests at the base, by key."""
+    notes: MutableMapping[str, Any] = field(default_factory=dict)
+    """The same for what was paid for: durable, so that a resume finds it; JSON values."""
 
 
 class Verifier(Protocol):

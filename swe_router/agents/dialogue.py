@@ -49,6 +49,7 @@ class Setup:
     temperature: float | None = None
     seed: int | None = None
     handover: str = ""
+    continued: bool = False
     variant: str = ""
     command_timeout: float = 120.0
     command_timeout_max: float = 600.0
@@ -64,6 +65,7 @@ class Setup:
             temperature=desk.temperature,
             seed=desk.seed,
             handover=desk.handover,
+            continued=desk.continued,
             variant=desk.variant,
             command_timeout=command_timeout,
             command_timeout_max=command_timeout_max,
@@ -105,6 +107,7 @@ class Dialogue:
             text=setup.text_tools,
             timeouts=(setup.command_timeout, setup.command_timeout_max),
             handover=setup.handover,
+            continued=setup.continued,
             variant=setup.variant,
         )
         self._turns: list[Turn] = []

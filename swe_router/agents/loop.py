@@ -99,7 +99,7 @@ class _Session:
             observation_bytes=self._dialogue.observation_bytes,
         )
         self.steps: list[Step] = list(desk.past)
-        self._note = ""
+        self._note = "" if desk.past else desk.note
         self._begun = desk.clock()
 
     def relive(self) -> None:
@@ -187,7 +187,8 @@ class _Session:
         spent = sum((step.completion.usd for step in self.steps), Decimal(0))
         if spent and spent >= self._budget.dollars:
             return "budget", f"${spent} of ${self._budget.dollars} are spent"
-        return None
+        given_up = self._desk.stop_loss(len(self.steps), spent) if self._desk.stop_loss else ""
+        return ("stop_loss", given_up) if given_up else None
 
 
 def _seconds(step: Step) -> float:

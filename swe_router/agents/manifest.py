@@ -33,6 +33,8 @@ class PromptNames(_Table):
     """After an answer that hit the output limit."""
     malformed: str = "malformed"
     """After a call that cannot be read."""
+    handover: str = "handover"
+    """What earlier attempts leave, in the first message."""
 
 
 class Limits(_Table):

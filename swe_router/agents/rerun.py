@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from swe_router.agents.dialogue import Dialogue, Setup
 from swe_router.agents.loop import PAST_LEFT, trajectory
 from swe_router.agents.manifest import Manifest
 from swe_router.records import Budget, Instance, Step, ToolCall, Trajectory
+
+StopLoss = Callable[[int, Decimal], str]
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,13 @@ def recompute(
     *,
     recorded: Trajectory | None = None,
     budget: Budget | None = None,
+    stop_loss: StopLoss | None = None,
 ) -> list[Divergence]:
     """The first thing of each step that differs, then what differs of the trajectory.
 
     ``recorded`` is the trajectory to check the sums and the exit of; ``budget`` the limits that
-    an exit by steps or money is checked against. Raises nothing for damaged steps.
+    an exit by steps or money is checked against, ``stop_loss`` the rule of an exit by it
+    (``Desk.stop_loss``). Raises nothing for damaged steps.
     """
     found: list[Divergence] = []
     dialogue = Dialogue(manifest, instance, setup)
@@ -53,7 +58,23 @@ def recompute(
         before = step.seal
     if recorded is not None:
         found += _end(dialogue, steps, recorded, budget)
+        found += _given_up(steps, recorded, stop_loss)
     return found
+
+
+def _given_up(
+    steps: Sequence[Step], recorded: Trajectory, stop_loss: StopLoss | None
+) -> Iterator[Divergence]:
+    """Where the stop-loss would have ended the attempt, against where it did."""
+    rule: StopLoss = stop_loss or (lambda steps, usd: "")
+    spent = Decimal(0)
+    for number, step in enumerate(steps):
+        if why := rule(number, spent):
+            yield Divergence(f"step {number + 1} exit", "went on", f"stop_loss: {why}")
+            return
+        spent += step.completion.usd
+    if recorded.exit == "stop_loss" and (why := rule(len(steps), spent)) != recorded.why:
+        yield Divergence("exit", f"stop_loss: {recorded.why}", why or "no stop-loss is reached")
 
 
 def _without_left(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router import plugins
+from swe_router.assemble import accounting
 from swe_router.assemble import outcomes as recorded
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
@@ -52,9 +53,9 @@ class Wish:
 
 def leaderboard(wish: Wish, say: Say) -> Shown:
     """The board, and its files when a folder is named. Raises ``UsageError``."""
-    verifier = channel.parse(wish.verifier)
+    verifier = _verifier(wish)
     for name in wish.policies:
-        plugins.load("policies", name)
+        plugins.load("policies", name.partition("+")[0])
     table = _table(wish)
     facts = board(
         table,
@@ -76,6 +77,24 @@ def leaderboard(wish: Wish, say: Say) -> Shown:
         written = _written(facts, wish.out)
         say(f"wrote {', '.join(written)} to {wish.out}")
     return Shown(facts=facts, view=words.view(facts))
+
+
+def _verifier(wish: Wish) -> channel.Channel:
+    """The channel that was stated, or what a graded run's own verifiers came to.
+
+    ``RUN`` or ``RUN:TIER``; of a run that has the ``--weak`` tier only that tier's patches count:
+    a cascade asks of the weak tier. Raises ``UsageError`` for a run that says nothing.
+    """
+    if channel.stated(wish.verifier):
+        return channel.parse(wish.verifier)
+    name, _, tier = wish.verifier.partition(":")
+    try:
+        run = find(name, wish.runs_in)
+    except UsageError as error:
+        raise UsageError(
+            f"--verifier {wish.verifier!r}: {error}; else write {channel.KNOWN}"
+        ) from None
+    return accounting.channel_of(run, tier, wish.weak)
 
 
 def _table(wish: Wish) -> OutcomeTable:

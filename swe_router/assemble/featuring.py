@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from swe_router.assemble.judging import Judge
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
 from swe_router.assemble.shown import Shown
 from swe_router.codegraph.repos import RepoCache
@@ -63,12 +64,14 @@ def make(
     say: Say,
     cache: Path | None = None,
     url: str | None = None,
+    judge: Judge | None = None,
 ) -> Shown:
     """Bring ``out`` to hold the features of the chosen instances.
 
-    Rows that it holds of the same version and inputs are kept; those made from text alone are
-    tried again. Rows of other instances stay. ``cache`` and ``url`` stand in for the user's
-    repository cache and the place to clone from. Raises ``UsageError``.
+    ``judge`` adds its ratings once all rows are there. Rows that it holds of the same version and
+    inputs are kept; those made from text alone are tried again. Rows of other instances stay.
+    ``cache`` and ``url`` stand in for the user's repository cache and the place to clone from.
+    Raises ``UsageError``.
     """
     chosen = splits.load(split, ids=ids, filter=pattern, slice=cut)
     known_repos = repo_cache(repos, say)
@@ -88,6 +91,8 @@ def make(
             file.write(files.line(features, key_of(instance)))
             file.flush()
             say(f"{number}/{len(owed)} {instance.id}: {how}")
+    if judge is not None:
+        _rate(judge, chosen, out, say)
     counts = maker.counts
     known = {
         "out": str(out),
@@ -95,6 +100,7 @@ def make(
         "instances": len(chosen),
         "kept": len(kept),
         **{name: counts[name] for name in ("made", "cached", "text_only", "without_history")},
+        **({} if judge is None else {"rated": judge.counts["rated"], "usd": float(judge.usd)}),
         "seconds": round(time.monotonic() - began, 1),
     }
     if counts["text_only"]:
@@ -103,6 +109,18 @@ def make(
             " text only, since their repository is missing; give it with --repos DIR and go on"
         )
     return Shown(facts=known, view=Text("\n".join(f"{k}: {v}" for k, v in known.items())))
+
+
+def _rate(judge: Judge, chosen: Sequence[Instance], out: Path, say: Say) -> None:
+    """Put a judge's ratings into the rows; its answers are durable, the file is replaced whole."""
+    rows = files.known(out)
+    for number, instance in enumerate(chosen, 1):
+        row, key = rows[instance.id]
+        rows[instance.id] = judge.of(instance, row.model_copy(update={"text": ""})), key
+        say(f"{number}/{len(chosen)} {instance.id}: ${judge.usd:.4f} spent on ratings")
+    files.write(out, "".join(files.line(row, key) for row, key in rows.values()))
+    if judge.counts["unrated"]:
+        say(f"warning: {judge.counts['unrated']} of {len(chosen)} instances are not rated")
 
 
 def _is_current(instance: Instance, before: Mapping[str, tuple[Features, str]]) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from swe_router import __version__
 from swe_router.errors import UsageError
+from swe_router.estimates.stoploss import Profile
 from swe_router.journal.folder import RunFolder
 from swe_router.prices import Rate
 from swe_router.records import SCHEMA, Arm, Budget, Plan, Provenance, digest_of
@@ -31,6 +32,8 @@ class Header:
     """Scaffold and prompt names -> SHA-256."""
     created: float
     """Unix seconds."""
+    stop_loss: Mapping[str, Profile] = field(default_factory=dict)
+    """Tier -> when its attempts are given up: what the file of the settings held at the start."""
     code: str = __version__
 
     def plain(self) -> dict[str, Any]:
@@ -44,6 +47,7 @@ class Header:
             "rates": {name: rate.model_dump(mode="json") for name, rate in self.rates.items()},
             "skipped": dict(self.skipped),
             "prompts": dict(self.prompts),
+            "stop_loss": {n: one.model_dump(mode="json") for n, one in self.stop_loss.items()},
             "settings": self.settings.model_dump(mode="json"),
         }
         return {**tree, "seal": digest_of(tree)}
@@ -81,6 +85,9 @@ def of_run(run: RunFolder) -> Header:
             sandbox=tree["sandbox"],
             prompts=tree["prompts"],
             created=float(tree["created"]),
+            stop_loss={
+                name: Profile.model_validate(row) for name, row in tree.get("stop_loss", {}).items()
+            },
             code=tree["code"],
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -13,7 +13,18 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from swe_router import pool
-from swe_router.assemble import facts, lessons, machine, marks, preflight
+from swe_router.assemble import (
+    accounting,
+    facts,
+    forecast,
+    graded,
+    imports,
+    lessons,
+    machine,
+    marks,
+    preflight,
+    stoploss,
+)
 from swe_router.assemble.header import Header, of_run, run_name
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import graceful, interruptible
@@ -21,16 +32,17 @@ from swe_router.assemble.wire import Wiring, build_policy, features_of
 from swe_router.assemble.worker import Job, Stopped, away, here
 from swe_router.errors import UsageError
 from swe_router.grading.grade import check_gradable
-from swe_router.instances import splits
+from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.lines import append
 from swe_router.journal.tape import Tape
 from swe_router.records import Budget, Instance, RunRecord
-from swe_router.reports import text
+from swe_router.reports import accounting_text, text
 from swe_router.reports.live import View
 from swe_router.sandboxes import scratch
 from swe_router.seams import Policy
 from swe_router.settings import Settings
+from swe_router.solve.imported import lesson
 
 Say = Callable[[str], None]
 
@@ -45,8 +57,11 @@ RETRIED = {
 
 def create(settings: Settings, out: Path, say: Say) -> RunFolder:
     """A new run folder after every check. Raises ``UsageError``."""
-    header, instances = _resolved(settings, say)
-    run = RunFolder.create(out, run_name(settings, header.created), header.plain(), instances)
+    header, begun = _resolved(settings, say)
+    name = run_name(header.settings, header.created)
+    run = RunFolder.create(out, name, header.plain(), begun.instances)
+    for instance_id, case in begun.cases.items():
+        brought.store(run.attempt_folder(instance_id), case)
     Wiring(run, header, say).ledger.figures()
     say(f"run folder: {run.path}")
     return run
@@ -54,12 +69,13 @@ def create(settings: Settings, out: Path, say: Say) -> RunFolder:
 
 def plan(settings: Settings, say: Say) -> Shown:
     """What a run would do, checked, at no cost."""
-    header, instances = _resolved(settings, say)
+    header, begun = _resolved(settings, say)
+    instances = begun.instances
     ladder = header.ladder()
     most = sum((one.budget.dollars for one in ladder), start=0 * settings.budget)
     per_tier = {str(one.arm): float(one.budget.dollars) for one in ladder}
     known = {
-        "run": run_name(settings, header.created),
+        "run": run_name(header.settings, header.created),
         "split": settings.split,
         "policy": settings.policy.name,
         "instances": len(instances),
@@ -70,6 +86,10 @@ def plan(settings: Settings, say: Say) -> Shown:
         "skipped": dict(header.skipped),
     }
     lines = [f"{name}: {value}" for name, value in known.items()]
+    if begun.cases:
+        said = forecast.forecast(header, instances, begun.cases)
+        lines = [*forecast.lines(said), *lines]
+        known["from"] = said
     return Shown(facts=known, view=Text("\n".join([*lines, "nothing was started or spent"])))
 
 
@@ -81,6 +101,8 @@ def find(name: str, out: Path) -> RunFolder:
 def require_same(run: RunFolder, settings: Settings) -> None:
     """Raises ``UsageError`` when the run was made under other settings."""
     header = of_run(run)
+    if settings.source:
+        settings = imports.begin(settings, lambda line: None).settings
     if header.digest == settings.digest():
         return
     old, new = header.settings.model_dump(mode="json"), settings.model_dump(mode="json")
@@ -100,6 +122,7 @@ def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown
     if _finished(run, header, retry):
         say("nothing is owed")
         return _closing(run, facts.of(run), False)
+    imports.check(run, header)
     wiring = Wiring(run, header, say)
     number = header.settings.workers if workers is None else workers
     preflight.open_files(preflight.FILES_PER_WORKER * max(1, number))
@@ -121,7 +144,8 @@ def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown
             except KeyboardInterrupt:
                 stopped = True
         known = facts.of(run)
-        run.write_text("report.md", text.markdown(known))
+        account = accounting_text.markdown(accounting.of_runs([run]))
+        run.write_text("report.md", text.markdown(known) + account)
     return _closing(run, known, stopped)
 
 
@@ -129,19 +153,15 @@ def _finished(run: RunFolder, header: Header, retry: str) -> bool:
     """Nothing is owed and nothing is to be graded: a finished run is only read."""
     if owed(run, retry) or not run.predictions_file.exists():
         return False
-    wanted = run.records() if header.settings.grade.enabled else {}
-    return not wanted.keys() - run.grades().keys()
+    if not header.settings.grade.enabled:
+        return True
+    ungraded = bool(run.records().keys() - run.grades().keys())
+    return not ungraded and not (header.settings.grade.candidates and graded.unseen(run))
 
 
-def _resolved(settings: Settings, say: Say) -> tuple[Header, list[Instance]]:
-    instances = splits.load(
-        settings.split,
-        ids=settings.instances,
-        filter=settings.filter,
-        slice=settings.slice,
-        shuffle=settings.shuffle,
-        seed=settings.seed,
-    )
+def _resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
+    begun = imports.begin(settings, say)
+    settings, instances = begun.settings, begun.instances
     if settings.grade.enabled:
         check_gradable(settings.split, [one.id for one in instances])
     ready = preflight.ready(settings, instances, say)
@@ -153,13 +173,14 @@ def _resolved(settings: Settings, say: Say) -> tuple[Header, list[Instance]]:
         sandbox=ready.sandbox,
         prompts=ready.prompts,
         created=time.time(),
+        stop_loss=stoploss.read(settings.stop_loss, settings.ladder),
     )
     policy = build_policy(header, instances, say)
     if getattr(policy, "needs", ""):
         knobs = settings.policy.knobs
         batch = [lessons.judged(features_of(one, None), knobs) for one in instances]
         policy.prepare(batch, _whole(settings))
-    return header, instances
+    return header, begun
 
 
 def _whole(settings: Settings) -> Budget:
@@ -218,7 +239,7 @@ def learned(wiring: Wiring) -> Policy:
     batch = [wiring.features(one, None) for one in wiring.run.instances()]
     policy = wiring.policy().prepare(batch, _whole(wiring.settings))
     for record in wiring.run.concluded():
-        policy = policy.update(record)
+        policy = policy.update(lesson(record))
     return policy
 
 
@@ -237,7 +258,7 @@ class _State:
     def done(self, job: Job, result: RunRecord | Stopped | pool.Lost | pool.Fault) -> None:
         if isinstance(result, RunRecord):
             self._wiring.run.add_record(result)
-            self._policy = self._policy.update(result)
+            self._policy = self._policy.update(lesson(result))
             self._left -= 1
             self._view.done(result)
         elif isinstance(result, pool.Lost):

@@ -153,7 +153,7 @@ def _stamps(asked: Asked) -> tuple[int, ...]:
 
 def _tried(row: Row, heard: channel.Channel) -> Tried:
     return Tried(resolved=row.resolved, usd=row.usd, steps=row.steps, seconds=row.seconds,
-                 passes=heard.passes(row))  # fmt: skip
+                 passes=heard.passes(row), probability=heard.probability(row))  # fmt: skip
 
 
 def _mapped(known: OutcomeTable, named: Mapping[str, str], arms: Sequence[str]) -> dict[str, str]:

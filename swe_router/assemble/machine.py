@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +22,7 @@ from swe_router.sandboxes import engine, local, reaper
 
 OPEN_FILES = 1024
 """Fewer than this and many workers run out of file descriptors."""
+CONNECT_SECONDS = 3.0
 DISK_GB = 20
 """Less free than this and a handful of official images fill the disk."""
 
@@ -99,12 +102,25 @@ def _open_files() -> str:
     return preflight.open_files(OPEN_FILES)
 
 
+def _answers(base_url: str) -> None:
+    """Raises ``UsageError`` when nobody listens where a tier's server should."""
+    place = urlsplit(base_url)
+    port = place.port or (443 if place.scheme == "https" else 80)
+    try:
+        socket.create_connection((place.hostname or "", port), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        why = error.strerror or error
+        raise UsageError(f"nobody answers at {base_url} ({why}): start the server") from None
+
+
 def _tier(resolved: settings_.Settings, name: str) -> Callable[[], str]:
     def check() -> str:
         gap = preflight.tier_gap(resolved, name)
         if gap:
             raise UsageError(gap)
         tier = resolved.tiers[name]
+        if tier.base_url:
+            _answers(tier.base_url)
         notice = preflight.notice(tier, name)
         return f"{tier.model} by {tier.dialect}" + (f"; {notice}" if notice else "")
 

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from swe_router.assemble.graded import owed
 from swe_router.assemble.header import of_run
 from swe_router.assemble.repositories import repo_cache
 from swe_router.assemble.wire import Wiring
@@ -17,7 +18,7 @@ from swe_router.codegraph.repos import default_folder
 from swe_router.errors import UsageError
 from swe_router.grading import predictions as files
 from swe_router.grading.backend import Backend
-from swe_router.grading.grade import gold_predictions, grade_predictions
+from swe_router.grading.grade import gold_predictions, grade_patches, grade_predictions
 from swe_router.grading.local import Local
 from swe_router.grading.official import Official
 from swe_router.journal.folder import RunFolder
@@ -47,19 +48,31 @@ def write_predictions(run: RunFolder) -> None:
     files.write_predictions(run.predictions_file, predictions(run))
 
 
-def grade_run(run: RunFolder, *, say: Say) -> Mapping[str, Grade]:
-    """Grade the concluded instances of a run; verdicts on the same patch are reused."""
+def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Mapping[str, Grade]:
+    """Grade the concluded instances of a run; the verdicts on what is handed in, by instance.
+
+    Every other patch that an attempt left is graded too where the settings say so (``candidates``
+    goes before them), and kept beside. Only what is missing is graded: what was asked before, or
+    stands in a verdict on the same patch, is not asked again, so a grading that was cut off is
+    simply gone on with.
+    """
     header = of_run(run)
     settings = header.settings
-    records, known = run.records(), run.grades()
+    records = run.records()
     todo = [p for p in predictions(run) if p.instance_id in records]
-    fresh = [p for p in todo if _changed(p, known.get(p.instance_id))]
+    others = settings.grade.candidates if candidates is None else candidates
+    left = owed(run, todo, candidates=others)
+    run.add_grades(left.known)
+    fresh = [*left.handed_in, *left.candidates]
     if fresh:
-        marked: dict[str, Grade] = {}
+        main = {(p.instance_id, p.digest) for p in left.handed_in}
 
         def keep(grade: Grade) -> None:
-            marked[grade.instance_id] = grade = _portable(grade, run.path)
-            run.add_grades([grade])
+            grade = _portable(grade, run.path)
+            if (grade.instance_id, grade.patch) in main:
+                run.add_grades([grade])
+            else:
+                run.add_candidate_grade(grade)
 
         backend = _backend(
             header.sandbox,
@@ -67,8 +80,9 @@ def grade_run(run: RunFolder, *, say: Say) -> Mapping[str, Grade]:
             settings.grade.timeout,
             lambda: Wiring(run, header, say).boxes,
         )
-        say(f"grading {len(fresh)} patches ({header.sandbox})")
-        graded = grade_predictions(
+        more = f" and {len(left.candidates)} other candidates" if left.candidates else ""
+        say(f"grading {len(left.handed_in)} patches{more} ({header.sandbox})")
+        grade_patches(
             fresh,
             settings.split,
             backend,
@@ -76,7 +90,7 @@ def grade_run(run: RunFolder, *, say: Say) -> Mapping[str, Grade]:
             run=run.name,
             progress=keep,
         )
-        known = {**known, **graded, **marked}
+    known = run.grades()
     return {p.instance_id: known[p.instance_id] for p in todo}
 
 
@@ -134,10 +148,6 @@ def view(grades: Mapping[str, Grade]) -> RenderableType:
         table.add_row(name, Text(grade.outcome, STYLE[grade.outcome]), why[:200])
     counts = Counter(grade.outcome for grade in grades.values())
     return Group(table, Text(", ".join(f"{n} {name}" for name, n in counts.items()), "bold"))
-
-
-def _changed(prediction: files.Prediction, grade: Grade | None) -> bool:
-    return grade is None or grade.outcome == "ungraded" or grade.patch != prediction.digest
 
 
 def _rescued(run: RunFolder, instance_id: str) -> str:

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from swe_router.assemble import verdicts
 from swe_router.assemble.header import of_run
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
@@ -45,9 +46,21 @@ def bring(form: str, paths: Sequence[Path], given: Given, out: Path) -> Shown:
     return _imported(made, out)
 
 
-def export(name: str, folder: Path, system: str, out: Path) -> Shown:
-    """A run by name as an outcome table."""
-    return bring(RUN, [find(name, folder).path], Given(system=system), out)
+def export(name: str, folder: Path, system: str, out: Path | None, said: Path | None) -> Shown:
+    """A run by name as an outcome table, and its verdicts as one of their own.
+
+    ``out`` takes a row an attempt, ``said`` (a .csv or .jsonl) a row a verdict; at least one.
+    """
+    if out is None and said is None:
+        raise UsageError("say --out TABLE (a row an attempt), --verdicts FILE (a row a verdict)")
+    path = find(name, folder).path
+    parts = []
+    if out is not None:
+        parts.append(bring(RUN, [path], Given(system=system), out))
+    if said is not None:
+        parts.append(verdicts.export(find(name, folder), said))
+    facts = {key: value for part in parts for key, value in part.facts.items()}
+    return Shown(facts=facts, view=Group(*(part.view for part in parts)))
 
 
 def of_runs(names: Sequence[str], folder: Path) -> Gathered:
@@ -65,6 +78,7 @@ def _run(path: Path, given: Given) -> Imported:
         system=given.system or f"swe-router:{settings.policy.name}",
         models={name: tier.model for name, tier in settings.tiers.items()},
         priced_on={name: rate.date for name, rate in header.rates.items()},
+        candidates=run.graded(),
     )
 
 

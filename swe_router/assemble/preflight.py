@@ -8,8 +8,9 @@ import resource
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from swe_router import plugins
+from swe_router import plugins, wording
 from swe_router.agents import manifest, prompts
+from swe_router.assemble import ensemble
 from swe_router.assemble.repositories import check_git
 from swe_router.errors import SweRouterError, UsageError
 from swe_router.models import checks
@@ -60,11 +61,13 @@ def ready(settings: Settings, instances: Sequence[Instance], say: Callable[[str]
             say(f"{gap} of {sizes[-1].id}: such issues may end there without a step")
     if len(skipped) == len(settings.ladder):
         raise UsageError("no tier can be used: " + "; ".join(skipped.values()))
+    for name in asked_tiers(settings):
+        rates[name] = _asked(settings, name, on, say)
     _payable(settings, skipped)
     open_files(FILES_PER_WORKER * max(1, settings.workers))
     for name in settings.verify.names:
         plugins.load("verifiers", name)
-    plugins.load("selectors", settings.selector)
+    ensemble.check(settings, say)
     return Ready(rates, skipped, sandbox_kind(settings), scaffold_prints(settings))
 
 
@@ -81,8 +84,31 @@ def sandbox_kind(settings: Settings) -> str:
 
 
 def scaffold_prints(settings: Settings) -> dict[str, str]:
-    """SHA-256 of the scaffold and each of its prompts, for the records' provenance."""
-    return prompts.prints(manifest.read(settings.scaffold))
+    """SHA-256 of the scaffold and each prompt that is used, for the records' provenance."""
+    found = prompts.prints(manifest.read(settings.scaffold))
+    if settings.verify.writer and "reproduction" in settings.verify.names:
+        found["prompt/reproduction"] = wording.fingerprint("reproduction")
+    return found
+
+
+def asked_tiers(settings: Settings) -> list[str]:
+    """Tiers that verifiers of this run ask: the writer of tests, the judge."""
+    verify = settings.verify
+    roles = (("reproduction", verify.writer), ("judge", verify.judge))
+    return list(dict.fromkeys(name for of, name in roles if name and of in verify.names))
+
+
+def _asked(settings: Settings, name: str, on: datetime.date, say: Callable[[str], None]) -> Rate:
+    """Check a tier that verifiers ask, which need not be on the ladder; its rate."""
+    tier = settings.tiers[name]
+    plugins.load("models", tier.dialect)
+    checks.key_of(name, tier, os.environ)
+    said = checks.retirement_notice(name, tier, datetime.datetime.now(datetime.UTC).date())
+    if said and name not in settings.ladder:
+        say(said)
+    if name in settings.ladder and name == settings.verify.writer:
+        say(f"tier {name!r} writes tests and makes candidates: its tests do not vote on its own")
+    return checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
 
 
 def tier_gap(settings: Settings, name: str) -> str:

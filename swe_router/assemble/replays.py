@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 from rich.console import Group
@@ -14,6 +16,8 @@ from rich.text import Text
 from swe_router import plugins
 from swe_router.agents import manifest, rerun
 from swe_router.agents.dialogue import Setup
+from swe_router.assemble import ensemble, imports, stoploss
+from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header, is_whole, of_run, provenance
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
@@ -21,13 +25,18 @@ from swe_router.assemble.wire import build_policy, desk_of
 from swe_router.errors import UsageError
 from swe_router.features.extract import complexity_of, version
 from swe_router.grading.evidence import follows
+from swe_router.grading.predictions import Prediction
+from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder
+from swe_router.journal.notes import Notes
 from swe_router.journal.tape import Tape
 from swe_router.ledger import reading
 from swe_router.ledger.state import State
 from swe_router.records import Grade, Instance, Outcome, Plan, RunRecord, Step
 from swe_router.replay.record import Count, Means, check
 from swe_router.settings import Settings
+from swe_router.solve.handover import Handed
+from swe_router.solve.imported import is_imported
 
 
 def replay(name: str, out: Path) -> Shown:
@@ -37,6 +46,7 @@ def replay(name: str, out: Path) -> Shown:
     book = reading.read(run.ledger_file)
     instances = {one.id: one for one in run.instances()}
     grades = run.grades()
+    others, left = _others(run)
     rows, broken = {}, _frame(run, header, book)
     whole = not broken
     try:
@@ -47,8 +57,11 @@ def replay(name: str, out: Path) -> Shown:
         count = Count()
         check(record, means, count)
         _moves(run, record, count)
+        _written(run, record, count)
+        _came_with(run, record, count)
         _surroundings(record, header, instances, book, count)
         _grade(record, grades.get(instance_id), count)
+        _candidate_grades(instance_id, others.get(instance_id, ()), left[instance_id], count)
         said = [
             f"{d.where}: recorded {d.recorded}, recomputed {d.recomputed}"
             for d in count.divergences
@@ -77,7 +90,22 @@ def _frame(run: RunFolder, header: Header, book: State) -> list[str]:
     if book.budget != header.settings.budget:
         budget = header.settings.budget
         said.append(f"{run.ledger_file.name}: budget {book.budget}, in the settings {budget}")
+    if (
+        header.settings.source
+        and imports.digest(imports.kept(run)) != header.settings.source_digest
+    ):
+        said.append("the candidates that the run began with were changed")
     return said
+
+
+def _came_with(run: RunFolder, record: RunRecord, count: Count) -> None:
+    """The imported attempts of a record must be those that the run began with."""
+    case = brought.load(run.attempt_folder(record.instance.id))
+    mine = [one for one in record.outcomes if is_imported(one)]
+    bare = tuple(one.model_copy(update={"verdicts": ()}) for one in mine)
+    for was, now in zip_longest(case.outcomes if case else (), bare):
+        one = was or now
+        count.same(record.instance.id, f"attempt {one.attempt.id} as it was imported", was, now)
 
 
 def _surroundings(
@@ -125,6 +153,36 @@ def _grade(record: RunRecord, grade: Grade | None, count: Count) -> None:
         count.same(name, "grade: outcome", grade.outcome, again)
 
 
+def _others(run: RunFolder) -> tuple[dict[str, list[Grade]], dict[str, set[str]]]:
+    """By instance: the grades of other candidates, and the digests of all patches ever left."""
+    grades: dict[str, list[Grade]] = {}
+    for grade in run.candidate_grades():
+        grades.setdefault(grade.instance_id, []).append(grade)
+    left: dict[str, set[str]] = {}
+    for record in run.concluded():  # those that were tried again too: their patches were graded
+        name = record.instance.id
+        left.setdefault(name, set()).update(
+            Prediction(instance_id=name, patch=one.candidate.patch).digest
+            for one in record.outcomes
+            if one.candidate is not None
+        )
+    return grades, left
+
+
+def _candidate_grades(name: str, grades: Sequence[Grade], left: set[str], count: Count) -> None:
+    """Each must be of a patch that an attempt left, and follow from the tests kept with it."""
+    said: dict[str, str] = {}
+    for grade in grades:
+        where = f"candidate grade {grade.patch[:12]}"
+        count.same(name, f"{where}: patch", True, grade.patch in left)
+        other = "not resolved" if grade.outcome == "resolved" else "resolved"
+        again = grade.outcome if follows(grade) else f"{other}, by the tests kept with it"
+        count.same(name, f"{where}: outcome", grade.outcome, again)
+        if grade.outcome != "ungraded":
+            before = said.setdefault(grade.patch, grade.outcome)
+            count.same(name, f"{where}: outcome, told twice", before, grade.outcome)
+
+
 def _means(run: RunFolder, header: Header, book: State) -> Means:
     charged: dict[str, Decimal] = {}
     for call in book.calls.values():
@@ -133,22 +191,24 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
     settings = header.settings
 
     def conversation(
-        record: RunRecord, outcome: Outcome, steps: Sequence[Step], notes: str
+        record: RunRecord, outcome: Outcome, steps: Sequence[Step], handed: Handed
     ) -> Iterator[tuple[str, str, str]]:
         plan = outcome.attempt.plan
         for one in rerun.recompute(
             manifest.read(plan.arm.scaffold),
             record.instance,
             steps,
-            setup_of(settings, plan, notes),
+            setup_of(settings, plan, handed),
             recorded=outcome.attempt.trajectory,
             budget=plan.budget,
+            stop_loss=stoploss.of_plan(header, plan),
         ):
             yield one.where, one.recorded, one.recomputed
 
     return Means(
         policy=build_policy(header, run.instances()),
-        selector=plugins.load("selectors", settings.selector)(),
+        selector=ensemble.selector(settings),
+        early_stop=settings.ensemble.early_stop,
         verifiers={n: plugins.load("verifiers", n)(settings.verify) for n in settings.verify.names},
         rates=header.rates,
         conversation=conversation,
@@ -156,14 +216,36 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
             attempt_id
         ),
         charged=charged,
+        room=partial(room, header),
+        asked={"reproduction": settings.verify.writer, "judge": settings.verify.judge},
     )
 
 
-def setup_of(settings: Settings, plan: Plan, notes: str) -> Setup:
+def setup_of(settings: Settings, plan: Plan, handed: Handed) -> Setup:
     """What shaped the requests of an attempt."""
-    desk = replace(desk_of(settings, plan), handover=notes, seed=plan.seed, variant=plan.variant)
+    desk = replace(
+        desk_of(settings, plan),
+        handover=handed.text,
+        continued=handed.continued,
+        seed=plan.seed,
+        variant=plan.variant,
+    )
     box = settings.sandbox
     return Setup.of(desk, box.command_timeout, box.command_timeout_max)
+
+
+def _written(run: RunFolder, record: RunRecord, count: Count) -> None:
+    """Tests that verdicts say a model wrote must be what it was paid for writing."""
+    notes = Notes(run.attempt_folder(record.instance.id) / "notes.jsonl")
+    paid = {str(note.get("text", "")) for note in notes.values() if isinstance(note, dict)}
+    for outcome in record.outcomes:
+        for verdict in outcome.verdicts:
+            tests = verdict.evidence.get("tests", {})
+            for test, facts in tests.items() if verdict.verifier == "reproduction" else ():
+                if facts.get("source") == "written":
+                    told = "as it was paid for" if facts.get("text") in paid else "another one"
+                    where = f"attempt {outcome.attempt.id} verdict reproduction {test}: text"
+                    count.same(record.instance.id, where, told, "as it was paid for")
 
 
 def _moves(run: RunFolder, record: RunRecord, count: Count) -> None:
@@ -171,5 +253,8 @@ def _moves(run: RunFolder, record: RunRecord, count: Count) -> None:
     moves = Tape(run.attempt_folder(record.instance.id)).moves()
     count.same(record.instance.id, "moves: decisions", record.decisions,
                tuple(move.decided for move in moves))  # fmt: skip
-    fell = tuple(outcome for move in moves for outcome in move.outcomes or ())
+    came = Tape(run.attempt_folder(record.instance.id)).imported() or ()
+    fell = (*came, *(outcome for move in moves for outcome in move.outcomes or ()))
     count.same(record.instance.id, "moves: outcomes", record.outcomes, fell)
+    left = tuple(move.left_out for move in moves if move.left_out is not None)
+    count.same(record.instance.id, "moves: left out", record.left_out, left)

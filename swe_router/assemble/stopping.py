@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def graceful(stop_file: Path, say: Callable[[str], None]) -> Iterator[None]:
+def graceful(stop_file: Path, say: Callable[[str], None], words: str = STOPPING) -> Iterator[None]:
     """Turn the first SIGINT or SIGTERM into ``stop_file``, the second into an immediate end.
 
     The immediate end needs no clean-up of its own: a box's main process reads from a pipe or
@@ -28,7 +28,7 @@ def graceful(stop_file: Path, say: Callable[[str], None]) -> Iterator[None]:
             os._exit(130)
         stop_file.touch()
         with contextlib.suppress(RuntimeError):  # the signal came in the middle of another line
-            say(STOPPING)
+            say(words)
 
     with _handled(handle):
         yield

@@ -6,29 +6,35 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any
 
 from swe_router import plugins
 from swe_router.agents import manifest
-from swe_router.assemble import lessons
+from swe_router.assemble import ensemble, lessons, stoploss
+from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repos import RepoCache
 from swe_router.codegraph.search import GraphSearch
 from swe_router.features.extract import extract
+from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder
+from swe_router.journal.notes import Notes
 from swe_router.journal.tape import Receipts, Tape
 from swe_router.ledger import Hold, Ledger
 from swe_router.models import checks
+from swe_router.models.draws import Draws
 from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.records import Arm, Features, Instance, Plan, PurseView
 from swe_router.sandboxes import audit, leaks, patch
+from swe_router.sandboxes.warm import WarmBoxes
 from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
-from swe_router.settings import Settings
+from swe_router.settings import Settings, Tier
 from swe_router.solve.bench import Bench
 
 Say = Callable[[str], None]
@@ -98,6 +104,14 @@ class Wiring:
         return kind(self.settings.sandbox, **options)
 
     @cached_property
+    def check_boxes(self) -> WarmBoxes | None:
+        """Boxes for checks, where starting them ahead saves time."""
+        ahead = self.settings.sandbox.warm
+        if self.header.sandbox != "docker" or not ahead:
+            return None
+        return WarmBoxes(self.boxes, ahead=ahead, stopping=self.run.stopping)
+
+    @cached_property
     def verifiers(self) -> list[tuple[str, Verifier]]:
         """The verifier stack, in order."""
         return [
@@ -108,8 +122,7 @@ class Wiring:
     @cached_property
     def selector(self) -> Selector:
         """What chooses the candidate."""
-        chosen: Selector = plugins.load("selectors", self.settings.selector)()
-        return chosen
+        return ensemble.selector(self.settings)
 
     def policy(self) -> Policy:
         """The routing policy over the usable tiers, fitted when it learns."""
@@ -152,26 +165,58 @@ class Wiring:
         if graph is not None:
             repository = self.repos.path(instance)
             search = partial(GraphSearch, repository, graph)
+        came = brought.load(self.run.attempt_folder(instance.id))
         return Bench(
+            came_with=came.outcomes if came else (),
+            peers=came.peers if came else (),
             purse=RunPurse(self.ledger, instances_left),
             memory=self.tape(instance),
             selector=self.selector,
             verifiers=self.verifiers,
             open_sandbox=self.boxes.open,
+            open_check=self.check_boxes.open if self.check_boxes else None,
             guard=leaks.guard,
             snapshot=patch.Snapshot.take,
             apply=patch.apply,
             audit=audit.audit,
             scaffold=self._scaffold,
             model=partial(self._model, instance),
-            desk=lambda plan: desk_of(self.settings, plan),
+            desk=lambda plan: replace(
+                desk_of(self.settings, plan), stop_loss=stoploss.of_plan(self.header, plan)
+            ),
+            room=partial(room, self.header),
             graph=graph,
             search=search,
+            writer=self._asked(instance, "writer", "reproduction"),
+            judge=self._asked(instance, "judge", "judge"),
+            notes=Notes(self.run.attempt_folder(instance.id) / "notes.jsonl"),
             verify_seconds=self.settings.verify.seconds,
+            early_stop=self.settings.ensemble.early_stop,
+            cross=self.settings.ensemble.cross,
+            cores=max(1, (os.cpu_count() or 1) // max(1, self.settings.workers)),
             clock=time.time,
             stopping=self.run.stopping,
             progress=progress,
         )
+
+    def _asked(self, instance: Instance, role: str, by: str) -> Callable[[str], Model] | None:
+        """Attempt id -> the tier that a verifier asks, with ``verify.usd`` for that candidate."""
+        name = str(getattr(self.settings.verify, role))
+        if not name or by not in self.settings.verify.names:
+            return None
+        tier = self.settings.tiers[name]
+        key = checks.key_of(name, tier, os.environ)
+
+        def model(attempt_id: str) -> Model:
+            account = overhead_key(instance.id, attempt_id)
+            book = self.ledger.overhead(account, self.settings.verify.usd)
+            receipts = Receipts(self.tape(instance), f"{role}.{attempt_id}")
+            kind = plugins.load("models", tier.dialect)
+            draws = Draws(tier, lambda session: kind(tier, session=session, key=key), instance.id)
+            metered = MeteredModel(draws, book, self.header.rates[name], receipts=receipts)
+            return RetryingModel(metered, tier.retries, over=self.run.stopping)
+
+        return model
 
     def _scaffold(self, arm: Arm) -> Scaffold:
         sheet = manifest.read(arm.scaffold)
@@ -199,6 +244,11 @@ class Wiring:
         return RetryingModel(metered, tier.retries, over=over)
 
 
+def overhead_key(instance_id: str, attempt_id: str) -> str:
+    """Where the ledger books what verifiers' calls on one candidate cost."""
+    return f"{instance_id}/verify:{attempt_id}"
+
+
 def desk_of(settings: Settings, plan: Plan) -> Desk:
     """What a tier lays on the desk of an attempt; the bench adds what is the attempt's own."""
     tier = settings.tiers[plan.arm.model]
@@ -209,8 +259,14 @@ def desk_of(settings: Settings, plan: Plan) -> Desk:
         max_output_tokens=tier.max_output_tokens,
         timeout=tier.timeout,
         text_tools=tier.tools == "text",
-        temperature=tier.temperature,
+        temperature=_temperature(tier, plan),
     )
+
+
+def _temperature(tier: Tier, plan: Plan) -> float | None:
+    """The plan's own, only where the tier takes one: some providers refuse the parameter."""
+    wished = tier.temperature is not None and plan.temperature is not None
+    return plan.temperature if wished else tier.temperature
 
 
 def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | None = None) -> Policy:
@@ -225,7 +281,8 @@ def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | Non
     if settings.seed:
         knobs.setdefault("seed", settings.seed)
     made = plugins.load("policies", settings.policy.name)(header.ladder(), **knobs)
-    return lessons.fitted(made, asked, issues, say or _quiet)
+    policy = lessons.fitted(made, asked, issues, say or _quiet)
+    return ensemble.varied(policy, settings, header.ladder())
 
 
 def _quiet(message: str) -> None:

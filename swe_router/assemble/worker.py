@@ -16,7 +16,8 @@ from swe_router.journal.folder import RunFolder
 from swe_router.ledger.owner import is_alive, this_process
 from swe_router.records import Instance, RunRecord
 from swe_router.seams import Policy
-from swe_router.solve.engine import Interrupted, solve
+from swe_router.solve.engine import solve
+from swe_router.solve.moves import Interrupted
 
 Progress = Callable[[str, str, int, str], None]
 
@@ -75,6 +76,9 @@ def here(job: Job, progress: Progress) -> RunRecord | Stopped:
         )
     except Interrupted:
         return Stopped()
+    finally:
+        if wiring.check_boxes is not None:
+            wiring.check_boxes.rest(job.instance)
 
 
 @lru_cache(maxsize=4)

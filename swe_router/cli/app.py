@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from swe_router.cli import board, look, outcomes, run, study, tend
+from swe_router.cli import account, board, look, outcomes, run, study, tend, verify
 
 app = typer.Typer(
     name="swe-router",
@@ -18,9 +18,9 @@ app = typer.Typer(
 )
 
 COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
-    "Solve": (run.run, run.resume, run.grade),
-    "Look": (look.show, look.replay, look.route, look.policies),
-    "Compare": (board.leaderboard, study.features),
+    "Solve": (run.run, run.resume, run.grade, verify.verify),
+    "Look": (look.show, look.replay, account.report, account.export, look.route, look.policies),
+    "Compare": (board.leaderboard, study.features, account.calibrate),
     "Around the machine": (tend.clean, tend.doctor),
 }
 """Panel of ``--help`` -> its commands."""

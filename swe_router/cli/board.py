@@ -10,7 +10,8 @@ import typer
 from swe_router.cli.out import dollars, emit, talk
 
 Verifier = Annotated[
-    str, typer.Option(help="perfect, existing-tests, hybrid, recorded, or tpr=.9,fpr=.3.")
+    str,
+    typer.Option(help="perfect, existing-tests, hybrid, recorded, tpr=.9,fpr=.3, or RUN[:TIER]."),
 ]
 Folder = Annotated[
     Path | None,

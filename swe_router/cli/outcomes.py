@@ -93,15 +93,25 @@ def audit(
 @app.command()
 def export(
     run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run; latest is the newest.")],
-    out: Table,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The table to write: a .csv or .csv.gz.")
+    ] = None,
+    verdicts: Annotated[
+        Path | None,
+        typer.Option(help="Also a row a verdict, to a .csv or .jsonl."),
+    ] = None,
     system: System = "",
     runs: Annotated[Path, typer.Option(help="Folder that holds the run folders.")] = Path("runs"),
     as_json: Json = False,
 ) -> int:
-    """A run of ours as an outcome table: the run itself and each graded attempt."""
+    """A run of ours as an outcome table: the run itself and each graded attempt.
+
+    With --verdicts a second table has a row a verdict: instance, attempt, tier, verifier, outcome,
+    score and the official result on that very patch.
+    """
     from swe_router.assemble import outcomes
 
-    shown = outcomes.export(run_name, runs, system, out)
+    shown = outcomes.export(run_name, runs, system, out, verdicts)
     emit(shown.facts, as_json=as_json, view=shown.view)
     return 0
 

@@ -61,6 +61,20 @@ def run(
     repos: Annotated[
         str | None, typer.Option(help="Folder of git repositories to route from (read only).")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Predictions to begin with: verified as attempt 0, only the rejected escalate."
+            " Solves the instances in the file (others: --rest).",
+        ),
+    ] = None,
+    trajectories: Annotated[
+        str | None, typer.Option(help="With --from: folder of the trajectories behind it.")
+    ] = None,
+    rest: Annotated[
+        bool, typer.Option("--rest", help="With --from: also instances that it lacks.")
+    ] = False,
     out: Out = Path("runs"),
     resume_run: Annotated[
         str | None, typer.Option("--resume", help="Go on with this run under the same settings.")
@@ -79,6 +93,8 @@ def run(
     from swe_router import settings
     from swe_router.assemble import launch
 
+    if source is None and (trajectories is not None or rest):
+        raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
     knobs = pairs(policy_set or [], "--policy-set")
     resolved = settings.load(
         preset or ("demo" if split in (None, "demo") else "hybrid"),
@@ -97,6 +113,9 @@ def run(
         sandbox__kind=sandbox,
         sandbox__unsafe=unsafe or None,
         repos=repos,
+        source=source,
+        trajectories=trajectories,
+        rest=rest or None,
         grade__enabled=False if no_grade else None,
     )
     if dry_run:
@@ -143,10 +162,18 @@ def grade(
     unsafe: Annotated[bool, typer.Option("--unsafe", help="As for run.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for one evaluation.")] = 1800.0,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="At a time.")] = 2,
+    candidates: Annotated[
+        bool | None,
+        typer.Option("--candidates/--no-candidates", help="Of a run: also patches not handed in."),
+    ] = None,
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> int:
-    """Official verdicts, through swebench: resolved, unresolved, or ungraded with the reason."""
+    """Official verdicts, through swebench: resolved, unresolved, or ungraded with the reason.
+
+    Of a run every other patch that an attempt left is graded too (grade.candidates), for
+    `report` and `calibrate`; printed are the verdicts on what is handed in.
+    """
     from swe_router.assemble import marks
 
     if (run_name is None) == (predictions is None):
@@ -161,7 +188,7 @@ def grade(
     else:
         from swe_router.assemble import launch
 
-        grades = marks.grade_run(launch.find(run_name or "", out), say=talk)
+        grades = marks.grade_run(launch.find(run_name or "", out), say=talk, candidates=candidates)
     facts = {key: {"outcome": g.outcome, "evidence": g.evidence} for key, g in grades.items()}
     emit(facts, as_json=as_json, view=marks.view(grades))
     return 0

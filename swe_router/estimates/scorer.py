@@ -1,7 +1,9 @@
-"""P(a patch is right | what its run left behind): verdict, cost and steps, per arm.
+"""P(a patch is right | what its run left behind): verdict, probability, cost and steps, per arm.
 
 The scorer of FrugalGPT, AutoMix's bins and the gates: what a policy may see after a run. A verdict
-that the training data gives as a probability counts as that much of either verdict.
+that the training data gives as a probability counts as that much of either verdict. The verifiers'
+own P(right) is a further observation where it is known both in the training data and of the run;
+it can only raise the score. Where it is unknown nothing is put in its place.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ class Runs:
     """All recorded runs of an arm as weighted observations."""
 
     x: Floats
-    """(n, 3): verdict (1 passed, 0 not), log USD, log steps."""
+    """(n, 4): verdict (1 passed, 0 not), log USD, log steps, log odds of the verifiers' own
+    P(right), NaN where that is unknown."""
     right: Floats
     """(n,) official verdicts."""
     weight: Floats
@@ -37,17 +40,26 @@ def runs_of(lessons: Training, arm: str) -> Runs:
         for run in example.runs.get(arm, ()):
             passed = 0.5 if run.passes is None else run.passes
             spent = math.nan if run.usd is None else math.log(max(run.usd, 1e-4))
-            effort = (spent, math.nan if run.steps is None else math.log1p(run.steps))
+            steps = math.nan if run.steps is None else math.log1p(run.steps)
+            left = (spent, steps, _odds(run.probability))
             rows += [
-                (verdict, *effort, float(run.resolved), part, float(number))
+                (verdict, *left, float(run.resolved), part, float(number))
                 for verdict, part in ((1.0, passed), (0.0, 1 - passed))
                 if part > 0
             ]
-    table = np.array(rows, dtype=float).reshape(-1, 6)
+    table = np.array(rows, dtype=float).reshape(-1, 7)
     for column in (1, 2):  # an unknown effort is the usual one, never none
         bare = np.isnan(table[:, column])
         table[bare, column] = 0.0 if bare.all() else np.nanmean(table[:, column])
-    return Runs(table[:, :3], table[:, 3], table[:, 4], table[:, 5])
+    return Runs(table[:, :4], table[:, 4], table[:, 5], table[:, 6])
+
+
+def _odds(probability: float | None) -> float:
+    """Log odds, held to those of one in a thousand; NaN where it is unknown."""
+    if probability is None:
+        return math.nan
+    held = min(0.999, max(0.001, probability))
+    return math.log(held / (1 - held))
 
 
 class Scorer:
@@ -58,13 +70,14 @@ class Scorer:
         self._models = {}
         for arm in lessons.arms:
             known = runs_of(lessons, arm)
-            mean, scale = known.x.mean(axis=0), np.maximum(known.x.std(axis=0), 1e-6)
-            self._models[arm] = (mean, scale, _fit((known.x - mean) / scale, known))
+            mean, scale = _spread(known.x)
+            self._models[arm] = (mean, scale, _fit(_standard(known.x, mean, scale), known))
 
     def of(self, arm: str, x: Floats) -> Floats:
-        """Probabilities for observations (n, 3) of an arm."""
+        """Probabilities for observations (n, 4) of an arm."""
         mean, scale, weights = self._models[arm]
-        z = np.column_stack([np.ones(len(x)), np.clip((x - mean) / scale, -4, 4)]) @ weights
+        held = np.clip(_standard(x, mean, scale), -4, 4)
+        z = np.column_stack([np.ones(len(x)), held]) @ weights
         probability: Floats = 1 / (1 + np.exp(-np.clip(z, -30, 30)))
         return probability
 
@@ -77,13 +90,38 @@ class Scorer:
 
 
 def observed(outcome: Outcome) -> Floats:
-    """(3,): verdict, log USD, log steps of an outcome."""
+    """(4,): verdict, log USD, log steps, log odds of P(right) of an outcome, as in ``Runs.x``."""
     spent = float(outcome.attempt.trajectory.usd)
     steps = outcome.attempt.trajectory.steps
-    return np.array([float(outcome.accepted), np.log(max(spent, 1e-4)), np.log1p(steps)])
+    effort = (math.log(max(spent, 1e-4)), math.log1p(steps))
+    return np.array([float(outcome.accepted), *effort, _odds(outcome.probability)])
+
+
+def _spread(x: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each column's known values; (0, 1) where none is known."""
+    bare = np.isnan(x).all(axis=0)
+    filled = np.where(bare, 0.0, x)
+    return np.nanmean(filled, axis=0), np.maximum(np.nanstd(filled, axis=0), 1e-6)
+
+
+def _standard(x: Floats, mean: Floats, scale: Floats) -> Floats:
+    """Columns in standard deviations from the mean; what is unknown stands at the mean."""
+    out: Floats = np.nan_to_num((x - mean) / scale, nan=0.0)
+    return out
 
 
 def _fit(z: Floats, known: Runs) -> Floats:
+    """Weights with intercept; that of the last column, P(right), is held to 0 or more.
+
+    The loss is convex, so that a weight that comes out negative is 0 at the best that is allowed.
+    """
+    beta = _unheld(z, known)
+    if beta[-1] < 0:
+        beta = np.append(_unheld(z[:, :-1], known), 0.0)
+    return beta
+
+
+def _unheld(z: Floats, known: Runs) -> Floats:
     """Weights with intercept, by iteratively reweighted least squares with a ridge of 1."""
     x = np.column_stack([np.ones(len(z)), z])
     beta = np.zeros(x.shape[1])

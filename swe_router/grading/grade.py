@@ -31,29 +31,52 @@ def grade_predictions(
 ) -> dict[str, Grade]:
     """The verdict on each prediction, by instance id, in the order given.
 
-    ``progress`` is called with each grade as it comes, in this thread. ``run`` goes into the
+    One prediction an instance; otherwise as ``grade_patches``.
+    """
+    grades = grade_patches(
+        predictions, split, backend, workers=workers, run=run, hub=hub, progress=progress
+    )
+    return {name: grade for (name, _), grade in grades.items()}
+
+
+def grade_patches(
+    predictions: Sequence[Prediction],
+    split: str,
+    backend: Backend,
+    *,
+    workers: int = 2,
+    run: str = "",
+    hub: Hub | None = None,
+    progress: Callable[[Grade], None] = _silent,
+) -> dict[tuple[str, str], Grade]:
+    """The verdict on each patch, by instance id and SHA-256 of the patch, in the order given.
+
+    Several patches of an instance may be given, each once. ``progress`` is called with each grade
+    as it comes, in this thread; the first ones given are begun first. ``run`` goes into the
     grades. Raises ``UsageError``: a split that cannot be read, an id that it does not have.
     """
     tasks = _tasks(predictions, split, hub)
-    grades: dict[str, Grade] = {}
+    grades: dict[tuple[str, str], Grade] = {}
 
-    def told(grade: Grade) -> None:
-        grades[grade.instance_id] = grade.model_copy(update={"run": run})
-        progress(grades[grade.instance_id])
+    def told(prediction: Prediction, grade: Grade) -> None:
+        key = (prediction.instance_id, prediction.digest)
+        grades[key] = grade.model_copy(update={"run": run})
+        progress(grades[key])
 
     for one in predictions:
         if not one.patch.strip():
-            told(_empty(one))
+            told(one, _empty(one))
     pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="grade")
     try:
         waiting = {pool.submit(_one, backend, task): task for task in tasks}
         for future in as_completed(waiting):
-            told(_outcome(future, waiting[future]))
+            told(waiting[future].prediction, _outcome(future, waiting[future]))
     finally:
         # On an interrupt: no further evaluation starts, and those that run are stopped.
         pool.shutdown(wait=False, cancel_futures=True)
         backend.close()
-    return {one.instance_id: grades[one.instance_id] for one in predictions}
+    keys = ((one.instance_id, one.digest) for one in predictions)
+    return {key: grades[key] for key in keys}
 
 
 def check_gradable(split: str, ids: Collection[str], *, hub: Hub | None = None) -> None:
@@ -82,11 +105,12 @@ def _tasks(predictions: Sequence[Prediction], split: str, hub: Hub | None) -> li
             raise UsageError(
                 f"split {split!r} has no instance {one.instance_id!r}, which is predicted{hint}"
             )
-    todo = {one.instance_id: one for one in predictions if one.patch.strip()}
+    todo = [one for one in predictions if one.patch.strip()]
     if not todo:
         return []
-    instances = splits.load(split, ids=tuple(todo), hub=hub)
-    return [Task(instance, golds[instance.id], todo[instance.id]) for instance in instances]
+    ids = tuple(dict.fromkeys(one.instance_id for one in todo))
+    instances = {one.id: one for one in splits.load(split, ids=ids, hub=hub)}
+    return [Task(instances[one.instance_id], golds[one.instance_id], one) for one in todo]
 
 
 def _one(backend: Backend, task: Task) -> Grade:

@@ -36,6 +36,20 @@ def load(
     ``UsageError`` for anything it cannot do, an empty selection included.
     """
     found = [_instance(row, split) for row in rows.read(split, QUESTION, hub=hub)]
+    return narrow(found, split, ids=ids, filter=filter, slice=slice, shuffle=shuffle, seed=seed)
+
+
+def narrow(
+    found: Sequence[Instance],
+    split: str,
+    *,
+    ids: Sequence[str] = (),
+    filter: str = "",  # noqa: A002
+    slice: str = "",  # noqa: A002
+    shuffle: bool = False,
+    seed: int = 0,
+) -> list[Instance]:
+    """Those of ``found`` that are asked for; see ``load``."""
     chosen = _by_id(found, ids, split)
     chosen = [one for one in chosen if _pattern(filter).search(one.id)]
     if shuffle:

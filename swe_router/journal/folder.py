@@ -7,7 +7,11 @@ runs/2026-11-24T0401-cascade-3f9a/
   records.jsonl       one RunRecord a line
   trajectories/ID/moves.jsonl      decisions and outcomes of one instance as they fall
   trajectories/ID/ATTEMPT.jsonl    steps, appended one at a time; .gz once closed
-  preds.json  grades.jsonl  report.md  logs/
+  trajectories/ID/imported.json    what the instance came with (--from), its steps beside it
+  preds.json  report.md  logs/
+  grades.jsonl        official verdicts on what is handed in, the last of an instance counts
+  candidate_grades.jsonl           official verdicts on every other patch that an attempt left,
+                      one a distinct patch: what the verifiers' own error rates are counted from
   run.lock            held by the live driver        stop     present: the user wants to stop
   work.lock           shared by the live worker processes
 """
@@ -45,6 +49,7 @@ class RunFolder:
         self.ledger_file = path / "ledger.jsonl"
         self.records_file = path / "records.jsonl"
         self.grades_file = path / "grades.jsonl"
+        self.candidate_grades_file = path / "candidate_grades.jsonl"
         self.predictions_file = path / "preds.json"
         self.lock_file = path / "run.lock"
         self.work_file = path / "work.lock"
@@ -106,7 +111,7 @@ class RunFolder:
 
     def instances(self) -> list[Instance]:
         """The instances of the run, in order."""
-        return [Instance.model_validate(row) for row in lines.read(self.path / "instances.jsonl")]
+        return list(self._parsed(self.path / "instances.jsonl", Instance))
 
     def add_record(self, record: RunRecord) -> None:
         """Append a concluded instance."""
@@ -128,6 +133,27 @@ class RunFolder:
     def grades(self) -> dict[str, Grade]:
         """The last grade of each instance, by id."""
         return {grade.instance_id: grade for grade in self._parsed(self.grades_file, Grade)}
+
+    def add_candidate_grade(self, grade: Grade) -> None:
+        """Append the verdict on a patch that is not handed in; the last one of a patch counts."""
+        lines.append(self.candidate_grades_file, grade.model_dump(mode="json"))
+
+    def graded(self) -> dict[tuple[str, str], Grade]:
+        """Every patch with an official verdict, by instance id and SHA-256 of the patch.
+
+        A verdict goes before an ``ungraded`` of the same patch, wherever the two stand.
+        """
+        found: dict[tuple[str, str], Grade] = {}
+        for path in (self.candidate_grades_file, self.grades_file):
+            for grade in self._parsed(path, Grade):
+                key = (grade.instance_id, grade.patch)
+                if grade.outcome != "ungraded" or key not in found:
+                    found[key] = grade
+        return found
+
+    def candidate_grades(self) -> list[Grade]:
+        """The lines of ``candidate_grades.jsonl`` as they stand."""
+        return list(self._parsed(self.candidate_grades_file, Grade))
 
     def write_text(self, name: str, text: str) -> Path:
         """Replace a derived file such as ``report.md`` or ``preds.json``."""

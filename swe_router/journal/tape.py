@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from swe_router.errors import UsageError
 from swe_router.journal import lines
-from swe_router.records import Completion, Decided, Outcome, Record, RunRecord, Step
+from swe_router.records import Completion, Decided, LeftOut, Outcome, Record, RunRecord, Step
 
 _ANSWER = ".answer.json"
 
@@ -23,6 +24,8 @@ class Move:
     attempts: tuple[str, ...]
     """Ids of its attempts, one a plan."""
     outcomes: tuple[Outcome, ...] | None
+    left_out: LeftOut | None = None
+    """Those of its attempts that were not needed any more."""
 
 
 class Receipt(Record):
@@ -81,10 +84,25 @@ class Tape:
             names += [name for row in lines.read(file) for name in row.get("attempts", ())]
         return 1 + max((int(n.partition("-")[0]) for n in names if n[0].isdigit()), default=0)
 
-    def outcomes(self, outcomes: Sequence[Outcome]) -> None:
-        """Note what the last decision brought."""
+    def outcomes(self, outcomes: Sequence[Outcome], left_out: LeftOut | None = None) -> None:
+        """Note what the last decision brought, and which of its attempts were left out."""
+        row: dict[str, Any] = {"outcomes": [one.model_dump(mode="json") for one in outcomes]}
+        if left_out is not None:
+            row["left_out"] = left_out.model_dump(mode="json")
+        lines.append(self._moves, row)
+
+    def verified(self, outcomes: Sequence[Outcome]) -> None:
+        """Note what the verifiers said of the candidates that the instance came with."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         rows = [outcome.model_dump(mode="json") for outcome in outcomes]
-        lines.append(self._moves, {"outcomes": rows})
+        lines.append(self._moves, {"imported": rows})
+
+    def imported(self) -> tuple[Outcome, ...] | None:
+        """What ``verified`` noted, or None when that is still owed."""
+        for row in lines.read(self._moves):
+            if "imported" in row:
+                return tuple(Outcome.model_validate(item) for item in row["imported"])
+        return None
 
     def moves(self) -> list[Move]:
         """All moves so far, in order. Raises ``UsageError`` on a damaged file."""
@@ -93,11 +111,13 @@ class Tape:
             if "decided" in row:
                 decided = Decided.model_validate(row["decided"])
                 moves.append(Move(decided, tuple(row["attempts"]), None))
-            elif "rescued" in row:
+            elif "rescued" in row or "imported" in row:
                 continue
             elif moves and "outcomes" in row:
                 outcomes = tuple(Outcome.model_validate(item) for item in row["outcomes"])
-                moves[-1] = Move(moves[-1].decided, moves[-1].attempts, outcomes)
+                left = row.get("left_out")
+                left_out = LeftOut.model_validate(left) if left is not None else None
+                moves[-1] = Move(moves[-1].decided, moves[-1].attempts, outcomes, left_out)
             else:
                 raise UsageError(f"{self._moves} holds an outcome without a decision")
         return moves
@@ -114,10 +134,16 @@ class Tape:
         return tuple(move.decided for move in self.moves()) == record.decisions
 
     def restart(self) -> None:
-        """Put the moves aside so that the instance starts anew; steps and money stay on record."""
+        """Put the moves aside so that the instance starts anew; steps and money stay on record.
+
+        So does what was said of the candidates that it came with.
+        """
         if self._moves.exists():
+            known = self.imported()
             older = len(list(self._folder.glob("moves.*.jsonl"))) + 1
             self._moves.rename(self._folder / f"moves.{older}.jsonl")
+            if known is not None:
+                self.verified(known)
 
     def record(self, attempt_id: str, step: Step) -> None:
         """Append a step; durable when this returns."""

@@ -67,9 +67,12 @@ class Ledger:
         name = self._take("hold", usd, f"an attempt on tier {tier}", fields)
         return Hold(self, self._state.holds[name])
 
-    def overhead(self, key: str = "") -> Overhead:
-        """The book for calls outside an attempt, such as judges; ``key`` says whose."""
-        return Overhead(self, key)
+    def overhead(self, key: str = "", limit: Decimal | None = None) -> Overhead:
+        """The book for calls outside an attempt, such as judges; ``key`` says whose.
+
+        ``limit``: USD that all calls under this key may cost.
+        """
+        return Overhead(self, key, limit)
 
     def reconcile(self, reservation: str, usd: Decimal) -> None:
         """Replace the charge of a lost call by what it really cost."""

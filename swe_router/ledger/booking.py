@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Protocol, Self
 
+from swe_router.errors import LedgerRefused
 from swe_router.ledger.state import HoldState
 from swe_router.records import Usage
 
@@ -38,6 +39,8 @@ class Door(Protocol):
     def reserve_in(self, hold: HoldState, usd: Decimal) -> str: ...  # noqa: D102
 
     def reserve_overhead(self, key: str, usd: Decimal) -> str: ...  # noqa: D102
+
+    def spent_by(self, key: str) -> Decimal: ...  # noqa: D102
 
     def finish(self, op: str, reservation: str, **fields: Any) -> None: ...  # noqa: D102
 
@@ -109,14 +112,24 @@ class Hold(_Booking):
 
 
 class Overhead(_Booking):
-    """Calls outside an attempt: booked under tier ``overhead`` against the run's budget."""
+    """Calls outside an attempt: booked under tier ``overhead`` against the run's budget.
 
-    def __init__(self, ledger: Door, key: str) -> None:
+    ``limit``: USD that calls under this key may cost, those of earlier processes included; None
+    is no limit of its own.
+    """
+
+    def __init__(self, ledger: Door, key: str, limit: Decimal | None = None) -> None:
         super().__init__(ledger)
-        self._key = key
+        self._key, self._limit = key, limit
 
     def reserve(self, usd: Decimal) -> str:
         """See ``Book.reserve``; waits while others hold what could be freed."""
+        if self._limit is not None:
+            left = self._limit - self._ledger.spent_by(self._key)
+            if usd > left:
+                raise LedgerRefused(
+                    f"a call needs {usd} USD; {left} of {self._limit} is left for {self._key}"
+                )
         return self._ledger.reserve_overhead(self._key, usd)
 
 

@@ -13,7 +13,7 @@ from swe_router import plugins
 from swe_router.estimates.hull import hull_at
 from swe_router.outcomes import ladders, scoring, stats
 from swe_router.outcomes.channel import Channel
-from swe_router.outcomes.entries import Terms, entries
+from swe_router.outcomes.entries import HANDED, Terms, entries
 from swe_router.outcomes.oracles import live, oracles
 from swe_router.outcomes.stage import Stage, stage
 from swe_router.outcomes.table import OutcomeTable
@@ -57,7 +57,8 @@ def board(
     played_on = stage(table, names, features, asked.channel)
     field = _field(played_on, asked)
     terms = Terms(asked.budget, asked.random_cv, asked.curves, asked.replicates)
-    made = entries(played_on, asked.policies or plugins.names("policies"), terms, say)
+    default = (*plugins.names("policies"), *HANDED)
+    made = entries(played_on, asked.policies or default, terms, say)
     runs, short = live(played_on)
     for line in short:
         say(line)

@@ -12,7 +12,22 @@ from dataclasses import dataclass
 from swe_router.errors import UsageError
 from swe_router.outcomes.table import Row
 
+KNOWN = "perfect, existing-tests, hybrid, recorded, tpr=.9,fpr=.3 (0 to 1 each)"
 ASSUMPTION = "verifier errors are drawn independently of how hard the issue is"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Where the rates of a channel come from, when they were counted: 95% intervals, patches."""
+
+    tpr_low: float
+    tpr_high: float
+    tpr_n: int
+    """Right patches."""
+    fpr_low: float
+    fpr_high: float
+    fpr_n: int
+    """Wrong patches."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +41,21 @@ class Channel:
     name: str = ""
     recorded: bool = False
     """Take the table's own verdicts; a run without one is accepted with ``tpr`` or ``fpr``."""
+    measured: Measured | None = None
+    """Set where the rates were counted on graded runs."""
 
     def passes(self, row: Row) -> float:
         """Probability that the verifier accepts this run's patch, in [0, 1]."""
         if self.recorded and row.verdict:
             return 1.0 if row.verdict == "pass" else 0.0
         return self.tpr if row.resolved else self.fpr
+
+    def probability(self, row: Row) -> float | None:
+        """Calibrated P(right) as the verifiers gave it with their verdict; None is unknown.
+
+        A channel that is given by its rates has verdicts and no probabilities.
+        """
+        return row.probability if self.recorded and row.verdict else None
 
     def draw(self, row: Row, replicate: int) -> bool:
         """One verdict; the same for every policy that asks in the same replicate."""
@@ -44,7 +68,14 @@ class Channel:
         """In words, for the board."""
         if self.recorded:
             return "verdicts as recorded in the table"
-        return f"{self.name or 'verifier'}: TPR {self.tpr:g}, FPR {self.fpr:g} ({ASSUMPTION})"
+        counted = ""
+        if (seen := self.measured) is not None:
+            counted = (
+                f"TPR [{seen.tpr_low:.2f}, {seen.tpr_high:.2f}] of {seen.tpr_n} right, FPR"
+                f" [{seen.fpr_low:.2f}, {seen.fpr_high:.2f}] of {seen.fpr_n} wrong patches; "
+            )
+        rates = f"TPR {self.tpr:.3g}, FPR {self.fpr:.3g}"
+        return f"{self.name or 'verifier'}: {rates} ({counted}{ASSUMPTION})"
 
 
 PRESETS = {
@@ -55,9 +86,15 @@ PRESETS = {
 }
 
 
+def stated(text: str) -> bool:
+    """Whether a text states its rates itself, and does not name a run."""
+    return text in PRESETS or "=" in text
+
+
 def parse(text: str) -> Channel:
     """``perfect``, ``existing-tests``, ``hybrid``, ``recorded`` or ``tpr=.9,fpr=.3``.
 
+    A graded run can be named as well, which the caller knows how to read (``stated`` tells).
     Raises ``UsageError`` that says what can be written.
     """
     if text in PRESETS:
@@ -68,7 +105,5 @@ def parse(text: str) -> Channel:
         if cells or not (0 <= channel.tpr <= 1 and 0 <= channel.fpr <= 1):
             raise ValueError
     except (ValueError, KeyError):
-        raise UsageError(
-            f"--verifier {text!r}: write {', '.join(PRESETS)}, or tpr=.9,fpr=.3 (0 to 1 each)"
-        ) from None
+        raise UsageError(f"--verifier {text!r}: write {KNOWN}, or a graded run") from None
     return channel

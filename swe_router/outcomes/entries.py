@@ -12,6 +12,7 @@ import numpy as np
 from swe_router import plugins
 from swe_router.errors import SweRouterError
 from swe_router.outcomes import folds
+from swe_router.outcomes.handing import SURROGATE, Unpriced
 from swe_router.outcomes.replay import Mixed, Played, play
 from swe_router.outcomes.stage import MissingRun, Stage
 
@@ -19,6 +20,8 @@ Say = Callable[[str], None]
 FIRST = ("fixed", "random-mix", "zero-router", "cascade", "ration")
 """Order in which decisions are compared: what equals one of these is no policy of its own."""
 BASELINES = frozenset(("fixed", "random-mix", "zero-router"))
+HANDED = ("cascade+notes", "cascade+continue")
+"""Rows of the default board: ``POLICY+MODE`` is a policy with its knob ``handover`` set."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +62,25 @@ class Terms:
 def entries(
     stage: Stage, names: Sequence[str], terms: Terms, say: Say = lambda line: None
 ) -> list[Entry]:
-    """One entry a plugin, in the order of comparison; ``fixed`` has one a system."""
+    """One entry a name, in the order of comparison; ``fixed`` has one a system.
+
+    A name is a plugin, or ``PLUGIN+MODE``: handing over by ``notes`` or ``continue``.
+    """
     ordered = sorted(names, key=lambda n: (FIRST.index(n) if n in FIRST else len(FIRST), n))
     made = []
     for name in ordered:
+        plugin, _, mode = name.partition("+")
         try:
-            kind = plugins.load("policies", name)
+            kind = plugins.load("policies", plugin)
         except SweRouterError as error:
-            made.append(Entry(name, name, {}, trouble=str(error)))
+            made.append(Entry(name, plugin, {}, trouble=str(error)))
             continue
-        if name == "fixed":
+        if plugin == "fixed" and not mode:
             for arm in stage.arms:
-                made.append(_entry(stage, f"always-{arm}", name, kind, {"tier": arm}, terms))
+                made.append(_entry(stage, f"always-{arm}", plugin, kind, {"tier": arm}, terms))
         else:
-            made.append(_entry(stage, name, name, kind, planned(stage, kind), terms))
+            knobs = {**planned(stage, kind), **({"handover": mode} if mode else {})}
+            made.append(_entry(stage, name, plugin, kind, knobs, terms))
         if made[-1].trouble.startswith("it broke"):
             say(f"{name}: {made[-1].trouble}")
     return made
@@ -102,11 +110,12 @@ def planned(stage: Stage, kind: Any) -> dict[str, Any]:
 def _entry(
     stage: Stage, label: str, plugin: str, kind: Any, knobs: dict[str, Any], terms: Terms
 ) -> Entry:
-    entry = Entry(label, plugin, knobs, surrogate=getattr(kind, "surrogate", ""))
+    surrogate = getattr(kind, "surrogate", "")
     drawn = terms.budget is not None or bool(getattr(kind, "sequential", False))
     try:
         base = kind(stage.ladder, **knobs)
         shown = base.knobs.model_dump(mode="json")
+        surrogate = _stands_in(surrogate, shown)
         fitted = folds.cross_fitted(base, stage)
         played = _play(fitted, stage, terms)
         curve = []
@@ -119,12 +128,12 @@ def _entry(
             fold = folds.at_random(stage.features)
             gauge = _play(folds.cross_fitted(base, stage, fold), stage, terms)
     except SweRouterError as error:
-        return Entry(label, plugin, knobs, trouble=_needs(error), surrogate=entry.surrogate)
+        return Entry(label, plugin, knobs, trouble=_needs(error), surrogate=surrogate)
     except Exception as error:  # a plugin of anyone's: its row tells, the board goes on
         said = f"it broke: {type(error).__name__}: {error}".splitlines()[0][:200]
-        return Entry(label, plugin, knobs, trouble=said, surrogate=entry.surrogate)
+        return Entry(label, plugin, knobs, trouble=said, surrogate=surrogate)
     return Entry(
-        label, plugin, shown, played, tuple(curve), "", entry.surrogate, gauge, drawn,
+        label, plugin, shown, played, tuple(curve), "", surrogate, gauge, drawn,
         isinstance(fitted, Mixed),
     )  # fmt: skip
 
@@ -134,7 +143,13 @@ def _play(policy: Any, stage: Stage, terms: Terms) -> Played:
 
 
 def _needs(error: SweRouterError) -> str:
-    return f"needs {error}" if isinstance(error, MissingRun) else str(error)
+    return f"needs {error}" if isinstance(error, MissingRun | Unpriced) else str(error)
+
+
+def _stands_in(surrogate: str, knobs: Mapping[str, Any]) -> str:
+    """What stands in for what was not recorded: no recorded run began with another's work."""
+    handed = SURROGATE if knobs.get("handover", "fresh") != "fresh" else ""
+    return "; ".join(filter(None, (surrogate, handed)))
 
 
 def alike(one: Entry, other: Entry) -> bool:

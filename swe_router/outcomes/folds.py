@@ -48,6 +48,11 @@ class Folded:
     fold: Fold
 
     @property
+    def knobs(self) -> Any:
+        """Those of each part, which are the same; None without a part."""
+        return next((getattr(part, "knobs", None) for part in self.parts.values()), None)
+
+    @property
     def sequential(self) -> bool:
         """As the policies that it is made of."""
         return any(getattr(part, "sequential", False) for part in self.parts.values())

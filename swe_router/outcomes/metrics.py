@@ -13,18 +13,6 @@ import numpy as np
 from swe_router.estimates.hull import hull_at
 from swe_router.estimates.training import Floats
 
-Z95 = 1.959963984540054
-
-
-def wilson(resolved: float, n: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval of a rate (Wilson 1927); ``resolved`` may be an expectation."""
-    if n == 0:
-        return 0.0, 1.0
-    rate, spread = resolved / n, z * z / n
-    middle = (rate + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(max(0.0, rate * (1 - rate)) / n + spread / (4 * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
 
 def usd_per_resolved(usd: float, resolved: float) -> float:
     """Total USD over instances resolved; inf when none is. Never a thing to rank by."""

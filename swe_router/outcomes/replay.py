@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from swe_router.outcomes.handing import reread
 from swe_router.outcomes.stage import Cell, Stage
 from swe_router.outcomes.told import text_of
 from swe_router.records import (
@@ -69,6 +70,8 @@ class Leaf:
     path: tuple[tuple[str, int], ...]
     """(arm, nth run) of every run, in order."""
     handed_in: int | None
+    modes: tuple[str, ...] = ()
+    """How each run began; empty when all began fresh."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +145,16 @@ def _moves(
 
 
 def _cells(
-    stage: Stage, features: Features, plans: Iterable[Plan], used: Counter[str]
+    stage: Stage, features: Features, plans: Iterable[Plan], before: Sequence[Cell]
 ) -> list[Cell]:
-    found, now = [], Counter(used)
+    """The recorded runs of a move, dearer by what they are handed over from those before it."""
+    found, now = [], Counter(cell.row.system for cell in before)
     for plan in plans:
-        found.append(stage.cell(features.instance_id, plan.arm, now[str(plan.arm)]))
-        now[str(plan.arm)] += 1
+        cell = stage.cell(features.instance_id, plan.arm, now[plan.arm.model])
+        now[plan.arm.model] += 1
+        if plan.handover != "fresh" and before:
+            cell = cell.begun(plan, reread(before[-1].row, cell.row, plan.handover))
+        found.append(cell)
     return found
 
 
@@ -163,8 +170,7 @@ def _branches(policy: Policy, stage: Stage, features: Features) -> Iterator[Leaf
             if not isinstance(move, Try) or len(history) >= MOST_MOVES:
                 yield _leaf(policy, features, probability * share, cells, history)
                 continue
-            used = Counter(str(outcome.arm) for outcome in history)
-            new = _cells(stage, features, move.plans, used)
+            new = _cells(stage, features, move.plans, cells)
             grown = [(probability * share, history)]
             for cell in new:
                 grown = [
@@ -198,7 +204,13 @@ def _leaf(
         sum(cell.usd for cell in cells),
         tuple(path),
         chosen,
+        _modes(history),
     )
+
+
+def _modes(history: Sequence[Outcome]) -> tuple[str, ...]:
+    modes = tuple(outcome.attempt.plan.handover for outcome in history)
+    return () if set(modes) <= {"fresh"} else modes
 
 
 def _world(
@@ -215,10 +227,10 @@ def _world(
             move = policy.decide(features, history, purse)
             if not isinstance(move, Try):
                 break
-            if sum(plan.budget.dollars for plan in move.plans) > purse.left:
+            new = _cells(stage, features, move.plans, cells)
+            limits = (plan.budget.dollars for plan in move.plans)
+            if sum(limits) + sum(cell.extra for cell in new) > purse.left:
                 break  # the ledger would refuse the attempt
-            used = Counter(str(outcome.arm) for outcome in history)
-            new = _cells(stage, features, move.plans, used)
             seen = [c.accepted if stage.channel.draw(c.row, replicate) else c.refused for c in new]
             cells, history = (*cells, *new), (*history, *seen)
             spent += sum((outcome.attempt.trajectory.usd for outcome in seen), Decimal(0))
@@ -271,7 +283,7 @@ def _averaged(worlds: Sequence[Sequence[tuple[int, Leaf]]], stage: Stage) -> Pla
     leaves: list[list[Leaf]] = [[] for _ in stage.features]
     for world in worlds:
         for number, leaf in world:
-            leaves[number].append(Leaf(share, leaf.resolved, leaf.usd, leaf.path, leaf.handed_in))
+            leaves[number].append(replace(leaf, probability=share))
     most = max(sum(leaf.usd for _, leaf in world) for world in worlds)
     return _expected(leaves, stage, most)
 
@@ -280,7 +292,7 @@ def _signature(ends: Sequence[Leaf]) -> tuple[Any, ...]:
     """Paths with their rounded probabilities: equal where two policies do the same."""
     weights: dict[Any, float] = {}
     for leaf in ends:
-        key = (leaf.path, leaf.handed_in)
+        key = (leaf.path, leaf.handed_in, leaf.modes)
         weights[key] = weights.get(key, 0.0) + leaf.probability
     return tuple(sorted((key, round(weight, 6)) for key, weight in weights.items()))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from swe_router.estimates.rates import wilson
 from swe_router.estimates.training import Floats
 from swe_router.outcomes import metrics, stats
 from swe_router.outcomes.entries import BASELINES, Entry, alike
@@ -132,7 +133,7 @@ def _chance(rate: Floats, usd: Floats, own: Sequence[int], field: Field) -> _Cha
 
 def _figures(rate: Floats, usd: Floats, field: Field) -> dict[str, Any]:
     n, resolved, paid = len(rate), float(rate.sum()), float(usd.sum())
-    low, high = metrics.wilson(resolved, n)
+    low, high = wilson(resolved, n)
     costs = [*field.cost.tolist()]
     return {
         "n": n,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from swe_router.errors import UsageError
 from swe_router.outcomes.channel import Channel
 from swe_router.outcomes.table import OutcomeTable, Row
 from swe_router.records import (
+    ACCEPTANCE,
     Arm,
     Attempt,
     Budget,
@@ -47,6 +48,8 @@ class Cell:
     """What the policy looks back on when the verifier passed the patch."""
     refused: Outcome
     """The same when it did not."""
+    extra: Decimal = Decimal(0)
+    """USD beside the recorded cost: the prefix of a run that did not begin fresh."""
 
     @property
     def resolved(self) -> float:
@@ -57,7 +60,21 @@ class Cell:
     def usd(self) -> float:
         """USD of the run."""
         assert self.row.usd is not None
-        return self.row.usd
+        return self.row.usd + float(self.extra)
+
+    def begun(self, plan: Plan, extra: Decimal) -> Cell:
+        """The run as ``plan`` hands over to it, ``extra`` USD dearer; else as recorded."""
+
+        def dearer(outcome: Outcome) -> Outcome:
+            old = outcome.attempt
+            path = old.trajectory.model_copy(update={"usd": old.trajectory.usd + extra})
+            handed = old.plan.model_copy(update={"handover": plan.handover})
+            new = old.model_copy(update={"plan": handed, "trajectory": path})
+            return outcome.model_copy(update={"attempt": new})
+
+        return replace(
+            self, accepted=dearer(self.accepted), refused=dearer(self.refused), extra=extra
+        )
 
 
 @dataclass(frozen=True)
@@ -151,10 +168,13 @@ def _limit(table: OutcomeTable, system: str) -> Budget:
 def _tried(cell: Cell) -> Tried:
     row = cell.row
     return Tried(resolved=row.resolved, usd=row.usd, steps=row.steps, seconds=row.seconds,
-                 passes=cell.passes)  # fmt: skip
+                 passes=cell.passes, probability=cell.accepted.probability)  # fmt: skip
 
 
 def _cell(row: Row, plan: Plan, nth: int, channel: Channel) -> Cell:
+    chance = channel.probability(row)
+    verifier = VERIFIER if chance is None else ACCEPTANCE
+
     def outcome(passed: bool) -> Outcome:
         name = f"{row.system}.{nth + 1}"
         attempt = Attempt(
@@ -166,7 +186,12 @@ def _cell(row: Row, plan: Plan, nth: int, channel: Channel) -> Cell:
             ),
             seconds=row.seconds or 0.0,
         )
-        verdict = Verdict(candidate=name, verifier=VERIFIER, outcome="pass" if passed else "fail")
+        verdict = Verdict(
+            candidate=name,
+            verifier=verifier,
+            outcome="pass" if passed else "fail",
+            score=chance,
+        )
         candidate = Candidate(attempt_id=name, patch="recorded", digest=name)
         return Outcome(attempt=attempt, candidate=candidate, verdicts=(verdict,))
 

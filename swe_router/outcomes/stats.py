@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
+from swe_router.estimates.rates import Z95, wilson
 from swe_router.estimates.training import Floats
-from swe_router.outcomes.metrics import Z95, pareto, wilson
+from swe_router.outcomes.metrics import pareto
 
 BOOTSTRAPS = 10_000
 

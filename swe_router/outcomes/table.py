@@ -42,13 +42,15 @@ class Row:
     """``pass``, ``fail`` or ``unknown``: what a verifier without the answer key said; or empty."""
     price_date: str = ""
     """Day of the price table behind ``usd``; empty when it was billed or is unknown."""
+    probability: float | None = None
+    """Acceptance probability that the verifiers gave the patch, in [0, 1]."""
 
 
 COLUMNS = tuple(one.name for one in fields(Row))
 _INTEGERS = frozenset(
     ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "steps")
 )
-_NUMBERS = frozenset(("usd", "seconds"))
+_NUMBERS = frozenset(("usd", "seconds", "probability"))
 _TRUE, _FALSE = frozenset(("1", "true", "yes", "1.0")), frozenset(("0", "false", "no", "0.0"))
 
 
@@ -174,6 +176,8 @@ def _number(cell: str, name: str, where: str) -> int | float:
         raise UsageError(f"{where}: {name} is {cell!r}, not a number") from None
     if not 0 <= value < float("inf"):
         raise UsageError(f"{where}: {name} is {cell}, which is no amount")
+    if name == "probability" and value > 1:
+        raise UsageError(f"{where}: probability is {cell}, more than 1")
     return round(value) if name in _INTEGERS else value
 
 

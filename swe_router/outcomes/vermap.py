@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from swe_router.estimates.hull import hull_at
+from swe_router.estimates.rates import wilson
 from swe_router.estimates.training import Floats
-from swe_router.outcomes.metrics import wilson
 from swe_router.outcomes.stage import Stage
 
 STEPS = 101
@@ -99,6 +99,8 @@ def _standing(
     """Where the verifier of this board stands, measured or assumed."""
     tpr, fpr = stage.channel.tpr, stage.channel.fpr
     found: dict[str, Any] = {"name": stage.channel.said, "measured": False}
+    if stage.channel.measured is not None:
+        found |= {**vars(stage.channel.measured), "measured": True}
     if stage.channel.recorded:
         cells = [_first(stage, one, weak) for one in _ids(stage)]
         judged = [cell for cell in cells if cell.row.verdict]

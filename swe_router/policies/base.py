@@ -12,7 +12,16 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from pydantic import Field, ValidationError
 
 from swe_router.errors import UsageError
-from swe_router.records import Budget, Features, Outcome, Plan, PurseView, RouteDecision, RunRecord
+from swe_router.records import (
+    ACCEPTANCE,
+    Budget,
+    Features,
+    Outcome,
+    Plan,
+    PurseView,
+    RouteDecision,
+    RunRecord,
+)
 from swe_router.settings import Table
 
 
@@ -76,10 +85,23 @@ class LadderPolicy(Generic[K]):
 def checked(policy: str, kind: type[Knobs], knobs: Mapping[str, Any]) -> Knobs:
     """Knobs as a value. Raises ``UsageError`` with one line for each fault."""
     try:
-        return kind.model_validate(dict(knobs))
+        return kind.model_validate(_gathered(knobs, kind))
     except ValidationError as error:
         said = [_explain(fault, kind) for fault in error.errors()]
     raise UsageError(f"policy {policy!r}: " + "; ".join(dict.fromkeys(said)))
+
+
+def _gathered(knobs: Mapping[str, Any], kind: type[Knobs]) -> dict[str, Any]:
+    """With ``costs.TIER=1`` of a command line as an entry of the knob ``costs``."""
+    whole: dict[str, Any] = {}
+    for key, value in knobs.items():
+        name, dot, entry = key.partition(".")
+        if dot and key not in kind.model_fields and name in kind.model_fields:
+            known = whole.get(name, knobs.get(name, {}))
+            whole[name] = {**(known if isinstance(known, Mapping) else {}), entry: value}
+        else:
+            whole.setdefault(key, value)
+    return whole
 
 
 def _explain(fault: Any, kind: type[Knobs]) -> str:
@@ -142,12 +164,14 @@ def fault_of(outcome: Outcome) -> str:
         "steps": "hit its step limit",
         "time": "hit its time limit",
         "gave_up": "gave up",
+        "stop_loss": "was stopped early",
     }
     if attempt.failure is not None:
         kind = "the provider" if attempt.failure.boundary == "model" else attempt.failure.boundary
         return f"{arm} broke ({kind}: {attempt.failure.kind})"
     if attempt.trajectory.exit in ends:
-        return f"{arm} {ends[attempt.trajectory.exit]}"
+        why = attempt.trajectory.why if attempt.trajectory.exit == "stop_loss" else ""
+        return f"{arm} {ends[attempt.trajectory.exit]}" + (f" ({why})" if why else "")
     if outcome.candidate is None or not outcome.candidate.patch:
         return f"{arm} left an empty patch"
     return _doubt(outcome)
@@ -155,12 +179,34 @@ def fault_of(outcome: Outcome) -> str:
 
 def _doubt(outcome: Outcome) -> str:
     failed = [verdict.verifier for verdict in outcome.verdicts if verdict.outcome == "fail"]
+    facts = [name for name in failed if name != ACCEPTANCE]
+    chance, bar = outcome.probability, _bar(outcome)
+    if not outcome.accepted and chance is not None and bar is not None and chance < bar:
+        under = f"{outcome.arm}'s patch is right with p {_apart(chance, bar)}"
+        return under + (f" (failed {', '.join(facts)})" if facts else "")
+    failed = facts or failed
     if failed:
         return f"{outcome.arm}'s patch failed {', '.join(failed)}"
     if not outcome.accepted:
-        count = len(outcome.verdicts)
-        return f"no verifier passed {outcome.arm}'s patch ({count} said unknown)"
+        said = [verdict for verdict in outcome.verdicts if verdict.verifier != ACCEPTANCE]
+        passed = [verdict.verifier for verdict in said if verdict.outcome == "pass"]
+        if passed:
+            return f"{outcome.arm}'s patch passed {', '.join(passed)}, which does not carry it"
+        return f"no verifier passed {outcome.arm}'s patch ({len(said)} said unknown)"
     return f"{outcome.arm} ended as {outcome.attempt.trajectory.exit}"
+
+
+def _bar(outcome: Outcome) -> float | None:
+    """The threshold that ``acceptance`` held its probability against, where it says so."""
+    bar = outcome.weighed.evidence.get("threshold") if outcome.weighed is not None else None
+    return float(bar) if isinstance(bar, int | float) else None
+
+
+def _apart(chance: float, bar: float) -> str:
+    """A probability under a threshold, with as many digits as tell the two apart."""
+    digits = next((n for n in range(2, 9) if f"{chance:.{n}f}" != f"{bar:.{n}f}"), 9)
+    shown = [f"{one:.{digits}f}".removeprefix("0") for one in (chance, bar)]
+    return f"{shown[0]}, under {shown[1]}"
 
 
 def usd(amount: Decimal) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -20,10 +20,11 @@ from swe_router.policies.base import (
     usd,
     weather,
 )
-from swe_router.records import Features, Outcome, PurseView, RouteDecision, Stop, Try
+from swe_router.policies.escalation import Worth, handed, hopeless, known_tiers
+from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
 
 
-class CascadeKnobs(Knobs):
+class CascadeKnobs(Worth):
     """Knobs of ``cascade``."""
 
     thresholds: tuple[float, ...] = Field(default=(9.95,))
@@ -59,6 +60,11 @@ class Cascade(LadderPolicy[CascadeKnobs]):
     maturity: ClassVar[str] = "stable"
     knobs_type: ClassVar[type[Knobs]] = CascadeKnobs
 
+    def __init__(self, ladder: Sequence[Plan], **knobs: Any) -> None:
+        """Raises ``UsageError`` when a knob names a tier that is not on the ladder."""
+        super().__init__(ladder, **knobs)
+        known_tiers(self.name, self.ladder, self.knobs)
+
     def decide(
         self, features: Features, history: Sequence[Outcome], purse: PurseView
     ) -> RouteDecision:
@@ -75,7 +81,10 @@ class Cascade(LadderPolicy[CascadeKnobs]):
         rungs = self._untried(history)
         if not rungs:
             return Stop(why=f"{reason}, and no stronger tier is left")
-        return self._climb(rungs, reason, purse)
+        given_up = hopeless(history, self.ladder[rungs[0]], self.knobs, reason)
+        if given_up:
+            return Stop(why=given_up)
+        return self._climb(rungs, reason, purse, history)
 
     def _first(self, features: Features) -> tuple[list[int], str]:
         """Rungs in the order in which they may begin, and why the first of them."""
@@ -96,7 +105,9 @@ class Cascade(LadderPolicy[CascadeKnobs]):
             return above + [rung for rung in below if rung not in tried]
         return above
 
-    def _climb(self, rungs: Sequence[int], reason: str, purse: PurseView) -> RouteDecision:
+    def _climb(
+        self, rungs: Sequence[int], reason: str, purse: PurseView, history: Sequence[Outcome] = ()
+    ) -> RouteDecision:
         """Try the first of the rungs that can be paid for; say which were passed over."""
         unpaid: list[str] = []
         for rung in rungs:
@@ -107,7 +118,9 @@ class Cascade(LadderPolicy[CascadeKnobs]):
                 fewer = f" of {self.knobs.candidates}" if count < self.knobs.candidates else ""
                 times = f" ({count}{fewer} candidates)" if self.knobs.candidates > 1 else ""
                 return Try(
-                    plans=repeats(plan, count, self.knobs.seed),
+                    plans=handed(
+                        repeats(plan, count, self.knobs.seed), self.knobs.handover, history
+                    ),
                     why=f"{reason}{skipped}: try {plan.arm}{times}",
                 )
             unpaid.append(f"{plan.arm}'s limit of {usd(plan.budget.dollars)}")

@@ -13,13 +13,12 @@ starts only when its own dollar limit is free, so the cap itself is never at sta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from swe_router.errors import UsageError
 from swe_router.policies.base import (
     Knobs,
     LadderPolicy,
@@ -32,16 +31,19 @@ from swe_router.policies.base import (
     trusted,
     usd,
 )
+from swe_router.policies.escalation import (
+    Worth,
+    expected_cost,
+    handed,
+    hopeless,
+    known_tiers,
+)
 from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
 
 
-class RationKnobs(Knobs):
+class RationKnobs(Worth):
     """Knobs of ``ration``."""
 
-    costs: Mapping[str, Annotated[Decimal, Field(ge=0)]] = Field(default_factory=dict)
-    """Tier -> expected USD of one attempt; a tier left out costs ``usual_share`` of its limit."""
-    usual_share: Decimal = Field(default=Decimal("0.25"), gt=0, le=1)
-    """Expected cost as a share of the attempt's dollar limit, where ``costs`` names none."""
     reject: float = Field(default=0.4, ge=0, le=1)
     """Expected share of first attempts that are not trusted."""
 
@@ -57,15 +59,9 @@ class Ration(LadderPolicy[RationKnobs]):
     knobs_type: ClassVar[type[Knobs]] = RationKnobs
 
     def __init__(self, ladder: Sequence[Plan], **knobs: Any) -> None:
-        """Raises ``UsageError`` when ``costs`` names a tier that is not on the ladder."""
+        """Raises ``UsageError`` when a knob names a tier that is not on the ladder."""
         super().__init__(ladder, **knobs)
-        names = [str(plan.arm) for plan in self.ladder]
-        for tier in self.knobs.costs:
-            if tier not in names:
-                raise UsageError(
-                    f"policy 'ration': knob 'costs' names tier {tier!r},"
-                    f" there is {', '.join(names)}"
-                )
+        known_tiers(self.name, self.ladder, self.knobs)
 
     def decide(
         self, features: Features, history: Sequence[Outcome], purse: PurseView
@@ -73,15 +69,10 @@ class Ration(LadderPolicy[RationKnobs]):
         """The next move on one instance."""
         if not history:
             return self._try(0, "the cheap tier is for every issue", purse)
-        for outcome in history:
-            if trusted(outcome):
-                return Stop(why=f"{outcome.arm}'s patch was accepted")
-        reason = fault_of(history[-1])
-        if hopeless_box(history[-1]):
-            return Stop(why=f"{reason}: every tier would meet the same sandbox")
-        rung = 1 + max(rung_of(self.ladder, outcome) for outcome in history)
-        if rung >= len(self.ladder):
-            return Stop(why=f"{reason}, and no stronger tier is left")
+        reason, rung = fault_of(history[-1]), 1 + max(rung_of(self.ladder, o) for o in history)
+        ending = self._ending(history, reason, rung)
+        if ending:
+            return Stop(why=ending)
         share, sum_ = self.share(rung, purse)
         drawn = draw(self.knobs.seed, features.instance_id, rung)
         if drawn >= share:
@@ -89,15 +80,23 @@ class Ration(LadderPolicy[RationKnobs]):
                 why=f"{reason}; rationed: drew {drawn:.3f}, not under the {share:.3f}"
                 f" of such issues that the money carries ({sum_})"
             )
-        return self._try(
-            rung, f"{reason}; drew {drawn:.3f} under {share:.3f} ({sum_})", purse, share
-        )
+        said = f"{reason}; drew {drawn:.3f} under {share:.3f} ({sum_})"
+        return self._try(rung, said, purse, share, history)
+
+    def _ending(self, history: Sequence[Outcome], reason: str, rung: int) -> str:
+        """Why nothing more is tried, whatever the money; empty when more is."""
+        for outcome in history:
+            if trusted(outcome):
+                return f"{outcome.arm}'s patch was accepted"
+        if hopeless_box(history[-1]):
+            return f"{reason}: every tier would meet the same sandbox"
+        if rung >= len(self.ladder):
+            return f"{reason}, and no stronger tier is left"
+        return hopeless(history, self.ladder[rung], self.knobs, reason)
 
     def cost(self, rung: int) -> Decimal:
         """Expected USD of one move on a rung."""
-        plan = self.ladder[rung]
-        usual = plan.budget.dollars * self.knobs.usual_share
-        return self.knobs.costs.get(str(plan.arm), usual) * self.knobs.candidates
+        return expected_cost(self.ladder[rung], self.knobs)
 
     def share(self, rung: int, purse: PurseView) -> tuple[float, str]:
         """Probability of escalating to ``rung``, and its sum in words."""
@@ -114,7 +113,12 @@ class Ration(LadderPolicy[RationKnobs]):
         return min(1.0, max(0.0, float(purse.left - kept) / claims)), said
 
     def _try(
-        self, rung: int, reason: str, purse: PurseView, propensity: float = 1.0
+        self,
+        rung: int,
+        reason: str,
+        purse: PurseView,
+        propensity: float = 1.0,
+        history: Sequence[Outcome] = (),
     ) -> RouteDecision:
         plan = self.ladder[rung]
         count = affordable(plan, self.knobs.candidates, purse.left)
@@ -125,7 +129,7 @@ class Ration(LadderPolicy[RationKnobs]):
                 " left undone for lack of money"
             )
         return Try(
-            plans=repeats(plan, count, self.knobs.seed),
+            plans=handed(repeats(plan, count, self.knobs.seed), self.knobs.handover, history),
             why=f"{reason}: try {plan.arm}",
             propensity=propensity,
         )

@@ -6,8 +6,9 @@ Money is ``Decimal`` US dollars, time is seconds, sizes are tokens or bytes as t
 """
 
 from swe_router.records.base import SCHEMA, Record, Usd, digest_of
+from swe_router.records.judged import Judged
 from swe_router.records.lessons import Example, Tried
-from swe_router.records.matrix import CrossMatrix, TestResult, TestSource
+from swe_router.records.matrix import CrossMatrix, CrossRun, TestResult, TestSource
 from swe_router.records.talk import (
     Action,
     CallLimits,
@@ -23,6 +24,7 @@ from swe_router.records.talk import (
 from swe_router.records.values import (
     ACCEPTANCE,
     IMPORTED,
+    NOTES_BYTES,
     Arm,
     Attempt,
     Budget,
@@ -36,6 +38,7 @@ from swe_router.records.values import (
     Handover,
     Instance,
     LeakReport,
+    LeftOut,
     Outcome,
     Passed,
     Plan,
@@ -53,6 +56,7 @@ from swe_router.records.values import (
 __all__ = [
     "ACCEPTANCE",
     "IMPORTED",
+    "NOTES_BYTES",
     "SCHEMA",
     "Action",
     "Arm",
@@ -62,6 +66,7 @@ __all__ = [
     "Candidate",
     "Completion",
     "CrossMatrix",
+    "CrossRun",
     "Decided",
     "Example",
     "Exit",
@@ -71,7 +76,9 @@ __all__ = [
     "Grade",
     "Handover",
     "Instance",
+    "Judged",
     "LeakReport",
+    "LeftOut",
     "Message",
     "Outcome",
     "Passed",

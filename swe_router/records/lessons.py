@@ -26,6 +26,8 @@ class Tried(Record):
     passes: float | None = None
     """Probability that the verifier in use passes this run's patch; 0 or 1 where its verdict was
     recorded, None where nothing is known of it."""
+    probability: float | None = None
+    """Calibrated P(right) that the verifiers gave this run's patch; None is unknown, never 0."""
 
 
 class Example(Record):

@@ -23,6 +23,18 @@ class TestSource(Record):
     """What it said at the base commit."""
 
 
+class CrossRun(Record):
+    """A test of one candidate run on an earlier one, which no verdict tells of."""
+
+    patch: str
+    """Digest of the patch that it was run on."""
+    test: str
+    """Test id of the matrix."""
+    after: TestResult
+    said: str = ""
+    """Excerpt of what it said."""
+
+
 class CrossMatrix(Record):
     """Candidates x tests, each pair run once."""
 
@@ -32,6 +44,8 @@ class CrossMatrix(Record):
     """Digest of a patch -> test id -> result."""
     same: Mapping[str, str] = Field(default_factory=dict)
     """Digest of each candidate -> the digest whose row of ``results`` stands for it."""
+    runs: tuple[CrossRun, ...] = ()
+    """What was run beyond the verdicts, so that each pair has a result."""
 
     def row(self, digest: str) -> Mapping[str, TestResult]:
         """Results of a candidate; empty when it was not run."""

@@ -18,6 +18,8 @@ Exit = Literal[
 Passed = Literal["pass", "fail", "unknown"]
 Status = Literal["candidate", "empty", "infra", "budget", "interrupted"]
 Handover = Literal["fresh", "notes", "continue"]
+NOTES_BYTES = 6000
+"""UTF-8 bytes that the notes of earlier attempts may have."""
 ACCEPTANCE = "acceptance"
 """Verifier that weighs what all others said; where it was asked, its verdict is what counts."""
 IMPORTED = "imported"
@@ -257,6 +259,16 @@ class Outcome(Record):
         return self.weighed.score if self.weighed is not None else None
 
 
+class LeftOut(Record):
+    """Plans of one move that were not carried out, since they could change nothing any more."""
+
+    move: int
+    """Place of the decision in ``RunRecord.decisions``, from 0."""
+    attempts: tuple[str, ...]
+    """Ids that they would have had; no money was held for them."""
+    why: str
+
+
 class Provenance(Record):
     """What a record was made with."""
 
@@ -287,6 +299,8 @@ class RunRecord(Record):
     """Why nothing more was tried."""
     matrix: CrossMatrix | None = None
     """What each candidate's patch said to each test, where several were compared."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Plans that early stopping left out."""
     usage: Usage = Usage()
     usd: Usd = Decimal(0)
     seconds: float = 0.0

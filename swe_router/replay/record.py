@@ -5,14 +5,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from functools import partial
 
 from swe_router.prices import Rate
-from swe_router.records import Decided, Features, Outcome, RunRecord, Step, Stop
+from swe_router.records import (
+    IMPORTED,
+    CrossMatrix,
+    Decided,
+    Features,
+    LeftOut,
+    Outcome,
+    Plan,
+    RunRecord,
+    Step,
+    Stop,
+    Usage,
+)
 from swe_router.seams import Policy, Selector, Verifier
-from swe_router.solve.attempt import handover_notes
 from swe_router.solve.choosing import choosing
 from swe_router.solve.engine import conclude
+from swe_router.solve.handover import Handed, fell_back, hand_over
+from swe_router.solve.imported import is_imported, made_here, passed_on, taken
+from swe_router.solve.moves import settled
 
 
 @dataclass(frozen=True)
@@ -41,9 +56,10 @@ class Count:
             self.divergences.append(Divergence(instance_id, where, first, second))
 
 
+ZERO = Decimal(0)
 Difference = tuple[str, str, str]
 """Where, recorded, recomputed."""
-Conversation = Callable[[RunRecord, Outcome, Sequence[Step], str], Iterator[Difference]]
+Conversation = Callable[[RunRecord, Outcome, Sequence[Step], Handed], Iterator[Difference]]
 
 
 @dataclass(frozen=True)
@@ -56,20 +72,30 @@ class Means:
     rates: Mapping[str, Rate]
     """Tier -> the rate recorded in the run's settings."""
     conversation: Conversation
-    """Rebuilds an attempt from its answers and observations, given its hand-over notes: yields
-    (where, recorded, recomputed) for each request, seal, sum or exit that differs."""
+    """Rebuilds an attempt from its answers and observations, given what was handed over to it:
+    yields (where, recorded, recomputed) for each request, seal, sum or exit that differs."""
     steps: Callable[[str, str], Sequence[Step]]
     """Instance id, attempt id -> recorded steps."""
     charged: Mapping[str, Decimal]
-    """``INSTANCE/ATTEMPT`` -> USD that the ledger settled for it."""
+    """``INSTANCE/ATTEMPT`` -> USD that the ledger settled for it; ``INSTANCE/verify:ATTEMPT`` for
+    what the verifiers' own calls on its candidate cost."""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """Verifier -> the tier that it asks."""
+    room: Callable[[Plan], int] = lambda plan: 0
+    """``solve.bench.Bench.room``."""
+    early_stop: bool = True
+    """The run left out what could not change the choice any more."""
 
 
 def check(record: RunRecord, means: Means, count: Count) -> None:
     """Make one record again and note in ``count`` whatever comes out otherwise."""
     _decisions(record, means, count)
-    for number, outcome in enumerate(record.outcomes):
-        notes = handover_notes(outcome.attempt.plan, record.outcomes[:number])
-        _attempt(record, outcome, notes, means, count)
+    before = _befores(record)
+    for outcome in record.outcomes:
+        if is_imported(outcome):
+            _imported(record, outcome, means, count)
+        else:
+            _attempt(record, outcome, before.get(outcome.attempt.id, ()), means, count)
         _verdicts(record, outcome, means, count)
     again = conclude(
         record.run,
@@ -80,21 +106,62 @@ def check(record: RunRecord, means: Means, count: Count) -> None:
         choosing(means.policy, record.features, means.selector),
         record.provenance,
         record.seconds,
+        runs=record.matrix.runs if record.matrix else (),
+        left_out=record.left_out,
     )
+    _matrix(record, again.matrix, count)
     for name in ("chosen", "status", "stop", "usd", "usage"):
         count.same(record.instance.id, name, getattr(record, name), getattr(again, name))
 
 
 def _decisions(record: RunRecord, means: Means, count: Count) -> None:
     """Ask the policy again, with the purse, the state and the history that it saw."""
-    outcomes = list(record.outcomes)
+    outcomes = list(made_here(record.outcomes))
     history: tuple[Outcome, ...] = ()
+    came = [one for one in record.outcomes if is_imported(one)]
+    gone = {one.move: one for one in record.left_out}
     for number, decided in enumerate(record.decisions, 1):
-        again = ask_again(means.policy, record.features, history, decided)
+        accepted = taken(came) if number == 1 else None
+        again = accepted or passed_on(
+            ask_again(means.policy, record.features, history, decided), means.policy, came
+        )
         count.same(record.instance.id, f"decision {number}", decided.decision, again)
         if not isinstance(decided.decision, Stop):
-            history += tuple(_of_move(outcomes, len(decided.decision.plans)))
+            left = gone.pop(number - 1, None)
+            made = len(decided.decision.plans) - (len(left.attempts) if left else 0)
+            move = _of_move(outcomes, made)
+            _left_out(record, number, (*came, *history), move, (made, left), means, count)
+            history += tuple(move)
+    count.same(record.instance.id, "plans left out beyond the decisions", 0, len(gone))
     count.same(record.instance.id, "outcomes beyond the decisions", 0, len(outcomes))
+
+
+def _befores(record: RunRecord) -> dict[str, tuple[Outcome, ...]]:
+    """Attempt id -> the outcomes of the moves before its own, which it was handed."""
+    rest = [one for one in record.outcomes if one.arm.model != IMPORTED]
+    past = tuple(one for one in record.outcomes if one.arm.model == IMPORTED)
+    gone = {one.move: len(one.attempts) for one in record.left_out}
+    found: dict[str, tuple[Outcome, ...]] = {}
+    for number, decided in enumerate(record.decisions):
+        if not isinstance(decided.decision, Stop):
+            move = _of_move(rest, len(decided.decision.plans) - gone.get(number, 0))
+            found |= {outcome.attempt.id: past for outcome in move}
+            past += tuple(move)
+    return found
+
+
+def _imported(record: RunRecord, outcome: Outcome, means: Means, count: Count) -> None:
+    """What was made elsewhere cannot be made again: its steps must be those that were sealed."""
+    attempt, name = outcome.attempt, record.instance.id
+    place = f"attempt {attempt.id}"
+    seal = ""
+    for step in means.steps(name, attempt.id):
+        again = step.sealed(seal).seal
+        count.same(name, f"{place} step {step.index + 1} seal", step.seal, again)
+        seal = step.seal
+    count.same(name, f"{place} seal", attempt.trajectory.seal, seal)
+    charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
+    count.same(name, f"{place} ledger", charged, Decimal(0))
 
 
 def ask_again(
@@ -119,7 +186,52 @@ def _of_move(outcomes: list[Outcome], plans: int) -> list[Outcome]:
     return taken
 
 
-def _attempt(record: RunRecord, outcome: Outcome, notes: str, means: Means, count: Count) -> None:
+def _left_out(
+    record: RunRecord,
+    number: int,
+    history: Sequence[Outcome],
+    move: Sequence[Outcome],
+    made: tuple[int, LeftOut | None],
+    means: Means,
+    count: Count,
+) -> None:
+    """Ask the selector again between the plans of a move whether the choice was settled."""
+    selector = choosing(means.policy, record.features, means.selector)
+    decision = record.decisions[number - 1].decision
+    plans = 0 if isinstance(decision, Stop) else len(decision.plans)
+    carried, left = made
+    shown, again = left.why if left else "", ""
+    for done in range(1, min(carried + (left is not None), plans)):
+        seen = _of_move(list(move), done)
+        if means.early_stop and not again:
+            again = settled(selector, (*history, *seen), plans - done)
+            again = f"after {done}: {again}" if again else ""
+    count.same(
+        record.instance.id,
+        f"decision {number} left out",
+        f"after {carried}: {shown}" if shown else "",
+        again,
+    )
+
+
+def _matrix(record: RunRecord, again: CrossMatrix | None, count: Count) -> None:
+    """Every cell of the matrix, as the evidence of the verdicts and of the later runs has it."""
+    name, was = record.instance.id, record.matrix
+    if was is None or again is None:
+        count.same(name, "matrix", was is not None, again is not None)
+        return
+    count.same(name, "matrix: same patches", dict(was.same), dict(again.same))
+    count.same(name, "matrix: tests", dict(was.tests), dict(again.tests))
+    for patch in sorted({*was.results, *again.results}):
+        first, second = was.results.get(patch, {}), again.results.get(patch, {})
+        for test in sorted({*first, *second}):
+            place = f"matrix: {test} on patch {patch[:12]}"
+            count.same(name, place, first.get(test, "not run"), second.get(test, "not run"))
+
+
+def _attempt(
+    record: RunRecord, outcome: Outcome, before: Sequence[Outcome], means: Means, count: Count
+) -> None:
     attempt = outcome.attempt
     name, place = record.instance.id, f"attempt {attempt.id}"
     steps = means.steps(name, attempt.id)
@@ -131,7 +243,9 @@ def _attempt(record: RunRecord, outcome: Outcome, notes: str, means: Means, coun
     charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
     count.same(name, f"{place} ledger", charged, usd)
     count.compared += len(steps)
-    for where, recorded, recomputed in means.conversation(record, outcome, steps, notes):
+    told, plan = partial(means.steps, name), attempt.plan
+    handed = hand_over(plan, before, told, means.room(plan), fell_back(steps))
+    for where, recorded, recomputed in means.conversation(record, outcome, steps, handed):
         first, second = _apart(recorded, recomputed)
         count.divergences.append(Divergence(name, f"{place} {where}", first, second))
 
@@ -144,12 +258,39 @@ def _verdicts(record: RunRecord, outcome: Outcome, means: Means, count: Count) -
         return
     digest = hashlib.sha256(candidate.patch.encode("utf-8", "surrogatepass")).hexdigest()
     count.same(name, f"{place} patch", candidate.digest, digest)
+    _paid(name, place, outcome, means, count)
     for verdict in outcome.verdicts:
         where = f"{place} verdict {verdict.verifier}"
         count.same(name, f"{where} candidate", verdict.candidate, candidate.digest)
         verifier = means.verifiers.get(verdict.verifier)
         if verifier is not None and "broke" not in verdict.evidence:
             count.same(name, where, verdict.outcome, verifier.check(verdict))
+
+
+def _paid(name: str, place: str, outcome: Outcome, means: Means, count: Count) -> None:
+    """What verdicts say that their own calls cost, against the ledger and the prices."""
+    told = Decimal(0)
+    for verdict in outcome.verdicts:
+        where = f"{place} verdict {verdict.verifier}"
+        usd = _money(verdict.evidence.get("usd", "0"))
+        calls = verdict.evidence.get("calls", ())
+        count.same(name, f"{where} usd", usd, sum((_money(c.get("usd")) for c in calls), ZERO))
+        rate = means.rates.get(means.asked.get(verdict.verifier, ""))
+        for number, call in enumerate(calls, 1):
+            if rate is not None and "usage" in call:
+                priced = rate.usd(Usage.model_validate(call["usage"]))
+                count.same(name, f"{where} call {number} price", _money(call.get("usd")), priced)
+        told += usd
+    key = f"{name}/verify:{outcome.attempt.id}"
+    count.same(name, f"{place} verdicts' usd in the ledger", means.charged.get(key, ZERO), told)
+
+
+def _money(text: object) -> Decimal:
+    """USD as evidence writes it; what is no number equals nothing."""
+    try:
+        return Decimal(str(text))
+    except InvalidOperation:
+        return Decimal("NaN")
 
 
 def _apart(first: str, second: str, width: int = 120) -> tuple[str, str]:

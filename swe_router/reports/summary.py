@@ -78,14 +78,12 @@ def escalated(record: RunRecord) -> bool:
 def summary(facts: RunFacts) -> dict[str, Any]:
     """The closing summary; ``by_tier`` sums to ``usd`` exactly."""
     standings = [standing(facts, instance_id) for instance_id in facts.instances]
-    by_tier: dict[str, dict[str, Any]] = {
-        name: {"attempts": 0, "usd": Decimal(0), "resolved": 0} for name in (*facts.tiers, OVERHEAD)
-    }
+    by_tier: dict[str, dict[str, Any]] = {name: _none() for name in (*facts.tiers, OVERHEAD)}
     for name, usd in facts.money.by_tier.items():
-        by_tier.setdefault(name, {"attempts": 0, "usd": Decimal(0), "resolved": 0})["usd"] = usd
+        by_tier.setdefault(name, _none())["usd"] = usd
     for instance_id, record in facts.records.items():
         for outcome in record.outcomes:
-            by_tier[outcome.arm.model]["attempts"] += 1
+            by_tier.setdefault(outcome.arm.model, _none())["attempts"] += 1
         tier = tier_of(record)
         if tier is not None and standing(facts, instance_id) == "resolved":
             by_tier[tier]["resolved"] += 1
@@ -101,6 +99,10 @@ def summary(facts: RunFacts) -> dict[str, Any]:
         "seconds": round(facts.seconds, 3),
         "by_tier": {name: {**row, "usd": _number(row["usd"])} for name, row in by_tier.items()},
     }
+
+
+def _none() -> dict[str, Any]:
+    return {"attempts": 0, "usd": Decimal(0), "resolved": 0}
 
 
 def left_undone(facts: RunFacts) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from swe_router.records import Outcome, RunRecord, Step, Stop
+from swe_router.records import IMPORTED, Outcome, RunRecord, Step, Stop
 from swe_router.reports.summary import (
     RunFacts,
     left_undone,
@@ -66,7 +66,7 @@ def closing(facts: RunFacts) -> RenderableType:
         Text(
             f"{facts_json['resolved']} resolved, {facts_json['unresolved']} unresolved,"
             f" {facts_json['ungraded']} ungraded, {facts_json['empty']} without a patch"
-            f" of {facts_json['instances']}; {facts_json['escalated']} escalated",
+            f"{_of_these(facts)} of {facts_json['instances']}; {facts_json['escalated']} escalated",
             style="bold",
         ),
         tiers,
@@ -83,13 +83,26 @@ def closing(facts: RunFacts) -> RenderableType:
     return Group(*parts)
 
 
+def _of_these(facts: RunFacts) -> str:
+    """How many without a patch say nothing of any tier; empty when there are none."""
+    bare = [name for name in facts.instances if standing(facts, name) == "empty"]
+    states = [facts.records[name].status if name in facts.records else "owed" for name in bare]
+    kinds = {"owed": "not concluded", "infra": "broken surroundings", "budget": "lack of money"}
+    said = [f"{states.count(kind)} {word}" for kind, word in kinds.items() if kind in states]
+    return f" ({', '.join(said)})" if said else ""
+
+
 def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
     """One instance in full: each decision with what it saw, each attempt with its verdicts."""
     parts: list[RenderableType] = [
         Text(f"{record.instance.id}  ({record.instance.repo} at {record.instance.base_commit})"),
         Text(f"stands: {standing(facts, record.instance.id)}; {record.stop}", style="bold"),
     ]
-    left = list(record.outcomes)
+    left = [one for one in record.outcomes if one.arm.model != IMPORTED]
+    for outcome in record.outcomes:
+        if outcome.arm.model == IMPORTED:
+            parts.append(Text(f"came with: {outcome.attempt.source}", style="cyan"))
+            parts += _outcome_lines(outcome, chosen=outcome.attempt.id == record.chosen)
     for number, decided in enumerate(record.decisions, 1):
         seen = f"saw {usd(decided.purse.left)} left, {decided.purse.instances_left} instances"
         parts.append(Text(f"decision {number}: {decided.decision.why}  [{seen}]", style="cyan"))
@@ -151,10 +164,11 @@ def _tried(outcome: Outcome) -> str:
 def _outcome_lines(outcome: Outcome, *, chosen: bool) -> list[RenderableType]:
     attempt = outcome.attempt
     mark = "  <- handed in" if chosen else ""
+    elsewhere = " paid elsewhere" if outcome.arm.model == IMPORTED else ""
     lines: list[RenderableType] = [
         Text(
             f"  attempt {attempt.id}: {attempt.plan.arm}, {attempt.trajectory.steps} steps,"
-            f" {usd(attempt.trajectory.usd)}, exit {attempt.trajectory.exit}{mark}",
+            f" {usd(attempt.trajectory.usd)}{elsewhere}, exit {attempt.trajectory.exit}{mark}",
             style="bold",
         )
     ]

@@ -7,16 +7,18 @@ finding names the step and the command, with anything like a credential blotted 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from swe_router.records import Action, Finding, Instance, Step
-from swe_router.sandboxes.shellwords import Simple, simple_commands
+from swe_router.sandboxes.shellwords import SHELLS, Simple, simple_commands
 
 _QUIET = frozenset({"edit", "search", "submit"})
 """Tools that start no program of the agent's."""
 _MODULES = {"scikit-learn": "sklearn", "pillow": "PIL", "beautifulsoup": "bs4"}
 _WALKS = frozenset(["log", "shortlog", "whatchanged", "show", "rev-list", "cherry"])
-_DIGS = frozenset({"reflog", "fsck", "verify-pack", "unpack-objects", "show-index"})
+_DIGS = frozenset(
+    ["reflog", "fsck", "verify-pack", "unpack-objects", "show-index", "for-each-ref", "show-ref"]
+)
 _EVERYWHERE = re.compile(r"--(all|remotes|reflog|branches|tags|glob|walk-reflogs)(=.*)?|-g")
 _POINTS = frozenset(
     [
@@ -72,6 +74,8 @@ _SECRET = re.compile(
     r"((bearer|basic|token)\s+)?\S+"
     r"|//[^/\s@]+@|\b(sk|ghp|gho|glpat|xox[bp]|AKIA)[-_A-Za-z0-9]{8,}"
 )
+_SITE = r"(?i)https?://([\w-]+\.)*([\w-]*{name}[\w-]*)\.(org|com|io|dev|net)\b"
+"""A project's own site, where its newer releases are documented; ``{name}`` is put in."""
 SHOWN = 200
 """Characters of a command that a finding quotes."""
 
@@ -88,6 +92,7 @@ class _Project:
             rf"(?i)(https?://|git@|ssh://|git\+)\S*({slug}\b|{_HOSTS}\S*[/.:@]{bare}\b(?![-_]))"
             rf"|//{bare}\.readthedocs\."
         )
+        self.site = re.compile(_SITE.format(name=module.replace("[-_]", "[-_]?")))
         self.slug = re.compile(rf"(?i)(^|[/:=])({slug})(\.git|/|$)")
         self.installed = re.compile(
             rf"(?i)(site-packages|dist-packages|_vendor)/(\S*/)?_?{module}(/|\.py|-\d|$|\*)"
@@ -98,10 +103,11 @@ def audit(steps: Sequence[Step], instance: Instance) -> tuple[Finding, ...]:
     """Findings over a trajectory, in its order, each once."""
     project = _Project(instance)
     seen = {instance.base_commit[:7]}
+    written: dict[str, str] = {}
     found: dict[Finding, None] = {}
     for step in steps:
         for action in step.actions:
-            for kind, command in _reached(action, project, seen):
+            for kind, command in _reached(action, project, seen, written):
                 outcome = "" if action.exit_code in (0, None) else f" (exit {action.exit_code})"
                 detail = f"step {step.index}: {_blotted(command)}{outcome}"
                 found[Finding(kind=kind, detail=detail)] = None
@@ -109,23 +115,59 @@ def audit(steps: Sequence[Step], instance: Instance) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _reached(action: Action, project: _Project, seen: set[str]) -> Iterator[tuple[str, str]]:
+def _reached(
+    action: Action, project: _Project, seen: set[str], written: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    given = action.call.arguments
     if action.call.name in _QUIET:
+        if isinstance(path := given.get("path"), str) and isinstance(new := given.get("new"), str):
+            written[_name(path)] = new
         return
-    for value in action.call.arguments.values():
+    for value in given.values():
         if not isinstance(value, str):
             continue
         for simple in simple_commands(value):
-            kind = _judged(simple, project, seen) or _by_python(simple, project, seen)
+            code = _ran(simple, written)
+            kind = _judged(simple, project, seen) or _by_python(simple, code, project, seen)
+            if not kind and code and simple.program in SHELLS:
+                kind = next(filter(None, (_judged(one, project, seen)
+                                          for one in simple_commands(code))), "")  # fmt: skip
             if kind:
                 yield kind, simple.text
+            if simple.body and (target := _target(simple.words)):
+                written[_name(target)] = simple.body
 
 
-def _by_python(simple: Simple, project: _Project, seen: set[str]) -> str:
+def _name(path: str) -> str:
+    return path.removeprefix("/testbed/").removeprefix("./")
+
+
+def _target(words: Sequence[str]) -> str:
+    """The file that a redirection writes to; empty when there is none."""
+    for place, word in enumerate(words):
+        if word in (">", ">>") and place + 1 < len(words):
+            return words[place + 1]
+        if re.fullmatch(r">>?[^>&].*", word):
+            return word.lstrip(">")
+    return ""
+
+
+def _ran(simple: Simple, written: Mapping[str, str]) -> str:
+    """The code of the file that is run, where the trajectory shows how it was written."""
+    if simple.program not in SHELLS and not _PYTHON.fullmatch(simple.program):
+        return written.get(_name(simple.words[0]), "")
+    names = (word for word in simple.words[1:] if not word.startswith("-"))
+    return written.get(_name(next(names, "")), "")
+
+
+def _by_python(simple: Simple, ran: str, project: _Project, seen: set[str]) -> str:
     """What the commands that Python code starts reach for; looked for in code that is shown."""
     if not _PYTHON.fullmatch(simple.program):
         return ""
-    for match in _STARTED.finditer(_code(simple)):
+    code = f"{_code(simple)}\n{ran}"
+    if _READS_NET.search(code) and (project.url.search(code) or project.site.search(code)):
+        return "net"
+    for match in _STARTED.finditer(code):
         line = match["line"] or re.sub(r"""['"]\s*,\s*['"]|['"]""", " ", match["list"])
         for started in simple_commands(line):
             if kind := _judged(started, project, seen):
@@ -159,15 +201,14 @@ def _fetches(simple: Simple, project: _Project) -> bool:
     """Tell whether a program fetches the project from the net."""
     program, words = simple.program, simple.words[1:]
     if program in _FETCHERS:
-        return _names(words, project, gh=program == "gh")
+        return _names(words, project, gh=program == "gh") or any(map(project.site.search, words))
     if program in _INSTALLERS:
         return _installs(words, project)
     if not _PYTHON.fullmatch(program):
         return False
     if words[:2] in (("-m", "pip"), ("-m", "uv")):
         return _installs(words[2:], project)
-    code = _code(simple)
-    return bool(_READS_NET.search(code) and project.url.search(code))
+    return False
 
 
 def _git(words: Sequence[str], project: _Project, seen: set[str]) -> str:

@@ -80,13 +80,14 @@ class DockerBoxes:
         self._image_id(instance)
 
     @contextmanager
-    def open(self, instance: Instance) -> Iterator[Box]:
+    def open(self, instance: Instance, files: bytes = b"") -> Iterator[Box]:
         """A fresh container of the instance's image; removed at the end of the ``with``.
 
-        Raises ``ImageMissing``, ``DiskFull`` or ``WouldNotStart``.
+        ``files`` is a tar that is unpacked at /testbed before it starts. Raises
+        ``ImageMissing``, ``DiskFull`` or ``WouldNotStart``.
         """
         image = self._image_id(instance)
-        box = self._started(instance, image)
+        box = self._started(instance, image, files)
         try:
             yield box
         finally:
@@ -110,9 +111,11 @@ class DockerBoxes:
         self._engine.pull(image, self._progress)
         return self._engine.image_id(image)
 
-    def _started(self, instance: Instance, image: str) -> Box:
+    def _started(self, instance: Instance, image: str, files: bytes) -> Box:
         container = self._engine.create(image, self._config(instance), self._limits())
         try:
+            if files:
+                self._engine.put(container, "/testbed", files)
             wire = self._engine.attach(container)
             self._engine.start(container)
             box = Box(

@@ -128,6 +128,13 @@ class Engine:
             raise _translated(error, image) from None
         return str(made["Id"])
 
+    def put(self, container: str, path: str, files: bytes) -> None:
+        """Unpack a tar at ``path`` of a container; raises ``SandboxError``."""
+        try:
+            self._api.put_archive(container, path, files)
+        except BROKEN as error:
+            raise _translated(error) from None
+
     def attach(self, container: str) -> Wire:
         """Its streams; to be called before ``start`` so that nothing is missed."""
         wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}

@@ -36,7 +36,8 @@ _PREFIXES = frozenset(
         "nice",
     ]
 )
-_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "eval"})
+SHELLS = frozenset({"sh", "bash", "dash", "zsh", "eval"})
+"""Programs whose arguments or input are shell text again."""
 DEEPEST = 4
 """Levels of ``sh -c`` and ``$(…)`` that are looked into."""
 
@@ -72,7 +73,7 @@ def simple_commands(script: str, depth: int = 0) -> Iterator[Simple]:
             continue
         simple = Simple(tuple(stripped), bodies)
         yield simple
-        if simple.program in _SHELLS:
+        if simple.program in SHELLS:
             wanted = [w for w in stripped[1:] if not w.startswith("-")]
             yield from simple_commands(" ".join(wanted), depth + 1)
             if "<<" in script and bodies:

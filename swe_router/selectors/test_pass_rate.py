@@ -2,73 +2,139 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from swe_router.records import Candidate, Outcome
+from pydantic import Field
 
-_NOISE = re.compile(r"^(index |diff --git |similarity |@@)")
+from swe_router.records import Candidate, CrossMatrix, Outcome
+from swe_router.selectors import ballot
+from swe_router.selectors.ballot import Form
+from swe_router.settings import Table
+
+UNTIDY = ("debris", "scratch")
+"""Kinds of files that verifier ``applies`` finds and that no maintainer would merge."""
+
+
+class Weights(Table):
+    """Knobs of ``test-pass-rate``: what each share, from 0 to 1, counts for in the score."""
+
+    tests: float = Field(default=1.0, ge=0)
+    """Existing tests that still pass, and tests written from the issue that pass now: the mean
+    of the two shares where there are both; no test at all counts as none passed."""
+    completeness: float = Field(default=0.2, ge=0)
+    """Three quarters for a patch that was submitted and not cut off by a limit, one quarter for
+    one that was proven to re-apply."""
+    quality: float = Field(default=0.05, ge=0)
+    """A diff without debris or scratch files, as ``applies`` found it."""
 
 
 class TestPassRate:
     """Selector ``test-pass-rate``; the order is total, so the order of the outcomes is no matter.
 
-    Better is, in this order: accepted by the verifiers; not failed by any; submitted rather than
-    cut off by a limit; a larger share of the tests that passed before still passing (no test
-    evidence counts as none); proven to re-apply; more candidates with the same normalised diff;
-    a smaller diff; the later, that is the stronger, attempt; then digest and id.
+    Better is, in this order: accepted by the verifiers; not failed by any; a higher score (see
+    ``Weights``); more candidates with the same normalised change; passing more of the tests that
+    other attempts left (a competitor's test may break a tie and no more); a smaller change; the
+    change that a later, that is a stronger, attempt made; of one change the earliest attempt.
     A candidate that a verifier failed is handed in only when there is nothing better: on
     SWE-bench a wrong patch costs no more than none. Empty patches are never chosen.
     """
 
     __test__ = False  # pytest: a class of the product, not a test case
 
-    def select(self, outcomes: Sequence[Outcome], matrix: Any = None) -> Candidate | None:
+    def __init__(self, **knobs: Any) -> None:
+        """Raises ``UsageError`` for a bad weight."""
+        self.weights = ballot.knobs_of("test-pass-rate", Weights, knobs)
+
+    def select(
+        self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None = None
+    ) -> Candidate | None:
         """The best non-empty candidate, or None when there is none."""
-        filled = [o for o in outcomes if o.candidate is not None and o.candidate.patch.strip()]
-        if not filled:
-            return None
-        same = Counter(normalised(o.candidate.patch) for o in filled if o.candidate)
-        return max(filled, key=lambda outcome: _rank(outcome, same)).candidate
+        best = self._best(outcomes, matrix)
+        return best.candidate if best is not None else None
 
+    def settled(self, outcomes: Sequence[Outcome], left: int) -> str:
+        """Why the choice stays whatever ``left`` later candidates bring; empty if it may change.
 
-def normalised(patch: str) -> tuple[str, ...]:
-    """The changed lines of a diff without hashes, line numbers, context and white space."""
-    kept = (line for line in patch.split("\n") if line[:1] in ("+", "-") and not _NOISE.match(line))
-    bare = ("".join(line.split()) for line in kept)
-    return tuple(line for line in bare if len(line) > 1) or (patch,)
+        Nothing comes above an accepted candidate with a full score, and a tie goes by votes: so
+        it is settled once no other change can catch up. Tests that later attempts leave come
+        after the votes.
+        """
+        best = self._best(outcomes, None)
+        if best is None or left <= 0 or not (best.accepted and ballot.unfailed(best)):
+            return ""
+        votes, form = ballot.votes_of(outcomes), ballot.form_of(best)
+        if self.score(best) < self.most or not ballot.cannot_be_outvoted(votes, form, left):
+            return ""
+        return (
+            f"{votes[form]} candidates made the change of {best.attempt.id}, which is accepted"
+            f" with a full score: {left} more cannot outvote it"
+        )
+
+    @property
+    def most(self) -> float:
+        """The full score."""
+        weights = (self.weights.tests, self.weights.completeness, self.weights.quality)
+        return round(math.fsum(weights), 9)
+
+    def score(self, outcome: Outcome) -> float:
+        """Weighted sum of the shares, from the outcome's own verdicts alone."""
+        proven = outcome.candidate is not None and outcome.candidate.proven
+        whole = 0.75 * (outcome.attempt.trajectory.exit == "submitted") + 0.25 * proven
+        parts = (
+            self.weights.tests * pass_rate(outcome),
+            self.weights.completeness * whole,
+            self.weights.quality * tidy(outcome),
+        )
+        return round(math.fsum(parts), 9)
+
+    def _best(self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None) -> Outcome | None:
+        rank = self.ranking(outcomes, matrix)
+        return max(ballot.filled(outcomes), key=rank, default=None)
+
+    def ranking(self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None) -> Any:
+        """Outcome -> a key that sorts the better candidate of ``outcomes`` above."""
+        votes = ballot.votes_of(outcomes)
+        passes = _of_forms(outcomes, ballot.of_others(outcomes, matrix))
+        latest: dict[Form, tuple[int, int]] = {}
+        for one in ballot.filled(outcomes):
+            form = ballot.form_of(one)
+            latest[form] = max(latest.get(form, (0, 0)), ballot.number(one.attempt.id))
+
+        def rank(outcome: Outcome) -> tuple[Any, ...]:
+            form = ballot.form_of(outcome)
+            change = (votes[form], passes.get(form, 0.5), -ballot.size(form), latest[form], form)
+            return (*self.head(outcome), *change, *ballot.earliest(outcome))
+
+        return rank
+
+    def head(self, outcome: Outcome) -> tuple[bool, bool, float]:
+        """What comes before any vote."""
+        return outcome.accepted, ballot.unfailed(outcome), self.score(outcome)
 
 
 def pass_rate(outcome: Outcome) -> float:
-    """Tests still passing over tests that passed before, from ``repo-tests``; 0 without any."""
-    for verdict in outcome.verdicts:
-        if verdict.verifier == "repo-tests":
-            counts = verdict.evidence.get("counts", {})
-            before = int(counts.get("passed_before", 0))
-            return int(counts.get("still_pass", 0)) / before if before else 0.0
-    return 0.0
+    """Mean share of existing and of written tests that pass; 0 without any."""
+    passed, ran = ballot.written(outcome)
+    shares = [ballot.repo_rate(outcome), passed / ran if ran else None]
+    known = [share for share in shares if share is not None]
+    return math.fsum(known) / len(known) if known else 0.0
 
 
-def _rank(outcome: Outcome, same: Counter[tuple[str, ...]]) -> tuple[Any, ...]:
-    candidate = outcome.candidate
-    assert candidate is not None
-    form = normalised(candidate.patch)
-    return (
-        outcome.accepted,
-        all(verdict.outcome != "fail" for verdict in outcome.verdicts),
-        outcome.attempt.trajectory.exit == "submitted",
-        pass_rate(outcome),
-        candidate.proven,
-        same[form],
-        -sum(len(line) for line in form),
-        _number(candidate.attempt_id),
-        candidate.digest,
-        candidate.attempt_id,
-    )
+def tidy(outcome: Outcome) -> bool:
+    """True unless ``applies`` found files that belong in no patch."""
+    verdict = ballot.said_by(outcome, "applies")
+    return verdict is None or not any(verdict.evidence.get(kind) for kind in UNTIDY)
 
 
-def _number(attempt_id: str) -> tuple[int, ...]:
-    """``12-weak.2`` as (12, 2): attempt ids count up as the ladder is climbed."""
-    return tuple(int(number) for number in re.findall(r"\A\d+|(?<=\.)\d+\Z", attempt_id))
+def _of_forms(outcomes: Sequence[Outcome], shares: dict[str, float]) -> dict[Form, float]:
+    """Each change -> mean share over the candidates that made it."""
+    sums: Counter[Form] = Counter()
+    counts: Counter[Form] = Counter()
+    told = {o.candidate.digest: ballot.form_of(o) for o in ballot.filled(outcomes) if o.candidate}
+    for digest in sorted(shares):
+        sums[told[digest]] += round(shares[digest] * 1e9)  # whole numbers add up in any order
+        counts[told[digest]] += 1
+    return {form: sums[form] / counts[form] / 1e9 for form in counts}

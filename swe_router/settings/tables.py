@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from swe_router.records import digest_of
+from swe_router.records import IMPORTED, digest_of
 
 TIER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -103,6 +103,9 @@ class SandboxSettings(Table):
     """Bytes of output kept of a command, head and tail together."""
     pull: bool = True
     """Pull images that are absent."""
+    warm: int = Field(default=2, ge=0)
+    """Docker boxes of one instance that are started before the next check asks for them, with the
+    project's byte code made once for all; 0: each check waits for a plain one, as attempts do."""
 
 
 class VerifySettings(Table):
@@ -152,6 +155,10 @@ class EnsembleSettings(Table):
     """Further tiers of the ladder that make candidates beside the chosen one."""
     early_stop: bool = True
     """Leave out candidates that cannot change the choice any more."""
+    cross: bool = True
+    """Run the tests that later candidates brought on the earlier ones too."""
+    knobs: Mapping[str, Any] = Field(default_factory=dict)
+    """The selector's own parameters, e.g. the weights of ``test-pass-rate``."""
 
 
 class PriceSettings(Table):
@@ -206,6 +213,8 @@ class Settings(Table):
     """SHA-256 of what ``source`` and its trajectories held when the run began."""
     trajectories: str = ""
     """Folder with the trajectories of ``source``; empty is none."""
+    rest: bool = False
+    """With ``source``: also solve the instances of the split that it has no candidate for."""
     sandbox: SandboxSettings = SandboxSettings()
     verify: VerifySettings = VerifySettings()
     prices: PriceSettings = PriceSettings()
@@ -220,15 +229,24 @@ class Settings(Table):
                 raise ValueError(f"{name!r} cannot name a tier: use letters, digits, '.', '_', '-'")
             if name == "overhead":
                 raise ValueError("'overhead' is what calls outside an attempt are booked under")
+            if name == IMPORTED:
+                raise ValueError(f"{name!r} is what candidates made elsewhere are booked under")
         return tiers
 
     @model_validator(mode="after")
     def _ladder_names_tiers(self) -> Settings:
-        for name in self.policy.ladder:
-            if name not in self.tiers:
-                near = difflib.get_close_matches(name, self.tiers, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"policy.ladder names tier {name!r}, which is not declared{hint}")
+        places = (
+            ("policy.ladder", self.policy.ladder, self.tiers, "declared"),
+            ("verify.writer", (self.verify.writer,), self.tiers, "declared"),
+            ("verify.judge", (self.verify.judge,), self.tiers, "declared"),
+            ("ensemble.tiers", self.ensemble.tiers, self.ladder, "on the ladder"),
+        )
+        for place, named, known, there in places:
+            for name in named:
+                if name and name not in known:
+                    near = difflib.get_close_matches(name, known, n=1)
+                    hint = f"; did you mean {near[0]!r}?" if near else ""
+                    raise ValueError(f"{place} names tier {name!r}, which is not {there}{hint}")
         if not self.tiers:
             raise ValueError("no tier is declared: give at least one [tiers.NAME] table")
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,7 @@ from swe_router.records import (
 )
 from swe_router.seams import Sandbox
 from swe_router.solve.bench import Bench
+from swe_router.solve.handover import Handed, hand_over
 from swe_router.solve.verifying import verdicts
 
 
@@ -46,9 +47,19 @@ class _Course:
 
 
 def carry_out(
-    bench: Bench, instance: Instance, plan: Plan, attempt_id: str, history: Sequence[Outcome]
+    bench: Bench,
+    instance: Instance,
+    plan: Plan,
+    attempt_id: str,
+    history: Sequence[Outcome],
+    before: Sequence[Outcome] | None = None,
 ) -> tuple[Outcome, ...]:
-    """The outcome of a plan; two when the sandbox broke and the attempt was made again."""
+    """The outcome of a plan; two when the sandbox broke and the attempt was made again.
+
+    ``before``: what of the history came before this move, and so is handed over; all of it
+    when it is not given.
+    """
+    bench = replace(bench, before=history if before is None else before)
     outcomes = [_once(bench, instance, plan, attempt_id, history)]
     for again in range(bench.sandbox_retries):
         failure = outcomes[-1].attempt.failure
@@ -94,7 +105,7 @@ def _once(
     bench.memory.close(attempt_id)
     bench.progress(instance.id, str(plan.arm), len(steps), "verifying")
     return outcome.model_copy(
-        update={"verdicts": verdicts(bench.checks, instance, outcome, history)}
+        update={"verdicts": verdicts(bench.checks, instance, outcome, (*history, *bench.peers))}
     )
 
 
@@ -113,11 +124,14 @@ def _work(
         before = bench.snapshot(box)
         try:
             model = bench.model(plan, f"{instance.id}#{_session(plan, history)}", hold)
-            notes = handover_notes(plan, history)
-            desk = bench.desk_for(plan, attempt_id, instance.id, notes)
+            handed = _handed(bench, plan, box)
+            desk = bench.desk_for(plan, attempt_id, instance.id, handed)
             course.trajectory = bench.scaffold(plan.arm).solve(
                 instance, model, box, plan.budget, desk
             )
+        except LedgerRefused as error:
+            course.exit = "budget"
+            course.notes.append(str(error))
         except BoundaryError as error:
             course.failure = error
         except KeyboardInterrupt:
@@ -142,19 +156,18 @@ def _session(plan: Plan, history: Sequence[Outcome]) -> int:
     return 1 + len(before)
 
 
-def handover_notes(plan: Plan, history: Sequence[Outcome]) -> str:
-    """Notes for a later attempt: what was tried and what failed, without the wrong diff."""
-    if plan.handover == "fresh" or not history:
-        return ""
-    notes = []
-    for outcome in history:
-        said = [f"{v.verifier}: {v.outcome}" for v in outcome.verdicts]
-        files = ", ".join(outcome.candidate.files) if outcome.candidate else "nothing"
-        notes.append(
-            f"An earlier attempt ended as {outcome.attempt.trajectory.exit}, changed {files};"
-            f" checks said {', '.join(said) or 'nothing'}."
-        )
-    return "\n".join(notes)
+def _handed(bench: Bench, plan: Plan, box: Sandbox) -> Handed:
+    """What earlier attempts leave to this one; a patch that is gone on from is in the box."""
+    steps, room = bench.memory.steps, bench.room(plan)
+    handed = hand_over(plan, bench.before, steps, room)
+    if not handed.patch:
+        return handed
+    applied = bench.apply(box, handed.patch)
+    if applied.exit_code == 0:
+        return handed
+    said = " ".join(applied.output.split())[:200]
+    fallen = f"the patch of {handed.attempt} does not apply: {said}"
+    return hand_over(plan, bench.before, steps, room, fallen)
 
 
 def _trajectory(steps: Sequence[Step], course: _Course) -> Trajectory:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -15,6 +15,7 @@ from swe_router.records import (
     Finding,
     Instance,
     LeakReport,
+    LeftOut,
     Outcome,
     Plan,
     PurseView,
@@ -22,6 +23,7 @@ from swe_router.records import (
     Step,
 )
 from swe_router.seams import Desk, Model, Sandbox, Scaffold, Selector, Verifier
+from swe_router.solve.handover import Handed
 from swe_router.solve.verifying import Checks
 
 
@@ -37,8 +39,10 @@ class Memory(Protocol):
     """The durable memory of one instance (``journal.tape.Tape``, or a list in tests)."""
 
     def decided(self, decided: Decided, attempts: Sequence[str]) -> None: ...  # noqa: D102
-    def outcomes(self, outcomes: Sequence[Outcome]) -> None: ...  # noqa: D102
+    def outcomes(self, outcomes: Sequence[Outcome], left_out: LeftOut | None = None) -> None: ...  # noqa: D102
     def rescued(self, outcome: Outcome) -> None: ...  # noqa: D102
+    def verified(self, outcomes: Sequence[Outcome]) -> None: ...  # noqa: D102
+    def imported(self) -> Sequence[Outcome] | None: ...  # noqa: D102
     def moves(self) -> Sequence[Any]: ...  # noqa: D102
     def next_number(self) -> int: ...  # noqa: D102
     def record(self, attempt_id: str, step: Step) -> None: ...  # noqa: D102
@@ -80,20 +84,38 @@ class Bench:
     """Plan, session name and hold -> a metered, retrying model."""
     desk: Callable[[Plan], Desk]
     """The tier's window, caps and dialect; ``attempt`` adds what is its own."""
+    room: Callable[[Plan], int] = lambda plan: 0
+    """UTF-8 bytes that an earlier conversation may take in the first message of an attempt."""
     graph: Any = None
     search: Callable[[], Any] | None = None
     """A fresh code search over the graph, or None."""
-    writer: Model | None = None
-    """Writes reproduction tests; metered, booked as overhead."""
-    judge: Model | None = None
-    """Reads issue, diff and evidence; metered, booked as overhead."""
+    writer: Callable[[str], Model] | None = None
+    """Attempt id -> the model that writes reproduction tests; metered, booked as overhead."""
+    judge: Callable[[str], Model] | None = None
+    """Attempt id -> the model that reads issue, diff and evidence; likewise."""
     verify_seconds: float = 600.0
+    early_stop: bool = True
+    """Leave out the plans of a move that cannot change the choice any more."""
+    cross: bool = True
+    """Run the tests that later candidates brought on the earlier ones."""
+    cores: int = 1
+    """Candidates that are checked side by side where several are there at once."""
+    open_check: Callable[[Instance], AbstractContextManager[Sandbox]] | None = None
+    """Opens boxes for checks, where others than those of attempts will do."""
+    came_with: Sequence[Outcome] = ()
+    """Candidates made elsewhere, to be verified before anything is tried."""
+    peers: Sequence[Outcome] = ()
+    """Attempts made elsewhere that left no candidate of theirs here; tests are taken from them."""
     sandbox_retries: int = 1
     """Times a whole attempt is made again when its sandbox broke."""
     clock: Callable[[], float] = lambda: 0.0
     stopping: Callable[[], bool] = lambda: False
-    cache: dict[str, Any] = field(default_factory=dict)
+    before: Sequence[Outcome] = ()
+    """Outcomes of the moves before the one that is carried out."""
+    cache: dict[Any, Any] = field(default_factory=dict)
     """Results that the verifiers of this instance share."""
+    notes: MutableMapping[str, Any] = field(default_factory=dict)
+    """What the verifiers paid for, durable."""
     progress: Callable[[str, str, int, str], None] = lambda instance, arm, step, what: None
 
     @property
@@ -101,7 +123,7 @@ class Bench:
         """What the candidates of this instance are checked with."""
         return Checks(
             verifiers=self.verifiers,
-            open_sandbox=self.open_sandbox,
+            open_sandbox=self.open_check or self.open_sandbox,
             apply=self.apply,
             steps=self.memory.steps,
             graph=self.graph,
@@ -111,9 +133,11 @@ class Bench:
             clock=self.clock,
             stopping=self.stopping,
             cache=self.cache,
+            notes=self.notes,
+            cores=self.cores,
         )
 
-    def desk_for(self, plan: Plan, attempt_id: str, instance_id: str, handover: str) -> Desk:
+    def desk_for(self, plan: Plan, attempt_id: str, instance_id: str, handed: Handed) -> Desk:
         """The desk of one attempt."""
         past = tuple(self.memory.steps(attempt_id))
 
@@ -128,7 +152,9 @@ class Bench:
             stopping=self.stopping,
             search=self.search() if self.search else None,
             past=past,
-            handover=handover,
+            handover=handed.text,
+            continued=handed.continued,
+            note=handed.note,
             seed=plan.seed,
             variant=plan.variant,
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from swe_router.records import Candidate, Features, Outcome
+from swe_router.records import IMPORTED, Candidate, Features, Outcome
 from swe_router.seams import Policy, Selector
 
 
@@ -20,10 +20,11 @@ class ByPolicy:
 
     def select(self, outcomes: Sequence[Outcome], matrix: Any = None) -> Candidate | None:
         """The chosen candidate, or None when there is no patch at all."""
-        if not outcomes:
-            return None
-        place: int = self.policy.choose_among(self.features, outcomes)
-        chosen = outcomes[place].candidate
+        mine = [one for one in outcomes if one.arm.model != IMPORTED]
+        if not mine:
+            return self.otherwise.select(outcomes, matrix)
+        place: int = self.policy.choose_among(self.features, mine)
+        chosen = mine[place].candidate
         if chosen is None or not chosen.patch:
             return self.otherwise.select(outcomes, matrix)
         return chosen

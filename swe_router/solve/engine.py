@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from swe_router.records import (
+    CrossRun,
     Decided,
     Features,
     Instance,
+    LeftOut,
     Outcome,
-    Plan,
     Provenance,
     PurseView,
     RouteDecision,
@@ -21,16 +22,14 @@ from swe_router.records import (
     Usage,
 )
 from swe_router.seams import Policy, Selector
-from swe_router.solve.attempt import carry_out
 from swe_router.solve.bench import Bench
 from swe_router.solve.choosing import choosing
+from swe_router.solve.imported import brought, made_here, passed_on, taken
+from swe_router.solve.moves import Interrupted, attempt_ids, carry_out_all, crossed
+from swe_router.verifiers.cross import matrix_of
 
 MOST_MOVES = 32
 """A policy that never stops is stopped: 32 moves are more than any ladder needs."""
-
-
-class Interrupted(Exception):
-    """The user asked to stop; what was done is in the instance's memory and owed again."""
 
 
 def solve(
@@ -49,31 +48,49 @@ def solve(
     Raises ``Interrupted`` when the user asked to stop.
     """
     started = bench.clock()
+    selector = choosing(policy, features, bench.selector)
     decisions: list[Decided] = []
-    history: tuple[Outcome, ...] = ()
+    left_out: list[LeftOut] = []
+    history = brought(bench, instance)
     for move in bench.memory.moves():
         decisions.append(move.decided)
         decision = move.decided.decision
         if isinstance(decision, Stop):
             break
-        outcomes = move.outcomes
+        outcomes, left = move.outcomes, move.left_out
         if outcomes is None:
-            outcomes = _carry_out(bench, instance, decision, move.attempts, history)
+            outcomes, left = carry_out_all(
+                bench, instance, decision, move.attempts, history, selector, len(decisions) - 1
+            )
         history += outcomes
+        left_out += [left] if left else []
     while not (decisions and isinstance(decisions[-1].decision, Stop)):
         if bench.stopping():
             raise Interrupted(instance.id)
-        decided = decide(policy, features, history, bench, len(decisions))
+        accepted = None if decisions else taken(history)
+        if accepted is not None:
+            decided = Decided(decision=accepted, purse=bench.purse.view())
+        else:
+            decided = decide(policy, features, made_here(history), bench, len(decisions))
+            handed = passed_on(decided.decision, policy, history)
+            decided = decided.model_copy(update={"decision": handed})
         decisions.append(decided)
         if isinstance(decided.decision, Try):
-            ids = _attempt_ids(bench.memory.next_number(), decided.decision.plans)
+            ids = attempt_ids(bench.memory.next_number(), decided.decision.plans)
             bench.memory.decided(decided, ids)
-            history += _carry_out(bench, instance, decided.decision, ids, history)
+            outcomes, left = carry_out_all(
+                bench, instance, decided.decision, ids, history, selector, len(decisions) - 1
+            )
+            history += outcomes
+            left_out += [left] if left else []
         else:
             bench.memory.decided(decided, ())
+    runs = crossed(bench, instance, history)
     seconds = max(0.0, bench.clock() - started)
-    selector = choosing(policy, features, bench.selector)
-    return conclude(run, instance, features, decisions, history, selector, provenance, seconds)
+    return conclude(
+        run, instance, features, decisions, history, selector, provenance, seconds,
+        runs=runs, left_out=left_out,
+    )  # fmt: skip
 
 
 def decide(
@@ -123,10 +140,18 @@ def conclude(
     selector: Selector,
     provenance: Provenance | None,
     seconds: float,
+    *,
+    runs: Sequence[CrossRun] = (),
+    left_out: Sequence[LeftOut] = (),
 ) -> RunRecord:
-    """The record of an instance whose decisions are all made; pure, so a replay can redo it."""
-    chosen = selector.select(history)
-    usage = sum((outcome.attempt.trajectory.usage for outcome in history), Usage())
+    """The record of an instance whose decisions are all made; pure, so a replay can redo it.
+
+    ``runs`` are results that no verdict holds; with them the matrix is whole.
+    """
+    matrix = matrix_of(history, runs)
+    chosen = selector.select(history, matrix)
+    mine = made_here(history)
+    usage = sum((outcome.attempt.trajectory.usage for outcome in mine), Usage())
     last = decisions[-1].decision if decisions else Stop(why="no decision")
     return RunRecord(
         run=run,
@@ -135,10 +160,12 @@ def conclude(
         decisions=tuple(decisions),
         outcomes=tuple(history),
         chosen=chosen.attempt_id if chosen else None,
-        status=status_of(history, chosen is not None),
+        status=status_of(mine, chosen is not None),
         stop=last.why,
+        matrix=matrix,
+        left_out=tuple(left_out),
         usage=usage,
-        usd=sum((outcome.attempt.trajectory.usd for outcome in history), start=Decimal(0)),
+        usd=sum((outcome.attempt.trajectory.usd for outcome in mine), start=Decimal(0)),
         seconds=seconds,
         provenance=provenance or Provenance(),
     )
@@ -154,28 +181,3 @@ def status_of(history: Sequence[Outcome], has_patch: bool) -> Status:
     if all(failure is not None and not failure.counts for failure in failures):
         return "infra"
     return "empty"
-
-
-def _carry_out(
-    bench: Bench,
-    instance: Instance,
-    decision: Try,
-    ids: Sequence[str],
-    history: Sequence[Outcome],
-) -> tuple[Outcome, ...]:
-    outcomes: tuple[Outcome, ...] = ()
-    for plan, attempt_id in zip(decision.plans, ids, strict=True):
-        brought = carry_out(bench, instance, plan, attempt_id, (*history, *outcomes))
-        stopped = any(outcome.attempt.trajectory.exit == "interrupted" for outcome in brought)
-        if stopped or bench.stopping():
-            # Also when it had ended by itself: the stop may have cut short what was checked, or
-            # refused its money. Its paid steps are on record and its diff is kept.
-            bench.memory.rescued(brought[-1])
-            raise Interrupted(instance.id)
-        outcomes += brought
-    bench.memory.outcomes(outcomes)
-    return outcomes
-
-
-def _attempt_ids(first: int, plans: Sequence[Plan]) -> list[str]:
-    return [f"{first + offset}-{plan.arm.model}" for offset, plan in enumerate(plans)]

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from swe_router.diffs import effect
 from swe_router.errors import BoundaryError
-from swe_router.records import ACCEPTANCE, Instance, Outcome, Result, Step, Verdict
+from swe_router.records import (
+    ACCEPTANCE,
+    Candidate,
+    Instance,
+    Outcome,
+    Result,
+    Step,
+    Verdict,
+)
 from swe_router.seams import Kit, Model, Sandbox, Verifier
 from swe_router.solve.stoppable import unless_stopping
+from swe_router.verifiers.cross import side_by_side
 
 DECISIVE = frozenset({"applies", "syntax"})
 """Verifiers whose ``fail`` is a fact and no opinion."""
+OF_THE_PATCH = frozenset({"applies", "syntax", "repo-tests"})
+"""Verifiers that look at the patch alone: what they said holds for whoever makes the same one."""
+AFTER_PEERS = frozenset({"agreement", "judge", ACCEPTANCE})
+"""Verifiers that are asked when the peers' own verdicts are known."""
 
 
 @dataclass(frozen=True)
@@ -26,28 +40,36 @@ class Checks:
     steps: Callable[[str], Sequence[Step]]
     """Steps of an attempt of the instance, by its id."""
     graph: Any = None
-    writer: Model | None = None
-    """Writes reproduction tests; metered, booked as overhead."""
-    judge: Model | None = None
+    writer: Callable[[str], Model] | None = None
+    """Attempt id -> the model that writes reproduction tests; metered, booked as overhead."""
+    judge: Callable[[str], Model] | None = None
+    """Attempt id -> the model that reads issue, diff and evidence; likewise."""
     seconds: float = 600.0
     """Time box of all verdicts on one candidate."""
     clock: Callable[[], float] = lambda: 0.0
     stopping: Callable[[], bool] = lambda: False
-    cache: dict[str, Any] = field(default_factory=dict)
+    watch: Callable[[str, str], None] = lambda attempt_id, verifier: None
+    """Told who is about to be looked at, and by which verifier."""
+    cache: dict[Any, Any] = field(default_factory=dict)
     """Results that the verifiers of this instance share."""
+    notes: MutableMapping[str, Any] = field(default_factory=dict)
+    """What they paid for, durable."""
+    cores: int = 1
+    """Candidates that ``together`` looks at side by side, each in boxes of its own."""
 
-    def kit(self) -> Kit:
-        """What one verdict is made with; its time runs from now on."""
+    def kit(self, attempt_id: str) -> Kit:
+        """What the verdicts on an attempt's candidate are made with; their time runs from now."""
         return Kit(
             open_sandbox=lambda of: unless_stopping(self.open_sandbox(of), self.stopping),
             apply=self.apply,
-            writer=self.writer,
-            judge=self.judge,
+            writer=self.writer(attempt_id) if self.writer else None,
+            judge=self.judge(attempt_id) if self.judge else None,
             graph=self.graph,
             deadline=self.clock() + self.seconds,
             clock=self.clock,
             steps=self.steps,
             cache=self.cache,
+            notes=self.notes,
         )
 
 
@@ -56,29 +78,121 @@ def verdicts(
 ) -> tuple[Verdict, ...]:
     """Every verdict on the outcome's candidate, in the order of the verifiers.
 
-    After a ``fail`` that is a fact (``DECISIVE``) nothing but ``acceptance`` is asked.
+    Goes on from the verdicts that the outcome has. After a ``fail`` that is a fact
+    (``DECISIVE``) nothing but ``acceptance`` is asked.
     """
     if outcome.candidate is None:
         return ()
-    kit = checks.kit()
-    said: list[Verdict] = []
+    kit = checks.kit(outcome.attempt.id)
+    said = list(outcome.verdicts)
     for name, verifier in checks.verifiers:
         if name != ACCEPTANCE and _refused(said):
             continue
-        begun = checks.clock()
         seen = outcome.model_copy(update={"verdicts": tuple(said)})
-        try:
-            verdict = verifier.verify(seen, peers, instance, kit)
-        except BoundaryError as error:
-            verdict = Verdict(
-                candidate=outcome.candidate.digest,
-                verifier=name,
-                outcome="unknown",
-                evidence={"broke": f"{type(error).__name__}: {error}"},
-            )
-        spent = max(0.0, checks.clock() - begun)
-        said.append(verdict.model_copy(update={"seconds": spent}))
+        said.append(_verdict(checks, name, verifier, kit, (seen, peers, instance)))
     return tuple(said)
+
+
+def _verdict(
+    checks: Checks,
+    name: str,
+    verifier: Verifier,
+    kit: Kit,
+    case: tuple[Outcome, Sequence[Outcome], Instance],
+) -> Verdict:
+    """One verdict; of the patch alone it is made once an instance and then known."""
+    outcome, peers, instance = case
+    candidate = outcome.candidate
+    assert candidate is not None
+    key = f"verdict:{name}:{effect(candidate.patch)}"
+    if key in checks.cache:
+        known, of = checks.cache[key]
+        made = {"candidate": candidate.digest, "evidence": {**known.evidence, "same_as": of}}
+        return known.model_copy(update={**made, "seconds": 0.0})  # type: ignore[no-any-return]
+    checks.watch(outcome.attempt.id, name)
+    begun = checks.clock()
+    try:
+        verdict = verifier.verify(outcome, peers, instance, kit)
+    except BoundaryError as error:
+        verdict = Verdict(
+            candidate=candidate.digest,
+            verifier=name,
+            outcome="unknown",
+            evidence={"broke": f"{type(error).__name__}: {error}"},
+        )
+    verdict = verdict.model_copy(update={"seconds": max(0.0, checks.clock() - begun)})
+    if name in OF_THE_PATCH and "broke" not in verdict.evidence and not checks.stopping():
+        checks.cache[key] = verdict, outcome.attempt.id
+    return verdict
+
+
+def together(
+    checks: Checks,
+    instance: Instance,
+    outcomes: Sequence[Outcome],
+    peers: Sequence[Outcome] = (),
+) -> tuple[Outcome, ...]:
+    """Several candidates of one instance, verified so that their order changes nothing.
+
+    First whatever looks at one candidate, for all of them; then what weighs them against each
+    other, with everything known. ``peers`` are further attempts that are not verified. Patches
+    of the same effect are looked at as one: the first of them stands for all.
+    """
+    stand_in: dict[str, Candidate] = {}
+    for outcome in outcomes:
+        if outcome.candidate is not None:
+            stand_in.setdefault(effect(outcome.candidate.patch), outcome.candidate)
+    first = next(
+        (n for n, (name, _) in enumerate(checks.verifiers) if name in AFTER_PEERS),
+        len(checks.verifiers),
+    )
+    for verifiers in (checks.verifiers[:first], checks.verifiers[first:]):
+        part, known = replace(checks, verifiers=verifiers), (*outcomes, *peers)
+
+        def look(one: Outcome, part: Checks = part, known: Sequence[Outcome] = known) -> Outcome:
+            others = [other for other in known if other is not one]
+            return _looked(part, instance, one, others, stand_in)
+
+        outcomes = _all(look, outcomes, stand_in, checks.cores)
+    return tuple(outcomes)
+
+
+def _all(
+    look: Callable[[Outcome], Outcome],
+    outcomes: Sequence[Outcome],
+    stand_in: Mapping[str, Candidate],
+    cores: int,
+) -> tuple[Outcome, ...]:
+    """``look`` at each: one alone, whose base runs serve all; then the others side by side.
+
+    Candidates for which another stands come last: what is asked of them is known by then.
+    """
+    own = {id(candidate) for candidate in stand_in.values()}
+    order = sorted(range(len(outcomes)), key=lambda n: id(outcomes[n].candidate) not in own)
+    leading = [n for n in order if id(outcomes[n].candidate) in own]
+    turns = (leading[:1], leading[1:], order[len(leading) :])
+    made: dict[int, Outcome] = {}
+    for turn, workers in zip(turns, (1, cores, 1), strict=True):
+        looked = side_by_side([outcomes[n] for n in turn], look, workers)
+        made |= dict(zip(turn, looked, strict=True))
+    return tuple(made[n] for n in range(len(outcomes)))
+
+
+def _looked(
+    checks: Checks,
+    instance: Instance,
+    outcome: Outcome,
+    peers: Sequence[Outcome],
+    stand_in: Mapping[str, Candidate],
+) -> Outcome:
+    """The outcome with the verdicts on the candidate that stands for its own."""
+    own = outcome.candidate
+    if own is None or not checks.verifiers:
+        return outcome
+    shown = stand_in[effect(own.patch)]
+    said = verdicts(checks, instance, outcome.model_copy(update={"candidate": shown}), peers)
+    mine = tuple(one.model_copy(update={"candidate": own.digest}) for one in said)
+    return outcome.model_copy(update={"verdicts": mine})
 
 
 def _refused(said: Sequence[Verdict]) -> bool:

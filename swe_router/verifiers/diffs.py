@@ -60,7 +60,7 @@ def deleted_tests(files: Iterable[Change], is_test: Callable[[str], bool]) -> li
 
 def _change(file: PatchedFile) -> Change:
     lines = [line for hunk in file for line in hunk]
-    source, target = _clean(file.source_file), _clean(file.target_file)
+    source, target = named(file.source_file), named(file.target_file)
     return Change(
         path=target or source,
         before=source,
@@ -83,7 +83,7 @@ def _base_lines(file: PatchedFile) -> Iterable[int]:
                     yield last
 
 
-def _clean(name: str) -> str:
+def named(name: str) -> str:
     """A path out of a diff header: unquoted, without its ``a/`` or ``b/``; empty for none."""
     name = name.partition("\t")[0]
     if name == "/dev/null":

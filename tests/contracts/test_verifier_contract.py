@@ -10,9 +10,13 @@ import pytest
 from swe_router import plugins
 from swe_router.records import Verdict
 from swe_router.settings import VerifySettings
-from tests.doubles.project import INSTANCE, Project, outcome
+from tests.doubles.project import INSTANCE, Project, Writer, outcome, verdict
 
 VERIFIERS = sorted(plugins.BUILT_IN["verifiers"])
+OPINIONS = ("agreement", "behaviour", "judge")
+"""Nothing runs for them: they score and never pass."""
+OTHERS_TESTS = ("reproduction",)
+"""Passes on a test that a writer or another run left: its own unit tests show it."""
 MAKE = "test:\n\tpython -m unittest\n"
 TEST = """\
 import unittest
@@ -23,6 +27,8 @@ class TestCalc(unittest.TestCase):
     def test_one(self):
         self.assertEqual(calc.ONE, 1)
 """
+ISSUE = INSTANCE.model_copy(update={"problem": "`calc.TWO` is missing, it should be 2."})
+WRITER = Writer(*["import calc\n\n\ndef test_two():\n    assert calc.TWO == 2\n"] * 3)
 
 
 @pytest.fixture(scope="module")
@@ -31,23 +37,27 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(tmp_path_factory.mktemp("contract"), files)
 
 
-def judge(name: str, project: Project, patch: str) -> Verdict:
+def judge(name: str, project: Project, patch: str, *said: Verdict) -> Verdict:
     verifier: Any = plugins.load("verifiers", name)(VerifySettings(seconds=60))
-    verdict: Verdict = verifier.verify(outcome(patch), (), INSTANCE, project.kit())
-    assert verdict.verifier == name
-    assert verdict.evidence["why"]
-    recorded = Verdict.model_validate_json(verdict.model_dump_json())
-    assert verifier.check(recorded) == verdict.outcome
+    made: Verdict = verifier.verify(outcome(patch, *said), (), ISSUE, project.kit(writer=WRITER))
+    assert made.verifier == name
+    assert made.evidence["why"]
+    recorded = Verdict.model_validate_json(made.model_dump_json())
+    assert verifier.check(recorded) == made.outcome
     assert not any(box.root.exists() for box in project.opened)
-    return verdict
+    return made
 
 
-@pytest.mark.parametrize("name", VERIFIERS)
+@pytest.mark.parametrize(
+    "name", [name for name in VERIFIERS if name not in (*OPINIONS, *OTHERS_TESTS)]
+)
 def test_a_good_patch_passes_on_evidence(name: str, project: Project) -> None:
-    verdict = judge(name, project, project.patch({"calc.py": "ONE = 1\nTWO = 2\n"}))
-    assert verdict.outcome == "pass"
+    patch = project.patch({"calc.py": "ONE = 1\nTWO = 2\n"})
+    said = () if name != "acceptance" else (judge("repo-tests", project, patch),)
+    found = judge(name, project, patch, *said)
+    assert found.outcome == "pass"
     assert plugins.load("verifiers", name)(VerifySettings()).check(
-        verdict.model_copy(update={"evidence": {}})
+        found.model_copy(update={"evidence": {}})
     ) != ("pass")
 
 
@@ -57,6 +67,12 @@ def test_a_good_patch_passes_on_evidence(name: str, project: Project) -> None:
 )
 def test_what_is_no_patch_never_passes(name: str, patch: str, project: Project) -> None:
     assert judge(name, project, patch).outcome != "pass"
+
+
+@pytest.mark.parametrize("name", OPINIONS)
+def test_an_opinion_passes_nothing(name: str, project: Project) -> None:
+    patch = project.patch({"calc.py": "ONE = 1\nTWO = 2\n"})
+    assert judge(name, project, patch, verdict("pass", "repo-tests")).outcome == "unknown"
 
 
 @pytest.mark.parametrize("name", VERIFIERS)

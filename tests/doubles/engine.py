@@ -49,11 +49,17 @@ class ListMemory:
     def decided(self, decided, attempts):
         self.written.append(("decided", (decided, tuple(attempts))))
 
-    def outcomes(self, outcomes):
-        self.written.append(("outcomes", tuple(outcomes)))
+    def outcomes(self, outcomes, left_out=None):
+        self.written.append(("outcomes", (tuple(outcomes), left_out)))
 
     def rescued(self, outcome):
         self.written.append(("rescued", outcome))
+
+    def verified(self, outcomes):
+        self.written.append(("imported", tuple(outcomes)))
+
+    def imported(self):
+        return next((value for kind, value in self.written if kind == "imported"), None)
 
     def moves(self):
         moves: list[Move] = []
@@ -61,7 +67,7 @@ class ListMemory:
             if kind == "decided":
                 moves.append(Move(value[0], value[1], None))
             elif kind == "outcomes":
-                moves[-1] = Move(moves[-1].decided, moves[-1].attempts, value)
+                moves[-1] = Move(moves[-1].decided, moves[-1].attempts, *value)
         return moves
 
     def next_number(self):

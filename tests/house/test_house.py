@@ -44,8 +44,8 @@ def test_no_file_is_longer_than_400_lines():
 
 
 def test_no_function_is_longer_than_60_lines():
-    # cli.run is the list of its options: typer wants them in the signature.
-    spared = {"swe_router/cli/run.py:run"}
+    # These are the lists of their options: typer wants them in the signature.
+    spared = {"swe_router/cli/run.py:run", "swe_router/cli/verify.py:verify"}
     long = {
         where: length
         for path in SOURCES

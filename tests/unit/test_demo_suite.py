@@ -17,6 +17,7 @@ import pytest
 from swe_router import assets, settings, toolcalls
 from swe_router.agents import edit, tools
 from swe_router.records import ToolCall
+from swe_router.verifiers.reproduction import writer
 
 SUITE = assets.root() / "eval" / "suites" / "demo"
 COLUMNS = {
@@ -26,7 +27,10 @@ COLUMNS = {
 }  # fmt: skip
 ROWS = [json.loads(line) for line in (SUITE / "instances.jsonl").read_text("ascii").splitlines()]
 IDS = [row["instance_id"] for row in ROWS]
-RECORDINGS = sorted((SUITE / "recordings").glob("*/*.toml"))
+RECORDINGS = sorted(
+    path for tier in ("local", "cloud") for path in (SUITE / "recordings" / tier).glob("*.toml")
+)
+WRITTEN = sorted((SUITE / "recordings" / "writer").glob("*.toml"))
 REFUSED_EDITS = {("local", "demo__confet-7"): 1}
 """Recorded edits that the edit tool must refuse, by recording."""
 BROKEN = {("local", "demo__slotkeeper-6"), ("cloud", "demo__gridtext-16")}
@@ -206,8 +210,8 @@ def test_the_preset_leaves_one_attempt_to_be_cut_off_and_the_budget_holds_a_casc
     demo = settings.load("demo")
     assert demo.ladder == ("local", "cloud")
     assert demo.budget == 1
-    assert sum(tier.attempt_usd for tier in demo.tiers.values()) < demo.budget / 2
-    longest = dict.fromkeys(demo.tiers, 0)
+    assert sum(demo.tiers[name].attempt_usd for name in demo.ladder) < demo.budget / 2
+    longest = dict.fromkeys(demo.ladder, 0)
     for path in RECORDINGS:
         assert assets.root() / demo.tiers[path.parent.name].options["recordings"] == path.parent
         steps = len(tomllib.loads(path.read_text())["step"])
@@ -221,6 +225,21 @@ def test_reproductions_are_tests_of_instances_of_the_suite():
         assert path.stem in IDS
         assert "def test_" in path.read_text("ascii")
         ast.parse(path.read_text("ascii"))
+
+
+def test_the_writer_has_a_test_of_every_issue_and_it_names_no_hidden_one():
+    assert {path.stem for path in WRITTEN} >= set(IDS)
+    for path in WRITTEN:
+        row = next(row for row in ROWS if row["instance_id"] == path.stem.split(".")[0])
+        says = [step["say"] for step in tomllib.loads(path.read_text("ascii"))["step"]]
+        text = writer.test_of(says[0])
+        ast.parse(text)
+        assert len(says) == 1
+        written, hidden = (
+            set(re.findall(r"def (test_\w+)", one)) for one in (text, row["test_patch"])
+        )
+        assert written
+        assert not written & hidden, "a name of a hidden test in what a model may say"
 
 
 def _calls(step: Mapping[str, Any]) -> list[ToolCall]:

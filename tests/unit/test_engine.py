@@ -10,7 +10,8 @@ import pytest
 
 from swe_router.errors import Lost, NoAnswer, Overloaded, VerifierError
 from swe_router.records import Outcome, Stop, Try
-from swe_router.solve.engine import Interrupted, solve
+from swe_router.solve.engine import solve
+from swe_router.solve.moves import Interrupted
 from tests.doubles.engine import (
     FEATURES,
     INSTANCE,

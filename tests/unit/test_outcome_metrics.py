@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swe_router.estimates.hull import hull_at, upper_hull
+from swe_router.estimates.rates import wilson
 from swe_router.outcomes import metrics
 
 
@@ -16,11 +17,11 @@ def a(*values):
 
 
 def test_wilson_is_the_published_interval_and_takes_expectations():
-    low, high = metrics.wilson(81, 263)
+    low, high = wilson(81, 263)
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)  # Newcombe 1998, table I
-    assert metrics.wilson(0, 10)[0] == 0
-    assert metrics.wilson(0, 0) == (0.0, 1.0)
-    assert metrics.wilson(5.5, 10)[0] < 0.55 < metrics.wilson(5.5, 10)[1]
+    assert wilson(0, 10)[0] == 0
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson(5.5, 10)[0] < 0.55 < wilson(5.5, 10)[1]
 
 
 def test_pgr_is_not_clipped_and_has_no_value_without_a_gap():

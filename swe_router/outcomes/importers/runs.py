@@ -6,10 +6,11 @@ import datetime
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Literal
 
 from swe_router.outcomes.importers.base import NO_VERDICT, Imported
 from swe_router.outcomes.table import Row
-from swe_router.records import Grade, Outcome, RunRecord, Usage
+from swe_router.records import IMPORTED, Grade, Outcome, Passed, RunRecord, Usage
 
 BROKEN = "broken by its surroundings, says nothing of the tier"
 UNGRADED = "attempt whose patch was not graded"
@@ -22,28 +23,31 @@ def rows(
     system: str,
     models: Mapping[str, str],
     priced_on: Mapping[str, datetime.date],
+    candidates: Mapping[tuple[str, str], Grade] | None = None,
 ) -> Imported:
     """The outcomes of a run.
 
     ``system`` names the run as a whole, ``models`` and ``priced_on`` tell of each tier the
-    provider's model id and the day of its rate. Only the patch that is handed in is graded; an
-    attempt that left the same patch, byte for byte, takes the same verdict, an empty patch is
-    unresolved by the rules of the harness, and any other attempt is left out and counted.
+    provider's model id and the day of its rate. ``grades`` are of the patches that are handed in,
+    by instance; ``candidates`` of any patch, by instance and SHA-256 of the patch. An attempt
+    takes the verdict on its very patch, byte for byte, an empty patch is unresolved by the rules
+    of the harness, and any other attempt is left out and counted.
     """
+    known = dict(candidates or {})
+    known |= {(k, one.patch): one for k, one in grades.items() if one.outcome != "ungraded"}
     seen: Counter[str] = Counter()
     found: list[Row] = []
     for record in records.values():
         grade = grades.get(record.instance.id)
         if grade is None or grade.outcome == "ungraded":
             seen[NO_VERDICT] += 1
-            grade = None
         else:
             found.append(_whole(record, grade, system, priced_on))
-        found += _attempts(record, grade, models, priced_on, seen)
+        found += _attempts(record, known, models, priced_on, seen)
     return Imported(tuple(found), seen)
 
 
-def verdict(outcome: Outcome) -> str:
+def verdict(outcome: Outcome) -> Passed | Literal[""]:
     """The verifiers' verdicts on an attempt in one word; empty when none was asked."""
     if not outcome.verdicts:
         return ""
@@ -56,15 +60,17 @@ def _whole(
     record: RunRecord, grade: Grade, system: str, priced_on: Mapping[str, datetime.date]
 ) -> Row:
     chosen = [one for one in record.outcomes if one.attempt.id == record.chosen]
-    days = {priced_on.get(one.arm.model) for one in record.outcomes}
+    made = [one for one in record.outcomes if one.arm.model != IMPORTED]
+    days = {priced_on.get(one.arm.model) for one in made}
     row = Row(
         instance_id=record.instance.id,
         system=system,
         resolved=grade.outcome == "resolved",
         usd=float(record.usd),
-        steps=sum(one.attempt.trajectory.steps for one in record.outcomes),
+        steps=sum(one.attempt.trajectory.steps for one in made),
         seconds=record.seconds,
         verdict=verdict(chosen[0]) if chosen else "",
+        probability=chosen[0].probability if chosen else None,
         price_date=str(day) if len(days) == 1 and (day := days.pop()) else "",
     )
     return _with_tokens(row, record.usage)
@@ -72,14 +78,14 @@ def _whole(
 
 def _attempts(
     record: RunRecord,
-    grade: Grade | None,
+    known: Mapping[tuple[str, str], Grade],
     models: Mapping[str, str],
     priced_on: Mapping[str, datetime.date],
     seen: Counter[str],
 ) -> Iterator[Row]:
     nth: Counter[str] = Counter()
     for outcome in record.outcomes:
-        resolved = _resolved(outcome, grade)
+        resolved = _resolved(record.instance.id, outcome, known)
         failure = outcome.attempt.failure
         if failure is not None and not failure.counts and not _patch(outcome):
             seen[BROKEN] += 1
@@ -87,7 +93,7 @@ def _attempts(
         if resolved is None:
             seen[UNGRADED] += 1
             continue
-        arm, path = str(outcome.arm), outcome.attempt.trajectory
+        arm, path = _system(outcome), outcome.attempt.trajectory
         nth[arm] += 1
         row = Row(
             instance_id=record.instance.id,
@@ -95,25 +101,39 @@ def _attempts(
             resolved=resolved,
             run=str(nth[arm]),
             model=models.get(outcome.arm.model, ""),
-            usd=float(path.usd),
+            # Of one that was made elsewhere only its trajectory tells what it cost.
+            usd=float(path.usd) if path.usd or arm != IMPORTED else None,
             steps=path.steps,
             seconds=outcome.attempt.seconds,
             verdict=verdict(outcome),
+            probability=outcome.probability,
             price_date=str(priced_on.get(outcome.arm.model, "")),
         )
         yield _with_tokens(row, path.usage)
+
+
+def _system(outcome: Outcome) -> str:
+    """The arm; with ``+notes`` or ``+continue`` where it began with another's work.
+
+    Such a run is no repeat of the arm by itself.
+    """
+    mode = outcome.attempt.plan.handover
+    return str(outcome.arm) if mode == "fresh" else f"{outcome.arm}+{mode}"
 
 
 def _patch(outcome: Outcome) -> str:
     return outcome.candidate.patch if outcome.candidate is not None else ""
 
 
-def _resolved(outcome: Outcome, grade: Grade | None) -> bool | None:
+def _resolved(
+    instance_id: str, outcome: Outcome, known: Mapping[tuple[str, str], Grade]
+) -> bool | None:
     if outcome.candidate is None:
         return None
     if not _patch(outcome).strip():
         return False
-    if grade is None or grade.patch != outcome.candidate.digest:
+    grade = known.get((instance_id, outcome.candidate.digest))
+    if grade is None or grade.outcome == "ungraded":
         return None
     return grade.outcome == "resolved"
 

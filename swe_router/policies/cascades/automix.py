@@ -12,11 +12,12 @@ from swe_router.estimates.scorer import blind_scores, observed, scorer
 from swe_router.estimates.training import Floats, Training
 from swe_router.policies.base import Knobs, rung_of
 from swe_router.policies.cascades.climb import Climb, Judgement
+from swe_router.policies.escalation import Escalation
 from swe_router.policies.learned import Learned
 from swe_router.records import Features, Outcome
 
 
-class AutoMixKnobs(Knobs):
+class AutoMixKnobs(Escalation):
     """Knobs of ``automix``."""
 
     value: float = Field(default=4.0, gt=0)

@@ -23,6 +23,7 @@ from swe_router.policies.base import (
     rung_of,
     weather,
 )
+from swe_router.policies.escalation import Escalation, handed
 from swe_router.policies.learned import Learned
 from swe_router.records import Features, Outcome, PurseView, RouteDecision, Stop, Try
 
@@ -31,7 +32,7 @@ MOST = 6
 """Tiers whose sets are all looked at; of a longer ladder, the best of each by itself."""
 
 
-class CascadeRoutingKnobs(Knobs):
+class CascadeRoutingKnobs(Escalation):
     """Knobs of ``cascade-routing``."""
 
     value: float = Field(default=2.0, gt=0)
@@ -127,7 +128,8 @@ class CascadeRouting(Learned[CascadeRoutingKnobs]):
         plan = self.ladder[rung]
         names = " and ".join(str(self.ladder[r].arm) for r in sorted(rungs))
         said = f"held {held:.2f}, {names} add ${gain:.2f} beyond their price: try {plan.arm}"
-        return Try(plans=repeats(plan, counts[rung], self.knobs.seed), why=said)
+        plans = repeats(plan, counts[rung], self.knobs.seed)
+        return Try(plans=handed(plans, self.knobs.handover, history), why=said)
 
     def corrected(self, quality: Floats, rung: int, right: float) -> Floats:
         """Qualities given that a run of ``rung`` is right with probability ``right``."""

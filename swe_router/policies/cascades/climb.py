@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from swe_router.policies.base import (
-    Knobs,
     LadderPolicy,
     affordable,
     fault_of,
@@ -17,9 +16,10 @@ from swe_router.policies.base import (
     usd,
     weather,
 )
+from swe_router.policies.escalation import Escalation, handed
 from swe_router.records import Features, Outcome, PurseView, RouteDecision, Stop, Try
 
-K = TypeVar("K", bound=Knobs)
+K = TypeVar("K", bound=Escalation)
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,12 @@ class Climb(LadderPolicy[K]):
         why = fault_of(last)
         if _usable(last) and rung_of(self.ladder, last) >= 0:
             why = self.judge(last, float(sum(o.attempt.trajectory.usd for o in history))).why
-        return self.climb(1 + max(rung_of(self.ladder, one) for one in history), why, purse)
+        above = 1 + max(rung_of(self.ladder, one) for one in history)
+        return self.climb(above, why, purse, history)
 
-    def climb(self, rung: int, why: str, purse: PurseView) -> RouteDecision:
+    def climb(
+        self, rung: int, why: str, purse: PurseView, history: Sequence[Outcome] = ()
+    ) -> RouteDecision:
         """Try a rung, or stop for lack of rungs or money."""
         if rung >= len(self.ladder):
             return Stop(why=f"{why}, and no stronger tier is left")
@@ -86,7 +89,8 @@ class Climb(LadderPolicy[K]):
         if count == 0:
             limit = f"{plan.arm}'s limit of {usd(plan.budget.dollars)}"
             return Stop(why=f"{why}; {limit} is over the {usd(purse.left)} left: left undone")
-        return Try(plans=repeats(plan, count, self.knobs.seed), why=f"{why}: try {plan.arm}")
+        plans = handed(repeats(plan, count, self.knobs.seed), self.knobs.handover, history)
+        return Try(plans=plans, why=f"{why}: try {plan.arm}")
 
 
 def _usable(outcome: Outcome) -> bool:

@@ -12,11 +12,12 @@ from swe_router.estimates.scorer import scorer
 from swe_router.estimates.training import Floats, Training
 from swe_router.policies.base import Knobs, rung_of
 from swe_router.policies.cascades.climb import Climb, Judgement
+from swe_router.policies.escalation import Escalation
 from swe_router.policies.learned import Learned
 from swe_router.records import Features, Outcome
 
 
-class EvaluatedKnobs(Knobs):
+class EvaluatedKnobs(Escalation):
     """Knobs of ``routerbench-cascade``."""
 
     threshold: float = Field(default=0.6, ge=0, le=1)

@@ -13,11 +13,12 @@ from swe_router.estimates.scorer import blind_scores, grid, scorer
 from swe_router.estimates.training import Floats, Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.cascades.climb import Climb, Judgement
+from swe_router.policies.escalation import Escalation
 from swe_router.policies.learned import Learned
 from swe_router.records import Features, Outcome
 
 
-class FrugalKnobs(Knobs):
+class FrugalKnobs(Escalation):
     """Knobs of ``frugalgpt``."""
 
     value: float = Field(default=2.0, gt=0)

@@ -12,30 +12,24 @@ from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import beta
 
+from swe_router.estimates.bounds import upper_bound
 from swe_router.estimates.scorer import blind_scores, grid, scorer
 from swe_router.estimates.training import Floats, Training
 from swe_router.policies.base import Knobs, rung_of
 from swe_router.policies.cascades.climb import Climb, Judgement
+from swe_router.policies.escalation import Escalation
 from swe_router.policies.learned import Learned
 from swe_router.records import Features, Outcome
 
 
-class GateKnobs(Knobs):
+class GateKnobs(Escalation):
     """Knobs of ``conformal``."""
 
     alpha: float = Field(default=0.3, gt=0, lt=1)
     """Highest share of wrong patches that may be accepted."""
     delta: float = Field(default=0.05, gt=0, lt=1)
     """Chance that the bound is broken."""
-
-
-def upper_bound(accepted: float, wrong: float, delta: float) -> float:
-    """Clopper-Pearson upper bound on a share, at confidence 1 - delta; 1 with no data."""
-    if wrong <= 0 or accepted >= wrong:
-        return 1.0
-    return float(beta.ppf(1 - delta, accepted + 1, wrong - accepted))
 
 
 class Gate(Learned[GateKnobs], Climb[GateKnobs]):

@@ -18,6 +18,7 @@ from swe_router.policies.base import (
     usd,
 )
 from swe_router.policies.cascade import Cascade, CascadeKnobs
+from swe_router.policies.escalation import Escalation, handed
 from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
 
 T = TypeVar("T", bound="TimesKnobs")
@@ -44,7 +45,7 @@ class Document66(Cascade):
         return (list(range(len(self.ladder) - 1, -1, -1)) if order[0] > 0 else order), why
 
 
-class TimesKnobs(Knobs):
+class TimesKnobs(Escalation):
     """Knobs of ``strong-retry``."""
 
     times: int = Field(default=2, gt=0)
@@ -82,7 +83,8 @@ class Again(LadderPolicy[T]):
         if affordable(plan, 1, purse.left) == 0:
             limit = usd(plan.budget.dollars)
             return Stop(why=f"{why}; {plan.arm}'s limit of {limit} is over the money left")
-        return Try(plans=(plan,), why=f"{why}: try {plan.arm}")
+        begun = handed((plan,), self.knobs.handover, history)
+        return Try(plans=begun, why=f"{why}: try {plan.arm}")
 
 
 class Retry(Again[RetryKnobs]):

@@ -1,0 +1,231 @@
+r"""Refit eval/acceptance.json, the model behind `behaviour` and `acceptance`, with its card.
+
+    python eval/fit_acceptance.py --out eval/acceptance.json \
+        --patches candidates.jsonl.gz:MIT:gruckion/mini-swe-agent@d12a71af \
+        --split verified.parquet --trajectories TRAJECTORIES \
+        --verdicts verdicts.jsonl --labels candidates.jsonl.gz
+
+`--patches` are graded patches that `behaviour` is fitted on: JSON lines with instance_id,
+candidate, model, model_patch and resolved, steps and cost_usd where known; behind the first colon
+stands the licence, behind the second the source. A licence that does not let a derived file be
+shipped is refused. `--trajectories` holds full runs of some of them. `--verdicts` are what
+`swe-router verify --json` printed (or its --out file) on patches whose official result stands in
+`--labels`; without them the weights of `acceptance` are their priors. Of the labels nothing but
+`resolved` and `model` is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import gzip
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from swe_router.candidates import folders
+from swe_router.estimates import acceptance, behaviour
+from swe_router.estimates.calibration import Calibration
+from swe_router.instances import splits
+from swe_router.records import Arm, Attempt, Budget, Instance, Plan, Trajectory
+from swe_router.verifiers import conduct, paths, shape
+
+FREE = {"mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0"}
+WEAK = (
+    "gpt-3.5", "gpt35", "gpt-4", "gpt4", "claude-2", "claude2", "claude-3-opus", "opus3",
+    "claude3opus", "claude-3-haiku", "claude-3-sonnet", "claude-3.5-haiku", "claude-3-5-haiku",
+    "claude-3-5-sonnet", "claude-3.5-sonnet", "llama", "gemini-1", "gemini-2.0", "deepseek-coder",
+    "deepseek-v2", "deepseek-v3", "devstral-small", "lingma", "qwen2", "qwen-2",
+    "qwen3-coder-30b", "devin", "aider",
+)  # fmt: skip
+STRONG = (
+    "claude-sonnet-4", "claude-4-sonnet", "claude-opus-4", "claude-4-opus", "sonnet4", "sonnet-4",
+    "opus4", "opus-4", "gpt-5", "gpt5", "gemini-3", "qwen3-coder-480b", "glm-4.6",
+)  # fmt: skip
+AUTHORS = {**dict.fromkeys(WEAK, "weak"), **dict.fromkeys(STRONG, "strong")}
+"""Weak resolve under .6 of SWE-bench Verified in the public table of 134 systems, strong .6 or more
+(dariakryvosheieva/agent-psychometrics 62851ff8, MIT)."""
+PRICED = ("gemini-3",)
+DRAWS = 2000
+"""Bootstrap draws of whole issues."""
+
+
+def main() -> None:
+    """Fit, cross-validate, write."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--patches", action="append", default=[], metavar="FILE:LICENCE:SOURCE")
+    parser.add_argument("--split", required=True, help="file with the issues' texts")
+    parser.add_argument("--trajectories", type=Path)
+    parser.add_argument("--verdicts", action="append", default=[], type=Path)
+    parser.add_argument("--labels", action="append", default=[], type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    instances = {one.id: one for one in splits.load(args.split)}
+    graded, sources = [], []
+    for asked in args.patches:
+        path, licence, source = (*asked.split(":", 2), "", "")[:3]
+        if licence.lower() not in FREE:
+            parser.error(f"{asked}: what is fitted on it could not ship; {sorted(FREE)} can")
+        found = [line for line in lines(Path(path)) if line["resolved"] is not None]
+        sources.append({"name": Path(path).name, "licence": licence, "source": source,
+                        "patches": len(found)})  # fmt: skip
+        graded += found
+    rows = behaviour_rows(graded, instances, args.trajectories)
+    fits, scores = behaviour.cross_validated(rows)
+    base = acceptance.fit(()).model_copy(
+        update={"authors": AUTHORS, "priced": PRICED, "behaviour": fits}
+    )
+    labels = {
+        (line["instance_id"], str(line["candidate"])): line
+        for path in args.labels
+        for line in lines(path)
+        if line["resolved"] is not None
+    }
+    verdicts = acceptance_rows([line for p in args.verdicts for line in lines(p)], labels, base)
+    fitted = acceptance.fit(
+        verdicts,
+        base,
+        name="shipped",
+        behaviour={
+            "target": "the patch is officially resolved",
+            "tables": sources,
+            "rows": len(rows),
+            "rows_with_steps": sum("run_edits" in row.signals for row in rows),
+            "method": "logistic, stated signs, ridge per standard deviation",
+            "strength": behaviour.STRENGTH,
+            "reached": reached(
+                scores, [row.right for row in rows], [line["instance_id"] for line in graded]
+            ),
+            "caveat": "signs and strength were settled with these rows in sight",
+        },
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )
+    fitted = fitted.model_copy(update={"card": {**fitted.card, "reached": of_held(fitted)}})
+    args.out.write_text(fitted.dump(), encoding="utf-8")
+    print(json.dumps(fitted.card, indent=1))
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON, JSON-lines or gzipped file."""
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+    whole = text.lstrip().startswith("[")
+    found: list[dict[str, Any]] = (
+        json.loads(text) if whole else [json.loads(line) for line in text.splitlines() if line]
+    )
+    return found
+
+
+def behaviour_rows(
+    graded: list[dict[str, Any]], instances: dict[str, Instance], trajectories: Path | None
+) -> list[behaviour.Row]:
+    """Signals of graded patches: from the run where it is there, else from the patch alone."""
+    wanted = {line["instance_id"] for line in graded}
+    told = folders.read(trajectories, wanted, print) if trajectories else []
+    runs = {(one.instance_id, one.submission.strip()): one for one in told}
+    made = []
+    for line in graded:
+        instance, patch = instances[line["instance_id"]], line["model_patch"] or ""
+        run = runs.get((instance.id, patch.strip()))
+        spent = Trajectory(
+            exit="submitted", steps=line.get("steps") or 0,
+            usd=Decimal(str(line.get("cost_usd") or 0)),
+        )  # fmt: skip
+        plan = Plan(arm=Arm(model=line["model"]), budget=Budget(dollars=Decimal(0)))
+        attempt = Attempt(
+            id="0", instance_id=instance.id, plan=plan, trajectory=run.trajectory if run else spent
+        )
+        found = shape.signals(patch, instance.problem, paths.is_test)
+        found |= conduct.signals(attempt, run.steps if run else ())
+        if not any(fragment in line["model"].lower() for fragment in PRICED):
+            found.pop(behaviour.USD, None)
+        made.append(behaviour.Row(instance.repo, found, bool(line["resolved"])))
+    return made
+
+
+def acceptance_rows(
+    said: list[dict[str, Any]], labels: dict[tuple[str, str], dict[str, Any]], base: Calibration
+) -> list[acceptance.Row]:
+    """Graded verdict rows; the lift of `behaviour` is made anew with its fits of today."""
+    made = []
+    for line in said:
+        key = (line["instance_id"], str(line["candidate"]))
+        if key not in labels:
+            continue
+        row = acceptance.row_of(line, bool(labels[key]["resolved"]))
+        # Files of candidates name their maker as ``model``, predictions as model_name_or_path.
+        row = row._replace(author=row.author or str(labels[key].get("model", "")))
+        made.append(row._replace(verdicts=tuple(
+            again(one, row, base) if one.verifier == "behaviour" else one for one in row.verdicts
+        )))  # fmt: skip
+    return made
+
+
+def again(verdict: Any, row: acceptance.Row, base: Calibration) -> Any:
+    """A verdict of `behaviour` as the fits of today would give it."""
+    signals = verdict.evidence.get("signals")
+    if not signals:
+        return verdict
+    score, lift = base.behaves(signals, row.author, row.repo)
+    return verdict.model_copy(
+        update={"score": score, "evidence": {**verdict.evidence, "lift": lift}}
+    )
+
+
+def of_held(fitted: Calibration) -> dict[str, Any]:
+    """What the held-out scores reach, by class of authors, and the threshold of the defaults."""
+    found: dict[str, Any] = {}
+    for author in ("weak", "strong", "unknown"):
+        held = [one for one in fitted.held_out if author in (one.author, "unknown")]
+        bar = fitted.threshold(author, 0.28, 0.95)
+        wrong = [one.score >= bar.value for one in held if not one.right]
+        right = [one.score >= bar.value for one in held if one.right]
+        found[author] = {
+            "threshold": bar.value,
+            "claim": bar.claim,
+            "true_accepts": f"{sum(right)} of {len(right)}",
+            "false_accepts": f"{sum(wrong)} of {len(wrong)}",
+            **reached(
+                np.array([one.score for one in held]), [one.right for one in held],
+                [one.instance for one in held],
+            ),
+        }  # fmt: skip
+    return found
+
+
+def reached(scores: Any, right: list[bool], issues: list[str]) -> dict[str, Any]:
+    """AUC of held-out scores with its 95% interval over whole issues, and the mean log loss."""
+    if len(set(right)) < 2:
+        return {}
+    good = np.array(right)
+    names = sorted(set(issues))
+    of_issue = [np.flatnonzero(np.array(issues) == name) for name in names]
+    drawn = np.random.default_rng(0)
+    draws = []
+    for _ in range(DRAWS):
+        rows = np.concatenate([of_issue[n] for n in drawn.integers(0, len(names), len(names))])
+        if len(set(good[rows])) == 2:
+            draws.append(auc(scores[rows], good[rows]))
+    low, high = np.quantile(draws, (0.025, 0.975))
+    p = np.clip(scores, 1e-4, 1 - 1e-4)
+    loss = -float(np.mean(np.where(good, np.log(p), np.log(1 - p))))
+    return {
+        "auc": round(auc(scores, good), 3),
+        "auc_95": [round(float(low), 3), round(float(high), 3)],
+        "log_loss": round(loss, 4),
+    }
+
+
+def auc(scores: Any, right: Any) -> float:
+    """Chance that a right patch scores above a wrong one; ties count half."""
+    ranks = rankdata(scores)
+    n = right.sum()
+    return float((ranks[right].sum() - n * (n + 1) / 2) / (n * (len(right) - n)))
+
+
+if __name__ == "__main__":
+    main()

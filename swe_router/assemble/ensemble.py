@@ -1,0 +1,55 @@
+"""What ``[ensemble]`` asks for: how candidates differ, and who chooses among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from swe_router import plugins
+from swe_router.agents import manifest
+from swe_router.errors import UsageError
+from swe_router.policies.ensembles.varied import Varied, Variety
+from swe_router.records import Plan
+from swe_router.seams import Policy, Selector
+from swe_router.settings import Settings
+
+
+def varied(policy: Policy, settings: Settings, ladder: Sequence[Plan]) -> Policy:
+    """The policy, whose candidates of one move differ as the settings say."""
+    wished = settings.ensemble
+    dealt = Variety(
+        variants=wished.variants,
+        temperatures=wished.temperatures,
+        beside=tuple(plan for plan in ladder if plan.arm.model in wished.tiers),
+        warm=frozenset(n for n, tier in settings.tiers.items() if tier.temperature is not None),
+    )
+    return Varied(policy, dealt) if dealt.variants or dealt.temperatures or dealt.beside else policy
+
+
+def selector(settings: Settings) -> Selector:
+    """What chooses the candidate.
+
+    Raises ``UsageError`` for a knob that it does not have, and for one that cannot be used live.
+    """
+    kind = plugins.load("selectors", settings.selector)
+    knobs = dict(settings.ensemble.knobs)
+    if settings.selector == "random":
+        knobs.setdefault("seed", settings.seed)
+    try:
+        made: Selector = kind(**knobs)
+    except TypeError as error:
+        raise UsageError(f"selector {settings.selector!r}: ensemble.knobs: {error}") from None
+    return made
+
+
+def check(settings: Settings, say: Callable[[str], None]) -> None:
+    """See that the ensemble can be made. Raises ``UsageError``; says what will have no effect."""
+    selector(settings)
+    sheet, wished = manifest.read(settings.scaffold), settings.ensemble
+    for variant in wished.variants:
+        sheet.first_prompt(variant)
+    several = settings.candidates > 1 or settings.policy.name == "best-of-k"
+    if (wished.variants or wished.temperatures or wished.tiers) and not several:
+        say("ensemble: there is one candidate a move, so nothing of it differs: see --candidates")
+    takes = any(settings.tiers[name].temperature is not None for name in settings.ladder)
+    if wished.temperatures and not takes:
+        say("ensemble.temperatures: no tier has a temperature of its own, so none is sent")

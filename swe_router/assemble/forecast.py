@@ -1,0 +1,166 @@
+"""``--from … --dry-run``: how many candidates will not do, and what trying again may cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from swe_router.assemble import lessons
+from swe_router.assemble.header import Header
+from swe_router.candidates.cases import Case
+from swe_router.errors import UsageError
+from swe_router.estimates import calibration, weighing
+from swe_router.estimates.escalation import Open, Range, Rung, bill, escalations, of_one
+from swe_router.estimates.rates import rate
+from swe_router.outcomes import channel
+from swe_router.records import ACCEPTANCE, Instance, Outcome
+from swe_router.verifiers import applies, authors, paths
+
+LEAST_HELD = 20
+"""Graded patches of a calibration under which its rate of acceptance is no better than a guess."""
+
+
+def forecast(
+    header: Header, instances: Sequence[Instance], joined: Mapping[str, Case]
+) -> dict[str, Any]:
+    """What ``run --from`` is expected to escalate, of what was read alone; opens no box.
+
+    Certain are candidates that their text refuses (empty, no source file, tests deleted). The
+    others are accepted at the rate of the calibration's held-out patches by the same class of
+    authors, else at an operating point that is named. Those of one instance are taken to stand or
+    fall together, which makes the number an upper one.
+    """
+    verify = header.settings.verify
+    left = {name: [one for one in case.outcomes if not _refused(one, verify.names)]
+            for name, case in joined.items()}  # fmt: skip
+    certain = sum(not found for found in left.values())
+    rates = _Rates(header)
+    kinds = Counter(rates.kind(found[0], joined[name]) for name, found in left.items() if found)
+    still_open = [Open(count, *rates.accepted(kind)) for kind, count in sorted(kinds.items())]
+    escalated = escalations(certain, still_open)
+    ladder, costs_from = _ladder(header, instances, rates.channel)
+    one = of_one(ladder)
+    budget = float(header.settings.budget)
+    more = len(instances) - len(joined)
+    tried = Range(escalated.expected + more, escalated.low + more, escalated.high + more)
+    return {
+        "candidates": sum(len(case.outcomes) for case in joined.values()),
+        "instances": len(joined),
+        "without_a_candidate": more,
+        "rejected_by_their_text": certain,
+        "to_be_verified": len(joined) - certain,
+        "escalated": _rounded(dataclasses.asdict(escalated)),
+        "usd_of_one": _rounded(dataclasses.asdict(one)),
+        "usd": _rounded(dataclasses.asdict(bill(tried, one, budget))),
+        "paid_for_at_least": math.floor(budget / one.high + 1e-9) if one.high else len(joined),
+        "accepted_from": rates.words,
+        "costs_from": costs_from,
+    }
+
+
+def lines(said: Mapping[str, Any]) -> list[str]:
+    """The same for people."""
+    many, usd = said["escalated"], said["usd"]
+    more = said["without_a_candidate"]
+    return [
+        f"candidates: {said['candidates']} of {said['instances']} instances;"
+        f" {said['rejected_by_their_text']} instances have none that could be accepted"
+        + (f"; {more} more instances, tried in any case, have none at all" if more else ""),
+        f"to be escalated: about {many['expected']:.1f} (90%: {many['low']:.0f} to"
+        f" {many['high']:.0f}); {'; '.join(said['accepted_from'])}",
+        f"for about ${usd['expected']:.2f} (${usd['low']:.2f} to ${usd['high']:.2f}), capped by the"
+        f" budget, which pays for at least {said['paid_for_at_least']} of them at their limits;"
+        f" {said['costs_from']}",
+    ]
+
+
+def _refused(outcome: Outcome, names: Sequence[str]) -> bool:
+    """Whether its text alone fails it; that it applies is taken for granted."""
+    patch = outcome.candidate.patch if outcome.candidate else ""
+    if not patch:
+        return True
+    facts = applies.text_facts(patch, paths.tests_of(None)) | {"applied": True}
+    return applies.NAME in names and applies.outcome_of(facts) == "fail"
+
+
+class _Rates:
+    """How often a candidate is accepted, by the class of its author."""
+
+    def __init__(self, header: Header) -> None:
+        settings = header.settings
+        _, asked = lessons.split(settings.policy.knobs)
+        self.channel = channel.parse(asked.verifier)
+        self._verify = settings.verify
+        weighed = ACCEPTANCE in settings.verify.names
+        self._fitted = calibration.load(settings.verify.calibration) if weighed else None
+        self.words: list[str] = []
+
+    def kind(self, outcome: Outcome, case: Case) -> str:
+        """Class of its author: weak | strong | unknown."""
+        if self._fitted is None:
+            return weighing.UNKNOWN
+        steps = case.steps.get(outcome.attempt.id, ())
+        return self._fitted.class_of(authors.names_of(outcome, steps))
+
+    def accepted(self, kind: str) -> tuple[float, float, float]:
+        """Rate of acceptance and its 95% interval for a class of authors."""
+        measured = self._measured(kind)
+        if measured is not None:
+            return measured
+        right = 1 / (1 + math.exp(-weighing.BIAS[kind]))
+        middle = right * self.channel.tpr + (1 - right) * self.channel.fpr
+        self.words.append(
+            f"{kind} authors: no graded patches to go by, so {middle:.2f} accepted, between the"
+            f" {self.channel.fpr:g} of all wrong and the {self.channel.tpr:g} of all right ones"
+        )
+        return middle, min(self.channel.fpr, middle), max(self.channel.tpr, middle)
+
+    def _measured(self, kind: str) -> tuple[float, float, float] | None:
+        fitted, verify = self._fitted, self._verify
+        if fitted is None:
+            return None
+        held = [h for h in fitted.held_out if kind in (weighing.UNKNOWN, h.author)]
+        if len(held) < LEAST_HELD:
+            return None
+        bar = verify.threshold
+        if bar is None:
+            bar = fitted.threshold(kind, verify.false_accepts, verify.confidence).value
+        found = rate([one.score >= bar for one in held], [one.instance for one in held])
+        middle = found.successes / found.n
+        self.words.append(f"{kind} authors: {middle:.2f} accepted, as {found.successes} of"
+                          f" {found.n} graded patches of {fitted.name!r}")  # fmt: skip
+        return middle, found.low, found.high
+
+
+def _ladder(
+    header: Header, instances: Sequence[Instance], verifier: channel.Channel
+) -> tuple[list[Rung], str]:
+    """The rungs with what they are expected to cost, and where that comes from."""
+    plans = header.ladder()
+    arms = [str(plan.arm) for plan in plans]
+    own, asked = lessons.split(header.settings.policy.knobs)
+    given = own.get("costs", {})
+    try:
+        past, notice = lessons.past(asked, arms, instances)
+        costs, solved = np.nanmean(past.usd, axis=0), np.nanmean(past.resolved, axis=0)
+    except UsageError as error:
+        notice = f"attempts taken to cost a quarter of their limits: {error}"
+        costs = np.array([float(plan.budget.dollars) / 4 for plan in plans])
+        solved = np.full(len(plans), 0.5)
+    many = header.settings.candidates
+    rungs = []
+    for plan, arm, cost, right in zip(plans, arms, costs, solved, strict=True):
+        most = float(plan.budget.dollars)
+        usual = float(given[arm]) if arm in given else float(cost)
+        taken = float(right) * verifier.tpr + (1 - float(right)) * verifier.fpr
+        rungs.append(Rung(arm, many * min(usual, most), many * most, taken))
+    return rungs, f"costs: {notice}"
+
+
+def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in figures.items()}

@@ -1,0 +1,77 @@
+"""``--from``: candidates that exist already become attempt 0 of their instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swe_router.assemble.header import Header
+from swe_router.candidates import cases, folders
+from swe_router.candidates.cases import Case
+from swe_router.errors import UsageError
+from swe_router.instances import splits
+from swe_router.journal import brought
+from swe_router.journal.folder import RunFolder
+from swe_router.records import Instance, digest_of
+from swe_router.settings import Settings
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The instances of a run and what they came with."""
+
+    settings: Settings
+    """With the digest of what the source held, so that it names the run."""
+    instances: list[Instance]
+    cases: Mapping[str, Case] = field(default_factory=dict)
+
+
+def begin(settings: Settings, say: Say) -> Begun:
+    """The instances that the settings ask for, with the candidates that ``source`` has of them.
+
+    With a source these are the instances that it has candidates for, and with ``rest`` all others
+    of the split too. Raises ``UsageError``.
+    """
+    known = splits.load(settings.split)
+    found = cases.read(Path(settings.source)) if settings.source else []
+    cases.check_known(found, {one.id for one in known}, settings.split)
+    name, there = settings.split, {one.instance_id for one in found}
+    if settings.source and not settings.rest:
+        known = [one for one in known if one.id in there]
+        name = f"{settings.split} with candidates in {settings.source}"
+    instances = splits.narrow(
+        known, name, ids=settings.instances, filter=settings.filter, slice=settings.slice,
+        shuffle=settings.shuffle, seed=settings.seed,
+    )  # fmt: skip
+    if not settings.source:
+        return Begun(settings, instances)
+    ids = {one.id for one in instances}
+    told = folders.read(Path(settings.trajectories), ids, say) if settings.trajectories else []
+    mine = [one for one in found if one.instance_id in ids]
+    joined = cases.join(mine, told, Path(settings.source).name)
+    say(f"{len(mine)} candidates of {len(joined)} instances, {len(told)} trajectories")
+    sealed = settings.model_copy(update={"source_digest": digest(joined)})
+    return Begun(sealed, instances, joined)
+
+
+def digest(joined: Mapping[str, Case]) -> str:
+    """SHA-256 over everything that the instances came with."""
+    return digest_of({name: case.digest() for name, case in joined.items()})
+
+
+def kept(run: RunFolder) -> dict[str, Case]:
+    """What the instances of a run came with, by instance."""
+    found = ((one.id, brought.load(run.attempt_folder(one.id))) for one in run.instances())
+    return {name: case for name, case in found if case is not None}
+
+
+def check(run: RunFolder, header: Header) -> None:
+    """Raise ``UsageError`` when the run's folder does not hold what the run began with."""
+    if header.settings.source and digest(kept(run)) != header.settings.source_digest:
+        raise UsageError(
+            f"run {run.name} does not hold the candidates that it began with (it was killed while"
+            " it was created, or they were changed): begin it anew with --from"
+        )

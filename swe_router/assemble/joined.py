@@ -1,0 +1,136 @@
+"""Verdicts joined with the official result on the very same patch: of runs, and of files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from swe_router.assemble import labels
+from swe_router.assemble.graded import Graded, patch_of, resolved
+from swe_router.assemble.header import Header
+from swe_router.errors import UsageError
+from swe_router.estimates import acceptance, calibration
+from swe_router.grading.predictions import Prediction
+from swe_router.journal.folder import RunFolder
+from swe_router.outcomes.importers.runs import verdict
+from swe_router.records import ACCEPTANCE, IMPORTED, Judged, Outcome, RunRecord, Verdict
+
+BLANK = hashlib.sha256(b"").hexdigest()
+
+
+def judged(run: RunFolder, header: Header) -> list[Judged]:
+    """Every verdict of a run on a patch that is not blank, with its official result if any."""
+    graded = run.graded()
+    return [row for record in run.records().values() for row in _joined(record, graded, header)]
+
+
+def _joined(record: RunRecord, graded: Graded, header: Header) -> Iterator[Judged]:
+    for outcome in record.outcomes:
+        patch = patch_of(outcome)
+        if not patch.strip() or not outcome.verdicts:
+            continue
+        tier = header.settings.tiers.get(outcome.arm.model)
+        common = {
+            "run": record.run,
+            "instance_id": record.instance.id,
+            "repo": record.instance.repo,
+            "attempt": outcome.attempt.id,
+            "tier": _tier(outcome),
+            "author": outcome.attempt.source or (tier.model if tier is not None else ""),
+            "patch": Prediction(instance_id=record.instance.id, patch=patch).digest,
+            "resolved": resolved(graded, record.instance.id, outcome),
+        }
+        yield from _of_one((*outcome.verdicts, *_combined(outcome)), common)
+
+
+def _combined(outcome: Outcome) -> list[Verdict]:
+    """What decided on accepting a patch, where no verifier ``acceptance`` did."""
+    if outcome.weighed is not None or outcome.candidate is None:
+        return []
+    return [
+        Verdict(
+            candidate=outcome.candidate.digest,
+            verifier=ACCEPTANCE,
+            outcome=verdict(outcome) or "unknown",
+        )
+    ]
+
+
+def _usd(one: Verdict) -> Decimal:
+    """What a verdict says its own model calls cost; 0 when it made none."""
+    try:
+        told = Decimal(str(one.evidence.get("usd") or 0))
+    except InvalidOperation:
+        return Decimal(0)
+    return told if told.is_finite() and told >= 0 else Decimal(0)
+
+
+def of_files(said: Sequence[Path], told: Sequence[Path]) -> Iterator[Judged]:
+    """Rows of ``verify`` joined with labels; by class of their authors in the place of tiers.
+
+    A row without a label has no official result. Raises ``UsageError`` for rows of another form.
+    """
+    known = labels.read(told)
+    for path in said:
+        for number, line in enumerate(labels.objects(path), 1):
+            try:
+                instance, name = str(line["instance_id"]), str(line["candidate"])
+                right = known.get((instance, name))
+                row = acceptance.row_of(line, bool(right))
+            except (KeyError, UsageError) as error:
+                where = f"{path}, row {number}"
+                raise UsageError(f"{where} is no row of `verify --json`: {error}") from None
+            if line.get("patch") == BLANK:
+                continue
+            common = {
+                "run": path.name,
+                "instance_id": instance,
+                "repo": row.repo,
+                "attempt": name,
+                "tier": f"{_class_of(row.author)} authors",
+                "author": row.author,
+                "patch": str(line.get("patch", "")),
+                "resolved": right,
+            }
+            yield from _of_one((*row.verdicts, *_standing(line, row.verdicts)), common)
+
+
+def _standing(line: Mapping[str, Any], verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """What a row came to, where no verifier ``acceptance`` was asked."""
+    if any(one.verifier == ACCEPTANCE for one in verdicts) or not verdicts:
+        return []
+    told = {"candidate": "", "verifier": ACCEPTANCE, "outcome": line.get("outcome", "unknown")}
+    return [Verdict.model_validate(told)]
+
+
+def _of_one(verdicts: Sequence[Verdict], common: Mapping[str, Any]) -> Iterator[Judged]:
+    """A row a verdict; the combination costs what it rests on."""
+    whole = {
+        "seconds": sum(one.seconds for one in verdicts),
+        "usd": sum((_usd(one) for one in verdicts), start=Decimal(0)),
+    }
+    for one in verdicts:
+        own = {"seconds": one.seconds, "usd": _usd(one)}
+        yield Judged(
+            verifier=one.verifier,
+            outcome=one.outcome,
+            score=one.score,
+            **(whole if one.verifier == ACCEPTANCE else own),
+            **common,
+        )
+
+
+def _tier(outcome: Outcome) -> str:
+    """The arm; patches that were brought are told apart by the class of their author."""
+    if outcome.arm.model != IMPORTED:
+        return str(outcome.arm)
+    return f"{IMPORTED}, {_class_of(outcome.attempt.source)} authors"
+
+
+def _class_of(author: str) -> str:
+    """Weak | strong | unknown, as the shipped calibration knows them."""
+    shipped = calibration.load(calibration.SHIPPED)
+    return shipped.class_of(author) if shipped is not None else "unknown"

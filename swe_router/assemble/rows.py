@@ -1,0 +1,140 @@
+"""Rows of ``verify``: what was said of one candidate, and the file that a later call goes on with.
+
+A row is kept when its patch, the settings and all that lay beside the patch are the same, and no
+verifier broke on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from swe_router.candidates.cases import Case
+from swe_router.diffs import effect
+from swe_router.errors import UsageError
+from swe_router.journal import lines
+from swe_router.records import Outcome, Verdict
+
+Row = dict[str, Any]
+
+
+def row_of(outcome: Outcome, case: Case) -> Row:
+    """One candidate: what was said of it, by whom and on what evidence."""
+    key = outcome.attempt.id
+    assert outcome.candidate is not None
+    return {
+        "instance_id": case.instance_id,
+        "candidate": case.names[key],
+        "outcome": standing(outcome),
+        "probability": outcome.probability,
+        "seconds": round(sum(one.seconds for one in outcome.verdicts), 3),
+        "why": why(outcome),
+        "verdicts": [
+            {
+                "verifier": one.verifier,
+                "outcome": one.outcome,
+                "score": one.score,
+                "seconds": round(one.seconds, 3),
+                "evidence": one.evidence,
+            }
+            for one in outcome.verdicts
+        ],
+        "model_name_or_path": case.models[key],
+        "attempt": key,
+        "patch": outcome.candidate.digest,
+        "same_as": _same_as(outcome, case),
+    }
+
+
+def faulty(outcome: Outcome, case: Case, said: str) -> Row:
+    """The row of a candidate that a fault of ours kept from being looked at."""
+    bare = outcome.model_copy(update={"verdicts": ()})
+    return {**row_of(bare, case), "why": f"a fault of swe-router's own: {said}"}
+
+
+def standing(outcome: Outcome) -> str:
+    """``pass``, ``fail`` or ``unknown``: what ``acceptance`` said, else one pass and no fail."""
+    if outcome.weighed is not None:
+        return outcome.weighed.outcome
+    said = {one.outcome for one in outcome.verdicts}
+    return "fail" if "fail" in said else "pass" if "pass" in said else "unknown"
+
+
+def why(outcome: Outcome) -> str:
+    """One line: what decided it, or what kept it from being decided."""
+    said = standing(outcome)
+    broke = [f"{one.verifier} could not look: {one.evidence['broke']}"
+             for one in outcome.verdicts if "broke" in one.evidence]  # fmt: skip
+    if said == "unknown" and broke:
+        return "; ".join(broke)
+    for one in (*filter(None, [outcome.weighed]), *_of(outcome, said)):
+        if one.evidence.get("why"):
+            return f"{one.verifier}: {one.evidence['why']}"
+    return "; ".join(f"{one.verifier} {one.outcome}" for one in outcome.verdicts)
+
+
+def _of(outcome: Outcome, said: str) -> list[Verdict]:
+    """The verdicts that said so; of several passes the last looked deepest."""
+    found = [one for one in outcome.verdicts if one.outcome == said]
+    return found if said == "fail" else found[::-1]
+
+
+def _same_as(outcome: Outcome, case: Case) -> str:
+    """Name of the first candidate of the instance that makes the very same edit, if another."""
+    assert outcome.candidate is not None
+    mine = effect(outcome.candidate.patch)
+    for other in case.outcomes:
+        if other.attempt.id == outcome.attempt.id:
+            return ""
+        if other.candidate and effect(other.candidate.patch) == mine:
+            return case.names[other.attempt.id]
+    return ""
+
+
+class Book:
+    """The rows that there are; with a ``path`` they are durable as soon as they are added.
+
+    Raises ``UsageError`` when the file is damaged or holds no rows of ours.
+    """
+
+    def __init__(self, path: Path | None, settings: str, joined: Mapping[str, Case]) -> None:
+        self.path, self._settings = path, settings
+        self._joined = joined
+        self._cases = {name: case.digest() for name, case in joined.items()}
+        self._rows: dict[tuple[str, str], Row] = {}
+        if path is None:
+            return
+        if path.suffix == ".gz" or path.is_dir() or not path.absolute().parent.is_dir():
+            raise UsageError(f"--out {path}: name a .jsonl file in a folder that there is")
+        for row in lines.read(path):
+            if not isinstance(row, dict) or "instance_id" not in row or "verdicts" not in row:
+                raise UsageError(f"--out {path} holds something else than rows of verify")
+            if self._holds(row):
+                self._rows[row["instance_id"], str(row.get("candidate"))] = row
+
+    def complete(self, instance_id: str) -> bool:
+        """Every candidate of the instance has its row."""
+        names = self._joined[instance_id].names.values()
+        return all((instance_id, name) in self._rows for name in names)
+
+    def add(self, made: Sequence[Row]) -> None:
+        """Add the rows of an instance; one that is there already stays as it is."""
+        for row in made:
+            key = row["instance_id"], row["candidate"]
+            if key in self._rows:
+                continue
+            row |= {"settings": self._settings, "case": self._cases[row["instance_id"]]}
+            self._rows[key] = row
+            if self.path is not None:
+                lines.append(self.path, row)
+
+    def ordered(self, keys: Sequence[tuple[str, str]]) -> list[Row]:
+        """The rows in the order of the ``keys`` (instance id, candidate), as far as they go."""
+        return [self._rows[key] for key in keys if key in self._rows]
+
+    def _holds(self, row: Row) -> bool:
+        case = self._cases.get(row["instance_id"])
+        looked = row["verdicts"] and not any("broke" in v["evidence"] for v in row["verdicts"])
+        same = row.get("settings") == self._settings and row.get("case") == case
+        return bool(looked and same and row.get("patch"))

@@ -1,0 +1,182 @@
+"""The verifier stack by itself, without a run: boxes, graph, verifiers and, if asked, a model."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import os
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from swe_router import __version__, plugins
+from swe_router.assemble import preflight
+from swe_router.assemble.repositories import graph_of, repo_cache
+from swe_router.assemble.wire import overhead_key
+from swe_router.candidates.cases import Case
+from swe_router.errors import UsageError
+from swe_router.journal.notes import Notes
+from swe_router.ledger import Ledger
+from swe_router.models import checks
+from swe_router.models.draws import Draws
+from swe_router.models.metered import MeteredModel
+from swe_router.models.retrying import RetryingModel
+from swe_router.records import Instance, Outcome, digest_of
+from swe_router.sandboxes import patch
+from swe_router.sandboxes.warm import WarmBoxes
+from swe_router.seams import Model, Verifier
+from swe_router.settings import Settings
+from swe_router.solve.verifying import Checks, together
+
+Say = Callable[[str], None]
+
+
+class Stack:
+    """What candidates are verified with, shared by the threads of one process.
+
+    ``place`` is a folder of this call's own, ``lock`` a file in it that is held while it lives;
+    ``boxes`` stands in for the factory of the settings; ``cores`` are what one instance may use.
+    Raises ``UsageError`` for a verifier, a sandbox, a tier or a key that is not to be had.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        name: str,
+        place: Path,
+        lock: Path,
+        say: Say,
+        stopping: Callable[[], bool],
+        boxes: Any = None,
+        cores: int = 1,
+    ) -> None:
+        self.settings, self.name, self._say, self._stopping = settings, name, say, stopping
+        self._place, self._lock, self._cores = place, lock, cores
+        for one in settings.verify.names:
+            plugins.load("verifiers", one)
+        self.sandbox = preflight.sandbox_kind(settings) if boxes is None else "given"
+        self.repos = repo_cache(settings.repos, say, images=self.sandbox == "docker")
+        self._boxes = boxes
+        self.ledger = Ledger(place / "ledger.jsonl", settings.budget, stopping=stopping)
+        self._rates = {
+            tier: checks.rate_of(
+                tier, tier_of(settings, tier), settings.prices.usd_per_gpu_hour, _day(settings)
+            )
+            for tier in {settings.verify.writer, settings.verify.judge} - {""}
+        }
+
+    @cached_property
+    def boxes(self) -> Any:
+        """The factory of sandboxes."""
+        if self._boxes is not None:
+            return self._boxes
+        options: dict[str, Any] = {
+            "run": self.name, "lock": self._lock, "stopping": self._stopping,
+        }  # fmt: skip
+        if self.sandbox == "local":
+            options["start"] = self.repos.path
+        if self.sandbox == "docker":
+            options["progress"] = self._say
+        return plugins.load("sandboxes", self.sandbox)(self.settings.sandbox, **options)
+
+    @cached_property
+    def warm(self) -> WarmBoxes | None:
+        """Boxes that are started ahead, where that saves time."""
+        ahead = self.settings.sandbox.warm
+        if self.sandbox != "docker" or not ahead:
+            return None
+        return WarmBoxes(self.boxes, ahead=ahead, stopping=self._stopping)
+
+    def close(self) -> None:
+        """Remove every box that waits."""
+        if self.warm is not None:
+            self.warm.close()
+
+    @cached_property
+    def verifiers(self) -> list[tuple[str, Verifier]]:
+        """The verifiers, in order."""
+        verify = self.settings.verify
+        return [(n, plugins.load("verifiers", n)(verify)) for n in verify.names]
+
+    def digest(self) -> str:
+        """SHA-256 over everything but the candidates that a verdict depends on."""
+        verify = self.settings.verify
+        models = {
+            name: self.settings.tiers[name].model_dump(mode="json")
+            for name in {verify.writer, verify.judge} - {""}
+        }
+        box = self.settings.sandbox.model_dump(mode="json", exclude={"pull", "kind", "warm"})
+        said = [__version__, verify.model_dump(mode="json"), models, self.sandbox, box]
+        return digest_of(said)
+
+    def look(
+        self, instance: Instance, case: Case, watch: Callable[[str, str], None]
+    ) -> tuple[Outcome, ...]:
+        """Every candidate of a case, verified; see ``solve.verifying.together``."""
+        verify = self.settings.verify
+        made = Checks(
+            verifiers=self.verifiers,
+            open_sandbox=(self.warm or self.boxes).open,
+            apply=patch.apply,
+            steps=lambda attempt_id: case.steps.get(attempt_id, ()),
+            graph=graph_of(self.repos, instance, self._say),
+            writer=self._model(verify.writer, instance),
+            judge=self._model(verify.judge, instance),
+            notes=Notes(self._place / "notes" / f"{instance.id}.jsonl"),
+            seconds=verify.seconds,
+            clock=time.time,
+            stopping=self._stopping,
+            cores=self._cores,
+            watch=watch,
+        )
+        try:
+            return together(made, instance, case.outcomes, case.peers)
+        finally:
+            if self.warm is not None:
+                self.warm.rest(instance)
+
+    @property
+    def stopped(self) -> bool:
+        """The user asked to stop."""
+        return self._stopping()
+
+    def spent(self) -> Decimal:
+        """USD that the verifiers' own calls cost so far."""
+        figures = self.ledger.figures()
+        return figures.settled + figures.lost
+
+    def _model(self, name: str, instance: Instance) -> Callable[[str], Model] | None:
+        """Attempt id -> a tier as its writer or judge: metered, retried, booked as overhead."""
+        if not name:
+            return None
+        tier = self.settings.tiers[name]
+        key = checks.key_of(name, tier, os.environ)
+        kind = plugins.load("models", tier.dialect)
+
+        def model(attempt_id: str) -> Model:
+            account = overhead_key(instance.id, attempt_id)
+            book = self.ledger.overhead(account, self.settings.verify.usd)
+            draws = Draws(tier, lambda session: kind(tier, session=session, key=key), instance.id)
+            metered = MeteredModel(draws, book, self._rates[name])
+            return RetryingModel(metered, tier.retries, over=self._stopping)
+
+        return model
+
+
+def tier_of(settings: Settings, name: str) -> Any:
+    """A tier by name. Raises ``UsageError`` with the nearest right one."""
+    tiers: Mapping[str, Any] = settings.tiers
+    if name not in tiers:
+        near = difflib.get_close_matches(name, tiers, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"there is no tier {name!r}: there is {', '.join(tiers)}{hint}")
+    checks.key_of(name, tiers[name], os.environ)
+    return tiers[name]
+
+
+def _day(settings: Settings) -> datetime.date:
+    return settings.prices.date or datetime.datetime.now(datetime.UTC).date()

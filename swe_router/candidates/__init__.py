@@ -1,0 +1,1 @@
+"""Patches and trajectories that others made: read without any label, and put together."""

@@ -1,0 +1,195 @@
+"""Candidates and trajectories of one instance, joined into outcomes that are still unverified."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+
+from swe_router.candidates.entries import entries, patch_of
+from swe_router.candidates.patches import candidate_of
+from swe_router.candidates.told import Told, sealed
+from swe_router.diffs import effect
+from swe_router.errors import UsageError
+from swe_router.records import (
+    IMPORTED,
+    Arm,
+    Attempt,
+    Budget,
+    Outcome,
+    Plan,
+    Record,
+    Step,
+    Trajectory,
+    digest_of,
+)
+
+FIRST = f"0-{IMPORTED}"
+"""Attempt id of the only imported candidate; of several the beginning of each."""
+
+
+class Foreign(Record):
+    """A patch that somebody else made; whether it is right is not known here."""
+
+    instance_id: str
+    name: str
+    """Tells it from the other candidates of its instance."""
+    patch: str = ""
+    model: str = ""
+    """``model_name_or_path`` of its file."""
+    named: bool = False
+    """The file gave the name; else it is a number."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One instance with everything that was brought along."""
+
+    instance_id: str
+    outcomes: tuple[Outcome, ...]
+    """One a candidate under test, in the order of the file, without verdicts."""
+    peers: tuple[Outcome, ...] = ()
+    """Attempts that no candidate under test came from."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Attempt id -> name of the candidate."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Attempt id -> ``model_name_or_path``."""
+    steps: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    """Attempt id -> what its trajectory tells."""
+
+    def digest(self) -> str:
+        """SHA-256 over all that a verdict may look at; the seals stand for the steps."""
+        said = [
+            (one.candidate.digest if one.candidate else "", one.attempt.trajectory.fingerprint())
+            for one in (*self.outcomes, *self.peers)
+        ]
+        return digest_of(said)
+
+
+def read(path: Path) -> list[Foreign]:
+    """Every candidate of a predictions file; an instance may have several.
+
+    Reads instance_id, candidate, model_patch and model_name_or_path and nothing else: what more
+    such files hold are often labels. ``candidate`` names one of several, else they are numbered.
+    Raises ``UsageError``: unreadable file, no diff, the same candidate twice.
+    """
+    found: list[Foreign] = []
+    counted: dict[str, int] = {}
+    seen: dict[tuple[str, str], str] = {}
+    for where, entry in entries(path):
+        instance, patch, fields = patch_of(where, entry)
+        counted[instance] = counted.get(instance, 0) + 1
+        given = fields.get("candidate")
+        named = isinstance(given, str | int) and given != ""
+        name = str(given) if named else str(counted[instance])
+        if (instance, name) in seen:
+            first = seen[instance, name]
+            raise UsageError(f"candidate {name!r} of {instance!r} is there twice: {first}, {where}")
+        seen[instance, name] = where
+        model = str(fields.get("model_name_or_path") or "")
+        made = {"instance_id": instance, "name": name, "patch": patch, "model": model}
+        found.append(Foreign(**made, named=named))
+    if not found:
+        raise UsageError(f"{path} holds no predictions")
+    return found
+
+
+def check_known(found: Sequence[Foreign], known: Collection[str], split: str) -> None:
+    """Raise ``UsageError`` for the candidates of instances that the split does not have."""
+    strange = list(dict.fromkeys(one.instance_id for one in found if one.instance_id not in known))
+    if strange:
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        raise UsageError(
+            f"split {split!r} has no instance {', '.join(map(repr, strange[:3]))}{more}:"
+            " is it the split that these predictions are of?"
+        )
+
+
+def join(found: Sequence[Foreign], told: Sequence[Told], source: str) -> dict[str, Case]:
+    """Instance id -> its case; ``source`` names where the candidates came from.
+
+    A trajectory belongs to the candidate whose patch it handed in, letter by letter or edit by
+    edit; else to the one whose ``candidate`` names its file or folder; else to none: a peer.
+    """
+    by_id: dict[str, list[Foreign]] = {}
+    for one in found:
+        by_id.setdefault(one.instance_id, []).append(one)
+    return {
+        name: _case(name, mine, [_whole(one) for one in told if one.instance_id == name], source)
+        for name, mine in by_id.items()
+    }
+
+
+def _case(name: str, mine: Sequence[Foreign], told: Sequence[Told], source: str) -> Case:
+    owned = _owned(mine, told)
+    outcomes, names, models = [], {}, {}
+    steps: dict[str, tuple[Step, ...]] = {}
+    for number, one in enumerate(mine):
+        key = FIRST if len(mine) == 1 else f"{FIRST}.{number + 1}"
+        maker = " ".join(filter(None, (source, one.model, one.name)))
+        outcomes.append(_outcome(key, name, one.patch, owned.get(number), maker))
+        names[key], models[key] = one.name, one.model
+        if number in owned:
+            steps[key] = owned[number].steps
+    peers = []
+    rest = [one for one in told if all(one is not other for other in owned.values())]
+    for number, other in enumerate(rest, 1):
+        key = f"0-peer.{number}"
+        peers.append(_outcome(key, name, other.submission, other, other.name))
+        steps[key] = other.steps
+    return Case(name, tuple(outcomes), tuple(peers), names, models, steps)
+
+
+def _whole(told: Told) -> Told:
+    """With the model that made it in each step, and the steps chained to each other."""
+
+    def by(step: Step) -> Step:
+        if step.completion.model or not told.model:
+            return step
+        answer = step.completion.model_copy(update={"model": told.model})
+        return step.model_copy(update={"completion": answer})
+
+    steps = sealed([by(step) for step in told.steps])
+    seal = steps[-1].seal if steps else ""
+    end = told.trajectory.model_copy(update={"seal": seal})
+    return replace(told, steps=steps, trajectory=end)
+
+
+def _owned(mine: Sequence[Foreign], told: Sequence[Told]) -> dict[int, Told]:
+    """Place of a candidate -> the trajectory that it came from; each belongs to one at most."""
+    owned: dict[int, Told] = {}
+    left = list(told)
+    for fits in (_same_text, _same_edit, _same_name):
+        for other in tuple(left):
+            for number, one in enumerate(mine):
+                if number not in owned and fits(one, other):
+                    owned[number] = other
+                    left.remove(other)
+                    break
+    return owned
+
+
+def _same_text(one: Foreign, other: Told) -> bool:
+    return bool(other.submission.strip()) and one.patch.strip() == other.submission.strip()
+
+
+def _same_edit(one: Foreign, other: Told) -> bool:
+    return bool(other.submission.strip()) and bool(one.patch.strip()) and (
+        effect(one.patch) == effect(other.submission)
+    )  # fmt: skip
+
+
+def _same_name(one: Foreign, other: Told) -> bool:
+    """Its name is the file's, or that of a folder on the way to it."""
+    return one.named and one.name in other.name.split("/")
+
+
+def _outcome(key: str, instance_id: str, patch: str, told: Told | None, source: str) -> Outcome:
+    plan = Plan(arm=Arm(model=IMPORTED), budget=Budget(dollars=Decimal(0)))
+    if told is not None:
+        end = told.trajectory
+    else:
+        end = Trajectory(exit="submitted" if patch.strip() else "gave_up", why="no trajectory")
+    attempt = Attempt(id=key, instance_id=instance_id, plan=plan, trajectory=end, source=source)
+    return Outcome(attempt=attempt, candidate=candidate_of(key, patch))

@@ -1,0 +1,31 @@
+"""The patch of somebody else as a candidate."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from swe_router.records import Candidate
+
+_PLUS = re.compile(r'^(?:\+\+\+ (?:"?b/)?|--- (?:"?a/)?)([^\t\n"]+)', re.MULTILINE)
+
+
+def candidate_of(attempt_id: str, patch: str) -> Candidate:
+    """A patch of somebody else as a candidate; nothing of it was proved here.
+
+    Its last line is ended: git takes no diff that was stripped, and many a file holds such.
+    """
+    patch = patch if patch.strip() else ""
+    patch += "" if not patch or patch.endswith("\n") else "\n"
+    return Candidate(
+        attempt_id=attempt_id,
+        patch=patch,
+        digest=hashlib.sha256(patch.encode("utf-8", "surrogatepass")).hexdigest(),
+        files=files_of(patch),
+    )
+
+
+def files_of(patch: str) -> tuple[str, ...]:
+    """Paths that the headers of a diff name, sorted."""
+    names = {match.group(1).strip() for match in _PLUS.finditer(patch)}
+    return tuple(sorted(names - {"/dev/null"}))

@@ -1,0 +1,89 @@
+"""When two patches are the same change: to a voter, and to a machine that runs tests."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_NOISE = re.compile(r"^(index |diff --git |similarity |@@)")
+_HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_HASHES = ("index ", "similarity index ", "dissimilarity index ")
+
+
+def normalised(patch: str) -> tuple[str, ...]:
+    """The changed lines of a diff without hashes, line numbers, context and white space.
+
+    What voters count: two that agree on it made the same change to a reader, though they may do
+    different things (white space has a meaning in Python, and a place has one anywhere).
+    """
+    kept = (line for line in patch.split("\n") if line[:1] in ("+", "-") and not _NOISE.match(line))
+    bare = ("".join(line.split()) for line in kept)
+    return tuple(line for line in bare if len(line) > 1) or (patch,)
+
+
+def effect(patch: str) -> str:
+    """SHA-256 of what a diff does to the base, whatever context and hashes it is shown with.
+
+    Two patches of one base commit with the same effect leave the same files behind, so what was
+    run for the one holds for the other. A text that cannot be read as a diff stands for itself.
+    """
+    files = _files(patch)
+    text = patch if files is None else "\0".join(sorted(files))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _files(patch: str) -> list[str] | None:
+    """Each file's header and edits, told by their place in the base; None when unreadable."""
+    lines = patch.split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    files: list[list[str]] = []
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        if line.startswith("diff --git ") or (line.startswith("--- ") and _bare(files)):
+            files.append([])
+        if not files:
+            at += 1  # what stands before the first file is talk
+            continue
+        hunk = _HUNK.match(line)
+        if hunk is None:
+            if line and not line.startswith(_HASHES):
+                files[-1].append(line)
+            at += 1
+            continue
+        taken = _edits(lines, at + 1, hunk)
+        if taken is None:
+            return None
+        at, edits = taken
+        files[-1] += edits
+    return ["\n".join(file) for file in files] or None
+
+
+def _bare(files: list[list[str]]) -> bool:
+    """True where a ``---`` line begins a file: in a diff that has no ``diff --git`` lines."""
+    return not files or any(line[:1] in "0123456789" for line in files[-1])
+
+
+def _edits(lines: list[str], at: int, hunk: re.Match[str]) -> tuple[int, list[str]] | None:
+    """Where the hunk ends, and its edits as ``place sign text``; None when it is cut short."""
+    place = int(hunk.group(1))
+    old, new = (int(number or "1") for number in hunk.groups()[1:])
+    place += old == 0  # such a hunk stands after its line, not on it
+    edits: list[str] = []
+    sign = " "
+    while old > 0 or new > 0 or (at < len(lines) and lines[at].startswith("\\")):
+        if at >= len(lines):
+            return None
+        line, at = lines[at], at + 1
+        if line.startswith("\\"):
+            edits += [f"{place}\\{sign}"] if sign in "+-" else []
+            continue
+        sign = line[:1] or " "
+        if sign not in " +-":
+            return None
+        if sign != " ":
+            edits.append(f"{place}{sign}{line[1:]}")
+        place += sign != "+"
+        old, new = old - (sign != "+"), new - (sign != "-")
+    return at, edits

@@ -1,0 +1,174 @@
+"""Fits a ``Calibration`` on graded verdicts: few rows, strong priors, held out by repository."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from swe_router.errors import UsageError
+from swe_router.estimates import bounds, signed, weighing
+from swe_router.estimates.bounds import Held
+from swe_router.estimates.calibration import Calibration, Weights, load, parsed
+from swe_router.estimates.signed import Sign
+from swe_router.records import Verdict
+
+LEAST_RUNS = 10
+"""Graded patches of an author from which its own share of right ones tells its class."""
+LEAST_JUDGED = 20
+"""Graded patches with a judge's opinion from which its probabilities are scaled."""
+STRONG_FROM = 0.6
+"""Share of right patches from which an author is strong."""
+
+
+class Row(NamedTuple):
+    """A graded patch and what the verifiers said of it."""
+
+    instance: str
+    repo: str
+    author: str
+    """Name of the model, system or tier that made it."""
+    right: bool
+    verdicts: tuple[Verdict, ...]
+
+
+def row_of(line: Mapping[str, Any], right: bool, repo: str = "") -> Row:
+    """A row of what ``swe-router verify --json`` prints, with its official result.
+
+    The repository of an instance ``owner__name-1`` is ``owner/name`` unless given. Raises
+    ``UsageError`` for a line that is no such row.
+    """
+    try:
+        instance = str(line["instance_id"])
+        said = tuple(
+            Verdict.model_validate({"candidate": str(line.get("candidate", "")), **one})
+            for one in line["verdicts"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"no row of verdicts: {str(error).splitlines()[0]}") from None
+    named = repo or instance.rpartition("-")[0].replace("__", "/", 1)
+    author = str(line.get("model_name_or_path") or "")
+    return Row(instance, named, author, right, said)
+
+
+def fit(
+    rows: Sequence[Row], base: Calibration | None = None, name: str = "own", **card: Any
+) -> Calibration:
+    """A calibration on graded rows.
+
+    ``base`` lends its behaviour fits and the authors that it knows. An author that none knows is
+    classed by its own rows where there are ``LEAST_RUNS``. Without rows the weights are the
+    priors. Held-out scores, and so a bound, need ``bounds.LEAST_REPOS`` repositories.
+    """
+    rows = sorted(rows, key=lambda row: (row.instance, row.author, row.right))
+    authors = _authors(rows, base.authors if base else {})
+    classes = [weighing.class_of(row.author, authors) for row in rows]
+    signals = [weighing.signals(row.verdicts, row.author) for row in rows]
+    repos = sorted({row.repo for row in rows})
+    acceptance: dict[str, dict[str, Weights]] = {}
+    for author in weighing.CLASSES:
+        mine = [author in (weighing.UNKNOWN, one) for one in classes]
+        acceptance[author] = {"": _weights(rows, signals, mine, author)}
+        for repo in repos if len(repos) >= bounds.LEAST_REPOS else ():
+            rest = [m and row.repo != repo for m, row in zip(mine, rows, strict=True)]
+            acceptance[author][repo.lower()] = _weights(rows, signals, rest, author)
+    held = [
+        Held(
+            acceptance[author][row.repo.lower()].probability(found),
+            row.right,
+            row.instance,
+            row.repo,
+            author,
+        )
+        for row, found, author in zip(rows, signals, classes, strict=True)
+        if row.repo.lower() in acceptance[weighing.UNKNOWN]
+        and weighing.grounded(row.verdicts, row.author)
+    ]
+    return Calibration(
+        name=name,
+        card={**_card(rows, classes, signals), **card},
+        authors=authors,
+        priced=base.priced if base else (),
+        behaviour=base.behaviour if base else {},
+        judge=_judge(rows, signals) or (base.judge if base else None),
+        acceptance=acceptance,
+        held_out=tuple(held),
+    )
+
+
+def _weights(
+    rows: Sequence[Row], signals: Sequence[Mapping[str, float]], kept: Sequence[bool], author: str
+) -> Weights:
+    signs = weighing.signs(author)
+    # Five runs over one issue are no five witnesses: an issue's patches share its weight.
+    of_issue = Counter(row.instance for row, keep in zip(rows, kept, strict=True) if keep)
+    x = np.array(
+        [[s.get(sign.name, 0.0) for sign in signs] for s, keep in zip(signals, kept, strict=True)
+         if keep], dtype=float,
+    ).reshape(-1, len(signs))  # fmt: skip
+    mine = [row for row, keep in zip(rows, kept, strict=True) if keep]
+    right = np.array([row.right for row in mine], dtype=float)
+    weight = np.array([of_issue[row.instance] ** -0.5 for row in mine], dtype=float)
+    bias, weights = signed.fitted(x, right, weight, signs, weighing.BIAS[author])
+    named = {sign.name: round(float(w), 4) for sign, w in zip(signs, weights, strict=True)}
+    return Weights(bias=round(bias, 4), weights=named)
+
+
+def _judge(
+    rows: Sequence[Row], signals: Sequence[Mapping[str, float]]
+) -> tuple[float, float] | None:
+    """Platt's bias and slope; None with fewer than ``LEAST_JUDGED`` judged patches."""
+    judged = [(found["judge"], row.right) for row, found in zip(rows, signals, strict=True)
+              if "judge" in found]  # fmt: skip
+    if len(judged) < LEAST_JUDGED:
+        return None
+    x, right = np.array([[odds] for odds, _ in judged]), np.array([float(r) for _, r in judged])
+    bias, slope = signed.fitted(x, right, np.ones(len(judged)), [Sign("judge", +1, 1.0)])
+    return round(bias, 4), round(float(slope[0]), 4)
+
+
+def _authors(
+    rows: Sequence[Row], known: Mapping[str, Literal["weak", "strong"]]
+) -> dict[str, Literal["weak", "strong"]]:
+    found = dict(known)
+    graded: dict[str, list[bool]] = defaultdict(list)
+    for row in rows:
+        if row.author and weighing.class_of(row.author, known) == weighing.UNKNOWN:
+            graded[row.author.lower()].append(row.right)
+    for author, results in sorted(graded.items()):
+        if len(results) >= LEAST_RUNS:
+            share = sum(results) / len(results)
+            found[author] = "strong" if share >= STRONG_FROM else "weak"
+    return found
+
+
+def _card(
+    rows: Sequence[Row], classes: Sequence[str], signals: Sequence[Mapping[str, float]]
+) -> dict[str, Any]:
+    """What the weights rest on: rows, and for each signal how many of them have it."""
+    return {
+        "rows": len(rows),
+        "right": sum(row.right for row in rows),
+        "issues": len({row.instance for row in rows}),
+        "rows_by_repository": dict(sorted(Counter(row.repo for row in rows).items())),
+        "rows_by_author": dict(sorted(Counter(row.author for row in rows).items())),
+        "rows_by_class": dict(sorted(Counter(classes).items())),
+        "weights": {
+            one.name: {
+                "rows_with_it": (count := sum(one.name in found for found in signals)),
+                "is": "fitted towards its prior" if count else "its prior",
+                "prior": {"weak": one.weak, "strong": one.strong},
+                "prior_from": one.source,
+            }
+            for one in weighing.PRIORS
+        },
+        "bias_priors": dict(weighing.BIAS),
+        "strength": weighing.STRENGTH,
+        "cross_validation": "each repository scored by the fit that left it out",
+        "seed": "none: nothing is drawn",
+    }
+
+
+__all__ = ["Calibration", "Row", "fit", "load", "parsed", "row_of"]

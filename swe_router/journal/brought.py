@@ -1,0 +1,73 @@
+"""What the instances of a run came with, kept in its folder so that the source may go."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from swe_router.candidates.cases import Case
+from swe_router.errors import UsageError
+from swe_router.journal import lines
+from swe_router.journal.tape import Tape
+from swe_router.records import Outcome, Step
+
+NAME = "imported.json"
+
+
+def store(folder: Path, case: Case) -> None:
+    """Write a case to the folder of its instance: steps first, so that no half of it passes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for attempt_id, steps in case.steps.items():
+        _write_steps(folder / f"{attempt_id}.jsonl.gz", steps)
+    tree = {
+        "instance_id": case.instance_id,
+        "outcomes": [one.model_dump(mode="json") for one in case.outcomes],
+        "peers": [one.model_dump(mode="json") for one in case.peers],
+        "names": dict(case.names),
+        "models": dict(case.models),
+    }
+    lines.write_whole(folder / NAME, json.dumps(tree, ensure_ascii=False) + "\n")
+
+
+def load(folder: Path, *, steps: bool = False) -> Case | None:
+    """The case of an instance, or None when it came with nothing; ``steps`` reads them too.
+
+    Raises ``UsageError`` when the file is damaged.
+    """
+    path = folder / NAME
+    try:
+        tree = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is damaged: {error}") from None
+    try:
+        outcomes, peers = _outcomes(tree["outcomes"]), _outcomes(tree["peers"])
+        ids = [one.attempt.id for one in (*outcomes, *peers)]
+        told = {one: Tape(folder).steps(one) for one in ids} if steps else {}
+        return Case(str(tree["instance_id"]), outcomes, peers, dict(tree["names"]),
+                    dict(tree["models"]), told)  # fmt: skip
+    except (KeyError, TypeError, ValidationError) as error:
+        raise UsageError(f"{path} is damaged: {type(error).__name__}: {error}") from None
+
+
+def _outcomes(rows: Any) -> tuple[Outcome, ...]:
+    return tuple(Outcome.model_validate(row) for row in rows)
+
+
+def _write_steps(path: Path, steps: tuple[Step, ...]) -> None:
+    rows = (
+        json.dumps(step.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
+        for step in steps
+    )
+    data = "".join(f"{row}\n" for row in rows).encode("utf-8", "surrogatepass")
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_bytes(gzip.compress(data, mtime=0))
+    except OSError as error:
+        raise lines.full_disk(error, path) from error
+    partial.replace(path)

@@ -1,0 +1,51 @@
+"""What the verifiers of one instance paid for: a mapping that outlives its process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from swe_router.journal import lines
+
+
+class Notes(MutableMapping[str, Any]):
+    """Key -> JSON value, one line a change in ``notes.jsonl``; durable when an assignment returns.
+
+    Belongs to an instance, not to an attempt: an instance that starts anew keeps it. Raises
+    ``UsageError`` on a damaged file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, Any] | None = None
+
+    def __getitem__(self, key: str) -> Any:
+        return self._all()[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        known = self._all()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lines.append(self._path, {"key": key, "value": value})
+        known[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._all()[key]
+        lines.append(self._path, {"key": key, "gone": True})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict(self._all()))
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[str, Any]:
+        if self._known is None:
+            known: dict[str, Any] = {}
+            for row in lines.read(self._path) if self._path.exists() else ():
+                if row.get("gone"):
+                    known.pop(row["key"], None)
+                else:
+                    known[row["key"]] = row["value"]
+            self._known = known
+        return self._known

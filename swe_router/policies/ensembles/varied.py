@@ -1,0 +1,109 @@
+"""Any policy, whose candidates of one move are made to differ by more than their seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from swe_router.records import (
+    Budget,
+    Features,
+    Outcome,
+    Plan,
+    PurseView,
+    RouteDecision,
+    RunRecord,
+    Try,
+)
+from swe_router.seams import Policy
+
+
+@dataclass(frozen=True)
+class Variety:
+    """What the candidates of one move are dealt."""
+
+    variants: tuple[str, ...] = ()
+    """Prompt variants; ``""`` is the scaffold's own prompt."""
+    temperatures: tuple[float, ...] = ()
+    beside: tuple[Plan, ...] = ()
+    """Plans of further tiers, with their own limits."""
+    warm: frozenset[str] = frozenset()
+    """Tiers that take a temperature."""
+
+    def dealt(self, plans: Sequence[Plan]) -> tuple[Plan, ...]:
+        """Repeats of one plan, each with its tier, variant and temperature; seeds stay.
+
+        Tiers take turns. The n-th candidate of a tier has the n-th variant and the n-th
+        temperature, each list begun anew at its end and shifted against the other once all its
+        pairs came round, so that in the long run each meets each.
+        """
+        own = plans[0]
+        tiers = [own, *(plan for plan in self.beside if plan.arm != own.arm)]
+        made = []
+        for place, plan in enumerate(plans):
+            base, turn = tiers[place % len(tiers)], place // len(tiers)
+            update: dict[str, Any] = {"arm": base.arm, "budget": base.budget}
+            if self.variants:
+                update["variant"] = self.variants[turn % len(self.variants)]
+            if self.temperatures and base.arm.model in self.warm:
+                round_ = math.lcm(len(self.variants) or 1, len(self.temperatures))
+                shifted = turn + turn // round_
+                update["temperature"] = self.temperatures[shifted % len(self.temperatures)]
+            made.append(plan.model_copy(update=update))
+        return tuple(made)
+
+
+@dataclass(frozen=True)
+class Varied:
+    """A policy that decides as ``inner`` does; only the repeats of one plan are dealt variety.
+
+    Where the tiers have other limits, as many of the candidates are kept as the money left pays
+    for, the policy's own first one always. What else ``inner`` has (``choose_among``, ``needs``,
+    ...) shows through.
+    """
+
+    inner: Policy
+    variety: Variety
+
+    def prepare(self, batch: Sequence[Features], budget: Budget) -> Self:
+        """``inner``, prepared."""
+        return replace(self, inner=self.inner.prepare(batch, budget))
+
+    def decide(
+        self, features: Features, history: Sequence[Outcome], purse: PurseView
+    ) -> RouteDecision:
+        """The decision of ``inner``, its repeats made to differ."""
+        decision = self.inner.decide(features, history, purse)
+        if not isinstance(decision, Try) or len(decision.plans) < 2:
+            return decision
+        if len({plan.arm for plan in decision.plans}) > 1:
+            return decision  # the policy itself made them differ
+        plans: list[Plan] = []
+        left = purse.left
+        for plan in self.variety.dealt(decision.plans):
+            if plans and plan.budget.dollars > left:
+                break
+            plans.append(plan)
+            left -= plan.budget.dollars
+        short = len(decision.plans) - len(plans)
+        why = decision.why + (f"; {short} fewer candidates, for lack of money" if short else "")
+        return decision.model_copy(update={"plans": tuple(plans), "why": why})
+
+    def update(self, record: RunRecord) -> Self:
+        """``inner``, taught."""
+        return replace(self, inner=self.inner.update(record))
+
+    def state(self) -> Mapping[str, Any]:
+        """The state of ``inner``."""
+        return self.inner.state()
+
+    def restored(self, state: Mapping[str, Any]) -> Self:
+        """``inner`` with a state."""
+        return replace(self, inner=self.inner.restored(state))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "inner":
+            raise AttributeError(name)  # asked while it is being unpickled
+        return getattr(self.inner, name)

@@ -1,0 +1,197 @@
+"""The statement that leaderboards ask for, written from the facts of a run and nothing else.
+
+A box is ticked only where the run's own records establish what it says; otherwise it stays open
+and the reason stands under it. The four lines are those of the SWE-bench submission checklist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ONE_ATTEMPT = "Is a pass@1 submission (does not attempt the same task instance more than once)"
+NO_TESTS = "Does not use SWE-bench test knowledge (`PASS_TO_PASS`, `FAIL_TO_PASS`)"
+NO_HINTS = "Does not use the `hints` field in SWE-bench"
+NO_WEB = (
+    "Does not have web-browsing OR has taken steps to prevent lookup of SWE-bench solutions via"
+    " web-browsing"
+)
+ORACLE = "oracle"
+"""The selector that is shown the official results."""
+SHOWN = 20
+"""Places that a list names; the rest is counted."""
+
+
+def checklist(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The four lines: {line, established, facts}; ``facts`` say why it holds or is left open."""
+    made = facts["imported"]
+    elsewhere = [f"not established for patches that were made elsewhere: {listed(made)}"]
+    out = []
+    for line, (holds, why) in (
+        (ONE_ATTEMPT, _pass_one(facts)),
+        (NO_TESTS, _no_tests(facts)),
+        (NO_HINTS, _no_hints(facts)),
+        (NO_WEB, _no_web(facts)),
+    ):
+        whole = bool(facts["settings_intact"])
+        doubt = [] if whole else ["not established: settings.json was changed after the run began"]
+        out.append({
+            "line": line, "established": holds and whole and not made,
+            "facts": [*why, *(elsewhere if made else []), *doubt],
+        })  # fmt: skip
+    return out
+
+
+def markdown(facts: Mapping[str, Any]) -> str:
+    """The statement as Markdown."""
+    lines = [
+        f"# Statement on run {facts['run']}",
+        "",
+        f"Split `{facts['split']}`: {facts['concluded']} of {facts['instances']} instances"
+        f" concluded. Policy `{facts['policy']}` over {_models(facts)}; swe-router"
+        f" {facts['code']}, settings digest `{facts['digest']}`.",
+    ]
+    if facts["recordings"]:
+        lines += ["", "**The models of this run are recordings: it is no result of a model.**"]
+    lines += ["", "## Checklist", ""]
+    for one in checklist(facts):
+        lines.append(f"- [{'x' if one['established'] else ' '}] {one['line']}")
+        lines += [f"  - {why}" for why in one["facts"]]
+    lines += ["", "## Tests that verification used", "", *_tests(facts)]
+    lines += ["", "## Leak guard and audit", "", *_guard(facts)]
+    return "\n".join(lines) + "\n"
+
+
+def attempts(facts: Mapping[str, Any]) -> str:
+    """``tags.system.attempts`` of the leaderboard: ``1`` or ``2+``."""
+    return "1" if facts["attempts"]["most"] <= 1 else "2+"
+
+
+def listed(names: Any) -> str:
+    """Names with commas, the rest counted."""
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + rest
+
+
+def _models(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{tier} ({model})" for tier, model in facts["models"].items())
+
+
+def _pass_one(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
+    told = facts["attempts"]
+    why = [
+        f"{told['total']} attempts on {facts['concluded']} instances, at most {told['most']} on one"
+    ]
+    if told["broken_by_surroundings"]:
+        why.append(
+            f"{told['broken_by_surroundings']} further attempts were broken by their surroundings"
+            " (provider, sandbox) and left no patch"
+        )
+    if told["instances_with_more"]:
+        why.append(
+            f"{told['instances_with_more']} instances were attempted more than once; one patch an"
+            f" instance is handed in, chosen by `{facts['selector']}`: `attempts` is 2+"
+        )
+    return told["most"] <= 1, why
+
+
+def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
+    hidden = facts["hidden"]
+    why = [_fields(facts)]
+    if not hidden["checked"]:
+        why.append(
+            f"not established: evidence was not held against the answer key ({hidden['why']})"
+        )
+    elif hidden["found"]:
+        why.append(
+            "not established: names that only the hidden tests have occur in the evidence of"
+            f" {listed(hidden['found'])}; a model may have chosen the same name by itself: look"
+        )
+    elif not hidden["names"]:
+        why.append("the hidden tests of these instances have no name of their own to look for")
+    else:
+        why.append(
+            f"none of the {hidden['names']} names that only the hidden tests of"
+            f" {hidden['instances']} instances have occurs in any verdict's evidence"
+        )
+    if facts["weights"] == "shipped":
+        why.append(
+            "weights of the verifiers: the shipped ones, fitted on official results (resolved or"
+            " not) of public patches; of a repository among them by a fit that left it out"
+        )
+    why += [f"not established: {one} was fitted on official results" for one in facts["fitted"]]
+    if facts["selector"] == ORACLE:
+        why.append(f"no: the selector `{ORACLE}` chooses by the official results")
+    unproved = facts["leak_guard"]["not_verified"]
+    if unproved:
+        why.append(
+            "not established: the box may have held later commits, and so the hidden tests, in"
+            f" {listed(unproved)}"
+        )
+    clean = (
+        facts["selector"] != ORACLE and not unproved and hidden["checked"] and not hidden["found"]
+    )
+    return clean and not facts["fitted"], why
+
+
+def _fields(facts: Mapping[str, Any]) -> str:
+    return (
+        f"the instances that the run was given hold {', '.join(facts['fields'])}; a run whose"
+        " instances hold any other field is refused when it is read"
+    )
+
+
+def _no_hints(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
+    return True, [_fields(facts)]
+
+
+def _no_web(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
+    boxes, audit = facts["sandboxes"], facts["audit"]
+    kinds = ", ".join(f"{n} in {kind}" for kind, n in boxes["kinds"].items()) or "none"
+    why = [f"sandboxes of the attempts: {kinds}"]
+    if boxes["with_a_network"]:
+        why.append(
+            f"not established: no wall to the network around {listed(boxes['with_a_network'])}"
+        )
+    elif boxes["kinds"]:
+        why.append("each was started without a network")
+    why.append(
+        f"audit of the trajectories: {len(audit)} findings" + (", listed below" if audit else "")
+    )
+    return bool(boxes["kinds"]) and not boxes["with_a_network"], why
+
+
+def _tests(facts: Mapping[str, Any]) -> list[str]:
+    told = facts["tests"]
+    if not told["n"]:
+        return ["No verdict names a test."]
+    names = {"repo": "of the project at the base commit", "written": "written by a model from the"
+             " issue alone", "harvested": "left in an agent's trajectory"}  # fmt: skip
+    lines = [f"{told['n']} results in all; each is in `tests.jsonl` with its id, source and results"
+             " at base and after the patch."]  # fmt: skip
+    lines += [f"- {n} {names.get(source, source)}" for source, n in told["by_source"].items()]
+    lines += [f"- {n} in verdicts of `{name}`" for name, n in told["by_verifier"].items()]
+    if told["unnamed"]:
+        lines.append(f"- {told['unnamed']} verdicts count tests without naming them")
+    return lines
+
+
+def _guard(facts: Mapping[str, Any]) -> list[str]:
+    told = facts["leak_guard"]
+    lines = [
+        f"- {told['verified']} of {told['attempts']} attempts began in a box that was proved to"
+        f" hold no commit newer than the base commit; {told['removed']} things were removed first"
+    ]
+    if told["not_verified"]:
+        lines.append(f"- not established for {listed(told['not_verified'])}")
+    found = facts["audit"]
+    lines += [f"- audit: {o['attempt']}: {o['kind']}: {o['detail']}" for o in found[:SHOWN]]
+    if len(found) > SHOWN:
+        lines.append(f"- and {len(found) - SHOWN} more findings")
+    if facts["imported"]:
+        lines.append("- patches that were made elsewhere: neither guarded nor audited here")
+    if not found:
+        lines.append(
+            "- audit: no trajectory reached for later history or for the project on the net"
+        )
+    return lines

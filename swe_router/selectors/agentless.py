@@ -1,0 +1,73 @@
+"""Choose as Agentless does: tests that must not break, tests that must pass, then a vote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from swe_router.records import Candidate, CrossMatrix, Outcome
+from swe_router.selectors import ballot
+from swe_router.selectors.majority import most_common
+from swe_router.selectors.test_pass_rate import TestPassRate
+from swe_router.settings import Table
+
+
+class Agentless:
+    """Selector ``agentless``, after Agentless (arXiv 2407.01489, its section on patch validation).
+
+    Keep the candidates that break the fewest existing tests; of those the ones that pass the most
+    reproduction tests (the paper has one, passed or not; where no model wrote any, those that
+    other attempts left stand in); then a majority vote over the normalised patch. The paper
+    breaks ties by the first sample; so does this, after the order of ``test-pass-rate``.
+    """
+
+    def __init__(self, **knobs: Any) -> None:
+        """Raises ``UsageError`` for any knob: it has none."""
+        ballot.knobs_of("agentless", Table, knobs)
+
+    def select(
+        self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None = None
+    ) -> Candidate | None:
+        """One of the non-empty candidates, or None when there is none."""
+        best = self._best(outcomes, matrix)
+        return best.candidate if best is not None else None
+
+    def settled(self, outcomes: Sequence[Outcome], left: int) -> str:
+        """Why the choice stays whatever ``left`` later candidates are; empty if it may change.
+
+        Only tests written from the issue settle anything: what later attempts leave is unknown.
+        """
+        best = self._best(outcomes, None)
+        if best is None or left <= 0 or not ballot.unfailed(best):
+            return ""
+        passed, ran = ballot.written(best)
+        if ballot.regressions(best) or not ran or passed < ran:
+            return ""
+        kept = _kept(ballot.filled(outcomes), {})
+        votes, form = ballot.votes_of(kept), ballot.form_of(best)
+        if not ballot.cannot_be_outvoted(votes, form, left):
+            return ""
+        return (
+            f"{votes[form]} candidates that pass all tests made one change:"
+            f" {left} more cannot outvote it"
+        )
+
+    def _best(self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None) -> Outcome | None:
+        kept = _kept(ballot.filled(outcomes), ballot.of_others(outcomes, matrix))
+        return most_common(kept, TestPassRate().ranking(outcomes, matrix))
+
+
+def _kept(outcomes: list[Outcome], of_others: dict[str, float]) -> list[Outcome]:
+    """Those that break the fewest tests and, of them, pass the most reproduction tests."""
+    fewest = min(map(ballot.regressions, outcomes), default=0)
+    sound = [one for one in outcomes if ballot.regressions(one) == fewest]
+    asked = any(ballot.written(one)[1] for one in outcomes)
+
+    def passes(outcome: Outcome) -> float:
+        passed, ran = ballot.written(outcome)
+        if asked:
+            return passed / ran if ran else 0.0
+        return of_others.get(outcome.candidate.digest, 0.5) if outcome.candidate else 0.0
+
+    most = max(map(passes, sound), default=0.0)
+    return [one for one in sound if passes(one) == most]

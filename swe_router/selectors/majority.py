@@ -1,0 +1,58 @@
+"""Hand in the change that most candidates made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from swe_router.records import Candidate, CrossMatrix, Outcome
+from swe_router.selectors import ballot
+from swe_router.selectors.test_pass_rate import TestPassRate
+from swe_router.settings import Table
+
+
+class Majority:
+    """Selector ``majority``: the most common normalised change.
+
+    Ties go to the change whose best candidate ``test-pass-rate`` would rather hand in. Of the
+    candidates that made the change, one that no verifier failed goes first, then the earliest.
+    """
+
+    def __init__(self, **knobs: Any) -> None:
+        """Raises ``UsageError`` for any knob: it has none."""
+        ballot.knobs_of("majority", Table, knobs)
+
+    def select(
+        self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None = None
+    ) -> Candidate | None:
+        """One of the candidates of the winning change, or None when there is none."""
+        best = self._best(outcomes, matrix)
+        return best.candidate if best is not None else None
+
+    def settled(self, outcomes: Sequence[Outcome], left: int) -> str:
+        """Why the choice stays whatever ``left`` later candidates are; empty if it may change."""
+        best = self._best(outcomes, None)
+        if best is None or left <= 0 or not ballot.unfailed(best):
+            return ""
+        votes, form = ballot.votes_of(outcomes), ballot.form_of(best)
+        if not ballot.cannot_be_outvoted(votes, form, left):
+            return ""
+        return f"{votes[form]} candidates made one change: {left} more cannot outvote it"
+
+    def _best(self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None) -> Outcome | None:
+        return most_common(ballot.filled(outcomes), TestPassRate().ranking(outcomes, matrix))
+
+
+def most_common(outcomes: Sequence[Outcome], rank: Any) -> Outcome | None:
+    """A candidate of the change that most of them made; ties by the best ``rank`` of a change."""
+    votes = ballot.votes_of(outcomes)
+    best: dict[ballot.Form, Any] = {}
+    for one in outcomes:
+        form = ballot.form_of(one)
+        best[form] = max(best.get(form, rank(one)), rank(one))
+
+    def key(outcome: Outcome) -> tuple[Any, ...]:
+        form = ballot.form_of(outcome)
+        return votes[form], best[form], ballot.unfailed(outcome), *ballot.earliest(outcome)
+
+    return max(outcomes, key=key, default=None)

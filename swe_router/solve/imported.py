@@ -1,0 +1,75 @@
+"""Candidates that an instance came with: verified first, taken without a decision if accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from swe_router.records import IMPORTED, Instance, Outcome, RunRecord, Stop, Try
+from swe_router.seams import Policy
+from swe_router.solve.bench import Bench
+from swe_router.solve.moves import Interrupted
+from swe_router.solve.verifying import together
+
+T = TypeVar("T")
+
+
+def brought(bench: Bench, instance: Instance) -> tuple[Outcome, ...]:
+    """The outcomes of what the instance came with, from memory where they were verified before.
+
+    Raises ``Interrupted`` when the user asked to stop meanwhile: they are verified again then.
+    """
+    if not bench.came_with:
+        return ()
+    known = bench.memory.imported()
+    if known is not None:
+        return tuple(known)
+    if bench.stopping():
+        raise Interrupted(instance.id)
+    bench.progress(instance.id, IMPORTED, 0, "verifying")
+    outcomes = together(bench.checks, instance, bench.came_with, bench.peers)
+    if bench.stopping():
+        raise Interrupted(instance.id)
+    bench.memory.verified(outcomes)
+    return outcomes
+
+
+def taken(outcomes: Sequence[Outcome]) -> Stop | None:
+    """Why nothing is tried: a candidate that the instance came with was accepted; pure."""
+    accepted = [one for one in outcomes if is_imported(one) and one.accepted]
+    if not accepted:
+        return None
+    named = " ".join(dict.fromkeys(one.attempt.source for one in accepted if one.attempt.source))
+    return Stop(why=f"the candidate it came with was accepted: {named or accepted[0].attempt.id}")
+
+
+def passed_on(decision: T, policy: Policy, outcomes: Sequence[Outcome]) -> T:
+    """The decision, begun with what the instance came with where the policy hands work over.
+
+    A policy does not see what it came with, so its first plans are fresh ones. Pure.
+    """
+    mode = getattr(getattr(policy, "knobs", None), "handover", "fresh")
+    if mode == "fresh" or not isinstance(decision, Try) or not any(map(is_imported, outcomes)):
+        return decision
+    plans = tuple(plan.model_copy(update={"handover": mode}) for plan in decision.plans)
+    return decision.model_copy(update={"plans": plans})
+
+
+def is_imported(outcome: Outcome) -> bool:
+    """Made and paid for elsewhere."""
+    return outcome.arm.model == IMPORTED
+
+
+def made_here(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+    """What a policy looks back on: its own attempts, so that each policy decides as if fresh."""
+    return tuple(one for one in outcomes if not is_imported(one))
+
+
+def lesson(record: RunRecord) -> RunRecord:
+    """The record as a policy learns from it: without what no arm of its own made."""
+    mine = made_here(record.outcomes)
+    return (
+        record
+        if len(mine) == len(record.outcomes)
+        else record.model_copy(update={"outcomes": mine})
+    )

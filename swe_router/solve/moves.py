@@ -1,0 +1,79 @@
+"""One move: its plans carried out, as long as they may still change the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from swe_router.records import CrossRun, Instance, LeftOut, Outcome, Plan, Try
+from swe_router.seams import Selector
+from swe_router.solve.attempt import carry_out
+from swe_router.solve.bench import Bench
+from swe_router.verifiers import cross
+
+
+class Interrupted(Exception):
+    """The user asked to stop; what was done is in the instance's memory and owed again."""
+
+
+def carry_out_all(
+    bench: Bench,
+    instance: Instance,
+    decision: Try,
+    ids: Sequence[str],
+    history: Sequence[Outcome],
+    selector: Selector,
+    move: int,
+) -> tuple[tuple[Outcome, ...], LeftOut | None]:
+    """What the plans of a decision brought, and those of them that were left out.
+
+    Raises ``Interrupted`` when the user asked to stop.
+    """
+    outcomes: tuple[Outcome, ...] = ()
+    left_out = None
+    for place, (plan, attempt_id) in enumerate(zip(decision.plans, ids, strict=True)):
+        why = ""
+        if bench.early_stop and outcomes:
+            why = settled(selector, (*history, *outcomes), len(ids) - place)
+        if why:
+            left_out = LeftOut(move=move, attempts=tuple(ids[place:]), why=why)
+            break
+        seen = (*history, *outcomes)
+        brought = carry_out(bench, instance, plan, attempt_id, seen, history)
+        stopped = any(outcome.attempt.trajectory.exit == "interrupted" for outcome in brought)
+        if stopped or bench.stopping():
+            # Also when it had ended by itself: the stop may have cut short what was checked, or
+            # refused its money. Its paid steps are on record and its diff is kept.
+            bench.memory.rescued(brought[-1])
+            raise Interrupted(instance.id)
+        outcomes += brought
+    bench.memory.outcomes(outcomes, left_out)
+    return outcomes, left_out
+
+
+def settled(selector: Selector, outcomes: Sequence[Outcome], left: int) -> str:
+    """Why the choice stays whatever the ``left`` candidates still planned are, or nothing."""
+    ask = getattr(selector, "settled", None)
+    return str(ask(outcomes, left)) if ask is not None else ""
+
+
+def attempt_ids(first: int, plans: Sequence[Plan]) -> list[str]:
+    """One a plan; attempts of an instance count up."""
+    return [f"{first + offset}-{plan.arm.model}" for offset, plan in enumerate(plans)]
+
+
+def crossed(bench: Bench, instance: Instance, history: Sequence[Outcome]) -> tuple[CrossRun, ...]:
+    """The tests that later candidates brought, run on the earlier ones.
+
+    Raises ``Interrupted`` when the user asked to stop meanwhile: it is done again then.
+    """
+    named = dict(bench.verifiers)
+    verifier = named.get(cross.REPRODUCTION)
+    if not bench.cross or verifier is None or not history:
+        return ()
+    bench.progress(instance.id, "", 0, "comparing candidates")
+    kit = replace(bench.checks, writer=None, judge=None).kit(history[-1].attempt.id)
+    runs = cross.completed(history, instance, kit, verifier, bench.cores)
+    if bench.stopping():
+        raise Interrupted(instance.id)
+    return runs

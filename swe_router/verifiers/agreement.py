@@ -1,0 +1,128 @@
+"""What other, independent candidates for the same issue say of this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from swe_router.records import Instance, Outcome, Verdict
+from swe_router.seams import Kit
+from swe_router.settings import VerifySettings
+from swe_router.verifiers import alike, authors
+
+NAME = "agreement"
+SAME_MODEL = 0.25
+"""Weight of a candidate by the same model: two of its runs share their mistakes. Five runs of one
+model and one of another over 53 issues: AUC .66 with .25, .65 with 1; the difference is no more
+than noise."""
+PRIOR = 1.0
+"""Weight of the even odds that the score begins with."""
+
+
+class Agreement:
+    """Verifier ``agreement``: a score from 0 to 1 with 0.5 for no say, outcome ``unknown``.
+
+    Agents that share a wrong idea make the same wrong patch, so that agreement alone passes
+    nothing. Each peer counts by how alike the two changes are (1 for
+    the same normalised change), and by its reproduction tests, run on this candidate; a peer by
+    the same model counts a quarter.
+    """
+
+    def __init__(self, settings: VerifySettings) -> None:
+        self.settings = settings
+
+    def verify(
+        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+    ) -> Verdict:
+        """Compare with the peers; a first candidate has none."""
+        candidate = outcome.candidate
+        mine = alike.change_of(candidate.patch) if candidate else None
+        if candidate is None or mine is None or mine.empty:
+            return _verdict(outcome, {"independent": 0, "why": "there is no change to compare"})
+        others = independent(outcome, peers)
+        if not others:
+            why = "there is no other candidate to compare with"
+            return _verdict(outcome, {"independent": 0, "same_change": 0, "why": why})
+        author = authors.model_of(outcome, kit.steps(outcome.attempt.id))
+        told = [_peer(mine, author, peer, kit) for peer in others]
+        passed, failed = _their_tests(outcome, others)
+        facts = {
+            "independent": len(told),
+            "same_change": sum(one["alike"] == 1.0 for one in told),
+            "same_model": sum(one["same_model"] for one in told),
+            "same_change_by_another_model": sum(
+                one["alike"] == 1.0 and not one["same_model"] for one in told
+            ),
+            "peers": told,
+            "their_tests_passed": passed,
+            "their_tests_failed": failed,
+        }
+        score = score_of(facts)
+        facts["why"] = (
+            f"{facts['same_change']} of {len(told)} other candidate(s) make the same change,"
+            f" {facts['same_model']} of them by the same model; it passes {passed} and fails"
+            f" {failed} of their tests"
+        )
+        return _verdict(outcome, facts, score)
+
+    def check(self, verdict: Verdict) -> str:
+        """An opinion has no outcome; a score that does not follow from its evidence is named."""
+        if verdict.score is None or "peers" not in verdict.evidence:
+            return "unknown"
+        right = score_of(verdict.evidence)
+        return "unknown" if abs(right - verdict.score) < 1e-6 else "contradictory"
+
+
+def independent(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome]:
+    """Peers with a change of their own that were not handed this candidate's notes or diff."""
+    found = [
+        peer
+        for peer in peers
+        if peer.attempt.id != outcome.attempt.id
+        and peer.attempt.plan.handover == "fresh"
+        and peer.candidate is not None
+        and not alike.change_of(peer.candidate.patch).empty
+    ]
+    return found if outcome.attempt.plan.handover == "fresh" else []
+
+
+def score_of(facts: Mapping[str, Any]) -> float:
+    """0 to 1 from the peers and their tests: weighted share of agreement, from even odds on."""
+    weight, agreed = PRIOR, 0.5 * PRIOR
+    for peer in facts["peers"]:
+        w = SAME_MODEL if peer["same_model"] else 1.0
+        weight, agreed = weight + w, agreed + w * peer["alike"]
+    passed, failed = facts["their_tests_passed"], facts["their_tests_failed"]
+    return round(float((agreed + passed) / (weight + passed + failed)), 6)
+
+
+def _peer(mine: alike.Change, author: str, peer: Outcome, kit: Kit) -> dict[str, Any]:
+    assert peer.candidate is not None
+    other = authors.model_of(peer, kit.steps(peer.attempt.id))
+    return {
+        "attempt": peer.attempt.id,
+        "alike": alike.similarity(mine, alike.change_of(peer.candidate.patch)),
+        "same_model": other == author,
+    }
+
+
+def _their_tests(outcome: Outcome, others: Sequence[Outcome]) -> tuple[int, int]:
+    """Tests that these peers left behind and that this candidate passes and fails."""
+    ids = {peer.attempt.id for peer in others}
+    tally = {"passed": 0, "failed": 0}
+    for verdict in outcome.verdicts:
+        tests = verdict.evidence.get("tests", {}) if verdict.verifier == "reproduction" else {}
+        for test in tests.values():
+            if test.get("by") in ids and not test.get("own") and test.get("after") in tally:
+                tally[test["after"]] += 1
+    return tally["passed"], tally["failed"]
+
+
+def _verdict(outcome: Outcome, facts: Mapping[str, Any], score: float | None = None) -> Verdict:
+    return Verdict(
+        candidate=outcome.candidate.digest if outcome.candidate else "",
+        verifier=NAME,
+        outcome="unknown",
+        score=score,
+        evidence=facts,
+    )

@@ -1,0 +1,31 @@
+"""Who made a candidate, as far as its attempt tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from swe_router.records import IMPORTED, Outcome, Step
+
+
+def names_of(outcome: Outcome, steps: Sequence[Step]) -> str:
+    """Model ids of the steps, the tier and, for an imported one, its source, in one line."""
+    parts = (*_models(steps), str(outcome.arm), outcome.attempt.source)
+    return " ".join(part for part in parts if part)
+
+
+def model_of(outcome: Outcome, steps: Sequence[Step]) -> str:
+    """What two candidates by the same model have in common.
+
+    The model ids of the steps; without them the tier; of an imported one its source without the
+    last word, which names the candidate.
+    """
+    models = _models(steps)
+    if models:
+        return " ".join(models)
+    if outcome.arm.model != IMPORTED:
+        return outcome.arm.model
+    return outcome.attempt.source.rpartition(" ")[0] or outcome.attempt.source
+
+
+def _models(steps: Sequence[Step]) -> list[str]:
+    return sorted({step.completion.model for step in steps if step.completion.model})

@@ -1,0 +1,65 @@
+"""What a run's conduct and its patch's shape say of the patch: an opinion, never a proof."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from swe_router.estimates import calibration
+from swe_router.records import Instance, Outcome, Verdict
+from swe_router.seams import Kit
+from swe_router.settings import VerifySettings
+from swe_router.verifiers import authors, conduct, paths, shape
+
+NAME = "behaviour"
+
+
+class Behaviour:
+    """Verifier ``behaviour``: a calibrated probability, and ``unknown`` for an outcome.
+
+    Nothing runs, so nothing is shown: the score counts where ``acceptance`` weighs it. What
+    cannot be known of a run (an imported patch without its trajectory) is left out, never 0.
+    """
+
+    def __init__(self, settings: VerifySettings) -> None:
+        """Raises ``UsageError`` for a damaged calibration."""
+        self.calibration = calibration.load(settings.calibration)
+
+    def verify(
+        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+    ) -> Verdict:
+        """Score the run and its patch; needs neither a box nor a model."""
+        candidate = outcome.candidate
+        if candidate is None or not candidate.patch.strip():
+            return _verdict(outcome, {"why": "there is no patch to look at"})
+        form = shape.signals(candidate.patch, instance.problem, paths.tests_of(kit.graph))
+        if not form:
+            return _verdict(outcome, {"why": "the patch cannot be read as a diff"})
+        steps = kit.steps(outcome.attempt.id)
+        found = form | conduct.signals(outcome.attempt, steps)
+        facts: dict[str, Any] = {"signals": {name: round(v, 4) for name, v in found.items()}}
+        fitted = self.calibration
+        if fitted is None or not fitted.behaviour:
+            why = "no calibration is named: the signals are told, not weighed"
+            return _verdict(outcome, {**facts, "model": "", "why": why})
+        author = authors.names_of(outcome, steps)
+        score, lift = fitted.behaves(facts["signals"], author, instance.repo)
+        seen = "the run and its patch" if steps else "the patch alone"
+        word = "more" if lift > 0 else "less"
+        why = f"{seen}: {word} often right than the mean one (probability {score:.2f})"
+        facts |= {"lift": lift, "model": f"{fitted.name}:{fitted.digest}", "why": why}
+        return _verdict(outcome, facts, score)
+
+    def check(self, verdict: Verdict) -> str:
+        """An opinion has no outcome."""
+        return "unknown"
+
+
+def _verdict(outcome: Outcome, facts: Mapping[str, Any], score: float | None = None) -> Verdict:
+    return Verdict(
+        candidate=outcome.candidate.digest if outcome.candidate else "",
+        verifier=NAME,
+        outcome="unknown",
+        score=score,
+        evidence=facts,
+    )

@@ -1,0 +1,149 @@
+"""How a run went about its work: numbers from its recorded steps, whatever the scaffold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swe_router.records import Action, Attempt, Step
+
+_TESTS = re.compile(
+    r"\b(?:pytest|py\.test|runtests\.py|unittest|tox|nosetests|manage\.py test)\b|\bbin/test\b"
+    r"|\b(?:go|cargo|npm|yarn|mvn|gradle) (?:run )?test\b"
+)
+_SCRIPT = re.compile(r"\bpython[\d.]*\s+(?:-[A-Za-z]\s+)*[\w./-]+\.py\b|\bpython[\d.]*\s+-c\b")
+_WRITES = re.compile(
+    r"\bsed\s+(?:-\w+\s+)*-i|\bsed\s+-\w*i|\bperl\s+-\w*i|\bgit apply\b|\bpatch\s+-p|\btee\s+\S"
+    r"|(?:^|[;&|]\s*)(?:cat|echo|printf)\b[^\n|]*>{1,2}\s*[\w./~-]+|\bopen\([^)\n]*['\"][wa]['\"]"
+    r"|\bwrite_text\("
+)
+_TARGET = re.compile(r"[\w./-]+\.(?:py|pyx|[jt]sx?|go|rs|java|rb|php|c|h|cc|cpp|cfg|toml|txt)\b")
+_CREATES = re.compile(
+    r"(?:cat|tee)\b[^\n]*?([\w./-]+\.(?:py|sh))\s*(?:<<|$)|<<[^\n]*>\s*([\w./-]+)"
+)
+_UNDO = re.compile(r"\bgit (?:checkout|restore|stash|reset)\b")
+_SAID_CODE = re.compile(r"\[exit code (-?\d+)\]|<returncode>(-?\d+)</returncode>")
+_FAILS = re.compile(
+    r"\b[1-9]\d* (?:failed|errors?|exceptions)\b|\bFAILED\b|DO \*NOT\* COMMIT|^E  ", re.MULTILINE
+)
+_DOUBT = re.compile(
+    r"\b(?:hmm|wait|unfortunately|however|not sure|unsure|cannot|can't|strange|weird|confus\w+"
+    r"|maybe|perhaps|alternatively)\b",
+    re.IGNORECASE,
+)
+EDITORS = frozenset({"edit", "str_replace_editor", "str_replace_based_edit_tool", "edit_file"})
+
+
+@dataclass(frozen=True)
+class _Did:
+    """One action, read."""
+
+    step: int
+    edits: tuple[str, ...] = ()
+    """Files that it wrote; ("?",) when it wrote something that cannot be told."""
+    tests: bool = False
+    script: bool = False
+    undoes: bool = False
+    failed: bool = False
+    """Non-zero exit; for tests also what they printed."""
+    known: bool = False
+    """The exit code is known."""
+
+
+def signals(attempt: Attempt, steps: Sequence[Step]) -> dict[str, float]:
+    """Numbers by name, ``run_*``; what cannot be known is left out, never 0."""
+    trajectory = attempt.trajectory
+    count = len(steps) or trajectory.steps
+    usd = float(trajectory.usd or sum(step.completion.usd for step in steps))
+    found: dict[str, float] = {}
+    if count:
+        found["run_steps"] = float(count)
+        found["run_ended_early"] = float(trajectory.exit not in ("submitted",))
+    if usd > 0 and count:
+        found["run_usd_per_step"] = usd / count
+    if not steps:
+        return found
+    return found | _worked(steps) | _talked(steps)
+
+
+def _worked(steps: Sequence[Step]) -> dict[str, float]:
+    did = [_read(number, action) for number, step in enumerate(steps) for action in step.actions]
+    edits = [one for one in did if one.edits]
+    tests = [one for one in did if one.tests]
+    files = {path for one in edits for path in one.edits}
+    touched = [path for one in edits for path in one.edits]
+    known = [one for one in did if one.known]
+    found = {
+        "run_edits": float(len(edits)),
+        "run_reads": float(sum(not (d.edits or d.tests or d.script) for d in did)),
+        "run_edit_share": len(edits) / len(did) if did else 0.0,
+        "run_files": float(len(files)),
+        "run_edits_again": float(len(touched) - len(files)),
+        "run_tests": float(len(tests)),
+        "run_scripts": float(sum(one.script for one in did)),
+        "run_undone": float(sum(one.undoes for one in did)),
+    }
+    if known:
+        found["run_error_share"] = sum(one.failed for one in known) / len(known)
+    if tests and tests[-1].known:
+        found["run_last_test_failed"] = float(tests[-1].failed)
+    if edits:
+        found["run_last_edit_at"] = (edits[-1].step + 1) / len(steps)
+        proofs = [one.step for one in did if one.tests or one.script]
+        found["run_untested"] = float(not proofs or proofs[-1] < edits[-1].step)
+    return found
+
+
+def _talked(steps: Sequence[Step]) -> dict[str, float]:
+    texts = [step.completion.message.content for step in steps]
+    calls = [call for step in steps for call in step.completion.message.tool_calls]
+    calls += [action.call for step in steps for action in step.actions]
+    words = sum(len(text.split()) for text in texts)
+    return {
+        "run_words_per_step": words / len(steps),
+        "run_doubts_per_step": sum(len(_DOUBT.findall(text)) for text in texts) / len(steps),
+        "run_malformed": float(len({call.id or id(call) for call in calls if call.error})),
+    }
+
+
+def _read(number: int, action: Action) -> _Did:
+    call = action.call
+    code, known = _exit_of(action)
+    if call.name in EDITORS:
+        command = str(call.arguments.get("action") or call.arguments.get("command") or "")
+        path = str(call.arguments.get("path", "?"))
+        wrote = (path.removeprefix("/testbed/"),) if command not in ("view", "undo_edit") else ()
+        return _Did(number, edits=wrote)
+    command = str(call.arguments.get("command", ""))
+    if not command:
+        return _Did(number)
+    tests = bool(_TESTS.search(command))
+    said = tests and bool(_FAILS.search(action.observation))
+    return _Did(
+        number,
+        edits=_written(command),
+        tests=tests,
+        script=not tests and bool(_SCRIPT.search(command)),
+        undoes=bool(_UNDO.search(command)),
+        failed=code != 0 or said,
+        known=known,
+    )
+
+
+def _written(command: str) -> tuple[str, ...]:
+    if not _WRITES.search(command):
+        return ()
+    head = command.split("\n", 1)[0]
+    found = _TARGET.findall(head) or _TARGET.findall(command[-300:])
+    return tuple(dict.fromkeys(path.removeprefix("/testbed/") for path in found[-1:])) or ("?",)
+
+
+def _exit_of(action: Action) -> tuple[int, bool]:
+    """Exit code and whether it is known: as recorded, else as the scaffold showed it."""
+    if action.exit_code is not None:
+        return action.exit_code, True
+    said = _SAID_CODE.search(action.observation[:200]) or _SAID_CODE.search(
+        action.observation[-200:]
+    )
+    return (int(said[1] or said[2]), True) if said else (0, False)

@@ -1,0 +1,173 @@
+"""A model reads issue, diff and evidence and rates the change by a rubric; never decisive alone."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from swe_router import wording
+from swe_router.errors import LedgerRefused, ModelError
+from swe_router.estimates import calibration
+from swe_router.records import (
+    CallLimits,
+    Completion,
+    Instance,
+    Message,
+    Outcome,
+    Verdict,
+    digest_of,
+)
+from swe_router.seams import Kit
+from swe_router.settings import VerifySettings
+
+NAME = "judge"
+PROMPT = "judge"
+RUBRIC = ("cause", "complete", "focused", "general", "consistent")
+HIGHEST = 4
+MOST_TOKENS = 4096
+"""Output cap of the answer, reasoning included; the tier's own cap may be lower."""
+MOST_PATCH, MOST_ISSUE = 60_000, 40_000
+"""Characters that are shown of the diff and of the issue."""
+MOST_ANSWER = 20_000
+"""Characters of the answer that are kept: its end, where the ratings stand."""
+SHOWN = ("applies", "syntax", "repo-tests", "reproduction")
+"""Verifiers whose findings are shown: those that looked at facts."""
+_OBJECT = re.compile(r"\{[^{}]*\}")
+
+
+class Judge:
+    """Verifier ``judge``: a rubric and a probability, and ``unknown`` for an outcome.
+
+    The probability is Platt-scaled where the calibration was fitted on judged patches. The
+    evidence holds the answer, from which ``check`` reads the ratings again.
+    """
+
+    def __init__(self, settings: VerifySettings) -> None:
+        """Raises ``UsageError`` for a damaged calibration."""
+        self.calibration = calibration.load(settings.calibration)
+
+    def verify(
+        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+    ) -> Verdict:
+        """Ask the judge once; the same question is not paid for twice."""
+        candidate = outcome.candidate
+        if candidate is None or not candidate.patch.strip():
+            return _verdict(outcome, {"why": "there is no patch to judge"})
+        if kit.judge is None:
+            return _verdict(outcome, {"why": "no judge is named"})
+        asked = messages(outcome, instance)
+        request = digest_of([one.model_dump(mode="json") for one in asked])
+        try:
+            note = _answer(asked, request, kit)
+        except (ModelError, LedgerRefused) as error:
+            why = f"the judge gave no answer: {type(error).__name__}: {error}"
+            return _verdict(outcome, {"request": request, "usd": "0", "why": why})
+        facts: dict[str, Any] = {"request": request, **note}
+        read = ratings(note["answer"])
+        if read is None:
+            return _verdict(outcome, {**facts, "why": "the judge's answer holds no ratings"})
+        facts |= read
+        score = read["probability"]
+        if self.calibration is not None and self.calibration.judge is not None:
+            score = self.calibration.judged(score)
+            facts["model"] = f"{self.calibration.name}:{self.calibration.digest}"
+        facts["why"] = f"{note['by']}: {score:.2f}; {read['said']}".rstrip("; ")
+        return _verdict(outcome, facts, score)
+
+    def check(self, verdict: Verdict) -> str:
+        """An opinion has no outcome; ratings that do not stand in the answer are named."""
+        facts = verdict.evidence
+        if "probability" not in facts:
+            return "unknown"
+        read = ratings(str(facts.get("answer", "")))
+        same = read is not None and all(facts.get(key) == read[key] for key in read)
+        return "unknown" if same else "contradictory"
+
+
+def messages(outcome: Outcome, instance: Instance) -> tuple[Message, ...]:
+    """What the judge is asked."""
+    assert outcome.candidate is not None
+    patch = outcome.candidate.patch
+    text = wording.render(
+        PROMPT,
+        repo=instance.repo,
+        problem=instance.problem.strip()[:MOST_ISSUE],
+        patch=patch[:MOST_PATCH].rstrip("\n"),
+        cut=max(0, len(patch) - MOST_PATCH),
+        evidence=[
+            f"- {one.verifier}: {one.outcome}; {one.evidence.get('why', '')}"
+            for one in outcome.verdicts
+            if one.verifier in SHOWN
+        ],
+    )
+    return (Message(role="user", content=text),)
+
+
+def ratings(answer: str) -> dict[str, Any] | None:
+    """Rubric, probability and reason from the last JSON object that has them; None for none.
+
+    Numbers may come as text or as a percentage; what is not finite or off its scale is no rating.
+    """
+    for text in reversed(_OBJECT.findall(answer)):
+        try:
+            tree = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        probability = _number(tree.get("probability"), 1.0)
+        rubric = {name: _number(tree.get(name), float(HIGHEST)) for name in RUBRIC}
+        if probability is not None and None not in rubric.values():
+            said = " ".join(str(tree.get("why", "")).split())[:500]
+            return {"rubric": rubric, "probability": round(probability, 4), "said": said}
+    return None
+
+
+def _number(value: Any, highest: float) -> float | None:
+    if isinstance(value, str):
+        text = value.strip()
+        percent = text.endswith("%") and highest == 1.0
+        value = text.rstrip("%").partition("/")[0]
+    else:
+        percent = False
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value) / (100 if percent else 1)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and 0 <= number <= highest else None
+
+
+def _answer(asked: Sequence[Message], request: str, kit: Kit) -> dict[str, Any]:
+    """The answer as it is kept; from the notes where it was paid for before."""
+    assert kit.judge is not None
+    key = f"{PROMPT}:{request}"
+    known = kit.notes.get(key)
+    if known is not None:
+        return {**known, "usd": "0", "paid_before": known["usd"]}
+    left = kit.deadline - kit.clock() if kit.deadline else 600.0
+    limits = CallLimits(max_output_tokens=MOST_TOKENS, timeout=max(10.0, left))
+    note = _note(kit.judge.complete(asked, (), limits=limits))
+    kit.notes[key] = note
+    return note
+
+
+def _note(answer: Completion) -> dict[str, Any]:
+    return {
+        "by": answer.model,
+        "answer": answer.message.content[-MOST_ANSWER:],
+        "usd": str(answer.usd),
+        "usage": answer.usage.model_dump(mode="json"),
+    }
+
+
+def _verdict(outcome: Outcome, facts: Mapping[str, Any], score: float | None = None) -> Verdict:
+    return Verdict(
+        candidate=outcome.candidate.digest if outcome.candidate else "",
+        verifier=NAME,
+        outcome="unknown",
+        score=score,
+        evidence=facts,
+    )

@@ -1,0 +1,150 @@
+"""The tests of one verdict: those a writer made of the issue and those that attempts left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from swe_router.records import Candidate, Instance, Outcome
+from swe_router.seams import Kit
+from swe_router.settings import VerifySettings
+from swe_router.verifiers import diffs, paths
+from swe_router.verifiers.reproduction import harvest, oracles, writer
+from swe_router.verifiers.reproduction.harvest import Left
+from swe_router.verifiers.reproduction.oracles import Reading, Unusable
+from swe_router.verifiers.reproduction.reasons import Issue
+from swe_router.verifiers.reproduction.runs import Runs
+from swe_router.verifiers.reproduction.trial import Test
+
+MOST_ATTEMPTS = 8
+"""Attempts whose scripts are looked at."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A usable test, and how it is read."""
+
+    test: Test
+    reading: Reading
+    source: Literal["written", "harvested"]
+    by: str
+    """Model that wrote it, or attempt that left it."""
+    own: bool
+    """Left by the run under judgement, or written by its own model: it has no vote."""
+
+
+class Gathering:
+    """Collects the tests for one candidate; what cannot be used is noted with its reason."""
+
+    def __init__(
+        self,
+        settings: VerifySettings,
+        outcome: Outcome,
+        peers: Sequence[Outcome],
+        instance: Instance,
+        kit: Kit,
+        runs: Runs,
+    ) -> None:
+        self.settings, self.outcome, self.peers = settings, outcome, peers
+        self.instance, self.kit, self.runs = instance, kit, runs
+        self.issue = Issue.of(instance.problem)
+        self.unusable: dict[str, str] = {}
+        self.calls: list[dict[str, Any]] = []
+        """Calls of the writer that were charged for this verdict."""
+        self.asked = 0
+
+    def written(self) -> dict[str, Shown]:
+        """Tests of the writer that fail at the base for the issue's reason."""
+        attempt = self.outcome.attempt
+        mine = bool(self.settings.writer) and self.settings.writer == attempt.plan.arm.model
+        # Its own tests would have no vote: none is paid for now, those that are there are used.
+        samples = writer.paid(self.kit) if mine else self.settings.samples
+        if self.kit.writer is None or not samples:
+            return {}
+        around = self.runs.surroundings()
+        if not around.writable:
+            self.unusable["written"] = "no way is known here to run a written test of this project"
+            return {}
+        have, missing = writer.written(samples, self.instance, around, self.kit, attempt.id)
+        self.unusable |= missing
+        self.asked = len(have)
+        self.calls = [one.call for one in have if one.charged_to == attempt.id]
+        authors = {step.completion.model for step in self.kit.steps(attempt.id)}
+        found: dict[str, Shown] = {}
+        for name, one in writer.distinct(have).items():
+            test = Test(text=one.text, way=around.way, place=around.place)
+            try:
+                if not one.text:
+                    raise Unusable("the answer holds no test")
+                reading = oracles.by_result(self.runs.base(test), self.issue)
+                self.runs.steady(test)
+            except Unusable as error:
+                self.unusable[name] = str(error)
+                continue
+            found[name] = Shown(test, reading, "written", one.by, mine or one.by in authors)
+        return self._preferred(found)
+
+    def harvested(self) -> dict[str, Shown]:
+        """Scripts that the other attempts left, then those of the run under judgement itself."""
+        found: dict[str, Shown] = {}
+        for maker, one in self._left():
+            name = f"{maker.attempt.id}:{one.path}"
+            try:
+                reading = self._read(one, maker.candidate)
+            except Unusable as error:
+                self.unusable[name] = str(error)
+                continue
+            own = maker.attempt.id == self.outcome.attempt.id
+            found[name] = Shown(one.test, reading, "harvested", maker.attempt.id, own)
+        return found
+
+    def _left(self) -> list[tuple[Outcome, Left]]:
+        """What was left, run at the base once; the same text counts for who left it first."""
+        found: list[tuple[Outcome, Left]] = []
+        texts: set[str] = set()
+        for maker in (*self.peers[-MOST_ATTEMPTS:], self.outcome):
+            steps = self.kit.steps(maker.attempt.id)
+            for one in harvest.left(steps, self._known(maker.candidate)) if steps else ():
+                name = f"{maker.attempt.id}:{one.path}"
+                try:
+                    if one.test.digest in texts:
+                        raise Unusable("another attempt left the same text")
+                    self.runs.base(one.test)
+                except Unusable as error:
+                    self.unusable[name] = str(error)
+                    continue
+                texts.add(one.test.digest)
+                found.append((maker, one))
+        return found
+
+    def _read(self, one: Left, patch: Candidate | None) -> Reading:
+        base = self.runs.base(one.test)
+        fixed = None
+        if patch is not None and patch.patch.strip() and not base.timed_out:
+            fixed = self.runs.patched(one.test, patch)
+        reading = oracles.of_script(base, fixed, self.issue)
+        self.runs.steady(one.test)
+        return reading
+
+    def _known(self, candidate: Candidate | None) -> Callable[[str], bool]:
+        """Whether a path is the repository's, or source of the patch that was handed in."""
+        known = set(self.runs.surroundings().known)
+        patch = candidate.patch if candidate else ""
+        for file in diffs.changes(patch) or ():
+            if not paths.is_test(file.path) and not paths.is_scratch(file.path):
+                known.add(file.path)
+        return known.__contains__
+
+    def _preferred(self, found: dict[str, Shown]) -> dict[str, Shown]:
+        """Those whose failure names what the issue names, where there are such."""
+        named = {
+            name: one
+            for name, one in found.items()
+            if one.reading.basis and one.reading.basis.named
+        }
+        if not named:
+            return found
+        for name in found.keys() - named.keys():
+            self.unusable[name] = "its failure names nothing of the issue, as another's does"
+        return named

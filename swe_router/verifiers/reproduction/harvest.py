@@ -1,0 +1,207 @@
+"""Scripts and tests that an agent made to try things out, as its steps tell: text, runs, prints."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from swe_router.records import Action, Step
+from swe_router.verifiers import paths
+from swe_router.verifiers.reproduction import invoked, printed, shelltext
+from swe_router.verifiers.reproduction.invoked import ROOT, Run
+from swe_router.verifiers.reproduction.shelltext import Command
+from swe_router.verifiers.reproduction.trial import Test, Way
+
+MOST_TEXT = 20_000
+"""Characters of a script; longer ones are data."""
+MOST_FILES = 20
+"""Files that are laid beside a script."""
+MOST_LEFT = 4
+"""Scripts taken of one attempt, the most telling first."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One recorded run of a script."""
+
+    step: int
+    exit_code: int | None
+    output: str
+
+
+@dataclass
+class Left:
+    """A script as it was when it was last run."""
+
+    path: str
+    """As the agent named it, from /testbed; ``inline-N.py`` for what never was a file."""
+    test: Test
+    runs: list[Ran] = field(default_factory=list)
+    """Recorded runs of exactly this text."""
+
+    @property
+    def telling(self) -> int:
+        """A hint how well its recorded runs show a bug and its end; 0 is not at all."""
+        bad = [printed.is_bad(ran.exit_code, ran.output) for ran in self.runs]
+        if True in bad and False in bad[bad.index(True) :]:
+            return 3
+        return 2 if True in bad else 0 if not bad else 1
+
+
+def left(steps: Sequence[Step], is_known: Callable[[str], bool]) -> list[Left]:
+    """What the steps of an attempt made and ran beside the repository, most telling first.
+
+    ``is_known``: whether a path lies in the repository at the base commit, or in the patch that
+    the attempt handed in.
+    """
+    return _Watch(is_known).through(steps)
+
+
+class _Watch:
+    """The files that an agent made, as they are at each moment."""
+
+    def __init__(self, is_known: Callable[[str], bool]) -> None:
+        self.is_known = is_known
+        self.files: dict[str, str | None] = {}
+        """Path -> text; None where it is not known any more."""
+        self.found: dict[tuple[str, str], Left] = {}
+        self.inline = 0
+        self.order = 0
+
+    def through(self, steps: Sequence[Step]) -> list[Left]:
+        for step in steps:
+            for action in step.actions:
+                if action.call.name == "edit":
+                    self._edit(action)
+                elif action.call.name == "bash":
+                    self._bash(action, str(action.call.arguments.get("command", "")), step.index)
+        best: dict[str, Left] = {}
+        for one in self.found.values():  # of a file's texts the most telling, the later one first
+            if one.telling >= getattr(best.get(one.path), "telling", 0):
+                best.pop(one.path, None)
+                best[one.path] = one
+        ranked = sorted(enumerate(best.values()), key=lambda pair: (-pair[1].telling, -pair[0]))
+        return [one for _, one in ranked if one.telling][:MOST_LEFT]
+
+    def _edit(self, action: Action) -> None:
+        given = action.call.arguments
+        path = invoked.from_root(str(given.get("path", "")), ROOT)
+        if self.is_known(path) or action.call.error:
+            return
+        kind, new = given.get("action"), str(given.get("new", ""))
+        before = self.files.get(path)
+        if kind == "create":
+            self.files[path] = new
+        elif kind == "replace" and before is not None and before.count(str(given.get("old"))) == 1:
+            self.files[path] = before.replace(str(given.get("old")), new)
+        elif path in self.files:
+            self.files[path] = None
+
+    def _bash(self, action: Action, script: str, step: int) -> None:
+        where, text = ROOT, ""
+        for command in shelltext.commands(script):
+            words, variables = invoked.bare(command.words)
+            if words[:1] == ["cd"] and len(words) > 1:
+                where = posixpath.normpath(posixpath.join(where, words[1]))
+                continue
+            self._moved(words, where)
+            piped, text = text if command.piped else "", self._wrote(command, words, where, text)
+            if not command.known and not command.document:
+                continue
+            for run in invoked.runs(words, command.document or piped, where):
+                self._note(run, where, variables, Ran(step, action.exit_code, action.observation))
+
+    def _wrote(self, command: Command, words: Sequence[str], where: str, piped: str) -> str:
+        """Follow what a command writes to files; its own output as far as that is known."""
+        program = words[0] if words else ""
+        output: str | None = None
+        if (program == "cat" and len(words) == 1) or program == "tee":
+            output = command.document if not command.piped else piped
+        elif program == "echo" and command.known and not set(words[1:2]) & {"-e", "-n"}:
+            output = " ".join(words[1:]) + "\n"
+        targets = list(command.writes)
+        if program == "tee":
+            targets += [(w, "-a" in words) for w in words[1:] if not w.startswith("-")]
+        for name, adds in targets:
+            path = invoked.from_root(name, where)
+            if self.is_known(path) or path.startswith("/dev/"):
+                continue
+            before = self.files.get(path) if adds else ""
+            whole = None if output is None or before is None else before + output
+            self.files[path] = whole
+        return output or ""
+
+    def _moved(self, words: Sequence[str], where: str) -> None:
+        names = [word for word in words[1:] if not word.startswith("-")]
+        if words[:1] in (["mv"], ["cp"]) and len(names) == 2:
+            source, target = (invoked.from_root(name, where) for name in names)
+            if source in self.files and not self.is_known(target):
+                self.files[target] = self.files[source]
+        elif words[:1] == ["sed"] and any(word.startswith("-i") for word in words):
+            for path in (invoked.from_root(name, where) for name in names):
+                if path in self.files:
+                    self.files[path] = None
+
+    def _note(self, run: Run, where: str, variables: Mapping[str, str], ran: Ran) -> None:
+        text = run.text
+        if text is None:
+            text = self.files.get(run.path)
+        if text is None or not text.strip() or len(text) > MOST_TEXT:
+            return
+        path = run.path
+        known = self.found.get((path, text))
+        if not path:
+            same = [one for one in self.found.values() if one.test.text == text]
+            known = same[0] if same else None
+            self.inline += not same
+            path = f"inline-{self.inline}.py"
+        if known is None:
+            beside = {
+                name: body
+                for name, body in self.files.items()
+                if body is not None and name != path and len(body) <= MOST_TEXT
+            }
+            test = Test(
+                text=text,
+                way=run.way,
+                place=posixpath.dirname(path),
+                stem=_stem(path, run.way),
+                arguments=run.arguments,
+                files=_needed(text, beside),
+                where="" if where == ROOT else where,
+                variables=dict(variables),
+            )
+            known = self.found[(path, text)] = Left(path, test)
+        known.runs.append(ran)
+
+
+def _needed(text: str, beside: Mapping[str, str]) -> dict[str, str]:
+    """Of the files that the agent had made, those whose name the text or one of them speaks of."""
+    chosen: dict[str, str] = {}
+    queue = [text]
+    while queue and len(chosen) < MOST_FILES:
+        said = queue.pop()
+        for path, body in beside.items():
+            name = posixpath.basename(path)
+            stem = name.rsplit(".", 1)[0]
+            folder = posixpath.basename(posixpath.dirname(path))
+            spoken = [name, stem] if stem != "__init__" else [folder]
+            if path not in chosen and any(_speaks(said, word) for word in spoken if word):
+                chosen[path] = body
+                queue.append(body)
+    return chosen
+
+
+def _speaks(text: str, word: str) -> bool:
+    return bool(re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", text))
+
+
+def _stem(path: str, way: Way) -> str:
+    """What the name of the file in the box begins with: a runner must take it for a test."""
+    stem = posixpath.basename(path).removesuffix(".py")
+    stem = re.sub(r"\W", "_", stem) or "script"
+    if way in ("pytest", "django") and not paths.is_test_module(f"{stem}_0.py"):
+        return f"test_{stem}"
+    return stem

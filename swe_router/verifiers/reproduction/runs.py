@@ -1,0 +1,158 @@
+"""Runs of tests at the base commit and with a patch applied, each pair made once."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Self
+
+from swe_router.records import Candidate, Instance
+from swe_router.seams import Kit, Sandbox
+from swe_router.verifiers import diffs, own_vote, paths
+from swe_router.verifiers.reproduction import printed, surroundings, trial
+from swe_router.verifiers.reproduction.oracles import Unusable
+from swe_router.verifiers.reproduction.trial import Test, Trial
+
+LEAST_SECONDS = 2.0
+"""Time left under which no run is begun."""
+MOST_SECONDS = 120.0
+"""Given to one run, however much time there is: a test that shows an issue takes seconds."""
+PATIENCE = 20.0
+"""Seconds after which a run that did not end is not tried again for another candidate."""
+SPARE = 4.0
+"""A run is made a second time only when this many times its seconds are left."""
+SHARE = 0.34
+"""Of the time that is left, for one run."""
+
+
+class Runs:
+    """The runs of one instance; shared by all its candidates through ``kit.cache``.
+
+    Used in a ``with``. Tests of the same state follow each other in one fresh box, as long as
+    each leaves the work tree as it found it; the next state, or a test that does not, is the end
+    of a box.
+    """
+
+    def __init__(self, instance: Instance, kit: Kit, seconds: float) -> None:
+        self.instance, self.kit = instance, kit
+        self.until = kit.clock() + seconds
+        if kit.deadline:
+            self.until = min(self.until, kit.deadline)
+        self._stack = ExitStack()
+        self._open: tuple[str, Sandbox] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def left(self) -> float:
+        """Seconds until the verdict must be there."""
+        return self.until - self.kit.clock()
+
+    def surroundings(self) -> surroundings.Surroundings:
+        """What the repository shows of its tests."""
+        key = ("surroundings", self.instance.base_commit)
+        if key not in self.kit.cache:
+            limit = max(LEAST_SECONDS, min(60.0, self.left()))
+            look = surroundings.look(self._base_box(), self.instance.problem, limit)
+            self.kit.cache[key] = look
+        found: surroundings.Surroundings = self.kit.cache[key]
+        return found
+
+    def base(self, test: Test) -> Trial:
+        """A run at the base commit. Raises ``Unusable`` when there is no time for it."""
+        key = ("base", self.instance.base_commit, test.key)
+        if key not in self.kit.cache:
+            python = self.surroundings().python
+            if self.left() < LEAST_SECONDS:
+                raise Unusable("no time was left to run it at the base")
+            return self._kept(key, self._run(self._base_box(), test, python))
+        found: Trial = self.kit.cache[key]
+        return found
+
+    def steady(self, test: Test) -> None:
+        """Run a test at the base once more. Raises ``Unusable`` when it says something else then.
+
+        Once for an instance; without time for it the first run stands.
+        """
+        key = ("again", self.instance.base_commit, test.key)
+        first = self.base(test)
+        if key not in self.kit.cache and self.left() > SPARE * first.seconds + LEAST_SECONDS:
+            second = self._run(self._base_box(), test, self.surroundings().python)
+            self.kit.cache[key] = _alike(first, second)
+        if not self.kit.cache.get(key, True):
+            raise Unusable("it does not say the same twice at the base")
+
+    def confirmed(self, test: Test, candidate: Candidate, found: Trial) -> bool:
+        """Whether a run after the patch says the same again; yes, when there is no time to ask."""
+        key = ("again", candidate.digest, test.key)
+        if key not in self.kit.cache and self.left() > SPARE * found.seconds + LEAST_SECONDS:
+            box = self._patched_box(candidate)
+            if box is None:
+                return True
+            self.kit.cache[key] = _alike(found, self._run(box, test, self.surroundings().python))
+        return bool(self.kit.cache.get(key, True))
+
+    def patched(self, test: Test, candidate: Candidate) -> Trial | None:
+        """A run with a patch applied; None when it does not apply or there was no time."""
+        key = ("cross", candidate.digest, test.key)
+        if key not in self.kit.cache:
+            python = self.surroundings().python
+            if self.left() < LEAST_SECONDS:
+                return None
+            box = self._patched_box(candidate)
+            return self._kept(key, self._run(box, test, python)) if box is not None else None
+        found: Trial = self.kit.cache[key]
+        return found
+
+    def _kept(self, key: tuple[str, ...], made: Trial) -> Trial:
+        """Remember a run, unless it only had too little time."""
+        if not made.timed_out or made.limit >= PATIENCE:
+            self.kit.cache[key] = made
+        return made
+
+    def _run(self, box: Sandbox, test: Test, python: str) -> Trial:
+        limit = max(LEAST_SECONDS, min(MOST_SECONDS, SHARE * self.left()))
+        made = trial.run(box, test, python, limit)
+        if made.soils:
+            self._close()
+        return made
+
+    def _base_box(self) -> Sandbox:
+        return self._box("base")
+
+    def _patched_box(self, candidate: Candidate) -> Sandbox | None:
+        """A box with the patch applied and its own tests taken away; None when it does not fit."""
+        if self._open is not None and self._open[0] == candidate.digest:
+            return self._open[1]
+        box = self._box(candidate.digest)
+        if self.kit.apply(box, candidate.patch).exit_code != 0:
+            self._close()
+            return None
+        files = diffs.changes(candidate.patch) or ()
+        own_vote.take_away(box, files, paths.tests_of(self.kit.graph))
+        return box
+
+    def _box(self, state: str) -> Sandbox:
+        if self._open is None or self._open[0] != state:
+            self._close()
+            self._open = (
+                state,
+                self._stack.enter_context(self.kit.open_sandbox(self.instance)),
+            )
+        return self._open[1]
+
+    def _close(self) -> None:
+        self._open = None
+        self._stack.close()
+
+
+def _alike(one: Trial, other: Trial) -> bool:
+    """Two runs of a test say the same: of each function, and of a script in what it prints."""
+    if {seen.id: seen.outcome for seen in one.seen.values()} != {
+        seen.id: seen.outcome for seen in other.seen.values()
+    }:
+        return False
+    printed_only = "script" in one.seen and one.seen["script"].outcome == "passed"
+    return not printed_only or printed.marks(one.output) == printed.marks(other.output)

@@ -1,0 +1,131 @@
+"""What the repository shows of its own tests: the runner, and an existing test near the issue."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from swe_router.seams import Sandbox
+from swe_router.verifiers import paths, runners
+from swe_router.verifiers.reproduction.trial import Way
+
+EXCERPT_LINES = 40
+EXCERPT_BYTES = 3000
+WAYS: dict[str, Way] = {
+    "django": "django",
+    "pytest": "pytest",
+    "sympy": "module",
+    "unittest": "module",
+}
+SOURCES = ("py", "js", "ts", "tsx", "go", "rs", "java", "rb", "php", "c", "cpp", "cc")
+"""Suffixes of source files; of equally many the first counts."""
+SHOWN = {
+    "django": "Django's own runner (tests/runtests.py, SQLite); the file is a module of the test"
+    " app in whose folder it lies and uses django.test.TestCase or SimpleTestCase",
+    "pytest": "pytest",
+    "sympy": "plain functions named test_* with assert statements; pytest is not installed",
+    "unittest": "unittest test cases; pytest is not installed",
+    "": "plain functions named test_* with assert statements, standard library only",
+}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a writer may see of the repository, and what a run needs to know of it."""
+
+    runner: str
+    python: str
+    """Path of the interpreter inside the box; empty when there is none."""
+    known: tuple[str, ...]
+    """Every file at the base commit."""
+    example: str
+    """Path of an existing test module; empty when there is none."""
+    excerpt: str
+
+    @property
+    def writable(self) -> bool:
+        """Whether a written test could be run: a project of Python, with its interpreter."""
+        languages = Counter(path.rpartition(".")[2] for path in self.known)
+        most = max(SOURCES, key=lambda suffix: languages[suffix])
+        return bool(self.python) and most == "py" and languages["py"] > 0
+
+    @property
+    def way(self) -> Way:
+        """How a test of this project is run."""
+        return WAYS.get(self.runner, "module")
+
+    @property
+    def place(self) -> str:
+        """The folder in which a written test is put."""
+        return posixpath.dirname(self.example)
+
+    @property
+    def shown(self) -> str:
+        """The runner, in words."""
+        return SHOWN.get(self.runner, self.runner)
+
+
+def look(box: Sandbox, problem: str, timeout: float) -> Surroundings:
+    """Read a fresh start state."""
+    runner, python = runners.detect(box, timeout)
+    listed = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
+    box.run(f"git ls-files -z > {listed}", timeout=timeout)
+    try:
+        data = box.read(listed, limit=runners.REPORT_LIMIT)
+    except FileNotFoundError:
+        data = b""
+    box.run(f"rm -f {listed}", timeout=timeout)
+    known = tuple(name for name in data.decode("utf-8", "surrogateescape").split("\0") if name)
+    tests = [path for path in known if _serves(path, runner)]
+    example = nearest(problem, tests)
+    return Surroundings(runner, python, known, example, _excerpt(box, example))
+
+
+def nearest(problem: str, tests: Sequence[str]) -> str:
+    """The test module whose path has most words of the issue, rare words first; or the first."""
+    words = _words(problem)
+    parts = {path: set(_words(path.removesuffix(".py"))) - {"test", "tests"} for path in tests}
+    often: dict[str, int] = {}
+    for found in parts.values():
+        for word in found:
+            often[word] = often.get(word, 0) + 1
+    counted = {word: words.count(word) for word in set(words)}
+
+    def score(path: str) -> float:
+        return sum(min(3, counted[word]) / often[word] for word in parts[path] if word in counted)
+
+    return min(tests, key=lambda path: (-score(path), len(path), path), default="")
+
+
+def _serves(path: str, runner: str) -> bool:
+    if not paths.is_test_module(path):
+        return False
+    known = runners.RUNNERS.get(runner)
+    if known is not None and not known.runs(path):
+        return False
+    # Django's app is the folder: a module right under tests/ has none.
+    return runner != "django" or path.count("/") >= 2
+
+
+def _words(text: str) -> list[str]:
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text)
+    return _singular(re.findall(r"[a-z]{3,}", spaced.lower().replace("_", " ")))
+
+
+def _singular(words: Iterable[str]) -> list[str]:
+    return [word.removesuffix("s") if len(word) > 4 else word for word in words]
+
+
+def _excerpt(box: Sandbox, example: str) -> str:
+    if not example:
+        return ""
+    try:
+        data = box.read(f"/testbed/{example}", limit=2_000_000)
+    except (FileNotFoundError, ValueError):
+        return ""
+    lines = data[: 10 * EXCERPT_BYTES].decode("utf-8", "replace").splitlines()[:EXCERPT_LINES]
+    return "\n".join(lines)[:EXCERPT_BYTES]

@@ -1,0 +1,123 @@
+"""From recorded results to a verdict: pure, so that a reader can redo it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+Evidence = Mapping[str, Any]
+
+
+def outcome_of(evidence: Evidence) -> str:
+    """The outcome that the evidence stands for, or words that say where it contradicts itself.
+
+    Each written test has one vote, all tests that one attempt left have one together. What the
+    run under judgement left, or its own model wrote, has none. More than half of the votes must
+    say the same.
+    """
+    wrong = contradiction(evidence)
+    if wrong:
+        return f"contradictory: {wrong}"
+    votes = votes_of(evidence)
+    count = Counter(votes.values())
+    if 2 * count["passed"] > len(votes):
+        return "pass"
+    return "fail" if 2 * count["failed"] > len(votes) else "unknown"
+
+
+def contradiction(evidence: Evidence) -> str:
+    """What of the evidence does not follow from the rest of it; empty when all does."""
+    for name, test in _tests(evidence).items():
+        if _digest(test["text"]) != test["digest"]:
+            return f"{name}: the text is not that of its digest"
+        if test["base"] != "failed" or not _failed_before(test):
+            return f"{name}: it did not fail at the base"
+        if result_of(test) != test["after"]:
+            return f"{name}: recorded {test['after']}, by its results {result_of(test)}"
+    try:
+        paid = sum((Decimal(call["usd"]) for call in evidence.get("calls", ())), Decimal(0))
+        told = Decimal(evidence.get("usd", "0"))
+    except InvalidOperation:
+        return "usd: no amount of money"
+    return "" if paid == told else f"usd: recorded {told}, its calls cost {paid}"
+
+
+def votes_of(evidence: Evidence) -> dict[str, str]:
+    """Who votes -> passed | failed | unknown."""
+    ballots: dict[str, list[str]] = {}
+    for name, test in _tests(evidence).items():
+        if not test["own"]:
+            voter = name if test["source"] == "written" else str(test["by"])
+            ballots.setdefault(voter, []).append(test["after"])
+    return {voter: _majority(said) for voter, said in ballots.items()}
+
+
+def result_of(test: Evidence) -> str:
+    """What a test said after the patch, from what was kept of its runs."""
+    if test.get("flaky"):
+        return "unknown"
+    if test["oracle"] != "result":
+        return _by_print(test)
+    said = [after for _, after in test["results"].values()]
+    if "failed" in said:
+        return "failed"
+    return "passed" if said and set(said) == {"passed"} else "unknown"
+
+
+def why(evidence: Evidence) -> str:
+    """The votes in one line."""
+    votes = votes_of(evidence)
+    idle = len(evidence.get("unusable", ()))
+    own = sum(bool(test["own"]) for test in _tests(evidence).values())
+    beside = "".join(
+        f", {number} {what}" for number, what in ((own, "of its own"), (idle, "unusable")) if number
+    )
+    if not votes:
+        return f"no test fails at the base for the issue's reason and may vote{beside}"
+    count = Counter(votes.values())
+    said = ", ".join(f"{count[kind]} {kind}" for kind in ("passed", "failed", "unknown")
+                     if count[kind])  # fmt: skip
+    return f"after the patch: {said} of {len(votes)} vote(s){beside}"
+
+
+def _tests(evidence: Evidence) -> Mapping[str, Evidence]:
+    tests: Mapping[str, Evidence] = evidence.get("tests", {})
+    return tests
+
+
+def _by_print(test: Evidence) -> str:
+    """A script that ends well at the base and prints that something is wrong.
+
+    Words of failure: passed when none is printed more often than by what is right. Else by its
+    whole output: that of the base is failed, that of its author's fix is passed.
+    """
+    if test["ended"] != "well":
+        return "failed" if test["ended"] == "badly" else "unknown"
+    if test["oracle"] == "marks":
+        still = any(now > calm for _, calm, now in test["marks"].values())
+        return "failed" if still else "passed"
+    base, fixed, after = test["outputs"]
+    return {base: "failed", fixed: "passed"}.get(after, "unknown")
+
+
+def _failed_before(test: Evidence) -> bool:
+    if test["oracle"] == "marks":
+        return any(bad > calm for bad, calm, _ in test["marks"].values())
+    if test["oracle"] == "output":
+        return bool(test["outputs"][0] != test["outputs"][1])
+    return any(base == "failed" for base, _ in test["results"].values())
+
+
+def _majority(said: list[str]) -> str:
+    """What most of those say that say anything."""
+    count = Counter(said)
+    if count["passed"] == count["failed"]:
+        return "unknown"
+    return "passed" if count["passed"] > count["failed"] else "failed"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,217 @@
+"""What a user does with ``verify``: patches of others, judged without a model or a label."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from swe_router import assets, settings
+from swe_router.__main__ import main
+from swe_router.assemble import verify as verifying
+from swe_router.assemble.shown import Shown
+from swe_router.errors import Lost
+from tests.doubles.engine import Box
+
+SAMPLE = assets.root() / "runs" / "sample"
+ONE, TWO = "demo__confet-14", "demo__confet-19"
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[dict]:
+    """The patches of the sample run's attempts on two instances: local wrong, cloud right."""
+    found = []
+    for line in (SAMPLE / "records.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        for outcome in record["outcomes"] if record["instance"]["id"] in (ONE, TWO) else ():
+            found.append({
+                "instance_id": record["instance"]["id"],
+                "candidate": outcome["attempt"]["id"],
+                "model_patch": outcome["candidate"]["patch"],
+                "model_name_or_path": "some model",
+            })  # fmt: skip
+    return found
+
+
+def verify(tmp_path: Path, entries: list[dict], *words: str, names: str = "applies") -> int:
+    file = tmp_path / "p.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in entries))
+    asked = ["verify", "--predictions", str(file), "--split", "demo", "--names", names]
+    return main([*asked, "--sandbox", "local", "--unsafe", *words])
+
+
+def rows(capsys) -> list[dict]:
+    """The rows without what the clock says."""
+    told = json.loads(capsys.readouterr().out)
+    for row in told:
+        row.pop("seconds")
+        for verdict in row["verdicts"]:
+            verdict.pop("seconds")
+            verdict["evidence"].pop("seconds", None)
+    return told
+
+
+def test_right_and_wrong_patches_are_told_apart_by_tests_that_anyone_can_run_again(
+    tmp_path, capsys, entries
+):
+    mine = [one for one in entries if one["instance_id"] == ONE]
+    assert verify(tmp_path, mine, "--json", "--trajectories", str(SAMPLE),
+                  names="applies,repo-tests") == 0  # fmt: skip
+    wrong, right = rows(capsys)
+    assert [row["candidate"] for row in (wrong, right)] == ["1-local", "2-cloud"]
+    assert [row["outcome"] for row in (wrong, right)] == ["fail", "pass"]
+    assert [one["verifier"] for one in right["verdicts"]] == ["applies", "repo-tests"]
+    tests = wrong["verdicts"][1]["evidence"]["tests"]
+    assert any(came == ["passed", "failed"] for came in tests.values())
+    assert (right["model_name_or_path"], right["probability"]) == ("some model", None)
+
+
+def test_a_planted_label_changes_not_one_byte(tmp_path, capsys, entries):
+    told = []
+    for lie in ({}, {"resolved": True}, {"resolved": 0, "existing_tests_broken": 9, "cost": 1}):
+        assert verify(tmp_path, [{**one, **lie} for one in entries], "--json") == 0
+        told.append(json.dumps(rows(capsys)))
+    assert told[0] == told[1] == told[2]
+
+
+def test_a_call_that_was_cut_off_goes_on_and_a_changed_patch_is_looked_at_again(
+    tmp_path, capsys, entries
+):
+    out = tmp_path / "rows.jsonl"
+    more = ("--json", "--out", str(out))
+    assert verify(tmp_path, entries, *more, "--instances", ONE) == 0
+    assert "2 candidates of 1 instances to verify" in capsys.readouterr().err
+    with out.open("a") as file:
+        file.write('{"instance_id": "demo__confet-19", "candi')  # killed in the middle of a line
+    assert verify(tmp_path, entries, *more, "--workers", "2") == 0
+    said = capsys.readouterr()
+    assert "1 instances are done already" in said.err
+    assert [row["instance_id"] for row in json.loads(said.out)] == [ONE, ONE, TWO, TWO]
+    assert len(out.read_text().splitlines()) == 4
+    changed = [{**entries[0], "model_patch": ""}, *entries[1:]]
+    assert verify(tmp_path, changed, *more) == 0
+    said = capsys.readouterr()
+    assert "2 candidates of 1 instances to verify" in said.err
+    assert [row["outcome"] for row in json.loads(said.out)] == ["fail", "pass", "pass", "pass"]
+    assert verify(tmp_path, changed, *more, "--seconds", "77") == 0
+    assert "4 candidates of 2 instances to verify" in capsys.readouterr().err, "other settings"
+
+
+def test_the_same_edit_is_looked_at_once_and_says_whose_it_is(tmp_path, capsys, entries):
+    again = {**entries[1], "candidate": "twin", "model_patch": entries[1]["model_patch"] + "\n"}
+    assert verify(tmp_path, [entries[1], again], "--json") == 0
+    first, twin = rows(capsys)
+    assert (first["same_as"], twin["same_as"]) == ("", first["candidate"])
+    assert twin["outcome"] == first["outcome"] == "pass"
+
+
+def test_people_get_a_table_and_a_count(tmp_path, capsys, entries):
+    assert verify(tmp_path, [{**entries[0], "model_patch": ""}, entries[1]]) == 0
+    said = capsys.readouterr().out
+    assert "applies: the patch is empty" in said
+    assert "2 candidates: 1 pass, 1 fail, 0 unknown" in said
+
+
+SLIPS = {
+    "another split": (lambda one: {**one, "instance_id": "x__y-1"}, (), "no instance 'x__y-1'"),
+    "no diff": (lambda one: {**one, "model_patch": "done"}, (), "is not a diff"),
+    "twice": (lambda one: {**one, "candidate": "c"}, (), "is there twice"),
+    "no verifier": (dict, ("--names", "repo-test"), "did you mean 'repo-tests'"),
+    "no tier": (dict, ("--model", "clod", "--budget", "1"), "did you mean 'cloud'"),
+    "no budget": (dict, ("--model", "cloud"), "--budget USD"),
+    "no folder": (dict, ("--trajectories", "/dev/null/x"), "there is no such folder"),
+    "no candidates": (dict, ("--filter", "gridtext"), "is left after --filter gridtext"),
+    "no place": (dict, ("--out", "/dev/null/rows.jsonl"), "--out /dev/null/rows.jsonl"),
+}
+
+
+@pytest.mark.parametrize("what", SLIPS)
+def test_a_slip_is_one_line_and_exit_2(tmp_path, capsys, entries, what):
+    change, words, said = SLIPS[what]
+    mine = [change(one) for one in entries if one["instance_id"] == ONE]
+    assert verify(tmp_path, mine, *words) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert said in lines[-1]
+    assert lines[-1].startswith("swe-router: ")
+
+
+def test_a_file_of_something_else_is_not_written_to(tmp_path, capsys, entries):
+    out = tmp_path / "notes.jsonl"
+    out.write_text('{"my": "notes"}\n')
+    assert verify(tmp_path, entries, "--out", str(out)) == 2
+    assert "something else than rows of verify" in capsys.readouterr().err
+    assert out.read_text() == '{"my": "notes"}\n'
+
+
+class Boxes:
+    """A factory of sandboxes in which ``what`` happens."""
+
+    def __init__(self, what):
+        self.what = what
+
+    @contextmanager
+    def open(self, instance):
+        self.what()
+        yield Box()
+
+
+def looked(tmp_path, entries, what, said) -> Shown:
+    file = tmp_path / "p.json"
+    file.write_text(json.dumps(entries))
+    resolved = settings.load("demo", verify__names=["applies"], verify__writer="")
+    wish = verifying.Wish(predictions=file, out=tmp_path / "rows.jsonl", boxes=Boxes(what))
+    return verifying.verify(resolved, wish, said.append)
+
+
+def raises(error):
+    def act():
+        raise error
+
+    return act
+
+
+def test_a_broken_box_is_unknown_with_the_reason_and_is_tried_again(tmp_path, entries):
+    said: list[str] = []
+    shown = looked(tmp_path, entries[:1], raises(Lost("container killed")), said)
+    (row,) = shown.facts
+    assert (shown.code, row["outcome"]) == (0, "unknown")
+    assert row["why"] == "applies could not look: Lost: container killed"
+    assert (
+        looked(tmp_path, entries[:1], raises(Lost("again")), said)
+        .facts[0]["why"]
+        .endswith("Lost: again")
+    )
+
+
+def test_a_fault_of_ours_costs_one_row_and_is_said(tmp_path, entries):
+    said: list[str] = []
+    shown = looked(tmp_path, entries[:1], raises(ZeroDivisionError("oops")), said)
+    (row,) = shown.facts
+    assert (shown.code, row["outcome"]) == (1, "unknown")
+    assert "ZeroDivisionError: oops" in row["why"]
+    assert any("a fault of swe-router's own" in line for line in said)
+
+
+def test_a_stop_ends_with_130_keeps_no_half_verdict_and_leaves_nothing(tmp_path, entries):
+    def here():
+        return {path.name for path in Path(tempfile.gettempdir()).glob("swe-router-box-*")
+                if (path / "ledger.jsonl").exists()}  # fmt: skip
+
+    before, said = here(), []
+
+    def stop():
+        os.kill(os.getpid(), signal.SIGINT)
+        while not said or "again: at once" not in said[-1]:
+            time.sleep(0.01)  # the main thread is on its way to the handler
+
+    shown = looked(tmp_path, entries, stop, said)
+    assert (shown.code, shown.facts) == (130, [])
+    assert not (tmp_path / "rows.jsonl").exists()
+    assert any("again: at once" in line for line in said)
+    assert here() <= before

@@ -1,0 +1,254 @@
+"""Error rates of verifiers, each counted again by other means than those that made it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swe_router.estimates import rates
+from swe_router.reports import accounting_html, accounting_plot, accounting_text
+from swe_router.reports.accounting import NEEDS_RATIO, accounting, calibration
+from tests.doubles.judged import row
+
+Z = 1.959963984540054
+
+
+def by_bisection(k: int, n: int, upward: bool) -> float:
+    """The rate at which the score test of k in n is just not rejected."""
+    inside, outside = k / n, 1.0 if upward else 0.0
+    for _ in range(200):
+        middle = (inside + outside) / 2
+        spread = math.sqrt(middle * (1 - middle) / n)
+        far = spread == 0 or abs(k / n - middle) / spread > Z
+        inside, outside = (inside, middle) if far else (middle, outside)
+    return inside
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 5), (1, 5), (3, 8), (8, 8), (27, 129), (105, 129)])
+def test_wilson_inverts_the_score_test(k, n):
+    low, high = rates.wilson(k, n)
+    assert low == pytest.approx(by_bisection(k, n, False), abs=1e-9)
+    assert high == pytest.approx(by_bisection(k, n, True), abs=1e-9)
+
+
+def test_repeats_of_an_instance_widen_the_interval_as_all_resamples_do():
+    hits = [True, True, True, False, False, True, False, False]
+    names = ["a", "a", "a", "b", "b", "c", "d", "d"]
+    of = {name: [h for h, n in zip(hits, names, strict=True) if n == name] for name in "abcd"}
+    every = [
+        np.mean([hit for name in drawn for hit in of[name]])
+        for drawn in itertools.product("abcd", repeat=4)
+    ]
+    low, high = np.quantile(every, [0.025, 0.975])
+    found = rates.resampled(rates.ratio(np.array(hits, dtype=float)), names, count=20_000)
+    assert found == (pytest.approx(low, abs=0.02), pytest.approx(high, abs=0.02))
+    few = rates.rate(hits, names)
+    assert few.how == "wilson over instances", "of four instances that interval is too narrow"
+    assert (few.low, few.high) == pytest.approx(rates.wilson(2, 4))
+    many = rates.rate(hits * 3, [f"{name}{k}" for k in range(3) for name in names])
+    assert many.how == "instances resampled"
+    assert many.low < 0.5 < many.high
+
+
+def test_a_rate_of_0_of_repeats_has_the_interval_of_its_instances_and_not_none():
+    found = rates.rate([False] * 9, ["a"] * 3 + ["b"] * 3 + ["c"] * 3)
+    assert (found.low, found.high) == pytest.approx(rates.wilson(0, 3))
+    assert found.high > 0.5
+    assert rates.rate([], []).rate is None
+
+
+def by_hand(scores, right):
+    pairs = [(a, b) for a, x in zip(scores, right, strict=True) if x
+             for b, y in zip(scores, right, strict=True) if not y]  # fmt: skip
+    return sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs) / len(pairs)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.1, 0.3, 0.3001, 0.9]), st.booleans()), min_size=2,
+             max_size=30)
+)  # fmt: skip
+def test_auc_is_the_share_of_pairs_in_order(pairs):
+    scores, right = np.array([p for p, _ in pairs]), np.array([float(r) for _, r in pairs])
+    if right.min() == right.max():
+        assert math.isnan(rates.auc(scores, right))
+    else:
+        assert rates.auc(scores, right) == pytest.approx(by_hand(scores, right))
+
+
+def test_an_auc_of_1_has_an_interval_that_satisfies_newcombes_equation():
+    low, high = rates.newcombe_auc(1.0, 6, 9)
+    star = (6 + 9) / 2
+    variance = low * (1 - low) * (1 + (star - 1) * ((1 - low) / (2 - low) + low / (1 + low)))
+    assert 1 - low == pytest.approx(Z * math.sqrt(variance / 54), abs=2e-3)
+    assert high == 1.0
+    scores, right = np.array([0.9, 0.8, 0.1, 0.2]), np.array([1.0, 1.0, 0.0, 0.0])
+    low, high = rates.auc_interval(scores, right, ["a", "b", "c", "d"])
+    assert low < 0.6
+
+
+def made(right=12, wrong=12, passed_right=9, passed_wrong=3, unknown_wrong=2, **more):
+    rows = [
+        row(f"r{k}", "pass" if k < passed_right else "fail", True, **more) for k in range(right)
+    ]
+    for k in range(wrong):
+        word = "pass" if k < passed_wrong else "unknown" if k >= wrong - unknown_wrong else "fail"
+        rows.append(row(f"w{k}", word, False, **more))
+    return rows
+
+
+def only(facts):
+    [one] = facts["groups"]
+    return one
+
+
+def test_rates_are_the_tallies_with_wilsons_intervals_and_unknown_apart():
+    one = only(accounting([*made(), row("u", "pass", None)]))
+    assert (one["n"], one["right"], one["wrong"], one["ungraded"]) == (24, 12, 12, 1)
+    assert (one["tpr"]["k"], one["tpr"]["n"], one["tpr"]["rate"]) == (9, 12, 0.75)
+    assert (one["fpr"]["k"], one["fpr"]["rate"]) == (3, 0.25)
+    assert one["unknown_wrong"]["k"] == 2
+    assert one["unknown_right"]["k"] == 0
+    assert one["fpr"]["low"] == pytest.approx(by_bisection(3, 12, False), abs=1e-9)
+    assert (one["seconds"], one["usd"]) == (2.0, 0.25)
+
+
+def test_wrong_verdicts_are_named_and_unknown_is_no_rejection():
+    facts = accounting([row("a", "pass", False), row("b", "fail", True), row("c", "unknown", True),
+                        row("d", "pass", True), row("e", "fail", False)])  # fmt: skip
+    assert [one["instance"] for one in facts["false_accepts"]] == ["a"]
+    assert [one["instance"] for one in facts["false_rejects"]] == ["b"]
+
+
+def test_few_patches_are_said_to_be_few_and_nothing_is_concluded():
+    facts = accounting(made(right=20, passed_right=20, wrong=3, passed_wrong=0, unknown_wrong=0))
+    assert "weak: 3 wrong patches: nothing can be said of the FPR" in facts["notes"]
+    assert not any("TPR" in note for note in facts["notes"])
+    assert only(facts)["needs"]["said"] == "cannot be told"
+
+
+def test_many_patches_of_few_instances_are_few():
+    rows = [row(f"i{k % 4}", "pass", k % 2 == 0, attempt=str(k)) for k in range(80)]
+    facts = accounting(rows)
+    assert "weak: 40 wrong patches of 2 instances: nothing can be said of the FPR" in facts["notes"]
+    assert only(facts)["needs"]["said"] == "cannot be told"
+
+
+@pytest.mark.parametrize(
+    ("passed_wrong", "said"), [(3, "holds"), (150, "does not hold"), (60, "cannot be told")]
+)
+def test_a_cascade_holds_only_where_the_whole_interval_is_within_the_limit(passed_wrong, said):
+    rows = made(right=200, wrong=200, passed_right=190, passed_wrong=passed_wrong, unknown_wrong=0)
+    one = only(accounting(rows))
+    assert one["needs"]["said"] == said
+    assert one["needs"]["limit"] == pytest.approx(NEEDS_RATIO * 0.95)
+
+
+def test_the_limits_are_those_of_the_closed_form_of_a_cascade():
+    """quality(TPR, FPR) = p_W TPR + both (1 - TPR) + only (1 - FPR), held at p_S."""
+    both, weak_only, strong_only = 0.5, 0.062, 0.2
+    for tpr in (1.0, 0.9, 0.7, 0.5):
+        fpr = weak_only / strong_only * tpr
+        rate = (both + weak_only) * tpr + both * (1 - tpr) + strong_only * (1 - fpr)
+        assert rate == pytest.approx(both + strong_only)
+    assert list(accounting([])["needs"]["limits"].values()) == [0.31, 0.279, 0.248, 0.217, 0.155]
+
+
+def test_brier_and_calibration_are_those_of_the_scores():
+    rows = [row(f"i{k}", "pass", k % 4 != 0, score=(k % 10) / 10 + 0.05) for k in range(60)]
+    one = only(accounting(rows))
+    expected = np.mean([(r.score - r.resolved) ** 2 for r in rows])
+    assert one["brier"]["value"] == pytest.approx(expected)
+    assert one["brier"]["of_base_rate"] == pytest.approx(0.75 * 0.25)
+    assert sum(part["n"] for part in one["calibration"]) == 60
+    for part in one["calibration"]:
+        mine = [r for r in rows if part["from"] <= r.score <= part["to"]]
+        assert part["n"] == len(mine)
+        assert part["k"] == sum(r.resolved for r in mine)
+        assert part["p"] == pytest.approx(np.mean([r.score for r in mine]))
+
+
+def test_equal_scores_are_never_split_between_bins():
+    p = np.array([0.2] * 35 + [0.7] * 15)
+    parts = calibration(p, np.array([0.0] * 35 + [1.0] * 15), [str(k) for k in range(50)])
+    assert [(part["n"], part["p"]) for part in parts] == [
+        (35, pytest.approx(0.2)),
+        (15, pytest.approx(0.7)),
+    ]
+
+
+def test_pairs_inside_an_instance_are_ordered_apart_from_those_between():
+    rows = [row("a", "pass", True, score=0.3), row("a", "pass", False, score=0.2, attempt="2"),
+            row("b", "pass", True, score=0.9), row("b", "pass", False, score=0.8, attempt="2"),
+            row("c", "pass", False, score=0.95)]  # fmt: skip
+    one = only(accounting(rows))
+    assert (one["pairs"]["value"], one["pairs"]["n"], one["pairs"]["instances"]) == (1.0, 2, 2)
+    assert one["pairs"]["low"] < 0.5, "two instances are no certainty"
+    assert one["auc"]["value"] == pytest.approx(0.5)
+
+
+def test_a_difference_whose_interval_covers_0_is_none_and_few_are_not_judged():
+    rows = made(right=30, wrong=30, passed_right=28, passed_wrong=6, unknown_wrong=0)
+    same = [one.model_copy(update={"verifier": "repo-tests"}) for one in rows]
+    lax = [one.model_copy(update={"verifier": "applies", "outcome": "pass"}) for one in rows]
+    told = {(d["what"], d["b"]): d["said"] for d in accounting([*same, *lax, *rows])["differences"]}
+    assert told[("FPR", "repo-tests")] == "none"
+    assert told[("FPR", "applies")] == "differs"
+    few = [one for one in [*lax, *rows] if int(one.instance_id[1:]) < 4]
+    assert {d["said"] for d in accounting(few)["differences"]} == {"too few to say"}
+
+
+def test_tiers_are_told_apart_and_pooled():
+    rows = [*made(tier="weak"), *made(tier="strong", passed_wrong=12, unknown_wrong=0)]
+    facts = accounting(rows)
+    told = {one["tier"]: one["fpr"]["k"] for one in facts["groups"]}
+    assert told == {"weak": 3, "strong": 12, "all": 15}
+    pooled = next(one for one in facts["groups"] if one["tier"] == "all")
+    assert pooled["fpr"]["how"] == "instances resampled", "both tiers tried each instance"
+
+
+words = st.sampled_from(["pass", "fail", "unknown"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), words, st.sampled_from([True, False, None]),
+                  st.sampled_from([None, 0.0, 0.5, 1.0])), max_size=12,
+    )
+)  # fmt: skip
+def test_whatever_was_judged_the_facts_are_json_and_rates_lie_in_their_intervals(made_up):
+    rows = [row(f"i{k}", w, r, score=s, attempt=str(n)) for n, (k, w, r, s) in enumerate(made_up)]
+    facts = accounting(rows)
+    json.dumps(facts, allow_nan=False)
+    for one in facts["groups"]:
+        for name in ("tpr", "fpr", "unknown_right", "unknown_wrong"):
+            rate = one[name]
+            if rate["rate"] is not None:
+                assert 0 <= rate["low"] <= rate["rate"] <= rate["high"] <= 1
+    assert accounting_text.markdown(facts).startswith("\n## ")
+
+
+def test_the_page_stands_alone_escapes_and_says_that_models_were_recordings():
+    rows = [row("<b>x</b>", "pass", False, score=0.5), row("b", "pass", True, score=0.7)]
+    facts = accounting(rows, recordings=True)
+    page = accounting_html.page(facts, b"\x89PNG one")
+    assert re.findall(r"(?:https?:)?//\w", page) == []
+    assert "<script" not in page
+    assert "<b>x</b>" not in page
+    assert "&lt;b&gt;x" in page
+    assert "recordings" in page
+    assert "recordings" in accounting_text.markdown(facts)
+
+
+def test_nothing_to_account_for_is_said_and_drawn_without_an_error():
+    facts = accounting([])
+    assert "nothing to account for" in accounting_text.markdown(facts)
+    assert accounting_plot.curves(facts).startswith(b"\x89PNG")
+    assert "http" not in accounting_html.page(facts, b"png")

@@ -1,0 +1,177 @@
+"""Weights of the user's own: what is fitted on, what is refused, and that the file serves."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+
+import pytest
+
+from swe_router import settings
+from swe_router.__main__ import main
+from swe_router.assemble import calibrating, labels
+from swe_router.assemble.calibrating import Wish, calibrate
+from swe_router.errors import UsageError
+from swe_router.estimates import calibration
+from swe_router.verifiers.acceptance import Acceptance
+from tests.doubles.judged import attempt, digest, folder, grade, patch, record, said
+
+
+def line(number: int, right: bool, **more):
+    """A row of ``verify --json`` whose repo-tests verdict mostly tells right from wrong."""
+    honest = number % 5 != 0
+    outcome = "pass" if right == honest else "fail"
+    counts = {"broken": 0 if outcome == "pass" else 2}
+    return {
+        "instance_id": f"own__repo{number % 4}-{number}", "candidate": "0", "outcome": outcome,
+        "probability": None, "model_name_or_path": "some-model",
+        "verdicts": [{"verifier": "repo-tests", "outcome": outcome, "score": None, "seconds": 1.0,
+                      "evidence": {"counts": counts, "tests": {}}}],
+        **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def files(tmp_path):
+    def make(count: int, rights=lambda n: n % 2 == 0):
+        rows = [line(n, rights(n), resolved=not rights(n)) for n in range(count)]
+        said = tmp_path / "said.jsonl"
+        said.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        told = tmp_path / "labels.csv"
+        told.write_text(
+            "candidate,instance_id,resolved,existing_tests_broken\n"
+            + "".join(f"0,{row['instance_id']},{int(rights(n))},7\n" for n, row in enumerate(rows))
+        )
+        return Wish(tmp_path / "mine.json", verdicts=(said,), labels=(told,))
+
+    return make
+
+
+def test_a_fit_is_a_file_that_acceptance_takes_and_the_rows_own_label_is_ignored(files):
+    wish = files(80)
+    facts = calibrate(wish).facts
+    assert (facts["rows"], facts["right"], facts["repositories"]) == (80, 40, 4)
+    one = facts["classes"]["unknown"]
+    assert one["auc"] > 0.6, "with the planted labels of the rows it would be under a half"
+    made = calibration.load(str(wish.out))
+    kept = made.probability({"tests_kept": 1.0}, "unknown", "new/repo")
+    assert kept > made.probability({"tests_broken": 1.3}, "unknown", "new/repo")
+    chosen = settings.load("demo", sets=[f"verify.calibration={wish.out}"]).verify
+    assert Acceptance(chosen).calibration.name == "mine"
+
+
+def test_the_same_rows_give_the_same_file(files):
+    wish = files(40)
+    calibrate(wish)
+    first = wish.out.read_bytes()
+    calibrate(wish)
+    assert wish.out.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("count", "rights", "line"),
+    [
+        (12, lambda n: n % 2 == 0, "12 graded patches, right ones of 6 instances, wrong ones of 6"),
+        (60, lambda n: n > 2, "60 graded patches, right ones of 57 instances, wrong ones of 3"),
+    ],
+)
+def test_too_few_is_refused_with_what_there_is_and_nothing_is_written(files, count, rights, line):
+    wish = files(count, rights)
+    with pytest.raises(UsageError, match=line):
+        calibrate(wish)
+    assert not wish.out.exists()
+
+
+def test_a_bound_that_the_data_cannot_show_is_not_claimed(files):
+    one = calibrate(files(24)).facts["classes"]["unknown"]
+    assert not one["shown"]
+    assert one["claim"].startswith("not shown")
+
+
+def test_of_runs_each_distinct_graded_patch_counts_once(tmp_path):
+    made = []
+    for n in range(24):
+        tests = said("repo-tests", "pass" if n % 3 else "fail", counts={"broken": 0}, tests={})
+        twice = [attempt(k, "local", patch(str(n)), tests) for k in (1, 2)]
+        made.append(record(f"own__repo{n % 4}-{n}", [*twice, attempt(3, "cloud", patch("x"))], "1"))
+    run = folder(tmp_path, made)
+    for n, one in enumerate(made[:-1]):
+        mark = "resolved" if n % 3 else "unresolved"
+        run.add_candidate_grade(grade(one.instance.id, patch(str(n)), mark))
+    facts = calibrate(Wish(tmp_path / "c.json", runs=(str(run.path),))).facts
+    assert facts["rows"] == 23
+    assert facts["left_out"] == {calibrating.AGAIN: 23, calibrating.UNGRADED: 2}
+    assert facts["recordings"]
+    assert digest(patch("0")) in {g.patch for g in run.candidate_grades()}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("l.jsonl", '{"instance_id":"a","candidate":0,"resolved":true}\n\n'),
+        ("l.json", '[{"instance_id":"a","candidate":"0","resolved":1}]'),
+        ("l.csv", "instance_id,candidate,resolved\na,0,True\nb,0,\n"),
+        ("l.jsonl.gz", '{"instance_id":"a","candidate":0,"resolved":true}\n'),
+    ],
+)
+def test_labels_are_read_in_every_form(tmp_path, name, text):
+    data = text.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    assert labels.read([tmp_path / name]) == {("a", "0"): True}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is no JSON"),
+        ("[3]", "holds no objects"),
+        ('{"instance_id":"a","resolved":true}', "row 1 has no candidate"),
+        ('{"instance_id":"a","candidate":1,"resolved":"maybe"}', "'maybe', not true or false"),
+        ('{"instance_id":"a","candidate":1,"resolved":1}\n'
+         '{"instance_id":"a","candidate":1,"resolved":0}', "told otherwise before"),
+    ],
+)  # fmt: skip
+def test_labels_that_cannot_be_trusted_are_refused_in_one_line(tmp_path, text, said):
+    (tmp_path / "l.jsonl").write_text(text)
+    with pytest.raises(UsageError, match=said):
+        labels.read([tmp_path / "l.jsonl"])
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ((), "name graded runs"),
+        (("--verdicts", "x.jsonl"), "--verdicts and --labels go together"),
+        (("sample", "--false-accepts", "1.5"), "a share between 0 and 1"),
+        (("sample", "--stop-loss"), "--stop-loss is fitted on --outcomes"),
+        (("sample", "--value", "2"), "go with --stop-loss"),
+        (("--stop-loss",), "--stop-loss needs --outcomes FILE and --value USD"),
+    ],
+)
+def test_a_slip_on_the_command_line_is_one_line(tmp_path, capsys, words, line):
+    assert main(["calibrate", *words, "--out", str(tmp_path / "c.json")]) == 2
+    told = capsys.readouterr().err
+    assert line in told
+    assert told.count("\n") == 1
+
+
+def test_rows_of_verify_are_reported_by_class_of_author_with_their_labels(files, capsys):
+    wish = files(40)
+    rows = [json.loads(text) for text in wish.verdicts[0].read_text().splitlines()]
+    names = ("gpt-4o", "claude-sonnet-4")
+    rows = [{**row, "model_name_or_path": names[n % 2 == 0]} for n, row in enumerate(rows)]
+    blank = {**rows[1], "candidate": "9", "patch": hashlib.sha256(b"").hexdigest()}
+    wish.verdicts[0].write_text("".join(json.dumps(row) + "\n" for row in [*rows, blank]))
+    words = ("--verdicts", str(wish.verdicts[0]), "--labels", str(wish.labels[0]), "--json")
+    assert main(["report", *words]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    asked = [one for one in facts["groups"] if one["verifier"] == "repo-tests"]
+    told = {one["tier"]: (one["right"], one["wrong"]) for one in asked}
+    assert told == {"weak authors": (0, 20), "strong authors": (20, 0), "all": (20, 20)}
+    whole = facts["groups"][-1]
+    assert whole["verifier"] == "acceptance", "what a row came to, though none was asked"
+    assert whole["tpr"]["k"] == sum(row["outcome"] == "pass" for row in rows[::2])
+    assert whole["fpr"]["k"] == sum(row["outcome"] == "pass" for row in rows[1::2])
+    assert main(["report"]) == 2
+    assert main(["report", *words[:2]]) == 2

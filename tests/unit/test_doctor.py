@@ -1,0 +1,38 @@
+"""The doctor knocks at a tier's own server, and the summary says why there is no patch."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from swe_router.assemble import machine
+
+PRESET = """
+[tiers.local]
+dialect = "vllm"
+model = "m"
+base_url = "http://127.0.0.1:{port}/v1"
+window = 32768
+attempt_usd = 1
+price = "free"
+"""
+
+
+def said(tmp_path: Path, port: int) -> dict[str, object]:
+    file = tmp_path / "preset.toml"
+    file.write_text(PRESET.format(port=port))
+    rows = machine.doctor(str(file), tmp_path).facts["checks"]
+    return next(row for row in rows if row["check"] == "tier local")
+
+
+def test_a_server_that_is_down_is_no_usable_tier(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody else gets it, nobody answers
+        row = said(tmp_path, taken.getsockname()[1])
+    assert not row["ok"]
+    assert "start the server" in str(row["detail"])
+
+
+def test_a_server_that_listens_is_fine(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert said(tmp_path, server.getsockname()[1])["ok"]

@@ -1,0 +1,150 @@
+"""Candidates that an instance came with: taken if accepted, else the policy decides as if fresh."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from swe_router.records import IMPORTED, Trajectory, Usage
+from swe_router.solve.engine import solve
+from swe_router.solve.imported import lesson, taken
+from swe_router.solve.moves import Interrupted
+from tests.doubles.engine import (
+    FEATURES,
+    INSTANCE,
+    ExactPurse,
+    Ladder,
+    ListMemory,
+    Says,
+    bench,
+    outcome_ids,
+    plan,
+)
+from tests.doubles.project import outcome
+
+TWO = Ladder([plan("local"), plan("cloud")])
+
+
+def came(patch: str, key: str = "0-imported"):
+    made = outcome(patch, tier=IMPORTED)
+    path = Trajectory(exit="submitted", steps=9, usd=Decimal(3), usage=Usage(output_tokens=5))
+    update = {"id": key, "source": f"preds.json {key}", "trajectory": path}
+    attempt = made.attempt.model_copy(update=update)
+    candidate = made.candidate.model_copy(update={"attempt_id": key})
+    return made.model_copy(update={"attempt": attempt, "candidate": candidate})
+
+
+def run(bench_, policy=TWO):
+    return solve(INSTANCE, FEATURES, policy=policy, bench=bench_, run="test")
+
+
+class Watched(Ladder):
+    """Notes the history that it was shown."""
+
+    shown: list = []  # noqa: RUF012 (of the class: a policy is frozen)
+
+    def decide(self, features, history, purse):
+        Watched.shown.append(outcome_ids(history))
+        return super().decide(features, history, purse)
+
+
+class Refuses(Ladder):
+    def decide(self, features, history, purse):
+        raise AssertionError("nobody asks")
+
+
+def test_an_accepted_candidate_ends_the_instance_without_a_decision_or_a_cent():
+    record = run(bench(came_with=[came("right")]), Refuses([]))
+    assert outcome_ids(record.outcomes) == ["0-imported"]
+    assert (record.chosen, record.status, record.usd) == ("0-imported", "candidate", Decimal(0))
+    assert record.usage == Usage()
+    assert record.stop == "the candidate it came with was accepted: preds.json 0-imported"
+    assert record.patch == "right"
+
+
+@pytest.mark.parametrize("patch", ["wrong", ""])
+def test_a_rejected_candidate_escalates_and_the_policy_decides_as_if_fresh(patch):
+    Watched.shown.clear()
+    record = run(bench(came_with=[came(patch)]), Watched([plan("local"), plan("cloud")]))
+    assert outcome_ids(record.outcomes) == ["0-imported", "1-local"]
+    assert Watched.shown == [[], ["1-local"]]
+    assert (record.patch, record.usd) == ("right", Decimal("0.02"))
+    assert lesson(record).outcomes == record.outcomes[1:]
+
+
+def test_the_best_of_all_is_handed_in_though_nothing_better_came():
+    record = run(bench(came_with=[came("wrong")], patch=""))
+    assert outcome_ids(record.outcomes) == ["0-imported", "1-local", "2-cloud"]
+    assert (record.chosen, record.status) == ("0-imported", "candidate")
+
+
+def test_an_empty_candidate_and_no_money_is_budget_and_not_empty():
+    record = run(bench(purse=ExactPurse(budget=Decimal("0.5")), came_with=[came("")]))
+    assert record.status == "budget"
+
+
+def test_of_several_one_accepted_is_enough_and_is_the_one_that_is_named():
+    two = [came("wrong", "0-imported.1"), came("right", "0-imported.2")]
+    record = run(bench(came_with=two), Refuses([]))
+    assert record.chosen == "0-imported.2"
+    assert record.stop.endswith("preds.json 0-imported.2")
+    assert taken(record.outcomes[:1]) is None
+
+
+class Counts(Says):
+    def __init__(self):
+        self.looked = 0
+
+    def verify(self, outcome, peers, instance, kit):
+        self.looked += 1
+        return super().verify(outcome, peers, instance, kit)
+
+
+def test_what_is_on_the_tape_is_not_verified_again_after_a_kill():
+    class Killed(BaseException):
+        pass
+
+    def dies(arm):
+        raise Killed
+
+    memory, counts = ListMemory(), Counts()
+    parts = bench(memory, verifiers=[("says", counts)], came_with=[came("wrong")])
+    with pytest.raises(Killed):
+        run(replace(parts, scaffold=dies))
+    assert counts.looked == 1
+    record = run(parts)
+    assert counts.looked == 2, "the imported one once, the new one once"
+    assert outcome_ids(record.outcomes) == ["0-imported", "1-local"]
+
+
+def test_a_stop_while_it_is_verified_leaves_it_owed():
+    stopped, memory = [], ListMemory()
+
+    class Stops(Says):
+        def verify(self, outcome, peers, instance, kit):
+            stopped.append(1)
+            return super().verify(outcome, peers, instance, kit)
+
+    parts = bench(memory, verifiers=[("says", Stops())], stopping=lambda: bool(stopped),
+                  came_with=[came("right")])  # fmt: skip
+    with pytest.raises(Interrupted):
+        run(parts)
+    assert memory.written == []
+    assert run(replace(parts, stopping=lambda: False)).chosen == "0-imported"
+
+
+def test_peers_are_shown_to_verifiers_and_are_no_outcomes():
+    seen = []
+
+    class Sees(Says):
+        def verify(self, outcome, peers, instance, kit):
+            seen.append((outcome.attempt.id, outcome_ids(peers)))
+            return super().verify(outcome, peers, instance, kit)
+
+    parts = bench(verifiers=[("says", Sees())], came_with=[came("wrong")],
+                  peers=[came("right", "0-peer.1")])  # fmt: skip
+    record = run(parts)
+    assert seen == [("0-imported", ["0-peer.1"]), ("1-local", ["0-imported", "0-peer.1"])]
+    assert outcome_ids(record.outcomes) == ["0-imported", "1-local"]

@@ -1,0 +1,94 @@
+"""What a run over existing candidates is expected to escalate: bounds hold, sums add up."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swe_router import settings
+from swe_router.assemble.forecast import forecast, lines
+from swe_router.assemble.header import Header
+from swe_router.candidates.cases import Foreign, join
+from swe_router.estimates.escalation import Open, Range, Rung, bill, escalations, of_one
+from swe_router.records import Instance
+
+DIFF = "diff --git a/src/x.py b/src/x.py\n--- a/src/x.py\n+++ b/src/x.py\n@@ -1 +1 @@\n-a\n+b\n"
+TESTS = DIFF.replace("src/x.py", "tests/test_x.py")
+
+
+def test_certain_rejections_are_escalated_whatever_the_rate():
+    assert escalations(3, []) == Range(3, 3, 3)
+    sure = escalations(3, [Open(10, 1.0, 1.0, 1.0)])
+    assert (sure.expected, sure.low, sure.high) == (3, 3, 3)
+
+
+def test_the_interval_of_a_known_rate_is_the_binomials():
+    one = escalations(0, [Open(100, 0.7, 0.7, 0.7)])
+    assert one.expected == pytest.approx(30)
+    # Exact 5% and 95% points of Binomial(100, .3).
+    assert (one.low, one.high) == (23, 38)
+
+
+SHARES = st.lists(st.floats(0, 1), min_size=3, max_size=3).map(sorted)
+GROUPS = st.lists(st.builds(lambda n, p: Open(n, p[1], p[0], p[2]), st.integers(1, 80), SHARES))
+
+
+@given(st.integers(0, 30), GROUPS)
+def test_the_expectation_lies_in_an_interval_between_certain_and_all(certain, groups):
+    found = escalations(certain, groups)
+    every = certain + sum(group.count for group in groups)
+    assert certain <= found.low <= math.ceil(found.expected)
+    assert math.floor(found.expected) <= found.high <= every
+
+
+def test_climbing_costs_the_first_attempt_and_the_next_as_often_as_it_is_reached():
+    ladder = [Rung("local", 0.1, 0.5, 0.6), Rung("cloud", 1.0, 2.0, 0.9)]
+    one = of_one(ladder)
+    assert one.expected == pytest.approx(0.1 + 0.4 * 1.0)
+    assert (one.low, one.high) == (0.1, 2.5)
+    assert of_one([Rung("dear", 9.0, 2.0, 0.5)]) == Range(2.0, 2.0, 2.0), "a limit is a limit"
+
+
+@given(st.floats(0.01, 1e4), SHARES)
+def test_no_bill_is_over_the_budget_or_out_of_order(budget, usd):
+    made = bill(Range(50, 10, 90), Range(usd[1], usd[0], usd[2]), budget)
+    assert 0 <= made.low <= made.expected <= made.high <= budget
+
+
+def told(*patches, budget="1", **sets):
+    resolved = settings.load("demo", sets=[f"{k}={v}" for k, v in sets.items()],
+                             budget=Decimal(budget))  # fmt: skip
+    header = Header(resolved, "", {}, {}, "local", {}, 0.0)
+    found = [Foreign(instance_id=f"i-{n}", name="1", patch=p) for n, p in enumerate(patches)]
+    issues = [Instance(id=one.instance_id, repo="o/n", base_commit="c", problem="p")
+              for one in found]  # fmt: skip
+    return forecast(header, issues, join(found, [], "p.json"))
+
+
+def test_empty_patches_and_such_without_a_source_file_are_certain():
+    said = told(DIFF, "", TESTS, DIFF, **{"verify.calibration": "none"})
+    assert (said["candidates"], said["rejected_by_their_text"], said["to_be_verified"]) == (4, 2, 2)
+    # The operating point of the preset `hybrid`, half of the patches right: .5 * .9 + .5 * .3.
+    assert said["escalated"]["expected"] == pytest.approx(2 + 2 * (1 - 0.62), abs=0.02)
+    assert said["escalated"]["low"] >= 2
+    assert said["escalated"]["high"] <= 4
+    assert "no graded patches to go by" in said["accepted_from"][0]
+
+
+def test_without_applies_the_text_refuses_no_patch_but_the_empty_one():
+    said = told(DIFF, "", TESTS, **{"verify.names": '["repo-tests"]'})
+    assert said["rejected_by_their_text"] == 1
+
+
+def test_the_bill_is_capped_by_the_budget_and_the_limits_say_what_it_pays_for():
+    said = told(*[""] * 40, budget="2", **{"verify.calibration": "none"})
+    assert said["escalated"] == {"expected": 40, "low": 40, "high": 40}
+    assert said["usd"]["high"] == 2
+    # The demo's ladder: limits of .05 and .25 USD.
+    assert said["usd_of_one"]["high"] == pytest.approx(0.3)
+    assert said["paid_for_at_least"] == 6
+    assert any("about 40.0 (90%: 40 to 40)" in line for line in lines(said))
