@@ -10,9 +10,9 @@ candidate, model, model_patch and resolved, steps and cost_usd where known; behi
 stands the licence, behind the second the source. A licence that does not let a derived file be
 shipped is refused. `--trajectories` holds full runs of some of them. `--verdicts` are what
 `swe-router verify --json` printed (or its --out file) on patches whose official result stands in
-`--labels`, of which nothing but `resolved` and `model` is read, and whose licence counts like that of
-the patches: verdicts on any other patch are left out. Without them the weights of `acceptance` are
-their priors.
+`--labels`. Of these nothing but `resolved` and `model` is read; their licence counts like that of
+the patches, and verdicts on any other patch are left out. Without them the weights of `acceptance`
+are their priors.
 """
 
 from __future__ import annotations
