@@ -124,7 +124,7 @@ class _Rates:
         fitted, verify = self._fitted, self._verify
         if fitted is None:
             return None
-        held = [h for h in fitted.held_out if kind in (weighing.UNKNOWN, h.author)]
+        held = [h for h in fitted.held_out if h.author == kind]
         if len(held) < LEAST_HELD:
             return None
         bar = verify.threshold
