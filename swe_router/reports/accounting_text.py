@@ -132,7 +132,7 @@ def _table(facts: Mapping[str, Any]) -> Table:
             _tight(one["fpr"], "rate"),
             "/".join(unknown),
             f"{one['seconds']:.1f}",
-            f"{one['usd']:.3f}" if one["usd"] else "-",
+            _bare(one["usd"], 4) if one["usd"] else "-",
             Text(SAYS[said][0], style=SAYS[said][1]),
         ]
 
