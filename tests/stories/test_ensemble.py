@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from swe_router import plugins
 from swe_router.__main__ import main
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
@@ -94,6 +95,21 @@ def test_a_plan_that_is_said_to_be_left_out_for_another_reason_is_named(done, tm
 def test_nothing_is_owed_afterwards(done, capsys):
     assert main(["resume", str(done.path), "--json"]) == 0
     assert "nothing is owed" in capsys.readouterr().err
+
+
+def test_selectors_are_compared_over_graded_candidates_only(done, capsys):
+    assert main(["replay", "sample", "--selector", "all", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    rows = {row["selector"]: row for row in told["selectors"]}
+    assert rows.keys() == {*plugins.BUILT_IN["selectors"], "this run", "mean single"}
+    assert all(row["resolved"] <= rows["oracle"]["resolved"] for row in rows.values())
+    assert 0 < rows["this run"]["resolved"] <= told["instances"]
+    few = told["instances"] < 10
+    assert all((row["said"] == "too few instances") == few for row in rows.values())
+    assert main(["replay", str(done.path), "--selector", "majority"]) == 2
+    assert "of no instance every patch is graded" in capsys.readouterr().err
+    assert main(["replay", "sample", "--selector", "majorty"]) == 2
+    assert "did you mean 'majority'" in capsys.readouterr().err
 
 
 def test_an_oracle_is_refused_before_a_run_folder_is_made(tmp_path, capsys):
