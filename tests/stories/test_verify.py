@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import tempfile
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from swe_router import assets
+from swe_router import assets, settings
 from swe_router.__main__ import main
+from swe_router.assemble import verify as verifying
+from swe_router.assemble.shown import Shown
+from swe_router.errors import Lost
+from tests.doubles.engine import Box
 
 SAMPLE = assets.root() / "runs" / "sample"
 ONE, TWO = "demo__confet-14", "demo__confet-19"
@@ -138,3 +147,71 @@ def test_a_file_of_something_else_is_not_written_to(tmp_path, capsys, entries):
     assert verify(tmp_path, entries, "--out", str(out)) == 2
     assert "something else than rows of verify" in capsys.readouterr().err
     assert out.read_text() == '{"my": "notes"}\n'
+
+
+class Boxes:
+    """A factory of sandboxes in which ``what`` happens."""
+
+    def __init__(self, what):
+        self.what = what
+
+    @contextmanager
+    def open(self, instance):
+        self.what()
+        yield Box()
+
+
+def looked(tmp_path, entries, what, said) -> Shown:
+    file = tmp_path / "p.json"
+    file.write_text(json.dumps(entries))
+    resolved = settings.load("demo", verify__names=["applies"], verify__writer="")
+    wish = verifying.Wish(predictions=file, out=tmp_path / "rows.jsonl", boxes=Boxes(what))
+    return verifying.verify(resolved, wish, said.append)
+
+
+def raises(error):
+    def act():
+        raise error
+
+    return act
+
+
+def test_a_broken_box_is_unknown_with_the_reason_and_is_tried_again(tmp_path, entries):
+    said: list[str] = []
+    shown = looked(tmp_path, entries[:1], raises(Lost("container killed")), said)
+    (row,) = shown.facts
+    assert (shown.code, row["outcome"]) == (0, "unknown")
+    assert row["why"] == "applies could not look: Lost: container killed"
+    assert (
+        looked(tmp_path, entries[:1], raises(Lost("again")), said)
+        .facts[0]["why"]
+        .endswith("Lost: again")
+    )
+
+
+def test_a_fault_of_ours_costs_one_row_and_is_said(tmp_path, entries):
+    said: list[str] = []
+    shown = looked(tmp_path, entries[:1], raises(ZeroDivisionError("oops")), said)
+    (row,) = shown.facts
+    assert (shown.code, row["outcome"]) == (1, "unknown")
+    assert "ZeroDivisionError: oops" in row["why"]
+    assert any("a fault of swe-router's own" in line for line in said)
+
+
+def test_a_stop_ends_with_130_keeps_no_half_verdict_and_leaves_nothing(tmp_path, entries):
+    def here():
+        return {path.name for path in Path(tempfile.gettempdir()).glob("swe-router-box-*")
+                if (path / "ledger.jsonl").exists()}  # fmt: skip
+
+    before, said = here(), []
+
+    def stop():
+        os.kill(os.getpid(), signal.SIGINT)
+        while not said or "again: at once" not in said[-1]:
+            time.sleep(0.01)  # the main thread is on its way to the handler
+
+    shown = looked(tmp_path, entries, stop, said)
+    assert (shown.code, shown.facts) == (130, [])
+    assert not (tmp_path / "rows.jsonl").exists()
+    assert any("again: at once" in line for line in said)
+    assert here() <= before
