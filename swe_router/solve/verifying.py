@@ -86,6 +86,7 @@ def verdicts(
     if outcome.candidate is None:
         return ()
     said = list(outcome.verdicts)
+    _share_runs(checks.cache, outcome.candidate)
     with Parking(checks.open_sandbox, checks.apply) as parking:
         kit = checks.kit(outcome.attempt.id, parking)
         for name, verifier in checks.verifiers:
@@ -94,6 +95,15 @@ def verdicts(
             seen = outcome.model_copy(update={"verdicts": tuple(said)})
             said.append(_verdict(checks, name, verifier, kit, (seen, peers, instance)))
     return tuple(said)
+
+
+def _share_runs(cache: dict[Any, Any], candidate: Candidate) -> None:
+    """Test runs on an earlier patch of the same effect are runs on this one."""
+    first = cache.setdefault(("effect", effect(candidate.patch)), candidate.digest)
+    if first != candidate.digest:
+        for key in list(cache):  # a copy: other candidates may be looked at meanwhile
+            if isinstance(key, tuple) and key[:2] == ("cross", first):
+                cache.setdefault(("cross", candidate.digest, *key[2:]), cache[key])
 
 
 def _verdict(
