@@ -14,7 +14,6 @@ from swe_router.assemble import lessons
 from swe_router.assemble.header import Header
 from swe_router.assemble.preflight import asked_tiers
 from swe_router.candidates.cases import Case
-from swe_router.errors import UsageError
 from swe_router.estimates import calibration, weighing
 from swe_router.estimates.escalation import Open, Range, Rung, bill, escalations, of_one
 from swe_router.estimates.rates import rate
@@ -22,6 +21,8 @@ from swe_router.outcomes import channel
 from swe_router.records import ACCEPTANCE, Instance, Outcome
 from swe_router.verifiers import applies, authors, paths
 
+USUAL_SHARE = 0.25
+"""Of an attempt's limit, as ``policies.ration`` takes it."""
 LEAST_HELD = 20
 """Graded patches of a calibration under which its rate of acceptance is no better than a guess."""
 
@@ -150,13 +151,12 @@ def _ladder(
     arms = [str(plan.arm) for plan in plans]
     own, asked = lessons.split(header.settings.policy.knobs)
     given = own.get("costs", {})
-    try:
+    costs = np.array([USUAL_SHARE * float(plan.budget.dollars) for plan in plans])
+    solved = np.full(len(plans), 0.5)
+    notice = f"an attempt is taken to cost {USUAL_SHARE:g} of its limit where no outcomes are named"
+    if asked.outcomes or asked.systems:  # ranks of the shipped table say nothing of these prices
         past, notice = lessons.past(asked, arms, instances)
         costs, solved = np.nanmean(past.usd, axis=0), np.nanmean(past.resolved, axis=0)
-    except UsageError as error:
-        notice = f"attempts taken to cost a quarter of their limits: {error}"
-        costs = np.array([float(plan.budget.dollars) / 4 for plan in plans])
-        solved = np.full(len(plans), 0.5)
     many = header.settings.candidates
     rungs = []
     for plan, arm, cost, right in zip(plans, arms, costs, solved, strict=True):
