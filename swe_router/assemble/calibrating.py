@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_router.assemble import labels
-from swe_router.assemble.candidates import patch_of, resolved
+from swe_router.assemble.graded import patch_of, resolved
 from swe_router.assemble.header import of_run
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown

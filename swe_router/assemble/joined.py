@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.assemble import labels
-from swe_router.assemble.candidates import Graded, patch_of, resolved
+from swe_router.assemble.graded import Graded, patch_of, resolved
 from swe_router.assemble.header import Header
 from swe_router.errors import UsageError
 from swe_router.estimates import acceptance, calibration
@@ -95,7 +95,15 @@ def of_files(said: Sequence[Path], told: Sequence[Path]) -> Iterator[Judged]:
                 "patch": str(line.get("patch", "")),
                 "resolved": right,
             }
-            yield from _of_one(row.verdicts, common)
+            yield from _of_one((*row.verdicts, *_standing(line, row.verdicts)), common)
+
+
+def _standing(line: Mapping[str, Any], verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """What a row came to, where no verifier ``acceptance`` was asked."""
+    if any(one.verifier == ACCEPTANCE for one in verdicts) or not verdicts:
+        return []
+    told = {"candidate": "", "verifier": ACCEPTANCE, "outcome": line.get("outcome", "unknown")}
+    return [Verdict.model_validate(told)]
 
 
 def _of_one(verdicts: Sequence[Verdict], common: Mapping[str, Any]) -> Iterator[Judged]:

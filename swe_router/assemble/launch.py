@@ -15,9 +15,9 @@ from rich.text import Text
 from swe_router import pool
 from swe_router.assemble import (
     accounting,
-    candidates,
     facts,
     forecast,
+    graded,
     imports,
     lessons,
     machine,
@@ -156,7 +156,7 @@ def _finished(run: RunFolder, header: Header, retry: str) -> bool:
     if not header.settings.grade.enabled:
         return True
     ungraded = bool(run.records().keys() - run.grades().keys())
-    return not ungraded and not (header.settings.grade.candidates and candidates.unseen(run))
+    return not ungraded and not (header.settings.grade.candidates and graded.unseen(run))
 
 
 def _resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:

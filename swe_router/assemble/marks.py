@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from swe_router.assemble.candidates import owed
+from swe_router.assemble.graded import owed
 from swe_router.assemble.header import of_run
 from swe_router.assemble.repositories import repo_cache
 from swe_router.assemble.wire import Wiring
@@ -48,18 +48,20 @@ def write_predictions(run: RunFolder) -> None:
     files.write_predictions(run.predictions_file, predictions(run))
 
 
-def grade_run(run: RunFolder, *, say: Say) -> Mapping[str, Grade]:
+def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Mapping[str, Grade]:
     """Grade the concluded instances of a run; the verdicts on what is handed in, by instance.
 
-    Every other patch that an attempt left is graded too where the settings say so, and kept
-    beside. Only what is missing is graded: what was asked before, or stands in a verdict on the
-    same patch, is not asked again, so a grading that was cut off is simply gone on with.
+    Every other patch that an attempt left is graded too where the settings say so (``candidates``
+    goes before them), and kept beside. Only what is missing is graded: what was asked before, or
+    stands in a verdict on the same patch, is not asked again, so a grading that was cut off is
+    simply gone on with.
     """
     header = of_run(run)
     settings = header.settings
     records = run.records()
     todo = [p for p in predictions(run) if p.instance_id in records]
-    left = owed(run, todo, candidates=settings.grade.candidates)
+    others = settings.grade.candidates if candidates is None else candidates
+    left = owed(run, todo, candidates=others)
     run.add_grades(left.known)
     fresh = [*left.handed_in, *left.candidates]
     if fresh:
@@ -78,8 +80,8 @@ def grade_run(run: RunFolder, *, say: Say) -> Mapping[str, Grade]:
             settings.grade.timeout,
             lambda: Wiring(run, header, say).boxes,
         )
-        others = f" and {len(left.candidates)} other candidates" if left.candidates else ""
-        say(f"grading {len(left.handed_in)} patches{others} ({header.sandbox})")
+        more = f" and {len(left.candidates)} other candidates" if left.candidates else ""
+        say(f"grading {len(left.handed_in)} patches{more} ({header.sandbox})")
         grade_patches(
             fresh,
             settings.split,

@@ -28,6 +28,7 @@ from swe_router.grading.evidence import follows
 from swe_router.grading.predictions import Prediction
 from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder
+from swe_router.journal.notes import Notes
 from swe_router.journal.tape import Tape
 from swe_router.ledger import reading
 from swe_router.ledger.state import State
@@ -56,6 +57,7 @@ def replay(name: str, out: Path) -> Shown:
         count = Count()
         check(record, means, count)
         _moves(run, record, count)
+        _written(run, record, count)
         _came_with(run, record, count)
         _surroundings(record, header, instances, book, count)
         _grade(record, grades.get(instance_id), count)
@@ -230,6 +232,20 @@ def setup_of(settings: Settings, plan: Plan, handed: Handed) -> Setup:
     )
     box = settings.sandbox
     return Setup.of(desk, box.command_timeout, box.command_timeout_max)
+
+
+def _written(run: RunFolder, record: RunRecord, count: Count) -> None:
+    """Tests that verdicts say a model wrote must be what it was paid for writing."""
+    notes = Notes(run.attempt_folder(record.instance.id) / "notes.jsonl")
+    paid = {str(note.get("text", "")) for note in notes.values() if isinstance(note, dict)}
+    for outcome in record.outcomes:
+        for verdict in outcome.verdicts:
+            tests = verdict.evidence.get("tests", {})
+            for test, facts in tests.items() if verdict.verifier == "reproduction" else ():
+                if facts.get("source") == "written":
+                    told = "as it was paid for" if facts.get("text") in paid else "another one"
+                    where = f"attempt {outcome.attempt.id} verdict reproduction {test}: text"
+                    count.same(record.instance.id, where, told, "as it was paid for")
 
 
 def _moves(run: RunFolder, record: RunRecord, count: Count) -> None:

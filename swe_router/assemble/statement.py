@@ -11,8 +11,10 @@ from swe_router.assemble.header import Header, is_whole
 from swe_router.errors import UsageError
 from swe_router.grading.hidden import sought
 from swe_router.journal.folder import RunFolder
-from swe_router.records import IMPORTED, Attempt, Instance, Outcome, RunRecord
+from swe_router.records import ACCEPTANCE, IMPORTED, Attempt, Instance, Outcome, RunRecord
 
+MATRIX = "cross-evaluation"
+"""In the place of a verifier: the comparison of several candidates."""
 CUT_OFF = ("docker:", "local:bwrap", "local:unshare")
 """Sandboxes without a network, by the beginning of their identity."""
 
@@ -40,6 +42,7 @@ def facts(run: RunFolder, header: Header) -> dict[str, Any]:
         "fields": list(Instance.model_fields),
         "hidden": _hidden(settings.split, records),
         "fitted": _fitted(header),
+        "weights": _weights(header),
         "tests": {
             "n": len(tests),
             "by_verifier": _counted(tests, "verifier"),
@@ -70,13 +73,36 @@ def provenance(records: Mapping[str, RunRecord]) -> Iterator[dict[str, Any]]:
                     }
                     for name, told in tests.items():
                         yield {**place, "test": name, **_told(told)}
+        yield from _crossed(record)
+
+
+def _crossed(record: RunRecord) -> Iterator[dict[str, Any]]:
+    """Tests of one candidate that were run on another, which no verdict tells of."""
+    matrix = record.matrix
+    for run in matrix.runs if matrix is not None else ():
+        source = matrix.tests.get(run.test) if matrix is not None else None
+        for outcome in record.outcomes:
+            if outcome.candidate is not None and outcome.candidate.digest == run.patch:
+                yield {
+                    "instance_id": record.instance.id,
+                    "attempt": outcome.attempt.id,
+                    "verifier": MATRIX,
+                    "test": run.test,
+                    "source": source.kind if source else "unknown",
+                    "by": source.by if source else "",
+                    "base": source.base if source else "",
+                    "after": run.after,
+                    "digest": "",
+                    "own": source is not None and source.by == outcome.attempt.id,
+                }
 
 
 def _told(told: Any) -> dict[str, Any]:
     if isinstance(told, Mapping):
         named = {key: told.get(key, "") for key in ("source", "by", "base", "after", "digest")}
         return {**named, "own": bool(told.get("own"))}
-    base, after = (told[0], told[1]) if isinstance(told, Sequence) and len(told) > 1 else ("", "")
+    pair = isinstance(told, Sequence) and not isinstance(told, str) and len(told) > 1
+    base, after = (told[0], told[1]) if pair else ("", told)
     return {"source": "repo", "by": "base commit", "base": base, "after": after, "digest": "",
             "own": False}  # fmt: skip
 
@@ -125,18 +151,23 @@ def _lost(outcome: Outcome) -> bool:
     return failure is not None and not failure.counts and not left
 
 
+def _texts(record: RunRecord) -> dict[str, str]:
+    """All that was seen when a record's candidates were judged: place -> text."""
+    found = {
+        f"{one.attempt.id} {verdict.verifier}": json.dumps(
+            verdict.model_dump(mode="json")["evidence"], ensure_ascii=False
+        )
+        for one in record.outcomes
+        for verdict in one.verdicts
+    }
+    if record.matrix is not None:
+        found[MATRIX] = json.dumps(record.matrix.model_dump(mode="json"), ensure_ascii=False)
+    return found
+
+
 def _hidden(split: str, records: Mapping[str, RunRecord]) -> dict[str, Any]:
     """Whether a name of the hidden tests occurs in any evidence; looked up by the graders."""
-    texts = {
-        name: {
-            f"{one.attempt.id} {verdict.verifier}": json.dumps(
-                verdict.model_dump(mode="json")["evidence"], ensure_ascii=False
-            )
-            for one in record.outcomes
-            for verdict in one.verdicts
-        }
-        for name, record in records.items()
-    }
+    texts = {name: _texts(record) for name, record in records.items()}
     try:
         found = sought(split, texts)
     except UsageError as error:
@@ -161,6 +192,12 @@ def _fitted(header: Header) -> list[str]:
     if "outcomes" in settings.policy.knobs:
         found.append(f"policy.knobs.outcomes = {settings.policy.knobs['outcomes']}")
     return found
+
+
+def _weights(header: Header) -> str:
+    """Whose weights ``acceptance`` and ``behaviour`` used; empty where none was asked."""
+    verify = header.settings.verify
+    return verify.calibration if {ACCEPTANCE, "behaviour"} & set(verify.names) else ""
 
 
 def _guard(attempts: Sequence[Attempt]) -> dict[str, Any]:

@@ -162,10 +162,18 @@ def grade(
     unsafe: Annotated[bool, typer.Option("--unsafe", help="As for run.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for one evaluation.")] = 1800.0,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="At a time.")] = 2,
+    candidates: Annotated[
+        bool | None,
+        typer.Option("--candidates/--no-candidates", help="Of a run: also patches not handed in."),
+    ] = None,
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> int:
-    """Official verdicts, through swebench: resolved, unresolved, or ungraded with the reason."""
+    """Official verdicts, through swebench: resolved, unresolved, or ungraded with the reason.
+
+    Of a run every other patch that an attempt left is graded too (grade.candidates), for
+    `report` and `calibrate`; printed are the verdicts on what is handed in.
+    """
     from swe_router.assemble import marks
 
     if (run_name is None) == (predictions is None):
@@ -180,7 +188,7 @@ def grade(
     else:
         from swe_router.assemble import launch
 
-        grades = marks.grade_run(launch.find(run_name or "", out), say=talk)
+        grades = marks.grade_run(launch.find(run_name or "", out), say=talk, candidates=candidates)
     facts = {key: {"outcome": g.outcome, "evidence": g.evidence} for key, g in grades.items()}
     emit(facts, as_json=as_json, view=marks.view(grades))
     return 0

@@ -16,6 +16,8 @@ from swe_router.estimates.training import Floats
 
 Z95 = 1.959963984540054
 RESAMPLES = 2000
+FEW = 10
+"""Instances below which resampling them is no guide: its interval is far too narrow."""
 CHUNK = 250
 """Resamples that are held in memory together."""
 LEVEL = (0.025, 0.975)
@@ -54,14 +56,14 @@ def rate(hits: Sequence[bool], clusters: Sequence[str]) -> Rate:
     """The share of ``hits`` (n,), each of the instance that ``clusters`` (n,) names.
 
     Wilson's interval where no instance repeats, else the percentile interval of resampled
-    instances. A share of 0 or 1 resamples to itself, which is no interval: then Wilson's with the
-    number of instances, as if each had been tried once.
+    instances. Of few instances, or where the share is 0 or 1 and resamples to itself, Wilson's
+    with the number of instances, as if each had been tried once.
     """
     k, n, instances = sum(hits), len(hits), len(set(clusters))
     if n == instances:
         return Rate(k, n, *wilson(k, n), "wilson")
     share = k / n
-    if k in (0, n):
+    if k in (0, n) or instances < FEW:
         return Rate(k, n, *wilson(share * instances, instances), "wilson over instances")
     values = np.asarray(hits, dtype=float)
     low, high = resampled(ratio(values), clusters)
@@ -78,7 +80,7 @@ def resampled(
     than half are left. (Cameron, Gelbach & Miller 2008, pairs cluster bootstrap.)
     """
     names, place = np.unique(np.asarray(clusters), return_inverse=True)
-    if not len(names):
+    if len(names) < 2:
         return math.nan, math.nan
     rng = np.random.default_rng(seed)
     found = []
@@ -132,17 +134,16 @@ def _aucs(scores: Floats, right: Floats) -> Statistic:
 def auc_interval(scores: Floats, right: Floats, clusters: Sequence[str]) -> tuple[float, float]:
     """95% interval of ``auc``, instances resampled; NaNs where nothing can be said.
 
-    An AUC of 0 or 1 resamples to itself: then the interval that inverts Hanley & McNeil's
-    variance (Newcombe 2006, Stat Med 25:559, method 5), with instances for patches.
+    Of few instances, or at an AUC of 0 or 1 that resamples to itself, the interval that inverts
+    Hanley & McNeil's variance (Newcombe 2006, Stat Med 25:559, method 5), instances for patches.
     """
     value = auc(scores, right)
     if math.isnan(value):
         return math.nan, math.nan
     names = np.asarray(clusters)
-    if value in (0.0, 1.0):
-        return newcombe_auc(
-            value, len(set(names[right == 1].tolist())), len(set(names[right == 0].tolist()))
-        )
+    good, bad = (len(set(names[right == kind].tolist())) for kind in (1, 0))
+    if value in (0.0, 1.0) or min(good, bad) < FEW:
+        return newcombe_auc(value, good, bad)
     low, high = resampled(_aucs(scores, right), clusters)
     return min(low, value), max(high, value)
 

@@ -3,7 +3,8 @@
 Of the runs that went on beyond a point, value * P(resolved) is held against what they cost from
 there on. P falls with the length of a run (isotonic regression): so it does in the data, and a
 bump in a few long runs is noise. What a run had cost at a step is taken as spread evenly over its
-steps; conversations grow, so that what comes after a step is rather more than that.
+steps; conversations grow, so that what comes after is rather more: in 65 recorded runs 1.07 to 1.08
+times that (medians after a quarter, a half and three quarters of the steps, by list prices).
 """
 
 from __future__ import annotations

@@ -85,10 +85,23 @@ class LadderPolicy(Generic[K]):
 def checked(policy: str, kind: type[Knobs], knobs: Mapping[str, Any]) -> Knobs:
     """Knobs as a value. Raises ``UsageError`` with one line for each fault."""
     try:
-        return kind.model_validate(dict(knobs))
+        return kind.model_validate(_gathered(knobs, kind))
     except ValidationError as error:
         said = [_explain(fault, kind) for fault in error.errors()]
     raise UsageError(f"policy {policy!r}: " + "; ".join(dict.fromkeys(said)))
+
+
+def _gathered(knobs: Mapping[str, Any], kind: type[Knobs]) -> dict[str, Any]:
+    """With ``costs.TIER=1`` of a command line as an entry of the knob ``costs``."""
+    whole: dict[str, Any] = {}
+    for key, value in knobs.items():
+        name, dot, entry = key.partition(".")
+        if dot and key not in kind.model_fields and name in kind.model_fields:
+            known = whole.get(name, knobs.get(name, {}))
+            whole[name] = {**(known if isinstance(known, Mapping) else {}), entry: value}
+        else:
+            whole.setdefault(key, value)
+    return whole
 
 
 def _explain(fault: Any, kind: type[Knobs]) -> str:

@@ -82,8 +82,7 @@ def hopeless(history: Sequence[Outcome], following: Plan, knobs: Worth, reason: 
         return ""
     last = next(outcome for outcome in reversed(history) if not weather(outcome))
     rescue = knobs.rescued(str(last.arm))
-    chances = [one.probability for one in history if one.probability is not None and _patch(one)]
-    right = max(chances, default=None)
+    right = _right(history)
     worth = knobs.value * rescue * (1 - (0.0 if right is None else right))
     price = expected_cost(following, knobs)
     if worth > price:
@@ -97,6 +96,13 @@ def hopeless(history: Sequence[Outcome], following: Plan, knobs: Worth, reason: 
         f" {following.arm} is expected to cost. This goes by averages: which refused issues are"
         " hopeless is not predictable"
     )
+
+
+def _right(history: Sequence[Outcome]) -> float | None:
+    """The highest known probability that a patch is right; 0 without any patch, None unknown."""
+    patches = [outcome for outcome in history if _patch(outcome)]
+    known = [one.probability for one in patches if one.probability is not None]
+    return max(known, default=None if patches else 0.0)
 
 
 def _patch(outcome: Outcome) -> bool:

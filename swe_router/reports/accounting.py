@@ -20,7 +20,7 @@ from swe_router.reports import contrasts
 
 ALL = "all"
 """Name of the tiers together."""
-FEW = 10
+FEW = rates.FEW
 """Instances with a right (a wrong) patch below which nothing is said of the TPR (the FPR)."""
 BINS = 10
 PER_BIN = 10
@@ -156,9 +156,11 @@ def _pairs(p: Any, y: Any, names: Sequence[str]) -> dict[str, Any] | None:
         return None
     won = np.array([one[1] for one in found])
     pairs = np.array([one[2] for one in found], dtype=float)
+    value = float(won.sum() / pairs.sum())
     interval = rates.resampled(rates.ratio(won, pairs), [one[0] for one in found])
-    return {"value": float(won.sum() / pairs.sum()), **_ends(interval),
-            "n": int(pairs.sum()), "instances": len(found)}  # fmt: skip
+    if value in (0.0, 1.0) or len(found) < FEW:  # as if each instance were one pair
+        interval = rates.wilson(value * len(found), len(found))
+    return {"value": value, **_ends(interval), "n": int(pairs.sum()), "instances": len(found)}
 
 
 def calibration(p: Any, y: Any, names: Sequence[str]) -> list[dict[str, Any]]:

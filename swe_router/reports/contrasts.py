@@ -16,7 +16,7 @@ from swe_router.estimates import rates
 from swe_router.estimates.training import Floats
 from swe_router.records import ACCEPTANCE, Judged
 
-FEW = 10
+FEW = rates.FEW
 """Instances with a right (or a wrong) patch below which no difference is told."""
 
 

@@ -114,6 +114,11 @@ def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
             f"none of the {hidden['names']} names that only the hidden tests of"
             f" {hidden['instances']} instances have occurs in any verdict's evidence"
         )
+    if facts["weights"] == "shipped":
+        why.append(
+            "weights of the verifiers: the shipped ones, fitted on official results (resolved or"
+            " not) of public patches; of a repository among them by a fit that left it out"
+        )
     why += [f"not established: {one} was fitted on official results" for one in facts["fitted"]]
     if facts["selector"] == ORACLE:
         why.append(f"no: the selector `{ORACLE}` chooses by the official results")

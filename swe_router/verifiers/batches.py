@@ -17,6 +17,10 @@ AGAIN = 2
 """Further pairs of runs that a broken test must fail after and pass before, as time allows."""
 ENOUGH = 60.0
 """Seconds at the base after which no further batch is begun once some tests passed."""
+RERUN = 3
+"""Files at most in one such pair."""
+SURE = 3
+"""Tests that broke twice, from which on a third time is not needed."""
 STEP = 60.0
 """Seconds for one of the git commands around a run."""
 
@@ -42,6 +46,8 @@ class Trial:
     tampered: str = ""
     pairs: int = 0
     """Times that the broken tests were run again, before and after."""
+    confirmed: bool = False
+    """Some test broke again each time."""
     applied: bool = True
 
     @property
@@ -84,27 +90,37 @@ class Bench:
         waiting = [path for path in tests if path not in covered]
         seconds = max(1.1 * LEAST_SECONDS, share * self.left())
         if waiting and self.left() >= seconds:
-            fresh = self._measure(fresh_box(), waiting, seconds)
+            fresh = self._measure(fresh_box, used, waiting, seconds)
             known += fresh
             used += fresh
         # A later run of a file that was cut short before may have got further.
         return sorted(used, key=lambda batch: min(rank[path] for path in batch.files))
 
-    def _measure(self, box: Sandbox, waiting: list[str], seconds: float) -> list[Batch]:
+    def _measure(
+        self,
+        fresh_box: Callable[[], Sandbox],
+        used: Sequence[Batch],
+        waiting: list[str],
+        seconds: float,
+    ) -> list[Batch]:
+        """Run what waits, after the batches that are used already."""
         fresh: list[Batch] = []
-        size, spent, done = 1, 0.0, 0
-        while waiting and (left := seconds - spent) >= LEAST_SECONDS:
-            if any("passed" in batch.before.results.values() for batch in fresh):
+        size = 2 * len(used[-1].files) if used else 1
+        ends = self.kit.clock() + seconds
+        while waiting and (left := ends - self.kit.clock()) >= LEAST_SECONDS:
+            ran = [*used, *fresh]
+            if any("passed" in batch.before.results.values() for batch in ran):
                 # There is evidence; more of it is worth this much and no more.
+                spent = max(0.01, sum(batch.before.seconds for batch in ran))
                 left = min(left, ENOUGH - spent)
-                size = min(size, int(left * done / spent))
+                size = min(size, int(left * sum(len(batch.files) for batch in ran) / spent))
                 if size < 1 or left < LEAST_SECONDS:
                     break
             files, waiting = tuple(waiting[:size]), waiting[size:]
             # One slow file must not take all the time from the others.
-            before = self._run(box, files, max(LEAST_SECONDS, left * (0.6 if waiting else 1.0)))
-            fresh.append(Batch(files, before))
-            spent, done, size = spent + max(before.seconds, 0.01), done + len(files), 2 * size
+            limit = max(LEAST_SECONDS, left * (0.6 if waiting else 1.0))
+            fresh.append(Batch(files, self._run(fresh_box(), files, limit)))
+            size *= 2
         return fresh
 
     def trial(self, batches: Sequence[Batch], patch: str) -> Trial:
@@ -130,36 +146,44 @@ class Bench:
         return trial
 
     def again(self, trial: Trial, patch: str) -> None:
-        """Further pairs of runs of what broke, while there is time: flaky tests fall out."""
-        while trial.broken and trial.pairs < AGAIN:
-            batches = [_owning(batch, trial.broken) for batch in trial.ran]
-            batches = [batch for batch in batches if batch.files]
+        """Further pairs of runs of what broke, while there is time: flaky tests fall out.
+
+        Only ``RERUN`` files at a time, nearest first: one break that stays settles the verdict,
+        and several that stay at once leave no doubt.
+        """
+        while trial.pairs < AGAIN + len(trial.ran):
+            batches = _few([_owning(batch, trial.broken) for batch in trial.ran])
             wanted = sum(batch.before.seconds for batch in batches)
-            if self.left() < 2.5 * wanted + LEAST_SECONDS or not self._pair(trial, batches, patch):
+            if not batches or self.left() < 2.5 * wanted + LEAST_SECONDS:
+                return
+            tests = {test for batch in batches for test in batch.before.results}
+            if not self._pair(trial, batches, patch):
                 return
             trial.pairs += 1
+            stayed = [test for test in trial.broken if test in tests]
+            trial.confirmed = trial.confirmed or bool(stayed)
+            if len(stayed) >= SURE or (stayed and trial.pairs >= AGAIN):
+                return
 
     def _pair(self, trial: Trial, batches: Sequence[Batch], patch: str) -> bool:
-        now = trial.now
+        """Run batches before and after once more; False when time ran out over it."""
         with self.kit.open_sandbox(self.instance) as box:
             firsts = [self._run(box, b.files, self._half()) for b in batches if self._has_time()]
-        if len(firsts) < len(batches):
+        if len(firsts) < len(batches) or any(first.timed_out for first in firsts):
             return False
+        now = trial.now
         with self.kit.open_sandbox(self.instance) as box:
             if not self._patched(box, patch):
                 return False
             for batch, first in zip(batches, firsts, strict=True):
-                if not self._has_time() or first.timed_out:
+                if not self._has_time():
                     return False
                 second = self._run(box, batch.files, min(_patience(batch), self.left()))
-                mine = {test: came for test, came in now.items() if test in batch.before.results}
-                came = comparison.confirmed(mine, first, second)
-                if second.timed_out and set(comparison.compare(first, second).values()) & {
-                    "unfinished",
-                    "cut",
-                }:
+                came = set(comparison.compare(first, second).values())
+                if second.timed_out and {"unfinished", "cut"} & came:
                     return False
-                now = now | came
+                mine = {test: now[test] for test in batch.before.results if test in now}
+                now = now | comparison.confirmed(mine, first, second)
         trial.now = now
         return True
 
@@ -196,13 +220,31 @@ def _patience(batch: Batch) -> float:
 
 
 def _owning(batch: Batch, tests: Sequence[str]) -> Batch:
-    """The files of a batch that hold these tests; all of them where that is not known."""
+    """The files of a batch that hold these tests, and these tests; all files if that is unknown."""
     mine = [test for test in tests if test in batch.before.results]
     owners = {batch.before.files.get(test, "") for test in mine}
     files = tuple(path for path in batch.files if path in owners)
     if mine and len(files) < len(owners):
         files = batch.files
     return Batch(files if mine else (), batch.before)
+
+
+def _few(batches: Sequence[Batch]) -> list[Batch]:
+    """The first batches that have files, up to ``RERUN`` files, each less what it does not hold."""
+    chosen: list[Batch] = []
+    room = RERUN
+    for batch in batches:
+        told = set(batch.before.files.values()) <= set(batch.files)
+        files = batch.files[:room] if told else batch.files
+        if files and room > 0:
+            held = {
+                test: outcome
+                for test, outcome in batch.before.results.items()
+                if not told or batch.before.files[test] in files
+            }
+            chosen.append(Batch(files, replace(batch.before, results=held)))
+            room -= len(files)
+    return chosen
 
 
 def merged(batches: Sequence[Batch]) -> TestRun:

@@ -161,7 +161,7 @@ class _Course:
             "seconds": {"before": round(before.seconds, 3), "after": round(trial.seconds, 3)},
         }
         if trial.broken:
-            facts["confirmed"] = trial.pairs > 0
+            facts["confirmed"] = trial.confirmed
             # Where they lie: a break far from the change is a break, but says less.
             facts["broken_in"] = Counter(before.files.get(test, "") for test in trial.broken)
         tampered = trial.tampered or next((b.before.tampered for b in trial.ran), "")

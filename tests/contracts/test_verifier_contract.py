@@ -10,7 +10,7 @@ import pytest
 from swe_router import plugins
 from swe_router.records import Verdict
 from swe_router.settings import VerifySettings
-from tests.doubles.project import INSTANCE, Project, outcome, verdict
+from tests.doubles.project import INSTANCE, Project, Writer, outcome, verdict
 
 VERIFIERS = sorted(plugins.BUILT_IN["verifiers"])
 OPINIONS = ("agreement", "behaviour", "judge")
@@ -27,6 +27,8 @@ class TestCalc(unittest.TestCase):
     def test_one(self):
         self.assertEqual(calc.ONE, 1)
 """
+ISSUE = INSTANCE.model_copy(update={"problem": "`calc.TWO` is missing, it should be 2."})
+WRITER = Writer(*["import calc\n\n\ndef test_two():\n    assert calc.TWO == 2\n"] * 3)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def judge(name: str, project: Project, patch: str, *said: Verdict) -> Verdict:
     verifier: Any = plugins.load("verifiers", name)(VerifySettings(seconds=60))
-    made: Verdict = verifier.verify(outcome(patch, *said), (), INSTANCE, project.kit())
+    made: Verdict = verifier.verify(outcome(patch, *said), (), ISSUE, project.kit(writer=WRITER))
     assert made.verifier == name
     assert made.evidence["why"]
     recorded = Verdict.model_validate_json(made.model_dump_json())

@@ -20,10 +20,13 @@ from swe_router.records import (
     Arm,
     Attempt,
     Budget,
+    CallLimits,
     Candidate,
+    Completion,
     Exit,
     Failure,
     Instance,
+    Message,
     Outcome,
     Passed,
     Plan,
@@ -32,7 +35,7 @@ from swe_router.records import (
     Verdict,
     digest_of,
 )
-from swe_router.seams import Kit, Sandbox
+from swe_router.seams import Kit, Model, Sandbox
 
 BOXES_TMP = re.compile(r"/tmp/(?=swe-router-[0-9a-f]{16}|\.patch)")
 """What a command names in the box's /tmp; the interpreter may lie in this machine's own."""
@@ -88,13 +91,32 @@ class Folder:
         return self.root / path.lstrip("/")
 
 
+class Writer:
+    """A model that answers with these tests in turn, or raises what is among them."""
+
+    def __init__(self, *answers: str | Exception, usd: str = "0.01") -> None:
+        self.answers, self.usd = list(answers), Decimal(usd)
+        self.asked: list[str] = []
+        self.limits: list[CallLimits] = []
+
+    def complete(self, messages: Any, tools: Any = (), *, limits: CallLimits) -> Completion:
+        self.asked.append("\n".join(message.content for message in messages))
+        self.limits.append(limits)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        said = Message(role="assistant", content=f"```python\n{answer}\n```")
+        return Completion(message=said, usd=self.usd, model="writer-1")
+
+
 class Project:
     """Opens folders of one repository, and remembers them."""
 
     def __init__(self, home: Path, files: dict[str, str]) -> None:
         self.home, self.files = home, dict(files)
         self.opened: list[Folder] = []
-        self.cache: dict[str, Any] = {}
+        self.cache: dict[Any, Any] = {}
+        self.notes: dict[str, Any] = {}
         seed = home / "seed" / "testbed"
         for name, text in files.items():
             (seed / name).parent.mkdir(parents=True, exist_ok=True)
@@ -120,14 +142,9 @@ class Project:
         box.write("/tmp/.patch", patch.encode())
         return box.run("git apply /tmp/.patch", timeout=30)
 
-    def kit(self, graph: Any = None) -> Kit:
-        return Kit(
-            open_sandbox=self.open,
-            apply=self.apply,
-            clock=time.time,
-            cache=self.cache,
-            graph=graph,
-        )
+    def kit(self, graph: Any = None, writer: Model | None = None, **more: Any) -> Kit:
+        given = {"notes": self.notes, "cache": self.cache, "graph": graph, "writer": writer} | more
+        return Kit(open_sandbox=self.open, apply=self.apply, clock=time.time, **given)
 
     def patch(self, changes: Mapping[str, str | None]) -> str:
         """A git diff from the base to these texts; None deletes a file."""

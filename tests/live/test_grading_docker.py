@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.grading.grade import grade_predictions
+from swe_router.grading.grade import grade_patches, grade_predictions
 from swe_router.grading.official import Official, engine_fault
 from swe_router.grading.predictions import Prediction, read, write_predictions
 
@@ -166,6 +166,20 @@ def test_verdicts_of_the_official_harness(split, tree, tmp_path):
     assert seen[6] == ("unresolved", "empty patch")
     assert containers() == []
     assert {found.name for found in tmp_path.iterdir()} == {"preds.json", "rows.json", "work"}
+
+
+def test_candidates_of_one_instance_are_judged_side_by_side_and_each_by_itself(
+    split, tree, tmp_path
+):
+    texts = [patch(tree, FIXED), patch(tree, CODE + "# nothing\n"), patch(tree, FIXED + "# two\n")]
+    both = [Prediction(instance_id="o__r-7", patch=text) for text in texts]
+    for _ in range(2):  # the second time from what the harness left
+        grades = grade_patches(both, split, Official(tmp_path / "work", timeout=60), workers=3)
+        assert [grades["o__r-7", one.digest].outcome for one in both] == [
+            *("resolved", "unresolved", "resolved"),
+        ]
+        assert len({grade.evidence["log"] for grade in grades.values()}) == 3
+    assert containers() == []
 
 
 def test_our_predictions_file_is_what_the_official_command_takes(split, tree, tmp_path):

@@ -47,9 +47,14 @@ def test_repeats_of_an_instance_widen_the_interval_as_all_resamples_do():
         for drawn in itertools.product("abcd", repeat=4)
     ]
     low, high = np.quantile(every, [0.025, 0.975])
-    found = rates.rate(hits, names)
-    assert found.how == "instances resampled"
-    assert (found.low, found.high) == (pytest.approx(low, abs=0.03), pytest.approx(high, abs=0.03))
+    found = rates.resampled(rates.ratio(np.array(hits, dtype=float)), names, count=20_000)
+    assert found == (pytest.approx(low, abs=0.02), pytest.approx(high, abs=0.02))
+    few = rates.rate(hits, names)
+    assert few.how == "wilson over instances", "of four instances that interval is too narrow"
+    assert (few.low, few.high) == pytest.approx(rates.wilson(2, 4))
+    many = rates.rate(hits * 3, [f"{name}{k}" for k in range(3) for name in names])
+    assert many.how == "instances resampled"
+    assert many.low < 0.5 < many.high
 
 
 def test_a_rate_of_0_of_repeats_has_the_interval_of_its_instances_and_not_none():
@@ -184,6 +189,7 @@ def test_pairs_inside_an_instance_are_ordered_apart_from_those_between():
             row("c", "pass", False, score=0.95)]  # fmt: skip
     one = only(accounting(rows))
     assert (one["pairs"]["value"], one["pairs"]["n"], one["pairs"]["instances"]) == (1.0, 2, 2)
+    assert one["pairs"]["low"] < 0.5, "two instances are no certainty"
     assert one["auc"]["value"] == pytest.approx(0.5)
 
 

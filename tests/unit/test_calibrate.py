@@ -166,9 +166,11 @@ def test_rows_of_verify_are_reported_by_class_of_author_with_their_labels(files,
     words = ("--verdicts", str(wish.verdicts[0]), "--labels", str(wish.labels[0]), "--json")
     assert main(["report", *words]) == 0
     facts = json.loads(capsys.readouterr().out)
-    told = {one["tier"]: (one["right"], one["wrong"]) for one in facts["groups"]}
+    asked = [one for one in facts["groups"] if one["verifier"] == "repo-tests"]
+    told = {one["tier"]: (one["right"], one["wrong"]) for one in asked}
     assert told == {"weak authors": (0, 20), "strong authors": (20, 0), "all": (20, 20)}
     whole = facts["groups"][-1]
+    assert whole["verifier"] == "acceptance", "what a row came to, though none was asked"
     assert whole["tpr"]["k"] == sum(row["outcome"] == "pass" for row in rows[::2])
     assert whole["fpr"]["k"] == sum(row["outcome"] == "pass" for row in rows[1::2])
     assert main(["report"]) == 2

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from swe_router.assemble import candidates, marks
+from swe_router.assemble import graded, marks
 from swe_router.assemble.accounting import channel_of, of_runs
 from swe_router.assemble.header import of_run
 from swe_router.assemble.joined import judged
@@ -73,7 +73,7 @@ def run(tmp_path):
 
 
 def owed(run, **options):
-    found = candidates.owed(run, marks.predictions(run), candidates=True, **options)
+    found = graded.owed(run, marks.predictions(run), candidates=True, **options)
     return [(p.instance_id, p.digest) for p in found.handed_in], [
         (p.instance_id, p.digest) for p in found.candidates
     ]
@@ -88,12 +88,12 @@ def test_what_was_graded_is_not_owed_again_and_an_ungraded_one_is(run):
     run.add_grades([grade(A, patch("good"), "resolved"), grade(B, patch("bad"), "ungraded")])
     run.add_candidate_grade(grade(A, patch("bad"), "unresolved"))
     assert owed(run) == ([(B, digest(patch("bad")))], [])
-    assert not candidates.unseen(run), "an ungraded one was seen: a resume does not insist"
+    assert not graded.unseen(run), "an ungraded one was seen: a resume does not insist"
 
 
 def test_a_candidate_that_is_handed_in_later_is_written_down_without_a_run(run):
     run.add_candidate_grade(grade(A, patch("good"), "resolved"))
-    found = candidates.owed(run, marks.predictions(run), candidates=False)
+    found = graded.owed(run, marks.predictions(run), candidates=False)
     assert [(g.instance_id, g.outcome) for g in found.known] == [(A, "resolved")]
     assert [p.instance_id for p in found.handed_in] == [B]
     assert found.candidates == []
@@ -149,7 +149,7 @@ class Stopped(Exception):
 
 
 def test_an_interrupted_grading_keeps_what_came_and_the_rest_stays_owed(run, official, split):
-    left = candidates.owed(run, marks.predictions(run), candidates=True)
+    left = graded.owed(run, marks.predictions(run), candidates=True)
 
     def keep(one):
         run.add_grades([one])

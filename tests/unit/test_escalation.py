@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swe_router import plugins
 from swe_router.errors import LedgerRefused, Overloaded, UsageError
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.escalation import RESCUED
@@ -17,6 +18,7 @@ from swe_router.policies.ration import Ration
 from swe_router.records import ACCEPTANCE, Stop, Try, Verdict
 from swe_router.solve.engine import solve
 from tests.doubles.engine import FEATURES, INSTANCE, Patches, Plays, Says, bench, plan, step_of
+from tests.doubles.lessons import examples
 from tests.doubles.project import outcome, verdict
 from tests.unit.test_policies import LADDER, broke, issue, purse, tried
 
@@ -143,6 +145,36 @@ def test_only_tiers_above_the_first_are_handed_work(mode):
         assert [p.handover for p in then.plans] == [mode]
 
 
+HANDING = [
+    name
+    for name in plugins.BUILT_IN["policies"]
+    if "handover" in plugins.load("policies", name).knobs_type.model_fields
+]
+
+
+@pytest.mark.parametrize("name", HANDING)
+@pytest.mark.parametrize("said", ["pass", "fail", "unknown"])
+def test_how_work_is_handed_over_changes_nothing_else_of_a_decision(name, said):
+    def made(mode: str) -> Any:
+        policy = plugins.load("policies", name)(LADDER, handover=mode)
+        return policy.fitted(examples(repeats=3)) if hasattr(policy, "fitted") else policy
+
+    fresh, notes = made("fresh"), made("notes")
+    history: tuple[Any, ...] = ()
+    for _ in range(4):
+        one, two = (p.decide(issue(complexity=5), history, purse()) for p in (fresh, notes))
+        assert (one.kind, one.why) == (two.kind, two.why)
+        if isinstance(one, Stop):
+            break
+        assert {p.handover for p in two.plans} == {"notes" if history else "fresh"}
+        bare = [p.model_copy(update={"handover": "fresh"}) for p in two.plans]
+        assert bare == list(one.plans)
+        tier = one.plans[0].arm.model
+        history = (*history, outcome("d", verdict(said), tier=tier, number=len(history) + 1))
+    assert {"cascade", "doc-6.6", "ration", "frugalgpt", "automix", "conformal", "retry",
+            "routerbench-cascade", "cascade-routing", "strong-retry"} == set(HANDING)  # fmt: skip
+
+
 def test_a_mode_that_there_is_not_is_named():
     with pytest.raises(UsageError, match="'handover'"):
         Cascade(LADDER, handover="notse")
@@ -173,6 +205,12 @@ def test_what_is_unknown_is_not_taken_for_a_probability():
     assert tried(Cascade(LADDER, value=2.1, costs=costs), bare) == "mid"
 
 
+def test_without_a_patch_none_is_right_for_sure():
+    said = tried_why(Cascade(LADDER, value=0.1), outcome(""))
+    assert "x 1.00 that no patch is right yet" in said
+    assert "nothing tells" not in said
+
+
 def test_a_rescue_rate_of_ones_own_goes_by_tier_and_is_not_called_ours():
     by_tier = Cascade(LADDER, value=10, rescue={"weak": 0.01})
     said = tried_why(by_tier, outcome("d", verdict("fail")))
@@ -181,6 +219,16 @@ def test_a_rescue_rate_of_ones_own_goes_by_tier_and_is_not_called_ours():
     assert tried(by_tier, outcome("d", verdict("fail"), tier="mid")) == "strong"
     with pytest.raises(UsageError, match="'rescue' names tier 'weka'"):
         Cascade(LADDER, rescue={"weka": 0.5})
+
+
+def test_an_entry_of_a_knob_can_be_given_alone_as_on_a_command_line():
+    dotted = Cascade(LADDER, **{"rescue.weak": 0.3, "costs.mid": 2, "rescue.mid": 0.1})
+    whole = Cascade(LADDER, rescue={"weak": 0.3, "mid": 0.1}, costs={"mid": 2})
+    assert dotted == whole
+    both = Cascade(LADDER, **{"costs.mid": 2, "costs": {"weak": 1}})
+    assert both == Cascade(LADDER, costs={"weak": 1, "mid": 2})
+    with pytest.raises(UsageError, match=r"'cost\.mid'; did you mean 'costs'"):
+        Cascade(LADDER, **{"cost.mid": 2})
 
 
 def test_a_broken_provider_is_no_refusal_so_nothing_is_given_up_for_it():

@@ -21,9 +21,11 @@ from swe_router.grading import predictions as files
 from swe_router.grading.hidden import new_tests, sought
 from swe_router.outcomes.importers.base import Given
 from swe_router.outcomes.importers.published import experiments
-from swe_router.records import Failure
+from swe_router.records import CrossMatrix, Failure
+from swe_router.records.matrix import CrossRun
+from swe_router.records.matrix import TestSource as Source
 from swe_router.reports import statement as words
-from tests.doubles.judged import attempt, folder, patch, record, said
+from tests.doubles.judged import attempt, digest, folder, patch, record, said
 
 ROOT = Path(__file__).resolve().parents[2]
 A, B = "demo__confet-3", "demo__confet-7"
@@ -137,6 +139,35 @@ def test_a_hidden_name_in_the_evidence_is_found_and_told_without_the_name(tmp_pa
     assert not held
     assert f"{A} 1-local repo-tests" in why
     assert hidden_name() not in why
+
+
+def test_a_test_of_one_candidate_that_was_run_on_another_is_listed_with_its_source(tmp_path):
+    tests = {"T": Source(kind="harvested", by="2-cloud", base="failed"), hidden_name():
+             Source(kind="repo", base="passed")}  # fmt: skip
+    crossed = CrossMatrix(
+        tests=tests, runs=(CrossRun(patch=digest(patch("a")), test="T", after="passed"),)
+    )
+    made = record(A, [attempt(1, "local", patch("a")), attempt(2, "cloud", patch("b"))], "1-local")
+    run = folder(tmp_path, [made.model_copy(update={"matrix": crossed})])
+    [row] = statement.provenance(run.records())
+    told = [row[key] for key in ("attempt", "verifier", "test", "source", "by", "base", "after")]
+    assert told == [
+        *("1-local", "cross-evaluation", "T", "harvested", "2-cloud", "failed", "passed"),
+    ]
+    assert f"{A} cross-evaluation" in boxes(run)["tests"][1], "the matrix is searched as well"
+
+
+def test_every_form_of_evidence_is_listed_with_what_it_tells():
+    written = {"source": "written", "by": "m", "base": "failed", "after": "passed", "own": False}
+    told = (said("repo-tests", "pass", tests={"t.py::a": ["passed", "failed"]}),
+            said("reproduction", "pass", tests={"R": {**written, "text": "assert 1"}}),
+            said("other", "pass", tests={"x": "passed"}))  # fmt: skip
+    made = record(A, [attempt(1, "local", patch("a"), *told)], "1-local")
+    rows = [
+        (r["test"], r["source"], r["base"], r["after"]) for r in statement.provenance({A: made})
+    ]
+    assert rows == [("t.py::a", "repo", "passed", "failed"), ("R", "written", "failed", "passed"),
+                    ("x", "repo", "", "passed")]  # fmt: skip
 
 
 def test_a_split_that_cannot_be_read_is_said_to_be_unchecked(tmp_path):

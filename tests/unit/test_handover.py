@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from swe_router.agents import manifest, rerun
 from swe_router.agents.dialogue import Dialogue, Setup
 from swe_router.agents.loop import ToolLoop
+from swe_router.assemble.handing import room
+from swe_router.assemble.header import Header
 from swe_router.models.metered import MeteredModel
 from swe_router.policies.cascade import Cascade
-from swe_router.prices import flat
+from swe_router.prices import flat, free
 from swe_router.records import (
     IMPORTED,
     NOTES_BYTES,
     Action,
+    Budget,
     Completion,
     Message,
     Result,
@@ -30,6 +33,7 @@ from swe_router.records import (
 )
 from swe_router.sandboxes import patch
 from swe_router.seams import Desk
+from swe_router.settings import load
 from swe_router.solve.engine import solve
 from swe_router.solve.handover import FELL_BACK, fell_back, hand_over, transcript
 from swe_router.solve.notes import Wrong, notes, shortened
@@ -402,6 +406,20 @@ def test_candidates_made_side_by_side_are_not_each_others_past(place):
     first, second = (request.messages[1].content for request in plays["cloud"].requests)
     assert first == second
     assert "Times!" in first
+
+
+def test_an_earlier_conversation_takes_what_window_and_limit_bear():
+    sizes = ("local.window=10000", "local.max_output_tokens=2000", "cloud.window=200000")
+    settings = load("demo", sets=[f"tiers.{one}" for one in sizes])
+    price = flat(Decimal(3), Decimal(15), source="t", on=datetime.date(2026, 1, 1))
+    rates = {"local": free(datetime.date(2026, 1, 1)), "cloud": price}
+    header = Header(settings, "", rates, {}, "local", {}, 0.0)
+    local, cloud = header.ladder()
+    assert room(header, local) == 8000 * 3 // 2, "half the window's room, at three bytes a token"
+    cheap = cloud.model_copy(update={"budget": Budget(dollars=Decimal("0.12"))})
+    assert room(header, cheap) == 10_000, "a quarter of the limit, at a token a byte"
+    dear = cloud.model_copy(update={"budget": Budget(dollars=Decimal(100))})
+    assert room(header, dear) > 200_000
 
 
 class Books:

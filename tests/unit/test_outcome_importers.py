@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import tempfile
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -235,6 +236,21 @@ def test_a_run_gives_rows_only_where_the_very_patch_was_graded():
     assert {row.price_date for row in made.rows} == {"2026-01-02"}
 
 
+def test_a_run_that_began_with_another_s_work_is_no_repeat_of_its_tier():
+    handed = outcome(2, "big", "won", "pass")
+    plan = handed.attempt.plan.model_copy(update={"handover": "continue"})
+    handed = handed.model_copy(update={"attempt": handed.attempt.model_copy(update={"plan": plan})})
+    record = RunRecord(
+        run="r", instance=Instance(id=A, repo="d/d", base_commit="c", problem="p"),
+        features=Features(instance_id=A), decisions=(), chosen="2-big", status="candidate",
+        usd=Decimal("0.5"), outcomes=(outcome(1, "big", "won", "pass"), handed),
+    )  # fmt: skip
+    grade = Grade(instance_id=A, outcome="resolved", patch="digest of won")
+    made = runs.rows({A: record}, {A: grade}, system="mine", models={}, priced_on={})
+    told = [(r.system, r.run) for r in made.rows]
+    assert told == [("mine", "1"), ("big", "1"), ("big+continue", "1")]
+
+
 def test_the_shipped_table_has_three_systems_with_costs_on_the_same_instances():
     table = shipped()
     costed = [{r.instance_id for r in table.rows if r.system == name and r.usd is not None}
@@ -242,3 +258,16 @@ def test_the_shipped_table_has_three_systems_with_costs_on_the_same_instances():
     whole = [ids for ids in costed if len(ids) == len(table.instances) == 50]
     assert len(whole) == 14
     assert all(row.usd and row.price_date == "2025-09-11" for row in table.rows)
+
+
+def test_a_table_of_before_the_probability_column_is_read_and_a_probability_over_1_is_not(tmp_path):
+    old = tmp_path / "old.csv"
+    old.write_text("instance_id,system,resolved,verdict\na,s,1,pass\n")
+    [row] = read(old).rows
+    assert (row.verdict, row.probability) == ("pass", None)
+    new = tmp_path / "new.csv"
+    write(OutcomeTable((replace(row, probability=0.25),)), new)
+    assert read(new).rows[0].probability == 0.25
+    old.write_text("instance_id,system,resolved,probability\na,s,1,1.5\n")
+    with pytest.raises(UsageError, match=r"old.csv:2: probability is 1.5, more than 1"):
+        read(old)

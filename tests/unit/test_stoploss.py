@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from swe_router.agents import rerun
 from swe_router.agents.loop import ToolLoop
 from swe_router.assemble import stoploss
+from swe_router.assemble.header import Header, is_whole, of_run
 from swe_router.errors import UsageError
 from swe_router.estimates.stopfit import (
     Past,
@@ -23,8 +24,10 @@ from swe_router.estimates.stopfit import (
     monotone,
 )
 from swe_router.estimates.stoploss import Point, Profile
+from swe_router.journal.folder import RunFolder
 from swe_router.outcomes.table import OutcomeTable, Row, write
 from swe_router.records import Budget
+from swe_router.settings import load
 from tests.doubles.agent import INSTANCE, LOOK, SUBMIT, PlayedModel, TempBox, Told, answer
 from tests.unit.test_agent_resume import SHEET, journaled, setup
 
@@ -212,3 +215,23 @@ def test_a_file_that_is_none_is_refused_before_a_run_begins(tmp_path):
     stoploss.calibrate(table(tmp_path), 2.0, ["locl=weak"], tmp_path / "z.json")
     with pytest.raises(UsageError, match="for tier 'locl'"):
         stoploss.read(str(tmp_path / "z.json"), ["local"])
+
+
+def test_a_run_keeps_the_rule_that_it_began_with_whatever_becomes_of_the_file(tmp_path):
+    file = tmp_path / "stop.json"
+    stoploss.calibrate(table(tmp_path), 2.0, ["local=weak"], file)
+    rules = stoploss.read(str(file), ["local", "cloud"])
+    header = Header(load("demo"), "", {}, {}, "local", {}, 0.0, stop_loss=rules)
+    run = RunFolder.create(tmp_path / "runs", "one", header.plain(), ())
+    file.unlink()
+    again = of_run(run)
+    local, cloud = again.ladder()
+    assert again.stop_loss == rules
+    assert is_whole(run)
+    given_up = stoploss.of_plan(again, local)
+    assert given_up(1, Decimal(0)) == ""
+    assert given_up(999, Decimal(0)).startswith("stop-loss at ")
+    assert stoploss.of_plan(again, cloud) is None
+    text = run.settings_file.read_text()
+    run.settings_file.write_text(text.replace(str(rules["local"].points[0].at), "7", 1))
+    assert not is_whole(run), "a point that was moved is seen"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swe_router import plugins
 from swe_router.records import Candidate, Verdict
 from swe_router.settings import Settings, VerifySettings
 from swe_router.verifiers import diffs, paths
@@ -120,7 +121,9 @@ def test_no_text_makes_it_stumble(text: str) -> None:
 
 
 def test_the_settings_know_the_shipped_names() -> None:
-    assert Settings.model_fields["verify"].default.names == ("applies", "repo-tests")
+    names = Settings.model_fields["verify"].default.names
+    assert set(names) <= set(plugins.BUILT_IN["verifiers"])
+    assert names[-1] == "acceptance"  # it weighs what those before it said
 
 
 def test_the_package_ships_what_runs_inside() -> None:

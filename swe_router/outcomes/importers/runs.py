@@ -93,7 +93,7 @@ def _attempts(
         if resolved is None:
             seen[UNGRADED] += 1
             continue
-        arm, path = str(outcome.arm), outcome.attempt.trajectory
+        arm, path = _system(outcome), outcome.attempt.trajectory
         nth[arm] += 1
         row = Row(
             instance_id=record.instance.id,
@@ -110,6 +110,15 @@ def _attempts(
             price_date=str(priced_on.get(outcome.arm.model, "")),
         )
         yield _with_tokens(row, path.usage)
+
+
+def _system(outcome: Outcome) -> str:
+    """The arm; with ``+notes`` or ``+continue`` where it began with another's work.
+
+    Such a run is no repeat of the arm by itself.
+    """
+    mode = outcome.attempt.plan.handover
+    return str(outcome.arm) if mode == "fresh" else f"{outcome.arm}+{mode}"
 
 
 def _patch(outcome: Outcome) -> str:

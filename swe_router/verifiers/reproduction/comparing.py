@@ -26,6 +26,8 @@ class Basis:
 
 def basis(trial: Trial, issue: Issue) -> Basis:
     """Judge a test by its run at the base commit."""
+    if trial.tampered:
+        return Basis(False, "its report was written to by someone else")
     if trial.timed_out:
         return Basis(False, f"it did not end within {trial.limit:.0f} s at the base")
     if not trial.seen:
@@ -52,6 +54,8 @@ def basis(trial: Trial, issue: Issue) -> Basis:
 
 def after(before: Basis, base: Trial, trial: Trial) -> dict[str, list[str]]:
     """Each function that counts -> what it said at the base and after the patch."""
+    if trial.tampered:
+        return not_run(before)
     return {
         name: [
             "passed" if seen.outcome == "passed" else "failed",

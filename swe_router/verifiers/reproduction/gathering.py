@@ -63,6 +63,9 @@ class Gathering:
         if self.kit.writer is None or not samples:
             return {}
         around = self.runs.surroundings()
+        if not around.writable:
+            self.unusable["written"] = "no way is known here to run a written test of this project"
+            return {}
         have, missing = writer.written(samples, self.instance, around, self.kit, attempt.id)
         self.unusable |= missing
         self.asked = len(have)
@@ -75,6 +78,7 @@ class Gathering:
                 if not one.text:
                     raise Unusable("the answer holds no test")
                 reading = oracles.by_result(self.runs.base(test), self.issue)
+                self.runs.steady(test)
             except Unusable as error:
                 self.unusable[name] = str(error)
                 continue
@@ -119,7 +123,9 @@ class Gathering:
         fixed = None
         if patch is not None and patch.patch.strip() and not base.timed_out:
             fixed = self.runs.patched(one.test, patch)
-        return oracles.of_script(base, fixed, self.issue)
+        reading = oracles.of_script(base, fixed, self.issue)
+        self.runs.steady(one.test)
+        return reading
 
     def _known(self, candidate: Candidate | None) -> Callable[[str], bool]:
         """Whether a path is the repository's, or source of the patch that was handed in."""

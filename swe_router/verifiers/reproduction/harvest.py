@@ -9,20 +9,17 @@ from dataclasses import dataclass, field
 
 from swe_router.records import Action, Step
 from swe_router.verifiers import paths
-from swe_router.verifiers.reproduction import printed, shelltext
+from swe_router.verifiers.reproduction import invoked, printed, shelltext
+from swe_router.verifiers.reproduction.invoked import ROOT, Run
 from swe_router.verifiers.reproduction.shelltext import Command
 from swe_router.verifiers.reproduction.trial import Test, Way
 
-ROOT = "/testbed"
-MOST_TEXT = 60_000
+MOST_TEXT = 20_000
 """Characters of a script; longer ones are data."""
 MOST_FILES = 20
 """Files that are laid beside a script."""
 MOST_LEFT = 4
 """Scripts taken of one attempt, the most telling first."""
-_PYTHON = re.compile(r"python[\d.]*\Z|pypy3?\Z")
-_ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)\Z", re.S)
-_TAKES_VALUE = frozenset({"-W", "-X", "-k", "-m", "-p", "-c", "-o", "--settings", "--tb"})
 
 
 @dataclass(frozen=True)
@@ -53,17 +50,6 @@ class Left:
         return 2 if True in bad else 0 if not bad else 1
 
 
-@dataclass
-class _Run:
-    """One command line that runs a file."""
-
-    path: str
-    way: Way
-    arguments: tuple[str, ...] = ()
-    text: str | None = None
-    """Of a script that is no file."""
-
-
 def left(steps: Sequence[Step], is_known: Callable[[str], bool]) -> list[Left]:
     """What the steps of an attempt made and ran beside the repository, most telling first.
 
@@ -91,16 +77,17 @@ class _Watch:
                     self._edit(action)
                 elif action.call.name == "bash":
                     self._bash(action, str(action.call.arguments.get("command", "")), step.index)
-        last: dict[str, Left] = {}
-        for one in self.found.values():  # a later text of the same file takes the place
-            last.pop(one.path, None)
-            last[one.path] = one
-        ranked = sorted(enumerate(last.values()), key=lambda pair: (-pair[1].telling, -pair[0]))
+        best: dict[str, Left] = {}
+        for one in self.found.values():  # of a file's texts the most telling, the later one first
+            if one.telling >= getattr(best.get(one.path), "telling", 0):
+                best.pop(one.path, None)
+                best[one.path] = one
+        ranked = sorted(enumerate(best.values()), key=lambda pair: (-pair[1].telling, -pair[0]))
         return [one for _, one in ranked if one.telling][:MOST_LEFT]
 
     def _edit(self, action: Action) -> None:
         given = action.call.arguments
-        path = _from_root(str(given.get("path", "")), ROOT)
+        path = invoked.from_root(str(given.get("path", "")), ROOT)
         if self.is_known(path) or action.call.error:
             return
         kind, new = given.get("action"), str(given.get("new", ""))
@@ -115,16 +102,15 @@ class _Watch:
     def _bash(self, action: Action, script: str, step: int) -> None:
         where, text = ROOT, ""
         for command in shelltext.commands(script):
-            words, variables = _bare(command.words)
+            words, variables = invoked.bare(command.words)
             if words[:1] == ["cd"] and len(words) > 1:
                 where = posixpath.normpath(posixpath.join(where, words[1]))
                 continue
             self._moved(words, where)
-            text = self._wrote(command, words, where, text)
+            piped, text = text if command.piped else "", self._wrote(command, words, where, text)
             if not command.known and not command.document:
                 continue
-            piped = text if command.piped else ""
-            for run in _runs(words, command.document or piped, where):
+            for run in invoked.runs(words, command.document or piped, where):
                 self._note(run, where, variables, Ran(step, action.exit_code, action.observation))
 
     def _wrote(self, command: Command, words: Sequence[str], where: str, piped: str) -> str:
@@ -139,7 +125,7 @@ class _Watch:
         if program == "tee":
             targets += [(w, "-a" in words) for w in words[1:] if not w.startswith("-")]
         for name, adds in targets:
-            path = _from_root(name, where)
+            path = invoked.from_root(name, where)
             if self.is_known(path) or path.startswith("/dev/"):
                 continue
             before = self.files.get(path) if adds else ""
@@ -150,15 +136,15 @@ class _Watch:
     def _moved(self, words: Sequence[str], where: str) -> None:
         names = [word for word in words[1:] if not word.startswith("-")]
         if words[:1] in (["mv"], ["cp"]) and len(names) == 2:
-            source, target = (_from_root(name, where) for name in names)
+            source, target = (invoked.from_root(name, where) for name in names)
             if source in self.files and not self.is_known(target):
                 self.files[target] = self.files[source]
         elif words[:1] == ["sed"] and any(word.startswith("-i") for word in words):
-            for path in (_from_root(name, where) for name in names):
+            for path in (invoked.from_root(name, where) for name in names):
                 if path in self.files:
                     self.files[path] = None
 
-    def _note(self, run: _Run, where: str, variables: Mapping[str, str], ran: Ran) -> None:
+    def _note(self, run: Run, where: str, variables: Mapping[str, str], ran: Ran) -> None:
         text = run.text
         if text is None:
             text = self.files.get(run.path)
@@ -191,87 +177,6 @@ class _Watch:
         known.runs.append(ran)
 
 
-def _runs(words: Sequence[str], given: str, where: str) -> list[_Run]:
-    """The files that a command runs, by how it runs them."""
-    if not words:
-        return []
-    program, rest = posixpath.basename(words[0]), list(words[1:])
-    if program in ("pytest", "py.test"):
-        return _files(rest, where, "pytest")
-    if words[0].endswith("bin/test"):
-        return _files(rest, where, "module")
-    if program == "runtests.py":
-        return _labels(rest)
-    if not _PYTHON.match(program):
-        return []
-    return _interpreted(rest, given, where)
-
-
-def _interpreted(rest: list[str], given: str, where: str) -> list[_Run]:
-    """What ``python`` with these words runs."""
-    while rest and rest[0].startswith("-") and rest[0] not in ("-", "-m", "-c"):
-        rest = rest[2:] if rest[0] in ("-W", "-X") else rest[1:]
-    first, more = (rest or ["-"])[0], rest[1:]
-    if first in ("-", "-c"):
-        text = given if first == "-" else "".join(more[:1])
-        return [_Run("", "script", tuple(more[first == "-c" :]), text)] if text else []
-    if first == "-m":
-        return _modules("".join(more[:1]), more[1:], where)
-    if first.endswith("bin/test"):
-        return _files(more, where, "module")
-    if posixpath.basename(first) == "runtests.py":
-        return _labels(more)
-    return [_Run(_from_root(first, where), "script", tuple(more))]
-
-
-def _modules(module: str, rest: list[str], where: str) -> list[_Run]:
-    """What ``python -m`` with these words runs."""
-    if module in ("pytest", "py.test"):
-        return _files(rest, where, "pytest")
-    if module == "unittest":
-        dotted = [w if w.endswith(".py") else f"{w.replace('.', '/')}.py" for w in rest]
-        return _files(dotted, where, "module")
-    return [_Run(_from_root(f"{module.replace('.', '/')}.py", where), "script", tuple(rest))]
-
-
-def _files(words: Sequence[str], where: str, way: Way) -> list[_Run]:
-    named = (word.split("::")[0] for word in words if not word.startswith("-"))
-    return [_Run(_from_root(name, where), way) for name in named if name.endswith(".py")]
-
-
-def _labels(words: Sequence[str]) -> list[_Run]:
-    """Files behind the labels of Django's runner: ``app.module.Class.test``."""
-    found = []
-    for number, word in enumerate(words):
-        if word.startswith("-") or (number and words[number - 1] in _TAKES_VALUE):
-            continue
-        parts = word.removesuffix(".py").replace("/", ".").removeprefix("tests.").split(".")
-        # Class and test, if given, come after the module; of the longer names none was written.
-        found += [
-            _Run(f"tests/{'/'.join(parts[:n])}.py", "django") for n in range(1, len(parts) + 1)
-        ]
-    return found
-
-
-def _bare(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """A command without what stands before its program, and the variables set for it."""
-    rest, variables = list(words), dict[str, str]()
-    while rest:
-        assigned = _ASSIGNED.match(rest[0])
-        if assigned:
-            variables[assigned[1]] = assigned[2]
-            rest = rest[1:]
-        elif rest[0] in ("env", "time", "nohup", "sudo", "exec", "then", "do", "else", "!", "{"):
-            rest = rest[1:]
-        elif rest[0] == "timeout":
-            rest = rest[1:]
-            while rest and (rest[0].startswith("-") or re.fullmatch(r"[\d.]+[smhd]?", rest[0])):
-                rest = rest[1:]
-        else:
-            break
-    return rest, {key: value for key, value in variables.items() if key != "PATH"}
-
-
 def _needed(text: str, beside: Mapping[str, str]) -> dict[str, str]:
     """Of the files that the agent had made, those whose name the text or one of them speaks of."""
     chosen: dict[str, str] = {}
@@ -300,9 +205,3 @@ def _stem(path: str, way: Way) -> str:
     if way in ("pytest", "django") and not paths.is_test_module(f"{stem}_0.py"):
         return f"test_{stem}"
     return stem
-
-
-def _from_root(name: str, where: str) -> str:
-    """A path as seen from /testbed; one outside of it stays absolute."""
-    whole = posixpath.normpath(posixpath.join(where, name))
-    return whole.removeprefix(f"{ROOT}/") if whole.startswith(f"{ROOT}/") else whole

@@ -62,10 +62,8 @@ def _by_result(base: Trial, fixed: Trial | None, issue: Issue) -> Reading:
             raise Unusable("its failure names nothing of the issue, and its author has no patch")
         return reading
     after = [now for _, now in comparing.after(reading.basis, base, fixed).values()]
-    if set(after) != {"passed"} and not reading.basis.named:
+    if set(after) != {"passed"}:
         raise Unusable("it does not pass after its own author's patch either")
-    if "unknown" in after:
-        raise Unusable("after its own author's patch it fails by a mistake of its own")
     return reading
 
 
@@ -120,7 +118,7 @@ def facts(reading: Reading, trial: Trial | None) -> dict[str, Any]:
 
 def _ended(trial: Trial | None) -> str:
     """``well``, ``badly``, or empty when that says nothing of the patch."""
-    if trial is None or trial.timed_out:
+    if trial is None or trial.timed_out or trial.tampered:
         return ""
     if _came_through(trial):
         return "well"

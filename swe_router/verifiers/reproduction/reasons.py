@@ -81,8 +81,8 @@ def _of_its_own(seen: Seen, issue: Issue, told: str) -> str:
         return "" if asked_for else f"a mistake of its own: {told}"
     wrong_call = seen.kind == "TypeError" and _SIGNATURE.search(seen.message)
     if seen.kind == "AttributeError" or wrong_call:
-        quoted = {word for text in _QUOTED.findall(seen.message) for word in text.split(".")}
-        named = quoted & issue.words or (seen.message and seen.message in issue.text)
+        missing = (_QUOTED.findall(seen.message) or [""])[-1]
+        named = missing in issue.words or (seen.message and seen.message in issue.text)
         return "" if named else f"it asks for what the issue does not name: {told}"
     if not seen.touched:
         return f"it called nothing of the project: {told}"

@@ -8,7 +8,7 @@ from typing import Self
 from swe_router.records import Candidate, Instance
 from swe_router.seams import Kit, Sandbox
 from swe_router.verifiers import diffs, own_vote, paths
-from swe_router.verifiers.reproduction import surroundings, trial
+from swe_router.verifiers.reproduction import printed, surroundings, trial
 from swe_router.verifiers.reproduction.oracles import Unusable
 from swe_router.verifiers.reproduction.trial import Test, Trial
 
@@ -18,6 +18,8 @@ MOST_SECONDS = 120.0
 """Given to one run, however much time there is: a test that shows an issue takes seconds."""
 PATIENCE = 20.0
 """Seconds after which a run that did not end is not tried again for another candidate."""
+SPARE = 4.0
+"""A run is made a second time only when this many times its seconds are left."""
 SHARE = 0.34
 """Of the time that is left, for one run."""
 
@@ -68,6 +70,29 @@ class Runs:
             return self._kept(key, self._run(self._base_box(), test, python))
         found: Trial = self.kit.cache[key]
         return found
+
+    def steady(self, test: Test) -> None:
+        """Run a test at the base once more. Raises ``Unusable`` when it says something else then.
+
+        Once for an instance; without time for it the first run stands.
+        """
+        key = ("again", self.instance.base_commit, test.key)
+        first = self.base(test)
+        if key not in self.kit.cache and self.left() > SPARE * first.seconds + LEAST_SECONDS:
+            second = self._run(self._base_box(), test, self.surroundings().python)
+            self.kit.cache[key] = _alike(first, second)
+        if not self.kit.cache.get(key, True):
+            raise Unusable("it does not say the same twice at the base")
+
+    def confirmed(self, test: Test, candidate: Candidate, found: Trial) -> bool:
+        """Whether a run after the patch says the same again; yes, when there is no time to ask."""
+        key = ("again", candidate.digest, test.key)
+        if key not in self.kit.cache and self.left() > SPARE * found.seconds + LEAST_SECONDS:
+            box = self._patched_box(candidate)
+            if box is None:
+                return True
+            self.kit.cache[key] = _alike(found, self._run(box, test, self.surroundings().python))
+        return bool(self.kit.cache.get(key, True))
 
     def patched(self, test: Test, candidate: Candidate) -> Trial | None:
         """A run with a patch applied; None when it does not apply or there was no time."""
@@ -121,3 +146,13 @@ class Runs:
     def _close(self) -> None:
         self._open = None
         self._stack.close()
+
+
+def _alike(one: Trial, other: Trial) -> bool:
+    """Two runs of a test say the same: of each function, and of a script in what it prints."""
+    if {seen.id: seen.outcome for seen in one.seen.values()} != {
+        seen.id: seen.outcome for seen in other.seen.values()
+    }:
+        return False
+    printed_only = "script" in one.seen and one.seen["script"].outcome == "passed"
+    return not printed_only or printed.marks(one.output) == printed.marks(other.output)

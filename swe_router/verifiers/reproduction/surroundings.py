@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ WAYS: dict[str, Way] = {
     "sympy": "module",
     "unittest": "module",
 }
+SOURCES = ("py", "js", "ts", "tsx", "go", "rs", "java", "rb", "php", "c", "cpp", "cc")
+"""Suffixes of source files; of equally many the first counts."""
 SHOWN = {
     "django": "Django's own runner (tests/runtests.py, SQLite); the file is a module of the test"
     " app in whose folder it lies and uses django.test.TestCase or SimpleTestCase",
@@ -42,6 +45,13 @@ class Surroundings:
     example: str
     """Path of an existing test module; empty when there is none."""
     excerpt: str
+
+    @property
+    def writable(self) -> bool:
+        """Whether a written test could be run: a project of Python, with its interpreter."""
+        languages = Counter(path.rpartition(".")[2] for path in self.known)
+        most = max(SOURCES, key=lambda suffix: languages[suffix])
+        return bool(self.python) and most == "py" and languages["py"] > 0
 
     @property
     def way(self) -> Way:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import posixpath
 import secrets
@@ -103,6 +104,8 @@ class Trial:
     limit: float = 0.0
     meddles: bool = False
     """It left files of the repository otherwise than it found them."""
+    tampered: bool = False
+    """Someone else wrote to the report, or took lines away: nothing of it is to be trusted."""
     soils: bool = False
     """It did, or left files behind, or did not come to its end: its box is not fresh any more."""
 
@@ -113,16 +116,18 @@ def run(box: Sandbox, test: Test, python: str, limit: float) -> Trial:
     Raises ``VerifierError`` when the report cannot be read, ``SandboxError`` when the box broke.
     """
     folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
-    report = f"{folder}/{secrets.token_hex(8)}.jsonl"
+    report, key = f"{folder}/{secrets.token_hex(8)}", secrets.token_hex(16)
     name = f"{test.stem}_{secrets.token_hex(6)}"
     path = posixpath.join(test.place, f"{name}.py")
     before = box.run(_STATE, timeout=60).output.splitlines()
     box.write(f"{folder}/witness.py", WITNESS.read_bytes())
+    told = {"report": posixpath.basename(report), "key": key}
+    box.write(f"{folder}/told", json.dumps(told).encode())
     for other, text in test.files.items():
         box.write(_inside(other), text.encode("utf-8", "surrogateescape"))
     box.write(_inside(path), test.text.encode("utf-8", "surrogateescape"))
     command = _command(test, path, folder, shlex.quote(python))
-    result = box.run(f"{_settings(test, report, path)}{command}", timeout=limit)
+    result = box.run(f"{_prepared(test, path)}{command}", timeout=limit)
     try:
         lines = box.read(report, limit=REPORT_LIMIT)
     except FileNotFoundError:
@@ -131,7 +136,7 @@ def run(box: Sandbox, test: Test, python: str, limit: float) -> Trial:
         raise VerifierError(f"the test report is over {REPORT_LIMIT} bytes") from None
     finally:
         box.run(f"rm -rf {shlex.join([folder, path, *test.files])}", timeout=60)
-    seen, ended = parse(lines)
+    seen, ended, tampered = parse(lines, key)
     state = box.run(_STATE, timeout=60).output.splitlines()
     return Trial(
         seen=seen,
@@ -142,32 +147,44 @@ def run(box: Sandbox, test: Test, python: str, limit: float) -> Trial:
         cut=result.dropped > 0,
         seconds=result.seconds,
         limit=limit,
+        tampered=tampered,
         meddles=state[:1] != before[:1],
         soils=state != before or result.timed_out,
     )
 
 
-def parse(lines: bytes) -> tuple[dict[str, Seen], bool]:
-    """What the witness wrote, and whether the run ended; torn lines are left.
+def parse(lines: bytes, key: str) -> tuple[dict[str, Seen], bool, bool]:
+    """What the witness wrote, whether the run ended, and whether the report was tampered with.
 
-    A test that is told of twice (subtests, a failed teardown) keeps its first failure.
+    A torn last line is left. A test that is told of twice (subtests, a failed teardown) keeps its
+    first failure.
     """
     seen: dict[str, Seen] = {}
-    ended = False
-    for line in lines.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
+    ended, foreign, numbers = False, False, set[int]()
+    for line in lines.splitlines(keepends=True):
+        entry = _entry(line, key)
+        if entry is None:
+            foreign = foreign or line.endswith(b"\n")
             continue
-        if not isinstance(entry, dict):
-            continue
+        numbers.add(entry["n"])
         ended = ended or entry.get("end") is True
         if isinstance(entry.get("id"), str):
             one = _seen(entry)
             if seen.get(one.id, one).outcome not in ("failed", "error"):
                 seen[one.id] = one
             seen.setdefault(one.id, one)
-    return seen, ended
+    missing = max(numbers, default=-1) + 1 != len(numbers)
+    return seen, ended, foreign or missing
+
+
+def _entry(line: bytes, key: str) -> dict[str, Any] | None:
+    """A line that the witness signed; None for any other."""
+    mac, _, text = line.rstrip(b"\n").partition(b" ")
+    wanted = hmac.new(key.encode(), text, hashlib.sha256).hexdigest()[:32].encode()
+    if not hmac.compare_digest(mac, wanted):
+        return None
+    entry: dict[str, Any] = json.loads(text)
+    return entry
 
 
 def _seen(entry: Mapping[str, Any]) -> Seen:
@@ -189,16 +206,16 @@ def _seen(entry: Mapping[str, Any]) -> Seen:
     )
 
 
-def _settings(test: Test, report: str, path: str) -> str:
+def _prepared(test: Test, path: str) -> str:
     """The lines before the command: what the witness is told, and what the script expects."""
     file = path if path.startswith("/") else f"$PWD/{path}"
-    told = f'SWE_ROUTER_REPORT={report} SWE_ROUTER_ROOT="$PWD" SWE_ROUTER_TEST="{file}"'
     own = "".join(
         f" {name}={shlex.quote(value)}"
         for name, value in test.variables.items()
         if name.isidentifier()
     )
-    return f"export {told}{own}; " + (f"cd {shlex.quote(test.where)} && " if test.where else "")
+    where = f"cd {shlex.quote(test.where)} && " if test.where else ""
+    return f'export SWE_ROUTER_ROOT="$PWD" SWE_ROUTER_TEST="{file}"{own}; {where}'
 
 
 def _command(test: Test, path: str, folder: str, python: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Kit
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import diffs
+from swe_router.verifiers import diffs, paths, testconfig
 from swe_router.verifiers.reproduction import oracles, weighing
 from swe_router.verifiers.reproduction.gathering import Gathering, Shown
 from swe_router.verifiers.reproduction.runs import Runs
@@ -40,8 +40,13 @@ class Reproduction:
         patch = candidate.patch if candidate else ""
         if candidate is None or not patch.strip():
             return _verdict(candidate, {"tests": {}, "why": "there is no patch to test"})
-        if diffs.changes(patch) is None:
+        files = diffs.changes(patch)
+        if files is None:
             return _verdict(candidate, {"tests": {}, "why": "the patch cannot be read as a diff"})
+        meddles = testconfig.meddling(files, paths.tests_of(kit.graph))
+        if meddles:
+            why = f"the patch reaches for the machinery of tests: {meddles[0][:120]}"
+            return _verdict(candidate, {"tests": {}, "meddles": meddles, "why": why})
         with Runs(instance, kit, self.settings.seconds) as runs:
             found = Gathering(self.settings, outcome, peers, instance, kit, runs)
             shown = found.written() | found.harvested()
@@ -63,8 +68,8 @@ class Reproduction:
 
 
 def _facts(one: Shown, candidate: Candidate, runs: Runs) -> dict[str, Any]:
-    """A test as it stands in the evidence."""
-    kept = {
+    """A test as it stands in the evidence; what fails is run twice, for some tests are flaky."""
+    kept: dict[str, Any] = {
         "source": one.source,
         "by": one.by,
         "own": one.own,
@@ -74,8 +79,12 @@ def _facts(one: Shown, candidate: Candidate, runs: Runs) -> dict[str, Any]:
         "place": one.test.place,
         "base": "failed",
         "reason": one.reading.why,
-        **oracles.facts(one.reading, runs.patched(one.test, candidate)),
     }
+    trial = runs.patched(one.test, candidate)
+    kept |= oracles.facts(one.reading, trial)
+    failed = weighing.result_of(kept) == "failed"
+    if trial is not None and failed and not runs.confirmed(one.test, candidate, trial):
+        kept |= {"flaky": True}
     return {**kept, "after": weighing.result_of(kept)}
 
 

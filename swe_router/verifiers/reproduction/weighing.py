@@ -57,6 +57,8 @@ def votes_of(evidence: Evidence) -> dict[str, str]:
 
 def result_of(test: Evidence) -> str:
     """What a test said after the patch, from what was kept of its runs."""
+    if test.get("flaky"):
+        return "unknown"
     if test["oracle"] != "result":
         return _by_print(test)
     said = [after for _, after in test["results"].values()]

@@ -137,7 +137,7 @@ def distinct(tests: Sequence[Written]) -> dict[str, Written]:
     seen: dict[str, Written] = {}
     texts: set[str] = set()
     for one in tests:
-        bare = "\n".join(line.rstrip() for line in one.text.splitlines())
+        bare = "\n".join(line.rstrip() for line in one.text.strip().splitlines())
         if bare not in texts:
             texts.add(bare)
             seen[f"written-{one.number}"] = one

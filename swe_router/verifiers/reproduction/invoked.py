@@ -1,0 +1,113 @@
+"""What a command line runs: which file of the agent's, and by which runner."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swe_router.verifiers.reproduction.trial import Way
+
+ROOT = "/testbed"
+_PYTHON = re.compile(r"python[\d.]*\Z|pypy3?\Z")
+_ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)\Z", re.S)
+_TAKES_VALUE = frozenset({"-W", "-X", "-k", "-m", "-p", "-c", "-o", "--settings", "--tb"})
+
+
+@dataclass
+class Run:
+    """One command line that runs a file."""
+
+    path: str
+    way: Way
+    arguments: tuple[str, ...] = ()
+    text: str | None = None
+    """Of a script that is no file."""
+
+
+def runs(words: Sequence[str], given: str, where: str) -> list[Run]:
+    """The files that a command runs, by how it runs them."""
+    if not words:
+        return []
+    program, rest = posixpath.basename(words[0]), list(words[1:])
+    if program in ("pytest", "py.test"):
+        return _files(rest, where, "pytest")
+    if words[0].endswith("bin/test"):
+        return _files(rest, where, "module")
+    if program == "runtests.py":
+        return _labels(rest)
+    if not _PYTHON.match(program):
+        return []
+    return _interpreted(rest, given, where)
+
+
+def _interpreted(rest: list[str], given: str, where: str) -> list[Run]:
+    """What ``python`` with these words runs."""
+    while rest and rest[0].startswith("-") and rest[0] not in ("-", "-m", "-c"):
+        rest = rest[2:] if rest[0] in ("-W", "-X") else rest[1:]
+    first, more = (rest or ["-"])[0], rest[1:]
+    if first in ("-", "-c"):
+        text = given if first == "-" else "".join(more[:1])
+        return [Run("", "script", tuple(more[first == "-c" :]), text)] if text else []
+    if first == "-m":
+        return _modules("".join(more[:1]), more[1:], where)
+    if first.endswith("bin/test"):
+        return _files(more, where, "module")
+    if posixpath.basename(first) == "runtests.py":
+        return _labels(more)
+    return [Run(from_root(first, where), "script", tuple(more))]
+
+
+def _modules(module: str, rest: list[str], where: str) -> list[Run]:
+    """What ``python -m`` with these words runs."""
+    if module in ("pytest", "py.test"):
+        return _files(rest, where, "pytest")
+    if module == "unittest":
+        dotted = [w if w.endswith(".py") else f"{w.replace('.', '/')}.py" for w in rest]
+        return _files(dotted, where, "module")
+    return [Run(from_root(f"{module.replace('.', '/')}.py", where), "script", tuple(rest))]
+
+
+def _files(words: Sequence[str], where: str, way: Way) -> list[Run]:
+    named = (word.split("::")[0] for word in words if not word.startswith("-"))
+    return [Run(from_root(name, where), way) for name in named if name.endswith(".py")]
+
+
+def _labels(words: Sequence[str]) -> list[Run]:
+    """Files behind the labels of Django's runner: ``app.module.Class.test``."""
+    found = []
+    for number, word in enumerate(words):
+        if word.startswith("-") or (number and words[number - 1] in _TAKES_VALUE):
+            continue
+        parts = word.removesuffix(".py").replace("/", ".").removeprefix("tests.").split(".")
+        # Class and test, if given, come after the module; of the longer names none was written.
+        found += [
+            Run(f"tests/{'/'.join(parts[:n])}.py", "django") for n in range(1, len(parts) + 1)
+        ]
+    return found
+
+
+def bare(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """A command without what stands before its program, and the variables set for it."""
+    rest, variables = list(words), dict[str, str]()
+    while rest:
+        assigned = _ASSIGNED.match(rest[0])
+        if assigned:
+            variables[assigned[1]] = assigned[2]
+            rest = rest[1:]
+        elif rest[0] in ("env", "time", "nohup", "sudo", "exec", "then", "do", "else", "!", "{"):
+            rest = rest[1:]
+        elif rest[0] == "timeout":
+            rest = rest[1:]
+            while rest and (rest[0].startswith("-") or re.fullmatch(r"[\d.]+[smhd]?", rest[0])):
+                rest = rest[1:]
+        else:
+            break
+    return rest, {key: value for key, value in variables.items() if key != "PATH"}
+
+
+def from_root(name: str, where: str) -> str:
+    """A path as seen from /testbed; one outside of it stays absolute."""
+    whole = posixpath.normpath(posixpath.join(where, name))
+    return whole.removeprefix(f"{ROOT}/") if whole.startswith(f"{ROOT}/") else whole
