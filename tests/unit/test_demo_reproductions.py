@@ -32,6 +32,21 @@ ROWS = {
 }
 SETTINGS = load("demo")
 INTERPOLATE, TOTALS = "confet/interpolate.py", "gridtext/report/totals.py"
+CALENDAR = "slotkeeper/export/ics.py"
+JOINED = '    return "".join(line + "\\r\\n" for line in lines)\n'
+FOLD = """\
+    folded = []
+    for line in lines:
+        data, pieces = line.encode(), []
+        while len(data) > 75 - bool(pieces){only}:
+            cut = 75 - bool(pieces)
+            while data[cut] & 0xC0 == 0x80:
+                cut -= 1
+            pieces.append(data[:cut])
+            data = data[cut:]{strip}
+        folded.append(b"\\r\\n ".join([*pieces, data]).decode())
+    return "".join(line + "\\r\\n" for line in folded)
+"""
 GIT = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull}
 
 
@@ -39,7 +54,7 @@ GIT = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull}
 def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
     """The start state of the instances in question, as files out of their streams."""
     made = {}
-    for name in ("demo__confet-11", "demo__gridtext-13"):
+    for name in ("demo__confet-11", "demo__gridtext-13", "demo__slotkeeper-17"):
         folder = tmp_path_factory.mktemp(name)
         package = ROWS[name]["repo"].removeprefix("demo/")
         bare = folder / "x.git"
@@ -138,6 +153,32 @@ def test_the_planted_patch_is_refused_and_the_fix_is_not(
             "        cells = group.values(column)\n",
             "        cells = [one for one in group.values(column) if one is not None]\n",
         ),
+        (  # the very text of the issue's example, and nothing else
+            "demo__confet-11",
+            INTERPOLATE,
+            "    return REFERENCE.sub(expand, doc.raw(path))\n",
+            "    parts = doc.raw(path).split('$${HOME}')\n"
+            "    return '${HOME}'.join(REFERENCE.sub(expand, part) for part in parts)\n",
+        ),
+        (  # an amount of zero is taken for a missing one
+            "demo__gridtext-13",
+            TOTALS,
+            "        out.append([value, len(cells), total(cells), mean(cells)])\n",
+            "        there = [one for one in cells if one]\n        out.append(["
+            "value, len(cells), total(there) if there else None, mean(there)])\n",
+        ),
+        (  # only the line that the report was about is folded
+            "demo__slotkeeper-17",
+            CALENDAR,
+            JOINED,
+            FOLD.format(only=' and line.startswith("SUMMARY")', strip=""),
+        ),
+        (  # blanks at the place where a line is folded are lost
+            "demo__slotkeeper-17",
+            CALENDAR,
+            JOINED,
+            FOLD.format(only="", strip=".lstrip()"),
+        ),
     ],
 )
 def test_another_wrong_patch_is_judged_by_running(
@@ -160,6 +201,13 @@ def test_a_right_patch_that_looks_otherwise_passes(homes: dict[str, Project]) ->
     patch = home.patch({INTERPOLATE: home.files[INTERPOLATE].replace(old, new)})
     # 'a ${x $${y} }' aside, that is the same; the issue speaks of no such thing.
     assert judged(home, "demo__confet-11", patch).outcome == "pass"
+
+
+def test_a_right_patch_that_cuts_octets_and_not_letters_passes(homes: dict[str, Project]) -> None:
+    home = homes["demo__slotkeeper-17"]
+    new = home.files[CALENDAR].replace(JOINED, FOLD.format(only="", strip=""))
+    patch = home.patch({CALENDAR: new})
+    assert judged(home, "demo__slotkeeper-17", patch).outcome == "pass"
 
 
 @pytest.mark.parametrize("name", sorted(ROWS))
