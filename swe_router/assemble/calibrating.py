@@ -16,6 +16,7 @@ from rich.text import Text
 from swe_router.assemble import labels
 from swe_router.assemble.graded import patch_of, resolved
 from swe_router.assemble.header import of_run
+from swe_router.assemble.joined import BLANK
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
@@ -34,6 +35,8 @@ LEAST_OF_A_KIND = 5
 """Instances with a right patch, and with a wrong one, under which nothing is fitted."""
 UNGRADED = "patches without an official result (`swe-router grade RUN`)"
 UNLABELLED = "rows without a label"
+UNSEEN = "rows of blank patches, or without a verdict"
+"""Such are refused without any verifier: counted, they would lower the bound on false accepts."""
 AGAIN = "patches that an attempt on the same instance left before"
 
 
@@ -115,6 +118,9 @@ def _of_file(
     for number, line in enumerate(labels.objects(path), 1):
         try:
             key = (str(line["instance_id"]), str(line["candidate"]))
+            if line.get("patch") == BLANK or line.get("verdicts") == []:
+                left[UNSEEN] += 1
+                continue
             right = known.get(key)
             if right is None:
                 left[UNLABELLED] += 1

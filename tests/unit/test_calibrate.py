@@ -61,6 +61,21 @@ def test_a_fit_is_a_file_that_acceptance_takes_and_the_rows_own_label_is_ignored
     assert Acceptance(chosen).calibration.name == "mine"
 
 
+def test_blank_patches_and_rows_without_a_verdict_lower_no_bound(files):
+    """A refused blank patch is no wrong patch that the verifiers saw through."""
+    wish = files(40)
+    text = wish.verdicts[0].read_text()
+    bare = calibrate(wish).facts["classes"]
+    more = [line(n, False, patch=hashlib.sha256(b"").hexdigest()) for n in range(100, 200)]
+    more.append({**line(200, False), "verdicts": []})
+    wish.verdicts[0].write_text(text + "".join(json.dumps(row) + "\n" for row in more))
+    with wish.labels[0].open("a") as told:
+        told.writelines(f"0,{row['instance_id']},0,0\n" for row in more)
+    facts = calibrate(wish).facts
+    assert facts["classes"] == bare
+    assert facts["left_out"] == {"rows of blank patches, or without a verdict": 101}
+
+
 def test_the_same_rows_give_the_same_file(files):
     wish = files(40)
     calibrate(wish)
