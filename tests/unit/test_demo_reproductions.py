@@ -219,7 +219,7 @@ def test_nothing_hidden_is_in_what_the_writer_reads_or_says(name: str) -> None:
     path = SUITE / "recordings" / "writer" / f"{name}.toml"
     for text in (asked.content, path.read_text("ascii")):
         for test in hidden(note):
-            assert not re.search(rf"\b{re.escape(test)}\b", text)
+            assert test not in text, "nor as the beginning of another name"
     for line in row["patch"].splitlines():
         if line.startswith("+") and len(line.strip("+ ")) > 25:
             assert line[1:].strip() not in asked.content, "a line of the fix"

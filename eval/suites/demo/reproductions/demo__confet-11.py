@@ -11,7 +11,7 @@ price = 5$$ or more
 """
 
 
-def test_escape_beside_a_reference_of_the_issue():
+def test_the_command_of_the_issue():
     assert loads(TEXT).raw("job.command") == "run --home ${HOME} --as ana"
 
 
