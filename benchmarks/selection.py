@@ -46,6 +46,9 @@ from swe_router.selectors.random_pick import RandomPick
 from swe_router.selectors.test_pass_rate import TestPassRate
 from swe_router.verifiers.cross import matrix_of
 
+FEW = 10
+"""Instances below which no difference is told."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -149,7 +152,8 @@ def main() -> None:
         rows.append({"selector": label, "resolved": round(float(column.mean()), 4),
                      "difference": round(float(gap.mean()), 4), "low": round(low, 4),
                      "high": round(high, 4), "repositories": [round(x, 4) for x in wide],
-                     "said": "differs" if differs else "none"})  # fmt: skip
+                     "said": "too few instances" if len(cases) < FEW
+                     else "differs" if differs else "none"})  # fmt: skip
     if given.json:
         print(json.dumps({"instances": len(cases), "repositories": len(set(repos)), "rows": rows}))
         return

@@ -3,15 +3,16 @@ r"""Refit eval/acceptance.json, the model behind `behaviour` and `acceptance`, w
     python eval/fit_acceptance.py --out eval/acceptance.json \
         --patches candidates.jsonl.gz:MIT:gruckion/mini-swe-agent@d12a71af \
         --split verified.parquet --trajectories TRAJECTORIES \
-        --verdicts verdicts.jsonl --labels candidates.jsonl.gz
+        --verdicts verdicts.jsonl --labels candidates.jsonl.gz:MIT:gruckion/mini-swe-agent@d12a71af
 
 `--patches` are graded patches that `behaviour` is fitted on: JSON lines with instance_id,
 candidate, model, model_patch and resolved, steps and cost_usd where known; behind the first colon
 stands the licence, behind the second the source. A licence that does not let a derived file be
 shipped is refused. `--trajectories` holds full runs of some of them. `--verdicts` are what
 `swe-router verify --json` printed (or its --out file) on patches whose official result stands in
-`--labels`; without them the weights of `acceptance` are their priors. Of the labels nothing but
-`resolved` and `model` is read.
+`--labels`. Of these nothing but `resolved` and `model` is read; their licence counts like that of
+the patches, and verdicts on any other patch are left out. Without them the weights of `acceptance`
+are their priors.
 """
 
 from __future__ import annotations
@@ -61,35 +62,24 @@ def main() -> None:
     parser.add_argument("--split", required=True, help="file with the issues' texts")
     parser.add_argument("--trajectories", type=Path)
     parser.add_argument("--verdicts", action="append", default=[], type=Path)
-    parser.add_argument("--labels", action="append", default=[], type=Path)
+    parser.add_argument("--labels", action="append", default=[], metavar="FILE:LICENCE:SOURCE")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     instances = {one.id: one for one in splits.load(args.split)}
-    graded, sources = [], []
-    for asked in args.patches:
-        path, licence, source = (*asked.split(":", 2), "", "")[:3]
-        if licence.lower() not in FREE:
-            parser.error(f"{asked}: what is fitted on it could not ship; {sorted(FREE)} can")
-        found = [line for line in lines(Path(path)) if line["resolved"] is not None]
-        sources.append({"name": Path(path).name, "licence": licence, "source": source,
-                        "patches": len(found)})  # fmt: skip
-        graded += found
+    graded, sources = free(args.patches, parser)
+    results, judged = free(args.labels, parser)
     rows = behaviour_rows(graded, instances, args.trajectories)
     fits, scores = behaviour.cross_validated(rows)
     base = acceptance.fit(()).model_copy(
         update={"authors": AUTHORS, "priced": PRICED, "behaviour": fits}
     )
-    labels = {
-        (line["instance_id"], str(line["candidate"])): line
-        for path in args.labels
-        for line in lines(path)
-        if line["resolved"] is not None
-    }
+    labels = {(line["instance_id"], str(line["candidate"])): line for line in results}
     verdicts = acceptance_rows([line for p in args.verdicts for line in lines(p)], labels, base)
     fitted = acceptance.fit(
         verdicts,
         base,
         name="shipped",
+        tables=judged,
         behaviour={
             "target": "the patch is officially resolved",
             "tables": sources,
@@ -107,6 +97,22 @@ def main() -> None:
     fitted = fitted.model_copy(update={"card": {**fitted.card, "reached": of_held(fitted)}})
     args.out.write_text(fitted.dump(), encoding="utf-8")
     print(json.dumps(fitted.card, indent=1))
+
+
+def free(
+    asked: list[str], parser: argparse.ArgumentParser
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The graded lines of files whose licence lets what is fitted on them ship; and the files."""
+    graded, sources = [], []
+    for one in asked:
+        path, licence, source = (*one.split(":", 2), "", "")[:3]
+        if licence.lower() not in FREE:
+            parser.error(f"{one}: what is fitted on it could not ship; {sorted(FREE)} can")
+        found = [line for line in lines(Path(path)) if line["resolved"] is not None]
+        sources.append({"name": Path(path).name, "licence": licence, "source": source,
+                        "patches": len(found)})  # fmt: skip
+        graded += found
+    return graded, sources
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -180,7 +186,7 @@ def of_held(fitted: Calibration) -> dict[str, Any]:
     """What the held-out scores reach, by class of authors, and the threshold of the defaults."""
     found: dict[str, Any] = {}
     for author in ("weak", "strong", "unknown"):
-        held = [one for one in fitted.held_out if author in (one.author, "unknown")]
+        held = [one for one in fitted.held_out if one.author == author]
         bar = fitted.threshold(author, 0.28, 0.95)
         wrong = [one.score >= bar.value for one in held if not one.right]
         right = [one.score >= bar.value for one in held if one.right]

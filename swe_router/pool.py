@@ -24,6 +24,8 @@ Done = TypeVar("Done")
 
 CRASHES = 2
 """Times a job is given to a fresh worker after its worker process died."""
+LATER: Any = object()
+"""In the place of a job: there will be more, and none before one that is under way has ended."""
 LONGEST_PLACE = 45
 """Letters of a folder in which Ray's sockets still have room (a path of one holds 107)."""
 
@@ -49,7 +51,8 @@ class Pool(Generic[Job, Done]):
     """Runs ``work(job)`` for every job.
 
     ``work`` must be importable by name in a worker process. ``jobs`` is read lazily, one at a
-    time as workers fall free, so that a job can carry what earlier ones taught. ``on_done`` is
+    time as workers fall free, so that a job can carry what earlier ones taught; ``LATER`` among
+    them asks to come back when one has ended. ``on_done`` is
     called in this process with each result, in the order of completion. A job that raises a
     ``SweRouterError``, or meets a full disk, ends the run; any other exception is a ``Fault``.
     ``place`` is an empty folder for what Ray writes; the caller removes it.
@@ -98,6 +101,8 @@ def _ray(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None]) -
             while not exhausted and not pool.stopping() and len(running) < pool.workers:
                 job = next(jobs, None)
                 exhausted = job is None
+                if job is LATER:
+                    break
                 if job is not None:
                     running[remote.remote(pool.work, job)] = (job, 1)
             if pool.stopping() and not running:

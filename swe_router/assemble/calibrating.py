@@ -173,7 +173,7 @@ def _facts(
 
 def _class(made: Calibration, name: str, wish: Wish) -> dict[str, Any]:
     """Threshold, claim and what the held-out scores of a class of authors reach."""
-    held = [h for h in made.held_out if name in (h.author, weighing.UNKNOWN)]
+    held = [h for h in made.held_out if h.author == name]
     bar = made.threshold(name, wish.false_accepts, wish.confidence)
     right, wrong = ([h for h in held if h.right is truth] for truth in (True, False))
     scores = np.array([h.score for h in held], dtype=float)

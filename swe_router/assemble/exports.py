@@ -117,7 +117,7 @@ def _written(out: Path, content: Mapping[str, str]) -> list[str]:
     for name, text in content.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     return [str(out / name) for name in content]
 
 

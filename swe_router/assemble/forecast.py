@@ -12,8 +12,8 @@ import numpy as np
 
 from swe_router.assemble import lessons
 from swe_router.assemble.header import Header
+from swe_router.assemble.preflight import asked_tiers
 from swe_router.candidates.cases import Case
-from swe_router.errors import UsageError
 from swe_router.estimates import calibration, weighing
 from swe_router.estimates.escalation import Open, Range, Rung, bill, escalations, of_one
 from swe_router.estimates.rates import rate
@@ -21,6 +21,8 @@ from swe_router.outcomes import channel
 from swe_router.records import ACCEPTANCE, Instance, Outcome
 from swe_router.verifiers import applies, authors, paths
 
+USUAL_SHARE = 0.25
+"""Of an attempt's limit, as ``policies.ration`` takes it."""
 LEAST_HELD = 20
 """Graded patches of a calibration under which its rate of acceptance is no better than a guess."""
 
@@ -47,6 +49,8 @@ def forecast(
     one = of_one(ladder)
     budget = float(header.settings.budget)
     more = len(instances) - len(joined)
+    shown = sum(len(found) for found in left.values())
+    asked = shown * float(verify.usd) if asked_tiers(header.settings) else 0.0
     tried = Range(escalated.expected + more, escalated.low + more, escalated.high + more)
     return {
         "candidates": sum(len(case.outcomes) for case in joined.values()),
@@ -56,7 +60,8 @@ def forecast(
         "to_be_verified": len(joined) - certain,
         "escalated": _rounded(dataclasses.asdict(escalated)),
         "usd_of_one": _rounded(dataclasses.asdict(one)),
-        "usd": _rounded(dataclasses.asdict(bill(tried, one, budget))),
+        "usd": _rounded(dataclasses.asdict(bill(tried, one, budget, asked))),
+        "verifying_usd_at_most": round(asked, 4),
         "paid_for_at_least": math.floor(budget / one.high + 1e-9) if one.high else len(joined),
         "accepted_from": rates.words,
         "costs_from": costs_from,
@@ -66,16 +71,17 @@ def forecast(
 def lines(said: Mapping[str, Any]) -> list[str]:
     """The same for people."""
     many, usd = said["escalated"], said["usd"]
-    more = said["without_a_candidate"]
+    more, asked = said["without_a_candidate"], said["verifying_usd_at_most"]
+    on_top = f" with up to ${asked:.2f} for the verifiers' own calls on them," if asked else ""
     return [
         f"candidates: {said['candidates']} of {said['instances']} instances;"
         f" {said['rejected_by_their_text']} instances have none that could be accepted"
         + (f"; {more} more instances, tried in any case, have none at all" if more else ""),
         f"to be escalated: about {many['expected']:.1f} (90%: {many['low']:.0f} to"
         f" {many['high']:.0f}); {'; '.join(said['accepted_from'])}",
-        f"for about ${usd['expected']:.2f} (${usd['low']:.2f} to ${usd['high']:.2f}), capped by the"
-        f" budget, which pays for at least {said['paid_for_at_least']} of them at their limits;"
-        f" {said['costs_from']}",
+        f"for about ${usd['expected']:.2f} (${usd['low']:.2f} to ${usd['high']:.2f}),{on_top}"
+        f" capped by the budget, which pays for at least {said['paid_for_at_least']} of them at"
+        f" their limits; {said['costs_from']}",
     ]
 
 
@@ -124,7 +130,7 @@ class _Rates:
         fitted, verify = self._fitted, self._verify
         if fitted is None:
             return None
-        held = [h for h in fitted.held_out if kind in (weighing.UNKNOWN, h.author)]
+        held = [h for h in fitted.held_out if h.author == kind]
         if len(held) < LEAST_HELD:
             return None
         bar = verify.threshold
@@ -145,13 +151,12 @@ def _ladder(
     arms = [str(plan.arm) for plan in plans]
     own, asked = lessons.split(header.settings.policy.knobs)
     given = own.get("costs", {})
-    try:
+    costs = np.array([USUAL_SHARE * float(plan.budget.dollars) for plan in plans])
+    solved = np.full(len(plans), 0.5)
+    notice = f"an attempt is taken to cost {USUAL_SHARE:g} of its limit where no outcomes are named"
+    if asked.outcomes or asked.systems:  # ranks of the shipped table say nothing of these prices
         past, notice = lessons.past(asked, arms, instances)
         costs, solved = np.nanmean(past.usd, axis=0), np.nanmean(past.resolved, axis=0)
-    except UsageError as error:
-        notice = f"attempts taken to cost a quarter of their limits: {error}"
-        costs = np.array([float(plan.budget.dollars) / 4 for plan in plans])
-        solved = np.full(len(plans), 0.5)
     many = header.settings.candidates
     rungs = []
     for plan, arm, cost, right in zip(plans, arms, costs, solved, strict=True):

@@ -13,6 +13,7 @@ from swe_router.errors import UsageError
 from swe_router.instances import splits
 from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder
+from swe_router.journal.tape import Tape
 from swe_router.records import Instance, digest_of
 from swe_router.settings import Settings
 
@@ -66,6 +67,12 @@ def kept(run: RunFolder) -> dict[str, Case]:
     """What the instances of a run came with, by instance."""
     found = ((one.id, brought.load(run.attempt_folder(one.id))) for one in run.instances())
     return {name: case for name, case in found if case is not None}
+
+
+def unseen(run: RunFolder, instance: Instance) -> bool:
+    """Whether the instance came with candidates that are still to be verified."""
+    folder = run.attempt_folder(instance.id)
+    return (folder / brought.NAME).exists() and Tape(folder).imported() is None
 
 
 def check(run: RunFolder, header: Header) -> None:

@@ -29,7 +29,7 @@ from swe_router.assemble.header import Header, of_run, run_name
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import graceful, interruptible
 from swe_router.assemble.wire import Wiring, build_policy, features_of
-from swe_router.assemble.worker import Job, Stopped, away, here
+from swe_router.assemble.worker import Done, Job, Rejected, away, here
 from swe_router.errors import UsageError
 from swe_router.grading.grade import check_gradable
 from swe_router.journal import brought
@@ -249,13 +249,34 @@ class _State:
     def __init__(self, wiring: Wiring, todo: Sequence[Instance], view: View) -> None:
         self._wiring, self._todo, self._view = wiring, todo, view
         self._left = len(todo)
+        self._looking: set[str] = set()
+        self._over: set[str] = set()
         self._policy = learned(wiring)
 
     def jobs(self) -> Iterator[Job]:
-        for instance in self._todo:
-            yield Job(self._wiring.run.path, instance, self._policy, self._left)
+        """All that is owed; what instances came with is looked at before any attempt is made.
 
-    def done(self, job: Job, result: RunRecord | Stopped | pool.Lost | pool.Fault) -> None:
+        A policy that rations its money must know how many are left.
+        """
+        run = self._wiring.run
+        first = [one for one in self._todo if imports.unseen(run, one)]
+        self._looking = {one.id for one in first}
+        for instance in first:
+            yield Job(run.path, instance, self._policy, self._left, first=True)
+        rest = [one for one in self._todo if one.id not in self._over]
+        while rest:
+            free = next((one for one in rest if one.id not in self._looking), None)
+            if free is None:
+                yield pool.LATER
+            else:
+                rest.remove(free)
+                yield Job(run.path, free, self._policy, self._left)
+            rest = [one for one in rest if one.id not in self._over]
+
+    def done(self, job: Job, result: Done | pool.Lost | pool.Fault) -> None:
+        self._looking.discard(job.instance.id)
+        if not isinstance(result, Rejected):
+            self._over.add(job.instance.id)
         if isinstance(result, RunRecord):
             self._wiring.run.add_record(result)
             self._policy = self._policy.update(lesson(result))

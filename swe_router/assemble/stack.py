@@ -89,7 +89,7 @@ class Stack:
         ahead = self.settings.sandbox.warm
         if self.sandbox != "docker" or not ahead:
             return None
-        return WarmBoxes(self.boxes, ahead=ahead, stopping=self._stopping)
+        return WarmBoxes(self.boxes, ahead=ahead * self._cores, stopping=self._stopping)
 
     def close(self) -> None:
         """Remove every box that waits."""

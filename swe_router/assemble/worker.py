@@ -17,6 +17,7 @@ from swe_router.ledger.owner import is_alive, this_process
 from swe_router.records import Instance, RunRecord
 from swe_router.seams import Policy
 from swe_router.solve.engine import solve
+from swe_router.solve.imported import brought, taken
 from swe_router.solve.moves import Interrupted
 
 Progress = Callable[[str, str, int, str], None]
@@ -31,8 +32,15 @@ class Job:
     policy: Policy
     left: int
     """Instances of the run not yet concluded, this one included."""
+    first: bool = False
+    """Only look at what the instance came with, which costs no attempt."""
     driver: str = field(default_factory=this_process)
     """The process that gave it out."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Nothing that the instance came with was accepted: it is still to be worked on."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,10 @@ class Stopped:
     """The user asked to stop; the instance is owed."""
 
 
-def away(job: Job) -> RunRecord | Stopped:
+Done = RunRecord | Rejected | Stopped
+
+
+def away(job: Job) -> Done:
     """The job in a Ray worker: progress goes to a file that the driver reads."""
     if threading.current_thread() is threading.main_thread():
         # A terminal's Ctrl-C reaches every process; only the driver may act on it. A handler and
@@ -57,7 +68,7 @@ def away(job: Job) -> RunRecord | Stopped:
         return here(job, progress) if is_alive(job.driver) else Stopped()
 
 
-def here(job: Job, progress: Progress) -> RunRecord | Stopped:
+def here(job: Job, progress: Progress) -> Done:
     """The job in this process."""
     wiring = _wiring(job.run)
     wiring.settle_receipts(job.instance)
@@ -66,6 +77,8 @@ def here(job: Job, progress: Progress) -> RunRecord | Stopped:
     features = wiring.features(job.instance, graph)
     bench = wiring.bench(job.instance, graph, job.left, progress)
     try:
+        if job.first and taken(brought(bench, job.instance)) is None:
+            return Rejected()
         return solve(
             job.instance,
             features,

@@ -39,11 +39,13 @@ def read(path: Path, wanted: Collection[str], say: Say) -> list[Told]:
         raise UsageError(f"--trajectories {path}: there is no such folder")
     told: list[Told] = []
     seen = False
-    for file, found in _files(path):
+    for file, reader in _files(path):
         seen = True
-        if found(file, wanted, told) is None:
-            continue
-        say(f"{file}: passed over, it is no trajectory that can be read")
+        try:
+            told += reader(file, wanted)
+        except _BROKEN as error:
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+            say(f"{file}: passed over, it is no trajectory that can be read ({why})")
     if not seen:
         raise UsageError(
             f"--trajectories {path} holds no *.traj.json, no *.traj and no run of ours"
@@ -51,7 +53,7 @@ def read(path: Path, wanted: Collection[str], say: Say) -> list[Told]:
     return told
 
 
-Reader = Callable[[Path, Collection[str], list[Told]], str | None]
+Reader = Callable[[Path, Collection[str]], list[Told]]
 
 
 def _files(path: Path) -> Iterator[tuple[Path, Reader]]:
@@ -63,32 +65,24 @@ def _files(path: Path) -> Iterator[tuple[Path, Reader]]:
             yield file, _foreign
 
 
-def _own(moves: Path, wanted: Collection[str], told: list[Told]) -> str | None:
+def _own(moves: Path, wanted: Collection[str]) -> list[Told]:
     name = moves.parent.name
-    if name in wanted:
-        try:
-            told += own.read(moves, name)
-        except _BROKEN as error:
-            return str(error)
-    return None
+    return own.read(moves, name) if name in wanted else []
 
 
-def _foreign(file: Path, wanted: Collection[str], told: list[Told]) -> str | None:
+def _foreign(file: Path, wanted: Collection[str]) -> list[Told]:
     ending = _ending(file)
     stem = file.name.removesuffix(ending)
     names = [name for name in (stem, file.parent.name) if name in wanted]
     if not names and _ID.fullmatch(stem):
-        return None  # of an instance that nobody asked for: not even opened
-    try:
-        tree = _load(file)
-        named = tree.get("instance_id")
-        instance = named if isinstance(named, str) and named else (names or [stem])[0]
-        if instance in wanted:
-            place = "/".join((*file.parent.parts[-2:], stem))
-            told.append(FORMS[ending](tree, instance, place))
-    except _BROKEN as error:
-        return str(error)
-    return None
+        return []  # of an instance that nobody asked for: not even opened
+    tree = _load(file)
+    named = tree.get("instance_id")
+    instance = named if isinstance(named, str) and named else (names or [stem])[0]
+    if instance not in wanted:
+        return []
+    place = "/".join((*file.parent.parts[-2:], stem))
+    return [FORMS[ending](tree, instance, place)]
 
 
 def _ending(file: Path) -> str:

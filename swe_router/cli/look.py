@@ -34,16 +34,25 @@ def show(
 
 def replay(
     run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run; latest is the newest.")],
+    selector: Annotated[
+        list[str] | None,
+        typer.Option(help="Say what this selector would hand in (oracle too; all: every one)."),
+    ] = None,
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> int:
     """Re-run a run's orchestration from its recorded answers: no model, no key, no cost.
 
     Decisions, requests, prices, verdicts and the choice are computed again from what was
-    recorded; the first thing that differs is named, and the exit code is 1.
+    recorded; the first thing that differs is named, and the exit code is 1. With --selector
+    nothing is re-run: selectors are compared over the run's graded candidates.
     """
-    from swe_router.assemble import replays
+    from swe_router.assemble import replays, reselect
 
+    if selector:
+        shown = reselect.compare(run_name, out, selector)
+        emit(shown.facts, as_json=as_json, view=shown.view)
+        return shown.code
     done = replays.replay(run_name, out)
     emit(done.facts, as_json=as_json, view=done.view)
     return done.code

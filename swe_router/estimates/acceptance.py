@@ -62,7 +62,7 @@ def fit(
     classed by its own rows where there are ``LEAST_RUNS``. Without rows the weights are the
     priors. Held-out scores, and so a bound, need ``bounds.LEAST_REPOS`` repositories.
     """
-    rows = sorted(rows, key=lambda row: (row.instance, row.author, row.right))
+    rows = sorted(rows, key=_order)
     authors = _authors(rows, base.authors if base else {})
     classes = [weighing.class_of(row.author, authors) for row in rows]
     signals = [weighing.signals(row.verdicts, row.author) for row in rows]
@@ -82,9 +82,10 @@ def fit(
             row.repo,
             author,
         )
-        for row, found, author in zip(rows, signals, classes, strict=True)
-        if row.repo.lower() in acceptance[weighing.UNKNOWN]
-        and weighing.grounded(row.verdicts, row.author)
+        for row, found, own in zip(rows, signals, classes, strict=True)
+        # Each stands once for its class and once as a patch of an author that is not known.
+        for author in sorted({own, weighing.UNKNOWN})
+        if row.repo.lower() in acceptance[author] and weighing.grounded(row.verdicts, row.author)
     ]
     return Calibration(
         name=name,
@@ -96,6 +97,12 @@ def fit(
         acceptance=acceptance,
         held_out=tuple(held),
     )
+
+
+def _order(row: Row) -> tuple[str, str, bool, str]:
+    """Sums depend on the order of their parts in the last digit: rows have one order."""
+    found = weighing.signals(row.verdicts, row.author)
+    return row.instance, row.author, row.right, str(sorted(found.items()))
 
 
 def _weights(

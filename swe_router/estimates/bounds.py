@@ -31,7 +31,7 @@ class Held(NamedTuple):
     instance: str
     repo: str
     author: str
-    """weak | strong | unknown."""
+    """Class of authors by whose fit it was scored: weak | strong | unknown."""
 
 
 class Threshold(NamedTuple):

@@ -122,8 +122,7 @@ class Calibration(_Data):
 
     def threshold(self, author: str, most: float, confidence: float) -> Threshold:
         """For a class of authors, the threshold that keeps false accepts at ``most``."""
-        everyone = author == weighing.UNKNOWN
-        held = [one for one in self.held_out if everyone or one.author == author]
+        held = [one for one in self.held_out if one.author == author]
         return bounds.threshold(held, most, confidence)
 
     def behaves(self, signals: Mapping[str, float], author: str, repo: str) -> tuple[float, float]:

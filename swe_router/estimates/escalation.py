@@ -73,10 +73,14 @@ def of_one(ladder: Sequence[Rung]) -> Range:
     return Range(usd, min(first, usd), math.fsum(rung.most for rung in ladder))
 
 
-def bill(escalated: Range, one: Range, budget: float) -> Range:
-    """USD of all escalations, never over the budget."""
+def bill(escalated: Range, one: Range, budget: float, asked: float = 0.0) -> Range:
+    """USD of all escalations, never over the budget.
+
+    ``asked``: most that the verifiers' own calls on the candidates may cost, of which nothing
+    tells what they usually do.
+    """
     return Range(
         min(budget, escalated.expected * one.expected),
         min(budget, escalated.low * one.low),
-        min(budget, escalated.high * one.high),
+        min(budget, escalated.high * one.high + asked),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,11 +13,17 @@ from swe_router.reports.accounting import ALL, FEW
 
 SHOWN = 12
 """Wrong verdicts that are named in the terminal; ``--json`` and the files name all."""
-SAYS = {"holds": "green", "does not hold": "red", "cannot be told": "dim"}
+SAYS = {
+    "holds": ("holds", "green"),
+    "does not hold": ("fails", "red"),
+    "cannot be told": ("?", "dim"),
+    "-": ("-", "dim"),
+}
+"""What the figures say of a cascade -> word and colour."""
 
 
 def span(one: Mapping[str, Any] | None, form: str = ".2f", key: str = "value") -> str:
-    """``.62 [.49, .76]``; a dash of nothing."""
+    """``0.62 [0.49, 0.76]``; a dash of nothing."""
     if one is None or one.get(key) is None:
         return "-"
     text = format(one[key], form)
@@ -26,11 +32,9 @@ def span(one: Mapping[str, Any] | None, form: str = ".2f", key: str = "value") -
     return f"{text} [{format(one['low'], form)}, {format(one['high'], form)}]"
 
 
-def share(one: Mapping[str, Any], *, interval: bool = True) -> str:
-    """``.88 [.75, .95]`` of a rate; a dash of nothing."""
-    if one["rate"] is None:
-        return "-"
-    return span(one, key="rate") if interval else f"{one['rate']:.2f}"
+def share(one: Mapping[str, Any]) -> str:
+    """``0.88 [0.75, 0.95]`` of a rate; a dash of nothing."""
+    return span(one, key="rate")
 
 
 def view(facts: Mapping[str, Any]) -> RenderableType:
@@ -60,7 +64,7 @@ def needs(facts: Mapping[str, Any]) -> str:
     limits = ", ".join(f"{fpr:g} at TPR {tpr}" for tpr, fpr in facts["needs"]["limits"].items())
     return (
         f"cascade: to hold the strong tier's resolve rate the FPR may be {limits}"
-        " (DeepSeek V3.2 -> Sonnet 4.5 on SWE-bench Verified)"
+        " (DeepSeek V3.2 -> Sonnet 4.5 on SWE-bench Verified); ? cannot be told"
     )
 
 
@@ -79,52 +83,79 @@ def contrast_lines(facts: Mapping[str, Any]) -> list[str]:
     return out
 
 
-def _table(facts: Mapping[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("tier", "verifier"):
-        table.add_column(name, overflow="fold")
-    for name in ("right", "wrong", "TPR", "FPR", "unknown: right", "wrong", "s", "USD"):
+def _bare(value: float, digits: int = 2) -> str:
+    """``.83``: room is scarce in a terminal."""
+    return f"{value:.{digits}f}".replace("0.", ".", 1) if value < 1 else f"{value:.{digits}f}"
+
+
+def _tight(one: Mapping[str, Any] | None, key: str = "value", digits: int = 2) -> str:
+    """``.83 [.44-.97]``; a dash of nothing."""
+    if one is None or one[key] is None:
+        return "-"
+    text = _bare(one[key], digits)
+    if one["low"] is None:
+        return text
+    return f"{text} [{_bare(one['low'], digits)}-{_bare(one['high'], digits)}]"
+
+
+def _columns(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(names[0], overflow="fold")
+    for name in names[1:]:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("cascade", overflow="fold")
-    for one in facts["groups"]:
-        said = one["needs"]["said"] if one["needs"] else "-"
-        table.add_row(
-            "all tiers" if one["tier"] == ALL else one["tier"],
-            one["verifier"],
-            str(one["right"]),
-            str(one["wrong"]),
-            share(one["tpr"]),
-            share(one["fpr"]),
-            share(one["unknown_right"], interval=False),
-            share(one["unknown_wrong"], interval=False),
-            f"{one['seconds']:.2f}",
-            f"{one['usd']:.4f}",
-            Text(said, style=SAYS.get(said, "dim")),
-        )
     return table
+
+
+def _by_tier(table: Table, groups: Sequence[Mapping[str, Any]], row: Any) -> Table:
+    """Rows under the name of their tier."""
+    last = None
+    for one in groups:
+        if one["tier"] != last:
+            last = one["tier"]
+            table.add_row(Text("all tiers" if last == ALL else last, style="bold"))
+        table.add_row(f" {one['verifier']}", *row(one))
+    return table
+
+
+def _table(facts: Mapping[str, Any]) -> Table:
+    names = ("verifier", "right\nwrong", "TPR", "FPR", "unknown\nr/w", "s", "USD", "cascade")
+
+    def row(one: Mapping[str, Any]) -> list[Any]:
+        said = one["needs"]["said"] if one["needs"] else "-"
+        unknown = [
+            "-" if share["rate"] is None else _bare(share["rate"])
+            for share in (one["unknown_right"], one["unknown_wrong"])
+        ]
+        return [
+            f"{one['right']}/{one['wrong']}",
+            _tight(one["tpr"], "rate"),
+            _tight(one["fpr"], "rate"),
+            "/".join(unknown),
+            f"{one['seconds']:.1f}",
+            _bare(one["usd"], 4) if one["usd"] else "-",
+            Text(SAYS[said][0], style=SAYS[said][1]),
+        ]
+
+    return _by_tier(_columns(*names), facts["groups"], row)
 
 
 def _scores(facts: Mapping[str, Any]) -> RenderableType:
     scored = [one for one in facts["groups"] if one["brier"] is not None]
     if not scored:
         return Text("no verifier gave a probability: no AUC, Brier score or calibration", "dim")
-    table = Table(box=None, pad_edge=False)
-    for name in ("tier", "verifier"):
-        table.add_column(name, overflow="fold")
-    for name in ("scored", "AUC", "ordered right in an instance", "Brier", "of the base rate"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for one in scored:
+    names = ("verifier", "scored", "AUC", "in an instance\n/pairs", "Brier", "of base\nrate")
+
+    def row(one: Mapping[str, Any]) -> list[str]:
         pairs = one["pairs"]
-        table.add_row(
-            "all tiers" if one["tier"] == ALL else one["tier"],
-            one["verifier"],
+        return [
             str(one["scored"]),
-            span(one["auc"]),
-            f"{span(pairs)} of {pairs['n']}" if pairs else "-",
-            span(one["brier"], ".3f"),
-            f"{one['brier']['of_base_rate']:.3f}",
-        )
-    return table
+            _tight(one["auc"]),
+            f"{_tight(pairs)}/{pairs['n']}" if pairs else "-",
+            _tight(one["brier"], digits=3),
+            _bare(one["brier"]["of_base_rate"], 3),
+        ]
+
+    return _by_tier(_columns(*names), scored, row)
 
 
 def _wrong(facts: Mapping[str, Any]) -> list[RenderableType]:

@@ -108,10 +108,13 @@ def repo_rate(outcome: Outcome) -> float | None:
 
 
 def written(outcome: Outcome) -> tuple[int, int]:
-    """Tests written from the issue that its candidate passed, and that it passed or failed."""
+    """Tests written from the issue that its candidate passed, and that it passed or failed.
+
+    Those that its own model wrote have no vote.
+    """
     verdict = said_by(outcome, "reproduction")
-    tests = verdict.evidence.get("tests", {}) if verdict else {}
-    after = Counter(test["after"] for test in tests.values() if test["source"] == "written")
+    tests = verdict.evidence.get("tests", {}).values() if verdict else ()
+    after = Counter(t["after"] for t in tests if t["source"] == "written" and not t.get("own"))
     return after["passed"], after["passed"] + after["failed"]
 
 

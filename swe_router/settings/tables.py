@@ -103,9 +103,10 @@ class SandboxSettings(Table):
     """Bytes of output kept of a command, head and tail together."""
     pull: bool = True
     """Pull images that are absent."""
-    warm: int = Field(default=2, ge=0)
-    """Docker boxes of one instance that are started before the next check asks for them, with the
-    project's byte code made once for all; 0: each check waits for a plain one, as attempts do."""
+    warm: int = Field(default=1, ge=0)
+    """Docker boxes that are started before the next check of an instance asks for them (for each
+    candidate that is checked at a time), with the project's byte code made once for all; 0: each
+    check waits for a plain one, as attempts do."""
 
 
 class VerifySettings(Table):

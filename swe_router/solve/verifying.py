@@ -19,6 +19,7 @@ from swe_router.records import (
     Verdict,
 )
 from swe_router.seams import Kit, Model, Sandbox, Verifier
+from swe_router.solve.parking import Parking
 from swe_router.solve.stoppable import unless_stopping
 from swe_router.verifiers.cross import side_by_side
 
@@ -57,11 +58,12 @@ class Checks:
     cores: int = 1
     """Candidates that ``together`` looks at side by side, each in boxes of its own."""
 
-    def kit(self, attempt_id: str) -> Kit:
+    def kit(self, attempt_id: str, parking: Parking | None = None) -> Kit:
         """What the verdicts on an attempt's candidate are made with; their time runs from now."""
+        opening = parking.open if parking else self.open_sandbox
         return Kit(
-            open_sandbox=lambda of: unless_stopping(self.open_sandbox(of), self.stopping),
-            apply=self.apply,
+            open_sandbox=lambda of: unless_stopping(opening(of), self.stopping),
+            apply=parking.apply if parking else self.apply,
             writer=self.writer(attempt_id) if self.writer else None,
             judge=self.judge(attempt_id) if self.judge else None,
             graph=self.graph,
@@ -83,14 +85,25 @@ def verdicts(
     """
     if outcome.candidate is None:
         return ()
-    kit = checks.kit(outcome.attempt.id)
     said = list(outcome.verdicts)
-    for name, verifier in checks.verifiers:
-        if name != ACCEPTANCE and _refused(said):
-            continue
-        seen = outcome.model_copy(update={"verdicts": tuple(said)})
-        said.append(_verdict(checks, name, verifier, kit, (seen, peers, instance)))
+    _share_runs(checks.cache, outcome.candidate)
+    with Parking(checks.open_sandbox, checks.apply) as parking:
+        kit = checks.kit(outcome.attempt.id, parking)
+        for name, verifier in checks.verifiers:
+            if name != ACCEPTANCE and _refused(said):
+                continue
+            seen = outcome.model_copy(update={"verdicts": tuple(said)})
+            said.append(_verdict(checks, name, verifier, kit, (seen, peers, instance)))
     return tuple(said)
+
+
+def _share_runs(cache: dict[Any, Any], candidate: Candidate) -> None:
+    """Test runs on an earlier patch of the same effect are runs on this one."""
+    first = cache.setdefault(("effect", effect(candidate.patch)), candidate.digest)
+    if first != candidate.digest:
+        for key in list(cache):  # a copy: other candidates may be looked at meanwhile
+            if isinstance(key, tuple) and key[:2] == ("cross", first):
+                cache.setdefault(("cross", candidate.digest, *key[2:]), cache[key])
 
 
 def _verdict(

@@ -113,8 +113,9 @@ class Bench:
                 # There is evidence; more of it is worth this much and no more.
                 spent = max(0.01, sum(batch.before.seconds for batch in ran))
                 left = min(left, ENOUGH - spent)
-                size = min(size, int(left * sum(len(batch.files) for batch in ran) / spent))
-                if size < 1 or left < LEAST_SECONDS:
+                fits = int(left * sum(len(batch.files) for batch in ran) / spent)
+                size = max(1, min(size, fits))
+                if left < LEAST_SECONDS:
                     break
             files, waiting = tuple(waiting[:size]), waiting[size:]
             # One slow file must not take all the time from the others.

@@ -25,6 +25,8 @@ class Change:
     deleted: bool
     removed_lines: tuple[str, ...]
     added_lines: tuple[str, ...]
+    base_lines: tuple[int, ...] = ()
+    """Numbers of the lines of the base, from 1, that are removed or that lines are added after."""
 
 
 def changes(patch: str) -> tuple[Change, ...] | None:
@@ -65,7 +67,20 @@ def _change(file: PatchedFile) -> Change:
         deleted=file.is_removed_file,
         removed_lines=tuple(line.value for line in lines if line.is_removed),
         added_lines=tuple(line.value for line in lines if line.is_added),
+        base_lines=tuple(_base_lines(file)),
     )
+
+
+def _base_lines(file: PatchedFile) -> Iterable[int]:
+    for hunk in file:
+        last = max(1, hunk.source_start - 1)
+        for line in hunk:
+            if line.is_added:
+                yield last
+            elif line.source_line_no:
+                last = line.source_line_no
+                if line.is_removed:
+                    yield last
 
 
 def named(name: str) -> str:

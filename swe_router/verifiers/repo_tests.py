@@ -23,6 +23,8 @@ HINT = "runner"
 """Key of ``Kit.cache``: name of the runner to take where the repository does not tell."""
 SHARE = 0.6
 """Share of the time left until the common deadline that this verifier takes at most."""
+MARGIN = 10.0
+"""Seconds kept for ending a run that is cut and closing its box."""
 BASE_SHARE = 0.35
 """Share of its own time that it gives to runs at the base."""
 
@@ -87,7 +89,7 @@ class _Course:
         self.candidate, self.files, self.instance, self.kit = candidate, files, instance, kit
         self.most = settings.max_test_files
         now = kit.clock()
-        self.until = now + settings.seconds
+        self.until = now + settings.seconds - min(MARGIN, 0.05 * settings.seconds)
         if kit.deadline:
             self.until = min(self.until, now + SHARE * (kit.deadline - now))
         self.is_test = paths.tests_of(kit.graph)
@@ -134,7 +136,7 @@ class _Course:
     def _near(self, look: _Look, runner: str) -> list[str]:
         """Nearest test files, the patch's own edits of old ones first."""
         known = [path for path in look.files if runners.RUNNERS[runner].runs(path)]
-        changed = [f.before or f.path for f in self.files if not self.is_test(f.path)]
+        changed = [f for f in self.files if not self.is_test(f.path)]
         edited = [f.before for f in self.files if f.before in set(known)]
         near, by = nearness.nearest(changed, known, self.kit.graph, self.most)
         tests = list(dict.fromkeys([*edited, *near]))[: self.most]

@@ -144,6 +144,26 @@ def test_a_folder_that_lost_what_it_began_with_is_not_gone_on_with(tmp_path, sou
     assert "does not hold the candidates that it began with" in capsys.readouterr().err
 
 
+def test_all_are_verified_before_the_first_attempt_is_made(tmp_path, capsys):
+    path = tmp_path / "preds.jsonl"
+    entries = [
+        {"instance_id": GOOD, "model_patch": ""},
+        {"instance_id": BARE, "model_patch": patch_of(BARE)},
+    ]
+    path.write_text("".join(json.dumps(one) + "\n" for one in entries))
+    assert run(tmp_path, path) == 0
+    said = [
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if "imported verifying" in line or "local starting" in line
+    ]
+    assert ["imported" in line for line in said] == [True, True, False]
+    records = RunFolder.find("latest", tmp_path / "runs").records()
+    assert list(records) == [BARE, GOOD], "the accepted one is concluded before anything is tried"
+    left = records[GOOD].decisions[0].purse.instances_left
+    assert left == 1, "a policy rations its money among the rejected alone"
+
+
 def test_with_rest_the_other_instances_are_solved_too(tmp_path, source, capsys):
     words = ("--rest", "--filter", "gridtext-[48]$", "--json")
     assert run(tmp_path, source, *words) == 0

@@ -7,6 +7,8 @@ import json
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from swe_router.candidates import cases
 from swe_router.candidates.told import Told, bash, step_of
@@ -165,3 +167,26 @@ def test_a_stripped_patch_gets_the_end_of_line_that_git_wants(tmp_path):
     case = joined(tmp_path, [entry(model_patch=DIFF.strip()), entry(model_patch=" \n")])
     assert [one.candidate.patch for one in case.outcomes] == [DIFF, ""]
     assert case.outcomes[0].candidate.files == ("x.py",)
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.just(DIFF)
+KEYS = st.sampled_from(["instance_id", "model_patch", "candidate", "model_name_or_path", A])
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(TREES)
+def test_whatever_the_file_holds_it_is_read_or_refused_in_one_line(tmp_path_factory, tree):
+    path = tmp_path_factory.mktemp("p") / "p.json"
+    path.write_text(json.dumps(tree))
+    found, said = [], ""
+    try:
+        found = cases.read(path)
+    except UsageError as error:
+        said = str(error)
+    assert bool(found) != bool(said)
+    assert len(said.splitlines()) <= 1
+    assert cases.join(found, [], "p").keys() == {one.instance_id for one in found}

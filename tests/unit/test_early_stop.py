@@ -13,6 +13,7 @@ from swe_router.records import LeftOut, RunRecord, Stop, Try, Verdict
 from swe_router.replay.record import Count, Means, check
 from swe_router.selectors.majority import Majority
 from swe_router.solve.engine import solve
+from swe_router.solve.moves import Interrupted
 from tests.doubles.engine import (
     FEATURES,
     INSTANCE,
@@ -166,3 +167,45 @@ def test_a_flipped_cell_of_the_matrix_is_named():
     assert said == [f"matrix: t::x on patch {digest[:12]}: failed -> passed"]
     gone = replayed(record.model_copy(update={"matrix": None}), memory, **means)
     assert gone == ["matrix: False -> True"]
+
+
+class Late(Runs):
+    """A ``reproduction`` whose last candidate brings a test, and during which the user stops."""
+
+    def __init__(self, stop):
+        self.stop, self.asked = stop, []
+
+    def verify(self, outcome, peers, instance, kit):
+        self.asked.append(outcome.attempt.id)
+        if kit.writer is None and peers[-1:] and peers[-1].attempt.id > outcome.attempt.id:
+            self.stop.append(1)
+        left = [a for a in (outcome.attempt.id, *(p.attempt.id for p in peers)) if a == "3-weak"]
+        tests = {
+            by: {"source": "harvested", "by": by, "digest": by, "base": "failed", "after": "passed"}
+            for by in left
+        }
+        return Verdict(candidate=outcome.candidate.digest, verifier="reproduction",
+                       outcome="unknown", evidence={"is": "unknown", "tests": tests})  # fmt: skip
+
+
+def test_a_stop_while_candidates_are_compared_leaves_the_comparison_owed():
+    memory, stop, patches = ListMemory(), [], [SAME, OTHER, RIGHT.format("third")]
+    late = Late(stop)
+    parts = {"verifiers": [("reproduction", late), ("says", Says())], "early_stop": False}
+    plans = [plan("weak").model_copy(update={"seed": n}) for n in range(3)]
+    policy = Several(plans)
+
+    def solved(stopping):
+        left = iter(patches)
+        made = bench(memory, selector=Majority(), snapshot=lambda box: Exact(next(left)),
+                     stopping=stopping, **parts)  # fmt: skip
+        return solve(INSTANCE, FEATURES, policy=policy, bench=made, run="test")
+
+    with pytest.raises(Interrupted):
+        solved(lambda: bool(stop))
+    stop.clear()
+    record = solved(lambda: False)
+    assert record.matrix is not None
+    assert {run.test for run in record.matrix.runs} == {"harvested:3-weak"}
+    assert len(record.matrix.runs) == 2, "run on both earlier candidates"
+    assert len(record.outcomes) == 3

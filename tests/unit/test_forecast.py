@@ -90,5 +90,19 @@ def test_the_bill_is_capped_by_the_budget_and_the_limits_say_what_it_pays_for():
     assert said["usd"]["high"] == 2
     # The demo's ladder: limits of .05 and .25 USD.
     assert said["usd_of_one"]["high"] == pytest.approx(0.3)
+    assert said["usd_of_one"]["low"] == pytest.approx(0.05 / 4), "a quarter of the first limit"
     assert said["paid_for_at_least"] == 6
     assert any("about 40.0 (90%: 40 to 40)" in line for line in lines(said))
+
+
+def test_costs_that_the_user_named_go_before_a_share_of_the_limits():
+    known = told("", **{"policy.name": "ration", "policy.knobs.costs": "{ local = 0.001 }"})
+    assert known["usd_of_one"]["low"] == pytest.approx(0.001)
+
+
+def test_what_verifiers_may_spend_is_in_the_upper_end_alone():
+    bare = told(DIFF, budget="9", **{"verify.names": '["applies"]'})
+    asked = told(DIFF, budget="9", **{"verify.names": '["applies", "reproduction"]'})
+    assert (bare["verifying_usd_at_most"], asked["verifying_usd_at_most"]) == (0, 0.5)
+    assert asked["usd"]["high"] == pytest.approx(bare["usd"]["high"] + 0.5)
+    assert asked["usd"]["expected"] == bare["usd"]["expected"]

@@ -335,6 +335,12 @@ def test_what_a_run_left_itself_has_no_vote(project: Project) -> None:
     assert (alone.outcome, test["own"], test["after"]) == ("unknown", True, "passed")
 
 
+def test_a_script_has_no_vote_on_the_very_edit_that_it_was_kept_for(project: Project) -> None:
+    twin = judged(project, RIGHT, (wrote(ASSERTS), RIGHT))
+    (test,) = twin.evidence["tests"].values()
+    assert (twin.outcome, test["own"], test["after"]) == ("unknown", True, "passed")
+
+
 def test_one_attempt_has_one_vote_however_much_it_left(project: Project) -> None:
     strict = "import calc\nassert calc.half(3) == 1.5 and calc.half.__doc__\n"
     many = [

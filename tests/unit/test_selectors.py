@@ -96,6 +96,14 @@ def test_a_written_test_outweighs_a_tidier_patch() -> None:
     assert chosen(right, wrong) == "1-weak"
 
 
+def test_a_test_that_its_own_model_wrote_has_no_vote() -> None:
+    own = shown(w1="passed")
+    facts = {"w1": {**own.evidence["tests"]["w1"], "own": True}}
+    praised = own.model_copy(update={"evidence": {"tests": facts}})
+    flattered = outcome(diff("a" * 9), ran(2, 3), praised)
+    assert chosen(flattered, outcome(diff("b"), ran(2, 3), number=2)) == "2-weak"
+
+
 def test_files_that_belong_in_no_patch_cost_a_tie() -> None:
     def applied(**found: list[str]) -> Verdict:
         return verdict("pass", "applies", **found)

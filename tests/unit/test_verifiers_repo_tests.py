@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from swe_router.codegraph.graph import build
 from swe_router.records import Verdict
 from swe_router.settings import VerifySettings
+from swe_router.verifiers import diffs
 from swe_router.verifiers.comparison import BROKEN, compare, confirmed, evidence_of, outcome_of
-from swe_router.verifiers.nearness import likeness, nearest
+from swe_router.verifiers.diffs import Change
+from swe_router.verifiers.nearness import likeness, nearest, touched
 from swe_router.verifiers.repo_tests import RepoTests
 from swe_router.verifiers.runners import RUNNERS, choose, parse, shown
 from swe_router.verifiers.testrun import Report, TestRun, recorded
@@ -227,18 +230,54 @@ def test_the_runner_follows_the_repository() -> None:
     assert not RUNNERS["django"].runs("tests/gis_tests/test_x.py"), "it would abort the whole run"
 
 
+def changed(path: str, *lines: int) -> Change:
+    return Change(path, path, False, (), (), lines)
+
+
 def test_the_graph_orders_and_names_stand_in_for_it() -> None:
     known = ["tests/test_calc.py", "tests/test_other.py"]
 
-    class Graph:
-        def tests_reaching(self, paths: list[str], limit: int) -> list[str]:
+    class Bare:
+        def tests_reaching(self, paths: list[str]) -> list[str]:
             return ["tests/helper.py", "tests/test_other.py", "tests/gone/test_x.py"]
 
-    assert nearest(["calc.py"], known, Graph(), 5) == (["tests/test_other.py"], "graph")
-    assert nearest(["calc.py"], known, None, 5) == (["tests/test_calc.py"], "name")
+    calc = [changed("calc.py")]
+    assert nearest(calc, known, Bare(), 5) == (["tests/test_other.py"], "graph")
+    assert nearest(calc, known, None, 5) == (["tests/test_calc.py"], "name")
     assert likeness("a/models/query.py", "tests/queries/test_query.py") > likeness(
         "a/models/query.py", "tests/models/test_other.py"
     )
+
+
+def test_a_file_that_uses_what_changed_is_nearer_than_one_that_only_imports(
+    tmp_path: Path,
+) -> None:
+    files = {
+        "pkg/__init__.py": "",
+        "pkg/shop/__init__.py": "",
+        "pkg/shop/core.py": "def price():\n    return 1\n\n\ndef name():\n    return 'n'\n",
+        "tests/test_a.py": "from pkg.shop.core import name\n\n\ndef test():\n    name()\n",
+        "tests/test_b.py": "from pkg.shop.core import price\n\n\ndef test():\n    price()\n",
+        "tests/shops/tests.py": "def test():\n    import_by_name('pkg.shop')\n",
+        "tests/test_c.py": "def test():\n    pass\n",
+    }
+    project = Project(tmp_path, files)
+    seed = project.home / "seed" / "testbed"
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=seed, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    graph = build(seed, head)
+    known = [path for path in files if "test" in path]
+    change = diffs.changes(
+        project.patch({"pkg/shop/core.py": files["pkg/shop/core.py"].replace("1", "2")})
+    )
+    assert change is not None
+    assert change[0].base_lines == (2, 2)
+    assert touched(change, graph) == {"price"}
+    near = nearest(change, known, graph, 5)[0]
+    assert near == ["tests/test_b.py", "tests/test_a.py", "tests/shops/tests.py"]
+    other = nearest([changed("pkg/shop/core.py", 6)], known, graph, 5)[0]
+    assert other[0] == "tests/test_a.py"
 
 
 def listened(folder: Path, command: list[str]) -> Report:

@@ -143,3 +143,27 @@ def test_a_later_attempt_of_the_same_effect_is_not_run_again():
     assert len(looks.seen) == 1
     assert (again.candidate, again.seconds) == (outcome(SAME).candidate.digest, 0.0)
     assert again.evidence["same_as"] == "1-weak"
+
+
+class Runs(Looks):
+    """A verifier that runs one test on each patch, and keeps the run."""
+
+    def __init__(self):
+        super().__init__("reproduction")
+        self.ran: list[str] = []
+
+    def verify(self, outcome, peers, instance, kit):
+        key = ("cross", outcome.candidate.digest, "a test")
+        if key not in kit.cache:
+            self.ran.append(outcome.attempt.id)
+            kit.cache[key] = "passed"
+        return super().verify(outcome, peers, instance, kit)
+
+
+def test_a_test_is_not_run_again_on_a_patch_of_the_same_effect():
+    runs = Runs()
+    made = checks(runs)
+    for number, patch in enumerate((DIFF, SAME, OTHER), 1):
+        verdicts(made, INSTANCE, outcome(patch, number=number), ())
+    assert runs.ran == ["1-weak", "3-weak"]
+    assert len(runs.seen) == 3, "it is asked all the same: what counts as own may differ"

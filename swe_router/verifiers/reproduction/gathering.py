@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from swe_router.diffs import effect
 from swe_router.records import Candidate, Instance, Outcome
 from swe_router.seams import Kit
 from swe_router.settings import VerifySettings
@@ -95,9 +96,17 @@ class Gathering:
             except Unusable as error:
                 self.unusable[name] = str(error)
                 continue
-            own = maker.attempt.id == self.outcome.attempt.id
+            # It was kept because it passes after its author's patch: of the same edit by another
+            # attempt it says no more than of its author's.
+            own = maker.attempt.id == self.outcome.attempt.id or self._same_edit(maker)
             found[name] = Shown(one.test, reading, "harvested", maker.attempt.id, own)
         return found
+
+    def _same_edit(self, other: Outcome) -> bool:
+        mine, theirs = self.outcome.candidate, other.candidate
+        if mine is None or theirs is None:
+            return False
+        return effect(mine.patch) == effect(theirs.patch)
 
     def _left(self) -> list[tuple[Outcome, Left]]:
         """What was left, run at the base once; the same text counts for who left it first."""

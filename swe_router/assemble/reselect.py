@@ -1,0 +1,120 @@
+"""What other selectors would have handed in of a run's candidates, and how often it was right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from swe_router import plugins
+from swe_router.assemble.header import of_run
+from swe_router.assemble.look import find
+from swe_router.assemble.shown import Shown
+from swe_router.errors import UsageError
+from swe_router.outcomes import stats
+from swe_router.records import Grade, RunRecord
+from swe_router.seams import Selector
+
+RUN = "this run"
+MEAN = "mean single"
+ORACLE = "oracle"
+FEW = 10
+"""Instances below which no difference is told."""
+
+Graded = Mapping[tuple[str, str], Grade]
+
+
+def compare(name: str, out: Path, selectors: Sequence[str]) -> Shown:
+    """Each selector over the recorded candidates; ``all`` names every one.
+
+    Instances count of which every distinct patch has an official verdict. Differences from the
+    run's own choice are paired by instance; an interval that covers 0 is reported as none.
+    Raises ``UsageError`` for an unknown selector, or when nothing was graded.
+    """
+    run = find(name, out)
+    graded = run.graded()
+    records = [one for one in run.records().values() if _whole(one, graded)]
+    if not records:
+        raise UsageError(
+            f"run {run.name}: of no instance every patch is graded, so selectors cannot be compared"
+        )
+    names = plugins.names("selectors") if "all" in selectors else list(selectors)
+    seed = of_run(run).settings.seed
+    chosen = {one: [_chosen(one, record, graded, seed) for record in records] for one in names}
+    chosen = {RUN: [record.chosen for record in records], **chosen}
+    right = {one: np.array([_right(record, attempt, graded) for record, attempt in
+             zip(records, chosen[one], strict=True)]) for one in chosen}  # fmt: skip
+    right[MEAN] = np.array([_mean(record, graded) for record in records])
+    rows = [_row(one, right[one], right[RUN], seed) for one in (*chosen, MEAN)]
+    picks = {
+        record.instance.id: {one: chosen[one][n] for one in chosen}
+        for n, record in enumerate(records)
+    }
+    facts = {"run": run.name, "instances": len(records), "selectors": rows, "chosen": picks}
+    return Shown(facts=facts, view=_table(run.name, len(records), rows))
+
+
+def _whole(record: RunRecord, graded: Graded) -> bool:
+    """Every patch of the instance has a verdict, and there is one."""
+    made = [o.candidate for o in record.outcomes if o.candidate and o.candidate.patch.strip()]
+    known = [graded.get((record.instance.id, one.digest)) for one in made]
+    return bool(made) and all(g is not None and g.outcome != "ungraded" for g in known)
+
+
+def _is_right(record: RunRecord, digest: str, graded: Graded) -> bool:
+    grade = graded.get((record.instance.id, digest))
+    return grade is not None and grade.outcome == "resolved"
+
+
+def _chosen(name: str, record: RunRecord, graded: Graded, seed: int) -> str | None:
+    """Attempt whose candidate the selector hands in; official results go to the oracle alone."""
+    kind, knobs = plugins.load("selectors", name), dict[str, Any]()
+    if name == ORACLE:
+        digests = [o.candidate.digest for o in record.outcomes if o.candidate]
+        knobs = {"resolved": {digest: _is_right(record, digest, graded) for digest in digests}}
+    if name == "random":
+        knobs = {"seed": seed}
+    selector: Selector = kind(**knobs)
+    candidate = selector.select(record.outcomes, record.matrix)
+    return candidate.attempt_id if candidate is not None else None
+
+
+def _right(record: RunRecord, attempt: str | None, graded: Graded) -> float:
+    made = [o.candidate for o in record.outcomes if o.attempt.id == attempt and o.candidate]
+    return float(bool(made) and _is_right(record, made[0].digest, graded))
+
+
+def _mean(record: RunRecord, graded: Graded) -> float:
+    """Chance of a blind choice among the non-empty candidates to be right."""
+    made = [o.candidate for o in record.outcomes if o.candidate and o.candidate.patch.strip()]
+    return float(np.mean([_is_right(record, one.digest, graded) for one in made]))
+
+
+def _row(name: str, right: Any, own: Any, seed: int) -> dict[str, Any]:
+    gap = right - own
+    low, high = stats.interval(stats.means(stats.weights(len(gap), seed=seed), gap)[:, 0])
+    said = "differs" if low > 0 or high < 0 else "none"
+    return {
+        "selector": name,
+        "resolved": round(float(right.sum()), 3),
+        "difference": round(float(gap.sum()), 3),
+        "low": round(low * len(gap), 3),
+        "high": round(high * len(gap), 3),
+        "said": said if len(gap) >= FEW else "too few instances",
+    }
+
+
+def _table(name: str, instances: int, rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title=f"{name}: what each selector hands in, over {instances} instances")
+    for column in ("selector", "resolved", "less this run's", "95% interval", "difference"):
+        table.add_column(column)
+    for row in rows:
+        bounds = f"[{row['low']:+g}, {row['high']:+g}]"
+        own = row["selector"] == RUN
+        table.add_row(row["selector"], f"{row['resolved']:g}", "" if own else
+                      f"{row['difference']:+g}", "" if own else bounds,
+                      "" if own else row["said"])  # fmt: skip
+    return table

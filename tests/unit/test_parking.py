@@ -1,0 +1,132 @@
+"""A patched box is taken over only where a fresh one with the same patch would be the same."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+
+from swe_router.errors import Lost
+from swe_router.records import Result
+from swe_router.solve.parking import Parking
+from tests.doubles.engine import INSTANCE
+
+OTHER = INSTANCE.model_copy(update={"id": "demo__y-2"})
+
+
+class Tray:
+    def __init__(self) -> None:
+        self.did: list[str] = []
+        self.open = True
+
+    def run(self, command, *, timeout, cwd="/testbed"):
+        self.did.append(command)
+        return Result(exit_code=int(command == "git apply bad"), output=command)
+
+    def write(self, path, data):
+        self.did.append(f"write {path}")
+
+    def read(self, path, *, limit=0):
+        return b"read"
+
+
+class House:
+    """Opens trays and puts patches into them."""
+
+    def __init__(self) -> None:
+        self.made: list[Tray] = []
+        self.parking = Parking(self.opening, self.applying)
+
+    @contextmanager
+    def opening(self, instance):
+        if instance.id == "none":
+            raise Lost("no engine")
+        self.made.append(Tray())
+        box = self.made[-1]
+        try:
+            yield box
+        finally:
+            box.open = False
+
+    @staticmethod
+    def applying(box, patch):
+        return box.run(f"git apply {patch}", timeout=1)
+
+    def use(self, *acts, instance=INSTANCE):
+        """``+p`` applies p, anything else is a command."""
+        with self.parking.open(instance) as box:
+            return [self.parking.apply(box, act[1:]) if act[0] == "+" else box.run(act, timeout=1)
+                    for act in acts]  # fmt: skip
+
+
+@pytest.fixture
+def house():
+    made = House()
+    yield made
+    with made.parking:
+        pass
+    assert not any(box.open for box in made.made), "a box was left"
+
+
+def test_the_next_to_apply_the_same_patch_takes_the_box(house):
+    (first,) = house.use("+p")
+    again, ran = house.use("+p", "tests")
+    assert (again, ran.output) == (first, "tests")
+    assert [box.did for box in house.made] == [["git apply p", "tests"]]
+    house.use("+p")
+    assert len(house.made) == 2, "a box in which tests ran is not taken"
+
+
+@pytest.mark.parametrize(
+    "acts",
+    [("+p", "look"), ("look", "+p"), ("+p", "+q"), ("+bad",), ("+q",)],
+    ids=["ran after", "ran before", "another on top", "does not apply", "another patch"],
+)
+def test_a_box_with_anything_else_in_it_is_not_taken(house, acts):
+    house.use(*acts)
+    house.use("+p", "tests")
+    assert house.made[-1].did == ["git apply p", "tests"]
+
+
+@pytest.mark.parametrize("acts", [("look", "+p"), ("+q", "+p")])
+def test_one_that_did_something_first_gets_its_own(house, acts):
+    house.use("+p")
+    house.use(*acts)
+    told = [act.replace("+", "git apply ") for act in acts]
+    assert [box.did for box in house.made] == [["git apply p"], told]
+
+
+def test_another_instance_gets_its_own(house):
+    house.use("+p")
+    house.use("+p", instance=OTHER)
+    assert len(house.made) == 2
+
+
+def test_a_second_patch_on_a_box_that_was_taken_over_is_not_kept_as_if_alone(house):
+    house.use("+p")
+    house.use("+p", "+q")
+    house.use("+q", "tests")
+    assert house.made[-1].did == ["git apply q", "tests"]
+
+
+def test_writing_spoils_and_reading_does_not(house):
+    with house.parking.open(INSTANCE) as box:
+        house.parking.apply(box, "p")
+        assert box.read("/x") == b"read"
+    with house.parking.open(INSTANCE) as box:
+        house.parking.apply(box, "p")
+        box.write("/testbed/x", b"")
+    house.use("+p")
+    assert [box.did for box in house.made] == [["git apply p", "write /testbed/x"], ["git apply p"]]
+
+
+def test_nothing_is_opened_that_nobody_uses_and_what_fails_is_told(house):
+    with house.parking.open(INSTANCE):
+        pass
+    assert house.made == []
+    none = INSTANCE.model_copy(update={"id": "none"})
+    with pytest.raises(Lost), house.parking.open(none) as box:
+        box.run("x", timeout=1)
+    with pytest.raises(ZeroDivisionError), house.parking.open(INSTANCE) as box:
+        assert house.parking.apply(box, "p").exit_code / 0
+    assert not any(box.open for box in house.made), "a block that failed leaves nothing to take"
