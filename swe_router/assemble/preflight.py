@@ -86,8 +86,12 @@ def sandbox_kind(settings: Settings) -> str:
 def scaffold_prints(settings: Settings) -> dict[str, str]:
     """SHA-256 of the scaffold and each prompt that is used, for the records' provenance."""
     found = prompts.prints(manifest.read(settings.scaffold))
-    if settings.verify.writer and "reproduction" in settings.verify.names:
-        found["prompt/reproduction"] = wording.fingerprint("reproduction")
+    for verifier, tier in (
+        ("reproduction", settings.verify.writer),
+        ("judge", settings.verify.judge),
+    ):
+        if tier and verifier in settings.verify.names:
+            found[f"prompt/{verifier}"] = wording.fingerprint(verifier)
     return found
 
 

@@ -63,7 +63,7 @@ def test_every_prompt_renders_and_is_hashed():
     hashes = prompts.prints(sheet)
     assert hashes["scaffold/default"] == sheet.digest
     shipped = {f"prompt/{name}" for name in assets.names("prompts", ".md.j2")}
-    shipped -= {"prompt/reproduction"}  # a verifier's
+    shipped -= {f"prompt/{name}" for name in ("reproduction", "judge", "judge-issue")}  # no agent's
     assert shipped == hashes.keys() - {"scaffold/default"}
 
 
