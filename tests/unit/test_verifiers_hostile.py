@@ -273,6 +273,21 @@ def test_a_slow_file_takes_no_time_from_the_others(slow: str, tmp_path: Path) ->
     assert time.time() - begun < 20, "the time box is a promise"
 
 
+def test_batches_of_other_candidates_are_taken_over_and_no_file_runs_twice(tmp_path: Path) -> None:
+    suites = {f"tests/test_{name}.py": UNITTEST for name in ("calc", "more", "calc_b", "calc_c")}
+    suites["tests/__init__.py"] = ""
+    project = Project(tmp_path, {"calc.py": CALC, "more.py": "X = 1\n", "Makefile": MAKE, **suites})
+    texts = [{"calc.py": CALC + "#\n"}, {"more.py": "X = 2\n"}]
+    texts.append({"calc.py": CALC + "#\n", "more.py": "X = 2\n"})
+    for changes in texts:
+        said = judged(project, project.patch(dict(changes)), project.kit())
+        files = said.evidence["files"]
+        assert len(files) == len(set(files))
+        assert said.outcome == "pass", said.evidence
+    assert len(files) == 4
+    assert len(project.opened) == 5, "the third candidate needs no run at the base"
+
+
 SERVER = """\
 import subprocess, sys, os
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "MARK"],
