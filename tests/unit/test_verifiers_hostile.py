@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from swe_router.records import Instance, Verdict
-from swe_router.sandboxes import patch as patches
+from swe_router.sandboxes import fitting as patches
 from swe_router.sandboxes.local import LocalBoxes, best_wall
 from swe_router.seams import Kit, Sandbox
 from swe_router.settings import SandboxSettings, VerifySettings
