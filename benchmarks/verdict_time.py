@@ -1,6 +1,6 @@
 """Time of a `repo-tests` verdict against the project's full suite, side by side in one run.
 
-Usage: python benchmarks/verdict_time.py [--packages 100] [--tests 200] [--ms 2]
+Usage: python benchmarks/verdict_time.py [--packages 60] [--tests 50] [--ms 5]
        python benchmarks/verdict_time.py --rows ROWS.jsonl --repos FOLDER --predictions FILE.jsonl
                                          [--instance ID ...] [--full-seconds 1800]
 
@@ -60,9 +60,9 @@ class Case(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--packages", type=int, default=100)
-    parser.add_argument("--tests", type=int, default=200)
-    parser.add_argument("--ms", type=float, default=2.0)
+    parser.add_argument("--packages", type=int, default=60)
+    parser.add_argument("--tests", type=int, default=50)
+    parser.add_argument("--ms", type=float, default=5.0)
     parser.add_argument("--rows", type=Path)
     parser.add_argument("--repos", type=Path)
     parser.add_argument("--predictions", type=Path)

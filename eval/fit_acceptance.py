@@ -156,7 +156,7 @@ def behaviour_rows(
 def acceptance_rows(
     said: list[dict[str, Any]], labels: dict[tuple[str, str], dict[str, Any]], base: Calibration
 ) -> list[acceptance.Row]:
-    """Graded verdict rows; the lift of `behaviour` is made anew with its fits of today."""
+    """Graded verdict rows; what `behaviour` said is made anew with its fits of today."""
     made = []
     for line in said:
         key = (line["instance_id"], str(line["candidate"]))

@@ -34,6 +34,9 @@ from swe_router.records import (
     Verdict,
 )
 
+IN_PLACE = "already in place: "
+FITTED = "fitted by: "
+
 
 class Policy(Protocol):
     """What to try next: a pure value, so the same object drives a live run and a replay.
@@ -206,7 +209,9 @@ class Kit:
     open_sandbox: Callable[[Instance], AbstractContextManager[Sandbox]]
     """A fresh start state of the instance, closed by the caller's ``with``."""
     apply: Callable[[Sandbox, str], Result]
-    """Apply a patch text at /testbed; a non-zero exit says that it does not fit."""
+    """Apply a patch text at /testbed; a non-zero exit says that it does not fit. Output that begins
+    with ``IN_PLACE`` names files, with commas, that the start state holds already as patched; with
+    ``FITTED``, what applied it where git could not."""
     writer: Model | None = None
     """Writes tests from the issue; metered, booked as overhead. None: the run names none."""
     judge: Model | None = None

@@ -26,7 +26,7 @@ from swe_router.models.draws import Draws
 from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.records import Instance, Outcome, digest_of
-from swe_router.sandboxes import patch
+from swe_router.sandboxes import fitting
 from swe_router.sandboxes.warm import WarmBoxes
 from swe_router.seams import Model, Verifier
 from swe_router.settings import Settings
@@ -125,7 +125,7 @@ class Stack:
         made = Checks(
             verifiers=self.verifiers,
             open_sandbox=(self.warm or self.boxes).open,
-            apply=patch.apply,
+            apply=fitting.apply,
             steps=lambda attempt_id: case.steps.get(attempt_id, ()),
             graph=graph_of(self.repos, instance, self._say),
             writer=self._model(verify.writer, instance),

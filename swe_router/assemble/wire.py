@@ -31,7 +31,7 @@ from swe_router.models.draws import Draws
 from swe_router.models.metered import MeteredModel
 from swe_router.models.retrying import RetryingModel
 from swe_router.records import Arm, Features, Instance, Plan, PurseView
-from swe_router.sandboxes import audit, leaks, patch
+from swe_router.sandboxes import audit, fitting, leaks, patch
 from swe_router.sandboxes.warm import WarmBoxes
 from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
 from swe_router.settings import Settings, Tier
@@ -177,7 +177,7 @@ class Wiring:
             open_check=self.check_boxes.open if self.check_boxes else None,
             guard=leaks.guard,
             snapshot=patch.Snapshot.take,
-            apply=patch.apply,
+            apply=fitting.apply,
             audit=audit.audit,
             scaffold=self._scaffold,
             model=partial(self._model, instance),

@@ -174,12 +174,19 @@ def _owned(mine: Sequence[Foreign], told: Sequence[Told]) -> dict[int, Told]:
     left = list(told)
     for fits in (_same_text_and_name, _same_edit_and_name, _same_text, _same_edit, _same_name):
         for other in tuple(left):
-            for number, one in enumerate(mine):
-                if number not in owned and fits(one, other):
+            # Two models may hand in the same text: the one that the run names goes first.
+            ours = sorted(range(len(mine)), key=lambda n: not _same_maker(mine[n], other))
+            for number in ours:
+                if number not in owned and fits(mine[number], other):
                     owned[number] = other
                     left.remove(other)
                     break
     return owned
+
+
+def _same_maker(one: Foreign, other: Told) -> bool:
+    ours, theirs = one.model.lower(), other.model.lower().rpartition("/")[2]
+    return bool(ours and theirs) and (ours in theirs or theirs in ours)
 
 
 def _same_text(one: Foreign, other: Told) -> bool:

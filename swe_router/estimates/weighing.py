@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from swe_router.estimates.signed import Sign
@@ -44,6 +44,7 @@ _ASSUMED = "no figure: half a nat"
 PRIORS = (
     Prior("refused", -1, -4.0, -4.0, "does not apply, or does not parse: a fact"),
     Prior("tests_broken", -1, -1.8, -0.6, _IDEAL + _GEMINI),
+    Prior("tests_contested", -1, -0.3, -0.1, "no figure: a test that most candidates break"),
     Prior("tests_kept", +1, 0.3, 0.1, _IDEAL + _GEMINI),
     Prior("written_passed", +1, 1.0, 1.0, _PILOT + "; for strong authors assumed, not measured"),
     Prior("written_failed", -1, -2.2, -2.2, _PILOT + "; for strong authors assumed, not measured"),
@@ -76,11 +77,17 @@ def signals(verdicts: Sequence[Verdict], author: str = "") -> dict[str, float]:
     ``author`` names the model that made the patch: a test that it wrote is its own.
     """
     found: dict[str, float] = {}
+    contested = {
+        str(test)
+        for one in verdicts
+        if one.verifier == "agreement"
+        for test in one.evidence.get("contested", ())
+    }
     for one in verdicts:
         if one.verifier in FACTS and one.outcome == "fail":
             found["refused"] = 1.0
         elif one.verifier == "repo-tests":
-            found |= _repo_tests(one)
+            found |= _repo_tests(one, contested)
         elif one.verifier == "reproduction":
             found |= votes(one.evidence, author)
         elif one.verifier == "behaviour" and "lift" in one.evidence:
@@ -93,12 +100,15 @@ def signals(verdicts: Sequence[Verdict], author: str = "") -> dict[str, float]:
     return found
 
 
-def _repo_tests(verdict: Verdict) -> dict[str, float]:
+def _repo_tests(verdict: Verdict, contested: Set[str]) -> dict[str, float]:
     counts: Mapping[str, Any] = verdict.evidence.get("counts", {})
     broken = int(counts.get("broken", 0)) or len(verdict.evidence.get("deleted_tests", ()))
-    if broken:
+    shared = len(contested & verdict.evidence.get("tests", {}).keys())
+    if broken > shared:
         # One broken test counts once, ten twice: they mostly break for one reason.
-        return {"tests_broken": round(min(MOST_VOTES, 1 + math.log10(broken)), 4)}
+        return {"tests_broken": round(min(MOST_VOTES, 1 + math.log10(broken - shared)), 4)}
+    if broken:
+        return {"tests_contested": 1.0}
     return {"tests_kept": 1.0} if verdict.outcome == "pass" else {}
 
 

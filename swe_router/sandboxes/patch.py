@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 from dataclasses import dataclass
 
 from swe_router.errors import SandboxError
-from swe_router.records import Candidate, Result
+from swe_router.records import Candidate
 from swe_router.sandboxes import gitio, left_out, shadow
 from swe_router.sandboxes.gitio import Git
 from swe_router.seams import Sandbox
@@ -99,22 +98,6 @@ class Snapshot:
 def empty_candidate(attempt_id: str) -> Candidate:
     """The candidate of an attempt that changed nothing."""
     return _made(attempt_id, "", (), (), proven=True)
-
-
-def apply(sandbox: Sandbox, patch_text: str) -> Result:
-    """Apply a patch at /testbed, all of it or nothing, byte for byte.
-
-    A non-zero exit says that it does not fit, is empty, or is no patch. Raises ``SandboxError``.
-    """
-    if not patch_text.strip():
-        return Result(exit_code=1, output="the patch is empty")
-    git = shadow.made(sandbox, gitio.find(sandbox))
-    name = f"{secrets.token_hex(4)}.patch"
-    git.put(sandbox, name, patch_text.encode("utf-8", "surrogateescape"))
-    script = f'git apply --verbose --binary --whitespace=nowarn "$W/{name}"'
-    result = git.run(sandbox, script)
-    git.forget(sandbox)
-    return result
 
 
 def _ending(git: Git) -> Git:

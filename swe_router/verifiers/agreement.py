@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from swe_router.records import Instance, Outcome, Verdict
 from swe_router.seams import Kit
 from swe_router.settings import VerifySettings
 from swe_router.verifiers import alike, authors
+from swe_router.verifiers.comparison import BROKEN
 
 NAME = "agreement"
 SAME_MODEL = 0.25
@@ -17,6 +18,9 @@ model and one of another over 53 issues: AUC .66 with .25, .65 with 1; the diffe
 than noise."""
 PRIOR = 1.0
 """Weight of the even odds that the score begins with."""
+
+LEAST_CONTESTING = 2
+"""Peers that must break a test before it is held against the test."""
 
 
 class Agreement:
@@ -56,6 +60,14 @@ class Agreement:
             "peers": told,
             "their_tests_passed": passed,
             "their_tests_failed": failed,
+            "contested": contested(
+                broken_of(outcome.verdicts) or frozenset(),
+                [
+                    (found, SAME_MODEL if one["same_model"] else 1.0)
+                    for peer, one in zip(others, told, strict=True)
+                    if (found := broken_of(peer.verdicts)) is not None
+                ],
+            ),
         }
         score = score_of(facts)
         facts["why"] = (
@@ -94,6 +106,31 @@ def score_of(facts: Mapping[str, Any]) -> float:
         weight, agreed = weight + w, agreed + w * peer["alike"]
     passed, failed = facts["their_tests_passed"], facts["their_tests_failed"]
     return round(float((agreed + passed) / (weight + passed + failed)), 6)
+
+
+def broken_of(verdicts: Sequence[Verdict]) -> frozenset[str] | None:
+    """Existing tests that a patch breaks, by ``repo-tests``; None when none could be run."""
+    for one in verdicts:
+        if one.verifier == "repo-tests" and "counts" in one.evidence:
+            tests = one.evidence.get("tests", {}).items()
+            return frozenset(test for test, (_, after) in tests if after in BROKEN)
+    return None
+
+
+def contested(broken: Iterable[str], peers: Sequence[tuple[Collection[str], float]]) -> list[str]:
+    """Tests of ``broken`` that independent peers break as well, sorted.
+
+    A test that most of several attempts break may assert the very thing that the issue wants
+    changed, as the fix of a real issue often edits such a test. ``peers``: what each breaks, and
+    its weight. Two peers at least, and half of the weight.
+    """
+    whole = sum(weight for _, weight in peers)
+    found = []
+    for test in sorted(broken):
+        same = [weight for theirs, weight in peers if test in theirs]
+        if len(same) >= LEAST_CONTESTING and 2 * sum(same) >= whole:
+            found.append(test)
+    return found
 
 
 def _peer(mine: alike.Change, author: str, peer: Outcome, kit: Kit) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from swe_router.records import Candidate, Instance, Outcome, Verdict
-from swe_router.seams import Kit
+from swe_router.seams import FITTED, IN_PLACE, Kit
 from swe_router.settings import VerifySettings
 from swe_router.verifiers import diffs, paths
 
@@ -34,6 +34,10 @@ class Applies:
             facts["applied"] = result.exit_code == 0 and not result.timed_out
             if not facts["applied"]:
                 facts["git_said"] = result.output[-1000:]
+            elif result.output.startswith(FITTED):
+                facts["fitted_by"] = result.output.splitlines()[0].removeprefix(FITTED)
+            elif result.output.startswith(IN_PLACE):
+                _pass_over(facts, result.output.splitlines()[0].removeprefix(IN_PLACE).split(", "))
         return verdict_of(candidate, facts)
 
     def check(self, verdict: Verdict) -> str:
@@ -59,6 +63,13 @@ def text_facts(patch: str, is_test: Callable[[str], bool]) -> dict[str, Any]:
     facts["files"] = sum(len(found) for found in kinds.values())
     facts["deleted_tests"] = diffs.deleted_tests(files or (), is_test)[:MOST_LISTED]
     return facts
+
+
+def _pass_over(facts: dict[str, Any], there: Sequence[str]) -> None:
+    """Files that the start state holds already as patched are no change of the candidate's."""
+    facts["in_place"] = list(there)[:MOST_LISTED]
+    for kind in ("source", "tests", "docs", "debris", "scratch"):
+        facts[kind] = [path for path in facts[kind] if path not in there]
 
 
 def outcome_of(facts: Mapping[str, Any]) -> str:

@@ -85,8 +85,12 @@ class Bench:
         """
         known = self._known()
         rank = {path: number for number, path in enumerate(tests)}
-        used = [batch for batch in known if all(path in rank for path in batch.files)]
-        covered = {path for batch in used for path in batch.files}
+        used: list[Batch] = []
+        covered: set[str] = set()
+        for batch in known:
+            if rank.keys() >= set(batch.files) and covered.isdisjoint(batch.files):
+                used.append(batch)
+                covered.update(batch.files)
         waiting = [path for path in tests if path not in covered]
         seconds = max(1.1 * LEAST_SECONDS, share * self.left())
         if waiting and self.left() >= seconds:

@@ -39,9 +39,9 @@ OWN_TOOLS: Mapping[str, str] = {
 class Syntax:
     """Verifier ``syntax``: fails on facts alone.
 
-    A fact is a source file that parsed before (or is new) and does not now, and a module that
-    was imported before and raises now. Test files are left out: a test of a parser may hold
-    broken code on purpose.
+    A fact is a source file that parsed before (or is new, in a folder) and does not now, and a
+    module that was imported before and raises now. A new file at the top is an agent's scratch.
+    Test files are left out: a test of a parser may hold broken code on purpose.
     """
 
     def __init__(self, settings: VerifySettings) -> None:
@@ -78,11 +78,16 @@ class Syntax:
 def outcome_of(facts: Mapping[str, Any]) -> str:
     """The outcome that the evidence stands for."""
     files, imports = facts.get("files", {}).values(), facts.get("imports", {}).values()
-    if any(one["after"] == "error" and one["base"] in ("ok", "absent") for one in files):
+    if any(map(_broken, files)):
         return "fail"
     if any(one["base"] == "ok" and one["after"] in ("raises", "died") for one in imports):
         return "fail"
     return "pass" if any(one["after"] == "ok" for one in files) else "unknown"
+
+
+def _broken(one: Mapping[str, Any]) -> bool:
+    """A source file that does not parse; one left beside the project is noted and no more."""
+    return one["after"] == "error" and one["base"] in ("ok", "absent") and not one.get("aside")
 
 
 def _looked(
@@ -197,6 +202,8 @@ def _facts(
         name = _language(file.path)
         by = "the box's Python" if name == "python" and look.python else f"tree-sitter {name}"
         parsed[file.path] = _pair(old["parse"], new["parse"]) | {"by": by}
+        if not file.before and "/" not in file.path:
+            parsed[file.path]["aside"] = True  # a scratch file at the top: nothing imports it
         if old["import"][0] != "none":
             modules[file.path] = _pair(old["import"], new["import"])
     facts: dict[str, Any] = {"files": parsed, "imports": modules}
@@ -217,7 +224,7 @@ def _milder(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str,
 def _why(facts: Mapping[str, Any]) -> str:
     files, modules = facts["files"], facts["imports"]
     for path, one in files.items():
-        if one["after"] == "error" and one["base"] in ("ok", "absent"):
+        if _broken(one):
             return f"{path} does not parse: {one.get('said', '')}"
     for path, one in modules.items():
         if one["base"] == "ok" and one["after"] in ("raises", "died"):

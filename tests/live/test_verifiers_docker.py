@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from swe_router.records import Instance, Verdict
-from swe_router.sandboxes import patch as patches
+from swe_router.sandboxes import fitting as patches
 from swe_router.sandboxes.docker import RUN_LABEL, DockerBoxes
 from swe_router.sandboxes.engine import Engine
 from swe_router.seams import Kit

@@ -90,6 +90,13 @@ def test_more_broken_tests_never_raise(broken: int, more: int) -> None:
     assert p(existing(broken + more)) <= p(existing(broken))
 
 
+def test_a_contested_test_weighs_less_than_a_broken_one_and_more_than_none() -> None:
+    tests = {"a": ["passed", "failed"], "b": ["passed", "failed"]}
+    two = verdict("fail", "repo-tests", counts={"broken": 2}, tests=tests)
+    seen = [p(two, verdict("unknown", "agreement", contested=c)) for c in (["a", "b"], ["a"], [])]
+    assert p(existing()) > seen[0] > seen[1] > seen[2]
+
+
 def test_a_verifier_that_was_not_asked_moves_nothing() -> None:
     silent = verdict("unknown", "reproduction", why="no test", tests={})
     bare = verdict("unknown", "behaviour", why="no patch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 from decimal import Decimal
@@ -116,6 +117,17 @@ def test_a_trajectory_belongs_to_the_patch_that_it_handed_in(tmp_path, submissio
     assert case.peers == ()
     end = case.outcomes[1].attempt.trajectory
     assert (end.exit, end.steps, end.usd) == ("submitted", 1, Decimal("0.1"))
+
+
+def test_of_equal_texts_a_run_belongs_to_that_of_its_own_model(tmp_path):
+    entries = [entry(candidate="a", model_name_or_path="other-1"),
+               entry(candidate="b", model_name_or_path="maker-3-preview")]  # fmt: skip
+    run = dataclasses.replace(told(DIFF), model="house/maker-3-preview")
+    case = joined(tmp_path, entries, run)
+    assert owners(case) == {"b": "x.py"}
+    assert {step.completion.model for step in case.steps[case.outcomes[1].attempt.id]} == {
+        run.model
+    }
 
 
 def test_a_trajectory_is_found_by_the_name_of_its_folder(tmp_path):

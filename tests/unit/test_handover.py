@@ -31,7 +31,8 @@ from swe_router.records import (
     Step,
     Stop,
 )
-from swe_router.sandboxes import patch
+from swe_router.sandboxes import fitting
+from swe_router.sandboxes.patch import Snapshot
 from swe_router.seams import Desk
 from swe_router.settings import load
 from swe_router.solve.engine import solve
@@ -273,12 +274,12 @@ def real(place, plays, memory=None, **parts):
     return bench(
         memory=memory,
         open_sandbox=place[0],
-        snapshot=patch.Snapshot.take,
+        snapshot=Snapshot.take,
         verifiers=[("repo-tests", RightOnly())],
         scaffold=LOOP,
         model=lambda plan, session, hold: plays[plan.arm.model],
         room=lambda plan: 20_000,
-        **{"apply": patch.apply, **parts},
+        **{"apply": fitting.apply, **parts},
     )
 
 

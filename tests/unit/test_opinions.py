@@ -274,6 +274,32 @@ def test_peers_tests_count_and_one_s_own_do_not() -> None:
     assert made.score < agreed(outcome(diff("x = 2\n")), peer).score
 
 
+def breaks(*tests: str) -> Verdict:
+    found = {test: ["passed", "failed"] for test in tests} | {"t::other": ["passed", "passed"]}
+    return verdict("fail" if tests else "pass", "repo-tests", tests=found,
+                   counts={"broken": len(tests), "still_pass": 1})  # fmt: skip
+
+
+def test_a_test_that_most_peers_break_as_well_is_contested() -> None:
+    mine = outcome(diff("x = 2\n"), breaks("t::old", "t::mine"))
+    peers = [
+        outcome(diff(f"x = {n}\n"), breaks(*["t::old"] * (n < 5)), number=n, tier=f"m{n}")
+        for n in (3, 4, 5)
+    ]
+    made = agreed(mine, *peers)
+    assert made.evidence["contested"] == ["t::old"]
+    assert agreed(mine, *peers[1:]).evidence["contested"] == []  # one peer is no majority
+    assert agreed(outcome(diff("x = 2\n"), breaks()), *peers).evidence["contested"] == []
+
+
+def test_two_runs_of_the_author_s_own_model_do_not_outvote_another_model() -> None:
+    mine = outcome(diff("x = 2\n"), breaks("t::old"))
+    same = [outcome(diff(f"x = {n}\n"), breaks("t::old"), number=n) for n in (3, 4)]
+    other = outcome(diff("x = 9\n"), breaks(), number=9, tier="strong")
+    assert agreed(mine, *same, other).evidence["contested"] == []
+    assert agreed(mine, *same).evidence["contested"] == ["t::old"]
+
+
 def test_a_score_that_does_not_follow_is_named() -> None:
     made = agreed(outcome(diff("x = 2\n")), outcome(diff("x = 2\n"), number=2))
     assert Agreement(SETTINGS).check(made.model_copy(update={"score": 0.9})) == "contradictory"

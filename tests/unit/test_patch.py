@@ -15,7 +15,8 @@ from plain_box import PlainBox
 
 from swe_router.errors import SandboxError, WouldNotStart
 from swe_router.records import Candidate
-from swe_router.sandboxes.patch import Snapshot, apply, empty_candidate
+from swe_router.sandboxes.fitting import apply
+from swe_router.sandboxes.patch import Snapshot, empty_candidate
 
 FILES = {
     "a.py": b"one\ntwo\nthree\n",

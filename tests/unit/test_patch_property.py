@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from plain_box import PlainBox
 from test_patch import content
 
-from swe_router.sandboxes.patch import Snapshot, apply
+from swe_router.sandboxes.fitting import apply
+from swe_router.sandboxes.patch import Snapshot
 
 NAMES = st.sampled_from(
     [b"a", b"b.py", b"c d", b"-x", b"\xff\xfe", "é".encode(), b"n\nl", b'"q"', b".gitattributes"]

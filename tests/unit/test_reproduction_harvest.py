@@ -179,6 +179,16 @@ def test_pieces_are_put_together_and_helpers_come_along() -> None:
     assert one.test.files == {"t/helper.py": "def go(): pass\n"}
 
 
+def test_a_package_that_a_script_names_comes_along_with_its_empty_files() -> None:
+    (one,) = found(
+        "mkdir app && touch app/__init__.py && cat > app/models.py <<'EOF'\nX = 1\nEOF",
+        "touch calc.py",
+        ("python - <<'EOF'\nsettings = ['app']\nEOF", "wrong", 0),
+        known=["calc.py"],
+    )
+    assert one.test.files == {"app/__init__.py": "", "app/models.py": "X = 1\n"}
+
+
 def test_files_of_the_edit_tool_count_too() -> None:
     steps = [
         step(0, ("edit", {"action": "create", "path": "/testbed/x.py", "new": "a = 1\n"}, "", 0)),
@@ -311,6 +321,12 @@ def test_output_that_is_neither_the_bases_nor_the_fixed_one_says_nothing(project
     assert judged(project, WRONG, (wrote(PRINTS), RIGHT)).outcome == "fail", (
         "its word is still there"
     )
+
+
+def test_who_left_tests_that_say_nothing_abstains(project: Project) -> None:
+    verdict = judged(project, WRONG, (wrote(SHOWS), RIGHT), (wrote(ASSERTS), RIGHT))
+    said = [test["after"] for test in verdict.evidence["tests"].values()]
+    assert (sorted(said), verdict.outcome) == (["failed", "unknown"], "fail")
 
 
 def test_what_a_run_left_itself_has_no_vote(project: Project) -> None:

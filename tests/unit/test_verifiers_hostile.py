@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from swe_router.records import Instance, Verdict
-from swe_router.sandboxes import patch as patches
+from swe_router.sandboxes import fitting as patches
 from swe_router.sandboxes.local import LocalBoxes, best_wall
 from swe_router.seams import Kit, Sandbox
 from swe_router.settings import SandboxSettings, VerifySettings
@@ -271,6 +271,21 @@ def test_a_slow_file_takes_no_time_from_the_others(slow: str, tmp_path: Path) ->
     assert said.outcome == "pass"
     assert said.evidence["counts"]["still_pass"] == 2
     assert time.time() - begun < 20, "the time box is a promise"
+
+
+def test_batches_of_other_candidates_are_taken_over_and_no_file_runs_twice(tmp_path: Path) -> None:
+    suites = {f"tests/test_{name}.py": UNITTEST for name in ("calc", "more", "calc_b", "calc_c")}
+    suites["tests/__init__.py"] = ""
+    project = Project(tmp_path, {"calc.py": CALC, "more.py": "X = 1\n", "Makefile": MAKE, **suites})
+    texts = [{"calc.py": CALC + "#\n"}, {"more.py": "X = 2\n"}]
+    texts.append({"calc.py": CALC + "#\n", "more.py": "X = 2\n"})
+    for changes in texts:
+        said = judged(project, project.patch(dict(changes)), project.kit())
+        files = said.evidence["files"]
+        assert len(files) == len(set(files))
+        assert said.outcome == "pass", said.evidence
+    assert len(files) == 4
+    assert len(project.opened) == 5, "the third candidate needs no run at the base"
 
 
 SERVER = """\

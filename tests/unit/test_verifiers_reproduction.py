@@ -373,6 +373,7 @@ def seen(kind: str, message: str = "", **more: Any) -> Seen:
         (seen("ImportError", "cannot import name 'pop_all' from 'shelf'", phase="load"), False),
         (seen("ImportError", "cannot import name 'lid' from 'shelf'", phase="load"), True),
         (seen("ModuleNotFoundError", "No module named 'shelf'", phase="load"), True),
+        (seen("ModuleNotFoundError", "No module named 'a'", where="other", project=True), True),
         (seen("OperationalError", "no such table: a", where="project", project=True), True),
         (seen("ImproperlyConfigured", "settings", where="project", project=True), True),
         (seen("URLError", "[Errno -3] Temporary failure in name resolution"), True),

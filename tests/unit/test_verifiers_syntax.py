@@ -55,6 +55,12 @@ def test_a_changed_and_a_new_file_that_parse_pass(project: Project) -> None:
     assert verdict.evidence["imports"] == {"pkg/good.py": {"base": "ok", "after": "ok"}}
 
 
+def test_a_scratch_file_that_an_agent_left_at_the_top_is_noted_only(project: Project) -> None:
+    verdict = judge(project, {"pkg/good.py": "ONE = 2\n", "replacement.py": "    half a file\n"})
+    assert verdict.outcome == "pass"
+    assert verdict.evidence["files"]["replacement.py"]["after"] == "error"
+
+
 @pytest.mark.parametrize("path", ["pkg/good.py", "pkg/new.py"])
 def test_a_source_file_that_does_not_parse_fails_with_its_line(path: str, project: Project) -> None:
     verdict = judge(project, {path: "def one(:\n    pass\n"})

@@ -21,6 +21,8 @@ MOST_FILES = 20
 """Files that are laid beside a script."""
 _OPENS = re.compile(r"(create|open) +(\S+\.py)(?: \d+)?\s*\Z")
 _EDITS = re.compile(r"edit +(\d+):(\d+)[^\n]*\n(.*?)\n?end_of_edit\s*\Z", re.S)
+_SHARED = frozenset({"", "tests", "test", "testing", "tmp", "testbed", "src", "django", "sympy"})
+"""Folders that a script speaks of without meaning the agent's files in them."""
 MOST_LEFT = 4
 """Scripts taken of one attempt, the most telling first."""
 
@@ -182,6 +184,10 @@ class _Watch:
             source, target = (from_root(name, where) for name in names)
             if source in self.files and not self.is_known(target):
                 self.files[target] = self.files[source]
+        elif words[:1] == ["touch"]:
+            for path in (from_root(name, where) for name in names):
+                if not self.is_known(path):
+                    self.files.setdefault(path, "")
         elif words[:1] == ["sed"] and any(word.startswith("-i") for word in words):
             for path in (from_root(name, where) for name in names):
                 if path in self.files:
@@ -228,9 +234,9 @@ def _needed(text: str, beside: Mapping[str, str]) -> dict[str, str]:
         said = queue.pop()
         for path, body in beside.items():
             name = posixpath.basename(path)
-            stem = name.rsplit(".", 1)[0]
-            folder = posixpath.basename(posixpath.dirname(path))
-            spoken = [name, stem] if stem != "__init__" else [folder]
+            # A package of the agent's own comes along as a whole.
+            folders = [part for part in posixpath.dirname(path).split("/") if part not in _SHARED]
+            spoken = {name, name.rsplit(".", 1)[0], *folders} - {"__init__"}
             if path not in chosen and any(_speaks(said, word) for word in spoken if word):
                 chosen[path] = body
                 queue.append(body)

@@ -64,6 +64,8 @@ def fault(seen: Seen, issue: Issue) -> str:
         asked_for = seen.phase == "load" and _missing_name(seen, issue)
         kind = "does not load" if seen.phase == "load" else "fails before it begins"
         return "" if asked_for else f"it {kind}: {told}"
+    if seen.kind == "ModuleNotFoundError" and not _quoted(seen) & issue.words:
+        return f"it does not find what it needs: {told}"
     unready = seen.kind in _UNREADY_KINDS or _UNREADY.search(seen.message)
     if unready and seen.kind not in issue.words:
         return f"it does not set the project up: {told}"
@@ -92,6 +94,11 @@ def _of_its_own(seen: Seen, issue: Issue, told: str) -> str:
     if _asserts(seen) or set(_IDENTIFIER.findall(seen.line)) & issue.names:
         return ""
     return f"its own code failed: {told}"
+
+
+def _quoted(seen: Seen) -> set[str]:
+    """Names in quotes of a message, dotted ones in their parts."""
+    return {part for text in _QUOTED.findall(seen.message) for part in text.split(".")}
 
 
 def _lacks(seen: Seen, issue: Issue) -> bool:

@@ -16,7 +16,7 @@ def outcome_of(evidence: Evidence) -> str:
 
     Each written test has one vote, all tests that one attempt left have one together. What the
     run under judgement left, or its own model wrote, has none. More than half of the votes must
-    say the same.
+    say the same; who left tests that say nothing of this patch abstains.
     """
     wrong = contradiction(evidence)
     if wrong:
@@ -52,7 +52,9 @@ def votes_of(evidence: Evidence) -> dict[str, str]:
         if not test["own"]:
             voter = name if test["source"] == "written" else str(test["by"])
             ballots.setdefault(voter, []).append(test["after"])
-    return {voter: _majority(said) for voter, said in ballots.items()}
+    wrote = {name for name, test in _tests(evidence).items() if test["source"] == "written"}
+    votes = {voter: _majority(said) for voter, said in ballots.items()}
+    return {voter: said for voter, said in votes.items() if said != "unknown" or voter in wrote}
 
 
 def result_of(test: Evidence) -> str:

@@ -1,0 +1,64 @@
+"""A patch that brings along what the image changed itself applies, and only the rest of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from plain_box import PlainBox
+
+from swe_router.sandboxes.fitting import apply
+from swe_router.seams import FITTED, IN_PLACE
+
+ODD = "odd [1]*.ini"
+
+
+def hunk(path: str, old: str, new: str) -> str:
+    return (
+        f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-{old}\n+{new}\n"
+    )
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> PlainBox:
+    made = PlainBox(tmp_path)
+    for name, text in (("a.py", "one\n"), ("tox.ini", "set up\n"), (ODD, "set up\n")):
+        made.write(f"/testbed/{name}", text.encode())
+    made.must("git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base")
+    return made
+
+
+@pytest.mark.parametrize("there", ["tox.ini", ODD])
+def test_what_the_image_changed_itself_is_passed_over_and_named(box: PlainBox, there: str) -> None:
+    result = apply(box, hunk(there, "bare", "set up") + hunk("a.py", "one", "two"))
+    assert result.exit_code == 0
+    assert result.output.startswith(f"{IN_PLACE}{there}\n")
+    assert (box.tree / "a.py").read_text() == "two\n"
+    assert (box.tree / there).read_text() == "set up\n"
+
+
+@pytest.mark.skipif(not shutil.which("patch"), reason="there is no patch(1) here")
+def test_dos_line_ends_and_shifted_context_fit_as_in_the_official_harness(box: PlainBox) -> None:
+    result = apply(box, hunk("a.py", "one", "two").replace("\n", "\r\n"))
+    assert result.exit_code == 0
+    assert result.output.startswith(FITTED)
+    assert (box.tree / "a.py").read_text() == "two\n"
+    assert sorted(path.name for path in box.tree.iterdir()) == [".git", "a.py", ODD, "tox.ini"]
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        hunk("tox.ini", "bare", "set up"),
+        hunk("tox.ini", "bare", "set up") + hunk(ODD, "bare", "set up"),
+        hunk("tox.ini", "bare", "other") + hunk("a.py", "one", "two"),
+        hunk("tox.ini", "bare", "set up") + hunk("a.py", "nine", "two"),
+    ],
+)
+def test_nothing_is_changed_when_nothing_or_not_all_of_the_rest_fits(
+    box: PlainBox, patch: str
+) -> None:
+    assert apply(box, patch).exit_code != 0
+    assert (box.tree / "a.py").read_text() == "one\n"
+    assert (box.tree / "tox.ini").read_text() == "set up\n"
