@@ -6,10 +6,12 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from swe_router import plugins
 from swe_router.assemble import lessons
 from swe_router.assemble.header import Header
 from swe_router.assemble.preflight import asked_tiers
@@ -18,9 +20,12 @@ from swe_router.estimates import calibration, weighing
 from swe_router.estimates.escalation import Open, Range, Rung, bill, escalations, of_one
 from swe_router.estimates.rates import rate
 from swe_router.outcomes import channel
-from swe_router.records import ACCEPTANCE, Instance, Outcome
+from swe_router.policies.base import checked
+from swe_router.records import ACCEPTANCE, Instance, Outcome, Plan
 from swe_router.verifiers import applies, authors, paths
 
+ONE_TIER = frozenset({"fixed", "best-of-k"})
+"""Policies that make all their attempts with one tier, which a knob names."""
 USUAL_SHARE = 0.25
 """Of an attempt's limit, as ``policies.ration`` takes it."""
 LEAST_HELD = 20
@@ -147,7 +152,7 @@ def _ladder(
     header: Header, instances: Sequence[Instance], verifier: channel.Channel
 ) -> tuple[list[Rung], str]:
     """The rungs with what they are expected to cost, and where that comes from."""
-    plans = header.ladder()
+    plans, many = _moves(header)
     arms = [str(plan.arm) for plan in plans]
     own, asked = lessons.split(header.settings.policy.knobs)
     given = own.get("costs", {})
@@ -157,14 +162,48 @@ def _ladder(
     if asked.outcomes or asked.systems:  # ranks of the shipped table say nothing of these prices
         past, notice = lessons.past(asked, arms, instances)
         costs, solved = np.nanmean(past.usd, axis=0), np.nanmean(past.resolved, axis=0)
-    many = header.settings.candidates
     rungs = []
     for plan, arm, cost, right in zip(plans, arms, costs, solved, strict=True):
         most = float(plan.budget.dollars)
         usual = float(given[arm]) if arm in given else float(cost)
         taken = float(right) * verifier.tpr + (1 - float(right)) * verifier.fpr
-        rungs.append(Rung(arm, many * min(usual, most), many * most, taken))
+        limits = float(_limits(header, plan, many))
+        rungs.append(Rung(arm, many * min(usual, most), limits, taken))
     return rungs, f"costs: {notice}"
+
+
+def at_most(header: Header, instances: int, candidates: int = 0) -> Decimal:
+    """USD that a run cannot exceed: every attempt at its limit, what verifiers ask, the budget.
+
+    ``candidates``: those that the instances came with, to be verified before any attempt.
+    """
+    plans, many = _moves(header)
+    asked = header.settings.verify.usd if asked_tiers(header.settings) else Decimal(0)
+    one = sum((_limits(header, plan, many) for plan in plans), start=Decimal(0))
+    checks = candidates + instances * many * len(plans)
+    return min(header.settings.budget, instances * one + checks * asked)
+
+
+def _moves(header: Header) -> tuple[list[Plan], int]:
+    """The plans that the policy may come to on an instance, and how many attempts of each."""
+    settings, plans = header.settings, list(header.ladder())
+    name = settings.policy.name
+    own, _ = lessons.split(settings.policy.knobs)
+    if settings.candidates > 1:
+        own = {"candidates": settings.candidates, **own}
+    knobs = checked(name, plugins.load("policies", name).knobs_type, own)
+    many = int(getattr(knobs, "k" if name == "best-of-k" else "candidates"))
+    if name in ONE_TIER:
+        tier = getattr(knobs, "tier", "")
+        plans = [plan for plan in plans if str(plan.arm) == tier] or plans[:1]
+    return plans, many
+
+
+def _limits(header: Header, plan: Plan, many: int) -> Decimal:
+    """Limits of the ``many`` candidates of a move; those of ``ensemble.tiers`` may be dearer."""
+    beside = [one for one in header.ladder() if one.arm.model in header.settings.ensemble.tiers]
+    dearest = max(one.budget.dollars for one in (plan, *beside))
+    return plan.budget.dollars + (many - 1) * dearest
 
 
 def _rounded(figures: Mapping[str, float]) -> dict[str, float]:

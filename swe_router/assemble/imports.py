@@ -59,8 +59,16 @@ def begin(settings: Settings, say: Say) -> Begun:
 
 
 def digest(joined: Mapping[str, Case]) -> str:
-    """SHA-256 over everything that the instances came with."""
-    return digest_of({name: case.digest() for name, case in joined.items()})
+    """SHA-256 over everything that the instances came with.
+
+    The sources too: they name the author, whose class decides how a verdict is weighed.
+    """
+
+    def told(case: Case) -> object:
+        sources = [one.attempt.source for one in (*case.outcomes, *case.peers)]
+        return [case.digest(), sources, dict(case.names), dict(case.models)]
+
+    return digest_of({name: told(case) for name, case in joined.items()})
 
 
 def kept(run: RunFolder) -> dict[str, Case]:

@@ -72,7 +72,7 @@ def plan(settings: Settings, say: Say) -> Shown:
     header, begun = _resolved(settings, say)
     instances = begun.instances
     ladder = header.ladder()
-    most = sum((one.budget.dollars for one in ladder), start=0 * settings.budget)
+    came = sum(len(case.outcomes) for case in begun.cases.values())
     per_tier = {str(one.arm): float(one.budget.dollars) for one in ladder}
     known = {
         "run": run_name(header.settings, header.created),
@@ -82,7 +82,7 @@ def plan(settings: Settings, say: Say) -> Shown:
         "budget": float(settings.budget),
         "sandbox": header.sandbox,
         "attempt_usd": per_tier,
-        "usd_at_most": float(min(settings.budget, most * len(instances))),
+        "usd_at_most": float(forecast.at_most(header, len(instances), came)),
         "skipped": dict(header.skipped),
     }
     lines = [f"{name}: {value}" for name, value in known.items()]

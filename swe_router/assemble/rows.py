@@ -147,4 +147,10 @@ class Book:
         case = self._cases.get(row["instance_id"])
         looked = row["verdicts"] and not any("broke" in v["evidence"] for v in row["verdicts"])
         same = row.get("settings") == self._settings and row.get("case") == case
-        return bool(looked and same and row.get("patch"))
+        return bool(looked and same and self._same_author(row) and row.get("patch"))
+
+    def _same_author(self, row: Row) -> bool:
+        """Whether the file still says who made it: the class of the author decides the bar."""
+        case = self._joined[row["instance_id"]]
+        keys = [key for key, name in case.names.items() if name == row.get("candidate")]
+        return [case.models[key] for key in keys] == [row.get("model_name_or_path")]

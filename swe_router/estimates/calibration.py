@@ -33,6 +33,10 @@ class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+ALIKE = 2e-4
+"""Two probabilities, each rounded to four digits, that are no further apart are the same."""
+
+
 class Weights(_Data):
     """One weighing: log odds = bias + sum of weight x signal."""
 

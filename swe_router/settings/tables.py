@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -150,7 +150,7 @@ class EnsembleSettings(Table):
 
     variants: tuple[str, ...] = ()
     """Prompt variants of the scaffold; ``""`` is its own prompt."""
-    temperatures: tuple[float, ...] = ()
+    temperatures: tuple[Annotated[float, Field(ge=0, le=2)], ...] = ()
     """Sent only to tiers that have a temperature of their own: some providers refuse one."""
     tiers: tuple[str, ...] = ()
     """Further tiers of the ladder that make candidates beside the chosen one."""

@@ -44,8 +44,8 @@ class Acceptance:
         score = None
         if self.calibration is not None:
             facts |= self._bar(self.calibration, author)
-            named = self.calibration.probability(facts["signals"], facts["author"], instance.repo)
-            score = 0.0 if facts["empty"] else named
+            facts["repo"] = instance.repo
+            score = _score(self.calibration, facts)
         facts["why"] = _why(facts, score)
         return Verdict.model_validate(
             {
@@ -58,8 +58,17 @@ class Acceptance:
         )
 
     def check(self, verdict: Verdict) -> str:
-        """Recompute the outcome from the recorded evidence."""
-        return outcome_of(verdict.evidence, verdict.score)
+        """Recompute the outcome, and the probability where the same fit is at hand."""
+        facts, fitted = verdict.evidence, self.calibration
+        mine = fitted is not None and facts.get("model") == f"{fitted.name}:{fitted.digest}"
+        if fitted is not None and mine and "repo" in facts:
+            try:
+                again = _score(fitted, facts)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                return f"contradictory: {type(error).__name__}: {error}"
+            if verdict.score is None or abs(verdict.score - again) > calibration.ALIKE:
+                return f"contradictory: its signals give {again}"
+        return outcome_of(facts, verdict.score)
 
     def _bar(self, fitted: calibration.Calibration, author: str) -> dict[str, Any]:
         """Class of the author, threshold and claim; found once a class."""
@@ -75,6 +84,12 @@ class Acceptance:
                 "claim": "none: the threshold was set by hand" if own else bar.claim,
             }
         return self._bars[kind]
+
+
+def _score(fitted: calibration.Calibration, facts: Mapping[str, Any]) -> float:
+    """P(right) for the evidence; an empty patch has none."""
+    named = fitted.probability(facts["signals"], facts["author"], facts["repo"])
+    return 0.0 if facts["empty"] else named
 
 
 def outcome_of(facts: Mapping[str, Any], score: float | None) -> str:

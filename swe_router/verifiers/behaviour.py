@@ -48,11 +48,22 @@ class Behaviour:
         word = "more" if lift > 0 else "less"
         why = f"{seen}: {word} often right than the mean one (probability {score:.2f})"
         facts |= {"lift": lift, "model": f"{fitted.name}:{fitted.digest}", "why": why}
+        facts |= {"author": author, "repo": instance.repo}
         return _verdict(outcome, facts, score)
 
     def check(self, verdict: Verdict) -> str:
-        """An opinion has no outcome."""
-        return "unknown"
+        """An opinion has no outcome; a score that the same fit does not give is named."""
+        facts, fitted = verdict.evidence, self.calibration
+        if fitted is None or facts.get("model") != f"{fitted.name}:{fitted.digest}":
+            return "unknown"
+        if not {"signals", "author", "repo"} <= facts.keys():
+            return "unknown"
+        try:
+            again, _ = fitted.behaves(facts["signals"], facts["author"], facts["repo"])
+        except (AttributeError, TypeError, ValueError) as error:
+            return f"contradictory: {error}"
+        same = verdict.score is not None and abs(verdict.score - again) <= calibration.ALIKE
+        return "unknown" if same else f"contradictory: its signals give {again}"
 
 
 def _verdict(outcome: Outcome, facts: Mapping[str, Any], score: float | None = None) -> Verdict:

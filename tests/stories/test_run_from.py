@@ -117,6 +117,15 @@ def test_a_changed_step_or_source_of_an_imported_candidate_is_named(done, tmp_pa
     assert "the candidates that the run began with were changed" in said
 
 
+def test_another_author_in_every_file_of_the_run_is_named(done, tmp_path, capsys):
+    folder = done.attempt_folder(GOOD)
+    for path in (done.records_file, folder / "moves.jsonl", folder / "imported.json"):
+        change(path, "preds.jsonl m", "preds.jsonl strong-model", 40)
+    code, said = replayed(tmp_path, capsys)
+    assert code == 1
+    assert "the candidates that the run began with were changed" in said
+
+
 def test_the_file_names_the_run_and_a_resume_does_not_need_it(tmp_path, source, capsys):
     assert run(tmp_path, source, "-i", GOOD) == 0
     first = RunFolder.find("latest", tmp_path / "runs")
@@ -124,7 +133,7 @@ def test_the_file_names_the_run_and_a_resume_does_not_need_it(tmp_path, source, 
     assert run(tmp_path, source, "-i", GOOD) == 0
     second = RunFolder.find("latest", tmp_path / "runs")
     names = [one.header()["digest"] for one in (first, second)]
-    assert names[0] == names[1], "who made it decides nothing"
+    assert names[0] != names[1], "its author's class decides from which probability it is accepted"
     source.write_text(source.read_text().replace("\\n+", "\\n+ ", 1))
     assert run(tmp_path, source, "-i", GOOD, "--resume", str(second.path)) == 2
     assert "was made under other settings: source_digest" in capsys.readouterr().err

@@ -103,6 +103,15 @@ def test_a_call_that_was_cut_off_goes_on_and_a_changed_patch_is_looked_at_again(
     assert "4 candidates of 2 instances to verify" in capsys.readouterr().err, "other settings"
 
 
+def test_rows_of_another_author_are_made_again(tmp_path, capsys, entries):
+    out = str(tmp_path / "rows.jsonl")
+    assert verify(tmp_path, entries[:1], "--json", "--out", out) == 0
+    capsys.readouterr()
+    other = [{**entries[0], "model_name_or_path": "another model"}]
+    assert verify(tmp_path, other, "--json", "--out", out) == 0
+    assert [row["model_name_or_path"] for row in rows(capsys)] == ["another model"]
+
+
 def test_the_same_edit_is_looked_at_once_and_says_whose_it_is(tmp_path, capsys, entries):
     again = {**entries[1], "candidate": "twin", "model_patch": entries[1]["model_patch"] + "\n"}
     assert verify(tmp_path, [entries[1], again], "--json") == 0

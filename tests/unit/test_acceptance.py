@@ -113,6 +113,16 @@ def test_a_fact_fails_whatever_else_is_said() -> None:
         assert found.score < p(*praised)
 
 
+def test_a_probability_that_does_not_follow_from_its_signals_is_named() -> None:
+    weigher, made = Acceptance(VerifySettings()), weighed(existing(), reproduction("passed"))
+    assert weigher.check(made) == made.outcome
+    assert made.score is not None
+    lower = made.model_copy(update={"score": made.score - 0.01})
+    assert weigher.check(lower).startswith("contradictory")
+    strange = {**made.evidence, "author": "nobody"}
+    assert weigher.check(made.model_copy(update={"evidence": strange})).startswith("contradictory")
+
+
 def test_opinions_alone_are_no_ground_to_accept() -> None:
     sure = verdict("unknown", "behaviour", lift=3.0)
     found = weighed(verdict("pass", "applies"), verdict("pass", "syntax"), sure, threshold=0.0)
@@ -145,7 +155,8 @@ def test_without_a_calibration_verdicts_are_counted() -> None:
 def test_a_score_that_was_tampered_with_is_seen_by_check() -> None:
     found = weighed(existing(), threshold=0.3)
     assert found.outcome == "pass"
-    assert Acceptance(VerifySettings()).check(found.model_copy(update={"score": 0.1})) == "fail"
+    again = Acceptance(VerifySettings()).check(found.model_copy(update={"score": 0.1}))
+    assert again.startswith("contradictory")
 
 
 def drawn(n: int, wrong: int, repos: int = 5, author: str = "weak") -> list[Held]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router import settings
-from swe_router.assemble.forecast import forecast, lines
+from swe_router.assemble.forecast import at_most, forecast, lines
 from swe_router.assemble.header import Header
 from swe_router.candidates.cases import Foreign, join
 from swe_router.estimates.escalation import Open, Range, Rung, bill, escalations, of_one
@@ -106,3 +106,30 @@ def test_what_verifiers_may_spend_is_in_the_upper_end_alone():
     assert (bare["verifying_usd_at_most"], asked["verifying_usd_at_most"]) == (0, 0.5)
     assert asked["usd"]["high"] == pytest.approx(bare["usd"]["high"] + 0.5)
     assert asked["usd"]["expected"] == bare["usd"]["expected"]
+
+
+def header(budget: str = "99", **sets: str) -> Header:
+    resolved = settings.load("demo", sets=[f"{k}={v}" for k, v in sets.items()],
+                             budget=Decimal(budget))  # fmt: skip
+    return Header(resolved, "", {}, {}, "local", {}, 0.0)
+
+
+def test_a_policy_of_one_tier_is_told_at_that_tier_s_price():
+    fixed = {"policy.name": "fixed", "policy.knobs.tier": "cloud"}
+    assert told("", **fixed)["usd_of_one"] == {"expected": 0.0625, "low": 0.0625, "high": 0.25}
+    several = {"policy.name": "best-of-k", "policy.knobs.tier": "cloud", "policy.knobs.k": "3"}
+    said = told("", budget="1", **several)
+    assert said["usd_of_one"]["high"] == pytest.approx(0.75)
+    assert said["paid_for_at_least"] == 1
+
+
+def test_most_that_a_run_costs_counts_every_candidate_and_what_verifiers_ask():
+    bare = {"verify.names": '["applies"]'}
+    assert at_most(header(**bare), 2) == Decimal("0.60")
+    assert at_most(header(**bare, candidates="4"), 2) == Decimal("2.40")
+    asked = {"verify.names": '["applies", "reproduction"]'}
+    # Two imported candidates and one attempt on each of two tiers, for each of two instances.
+    assert at_most(header(**asked), 2, 2) == Decimal("0.60") + 6 * Decimal("0.50")
+    assert at_most(header("1", **asked), 2, 2) == 1
+    dear = {**bare, "candidates": "2", "ensemble.tiers": '["local", "cloud"]'}
+    assert at_most(header(**dear), 1) == Decimal("0.05") + 3 * Decimal("0.25")

@@ -305,6 +305,16 @@ def test_a_score_that_does_not_follow_is_named() -> None:
     assert Agreement(SETTINGS).check(made.model_copy(update={"score": 0.9})) == "contradictory"
 
 
+def test_a_probability_that_behaviour_does_not_give_is_named() -> None:
+    judge = Behaviour(VerifySettings())
+    made = judge.verify(outcome(diff("x = 2\n")), (), INSTANCE, KIT)
+    assert made.score is not None
+    assert judge.check(made) == "unknown"
+    assert judge.check(made.model_copy(update={"score": 0.99})).startswith("contradictory")
+    bare = {"signals": made.evidence["signals"], "model": made.evidence["model"]}
+    assert judge.check(made.model_copy(update={"evidence": bare})) == "unknown", "an older record"
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=5),
     st.integers(0, 3),

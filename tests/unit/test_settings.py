@@ -43,3 +43,9 @@ def test_a_tier_whose_name_holds_a_dot_can_be_overridden():
     new = 'tiers."gpt-5.5"={dialect="openai",model="gpt-5.5",window=9,attempt_usd=1}'
     tiers = settings.load("hybrid", sets=[new, 'tiers."gpt-5.5".window=99']).tiers
     assert tiers["gpt-5.5"].window == 99
+
+
+def test_a_temperature_that_no_provider_takes_is_refused_before_a_run():
+    for wrong in ("-1", "9"):
+        with pytest.raises(UsageError, match=r"ensemble\.temperatures"):
+            settings.load("demo", sets=[f"ensemble.temperatures=[{wrong}]"])
