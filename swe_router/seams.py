@@ -35,6 +35,7 @@ from swe_router.records import (
 )
 
 IN_PLACE = "already in place: "
+FITTED = "fitted by: "
 
 
 class Policy(Protocol):
@@ -209,7 +210,8 @@ class Kit:
     """A fresh start state of the instance, closed by the caller's ``with``."""
     apply: Callable[[Sandbox, str], Result]
     """Apply a patch text at /testbed; a non-zero exit says that it does not fit. Output that begins
-    with ``IN_PLACE`` names files, with commas, that the start state holds already as patched."""
+    with ``IN_PLACE`` names files, with commas, that the start state holds already as patched; with
+    ``FITTED``, what applied it where git could not."""
     writer: Model | None = None
     """Writes tests from the issue; metered, booked as overhead. None: the run names none."""
     judge: Model | None = None

@@ -216,7 +216,7 @@ def _work(wiring: Wiring, workers: int, retry: str) -> bool:
     if not todo:
         wiring.say("nothing is owed")
         return False
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)
     with (
         View(total, wiring.settings.budget, console) as view,
         graceful(run.stop_file, view.say),

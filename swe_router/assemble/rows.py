@@ -92,6 +92,16 @@ def _same_as(outcome: Outcome, case: Case) -> str:
     return ""
 
 
+def _is_row(row: Any) -> bool:
+    """The form of a row, as far as it is looked at here."""
+    if not isinstance(row, dict) or not isinstance(row.get("instance_id"), str):
+        return False
+    verdicts = row.get("verdicts")
+    return isinstance(verdicts, list) and all(
+        isinstance(one, dict) and isinstance(one.get("evidence"), dict) for one in verdicts
+    )
+
+
 class Book:
     """The rows that there are; with a ``path`` they are durable as soon as they are added.
 
@@ -108,7 +118,7 @@ class Book:
         if path.suffix == ".gz" or path.is_dir() or not path.absolute().parent.is_dir():
             raise UsageError(f"--out {path}: name a .jsonl file in a folder that there is")
         for row in lines.read(path):
-            if not isinstance(row, dict) or "instance_id" not in row or "verdicts" not in row:
+            if not _is_row(row):
                 raise UsageError(f"--out {path} holds something else than rows of verify")
             if self._holds(row):
                 self._rows[row["instance_id"], str(row.get("candidate"))] = row

@@ -18,6 +18,7 @@ from swe_router.assemble.repositories import graph_of, repo_cache
 from swe_router.assemble.wire import overhead_key
 from swe_router.candidates.cases import Case
 from swe_router.errors import UsageError
+from swe_router.estimates import calibration
 from swe_router.journal.notes import Notes
 from swe_router.ledger import Ledger
 from swe_router.models import checks
@@ -110,7 +111,10 @@ class Stack:
             for name in {verify.writer, verify.judge} - {""}
         }
         box = self.settings.sandbox.model_dump(mode="json", exclude={"pull", "kind", "warm"})
-        said = [__version__, verify.model_dump(mode="json"), models, self.sandbox, box]
+        # By its content: a calibration is fitted anew under the same name.
+        fitted = calibration.load(verify.calibration)
+        weights = fitted.digest if fitted is not None else ""
+        said = [__version__, verify.model_dump(mode="json"), weights, models, self.sandbox, box]
         return digest_of(said)
 
     def look(

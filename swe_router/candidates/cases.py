@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
-from swe_router.candidates.entries import entries, patch_of
+from swe_router.candidates.entries import check_text, entries, patch_of
 from swe_router.candidates.patches import candidate_of
 from swe_router.candidates.told import Told, sealed
 from swe_router.diffs import effect
@@ -59,9 +59,18 @@ class Case:
     """Attempt id -> what its trajectory tells."""
 
     def digest(self) -> str:
-        """SHA-256 over all that a verdict may look at; the seals stand for the steps."""
+        """SHA-256 over all that a verdict may look at; the seals stand for the steps.
+
+        Names and models are of it: a class of authors has its own weights, and two candidates
+        may change names.
+        """
         said = [
-            (one.candidate.digest if one.candidate else "", one.attempt.trajectory.fingerprint())
+            (
+                one.candidate.digest if one.candidate else "",
+                one.attempt.trajectory.fingerprint(),
+                self.names.get(one.attempt.id, ""),
+                self.models.get(one.attempt.id, ""),
+            )
             for one in (*self.outcomes, *self.peers)
         ]
         return digest_of(said)
@@ -87,7 +96,9 @@ def read(path: Path) -> list[Foreign]:
             first = seen[instance, name]
             raise UsageError(f"candidate {name!r} of {instance!r} is there twice: {first}, {where}")
         seen[instance, name] = where
-        model = str(fields.get("model_name_or_path") or "")
+        told = fields.get("model_name_or_path")
+        model = told if isinstance(told, str) else ""
+        check_text(where, instance, name, patch, model)
         made = {"instance_id": instance, "name": name, "patch": patch, "model": model}
         found.append(Foreign(**made, named=named))
     if not found:
@@ -110,7 +121,8 @@ def join(found: Sequence[Foreign], told: Sequence[Told], source: str) -> dict[st
     """Instance id -> its case; ``source`` names where the candidates came from.
 
     A trajectory belongs to the candidate whose patch it handed in, letter by letter or edit by
-    edit; else to the one whose ``candidate`` names its file or folder; else to none: a peer.
+    edit, of several such to the one whose ``candidate`` names its file or folder; else to the one
+    that is named so; else to none: a peer.
     """
     by_id: dict[str, list[Foreign]] = {}
     for one in found:
@@ -160,7 +172,7 @@ def _owned(mine: Sequence[Foreign], told: Sequence[Told]) -> dict[int, Told]:
     """Place of a candidate -> the trajectory that it came from; each belongs to one at most."""
     owned: dict[int, Told] = {}
     left = list(told)
-    for fits in (_same_text, _same_edit, _same_name):
+    for fits in (_same_text_and_name, _same_edit_and_name, _same_text, _same_edit, _same_name):
         for other in tuple(left):
             # Two models may hand in the same text: the one that the run names goes first.
             ours = sorted(range(len(mine)), key=lambda n: not _same_maker(mine[n], other))
@@ -185,6 +197,15 @@ def _same_edit(one: Foreign, other: Told) -> bool:
     return bool(other.submission.strip()) and bool(one.patch.strip()) and (
         effect(one.patch) == effect(other.submission)
     )  # fmt: skip
+
+
+def _same_text_and_name(one: Foreign, other: Told) -> bool:
+    """Where two runs handed in the same patch, each keeps its own trajectory."""
+    return _same_name(one, other) and _same_text(one, other)
+
+
+def _same_edit_and_name(one: Foreign, other: Told) -> bool:
+    return _same_name(one, other) and _same_edit(one, other)
 
 
 def _same_name(one: Foreign, other: Told) -> bool:

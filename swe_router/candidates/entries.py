@@ -65,6 +65,21 @@ def patch_of(where: str, entry: Any) -> tuple[str, str, dict[str, Any]]:
     return name, patch or "", fields
 
 
+def check_text(where: str, *texts: str) -> None:
+    """Raise ``UsageError`` for half a surrogate pair, which JSON can spell and no file can hold.
+
+    Those that stand for a byte that is no UTF-8 (``surrogateescape``) can be written.
+    """
+    for text in texts:
+        try:
+            text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            half = error.object[error.start]
+            raise UsageError(
+                f"{where}: half a surrogate pair (\\u{ord(half):04x}) can be written to no file"
+            ) from None
+
+
 def check_diff(instance_id: str, patch: str, where: str) -> None:
     """Raise ``UsageError`` when a non-blank patch holds nothing that looks like a diff."""
     if patch.strip() and not DIFF.search(patch):

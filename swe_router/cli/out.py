@@ -17,13 +17,23 @@ MOST_USD = 1_000_000_000
 def emit(value: Any, *, as_json: bool, view: RenderableType | None = None) -> None:
     """The result: one JSON value, or its view for people."""
     if as_json:
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(_json(value) + "\n")
         sys.stdout.flush()
     elif view is not None:
-        console = Console(soft_wrap=False)
+        console = Console(soft_wrap=False, markup=False, emoji=False)
         if not console.is_terminal:
-            console = Console(width=160, color_system=None)
+            console = Console(width=160, color_system=None, markup=False, emoji=False)
         console.print(view)
+
+
+def _json(value: Any) -> str:
+    """JSON text that stdout can carry: what its encoding lacks (half a surrogate pair) escaped."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, default=str)
+    return text
 
 
 def talk(message: str) -> None:

@@ -177,7 +177,9 @@ def _wrong(facts: Mapping[str, Any]) -> list[RenderableType]:
 
 def markdown(facts: Mapping[str, Any]) -> str:
     """A section of ``report.md``."""
-    console = Console(width=150, record=True, file=None, quiet=True, color_system=None)
+    console = Console(
+        width=150, record=True, file=None, quiet=True, color_system=None, markup=False, emoji=False
+    )
     with console.capture() as captured:
         console.quiet = False
         console.print(view(facts))

@@ -143,7 +143,9 @@ def steps_view(steps: Sequence[Step]) -> RenderableType:
 
 def markdown(facts: RunFacts) -> str:
     """``report.md``: the closing summary and the table, as text."""
-    console = Console(width=140, record=True, file=None, quiet=True, color_system=None)
+    console = Console(
+        width=140, record=True, file=None, quiet=True, color_system=None, markup=False, emoji=False
+    )
     with console.capture() as captured:
         console.quiet = False
         console.print(closing(facts))

@@ -1,7 +1,9 @@
-"""Applies a patch that was made elsewhere, passing over what the start state already holds.
+"""Applies a patch that was made elsewhere, as the official harness would, and says how it fitted.
 
 Images carry set-up edits of their own (sphinx's ``tox.ini``), and an agent that worked in one where
 they were not committed has them in its patch. Such a part is no change here; the rest is applied.
+Last comes what the official harness falls back to, ``patch --batch --fuzz=5``, which also reads
+patches with DOS line ends: a patch that it resolves must not be refused here.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import secrets
 from swe_router.records import Result
 from swe_router.sandboxes import gitio, shadow
 from swe_router.sandboxes.gitio import Git
-from swe_router.seams import IN_PLACE, Sandbox
+from swe_router.seams import FITTED, IN_PLACE, Sandbox
 
 _APPLY = 'git apply --verbose --binary --whitespace=nowarn {options} "$W/{name}"'
 _NAMES = 'git apply --numstat -z "$W/{name}"'
@@ -33,8 +35,9 @@ def apply(sandbox: Sandbox, patch_text: str) -> Result:
     name = f"{secrets.token_hex(4)}.patch"
     git.put(sandbox, name, patch_text.encode("utf-8", "surrogateescape"))
     result = git.run(sandbox, _APPLY.format(options="", name=name))
-    if result.exit_code != 0 and not result.timed_out:
-        result = _rest(sandbox, git, name, result)
+    for otherwise in (_rest, _fuzzy):
+        if result.exit_code != 0 and not result.timed_out:
+            result = otherwise(sandbox, git, name, result)
     git.forget(sandbox)
     return result
 
@@ -62,6 +65,14 @@ def _rest(sandbox: Sandbox, git: Git, name: str, refused: Result) -> Result:
     return done.model_copy(update={"output": f"{IN_PLACE}{said}\n{done.output}"})
 
 
+def _fuzzy(sandbox: Sandbox, git: Git, name: str, refused: Result) -> Result:
+    """As the official harness does in the end, when all of it fits so; else what git said first."""
+    done = git.run(sandbox, _FUZZY.replace("NAME", name))
+    if done.exit_code != 0:
+        return refused
+    return done.model_copy(update={"output": f"{FITTED}patch --fuzz=5\n{done.output}"})
+
+
 _THERE = """
 : > "$W/there"
 : > "$W/options"
@@ -80,4 +91,9 @@ _REST = """
 set --
 while IFS= read -r path; do set -- "$@" "--exclude=$path"; done < "$W/options"
 git apply --verbose --binary --whitespace=nowarn "$@" "$W/NAME"
+"""
+_FUZZY = """
+command -v patch >/dev/null || exit 1
+patch --batch --forward --fuzz=5 -p1 --no-backup-if-mismatch --dry-run -i "$W/NAME" || exit 1
+patch --batch --forward --fuzz=5 -p1 --no-backup-if-mismatch -i "$W/NAME"
 """

@@ -99,6 +99,8 @@ def verdicts(
 
 def _share_runs(cache: dict[Any, Any], candidate: Candidate) -> None:
     """Test runs on an earlier patch of the same effect are runs on this one."""
+    if _misfit(cache, candidate):
+        return
     first = cache.setdefault(("effect", effect(candidate.patch)), candidate.digest)
     if first != candidate.digest:
         for key in list(cache):  # a copy: other candidates may be looked at meanwhile
@@ -117,7 +119,9 @@ def _verdict(
     outcome, peers, instance = case
     candidate = outcome.candidate
     assert candidate is not None
-    key = f"verdict:{name}:{effect(candidate.patch)}"
+    # Whether it applies hangs on its context as well, which its effect does not tell.
+    own = name == "applies" or _misfit(checks.cache, candidate)
+    key = f"verdict:{name}:{candidate.digest if own else effect(candidate.patch)}"
     if key in checks.cache:
         known, of = checks.cache[key]
         made = {"candidate": candidate.digest, "evidence": {**known.evidence, "same_as": of}}
@@ -149,12 +153,9 @@ def together(
 
     First whatever looks at one candidate, for all of them; then what weighs them against each
     other, with everything known. ``peers`` are further attempts that are not verified. Patches
-    of the same effect are looked at as one: the first of them stands for all.
+    of the same effect are looked at as one: the first of them that applies stands for all that do.
     """
-    stand_in: dict[str, Candidate] = {}
-    for outcome in outcomes:
-        if outcome.candidate is not None:
-            stand_in.setdefault(effect(outcome.candidate.patch), outcome.candidate)
+    stand_in = _stand_ins(checks, instance, outcomes)
     first = next(
         (n for n, (name, _) in enumerate(checks.verifiers) if name in AFTER_PEERS),
         len(checks.verifiers),
@@ -168,6 +169,40 @@ def together(
 
         outcomes = _all(look, outcomes, stand_in, checks.cores)
     return tuple(outcomes)
+
+
+def _stand_ins(
+    checks: Checks, instance: Instance, outcomes: Sequence[Outcome]
+) -> dict[str, Candidate]:
+    """Digest of each candidate -> the one that is looked at for it."""
+    alike: dict[str, dict[str, Candidate]] = {}
+    for outcome in outcomes:
+        if outcome.candidate is not None:
+            own = alike.setdefault(effect(outcome.candidate.patch), {})
+            own.setdefault(outcome.candidate.digest, outcome.candidate)
+    found: dict[str, Candidate] = {}
+    for texts in alike.values():
+        fits = {d for d, one in texts.items() if len(texts) == 1 or _fits(checks, instance, one)}
+        first = next((texts[digest] for digest in texts if digest in fits), None)
+        found |= {d: first if first and d in fits else one for d, one in texts.items()}
+    return found
+
+
+def _fits(checks: Checks, instance: Instance, candidate: Candidate) -> bool:
+    """Whether a patch applies to a fresh checkout; no, where that could not be tried."""
+    key = ("misfit", candidate.digest)
+    if key not in checks.cache:
+        try:
+            with checks.open_sandbox(instance) as box:
+                checks.cache[key] = checks.apply(box, candidate.patch).exit_code != 0
+        except BoundaryError:
+            return False
+    return not checks.cache[key]
+
+
+def _misfit(cache: Mapping[Any, Any], candidate: Candidate) -> bool:
+    """Known not to apply, though another patch of the same effect may."""
+    return bool(cache.get(("misfit", candidate.digest)))
 
 
 def _all(
@@ -202,7 +237,7 @@ def _looked(
     own = outcome.candidate
     if own is None or not checks.verifiers:
         return outcome
-    shown = stand_in[effect(own.patch)]
+    shown = stand_in[own.digest]
     said = verdicts(checks, instance, outcome.model_copy(update={"candidate": shown}), peers)
     mine = tuple(one.model_copy(update={"candidate": own.digest}) for one in said)
     return outcome.model_copy(update={"verdicts": mine})

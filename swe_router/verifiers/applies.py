@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from swe_router.records import Candidate, Instance, Outcome, Verdict
-from swe_router.seams import IN_PLACE, Kit
+from swe_router.seams import FITTED, IN_PLACE, Kit
 from swe_router.settings import VerifySettings
 from swe_router.verifiers import diffs, paths
 
@@ -34,6 +34,8 @@ class Applies:
             facts["applied"] = result.exit_code == 0 and not result.timed_out
             if not facts["applied"]:
                 facts["git_said"] = result.output[-1000:]
+            elif result.output.startswith(FITTED):
+                facts["fitted_by"] = result.output.splitlines()[0].removeprefix(FITTED)
             elif result.output.startswith(IN_PLACE):
                 _pass_over(facts, result.output.splitlines()[0].removeprefix(IN_PLACE).split(", "))
         return verdict_of(candidate, facts)

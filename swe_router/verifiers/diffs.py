@@ -85,7 +85,7 @@ def _base_lines(file: PatchedFile) -> Iterable[int]:
 
 def named(name: str) -> str:
     """A path out of a diff header: unquoted, without its ``a/`` or ``b/``; empty for none."""
-    name = name.partition("\t")[0]
+    name = name.partition("\t")[0].removesuffix("\r")
     if name == "/dev/null":
         return ""
     if name.startswith('"') and name.endswith('"'):

@@ -40,8 +40,8 @@ class Syntax:
     """Verifier ``syntax``: fails on facts alone.
 
     A fact is a source file that parsed before (or is new, in a folder) and does not now, and a
-    module that was imported before and raises now. A new file at the top is an agent's scratch. Test files are left out: a test of a parser may hold
-    broken code on purpose.
+    module that was imported before and raises now. A new file at the top is an agent's scratch.
+    Test files are left out: a test of a parser may hold broken code on purpose.
     """
 
     def __init__(self, settings: VerifySettings) -> None:

@@ -62,7 +62,7 @@ def test_right_and_wrong_patches_are_told_apart_by_tests_that_anyone_can_run_aga
 ):
     mine = [one for one in entries if one["instance_id"] == ONE]
     assert verify(tmp_path, mine, "--json", "--trajectories", str(SAMPLE),
-                  names="applies,repo-tests") == 0  # fmt: skip
+                  "--seconds", "900", names="applies,repo-tests") == 0  # fmt: skip
     wrong, right = rows(capsys)
     assert [row["candidate"] for row in (wrong, right)] == ["1-local", "2-cloud"]
     assert [row["outcome"] for row in (wrong, right)] == ["fail", "pass"]
@@ -116,6 +116,41 @@ def test_people_get_a_table_and_a_count(tmp_path, capsys, entries):
     said = capsys.readouterr().out
     assert "applies: the patch is empty" in said
     assert "2 candidates: 1 pass, 1 fail, 0 unknown" in said
+
+
+def test_what_reads_like_markup_is_shown_as_it_stands_and_json_holds_what_stdout_cannot(
+    tmp_path, capsys, entries
+):
+    odd = {**entries[1], "candidate": "[/bold] :smile:"}
+    assert verify(tmp_path, [odd]) == 0
+    assert "[/bold] :smile:" in capsys.readouterr().out
+    entry = {**entries[1], "model_name_or_path": "caf\udce9"}
+    assert verify(tmp_path, [entry], "--json") == 0
+    (row,) = rows(capsys)
+    assert row["model_name_or_path"] == "caf\udce9"
+
+
+def test_rows_are_made_anew_when_the_calibration_of_that_name_was_fitted_anew(
+    tmp_path, capsys, entries
+):
+    fitted = tmp_path / "mine.json"
+    shipped = (assets.root() / "eval" / "acceptance.json").read_text()
+    out = tmp_path / "rows.jsonl"
+    more = ("--json", "--out", str(out), "--set", f"verify.calibration={fitted}")
+    for text, owed in ((shipped, 1), (shipped, 0), (shipped.replace('"judge": null',
+                       '"judge": [0.0, 0.5]'), 1)):  # fmt: skip
+        fitted.write_text(text)
+        assert verify(tmp_path, [entries[1]], *more) == 0
+        assert f"{owed} candidates of" in capsys.readouterr().err
+
+
+def test_a_row_of_another_form_in_the_file_is_one_line(tmp_path, capsys, entries):
+    out = tmp_path / "rows.jsonl"
+    for damage in ({"instance_id": 5, "verdicts": []}, {"instance_id": ONE, "verdicts": 7},
+                   {"instance_id": ONE, "verdicts": [{}]}):  # fmt: skip
+        out.write_text(json.dumps(damage) + "\n")
+        assert verify(tmp_path, entries, "--out", str(out)) == 2
+        assert "something else than rows of verify" in capsys.readouterr().err
 
 
 SLIPS = {

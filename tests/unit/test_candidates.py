@@ -70,6 +70,8 @@ FAULTS = [
     ([entry(candidate="a"), entry(candidate="a")], "candidate 'a' of 'o__n-1' is there twice"),
     ([entry(candidate=2), entry()], "candidate '2' of 'o__n-1' is there twice"),
     ([entry(model_patch="I fixed it")], "the model_patch of 'o__n-1' is not a diff"),
+    ([entry(model_patch=DIFF + "\ud800")], "half a surrogate pair"),
+    ([entry(candidate="\ud800")], "half a surrogate pair"),
     ([], "holds no predictions"),
     ([{"model_patch": DIFF}], "has no instance_id"),
 ]
@@ -151,6 +153,29 @@ def test_a_trajectory_of_nobody_is_a_peer_whose_tests_can_be_taken(tmp_path):
 def test_two_equal_patches_do_not_share_one_trajectory(tmp_path):
     case = joined(tmp_path, [entry(candidate="a"), entry(candidate="b")], told(DIFF))
     assert list(owners(case)) == ["a"]
+
+
+@pytest.mark.parametrize("order", [("b", "a"), ("a", "b")])
+def test_of_equal_patches_each_keeps_the_trajectory_that_bears_its_name(tmp_path, order):
+    found = read(tmp_path, [entry(candidate=name) for name in order])
+    runs = [told(DIFF, "a/o__n-1", model="by a"), told(WIDE, "b/o__n-1", model="by b")]
+    case = cases.join(found, runs, "p.json")[A]
+    assert not case.peers
+    by = {case.names[key]: steps[0].completion.model for key, steps in case.steps.items()}
+    assert by == {"a": "by a", "b": "by b"}
+
+
+def test_what_is_no_text_is_no_model(tmp_path):
+    (one,) = read(tmp_path, [entry(model_name_or_path={"name": "m"})])
+    assert one.model == ""
+
+
+def test_candidates_that_changed_names_or_models_are_another_case(tmp_path):
+    def digest(*names, model="m"):
+        rows = [entry(candidate=names[0]), entry(candidate=names[1], model_patch=OTHER)]
+        return joined(tmp_path, [{**row, "model_name_or_path": model} for row in rows]).digest()
+
+    assert len({digest("a", "b"), digest("b", "a"), digest("a", "b", model="n")}) == 3
 
 
 def test_one_candidate_is_attempt_0_and_several_are_numbered(tmp_path):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from plain_box import PlainBox
 
 from swe_router.sandboxes.fitting import apply
-from swe_router.seams import IN_PLACE
+from swe_router.seams import FITTED, IN_PLACE
 
 ODD = "odd [1]*.ini"
 
@@ -35,6 +36,15 @@ def test_what_the_image_changed_itself_is_passed_over_and_named(box: PlainBox, t
     assert result.output.startswith(f"{IN_PLACE}{there}\n")
     assert (box.tree / "a.py").read_text() == "two\n"
     assert (box.tree / there).read_text() == "set up\n"
+
+
+@pytest.mark.skipif(not shutil.which("patch"), reason="there is no patch(1) here")
+def test_dos_line_ends_and_shifted_context_fit_as_in_the_official_harness(box: PlainBox) -> None:
+    result = apply(box, hunk("a.py", "one", "two").replace("\n", "\r\n"))
+    assert result.exit_code == 0
+    assert result.output.startswith(FITTED)
+    assert (box.tree / "a.py").read_text() == "two\n"
+    assert sorted(path.name for path in box.tree.iterdir()) == [".git", "a.py", ODD, "tox.ini"]
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,33 @@ def test_a_test_that_deletes_the_project_soils_its_own_box_only(project: Project
     assert said == {"written-1": "passed", "written-2": "passed"}
 
 
+@pytest.mark.parametrize("commits", [True, False])
+def test_what_a_test_left_in_its_box_does_not_judge_the_next(
+    tmp_path: Path, *, commits: bool
+) -> None:
+    """It commits the fix that it made, or writes to a file that git ignores and tests read."""
+    fixed = CALC.replace("n // 2", "n / 2")
+    files = {"calc.py": CALC, ".gitignore": "state\n", "pytest.ini": "[pytest]\n"}
+    home = Project(tmp_path, files)
+    (home.home / "seed" / "testbed" / "state").write_text("fresh\n")
+    act = f"(root / 'calc.py').write_text({fixed!r})\n"
+    act += "    subprocess.run('git -c user.name=t -c user.email=t@t commit -qam x'.split())\n"
+    act = act if commits else "(root / 'state').write_text('used\\n')\n"
+    first = (
+        "import pathlib\nimport subprocess\nimport calc\n\n\ndef test_x():\n"
+        "    value, root = calc.half(3), pathlib.Path(calc.__file__).parent\n"
+        f"    {act}    assert value == 1.5, 'half'\n"
+    )
+    second = (
+        "import pathlib\nimport calc\n\n\ndef test_y():\n"
+        "    state = pathlib.Path(calc.__file__).with_name('state').read_text()\n"
+        "    assert calc.half(3) == (1.5 if state == 'fresh\\n' else 9)\n"
+    )
+    verdict = judge(home, RIGHT, first, second)
+    said = {name: test["after"] for name, test in verdict.evidence["tests"].items()}
+    assert said == {"written-1": "passed", "written-2": "passed"}
+
+
 def test_a_flaky_test_is_no_evidence_at_the_base_and_says_nothing_after(project: Project) -> None:
     counted = (
         "import pathlib\nimport calc\nN = pathlib.Path(%r)\n\n\ndef test_x():\n"
@@ -319,7 +346,7 @@ def test_no_patch_and_no_writer_are_unknown(project: Project) -> None:
 
 # pure rules --------------------------------------------------------------------------------
 
-NAMED = Issue.of("`Shelf.pop_all()` raises KeyError; add `limit` to `take`. No ImportError please.")
+NAMED = Issue.of("`Shelf.pop_all()` raises KeyError; add `limit` to `take`. Nothing else, please.")
 
 
 def seen(kind: str, message: str = "", **more: Any) -> Seen:
@@ -352,10 +379,43 @@ def seen(kind: str, message: str = "", **more: Any) -> Seen:
         (seen("URLError", "[Errno -3] Temporary failure in name resolution"), True),
         (seen("AssertionError", where="other", touched=True), False),
         (seen("ZeroDivisionError", where="other", touched=True), True),
+        # The issue's own kind of exception, had without the project; then of what it gave.
+        (seen("KeyError", "'a'", line="expected = {}['a']"), True),
+        (seen("KeyError", "'a'", line="assert shelf.pop_all()['a']"), False),
+        # The project was led to what this box or this test has not.
+        (
+            seen(
+                "ModuleNotFoundError",
+                "No module named 'yaml'",
+                where="project",
+                project=True,
+                bases=("ModuleNotFoundError", "ImportError"),
+            ),
+            True,
+        ),
+        (
+            seen(
+                "FileNotFoundError",
+                "[Errno 2] No such file or directory: '/x/in.csv'",
+                where="project",
+                project=True,
+            ),
+            True,
+        ),
     ],
 )
 def test_whose_fault_a_failure_is(one: Seen, guilty: bool) -> None:
     assert bool(fault(one, NAMED)) is guilty
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["ends in FileNotFoundError", "says: No such file or directory", "cannot find in.csv at all"],
+)
+def test_a_missing_file_that_the_issue_speaks_of_is_its_reason(told: str) -> None:
+    message = "[Errno 2] No such file or directory: '/x/in.csv'"
+    one = seen("FileNotFoundError", message, where="project", project=True)
+    assert fault(one, Issue.of(f"Reading {told}.")) == ""
 
 
 def test_what_an_issue_names() -> None:

@@ -103,6 +103,31 @@ def test_a_candidate_that_does_not_apply_is_weighed_and_nothing_is_run():
     assert tests.seen == []
 
 
+def test_a_patch_with_wrong_context_is_not_passed_by_one_of_the_same_edits_nor_fails_it():
+    """Its edits are those of ``DIFF``, at the same place; git refuses it all the same."""
+    bent = DIFF.replace("\n c\n", "\n z\n")
+
+    class Applies(Looks):
+        def verify(self, outcome, peers, instance, kit):
+            self.says = "fail" if outcome.candidate.patch == bent else "pass"
+            return super().verify(outcome, peers, instance, kit)
+
+    def apply(box, text):
+        return Result(exit_code=int(text == bent), output="")
+
+    for names in (("applies", "repo-tests"), ("repo-tests",)):
+        for order in permutations(
+            [outcome(DIFF), outcome(bent, number=2), outcome(SAME, number=3)]
+        ):
+            tests = Applies(names[-1])
+            parts = [*([Applies("applies")] if len(names) == 2 else []), tests]
+            made = together(checks(*parts, apply=apply), INSTANCE, order)
+            said = {one.attempt.id: one.verdicts[-1].outcome for one in made}
+            assert said == {"1-weak": "pass", "2-weak": "fail", "3-weak": "pass"}
+            if len(names) == 2:
+                assert len(tests.seen) == 1, "the two that apply are one"
+
+
 def test_an_attempt_without_a_candidate_has_no_verdict():
     bare = outcome().model_copy(update={"candidate": None})
     made = together(checks(Looks("repo-tests")), INSTANCE, [bare])

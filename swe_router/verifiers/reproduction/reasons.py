@@ -71,6 +71,8 @@ def fault(seen: Seen, issue: Issue) -> str:
         return f"it does not set the project up: {told}"
     if seen.where == "test":
         return _of_its_own(seen, issue, told)
+    if _lacks(seen, issue):
+        return f"something is missing here that the issue does not speak of: {told}"
     of_project = seen.project or (_asserts(seen) and seen.touched)
     return "" if of_project else f"nothing of the project failed: {told}"
 
@@ -88,7 +90,8 @@ def _of_its_own(seen: Seen, issue: Issue, told: str) -> str:
         return "" if named else f"it asks for what the issue does not name: {told}"
     if not seen.touched:
         return f"it called nothing of the project: {told}"
-    if _asserts(seen) or mentions(seen, issue):
+    # Not by the kind of exception: the issue's own TypeError can be had without the project.
+    if _asserts(seen) or set(_IDENTIFIER.findall(seen.line)) & issue.names:
         return ""
     return f"its own code failed: {told}"
 
@@ -96,6 +99,16 @@ def _of_its_own(seen: Seen, issue: Issue, told: str) -> str:
 def _quoted(seen: Seen) -> set[str]:
     """Names in quotes of a message, dotted ones in their parts."""
     return {part for text in _QUOTED.findall(seen.message) for part in text.split(".")}
+
+
+def _lacks(seen: Seen, issue: Issue) -> bool:
+    """A package or file is not there, and of such a failure the issue says nothing."""
+    kinds = {seen.kind, *seen.bases} & {"ImportError", "FileNotFoundError"}
+    if not kinds or (kinds | {seen.kind}) & issue.words:
+        return False
+    missing = (_QUOTED.findall(seen.message) or [""])[0].rpartition("/")[2]
+    said = seen.message.partition(":")[0].rpartition("] ")[2]
+    return not any(part and part in issue.text for part in (missing, said))
 
 
 def needs_network(seen: Seen) -> bool:

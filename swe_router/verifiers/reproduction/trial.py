@@ -22,10 +22,11 @@ REPORT_LIMIT = 8_000_000
 """Bytes of results read of one run."""
 
 _STATE = (
-    "git diff HEAD -- . | git hash-object --stdin;"
-    " git ls-files -o --exclude='*.pyc' | git hash-object --stdin"
+    "{ git rev-parse HEAD; git diff HEAD -- .; } | git hash-object --stdin;"
+    " git ls-files -o -z --exclude='*.pyc' | xargs -0r stat -c '%n %s %Y' | git hash-object --stdin"
 )
-"""Two lines that tell the state of the files that git knows, and which others there are."""
+"""Two lines that tell the state of the files that git knows (a script may commit what it changed),
+and which others there are, their sizes and times (it may build an extension anew)."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def run(box: Sandbox, test: Test, python: str, limit: float) -> Trial:
     except ValueError:
         raise VerifierError(f"the test report is over {REPORT_LIMIT} bytes") from None
     finally:
-        box.run(f"rm -rf {shlex.join([folder, path, *test.files])}", timeout=60)
+        box.run(f"rm -rf -- {shlex.join([folder, path, *test.files])}", timeout=60)
     seen, ended, tampered = parse(lines, key)
     state = box.run(_STATE, timeout=60).output.splitlines()
     return Trial(
