@@ -32,8 +32,8 @@ from swe_router.candidates import folders
 from swe_router.estimates import acceptance, behaviour
 from swe_router.estimates.calibration import Calibration
 from swe_router.instances import splits
-from swe_router.records import Arm, Attempt, Budget, Instance, Plan, Trajectory
-from swe_router.verifiers import conduct, paths, shape
+from swe_router.records import Arm, Attempt, Budget, Instance, Plan, Trajectory, Verdict
+from swe_router.verifiers import agreement, conduct, paths, shape
 
 FREE = {"mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0"}
 WEAK = (
@@ -74,7 +74,12 @@ def main() -> None:
         update={"authors": AUTHORS, "priced": PRICED, "behaviour": fits}
     )
     labels = {(line["instance_id"], str(line["candidate"])): line for line in results}
-    verdicts = acceptance_rows([line for p in args.verdicts for line in lines(p)], labels, base)
+    said = {
+        (line["instance_id"], str(line["candidate"])): line
+        for path in args.verdicts
+        for line in lines(path)
+    }  # of a patch that was verified twice the later row
+    verdicts = acceptance_rows(with_contested(list(said.values())), labels, base)
     fitted = acceptance.fit(
         verdicts,
         base,
@@ -169,6 +174,30 @@ def acceptance_rows(
             again(one, row, base) if one.verifier == "behaviour" else one for one in row.verdicts
         )))  # fmt: skip
     return made
+
+
+def with_contested(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of an older `agreement` with the tests that most candidates of the issue break."""
+
+    def one(line: dict[str, Any], name: str) -> dict[str, Any]:
+        return next((v for v in line["verdicts"] if v["verifier"] == name), {"evidence": {}})
+
+    def broken(line: dict[str, Any]) -> frozenset[str] | None:
+        made = Verdict.model_validate({"candidate": "", **one(line, "repo-tests")})
+        return agreement.broken_of([made])
+
+    for line in said:
+        facts, mine = one(line, "agreement")["evidence"], one(line, "repo-tests")["evidence"]
+        if "contested" in facts or "counts" not in mine:
+            continue
+        peers = []
+        for other in said:
+            apart = other is not line and other["instance_id"] == line["instance_id"]
+            if apart and "counts" in one(other, "repo-tests")["evidence"]:
+                same = other["model_name_or_path"] == line["model_name_or_path"]
+                peers.append((broken(other) or frozenset(), agreement.SAME_MODEL if same else 1.0))
+        facts["contested"] = agreement.contested(broken(line) or frozenset(), peers)
+    return said
 
 
 def again(verdict: Any, row: acceptance.Row, base: Calibration) -> Any:

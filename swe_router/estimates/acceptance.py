@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from swe_router.errors import UsageError
-from swe_router.estimates import bounds, signed, weighing
+from swe_router.estimates import signed, weighing
 from swe_router.estimates.bounds import Held
 from swe_router.estimates.calibration import Calibration, Weights, load, parsed
 from swe_router.estimates.signed import Sign
@@ -60,7 +60,7 @@ def fit(
 
     ``base`` lends its behaviour fits and the authors that it knows. An author that none knows is
     classed by its own rows where there are ``LEAST_RUNS``. Without rows the weights are the
-    priors. Held-out scores, and so a bound, need ``bounds.LEAST_REPOS`` repositories.
+    priors, and so is the fit that leaves the only repository out.
     """
     rows = sorted(rows, key=_order)
     authors = _authors(rows, base.authors if base else {})
@@ -71,7 +71,7 @@ def fit(
     for author in weighing.CLASSES:
         mine = [author in (weighing.UNKNOWN, one) for one in classes]
         acceptance[author] = {"": _weights(rows, signals, mine, author)}
-        for repo in repos if len(repos) >= bounds.LEAST_REPOS else ():
+        for repo in repos:
             rest = [m and row.repo != repo for m, row in zip(mine, rows, strict=True)]
             acceptance[author][repo.lower()] = _weights(rows, signals, rest, author)
     held = [
@@ -85,7 +85,7 @@ def fit(
         for row, found, own in zip(rows, signals, classes, strict=True)
         # Each stands once for its class and once as a patch of an author that is not known.
         for author in sorted({own, weighing.UNKNOWN})
-        if row.repo.lower() in acceptance[author] and weighing.grounded(row.verdicts, row.author)
+        if weighing.grounded(row.verdicts, row.author)
     ]
     return Calibration(
         name=name,
