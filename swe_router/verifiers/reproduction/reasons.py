@@ -71,10 +71,9 @@ def fault(seen: Seen, issue: Issue) -> str:
         return f"it does not set the project up: {told}"
     if seen.where == "test":
         return _of_its_own(seen, issue, told)
-    of_project = seen.project or (_asserts(seen) and seen.touched)
-    if of_project and not _lacks(seen, issue):
-        return ""
-    return f"nothing of the project failed, or only for what is missing here: {told}"
+    failed = seen.project or (_asserts(seen) and seen.touched)
+    own = failed and not _lacks(seen, issue)
+    return "" if own else f"nothing of the project failed, or it lacks something here: {told}"
 
 
 def _of_its_own(seen: Seen, issue: Issue, told: str) -> str:
