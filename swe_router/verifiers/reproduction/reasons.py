@@ -71,10 +71,9 @@ def fault(seen: Seen, issue: Issue) -> str:
         return f"it does not set the project up: {told}"
     if seen.where == "test":
         return _of_its_own(seen, issue, told)
-    if _lacks(seen, issue):
-        return f"something is missing here that the issue does not speak of: {told}"
-    of_project = seen.project or (_asserts(seen) and seen.touched)
-    return "" if of_project else f"nothing of the project failed: {told}"
+    failed = seen.project or (_asserts(seen) and seen.touched)
+    own = failed and not _lacks(seen, issue)
+    return "" if own else f"nothing of the project failed, or it lacks something here: {told}"
 
 
 def _of_its_own(seen: Seen, issue: Issue, told: str) -> str:
