@@ -168,11 +168,11 @@ def _card(
                 "is": "fitted towards its prior" if count else "its prior",
                 "prior": {"weak": one.weak, "strong": one.strong},
                 "prior_from": one.source,
+                "strength": weighing.FIRM.get(one.name, weighing.STRENGTH),
             }
             for one in weighing.PRIORS
         },
         "bias_priors": dict(weighing.BIAS),
-        "strength": weighing.STRENGTH,
         "cross_validation": "each repository scored by the fit that left it out",
         "seed": "none: nothing is drawn",
     }
