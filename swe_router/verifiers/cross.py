@@ -47,15 +47,17 @@ def matrix_of(outcomes: Sequence[Outcome], runs: Sequence[CrossRun] = ()) -> Cro
         return None
     same = _same(full)
     tests: dict[str, TestSource] = {}
-    results: dict[str, dict[str, TestResult]] = {row: {} for row in same.values()}
+    heard: dict[str, dict[str, set[TestResult]]] = {row: {} for row in same.values()}
     for outcome, candidate in full:
         for test, source, after in _cells(outcome):
             known = tests.setdefault(test, source)
             tests[test] = known.model_copy(update={"by": _both(known.by, source.by)})
-            _put(results[same[candidate.digest]], test, after)
+            heard[same[candidate.digest]].setdefault(test, set()).add(after)
     for run in runs:
         if run.patch in same:
-            _put(results[same[run.patch]], run.test, run.after)
+            heard[same[run.patch]].setdefault(run.test, set()).add(run.after)
+    results = {row: {test: _agreed(said) for test, said in told.items()}
+               for row, told in heard.items()}  # fmt: skip
     return CrossMatrix(tests=tests, results=results, same=same, runs=tuple(runs))
 
 
@@ -161,8 +163,7 @@ def _both(known: str, more: str) -> str:
     return ", ".join(dict.fromkeys([*known.split(", "), *more.split(", ")]))
 
 
-def _put(row: dict[str, TestResult], test: str, after: TestResult) -> None:
-    """A pair that was run twice keeps a result only if both runs say it, or one says nothing."""
-    known = row.setdefault(test, after)
-    if known != after:
-        row[test] = after if known == "unknown" else known if after == "unknown" else "unknown"
+def _agreed(said: set[TestResult]) -> TestResult:
+    """A pair that was run several times has a result only if all runs that say one say the same."""
+    told = said - {"unknown"}
+    return told.pop() if len(told) == 1 else "unknown"
