@@ -109,7 +109,31 @@ def change(run: Path, file: str, edit) -> None:
     write(path, rows)
 
 
+def said_by(outcome, verifier):
+    return next(one for one in outcome["verdicts"] if one["verifier"] == verifier)
+
+
 FLIPS = {
+    "the official verdict on a patch that was not handed in": (
+        "candidate_grades.jsonl",
+        lambda rows: [row.update(outcome="resolved") for row in rows],
+        "grade",
+    ),
+    "a reproduction test's result": (
+        "records.jsonl",
+        lambda rows: [
+            test.update(after="passed")
+            for test in said_by(rows[0]["outcomes"][0], "reproduction")["evidence"][
+                "tests"
+            ].values()
+        ],
+        "reproduction",
+    ),
+    "the acceptance of a patch": (
+        "records.jsonl",
+        lambda rows: said_by(rows[0]["outcomes"][0], "acceptance").update(score=0.99),
+        "acceptance",
+    ),
     "an answer": (
         f"trajectories/{ONE}/1-local.jsonl.gz",
         lambda rows: rows[1]["completion"]["message"].update(content="no"),
@@ -142,7 +166,7 @@ FLIPS = {
     ),
     "a verdict": (
         "records.jsonl",
-        lambda rows: rows[0]["outcomes"][0]["verdicts"][1].update(outcome="pass"),
+        lambda rows: said_by(rows[0]["outcomes"][0], "repo-tests").update(outcome="pass"),
         "verdict repo-tests",
     ),
     "the reason of a decision": (
