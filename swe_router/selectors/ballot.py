@@ -16,6 +16,8 @@ from swe_router.records import CrossMatrix, Outcome, Verdict
 from swe_router.settings import Table
 
 Form = tuple[str, ...]
+FACTS = frozenset({"applies", "syntax"})
+"""Verifiers whose fail is a fact."""
 K = TypeVar("K", bound=Table)
 
 
@@ -84,8 +86,14 @@ def earliest(outcome: Outcome) -> tuple[int, int, str, str]:
 
 
 def unfailed(outcome: Outcome) -> bool:
-    """No verifier says fail."""
-    return all(verdict.outcome != "fail" for verdict in outcome.verdicts)
+    """No verifier says fail; where ``acceptance`` weighed them, none whose fail is a fact.
+
+    Of 138 real right patches 29 break an existing test, most by the issue's own wish: with all
+    verdicts weighed, one such test is no veto.
+    """
+    weighed = outcome.weighed is not None
+    counted = (v for v in outcome.verdicts if not weighed or v.verifier in FACTS)
+    return all(verdict.outcome != "fail" for verdict in counted)
 
 
 def said_by(outcome: Outcome, verifier: str) -> Verdict | None:
@@ -100,11 +108,14 @@ def regressions(outcome: Outcome) -> int:
 
 
 def repo_rate(outcome: Outcome) -> float | None:
-    """Existing tests still passing over those that passed before; None without any."""
+    """Existing tests still passing over those that passed before, in hundredths; None without any.
+
+    One broken test of hundreds is as often an old expectation as a fault.
+    """
     verdict = said_by(outcome, "repo-tests")
     counts = verdict.evidence.get("counts", {}) if verdict else {}
     before = int(counts.get("passed_before", 0))
-    return int(counts.get("still_pass", 0)) / before if before else None
+    return round(int(counts.get("still_pass", 0)) / before, 2) if before else None
 
 
 def written(outcome: Outcome) -> tuple[int, int]:
