@@ -27,8 +27,8 @@ check: $(STAMP)  ## style, types, floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-live: $(STAMP)  ## the tiers that need this machine: TIERS="docker or ray"
-	$(BIN)/python -m pytest tests/live -m "$(or $(TIERS),docker or ray)"
+live: $(STAMP)  ## the tiers that need this machine: TIERS="box or docker or ray"
+	$(BIN)/python -m pytest tests/live -m "$(or $(TIERS),box or docker or ray)"
 
 build: $(STAMP)  ## wheel and sdist in dist/
 	rm -rf dist

@@ -15,6 +15,8 @@ import pytest
 from swe_router.__main__ import main
 from swe_router.assemble import replays
 
+pytestmark = pytest.mark.box
+
 ONE = "demo__confet-3"
 NAMES = '["applies", "reproduction", "acceptance"]'
 

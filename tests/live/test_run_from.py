@@ -12,6 +12,8 @@ from swe_router import assets
 from swe_router.__main__ import main
 from swe_router.journal.folder import RunFolder
 
+pytestmark = pytest.mark.box
+
 SAMPLE = assets.root() / "runs" / "sample"
 GOOD, BAD, BARE = "demo__confet-14", "demo__confet-19", "demo__gridtext-4"
 CHEAP = ["--no-grade", "--sandbox", "local", "--unsafe", "--set", 'verify.names=["applies"]']

@@ -38,6 +38,8 @@ UNITTEST = """\
 import unittest
 import calc
 
+pytestmark = pytest.mark.box
+
 
 class TestCalc(unittest.TestCase):
     def test_add(self):

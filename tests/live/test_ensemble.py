@@ -12,6 +12,8 @@ from swe_router.__main__ import main
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
 
+pytestmark = pytest.mark.box
+
 ISSUE = "demo__confet-3"
 """Its one recording is right, so every attempt makes the same change."""
 
