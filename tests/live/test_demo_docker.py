@@ -17,8 +17,8 @@ pytestmark = pytest.mark.docker
 
 ROWS = assets.root() / "eval" / "suites" / "demo" / "instances.jsonl"
 RECIPES = assets.root() / "docker"
-IDS = ["demo__confet-11", "demo__slotkeeper-6", "demo__slotkeeper-13", "demo__gridtext-8"]
-"""Wrong but plausible; a broken provider; escalation; debris and the agent's own commits."""
+IDS = ["demo__confet-11", "demo__slotkeeper-6", "demo__slotkeeper-17", "demo__gridtext-8"]
+"""Wrong but plausible; a broken provider; nobody solves; debris and the agent's own commits."""
 MARK = f"swe-router-test={os.getpid()}"
 """Label of the base; every image and container made from it inherits it."""
 BASE = f"swe-router-test/debian:{os.getpid()}"
