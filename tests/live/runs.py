@@ -204,7 +204,10 @@ def audit(run: Path, reference: dict[str, object]) -> int:
     names = [json.loads(line)["instance"]["id"] for line in folder.records_file.open("rb")]
     assert sorted(names) == sorted(reference), "an instance was lost or concluded twice"
     assert reference_of(run) == reference
-    paid = Counter(call.key for call in book.calls.values() if call.fate == "settled")
+    settled = [call.key for call in book.calls.values() if call.fate == "settled"]
+    paid = Counter(key for key in settled if "/verify:" not in key)
+    asked = Counter(key.partition("/")[0] for key in settled if "/verify:" in key)
+    assert asked == Counter(names), "the test of an issue was paid for twice, or not at all"
     took: Counter[str] = Counter()
     for name, record in folder.records().items():
         for outcome in record.outcomes:
