@@ -215,6 +215,15 @@ def audit(run: Path, reference: dict[str, object]) -> int:
             took[f"{name}/{outcome.attempt.id}"] = len(steps)
     assert paid == took, "a step was paid for twice, or not at all"
     traces = sum((record.usd for record in folder.records().values()), Decimal(0))
+    traces += sum(
+        (
+            Decimal(str(verdict.evidence.get("usd", 0)))
+            for record in folder.records().values()
+            for outcome in record.outcomes
+            for verdict in outcome.verdicts
+        ),
+        Decimal(0),
+    )
     lost = sum(book.lost.values(), Decimal(0))
     assert (book.reserved, book.spent - lost) == (0, traces)
     assert book.spent <= (book.budget or 0)
