@@ -5,55 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from swe_router.codegraph.graph import build
-from swe_router.records import Verdict
-from swe_router.settings import VerifySettings
 from swe_router.verifiers import diffs
 from swe_router.verifiers.comparison import BROKEN, compare, confirmed, evidence_of, outcome_of
 from swe_router.verifiers.diffs import Change
 from swe_router.verifiers.nearness import likeness, nearest, touched
-from swe_router.verifiers.repo_tests import RepoTests
 from swe_router.verifiers.runners import RUNNERS, choose, parse, shown
 from swe_router.verifiers.testrun import Report, TestRun, recorded
-from tests.doubles.project import INSTANCE, Project, outcome
+from tests.doubles.project import Project
 
-CALC = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
-PYTEST = """\
-import calc
-
-
-def test_add():
-    assert calc.add(1, 2) == 3
-
-
-def test_sub():
-    assert calc.sub(3, 1) == 2
-
-
-def test_known_bad():
-    assert calc.add(1, 1) == 3
-"""
-UNITTEST = """\
-import unittest
-import calc
-
-
-class TestCalc(unittest.TestCase):
-    def test_add(self):
-        self.assertEqual(calc.add(1, 2), 3)
-
-    def test_sub(self):
-        self.assertEqual(calc.sub(3, 1), 2)
-
-    @unittest.skip("no")
-    def test_skipped(self):
-        pass
-"""
 REPORTER = """\
 class PyTestReporter:
     def entering_filename(self, filename, n): pass
@@ -85,90 +47,6 @@ r.entering_test(bad)
 threw(bad)
 r.import_error(os.path.abspath("sympy/b.py"), None)
 """
-TEST = "tests/test_calc.py"
-
-
-@pytest.fixture(scope="module")
-def by_pytest(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    files = {"calc.py": CALC, TEST: PYTEST, "pytest.ini": "[pytest]\n"}
-    return Project(tmp_path_factory.mktemp("pytest"), files)
-
-
-@pytest.fixture(scope="module")
-def by_unittest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    make = "test:\n\tpython -m unittest\n"
-    files = {"calc.py": CALC, TEST: UNITTEST, "tests/__init__.py": "", "Makefile": make}
-    project = Project(tmp_path_factory.mktemp("unittest"), files)
-    yield project
-    assert not any(box.root.exists() for box in project.opened)
-
-
-def judge(project: Project, changes: dict[str, str | None], seconds: float = 120) -> Verdict:
-    verifier = RepoTests(VerifySettings(seconds=seconds))
-    verdict = verifier.verify(outcome(project.patch(changes)), (), INSTANCE, project.kit())
-    assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
-    return verdict
-
-
-def test_a_harmless_change_passes_and_a_test_that_failed_before_is_ignored(
-    by_pytest: Project,
-) -> None:
-    verdict = judge(by_pytest, {"calc.py": CALC + "\n\nNEW = 1\n"})
-    assert verdict.outcome == "pass"
-    counts = verdict.evidence["counts"]
-    assert (counts["passed_before"], counts["still_pass"], counts["not_passed_before"]) == (2, 2, 1)
-    assert verdict.evidence["runner"] == "pytest"
-
-
-def test_a_patch_that_bends_tests_and_prints_passed_is_judged_by_the_old_ones(
-    by_pytest: Project,
-) -> None:
-    liar = CALC.replace("a - b", "b - a") + f"\nprint('{TEST}::test_sub PASSED\\n3 passed')\n"
-    drop = "def pytest_collection_modifyitems(items):\n    items.clear()\n"
-    bent = PYTEST.replace("== 2", "== -2")
-    verdict = judge(by_pytest, {"calc.py": liar, TEST: bent, "tests/conftest.py": drop})
-    assert verdict.outcome == "fail"
-    assert verdict.evidence["tests"][f"{TEST}::test_sub"] == ["passed", "failed"]
-    assert verdict.evidence["run_again"] is True
-
-
-def test_unittest_is_read_from_the_makefile_and_a_regression_fails(by_unittest: Project) -> None:
-    verdict = judge(by_unittest, {"calc.py": CALC.replace("a - b", "b - a")})
-    assert verdict.evidence["runner"] == "unittest"
-    tests = verdict.evidence["tests"]
-    assert verdict.outcome == "fail"
-    assert tests["tests.test_calc.TestCalc.test_sub"] == ["passed", "failed"]
-    assert tests["tests.test_calc.TestCalc.test_add"] == ["passed", "passed"]
-
-
-def test_a_module_that_no_longer_imports_breaks_its_tests(by_unittest: Project) -> None:
-    verdict = judge(by_unittest, {"calc.py": "import nowhere_to_be_found\n" + CALC})
-    assert verdict.outcome == "fail"
-    assert verdict.evidence["counts"]["broken"] == 2
-
-
-def test_an_exit_in_mid_run_is_no_pass(by_unittest: Project) -> None:
-    text = CALC.replace("return a - b", "import os; os._exit(0)")
-    verdict = judge(by_unittest, {"calc.py": text})
-    assert verdict.evidence["tests"]["tests.test_calc.TestCalc.test_sub"] == ["passed", "died"]
-    assert verdict.outcome == "fail"
-
-
-def test_a_suite_that_hangs_ends_in_its_time_box(by_unittest: Project) -> None:
-    text = CALC.replace("return a - b", "import time; time.sleep(600)")
-    verdict = judge(by_unittest, {"calc.py": text}, seconds=5)
-    assert verdict.outcome == "unknown"
-    assert verdict.evidence["counts"]["unfinished"] == 1
-
-
-def test_no_test_near_the_change_is_unknown_not_pass(by_unittest: Project) -> None:
-    assert judge(by_unittest, {"zebra.py": "X = 1\n"}).outcome == "unknown"
-
-
-def test_a_patch_that_takes_a_test_away_fails_unrun(by_unittest: Project) -> None:
-    opened = len(by_unittest.opened)
-    assert judge(by_unittest, {"calc.py": CALC + "#\n", TEST: None}).outcome == "fail"
-    assert len(by_unittest.opened) == opened
 
 
 RAN = TestRun(results={"a": "passed", "b": "passed", "c": "failed"}, ended=True, seconds=10)
@@ -327,13 +205,3 @@ def test_the_recorder_needs_nothing_but_an_old_python() -> None:
     text = (Path(__file__).parents[2] / "swe_router/verifiers/recorder.py").read_text()
     assert "from __future__" not in text
     assert "swe_router." not in text
-
-
-def test_tests_that_got_to_nothing_in_time_are_not_told_as_failing(tmp_path):
-    slow = "import time\n\n\ndef test_slow():\n    time.sleep(60)\n"
-    project = Project(tmp_path, {"calc.py": CALC, "test_calc.py": slow})
-    patch = project.patch({"calc.py": CALC + "\n"})
-    settings = VerifySettings(seconds=5.1)
-    said = RepoTests(settings).verify(outcome(patch), (), INSTANCE, project.kit())
-    assert said.outcome == "unknown"
-    assert "passed before the patch within 2 s" in said.evidence["why"]
