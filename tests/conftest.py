@@ -25,7 +25,7 @@ def pytest_configure():
     finally:
         sys.meta_path[:0] = hooks
     # No deadline: a test says what is too slow itself, and a busy machine is no defect.
-    hypothesis.settings.register_profile("frugal", max_examples=40, deadline=None)
+    hypothesis.settings.register_profile("frugal", max_examples=25, deadline=None)
     hypothesis.settings.load_profile("frugal")
 
 

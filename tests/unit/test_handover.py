@@ -40,8 +40,8 @@ from swe_router.solve.handover import FELL_BACK, fell_back, hand_over, transcrip
 from swe_router.solve.notes import Wrong, notes, shortened
 from tests.doubles.agent import FIX, LOOK, SUBMIT, PlayedModel, answer, call
 from tests.doubles.engine import FEATURES, INSTANCE, Ladder, ListMemory, bench, plan
+from tests.doubles.plain_box import PlainBox
 from tests.doubles.project import outcome, verdict
-from tests.unit.plain_box import PlainBox
 
 BASE = "def add(a, b):\n    return a - b\n"
 WRONG = """diff --git a/calc.py b/calc.py

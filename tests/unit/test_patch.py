@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from plain_box import PlainBox
 
 from swe_router.errors import SandboxError, WouldNotStart
 from swe_router.records import Candidate
 from swe_router.sandboxes.fitting import apply
 from swe_router.sandboxes.patch import Snapshot, empty_candidate
+from tests.doubles.plain_box import PlainBox
 
 FILES = {
     "a.py": b"one\ntwo\nthree\n",

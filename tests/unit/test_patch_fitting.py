@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from plain_box import PlainBox
 
 from swe_router.sandboxes.fitting import apply
 from swe_router.seams import FITTED, IN_PLACE
+from tests.doubles.plain_box import PlainBox
 
 ODD = "odd [1]*.ini"
 

@@ -32,7 +32,7 @@ def test_a_quoted_here_document_keeps_any_text(body: str) -> None:
 
 
 @given(st.text(alphabet="ab \\'\"$`()<>|&;#\n\tEOF", max_size=60))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_no_text_breaks_the_reader(script: str) -> None:
     for command in commands(script):
         assert command.words or command.writes or command.document is not None

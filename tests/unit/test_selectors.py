@@ -245,7 +245,7 @@ def test_the_order_of_the_outcomes_does_not_matter(
             assert (one.digest, one.attempt_id) == (two.digest, two.attempt_id)
 
 
-@settings(max_examples=600)
+@settings(max_examples=150)
 @given(st.lists(some, min_size=1, max_size=5), st.lists(others, min_size=1, max_size=4))
 def test_what_is_settled_stays_whatever_comes(made: list[Outcome], later: list[Outcome]) -> None:
     for selector in STOPPING:

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from plain_box import PlainBox
 
 from swe_router.errors import WouldNotStart
 from swe_router.records import Instance
 from swe_router.sandboxes.leaks import guard
+from tests.doubles.plain_box import PlainBox
+
+pytestmark = pytest.mark.box
 
 PROJECT = "git -c user.name=Dev -c user.email=dev@project.org"
 MAKERS = "git -c user.name=SWE-bench -c user.email=setup@swebench.config"
