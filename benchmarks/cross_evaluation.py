@@ -45,7 +45,7 @@ from swe_router.records import (
     Trajectory,
     digest_of,
 )
-from swe_router.sandboxes import patch
+from swe_router.sandboxes import fitting
 from swe_router.sandboxes.warm import WarmBoxes
 from swe_router.solve.verifying import Checks, together
 
@@ -116,7 +116,7 @@ def stack(given: argparse.Namespace, instance: Instance) -> Iterator[Callable[[C
         def seconds(case: Case) -> float:
             warm = WarmBoxes(boxes, ahead=2) if case.warm and kind == "docker" else None
             checks = Checks(verifiers=verifiers, open_sandbox=(warm or boxes).open,
-                            apply=patch.apply, steps=lambda _: (), graph=graph,
+                            apply=fitting.apply, steps=lambda _: (), graph=graph,
                             seconds=verify.seconds, clock=time.time, cores=case.cores)  # fmt: skip
             outcomes = [outcome(instance, n, text) for n, text in enumerate(case.patches, 1)]
             begun = time.perf_counter()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 from swe_router.records import Instance, Result
@@ -61,12 +62,9 @@ class _Lazy:
 
     def take(self, patch: str) -> Result | None:
         """What applying the patch gave, where a box that holds it waits; it is this one now."""
-        kept = self._parking.kept
-        if not self.fresh or kept is None:
+        kept = self._parking.take(self._instance, patch) if self.fresh else None
+        if kept is None:
             return None
-        if (kept.instance, kept.patch) != (self._instance, patch):
-            return None
-        self._parking.kept = None
         self._stack, self._real, self.fresh = kept.stack, kept.box, False
         return kept.result
 
@@ -76,10 +74,11 @@ class _Lazy:
 
     def leave(self) -> None:
         """Keep the box for who applies the same patch, if that is all that was done to it."""
-        if self._real is None or self._holds is None or self._parking.kept is not None:
+        kept = None
+        if self._real is not None and self._holds is not None:
+            kept = _Kept(self._instance, *self._holds, self._real, self._stack)
+        if kept is None or not self._parking.keep(kept):
             self._stack.close()
-            return
-        self._parking.kept = _Kept(self._instance, *self._holds, self._real, self._stack)
 
     def _opened(self) -> Sandbox:
         if self._real is None:
@@ -89,11 +88,30 @@ class _Lazy:
 
 @dataclass
 class Parking:
-    """One candidate's place for one box; to be used in a ``with``."""
+    """One candidate's place for one box; to be used in a ``with``. Threads may share it."""
 
     opening: Open
     applying: Apply
     kept: _Kept | None = None
+    lock: Lock = field(default_factory=Lock)
+    """Verifiers may work side by side; a box goes to one of them."""
+
+    def take(self, instance: Instance, patch: str) -> _Kept | None:
+        """The box that holds this patch, if it waits here; it is the caller's now."""
+        with self.lock:
+            kept = self.kept
+            if kept is None or (kept.instance, kept.patch) != (instance, patch):
+                return None
+            self.kept = None
+            return kept
+
+    def keep(self, box: _Kept) -> bool:
+        """Whether there was room for it."""
+        with self.lock:
+            if self.kept is not None:
+                return False
+            self.kept = box
+            return True
 
     def __enter__(self) -> Parking:
         return self

@@ -27,6 +27,8 @@ DECISIVE = frozenset({"applies", "syntax"})
 """Verifiers whose ``fail`` is a fact and no opinion."""
 OF_THE_PATCH = frozenset({"applies", "syntax", "repo-tests"})
 """Verifiers that look at the patch alone: what they said holds for whoever makes the same one."""
+RUN_TESTS = frozenset({"repo-tests", "reproduction"})
+"""Verifiers that mostly wait for runs in boxes of their own and know nothing of each other."""
 AFTER_PEERS = frozenset({"agreement", "judge", ACCEPTANCE})
 """Verifiers that are asked when the peers' own verdicts are known."""
 
@@ -56,7 +58,7 @@ class Checks:
     notes: MutableMapping[str, Any] = field(default_factory=dict)
     """What they paid for, durable."""
     cores: int = 1
-    """Candidates that ``together`` looks at side by side, each in boxes of its own."""
+    """Boxes that may be busy at a time: those of several candidates, or one candidate's."""
 
     def kit(self, attempt_id: str, parking: Parking | None = None) -> Kit:
         """What the verdicts on an attempt's candidate are made with; their time runs from now."""
@@ -89,12 +91,29 @@ def verdicts(
     _share_runs(checks.cache, outcome.candidate)
     with Parking(checks.open_sandbox, checks.apply) as parking:
         kit = checks.kit(outcome.attempt.id, parking)
-        for name, verifier in checks.verifiers:
-            if name != ACCEPTANCE and _refused(said):
-                continue
-            seen = outcome.model_copy(update={"verdicts": tuple(said)})
-            said.append(_verdict(checks, name, verifier, kit, (seen, peers, instance)))
+        for group in _groups(checks):
+            asked = [(n, v) for n, v in group if n == ACCEPTANCE or not _refused(said)]
+            case = outcome.model_copy(update={"verdicts": tuple(said)}), peers, instance
+
+            def ask(
+                one: tuple[str, Verifier],
+                case: tuple[Outcome, Sequence[Outcome], Instance] = case,
+            ) -> Verdict:
+                return _verdict(checks, *one, kit, case)
+
+            said += side_by_side(asked, ask, checks.cores)
     return tuple(said)
+
+
+def _groups(checks: Checks) -> list[list[tuple[str, Verifier]]]:
+    """The verifiers in their order; neighbours that may work side by side in one group."""
+    groups: list[list[tuple[str, Verifier]]] = []
+    for name, verifier in checks.verifiers:
+        if checks.cores > 1 and name in RUN_TESTS and groups and groups[-1][0][0] in RUN_TESTS:
+            groups[-1].append((name, verifier))
+        else:
+            groups.append([(name, verifier)])
+    return groups
 
 
 def _share_runs(cache: dict[Any, Any], candidate: Candidate) -> None:
@@ -163,9 +182,11 @@ def together(
     for verifiers in (checks.verifiers[:first], checks.verifiers[first:]):
         part, known = replace(checks, verifiers=verifiers), (*outcomes, *peers)
 
-        def look(one: Outcome, part: Checks = part, known: Sequence[Outcome] = known) -> Outcome:
+        def look(
+            one: Outcome, cores: int, part: Checks = part, known: Sequence[Outcome] = known
+        ) -> Outcome:
             others = [other for other in known if other is not one]
-            return _looked(part, instance, one, others, stand_in)
+            return _looked(replace(part, cores=cores), instance, one, others, stand_in)
 
         outcomes = _all(look, outcomes, stand_in, checks.cores)
     return tuple(outcomes)
@@ -206,12 +227,12 @@ def _misfit(cache: Mapping[Any, Any], candidate: Candidate) -> bool:
 
 
 def _all(
-    look: Callable[[Outcome], Outcome],
+    look: Callable[[Outcome, int], Outcome],
     outcomes: Sequence[Outcome],
     stand_in: Mapping[str, Candidate],
     cores: int,
 ) -> tuple[Outcome, ...]:
-    """``look`` at each: one alone, whose base runs serve all; then the others side by side.
+    """``look`` at each, with so many cores: one alone, whose base runs serve all; then the others.
 
     Candidates for which another stands come last: what is asked of them is known by then.
     """
@@ -221,7 +242,9 @@ def _all(
     turns = (leading[:1], leading[1:], order[len(leading) :])
     made: dict[int, Outcome] = {}
     for turn, workers in zip(turns, (1, cores, 1), strict=True):
-        looked = side_by_side([outcomes[n] for n in turn], look, workers)
+        each = cores // max(1, min(workers, len(turn))) or 1
+        asked = [(outcomes[n], each) for n in turn]
+        looked = side_by_side(asked, lambda one: look(*one), workers)
         made |= dict(zip(turn, looked, strict=True))
     return tuple(made[n] for n in range(len(outcomes)))
 

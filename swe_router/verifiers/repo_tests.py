@@ -15,7 +15,8 @@ from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Kit, Sandbox
 from swe_router.settings import VerifySettings
 from swe_router.verifiers import comparison, diffs, nearness, paths, runners, testconfig
-from swe_router.verifiers.batches import LEAST_SECONDS, Batch, Bench, Trial, merged
+from swe_router.verifiers.batches import LEAST_SECONDS, Batch, merged
+from swe_router.verifiers.bench import Bench, Trial
 from swe_router.verifiers.testrun import TestRun
 
 NAME = "repo-tests"
