@@ -136,12 +136,17 @@ class Bench:
         were not reached) is made anew, batch by batch.
         """
         batches = [b for b in batches if "passed" in b.before.results.values()]
-        with self.kit.open_sandbox(self.instance) as box:
-            if not self._patched(box, patch):
-                return Trial(applied=False)
-            trial = self._at_once(box, batches)
-            if trial is not None:
-                return trial
+        whole = merged(batches)
+        if self._all_at_once(batches, whole):
+            with self.kit.open_sandbox(self.instance) as box:
+                if not self._patched(box, patch):
+                    return Trial(applied=False)
+                files = [path for batch in batches for path in batch.files]
+                limit = min(patience(Batch(tuple(files), whole)), 0.4 * self.left())
+                after = self._run(box, files, limit)
+            now = comparison.compare(whole, after)
+            if after.ended and not after.tampered and {*now.values()} <= {"passed", "failed"}:
+                return Trial(now=now, ran=batches, seconds=after.seconds)
         trial = Trial()
         with self.kit.open_sandbox(self.instance) as box:
             if not self._patched(box, patch):
@@ -150,20 +155,12 @@ class Bench:
                 self._next(trial, box, batch)
         return trial
 
-    def _at_once(self, box: Sandbox, batches: Sequence[Batch]) -> Trial | None:
-        """The batches in one process; None where they are to be run one by one."""
-        whole = merged(batches)
-        files = [path for batch in batches for path in batch.files]
-        joint = Batch(tuple(files), whole)
-        limit = min(patience(joint), 0.4 * self.left())
-        clean = whole.ended and not whole.timed_out and not any(b.before.tampered for b in batches)
-        if len(batches) < 2 or not clean or limit < max(LEAST_SECONDS, 2 * whole.seconds):
-            return None
-        after = self._run(box, files, limit)
-        now = comparison.compare(whole, after)
-        if after.tampered or not after.ended or {*now.values()} - {"passed", "failed"}:
-            return None
-        return Trial(now=now, ran=list(batches), seconds=after.seconds)
+    def _all_at_once(self, batches: Sequence[Batch], whole: TestRun) -> bool:
+        """Whether one process for all is worth a try; twice its time must be left after it."""
+        if len(batches) < 2 or any(batch.before.tampered for batch in batches):
+            return False
+        enough = 0.4 * self.left() >= max(LEAST_SECONDS, 2 * whole.seconds)
+        return whole.ended and not whole.timed_out and enough
 
     def _next(self, trial: Trial, box: Sandbox, batch: Batch) -> None:
         """Run one batch more, if there is time."""

@@ -56,6 +56,19 @@ def test_no_function_is_longer_than_60_lines():
     assert long == {}
 
 
+def test_every_live_test_has_a_tier_that_runs_it():
+    # By its syntax tree: a mark that stands in a string of test data marks nothing.
+    unmarked = [
+        name_of(path)
+        for path in sorted((ROOT / "tests" / "live").glob("test_*.py"))
+        if not any(
+            isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
+            for node in tree(path).body
+        )
+    ]
+    assert unmarked == []
+
+
 def test_every_module_opens_with_its_idea():
     bare = [name_of(p) for p in SOURCES if p.read_text() and not ast.get_docstring(tree(p))]
     assert bare == []

@@ -11,6 +11,8 @@ from swe_router.settings import VerifySettings
 from swe_router.verifiers.repo_tests import RepoTests
 from tests.doubles.project import INSTANCE, Project, outcome
 
+pytestmark = pytest.mark.box
+
 CALC = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
 PYTEST = """\
 import calc

@@ -21,6 +21,8 @@ from swe_router.verifiers.testconfig import meddling, put_back, shadows
 from swe_router.verifiers.testrun import recorded
 from tests.doubles.project import INSTANCE, Project, outcome
 
+pytestmark = pytest.mark.box
+
 CALC = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
 WRONG = CALC.replace("a - b", "b - a")
 SUITE = """\
@@ -37,8 +39,6 @@ def test_sub():
 UNITTEST = """\
 import unittest
 import calc
-
-pytestmark = pytest.mark.box
 
 
 class TestCalc(unittest.TestCase):
