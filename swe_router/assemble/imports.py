@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from swe_router.assemble.header import Header
 from swe_router.candidates import cases, folders
-from swe_router.candidates.cases import Case
+from swe_router.candidates.cases import Case, Foreign
+from swe_router.candidates.entries import may_be_diff
 from swe_router.errors import UsageError
 from swe_router.instances import splits
 from swe_router.journal import brought
@@ -51,11 +52,22 @@ def begin(settings: Settings, say: Say) -> Begun:
         return Begun(settings, instances)
     ids = {one.id for one in instances}
     told = folders.read(Path(settings.trajectories), ids, say) if settings.trajectories else []
-    mine = [one for one in found if one.instance_id in ids]
+    mine = _diffs([one for one in found if one.instance_id in ids], say)
     joined = cases.join(mine, told, Path(settings.source).name)
     say(f"{len(mine)} candidates of {len(joined)} instances, {len(told)} trajectories")
     sealed = settings.model_copy(update={"source_digest": digest(joined)})
     return Begun(sealed, instances, joined)
+
+
+def _diffs(found: Sequence[Foreign], say: Say) -> list[Foreign]:
+    """The candidates; one whose text is no diff has no patch, as an attempt that gave up."""
+    made = []
+    for one in found:
+        if not may_be_diff(one.patch):
+            say(f"{one.instance_id}: candidate {one.name!r} is no diff: it counts as no patch")
+            one = one.model_copy(update={"patch": ""})  # noqa: PLW2901
+        made.append(one)
+    return made
 
 
 def digest(joined: Mapping[str, Case]) -> str:

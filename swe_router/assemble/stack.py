@@ -19,6 +19,7 @@ from swe_router.assemble.wire import overhead_key
 from swe_router.candidates.cases import Case
 from swe_router.errors import UsageError
 from swe_router.estimates import calibration
+from swe_router.grading import runner
 from swe_router.journal.notes import Notes
 from swe_router.ledger import Ledger
 from swe_router.models import checks
@@ -131,6 +132,7 @@ class Stack:
             writer=self._model(verify.writer, instance),
             judge=self._model(verify.judge, instance),
             notes=Notes(self._place / "notes" / f"{instance.id}.jsonl"),
+            hint=lambda: runner.hints(self.settings.split).get(instance.id, ""),
             seconds=verify.seconds,
             clock=time.time,
             stopping=self._stopping,

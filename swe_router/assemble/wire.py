@@ -21,6 +21,7 @@ from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repos import RepoCache
 from swe_router.codegraph.search import GraphSearch
 from swe_router.features.extract import extract
+from swe_router.grading import runner
 from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.notes import Notes
@@ -190,6 +191,7 @@ class Wiring:
             writer=self._asked(instance, "writer", "reproduction"),
             judge=self._asked(instance, "judge", "judge"),
             notes=Notes(self.run.attempt_folder(instance.id) / "notes.jsonl"),
+            hint=lambda: runner.hints(self.settings.split).get(instance.id, ""),
             verify_seconds=self.settings.verify.seconds,
             early_stop=self.settings.ensemble.early_stop,
             cross=self.settings.ensemble.cross,

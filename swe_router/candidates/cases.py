@@ -81,13 +81,15 @@ def read(path: Path) -> list[Foreign]:
 
     Reads instance_id, candidate, model_patch and model_name_or_path and nothing else: what more
     such files hold are often labels. ``candidate`` names one of several, else they are numbered.
-    Raises ``UsageError``: unreadable file, no diff, the same candidate twice.
+    A text that is no diff is a candidate that does not apply: one such answer of a model does not
+    take their verdicts from the others. Raises ``UsageError``: unreadable file, the same candidate
+    twice.
     """
     found: list[Foreign] = []
     counted: dict[str, int] = {}
     seen: dict[tuple[str, str], str] = {}
     for where, entry in entries(path):
-        instance, patch, fields = patch_of(where, entry)
+        instance, patch, fields = patch_of(where, entry, diff=False)
         counted[instance] = counted.get(instance, 0) + 1
         given = fields.get("candidate")
         named = isinstance(given, str | int) and given != ""

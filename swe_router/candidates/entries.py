@@ -45,10 +45,11 @@ def entries(path: Path) -> Iterator[tuple[str, Any]]:
         yield from _keyed(path, tree)
 
 
-def patch_of(where: str, entry: Any) -> tuple[str, str, dict[str, Any]]:
+def patch_of(where: str, entry: Any, *, diff: bool = True) -> tuple[str, str, dict[str, Any]]:
     """Instance id, patch (empty for none) and all fields of an entry.
 
-    Raises ``UsageError``: no object, no id, no patch, a patch that is not a diff.
+    Raises ``UsageError``: no object, no id, no patch, and unless ``diff`` is false a patch that is
+    not a diff.
     """
     if not isinstance(entry, Pairs):
         raise UsageError(f"{where}: a prediction must be a JSON object")
@@ -61,7 +62,8 @@ def patch_of(where: str, entry: Any) -> tuple[str, str, dict[str, Any]]:
     patch = fields["model_patch"]
     if patch is not None and not isinstance(patch, str):
         raise UsageError(f"{where}: the model_patch of {name!r} is not text")
-    check_diff(name, patch or "", where)
+    if diff:
+        check_diff(name, patch or "", where)
     return name, patch or "", fields
 
 
@@ -82,12 +84,17 @@ def check_text(where: str, *texts: str) -> None:
 
 def check_diff(instance_id: str, patch: str, where: str) -> None:
     """Raise ``UsageError`` when a non-blank patch holds nothing that looks like a diff."""
-    if patch.strip() and not DIFF.search(patch):
+    if not may_be_diff(patch):
         start = patch.strip().splitlines()[0][:60]
         raise UsageError(
             f"{where}: the model_patch of {instance_id!r} is not a diff (it begins {start!r});"
             " give the output of git diff, or an empty text"
         )
+
+
+def may_be_diff(patch: str) -> bool:
+    """Whether a patch is blank or holds something that looks like a diff."""
+    return not patch.strip() or bool(DIFF.search(patch))
 
 
 def _text(path: Path) -> str:

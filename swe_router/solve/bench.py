@@ -116,6 +116,8 @@ class Bench:
     """Results that the verifiers of this instance share."""
     notes: MutableMapping[str, Any] = field(default_factory=dict)
     """What the verifiers paid for, durable."""
+    hint: Callable[[], str] = str
+    """Names the test runner where the repository does not tell."""
     progress: Callable[[str, str, int, str], None] = lambda instance, arm, step, what: None
 
     @property
@@ -133,6 +135,7 @@ class Bench:
             clock=self.clock,
             stopping=self.stopping,
             cache=self.cache,
+            hint=self.hint,
             notes=self.notes,
             cores=self.cores,
         )

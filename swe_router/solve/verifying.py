@@ -22,6 +22,7 @@ from swe_router.seams import Kit, Model, Sandbox, Verifier
 from swe_router.solve.parking import Parking
 from swe_router.solve.stoppable import unless_stopping
 from swe_router.verifiers.cross import side_by_side
+from swe_router.verifiers.repo_tests import HINT
 
 DECISIVE = frozenset({"applies", "syntax"})
 """Verifiers whose ``fail`` is a fact and no opinion."""
@@ -55,6 +56,8 @@ class Checks:
     """Told who is about to be looked at, and by which verifier."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """Results that the verifiers of this instance share."""
+    hint: Callable[[], str] = str
+    """Names the test runner where the repository does not tell."""
     notes: MutableMapping[str, Any] = field(default_factory=dict)
     """What they paid for, durable."""
     cores: int = 1
@@ -63,6 +66,7 @@ class Checks:
     def kit(self, attempt_id: str, parking: Parking | None = None) -> Kit:
         """What the verdicts on an attempt's candidate are made with; their time runs from now."""
         opening = parking.open if parking else self.open_sandbox
+        self.cache.setdefault(HINT, self.hint)
         return Kit(
             open_sandbox=lambda of: unless_stopping(opening(of), self.stopping),
             apply=parking.apply if parking else self.apply,

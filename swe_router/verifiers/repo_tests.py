@@ -21,7 +21,7 @@ from swe_router.verifiers.testrun import TestRun
 
 NAME = "repo-tests"
 HINT = "runner"
-"""Key of ``Kit.cache``: name of the runner to take where the repository does not tell."""
+"""Key of ``Kit.cache``: a function that names the runner where the repository does not tell."""
 SHARE = 0.6
 """Share of the time left until the common deadline that this verifier takes at most."""
 MARGIN = 10.0
@@ -106,7 +106,8 @@ class _Course:
                 return boxes.enter_context(self.kit.open_sandbox(self.instance))
 
             look = self._look(fresh_box)
-            runner = runners.choose(set(look.facts), self._endings(), self.kit.cache.get(HINT, ""))
+            hint = self.kit.cache.get(HINT, str)
+            runner = runners.choose(set(look.facts), self._endings(), hint)
             if not runner or (not look.python and runners.RUNNERS[runner].read is None):
                 return self._unknown("no test runner known here fits the repository")
             self.facts |= {"runner": runner, "runner_seen": runners.RUNNERS[runner].seen}

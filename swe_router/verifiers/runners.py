@@ -122,18 +122,17 @@ def look(box: Sandbox, timeout: float) -> tuple[set[str], str]:
     return facts, python
 
 
-def choose(facts: set[str], endings: Sequence[str] = (), hint: str = "") -> str:
-    """The runner that the project's own files ask for; ``hint`` where they do not tell."""
+def choose(facts: set[str], endings: Sequence[str] = (), hint: Callable[[], str] = str) -> str:
+    """The runner that the project's own files ask for; ``hint`` is asked where they do not."""
     for ending in endings:
         if ending in (".py", ".pyi"):
             break
         found = languages.choose(facts, ending)
         if found:
             return found
-    chosen = _python(facts)
-    if hint in RUNNERS and not facts & {"django", "sympy", "says-pytest", "says-unittest"}:
-        return hint
-    return chosen
+    if not facts & {"django", "sympy", "says-pytest", "says-unittest"} and hint() in RUNNERS:
+        return hint()
+    return _python(facts)
 
 
 def _python(facts: set[str]) -> str:

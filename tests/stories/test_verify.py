@@ -149,7 +149,6 @@ def test_a_row_of_another_form_in_the_file_is_one_line(tmp_path, capsys, entries
 
 SLIPS = {
     "another split": (lambda one: {**one, "instance_id": "x__y-1"}, (), "no instance 'x__y-1'"),
-    "no diff": (lambda one: {**one, "model_patch": "done"}, (), "is not a diff"),
     "twice": (lambda one: {**one, "candidate": "c"}, (), "is there twice"),
     "no verifier": (dict, ("--names", "repo-test"), "did you mean 'repo-tests'"),
     "no tier": (dict, ("--model", "clod", "--budget", "1"), "did you mean 'cloud'"),
@@ -168,6 +167,14 @@ def test_a_slip_is_one_line_and_exit_2(tmp_path, capsys, entries, what):
     lines = capsys.readouterr().err.strip().splitlines()
     assert said in lines[-1]
     assert lines[-1].startswith("swe-router: ")
+
+
+def test_an_answer_that_is_no_diff_fails_and_the_others_are_verified(tmp_path, capsys, entries):
+    mine = [one for one in entries if one["instance_id"] == ONE]
+    assert verify(tmp_path, [{**mine[0], "model_patch": "I fixed it."}, mine[1]], "--json") == 0
+    bad, good = rows(capsys)
+    assert [bad["outcome"], good["outcome"]] == ["fail", "pass"]
+    assert "does not apply" in bad["verdicts"][0]["evidence"]["why"]
 
 
 def test_a_file_of_something_else_is_not_written_to(tmp_path, capsys, entries):

@@ -69,7 +69,6 @@ def test_several_candidates_are_told_apart_by_name_or_number(tmp_path):
 FAULTS = [
     ([entry(candidate="a"), entry(candidate="a")], "candidate 'a' of 'o__n-1' is there twice"),
     ([entry(candidate=2), entry()], "candidate '2' of 'o__n-1' is there twice"),
-    ([entry(model_patch="I fixed it")], "the model_patch of 'o__n-1' is not a diff"),
     ([entry(model_patch=DIFF + "\ud800")], "half a surrogate pair"),
     ([entry(candidate="\ud800")], "half a surrogate pair"),
     ([], "holds no predictions"),
@@ -82,6 +81,11 @@ def test_a_fault_of_the_file_is_one_line(tmp_path, entries, said):
     with pytest.raises(UsageError, match=said) as caught:
         read(tmp_path, entries)
     assert "\n" not in str(caught.value)
+
+
+def test_an_answer_that_is_no_diff_is_a_candidate_like_any_other(tmp_path):
+    found = read(tmp_path, [entry(model_patch="I fixed it", candidate="a"), entry(candidate="b")])
+    assert [one.patch for one in found] == ["I fixed it", DIFF]
 
 
 def test_a_file_that_only_claims_to_be_gzipped_is_one_line(tmp_path):

@@ -273,10 +273,10 @@ def test_a_repository_of_two_languages_is_asked_for_the_changed_ones_runner(
 
 
 def test_a_hint_counts_only_where_the_repository_does_not_tell() -> None:
-    assert choose({"has-pytest"}, [".py"], "unittest") == "unittest"
-    assert choose({"has-pytest", "says-pytest"}, [".py"], "unittest") == "pytest"
-    assert choose({"django"}, [".py"], "pytest") == "django"
-    assert choose({"has-pytest"}, [".py"], "no-such-runner") == "pytest"
+    assert choose({"has-pytest"}, [".py"], lambda: "unittest") == "unittest"
+    assert choose({"has-pytest", "says-pytest"}, [".py"], lambda: "unittest") == "pytest"
+    assert choose({"django"}, [".py"], lambda: "pytest") == "django"
+    assert choose({"has-pytest"}, [".py"], lambda: "no-such-runner") == "pytest"
 
 
 @pytest.mark.parametrize(
