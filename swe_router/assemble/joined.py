@@ -17,6 +17,7 @@ from swe_router.grading.predictions import Prediction
 from swe_router.journal.folder import RunFolder
 from swe_router.outcomes.importers.runs import verdict
 from swe_router.records import ACCEPTANCE, IMPORTED, Judged, Outcome, RunRecord, Verdict
+from swe_router.verifiers.authors import maker_of
 
 BLANK = hashlib.sha256(b"").hexdigest()
 
@@ -39,7 +40,7 @@ def _joined(record: RunRecord, graded: Graded, header: Header) -> Iterator[Judge
             "repo": record.instance.repo,
             "attempt": outcome.attempt.id,
             "tier": _tier(outcome),
-            "author": outcome.attempt.source or (tier.model if tier is not None else ""),
+            "author": maker_of(outcome.attempt.source) or (tier.model if tier is not None else ""),
             "patch": Prediction(instance_id=record.instance.id, patch=patch).digest,
             "resolved": resolved(graded, record.instance.id, outcome),
         }
@@ -127,7 +128,7 @@ def _tier(outcome: Outcome) -> str:
     """The arm; patches that were brought are told apart by the class of their author."""
     if outcome.arm.model != IMPORTED:
         return str(outcome.arm)
-    return f"{IMPORTED}, {_class_of(outcome.attempt.source)} authors"
+    return f"{IMPORTED}, {_class_of(maker_of(outcome.attempt.source))} authors"
 
 
 def _class_of(author: str) -> str:

@@ -141,7 +141,9 @@ def _case(name: str, mine: Sequence[Foreign], told: Sequence[Told], source: str)
     steps: dict[str, tuple[Step, ...]] = {}
     for number, one in enumerate(mine):
         key = FIRST if len(mine) == 1 else f"{FIRST}.{number + 1}"
-        maker = " ".join(filter(None, (source, one.model, one.name)))
+        # Its first word is the file, whose name says nothing of who made what it holds.
+        file = "_".join(source.split())
+        maker = " ".join(filter(None, (file, one.model, one.name)))
         outcomes.append(_outcome(key, name, one.patch, owned.get(number), maker))
         names[key], models[key] = one.name, one.model
         if number in owned:

@@ -8,9 +8,14 @@ from swe_router.records import IMPORTED, Outcome, Step
 
 
 def names_of(outcome: Outcome, steps: Sequence[Step]) -> str:
-    """Model ids of the steps, the tier and, for an imported one, its source, in one line."""
-    parts = (*_models(steps), str(outcome.arm), outcome.attempt.source)
+    """Model ids of the steps, the tier and, for an imported one, its maker, in one line."""
+    parts = (*_models(steps), str(outcome.arm), maker_of(outcome.attempt.source))
     return " ".join(part for part in parts if part)
+
+
+def maker_of(source: str) -> str:
+    """The source of an imported candidate without its file, whose name says nothing of a maker."""
+    return source.partition(" ")[2]
 
 
 def model_of(outcome: Outcome, steps: Sequence[Step]) -> str:

@@ -15,6 +15,7 @@ from swe_router.candidates import cases
 from swe_router.candidates.told import Told, bash, step_of
 from swe_router.errors import UsageError
 from swe_router.records import Trajectory
+from swe_router.verifiers import authors
 
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@\n-a\n+b\n c\n"
 WIDE = "diff --git a/x.py b/x.py\nindex 1..2 100644\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n"
@@ -231,3 +232,9 @@ def test_whatever_the_file_holds_it_is_read_or_refused_in_one_line(tmp_path_fact
     assert bool(found) != bool(said)
     assert len(said.splitlines()) <= 1
     assert cases.join(found, [], "p").keys() == {one.instance_id for one in found}
+
+
+def test_the_name_of_the_file_says_nothing_of_the_author(tmp_path):
+    found = read(tmp_path, [entry(model_name_or_path="my-agent")])
+    (one,) = cases.join(found, [], "gpt-4 preds.jsonl")[A].outcomes
+    assert authors.names_of(one, ()) == "imported my-agent 1"
