@@ -174,3 +174,18 @@ def test_a_script_lies_where_it_lay(project: Project) -> None:
     steps = bash(f"mkdir -p sub\ncat > sub/x.py <<'EOF'\n{text}EOF", ("python sub/x.py", "", 1))
     assert judged(project, ALSO_RIGHT, (steps, RIGHT)).outcome == "pass"
     assert judged(project, OTHER_WRONG, (steps, RIGHT)).outcome == "fail"
+
+
+def test_a_name_that_the_issue_lacks_counts_when_most_others_came_to_it_too(
+    project: Project,
+) -> None:
+    text = "import calc\nassert calc.exact_half(3) == 1.5\n"
+    named = {"calc.py": CALC + "\n\ndef exact_half(n):\n    return n / 2\n"}
+    alike = {"calc.py": CALC + "\n\ndef exact_half(n):\n    return 0.5 * n\n"}
+    wrong = {"calc.py": CALC + "\n\ndef exact_half(n):\n    return float(n // 2)\n"}
+    other = {"calc.py": CALC + "\n\ndef half_of(n):\n    return n / 2\n"}
+    maker = (wrote(text), named)
+    assert judged(project, wrong, maker, ([], alike)).outcome == "fail"
+    alone = judged(project, wrong, maker, ([], other))
+    assert alone.outcome == "unknown"
+    assert "the issue does not name" in alone.evidence["unusable"]["1-weak:repro.py"]

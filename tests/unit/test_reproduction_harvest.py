@@ -113,7 +113,26 @@ def test_the_text_is_that_of_the_run_and_the_most_telling_one() -> None:
         (make.format("three"), "fine", 0),
         "rm x.py",
     )
-    assert [(one.test.text, one.telling) for one in ran] == [("two\n", 3)]
+    assert [(one.test.text, one.telling) for one in ran] == [("two\n", 4)]
+
+
+def test_a_text_that_said_something_else_later_is_worth_more_than_one_that_broke_off() -> None:
+    ran = found(
+        ("cat > x.py <<'EOF'\nprint(joins())\nEOF\npython x.py", "JOIN count: 3", 0),
+        ("python x.py", "JOIN count: 1", 0),
+        ("cat > x.py <<'EOF'\nno table\nEOF\npython x.py", "no such table", 1),
+    )
+    assert [(one.test.text, one.telling) for one in ran] == [("print(joins())\n", 3)]
+
+
+def test_two_texts_of_a_file_that_both_showed_a_change_are_both_kept() -> None:
+    make = "cat > x.py <<'EOF'\n{}\nEOF\npython x.py"
+    ran = found((make.format("one"), "BUG", 0), ("python x.py", "ok", 0),
+                (make.format("two"), "BUG", 1), ("python x.py", "ok", 0))  # fmt: skip
+    assert [(one.path, one.test.text) for one in ran] == [
+        ("x.py", "two\n"),
+        ("x.py (text 2)", "one\n"),
+    ]
 
 
 def test_scripts_that_never_were_a_file() -> None:

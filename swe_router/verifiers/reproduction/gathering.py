@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from swe_router.diffs import effect
 from swe_router.records import Candidate, Instance, Outcome
 from swe_router.seams import Kit
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import diffs, paths
+from swe_router.verifiers import alike, authors, diffs, paths
 from swe_router.verifiers.reproduction import harvest, oracles, writer
 from swe_router.verifiers.reproduction.harvest import Left
 from swe_router.verifiers.reproduction.oracles import Reading, Unusable
@@ -92,7 +93,7 @@ class Gathering:
         for maker, one in self._left():
             name = f"{maker.attempt.id}:{one.path}"
             try:
-                reading = self._read(one, maker.candidate)
+                reading = self._read(one, maker)
             except Unusable as error:
                 self.unusable[name] = str(error)
                 continue
@@ -127,14 +128,33 @@ class Gathering:
                 found.append((maker, one))
         return found
 
-    def _read(self, one: Left, patch: Candidate | None) -> Reading:
+    def _read(self, one: Left, maker: Outcome) -> Reading:
+        patch = maker.candidate
         base = self.runs.base(one.test)
         fixed = None
         if patch is not None and patch.patch.strip() and not base.timed_out:
             fixed = self.runs.patched(one.test, patch)
-        reading = oracles.of_script(base, fixed, self.issue)
+        reading = oracles.of_script(base, fixed, self._issue(maker))
         self.runs.steady(one.test)
         return reading
+
+    def _issue(self, maker: Outcome) -> Issue:
+        """The issue, and the names that most patches of others than the maker bring along.
+
+        An issue that asks for a new option seldom names it. What its maker made up alone judges
+        nobody; what most others, by other models, came to as well is how the issue reads.
+        """
+        model = self._model(maker)
+        every = [one for one in (*self.peers, self.outcome) if one.candidate is not None]
+        others = [one for one in every if self._model(one) != model]
+        patches = {effect(one.candidate.patch): one.candidate.patch for one in others}  # type: ignore[union-attr]
+        brought = [_new_names(patch) for patch in patches.values()]
+        tally = Counter(name for names in brought for name in names)
+        agreed = {name for name, count in tally.items() if count >= max(2, len(brought) / 2)}
+        return replace(self.issue, words=self.issue.words | agreed)
+
+    def _model(self, one: Outcome) -> str:
+        return authors.model_of(one, self.kit.steps(one.attempt.id))
 
     def _known(self, candidate: Candidate | None) -> Callable[[str], bool]:
         """Whether a path is the repository's, or source of the patch that was handed in."""
@@ -157,3 +177,12 @@ class Gathering:
         for name in found.keys() - named.keys():
             self.unusable[name] = "its failure names nothing of the issue, as another's does"
         return named
+
+
+def _new_names(patch: str) -> set[str]:
+    """Identifiers that a patch adds to the sources and takes away nowhere."""
+    tokens = {token for token, _ in alike.change_of(patch).tokens}
+    added = {
+        token[1:] for token in tokens if token.startswith("+") and f"-{token[1:]}" not in tokens
+    }
+    return {name for name in added if name.isidentifier() and len(name) > 2}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from swe_router.records import Action, Step
@@ -23,8 +24,12 @@ _OPENS = re.compile(r"(create|open) +(\S+\.py)(?: \d+)?\s*\Z")
 _EDITS = re.compile(r"edit +(\d+):(\d+)[^\n]*\n(.*?)\n?end_of_edit\s*\Z", re.S)
 _SHARED = frozenset({"", "tests", "test", "testing", "tmp", "testbed", "src", "django", "sympy"})
 """Folders that a script speaks of without meaning the agent's files in them."""
-MOST_LEFT = 4
+MOST_LEFT = 6
 """Scripts taken of one attempt, the most telling first."""
+CHANGED = 3
+"""``telling`` from which the runs of one text show a change between them."""
+MOST_TEXTS = 2
+"""Texts of one file, of those: the most telling may rest on what an earlier command left behind."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,10 @@ class Left:
         """A hint how well its recorded runs show a bug and its end; 0 is not at all."""
         bad = [printed.is_bad(ran.exit_code, ran.output) for ran in self.runs]
         if True in bad and False in bad[bad.index(True) :]:
-            return 3
+            return 4
+        # Run again, it said something else: something was changed in between.
+        if len({printed.digest(ran.output) for ran in (*self.runs[:1], *self.runs[-1:])}) == 2:
+            return CHANGED
         return 2 if True in bad else 0 if not bad else 1
 
 
@@ -82,13 +90,26 @@ class _Watch:
                     self._edit(action)
                 elif action.call.name == "bash":
                     self._bash(action, str(action.call.arguments.get("command", "")), step.index)
-        best: dict[str, Left] = {}
-        for one in self.found.values():  # of a file's texts the most telling, the later one first
-            if one.telling >= getattr(best.get(one.path), "telling", 0):
-                best.pop(one.path, None)
-                best[one.path] = one
-        ranked = sorted(enumerate(best.values()), key=lambda pair: (-pair[1].telling, -pair[0]))
-        return [one for _, one in ranked if one.telling][:MOST_LEFT]
+        return self._ranked()
+
+    def _ranked(self) -> list[Left]:
+        """What is worth a run: the most telling first, then the later; other texts of a file last.
+
+        Another text of a file is named for its place among them.
+        """
+        order = sorted(
+            enumerate(self.found.values()), key=lambda pair: (-pair[1].telling, -pair[0])
+        )
+        first: list[Left] = []
+        others: list[Left] = []
+        seen: Counter[str] = Counter()
+        for one in (one for _, one in order if one.telling):
+            seen[one.path] += 1
+            if seen[one.path] == 1:
+                first.append(one)
+            elif seen[one.path] <= MOST_TEXTS and one.telling >= CHANGED:
+                others.append(replace(one, path=f"{one.path} (text {seen[one.path]})"))
+        return [*first, *others][:MOST_LEFT]
 
     def _edit(self, action: Action) -> None:
         """A call of our own tool."""
