@@ -1,9 +1,11 @@
 """What N candidates of one instance cost to verify against each other, in times of one.
 
 Usage: python benchmarks/cross_evaluation.py [--split demo] [--instance ID] [--candidates 8]
-           [--distinct 6] [--predictions FILE] [--repos DIR] [--sandbox auto] [--repeat 3]
-           [--names applies,syntax,repo-tests,reproduction]
+           [--distinct 6] [--predictions FILE] [--trajectories DIR] [--repos DIR] [--sandbox auto]
+           [--repeat 3] [--names applies,syntax,...]
 
+All verifiers of a live run take part. On the demo its recorded writer gives the tests of the
+issue; elsewhere scripts are harvested from --trajectories.
 Candidates are those of --predictions (or of the shipped sample run), made up to N by a comment
 line more: another patch, whose tests are really run. --distinct is the realistic mix: of five
 runs of one strong model on 53 instances, 3.9 patches of five have an effect of their own
@@ -21,33 +23,19 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-from swe_router import assets, plugins, settings
-from swe_router.assemble import preflight
-from swe_router.assemble.repositories import graph_of, repo_cache
+from swe_router import assets, settings
+from swe_router.assemble.stack import Stack
+from swe_router.candidates import cases, folders
+from swe_router.candidates.cases import Foreign
 from swe_router.candidates.entries import entries, patch_of
+from swe_router.candidates.told import Told
 from swe_router.diffs import effect
 from swe_router.instances import splits
-from swe_router.records import (
-    Arm,
-    Attempt,
-    Budget,
-    Candidate,
-    Instance,
-    Outcome,
-    Plan,
-    Trajectory,
-    digest_of,
-)
-from swe_router.sandboxes import fitting
-from swe_router.sandboxes.warm import WarmBoxes
-from swe_router.solve.verifying import Checks, together
+from swe_router.records import Instance
 
 HUNK = re.compile(r"^(@@ -\d+(?:,\d+)? \+\d+)(?:,(\d+))?( @@.*)$", re.MULTILINE)
 
@@ -76,14 +64,6 @@ def variant(text: str, number: int) -> str:
     return f"{text[: head.start()]}{first},{int(count or 1) + 1}{rest}{body}"
 
 
-def outcome(instance: Instance, number: int, text: str) -> Outcome:
-    plan = Plan(arm=Arm(model="x"), budget=Budget(dollars=Decimal(0)))
-    attempt = Attempt(id=f"{number}-x", instance_id=instance.id, plan=plan,
-                      trajectory=Trajectory(exit="submitted"))  # fmt: skip
-    made = Candidate(attempt_id=attempt.id, patch=text, digest=digest_of(text))
-    return Outcome(attempt=attempt, candidate=made)
-
-
 def patches_of(path: Path, instance_id: str, wanted: int) -> list[str]:
     """So many patches of an instance, each with an effect of its own."""
     rows = (patch_of(where, entry) for where, entry in entries(path))
@@ -94,41 +74,31 @@ def patches_of(path: Path, instance_id: str, wanted: int) -> list[str]:
     return [*distinct, *(variant(distinct[0], n) for n in range(wanted))][:wanted]
 
 
-@contextmanager
-def stack(given: argparse.Namespace, instance: Instance) -> Iterator[Callable[[Case], float]]:
-    """What verifies a case and gives its seconds."""
-    wished = settings.load("demo" if given.split == "demo" else "hybrid",
-                           split=given.split, repos=given.repos,
-                           sandbox__kind=given.sandbox)  # fmt: skip
-    verify = wished.verify.model_copy(update={"names": tuple(given.names.split(","))})
-    verifiers = [(name, plugins.load("verifiers", name)(verify)) for name in verify.names]
-    kind = preflight.sandbox_kind(wished)
-    repos = repo_cache(wished.repos, _say, images=kind == "docker")
+def seconds(given: argparse.Namespace, instance: Instance, case: Case, told: list[Told]) -> float:
+    """Wall seconds of one case, with everything that verifying it starts and ends."""
+    demo = given.split == "demo"
+    wished = settings.load(
+        "demo" if demo else "hybrid", split=given.split, repos=given.repos,
+        sandbox__kind=given.sandbox, sandbox__warm=2 if case.warm else 0,
+        verify__names=given.names.split(",") if given.names else None,
+        verify__writer="writer" if demo else "", budget=Decimal(1),
+    )  # fmt: skip
+    found = [Foreign(instance_id=instance.id, name=str(n), patch=text, model="x", named=True)
+             for n, text in enumerate(case.patches, 1)]  # fmt: skip
+    joined = cases.join(found, told, "benchmark")[instance.id]
     with tempfile.TemporaryDirectory() as folder:
-        lock = Path(folder) / "lock"
+        place = Path(folder)
+        lock = place / "lock"
         lock.touch()
-        options: dict[str, Any] = {"start": repos.path} if kind == "local" else {}
-        boxes = plugins.load("sandboxes", kind)(
-            wished.sandbox, run="benchmark", lock=lock, **options
-        )
-        graph = graph_of(repos, instance, _say)
-
-        def seconds(case: Case) -> float:
-            warm = WarmBoxes(boxes, ahead=2) if case.warm and kind == "docker" else None
-            checks = Checks(verifiers=verifiers, open_sandbox=(warm or boxes).open,
-                            apply=fitting.apply, steps=lambda _: (), graph=graph,
-                            seconds=verify.seconds, clock=time.time, cores=case.cores)  # fmt: skip
-            outcomes = [outcome(instance, n, text) for n, text in enumerate(case.patches, 1)]
-            begun = time.perf_counter()
-            made = together(checks, instance, outcomes)
-            if warm is not None:
-                warm.close()
-            took = time.perf_counter() - begun
-            said = {v.verifier: v.outcome for v in made[-1].verdicts}
-            print(f"  {case.name}: {took:.1f} s, the last candidate {said}", file=sys.stderr)
-            return took
-
-        yield seconds
+        begun = time.perf_counter()
+        stack = Stack(wished, name="benchmark", place=place, lock=lock, say=_say,
+                      stopping=lambda: False, cores=case.cores)  # fmt: skip
+        made = stack.look(instance, joined, lambda attempt, verifier: None)
+        stack.close()
+        took = time.perf_counter() - begun
+    said = {v.verifier: v.outcome for v in made[-1].verdicts}
+    print(f"  {case.name}: {took:.1f} s, the last candidate {said}", file=sys.stderr)
+    return took
 
 
 def _say(line: str) -> None:
@@ -137,9 +107,9 @@ def _say(line: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    for name, default in (("split", "demo"), ("instance", "demo__slotkeeper-17"), ("repos", None),
-                          ("sandbox", "auto"), ("names", "applies,syntax,repo-tests,reproduction"),
-                          ("predictions", None)):  # fmt: skip
+    for name, default in (("split", "demo"), ("instance", "demo__confet-11"), ("repos", None),
+                          ("sandbox", "auto"), ("names", ""), ("predictions", None),
+                          ("trajectories", None)):  # fmt: skip
         parser.add_argument(f"--{name}", default=default)
     for name, number in (("candidates", 8), ("distinct", 6), ("repeat", 3)):
         parser.add_argument(f"--{name}", type=int, default=number)
@@ -150,20 +120,21 @@ def main() -> None:
     many = tuple(patches_of(path, instance.id, given.candidates))
     mix = tuple(many[n % given.distinct] for n in range(given.candidates))
     cores = os.cpu_count() or 1
-    cases = [
+    cases_ = [
         Case("one candidate", many[:1], 1, False),
+        Case("one candidate, all cores", many[:1], cores, True),
         Case(f"{len(many)} distinct, one after the other, plain boxes", many, 1, False),
         Case(f"{len(many)} distinct", many, cores, True),
         Case(f"{len(many)} of which {given.distinct} distinct", mix, cores, True),
     ]
-    took: dict[str, list[float]] = {case.name: [] for case in cases}
-    with stack(given, instance) as seconds:
-        for _ in range(given.repeat):
-            for case in cases:
-                took[case.name].append(seconds(case))
-    one = statistics.median(took[cases[0].name])
-    print(f"{instance.id}, {cores} cores, {given.names}")
-    for case in cases:
+    told = folders.read(Path(given.trajectories), {instance.id}, _say) if given.trajectories else []
+    took: dict[str, list[float]] = {case.name: [] for case in cases_}
+    for _ in range(given.repeat):
+        for case in cases_:
+            took[case.name].append(seconds(given, instance, case, told))
+    one = statistics.median(took[cases_[0].name])
+    print(f"{instance.id}, {cores} cores, {given.names or 'every verifier'}")
+    for case in cases_:
         middle = statistics.median(took[case.name])
         print(f"{case.name:55s} {middle:7.1f} s  {middle / one:5.2f} x one")
 
