@@ -219,10 +219,29 @@ def test_files_of_foreign_editors_count_too() -> None:
         ("debugger, failsafe", set()),
         ("✗ half", {"✗"}),
         ("all fine", set()),
+        ("ISSUE NOT REPRODUCED: Found 'Outer.Inner'", set()),
+        ("Issue reproduced", {"reproduced"}),
     ],
 )
 def test_words_of_failure(line: str, marks: set[str]) -> None:
     assert set(printed.marks(line)) == marks
+
+
+@pytest.mark.parametrize(
+    ("output", "well"),
+    [
+        ("ISSUE NOT REPRODUCED: Found 'Outer.Inner'", True),
+        ("value: 3\nSuccess", True),
+        ("it works as expected", True),
+        ("not ok", False),
+        ("not fixed", False),
+        ("unsuccessful", False),
+        ("OK\nERROR: half", False),
+        ("JOIN count: 3", False),
+    ],
+)
+def test_words_of_success(output: str, well: bool) -> None:
+    assert printed.says_well(output) is well
 
 
 @given(st.text(max_size=200))

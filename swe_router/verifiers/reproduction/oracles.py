@@ -85,6 +85,8 @@ def _by_print(base: Trial, fixed: Trial | None) -> Reading:
     outputs = printed.digest(base.output), printed.digest(fixed.output)
     if outputs[0] == outputs[1]:
         raise Unusable("it prints the same at the base and after its own author's patch")
+    if printed.says_well(base.output):
+        raise Unusable("it says at the base that all is as it should be")
     if base.cut or fixed.cut:
         raise Unusable("it prints more than is kept")
     why = "script ends well and prints something else after its author's patch"

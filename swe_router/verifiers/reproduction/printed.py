@@ -15,9 +15,15 @@ MARKS = re.compile(
 STRONG = frozenset({"fail", "bug", "reproduced", "incorrect", "wrong", "broken", "traceback"})
 """Marks that need no run after a fix to be taken as words of failure."""
 _CALM = re.compile(
-    r"\b(?:no|0|zero|without(?: any)?|not) (?:longer |more |an? |any )?"
-    r"(?:fail\w*|errors?|bugs?|exceptions?|problems?|mismatch\w*|wrong|broken|incorrect)\b"
+    r"\b(?:no|0|zero|without(?: any)?|not) (?:longer |more |an? |any |be |been )?"
+    r"(?:fail\w*|errors?|bugs?|exceptions?|problems?|mismatch\w*|wrong|broken|incorrect|reproduced"
+    r"|issues?)\b"
     r"|(?:fail\w*|errors?|problems?)\s*[:=]\s*(?:0|none|\[\])(?!\w)",
+    re.I,
+)
+_WELL = re.compile(
+    r"(?<!not )(?<!n't )\b(?:success(?:ful(?:ly)?)?|succeed(?:s|ed)?|pass(?:es|ed)?|ok(?:ay)?"
+    r"|works?|worked|fixed|correct(?:ly)?|as expected)\b|\bnot reproduced\b|[✓✔✅]",
     re.I,
 )
 _CHANCE = (
@@ -50,6 +56,11 @@ def marks(output: str) -> Counter[str]:
         bare = _CALM.sub("", line)
         found.update({_stem(match[0]) for match in MARKS.finditer(bare)})
     return found
+
+
+def says_well(output: str) -> bool:
+    """Whether a script says that all is as it should be, and nothing to the contrary."""
+    return bool(_WELL.search(output)) and not marks(output)
 
 
 def is_bad(exit_code: int | None, output: str) -> bool:
