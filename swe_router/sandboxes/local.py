@@ -20,6 +20,7 @@ from swe_router.sandboxes.channel import Box
 from swe_router.sandboxes.loop import LAUNCH, LOOP
 from swe_router.sandboxes.pipes import Pipes, PlainBox
 from swe_router.sandboxes.scratch import CARD, discard, named
+from swe_router.sandboxes.trees import Trees
 from swe_router.settings import SandboxSettings
 
 ETC = {
@@ -56,6 +57,7 @@ class LocalBoxes:
         self._run = run
         self._lock = lock
         self._stopping = stopping
+        self._trees = Trees()
         self.wall = wall or best_wall(unsafe=settings.unsafe)
         """``bwrap``, ``unshare``, ``unshare-user`` or ``process``."""
 
@@ -90,7 +92,7 @@ class LocalBoxes:
             owner = {"run": self._run, "lock": str(self._lock.absolute())}
             card.write(json.dumps({**owner, "groups": [str(group) for group in groups]}))
             card.flush()
-            check_out(repository, instance.base_commit, folder / "tree")
+            self._trees.make(repository, instance.base_commit, folder / "tree")
             return self._launched(folder, groups)
 
     def _launched(self, folder: Path, groups: list[Path]) -> Box:
@@ -165,44 +167,6 @@ def best_wall(*, unsafe: bool, works: Callable[[list[str]], bool] | None = None)
         "no local sandbox is to be had here: install bubblewrap (apt-get install bubblewrap) or "
         "start Docker, or accept plain processes with --sandbox local --unsafe"
     )
-
-
-def check_out(repository: Path, commit: str, tree: Path) -> None:
-    """A work tree of exactly one commit: no history, no remote, no other ref.
-
-    Raises ``WouldNotStart`` with git's own words.
-    """
-    serve = "git -c uploadpack.allowAnySHA1InWant=true upload-pack"
-    url = repository.resolve().as_uri()
-    _git(tree.parent, "init", "-q", "--template=", "-b", "main", str(tree))
-    _git(tree, "fetch", "-q", "--depth=1", "--no-tags", f"--upload-pack={serve}", url, commit)
-    _git(tree, "-c", "core.logAllRefUpdates=false", "reset", "-q", "--hard", commit)
-    (tree / ".git" / "FETCH_HEAD").unlink(missing_ok=True)
-
-
-def _git(where: Path, *arguments: str) -> None:
-    env = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": "safe.directory",
-        "GIT_CONFIG_VALUE_0": "*",
-        "GIT_TERMINAL_PROMPT": "0",
-    }
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=where,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-        start_new_session=True,  # the terminal's Ctrl-C is for the driver alone
-    )
-    if done.returncode:
-        if "No space left" in done.stderr:
-            raise DiskFull(f"no space left for a work tree in {where}")
-        raise WouldNotStart(f"git {arguments[0]}: {done.stderr.strip()}")
 
 
 def _works(command: list[str]) -> bool:
