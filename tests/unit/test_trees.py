@@ -54,9 +54,7 @@ def seen(tree: Path) -> dict[str, tuple[int, str]]:
     for path in sorted(tree.rglob("*")):
         if path.name == "index":
             continue
-        text = (
-            os.readlink(path) if path.is_symlink() else "" if path.is_dir() else path.read_bytes()
-        )
+        text = path.readlink() if path.is_symlink() else "" if path.is_dir() else path.read_bytes()
         found[path.relative_to(tree).as_posix()] = (path.lstat().st_mode, str(text))
     return found
 
@@ -79,9 +77,7 @@ def test_the_second_tree_is_the_first_without_what_was_done_to_it(
     git(second, "fsck", "--strict")
 
 
-def test_a_large_tree_is_not_kept_and_few_are(
-    tmp_path: Path, project: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_tree_is_not_kept_and_few_are(tmp_path: Path, project: tuple[Path, str]) -> None:
     made = Trees()
     home, commit = project
     for number in range(trees.MOST_KEPT + 2):
@@ -89,8 +85,7 @@ def test_a_large_tree_is_not_kept_and_few_are(
         git(tmp_path, "clone", "-q", "--bare", str(home), str(other))
         made.make(other, commit, tmp_path / f"tree{number}")
     assert len(made._kept) == trees.MOST_KEPT
-    monkeypatch.setattr(trees, "MOST_BYTES", 10)
-    large = Trees()
+    large = Trees(most_bytes=10)
     large.make(home, commit, tmp_path / "large")
     assert large._kept == {}
 
