@@ -168,7 +168,9 @@ def _card(
                 "is": "fitted towards its prior" if count else "its prior",
                 "prior": {"weak": one.weak, "strong": one.strong},
                 "prior_from": one.source,
-                "strength": weighing.FIRM.get(one.name, weighing.STRENGTH),
+                "strength": {
+                    c: weighing.strength(one.name, c) for c in (weighing.WEAK, weighing.STRONG)
+                },
             }
             for one in weighing.PRIORS
         },

@@ -65,9 +65,11 @@ Gemini 3 Pro; between the two where the author is not known."""
 STRENGTH = 4.0
 """Inverse variance of each prior: a standard deviation of half a nat."""
 FIRM = {"behaviour": 64.0, "agreement": 32.0, "harvested_passed": 16.0, "harvested_failed": 16.0}
-"""Of those priors that rest on more patches than a fit will see for long. All were settled with the
-candidates of the development share in sight, other authors' among them: the pilot's harvested
-scripts said nothing of strong authors (.75 right, .72 wrong pass), those measured here do."""
+"""Of those priors that rest on more patches than a fit will see for long, of strong authors all but
+``behaviour``: for weak ones the others are as loose as the rest (``strength``). All were settled
+with the candidates of the development share in sight, other authors' among them: the pilot's
+harvested scripts said nothing of strong authors (.75 right, .72 wrong pass), those measured here
+do."""
 
 
 def signs(author: str) -> list[Sign]:
@@ -78,10 +80,16 @@ def signs(author: str) -> list[Sign]:
             one.name,
             one.way,
             round(share * one.weak + (1 - share) * one.strong, 4),
-            FIRM.get(one.name, STRENGTH),
+            strength(one.name, author),
         )
         for one in PRIORS
     ]
+
+
+def strength(name: str, author: str) -> float:
+    """Inverse variance of a signal's prior for a class of authors."""
+    firm = name == "behaviour" or author != WEAK
+    return FIRM.get(name, STRENGTH) if firm else STRENGTH
 
 
 def signals(verdicts: Sequence[Verdict], author: str = "") -> dict[str, float]:
