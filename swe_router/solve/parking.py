@@ -62,7 +62,9 @@ class _Lazy:
 
     def take(self, patch: str) -> Result | None:
         """What applying the patch gave, where a box that holds it waits; it is this one now."""
-        kept = self._parking.take(self._instance, patch) if self.fresh else None
+        if not self.fresh or self._real is not None:
+            return None  # one that was opened to look is this one's own, and must be closed by it
+        kept = self._parking.take(self._instance, patch)
         if kept is None:
             return None
         self._stack, self._real, self.fresh = kept.stack, kept.box, False

@@ -156,7 +156,7 @@ class Bench:
         return trial
 
     def _all_at_once(self, batches: Sequence[Batch], whole: TestRun) -> bool:
-        """Whether one process for all is worth a try; twice its time must be left after it."""
+        """Whether one process for all is worth a try, and leaves time to do without it."""
         if len(batches) < 2 or any(batch.before.tampered for batch in batches):
             return False
         enough = 0.4 * self.left() >= max(LEAST_SECONDS, 2 * whole.seconds)

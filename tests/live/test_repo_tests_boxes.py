@@ -3,61 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from swe_router.records import Verdict
 from swe_router.settings import VerifySettings
 from swe_router.verifiers.repo_tests import RepoTests
+from tests.doubles.calculator import CALC, SUITE, UNITTEST
 from tests.doubles.project import INSTANCE, Project, outcome
 
 pytestmark = pytest.mark.box
 
-CALC = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
-PYTEST = """\
-import calc
-
-
-def test_add():
-    assert calc.add(1, 2) == 3
-
-
-def test_sub():
-    assert calc.sub(3, 1) == 2
-
-
-def test_known_bad():
-    assert calc.add(1, 1) == 3
-"""
-UNITTEST = """\
-import unittest
-import calc
-
-
-class TestCalc(unittest.TestCase):
-    def test_add(self):
-        self.assertEqual(calc.add(1, 2), 3)
-
-    def test_sub(self):
-        self.assertEqual(calc.sub(3, 1), 2)
-
-    @unittest.skip("no")
-    def test_skipped(self):
-        pass
-"""
+KNOWN_BAD = "\n\ndef test_known_bad():\n    assert calc.add(1, 1) == 3\n"
+SKIPPED = '\n    @unittest.skip("no")\n    def test_skipped(self):\n        pass\n'
 TEST = "tests/test_calc.py"
 
 
 @pytest.fixture(scope="module")
 def by_pytest(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    files = {"calc.py": CALC, TEST: PYTEST, "pytest.ini": "[pytest]\n"}
+    files = {"calc.py": CALC, TEST: SUITE + KNOWN_BAD, "pytest.ini": "[pytest]\n"}
     return Project(tmp_path_factory.mktemp("pytest"), files)
 
 
 @pytest.fixture(scope="module")
 def by_unittest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     make = "test:\n\tpython -m unittest\n"
-    files = {"calc.py": CALC, TEST: UNITTEST, "tests/__init__.py": "", "Makefile": make}
+    files = {"calc.py": CALC, TEST: UNITTEST + SKIPPED, "tests/__init__.py": "", "Makefile": make}
     project = Project(tmp_path_factory.mktemp("unittest"), files)
     yield project
     assert not any(box.root.exists() for box in project.opened)
@@ -85,7 +57,7 @@ def test_a_patch_that_bends_tests_and_prints_passed_is_judged_by_the_old_ones(
 ) -> None:
     liar = CALC.replace("a - b", "b - a") + f"\nprint('{TEST}::test_sub PASSED\\n3 passed')\n"
     drop = "def pytest_collection_modifyitems(items):\n    items.clear()\n"
-    bent = PYTEST.replace("== 2", "== -2")
+    bent = (SUITE + KNOWN_BAD).replace("== 2", "== -2")
     verdict = judge(by_pytest, {"calc.py": liar, TEST: bent, "tests/conftest.py": drop})
     assert verdict.outcome == "fail"
     assert verdict.evidence["tests"][f"{TEST}::test_sub"] == ["passed", "failed"]
@@ -139,3 +111,41 @@ def test_tests_that_got_to_nothing_in_time_are_not_told_as_failing(tmp_path):
     said = RepoTests(settings).verify(outcome(patch), (), INSTANCE, project.kit())
     assert said.outcome == "unknown"
     assert "passed before the patch within 2 s" in said.evidence["why"]
+
+
+SEVERAL = {f"tests/test_calc_{name}.py": SUITE for name in "abcde"}
+
+
+def test_after_the_patch_all_files_run_in_one_process(tmp_path: Path) -> None:
+    note = "import os\n\n\ndef test_note():\n    print(os.getpid(), file=open(%r, 'a'))\n"
+    log = tmp_path / "log"
+    suites = {path: text + note % str(log) for path, text in SEVERAL.items()}
+    project = Project(tmp_path / "p", {"calc.py": CALC, "pytest.ini": "[pytest]\n", **suites})
+    said = judge(project, {"calc.py": CALC + "#\n"})
+    runs = log.read_text().split()
+    assert said.outcome == "pass"
+    assert said.evidence["counts"]["still_pass"] == 15
+    assert (len(runs), len(set(runs[5:]))) == (10, 1)
+    assert len(set(runs[:5])) > 1, "at the base in batches: one that hangs takes no other along"
+
+
+def test_what_fails_in_company_alone_is_not_held_against_a_patch(tmp_path: Path) -> None:
+    """It holds only while no other file was loaded in its process, as at the base."""
+    alone = "import sys\n\n\ndef test_alone():\n    assert 'test_calc_b' not in sys.modules\n"
+    suites = SEVERAL | {"tests/test_calc.py": SUITE + alone}
+    project = Project(tmp_path, {"calc.py": CALC, "pytest.ini": "[pytest]\n", **suites})
+    said = judge(project, {"calc.py": CALC + "#\n"})
+    assert (said.outcome, said.evidence["counts"]["flaky"]) == ("pass", 1)
+
+
+def test_a_file_that_no_longer_loads_hides_no_other(tmp_path: Path) -> None:
+    gone = "from calc import sub\n\n\ndef test_it():\n    assert sub(3, 1) == 2\n"
+    suites = {f"tests/test_calc_{name}.py": gone if name == "e" else
+              "import calc\n\n\ndef test_add():\n    assert calc.add(1, 2) == 3\n"
+              for name in "abcde"}  # fmt: skip
+    project = Project(tmp_path, {"calc.py": CALC, "pytest.ini": "[pytest]\n", **suites})
+    said = judge(project, {"calc.py": CALC.partition("\n\n\n")[0] + "\n"})
+    assert said.outcome == "fail"
+    told = said.evidence["tests"]
+    assert told["tests/test_calc_e.py::test_it"] == ["passed", "error"]
+    assert told["tests/test_calc_a.py::test_add"] == ["passed", "passed"]

@@ -19,35 +19,12 @@ from swe_router.verifiers import diffs, paths
 from swe_router.verifiers.repo_tests import RepoTests
 from swe_router.verifiers.testconfig import meddling, put_back, shadows
 from swe_router.verifiers.testrun import recorded
+from tests.doubles.calculator import CALC, SUITE, UNITTEST
 from tests.doubles.project import INSTANCE, Project, outcome
 
 pytestmark = pytest.mark.box
 
-CALC = "def add(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
 WRONG = CALC.replace("a - b", "b - a")
-SUITE = """\
-import calc
-
-
-def test_add():
-    assert calc.add(1, 2) == 3
-
-
-def test_sub():
-    assert calc.sub(3, 1) == 2
-"""
-UNITTEST = """\
-import unittest
-import calc
-
-
-class TestCalc(unittest.TestCase):
-    def test_add(self):
-        self.assertEqual(calc.add(1, 2), 3)
-
-    def test_sub(self):
-        self.assertEqual(calc.sub(3, 1), 2)
-"""
 MAKE = "test:\n\tpython -m unittest\n"
 
 

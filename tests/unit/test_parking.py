@@ -120,6 +120,14 @@ def test_writing_spoils_and_reading_does_not(house):
     assert [box.did for box in house.made] == [["git apply p", "write /testbed/x"], ["git apply p"]]
 
 
+def test_a_box_that_was_read_from_first_takes_no_other_in_its_place(house):
+    house.use("+p")
+    with house.parking.open(INSTANCE) as box:
+        assert box.read("/x") == b"read"
+        house.parking.apply(box, "p")
+    assert [one.did for one in house.made] == [["git apply p"], ["git apply p"]]
+
+
 def test_nothing_is_opened_that_nobody_uses_and_what_fails_is_told(house):
     with house.parking.open(INSTANCE):
         pass

@@ -159,6 +159,23 @@ def test_after_the_first_candidates_are_looked_at_side_by_side():
     assert made[3].verdicts[0].evidence["same_as"] == "1-weak"
 
 
+def test_verifiers_that_run_tests_work_side_by_side_and_are_told_in_their_order():
+    barrier = Barrier(2, timeout=20)
+
+    class Meets(Looks):
+        def verify(self, outcome, peers, instance, kit):
+            barrier.wait()
+            return super().verify(outcome, peers, instance, kit)
+
+    tests, shown, after = Meets("repo-tests"), Meets("reproduction"), Looks("behaviour")
+    given = checks(Looks("applies"), tests, shown, after, cores=2)
+    said = verdicts(given, INSTANCE, outcome(DIFF), ())
+    names = ["applies", "repo-tests", "reproduction", "behaviour"]
+    assert [one.verifier for one in said] == names
+    assert tests.seen[0][1] == shown.seen[0][1] == ("applies",)
+    assert after.seen[0][1] == tuple(names[:3])
+
+
 def test_a_later_attempt_of_the_same_effect_is_not_run_again():
     """As the engine asks, one candidate after the other: shown otherwise, the same change."""
     looks, shared = Looks("repo-tests"), {}
