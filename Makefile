@@ -25,6 +25,7 @@ check: $(STAMP)  ## style, types, floors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 	$(BIN)/lint-imports
 
 live: $(STAMP)  ## the tiers that need this machine: TIERS="box or docker or ray"

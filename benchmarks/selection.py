@@ -143,7 +143,7 @@ def main() -> None:
     shares = stats.weights(len(cases), seed=given.seed)
     repos = [case.instance_id.rpartition("-")[0] for case in cases]
     whole = stats.cluster_weights(repos, seed=given.seed)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for label, column in columns.items():
         gap = column - columns["mean single"]
         low, high = stats.interval(stats.means(shares, gap)[:, 0])

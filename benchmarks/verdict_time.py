@@ -37,7 +37,7 @@ from swe_router.records import (
     Verdict,
     digest_of,
 )
-from swe_router.sandboxes import patch as patches
+from swe_router.sandboxes import fitting
 from swe_router.sandboxes.docker import DockerBoxes
 from swe_router.sandboxes.local import LocalBoxes
 from swe_router.seams import Kit, Sandbox
@@ -98,7 +98,7 @@ def measure(case: Case, opened: Open, seconds: float, full_seconds: float) -> No
     took = []
     for name, text in case.patches:
         now = time.time()
-        kit = Kit(opened, patches.apply, graph=graph, clock=time.time, cache=cache)
+        kit = Kit(opened, fitting.apply, graph=graph, clock=time.time, cache=cache)
         settings = VerifySettings(seconds=seconds)
         verdict = RepoTests(settings).verify(outcome(case.instance, text), (), case.instance, kit)
         took.append((name, time.time() - now, verdict))

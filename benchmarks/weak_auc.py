@@ -24,6 +24,7 @@ import gzip
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -177,7 +178,7 @@ def main() -> None:
         truth = {run[0]: run[2] for run in runs if run[1] == model}
         solved = np.array([truth[one.instance_id] for one in known])
         for name, scores in scores_of(solved).items():
-            row = {
+            row: dict[str, Any] = {
                 "model": model, "n": len(solved), "resolved": int(solved.sum()), "by": name,
                 "auc": round(auc(scores, solved), 3), "ci": interval(scores, solved, by_issue),
                 "ci_repos": interval(scores, solved, by_repo),
