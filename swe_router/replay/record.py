@@ -17,6 +17,7 @@ from swe_router.records import (
     LeftOut,
     Outcome,
     Plan,
+    RouteDecision,
     RunRecord,
     Step,
     Stop,
@@ -122,9 +123,8 @@ def _decisions(record: RunRecord, means: Means, count: Count) -> None:
     gone = {one.move: one for one in record.left_out}
     for number, decided in enumerate(record.decisions, 1):
         accepted = taken(came) if number == 1 else None
-        again = accepted or passed_on(
-            ask_again(means.policy, record.features, history, decided), means.policy, came
-        )
+        asked = ask_again(means.policy, record.features, history, decided)
+        again = accepted or passed_on(asked, means.policy, (*came, *history))
         count.same(record.instance.id, f"decision {number}", decided.decision, again)
         if not isinstance(decided.decision, Stop):
             left = gone.pop(number - 1, None)
@@ -166,7 +166,7 @@ def _imported(record: RunRecord, outcome: Outcome, means: Means, count: Count) -
 
 def ask_again(
     policy: Policy, features: Features, history: Sequence[Outcome], decided: Decided
-) -> object:
+) -> RouteDecision:
     """The decision that the policy takes on what it saw; a guard's stop is taken as it stands."""
     if isinstance(decided.decision, Stop) and "never stopped by itself" in decided.decision.why:
         return decided.decision

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
-from swe_router.records import IMPORTED, Instance, Outcome, RunRecord, Stop, Try
+from swe_router.policies.base import fault_of
+from swe_router.policies.escalation import Worth, hopeless
+from swe_router.records import IMPORTED, Instance, Outcome, RouteDecision, RunRecord, Stop, Try
 from swe_router.seams import Policy
 from swe_router.solve.bench import Bench
 from swe_router.solve.moves import Interrupted
 from swe_router.solve.verifying import together
-
-T = TypeVar("T")
 
 
 def brought(bench: Bench, instance: Instance) -> tuple[Outcome, ...]:
@@ -43,13 +42,23 @@ def taken(outcomes: Sequence[Outcome]) -> Stop | None:
     return Stop(why=f"the candidate it came with was accepted: {named or accepted[0].attempt.id}")
 
 
-def passed_on(decision: T, policy: Policy, outcomes: Sequence[Outcome]) -> T:
-    """The decision, begun with what the instance came with where the policy hands work over.
+def passed_on(
+    decision: RouteDecision, policy: Policy, outcomes: Sequence[Outcome]
+) -> RouteDecision:
+    """The decision, given what the instance came with, which a policy does not see. Pure.
 
-    A policy does not see what it came with, so its first plans are fresh ones. Pure.
+    It ends as HOPELESS where the policy's knobs name a value and the refused candidates leave
+    too little of it, and it begins with their work where the policy hands work over.
     """
-    mode = getattr(getattr(policy, "knobs", None), "handover", "fresh")
-    if mode == "fresh" or not isinstance(decision, Try) or not any(map(is_imported, outcomes)):
+    if not isinstance(decision, Try) or not any(map(is_imported, outcomes)):
+        return decision
+    knobs = getattr(policy, "knobs", None)
+    if isinstance(knobs, Worth):
+        given_up = hopeless(outcomes, decision.plans[0], knobs, fault_of(outcomes[-1]))
+        if given_up:
+            return Stop(why=given_up)
+    mode = getattr(knobs, "handover", "fresh")
+    if mode == "fresh":
         return decision
     plans = tuple(plan.model_copy(update={"handover": mode}) for plan in decision.plans)
     return decision.model_copy(update={"plans": plans})

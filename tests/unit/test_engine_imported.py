@@ -7,7 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from swe_router.policies.cascade import Cascade
 from swe_router.records import IMPORTED, Trajectory, Usage
+from swe_router.replay.record import Count, Means, check
 from swe_router.solve.engine import solve
 from swe_router.solve.imported import lesson, taken
 from swe_router.solve.moves import Interrupted
@@ -15,6 +17,7 @@ from tests.doubles.engine import (
     FEATURES,
     INSTANCE,
     ExactPurse,
+    First,
     Ladder,
     ListMemory,
     Says,
@@ -38,6 +41,18 @@ def came(patch: str, key: str = "0-imported"):
 
 def run(bench_, policy=TWO):
     return solve(INSTANCE, FEATURES, policy=policy, bench=bench_, run="test")
+
+
+def means(policy):
+    return Means(
+        policy=policy,
+        selector=First(),
+        verifiers={"says": Says()},
+        rates={},
+        conversation=lambda *_: iter(()),
+        steps=lambda instance, attempt: (),
+        charged={},
+    )
 
 
 class Watched(Ladder):
@@ -72,6 +87,22 @@ def test_a_rejected_candidate_escalates_and_the_policy_decides_as_if_fresh(patch
     assert Watched.shown == [[], ["1-local"]]
     assert (record.patch, record.usd) == ("right", Decimal("0.02"))
     assert lesson(record).outcomes == record.outcomes[1:]
+
+
+@pytest.mark.parametrize(
+    ("patch", "value", "made"),
+    [("wrong", 0.6, []), ("", 0.5, []), ("wrong", 9, ["1-local"]), ("", None, ["1-local"])],
+)
+def test_a_rejected_candidate_whose_escalation_is_not_worth_its_price_is_given_up(
+    patch, value, made
+):
+    cascade = Cascade([plan("local")], value=value)
+    record = run(bench(came_with=[came(patch)]), cascade)
+    assert outcome_ids(record.outcomes) == ["0-imported", *made]
+    assert record.stop.startswith("HOPELESS: imported") == (not made)
+    count = Count()
+    check(record, means(cascade), count)
+    assert [one for one in count.divergences if "decision" in one.where] == []
 
 
 def test_the_best_of_all_is_handed_in_though_nothing_better_came():
