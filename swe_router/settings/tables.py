@@ -144,6 +144,14 @@ class VerifySettings(Table):
     confidence: float = Field(default=0.95, gt=0, lt=1)
     """Of the bound (Clopper-Pearson)."""
 
+    @field_validator("names")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is named twice: a verdict would count double")
+        return names
+
 
 class EnsembleSettings(Table):
     """How the candidates of one move are made to differ, beyond their seeds; cycled through."""

@@ -251,6 +251,23 @@ def test_a_run_that_began_with_another_s_work_is_no_repeat_of_its_tier():
     assert told == [("mine", "1"), ("big", "1"), ("big+continue", "1")]
 
 
+def test_what_verifiers_paid_for_their_calls_is_in_the_price_of_the_run_and_of_no_tier():
+    paid = {"usd": "0.04", "calls": [{"usd": "0.03", "usage": {"input_tokens": 7}},
+                                     {"usd": "0.01"}]}  # fmt: skip
+    made = outcome(1, "big", "won", "pass")
+    judge = Verdict(candidate="", verifier="judge", outcome="unknown", evidence=paid)
+    record = RunRecord(
+        run="r", instance=Instance(id=A, repo="d/d", base_commit="c", problem="p"),
+        features=Features(instance_id=A), decisions=(), chosen="1-big", status="candidate",
+        usd=Decimal("0.25"), usage=Usage(input_tokens=9, output_tokens=2),
+        outcomes=(made.model_copy(update={"verdicts": (*made.verdicts, judge)}),),
+    )  # fmt: skip
+    grade = Grade(instance_id=A, outcome="resolved", patch="digest of won")
+    found = runs.rows({A: record}, {A: grade}, system="mine", models={}, priced_on={})
+    told = [(r.system, r.usd, r.input_tokens, r.output_tokens) for r in found.rows]
+    assert told == [("mine", 0.29, 16, 2), ("big", 0.25, 9, 2)]
+
+
 def test_the_shipped_table_has_three_systems_with_costs_on_the_same_instances():
     table = shipped()
     costed = [{r.instance_id for r in table.rows if r.system == name and r.usd is not None}
