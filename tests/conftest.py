@@ -7,6 +7,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
+# What a helper asserts is told in full, as in the test files.
+pytest.register_assert_rewrite("tests.doubles")
+
 LIVE = Path(__file__).parent / "live"
 
 

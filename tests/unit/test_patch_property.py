@@ -9,11 +9,11 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from test_patch import content
 
 from swe_router.sandboxes.fitting import apply
 from swe_router.sandboxes.patch import Snapshot
 from tests.doubles.plain_box import PlainBox
+from tests.doubles.repository import content
 
 NAMES = st.sampled_from(
     [b"a", b"b.py", b"c d", b"-x", b"\xff\xfe", "é".encode(), b"n\nl", b'"q"', b".gitattributes"]

@@ -1,0 +1,183 @@
+"""The weights: what a fit learns, what it never saw, and the file that keeps it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swe_router.errors import UsageError
+from swe_router.estimates import acceptance, signed, weighing
+from swe_router.estimates.calibration import Calibration, load, parsed
+from swe_router.settings import VerifySettings
+from swe_router.verifiers.acceptance import Acceptance
+from tests.doubles.project import INSTANCE, outcome
+from tests.doubles.weighed import KIT, PATCH, SHIPPED, existing, reproduction
+
+
+def graded(n: int = 60, repos: int = 6, flip: str = "") -> list[acceptance.Row]:
+    dice = np.random.default_rng(3)
+    made = []
+    for k in range(n):
+        right = bool(dice.random() < 0.5)
+        passes = dice.random() < (0.9 if right else 0.2)
+        repo = f"o/r{k % repos}"
+        said = (existing(), reproduction("passed" if passes else "failed"))
+        made.append(
+            acceptance.Row(f"o__r{k % repos}-{k}", repo, "gpt-4", right != (repo == flip), said)
+        )
+    return made
+
+
+def test_a_fit_learns_what_a_test_is_worth() -> None:
+    rows = graded(400)
+    known = Calibration.model_validate(
+        SHIPPED.model_dump() | {"authors": {"gpt-4": "weak"}, "held_out": ()}
+    )
+    found = acceptance.fit(rows, known)
+    passed = {"written_passed": 1.0, "tests_kept": 1.0}
+    failed = {"written_failed": 1.0, "tests_kept": 1.0}
+    share = [
+        row.right for row in rows if row.verdicts[1].evidence["tests"]["t0"]["after"] == "passed"
+    ]
+    assert found.probability(passed, "weak", "") == pytest.approx(np.mean(share), abs=0.04)
+    assert found.probability(failed, "weak", "") < 0.25
+    bar = found.threshold("weak", 0.28, 0.95)
+    assert bar.shown
+    assert (
+        found.probability(failed, "weak", "") < bar.value <= found.probability(passed, "weak", "")
+    )
+
+
+def test_a_held_out_fit_never_saw_its_repository() -> None:
+    plain, spoiled = (acceptance.fit(graded(flip=flip)) for flip in ("", "o/r1"))
+    signals = {"written_passed": 1.0}
+    assert plain.probability(signals, "unknown", "o/R1") == spoiled.probability(
+        signals, "unknown", "o/r1"
+    )
+    assert plain.probability(signals, "unknown", "") != spoiled.probability(signals, "unknown", "")
+
+
+def test_no_rows_leave_the_priors() -> None:
+    found = acceptance.fit(())
+    for author in weighing.CLASSES:
+        weights = found.acceptance[author][""].weights
+        assert weights == pytest.approx({s.name: s.prior for s in weighing.signs(author)})
+    assert {one["is"] for one in found.card["weights"].values()} == {"its prior"}
+    assert not found.threshold("weak", 0.28, 0.95).shown
+
+
+def test_odd_rows_never_turn_a_sign() -> None:
+    rows = [row._replace(right=not row.right) for row in graded(400)]
+    weights = acceptance.fit(rows).acceptance["unknown"][""].weights
+    assert weights["written_passed"] >= 0 >= weights["written_failed"]
+
+
+def test_a_fit_is_the_same_in_any_order() -> None:
+    rows = graded()
+    assert acceptance.fit(rows).dump() == acceptance.fit(rows[::-1]).dump()
+
+
+def test_authors_are_classed_by_their_own_rows_where_there_are_enough() -> None:
+    rows = [row._replace(author="New Model", right=k % 4 > 0) for k, row in enumerate(graded(40))]
+    assert acceptance.fit(rows).class_of("x/new model-2") == "strong"
+    assert acceptance.fit(rows[:9]).class_of("new model") == "unknown"
+
+
+def test_a_row_of_verify_is_read_and_any_label_in_it_is_not() -> None:
+    line = {
+        "instance_id": "own-er__na-me-12", "candidate": "c", "resolved": True, "outcome": "pass",
+        "model_name_or_path": "m", "verdicts": [
+            {"verifier": "repo-tests", "outcome": "pass", "score": None, "seconds": 1.0,
+             "evidence": {"counts": {"broken": 0}}}
+        ],
+    }  # fmt: skip
+    row = acceptance.row_of(line, right=False)
+    assert (row.instance, row.repo, row.author, row.right) == (
+        "own-er__na-me-12",
+        "own-er/na-me",
+        "m",
+        False,
+    )
+    assert weighing.signals(row.verdicts) == {"tests_kept": 1.0}
+    for bad in ({}, {"instance_id": "i"}, {"instance_id": "i", "verdicts": [{"verifier": "x"}]}):
+        with pytest.raises(UsageError, match="no row of verdicts"):
+            acceptance.row_of(bad, right=True)
+
+
+def test_a_calibration_survives_its_file(tmp_path: Any) -> None:
+    found = acceptance.fit(graded(), SHIPPED, name="mine")
+    path = tmp_path / "mine.json"
+    path.write_text(found.dump())
+    again = load(str(path))
+    assert again == found
+    said = [existing(), reproduction("passed")]
+    verdicts = [
+        Acceptance(VerifySettings(calibration=str(path))).verify(
+            outcome(PATCH, *said), (), INSTANCE, KIT
+        )
+        for _ in range(2)
+    ]
+    assert verdicts[0] == verdicts[1]
+    assert verdicts[0].evidence["model"].startswith("mine:")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda tree: tree.pop("acceptance"),
+        lambda tree: tree["acceptance"].pop("weak"),
+        lambda tree: tree["acceptance"]["weak"].pop(""),
+        lambda tree: tree["acceptance"]["weak"][""]["weights"].update(written_failed=1.0),
+        lambda tree: tree["acceptance"]["weak"][""]["weights"].update(nonsense=1.0),
+        lambda tree: tree["acceptance"]["weak"][""].update(bias="high"),
+        lambda tree: tree["behaviour"].pop(""),
+        lambda tree: tree.update(held_out=[[2.0, True, "i", "r", "weak"]]),
+        lambda tree: tree.update(held_out=[[0.5]]),
+        lambda tree: tree.update(schema_version="swe-router/acceptance-9"),
+        lambda tree: tree.update(judge=[0.0, -1.0]),
+        lambda tree: tree.update(surprise=1),
+    ],
+)
+def test_a_damaged_calibration_is_named(spoil: Any) -> None:
+    tree = json.loads(SHIPPED.dump())
+    spoil(tree)
+    with pytest.raises(UsageError, match=r"calibration x\.json is damaged"):
+        parsed(json.dumps(tree), "x.json")
+
+
+def test_a_calibration_that_is_no_file_is_a_usage_error(tmp_path: Any) -> None:
+    (tmp_path / "cut.json").write_text(SHIPPED.dump()[:200])
+    for path in (tmp_path / "cut.json", tmp_path / "none.json", tmp_path):
+        with pytest.raises(UsageError, match="calibration"):
+            Acceptance(VerifySettings(calibration=str(path)))
+
+
+def test_the_card_says_what_was_fitted_and_what_is_a_prior() -> None:
+    card = SHIPPED.card
+    assert set(card["weights"]) == {one.name for one in weighing.PRIORS}
+    for entry in card["weights"].values():
+        assert entry["prior_from"]
+        assert entry["is"] == ("fitted towards its prior" if entry["rows_with_it"] else "its prior")
+    assert {table["licence"] for table in card["behaviour"]["tables"]} <= {"MIT", "Apache-2.0"}
+    assert card["behaviour"]["reached"]["auc"] < 0.75
+
+
+@given(
+    st.lists(st.tuples(st.floats(-3, 3), st.booleans()), min_size=1, max_size=30),
+    st.floats(-2, 2),
+)
+def test_a_signed_fit_keeps_its_sign_and_its_optimum(rows: list[Any], prior: float) -> None:
+    x, right = np.array([[a] for a, _ in rows]), np.array([float(b) for _, b in rows])
+    ones = np.ones(len(rows))
+    bias, weights = signed.fitted(x, right, ones, [signed.Sign("a", +1, prior, 2.0)])
+    assert weights[0] >= 0
+    p = signed.sigmoid(bias + x @ weights)
+    slope = float(x[:, 0] @ (p - right)) + 2.0 * (weights[0] - prior)
+    assert abs(slope) < 1e-3 or (weights[0] < 1e-9 and slope > 0)
+    assert math.isfinite(bias)

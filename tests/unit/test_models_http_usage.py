@@ -1,0 +1,106 @@
+"""Usage as each provider words it: taken apart, and no bargain where it is nonsense."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from swe_router.ledger import Ledger
+from swe_router.models.metered import MeteredModel
+from tests.doubles.providers import LIMITS, RATE, TALK, every_dialect, plain, reply, serve
+
+
+@pytest.mark.parametrize(
+    ("dialect", "usage", "expected"),
+    [
+        (
+            "anthropic",
+            {
+                "input_tokens": 7,
+                "cache_read_input_tokens": 100,
+                "cache_creation_input_tokens": 20,
+                "output_tokens": 5,
+            },
+            (7, 100, 20, 5),
+        ),
+        (
+            "chat",
+            {
+                "prompt_tokens": 127,
+                "completion_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 100, "cache_write_tokens": 20},
+            },
+            (7, 100, 20, 5),
+        ),
+        (
+            "responses",
+            {
+                "input_tokens": 127,
+                "output_tokens": 5,
+                "input_tokens_details": {"cached_tokens": 100, "cache_write_tokens": 20},
+                "output_tokens_details": {"reasoning_tokens": 3},
+            },
+            (7, 100, 20, 5),
+        ),
+        (
+            "chat",
+            {
+                "prompt_tokens": 107,
+                "completion_tokens": 5,
+                "prompt_cache_hit_tokens": 100,
+                "prompt_cache_miss_tokens": 7,
+            },
+            (7, 100, 0, 5),
+        ),
+        (
+            "chat",
+            {"prompt_tokens": 7, "completion_tokens": 5, "prompt_tokens_details": None},
+            (7, 0, 0, 5),
+        ),
+        ("chat", {"prompt_tokens": 7.0, "completion_tokens": 5.0}, (7, 0, 0, 5)),
+        (
+            "chat",  # more read from the cache than there was
+            {
+                "prompt_tokens": 7,
+                "completion_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 10**9, "cache_write_tokens": 9},
+            },
+            (0, 7, 0, 5),
+        ),
+        (
+            "chat",  # reasoning beside the completion, as the total shows
+            {
+                "prompt_tokens": 7,
+                "completion_tokens": 5,
+                "total_tokens": 15,
+                "completion_tokens_details": {"reasoning_tokens": 3},
+            },
+            (7, 0, 0, 8),
+        ),
+    ],
+)
+def test_usage_is_taken_apart_into_disjoint_kinds(httpserver, dialect, usage, expected):
+    serve(httpserver, dialect, reply(dialect, usage=usage))
+    used = plain(dialect, httpserver.url_for("").rstrip("/")).complete(TALK, limits=LIMITS).usage
+    said = {"output_tokens_details", "completion_tokens_details"} & usage.keys()
+    assert used.reasoning_tokens == (3 if said else 0)
+    kinds = (used.input_tokens, used.cache_read_tokens, used.cache_write_tokens, used.output_tokens)
+    assert kinds == expected
+    assert used.seconds > 0
+
+
+@pytest.mark.parametrize("number", [-1, "many", 10**30])
+@every_dialect
+def test_a_usage_that_is_no_usage_costs_the_reservation_and_not_the_answer(
+    httpserver, dialect, number, tmp_path
+):
+    names = {"anthropic": "input_tokens", "chat": "prompt_tokens", "responses": "input_tokens"}
+    serve(httpserver, dialect, reply(dialect, usage={names[dialect]: number}))
+    hold = Ledger(tmp_path / "ledger.jsonl", Decimal(1)).hold("cloud", Decimal("0.5"), "x#1")
+    client = plain(dialect, httpserver.url_for("").rstrip("/"))
+    meter = MeteredModel(client, hold, RATE)
+    worst = meter.worst(TALK, (), LIMITS)
+    answer = meter.complete(TALK, limits=LIMITS)
+    assert answer.message.content == "ok"
+    assert answer.usd == hold.spent == worst
