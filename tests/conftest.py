@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+# Before numpy is loaded: the matrices of the tests are small, and on two cores the threads of
+# OpenBLAS cost a sixth of the CPU of the whole suite in waiting for one another.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # What a helper asserts is told in full, as in the test files.
 pytest.register_assert_rewrite("tests.doubles")
