@@ -14,7 +14,7 @@ from swe_router.estimates.calibration import Weights
 from swe_router.records import Verdict
 from swe_router.settings import VerifySettings
 from swe_router.verifiers.acceptance import Acceptance
-from tests.doubles.project import INSTANCE, Project, outcome, verdict
+from tests.doubles.project import INSTANCE, outcome, verdict
 from tests.doubles.weighed import KIT, PATCH, SHIPPED, existing, reproduction
 
 
@@ -142,9 +142,8 @@ def test_a_weight_without_a_signal_moves_nothing() -> None:
     assert one.probability({"tests_kept": 1.0}) == pytest.approx(1 / (1 + math.exp(-2)), abs=1e-4)
 
 
-def test_the_author_is_found_in_what_the_attempt_says(tmp_path: Any) -> None:
+def test_the_author_is_found_in_what_the_attempt_says() -> None:
     made = outcome(PATCH, existing(), tier="gpt-4o-mini")
     found = Acceptance(VerifySettings()).verify(made, (), INSTANCE, KIT)
     assert found.evidence["author"] == "weak"
     assert weighed(existing()).evidence["author"] == "unknown"
-    assert Project(tmp_path, {"a.py": "x = 1\n"}).files

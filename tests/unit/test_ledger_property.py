@@ -27,7 +27,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.office = Office(Path(self.folder.name) / "ledger.jsonl")
         self.number = 0
-        self.owners, self.holds, self.calls = {}, {}, {}
+        self.owners, self.holds, self.calls, self.used = {}, {}, {}, {}
         self.spent = D(0)
         self.hire()
         self.hire()
@@ -39,49 +39,57 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 9), usd=money)
     def hold(self, pick, usd):
-        name = sorted(self.owners)[pick % len(self.owners)]
+        name, before = sorted(self.owners)[pick % len(self.owners)], self.free()
         try:
             hold = self.owners[name].hold("t", usd, f"k{self.number}")
         except (LedgerRefused, WouldWait):
             assert usd > self.free()
             return
+        assert usd <= before
         self.holds[hold.id] = (name, hold, usd)
+        self.used[hold.id] = D(0)
 
     @precondition(lambda self: self.holds)
     @rule(pick=st.integers(0, 9), usd=money)
     def reserve(self, pick, usd):
         key = sorted(self.holds)[pick % len(self.holds)]
-        name, hold, _ = self.holds[key]
+        name, hold, whole = self.holds[key]
+        rest = whole - self.used[key] - self.asked(key)
         try:
             call = hold.reserve(usd)
         except LedgerRefused:
+            assert usd > rest
             return
+        assert usd <= rest
         self.calls[call] = (name, hold, key, usd)
 
     @rule(pick=st.integers(0, 9), usd=money)
     def overhead(self, pick, usd):
         name = sorted(self.owners)[pick % len(self.owners)]
-        booking = self.owners[name].overhead()
+        booking, before = self.owners[name].overhead(), self.free()
         try:
             call = booking.reserve(usd)
         except (LedgerRefused, WouldWait):
             assert usd > self.free()
             return
+        assert usd <= before
         self.calls[call] = (name, booking, None, usd)
 
     @precondition(lambda self: self.calls)
     @rule(pick=st.integers(0, 9), fate=st.sampled_from(["settle", "void", "lose"]), share=money)
     def answer(self, pick, fate, share):
         call = sorted(self.calls)[pick % len(self.calls)]
-        _, booking, _, usd = self.calls.pop(call)
+        _, booking, key, usd = self.calls.pop(call)
         if fate == "settle":
             booking.settle(call, usd * share, NOTHING)
-            self.spent += usd * share
         elif fate == "void":
             booking.void(call)
         else:
             booking.lose(call)
-            self.spent += usd
+        charged = {"settle": usd * share, "void": D(0), "lose": usd}[fate]
+        self.spent += charged
+        if key is not None:
+            self.used[key] += charged
 
     @precondition(lambda self: self.holds)
     @rule(pick=st.integers(0, 9))
@@ -109,16 +117,25 @@ class LedgerMachine(RuleBasedStateMachine):
         for name in [name for name, call in self.calls.items() if matches(call)]:
             self.spent += self.calls.pop(name)[3]
 
+    def asked(self, key):
+        """USD of the open calls of a hold; of those without one for None."""
+        return sum((call[3] for call in self.calls.values() if call[2] == key), D(0))
+
+    def reserved(self):
+        """By the sums kept here: what holds have left, and open calls without a hold."""
+        held = (whole - self.used[key] for key, (_, _, whole) in self.holds.items())
+        return sum(held, self.asked(None))
+
     def free(self):
-        return next(iter(self.owners.values())).view().left
+        return D("1") - self.spent - self.reserved()
 
     @invariant()
     def sums_agree(self):
         for ledger in self.owners.values():
             view = ledger.view()
             assert view.spent == self.spent
-            assert view.spent + view.reserved <= D("1")
-            assert view.reserved >= sum((call[3] for call in self.calls.values()), D(0))
+            assert view.reserved == self.reserved()
+            assert view.left == self.free() >= 0
 
     def teardown(self):
         if hasattr(self, "folder"):
