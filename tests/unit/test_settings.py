@@ -22,7 +22,7 @@ from swe_router.errors import UsageError
         ("tiers.brandnew.model=x", "tiers.brandnew.dialect is missing"),
         ("tiers=5", "tiers: Input should be a valid dictionary"),
         ("tiers..model=x", "write it as a.b=value"),
-        ("verify.names=[\"applies\",\"applies\"]", "verify.names: applies is named twice"),
+        ('verify.names=["applies","applies"]', "verify.names: applies is named twice"),
     ],
 )
 def test_a_bad_setting_is_named_as_the_user_wrote_it(given, said):
