@@ -83,30 +83,34 @@ def _rows(wish: Wish, left: Counter[str]) -> Iterator[Row]:
         raise UsageError("name graded runs, or --verdicts FILE --labels FILE")
     if bool(wish.verdicts) != bool(wish.labels):
         raise UsageError("--verdicts and --labels go together: what was said, and what was right")
+    seen: set[tuple[str, str, str]] = set()
     for name in dict.fromkeys(wish.runs):
-        yield from _of_run(find(name, wish.runs_in), left)
+        yield from _of_run(find(name, wish.runs_in), left, seen)
     if wish.verdicts:
         known = labels.read(wish.labels)
         for path in wish.verdicts:
             yield from _of_file(path, known, left)
 
 
-def _of_run(run: RunFolder, left: Counter[str]) -> Iterator[Row]:
-    """One row a distinct patch of an instance, in the order of the attempts."""
+def _of_run(run: RunFolder, left: Counter[str], seen: set[tuple[str, str, str]]) -> Iterator[Row]:
+    """One row a distinct patch of an instance, in the order of the attempts.
+
+    ``seen`` holds (run, instance id, patch) of what was given before: a copy of a run is no more.
+    """
     graded = run.graded()
     for record in run.records().values():
-        seen: set[str] = set()
         tape = Tape(run.attempt_folder(record.instance.id))
         for outcome in record.outcomes:
             if not patch_of(outcome).strip() or not outcome.verdicts:
                 continue
             right = resolved(graded, record.instance.id, outcome)
+            key = (record.run, record.instance.id, patch_of(outcome))
             if right is None:
                 left[UNGRADED] += 1
-            elif patch_of(outcome) in seen:
+            elif key in seen:
                 left[AGAIN] += 1
             else:
-                seen.add(patch_of(outcome))
+                seen.add(key)
                 author = authors.names_of(outcome, tape.steps(outcome.attempt.id))
                 instance = record.instance
                 yield Row(instance.id, instance.repo, author, right, outcome.verdicts)
@@ -115,13 +119,12 @@ def _of_run(run: RunFolder, left: Counter[str]) -> Iterator[Row]:
 def _of_file(
     path: Path, known: Mapping[tuple[str, str], bool], left: Counter[str]
 ) -> Iterator[Row]:
-    for number, line in enumerate(labels.objects(path), 1):
+    for instance, name, number, line in labels.verdicts(path):
         try:
-            key = (str(line["instance_id"]), str(line["candidate"]))
             if line.get("patch") == BLANK or line.get("verdicts") == []:
                 left[UNSEEN] += 1
                 continue
-            right = known.get(key)
+            right = known.get((instance, name))
             if right is None:
                 left[UNLABELLED] += 1
             else:

@@ -76,10 +76,9 @@ def of_files(said: Sequence[Path], told: Sequence[Path]) -> Iterator[Judged]:
     """
     known = labels.read(told)
     for path in said:
-        for number, line in enumerate(labels.objects(path), 1):
+        for instance, name, number, line in labels.verdicts(path):
+            right = known.get((instance, name))
             try:
-                instance, name = str(line["instance_id"]), str(line["candidate"])
-                right = known.get((instance, name))
                 row = acceptance.row_of(line, bool(right))
             except (KeyError, UsageError) as error:
                 where = f"{path}, row {number}"
@@ -91,7 +90,7 @@ def of_files(said: Sequence[Path], told: Sequence[Path]) -> Iterator[Judged]:
                 "instance_id": instance,
                 "repo": row.repo,
                 "attempt": name,
-                "tier": f"{_class_of(row.author)} authors",
+                "tier": f"{_class_of(row.author, row.verdicts)} authors",
                 "author": row.author,
                 "patch": str(line.get("patch", "")),
                 "resolved": right,
@@ -128,10 +127,14 @@ def _tier(outcome: Outcome) -> str:
     """The arm; patches that were brought are told apart by the class of their author."""
     if outcome.arm.model != IMPORTED:
         return str(outcome.arm)
-    return f"{IMPORTED}, {_class_of(maker_of(outcome.attempt.source))} authors"
+    kind = _class_of(maker_of(outcome.attempt.source), outcome.verdicts)
+    return f"{IMPORTED}, {kind} authors"
 
 
-def _class_of(author: str) -> str:
-    """Weak | strong | unknown, as the shipped calibration knows them."""
+def _class_of(author: str, verdicts: Sequence[Verdict]) -> str:
+    """Weak | strong | unknown: as ``acceptance`` took it, else as the shipped calibration does."""
+    for one in verdicts:
+        if one.verifier == ACCEPTANCE and one.evidence.get("author"):
+            return str(one.evidence["author"])
     shipped = calibration.load(calibration.SHIPPED)
     return shipped.class_of(author) if shipped is not None else "unknown"

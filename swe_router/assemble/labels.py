@@ -45,6 +45,25 @@ def read(paths: Sequence[Path]) -> dict[tuple[str, str], bool]:
     return found
 
 
+def verdicts(path: Path) -> Iterator[tuple[str, str, int, Mapping[str, Any]]]:
+    """Rows of ``verify``: instance, candidate, number in the file, row; the last of a candidate.
+
+    A file that ``verify`` went on with after a change holds what it said before the change too.
+    Raises ``UsageError``: a file that cannot be read, a row of another form.
+    """
+    last: dict[tuple[str, str], tuple[int, Mapping[str, Any]]] = {}
+    for number, row in enumerate(objects(path), 1):
+        try:
+            key = str(row["instance_id"]), str(row["candidate"])
+        except KeyError as error:
+            where = f"{path}, row {number}"
+            raise UsageError(f"{where} is no row of `verify --json`: {error}") from None
+        last.pop(key, None)
+        last[key] = number, row
+    for (instance, name), (number, row) in last.items():
+        yield instance, name, number, row
+
+
 def objects(path: Path) -> Iterator[Mapping[str, Any]]:
     """The rows of a .jsonl, .json or .csv, gzipped or not. Raises ``UsageError``."""
     try:

@@ -15,6 +15,7 @@ from swe_router.diffs import effect
 from swe_router.errors import UsageError
 from swe_router.journal import lines
 from swe_router.records import Outcome, Verdict
+from swe_router.verifiers import authors
 
 Row = dict[str, Any]
 
@@ -41,6 +42,7 @@ def row_of(outcome: Outcome, case: Case) -> Row:
             for one in outcome.verdicts
         ],
         "model_name_or_path": case.models[key],
+        "made_by": authors.names_of(outcome, case.steps.get(key, ())),
         "attempt": key,
         "patch": outcome.candidate.digest,
         "same_as": _same_as(outcome, case),

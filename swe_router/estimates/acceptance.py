@@ -49,7 +49,7 @@ def row_of(line: Mapping[str, Any], right: bool, repo: str = "") -> Row:
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"no row of verdicts: {str(error).splitlines()[0]}") from None
     named = repo or instance.rpartition("-")[0].replace("__", "/", 1)
-    author = str(line.get("model_name_or_path") or "")
+    author = str(line.get("made_by") or line.get("model_name_or_path") or "")
     return Row(instance, named, author, right, said)
 
 
