@@ -62,6 +62,8 @@ def calibrate(wish: Wish) -> Shown:
     for name, value in (("false-accepts", wish.false_accepts), ("confidence", wish.confidence)):
         if not 0 < value < 1:
             raise UsageError(f"--{name} {value:g}: a share between 0 and 1")
+    if not wish.out.name or wish.out.is_dir():
+        raise UsageError(f"--out {wish.out} is a folder: name the file to write")
     left: Counter[str] = Counter()
     base = calibration.load(calibration.SHIPPED)
     rows = [_of_today(row, base) for row in _rows(wish, left)]
@@ -87,9 +89,7 @@ def _rows(wish: Wish, left: Counter[str]) -> Iterator[Row]:
     for name in dict.fromkeys(wish.runs):
         yield from _of_run(find(name, wish.runs_in), left, seen)
     if wish.verdicts:
-        known = labels.read(wish.labels)
-        for path in wish.verdicts:
-            yield from _of_file(path, known, left)
+        yield from _of_files(wish, left)
 
 
 def _of_run(run: RunFolder, left: Counter[str], seen: set[tuple[str, str, str]]) -> Iterator[Row]:
@@ -116,23 +116,20 @@ def _of_run(run: RunFolder, left: Counter[str], seen: set[tuple[str, str, str]])
                 yield Row(instance.id, instance.repo, author, right, outcome.verdicts)
 
 
-def _of_file(
-    path: Path, known: Mapping[tuple[str, str], bool], left: Counter[str]
-) -> Iterator[Row]:
-    for instance, name, number, line in labels.verdicts(path):
+def _of_files(wish: Wish, left: Counter[str]) -> Iterator[Row]:
+    known = labels.read(wish.labels)
+    for _, where, key, line in labels.verdicts(wish.verdicts):
+        if line.get("patch") == BLANK or line.get("verdicts") == []:
+            left[UNSEEN] += 1
+            continue
+        right = known.get(key)
+        if right is None:
+            left[UNLABELLED] += 1
+            continue
         try:
-            if line.get("patch") == BLANK or line.get("verdicts") == []:
-                left[UNSEEN] += 1
-                continue
-            right = known.get((instance, name))
-            if right is None:
-                left[UNLABELLED] += 1
-            else:
-                yield acceptance.row_of(line, right)
+            yield acceptance.row_of(line, right)
         except (KeyError, UsageError) as error:
-            raise UsageError(
-                f"{path}, row {number} is no row of `verify --json`: {error}"
-            ) from None
+            raise UsageError(f"{where} is no row of `verify --json`: {error}") from None
 
 
 def _of_today(row: Row, base: Calibration | None) -> Row:

@@ -13,6 +13,7 @@ from rich.text import Text
 from swe_router.assemble import marks, statement
 from swe_router.assemble.header import Header, of_run
 from swe_router.assemble.look import find
+from swe_router.assemble.preflight import asked_tiers
 from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
 from swe_router.grading import predictions as files
@@ -124,7 +125,12 @@ def _written(out: Path, content: Mapping[str, str]) -> list[str]:
 def _metadata(header: Header, facts: Mapping[str, Any], records: Mapping[str, RunRecord]) -> str:
     """Strings as JSON, which is YAML; what the run does not know is left for its maker."""
     used = {o.arm.model for record in records.values() for o in record.outcomes}
+    calls = [v for r in records.values() for o in r.outcomes for v in o.verdicts if v.usd]
+    used |= {tier for tier in asked_tiers(header.settings) if calls}
     models = [header.settings.tiers[t].model for t in header.settings.tiers if t in used]
+    models += [f"{source} (made elsewhere)" for source in facts["imported"]]
+    attempts = words.attempts(facts)
+    why = "" if attempts else "  # yours to say: it began with patches that were made elsewhere"
     named = "".join(f"\n  - {json.dumps(model)}" for model in dict.fromkeys(models)) or " []"
     return (
         'assets:\n  logs: ""  # where logs/ and trajs/ were put\n  trajs: ""\n'
@@ -132,7 +138,7 @@ def _metadata(header: Header, facts: Mapping[str, Any], records: Mapping[str, Ru
         '  site: ""\n  report: ""  # required: a report of the system\n  logo: ""\n'
         f'tags:\n  checked: false\n  model:{named}\n  org: ""\n'
         "  os_model: false  # not known to swe-router: true when every model is open\n"
-        f"  os_system: true\n  system:\n    attempts: {json.dumps(words.attempts(facts))}\n"
+        f"  os_system: true\n  system:\n    attempts: {json.dumps(attempts)}{why}\n"
     )
 
 
@@ -141,7 +147,7 @@ def _readme(
 ) -> str:
     resolved = sum(one.outcome == "resolved" for one in grades.values())
     judged = sum(one.outcome != "ungraded" for one in grades.values())
-    usd = sum(float(record.usd) for record in records.values())
+    usd = sum(float(record.whole_usd) for record in records.values())
     return (
         f"{words.markdown(facts)}\n## Result\n\n{resolved} resolved of {judged} graded and"
         f" {facts['instances']} instances in all; ${usd:.2f} for the whole run.\n"
@@ -152,7 +158,7 @@ def _details(records: Mapping[str, RunRecord], grades: Mapping[str, Grade]) -> d
     return {
         name: {
             "resolved": grades[name].outcome == "resolved",
-            "cost": float(record.usd),
+            "cost": float(record.whole_usd),
             "api_calls": sum(o.attempt.trajectory.steps for o in record.outcomes),
         }
         for name, record in records.items()
@@ -176,7 +182,7 @@ def _trajectory(run: RunFolder, header: Header, record: RunRecord) -> dict[str, 
         "instance_id": record.instance.id,
         "info": {
             "model_stats": {
-                "instance_cost": float(record.usd),
+                "instance_cost": float(record.whole_usd),
                 "api_calls": sum(o.attempt.trajectory.steps for o in record.outcomes),
             },
             "exit_status": record.status,
@@ -206,7 +212,8 @@ def _logs(run: RunFolder, grades: Mapping[str, Grade], out: Path) -> list[str]:
         log = grade.evidence.get("log")
         if not isinstance(log, str):
             continue
-        source = (run.path / log).parent
+        # Logs of older runs are told from where the runs lay, not from the run's folder on.
+        source = (run.path / log.rpartition(f"{run.path.name}/")[2]).parent
         for file in LOGS:
             if (source / file).is_file():
                 target = out / "logs" / name / file

@@ -79,6 +79,8 @@ def make(
         known_repos = replace(known_repos, folder=cache)
     if url is not None:
         known_repos = replace(known_repos, sources=replace(known_repos.sources, url=url))
+    if not out.name or out.is_dir():
+        raise UsageError(f"--out {out} is a folder: name the file to write")
     before = files.known(out)
     kept = {one.id: before[one.id][0] for one in chosen if _is_current(one, before)}
     began = time.monotonic()

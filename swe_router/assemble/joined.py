@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -60,42 +60,31 @@ def _combined(outcome: Outcome) -> list[Verdict]:
     ]
 
 
-def _usd(one: Verdict) -> Decimal:
-    """What a verdict says its own model calls cost; 0 when it made none."""
-    try:
-        told = Decimal(str(one.evidence.get("usd") or 0))
-    except InvalidOperation:
-        return Decimal(0)
-    return told if told.is_finite() and told >= 0 else Decimal(0)
-
-
 def of_files(said: Sequence[Path], told: Sequence[Path]) -> Iterator[Judged]:
     """Rows of ``verify`` joined with labels; by class of their authors in the place of tiers.
 
     A row without a label has no official result. Raises ``UsageError`` for rows of another form.
     """
     known = labels.read(told)
-    for path in said:
-        for instance, name, number, line in labels.verdicts(path):
-            right = known.get((instance, name))
-            try:
-                row = acceptance.row_of(line, bool(right))
-            except (KeyError, UsageError) as error:
-                where = f"{path}, row {number}"
-                raise UsageError(f"{where} is no row of `verify --json`: {error}") from None
-            if line.get("patch") == BLANK:
-                continue
-            common = {
-                "run": path.name,
-                "instance_id": instance,
-                "repo": row.repo,
-                "attempt": name,
-                "tier": f"{_class_of(row.author, row.verdicts)} authors",
-                "author": row.author,
-                "patch": str(line.get("patch", "")),
-                "resolved": right,
-            }
-            yield from _of_one((*row.verdicts, *_standing(line, row.verdicts)), common)
+    for path, where, key, line in labels.verdicts(said):
+        right = known.get(key)
+        try:
+            row = acceptance.row_of(line, bool(right))
+        except (KeyError, UsageError) as error:
+            raise UsageError(f"{where} is no row of `verify --json`: {error}") from None
+        if line.get("patch") == BLANK:
+            continue
+        common = {
+            "run": path.name,
+            "instance_id": key[0],
+            "repo": row.repo,
+            "attempt": key[1],
+            "tier": f"{_class_of(row.author, row.verdicts)} authors",
+            "author": row.author,
+            "patch": str(line.get("patch", "")),
+            "resolved": right,
+        }
+        yield from _of_one((*row.verdicts, *_standing(line, row.verdicts)), common)
 
 
 def _standing(line: Mapping[str, Any], verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -110,10 +99,10 @@ def _of_one(verdicts: Sequence[Verdict], common: Mapping[str, Any]) -> Iterator[
     """A row a verdict; the combination costs what it rests on."""
     whole = {
         "seconds": sum(one.seconds for one in verdicts),
-        "usd": sum((_usd(one) for one in verdicts), start=Decimal(0)),
+        "usd": sum((one.usd for one in verdicts), start=Decimal(0)),
     }
     for one in verdicts:
-        own = {"seconds": one.seconds, "usd": _usd(one)}
+        own = {"seconds": one.seconds, "usd": one.usd}
         yield Judged(
             verifier=one.verifier,
             outcome=one.outcome,

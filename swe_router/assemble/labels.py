@@ -12,7 +12,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from swe_router.errors import UsageError
 
@@ -45,23 +45,36 @@ def read(paths: Sequence[Path]) -> dict[tuple[str, str], bool]:
     return found
 
 
-def verdicts(path: Path) -> Iterator[tuple[str, str, int, Mapping[str, Any]]]:
-    """Rows of ``verify``: instance, candidate, number in the file, row; the last of a candidate.
+class Said(NamedTuple):
+    """A row of ``verify``."""
 
-    A file that ``verify`` went on with after a change holds what it said before the change too.
-    Raises ``UsageError``: a file that cannot be read, a row of another form.
+    file: Path
+    where: str
+    """File and number of the row."""
+    key: tuple[str, str]
+    """Instance id and candidate."""
+    row: Mapping[str, Any]
+
+
+def verdicts(paths: Sequence[Path]) -> list[Said]:
+    """Rows of ``verify``: of a candidate the last of its file, and no patch of it twice.
+
+    A file that ``verify`` went on with after a change holds what it said before the change too,
+    and a file and its copy are one. Raises ``UsageError``: a file that cannot be read, a row of
+    another form.
     """
-    last: dict[tuple[str, str], tuple[int, Mapping[str, Any]]] = {}
-    for number, row in enumerate(objects(path), 1):
-        try:
-            key = str(row["instance_id"]), str(row["candidate"])
-        except KeyError as error:
+    whole: dict[tuple[str, str, str], Said] = {}
+    for path in paths:
+        last: dict[tuple[str, str], Said] = {}
+        for number, row in enumerate(objects(path), 1):
             where = f"{path}, row {number}"
-            raise UsageError(f"{where} is no row of `verify --json`: {error}") from None
-        last.pop(key, None)
-        last[key] = number, row
-    for (instance, name), (number, row) in last.items():
-        yield instance, name, number, row
+            try:
+                key = str(row["instance_id"]), str(row["candidate"])
+            except KeyError as error:
+                raise UsageError(f"{where} is no row of `verify --json`: {error}") from None
+            last[key] = Said(path, where, key, row)
+        whole |= {(*key, str(one.row.get("patch", ""))): one for key, one in last.items()}
+    return list(whole.values())
 
 
 def objects(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -96,9 +96,9 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
 
 def _portable(grade: Grade, folder: Path) -> Grade:
     """Paths of a run's own logs are told from its folder on: the folder may be moved."""
-    here = f"{folder.resolve()}/"
+    whole, given = f"{folder.resolve()}/", f"{folder}/"
     evidence = {
-        key: value.removeprefix(here) if isinstance(value, str) else value
+        key: value.removeprefix(whole).removeprefix(given) if isinstance(value, str) else value
         for key, value in grade.evidence.items()
     }
     return grade.model_copy(update={"evidence": evidence})

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from swe_router.candidates.entries import check_text, entries, patch_of
 from swe_router.candidates.patches import candidate_of
@@ -88,12 +89,15 @@ def read(path: Path) -> list[Foreign]:
     found: list[Foreign] = []
     counted: dict[str, int] = {}
     seen: dict[tuple[str, str], str] = {}
-    for where, entry in entries(path):
-        instance, patch, fields = patch_of(where, entry, diff=False)
+    whole = [(where, *patch_of(where, entry, diff=False)) for where, entry in entries(path)]
+    given_names = {(instance, _given(fields)) for _, instance, _, fields in whole}
+    for where, instance, patch, fields in whole:
         counted[instance] = counted.get(instance, 0) + 1
-        given = fields.get("candidate")
-        named = isinstance(given, str | int) and given != ""
-        name = str(given) if named else str(counted[instance])
+        name = _given(fields)
+        named = bool(name)
+        while not name or (not named and (instance, name) in given_names):
+            counted[instance] += bool(name)
+            name = str(counted[instance])
         if (instance, name) in seen:
             first = seen[instance, name]
             raise UsageError(f"candidate {name!r} of {instance!r} is there twice: {first}, {where}")
@@ -106,6 +110,12 @@ def read(path: Path) -> list[Foreign]:
     if not found:
         raise UsageError(f"{path} holds no predictions")
     return found
+
+
+def _given(fields: Mapping[str, Any]) -> str:
+    """The name that the file gives a candidate, or the empty string."""
+    name = fields.get("candidate")
+    return str(name) if isinstance(name, str | int) else ""
 
 
 def check_known(found: Sequence[Foreign], known: Collection[str], split: str) -> None:
@@ -124,7 +134,8 @@ def join(found: Sequence[Foreign], told: Sequence[Told], source: str) -> dict[st
 
     A trajectory belongs to the candidate whose patch it handed in, letter by letter or edit by
     edit, of several such to the one whose ``candidate`` names its file or folder; else to the one
-    that is named so; else to none: a peer.
+    that is named so; the only one left that handed in nothing to the only empty candidate left;
+    else to none: a peer.
     """
     by_id: dict[str, list[Foreign]] = {}
     for one in found:
@@ -185,6 +196,10 @@ def _owned(mine: Sequence[Foreign], told: Sequence[Told]) -> dict[int, Told]:
                     owned[number] = other
                     left.remove(other)
                     break
+    bare = [n for n, one in enumerate(mine) if n not in owned and not one.patch.strip()]
+    empty = [other for other in left if not other.submission.strip()]
+    if len(bare) == len(empty) == 1:  # no text or edit joins what handed in nothing
+        owned[bare[0]] = empty[0]
     return owned
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from swe_router.errors import UsageError
 
 DIFF = re.compile(r"^(diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
-FORMS = (".json", ".jsonl")
+FORMS = (".json", ".jsonl", ".pred")
+"""``.pred`` is what SWE-agent leaves of one instance: one prediction object."""
 
 
 class Pairs:
@@ -24,14 +25,16 @@ class Pairs:
 
 
 def entries(path: Path) -> Iterator[tuple[str, Any]]:
-    """Place and value of each entry of a ``.json`` (object by id, or list) or ``.jsonl`` file.
+    """Place and value of each entry of a predictions file.
+
+    ``.json`` and ``.pred`` hold an object by id, a list or one prediction, ``.jsonl`` one a line.
 
     Either may be gzipped (``.json.gz``). Objects come as ``Pairs``. Raises ``UsageError`` that
     names the file and the line.
     """
     form = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if form not in FORMS:
-        raise UsageError(f"cannot read predictions from {path}: give a .json or .jsonl file")
+        raise UsageError(f"cannot read predictions from {path}: give a .json, .jsonl or .pred file")
     text = _text(path)
     if form == ".jsonl":
         for number, line in enumerate(text.split("\n"), 1):
@@ -41,6 +44,8 @@ def entries(path: Path) -> Iterator[tuple[str, Any]]:
     tree = _parsed(path, text, 0)
     if isinstance(tree, list):
         yield from ((f"{path}: entry {number}", entry) for number, entry in enumerate(tree, 1))
+    elif isinstance(tree, Pairs) and {"instance_id", "model_patch"} <= dict(tree.pairs).keys():
+        yield str(path), tree
     else:
         yield from _keyed(path, tree)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -224,6 +224,15 @@ class Verdict(Record):
     evidence: Mapping[str, Any] = Field(default_factory=dict)
     seconds: float = 0.0
 
+    @property
+    def usd(self) -> Decimal:
+        """What its evidence says that its own model calls cost; 0 when it made none."""
+        try:
+            told = Decimal(str(self.evidence.get("usd") or 0))
+        except InvalidOperation:
+            return Decimal(0)
+        return told if told.is_finite() and told >= 0 else Decimal(0)
+
 
 class Outcome(Record):
     """What a policy may look back on."""
@@ -303,8 +312,15 @@ class RunRecord(Record):
     """Plans that early stopping left out."""
     usage: Usage = Usage()
     usd: Usd = Decimal(0)
+    """Of its attempts."""
     seconds: float = 0.0
     provenance: Provenance = Provenance()
+
+    @property
+    def whole_usd(self) -> Decimal:
+        """USD of its attempts and of what verifiers asked models about their candidates."""
+        asked = (verdict.usd for outcome in self.outcomes for verdict in outcome.verdicts)
+        return sum(asked, self.usd)
 
     @property
     def patch(self) -> str:

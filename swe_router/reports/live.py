@@ -83,7 +83,7 @@ class View:
         """An instance is concluded."""
         self._done += 1
         self._rows.pop(record.instance.id, None)
-        line = f"{record.instance.id}: {record.status}, {usd(record.usd)}, {record.stop}"
+        line = f"{record.instance.id}: {record.status}, {usd(record.whole_usd)}, {record.stop}"
         if self._live is None:
             self._log(f"[{self._done}/{self._total}] {line}")
         else:

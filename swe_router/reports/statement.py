@@ -63,7 +63,12 @@ def markdown(facts: Mapping[str, Any]) -> str:
 
 
 def attempts(facts: Mapping[str, Any]) -> str:
-    """``tags.system.attempts`` of the leaderboard: ``1`` or ``2+``."""
+    """``tags.system.attempts`` of the leaderboard: ``1`` or ``2+``; empty if it is not known.
+
+    How often an instance was tried where its patch was made elsewhere is not in the records.
+    """
+    if facts["imported"] and facts["attempts"]["most"] <= 1:
+        return ""
     return "1" if facts["attempts"]["most"] <= 1 else "2+"
 
 

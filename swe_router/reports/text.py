@@ -46,7 +46,7 @@ def instances_table(facts: RunFacts) -> Table:
             instance_id,
             tried,
             tier_of(record) or "-",
-            usd(record.usd),
+            usd(record.whole_usd),
             Text(stands, style=STYLE[stands]),
             record.stop,
         )

@@ -24,7 +24,7 @@ from swe_router.records import (
 from swe_router.seams import Policy, Selector
 from swe_router.solve.bench import Bench
 from swe_router.solve.choosing import choosing
-from swe_router.solve.imported import brought, made_here, passed_on, taken
+from swe_router.solve.imported import brought, eligible, made_here, passed_on, taken
 from swe_router.solve.moves import Interrupted, attempt_ids, carry_out_all, crossed
 from swe_router.verifiers.cross import matrix_of
 
@@ -149,7 +149,7 @@ def conclude(
     ``runs`` are results that no verdict holds; with them the matrix is whole.
     """
     matrix = matrix_of(history, runs)
-    chosen = selector.select(history, matrix)
+    chosen = selector.select(eligible(history), matrix)
     mine = made_here(history)
     usage = sum((outcome.attempt.trajectory.usage for outcome in mine), Usage())
     last = decisions[-1].decision if decisions else Stop(why="no decision")

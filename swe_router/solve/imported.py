@@ -42,6 +42,16 @@ def taken(outcomes: Sequence[Outcome]) -> Stop | None:
     return Stop(why=f"the candidate it came with was accepted: {named or accepted[0].attempt.id}")
 
 
+def eligible(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """What may be handed in: where an accepted candidate ended it, the accepted ones. Pure.
+
+    A selector may count votes; what it chooses here must be what the instance stopped for.
+    """
+    if taken(outcomes) is None or made_here(outcomes):
+        return outcomes
+    return [one for one in outcomes if one.accepted]
+
+
 def passed_on(
     decision: RouteDecision, policy: Policy, outcomes: Sequence[Outcome]
 ) -> RouteDecision:

@@ -57,7 +57,8 @@ def text_facts(patch: str, is_test: Callable[[str], bool]) -> dict[str, Any]:
         kind: [] for kind in ("source", "tests", "docs", "debris", "scratch")
     }
     for file in files or ():
-        kinds[_kind(file, is_test)].append(file.path)
+        if not file.dataless:
+            kinds[_kind(file, is_test)].append(file.path)
     for kind, found in kinds.items():
         facts[kind] = found[:MOST_LISTED]
     facts["files"] = sum(len(found) for found in kinds.values())
@@ -98,6 +99,8 @@ def verdict_of(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
 
 
 def _kind(file: diffs.Change, is_test: Callable[[str], bool]) -> str:
+    if paths.is_git(file.path):
+        return "debris"
     if paths.is_debris(file.path) and not file.deleted:
         return "debris" if not file.before else "source"
     if paths.is_scratch(file.path) and not file.before:
@@ -117,4 +120,5 @@ def _why(facts: Mapping[str, Any]) -> str:
         "it touches no source file": not facts["empty"] and not facts["source"],
     }
     said = [reason for reason, holds in reasons.items() if holds]
-    return "; ".join(said) or f"applies cleanly and changes {len(facts['source'])} source file(s)"
+    how = f"only by {facts['fitted_by']}" if facts.get("fitted_by") else "cleanly"
+    return "; ".join(said) or f"applies {how} and changes {len(facts['source'])} source file(s)"

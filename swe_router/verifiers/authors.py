@@ -18,6 +18,22 @@ def maker_of(source: str) -> str:
     return source.partition(" ")[2]
 
 
+def made(outcome: Outcome, steps: Sequence[Step], model: str) -> bool:
+    """Whether this model made the candidate, as far as its steps or its file tell.
+
+    Of an imported one, that its maker's name is the model's, with or without a provider before.
+    """
+    if model in _models(steps):
+        return True
+    words = maker_of(outcome.attempt.source).split()
+    return bool(model) and _bare(model) in {_bare(word) for word in words}
+
+
+def _bare(model: str) -> str:
+    """A model id without its provider: ``openai/gpt-5`` and ``gpt-5`` are one."""
+    return model.rpartition("/")[2].rpartition(":")[2].casefold()
+
+
 def model_of(outcome: Outcome, steps: Sequence[Step]) -> str:
     """What two candidates by the same model have in common.
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchedFile, PatchSet
 
+from swe_router.verifiers.paths import is_test_module
+
 _TEST_LINE = re.compile(r"\s*(?:async\s+)?def\s+(test\w*)\s*\(|\s*class\s+(Test\w*|\w+Tests?)\b")
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)")
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f"}
@@ -27,6 +29,8 @@ class Change:
     added_lines: tuple[str, ...]
     base_lines: tuple[int, ...] = ()
     """Numbers of the lines of the base, from 1, that are removed or that lines are added after."""
+    dataless: bool = False
+    """It says that binary files differ and does not hold how: nothing can come of it."""
 
 
 def changes(patch: str) -> tuple[Change, ...] | None:
@@ -51,8 +55,9 @@ def deleted_tests(files: Iterable[Change], is_test: Callable[[str], bool]) -> li
         if file.deleted and source not in moved:
             gone.append(source)
             continue
-        if not is_test(file.path):
-            gone.append(source)
+        stays = is_test_module if is_test_module(source) else is_test
+        if not stays(file.path):
+            gone.append(source)  # renamed to what no runner looks for
         names = _test_names(file.removed_lines)
         gone += [f"{source}::{name}" for name in names if name not in added]
     return gone
@@ -68,6 +73,7 @@ def _change(file: PatchedFile) -> Change:
         removed_lines=tuple(line.value for line in lines if line.is_removed),
         added_lines=tuple(line.value for line in lines if line.is_added),
         base_lines=tuple(_base_lines(file)),
+        dataless=file.is_binary_file and not lines,
     )
 
 

@@ -32,6 +32,11 @@ def is_test_module(path: str) -> bool:
     return path.endswith(".py") and bool(_TEST_FILE.match(posixpath.basename(path)))
 
 
+def is_git(path: str) -> bool:
+    """True for what git keeps for itself: no change of a project, and its hooks are run."""
+    return ".git" in path.split("/")
+
+
 def is_doc(path: str) -> bool:
     """True for prose: by suffix, by folder, or a text file at the root."""
     *folders, name = path.lower().split("/")

@@ -105,6 +105,13 @@ def test_a_script_has_no_vote_on_the_very_edit_that_it_was_kept_for(project: Pro
     assert (twin.outcome, test["own"], test["after"]) == ("unknown", True, "passed")
 
 
+def test_many_who_left_nothing_crowd_nobody_out(project: Project) -> None:
+    maker, idle = (wrote(ASSERTS), RIGHT), ([], {"calc.py": CALC + "\n# looked at\n"})
+    for peers in ([maker, *[idle] * 9], [*[idle] * 9, maker]):
+        assert judged(project, ALSO_RIGHT, *peers).outcome == "pass"
+        assert judged(project, WRONG, *peers).outcome == "fail"
+
+
 def test_one_attempt_has_one_vote_however_much_it_left(project: Project) -> None:
     strict = "import calc\nassert calc.half(3) == 1.5 and calc.half.__doc__\n"
     many = [

@@ -5,13 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 
 from swe_router import settings
 from swe_router.__main__ import main
 from swe_router.assemble import calibrating, labels
+from swe_router.assemble.accounting import of_runs
 from swe_router.assemble.calibrating import Wish, calibrate
+from swe_router.assemble.look import find
 from swe_router.errors import UsageError
 from swe_router.estimates import calibration
 from swe_router.verifiers.acceptance import Acceptance
@@ -169,6 +173,39 @@ def test_a_slip_on_the_command_line_is_one_line(tmp_path, capsys, words, line):
     told = capsys.readouterr().err
     assert line in told
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [("calibrate", "sample", "--out", "."), ("features", "--split", "demo", "--out", ".")]
+)
+def test_a_folder_in_the_place_of_a_file_is_one_line(capsys, words):
+    assert main(words) == 2
+    assert capsys.readouterr().err == ("swe-router: --out . is a folder: name the file to write\n")
+
+
+def test_what_was_said_before_a_change_and_a_copy_of_a_file_count_no_second_time(files, tmp_path):
+    wish = files(40)
+    once = calibrate(wish).facts
+    rows = wish.verdicts[0].read_text()
+    stale = [{**line(n, n % 2 == 1), "settings": "before"} for n in range(40)]
+    wish.verdicts[0].write_text("".join(json.dumps(row) + "\n" for row in stale) + rows)
+    copy = tmp_path / "copy.jsonl"
+    copy.write_text(rows)
+    again = calibrate(replace(wish, verdicts=(wish.verdicts[0], copy))).facts
+    assert again["classes"] == once["classes"]
+    told = of_runs([], (wish.verdicts[0], copy), wish.labels)
+    assert told["groups"] == of_runs([], (copy,), wish.labels)["groups"]
+
+
+def test_a_copy_of_a_run_is_fitted_no_second_time(tmp_path):
+    run = find("sample", tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    one, two = (
+        calibrate(Wish(tmp_path / "c.json", runs=runs, runs_in=tmp_path)).facts
+        for runs in (("sample",), ("sample", str(copy)))
+    )
+    assert (two["rows"], two["classes"]) == (one["rows"], one["classes"])
 
 
 def test_rows_of_verify_are_reported_by_class_of_author_with_their_labels(files, capsys):

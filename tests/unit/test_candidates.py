@@ -69,7 +69,6 @@ def test_several_candidates_are_told_apart_by_name_or_number(tmp_path):
 
 FAULTS = [
     ([entry(candidate="a"), entry(candidate="a")], "candidate 'a' of 'o__n-1' is there twice"),
-    ([entry(candidate=2), entry()], "candidate '2' of 'o__n-1' is there twice"),
     ([entry(model_patch=DIFF + "\ud800")], "half a surrogate pair"),
     ([entry(candidate="\ud800")], "half a surrogate pair"),
     ([], "holds no predictions"),
@@ -142,8 +141,22 @@ def test_a_trajectory_is_found_by_the_name_of_its_folder(tmp_path):
 
 
 def test_a_number_is_no_name_that_a_folder_could_have(tmp_path):
-    case = joined(tmp_path, [entry(model_patch="")], told("", "1/o__n-1"))
+    case = joined(tmp_path, [entry(model_patch="")] * 2, told("", "1/o__n-1"))
     assert owners(case) == {}
+
+
+def test_the_only_one_that_handed_in_nothing_keeps_its_trajectory(tmp_path):
+    case = joined(tmp_path, [entry(), entry(model_patch="")], told(DIFF, "a"), told("", "b"))
+    assert list(owners(case)) == ["1", "2"]
+    two = joined(tmp_path, [entry(model_patch="")], told("", "a"), told("", "b"))
+    assert owners(two) == {}, "of two runs that left nothing, none is known to be its own"
+
+
+def test_a_number_avoids_the_names_that_the_file_gives(tmp_path):
+    found = read(tmp_path, [entry(candidate=1), entry(), entry(candidate=3), entry()])
+    assert [one.name for one in found] == ["1", "2", "3", "4"]
+    found = read(tmp_path, [entry(), entry(candidate="1"), entry(candidate="2")])
+    assert [one.name for one in found] == ["3", "1", "2"]
 
 
 def test_a_trajectory_of_nobody_is_a_peer_whose_tests_can_be_taken(tmp_path):
@@ -232,6 +245,14 @@ def test_whatever_the_file_holds_it_is_read_or_refused_in_one_line(tmp_path_fact
     assert bool(found) != bool(said)
     assert len(said.splitlines()) <= 1
     assert cases.join(found, [], "p").keys() == {one.instance_id for one in found}
+
+
+def test_a_model_is_known_as_its_maker_with_or_without_a_provider(tmp_path):
+    found = read(tmp_path, [entry(model_name_or_path="openai/gpt-5")])
+    (one,) = cases.join(found, [], "preds.json")[A].outcomes
+    assert authors.made(one, (), "gpt-5")
+    assert not authors.made(one, (), "gpt-5-mini")
+    assert not authors.made(one, (), "")
 
 
 def test_the_name_of_the_file_says_nothing_of_the_author(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from swe_router.policies.cascade import Cascade
 from swe_router.records import IMPORTED, Trajectory, Usage
 from swe_router.replay.record import Count, Means, check
+from swe_router.selectors.majority import Majority
 from swe_router.solve.engine import solve
 from swe_router.solve.imported import lesson, taken
 from swe_router.solve.moves import Interrupted
@@ -131,6 +132,13 @@ class Counts(Says):
     def verify(self, outcome, peers, instance, kit):
         self.looked += 1
         return super().verify(outcome, peers, instance, kit)
+
+
+def test_what_was_rejected_is_not_handed_in_for_the_votes_it_has():
+    votes = [came("wrong", "0-imported.1"), came("wrong", "0-imported.2")]
+    record = run(bench(came_with=[*votes, came("right", "0-imported.3")], selector=Majority()))
+    assert record.stop.startswith("the candidate it came with was accepted")
+    assert (record.chosen, record.patch) == ("0-imported.3", "right")
 
 
 def test_what_is_on_the_tape_is_not_verified_again_after_a_kill():

@@ -70,7 +70,7 @@ FAULTS = [
     ("a.json", json.dumps([entry(model_patch=3)]), "the model_patch of 'a-1' is not text"),
     ("a.jsonl", json.dumps(entry()) + "\n{oops\n", "a.jsonl:2: not valid JSON"),
     ("a.json", "[" * 100_000, "a.json: not a JSON text that can be read"),
-    ("a.txt", "", "give a .json or .jsonl file"),
+    ("a.txt", "", "give a .json, .jsonl or .pred file"),
     ("none/a.json", None, "cannot read predictions"),
 ]
 
@@ -83,6 +83,12 @@ def test_faults_are_told_in_one_line(tmp_path, name, content, said):
         read(tmp_path / name)
     assert said in str(told.value)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a-1.pred"])
+def test_one_prediction_object_is_a_file_of_one(tmp_path, name):
+    (tmp_path / name).write_text(json.dumps(entry(model_patch=DIFF)))
+    assert [(one.instance_id, one.patch) for one in read(tmp_path / name)] == [("a-1", DIFF)]
 
 
 @pytest.mark.parametrize("patch", ["I fixed it!", "def f():\n    pass\n", "--- a\nno plus line"])

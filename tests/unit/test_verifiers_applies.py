@@ -12,7 +12,7 @@ from swe_router import plugins
 from swe_router.records import Candidate, Verdict
 from swe_router.settings import Settings, VerifySettings
 from swe_router.verifiers import diffs, paths
-from swe_router.verifiers.applies import Applies, text_facts
+from swe_router.verifiers.applies import Applies, text_facts, verdict_of
 from tests.doubles.project import INSTANCE, Project, outcome
 
 TESTS = "def test_a():\n    assert True\n\n\ndef test_b():\n    assert True\n"
@@ -76,6 +76,46 @@ def test_a_test_that_moves_to_another_file_is_not_taken_away() -> None:
     files = diffs.changes(patch)
     assert files is not None
     assert diffs.deleted_tests(files, paths.is_test) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("tests/interp_off.py", True),
+        ("tests/test_a.py.disabled", True),
+        ("tests/old.txt", True),
+        ("tests/test_of_a.py", False),
+    ],
+)
+def test_a_test_module_renamed_to_what_no_runner_looks_for_is_taken_away(
+    project: Project, name: str, gone: bool
+) -> None:
+    rename = (
+        f"diff --git a/tests/test_a.py b/{name}\nsimilarity index 100%\n"
+        f"rename from tests/test_a.py\nrename to {name}\n"
+    )
+    verdict = judge(project, project.patch({"pkg/a.py": "A = 2\n"}) + rename)
+    assert (verdict.outcome == "fail") == bool(verdict.evidence["deleted_tests"]) == gone
+
+
+def test_what_holds_no_data_or_reaches_into_git_is_no_source() -> None:
+    bare = (
+        "diff --git a/a.bin b/a.bin\nindex 1..2 100644\nBinary files a/a.bin and b/a.bin differ\n"
+    )
+    assert text_facts(bare, paths.is_test)["source"] == []
+    hook = (
+        "diff --git a/.git/hooks/post-checkout b/.git/hooks/post-checkout\nnew file mode 100755\n"
+        "--- /dev/null\n+++ b/.git/hooks/post-checkout\n@@ -0,0 +1 @@\n+true\n"
+    )
+    facts = text_facts(hook, paths.is_test)
+    assert (facts["source"], facts["debris"]) == ([], [".git/hooks/post-checkout"])
+
+
+def test_a_patch_that_fits_only_loosely_is_not_called_clean(project: Project) -> None:
+    facts = text_facts(project.patch({"pkg/a.py": "A = 2\n"}), paths.is_test)
+    verdict = verdict_of(None, {**facts, "applied": True, "fitted_by": "patch --fuzz=5"})
+    assert verdict.outcome == "pass"
+    assert verdict.evidence["why"].startswith("applies only by patch --fuzz=5")
 
 
 def test_binary_renamed_and_quoted_files_are_read() -> None:

@@ -6,7 +6,6 @@ import datetime
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from decimal import Decimal
 from typing import Literal
 
 from swe_router.outcomes.importers.base import NO_VERDICT, Imported
@@ -63,28 +62,26 @@ def _whole(
     chosen = [one for one in record.outcomes if one.attempt.id == record.chosen]
     made = [one for one in record.outcomes if one.arm.model != IMPORTED]
     days = {priced_on.get(one.arm.model) for one in made}
-    asked, usage = _asked(record)
     row = Row(
         instance_id=record.instance.id,
         system=system,
         resolved=grade.outcome == "resolved",
-        usd=float(record.usd + asked),
+        usd=float(record.whole_usd),
         steps=sum(one.attempt.trajectory.steps for one in made),
         seconds=record.seconds,
         verdict=verdict(chosen[0]) if chosen else "",
         probability=chosen[0].probability if chosen else None,
         price_date=str(day) if len(days) == 1 and (day := days.pop()) else "",
     )
-    return _with_tokens(row, record.usage + usage)
+    return _with_tokens(row, record.usage + _asked(record))
 
 
-def _asked(record: RunRecord) -> tuple[Decimal, Usage]:
-    """USD and tokens of the verifiers' own calls: part of the price of a run, of no arm's."""
+def _asked(record: RunRecord) -> Usage:
+    """Tokens of the verifiers' own calls: of the run, of no arm's."""
     verdicts = [one for outcome in record.outcomes for one in outcome.verdicts]
     calls = [call for one in verdicts for call in one.evidence.get("calls", ())]
-    usd = sum((Decimal(str(one.evidence.get("usd", 0))) for one in verdicts), start=Decimal(0))
     usages = (Usage.model_validate(call["usage"]) for call in calls if "usage" in call)
-    return usd, sum(usages, Usage())
+    return sum(usages, Usage())
 
 
 def _attempts(

@@ -20,7 +20,7 @@ from swe_router.verifiers.reproduction.runs import Runs
 from swe_router.verifiers.reproduction.trial import Test
 
 MOST_ATTEMPTS = 8
-"""Attempts whose scripts are looked at."""
+"""Other attempts whose scripts are looked at, of those that left any."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Gathering:
         self.unusable |= missing
         self.asked = len(have)
         self.calls = [one.call for one in have if one.charged_to == attempt.id]
-        authors = {step.completion.model for step in self.kit.steps(attempt.id)}
+        steps = self.kit.steps(attempt.id)
         found: dict[str, Shown] = {}
         for name, one in writer.distinct(have).items():
             test = Test(text=one.text, way=around.way, place=around.place)
@@ -84,7 +84,8 @@ class Gathering:
             except Unusable as error:
                 self.unusable[name] = str(error)
                 continue
-            found[name] = Shown(test, reading, "written", one.by, mine or one.by in authors)
+            own = mine or authors.made(self.outcome, steps, one.by)
+            found[name] = Shown(test, reading, "written", one.by, own)
         return self._preferred(found)
 
     def harvested(self) -> dict[str, Shown]:
@@ -113,9 +114,8 @@ class Gathering:
         """What was left, run at the base once; the same text counts for who left it first."""
         found: list[tuple[Outcome, Left]] = []
         texts: set[str] = set()
-        for maker in (*self.peers[-MOST_ATTEMPTS:], self.outcome):
-            steps = self.kit.steps(maker.attempt.id)
-            for one in harvest.left(steps, self._known(maker.candidate)) if steps else ():
+        for maker in (*self._makers(), self.outcome):
+            for one in self._scripts(maker):
                 name = f"{maker.attempt.id}:{one.path}"
                 try:
                     if one.test.digest in texts:
@@ -127,6 +127,19 @@ class Gathering:
                 texts.add(one.test.digest)
                 found.append((maker, one))
         return found
+
+    def _makers(self) -> list[Outcome]:
+        """The other attempts that left scripts; of too many the same ones in whatever order."""
+        makers = [one for one in self.peers if self._scripts(one)]
+        ranked = sorted(makers, key=lambda one: one.attempt.trajectory.fingerprint())
+        over = {one.attempt.id for one in ranked[MOST_ATTEMPTS:]}
+        for key in sorted(over):
+            self.unusable[key] = f"passed over: {MOST_ATTEMPTS} other attempts left scripts"
+        return [one for one in makers if one.attempt.id not in over]
+
+    def _scripts(self, maker: Outcome) -> Sequence[Left]:
+        steps = self.kit.steps(maker.attempt.id)
+        return harvest.left(steps, self._known(maker.candidate)) if steps else ()
 
     def _read(self, one: Left, maker: Outcome) -> Reading:
         patch = maker.candidate
