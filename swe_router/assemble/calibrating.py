@@ -20,7 +20,7 @@ from swe_router.assemble.joined import BLANK
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
-from swe_router.estimates import acceptance, calibration, rates, weighing
+from swe_router.estimates import acceptance, bounds, calibration, rates, weighing
 from swe_router.estimates.acceptance import Row
 from swe_router.estimates.calibration import Calibration
 from swe_router.journal.folder import RunFolder
@@ -182,6 +182,7 @@ def _class(made: Calibration, name: str, wish: Wish) -> dict[str, Any]:
     held = [h for h in made.held_out if h.author == name]
     bar = made.threshold(name, wish.false_accepts, wish.confidence)
     right, wrong = ([h for h in held if h.right is truth] for truth in (True, False))
+    accepts = bounds.nested(held, wish.false_accepts, wish.confidence)
     scores = np.array([h.score for h in held], dtype=float)
     truth = np.array([h.right for h in held], dtype=float)
     value = rates.auc(scores, truth)
@@ -192,8 +193,9 @@ def _class(made: Calibration, name: str, wish: Wish) -> dict[str, Any]:
         "claim": bar.claim,
         "right": len(right),
         "wrong": len(wrong),
-        "true_accepts": sum(h.score >= bar.value for h in right),
-        "false_accepts": sum(h.score >= bar.value for h in wrong),
+        # At thresholds that the other repositories set: the rows that chose one flatter it.
+        "true_accepts": accepts[0],
+        "false_accepts": accepts[1],
         "auc": None if np.isnan(value) else value,
         "auc_low": None if np.isnan(low) else low,
         "auc_high": None if np.isnan(high) else high,

@@ -4,19 +4,25 @@ For n wrong patches that the scores never saw, the k-th highest of their scores 
 one-sided tolerance limit: accepting above it lets through more than the Clopper-Pearson bound for
 k - 1 of n with probability at most 1 - confidence (Wilks 1941). As the threshold rises the bound
 falls, so the lowest threshold that holds owes no correction for having been searched for.
-Wrong patches of one issue are no independent witnesses: together they count as one.
+Wrong patches of one issue are no independent witnesses: together they count as one. Issues of one
+repository are alike too: that a bound holds elsewhere is claimed only where it stands on several.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta
 
+Floats = NDArray[np.float64]
+
 LEAST_REPOS = 3
-"""Repositories with wrong patches under which nothing is claimed of a new one."""
+"""Repositories (effective ones) with wrong patches under which nothing is claimed of a new one."""
 LEAST_WRONG = 5
 """Issues with wrong patches under which not even their share chooses a threshold."""
 NO_THRESHOLD = 0.5
@@ -42,37 +48,84 @@ class Threshold(NamedTuple):
     shown: bool
 
 
-def upper_bound(accepted: float, wrong: float, delta: float) -> float:
-    """Clopper-Pearson upper bound on a share, at confidence 1 - delta; 1 with no data."""
-    if wrong <= 0 or accepted >= wrong:
-        return 1.0
-    return float(beta.ppf(1 - delta, accepted + 1, wrong - accepted))
+def upper_bound(accepted: ArrayLike, wrong: float, delta: float) -> Floats:
+    """Clopper-Pearson upper bounds on shares, at confidence 1 - delta; 1 with no data."""
+    k = np.asarray(accepted, dtype=float)
+    if wrong <= 0:
+        return np.ones_like(k)
+    some = np.minimum(k, wrong - 1e-9)
+    return np.where(k >= wrong, 1.0, beta.ppf(1 - delta, some + 1, wrong - some))
 
 
 def threshold(held: Sequence[Held], most: float, confidence: float) -> Threshold:
     """The lowest threshold whose false accepts are shown to be at most ``most``.
 
-    Where none can be shown, the lowest at which the share itself is at most ``most``, and a claim
-    that says so.
+    Shown is a bound that stands on every repository: the wrong patches come from as much as
+    ``LEAST_REPOS`` even ones, and it holds with any one of them left out. Else the threshold is
+    the one that would hold if all issues were alike, else the lowest at which the share itself is
+    at most ``most``; the claim says so.
     """
     wrong = [one for one in held if not one.right]
-    of_issue = Counter(one.instance for one in wrong)
-    repos = len({one.repo for one in wrong})
-    seen = f"on wrong patches of {len(of_issue)} issues of {repos} repositories"
-    if repos >= LEAST_REPOS:
-        for value in _steps(held):
-            bound = upper_bound(_accepted(wrong, of_issue, value), len(of_issue), 1 - confidence)
-            if bound <= most:
-                kept = _kept(held, value)
-                said = f"false accepts <= {bound:.2f} at {confidence:.0%}: shown {seen}"
-                return Threshold(value, f"{said}; {kept:.0%} of right ones accepted", shown=True)
-    few = f"not shown: only {len(wrong)} wrong patches of {len(of_issue)} issues"
-    claim = f"{few} of {repos} repositories, too few for <= {most:g} at {confidence:.0%}"
-    if len(of_issue) >= LEAST_WRONG:
-        for value in _steps(held):
-            if _accepted(wrong, of_issue, value) / len(of_issue) <= most:
-                return Threshold(value, claim, shown=False)
+    repos = repositories(wrong)
+    many = f"{len(wrong)} wrong patches of {len({one.instance for one in wrong})} issues"
+    steps, delta = _steps(held), 1 - confidence
+    alike = _lowest(steps, [wrong], most, delta) if _count(wrong) >= LEAST_REPOS else None
+    found = _lowest(steps, _without_one(wrong), most, delta) if repos >= LEAST_REPOS else None
+    if found is not None:
+        value, bound = found
+        up = math.ceil(100 * bound) / 100
+        said = f"false accepts <= {up:.2f} at {confidence:.0%}: shown on {many}"
+        more = f"of {_count(wrong)} repositories, any one left out"
+        return Threshold(value, f"{said} {more}; {_kept(held, value)}", shown=True)
+    claim = f"not shown: {many} of {_count(wrong)} repositories, as much as {repos:.1f} even ones"
+    claim = f"{claim}, are too few for <= {most:g} at {confidence:.0%}"
+    if alike is not None:
+        said = f"if all issues were like these it would be shown; {_kept(held, alike[0])}"
+        return Threshold(alike[0], f"{claim}; {said}", shown=False)
+    if len({one.instance for one in wrong}) >= LEAST_WRONG:
+        low = np.flatnonzero(_shares(wrong, steps)[0] <= most)
+        if len(low):
+            return Threshold(steps[low[0]], claim, shown=False)
     return Threshold(NO_THRESHOLD, claim, shown=False)
+
+
+def nested(held: Sequence[Held], most: float, confidence: float) -> tuple[int, int]:
+    """Right and wrong patches accepted, each at the threshold that the other repositories set."""
+    right = wrong = 0
+    for repo in sorted({one.repo for one in held}):
+        bar = threshold([one for one in held if one.repo != repo], most, confidence).value
+        taken = [one.right for one in held if one.repo == repo and one.score >= bar]
+        right += sum(taken)
+        wrong += len(taken) - sum(taken)
+    return right, wrong
+
+
+def repositories(rows: Sequence[Held]) -> float:
+    """Effective number of repositories: 1 / sum of squared shares of the issues (Kish 1965)."""
+    of_repo = Counter(repo for repo, _ in {(one.repo, one.instance) for one in rows})
+    whole = sum(of_repo.values())
+    return whole**2 / sum(count**2 for count in of_repo.values()) if whole else 0.0
+
+
+def _lowest(
+    steps: Sequence[float], groups: Sequence[Sequence[Held]], most: float, delta: float
+) -> tuple[float, float] | None:
+    """The lowest step at which the bound on every group of wrong patches is at most ``most``."""
+    every = []
+    for wrong in groups:
+        shares, issues = _shares(wrong, steps)
+        every.append(upper_bound(shares * issues, issues, delta))
+    worst = np.max(every, axis=0)
+    fits = np.flatnonzero(worst <= most)
+    return (steps[fits[0]], float(worst[fits[0]])) if len(fits) else None
+
+
+def _without_one(rows: Sequence[Held]) -> list[list[Held]]:
+    return [[one for one in rows if one.repo != repo] for repo in sorted({r.repo for r in rows})]
+
+
+def _count(rows: Sequence[Held]) -> int:
+    return len({one.repo for one in rows})
 
 
 def _steps(held: Sequence[Held]) -> list[float]:
@@ -81,11 +134,19 @@ def _steps(held: Sequence[Held]) -> list[float]:
     return [*scores, round(min(1.0, scores[-1] + 1e-4), 4)] if scores else []
 
 
-def _accepted(wrong: Sequence[Held], of_issue: Counter[str], value: float) -> float:
-    """Wrong issues let through; an issue counts by the share of its wrong patches."""
-    return sum(1 / of_issue[one.instance] for one in wrong if one.score >= value)
+def _shares(wrong: Sequence[Held], steps: Sequence[float]) -> tuple[Floats, int]:
+    """Share of the wrong issues let through at each step, and how many issues there are.
+
+    An issue counts by the share of its wrong patches.
+    """
+    of_issue = Counter(one.instance for one in wrong)
+    rows = sorted(wrong, key=lambda one: one.score)
+    passed = np.cumsum([0.0, *(1 / of_issue[one.instance] for one in reversed(rows))])[::-1]
+    below = np.searchsorted([one.score for one in rows], steps, side="left")
+    return passed[below] / max(1, len(of_issue)), len(of_issue)
 
 
-def _kept(held: Sequence[Held], value: float) -> float:
+def _kept(held: Sequence[Held], value: float) -> str:
     right = [one for one in held if one.right]
-    return sum(one.score >= value for one in right) / len(right) if right else 0.0
+    share = sum(one.score >= value for one in right) / len(right) if right else 0.0
+    return f"{share:.0%} of right ones accepted"

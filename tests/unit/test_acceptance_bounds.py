@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.special import logit
+from scipy.stats import binom, norm
 
 from swe_router.estimates import bounds
 from swe_router.estimates.bounds import Held
@@ -30,16 +31,19 @@ def drawn(n: int, wrong: int, repos: int = 5, author: str = "weak") -> list[Held
 def test_the_threshold_is_the_lowest_whose_bound_holds(n: int, wrong: int, most: float) -> None:
     held = drawn(n + wrong, wrong)
     found = bounds.threshold(held, most, 0.95)
-    bad = sorted(one.score for one in held if not one.right)
+    bad = [one for one in held if not one.right]
 
     def holds(value: float) -> bool:
         # P(X <= accepted | wrong, most) <= 5%: the bound, by the binomial tail and no beta.
-        return bool(binom.cdf(sum(score >= value for score in bad), wrong, most) <= 0.05)
+        rests = [[one.score for one in bad if one.repo != f"r{left}"] for left in range(5)]
+        tails = [binom.cdf(sum(s >= value for s in rest), len(rest), most) for rest in rests]
+        return bool(max(tails) <= 0.05)
 
     steps = [*sorted({one.score for one in held}), 1.0]
     lowest = next((value for value in steps if holds(value)), None)
     assert found.shown == (lowest is not None)
     if lowest is not None:
+        assert float(found.claim.split("<= ")[1][:4]) <= most + 0.01
         assert holds(found.value)
         assert found.value <= lowest
         below = [value for value in steps if value < found.value]
@@ -57,14 +61,51 @@ def test_the_claim_is_broken_no_more_often_than_it_says() -> None:
         found = bounds.threshold(held, 0.28, 0.95)
         assert found.shown
         broken += 1 - found.value > 0.28
-    assert 0 < broken <= binom.ppf(0.999, draws, 0.05)
+    assert broken <= binom.ppf(0.999, draws, 0.05)
+
+
+def shifted(dice: np.random.Generator, sizes: list[int]) -> list[Held]:
+    """Wrong and right patches of repositories whose scores lie apart by half a deviation."""
+    made = []
+    for repo, count in enumerate(sizes):
+        shift = dice.normal(0, 0.5)
+        for n in range(2 * count):
+            score = 1 / (1 + np.exp(-dice.normal(shift + n % 2, 1)))
+            name = f"{repo}-{n}"
+            made.append(Held(round(float(score), 6), bool(n % 2), name, f"r{repo}", "weak"))
+    return made
+
+
+def test_a_bound_is_not_claimed_of_repositories_on_the_strength_of_one() -> None:
+    dice = np.random.default_rng(2)
+    assert not any(
+        bounds.threshold(shifted(dice, [32, 2, 2, 2, 2]), 0.28, 0.95).shown for _ in range(20)
+    )
+    rest = dice.normal(0, 0.5, 2000)
+    broken = 0
+    for _ in range(200):
+        found = bounds.threshold(shifted(dice, [8] * 5), 0.28, 0.95)
+        broken += float(np.mean(norm.sf(logit(found.value) - rest))) > 0.28
+    assert broken <= binom.ppf(0.999, 200, 0.05), "by repositories drawn alike, not by issues"
+
+
+def test_counts_beside_a_threshold_are_of_repositories_that_did_not_set_it() -> None:
+    held = shifted(np.random.default_rng(3), [8, 8, 8])
+    bars = {
+        repo: bounds.threshold([h for h in held if h.repo != repo], 0.28, 0.95).value
+        for repo in ("r0", "r1", "r2")
+    }
+    taken = [one.right for one in held if one.score >= bars[one.repo]]
+    assert bounds.nested(held, 0.28, 0.95) == (sum(taken), len(taken) - sum(taken))
+    assert bounds.nested([], 0.28, 0.95) == (0, 0)
 
 
 def test_a_bound_is_refused_where_the_data_is_too_small() -> None:
     few = bounds.threshold(drawn(40, 9), 0.28, 0.95)
     assert not few.shown
-    assert "not shown: only 9 wrong patches" in few.claim
-    assert bounds.threshold(drawn(40, 10), 0.28, 0.95).shown
+    assert "not shown: 9 wrong patches" in few.claim
+    assert not bounds.threshold(drawn(40, 12), 0.28, 0.95).shown, "not with one left out"
+    assert bounds.threshold(drawn(40, 13), 0.28, 0.95).shown
     two = bounds.threshold(drawn(60, 40, repos=2), 0.28, 0.95)
     assert not two.shown
     assert bounds.threshold((), 0.28, 0.95).value == bounds.NO_THRESHOLD
