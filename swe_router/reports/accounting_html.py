@@ -29,7 +29,8 @@ img{max-width:100%;height:auto}.warn{background:#fff8c5;padding:.5em 1em}
 <img alt="Operating points and calibration curves" src="{{ picture }}">
 <p>{{ needs }}</p>
 <h2>Rates</h2>
-<p>Shares, 95% intervals: Wilson's, or instances resampled where one has several candidates.</p>
+<p>Shares, 95% intervals: Wilson's; where an instance has several candidates no narrower than
+resampled instances or Wilson's with the effective number of candidates.</p>
 <table><thead><tr><th>tier</th><th>verifier</th><th>right</th><th>wrong</th><th>TPR</th><th>FPR</th>
 <th>unknown of right</th><th>unknown of wrong</th><th>s</th><th>USD</th><th>cascade</th></tr>
 </thead><tbody>{% for one in facts.groups %}<tr><td>{{ tier(one.tier) }}</td>

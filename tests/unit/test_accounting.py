@@ -64,6 +64,26 @@ def test_a_rate_of_0_of_repeats_has_the_interval_of_its_instances_and_not_none()
     assert rates.rate([], []).rate is None
 
 
+@pytest.mark.parametrize("hit", range(12))
+def test_one_repeat_makes_no_rate_surer_than_none(hit):
+    names = [str(k) for k in range(12)]
+    alone = rates.rate([k == hit for k in range(12)], names)
+    again = rates.rate([*(k == hit for k in range(12)), False], [*names, "0"])
+    assert again.high >= alone.high, "a 13th patch of 12 instances"
+
+
+def test_a_rate_of_repeats_near_1_is_in_its_interval_as_often_as_that_says():
+    """Twenty instances, four candidates each that mostly agree: resampled alone, 88 of 100."""
+    rng = np.random.default_rng(11)
+    names = [str(k // 4) for k in range(80)]
+    kept = 0
+    for _ in range(100):
+        odds = np.repeat(rng.beta(0.95 / 1.5, 0.05 / 1.5, 20), 4)
+        found = rates.rate((rng.random(80) < odds).tolist(), names)
+        kept += found.low <= 0.95 <= found.high
+    assert kept >= 95
+
+
 def by_hand(scores, right):
     pairs = [(a, b) for a, x in zip(scores, right, strict=True) if x
              for b, y in zip(scores, right, strict=True) if not y]  # fmt: skip
