@@ -77,7 +77,8 @@ def contrast_lines(facts: Mapping[str, Any]) -> list[str]:
             few += 1
             continue
         gap = f"{one['what']} of {one['a']} less {one['b']} ({one['of']}): {span(one, '+.2f')}"
-        out.append(f"{gap}: {'no difference' if one['said'] == 'none' else 'differs'}")
+        sure = "" if one["p"] is None else f" (p {one['p']:.2g})"
+        out.append(f"{gap}: {'no difference' if one['said'] == 'none' else 'differs'}{sure}")
     if few:
         out.append(f"{few} differences are not told: fewer than {FEW} instances on a side")
     return out

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swe_router.estimates import rates
+from swe_router.estimates import apart, rates
 from swe_router.reports import accounting_html, accounting_plot, accounting_text
 from swe_router.reports.accounting import NEEDS_RATIO, accounting, calibration
 from tests.doubles.judged import row
@@ -222,6 +222,61 @@ def test_a_difference_whose_interval_covers_0_is_none_and_few_are_not_judged():
     assert told[("FPR", "applies")] == "differs"
     few = [one for one in [*lax, *rows] if int(one.instance_id[1:]) < 4]
     assert {d["said"] for d in accounting(few)["differences"]} == {"too few to say"}
+
+
+def against(rows, b):
+    return {one["what"]: one for one in accounting(rows)["differences"] if one["b"] == b}
+
+
+def test_a_small_tier_that_is_always_right_differs_not_from_one_that_nearly_is():
+    """A share of 1 resamples to itself: 10 of 10 were told from 93 of 100."""
+    weak = [row(f"w{k}", "pass", True) for k in range(10)]
+    strong = [row(f"s{k}", "pass" if k < 93 else "fail", True, tier="strong") for k in range(100)]
+    one = against([*weak, *strong], "strong")["TPR"]
+    assert (one["said"], one["p"]) == ("none", None)
+    assert one["value"] == pytest.approx(0.07)
+    assert one["low"] < -0.1
+    lax = [one.model_copy(update={"outcome": "pass"}) for one in made(tier="strong", wrong=30)]
+    assert against([*made(wrong=30), *lax], "strong")["FPR"]["said"] == "differs"
+
+
+def test_the_difference_of_two_shares_is_newcombes():
+    """Newcombe 1998, table II, method 10: 56/70 less 48/80, 9/10 less 3/10, 10/10 less 0/10."""
+    for a, m, b, n, ends in ((56, 70, 48, 80, (0.0524, 0.3339)), (9, 10, 3, 10, (0.1705, 0.8090)),
+                             (10, 10, 0, 10, (0.6075, 1.0))):  # fmt: skip
+        sides = [rates.rate([k < hits for k in range(of)], [str(k) for k in range(of)])
+                 for hits, of in ((a, m), (b, n))]  # fmt: skip
+        assert apart.square_and_add(*sides) == pytest.approx(ends, abs=5e-5)
+
+
+def parted(number, verifier, same=12):
+    """Right patches of ``number`` + ``same`` instances; the first are failed by ``verifier``."""
+    rows = [row(f"i{k}", "pass", True) for k in range(number + same)]
+    return [*rows, *(row(one.instance_id, "fail" if k < number else "pass", True,
+                         verifier=verifier) for k, one in enumerate(rows))]  # fmt: skip
+
+
+def test_verifiers_that_part_on_a_few_instances_do_not_differ():
+    """Four to none excludes 0 resampled; by McNemar p is .125."""
+    one = against(parted(4, "syntax"), "syntax")["TPR"]
+    assert one["low"] > 0
+    assert (one["said"], one["p"]) == ("none", pytest.approx(0.125))
+    assert against(parted(8, "syntax"), "syntax")["TPR"]["said"] == "differs"
+    assert "no difference (p 0.12)" in accounting_text.markdown(accounting(parted(4, "syntax")))
+
+
+def test_of_several_verifiers_the_differences_are_corrected_for_their_number():
+    """Six to none, p .031, is shown of one verifier and not of the first of two."""
+    rows = parted(6, "syntax")
+    assert against(rows, "syntax")["TPR"]["said"] == "differs"
+    alike = [one.model_copy(update={"verifier": "applies"}) for one in rows[:18]]
+    one = against([*rows, *alike], "syntax")["TPR"]
+    assert (one["said"], one["p"]) == ("none", pytest.approx(0.0625))
+
+
+def test_candidates_of_one_instance_are_one_sign():
+    gaps = np.array([1.0] * 9 + [-1.0, 0.0])
+    assert apart.sign_test(gaps, ["a"] * 9 + ["b", "c"]) == 1.0
 
 
 def test_tiers_are_told_apart_and_pooled():
