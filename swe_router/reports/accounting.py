@@ -134,7 +134,8 @@ def _scores(known: Sequence[Judged]) -> dict[str, Any]:
     names = [row.instance_id for row in scored]
     value = rates.auc(p, y)
     squares = (p - y) ** 2
-    ends = _ends(rates.resampled(rates.ratio(squares), names))
+    sure = len(set(names)) >= FEW
+    ends = _ends(rates.resampled(rates.ratio(squares), names) if sure else (math.nan, math.nan))
     base = float(y.mean())
     brier = {"value": float(squares.mean()), **ends, "of_base_rate": base * (1 - base)}
     made = {"scored": len(scored), "brier": brier, "calibration": calibration(p, y, names)}

@@ -194,6 +194,17 @@ def test_brier_and_calibration_are_those_of_the_scores():
         assert part["p"] == pytest.approx(np.mean([r.score for r in mine]))
 
 
+def test_a_brier_score_of_few_instances_has_no_interval():
+    """Of five instances, however many patches, a resampled one covers too rarely."""
+    rows = [row(f"i{k % 5}", "pass", k % 4 != 0, score=0.1 * (k % 9), attempt=str(k))
+            for k in range(40)]  # fmt: skip
+    few = only(accounting(rows))["brier"]
+    assert (few["low"], few["high"]) == (None, None)
+    many = [one.model_copy(update={"instance_id": f"i{k % 10}"}) for k, one in enumerate(rows)]
+    told = only(accounting(many))["brier"]
+    assert told["low"] < few["value"] == told["value"] < told["high"]
+
+
 def test_equal_scores_are_never_split_between_bins():
     p = np.array([0.2] * 35 + [0.7] * 15)
     parts = calibration(p, np.array([0.0] * 35 + [1.0] * 15), [str(k) for k in range(50)])
