@@ -25,6 +25,8 @@ FEW = rates.FEW
 BINS = 10
 PER_BIN = 10
 """Least patches in a bin of the calibration curve, where there are that many."""
+ORDERS = frozenset(("agreement",))
+"""Verifiers whose score is no probability (0.5 says nothing): it only puts patches in order."""
 NEEDS_RATIO = 0.31
 """FPR that holds the strong tier's resolve rate, over TPR: P(weak alone resolves) / P(strong alone
 resolves). Here of DeepSeek V3.2 -> Sonnet 4.5 on 500 issues of SWE-bench Verified (public
@@ -90,7 +92,7 @@ def group(tier: str, verifier: str, rows: Sequence[Judged]) -> dict[str, Any]:
         "fpr": plain(fpr),
         "unknown_right": plain(_share(right, "unknown")),
         "unknown_wrong": plain(_share(wrong, "unknown")),
-        **_scores(known),
+        **_scores(known, verifier),
         "right_instances": len(_instances(right)),
         "wrong_instances": len(_instances(wrong)),
         "needs": _needs(tpr, fpr, min(len(_instances(right)), len(_instances(wrong))) < FEW),
@@ -117,10 +119,13 @@ def plain(one: Rate) -> dict[str, Any]:
             "how": one.how}  # fmt: skip
 
 
-def _scores(known: Sequence[Judged]) -> dict[str, Any]:
-    """AUC, pairs inside an instance, Brier score and calibration; null where there is no score."""
+def _scores(known: Sequence[Judged], verifier: str) -> dict[str, Any]:
+    """AUC and pairs inside an instance, of a probability also Brier score and calibration.
+
+    Null where there is no score.
+    """
     scored = [row for row in known if row.score is not None]
-    none: dict[str, Any] = {
+    made: dict[str, Any] = {
         "scored": len(scored),
         "auc": None,
         "pairs": None,
@@ -128,20 +133,24 @@ def _scores(known: Sequence[Judged]) -> dict[str, Any]:
         "calibration": [],
     }
     if not scored:
-        return none
+        return made
     p = np.array([row.score for row in scored], dtype=float)
     y = np.array([row.resolved for row in scored], dtype=float)
     names = [row.instance_id for row in scored]
     value = rates.auc(p, y)
-    squares = (p - y) ** 2
-    sure = len(set(names)) >= FEW
-    ends = _ends(rates.resampled(rates.ratio(squares), names) if sure else (math.nan, math.nan))
-    base = float(y.mean())
-    brier = {"value": float(squares.mean()), **ends, "of_base_rate": base * (1 - base)}
-    made = {"scored": len(scored), "brier": brier, "calibration": calibration(p, y, names)}
     if not math.isnan(value):
         made["auc"] = {"value": value, **_ends(rates.auc_interval(p, y, names))}
-    return {**none, **made, "pairs": _pairs(p, y, names)}
+    if verifier not in ORDERS:
+        made |= {"brier": _brier(p, y, names), "calibration": calibration(p, y, names)}
+    return {**made, "pairs": _pairs(p, y, names)}
+
+
+def _brier(p: Any, y: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Mean squared error beside that of the base rate; of few instances without an interval."""
+    squares, base = (p - y) ** 2, float(y.mean())
+    sure = len(set(names)) >= FEW
+    ends = rates.resampled(rates.ratio(squares), names) if sure else (math.nan, math.nan)
+    return {"value": float(squares.mean()), **_ends(ends), "of_base_rate": base * (1 - base)}
 
 
 def _ends(interval: tuple[float, float]) -> dict[str, float | None]:

@@ -42,13 +42,14 @@ resampled instances or Wilson's with the effective number of candidates.</p>
 <td class="{{ "grey" if not one.needs or one.needs.said == "cannot be told" else "holds" if
 one.needs.said == "holds" else "lost" }}">{{ one.needs.said if one.needs else "-" }}</td></tr>
 {% endfor %}</tbody></table>
-{% if scored %}<h2>Probabilities</h2>
+{% if scored %}<h2>Scores</h2>
 <table><thead><tr><th>tier</th><th>verifier</th><th>scored</th><th>AUC</th>
 <th>ordered right inside an instance</th><th>Brier</th><th>Brier of the base rate</th></tr></thead>
 <tbody>{% for one in scored %}<tr><td>{{ tier(one.tier) }}</td><td>{{ one.verifier }}</td>
 <td>{{ one.scored }}</td><td>{{ span(one.auc) }}</td>
 <td>{{ span(one.pairs) }}{% if one.pairs %} of {{ one.pairs.n }}{% endif %}</td>
-<td>{{ span(one.brier, ".3f") }}</td><td>{{ "%.3f" | format(one.brier.of_base_rate) }}</td></tr>
+<td>{{ span(one.brier, ".3f") }}</td>
+<td>{{ "%.3f" | format(one.brier.of_base_rate) if one.brier else "-" }}</td></tr>
 {% endfor %}</tbody></table>{% endif %}
 {% if contrasts %}<h2>Differences</h2><ul>{% for line in contrasts %}<li>{{ line }}</li>{% endfor %}
 </ul>{% endif %}
@@ -76,7 +77,7 @@ def page(facts: Mapping[str, Any], curves: bytes) -> str:
             share=share,
             span=span,
             tier=lambda name: "all tiers" if name == ALL else name,
-            scored=[one for one in facts["groups"] if one["brier"] is not None],
+            scored=[one for one in facts["groups"] if one["scored"]],
             contrasts=contrast_lines(facts),
             wrong=[
                 ("Wrong patches that a verifier passed", facts["false_accepts"]),

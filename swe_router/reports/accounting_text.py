@@ -141,19 +141,19 @@ def _table(facts: Mapping[str, Any]) -> Table:
 
 
 def _scores(facts: Mapping[str, Any]) -> RenderableType:
-    scored = [one for one in facts["groups"] if one["brier"] is not None]
+    scored = [one for one in facts["groups"] if one["scored"]]
     if not scored:
-        return Text("no verifier gave a probability: no AUC, Brier score or calibration", "dim")
+        return Text("no verifier gave a score: no AUC, Brier score or calibration", "dim")
     names = ("verifier", "scored", "AUC", "in an instance\n/pairs", "Brier", "of base\nrate")
 
     def row(one: Mapping[str, Any]) -> list[str]:
-        pairs = one["pairs"]
+        pairs, brier = one["pairs"], one["brier"]
         return [
             str(one["scored"]),
             _tight(one["auc"]),
             f"{_tight(pairs)}/{pairs['n']}" if pairs else "-",
-            _tight(one["brier"], digits=3),
-            _bare(one["brier"]["of_base_rate"], 3),
+            _tight(brier, digits=3),
+            _bare(brier["of_base_rate"], 3) if brier else "-",
         ]
 
     return _by_tier(_columns(*names), scored, row)

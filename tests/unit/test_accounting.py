@@ -205,6 +205,20 @@ def test_a_brier_score_of_few_instances_has_no_interval():
     assert told["low"] < few["value"] == told["value"] < told["high"]
 
 
+def test_a_score_that_is_no_probability_has_an_auc_and_no_brier_score():
+    """``agreement`` says 0.5 where it has no say."""
+    rows = [row(f"i{k}", "unknown", k % 3 > 0, score=0.5 if k % 2 else 0.9, verifier="agreement")
+            for k in range(30)]  # fmt: skip
+    facts = accounting(rows)
+    one = only(facts)
+    assert (one["brier"], one["calibration"], one["scored"]) == (None, [], 30)
+    assert one["auc"]["value"] == pytest.approx(0.5)
+    [line] = [x for x in accounting_text.markdown(facts).splitlines() if ".50 [" in x]
+    assert line.split()[:2] == ["agreement", "30"]
+    assert line.split()[-2:] == ["-", "-"]
+    assert "<h2>Scores</h2>" in accounting_html.page(facts, b"png")
+
+
 def test_equal_scores_are_never_split_between_bins():
     p = np.array([0.2] * 35 + [0.7] * 15)
     parts = calibration(p, np.array([0.0] * 35 + [1.0] * 15), [str(k) for k in range(50)])
