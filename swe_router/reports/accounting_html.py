@@ -9,7 +9,14 @@ from typing import Any
 from jinja2 import Environment
 
 from swe_router.reports.accounting import ALL
-from swe_router.reports.accounting_text import contrast_lines, headline, needs, share, span
+from swe_router.reports.accounting_text import (
+    SAYS,
+    contrast_lines,
+    headline,
+    needs,
+    share,
+    span,
+)
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>swe-router: verifier accounting</title>
@@ -40,7 +47,8 @@ resampled instances or Wilson's with the effective number of candidates.</p>
 <td>{{ share(one.unknown_wrong) }}</td><td>{{ "%.2f" | format(one.seconds) }}</td>
 <td>{{ "%.4f" | format(one.usd) }}</td>
 <td class="{{ "grey" if not one.needs or one.needs.said == "cannot be told" else "holds" if
-one.needs.said == "holds" else "lost" }}">{{ one.needs.said if one.needs else "-" }}</td></tr>
+one.needs.said == "holds" else "lost" }}">
+{{ says[one.needs.said if one.needs else "-"][0] }}</td></tr>
 {% endfor %}</tbody></table>
 {% if scored %}<h2>Scores</h2>
 <table><thead><tr><th>tier</th><th>verifier</th><th>scored</th><th>AUC</th>
@@ -73,6 +81,7 @@ def page(facts: Mapping[str, Any], curves: bytes) -> str:
             facts=facts,
             headline=headline(facts),
             needs=needs(facts),
+            says=SAYS,
             picture=picture,
             share=share,
             span=span,

@@ -14,12 +14,12 @@ from swe_router.reports.accounting import ALL, FEW
 SHOWN = 12
 """Wrong verdicts that are named in the terminal; ``--json`` and the files name all."""
 SAYS = {
-    "holds": ("holds", "green"),
-    "does not hold": ("fails", "red"),
+    "holds": ("would hold", "green"),
+    "does not hold": ("would fail", "red"),
     "cannot be told": ("?", "dim"),
     "-": ("-", "dim"),
 }
-"""What the figures say of a cascade -> word and colour."""
+"""What the figures say of a cascade of the measured pair -> word and colour."""
 
 
 def span(one: Mapping[str, Any] | None, form: str = ".2f", key: str = "value") -> str:
@@ -60,11 +60,13 @@ def headline(facts: Mapping[str, Any]) -> str:
 
 
 def needs(facts: Mapping[str, Any]) -> str:
-    """The limits that a cascade sets, in one line."""
-    limits = ", ".join(f"{fpr:g} at TPR {tpr}" for tpr, fpr in facts["needs"]["limits"].items())
+    """The limits that a cascade of the measured pair sets, in one line."""
+    told = facts["needs"]
+    limits = ", ".join(f"{fpr:g} at TPR {tpr}" for tpr, fpr in told["limits"].items())
     return (
-        f"cascade: to hold the strong tier's resolve rate the FPR may be {limits}"
-        " (DeepSeek V3.2 -> Sonnet 4.5 on SWE-bench Verified); ? cannot be told"
+        f"cascade: would hold/fail if your pair were as {told['pair']} (ratio"
+        f" {_bare(told['ratio'])}): the strong tier's resolve rate is held at an FPR of {limits};"
+        f" ? cannot be told, - no tier stands above or no rate. Ratio from {told['source']}"
     )
 
 

@@ -170,6 +170,26 @@ def test_a_cascade_holds_only_where_the_whole_interval_is_within_the_limit(passe
     assert one["needs"]["limit"] == pytest.approx(NEEDS_RATIO * 0.95)
 
 
+def test_a_cascade_is_said_to_hold_only_of_the_one_pair_that_was_measured():
+    facts = accounting(made(right=200, wrong=200, passed_right=190))
+    told = facts["needs"]
+    assert (told["ratio"], told["pair"]) == (0.31, "DeepSeek V3.2 under Sonnet 4.5")
+    assert "SWE-bench Verified" in told["source"]
+    for shown in (accounting_text.markdown(facts), accounting_html.page(facts, b"png")):
+        assert re.search(r"would\s+hold/fail\s+if\s+your\s+pair\s+were\s+as\s+DeepSeek", shown)
+        assert "(ratio .31)" in re.sub(r"\s+", " ", shown)
+        assert re.search(r"(?<!would )\bholds\s*$", shown, re.MULTILINE) is None
+
+
+def test_nothing_is_said_of_a_cascade_from_the_top_tier_or_from_all_together():
+    many = {"right": 200, "wrong": 200, "passed_right": 190}
+    rows = [*made(**many), *made(**many, tier="strong")]
+    told = {one["tier"]: one["needs"] for one in accounting(rows, tops=["strong"])["groups"]}
+    assert told["weak"]["said"] == "holds"
+    assert told["strong"] is None
+    assert told["all"] is None
+
+
 def test_the_limits_are_those_of_the_closed_form_of_a_cascade():
     """quality(TPR, FPR) = p_W TPR + both (1 - TPR) + only (1 - FPR), held at p_S."""
     both, weak_only, strong_only = 0.5, 0.062, 0.2
