@@ -40,6 +40,18 @@ def sign_test(gaps: Floats, clusters: Sequence[str]) -> float:
     return float(binomtest(ups, ups + downs, 0.5).pvalue) if ups + downs else 1.0
 
 
+def blind(right: int, odds: Sequence[float]) -> float:
+    """Exact two-sided p that a blind choice is right so often: twice the smaller tail.
+
+    ``odds`` (n,) is the share of right candidates of each instance; the number right of a choice
+    that knows nothing is Poisson-binomial.
+    """
+    chances = np.ones(1)
+    for odd in odds:
+        chances = np.convolve(chances, [1 - odd, odd])
+    return min(1.0, 2 * float(min(chances[: right + 1].sum(), chances[right:].sum())))
+
+
 def holm(values: Sequence[float]) -> NDArray[np.float64]:
     """p-values adjusted for their number (Holm 1979), in the order given."""
     p = np.asarray(values, dtype=float)
