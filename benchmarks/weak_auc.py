@@ -39,6 +39,7 @@ from swe_router.features.files import read
 from swe_router.records import Features
 
 DRAWS, SEED = 2000, 0
+NO_PAIRS = "within: no repository has both a solved and an unsolved issue"
 LABELS = {"<15 min fix": 0, "15 min - 1 hour": 1, "1-4 hours": 2, ">4 hours": 3}
 SOURCES = {
     "text": {"issue"},
@@ -56,8 +57,8 @@ def auc(scores: np.ndarray, solved: np.ndarray) -> float:
     return float((ranks[solved].sum() - n * (n + 1) / 2) / (n * (len(solved) - n)))
 
 
-def within(scores: np.ndarray, solved: np.ndarray, repos: np.ndarray) -> float:
-    """AUC over pairs of issues of one repository."""
+def within(scores: np.ndarray, solved: np.ndarray, repos: np.ndarray) -> float | None:
+    """AUC over pairs of issues of one repository; None where no repository has both kinds."""
     total = pairs = 0.0
     for repo in np.unique(repos):
         here = repos == repo
@@ -65,7 +66,7 @@ def within(scores: np.ndarray, solved: np.ndarray, repos: np.ndarray) -> float:
         weight = float(solved[here].sum() * (~solved[here]).sum())
         if weight:
             total, pairs = total + weight * found, pairs + weight
-    return total / pairs
+    return total / pairs if pairs else None
 
 
 def interval(scores: np.ndarray, solved: np.ndarray, draws: Sequence[np.ndarray]) -> list[float]:
@@ -178,17 +179,19 @@ def main() -> None:
         truth = {run[0]: run[2] for run in runs if run[1] == model}
         solved = np.array([truth[one.instance_id] for one in known])
         for name, scores in scores_of(solved).items():
+            inside = within(scores, solved, repos)
             row: dict[str, Any] = {
                 "model": model, "n": len(solved), "resolved": int(solved.sum()), "by": name,
                 "auc": round(auc(scores, solved), 3), "ci": interval(scores, solved, by_issue),
                 "ci_repos": interval(scores, solved, by_repo),
-                "within": round(within(scores, solved, repos), 3),
+                "within": None if inside is None else round(inside, 3),
             }  # fmt: skip
             out.append(row)
             if not args.json:
                 low, high = row["ci"]
+                said = NO_PAIRS if inside is None else f"within {inside:.3f}"
                 print(f"{model[:24]:24} {name:28} AUC {row['auc']:.3f} ({low:.3f} to {high:.3f},"
-                      f" by repository {row['ci_repos']}) within {row['within']:.3f}",
+                      f" by repository {row['ci_repos']}) {said}",
                       flush=True)  # fmt: skip
     if args.json:
         print(json.dumps(out))

@@ -26,10 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from swe_router.candidates import folders
-from swe_router.estimates import acceptance, behaviour
+from swe_router.estimates import acceptance, behaviour, rates
 from swe_router.estimates.calibration import Calibration
 from swe_router.instances import splits
 from swe_router.records import Arm, Attempt, Budget, Instance, Plan, Trajectory, Verdict
@@ -51,8 +50,6 @@ AUTHORS = {**dict.fromkeys(WEAK, "weak"), **dict.fromkeys(STRONG, "strong")}
 """Weak resolve under .6 of SWE-bench Verified in the public table of 134 systems, strong .6 or more
 (dariakryvosheieva/agent-psychometrics 62851ff8, MIT)."""
 PRICED = ("gemini-3",)
-DRAWS = 2000
-"""Bootstrap draws of whole issues."""
 
 
 def main() -> None:
@@ -236,30 +233,15 @@ def reached(scores: Any, right: list[bool], issues: list[str]) -> dict[str, Any]
     """AUC of held-out scores with its 95% interval over whole issues, and the mean log loss."""
     if len(set(right)) < 2:
         return {}
-    good = np.array(right)
-    names = sorted(set(issues))
-    of_issue = [np.flatnonzero(np.array(issues) == name) for name in names]
-    drawn = np.random.default_rng(0)
-    draws = []
-    for _ in range(DRAWS):
-        rows = np.concatenate([of_issue[n] for n in drawn.integers(0, len(names), len(names))])
-        if len(set(good[rows])) == 2:
-            draws.append(auc(scores[rows], good[rows]))
-    low, high = np.quantile(draws, (0.025, 0.975))
+    good = np.array(right, dtype=float)
+    low, high = rates.auc_interval(scores, good, issues)
     p = np.clip(scores, 1e-4, 1 - 1e-4)
-    loss = -float(np.mean(np.where(good, np.log(p), np.log(1 - p))))
+    loss = -float(np.mean(np.where(good > 0, np.log(p), np.log(1 - p))))
     return {
-        "auc": round(auc(scores, good), 3),
-        "auc_95": [round(float(low), 3), round(float(high), 3)],
+        "auc": round(rates.auc(scores, good), 3),
+        "auc_95": [round(low, 3), round(high, 3)],
         "log_loss": round(loss, 4),
     }
-
-
-def auc(scores: Any, right: Any) -> float:
-    """Chance that a right patch scores above a wrong one; ties count half."""
-    ranks = rankdata(scores)
-    n = right.sum()
-    return float((ranks[right].sum() - n * (n + 1) / 2) / (n * (len(right) - n)))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.assemble.header import of_run
-from swe_router.assemble.joined import judged, of_files
+from swe_router.assemble.joined import STRONGEST, judged, of_files
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
@@ -51,7 +51,12 @@ def of_runs(
         row for run, header in zip(runs, headers, strict=True) for row in judged(run, header)
     )
     rows |= dict.fromkeys(of_files(said, labels))
-    facts = accounting(list(rows), recordings=any(header.recordings for header in headers))
+    tops = {str(plan.arm) for header in headers for plan in header.ladder()[-1:]}
+    facts = accounting(
+        list(rows),
+        recordings=any(header.recordings for header in headers),
+        tops={*tops, *STRONGEST},
+    )
     return {**facts, "runs": [*(run.name for run in runs), *(path.name for path in said)]}
 
 

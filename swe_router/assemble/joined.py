@@ -20,6 +20,8 @@ from swe_router.records import ACCEPTANCE, IMPORTED, Judged, Outcome, RunRecord,
 from swe_router.verifiers.authors import maker_of
 
 BLANK = hashlib.sha256(b"").hexdigest()
+STRONGEST = ("strong authors", f"{IMPORTED}, strong authors")
+"""Classes in the place of tiers that no other class stands above."""
 
 
 def judged(run: RunFolder, header: Header) -> list[Judged]:

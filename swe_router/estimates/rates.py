@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import t as student
 
 from swe_router.estimates.training import Floats
 
@@ -44,7 +45,8 @@ class Rate:
     low: float
     high: float
     how: str
-    """``wilson``, ``instances resampled``, or ``wilson over instances``."""
+    """``wilson``, ``wilson over instances``, or ``instances resampled``: no narrower than Wilson's
+    with the effective number of candidates."""
 
     @property
     def rate(self) -> float | None:
@@ -56,8 +58,9 @@ def rate(hits: Sequence[bool], clusters: Sequence[str]) -> Rate:
     """The share of ``hits`` (n,), each of the instance that ``clusters`` (n,) names.
 
     Wilson's interval where no instance repeats, else the percentile interval of resampled
-    instances. Of few instances, or where the share is 0 or 1 and resamples to itself, Wilson's
-    with the number of instances, as if each had been tried once.
+    instances or Wilson's with the ``effective`` n, each end the farther one: near 0 and 1 the first
+    alone covers the rate too rarely. Of few instances, or where the share is 0 or 1 and resamples
+    to itself, Wilson's with the number of instances, as if each had been tried once.
     """
     k, n, instances = sum(hits), len(hits), len(set(clusters))
     if n == instances:
@@ -66,8 +69,25 @@ def rate(hits: Sequence[bool], clusters: Sequence[str]) -> Rate:
     if k in (0, n) or instances < FEW:
         return Rate(k, n, *wilson(share * instances, instances), "wilson over instances")
     values = np.asarray(hits, dtype=float)
-    low, high = resampled(ratio(values), clusters)
-    return Rate(k, n, min(low, share), max(high, share), "instances resampled")
+    size = effective(values, clusters)
+    ends = [*resampled(ratio(values), clusters), *wilson(share * size, size)]
+    return Rate(k, n, min(*ends, share), max(*ends, share), "instances resampled")
+
+
+def effective(values: Floats, clusters: Sequence[str]) -> float:
+    """How many independent trials a share is worth whose 0/1 ``values`` (n,) repeat in clusters.
+
+    p (1 - p) by the clusters' variance of p, no more than n, times (z / t)^2 as the variance has
+    only as many degrees of freedom as clusters less one (Korn & Graubard 1998, Survey Methodology
+    24:193). The share is neither 0 nor 1, the clusters are two or more.
+    """
+    n, share = len(values), float(values.mean())
+    names, place = np.unique(np.asarray(clusters), return_inverse=True)
+    free = len(names) - 1
+    off = np.bincount(place, weights=values - share)
+    spread = (free + 1) / free * float((off**2).sum()) / n**2
+    worth = min(n, share * (1 - share) / spread) if spread > 0 else n
+    return worth * (Z95 / float(student.ppf(LEVEL[1], free))) ** 2
 
 
 def resampled(

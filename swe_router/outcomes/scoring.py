@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from swe_router.estimates import apart
 from swe_router.estimates.rates import wilson
 from swe_router.estimates.training import Floats
 from swe_router.outcomes import metrics, stats
@@ -266,7 +267,7 @@ def _verdict(line: Mapping[str, Any]) -> str:
 def _adjust(lines: Sequence[dict[str, Any]]) -> None:
     """Holm over the policies that are their own, in place."""
     tested = [x for x in lines if "p" in x and x["kind"] == "policy" and not x.get("same_as")]
-    for line, p in zip(tested, stats.holm([x["p"] for x in tested]), strict=True):
+    for line, p in zip(tested, apart.holm([x["p"] for x in tested]), strict=True):
         line["p_holm"] = float(p)
 
 

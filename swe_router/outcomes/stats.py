@@ -1,4 +1,4 @@
-"""What chance could have done: bootstraps over instances and repositories, exact tests, Holm.
+"""What chance could have done: bootstraps over instances and repositories, exact tests.
 
 All policies share the resampled instances, so every difference is paired. What is resampled is
 the issues; the draws of a verifier channel are in the expectation already.
@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
 from swe_router.estimates.rates import Z95, wilson
@@ -150,13 +149,3 @@ def newcombe(one: Floats, other: Floats, z: float = Z95) -> tuple[float, float]:
 def non_inferior(differences: Floats, margin: float, alpha: float = 0.05) -> bool:
     """Whether a bootstrapped difference is above ``-margin`` at one-sided ``alpha``."""
     return bool(np.quantile(differences, alpha) > -margin)
-
-
-def holm(values: Sequence[float]) -> NDArray[np.float64]:
-    """p-values adjusted for their number (Holm 1979), in the order given."""
-    p = np.asarray(values, dtype=float)
-    order = np.argsort(p, kind="stable")
-    raised = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
-    out = np.empty_like(p)
-    out[order] = np.minimum(1.0, raised)
-    return out

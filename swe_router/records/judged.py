@@ -24,7 +24,8 @@ class Judged(Record):
     """``acceptance`` is what all others came to: what decided on accepting the patch."""
     outcome: Passed
     score: float | None = None
-    """Probability that the patch is right, where the verifier gave one."""
+    """Probability that the patch is right, where the verifier gave one; ``agreement``'s is none,
+    and only higher for the likelier patch."""
     seconds: float = 0.0
     usd: Usd = Decimal(0)
     """What the verdict's own model calls cost."""

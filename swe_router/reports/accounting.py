@@ -8,7 +8,7 @@ Blank patches are left out: they are refused without any verifier.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,24 +25,33 @@ FEW = rates.FEW
 BINS = 10
 PER_BIN = 10
 """Least patches in a bin of the calibration curve, where there are that many."""
+ORDERS = frozenset(("agreement",))
+"""Verifiers whose score is no probability (0.5 says nothing): it only puts patches in order."""
 NEEDS_RATIO = 0.31
 """FPR that holds the strong tier's resolve rate, over TPR: P(weak alone resolves) / P(strong alone
-resolves). Here of DeepSeek V3.2 -> Sonnet 4.5 on 500 issues of SWE-bench Verified (public
-mini-swe-agent runs of 2025-12): limits .31, .28, .25, .215, .155 at TPR 1, .9, .8, .7, .5."""
+resolves). It is another for every pair; this is of ``NEEDS_PAIR``: limits .31, .28, .25, .215, .155
+at TPR 1, .9, .8, .7, .5."""
+NEEDS_PAIR = "DeepSeek V3.2 under Sonnet 4.5"
+NEEDS_SOURCE = (
+    f"{NEEDS_PAIR} on 500 issues of SWE-bench Verified, public mini-swe-agent runs of 2025-12"
+)
 NEEDS_AT = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 
-def accounting(rows: Sequence[Judged], *, recordings: bool = False) -> dict[str, Any]:
+def accounting(
+    rows: Sequence[Judged], *, recordings: bool = False, tops: Collection[str] = ()
+) -> dict[str, Any]:
     """Error rates of each verifier, by tier and over all tiers.
 
     ``rows`` are verdicts on patches that are not blank; those without an official result are
-    counted and left out of every rate. ``recordings``: some model was a recording.
+    counted and left out of every rate. ``recordings``: some model was a recording. ``tops`` are
+    tiers that no other stands above: nothing is said of a cascade from them.
     """
     judged = [row for row in rows if row.resolved is not None]
     tiers = list(dict.fromkeys(row.tier for row in rows))
     named = [*tiers, ALL] if len(tiers) > 1 else tiers
     groups = [
-        group(tier, verifier, mine)
+        group(tier, verifier, mine, tops)
         for tier in named
         for verifier in verifiers(rows)
         if (mine := [r for r in rows if r.verifier == verifier and tier in (r.tier, ALL)])
@@ -54,6 +63,8 @@ def accounting(rows: Sequence[Judged], *, recordings: bool = False) -> dict[str,
         "groups": groups,
         "needs": {
             "ratio": NEEDS_RATIO,
+            "pair": NEEDS_PAIR,
+            "source": NEEDS_SOURCE,
             "limits": {f"{tpr:g}": round(NEEDS_RATIO * tpr, 4) for tpr in NEEDS_AT},
         },
         "differences": contrasts.differences(judged, tiers),
@@ -73,8 +84,13 @@ def verifiers(rows: Sequence[Judged]) -> list[str]:
     return [*(name for name in names if name != ACCEPTANCE), *(n for n in names if n == ACCEPTANCE)]
 
 
-def group(tier: str, verifier: str, rows: Sequence[Judged]) -> dict[str, Any]:
-    """The figures of one verifier on one tier's patches."""
+def group(
+    tier: str, verifier: str, rows: Sequence[Judged], tops: Collection[str] = ()
+) -> dict[str, Any]:
+    """The figures of one verifier on one tier's patches.
+
+    ``needs`` is None of all tiers together and of the ``tops``: no cascade begins with them.
+    """
     known = [row for row in rows if row.resolved is not None]
     right, wrong = (_of(known, truth) for truth in (True, False))
     tpr, fpr = (_share(kind, "pass") for kind in (right, wrong))
@@ -90,10 +106,12 @@ def group(tier: str, verifier: str, rows: Sequence[Judged]) -> dict[str, Any]:
         "fpr": plain(fpr),
         "unknown_right": plain(_share(right, "unknown")),
         "unknown_wrong": plain(_share(wrong, "unknown")),
-        **_scores(known),
+        **_scores(known, verifier),
         "right_instances": len(_instances(right)),
         "wrong_instances": len(_instances(wrong)),
-        "needs": _needs(tpr, fpr, min(len(_instances(right)), len(_instances(wrong))) < FEW),
+        "needs": None
+        if tier == ALL or tier in tops
+        else _needs(tpr, fpr, min(len(_instances(right)), len(_instances(wrong))) < FEW),
         "seconds": float(np.mean([row.seconds for row in rows])),
         "usd": float(sum(row.usd for row in rows)) / len(rows),
     }
@@ -117,10 +135,13 @@ def plain(one: Rate) -> dict[str, Any]:
             "how": one.how}  # fmt: skip
 
 
-def _scores(known: Sequence[Judged]) -> dict[str, Any]:
-    """AUC, pairs inside an instance, Brier score and calibration; null where there is no score."""
+def _scores(known: Sequence[Judged], verifier: str) -> dict[str, Any]:
+    """AUC and pairs inside an instance, of a probability also Brier score and calibration.
+
+    Null where there is no score.
+    """
     scored = [row for row in known if row.score is not None]
-    none: dict[str, Any] = {
+    made: dict[str, Any] = {
         "scored": len(scored),
         "auc": None,
         "pairs": None,
@@ -128,19 +149,24 @@ def _scores(known: Sequence[Judged]) -> dict[str, Any]:
         "calibration": [],
     }
     if not scored:
-        return none
+        return made
     p = np.array([row.score for row in scored], dtype=float)
     y = np.array([row.resolved for row in scored], dtype=float)
     names = [row.instance_id for row in scored]
     value = rates.auc(p, y)
-    squares = (p - y) ** 2
-    ends = _ends(rates.resampled(rates.ratio(squares), names))
-    base = float(y.mean())
-    brier = {"value": float(squares.mean()), **ends, "of_base_rate": base * (1 - base)}
-    made = {"scored": len(scored), "brier": brier, "calibration": calibration(p, y, names)}
     if not math.isnan(value):
         made["auc"] = {"value": value, **_ends(rates.auc_interval(p, y, names))}
-    return {**none, **made, "pairs": _pairs(p, y, names)}
+    if verifier not in ORDERS:
+        made |= {"brier": _brier(p, y, names), "calibration": calibration(p, y, names)}
+    return {**made, "pairs": _pairs(p, y, names)}
+
+
+def _brier(p: Any, y: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Mean squared error beside that of the base rate; of few instances without an interval."""
+    squares, base = (p - y) ** 2, float(y.mean())
+    sure = len(set(names)) >= FEW
+    ends = rates.resampled(rates.ratio(squares), names) if sure else (math.nan, math.nan)
+    return {"value": float(squares.mean()), **_ends(ends), "of_base_rate": base * (1 - base)}
 
 
 def _ends(interval: tuple[float, float]) -> dict[str, float | None]:
@@ -180,7 +206,7 @@ def calibration(p: Any, y: Any, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _needs(tpr: Rate, fpr: Rate, few: bool) -> dict[str, Any] | None:
-    """The operating point beside the FPR with which a cascade holds the strong tier's rate."""
+    """The operating point beside the FPR with which ``NEEDS_PAIR`` holds the strong one's rate."""
     if tpr.rate is None or fpr.rate is None:
         return None
     said = "cannot be told"

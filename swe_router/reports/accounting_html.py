@@ -9,7 +9,14 @@ from typing import Any
 from jinja2 import Environment
 
 from swe_router.reports.accounting import ALL
-from swe_router.reports.accounting_text import contrast_lines, headline, needs, share, span
+from swe_router.reports.accounting_text import (
+    SAYS,
+    contrast_lines,
+    headline,
+    needs,
+    share,
+    span,
+)
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>swe-router: verifier accounting</title>
@@ -29,7 +36,8 @@ img{max-width:100%;height:auto}.warn{background:#fff8c5;padding:.5em 1em}
 <img alt="Operating points and calibration curves" src="{{ picture }}">
 <p>{{ needs }}</p>
 <h2>Rates</h2>
-<p>Shares, 95% intervals: Wilson's, or instances resampled where one has several candidates.</p>
+<p>Shares, 95% intervals: Wilson's; where an instance has several candidates no narrower than
+resampled instances or Wilson's with the effective number of candidates.</p>
 <table><thead><tr><th>tier</th><th>verifier</th><th>right</th><th>wrong</th><th>TPR</th><th>FPR</th>
 <th>unknown of right</th><th>unknown of wrong</th><th>s</th><th>USD</th><th>cascade</th></tr>
 </thead><tbody>{% for one in facts.groups %}<tr><td>{{ tier(one.tier) }}</td>
@@ -39,15 +47,17 @@ img{max-width:100%;height:auto}.warn{background:#fff8c5;padding:.5em 1em}
 <td>{{ share(one.unknown_wrong) }}</td><td>{{ "%.2f" | format(one.seconds) }}</td>
 <td>{{ "%.4f" | format(one.usd) }}</td>
 <td class="{{ "grey" if not one.needs or one.needs.said == "cannot be told" else "holds" if
-one.needs.said == "holds" else "lost" }}">{{ one.needs.said if one.needs else "-" }}</td></tr>
+one.needs.said == "holds" else "lost" }}">
+{{ says[one.needs.said if one.needs else "-"][0] }}</td></tr>
 {% endfor %}</tbody></table>
-{% if scored %}<h2>Probabilities</h2>
+{% if scored %}<h2>Scores</h2>
 <table><thead><tr><th>tier</th><th>verifier</th><th>scored</th><th>AUC</th>
 <th>ordered right inside an instance</th><th>Brier</th><th>Brier of the base rate</th></tr></thead>
 <tbody>{% for one in scored %}<tr><td>{{ tier(one.tier) }}</td><td>{{ one.verifier }}</td>
 <td>{{ one.scored }}</td><td>{{ span(one.auc) }}</td>
 <td>{{ span(one.pairs) }}{% if one.pairs %} of {{ one.pairs.n }}{% endif %}</td>
-<td>{{ span(one.brier, ".3f") }}</td><td>{{ "%.3f" | format(one.brier.of_base_rate) }}</td></tr>
+<td>{{ span(one.brier, ".3f") }}</td>
+<td>{{ "%.3f" | format(one.brier.of_base_rate) if one.brier else "-" }}</td></tr>
 {% endfor %}</tbody></table>{% endif %}
 {% if contrasts %}<h2>Differences</h2><ul>{% for line in contrasts %}<li>{{ line }}</li>{% endfor %}
 </ul>{% endif %}
@@ -71,11 +81,12 @@ def page(facts: Mapping[str, Any], curves: bytes) -> str:
             facts=facts,
             headline=headline(facts),
             needs=needs(facts),
+            says=SAYS,
             picture=picture,
             share=share,
             span=span,
             tier=lambda name: "all tiers" if name == ALL else name,
-            scored=[one for one in facts["groups"] if one["brier"] is not None],
+            scored=[one for one in facts["groups"] if one["scored"]],
             contrasts=contrast_lines(facts),
             wrong=[
                 ("Wrong patches that a verifier passed", facts["false_accepts"]),

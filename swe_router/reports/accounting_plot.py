@@ -25,7 +25,8 @@ def curves(facts: Mapping[str, Any]) -> bytes:
     """PNG: left the (FPR, TPR) of each verifier with 95% intervals, right calibration.
 
     Of single tiers the combination alone is drawn. Hollow points rest on right or wrong patches
-    of fewer than ten instances. The shaded zone is where a cascade holds the strong tier's rate.
+    of fewer than ten instances. In the shaded zone a cascade of the one pair that was measured
+    holds its strong tier's rate.
     """
     figure = Figure(figsize=(12.2, 6.0), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -55,9 +56,9 @@ def _whole(facts: Mapping[str, Any]) -> str:
 
 
 def _plane(axes: Any, facts: Mapping[str, Any], colours: Mapping[str, str]) -> None:
-    ratio = facts["needs"]["ratio"]
+    ratio, pair = facts["needs"]["ratio"], facts["needs"]["pair"]
     axes.fill_between([0, ratio], [0, 1], [1, 1], color="#bfe5c7", alpha=0.6, lw=0, zorder=0,
-                      label="a cascade holds the strong tier's rate")  # fmt: skip
+                      label=f"a cascade as {pair} would hold its rate")  # fmt: skip
     axes.plot([0, 1], [0, 1], color="#8c959f", lw=0.8, ls="--", zorder=1, label="coin")
     tiers = list(dict.fromkeys(one["tier"] for one in facts["groups"]))
     # A verifier that only has opinions (always unknown) has no operating point.

@@ -14,12 +14,12 @@ from swe_router.reports.accounting import ALL, FEW
 SHOWN = 12
 """Wrong verdicts that are named in the terminal; ``--json`` and the files name all."""
 SAYS = {
-    "holds": ("holds", "green"),
-    "does not hold": ("fails", "red"),
+    "holds": ("would hold", "green"),
+    "does not hold": ("would fail", "red"),
     "cannot be told": ("?", "dim"),
     "-": ("-", "dim"),
 }
-"""What the figures say of a cascade -> word and colour."""
+"""What the figures say of a cascade of the measured pair -> word and colour."""
 
 
 def span(one: Mapping[str, Any] | None, form: str = ".2f", key: str = "value") -> str:
@@ -60,11 +60,13 @@ def headline(facts: Mapping[str, Any]) -> str:
 
 
 def needs(facts: Mapping[str, Any]) -> str:
-    """The limits that a cascade sets, in one line."""
-    limits = ", ".join(f"{fpr:g} at TPR {tpr}" for tpr, fpr in facts["needs"]["limits"].items())
+    """The limits that a cascade of the measured pair sets, in one line."""
+    told = facts["needs"]
+    limits = ", ".join(f"{fpr:g} at TPR {tpr}" for tpr, fpr in told["limits"].items())
     return (
-        f"cascade: to hold the strong tier's resolve rate the FPR may be {limits}"
-        " (DeepSeek V3.2 -> Sonnet 4.5 on SWE-bench Verified); ? cannot be told"
+        f"cascade: would hold/fail if your pair were as {told['pair']} (ratio"
+        f" {_bare(told['ratio'])}): the strong tier's resolve rate is held at an FPR of {limits};"
+        f" ? cannot be told, - no tier stands above or no rate. Ratio from {told['source']}"
     )
 
 
@@ -77,7 +79,8 @@ def contrast_lines(facts: Mapping[str, Any]) -> list[str]:
             few += 1
             continue
         gap = f"{one['what']} of {one['a']} less {one['b']} ({one['of']}): {span(one, '+.2f')}"
-        out.append(f"{gap}: {'no difference' if one['said'] == 'none' else 'differs'}")
+        sure = "" if one["p"] is None else f" (p {one['p']:.2g})"
+        out.append(f"{gap}: {'no difference' if one['said'] == 'none' else 'differs'}{sure}")
     if few:
         out.append(f"{few} differences are not told: fewer than {FEW} instances on a side")
     return out
@@ -140,19 +143,19 @@ def _table(facts: Mapping[str, Any]) -> Table:
 
 
 def _scores(facts: Mapping[str, Any]) -> RenderableType:
-    scored = [one for one in facts["groups"] if one["brier"] is not None]
+    scored = [one for one in facts["groups"] if one["scored"]]
     if not scored:
-        return Text("no verifier gave a probability: no AUC, Brier score or calibration", "dim")
+        return Text("no verifier gave a score: no AUC, Brier score or calibration", "dim")
     names = ("verifier", "scored", "AUC", "in an instance\n/pairs", "Brier", "of base\nrate")
 
     def row(one: Mapping[str, Any]) -> list[str]:
-        pairs = one["pairs"]
+        pairs, brier = one["pairs"], one["brier"]
         return [
             str(one["scored"]),
             _tight(one["auc"]),
             f"{_tight(pairs)}/{pairs['n']}" if pairs else "-",
-            _tight(one["brier"], digits=3),
-            _bare(one["brier"]["of_base_rate"], 3),
+            _tight(brier, digits=3),
+            _bare(brier["of_base_rate"], 3) if brier else "-",
         ]
 
     return _by_tier(_columns(*names), scored, row)

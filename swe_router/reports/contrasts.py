@@ -1,6 +1,8 @@
 """Whether two error rates differ: the combination against each verifier, and tier against tier.
 
-A difference whose interval covers 0 is reported as none, and of few patches nothing is said.
+A difference whose interval covers 0 is reported as none, and of few patches nothing is said. Of two
+verifiers on the same patches an exact test must show it too: resampled alone, a few of ten
+instances on which they part would do.
 """
 
 from __future__ import annotations
@@ -12,20 +14,31 @@ from typing import Any
 
 import numpy as np
 
-from swe_router.estimates import rates
-from swe_router.estimates.training import Floats
+from swe_router.estimates import apart, rates
 from swe_router.records import ACCEPTANCE, Judged
 
 FEW = rates.FEW
 """Instances with a right (or a wrong) patch below which no difference is told."""
+ALPHA = 0.05
+"""The verifiers' differences together are called so by mere chance at most this often."""
+KINDS = (("TPR", True), ("FPR", False))
+TOO_FEW = "too few to say"
 
 
 def differences(judged: Sequence[Judged], tiers: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of {what, of, a, b, value, low, high, said}; ``said`` is none, differs or too few."""
+    """Rows of {what, of, a, b, instances, value, low, high, p, said}, value being a less b.
+
+    ``said`` is none, differs or too few to say. ``p`` is of the sign test over instances, by Holm
+    for all differences of verifiers; None of tiers, where each interval stands for itself.
+    """
     out = []
     for name in dict.fromkeys(row.verifier for row in judged):
         if name != ACCEPTANCE:
             out += _verifiers(judged, name)
+    tested = [row for row in out if row["p"] is not None]
+    for row, p in zip(tested, apart.holm([row["p"] for row in tested]).tolist(), strict=True):
+        row["p"] = p
+        row["said"] = row["said"] if p < ALPHA else "none"
     for first, second in itertools.combinations(tiers, 2):
         out += _tiers([row for row in judged if row.verifier == ACCEPTANCE], first, second)
     return out
@@ -39,7 +52,7 @@ def _verifiers(judged: Sequence[Judged], name: str) -> list[dict[str, Any]]:
     ]
     keys = [key for key in sides[0] if key in sides[1]]
     out = []
-    for what, truth in (("TPR", True), ("FPR", False)):
+    for what, truth in KINDS:
         mine = [key for key in keys if sides[0][key].resolved is truth]
         gap = np.array(
             [
@@ -48,48 +61,39 @@ def _verifiers(judged: Sequence[Judged], name: str) -> list[dict[str, Any]]:
             ]
         )
         names = [key[1] for key in mine]
-        out.append(
-            _said(what, "all tiers", ACCEPTANCE, name, names, rates.ratio(gap), len(set(names)))
-        )
+        row = _row(what, "all tiers", ACCEPTANCE, name, len(set(names)))
+        if row["instances"] >= FEW:
+            row |= _said(float(gap.mean()), rates.resampled(rates.ratio(gap), names))
+            row["p"] = apart.sign_test(gap, names)
+        out.append(row)
     return out
 
 
 def _tiers(rows: Sequence[Judged], first: str, second: str) -> list[dict[str, Any]]:
-    """One tier less another, instances of both resampled together."""
+    """One tier less another, as if each had its own instances."""
     out = []
-    for what, truth in (("TPR", True), ("FPR", False)):
-        mine = [r for r in rows if r.resolved is truth and r.tier in (first, second)]
-        passed = np.array([r.outcome == "pass" for r in mine], dtype=float)
-        here = np.array([r.tier == first for r in mine], dtype=float)
-        least = min(
-            len({r.instance_id for r in mine if r.tier == tier}) for tier in (first, second)
-        )
-        names = [r.instance_id for r in mine]
-        gap = _apart(passed, here)
-        out.append(_said(what, ACCEPTANCE, first, second, names, gap, least))
+    for what, truth in KINDS:
+        sides = [[r for r in rows if r.resolved is truth and r.tier == t] for t in (first, second)]
+        least = min(len({r.instance_id for r in side}) for side in sides)
+        row = _row(what, ACCEPTANCE, first, second, least)
+        if least >= FEW:
+            one, other = (
+                rates.rate([r.outcome == "pass" for r in side], [r.instance_id for r in side])
+                for side in sides
+            )
+            row |= _said(one.successes / one.n - other.successes / other.n,
+                         apart.square_and_add(one, other))  # fmt: skip
+        out.append(row)
     return out
 
 
-def _apart(passed: Floats, here: Floats) -> rates.Statistic:
-    """The share of ``passed`` on this side less that on the other; NaN where one is not drawn."""
-    one, other = rates.ratio(passed * here, here), rates.ratio(passed * (1 - here), 1 - here)
-    return lambda times: one(times) - other(times)
+def _row(what: str, of: str, a: str, b: str, instances: int) -> dict[str, Any]:
+    return {"what": what, "of": of, "a": a, "b": b, "instances": instances, "value": None,
+            "low": None, "high": None, "p": None, "said": TOO_FEW}  # fmt: skip
 
 
-def _said(
-    what: str,
-    of: str,
-    a: str,
-    b: str,
-    names: Sequence[str],
-    gap: rates.Statistic,
-    instances: int,
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"what": what, "of": of, "a": a, "b": b, "instances": instances}
-    if instances < FEW:
-        return {**row, "value": None, "low": None, "high": None, "said": "too few to say"}
-    low, high = rates.resampled(gap, names)
-    value = float(gap(np.ones((1, len(names))))[0])
+def _said(value: float, interval: tuple[float, float]) -> dict[str, Any]:
+    low, high = interval
     said = "none" if math.isnan(low) or low <= 0 <= high else "differs"
     ends = (None, None) if math.isnan(low) else (low, high)
-    return {**row, "value": value, "low": ends[0], "high": ends[1], "said": said}
+    return {"value": value, "low": ends[0], "high": ends[1], "said": said}

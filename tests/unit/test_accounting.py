@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swe_router.estimates import rates
+from swe_router.estimates import apart, rates
 from swe_router.reports import accounting_html, accounting_plot, accounting_text
 from swe_router.reports.accounting import NEEDS_RATIO, accounting, calibration
 from tests.doubles.judged import row
@@ -62,6 +62,26 @@ def test_a_rate_of_0_of_repeats_has_the_interval_of_its_instances_and_not_none()
     assert (found.low, found.high) == pytest.approx(rates.wilson(0, 3))
     assert found.high > 0.5
     assert rates.rate([], []).rate is None
+
+
+@pytest.mark.parametrize("hit", range(12))
+def test_one_repeat_makes_no_rate_surer_than_none(hit):
+    names = [str(k) for k in range(12)]
+    alone = rates.rate([k == hit for k in range(12)], names)
+    again = rates.rate([*(k == hit for k in range(12)), False], [*names, "0"])
+    assert again.high >= alone.high, "a 13th patch of 12 instances"
+
+
+def test_a_rate_of_repeats_near_1_is_in_its_interval_as_often_as_that_says():
+    """Twenty instances, four candidates each that mostly agree: resampled alone, 88 of 100."""
+    rng = np.random.default_rng(11)
+    names = [str(k // 4) for k in range(80)]
+    kept = 0
+    for _ in range(100):
+        odds = np.repeat(rng.beta(0.95 / 1.5, 0.05 / 1.5, 20), 4)
+        found = rates.rate((rng.random(80) < odds).tolist(), names)
+        kept += found.low <= 0.95 <= found.high
+    assert kept >= 95
 
 
 def by_hand(scores, right):
@@ -150,6 +170,26 @@ def test_a_cascade_holds_only_where_the_whole_interval_is_within_the_limit(passe
     assert one["needs"]["limit"] == pytest.approx(NEEDS_RATIO * 0.95)
 
 
+def test_a_cascade_is_said_to_hold_only_of_the_one_pair_that_was_measured():
+    facts = accounting(made(right=200, wrong=200, passed_right=190))
+    told = facts["needs"]
+    assert (told["ratio"], told["pair"]) == (0.31, "DeepSeek V3.2 under Sonnet 4.5")
+    assert "SWE-bench Verified" in told["source"]
+    for shown in (accounting_text.markdown(facts), accounting_html.page(facts, b"png")):
+        assert re.search(r"would\s+hold/fail\s+if\s+your\s+pair\s+were\s+as\s+DeepSeek", shown)
+        assert "(ratio .31)" in re.sub(r"\s+", " ", shown)
+        assert re.search(r"(?<!would )\bholds\s*$", shown, re.MULTILINE) is None
+
+
+def test_nothing_is_said_of_a_cascade_from_the_top_tier_or_from_all_together():
+    many = {"right": 200, "wrong": 200, "passed_right": 190}
+    rows = [*made(**many), *made(**many, tier="strong")]
+    told = {one["tier"]: one["needs"] for one in accounting(rows, tops=["strong"])["groups"]}
+    assert told["weak"]["said"] == "holds"
+    assert told["strong"] is None
+    assert told["all"] is None
+
+
 def test_the_limits_are_those_of_the_closed_form_of_a_cascade():
     """quality(TPR, FPR) = p_W TPR + both (1 - TPR) + only (1 - FPR), held at p_S."""
     both, weak_only, strong_only = 0.5, 0.062, 0.2
@@ -172,6 +212,31 @@ def test_brier_and_calibration_are_those_of_the_scores():
         assert part["n"] == len(mine)
         assert part["k"] == sum(r.resolved for r in mine)
         assert part["p"] == pytest.approx(np.mean([r.score for r in mine]))
+
+
+def test_a_brier_score_of_few_instances_has_no_interval():
+    """Of five instances, however many patches, a resampled one covers too rarely."""
+    rows = [row(f"i{k % 5}", "pass", k % 4 != 0, score=0.1 * (k % 9), attempt=str(k))
+            for k in range(40)]  # fmt: skip
+    few = only(accounting(rows))["brier"]
+    assert (few["low"], few["high"]) == (None, None)
+    many = [one.model_copy(update={"instance_id": f"i{k % 10}"}) for k, one in enumerate(rows)]
+    told = only(accounting(many))["brier"]
+    assert told["low"] < few["value"] == told["value"] < told["high"]
+
+
+def test_a_score_that_is_no_probability_has_an_auc_and_no_brier_score():
+    """``agreement`` says 0.5 where it has no say."""
+    rows = [row(f"i{k}", "unknown", k % 3 > 0, score=0.5 if k % 2 else 0.9, verifier="agreement")
+            for k in range(30)]  # fmt: skip
+    facts = accounting(rows)
+    one = only(facts)
+    assert (one["brier"], one["calibration"], one["scored"]) == (None, [], 30)
+    assert one["auc"]["value"] == pytest.approx(0.5)
+    [line] = [x for x in accounting_text.markdown(facts).splitlines() if ".50 [" in x]
+    assert line.split()[:2] == ["agreement", "30"]
+    assert line.split()[-2:] == ["-", "-"]
+    assert "<h2>Scores</h2>" in accounting_html.page(facts, b"png")
 
 
 def test_equal_scores_are_never_split_between_bins():
@@ -202,6 +267,61 @@ def test_a_difference_whose_interval_covers_0_is_none_and_few_are_not_judged():
     assert told[("FPR", "applies")] == "differs"
     few = [one for one in [*lax, *rows] if int(one.instance_id[1:]) < 4]
     assert {d["said"] for d in accounting(few)["differences"]} == {"too few to say"}
+
+
+def against(rows, b):
+    return {one["what"]: one for one in accounting(rows)["differences"] if one["b"] == b}
+
+
+def test_a_small_tier_that_is_always_right_differs_not_from_one_that_nearly_is():
+    """A share of 1 resamples to itself: 10 of 10 were told from 93 of 100."""
+    weak = [row(f"w{k}", "pass", True) for k in range(10)]
+    strong = [row(f"s{k}", "pass" if k < 93 else "fail", True, tier="strong") for k in range(100)]
+    one = against([*weak, *strong], "strong")["TPR"]
+    assert (one["said"], one["p"]) == ("none", None)
+    assert one["value"] == pytest.approx(0.07)
+    assert one["low"] < -0.1
+    lax = [one.model_copy(update={"outcome": "pass"}) for one in made(tier="strong", wrong=30)]
+    assert against([*made(wrong=30), *lax], "strong")["FPR"]["said"] == "differs"
+
+
+def test_the_difference_of_two_shares_is_newcombes():
+    """Newcombe 1998, table II, method 10: 56/70 less 48/80, 9/10 less 3/10, 10/10 less 0/10."""
+    for a, m, b, n, ends in ((56, 70, 48, 80, (0.0524, 0.3339)), (9, 10, 3, 10, (0.1705, 0.8090)),
+                             (10, 10, 0, 10, (0.6075, 1.0))):  # fmt: skip
+        sides = [rates.rate([k < hits for k in range(of)], [str(k) for k in range(of)])
+                 for hits, of in ((a, m), (b, n))]  # fmt: skip
+        assert apart.square_and_add(*sides) == pytest.approx(ends, abs=5e-5)
+
+
+def parted(number, verifier, same=12):
+    """Right patches of ``number`` + ``same`` instances; the first are failed by ``verifier``."""
+    rows = [row(f"i{k}", "pass", True) for k in range(number + same)]
+    return [*rows, *(row(one.instance_id, "fail" if k < number else "pass", True,
+                         verifier=verifier) for k, one in enumerate(rows))]  # fmt: skip
+
+
+def test_verifiers_that_part_on_a_few_instances_do_not_differ():
+    """Four to none excludes 0 resampled; by McNemar p is .125."""
+    one = against(parted(4, "syntax"), "syntax")["TPR"]
+    assert one["low"] > 0
+    assert (one["said"], one["p"]) == ("none", pytest.approx(0.125))
+    assert against(parted(8, "syntax"), "syntax")["TPR"]["said"] == "differs"
+    assert "no difference (p 0.12)" in accounting_text.markdown(accounting(parted(4, "syntax")))
+
+
+def test_of_several_verifiers_the_differences_are_corrected_for_their_number():
+    """Six to none, p .031, is shown of one verifier and not of the first of two."""
+    rows = parted(6, "syntax")
+    assert against(rows, "syntax")["TPR"]["said"] == "differs"
+    alike = [one.model_copy(update={"verifier": "applies"}) for one in rows[:18]]
+    one = against([*rows, *alike], "syntax")["TPR"]
+    assert (one["said"], one["p"]) == ("none", pytest.approx(0.0625))
+
+
+def test_candidates_of_one_instance_are_one_sign():
+    gaps = np.array([1.0] * 9 + [-1.0, 0.0])
+    assert apart.sign_test(gaps, ["a"] * 9 + ["b", "c"]) == 1.0
 
 
 def test_tiers_are_told_apart_and_pooled():

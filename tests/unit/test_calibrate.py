@@ -208,6 +208,20 @@ def test_a_copy_of_a_run_is_fitted_no_second_time(tmp_path):
     assert (two["rows"], two["classes"]) == (one["rows"], one["classes"])
 
 
+def test_nothing_is_said_of_a_cascade_from_strong_authors(files, capsys):
+    wish = files(40)
+    rows = [json.loads(text) for text in wish.verdicts[0].read_text().splitlines()]
+    names = ("gpt-4o", "claude-sonnet-4")
+    rows = [{**row, "model_name_or_path": names[n // 2 % 2]} for n, row in enumerate(rows)]
+    wish.verdicts[0].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("--verdicts", str(wish.verdicts[0]), "--labels", str(wish.labels[0]), "--json")
+    assert main(["report", *words]) == 0
+    groups = json.loads(capsys.readouterr().out)["groups"]
+    assert {one["tier"]: one["needs"] is None for one in groups} == {
+        "weak authors": False, "strong authors": True, "all": True,
+    }  # fmt: skip
+
+
 def test_rows_of_verify_are_reported_by_class_of_author_with_their_labels(files, capsys):
     wish = files(40)
     rows = [json.loads(text) for text in wish.verdicts[0].read_text().splitlines()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import product
 
 import pytest
 
@@ -177,6 +178,19 @@ def test_verdicts_are_joined_with_the_result_on_their_own_patch(run):
     run.add_candidate_grade(grade(A, patch("bad"), "unresolved"))
     facts = of_runs([run])
     assert (facts["candidates"], facts["right"], facts["wrong"], facts["ungraded"]) == (4, 1, 3, 0)
+
+
+def test_nothing_is_said_of_a_cascade_from_the_last_tier_of_the_ladder(tmp_path):
+    told = said(ACCEPTANCE, "pass", 0.9)
+    pairs = product(("local", "cloud"), ("good", "bad"))
+    made = [attempt(k, tier, patch(word), told) for k, (tier, word) in enumerate(pairs)]
+    run = folder(tmp_path, [record(A, made, None)])
+    for word, outcome in (("good", "resolved"), ("bad", "unresolved")):
+        run.add_candidate_grade(grade(A, patch(word), outcome))
+    groups = of_runs([run])["groups"]
+    assert [(one["tier"], one["needs"] is None) for one in groups] == [
+        ("local", False), ("cloud", True), ("all", True),
+    ]  # fmt: skip
 
 
 def test_an_acceptance_verdict_is_the_combination_and_not_counted_twice(tmp_path):
