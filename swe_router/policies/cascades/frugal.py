@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.scorer import blind_scores, grid, scorer
+from swe_router.estimates.scorer import grid, scorer, usual_scores
 from swe_router.estimates.training import Floats, Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.cascades.climb import Climb, Judgement
@@ -29,8 +29,8 @@ class Frugal(Learned[FrugalKnobs], Climb[FrugalKnobs]):
     """Accept a patch when P(right | verdict, cost, steps) is over the tier's threshold.
 
     The thresholds are found by grid over quantiles of scores from fits without an issue's
-    repository, all tiers at once, for value * resolved - cost. (The published code fits scorer
-    and thresholds on one split.)
+    repository (where there are several), all tiers at once, for value * resolved - cost. (The
+    published code fits scorer and thresholds on one split.)
     """
 
     name: ClassVar[str] = "frugalgpt"
@@ -65,7 +65,7 @@ class Frugal(Learned[FrugalKnobs], Climb[FrugalKnobs]):
     def _search(self, lessons: Training) -> dict[str, float]:
         """All tiers at once up to three of them; else two rounds of one tier at a time."""
         arms = lessons.arms[:-1]
-        grids = [grid(blind_scores(lessons, arm)[1]) for arm in arms]
+        grids = [grid(usual_scores(lessons, arm)[1]) for arm in arms]
         if len(arms) <= 2:
             best = max(itertools.product(*grids), key=lambda bars: self._worth(lessons, bars))
         else:
@@ -87,7 +87,7 @@ class Frugal(Learned[FrugalKnobs], Climb[FrugalKnobs]):
         for place, arm in enumerate(lessons.arms):
             usd, right = lessons.prices[:, place], lessons.rates[:, place]
             if place < len(bars):
-                runs, scores = blind_scores(lessons, arm)
+                runs, scores = usual_scores(lessons, arm)
                 taken = runs.weight * (scores >= bars[place])
                 size = len(lessons)
                 count = np.bincount(runs.issue.astype(int), runs.weight, size)
