@@ -128,6 +128,21 @@ def test_frugal_thresholds_earn_the_most_on_the_lessons():
     assert "accepted" in after(cheap, outcome("d", FAIL)), "no success is worth another run"
 
 
+def test_a_frugal_tier_is_worth_what_its_accepted_runs_resolve_not_its_average_run():
+    past = []
+    for n in range(40):
+        runs = {"weak": (run(True, 0.1, 1.0), run(False, 0.1, 0.0)),
+                "mid": (run(False, 0.5, 0.0),), "strong": (run(False, 1.0, 1.0),)}  # fmt: skip
+        features = issue(n).model_copy(update={"repo": f"o/r{n % 4}"})
+        past.append(Example(features=features, runs=runs))
+    made = policy("frugalgpt", past, value=2.0)
+    _, scores = blind(past, "weak")
+    between = (scores.min() + scores.max()) / 2
+    # Half of weak's runs are accepted and all of these are right: 2 x .5; the rest climb in vain.
+    assert made._worth(made.lessons, [between, 1.1]) == pytest.approx(1 - 0.1 - 0.5 * 1.5)
+    assert made._worth(made.lessons, [0.0, 1.1]) == pytest.approx(1 - 0.1)
+
+
 def test_automix_states_and_its_rule():
     rates = np.array([[1.0, 0], [0, 1], [0, 0], [0.5, 1]])
     later, paid = automix.beyond(rates, np.array([[0.2, 1.0]] * 4))
