@@ -166,8 +166,7 @@ class _Rates:
         middle = found.successes / found.n
         ran = f", on {len(bare)} of which nothing ran"
         if kind not in fitted.ungrounded:
-            ran = " on which something ran; how often nothing does, and the patch is escalated," \
-                  " it does not say"  # fmt: skip
+            ran = " on which something ran; the others, never accepted, it does not count"
         self.words.append(f"{kind} authors: {middle:.2f} accepted, as {found.successes} of"
                           f" {found.n} graded patches of {fitted.name!r}{ran}")  # fmt: skip
         return middle, found.low, found.high

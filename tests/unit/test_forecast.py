@@ -118,7 +118,7 @@ def test_a_candidate_on_which_nothing_ran_is_escalated_and_counted(tmp_path):
     assert weighed(tmp_path, 40, 0)["escalated"]["expected"] < 20
     old = weighed(tmp_path, 40, 40, counted=False, **{"verify.threshold": "0.5"})
     assert old["escalated"]["expected"] == 0
-    assert "how often nothing does" in old["accepted_from"][0]
+    assert "the others, never accepted, it does not count" in old["accepted_from"][0]
 
 
 def test_a_threshold_of_the_user_s_own_without_graded_patches_may_accept_none_or_all(tmp_path):
