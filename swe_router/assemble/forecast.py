@@ -17,8 +17,9 @@ from swe_router.assemble.header import Header
 from swe_router.assemble.preflight import asked_tiers
 from swe_router.candidates.cases import Case
 from swe_router.estimates import calibration, weighing
-from swe_router.estimates.escalation import Open, Range, Rung, bill, escalations, of_one
+from swe_router.estimates.escalation import Open, Range, Rung, any_of, bill, escalations, of_one
 from swe_router.estimates.rates import rate
+from swe_router.estimates.training import Training
 from swe_router.outcomes import channel
 from swe_router.policies.base import checked
 from swe_router.records import ACCEPTANCE, Instance, Outcome, Plan
@@ -28,6 +29,8 @@ ONE_TIER = frozenset({"fixed", "best-of-k"})
 """Policies that make all their attempts with one tier, which a knob names."""
 USUAL_SHARE = 0.25
 """Of an attempt's limit, as ``policies.ration`` takes it."""
+CHEAP = 0.05
+"""Share of a tier's past runs that cost less than what an attempt is taken to cost at least."""
 LEAST_HELD = 20
 """Graded patches of a calibration under which its rate of acceptance is no better than a guess."""
 
@@ -40,22 +43,21 @@ def forecast(
     Certain are candidates that their text refuses (empty, no source file, tests deleted). The
     others are accepted at the rate of the calibration's held-out patches by the same class of
     authors, else at an operating point that is named. Those of one instance are taken to stand or
-    fall together, which makes the number an upper one.
+    fall together, which makes the number an upper one; at the low end to be independent.
     """
     verify = header.settings.verify
     left = {name: [one for one in case.outcomes if not _refused(one, verify.names)]
             for name, case in joined.items()}  # fmt: skip
     certain = sum(not found for found in left.values())
     rates = _Rates(header)
-    kinds = Counter(rates.kind(found[0], joined[name]) for name, found in left.items() if found)
-    still_open = [Open(count, *rates.accepted(kind)) for kind, count in sorted(kinds.items())]
+    still_open = _still_open(left, joined, rates)
     escalated = escalations(certain, still_open)
     ladder, costs_from = _ladder(header, instances, rates.channel)
     one = of_one(ladder)
     budget = float(header.settings.budget)
     more = len(instances) - len(joined)
     shown = sum(len(found) for found in left.values())
-    asked = shown * float(verify.usd) if asked_tiers(header.settings) else 0.0
+    asked = shown * float(_asked(header))
     tried = Range(escalated.expected + more, escalated.low + more, escalated.high + more)
     return {
         "candidates": sum(len(case.outcomes) for case in joined.values()),
@@ -67,7 +69,7 @@ def forecast(
         "usd_of_one": _rounded(dataclasses.asdict(one)),
         "usd": _rounded(dataclasses.asdict(bill(tried, one, budget, asked))),
         "verifying_usd_at_most": round(asked, 4),
-        "paid_for_at_least": math.floor(budget / one.high + 1e-9) if one.high else len(joined),
+        "paid_for_at_least": _paid_for(budget - asked, one.high, len(joined)),
         "accepted_from": rates.words,
         "costs_from": costs_from,
     }
@@ -77,17 +79,24 @@ def lines(said: Mapping[str, Any]) -> list[str]:
     """The same for people."""
     many, usd = said["escalated"], said["usd"]
     more, asked = said["without_a_candidate"], said["verifying_usd_at_most"]
-    on_top = f" with up to ${asked:.2f} for the verifiers' own calls on them," if asked else ""
+    calls = f" with up to ${asked:.2f} for the verifiers' own calls on the candidates,"
+    on_top = calls if asked else ""
+    least = f"${usd['low']:.2f} to" if usd["low"] >= 0.005 else "at most"
     return [
         f"candidates: {said['candidates']} of {said['instances']} instances;"
         f" {said['rejected_by_their_text']} instances have none that could be accepted"
         + (f"; {more} more instances, tried in any case, have none at all" if more else ""),
         f"to be escalated: about {many['expected']:.1f} (90%: {many['low']:.0f} to"
         f" {many['high']:.0f}); {'; '.join(said['accepted_from'])}",
-        f"for about ${usd['expected']:.2f} (${usd['low']:.2f} to ${usd['high']:.2f}),{on_top}"
+        f"for about ${usd['expected']:.2f} ({least} ${usd['high']:.2f}),{on_top}"
         f" capped by the budget, which pays for at least {said['paid_for_at_least']} of them at"
         f" their limits; {said['costs_from']}",
     ]
+
+
+def _paid_for(left: float, one: float, every: int) -> int:
+    """Escalated instances that ``left`` USD pay for at ``one`` USD each."""
+    return math.floor(max(0.0, left) / one + 1e-9) if one else every
 
 
 def _refused(outcome: Outcome, names: Sequence[str]) -> bool:
@@ -110,6 +119,7 @@ class _Rates:
         weighed = ACCEPTANCE in settings.verify.names
         self._fitted = calibration.load(settings.verify.calibration) if weighed else None
         self.words: list[str] = []
+        self._found: dict[str, tuple[float, float, float]] = {}
 
     def kind(self, outcome: Outcome, case: Case) -> str:
         """Class of its author: weak | strong | unknown."""
@@ -119,33 +129,60 @@ class _Rates:
         return self._fitted.class_of(authors.names_of(outcome, steps))
 
     def accepted(self, kind: str) -> tuple[float, float, float]:
-        """Rate of acceptance and its 95% interval for a class of authors."""
-        measured = self._measured(kind)
-        if measured is not None:
-            return measured
+        """Rate of acceptance and its 95% interval for a class of authors; found once a class."""
+        if kind not in self._found:
+            self._found[kind] = self._measured(kind) or self._supposed(kind)
+        return self._found[kind]
+
+    def _supposed(self, kind: str) -> tuple[float, float, float]:
+        """By the operating point alone; a threshold set by hand may be anywhere on its curve."""
         right = 1 / (1 + math.exp(-weighing.BIAS[kind]))
         middle = right * self.channel.tpr + (1 - right) * self.channel.fpr
+        guess = f"{kind} authors: no graded patches to go by, so {middle:.2f} accepted"
+        if self._fitted is not None and self._verify.threshold is not None:
+            own = f"the threshold of {self._verify.threshold:g} is your own"
+            self.words.append(f"{guess} for want of better, between none and all: {own}")
+            return middle, 0.0, 1.0
         self.words.append(
-            f"{kind} authors: no graded patches to go by, so {middle:.2f} accepted, between the"
+            f"{guess}, between the"
             f" {self.channel.fpr:g} of all wrong and the {self.channel.tpr:g} of all right ones"
         )
         return middle, min(self.channel.fpr, middle), max(self.channel.tpr, middle)
 
     def _measured(self, kind: str) -> tuple[float, float, float] | None:
+        """Of all graded patches: one on which nothing ran is never accepted."""
         fitted, verify = self._fitted, self._verify
         if fitted is None:
             return None
         held = [h for h in fitted.held_out if h.author == kind]
-        if len(held) < LEAST_HELD:
+        bare = fitted.ungrounded.get(kind, ())
+        if len(held) + len(bare) < LEAST_HELD:
             return None
         bar = verify.threshold
         if bar is None:
             bar = fitted.threshold(kind, verify.false_accepts, verify.confidence).value
-        found = rate([one.score >= bar for one in held], [one.instance for one in held])
+        hits = [one.score >= bar for one in held] + [False] * len(bare)
+        found = rate(hits, [*(one.instance for one in held), *bare])
         middle = found.successes / found.n
+        ran = f", on {len(bare)} of which nothing ran"
+        if kind not in fitted.ungrounded:
+            ran = " on which something ran; the others, never accepted, it does not count"
         self.words.append(f"{kind} authors: {middle:.2f} accepted, as {found.successes} of"
-                          f" {found.n} graded patches of {fitted.name!r}")  # fmt: skip
+                          f" {found.n} graded patches of {fitted.name!r}{ran}")  # fmt: skip
         return middle, found.low, found.high
+
+
+def _still_open(
+    left: Mapping[str, Sequence[Outcome]], joined: Mapping[str, Case], rates: _Rates
+) -> list[Open]:
+    """The instances with candidates ``left``, in groups of as many by the same classes."""
+    groups = Counter(tuple(sorted(rates.kind(one, joined[name]) for one in found))
+                     for name, found in left.items() if found)  # fmt: skip
+    made = [Open(count, *any_of([rates.accepted(kind) for kind in kinds]))
+            for kinds, count in sorted(groups.items())]  # fmt: skip
+    if any(len(kinds) > 1 for kinds in groups):
+        rates.words.append("those of one instance taken to fall together, at the low end apart")
+    return made
 
 
 def _ladder(
@@ -158,18 +195,36 @@ def _ladder(
     given = own.get("costs", {})
     costs = np.array([USUAL_SHARE * float(plan.budget.dollars) for plan in plans])
     solved = np.full(len(plans), 0.5)
-    notice = f"an attempt is taken to cost {USUAL_SHARE:g} of its limit where no outcomes are named"
+    cheap = np.zeros(len(plans))
+    notice = (f"an attempt is taken to cost {USUAL_SHARE:g} of its limit where no outcomes are"
+              " named, and nothing tells how little")  # fmt: skip
     if asked.outcomes or asked.systems:  # ranks of the shipped table say nothing of these prices
         past, notice = lessons.past(asked, arms, instances)
         costs, solved = np.nanmean(past.usd, axis=0), np.nanmean(past.resolved, axis=0)
+        cheap = np.array([_cheap(past, arm) for arm in arms])
+    checks = many * float(_asked(header))
     rungs = []
-    for plan, arm, cost, right in zip(plans, arms, costs, solved, strict=True):
+    for plan, arm, cost, least, right in zip(plans, arms, costs, cheap, solved, strict=True):
         most = float(plan.budget.dollars)
         usual = float(given[arm]) if arm in given else float(cost)
         taken = float(right) * verifier.tpr + (1 - float(right)) * verifier.fpr
         limits = float(_limits(header, plan, many))
-        rungs.append(Rung(arm, many * min(usual, most), limits, taken))
+        # A cost that the user names is a mean: how little it may be, past runs do not tell then.
+        little = 0.0 if arm in given else float(least)
+        rungs.append(Rung(arm, many * min(usual, most), limits, taken, little, checks))
     return rungs, f"costs: {notice}"
+
+
+def _cheap(past: Training, arm: str) -> float:
+    """USD that only ``CHEAP`` of an arm's past runs cost less than; 0 where none is known."""
+    known = [run.usd for one in past.examples for run in one.runs.get(arm, ())
+             if run.usd is not None]  # fmt: skip
+    return float(np.quantile(known, CHEAP)) if known else 0.0
+
+
+def _asked(header: Header) -> Decimal:
+    """Most that the verifiers' own calls on one candidate may cost, USD."""
+    return header.settings.verify.usd if asked_tiers(header.settings) else Decimal(0)
 
 
 def at_most(header: Header, instances: int, candidates: int = 0) -> Decimal:
@@ -178,10 +233,9 @@ def at_most(header: Header, instances: int, candidates: int = 0) -> Decimal:
     ``candidates``: those that the instances came with, to be verified before any attempt.
     """
     plans, many = _moves(header)
-    asked = header.settings.verify.usd if asked_tiers(header.settings) else Decimal(0)
     one = sum((_limits(header, plan, many) for plan in plans), start=Decimal(0))
     checks = candidates + instances * many * len(plans)
-    return min(header.settings.budget, instances * one + checks * asked)
+    return min(header.settings.budget, instances * one + checks * _asked(header))
 
 
 def _moves(header: Header) -> tuple[list[Plan], int]:

@@ -96,7 +96,27 @@ def fit(
         judge=_judge(rows, signals) or (base.judge if base else None),
         acceptance=acceptance,
         held_out=tuple(held),
+        ungrounded=_ungrounded(rows, classes),
     )
+
+
+def _ungrounded(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Instances of the patches that only a run could have judged and on which nothing ran.
+
+    As in ``held_out``, each stands for its class and once as a patch of an unknown author.
+    """
+    bare = [(row.instance, own) for row, own in zip(rows, classes, strict=True)
+            if not weighing.grounded(row.verdicts, row.author)
+            and not any(_by_text(one) for one in row.verdicts)]  # fmt: skip
+    return {author: tuple(name for name, own in bare if author in (weighing.UNKNOWN, own))
+            for author in weighing.CLASSES}  # fmt: skip
+
+
+def _by_text(verdict: Verdict) -> bool:
+    """``applies`` refused the patch for its text: no box was needed to know."""
+    said = verdict.evidence
+    refused = verdict.verifier == "applies" and verdict.outcome == "fail"
+    return refused and bool(said.get("empty") or said.get("applied", True))
 
 
 def _order(row: Row) -> tuple[str, str, bool, str]:

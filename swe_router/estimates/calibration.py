@@ -78,6 +78,9 @@ class Calibration(_Data):
     acceptance: Mapping[str, Mapping[str, Weights]]
     """Class of the author -> repository left out -> weights."""
     held_out: tuple[Held, ...] = ()
+    ungrounded: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Class of authors -> instance of each graded patch that was not refused by its text and on
+    which nothing ran: it has no score and is never accepted. A class left out: not counted."""
 
     @field_validator("acceptance")
     @classmethod
@@ -112,8 +115,8 @@ class Calibration(_Data):
 
     @property
     def digest(self) -> str:
-        """First digits of the digest of the whole: a refit changes the probabilities."""
-        return digest_of(self.model_dump(mode="json"))[:8]
+        """First digits of the digest of what sets probabilities and thresholds."""
+        return digest_of(self.model_dump(mode="json", exclude={"ungrounded"}))[:8]
 
     def class_of(self, author: str) -> str:
         """Which class of authors: weak | strong | unknown."""
@@ -153,6 +156,8 @@ class Calibration(_Data):
         parts.append(f'"acceptance": {{\n{fits}\n}}')
         held = ",\n".join(f"  {json.dumps(row)}" for row in tree["held_out"])
         parts.append(f'"held_out": [\n{held}\n]')
+        if self.ungrounded:
+            parts.append(f'"ungrounded": {json.dumps(tree["ungrounded"])}')
         return "{" + ",\n".join(parts) + "}\n"
 
 

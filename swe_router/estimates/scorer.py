@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from swe_router.errors import UsageError
 from swe_router.estimates.training import Floats, Training
 from swe_router.records import Outcome
 
@@ -143,19 +144,42 @@ def scorer(lessons: Training) -> Scorer:
 
 
 def blind_scores(lessons: Training, arm: str) -> tuple[Runs, Floats]:
-    """The runs of an arm and their scores by fits without their repository."""
+    """The runs of an arm that fits without their repository could score, and these scores.
+
+    None of a single repository. Where the rest of a fold lacks an arm there is no fit either:
+    the fold's runs are left out.
+    """
 
     def make(known: Training) -> tuple[Runs, Floats]:
         runs = runs_of(known, arm)
         scores = np.full(len(runs.right), np.nan)
         for rows in known.folds():
             mine = np.isin(runs.issue, rows)
-            rest = known if len(rows) == len(known) else known.without(rows)
-            if mine.any():
-                scores[mine] = scorer(rest).of(arm, runs.x[mine])
-        return runs, scores
+            if len(rows) == len(known) or not mine.any():
+                continue
+            try:
+                rest = known.without(rows)
+            except UsageError:  # an arm that only these repositories were tried with
+                continue
+            scores[mine] = scorer(rest).of(arm, runs.x[mine])
+        told = ~np.isnan(scores)
+        return Runs(*(column[told] for column in vars(runs).values())), scores[told]
 
     return lessons.fit(("blind", arm), make)
+
+
+def usual_scores(lessons: Training, arm: str) -> tuple[Runs, Floats]:
+    """``blind_scores``; where there are none, every run by the fit that saw it.
+
+    For policies that claim nothing of their thresholds: any threshold is better than none.
+    """
+
+    def make(known: Training) -> tuple[Runs, Floats]:
+        runs = runs_of(known, arm)
+        return runs, scorer(known).of(arm, runs.x)
+
+    blind = blind_scores(lessons, arm)
+    return blind if len(blind[1]) else lessons.fit(("seeing", arm), make)
 
 
 def grid(scores: Sequence[float] | Floats, size: int = 12) -> Floats:

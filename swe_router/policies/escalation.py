@@ -32,15 +32,16 @@ class Worth(Escalation):
     value: float | None = Field(default=None, gt=0)
     """USD that a resolved issue is worth; unset: an issue is never given up for its price."""
     rescue: Probability | Mapping[str, Probability] = RESCUED
-    """Probability that the next tier resolves what a tier was refused for: one for all, or by
-    tier. The default was measured on one pair of tiers: 77 of 200."""
+    """Probability that the next tier resolves an issue, given that the tier's patch is wrong (not
+    that it was refused: some refused patches are right): one for all, or by tier. The default was
+    measured on one pair of tiers: 77 of 200."""
     costs: Mapping[str, Annotated[Decimal, Field(ge=0)]] = Field(default_factory=dict)
     """Tier -> expected USD of one attempt; a tier left out costs ``usual_share`` of its limit."""
     usual_share: Decimal = Field(default=Decimal("0.25"), gt=0, le=1)
     """Expected cost as a share of the attempt's dollar limit, where ``costs`` names none."""
 
     def rescued(self, tier: str) -> float:
-        """``rescue`` of what a tier was refused for."""
+        """``rescue`` of what a tier got wrong."""
         return self.rescue.get(tier, RESCUED) if isinstance(self.rescue, Mapping) else self.rescue
 
 

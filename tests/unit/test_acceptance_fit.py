@@ -16,7 +16,7 @@ from swe_router.estimates import acceptance, signed, weighing
 from swe_router.estimates.calibration import Calibration, load, parsed
 from swe_router.settings import VerifySettings
 from swe_router.verifiers.acceptance import Acceptance
-from tests.doubles.project import INSTANCE, outcome
+from tests.doubles.project import INSTANCE, outcome, verdict
 from tests.doubles.weighed import KIT, PATCH, SHIPPED, existing, reproduction
 
 
@@ -108,6 +108,26 @@ def test_a_row_of_verify_is_read_and_any_label_in_it_is_not() -> None:
     for bad in ({}, {"instance_id": "i"}, {"instance_id": "i", "verdicts": [{"verifier": "x"}]}):
         with pytest.raises(UsageError, match="no row of verdicts"):
             acceptance.row_of(bad, right=True)
+
+
+def test_patches_on_which_nothing_ran_are_counted_though_they_have_no_score() -> None:
+    late = {"empty": False, "applied": False}
+    bare = [(), (verdict("fail", "applies", **late),), (verdict("fail", "applies", empty=True),)]
+    rows = [*graded(), *(acceptance.Row("o__r0-99", "o/r0", "gpt-4", False, v) for v in bare)]
+    found = acceptance.fit(rows, SHIPPED)
+    assert len(found.held_out) == 2 * 60
+    # What its text refuses is known before any forecast of a rate: it is left out.
+    both = ("o__r0-99",) * 2
+    assert found.ungrounded == {"weak": both, "strong": (), "unknown": both}
+    assert parsed(found.dump(), "here") == found
+
+
+def test_a_file_that_counts_no_patches_on_which_nothing_ran_keeps_its_digest() -> None:
+    found = acceptance.fit(graded(), SHIPPED)
+    old = found.model_copy(update={"ungrounded": {}})
+    assert "ungrounded" not in old.dump()
+    assert parsed(old.dump(), "here").ungrounded == {}
+    assert old.digest == found.digest, "it moves no probability and no threshold"
 
 
 def test_a_calibration_survives_its_file(tmp_path: Any) -> None:

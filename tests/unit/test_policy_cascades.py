@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from scipy.stats import binomtest, norm
 from swe_router import plugins
 from swe_router.errors import UsageError
 from swe_router.estimates import bounds
-from swe_router.estimates.scorer import scorer
+from swe_router.estimates.scorer import blind_scores, scorer
 from swe_router.estimates.training import training
-from swe_router.policies.cascades import automix, cascade_routing
+from swe_router.policies.cascades import automix, cascade_routing, gate
 from swe_router.records import Example, Stop
 from tests.doubles.lessons import TIERS, USD, examples, issue, run
 from tests.doubles.project import outcome, verdict
@@ -70,6 +71,47 @@ def test_the_gate_accepts_nothing_that_few_wrong_patches_cannot_vouch_for():
     assert "strongest" in after(policy("conformal", few), outcome("d", FAIL, tier="strong"))
 
 
+def test_repeated_runs_of_an_issue_are_no_further_witnesses_for_a_gate():
+    once = many(12, 0.0)
+    again = [one.model_copy(update={"runs": {t: r * 20 for t, r in one.runs.items()}})
+             for one in once]  # fmt: skip
+    said = policy("conformal", again).decide(issue(0), (outcome("d", PASS),), purse()).why
+    assert "no gate for weak can be shown to hold" in said, "120 wrong runs, 6 wrong issues"
+    runs, _ = blind(again, "weak")
+    shared, issues = gate.witnesses(runs)
+    assert (shared.sum(), len(issues)) == (pytest.approx(6), 6)
+    # An issue that was half wrong still counts as one, by its wrong runs alone.
+    mixed = replace(runs, right=np.where(np.arange(len(runs.right)) % 2, runs.right, 1.0))
+    assert gate.witnesses(mixed)[0].sum() == pytest.approx(6)
+
+
+@pytest.mark.parametrize("repos", [1, 2])
+def test_a_gate_of_fewer_repositories_than_a_bound_needs_accepts_nothing(repos):
+    past = [one.model_copy(update={"features": one.features.model_copy(
+        update={"repo": f"o/r{n % repos}"})}) for n, one in enumerate(many(80, 0.0))]  # fmt: skip
+    assert after(policy("conformal", past), outcome("d", PASS)) == "mid"
+    assert len(blind(past, "weak")[0].right) == (0 if repos == 1 else 80), "never in-sample"
+    for name in ("frugalgpt", "automix"):
+        assert after(policy(name, past), outcome("d", PASS)).startswith("stop"), name
+
+
+def test_an_arm_that_one_fold_alone_was_tried_with_leaves_out_that_fold():
+    past = [one if one.features.repo == "o/r0" else one.model_copy(
+        update={"runs": {t: r for t, r in one.runs.items() if t != "mid"}})
+        for one in many(80, 0.0)]  # fmt: skip
+    assert len(blind(past, "weak")[0].right) == 60
+    assert len(blind(past, "mid")[0].right) == 0
+    assert "stop" in after(policy("conformal", past), outcome("d", PASS))
+    said = policy("conformal", past).decide(issue(0), (outcome("d", PASS, tier="mid"),), purse())
+    assert "no gate for mid" in said.why
+    for name in ("frugalgpt", "automix"):
+        after(policy(name, past), outcome("d", PASS))
+
+
+def blind(past, arm):
+    return blind_scores(training(past, TIERS), arm)
+
+
 def test_frugal_thresholds_earn_the_most_on_the_lessons():
     past = many(40, 0.0)
     made = policy("frugalgpt", past, value=10.0)
@@ -84,6 +126,21 @@ def test_frugal_thresholds_earn_the_most_on_the_lessons():
     assert made._worth(made.lessons, [1.1, 1.1]) == pytest.approx(10 - 0.02 - 0.2 - 1.0)
     cheap = policy("frugalgpt", past, value=0.01)
     assert "accepted" in after(cheap, outcome("d", FAIL)), "no success is worth another run"
+
+
+def test_a_frugal_tier_is_worth_what_its_accepted_runs_resolve_not_its_average_run():
+    past = []
+    for n in range(40):
+        runs = {"weak": (run(True, 0.1, 1.0), run(False, 0.1, 0.0)),
+                "mid": (run(False, 0.5, 0.0),), "strong": (run(False, 1.0, 1.0),)}  # fmt: skip
+        features = issue(n).model_copy(update={"repo": f"o/r{n % 4}"})
+        past.append(Example(features=features, runs=runs))
+    made = policy("frugalgpt", past, value=2.0)
+    _, scores = blind(past, "weak")
+    between = (scores.min() + scores.max()) / 2
+    # Half of weak's runs are accepted and all of these are right: 2 x .5; the rest climb in vain.
+    assert made._worth(made.lessons, [between, 1.1]) == pytest.approx(1 - 0.1 - 0.5 * 1.5)
+    assert made._worth(made.lessons, [0.0, 1.1]) == pytest.approx(1 - 0.1)
 
 
 def test_automix_states_and_its_rule():

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.scorer import blind_scores, observed, scorer
+from swe_router.estimates.scorer import observed, scorer, usual_scores
 from swe_router.estimates.training import Floats, Training
 from swe_router.policies.base import Knobs, rung_of
 from swe_router.policies.cascades.climb import Climb, Judgement
@@ -30,8 +30,9 @@ class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
     """Escalate when value * P(NEEDY | bin) > E[cost of going on | bin]; else stop.
 
     GOOD: this tier resolves. NEEDY: it does not and a later one would. HOPELESS: none does. The
-    bin is the score of the run by a fit without the issue's repository. Going on costs the later
-    tiers up to the first that resolves; with two tiers, the strong one's run.
+    bin is the score of the run by a fit without the issue's repository, where there are several.
+    Going on costs the later tiers up to the first that resolves; with two tiers, the strong one's
+    run.
     """
 
     name: ClassVar[str] = "automix"
@@ -77,7 +78,7 @@ class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
         bins = self.knobs.bins
 
         def make(known: Training) -> tuple[Floats, Floats, Floats]:
-            runs, scores = blind_scores(known, known.arms[place])
+            runs, scores = usual_scores(known, known.arms[place])
             edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
             found = np.searchsorted(edges, scores, side="right")
             rows = runs.issue.astype(int)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.scorer import blind_scores, grid, scorer
+from swe_router.estimates.scorer import grid, scorer, usual_scores
 from swe_router.estimates.training import Floats, Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.cascades.climb import Climb, Judgement
@@ -29,8 +29,8 @@ class Frugal(Learned[FrugalKnobs], Climb[FrugalKnobs]):
     """Accept a patch when P(right | verdict, cost, steps) is over the tier's threshold.
 
     The thresholds are found by grid over quantiles of scores from fits without an issue's
-    repository, all tiers at once, for value * resolved - cost. (The published code fits scorer
-    and thresholds on one split.)
+    repository (where there are several), all tiers at once, for value * resolved - cost. (The
+    published code fits scorer and thresholds on one split.)
     """
 
     name: ClassVar[str] = "frugalgpt"
@@ -65,7 +65,7 @@ class Frugal(Learned[FrugalKnobs], Climb[FrugalKnobs]):
     def _search(self, lessons: Training) -> dict[str, float]:
         """All tiers at once up to three of them; else two rounds of one tier at a time."""
         arms = lessons.arms[:-1]
-        grids = [grid(blind_scores(lessons, arm)[1]) for arm in arms]
+        grids = [grid(usual_scores(lessons, arm)[1]) for arm in arms]
         if len(arms) <= 2:
             best = max(itertools.product(*grids), key=lambda bars: self._worth(lessons, bars))
         else:
@@ -84,16 +84,27 @@ class Frugal(Learned[FrugalKnobs], Climb[FrugalKnobs]):
     def _worth(self, lessons: Training, bars: Sequence[Any]) -> float:
         """Mean USD that the cascade earns on the lessons, verdicts in expectation."""
         reach, earned = np.ones(len(lessons)), np.zeros(len(lessons))
-        for place, arm in enumerate(lessons.arms):
-            usd, right = lessons.prices[:, place], lessons.rates[:, place]
+        for place in range(len(lessons.arms)):
             if place < len(bars):
-                runs, scores = blind_scores(lessons, arm)
-                taken = runs.weight * (scores >= bars[place])
-                size = len(lessons)
-                count = np.bincount(runs.issue.astype(int), runs.weight, size)
-                accept = np.bincount(runs.issue.astype(int), taken, size) / np.maximum(count, 1e-9)
+                accept, kept = _passed(lessons, place, bars[place])
             else:
-                accept = np.ones(len(lessons))
-            earned += reach * (self.knobs.value * accept * right - usd)
+                accept, kept = np.ones(len(lessons)), lessons.rates[:, place]
+            earned += reach * (self.knobs.value * kept - lessons.prices[:, place])
             reach = reach * (1 - accept)
         return float(earned.mean())
+
+
+def _passed(lessons: Training, place: int, bar: float) -> tuple[Floats, Floats]:
+    """P(a run is accepted) and P(it is accepted and right), an issue each, (n,).
+
+    The product is taken run by run: a scorer is worth what it tells apart inside an issue too.
+    Issues without a scored run have the mean of the others.
+    """
+    runs, scores = usual_scores(lessons, lessons.arms[place])
+    issue, size = runs.issue.astype(int), len(lessons)
+    taken = runs.weight * (scores >= bar)
+    count = np.bincount(issue, runs.weight, size)
+    known = count > 0
+    accept, kept = (np.bincount(issue, column, size) / np.where(known, count, 1.0)
+                    for column in (taken, taken * runs.right))  # fmt: skip
+    return np.where(known, accept, accept[known].mean()), np.where(known, kept, kept[known].mean())

@@ -1,8 +1,9 @@
 """Risk-controlled acceptance: accept only as many as a bound on the false accepts allows.
 
 The bound is Clopper-Pearson's on the share of wrong patches that would be accepted, on scores by
-fits without an issue's repository (conformal risk control; UCCI arXiv 2605.18796). With too few
-wrong patches to show any bound, nothing is accepted.
+fits without an issue's repository (conformal risk control; UCCI arXiv 2605.18796). Wrong runs of
+one issue are no independent witnesses: together they count as one, as in ``estimates.bounds``.
+With too few wrong issues to show any bound, or of too few repositories, nothing is accepted.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from swe_router.estimates.bounds import upper_bound
-from swe_router.estimates.scorer import blind_scores, grid, scorer
+from swe_router.estimates.bounds import LEAST_REPOS, upper_bound
+from swe_router.estimates.scorer import Runs, blind_scores, grid, scorer
 from swe_router.estimates.training import Floats, Training
 from swe_router.policies.base import Knobs, rung_of
 from swe_router.policies.cascades.climb import Climb, Judgement
@@ -35,7 +37,7 @@ class GateKnobs(Escalation):
 class Gate(Learned[GateKnobs], Climb[GateKnobs]):
     """Accept above the lowest threshold whose false-accept bound holds; else climb.
 
-    For a fixed number of wrong patches the bound falls as the threshold rises, so that the lowest
+    For a fixed number of wrong issues the bound falls as the threshold rises, so that the lowest
     one that holds is also the last of a descent from the strictest: no correction is owed.
     """
 
@@ -73,13 +75,22 @@ class Gate(Learned[GateKnobs], Climb[GateKnobs]):
 
         def make(known: Training) -> float:
             runs, scores = blind_scores(known, arm)
-            wrong = runs.weight * (1 - runs.right)
+            wrong, issues = witnesses(runs)
+            if len(set(known.groups[issues].tolist())) < LEAST_REPOS:
+                return 1.1
             for bar in grid(scores, 25):
-                if (
-                    upper_bound(float(wrong[scores >= bar].sum()), float(wrong.sum()), delta)
-                    <= alpha
-                ):
+                let_through = float(wrong[scores >= bar].sum())
+                if upper_bound(let_through, len(issues), delta) <= alpha:
                     return float(bar)
             return 1.1
 
         return lessons.fit(("gate", arm, alpha, delta), make)
+
+
+def witnesses(runs: Runs) -> tuple[Floats, NDArray[np.intp]]:
+    """What each run counts as a wrong patch, (n,), 1 an issue in sum; rows of these issues."""
+    wrong = runs.weight * (1 - runs.right)
+    issue = runs.issue.astype(int)
+    of_issue = np.bincount(issue, wrong)
+    shared: Floats = wrong / np.where(of_issue > 0, of_issue, 1.0)[issue]
+    return shared, np.flatnonzero(of_issue > 0)
