@@ -259,7 +259,7 @@ def test_the_experiments_folder_is_read_back_as_what_the_sample_was(tmp_path):
         name: grade.outcome == "resolved" for name, grade in grades.items()
     }
     assert {r.instance_id: r.usd for r in rows} == {
-        name: pytest.approx(float(made.usd)) for name, made in records.items()
+        name: pytest.approx(float(made.whole_usd)) for name, made in records.items()
     }
     for name, made in records.items():
         tree = json.loads((out / "trajs" / f"{name}.json").read_text())
