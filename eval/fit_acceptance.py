@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from swe_router.candidates import folders
-from swe_router.estimates import acceptance, behaviour, rates
+from swe_router.estimates import acceptance, behaviour, bounds, rates
 from swe_router.estimates.calibration import Calibration
 from swe_router.instances import splits
 from swe_router.records import Arm, Attempt, Budget, Instance, Plan, Trajectory, Verdict
@@ -214,13 +214,14 @@ def of_held(fitted: Calibration) -> dict[str, Any]:
     for author in ("weak", "strong", "unknown"):
         held = [one for one in fitted.held_out if one.author == author]
         bar = fitted.threshold(author, 0.28, 0.95)
-        wrong = [one.score >= bar.value for one in held if not one.right]
-        right = [one.score >= bar.value for one in held if one.right]
+        right, wrong = bounds.nested(held, 0.28, 0.95)
+        rights = sum(one.right for one in held)
         found[author] = {
             "threshold": bar.value,
             "claim": bar.claim,
-            "true_accepts": f"{sum(right)} of {len(right)}",
-            "false_accepts": f"{sum(wrong)} of {len(wrong)}",
+            # At thresholds that the other repositories set.
+            "true_accepts": f"{right} of {rights}",
+            "false_accepts": f"{wrong} of {len(held) - rights}",
             **reached(
                 np.array([one.score for one in held]), [one.right for one in held],
                 [one.instance for one in held],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import logit
 
 from swe_router.errors import UsageError
 from swe_router.estimates import acceptance, signed, weighing
@@ -57,9 +58,13 @@ def test_a_fit_learns_what_a_test_is_worth() -> None:
 def test_a_held_out_fit_never_saw_its_repository() -> None:
     plain, spoiled = (acceptance.fit(graded(flip=flip)) for flip in ("", "o/r1"))
     signals = {"written_passed": 1.0}
-    assert plain.probability(signals, "unknown", "o/R1") == spoiled.probability(
-        signals, "unknown", "o/r1"
-    )
+
+    def untempered(found: acceptance.Calibration, repo: str) -> float:
+        bias, slope = found.card["tempered_by"]["unknown"]
+        return float((logit(found.probability(signals, "unknown", repo)) - bias) / slope)
+
+    assert untempered(plain, "o/R1") == pytest.approx(untempered(spoiled, "o/r1"), abs=0.01)
+    assert abs(untempered(plain, "") - untempered(spoiled, "")) > 0.05
     assert plain.probability(signals, "unknown", "") != spoiled.probability(signals, "unknown", "")
 
 
