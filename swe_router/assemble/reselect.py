@@ -14,6 +14,7 @@ from swe_router.assemble.header import of_run
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
+from swe_router.estimates import apart
 from swe_router.outcomes import stats
 from swe_router.records import Grade, RunRecord
 from swe_router.seams import Selector
@@ -23,6 +24,8 @@ MEAN = "mean single"
 ORACLE = "oracle"
 FEW = 10
 """Instances below which no difference is told."""
+ALPHA = 0.05
+"""Of a difference, after Holm's correction for their number."""
 
 Graded = Mapping[tuple[str, str], Grade]
 
@@ -31,7 +34,8 @@ def compare(name: str, out: Path, selectors: Sequence[str]) -> Shown:
     """Each selector over the recorded candidates; ``all`` names every one.
 
     Instances count of which every distinct patch has an official verdict. Differences from the
-    run's own choice are paired by instance; an interval that covers 0 is reported as none.
+    run's own choice are paired by instance; "differs" needs an interval that excludes 0 and an
+    exact test (of signs; of a blind choice, the law of its number right) at .05 after Holm.
     Raises ``UsageError`` for an unknown selector, or when nothing was graded.
     """
     run = find(name, out)
@@ -48,7 +52,12 @@ def compare(name: str, out: Path, selectors: Sequence[str]) -> Shown:
     right = {one: np.array([_right(record, attempt, graded) for record, attempt in
              zip(records, chosen[one], strict=True)]) for one in chosen}  # fmt: skip
     right[MEAN] = np.array([_mean(record, graded) for record in records])
-    rows = [_row(one, right[one], right[RUN], seed) for one in (*chosen, MEAN)]
+    ids = [record.instance.id for record in records]
+    tested = {one: apart.sign_test(right[one] - right[RUN], ids) for one in chosen
+              if one not in (RUN, ORACLE)}  # fmt: skip
+    tested[MEAN] = apart.blind(int(right[RUN].sum()), list(right[MEAN]))
+    p = dict(zip(tested, apart.holm(list(tested.values())), strict=True))
+    rows = [_row(one, right[one], right[RUN], seed, p.get(one)) for one in (*chosen, MEAN)]
     picks = {
         record.instance.id: {one: chosen[one][n] for one in chosen}
         for n, record in enumerate(records)
@@ -93,17 +102,20 @@ def _mean(record: RunRecord, graded: Graded) -> float:
     return float(np.mean([_is_right(record, one.digest, graded) for one in made]))
 
 
-def _row(name: str, right: Any, own: Any, seed: int) -> dict[str, Any]:
+def _row(name: str, right: Any, own: Any, seed: int, p: float | None) -> dict[str, Any]:
     gap = right - own
     low, high = stats.interval(stats.means(stats.weights(len(gap), seed=seed), gap)[:, 0])
-    said = "differs" if low > 0 or high < 0 else "none"
+    said = "differs" if (low > 0 or high < 0) and p is not None and p < ALPHA else "none"
+    if name == ORACLE:
+        said = "hindsight"
     return {
         "selector": name,
         "resolved": round(float(right.sum()), 3),
         "difference": round(float(gap.sum()), 3),
         "low": round(low * len(gap), 3),
         "high": round(high * len(gap), 3),
-        "said": said if len(gap) >= FEW else "too few instances",
+        "p": None if p is None else round(float(p), 6),
+        "said": said if len(gap) >= FEW or name == ORACLE else "too few instances",
     }
 
 

@@ -107,7 +107,9 @@ def test_selectors_are_compared_over_graded_candidates_only(done, capsys):
     assert all(row["resolved"] <= rows["oracle"]["resolved"] for row in rows.values())
     assert 0 < rows["this run"]["resolved"] <= told["instances"]
     few = told["instances"] < 10
+    assert rows.pop("oracle")["said"] == "hindsight"
     assert all((row["said"] == "too few instances") == few for row in rows.values())
+    assert all(row["p"] < 0.05 for row in rows.values() if row["said"] == "differs")
     assert main(["replay", str(done.path), "--selector", "majority"]) == 2
     assert "of no instance every patch is graded" in capsys.readouterr().err
     assert main(["replay", "sample", "--selector", "majorty"]) == 2
