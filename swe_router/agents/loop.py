@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 
 from swe_router.agents import tools
@@ -10,7 +11,7 @@ from swe_router.agents.lookup import Lookup
 from swe_router.agents.manifest import Manifest
 from swe_router.agents.shown import sendable
 from swe_router.agents.toolbox import Toolbox
-from swe_router.errors import LedgerRefused, ScaffoldError, SweRouterError
+from swe_router.errors import LedgerRefused, SandboxError, ScaffoldError, SweRouterError
 from swe_router.records import (
     Action,
     Budget,
@@ -26,6 +27,8 @@ from swe_router.seams import Desk, Model, Sandbox
 
 PAST_LEFT = "past steps not used from"
 """Begins the note of the step before which a resumed attempt left its past."""
+GRACE, GRACE_SECONDS = 10, 0.2
+"""How often, and for how long in all, a stop is looked for behind a box that broke."""
 
 
 class ToolLoop:
@@ -135,8 +138,9 @@ class _Session:
     def _carry_out(self, digest: str, answer: Completion, note: str) -> None:
         """Do what the answer asks; the paid answer is recorded even if the sandbox breaks.
 
-        A stop of the run cuts commands short: what they said then is no observation. Such a step
-        is not recorded; its answer is kept by the meter, and a resume acts on it anew.
+        A stop of the run cuts commands short, or kills the box with its signal: what they said
+        then is no observation. Such a step is not recorded; its answer is kept by the meter, and a
+        resume acts on it anew.
         """
         actions: list[Action] = []
         try:
@@ -149,13 +153,27 @@ class _Session:
                 actions.append(self._act(call))
                 if call.name == tools.SUBMIT and not call.error:
                     break
-        except BaseException:
-            self._record(digest, answer, actions, note)
+        except BaseException as error:
+            if not self._stopped(error):
+                self._record(digest, answer, actions, note)
             raise
         if self._desk.stopping():
             return
         self._record(digest, answer, actions, note)
         self._dialogue.add(answer, actions)
+
+    def _stopped(self, error: BaseException) -> bool:
+        """Whether a stop of the run is behind an error.
+
+        A Ctrl-C may reach the box before it reaches us, and kill it: we know a moment later.
+        """
+        tries = GRACE if isinstance(error, SandboxError) else 1
+        for left in range(tries, 0, -1):
+            if self._desk.stopping():
+                return True
+            if left > 1:
+                time.sleep(GRACE_SECONDS / GRACE)
+        return False
 
     def _record(self, digest: str, answer: Completion, actions: list[Action], note: str) -> None:
         step = Step(

@@ -174,6 +174,24 @@ def test_a_command_that_a_stop_may_have_cut_short_is_no_observation(tmp_path, as
     assert (end.exit, steps) == ("interrupted", [])
 
 
+class KilledBox(TempBox):
+    """Its commands break it: a Ctrl-C in a terminal reaches a box and its driver at once."""
+
+    def run(self, command, *, timeout, cwd="/testbed"):
+        raise Lost("the box is gone")
+
+
+@pytest.mark.parametrize(("asking", "recorded"), [(3, 0), (6, 0), (999, 1)])
+def test_a_step_whose_box_a_stop_killed_is_not_recorded_without_its_observation(
+    tmp_path, asking, recorded
+):
+    told = Told()
+    with pytest.raises(Lost):
+        solve(tmp_path, PlayedModel(answer(call("bash", command="ls"))), told=told,
+              box=KilledBox(tmp_path / "box"), stopping=stop_at(asking))  # fmt: skip
+    assert len(told.steps) == recorded
+
+
 def test_an_answer_of_many_calls_does_not_outlive_the_attempt(tmp_path):
     many = answer(*[LOOK] * 50)
     late, steps, _ = solve(
