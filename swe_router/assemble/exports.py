@@ -125,8 +125,8 @@ def _written(out: Path, content: Mapping[str, str]) -> list[str]:
 def _metadata(header: Header, facts: Mapping[str, Any], records: Mapping[str, RunRecord]) -> str:
     """Strings as JSON, which is YAML; what the run does not know is left for its maker."""
     used = {o.arm.model for record in records.values() for o in record.outcomes}
-    calls = [v for r in records.values() for o in r.outcomes for v in o.verdicts if v.usd]
-    used |= {tier for tier in asked_tiers(header.settings) if calls}
+    if any(record.whole_usd > record.usd for record in records.values()):
+        used |= set(asked_tiers(header.settings))
     models = [header.settings.tiers[t].model for t in header.settings.tiers if t in used]
     models += [f"{source} (made elsewhere)" for source in facts["imported"]]
     attempts = words.attempts(facts)

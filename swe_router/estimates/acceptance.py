@@ -80,7 +80,7 @@ def fit(
     for author, fits in acceptance.items():
         own = [author in (weighing.UNKNOWN, one) for one in classes]
         seen = {name for found, mine in zip(signals, own, strict=True) if mine for name in found}
-        # Of all repositories: two numbers that move no held-out patch before another.
+        # Of all repositories: two numbers, which move no patch before another (refused ones aside).
         by = temper([one for one in first if one.author == author])
         tempers[author] = list(by)
         acceptance[author] = {repo: tempered(one, by, seen) for repo, one in fits.items()}

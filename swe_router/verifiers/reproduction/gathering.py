@@ -114,8 +114,8 @@ class Gathering:
         """What was left, run at the base once; the same text counts for who left it first."""
         found: list[tuple[Outcome, Left]] = []
         texts: set[str] = set()
-        for maker in (*self._makers(), self.outcome):
-            for one in self._scripts(maker):
+        for maker, scripts in (*self._makers(), (self.outcome, self._scripts(self.outcome))):
+            for one in scripts:
                 name = f"{maker.attempt.id}:{one.path}"
                 try:
                     if one.test.digest in texts:
@@ -128,14 +128,14 @@ class Gathering:
                 found.append((maker, one))
         return found
 
-    def _makers(self) -> list[Outcome]:
+    def _makers(self) -> list[tuple[Outcome, Sequence[Left]]]:
         """The other attempts that left scripts; of too many the same ones in whatever order."""
-        makers = [one for one in self.peers if self._scripts(one)]
-        ranked = sorted(makers, key=lambda one: one.attempt.trajectory.fingerprint())
-        over = {one.attempt.id for one in ranked[MOST_ATTEMPTS:]}
+        makers = [(one, left) for one in self.peers if (left := self._scripts(one))]
+        ranked = sorted(makers, key=lambda one: one[0].attempt.trajectory.fingerprint())
+        over = {one.attempt.id for one, _ in ranked[MOST_ATTEMPTS:]}
         for key in sorted(over):
             self.unusable[key] = f"passed over: {MOST_ATTEMPTS} other attempts left scripts"
-        return [one for one in makers if one.attempt.id not in over]
+        return [(one, left) for one, left in makers if one.attempt.id not in over]
 
     def _scripts(self, maker: Outcome) -> Sequence[Left]:
         steps = self.kit.steps(maker.attempt.id)
