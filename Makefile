@@ -19,7 +19,7 @@ demo: $(STAMP)  ## install, then the main job on the embedded default: no key, n
 	$(BIN)/swe-router run --split demo --budget 1
 
 test: $(STAMP)  ## install, then the default tests: no network, no Docker, no key, no GPU
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest
 
 check: $(STAMP)  ## style, types, floors
 	$(BIN)/ruff check .
