@@ -4,14 +4,16 @@ SweRouterError
 ├─ UsageError          the caller's settings or arguments      exit 2, no traceback
 │  └─ MissingExtra     an optional package is not installed
 └─ BoundaryError       something outside broke                 recorded on the Attempt
-   ├─ ModelError       RateLimited · Overloaded · NoAnswer · Unauthorised · Refused
-   │                   BadReply · ContextTooLong
-   ├─ SandboxError     ImageMissing · WouldNotStart · Lost · DiskFull
+   ├─ ModelError       NoConnection · Unauthorised · NoCredit · ModelUnknown
+   │                   RateLimited · Overloaded · NoAnswer · Refused · BadReply · ContextTooLong
+   ├─ SandboxError     EngineGone · NoImageStore · DiskFull · ImageMissing · WouldNotStart · Lost
    ├─ LedgerRefused    the money is not there: a limit, turned into an exit by the loop
    └─ ScaffoldError · VerifierError · GradingError · JournalError
 
-Each class says two things of itself: ``retry`` (may the whole attempt be run again?) and
-``counts`` (does the failure say something of the arm, or only of the weather?).
+Each class says three things of itself: ``retry`` (may the whole attempt be run again?),
+``counts`` (does the failure say something of the arm, or only of the weather?) and
+``says_nothing_of_instance`` (would every instance meet it? then the attempt waits, see
+``breaker``).
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ class SweRouterError(Exception):
 
     retry: ClassVar[bool] = False
     counts: ClassVar[bool] = False
+    says_nothing_of_instance: ClassVar[bool] = False
+    """A service is away as a whole, whichever instance asks: nobody is escalated because of it."""
+    cause: ClassVar[str] = ""
+    """The failure in two or three words, for people; empty: the name of the class says it."""
 
 
 class UsageError(SweRouterError):
@@ -48,22 +54,32 @@ class ModelError(BoundaryError):
 
     ``billed`` tells the ledger what an unanswered call may have cost: ``no`` (the provider
     rejected it before any work), or ``unknown`` (it may have been worked on: the reservation
-    stays charged). ``after`` is the provider's Retry-After in seconds, if it gave one.
+    stays charged). ``after`` is the provider's Retry-After in seconds, if it gave one; ``status``
+    the HTTP status that the answer had or told of, 0 where there was none.
     """
 
     billed: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, after: float | None = None) -> None:
+    def __init__(self, message: str, *, after: float | None = None, status: int = 0) -> None:
         super().__init__(message)
-        self.after = after
+        self.after, self.status = after, status
+
+
+class NoConnection(ModelError):
+    """Nobody could be reached: refused, name not known, no route, no TLS."""
+
+    says_nothing_of_instance = True
+    cause = "no connection"
 
 
 class RateLimited(ModelError):
     """HTTP 429: slow down."""
 
+    cause = "rate limit"
+
 
 class Overloaded(ModelError):
-    """HTTP 5xx, 529 or a refused connection: the provider is down or full."""
+    """HTTP 5xx or 529: the provider is down or full."""
 
 
 class NoAnswer(ModelError):
@@ -76,6 +92,24 @@ class Unauthorised(ModelError):
     """HTTP 401 or 403: the key is missing, wrong or not allowed to use this model."""
 
     retry = False
+    says_nothing_of_instance = True
+    cause = "key refused"
+
+
+class NoCredit(ModelError):
+    """The account has no money left with the provider or gateway, said with whatever status."""
+
+    retry = False
+    says_nothing_of_instance = True
+    cause = "no credit"
+
+
+class ModelUnknown(ModelError):
+    """The provider serves no model of this name to this account."""
+
+    retry = False
+    says_nothing_of_instance = True
+    cause = "model unknown"
 
 
 class Refused(ModelError):
@@ -107,6 +141,21 @@ class ImageMissing(SandboxError):
     """The image is neither on this engine nor to be had from its registry."""
 
     retry = False
+    cause = "image missing"
+
+
+class NoImageStore(ImageMissing):
+    """The image is not on this engine, and the registry could not be asked for it."""
+
+    says_nothing_of_instance = True
+    cause = "no image store"
+
+
+class EngineGone(SandboxError):
+    """The engine that runs the sandboxes does not answer."""
+
+    says_nothing_of_instance = True
+    cause = "no sandbox engine"
 
 
 class WouldNotStart(SandboxError):
@@ -121,6 +170,8 @@ class DiskFull(SandboxError):
     """No space left on the device that holds sandboxes or the run folder."""
 
     retry = False
+    says_nothing_of_instance = True
+    cause = "disk full"
 
 
 class LedgerRefused(BoundaryError):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import stamina
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
-from swe_router.errors import NoAnswer, Overloaded, RateLimited
+from swe_router.errors import NoAnswer, NoConnection, Overloaded, RateLimited
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.seams import Model
 
@@ -22,8 +22,9 @@ LONGEST_WAIT = 120.0
 class RetryingModel:
     """Tries a model up to ``1 + retries`` times.
 
-    ``RateLimited`` and ``Overloaded`` are tried again after the provider's Retry-After, else
-    after exponential backoff with jitter; ``NoAnswer``, which may have been billed, only once.
+    ``NoConnection``, ``RateLimited`` and ``Overloaded`` are tried again after the provider's
+    Retry-After, else after exponential backoff with jitter; ``NoAnswer``, which may have been
+    billed, only once.
     ``first_wait`` and ``longest_wait`` are seconds. Nothing is tried again once ``over`` says
     that the attempt's time is up or the run is stopping. Put it around a ``MeteredModel``, so that
     the ledger sees each try.
@@ -68,7 +69,7 @@ class RetryingModel:
             if isinstance(error, NoAnswer):
                 unanswered += 1
                 return unanswered == 1
-            if not isinstance(error, RateLimited | Overloaded):
+            if not isinstance(error, NoConnection | RateLimited | Overloaded):
                 return False
             if error.after is None:
                 return True

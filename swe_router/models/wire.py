@@ -16,6 +16,7 @@ from swe_router.errors import (
     ContextTooLong,
     ModelError,
     NoAnswer,
+    NoConnection,
     Overloaded,
     RateLimited,
     Refused,
@@ -142,16 +143,16 @@ def _of_status(error: Any, key: str) -> ModelError:
     text = _text_of(error)
     what = f"HTTP {status}: {short(text, key)}"
     if status < 400 or status in _GIVEN_UP:
-        return NoAnswer(f"the answer broke off: {what}", after=retry_after(headers))
+        return NoAnswer(f"the answer broke off: {what}", after=retry_after(headers), status=status)
     if status in {401, 402, 403} or "insufficient_quota" in text:
-        return Unauthorised(what)
+        return Unauthorised(what, status=status)
     if status == 429:
-        return RateLimited(what, after=retry_after(headers))
+        return RateLimited(what, after=retry_after(headers), status=status)
     if status in {408, 409} or status >= 500:
-        return Overloaded(what, after=retry_after(headers))
+        return Overloaded(what, after=retry_after(headers), status=status)
     if status == 413 or (status in {400, 422} and _TOO_LONG.search(text)):
-        return ContextTooLong(what)
-    return Refused(what)
+        return ContextTooLong(what, status=status)
+    return Refused(what, status=status)
 
 
 def _text_of(error: Any) -> str:
@@ -168,7 +169,7 @@ def _of_transport(error: BaseException, key: str) -> ModelError:
     if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
         return Refused(what)
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
-        return Overloaded(f"could not connect: {what}")
+        return NoConnection(f"could not connect: {what}")
     return NoAnswer(what)
 
 

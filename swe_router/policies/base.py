@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
+from swe_router import errors
 from swe_router.errors import UsageError
 from swe_router.records import (
     ACCEPTANCE,
@@ -23,6 +24,8 @@ from swe_router.records import (
     RunRecord,
 )
 from swe_router.settings import Table
+
+_SAID_IN_WORDS = ("NoConnection", "NoCredit", "ModelUnknown", "NoImageStore", "EngineGone")
 
 
 class Knobs(Table):
@@ -167,14 +170,20 @@ def fault_of(outcome: Outcome) -> str:
         "stop_loss": "was stopped early",
     }
     if attempt.failure is not None:
-        kind = "the provider" if attempt.failure.boundary == "model" else attempt.failure.boundary
-        return f"{arm} broke ({kind}: {attempt.failure.kind})"
+        where = "the provider" if attempt.failure.boundary == "model" else attempt.failure.boundary
+        return f"{arm} broke ({where}: {_cause(attempt.failure.kind)})"
     if attempt.trajectory.exit in ends:
         why = attempt.trajectory.why if attempt.trajectory.exit == "stop_loss" else ""
         return f"{arm} {ends[attempt.trajectory.exit]}" + (f" ({why})" if why else "")
     if outcome.candidate is None or not outcome.candidate.patch:
         return f"{arm} left an empty patch"
     return _doubt(outcome)
+
+
+def _cause(kind: str) -> str:
+    """What broke, in words; names that records of earlier versions hold stay as they are."""
+    known = getattr(errors, kind, None) if kind in _SAID_IN_WORDS else None
+    return known.cause if known is not None else kind
 
 
 def _doubt(outcome: Outcome) -> str:

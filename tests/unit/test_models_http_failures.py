@@ -14,6 +14,7 @@ from swe_router.errors import (
     BadReply,
     ContextTooLong,
     NoAnswer,
+    NoConnection,
     Overloaded,
     RateLimited,
     Refused,
@@ -197,5 +198,5 @@ def test_a_reply_without_end_is_cut_off():
 def test_a_refused_connection_was_not_billed(dialect):
     with socket.create_server(("127.0.0.1", 0)) as door:
         url = f"http://127.0.0.1:{door.getsockname()[1]}"
-    with pytest.raises(Overloaded, match="could not connect"):
+    with pytest.raises(NoConnection, match="could not connect"):
         model(dialect, url).complete(TALK, limits=LIMITS)
