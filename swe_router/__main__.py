@@ -1,4 +1,4 @@
-"""The one door of the command line: exit 0 done, 1 not all concluded, 2 usage, 130 stopped."""
+"""The one door of the command line; codes: 0 done, 1 not all concluded, 2 usage, 3 money, 130."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from swe_router.journal.folder import RunFolder
 from swe_router.journal.lines import append
 from swe_router.journal.tape import Tape
 from swe_router.records import Budget, Instance, RunRecord
-from swe_router.reports import accounting_text, text
+from swe_router.reports import accounting_text, ending, text
 from swe_router.reports.live import View
 from swe_router.sandboxes import scratch
 from swe_router.seams import Policy
@@ -116,7 +116,7 @@ def require_same(run: RunFolder, settings: Settings) -> None:
 def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown:
     """Carry out what a run owes, grade it, and sum it up.
 
-    Exit code 0 done, 1 some instance could not be concluded on any tier, 130 interrupted.
+    Exit codes are those of ``reports.ending``.
     """
     header = of_run(run)
     if _finished(run, header, retry):
@@ -326,17 +326,20 @@ class _Tail:
 
 
 def _closing(run: RunFolder, known: facts.RunFacts, stopped: bool) -> Shown:
-    failed = [r for r in known.records.values() if r.status == "infra"]
-    lost = [name for name in known.instances if name not in known.records]
-    code = 130 if stopped else 1 if failed or lost else 0
-    resume = f"\nfinish it with: {_resuming(run)}" if failed or lost else ""
+    how = ending.ended(known.instances, known.records, stopped=stopped)
+    resume = f"\nfinish it with: {_resuming(run)}" if _owes(known) else ""
     view = Group(
         text.instances_table(known),
         Text(""),
         text.closing(known),
         Text(f"run folder: {run.path}{resume}"),
     )
-    return Shown(facts=facts.summary(known), view=view, code=code)
+    return Shown({**facts.summary(known), "ended": how}, view, ending.CODES[how])
+
+
+def _owes(known: facts.RunFacts) -> bool:
+    """Some instance has no record, or one that a resume tries again by itself."""
+    return ending.ended(known.instances, known.records) == "infra"
 
 
 def _resuming(run: RunFolder) -> str:

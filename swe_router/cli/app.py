@@ -25,9 +25,16 @@ COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
 }
 """Panel of ``--help`` -> its commands."""
 
+EXITS = (
+    "Exit codes: 0 all concluded; 1 something could not be concluded and is owed; 3 the money ended"
+    " with work left; 2 usage; 130 stopped. Of several, 130 before 1 before 3."
+    " A patch that could not be graded changes none of them: it is counted as ungraded."
+)
+EPILOGS: dict[Callable[..., int], str] = {run.run: EXITS, run.resume: EXITS}
+
 for panel, commands in COMMANDS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(rich_help_panel=panel, epilog=EPILOGS.get(command))(command)
 app.add_typer(outcomes.app, rich_help_panel="Look")
 
 

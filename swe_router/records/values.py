@@ -310,6 +310,8 @@ class RunRecord(Record):
     """What each candidate's patch said to each test, where several were compared."""
     left_out: tuple[LeftOut, ...] = ()
     """Plans that early stopping left out."""
+    unpaid: bool | None = None
+    """More money in the run would have gone on; None in records older than this field."""
     usage: Usage = Usage()
     usd: Usd = Decimal(0)
     """Of its attempts."""
@@ -321,6 +323,14 @@ class RunRecord(Record):
         """USD of its attempts and of what verifiers asked models about their candidates."""
         asked = (verdict.usd for outcome in self.outcomes for verdict in outcome.verdicts)
         return sum(asked, self.usd)
+
+    @property
+    def short_of_money(self) -> bool:
+        """The run's money ended before the instance did; of an old record by what its stop says."""
+        if self.unpaid is not None:
+            return self.unpaid
+        said = any(words in self.stop for words in ("left undone", "over the money left"))
+        return said or self.status == "budget"
 
     @property
     def patch(self) -> str:

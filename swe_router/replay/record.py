@@ -28,6 +28,7 @@ from swe_router.solve.choosing import choosing
 from swe_router.solve.engine import conclude
 from swe_router.solve.handover import Handed, fell_back, hand_over
 from swe_router.solve.imported import is_imported, made_here, passed_on, taken
+from swe_router.solve.money import unpaid
 from swe_router.solve.moves import settled
 
 
@@ -111,6 +112,9 @@ def check(record: RunRecord, means: Means, count: Count) -> None:
         left_out=record.left_out,
     )
     _matrix(record, again.matrix, count)
+    if record.unpaid is not None and record.decisions:
+        short = unpaid(means.policy, record.features, record.outcomes, record.decisions[-1])
+        count.same(record.instance.id, "unpaid", record.unpaid, short)
     for name in ("chosen", "status", "stop", "usd", "usage"):
         count.same(record.instance.id, name, getattr(record, name), getattr(again, name))
 

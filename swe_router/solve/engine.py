@@ -25,6 +25,7 @@ from swe_router.seams import Policy, Selector
 from swe_router.solve.bench import Bench
 from swe_router.solve.choosing import choosing
 from swe_router.solve.imported import brought, eligible, made_here, passed_on, taken
+from swe_router.solve.money import unpaid
 from swe_router.solve.moves import Interrupted, attempt_ids, carry_out_all, crossed
 from swe_router.verifiers.cross import matrix_of
 
@@ -89,7 +90,7 @@ def solve(
     seconds = max(0.0, bench.clock() - started)
     return conclude(
         run, instance, features, decisions, history, selector, provenance, seconds,
-        runs=runs, left_out=left_out,
+        runs=runs, left_out=left_out, unpaid=unpaid(policy, features, history, decisions[-1]),
     )  # fmt: skip
 
 
@@ -143,6 +144,7 @@ def conclude(
     *,
     runs: Sequence[CrossRun] = (),
     left_out: Sequence[LeftOut] = (),
+    unpaid: bool | None = None,
 ) -> RunRecord:
     """The record of an instance whose decisions are all made; pure, so a replay can redo it.
 
@@ -164,6 +166,7 @@ def conclude(
         stop=last.why,
         matrix=matrix,
         left_out=tuple(left_out),
+        unpaid=unpaid,
         usage=usage,
         usd=sum((outcome.attempt.trajectory.usd for outcome in mine), start=Decimal(0)),
         seconds=seconds,

@@ -109,7 +109,7 @@ class ExactPurse:
     @contextmanager
     def hold(self, tier: str, usd: Decimal, key: str) -> Iterator[Any]:
         if usd > self.budget - self.spent:
-            raise LedgerRefused(f"{usd} does not fit")
+            raise LedgerRefused(f"an attempt on tier {tier} needs {usd} USD: it does not fit")
         self.held.append(key)
         yield self
 

@@ -1,0 +1,30 @@
+"""How a run ended, in one word, and the exit code that scripts see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from swe_router.records import RunRecord
+
+Ended = Literal["done", "budget", "infra", "stopped"]
+
+CODES: Mapping[Ended, int] = {"done": 0, "infra": 1, "budget": 3, "stopped": 130}
+
+
+def ended(
+    instances: Sequence[str], records: Mapping[str, RunRecord], *, stopped: bool = False
+) -> Ended:
+    """What a launch came to; pure.
+
+    ``stopped``: by Ctrl-C, a signal or ``--hours``. ``infra``: an instance has no record, or its
+    record says that its surroundings broke. ``budget``: an instance would have gone on with more
+    money.
+    """
+    if stopped:
+        return "stopped"
+    if any(name not in records or records[name].status == "infra" for name in instances):
+        return "infra"
+    if any(records[name].short_of_money for name in instances):
+        return "budget"
+    return "done"

@@ -1,0 +1,43 @@
+"""Whether an instance ended for lack of the run's money: what a raised cap makes owed again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from swe_router.records import Decided, Features, Outcome, Stop, Try
+from swe_router.seams import Policy
+from swe_router.solve.imported import made_here, passed_on, taken
+
+ENDLESS = Decimal(10) ** 12
+"""USD that no run can have."""
+REFUSED = "an attempt on tier "
+"""How the ledger begins to say that an attempt's whole limit was not free."""
+
+
+def unpaid(
+    policy: Policy, features: Features, history: Sequence[Outcome], decided: Decided
+) -> bool:
+    """Whether the policy would have gone on with more money in the run; pure, so replay asks too.
+
+    ``decided`` is the last decision. A limit of the instance's own, and limits of its attempts,
+    are not the run's money.
+    """
+    mine = made_here(history)
+    if not isinstance(decided.decision, Stop) or (not mine and taken(history) is not None):
+        return False
+    if "never stopped by itself" in decided.decision.why:
+        return False
+    rich = decided.purse.model_copy(update={"budget": decided.purse.budget + ENDLESS})
+    again = policy.restored(decided.state).decide(features, mine, rich)
+    if isinstance(passed_on(again, policy, history), Try):
+        return True
+    # Others took the money between the decision and the attempt: it was never begun.
+    done = any(o.accepted and o.attempt.trajectory.exit == "submitted" for o in mine)
+    return not done and any(map(never_begun, mine))
+
+
+def never_begun(outcome: Outcome) -> bool:
+    """An attempt that the run had no money left for when it was to start."""
+    end = outcome.attempt.trajectory
+    return end.exit == "budget" and end.steps == 0 and end.why.startswith(REFUSED)
