@@ -7,6 +7,8 @@ import re
 
 _NOISE = re.compile(r"^(index |diff --git |similarity |@@)")
 _HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_NAMED = re.compile(r"(?:--- |\+\+\+ |(?:rename|copy) (?:from|to) )([^\t\r]+)")
+_BESIDE = re.compile(r"\d+=")
 _HASHES = ("index ", "similarity index ", "dissimilarity index ")
 
 
@@ -22,17 +24,56 @@ def normalised(patch: str) -> tuple[str, ...]:
 
 
 def effect(patch: str) -> str:
-    """SHA-256 of what a diff does to the base, whatever context and hashes it is shown with.
+    """SHA-256 of what a diff says it does to the base: its edits, where, and beside which lines.
 
-    Two patches of one base commit with the same effect leave the same files behind, so what was
-    run for the one holds for the other. A text that cannot be read as a diff stands for itself.
+    Two of one effect do the same wherever both lie where they say. git goes by context, not by
+    numbers: the line before and after each edit is of the key, and an edit without context is
+    another one (git puts it at the end of the file, ``patch`` at its line). Hashes and the width
+    of the context are of no matter. ``solve.sameness`` asks the files themselves. A text that
+    cannot be read as a diff stands for itself.
     """
     files = _files(patch)
-    text = patch if files is None else "\0".join(sorted(files))
+    text = patch if files is None else "\0".join(_ordered(files))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _files(patch: str) -> list[str] | None:
+def edits(patch: str) -> str:
+    """As ``effect``, with no look at the lines beside: the edits that a text spells out.
+
+    Tells whose text a text is, for one author may be shown with context and without.
+    """
+    files = _files(patch)
+    told = [[line for line in file if not _BESIDE.match(line)] for file in files or ()]
+    text = "\0".join(_ordered(told)) if told else patch
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def built_on(patch: str) -> list[str]:
+    """Every path that a diff names, when one of its sections builds on another; else none."""
+    names = [name for file in _files(patch) or () for name in _names(file)]
+    return sorted(set(names)) if len(names) != len(set(names)) else []
+
+
+def _ordered(files: list[list[str]]) -> list[str]:
+    """Sections in order of their text; as they stand where one builds on another."""
+    texts = ["\n".join(file) for file in files]
+    names = [name for file in files for name in _names(file)]
+    return sorted(texts) if len(names) == len(set(names)) else texts
+
+
+def _names(file: list[str]) -> set[str]:
+    """Every path that the header of a section names."""
+    found = set()
+    for line in file:
+        if line[:1].isdecimal():
+            break  # its first edit
+        match = _NAMED.match(line)
+        if match is not None:
+            found.add(re.sub(r"^[ab]/", "", match.group(1).strip('"')))
+    return found - {"/dev/null"}
+
+
+def _files(patch: str) -> list[list[str]] | None:
     """Each file's header and edits, told by their place in the base; None when unreadable."""
     lines = patch.split("\n")
     if lines and not lines[-1]:
@@ -57,7 +98,7 @@ def _files(patch: str) -> list[str] | None:
             return None
         at, edits = taken
         files[-1] += edits
-    return ["\n".join(file) for file in files] or None
+    return files or None
 
 
 def _bare(files: list[list[str]]) -> bool:
@@ -66,12 +107,16 @@ def _bare(files: list[list[str]]) -> bool:
 
 
 def _edits(lines: list[str], at: int, hunk: re.Match[str]) -> tuple[int, list[str]] | None:
-    """Where the hunk ends, and its edits as ``place sign text``; None when it is cut short."""
+    """Where the hunk ends, and its edits as ``place sign text``; None when it is cut short.
+
+    ``place=text`` before and after each run of edits is the line of the base beside it;
+    ``place=`` alone says that the hunk shows none.
+    """
     place = int(hunk.group(1))
     old, new = (int(number or "1") for number in hunk.groups()[1:])
     place += old == 0  # such a hunk stands after its line, not on it
     edits: list[str] = []
-    sign = " "
+    sign, beside, editing = " ", "=", False
     while old > 0 or new > 0 or (at < len(lines) and lines[at].startswith("\\")):
         if at >= len(lines):
             return None
@@ -82,8 +127,12 @@ def _edits(lines: list[str], at: int, hunk: re.Match[str]) -> tuple[int, list[st
         sign = line[:1] or " "
         if sign not in " +-":
             return None
+        if editing != (sign != " "):
+            editing = not editing
+            edits.append(f"{place}{beside if editing else '= ' + line[1:]}")
+        beside = f"= {line[1:]}"
         if sign != " ":
             edits.append(f"{place}{sign}{line[1:]}")
         place += sign != "+"
         old, new = old - (sign != "+"), new - (sign != "-")
-    return at, edits
+    return at, edits + ([f"{place}="] if editing else [])

@@ -83,8 +83,14 @@ def _of(outcome: Outcome, said: str) -> list[Verdict]:
 
 
 def _same_as(outcome: Outcome, case: Case) -> str:
-    """Name of the first candidate of the instance that makes the very same edit, if another."""
+    """Name of an earlier candidate that leaves the very same files behind, if there is one.
+
+    The verdicts tell, who had the files to compare; without any the texts do.
+    """
     assert outcome.candidate is not None
+    told = [one.evidence["same_as"] for one in outcome.verdicts if "same_as" in one.evidence]
+    if outcome.verdicts:
+        return case.names.get(told[0], "") if told else ""
     mine = effect(outcome.candidate.patch)
     for other in case.outcomes:
         if other.attempt.id == outcome.attempt.id:

@@ -11,7 +11,7 @@ from typing import Any
 from swe_router.candidates.entries import check_text, entries, patch_of
 from swe_router.candidates.patches import candidate_of
 from swe_router.candidates.told import Told, sealed
-from swe_router.diffs import effect
+from swe_router.diffs import edits
 from swe_router.errors import UsageError
 from swe_router.records import (
     IMPORTED,
@@ -214,7 +214,7 @@ def _same_text(one: Foreign, other: Told) -> bool:
 
 def _same_edit(one: Foreign, other: Told) -> bool:
     return bool(other.submission.strip()) and bool(one.patch.strip()) and (
-        effect(one.patch) == effect(other.submission)
+        edits(one.patch) == edits(other.submission)
     )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ import re
 
 from swe_router.records import Candidate
 
+_SAME = re.compile(r'^diff --git (?:a/(.+) b/\1|"a/(.+)" "b/\2")\r?$', re.MULTILINE)
+_MOVED = re.compile(r'^(?:rename (?:from|to)|copy to) "?([^\t\r\n"]+)', re.MULTILINE)
 _PLUS = re.compile(r'^(?:\+\+\+ (?:"?b/)?|--- (?:"?a/)?)([^\t\n"]+)', re.MULTILINE)
 
 
@@ -26,6 +28,7 @@ def candidate_of(attempt_id: str, patch: str) -> Candidate:
 
 
 def files_of(patch: str) -> tuple[str, ...]:
-    """Paths that the headers of a diff name, sorted."""
-    names = {match.group(1).strip() for match in _PLUS.finditer(patch)}
+    """Paths that the headers of a diff name, sorted; those of changes without a hunk too."""
+    names = {match.group(1).strip() for match in (*_PLUS.finditer(patch), *_MOVED.finditer(patch))}
+    names |= {match.group(1) or match.group(2) for match in _SAME.finditer(patch)}
     return tuple(sorted(names - {"/dev/null"}))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 
+from swe_router.diffs import built_on
 from swe_router.records import Result
 from swe_router.sandboxes import gitio, shadow
 from swe_router.sandboxes.gitio import Git
@@ -34,6 +35,8 @@ def apply(sandbox: Sandbox, patch_text: str) -> Result:
     git = shadow.made(sandbox, gitio.find(sandbox))
     name = f"{secrets.token_hex(4)}.patch"
     git.put(sandbox, name, patch_text.encode("utf-8", "surrogateescape"))
+    lines = built_on(patch_text)
+    git.put(sandbox, "named", "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
     result = git.run(sandbox, _APPLY.format(options="", name=name))
     for otherwise in (_rest, _fuzzy):
         if result.exit_code != 0 and not result.timed_out:
@@ -94,6 +97,19 @@ git apply --verbose --binary --whitespace=nowarn "$@" "$W/NAME"
 """
 _FUZZY = """
 command -v patch >/dev/null || exit 1
-patch --batch --forward --fuzz=5 -p1 --no-backup-if-mismatch --dry-run -i "$W/NAME" || exit 1
-patch --batch --forward --fuzz=5 -p1 --no-backup-if-mismatch -i "$W/NAME"
+fit() { patch --batch --forward --fuzz=5 -p1 --no-backup-if-mismatch "$@" -i "$W/NAME"; }
+if [ -s "$W/named" ]; then
+  mkdir -p "$W/trial" || exit 1
+  while IFS= read -r path; do
+    case "/$path/" in */../*) exit 1 ;; esac
+    [ -e "$path" ] || continue
+    mkdir -p "$W/trial/$(dirname "$path")" && cp -p "./$path" "$W/trial/$path" || exit 1
+  done < "$W/named"
+  fit -d "$W/trial" || exit 1
+else
+  fit --dry-run || exit 1
+fi
+fit
 """
+"""A dry run tries each section on the start state: where one builds on another, it is tried on
+copies of the files."""

@@ -20,6 +20,7 @@ from swe_router.records import (
 )
 from swe_router.seams import Kit, Model, Sandbox, Verifier
 from swe_router.solve.parking import Parking
+from swe_router.solve.sameness import Sameness, misfit
 from swe_router.solve.stoppable import unless_stopping
 from swe_router.verifiers.cross import side_by_side
 from swe_router.verifiers.repo_tests import HINT
@@ -63,6 +64,10 @@ class Checks:
     cores: int = 1
     """Boxes that may be busy at a time: those of several candidates, or one candidate's."""
 
+    def sameness(self, instance: Instance) -> Sameness:
+        """Tells which patches of the instance are one."""
+        return Sameness(self.open_sandbox, self.apply, instance, self.cache)
+
     def kit(self, attempt_id: str, parking: Parking | None = None) -> Kit:
         """What the verdicts on an attempt's candidate are made with; their time runs from now."""
         opening = parking.open if parking else self.open_sandbox
@@ -92,7 +97,7 @@ def verdicts(
     if outcome.candidate is None:
         return ()
     said = list(outcome.verdicts)
-    _share_runs(checks.cache, outcome.candidate)
+    _share_runs(checks, instance, outcome.candidate)
     with Parking(checks.open_sandbox, checks.apply) as parking:
         kit = checks.kit(outcome.attempt.id, parking)
         for group in _groups(checks):
@@ -120,15 +125,17 @@ def _groups(checks: Checks) -> list[list[tuple[str, Verifier]]]:
     return groups
 
 
-def _share_runs(cache: dict[Any, Any], candidate: Candidate) -> None:
-    """Test runs on an earlier patch of the same effect are runs on this one."""
-    if _misfit(cache, candidate):
+def _share_runs(checks: Checks, instance: Instance, candidate: Candidate) -> None:
+    """Test runs on an earlier patch that leaves the same files are runs on this one."""
+    cache = checks.cache
+    if misfit(cache, candidate):
         return
-    first = cache.setdefault(("effect", effect(candidate.patch)), candidate.digest)
+    key = checks.sameness(instance).key(candidate)
+    first = cache.setdefault(("first", key), candidate.digest)
     if first != candidate.digest:
-        for key in list(cache):  # a copy: other candidates may be looked at meanwhile
-            if isinstance(key, tuple) and key[:2] == ("cross", first):
-                cache.setdefault(("cross", candidate.digest, *key[2:]), cache[key])
+        for found in list(cache):  # a copy: other candidates may be looked at meanwhile
+            if isinstance(found, tuple) and found[:2] == ("cross", first):
+                cache.setdefault(("cross", candidate.digest, *found[2:]), cache[found])
 
 
 def _verdict(
@@ -143,8 +150,9 @@ def _verdict(
     candidate = outcome.candidate
     assert candidate is not None
     # Whether it applies hangs on its context as well, which its effect does not tell.
-    own = name == "applies" or _misfit(checks.cache, candidate)
-    key = f"verdict:{name}:{candidate.digest if own else effect(candidate.patch)}"
+    own = name not in OF_THE_PATCH or name == "applies" or misfit(checks.cache, candidate)
+    known_by = candidate.digest if own else checks.sameness(instance).key(candidate)
+    key = f"verdict:{name}:{known_by}"
     if key in checks.cache:
         known, of = checks.cache[key]
         made = {"candidate": candidate.digest, "evidence": {**known.evidence, "same_as": of}}
@@ -176,7 +184,7 @@ def together(
 
     First whatever looks at one candidate, for all of them; then what weighs them against each
     other, with everything known. ``peers`` are further attempts that are not verified. Patches
-    of the same effect are looked at as one: the first of them that applies stands for all that do.
+    that leave the same files are looked at as one: the first of them stands for all.
     """
     stand_in = _stand_ins(checks, instance, outcomes)
     first = next(
@@ -205,29 +213,14 @@ def _stand_ins(
         if outcome.candidate is not None:
             own = alike.setdefault(effect(outcome.candidate.patch), {})
             own.setdefault(outcome.candidate.digest, outcome.candidate)
+    sameness = checks.sameness(instance)
     found: dict[str, Candidate] = {}
     for texts in alike.values():
-        fits = {d for d, one in texts.items() if len(texts) == 1 or _fits(checks, instance, one)}
-        first = next((texts[digest] for digest in texts if digest in fits), None)
-        found |= {d: first if first and d in fits else one for d, one in texts.items()}
+        firsts: dict[str, Candidate] = {}
+        for digest, one in texts.items():
+            left = sameness.left(one) if len(texts) > 1 else ""
+            found[digest] = firsts.setdefault(left or digest, one)
     return found
-
-
-def _fits(checks: Checks, instance: Instance, candidate: Candidate) -> bool:
-    """Whether a patch applies to a fresh checkout; no, where that could not be tried."""
-    key = ("misfit", candidate.digest)
-    if key not in checks.cache:
-        try:
-            with checks.open_sandbox(instance) as box:
-                checks.cache[key] = checks.apply(box, candidate.patch).exit_code != 0
-        except BoundaryError:
-            return False
-    return not checks.cache[key]
-
-
-def _misfit(cache: Mapping[Any, Any], candidate: Candidate) -> bool:
-    """Known not to apply, though another patch of the same effect may."""
-    return bool(cache.get(("misfit", candidate.digest)))
 
 
 def _all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 from unidiff.errors import UnidiffParseError
@@ -12,6 +12,8 @@ from unidiff.patch import PatchedFile, PatchSet
 from swe_router.verifiers.paths import is_test_module
 
 _TEST_LINE = re.compile(r"\s*(?:async\s+)?def\s+(test\w*)\s*\(|\s*class\s+(Test\w*|\w+Tests?)\b")
+_SECTION = re.compile(r"^(?=diff --git )", re.MULTILINE)
+_DOS = re.compile(r"^(?:diff --git |--- |\+\+\+ )[^\n]*\r$", re.MULTILINE)
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)")
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f"}
 
@@ -31,15 +33,22 @@ class Change:
     """Numbers of the lines of the base, from 1, that are removed or that lines are added after."""
     dataless: bool = False
     """It says that binary files differ and does not hold how: nothing can come of it."""
+    copied: str = ""
+    """The file that it is a copy of, which stays as it is: to the project a new file."""
 
 
 def changes(patch: str) -> tuple[Change, ...] | None:
     """Each file of the patch in order; None when the text cannot be read as a diff."""
+    if _DOS.search(patch):
+        patch = patch.replace("\r\n", "\n")  # a header that ends so hides what it says
     try:
         files = list(PatchSet(patch))
     except UnidiffParseError:
         return None
-    return tuple(_change(file) for file in files)
+    # The reader drops the data of binary files: which section has any is read from the text.
+    sections = _SECTION.split(patch)
+    whole = {one.partition("\n")[0] for one in sections if "\nGIT binary patch\n" in one}
+    return tuple(_change(file, whole) for file in files)
 
 
 def deleted_tests(files: Iterable[Change], is_test: Callable[[str], bool]) -> list[str]:
@@ -50,7 +59,7 @@ def deleted_tests(files: Iterable[Change], is_test: Callable[[str], bool]) -> li
     gone: list[str] = []
     for file in files:
         source = file.before or file.path
-        if not is_test(source):
+        if file.copied or not is_test(source):
             continue
         if file.deleted and source not in moved:
             gone.append(source)
@@ -63,17 +72,21 @@ def deleted_tests(files: Iterable[Change], is_test: Callable[[str], bool]) -> li
     return gone
 
 
-def _change(file: PatchedFile) -> Change:
+def _change(file: PatchedFile, whole: Container[str]) -> Change:
+    head = [line.rstrip("\n") for line in file.patch_info or ()]
     lines = [line for hunk in file for line in hunk]
     source, target = named(file.source_file), named(file.target_file)
+    copied = source if any(line.startswith("copy from ") for line in head) else ""
+    removed = () if copied else tuple(line.value for line in lines if line.is_removed)
     return Change(
         path=target or source,
-        before=source,
+        before="" if copied else source,
         deleted=file.is_removed_file,
-        removed_lines=tuple(line.value for line in lines if line.is_removed),
+        removed_lines=removed,
         added_lines=tuple(line.value for line in lines if line.is_added),
-        base_lines=tuple(_base_lines(file)),
-        dataless=file.is_binary_file and not lines,
+        base_lines=() if copied else tuple(_base_lines(file)),
+        dataless=file.is_binary_file and not lines and not any(line in whole for line in head),
+        copied=copied,
     )
 
 

@@ -62,3 +62,23 @@ def test_nothing_is_changed_when_nothing_or_not_all_of_the_rest_fits(
     assert apply(box, patch).exit_code != 0
     assert (box.tree / "a.py").read_text() == "one\n"
     assert (box.tree / "tox.ini").read_text() == "set up\n"
+
+
+@pytest.mark.skipif(not shutil.which("patch"), reason="there is no patch(1) here")
+def test_a_section_may_build_on_an_earlier_one_as_the_official_harness_lets_it(tmp_path) -> None:
+    """git refuses the second (no context behind it); a dry run of patch tries it on the base."""
+    box = PlainBox(tmp_path)
+    box.write("/testbed/a.py", b"".join(b"line %d\n" % n for n in range(1, 13)))
+    box.must("git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base")
+    head = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n"
+    first = head + "@@ -3,3 +3,4 @@\n line 3\n line 4\n+new\n line 5\n"
+    second = head + "@@ -4,2 +4,3 @@\n line 4\n new\n+newer\n"
+    third = head + "@@ -4,2 +4,2 @@\n line 4\n-nowhere\n+newer\n"
+    refused = apply(box, first + third)
+    assert refused.exit_code != 0
+    assert box.must("git status --porcelain") == "", "nothing of it was kept"
+    done = apply(box, first + second)
+    assert done.exit_code == 0, done.output
+    assert box.must("sed -n 3,7p a.py").split("\n")[:5] == (
+        ["line 3", "line 4", "new", "newer", "line 5"]
+    )

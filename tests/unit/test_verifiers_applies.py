@@ -168,3 +168,51 @@ def test_the_settings_know_the_shipped_names() -> None:
 
 def test_the_package_ships_what_runs_inside() -> None:
     assert (Path(diffs.__file__).parent / "recorder.py").is_file()
+
+
+BINARY = (
+    "diff --git a/{0} b/{0}\n{1}index {2}..9f6cfe296082364215c4f632aae0bec90df1beb5{3}\n"
+    "GIT binary patch\nliteral 2\nJcmXS90002w0CE5T\n\nliteral 0\nHcmV?d00001\n\n"
+)
+NEW = ("new file mode 100644\n", "0" * 40, "")
+
+
+def dos(patch: str) -> str:
+    return patch.replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize("form", [str, dos])
+def test_binary_files_with_their_data_count_and_without_it_nothing_comes_of_them(form):
+    held = text_facts(form(BINARY.format("pkg/data.bin", *NEW)), paths.is_test)
+    assert (held["source"], held["debris"], held["readable"]) == (["pkg/data.bin"], [], True)
+    litter = text_facts(form(BINARY.format("pkg/a.pyc", *NEW)), paths.is_test)
+    assert (litter["source"], litter["debris"]) == ([], ["pkg/a.pyc"])
+    bare = (
+        BINARY.format("d.bin", *NEW).partition("GIT binary")[0]
+        + "Binary files /dev/null and b/d.bin differ\n"
+    )
+    assert text_facts(form(bare), paths.is_test)["files"] == 0
+
+
+@pytest.mark.parametrize("form", [str, dos])
+def test_a_copy_takes_nothing_away_and_is_a_new_file(form):
+    head = "diff --git a/tests/test_a.py b/{0}\nsimilarity index 90%\n{1} from tests/test_a.py\n"
+    hunk = "--- a/tests/test_a.py\n+++ b/{0}\n@@ -1 +1 @@\n-def test_a():\n+def test_c():\n"
+    texts = {
+        (word, to): form((head + word + " to {0}\n" + hunk).format(to, word))
+        for word in ("copy", "rename")
+        for to in ("tests/test_b.py", "pkg/b.py", "pkg/b.py.orig")
+    }
+    gone = {key: text_facts(text, paths.is_test)["deleted_tests"] for key, text in texts.items()}
+    assert [found for (word, _), found in gone.items() if word == "copy"] == [[], [], []]
+    assert gone["rename", "pkg/b.py"], "a rename to what no runner looks for does"
+    assert gone["rename", "tests/test_b.py"] == ["tests/test_a.py::test_a"]
+    assert text_facts(texts["copy", "pkg/b.py.orig"], paths.is_test)["debris"] == ["pkg/b.py.orig"]
+
+
+def test_a_file_that_a_dos_patch_deletes_is_deleted():
+    patch = dos(
+        "diff --git a/tests/test_a.py b/tests/test_a.py\ndeleted file mode 100644\n"
+        "--- a/tests/test_a.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n"
+    )
+    assert text_facts(patch, paths.is_test)["deleted_tests"] == ["tests/test_a.py"]

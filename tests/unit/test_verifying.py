@@ -13,7 +13,7 @@ from tests.doubles.engine import INSTANCE, Box
 from tests.doubles.project import outcome
 
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@\n-a\n+b\n c\n"
-SAME = "diff --git a/x.py b/x.py\nindex 1..2\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n"
+SAME = DIFF.replace("-1,2 +1,2", "-1,3 +1,3").replace("\n--- ", "\nindex 1..2\n--- ") + " d\n"
 OTHER = DIFF.replace("+b", "+d")
 
 

@@ -1,0 +1,82 @@
+"""Patches are one when they leave the same files behind: what git does, not what "@@" says."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from swe_router.diffs import effect
+from swe_router.sandboxes.fitting import apply
+from swe_router.solve.sameness import Sameness
+from tests.doubles.engine import INSTANCE
+from tests.doubles.plain_box import PlainBox
+from tests.doubles.project import outcome
+
+HEAD = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n"
+BASE = "".join(f"line {n}\n" if n not in (8, 9, 10, 38, 39, 40) else "\n" for n in range(1, 50))
+
+
+@pytest.fixture
+def sameness(tmp_path: Path) -> Sameness:
+    made = PlainBox(tmp_path / "base")
+    made.write("/testbed/a.py", BASE.encode())
+    made.must("git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base")
+    opened = []
+
+    @contextmanager
+    def open_sandbox(instance):
+        opened.append(instance)
+        folder = tmp_path / f"box{len(opened)}"
+        shutil.copytree(tmp_path / "base", folder, symlinks=True)
+        yield PlainBox(folder)
+
+    return Sameness(open_sandbox, apply, INSTANCE, {})
+
+
+def left(sameness: Sameness, patch: str) -> str:
+    return sameness.left(outcome(patch).candidate)
+
+
+WITH = HEAD + "@@ -16,2 +16,3 @@\n line 16\n+new\n line 17\n"
+BARE = HEAD + "@@ -16,0 +17 @@\n+new\n"
+MOVED = HEAD + "@@ -9,2 +9,3 @@\n line 41\n+new\n line 42\n"
+NEAR = HEAD + "@@ -9,2 +9,3 @@\n \n+new\n \n"
+FAR = HEAD + "@@ -6,8 +6,9 @@\n line 36\n line 37\n \n \n+new\n \n line 41\n line 42\n line 43\n"
+
+
+def test_an_insertion_without_context_is_another_change_since_git_puts_it_at_the_end(sameness):
+    assert effect(WITH) != effect(BARE)
+    assert left(sameness, WITH) != left(sameness, BARE)
+
+
+def test_the_same_place_by_number_with_other_lines_beside_it_is_another_change(sameness):
+    assert effect(MOVED) != effect(NEAR)
+    assert left(sameness, MOVED) != left(sameness, NEAR)
+
+
+def test_lines_alike_beside_the_edit_are_told_apart_by_the_files_that_are_left(sameness):
+    """Only context further off differs: the texts cannot tell, the boxes can."""
+    assert effect(NEAR) == effect(FAR)
+    keys = [sameness.key(outcome(patch).candidate) for patch in (NEAR, FAR, NEAR + "\n")]
+    assert keys[0] == keys[2] != keys[1]
+
+
+def test_a_wider_context_is_the_same_change(sameness):
+    wide = HEAD + "@@ -15,4 +15,5 @@\n line 15\n line 16\n+new\n line 17\n line 18\n"
+    assert effect(WITH) == effect(wide)
+    one, other = (sameness.key(outcome(patch).candidate) for patch in (WITH, wide))
+    assert one == other
+
+
+def test_a_mode_a_rename_and_the_order_of_sections_of_one_file_count(sameness):
+    mode = "diff --git a/a.py b/a.py\nold mode 100644\nnew mode 100755\n"
+    rename = "diff --git a/a.py b/b.py\nsimilarity index 100%\nrename from a.py\nrename to b.py\n"
+    found = {left(sameness, patch) for patch in (mode, rename, WITH, mode + WITH[len(HEAD) - 26 :])}
+    assert len(found) == 4
+    assert "" not in found
+    again = HEAD + "@@ -3 +3 @@\n-line 3\n+line 2\n"
+    back = HEAD + "@@ -3 +3 @@\n-line 2\n+line 3\n"
+    assert effect(again + back) != effect(back + again)
