@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from swe_router import plain
+from swe_router.assemble import outputs
 from swe_router.assemble.header import of_run
 from swe_router.assemble.joined import STRONGEST, judged, of_files
 from swe_router.assemble.look import find
@@ -94,14 +95,9 @@ def channel_of(run: RunFolder, tier: str = "", prefer: str = "") -> Channel:
 def _write(facts: Mapping[str, Any], out: Path) -> None:
     curves = accounting_plot.curves(facts)
     content = {
-        "report.json": json.dumps(facts, indent=1, default=str).encode(),
+        "report.json": plain.text(facts, indent=1).encode(),
         "report.md": accounting_text.markdown(facts).lstrip().encode(),
         "report.html": accounting_html.page(facts, curves).encode(),
         "report.png": curves,
     }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, data in content.items():
-            (out / name).write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror or error}") from None
+    outputs.write(out, content)

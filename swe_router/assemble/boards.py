@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from swe_router import plugins
-from swe_router.assemble import accounting
+from swe_router import plain, plugins
+from swe_router.assemble import accounting, outputs
 from swe_router.assemble import outcomes as recorded
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
@@ -53,6 +52,8 @@ class Wish:
 
 def leaderboard(wish: Wish, say: Say) -> Shown:
     """The board, and its files when a folder is named. Raises ``UsageError``."""
+    if wish.out is not None:
+        outputs.folder(wish.out, "the board")
     verifier = _verifier(wish)
     for name in wish.policies:
         plugins.load("policies", name.partition("+")[0])
@@ -130,15 +131,9 @@ def _written(facts: Mapping[str, Any], out: Path) -> list[str]:
     plane, verifier = board_plot.plane(facts), board_plot.verifier_map(facts["verifier_map"])
     content = {
         "leaderboard.csv": words.as_csv(facts).encode(),
-        "leaderboard.json": json.dumps(facts, indent=1, default=str).encode(),
+        "leaderboard.json": plain.text(facts, indent=1).encode(),
         "leaderboard.html": board_html.page(facts, plane, verifier).encode(),
         "leaderboard.png": plane,
         "verifier-map.png": verifier,
     }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, data in content.items():
-            (out / name).write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror or error}") from None
-    return list(content)
+    return outputs.write(out, content)

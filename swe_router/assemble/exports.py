@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.text import Text
 
-from swe_router.assemble import marks, statement
+from swe_router import plain
+from swe_router.assemble import marks, outputs, statement
 from swe_router.assemble.header import Header, of_run
 from swe_router.assemble.look import find
 from swe_router.assemble.preflight import asked_tiers
@@ -47,7 +48,14 @@ def export(name: str, folder: Path, form: str, out: Path, *, partial: bool) -> S
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror or error}") from None
     facts = {"run": run.name, "format": form, "unfinished": left, "written": written}
-    return Shown(facts=facts, view=Text("\n".join(f"wrote {one}" for one in written)))
+    return Shown(facts=facts, view=Text(_wrote(written, out)))
+
+
+def _wrote(files: list[str], out: Path) -> str:
+    """One line, whether it is one file or seventy."""
+    if len(files) <= 3:
+        return f"wrote {', '.join(files)}"
+    return f"wrote {len(files)} files to {out} (--json names all)"
 
 
 def unfinished(run: RunFolder) -> list[str]:
@@ -64,7 +72,7 @@ def _preds(run: RunFolder, header: Header, out: Path) -> list[str]:
         out.parent.mkdir(parents=True, exist_ok=True)
         paths = [out]
     else:
-        out.mkdir(parents=True, exist_ok=True)
+        outputs.folder(out, "preds.json and all_preds.jsonl (or name a .json or .jsonl)")
         paths = [out / "preds.json", out / "all_preds.jsonl"]
     for path in paths:
         files.write_predictions(path, marks.predictions(run))
@@ -73,15 +81,13 @@ def _preds(run: RunFolder, header: Header, out: Path) -> list[str]:
 
 def _statement(run: RunFolder, header: Header, out: Path) -> list[str]:
     """``statement.md``, its facts, and the list of every test that a verdict rests on."""
-    out.mkdir(parents=True, exist_ok=True)
+    outputs.folder(out, "statement.md, statement.json and tests.jsonl")
     facts = statement.facts(run, header)
-    tests = "".join(
-        json.dumps(row, ensure_ascii=False) + "\n" for row in statement.provenance(run.records())
-    )
+    tests = plain.lines(statement.provenance(run.records()))
     whole = {**facts, "checklist": words.checklist(facts)}
     content = {
         "statement.md": words.markdown(facts),
-        "statement.json": json.dumps(whole, indent=1, ensure_ascii=False) + "\n",
+        "statement.json": plain.text(whole, indent=1) + "\n",
         "tests.jsonl": tests,
     }
     return _written(out, content)
@@ -89,7 +95,7 @@ def _statement(run: RunFolder, header: Header, out: Path) -> list[str]:
 
 def _experiments(run: RunFolder, header: Header, out: Path) -> list[str]:
     """A folder in the form of the SWE-bench experiments repository."""
-    out.mkdir(parents=True, exist_ok=True)
+    outputs.folder(out, "a leaderboard submission")
     records, grades = run.records(), run.grades()
     facts = statement.facts(run, header)
     made = _statement(run, header, out)
@@ -97,11 +103,11 @@ def _experiments(run: RunFolder, header: Header, out: Path) -> list[str]:
     content = {
         "metadata.yaml": _metadata(header, facts, records),
         "README.md": _readme(facts, grades, records),
-        "per_instance_details.json": json.dumps(_details(records, grades), indent=1) + "\n",
-        "results/results.json": json.dumps(_results(records, grades), indent=1) + "\n",
+        "per_instance_details.json": plain.text(_details(records, grades), indent=1) + "\n",
+        "results/results.json": plain.text(_results(records, grades), indent=1) + "\n",
     }
     for name, record in records.items():
-        content[f"trajs/{name}.json"] = json.dumps(_trajectory(run, header, record)) + "\n"
+        content[f"trajs/{name}.json"] = plain.text(_trajectory(run, header, record)) + "\n"
     made += [str(out / "all_preds.jsonl"), *_written(out, content)]
     return made + _logs(run, grades, out)
 

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
 
+from swe_router import plain
+from swe_router.assemble import outputs
 from swe_router.assemble.header import Header
 from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
@@ -36,11 +38,7 @@ def calibrate(outcomes: Path, value: float, systems: Sequence[str], out: Path) -
         tiers[tier] = fitted(system, _runs(table, system), value)
     rows = hashlib.sha256(repr(table.rows).encode()).hexdigest()
     made = StopLoss(outcomes=outcomes.name, digest=rows, tiers=tiers)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror or error}") from None
+    outputs.write_file(out, f"{plain.text(made, indent=1)}\n".encode())
     return Shown(facts={"out": str(out), **made.model_dump(mode="json")}, view=_view(made))
 
 

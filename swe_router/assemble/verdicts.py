@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.text import Text
 
+from swe_router import plain
+from swe_router.assemble import outputs
 from swe_router.assemble.header import of_run
 from swe_router.assemble.joined import judged
 from swe_router.assemble.shown import Shown
@@ -26,34 +23,10 @@ def export(run: RunFolder, path: Path) -> Shown:
     rows = judged(run, of_run(run))
     if path.suffix not in (".csv", ".jsonl"):
         raise UsageError(f"--verdicts {path}: verdicts are a .csv or a .jsonl")
-    text = _csv(rows) if path.suffix == ".csv" else _lines(rows)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
+    said = [row.model_dump(mode="json") for row in rows]
+    text = plain.table(COLUMNS, said) if path.suffix == ".csv" else plain.lines(said)
+    outputs.write_file(path, text.encode())
     graded = sum(row.resolved is not None for row in rows)
-    said = f"{len(rows)} verdicts, {graded} with an official result -> {path}"
+    line = f"{len(rows)} verdicts, {graded} with an official result -> {path}"
     facts = {"verdicts": str(path), "verdict_rows": len(rows), "verdicts_graded": graded}
-    return Shown(facts=facts, view=Text(said, style="bold"))
-
-
-def _lines(rows: Sequence[Judged]) -> str:
-    return "".join(
-        json.dumps(row.model_dump(mode="json"), ensure_ascii=False) + "\n" for row in rows
-    )
-
-
-def _csv(rows: Sequence[Judged]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow([_cell(getattr(row, name)) for name in COLUMNS])
-    return out.getvalue()
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return str(int(value)) if isinstance(value, bool) else str(value)
+    return Shown(facts=facts, view=Text(line, style="bold"))

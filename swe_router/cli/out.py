@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from swe_router import plain
 from swe_router.errors import UsageError
 
 MOST_USD = 1_000_000_000
@@ -28,11 +29,11 @@ def emit(value: Any, *, as_json: bool, view: RenderableType | None = None) -> No
 
 def _json(value: Any) -> str:
     """JSON text that stdout can carry: what its encoding lacks (half a surrogate pair) escaped."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = plain.text(value)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
-        return json.dumps(value, default=str)
+        return json.dumps(json.loads(text))
     return text
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from swe_router import plain
 from swe_router.errors import UsageError
 from swe_router.features.leaks import checked
 from swe_router.records import Features, Instance
@@ -61,7 +62,7 @@ def known(path: Path) -> dict[str, tuple[Features, str]]:
 def line(features: Features, key: str) -> str:
     """One row as text, its newline included."""
     row: dict[str, Any] = {KEY: key, **features.model_dump(mode="json", exclude={"text"})}
-    return json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n"
+    return plain.text(row, sort_keys=True) + "\n"
 
 
 def write(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from swe_router import plugins
+from swe_router import plain, plugins
 from swe_router.errors import SweRouterError
 from swe_router.outcomes import folds
 from swe_router.outcomes.handing import SURROGATE, Unpriced
@@ -114,7 +114,7 @@ def _entry(
     drawn = terms.budget is not None or bool(getattr(kind, "sequential", False))
     try:
         base = kind(stage.ladder, **knobs)
-        shown = base.knobs.model_dump(mode="json")
+        shown = plain.plain(base.knobs.model_dump())
         surrogate = _stands_in(surrogate, shown)
         fitted = folds.cross_fitted(base, stage)
         played = _play(fitted, stage, terms)
@@ -128,10 +128,10 @@ def _entry(
             fold = folds.at_random(stage.features)
             gauge = _play(folds.cross_fitted(base, stage, fold), stage, terms)
     except SweRouterError as error:
-        return Entry(label, plugin, knobs, trouble=_needs(error), surrogate=surrogate)
+        return Entry(label, plugin, plain.plain(knobs), trouble=_needs(error), surrogate=surrogate)
     except Exception as error:  # a plugin of anyone's: its row tells, the board goes on
         said = f"it broke: {type(error).__name__}: {error}".splitlines()[0][:200]
-        return Entry(label, plugin, knobs, trouble=said, surrogate=surrogate)
+        return Entry(label, plugin, plain.plain(knobs), trouble=said, surrogate=surrogate)
     return Entry(
         label, plugin, shown, played, tuple(curve), "", surrogate, gauge, drawn,
         isinstance(fitted, Mixed),

@@ -132,11 +132,12 @@ def router_arena(
     """RouterArena score (1 + b) A C / (b A + C), C = log-scaled cheapness of USD an issue.
 
     C = (log2 high - log2 usd) / (log2 high - log2 low), held to [0, 1]. The published range is
-    0.0044 to 200 USD a 1,000 queries; agents cost more, so a board passes its own.
+    0.0044 to 200 USD a 1,000 queries; agents cost more, so a board passes its own. NaN where the
+    least cost is 0 (a free tier): it has no logarithm.
     """
     if usd <= 0:
         cheap = 1.0
-    elif high <= low:
+    elif high <= low or low <= 0:
         return math.nan
     else:
         cheap = (math.log2(high) - math.log2(usd)) / (math.log2(high) - math.log2(low))

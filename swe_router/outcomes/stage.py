@@ -93,14 +93,14 @@ class Stage:
 
     @cached_property
     def cells(self) -> Mapping[tuple[str, str, int], Cell]:
-        """(instance, arm, nth run from 0) -> the recorded run."""
+        """(instance, arm, nth run with a cost, from 0) -> the recorded run."""
         made = {}
         for feature in self.features:
             for plan in self.ladder:
                 key = (feature.instance_id, plan.arm.model)
-                for nth, row in enumerate(self.table.runs.get(key, ())):
-                    if row.usd is not None:
-                        made[(*key, nth)] = _cell(row, plan, nth, self.channel)
+                costed = [row for row in self.table.runs.get(key, ()) if row.usd is not None]
+                for nth, row in enumerate(costed):
+                    made[(*key, nth)] = _cell(row, plan, nth, self.channel)
         return made
 
     def cell(self, instance_id: str, arm: Arm, nth: int) -> Cell:

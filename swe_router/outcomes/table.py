@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
+from swe_router import plain
 from swe_router.errors import UsageError
 
 
@@ -182,18 +183,13 @@ def _number(cell: str, name: str, where: str) -> int | float:
 
 
 def write(table: OutcomeTable, path: Path) -> None:
-    """The table as .csv or .csv.gz (the latter with no time in it: same rows, same bytes)."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in table.rows:
-        writer.writerow([_cell(getattr(row, name)) for name in COLUMNS])
-    data = out.getvalue().encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    """The table as .csv or .csv.gz (the latter with no time in it: same rows, same bytes).
 
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return str(int(value)) if isinstance(value, bool) else str(value)
+    Raises ``UsageError`` when the file cannot be written.
+    """
+    data = plain.table(COLUMNS, map(plain.plain, table.rows)).encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None

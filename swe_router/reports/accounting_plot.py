@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from swe_router import plain
 from swe_router.records import ACCEPTANCE
 from swe_router.reports.accounting import ALL, FEW
+from swe_router.reports.drawing import arms, literal, png
 
 COLOURS = ("#222222", "#0969da", "#1a7f37", "#c0392b", "#7b3294", "#d0a215", "#4c8c8c", "#8c564b",
            "#6e7781")  # fmt: skip
@@ -21,6 +22,7 @@ DPI = 130
 FONT = 8
 
 
+@literal()
 def curves(facts: Mapping[str, Any]) -> bytes:
     """PNG: left the (FPR, TPR) of each verifier with 95% intervals, right calibration.
 
@@ -28,6 +30,7 @@ def curves(facts: Mapping[str, Any]) -> bytes:
     of fewer than ten instances. In the shaded zone a cascade of the one pair that was measured
     holds its strong tier's rate.
     """
+    facts = plain.plain(facts)
     figure = Figure(figsize=(12.2, 6.0), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     plane, curve = figure.subplots(1, 2)
@@ -37,9 +40,7 @@ def curves(facts: Mapping[str, Any]) -> bytes:
     count = f"{facts['right']} right and {facts['wrong']} wrong patches"
     said = " (recordings, not models)" if facts["recordings"] else ""
     figure.suptitle(f"{count} of {facts['instances']} instances{said}", fontsize=FONT + 2)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    return png(figure)
 
 
 def _colours(facts: Mapping[str, Any]) -> dict[str, str]:
@@ -94,8 +95,8 @@ def _plane(axes: Any, facts: Mapping[str, Any], colours: Mapping[str, str]) -> N
         _empty(axes, "no group has both a right and a wrong patch")
 
 
-def _arms(one: Mapping[str, Any]) -> Sequence[Sequence[float]]:
-    return [[max(0.0, one["rate"] - one["low"])], [max(0.0, one["high"] - one["rate"])]]
+def _arms(one: Mapping[str, Any]) -> list[list[float]]:
+    return arms(one["rate"], one["low"], one["high"])
 
 
 def _curve(axes: Any, facts: Mapping[str, Any], colours: Mapping[str, str]) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +9,8 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
+
+from swe_router import plain
 
 COLUMNS = (
     "policy", "kind", "verdict", "n", "resolved", "rate", "rate_low", "rate_high", "usd",
@@ -63,6 +62,7 @@ def labels(facts: Mapping[str, Any]) -> dict[str, str]:
 
 def view(facts: Mapping[str, Any]) -> Group:
     """The board as a table, with what it rests on under it."""
+    facts = plain.plain(facts)
     names = labels(facts)
     systems = short([rung["system"] for rung in facts["ladder"]])
     chain = " -> ".join(
@@ -97,26 +97,31 @@ def _coloured(verdict: str) -> Text:
     return Text(verdict, style=COLOURS.get(verdict, "dim"))
 
 
+def one(row: Mapping[str, Any], name: str, form: str) -> str:
+    """A figure of a row; a dash where it is unknown."""
+    return "-" if row.get(name) is None else format(row[name], form)
+
+
+def pair(row: Mapping[str, Any], name: str, form: str) -> str:
+    """The 95% interval of a figure; a dash where it is unknown."""
+    low, high = one(row, f"{name}_low", form), one(row, f"{name}_high", form)
+    return "-" if "-" in (low, high) else f"{low} to {high}"
+
+
 def _cells(row: Mapping[str, Any]) -> list[str]:
     if row["rate"] is None:
         return ["-"] * 9
 
-    def pair(low: str, high: str, form: str) -> str:
-        return f"{format(row[low], form)} to {format(row[high], form)}"
-
-    def one(name: str) -> str:
-        return "-" if row.get(name) is None else f"{row[name]:.3f}"
-
     return [
-        f"{row['rate']:.1%}",
-        pair("rate_low", "rate_high", ".1%"),
-        f"{row['usd_per_issue']:.3f}",
-        pair("usd_per_issue_low", "usd_per_issue_high", ".3f"),
-        f"{row['hull_margin_pp']:+.1f}",
-        pair("hull_margin_low", "hull_margin_high", "+.1f"),
-        one("aiq"),
-        one("apgr"),
-        "-" if row["on_pareto_probability"] is None else f"{row['on_pareto_probability']:.2f}",
+        one(row, "rate", ".1%"),
+        pair(row, "rate", ".1%"),
+        one(row, "usd_per_issue", ".3f"),
+        pair(row, "usd_per_issue", ".3f"),
+        one(row, "hull_margin_pp", "+.1f"),
+        pair(row, "hull_margin", "+.1f"),
+        one(row, "aiq", ".3f"),
+        one(row, "apgr", ".3f"),
+        one(row, "on_pareto_probability", ".2f"),
     ]
 
 
@@ -134,11 +139,4 @@ def _point(found: Mapping[str, Any], systems: Mapping[str, str]) -> str:
 
 def as_csv(facts: Mapping[str, Any]) -> str:
     """One line a row; knobs as JSON, what is unknown empty."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in facts["rows"]:
-        cells = [row.get(name) for name in COLUMNS]
-        writer.writerow([json.dumps(c, sort_keys=True) if isinstance(c, dict) else
-                         "" if c is None else c for c in cells])  # fmt: skip
-    return out.getvalue()
+    return plain.table(COLUMNS, facts["rows"])

@@ -8,7 +8,8 @@ from typing import Any
 
 from jinja2 import Environment
 
-from swe_router.reports.board import labels, short
+from swe_router import plain
+from swe_router.reports.board import labels, one, pair, short
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>swe-router leaderboard</title>
@@ -33,22 +34,19 @@ ${{ "%.3f" | format(rung.usd_per_issue) }}) {% endfor %}</p>
 <table><thead><tr><th>policy</th><th>resolved</th><th>$/issue</th><th>over hull, pp</th>
 <th>by repository</th><th>AIQ</th><th>APGR</th><th>regret, $</th><th>P(front)</th>
 {% if gauge %}<th>random CV</th>{% endif %}<th>verdict</th></tr></thead><tbody>
-{% for row in facts.rows %}<tr><td title="{{ row.knobs | tojson | forceescape }}">
+{% for row in facts.rows %}<tr><td title="{{ row.knobs | json }}">
 {{ names[row.policy] }}</td>
 {% if row.rate is none %}{% for _ in range(9 if gauge else 8) %}<td>-</td>{% endfor %}{% else %}
-<td>{{ "%.1f%%" | format(100 * row.rate) }}<br><small>{{ "%.1f to %.1f" |
-format(100 * row.rate_low, 100 * row.rate_high) }}</small></td>
-<td>{{ "%.3f" | format(row.usd_per_issue) }}<br><small>{{ "%.3f to %.3f" |
-format(row.usd_per_issue_low, row.usd_per_issue_high) }}</small></td>
-<td>{{ "%+.1f" | format(row.hull_margin_pp) }}<br><small>{{ "%+.1f to %+.1f" |
-format(row.hull_margin_low, row.hull_margin_high) }}</small></td>
-<td><small>{{ "%+.1f to %+.1f" |
-format(row.hull_margin_repo_low, row.hull_margin_repo_high) }}</small></td>
+<td>{{ one(row, "rate", ".1%") }}<br><small>{{ pair(row, "rate", ".1%") }}</small></td>
+<td>{{ one(row, "usd_per_issue", ".3f") }}<br>
+<small>{{ pair(row, "usd_per_issue", ".3f") }}</small></td>
+<td>{{ one(row, "hull_margin_pp", "+.1f") }}<br>
+<small>{{ pair(row, "hull_margin", "+.1f") }}</small></td>
+<td><small>{{ pair(row, "hull_margin_repo", "+.1f") }}</small></td>
 {% for name in ("aiq", "apgr", "regret", "on_pareto_probability") %}
-<td>{{ "-" if row[name] is not defined or row[name] is none else "%.2f" | format(row[name]) }}</td>
+<td>{{ one(row, name, ".2f") }}</td>
 {% endfor %}
-{% if gauge %}<td>{{ "-" if not row.rate_random_cv else
-"%.1f%%" | format(100 * row.rate_random_cv) }}</td>{% endif %}{% endif %}
+{% if gauge %}<td>{{ one(row, "rate_random_cv", ".1%") }}</td>{% endif %}{% endif %}
 <td class="{{ "above" if row.verdict == "above hull" else
 "below" if row.verdict == "below hull" else "grey" }}">{{ row.verdict }}</td></tr>
 {% endfor %}</tbody></table>
@@ -66,14 +64,17 @@ above the hull. Highest FPR that still serves:</p>
 
 def page(facts: Mapping[str, Any], plane: bytes, verifier: bytes) -> str:
     """The page; ``plane`` and ``verifier`` are PNG images, put inside."""
+    facts = plain.plain(facts)
     found = facts["verifier_map"]
     rungs = [rung["system"] for rung in facts["ladder"]]
     every = range(0, len(found["axis"]), 10)
     return (
-        Environment(autoescape=True)
+        _environment()
         .from_string(PAGE)
         .render(
             facts=facts,
+            one=one,
+            pair=pair,
             names=labels(facts),
             systems=short(rungs),
             plane=_inside(plane),
@@ -83,6 +84,12 @@ def page(facts: Mapping[str, Any], plane: bytes, verifier: bytes) -> str:
                   for k in reversed(every)],
         )
     )  # fmt: skip
+
+
+def _environment() -> Environment:
+    made = Environment(autoescape=True)
+    made.filters["json"] = plain.text
+    return made
 
 
 def _inside(png: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,26 +12,35 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
+from swe_router import plain
 from swe_router.reports.board import labels, short
+from swe_router.reports.drawing import arms, literal, png
 from swe_router.reports.placing import Box, placed
 
 COLOURS = {"oracle": "#7b3294", "baseline": "#222222", "above hull": "#1a7f37",
            "below hull": "#c0392b", "other": "#8c959f"}  # fmt: skip
+RATE_ENDS = ("rate_low", "rate_high")
+RATES = ("fpr", "tpr")
 DPI = 130
 FONT = 8
 HALO = [withStroke(linewidth=2.5, foreground="white")]
 
 
+@literal()
 def plane(facts: Mapping[str, Any]) -> bytes:
     """PNG: every row at its cost and rate, with 95% intervals, the hull and the frontier.
 
     Named are the systems, the oracles and what can be told from the hull; the rest are grey dots,
     since names over a cloud of equals would say nothing.
     """
+    facts = plain.plain(facts)
     figure = Figure(figsize=(10.5, 6.8), dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    rows = [row for row in facts["rows"] if row["rate"] is not None and not row.get("same_as")]
+    rows = [row for row in facts["rows"] if _drawn(row)]
+    if not rows:
+        axes.text(0.5, 0.5, "no policy could be played", ha="center", transform=axes.transAxes)
+        return png(figure)
     _lines(axes, facts, rows)
     for row in rows:
         colour = COLOURS[_kind(row)]
@@ -40,8 +48,8 @@ def plane(facts: Mapping[str, Any]) -> bytes:
         strong = _kind(row) != "other"
         axes.errorbar(
             x, y,
-            xerr=[[max(0, x - row["usd_per_issue_low"])], [max(0, row["usd_per_issue_high"] - x)]],
-            yerr=[[y - 100 * row["rate_low"]], [100 * row["rate_high"] - y]],
+            xerr=arms(x, row.get("usd_per_issue_low"), row.get("usd_per_issue_high")),
+            yerr=arms(y, *(None if row[k] is None else 100 * row[k] for k in RATE_ENDS)),
             fmt={"oracle": "*", "baseline": "s"}.get(row["kind"], "o"), color=colour,
             elinewidth=0.7, alpha=0.9 if strong else 0.35, markersize=7 if strong else 4,
             zorder=4 if strong else 2,
@@ -49,7 +57,12 @@ def plane(facts: Mapping[str, Any]) -> bytes:
     _axes(axes, facts, rows)
     canvas.draw()  # type: ignore[no-untyped-call]
     _label(axes, canvas, rows, labels(facts))
-    return _png(figure)
+    return png(figure)
+
+
+def _drawn(row: Mapping[str, Any]) -> bool:
+    """It has a place on the plane, and that place is its own."""
+    return None not in (row["rate"], row["usd_per_issue"]) and not row.get("same_as")
 
 
 def _kind(row: Mapping[str, Any]) -> str:
@@ -71,11 +84,11 @@ def _lines(axes: Any, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]
             best = row["rate"]
             front.append((row["usd_per_issue"], 100 * best))
     axes.step(
-        *zip(*front, strict=True), where="post", color="#1a7f37", lw=1, ls="--", zorder=1,
-        label="frontier of the rows",
+        [x for x, _ in front], [y for _, y in front], where="post", color="#1a7f37", lw=1,
+        ls="--", zorder=1, label="frontier of the rows",
     )  # fmt: skip
     # Systems far dearer than every row would press the rows into a corner: they are counted.
-    edge = 1.5 * max(row["usd_per_issue_high"] for row in rows)
+    edge = 1.5 * max(row["usd_per_issue_high"] or row["usd_per_issue"] for row in rows)
     whole = [s for s in facts["systems"] if s["n"] == facts["n"]]
     others = [s for s in whole if s["usd"] <= edge]
     beyond = (
@@ -88,14 +101,14 @@ def _lines(axes: Any, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]
 
 
 def _axes(axes: Any, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    usd = [row["usd_per_issue"] for row in rows if row["usd_per_issue"] > 0]
-    if usd and max(usd) / min(usd) > 8:
+    usd = [row["usd_per_issue"] for row in rows]
+    if min(usd) > 0 and max(usd) / min(usd) > 8:  # a free tier has no place on a log scale
         axes.set_xscale("log")
         ticks = [t for t in (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
                  if min(usd) / 2 <= t <= max(usd) * 2]  # fmt: skip
         axes.set_xticks(ticks, [f"${t:g}" for t in ticks])
         axes.set_xticks([], minor=True)
-    rates = [100 * r[k] for r in rows for k in ("rate_low", "rate_high")]
+    rates = [100 * r[k] for r in rows for k in ("rate", *RATE_ENDS) if r[k] is not None]
     axes.set_ylim(min(rates) - 2, max(rates) + 2)
     axes.margins(x=0.12)
     axes.set_xlabel("USD an issue (mean, 95% interval)")
@@ -118,8 +131,8 @@ def _label(
 ) -> None:
     """Names beside the points that bear one, clear of each other and of the legend."""
     ranks = ("baseline", "oracle", "above hull", "below hull")
-    named = [row for row in rows if _kind(row) in ranks and row["usd_per_issue"] > 0]
-    named.sort(key=lambda row: (ranks.index(_kind(row)), -abs(row["hull_margin_pp"])))
+    named = [row for row in rows if _kind(row) in ranks]
+    named.sort(key=lambda row: (ranks.index(_kind(row)), -abs(row["hull_margin_pp"] or 0)))
     spots = [_pixel(axes, row) for row in named]
     texts = [
         axes.annotate(
@@ -136,7 +149,7 @@ def _label(
         spots,
         [(box.width + 4, box.height + 2) for box in boxes],
         frame,
-        [_pixel(axes, row) for row in rows if row["usd_per_issue"] > 0],
+        [_pixel(axes, row) for row in rows],
         [Box(legend.x0, legend.y0, legend.x1, legend.y1)],
     )
     for text, spot, box in zip(texts, spots, found, strict=True):
@@ -156,8 +169,10 @@ def _pixel(axes: Any, row: Mapping[str, Any]) -> tuple[float, float]:
     return float(x), float(y)
 
 
+@literal()
 def verifier_map(found: Mapping[str, Any]) -> bytes:
     """PNG: where a cascade beats strong-only and the hull, by TPR and FPR, and the verifier."""
+    found = plain.plain(found)
     figure = Figure(figsize=(7.2, 6.2), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -167,10 +182,9 @@ def verifier_map(found: Mapping[str, Any]) -> bytes:
     axis = found["axis"]
     axes.pcolormesh(axis, axis, zone, cmap=ListedColormap(colours), vmin=-0.5, vmax=3.5)
     here = found["verifier"]
-    low = [here[k] - here.get(f"{k}_low", here[k]) for k in ("fpr", "tpr")]
-    high = [here.get(f"{k}_high", here[k]) - here[k] for k in ("fpr", "tpr")]
+    across, up = (arms(here[k], here.get(f"{k}_low"), here.get(f"{k}_high")) for k in RATES)
     axes.errorbar(
-        here["fpr"], here["tpr"], xerr=[[low[0]], [high[0]]], yerr=[[low[1]], [high[1]]],
+        here["fpr"], here["tpr"], xerr=across, yerr=up,
         fmt="o", color="black", capsize=3, clip_on=False, zorder=5,
     )  # fmt: skip
     kind = "measured" if here["measured"] else "assumed"
@@ -189,11 +203,4 @@ def verifier_map(found: Mapping[str, Any]) -> bytes:
     there = sorted({int(v) for v in np.unique(zone)})
     handles = [Patch(color=colours[k], label=said[k]) for k in there]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=FONT)
-    return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
-    out = io.BytesIO()
-    # Without metadata the same board gives the same bytes.
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    return png(figure)

@@ -1,0 +1,46 @@
+"""Files that a command writes beside its result: all of them, or an error that names the place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from swe_router.errors import UsageError
+
+FILES = frozenset((".csv", ".gz", ".htm", ".html", ".json", ".jsonl", ".md", ".parquet", ".pdf",
+                   ".png", ".svg", ".toml", ".txt", ".yaml", ".yml", ".zip"))  # fmt: skip
+"""Endings of a file's name: whoever writes one does not mean a folder."""
+
+
+def folder(out: Path, holds: str) -> Path:
+    """``out`` as a folder that is there. Raises ``UsageError`` for a file's name or place.
+
+    ``holds`` says what is put into it, for the error.
+    """
+    if out.suffix.lower() in FILES and not out.is_dir():
+        raise UsageError(f"--out {out} is the name of a file: name a folder, it gets {holds}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror or error}") from None
+    return out
+
+
+def write(out: Path, content: Mapping[str, bytes]) -> list[str]:
+    """Every file of ``content`` (name -> bytes) into the folder ``out``; the names.
+
+    Raises ``UsageError`` when it cannot be written.
+    """
+    folder(out, ", ".join(content))
+    for name, data in content.items():
+        write_file(out / name, data)
+    return list(content)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """One file, and the folder above it. Raises ``UsageError`` when it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
