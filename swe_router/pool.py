@@ -13,11 +13,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import ray
-
+from swe_router.deferred import deferred
 from swe_router.errors import SweRouterError, UsageError
+
+if TYPE_CHECKING:
+    import ray
+else:
+    ray = deferred("ray")
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")

@@ -7,16 +7,22 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_UP, Decimal, localcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from genai_prices import __version__ as genai_version
-from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 from pydantic import Field, ValidationError, model_validator
 
 from swe_router import assets
+from swe_router.deferred import deferred
 from swe_router.errors import UsageError
 from swe_router.records import Record, Usage, Usd
+
+if TYPE_CHECKING:
+    import genai_prices
+    from genai_prices import data_snapshot, types
+else:
+    genai_prices = deferred("genai_prices")
+    data_snapshot = deferred("genai_prices.data_snapshot")
+    types = deferred("genai_prices.types")
 
 MILLION = Decimal(1_000_000)
 NANO = Decimal("0.000000001")
@@ -173,15 +179,17 @@ def rate_for(
             f" tiers.{tier}.price = {{ input = …, output = … }} (USD per million tokens),"
             f' or say tiers.{tier}.price = "free"'
         )
-    return Rate(bands=_bands(known, cache_ttl), source=f"genai-prices {genai_version}", date=on)
+    return Rate(
+        bands=_bands(known, cache_ttl), source=f"genai-prices {genai_prices.__version__}", date=on
+    )
 
 
-def _listed(model: str, dialect: str, base_url: str) -> ModelInfo | None:
+def _listed(model: str, dialect: str, base_url: str) -> types.ModelInfo | None:
     """The model in genai-prices; a vLLM server of one's own is nobody's list price."""
     if dialect == "vllm":
         return None
     provider = _PROVIDERS.get(dialect) if not base_url else None
-    snapshot = get_snapshot()
+    snapshot = data_snapshot.get_snapshot()
     for url in dict.fromkeys((base_url or None, None)):
         try:
             return snapshot.find_provider_model(model, None, provider, url)[1]
@@ -190,30 +198,30 @@ def _listed(model: str, dialect: str, base_url: str) -> ModelInfo | None:
     return None
 
 
-def _is_whole(price: ModelPrice) -> bool:
+def _is_whole(price: types.ModelPrice) -> bool:
     """Input and output are all that is billed, and they are not given away by a list."""
     prices = (price.input_mtok, price.output_mtok)
     beside = (getattr(price, name, None) for name in _BESIDE_TOKENS)
     return None not in prices and any(prices) and not any(beside)
 
 
-def _through_the_day(model: ModelInfo, on: datetime.date) -> Iterable[ModelPrice]:
+def _through_the_day(model: types.ModelInfo, on: datetime.date) -> Iterable[types.ModelPrice]:
     for slot in _SLOTS:
         yield model.get_prices(datetime.datetime.combine(on, slot, datetime.UTC))
 
 
-def _bands(prices: list[ModelPrice], cache_ttl: CacheTtl) -> tuple[Band, ...]:
+def _bands(prices: list[types.ModelPrice], cache_ttl: CacheTtl) -> tuple[Band, ...]:
     write = "cache_write_mtok" if cache_ttl == "5m" else "cache_write_1h_mtok"
     fields = ("input_mtok", "output_mtok", "cache_read_mtok", write)
     starts = {0}
     for price in prices:
         for value in (getattr(price, name, None) for name in fields):
-            if isinstance(value, TieredPrices):
+            if isinstance(value, types.TieredPrices):
                 starts |= {step.start for step in value.tiers}
     return tuple(_band(prices, write, start) for start in sorted(starts))
 
 
-def _band(prices: list[ModelPrice], write: str, start: int) -> Band:
+def _band(prices: list[types.ModelPrice], write: str, start: int) -> Band:
     def dearest(name: str) -> Decimal:
         # A kind of input without a price of its own costs what uncached input costs.
         given = (getattr(price, name, None) for price in prices)
@@ -233,7 +241,7 @@ def _band(prices: list[ModelPrice], write: str, start: int) -> Band:
 
 def _at(value: Any, start: int) -> Decimal:
     """A price for prompts just above ``start`` tokens."""
-    if not isinstance(value, TieredPrices):
+    if not isinstance(value, types.TieredPrices):
         return Decimal(value)
     reached = [step.price for step in value.tiers if step.start <= start and start > 0]
     return reached[-1] if reached else value.base

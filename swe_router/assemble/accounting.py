@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swe_router import plain
 from swe_router.assemble import outputs
@@ -12,12 +12,19 @@ from swe_router.assemble.header import of_run
 from swe_router.assemble.joined import STRONGEST, judged, of_files
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
+from swe_router.deferred import deferred
 from swe_router.errors import UsageError
 from swe_router.journal.folder import RunFolder
 from swe_router.outcomes.channel import Channel, Measured
 from swe_router.records import ACCEPTANCE
-from swe_router.reports import accounting_html, accounting_plot, accounting_text
+from swe_router.reports import accounting_text
 from swe_router.reports.accounting import ALL, FEW, accounting, group
+
+if TYPE_CHECKING:
+    from swe_router.reports import accounting_html, accounting_plot
+else:
+    accounting_html = deferred("swe_router.reports.accounting_html")
+    accounting_plot = deferred("swe_router.reports.accounting_plot")
 
 
 def report(

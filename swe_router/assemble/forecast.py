@@ -7,15 +7,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from swe_router import plugins
 from swe_router.assemble import lessons
 from swe_router.assemble.header import Header
 from swe_router.assemble.preflight import asked_tiers
 from swe_router.candidates.cases import Case
+from swe_router.deferred import deferred
 from swe_router.estimates import calibration, weighing
 from swe_router.estimates.escalation import Open, Range, Rung, any_of, bill, escalations, of_one
 from swe_router.estimates.rates import rate
@@ -24,6 +23,11 @@ from swe_router.outcomes import channel
 from swe_router.policies.base import checked
 from swe_router.records import ACCEPTANCE, Instance, Outcome, Plan
 from swe_router.verifiers import applies, authors, paths
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = deferred("numpy")
 
 ONE_TIER = frozenset({"fixed", "best-of-k"})
 """Policies that make all their attempts with one tier, which a knob names."""

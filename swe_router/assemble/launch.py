@@ -8,20 +8,18 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.text import Text
 
 from swe_router import pool
 from swe_router.assemble import (
-    accounting,
     facts,
-    forecast,
     graded,
     imports,
     lessons,
     machine,
-    marks,
     preflight,
     stoploss,
 )
@@ -30,6 +28,7 @@ from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import graceful, interruptible
 from swe_router.assemble.wire import Wiring, build_policy, features_of
 from swe_router.assemble.worker import Done, Job, Rejected, away, here
+from swe_router.deferred import deferred
 from swe_router.errors import UsageError
 from swe_router.grading.grade import check_gradable
 from swe_router.journal import brought
@@ -37,12 +36,21 @@ from swe_router.journal.folder import RunFolder
 from swe_router.journal.lines import append
 from swe_router.journal.tape import Tape
 from swe_router.records import Budget, Instance, RunRecord
-from swe_router.reports import accounting_text, ending, text
+from swe_router.reports import ending, text
 from swe_router.reports.live import View
 from swe_router.sandboxes import scratch
 from swe_router.seams import Policy
 from swe_router.settings import Settings
 from swe_router.solve.imported import lesson
+
+if TYPE_CHECKING:
+    from swe_router.assemble import accounting, forecast, marks
+    from swe_router.reports import accounting_text
+else:
+    accounting = deferred("swe_router.assemble.accounting")
+    forecast = deferred("swe_router.assemble.forecast")
+    marks = deferred("swe_router.assemble.marks")
+    accounting_text = deferred("swe_router.reports.accounting_text")
 
 Say = Callable[[str], None]
 

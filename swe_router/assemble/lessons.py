@@ -11,19 +11,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from swe_router.deferred import deferred
 from swe_router.errors import UsageError
-from swe_router.estimates.training import Training, training
 from swe_router.features import files
 from swe_router.features.extract import extract
 from swe_router.instances import splits
-from swe_router.outcomes import channel, folds, shipped
-from swe_router.outcomes.importers.forms import read_table
-from swe_router.outcomes.table import OutcomeTable, Row
 from swe_router.outcomes.told import repository
 from swe_router.records import Example, Features, Instance, Tried
 from swe_router.seams import Policy
+
+if TYPE_CHECKING:
+    import swe_router.outcomes.table as tables
+    from swe_router.estimates import training
+    from swe_router.outcomes import channel, folds, shipped
+    from swe_router.outcomes.importers import forms
+else:
+    training = deferred("swe_router.estimates.training")
+    channel = deferred("swe_router.outcomes.channel")
+    folds = deferred("swe_router.outcomes.folds")
+    shipped = deferred("swe_router.outcomes.shipped")
+    forms = deferred("swe_router.outcomes.importers.forms")
+    tables = deferred("swe_router.outcomes.table")
 
 Say = Callable[[str], None]
 
@@ -94,12 +104,14 @@ def fitted(policy: Any, asked: Asked, issues: Sequence[Instance], say: Say) -> P
         raise UsageError(f"policy {name!r} {said}" if said.startswith("needs") else said) from None
 
 
-def past(asked: Asked, arms: Sequence[str], issues: Sequence[Instance]) -> tuple[Training, str]:
+def past(
+    asked: Asked, arms: Sequence[str], issues: Sequence[Instance]
+) -> tuple[training.Training, str]:
     """The lessons for a ladder without the repositories of ``issues``, and what they are."""
     examples, notice = _examples(asked.outcomes, asked.features, tuple(asked.systems.items()),
                                  asked.verifier, tuple(arms), _stamps(asked))  # fmt: skip
     mine = {one.repo for one in issues}
-    return training([one for one in examples if one.group not in mine], arms), notice
+    return training.training([one for one in examples if one.group not in mine], arms), notice
 
 
 def judged(features: Features, knobs: Mapping[str, Any]) -> Features:
@@ -120,7 +132,7 @@ def _examples(
     arms: tuple[str, ...], stamps: tuple[int, ...],
 ) -> tuple[tuple[Example, ...], str]:  # fmt: skip
     """Read once for the same files; ``stamps`` tell when they were changed."""
-    known = read_table(Path(outcomes)) if outcomes else shipped.shipped()
+    known = forms.read_table(Path(outcomes)) if outcomes else shipped.shipped()
     mapped = _mapped(known, dict(systems), arms)
     heard = channel.parse(verifier)
     told = _features(features, stamps[1:]) if features else {}
@@ -151,12 +163,14 @@ def _stamps(asked: Asked) -> tuple[int, ...]:
     return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
 
 
-def _tried(row: Row, heard: channel.Channel) -> Tried:
+def _tried(row: tables.Row, heard: channel.Channel) -> Tried:
     return Tried(resolved=row.resolved, usd=row.usd, steps=row.steps, seconds=row.seconds,
                  passes=heard.passes(row), probability=heard.probability(row))  # fmt: skip
 
 
-def _mapped(known: OutcomeTable, named: Mapping[str, str], arms: Sequence[str]) -> dict[str, str]:
+def _mapped(
+    known: tables.OutcomeTable, named: Mapping[str, str], arms: Sequence[str]
+) -> dict[str, str]:
     """Arm -> system; those that nobody named by rank of resolve rate, cheapest arm the weakest."""
     for tier in named:
         if tier not in arms:

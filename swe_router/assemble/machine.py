@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rich.table import Table
@@ -17,8 +18,14 @@ from swe_router import settings as settings_
 from swe_router.assemble import preflight
 from swe_router.assemble.repositories import check_git
 from swe_router.assemble.shown import Shown
+from swe_router.deferred import deferred
 from swe_router.errors import SandboxError, SweRouterError, UsageError
-from swe_router.sandboxes import engine, local, reaper
+from swe_router.sandboxes import local, reaper
+
+if TYPE_CHECKING:
+    from swe_router.sandboxes import engine
+else:
+    engine = deferred("swe_router.sandboxes.engine")
 
 OPEN_FILES = 1024
 """Fewer than this and many workers run out of file descriptors."""

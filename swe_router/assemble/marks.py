@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -15,18 +16,23 @@ from swe_router.assemble.header import of_run
 from swe_router.assemble.repositories import repo_cache
 from swe_router.assemble.wire import Wiring
 from swe_router.codegraph.repos import default_folder
+from swe_router.deferred import deferred
 from swe_router.errors import UsageError
 from swe_router.grading import predictions as files
 from swe_router.grading.backend import Backend
 from swe_router.grading.grade import gold_predictions, grade_patches, grade_predictions
-from swe_router.grading.local import Local
-from swe_router.grading.official import Official
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
 from swe_router.records import Grade
 from swe_router.reports.text import STYLE
 from swe_router.sandboxes.local import LocalBoxes
 from swe_router.settings import SandboxSettings
+
+if TYPE_CHECKING:
+    from swe_router.grading import local, official
+else:
+    local = deferred("swe_router.grading.local")
+    official = deferred("swe_router.grading.official")
 
 Say = Callable[[str], None]
 
@@ -157,8 +163,8 @@ def _rescued(run: RunFolder, instance_id: str) -> str:
 
 def _backend(kind: str, work: Path, timeout: float, boxes: Callable[[], object]) -> Backend:
     if kind == "docker":
-        official = Official(work, timeout=timeout)
-        official.check()
-        return official
+        harness = official.Official(work, timeout=timeout)
+        harness.check()
+        return harness
     made = boxes()
-    return Local(made.open, work, timeout=timeout)  # type: ignore[attr-defined]
+    return local.Local(made.open, work, timeout=timeout)  # type: ignore[attr-defined]

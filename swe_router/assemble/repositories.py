@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swe_router import assets
 from swe_router.codegraph.graph import Graph, build
@@ -15,9 +16,14 @@ from swe_router.codegraph.history import Commit, past
 from swe_router.codegraph.objects import RepoError
 from swe_router.codegraph.repos import RepoCache, Sources, default_folder
 from swe_router.codegraph.store import FactStore
+from swe_router.deferred import deferred
 from swe_router.errors import SandboxError, UsageError
 from swe_router.records import Instance
-from swe_router.sandboxes.engine import Engine
+
+if TYPE_CHECKING:
+    import swe_router.sandboxes.engine as engines
+else:
+    engines = deferred("swe_router.sandboxes.engine")
 
 Say = Callable[[str], None]
 
@@ -49,7 +55,7 @@ def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
 def copy_out(instance: Instance, place: Path) -> Path | None:
     """The git folder of an image that is on this engine already, in ``place``; never pulls."""
     try:
-        engine = Engine.connect()
+        engine = engines.Engine.connect()
         if not instance.image or not engine.has(instance.image):
             return None
         with tempfile.TemporaryFile() as file:

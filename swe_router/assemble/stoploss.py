@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from rich.table import Table
@@ -15,13 +15,20 @@ from swe_router import plain
 from swe_router.assemble import outputs
 from swe_router.assemble.header import Header
 from swe_router.assemble.shown import Shown
+from swe_router.deferred import deferred
 from swe_router.errors import UsageError
-from swe_router.estimates.stopfit import Past, fitted
 from swe_router.estimates.stoploss import Profile, StopLoss
-from swe_router.outcomes.importers.forms import read_table
-from swe_router.outcomes.table import OutcomeTable
 from swe_router.outcomes.told import repository
 from swe_router.records import Plan
+
+if TYPE_CHECKING:
+    import swe_router.outcomes.table as tables
+    from swe_router.estimates import stopfit
+    from swe_router.outcomes.importers import forms
+else:
+    forms = deferred("swe_router.outcomes.importers.forms")
+    tables = deferred("swe_router.outcomes.table")
+    stopfit = deferred("swe_router.estimates.stopfit")
 
 
 def calibrate(outcomes: Path, value: float, systems: Sequence[str], out: Path) -> Shown:
@@ -31,11 +38,11 @@ def calibrate(outcomes: Path, value: float, systems: Sequence[str], out: Path) -
     """
     if value <= 0:
         raise UsageError(f"--value {value:g}: USD that a resolved issue is worth, over 0")
-    table = read_table(outcomes)
+    table = forms.read_table(outcomes)
     tiers = {}
     for tier, word in _pairs(systems).items():
         system = table.named(word)
-        tiers[tier] = fitted(system, _runs(table, system), value)
+        tiers[tier] = stopfit.fitted(system, _runs(table, system), value)
     rows = hashlib.sha256(repr(table.rows).encode()).hexdigest()
     made = StopLoss(outcomes=outcomes.name, digest=rows, tiers=tiers)
     outputs.write_file(out, f"{plain.text(made, indent=1)}\n".encode())
@@ -82,10 +89,10 @@ def _pairs(texts: Sequence[str]) -> Mapping[str, str]:
     return found
 
 
-def _runs(table: OutcomeTable, system: str) -> list[Past]:
+def _runs(table: tables.OutcomeTable, system: str) -> list[stopfit.Past]:
     """Its runs whose steps and cost are known."""
     return [
-        Past(row.steps, row.usd, row.resolved, repository(row.instance_id))
+        stopfit.Past(row.steps, row.usd, row.resolved, repository(row.instance_id))
         for row in table.rows
         if row.system == system and row.steps is not None and row.usd is not None
     ]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swe_router import plugins
 from swe_router.agents import manifest
@@ -20,6 +20,7 @@ from swe_router.assemble.repositories import graph_of, past_of, repo_cache
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repos import RepoCache
 from swe_router.codegraph.search import GraphSearch
+from swe_router.deferred import deferred
 from swe_router.features.extract import extract
 from swe_router.grading import runner
 from swe_router.journal import brought
@@ -30,13 +31,17 @@ from swe_router.ledger import Hold, Ledger
 from swe_router.models import checks
 from swe_router.models.draws import Draws
 from swe_router.models.metered import MeteredModel
-from swe_router.models.retrying import RetryingModel
 from swe_router.records import Arm, Features, Instance, Plan, PurseView
 from swe_router.sandboxes import audit, fitting, leaks, patch
 from swe_router.sandboxes.warm import WarmBoxes
 from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
 from swe_router.settings import Settings, Tier
 from swe_router.solve.bench import Bench
+
+if TYPE_CHECKING:
+    from swe_router.models import retrying
+else:
+    retrying = deferred("swe_router.models.retrying")
 
 Say = Callable[[str], None]
 
@@ -216,7 +221,7 @@ class Wiring:
             kind = plugins.load("models", tier.dialect)
             draws = Draws(tier, lambda session: kind(tier, session=session, key=key), instance.id)
             metered = MeteredModel(draws, book, self.header.rates[name], receipts=receipts)
-            return RetryingModel(metered, tier.retries, over=self.run.stopping)
+            return retrying.RetryingModel(metered, tier.retries, over=self.run.stopping)
 
         return model
 
@@ -243,7 +248,7 @@ class Wiring:
             late = bool(seconds) and time.monotonic() - begun > seconds
             return late or self.run.stopping()
 
-        return RetryingModel(metered, tier.retries, over=over)
+        return retrying.RetryingModel(metered, tier.retries, over=over)
 
 
 def overhead_key(instance_id: str, attempt_id: str) -> str:

@@ -8,9 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
-
-import networkx as nx
+from typing import TYPE_CHECKING, NamedTuple
 
 from swe_router.codegraph import layout
 from swe_router.codegraph.facts import MAX_BYTES, VERSION, Facts, extract
@@ -19,6 +17,12 @@ from swe_router.codegraph.linking import Links, link, network, path_of
 from swe_router.codegraph.objects import Entry, Objects
 from swe_router.codegraph.resolve import Edge
 from swe_router.codegraph.store import FactStore
+from swe_router.deferred import deferred
+
+if TYPE_CHECKING:
+    import networkx as nx
+else:
+    nx = deferred("networkx")
 
 KEPT = 2
 """Repositories of which a process keeps the latest graph, for the next commit to begin from."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from swe_router.codegraph import foreign, layout
 from swe_router.codegraph.facts import Facts
@@ -22,6 +20,12 @@ from swe_router.codegraph.resolve import (
     module_node,
     still_true,
 )
+from swe_router.deferred import deferred
+
+if TYPE_CHECKING:
+    import networkx as nx
+else:
+    nx = deferred("networkx")
 
 _KINDS = {kind: {"kind": kind} for kind in ("define", "import", "call", "inherit", "test-covers")}
 """Attributes of the edges of a kind: one dictionary for all of them."""

@@ -8,10 +8,15 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import git
-
+from swe_router.deferred import deferred
 from swe_router.errors import BoundaryError
+
+if TYPE_CHECKING:
+    import git
+else:
+    git = deferred("git")
 
 SAFE_ENV = {
     "GIT_TERMINAL_PROMPT": "0",

@@ -15,10 +15,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from swe_router.codegraph import building
 from swe_router.codegraph.objects import Objects, RepoError
+from swe_router.deferred import deferred
 from swe_router.records import Instance
+
+if TYPE_CHECKING:
+    from swe_router.codegraph import building
+else:
+    building = deferred("swe_router.codegraph.building")
 
 GITHUB = "https://github.com/{repo}.git"
 DEMO_OWNER = "demo"

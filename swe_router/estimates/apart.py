@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
+from swe_router.deferred import deferred
 from swe_router.estimates.rates import Rate
 from swe_router.estimates.training import Floats
+
+if TYPE_CHECKING:
+    from scipy import stats
+else:
+    stats = deferred("scipy.stats")
 
 
 def square_and_add(one: Rate, other: Rate) -> tuple[float, float]:
@@ -37,7 +43,7 @@ def sign_test(gaps: Floats, clusters: Sequence[str]) -> float:
     _, place = np.unique(np.asarray(clusters), return_inverse=True)
     sums = np.bincount(place, weights=gaps)
     ups, downs = int((sums > 0).sum()), int((sums < 0).sum())
-    return float(binomtest(ups, ups + downs, 0.5).pvalue) if ups + downs else 1.0
+    return float(stats.binomtest(ups, ups + downs, 0.5).pvalue) if ups + downs else 1.0
 
 
 def blind(right: int, odds: Sequence[float]) -> float:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
+from swe_router.deferred import deferred
 from swe_router.errors import UsageError
 from swe_router.estimates.complexity import Term
-from swe_router.estimates.signed import Floats, Sign, fitted, sigmoid
+from swe_router.estimates.signed import Floats, Sign, fitted, logistic
 from swe_router.estimates.weighing import log_odds
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = deferred("numpy")
 
 STRENGTH = 50.0
 """Inverse variance of each weight around 0, per standard deviation of its signal; 30 to 100 give
@@ -62,7 +66,7 @@ class Fit(NamedTuple):
 def score(fit: Fit, signals: Mapping[str, float]) -> float:
     """Calibrated P(right) of a patch of an author like those of the training rows, 0 to 1."""
     moved = (t.weight * t.at(signals[t.feature]) for t in fit.terms if t.feature in signals)
-    return round(float(sigmoid(np.array(fit.bias + math.fsum(moved)))), 4)
+    return round(logistic(fit.bias + math.fsum(moved)), 4)
 
 
 def lift(fit: Fit, signals: Mapping[str, float]) -> float:

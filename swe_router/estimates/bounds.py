@@ -13,13 +13,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta
+from swe_router.deferred import deferred
 
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+    from scipy import stats
+
+    Floats = NDArray[np.float64]
+else:
+    np = deferred("numpy")
+    stats = deferred("scipy.stats")
+    Floats = Any
 
 LEAST_REPOS = 3
 """Repositories (effective ones) with wrong patches under which nothing is claimed of a new one."""
@@ -54,7 +61,7 @@ def upper_bound(accepted: ArrayLike, wrong: float, delta: float) -> Floats:
     if wrong <= 0:
         return np.ones_like(k)
     some = np.minimum(k, wrong - 1e-9)
-    return np.where(k >= wrong, 1.0, beta.ppf(1 - delta, some + 1, wrong - some))
+    return np.where(k >= wrong, 1.0, stats.beta.ppf(1 - delta, some + 1, wrong - some))
 
 
 def threshold(held: Sequence[Held], most: float, confidence: float) -> Threshold:

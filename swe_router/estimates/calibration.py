@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from swe_router import assets
@@ -22,7 +21,7 @@ from swe_router.errors import UsageError
 from swe_router.estimates import bounds, weighing
 from swe_router.estimates.behaviour import USD, Fit, lift, score
 from swe_router.estimates.bounds import Held, Threshold
-from swe_router.estimates.signed import sigmoid
+from swe_router.estimates.signed import logistic
 from swe_router.records import digest_of
 
 FILE = "acceptance.json"
@@ -57,7 +56,7 @@ class Weights(_Data):
     def probability(self, signals: Mapping[str, float]) -> float:
         """P(right), 0 to 1, to four digits; a signal that is absent moves nothing."""
         moved = sum(self.weights.get(name, 0.0) * signals[name] for name in sorted(signals))
-        return round(float(sigmoid(np.array(self.bias + moved))), 4)
+        return round(logistic(self.bias + moved), 4)
 
 
 class Calibration(_Data):
@@ -142,7 +141,7 @@ class Calibration(_Data):
     def judged(self, probability: float) -> float:
         """A judge's probability, Platt-scaled."""
         bias, slope = self.judge or (0.0, 1.0)
-        return round(float(sigmoid(np.array(bias + slope * weighing.log_odds(probability)))), 4)
+        return round(logistic(bias + slope * weighing.log_odds(probability)), 4)
 
     def dump(self) -> str:
         """JSON text, the card to be read, each fit and each held-out row on a line of its own."""

@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.stats import binom
+from swe_router.deferred import deferred
+
+if TYPE_CHECKING:
+    import numpy as np
+    from scipy import stats
+else:
+    np = deferred("numpy")
+    stats = deferred("scipy.stats")
 
 LEVEL = (0.05, 0.95)
 """Of the binomials: 90% of draws lie between, at the ends of the intervals of the rates."""
@@ -77,7 +84,7 @@ def _quantile(level: float, parts: Sequence[tuple[int, float]]) -> int:
     """Of the sum of independent binomials (n, p), by convolution."""
     mass = np.ones(1)
     for count, rate in parts:
-        mass = np.convolve(mass, binom.pmf(np.arange(count + 1), count, rate))
+        mass = np.convolve(mass, stats.binom.pmf(np.arange(count + 1), count, rate))
     # Half a part in 10^9 of rounding must not reach the next number.
     return int(np.searchsorted(np.cumsum(mass), level * (1 - 1e-9)))
 

@@ -9,11 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.stats import t as student
-
+from swe_router.deferred import deferred
 from swe_router.estimates.training import Floats
+
+if TYPE_CHECKING:
+    import numpy as np
+    from scipy import stats
+else:
+    np = deferred("numpy")
+    stats = deferred("scipy.stats")
 
 Z95 = 1.959963984540054
 RESAMPLES = 2000
@@ -87,7 +93,7 @@ def effective(values: Floats, clusters: Sequence[str]) -> float:
     off = np.bincount(place, weights=values - share)
     spread = (free + 1) / free * float((off**2).sum()) / n**2
     worth = min(n, share * (1 - share) / spread) if spread > 0 else n
-    return worth * (Z95 / float(student.ppf(LEVEL[1], free))) ** 2
+    return worth * (Z95 / float(stats.t.ppf(LEVEL[1], free))) ** 2
 
 
 def resampled(

@@ -7,14 +7,23 @@ and no amount of odd rows turns a failed test into praise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import minimize
+from swe_router.deferred import deferred
 
-Floats = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from scipy import optimize
+
+    Floats = NDArray[np.float64]
+else:
+    np = deferred("numpy")
+    optimize = deferred("scipy.optimize")
+    Floats = Any
+
 BIAS_STRENGTH = 1.0
 """Strength of the bias's own prior: about that of four rows."""
 
@@ -57,8 +66,15 @@ def fitted(
     ])  # fmt: skip
     if len(right):
         options = {"maxiter": 1000, "ftol": 1e-12, "gtol": 1e-8}
-        start = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options=options).x
+        start = optimize.minimize(
+            loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options=options
+        ).x
     return float(start[0]), np.asarray(start[1:], dtype=float)
+
+
+def logistic(z: float) -> float:
+    """1 / (1 + exp(-z)) of one number."""
+    return 0.5 * (1 + math.tanh(0.5 * z))
 
 
 def sigmoid(z: Floats) -> Floats:

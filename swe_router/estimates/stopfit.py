@@ -12,14 +12,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import isotonic_regression
-from scipy.stats import beta
 
+from swe_router.deferred import deferred
 from swe_router.errors import UsageError
 from swe_router.estimates.stoploss import Checked, Measure, Point, Profile
 from swe_router.estimates.training import Floats
+
+if TYPE_CHECKING:
+    from scipy import optimize, stats
+else:
+    optimize = deferred("scipy.optimize")
+    stats = deferred("scipy.stats")
 
 LEAST_RUNS, LEAST_REPOSITORIES, LEAST_BEYOND = 60, 4, 20
 CONFIDENCE = 0.95
@@ -129,14 +135,14 @@ def monotone(length: Floats, resolved: Floats) -> Floats:
     distinct, place = np.unique(length, return_inverse=True)
     counts = np.bincount(place)
     rates = np.bincount(place, resolved) / counts
-    held = isotonic_regression(rates, weights=counts.astype(float), increasing=False).x
+    held = optimize.isotonic_regression(rates, weights=counts.astype(float), increasing=False).x
     out: Floats = held[place]
     return out if len(distinct) else np.zeros(0)
 
 
 def _upper(right: int, n: int) -> float:
     """Clopper-Pearson upper bound of a share at ``CONFIDENCE``."""
-    return 1.0 if right >= n else float(beta.ppf(CONFIDENCE, right + 1, n - right))
+    return 1.0 if right >= n else float(stats.beta.ppf(CONFIDENCE, right + 1, n - right))
 
 
 def effect(runs: Sequence[Past], points: Sequence[Point]) -> tuple[Floats, Floats]:

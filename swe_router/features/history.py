@@ -13,15 +13,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.linalg import LinearOperator, lsqr
+from typing import TYPE_CHECKING
 
 from swe_router.codegraph.grammar import grammar_of
 from swe_router.codegraph.history import Commit
 from swe_router.codegraph.layout import is_test
+from swe_router.deferred import deferred
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from scipy import sparse
+    from scipy.sparse import linalg
+else:
+    np = deferred("numpy")
+    sparse = deferred("scipy.sparse")
+    linalg = deferred("scipy.sparse.linalg")
 
 YEAR = 365 * 86400
 MAX_FILES = 20
@@ -121,14 +128,14 @@ class Words:
 def ridge(known: sparse.csr_array, sizes: NDArray[np.float64], asked: sparse.csr_array) -> float:
     """What a ridge regression with an intercept, fitted on ``known``, says of ``asked``."""
     middle = np.asarray(known.mean(axis=0)).ravel()
-    centred = LinearOperator(
+    centred = linalg.LinearOperator(
         known.shape,
         matvec=lambda v: known @ v.ravel() - middle @ v.ravel(),
         rmatvec=lambda u: known.T @ u.ravel() - middle * u.sum(),
         dtype=float,
     )
     level = float(sizes.mean())
-    weights = lsqr(centred, sizes - level, damp=math.sqrt(PENALTY), atol=1e-8, btol=1e-8)[0]
+    weights = linalg.lsqr(centred, sizes - level, damp=math.sqrt(PENALTY), atol=1e-8, btol=1e-8)[0]
     return level + float((asked @ weights)[0] - middle @ weights)
 
 

@@ -7,12 +7,17 @@ import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from statistics import fmean
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from swe_router.codegraph.graph import Graph, Place
+from swe_router.deferred import deferred
 from swe_router.features.issue import Mentions
 from swe_router.features.walk import homes, resolve_path, seeds, source_graph, walk
+
+if TYPE_CHECKING:
+    import networkx as nx
+else:
+    nx = deferred("networkx")
 
 PLAUSIBLE_MASS = 0.8
 """The plausible files are the fewest that hold this much of the walk."""

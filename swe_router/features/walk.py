@@ -6,11 +6,16 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from swe_router.codegraph.graph import Graph
+from swe_router.deferred import deferred
 from swe_router.features.issue import Mentions
+
+if TYPE_CHECKING:
+    import networkx as nx
+else:
+    nx = deferred("networkx")
 
 DAMPING = 0.5
 """Chance that the walk goes on from a file rather than back to a named one."""

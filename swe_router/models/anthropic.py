@@ -11,7 +11,7 @@ import anthropic
 import httpx2
 
 from swe_router.errors import BadReply, NoAnswer, Unauthorised
-from swe_router.models import wire
+from swe_router.models import options, wire
 from swe_router.records import (
     CallLimits,
     Completion,
@@ -47,7 +47,7 @@ class AnthropicModel:
         key: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        wire.check_options(tier, OPTIONS)
+        options.check(tier, OPTIONS)
         self._tier, self._session, self._key, self._clock = tier, session, key, clock
         self._kept: dict[str, list[Any]] = {}
 

@@ -12,7 +12,7 @@ import httpx2
 import openai
 
 from swe_router.errors import Unauthorised
-from swe_router.models import chat, responses, wire
+from swe_router.models import chat, options, responses, wire
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.settings import Tier
 
@@ -40,7 +40,7 @@ class OpenAIModel:
         key: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        wire.check_options(tier, self.options)
+        options.check(tier, self.options)
         self._tier, self._session, self._key, self._clock = tier, session, key, clock
         self._kept: dict[str, list[Any]] = {}
 

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from swe_router import assets, errors, toolcalls
 from swe_router.errors import ContextTooLong, ModelError, Refused
-from swe_router.models import wire
+from swe_router.models import options
 from swe_router.models.metered import bytes_of
 from swe_router.records import CallLimits, Completion, Message, Record, ToolCall, ToolSpec, Usage
 from swe_router.settings import Tier
@@ -54,7 +54,7 @@ class ScriptedModel:
     """
 
     def __init__(self, tier: Tier, *, session: str, key: str = "") -> None:
-        wire.check_options(tier, OPTIONS)
+        options.check(tier, OPTIONS)
         self._tier = tier
         self._instance, _, attempt = session.rpartition("#")
         self._attempt = attempt

@@ -6,7 +6,7 @@ import email.utils
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import httpx2
@@ -21,10 +21,8 @@ from swe_router.errors import (
     RateLimited,
     Refused,
     Unauthorised,
-    UsageError,
 )
 from swe_router.records import CallLimits, ToolCall, Usage
-from swe_router.settings import Tier
 
 REPLY_BYTES = 32_000_000
 """Longest reply that is read; no model answers with a hundredth of it."""
@@ -277,16 +275,3 @@ def usage(
         reasoning_tokens=reasoning,
         seconds=seconds,
     )
-
-
-def check_options(tier: Tier, known: Sequence[str]) -> None:
-    """Raise ``UsageError`` for an option that the dialect does not have.
-
-    Options are a closed list because some, such as a service tier, would change the price.
-    """
-    for name in tier.options:
-        if name not in known:
-            raise UsageError(
-                f"model {tier.model!r}: dialect {tier.dialect!r} has no option {name!r}:"
-                f" there is {', '.join(known)}"
-            )

@@ -9,13 +9,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import binomtest, norm
 
+from swe_router.deferred import deferred
 from swe_router.estimates.rates import Z95, wilson
 from swe_router.estimates.training import Floats
 from swe_router.outcomes.metrics import pareto
+
+if TYPE_CHECKING:
+    from scipy import stats
+else:
+    stats = deferred("scipy.stats")
 
 BOOTSTRAPS = 10_000
 
@@ -59,12 +65,12 @@ def bca(samples: Floats, values: Floats, level: float = 0.95) -> tuple[float, fl
     if spread == 0 or len(values) < 2:
         return point, point
     below = (float((samples < point).mean()) + float((samples <= point).mean())) / 2
-    bias = float(norm.ppf(min(max(below, 1 / len(samples)), 1 - 1 / len(samples))))
+    bias = float(stats.norm.ppf(min(max(below, 1 / len(samples)), 1 - 1 / len(samples))))
     # The jackknife mean without value i differs from the mean by (mean - value_i) / (n - 1).
     bend = -float((gaps**3).sum()) / (6 * spread**1.5)
     ends = []
-    for z in (norm.ppf((1 - level) / 2), norm.ppf((1 + level) / 2)):
-        ends.append(float(norm.cdf(bias + (bias + z) / (1 - bend * (bias + z)))))
+    for z in (stats.norm.ppf((1 - level) / 2), stats.norm.ppf((1 + level) / 2)):
+        ends.append(float(stats.norm.cdf(bias + (bias + z) / (1 - bend * (bias + z)))))
     low, high = np.quantile(samples, ends)
     return float(low), float(high)
 
@@ -125,7 +131,7 @@ def mcnemar(one: Floats, other: Floats) -> float:
     if not np.isin(one, (0, 1)).all() or not np.isin(other, (0, 1)).all():
         raise ValueError("McNemar's test needs outcomes that are 0 or 1")
     ups, downs = int(((one == 1) & (other == 0)).sum()), int(((one == 0) & (other == 1)).sum())
-    return float(binomtest(ups, ups + downs, 0.5).pvalue) if ups + downs else 1.0
+    return float(stats.binomtest(ups, ups + downs, 0.5).pvalue) if ups + downs else 1.0
 
 
 def newcombe(one: Floats, other: Floats, z: float = Z95) -> tuple[float, float]:

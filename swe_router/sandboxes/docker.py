@@ -11,15 +11,20 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from swe_router.deferred import deferred
 from swe_router.errors import ImageMissing, SandboxError, WouldNotStart
 from swe_router.records import Instance
 from swe_router.sandboxes.channel import Box
-from swe_router.sandboxes.engine import Engine
 from swe_router.sandboxes.limits import memory_bytes
 from swe_router.sandboxes.loop import LAUNCH, LOOP
 from swe_router.settings import SandboxSettings
+
+if TYPE_CHECKING:
+    import swe_router.sandboxes.engine as engines
+else:
+    engines = deferred("swe_router.sandboxes.engine")
 
 RUN_LABEL = "swe-router.run"
 LOCK_LABEL = "swe-router.lock"
@@ -44,7 +49,7 @@ def _silent(line: str) -> None:
 
 def check() -> None:
     """See that an engine answers; raises ``UsageError`` that says how to get one."""
-    Engine.connect()
+    engines.Engine.connect()
 
 
 class DockerBoxes:
@@ -58,7 +63,7 @@ class DockerBoxes:
         lock: Path,
         stopping: Callable[[], bool] = _never,
         progress: Callable[[str], None] = _silent,
-        engine: Engine | None = None,
+        engine: engines.Engine | None = None,
     ) -> None:
         """``lock`` is the run's lock file: while it is held the reaper spares our containers.
 
@@ -70,7 +75,7 @@ class DockerBoxes:
         self._labels = {RUN_LABEL: run, **here}
         self._stopping = stopping
         self._progress = progress
-        self._engine = engine or Engine.connect()
+        self._engine = engine or engines.Engine.connect()
 
     def prepare(self, instance: Instance) -> None:
         """See that the image is on the engine, pulling it if the settings say so.

@@ -10,16 +10,22 @@ import socket
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from swe_router.deferred import deferred
 from swe_router.sandboxes.docker import HOST_LABEL, LOCK_LABEL, RUN_LABEL
-from swe_router.sandboxes.engine import Engine
 from swe_router.sandboxes.scratch import CARD, PREFIX, discard, named
+
+if TYPE_CHECKING:
+    import swe_router.sandboxes.engine as engines
+else:
+    engines = deferred("swe_router.sandboxes.engine")
 
 YOUNG = 60.0
 """Seconds for which a box folder without a card may still be in the making."""
 
 
-def reap(engine: Engine | None, *, run: str | None = None, mine: bool = False) -> list[str]:
+def reap(engine: engines.Engine | None, *, run: str | None = None, mine: bool = False) -> list[str]:
     """What was removed, in words: containers of ours and folders of local boxes.
 
     Those of a run whose lock is held stay; ``run`` looks at one run only; ``engine`` None looks
@@ -49,7 +55,7 @@ def held(lock: Path) -> bool:
     return False
 
 
-def _containers(engine: Engine, run: str | None, *, mine: bool) -> list[str]:
+def _containers(engine: engines.Engine, run: str | None, *, mine: bool) -> list[str]:
     gone = []
     for container in engine.containers(RUN_LABEL if run is None else f"{RUN_LABEL}={run}"):
         labels, here = container.labels, socket.gethostname()

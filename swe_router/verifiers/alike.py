@@ -11,10 +11,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from unidiff.patch import PatchSet
-
+from swe_router.deferred import deferred
 from swe_router.verifiers import diffs, paths
+
+if TYPE_CHECKING:
+    from unidiff import patch as unidiff
+else:
+    unidiff = deferred("unidiff.patch")
 
 _TOKEN = re.compile(
     r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\""
@@ -127,7 +132,7 @@ def _unquoted(token: str) -> str:
 def _places(patch: str) -> set[tuple[str, str]]:
     """(old file, scope) of each changed line: git's own section header, and the line's block."""
     found: set[tuple[str, str]] = set()
-    for file in PatchSet(patch):
+    for file in unidiff.PatchSet(patch):
         path = diffs.named(file.source_file) or diffs.named(file.target_file)
         for hunk in file:
             line, scope = hunk.source_start, hunk.section_header.strip()

@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from unidiff.errors import UnidiffParseError
-from unidiff.patch import PatchedFile, PatchSet
-
+from swe_router.deferred import deferred
 from swe_router.verifiers.paths import is_test_module
+
+if TYPE_CHECKING:
+    from unidiff import errors as unidiff_errors
+    from unidiff import patch as unidiff
+else:
+    unidiff = deferred("unidiff.patch")
+    unidiff_errors = deferred("unidiff.errors")
 
 _TEST_LINE = re.compile(r"\s*(?:async\s+)?def\s+(test\w*)\s*\(|\s*class\s+(Test\w*|\w+Tests?)\b")
 _SECTION = re.compile(r"^(?=diff --git )", re.MULTILINE)
@@ -42,8 +48,8 @@ def changes(patch: str) -> tuple[Change, ...] | None:
     if _DOS.search(patch):
         patch = patch.replace("\r\n", "\n")  # a header that ends so hides what it says
     try:
-        files = list(PatchSet(patch))
-    except UnidiffParseError:
+        files = list(unidiff.PatchSet(patch))
+    except unidiff_errors.UnidiffParseError:
         return None
     # The reader drops the data of binary files: which section has any is read from the text.
     sections = _SECTION.split(patch)
@@ -72,7 +78,7 @@ def deleted_tests(files: Iterable[Change], is_test: Callable[[str], bool]) -> li
     return gone
 
 
-def _change(file: PatchedFile, whole: Container[str]) -> Change:
+def _change(file: unidiff.PatchedFile, whole: Container[str]) -> Change:
     head = [line.rstrip("\n") for line in file.patch_info or ()]
     lines = [line for hunk in file for line in hunk]
     source, target = named(file.source_file), named(file.target_file)
@@ -90,7 +96,7 @@ def _change(file: PatchedFile, whole: Container[str]) -> Change:
     )
 
 
-def _base_lines(file: PatchedFile) -> Iterable[int]:
+def _base_lines(file: unidiff.PatchedFile) -> Iterable[int]:
     for hunk in file:
         last = max(1, hunk.source_start - 1)
         for line in hunk:

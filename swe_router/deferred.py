@@ -1,0 +1,36 @@
+"""A module that is imported when something of it is first used, so that a command starts fast.
+
+It stands at the top of a file, beside the same import for the type checker:
+
+    if TYPE_CHECKING:
+        import ray
+    else:
+        ray = deferred("ray")
+
+So the types are checked, and the floors and doors of ``pyproject.toml`` hold (import-linter reads
+the first branch), while a command that never touches Ray does not wait for it.
+``tests/house/test_startup.py`` says which modules each command may load.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+
+class Deferred:
+    """Stands in for a module; every attribute is the module's own."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)
+
+    def __repr__(self) -> str:
+        return f"<{self._name}, imported when it is used>"
+
+
+def deferred(name: str) -> Any:
+    """The module of this absolute name; ``ImportError`` comes where it is first used."""
+    return Deferred(name)

@@ -1,0 +1,79 @@
+"""What a command may load before it does its work: each entry is paid at every start."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swe_router.deferred import deferred
+
+ROOT = Path(__file__).resolve().parents[2]
+NEVER = {
+    "anthropic", "datasets", "docker", "fsspec", "git", "httpx", "httpx2", "huggingface_hub",
+    "matplotlib", "modal", "networkx", "numpy", "openai", "pandas", "pyarrow", "ray", "requests",
+    "scipy", "sklearn", "swebench", "genai_prices", "unidiff",
+}  # fmt: skip
+"""Modules that neither a look nor a plan needs; each takes 30 ms to 2 s of CPU to import."""
+SCRIPT = """
+import json, os, sys
+from pathlib import Path
+from swe_router.__main__ import main
+code = main(sys.argv[2:])
+heads = {name.partition(".")[0] for name in sys.modules}
+Path(sys.argv[1]).write_text(json.dumps([code, sorted(heads), sum(os.times()[:2])]))
+"""
+
+
+def loaded(tmp_path: Path, *words: str) -> set[str]:
+    """Top-level modules that a command has loaded when it is done, whatever its exit code is."""
+    told = tmp_path / "told.json"
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(told), *words],
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    code, heads, _ = json.loads(told.read_text())
+    assert code == 0
+    return set(heads)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--dry-run", "--split", "demo", "--budget", "1"),
+        ("show", str(ROOT / "runs" / "sample")),
+        ("show", str(ROOT / "runs" / "sample"), "--json"),
+    ],
+    ids=["dry run", "show", "show --json"],
+)
+def test_a_look_or_a_plan_loads_nothing_that_it_does_not_use(tmp_path, words):
+    assert loaded(tmp_path, *words) & NEVER == set()
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["swe_router.assemble.worker", "swe_router.assemble.launch", "swe_router.assemble.replays"],
+)
+def test_what_each_worker_and_each_driver_imports_is_light(module):
+    script = f"import {module}, sys; print(*{{n.partition('.')[0] for n in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()) & NEVER == set()
+
+
+def test_a_deferred_module_is_imported_by_its_first_use():
+    name = "wsgiref.headers"
+    sys.modules.pop(name, None)
+    stand_in = deferred(name)
+    assert name not in sys.modules
+    assert stand_in.Headers is sys.modules[name].Headers
+
+
+def test_a_deferred_module_that_is_absent_says_so_where_it_is_used():
+    absent = deferred("swe_router_has_no_such_module")
+    with pytest.raises(ModuleNotFoundError, match="swe_router_has_no_such_module"):
+        absent.anything  # noqa: B018
