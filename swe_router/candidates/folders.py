@@ -33,22 +33,33 @@ def read(path: Path, wanted: Collection[str], say: Say) -> list[Told]:
     """The attempts on the ``wanted`` instances that a folder tells of, in the order of its files.
 
     Files lie as ``ID.traj.json``, ``ID/ID.traj.json`` or ``RUN/ID/ID.traj.json`` (``.gz`` too).
-    Raises ``UsageError`` when there is no such folder or no trajectory in it at all.
+    Raises ``UsageError`` when there is no such folder, no trajectory in it at all, or not one of
+    those that are asked for can be read.
     """
     if not path.is_dir():
         raise UsageError(f"--trajectories {path}: there is no such folder")
     told: list[Told] = []
+    broken: list[str] = []
     seen = False
     for file, reader in _files(path):
         seen = True
         try:
-            told += reader(file, wanted)
+            found = reader(file, wanted)
         except _BROKEN as error:
-            why = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:160]
             say(f"{file}: passed over, it is no trajectory that can be read ({why})")
+            broken.append(f"{file}: {why}")
+            continue
+        told += found
+        for remark in filter(None, (one.remark for one in found)):
+            say(f"{file}: {remark}")
     if not seen:
         raise UsageError(
             f"--trajectories {path} holds no *.traj.json, no *.traj and no run of ours"
+        )
+    if broken and not told:
+        raise UsageError(
+            f"--trajectories {path}: none of {len(broken)} files can be read, such as {broken[0]}"
         )
     return told
 
@@ -82,7 +93,11 @@ def _foreign(file: Path, wanted: Collection[str]) -> list[Told]:
     if instance not in wanted:
         return []
     place = "/".join((*file.parent.parts[-2:], stem))
-    return [FORMS[ending](tree, instance, place)]
+    told = FORMS[ending](tree, instance, place)
+    if told.remark and not any(step.completion.message.content or step.actions
+                               for step in told.steps):  # fmt: skip
+        raise ValueError(told.remark)
+    return [told]
 
 
 def _ending(file: Path) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from swe_router.candidates.told import (
@@ -24,6 +26,7 @@ from swe_router.candidates.told import (
 from swe_router.records import Action, Step, Trajectory, Usage
 
 _BLOCK = re.compile(r"```(?:bash|mswea_bash_command|sh)\s*?\n(.*?)\n?```", re.DOTALL)
+_ROLES = frozenset(("system", "developer", "user", "tool", "exit"))
 _CODE = re.compile(r"\s*<returncode>\s*(-?\d{1,9})\s*</returncode>\n?")
 _OUTPUT = re.compile(r"\s*<output>\n?(.*)</output>\s*\Z", re.DOTALL)
 
@@ -32,19 +35,23 @@ def read(tree: Mapping[str, Any], instance_id: str, name: str) -> Told:
     """One run, from the JSON of its ``.traj.json``; fields that are missing are left out.
 
     Format 1 has its command in the text of a message and its exit code in that of the next;
-    format 1.1 has both in ``extra``. Exit codes, usage and costs stand where the file has them.
+    format 1.1 has both in ``extra``. Of the classes for the Responses API a turn is the raw
+    response. A call whose answer had no usable command stands in the message that says so, and is
+    a step too. What of it was not read stands in ``remark``.
     """
     info = table(tree.get("info"))
     stats = table(info.get("model_stats"))
     submission = text_of(info.get("submission"))
-    steps = _steps([table(one) for one in items(tree.get("messages"))])
+    messages = [table(one) for one in items(tree.get("messages"))]
+    steps = _steps(messages)
+    told = natural(stats.get("api_calls"))
     usd = dollars(stats.get("instance_cost"))
     limit = dollars(table(table(info.get("config")).get("agent")).get("cost_limit"))
     model = table(table(info.get("config")).get("model")).get("model_name")
     status = info.get("exit_status")
     trajectory = Trajectory(
         exit=exit_of(status, submission, cost_limit=bool(limit) and usd >= limit),
-        steps=natural(stats.get("api_calls")) or len(steps),
+        steps=told or len(steps),
         usage=sum((step.completion.usage for step in steps), Usage()),
         usd=usd,
         why=str(status or "")[:200],
@@ -56,44 +63,107 @@ def read(tree: Mapping[str, Any], instance_id: str, name: str) -> Told:
         steps=steps,
         submission=submission,
         model=model if isinstance(model, str) else "",
+        remark=_unread(messages, told, len(steps)),
     )
+
+
+def usages(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The provider's count of tokens for each call of the run that has one, as it stands there."""
+    found = (_turn(table(one)) for one in items(tree.get("messages")))
+    return [turn.usage for turn in found if turn is not None and turn.usage]
+
+
+def _unread(messages: Sequence[Mapping[str, Any]], told: int, read: int) -> str:
+    """What is told of a run and was not read; a call that failed leaves no message."""
+    strange = sum(_turn(one) is None and not _beside(one) for one in messages)
+    if not strange and told - read < 2:
+        return ""
+    said = f"it tells of {told or 'some'} calls of a model and {read} steps were read"
+    if strange:
+        said += f"; {strange} of its {len(messages)} messages are of a form that is not known"
+    return said
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One answer of the model, wherever it stands."""
+
+    said: str
+    calls: Sequence[tuple[str, str]]
+    """Call id (or empty) and command of all that it asked for."""
+    usage: Mapping[str, Any]
+    usd: object
+
+
+def _turn(message: Mapping[str, Any]) -> _Turn | None:
+    """The model's answer that a message is, or tells of; None for any other message."""
+    extra = table(message.get("extra"))
+    answer = table(extra.get("response"))
+    cost = extra.get("cost")
+    if message.get("object") == "response" or _spoke(message):
+        said, calls = _responded(message)
+        own = table(message.get("usage")) or table(answer.get("usage"))
+        return _Turn(said, _acted(extra) or calls, own, own.get("cost") if cost is None else cost)
+    usage = table(answer.get("usage"))
+    cost = usage.get("cost") if cost is None else cost
+    if message.get("role") == "assistant":
+        said = text_of(message.get("content"))
+        return _Turn(said, _acted(extra) or _called(message, said), usage, cost)
+    if "response" in extra or extra.get("interrupt_type") == "FormatError":
+        # Of an answer that could not be carried out only this word of it is kept.
+        choice = table(next(iter(items(answer.get("choices"))), None))
+        said = text_of(table(choice.get("message")).get("content")) or _responded(answer)[0]
+        return _Turn(said or text_of(extra.get("model_response")), (), usage, cost)
+    return None
+
+
+def _spoke(message: Mapping[str, Any]) -> bool:
+    """An answer of the Responses API that lost its ``object``."""
+    return "role" not in message and isinstance(message.get("output"), list) and (
+        message.get("type") != "function_call_output"
+    )  # fmt: skip
+
+
+def _responded(message: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+    """What a response says, and the commands that it calls for."""
+    said, calls = [], []
+    for item in map(table, items(message.get("output"))):
+        if item.get("type") == "message":
+            said.append(text_of(item.get("content")))
+        command = arguments_of(item.get("arguments")).get("command")
+        if item.get("type") == "function_call" and isinstance(command, str):
+            calls.append((str(item.get("call_id") or item.get("id") or ""), text_of(command)))
+    return "\n".join(said), calls
+
+
+def _beside(message: Mapping[str, Any]) -> bool:
+    """Whether a message is one that stands between the model's turns."""
+    role, kind = message.get("role"), message.get("type")
+    return str(role) in _ROLES or kind in ("function_call_output", "message")
 
 
 def _steps(messages: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
     steps: list[Step] = []
     for place, message in enumerate(messages):
-        if message.get("role") != "assistant":
+        turn = _turn(message)
+        if turn is None:
             continue
-        after = _answers(messages[place + 1 :])
-        extra = table(message.get("extra"))
-        said = text_of(message.get("content"))
-        usage = usage_of(table(extra.get("response")).get("usage"))
-        usd = extra.get("cost")
-        if usd is None:
-            usd = table(table(extra.get("response")).get("usage")).get("cost")
-        actions = _actions(message, said, after, len(steps))
-        steps.append(step_of(len(steps), said, actions, usage, dollars(usd)))
+        actions = _actions(turn, _answers(messages[place + 1 :]), len(steps))
+        usage, usd = usage_of(turn.usage), dollars(turn.usd)
+        steps.append(step_of(len(steps), turn.said, actions, usage, usd))
     return tuple(steps)
 
 
 def _answers(rest: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The messages up to the model's next turn."""
-    found = []
-    for message in rest:
-        if message.get("role") == "assistant":
-            break
-        found.append(message)
-    return found
+    return list(itertools.takewhile(lambda message: _turn(message) is None, rest))
 
 
-def _actions(
-    message: Mapping[str, Any], said: str, after: Sequence[Mapping[str, Any]], index: int
-) -> list[Action]:
-    wanted = _commands(message, said)
-    by_call = {one["tool_call_id"]: one for one in after if _is_id(one.get("tool_call_id"))}
-    spoken = [one for one in after if one.get("role") in ("user", "tool")]
+def _actions(turn: _Turn, after: Sequence[Mapping[str, Any]], index: int) -> list[Action]:
+    by_call = {name: one for one in after if (name := _answered(one))}
+    spoken = [one for one in after if one.get("role") in ("user", "tool") or _answered(one)]
     made = []
-    for number, (call, command) in enumerate(wanted):
+    for number, (call, command) in enumerate(turn.calls):
         answer = by_call.get(call) or (spoken[number] if number < len(spoken) else {})
         text, code = _observed(answer)
         took = seconds(table(answer.get("extra")).get("execution_time"))
@@ -101,18 +171,24 @@ def _actions(
     return made
 
 
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
+def _answered(message: Mapping[str, Any]) -> str:
+    """Id of the call that a message answers; empty for none."""
+    found = (message.get("tool_call_id"), message.get("call_id"))
+    return next((one for one in found if isinstance(one, str)), "")
 
 
-def _commands(message: Mapping[str, Any], said: str) -> list[tuple[str, str]]:
-    """Call id (or empty) and command of everything that the model asked for in this turn."""
+def _acted(extra: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Call id and command of what mini-swe-agent itself read out of the turn."""
+    return [
+        (str(one.get("tool_call_id") or ""), text_of(one["command"]))
+        for one in map(table, items(extra.get("actions")))
+        if isinstance(one.get("command"), str)
+    ]
+
+
+def _called(message: Mapping[str, Any], said: str) -> list[tuple[str, str]]:
+    """Call id (or empty) and command of everything that a chat message asks for."""
     named = []
-    for one in map(table, items(table(message.get("extra")).get("actions"))):
-        if isinstance(one.get("command"), str):
-            named.append((str(one.get("tool_call_id") or ""), text_of(one["command"])))
-    if named:
-        return named
     for call in map(table, items(message.get("tool_calls"))):
         command = arguments_of(table(call.get("function")).get("arguments")).get("command")
         if isinstance(command, str):
@@ -126,7 +202,8 @@ def _commands(message: Mapping[str, Any], said: str) -> list[tuple[str, str]]:
 
 def _observed(answer: Mapping[str, Any]) -> tuple[str, int | None]:
     """What was shown of a command, and its exit code where that is told."""
-    extra, text = table(answer.get("extra")), text_of(answer.get("content"))
+    extra = table(answer.get("extra"))
+    text = text_of(answer.get("content", answer.get("output")))
     code = _CODE.match(text)
     if code is not None:
         inner = _OUTPUT.match(text, code.end())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router.candidates.told import (
@@ -20,6 +20,9 @@ from swe_router.candidates.told import (
 )
 from swe_router.records import Step, Trajectory, Usage
 
+_STATS = ("instance_cost", "tokens_sent", "tokens_received", "api_calls")
+_TURN = frozenset(("action", "response", "thought", "observation"))
+
 
 def read(tree: Mapping[str, Any], instance_id: str, name: str) -> Told:
     """One run, from the JSON of its ``.traj``; of a retrying agent the attempt that it chose.
@@ -28,11 +31,11 @@ def read(tree: Mapping[str, Any], instance_id: str, name: str) -> Told:
     """
     chosen = _chosen(tree)
     info = {**table(chosen.get("info")), **table(tree.get("info"))}
-    stats = table(info.get("rloop_model_stats")) or table(info.get("model_stats"))
+    stats = stats_of(tree)
     submission = text_of(info.get("submission"))
-    steps = tuple(
-        _step(number, table(one)) for number, one in enumerate(items(chosen.get("trajectory")))
-    )
+    turns = [table(one) for one in items(chosen.get("trajectory"))]
+    steps = tuple(_step(number, one) for number, one in enumerate(turns))
+    remark = _unread(turns, natural(stats.get("api_calls")))
     status = info.get("exit_status")
     trajectory = Trajectory(
         exit=exit_of(status, submission),
@@ -53,7 +56,40 @@ def read(tree: Mapping[str, Any], instance_id: str, name: str) -> Told:
         steps=steps,
         submission=submission,
         model=model if isinstance(model, str) else "",
+        remark=remark,
     )
+
+
+def stats_of(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the run asked of its models, as SWE-agent counts it; of a retrying agent in all.
+
+    ``info.model_stats`` of such a run is the sum of its attempts and of the reviewer, whose own
+    part is ``rloop_model_stats`` (zeros with a chooser). A file that was left by an interrupted
+    run has the attempts alone.
+    """
+    info = table(tree.get("info"))
+    whole = table(info.get("model_stats"))
+    parts = [table(table(table(one).get("info")).get("model_stats"))
+             for one in items(tree.get("attempts"))]  # fmt: skip
+    if not any(parts):
+        return whole
+    parts.append(table(info.get("rloop_model_stats")))
+    summed = {name: sum(_number(part.get(name)) for part in parts) for name in _STATS}
+    return {name: max(_number(whole.get(name)), summed[name]) for name in _STATS}
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+
+
+def _unread(turns: Sequence[Mapping[str, Any]], told: int) -> str:
+    """What is told of a run and was not read."""
+    strange = sum(not _TURN & turn.keys() for turn in turns)
+    if not strange and (turns or told < 2):
+        return ""
+    said = f"it tells of {told or 'some'} calls of a model and {len(turns) - strange} steps were"
+    said += f" read; {strange} of its {len(turns)} turns are of a form that is not known"
+    return said
 
 
 def _chosen(tree: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from swe_router.records import (
 )
 
 BASH = "bash"
+_CACHES = ("cache_read_input_tokens", "cache_creation_input_tokens")
 MOST_USD = Decimal(100_000)
 """More than this is no cost of an attempt but a slip of the file."""
 
@@ -38,6 +39,8 @@ class Told:
     submission: str = ""
     """The patch that it handed in, as it stands there."""
     model: str = ""
+    remark: str = ""
+    """What of it could not be read; empty when all was."""
 
 
 EXITS: Mapping[str, Exit] = {
@@ -155,19 +158,37 @@ def seconds(value: object) -> float:
 
 
 def usage_of(given: object) -> Usage:
-    """Tokens of one call in OpenAI's form (cached tokens are part of the prompt's)."""
+    """Tokens of one call as any provider tells them; zeros where it tells none.
+
+    Chat completions (``prompt_tokens``) and responses (``input_tokens`` with their details) count
+    cached tokens as part of the prompt; Anthropic's messages (``cache_read_input_tokens`` beside
+    ``input_tokens``) do not.
+    """
     usage = table(given)
-    prompt = natural(usage.get("prompt_tokens"))
-    cached = natural(table(usage.get("prompt_tokens_details")).get("cached_tokens"))
-    output = natural(usage.get("completion_tokens"))
-    reasoned = natural(table(usage.get("completion_tokens_details")).get("reasoning_tokens"))
-    cached = min(cached, prompt)
+    apart = "prompt_tokens" not in usage and bool({*_CACHES} & usage.keys())
+    read, written = (natural(usage.get(name)) if apart else 0 for name in _CACHES)
+    prompt = natural(usage.get("prompt_tokens", usage.get("input_tokens")))
+    details = table(usage.get("prompt_tokens_details", usage.get("input_tokens_details")))
+    cached = 0 if apart else min(natural(details.get("cached_tokens")), prompt)
+    output = natural(usage.get("completion_tokens", usage.get("output_tokens")))
+    details = table(usage.get("completion_tokens_details", usage.get("output_tokens_details")))
     return Usage(
         input_tokens=prompt - cached,
-        cache_read_tokens=cached,
+        cache_read_tokens=cached + read,
+        cache_write_tokens=written,
         output_tokens=output,
-        reasoning_tokens=min(reasoned, output),
+        reasoning_tokens=min(natural(details.get("reasoning_tokens")), output),
     )
+
+
+def counted(given: object) -> bool:
+    """Whether a usage tells both counts, of what went in and of what came out."""
+    usage = table(given)
+    ins, outs = (
+        next((usage[name] for name in names if name in usage), None)
+        for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
+    )
+    return whole(ins) is not None and whole(outs) is not None
 
 
 def arguments_of(value: object) -> Mapping[str, Any]:

@@ -9,6 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from swe_router.candidates import mini as mini_swe
+from swe_router.candidates import swe_agent as sweagent
+from swe_router.candidates import told
 from swe_router.errors import UsageError
 from swe_router.outcomes.importers.base import (
     NO_VERDICT,
@@ -23,7 +26,10 @@ from swe_router.outcomes.importers.base import (
 )
 from swe_router.outcomes.importers.reports import verdicts
 from swe_router.outcomes.table import Row
+from swe_router.records import Usage
 
+SHOWN = 5
+"""Files named that could not be read whole."""
 Reader = Callable[[Mapping[str, Any], Row, Counter[str]], Row]
 
 
@@ -50,6 +56,7 @@ def _folder(path: Path, given: Given, endings: Sequence[str], reader: Reader) ->
     if not files and not models:
         raise UsageError(f"{path} holds no *{endings[0]} and no predictions")
     seen: Counter[str] = Counter()
+    unread: dict[Path, str] = {}
     rows = []
     for name in dict.fromkeys((*files, *models)):
         if name not in known:
@@ -57,9 +64,19 @@ def _folder(path: Path, given: Given, endings: Sequence[str], reader: Reader) ->
             continue
         row = Row(instance_id=name, system="", resolved=known[name], model=models.get(name, ""))
         if name in files:
-            row = reader(table_of(load_json(files[name])), row, seen)
+            tree = table_of(load_json(files[name]))
+            unread[files[name]] = _unread(tree, name)
+            row = reader(tree, row, seen)
         rows.append(replace(row, system=given.system or path.resolve().name))
-    return Imported(tuple(rows), seen)
+    remarks = [f"{file}: {said}" for file, said in unread.items() if said]
+    more = [f"and {len(remarks) - SHOWN} more such files"] if len(remarks) > SHOWN else []
+    return Imported(tuple(rows), seen, (*remarks[:SHOWN], *more))
+
+
+def _unread(tree: Mapping[str, Any], name: str) -> str:
+    """What the file tells of and was not read, so that its tokens stay missing; empty for all."""
+    reader = sweagent.read if "trajectory" in tree or "attempts" in tree else mini_swe.read
+    return reader(tree, name, name).remark
 
 
 def _reports(path: Path, given: Given) -> Path:
@@ -104,7 +121,8 @@ def _lines(path: Path) -> list[Any]:
     if not path.is_file():
         return []
     try:
-        return [json.loads(line) for line in path.read_text("utf-8-sig").splitlines() if line]
+        return [json.loads(line) for line in path.read_text("utf-8-sig").split("\n")
+                if line.strip()]  # fmt: skip
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as JSON lines: {error}") from None
 
@@ -118,7 +136,7 @@ def _of_mini(tree: Mapping[str, Any], row: Row, seen: Counter[str]) -> Row:
     extras = [table_of(message.get("extra")) for message in messages]
     # Format 1 gives the times of messages only as the servers' own "created".
     times = [t for e in extras if (t := amount(e.get("timestamp"))) is not None]
-    usages = [u for e in extras if (u := table_of(table_of(e.get("response")).get("usage")))]
+    usages = mini_swe.usages(tree)
     # Tokens of some of the calls would pass for those of all.
     tokens = _tokens(usages) if usages and len(usages) == calls else {}
     return replace(
@@ -129,28 +147,22 @@ def _of_mini(tree: Mapping[str, Any], row: Row, seen: Counter[str]) -> Row:
         seconds=max(times) - min(times) if len(times) > 1 else None,
         input_tokens=tokens.get("input_tokens"),
         cache_read_tokens=tokens.get("cache_read_tokens"),
+        cache_write_tokens=tokens.get("cache_write_tokens") or None,
         output_tokens=tokens.get("output_tokens"),
     )
 
 
 def _tokens(usages: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Sums over calls, of OpenAI's form (cached tokens are part of the prompt's)."""
-    total: Counter[str] = Counter()
-    for usage in usages:
-        prompt, output = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
-        if prompt is None or output is None:
-            return {}
-        details = table_of(usage.get("prompt_tokens_details"))
-        cached = count(details.get("cached_tokens")) or 0
-        total.update(input_tokens=prompt - min(cached, prompt), cache_read_tokens=cached,
-                     output_tokens=output)  # fmt: skip
-    return {name: total[name] for name in ("input_tokens", "cache_read_tokens", "output_tokens")}
+    """Sums over calls; nothing when one of them tells no counts."""
+    if not all(map(told.counted, usages)):
+        return {}
+    total = sum(map(told.usage_of, usages), Usage())
+    names = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+    return {name: getattr(total, name) for name in names}
 
 
 def _of_swe_agent(tree: Mapping[str, Any], row: Row, seen: Counter[str]) -> Row:
-    info = table_of(tree.get("info"))
-    # A retrying agent books all its attempts, reviewer and chooser here.
-    stats = table_of(info.get("rloop_model_stats")) or table_of(info.get("model_stats"))
+    stats = sweagent.stats_of(tree)
     calls = count(stats.get("api_calls"))
     sent, received = count(stats.get("tokens_sent")), count(stats.get("tokens_received"))
     return replace(

@@ -145,7 +145,7 @@ class _Watch:
             return False
         before = self.files.get(self.opened)
         if self.opened in self.files and before is not None:
-            lines = before.splitlines()
+            lines = before.removesuffix("\n").split("\n")
             lines[int(edit[1]) - 1 : int(edit[2])] = edit[3].splitlines()
             self.files[self.opened] = "".join(f"{line}\n" for line in lines)
         return True
