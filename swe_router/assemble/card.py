@@ -20,6 +20,7 @@ from swe_router.assemble.repositories import graph_of, repo_cache
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.wire import build_policy, features_of
 from swe_router.errors import UsageError
+from swe_router.estimates import complexity
 from swe_router.estimates.complexity import Score
 from swe_router.estimates.intervals import expected
 from swe_router.features.extract import score_of
@@ -156,7 +157,8 @@ def _complexity(scored: Score) -> str:
     fit = "a fit without its repository" if scored.held_out else "the shipped fit"
     return (
         f"complexity: {scored.complexity:.1f} of 10; {scored.solve_rate:.0%} of the systems that"
-        f" it was fitted on are expected to solve it ({fit}, model {scored.model!r})"
+        f" it was fitted on are expected to solve it ({fit}, model {scored.model!r});"
+        f" {complexity.NO_POWER}"
     )
 
 

@@ -21,7 +21,7 @@ from swe_router.estimates.rates import rate
 from swe_router.estimates.training import Training
 from swe_router.outcomes import channel
 from swe_router.policies.base import checked
-from swe_router.records import ACCEPTANCE, Instance, Outcome, Plan
+from swe_router.records import ACCEPTANCE, IMPORTED, Instance, Outcome, Plan
 from swe_router.verifiers import applies, authors, paths
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class _Rates:
         bare = fitted.ungrounded.get(kind, ())
         if len(held) + len(bare) < LEAST_HELD:
             return None
-        bar = verify.threshold
+        bar = verify.threshold if verify.threshold is not None else verify.bars.get(IMPORTED)
         if bar is None:
             bar = fitted.threshold(kind, verify.false_accepts, verify.confidence).value
         hits = [one.score >= bar for one in held] + [False] * len(bare)

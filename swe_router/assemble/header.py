@@ -108,10 +108,14 @@ def provenance(header: Header) -> Provenance:
 
 
 def is_whole(run: RunFolder) -> bool:
-    """The file still is what was written when the run began."""
+    """The file still is what was written when the run began.
+
+    By the settings as the file holds them: a field that a newer version added is not in there.
+    """
     tree = run.header()
     seal = tree.pop("seal", "")
-    return bool(seal == digest_of(tree))
+    named = {name: value for name, value in tree["settings"].items() if name != "workers"}
+    return bool(seal == digest_of(tree) and tree["digest"] == digest_of(named))
 
 
 def run_name(settings: Settings, created: float) -> str:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from swe_router import pool
 from swe_router.assemble import (
+    bars,
     facts,
     graded,
     imports,
@@ -94,6 +95,9 @@ def plan(settings: Settings, say: Say) -> Shown:
         "skipped": dict(header.skipped),
     }
     lines = [f"{name}: {value}" for name, value in known.items()]
+    rows = bars.facts(header.settings)
+    known["acceptance"] = rows
+    lines += bars.words(rows)
     if begun.cases:
         said = forecast.forecast(header, instances, begun.cases)
         lines = [*forecast.lines(said), *lines]
@@ -111,6 +115,8 @@ def require_same(run: RunFolder, settings: Settings) -> None:
     header = of_run(run)
     if settings.source:
         settings = imports.begin(settings, lambda line: None).settings
+    if header.settings.verify.bars:
+        settings = bars.resolved(settings)
     if header.digest == settings.digest():
         return
     old, new = header.settings.model_dump(mode="json"), settings.model_dump(mode="json")
@@ -169,7 +175,7 @@ def _finished(run: RunFolder, header: Header, retry: str) -> bool:
 
 def _resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
     begun = imports.begin(settings, say)
-    settings, instances = begun.settings, begun.instances
+    settings, instances = bars.resolved(begun.settings), begun.instances
     if settings.grade.enabled:
         check_gradable(settings.split, [one.id for one in instances])
     ready = preflight.ready(settings, instances, say)

@@ -16,7 +16,7 @@ from rich.text import Text
 from swe_router import plugins
 from swe_router.agents import manifest, rerun
 from swe_router.agents.dialogue import Setup
-from swe_router.assemble import ensemble, imports, received, stoploss
+from swe_router.assemble import ensemble, imports, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header, is_whole, of_run, provenance
 from swe_router.assemble.look import find
@@ -40,13 +40,9 @@ from swe_router.solve.imported import is_imported
 
 
 def replay(name: str, out: Path) -> Shown:
-    """Make every record of a run again; exit code 1 when something comes out otherwise.
-
-    Raises ``UsageError`` for a damaged run, and for one that names code (``received.check``).
-    """
+    """Make every record of a run again; exit code 1 when something comes out otherwise."""
     run = find(name, out)
     header = of_run(run)
-    received.check(run, header)
     book = reading.read(run.ledger_file)
     instances = {one.id: one for one in run.instances()}
     grades = run.grades()
@@ -89,7 +85,7 @@ def replay(name: str, out: Path) -> Shown:
 def _frame(run: RunFolder, header: Header, book: State) -> list[str]:
     """What is wrong with what holds for the run as a whole."""
     said = []
-    if not is_whole(run) or header.digest != header.settings.digest():
+    if not is_whole(run):
         said.append(f"{run.settings_file.name}: a setting, rate or digest was changed")
     if book.budget != header.settings.budget:
         budget = header.settings.budget

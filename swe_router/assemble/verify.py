@@ -16,7 +16,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from swe_router.assemble import machine, rows
+from swe_router.assemble import bars, machine, rows
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stack import Stack
 from swe_router.assemble.stopping import graceful
@@ -52,6 +52,7 @@ def verify(settings: Settings, wish: Wish, say: Say) -> Shown:
 
     Raises ``UsageError`` for anything that is amiss before the first box is opened.
     """
+    settings = bars.resolved(settings)
     found = cases.read(wish.predictions)
     known = splits.load(settings.split)
     cases.check_known(found, {one.id for one in known}, settings.split)

@@ -18,7 +18,6 @@ from swe_router.records import (
     Arm,
     Attempt,
     Budget,
-    Name,
     Outcome,
     Plan,
     Record,
@@ -34,7 +33,7 @@ FIRST = f"0-{IMPORTED}"
 class Foreign(Record):
     """A patch that somebody else made; whether it is right is not known here."""
 
-    instance_id: Name
+    instance_id: str
     name: str
     """Tells it from the other candidates of its instance."""
     patch: str = ""
@@ -153,9 +152,9 @@ def _case(name: str, mine: Sequence[Foreign], told: Sequence[Told], source: str)
     steps: dict[str, tuple[Step, ...]] = {}
     for number, one in enumerate(mine):
         key = FIRST if len(mine) == 1 else f"{FIRST}.{number + 1}"
-        # Its first word is the file, whose name says nothing of who made what it holds.
-        file = "_".join(source.split())
-        maker = " ".join(filter(None, (file, one.model, one.name)))
+        # File, model, label: the first and the last word say nothing of who made the patch.
+        file, label = "_".join(source.split()), "_".join(one.name.split())
+        maker = " ".join(filter(None, (file, one.model, label)))
         outcomes.append(_outcome(key, name, one.patch, owned.get(number), maker))
         names[key], models[key] = one.name, one.model
         if number in owned:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from swe_router.errors import UsageError
 from swe_router.estimates import signed, weighing
 from swe_router.estimates.bounds import Held
-from swe_router.estimates.calibration import Calibration, Weights, load, parsed
+from swe_router.estimates.calibration import Calibration, Class, Weights, load, parsed
 from swe_router.estimates.signed import Sign
 from swe_router.estimates.tempered import temper, tempered
 from swe_router.records import Verdict
@@ -176,9 +176,7 @@ def _judge(
     return round(bias, 4), round(float(slope[0]), 4)
 
 
-def _authors(
-    rows: Sequence[Row], known: Mapping[str, Literal["weak", "strong"]]
-) -> dict[str, Literal["weak", "strong"]]:
+def _authors(rows: Sequence[Row], known: Mapping[str, Class]) -> dict[str, Class]:
     found = dict(known)
     graded: dict[str, list[bool]] = defaultdict(list)
     for row in rows:

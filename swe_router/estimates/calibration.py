@@ -25,6 +25,8 @@ from swe_router.estimates.signed import logistic
 from swe_router.records import digest_of
 
 FILE = "acceptance.json"
+Class = Literal["weak", "strong", "unknown"]
+"""Classes of authors, by what share of issues they resolve."""
 SHIPPED, NONE = "shipped", "none"
 
 
@@ -66,8 +68,8 @@ class Calibration(_Data):
     name: str = Field(min_length=1)
     card: Mapping[str, Any] = Field(default_factory=dict)
     """What it was fitted on, and which weights are priors."""
-    authors: Mapping[str, Literal["weak", "strong"]] = Field(default_factory=dict)
-    """Fragment of a model's or system's name, in lower case -> class."""
+    authors: Mapping[str, Class] = Field(default_factory=dict)
+    """Fragment of a model's or system's name, in lower case -> class; the longest one counts."""
     priced: tuple[str, ...] = ()
     """Fragments of authors whose dollars the behaviour fit knows."""
     behaviour: Mapping[str, Fit] = Field(default_factory=dict)

@@ -16,10 +16,10 @@ from swe_router.estimates.training import Floats
 
 if TYPE_CHECKING:
     import numpy as np
-    from scipy import stats
+    from scipy import special
 else:
     np = deferred("numpy")
-    stats = deferred("scipy.stats")
+    special = deferred("scipy.special")
 
 Z95 = 1.959963984540054
 RESAMPLES = 2000
@@ -93,7 +93,7 @@ def effective(values: Floats, clusters: Sequence[str]) -> float:
     off = np.bincount(place, weights=values - share)
     spread = (free + 1) / free * float((off**2).sum()) / n**2
     worth = min(n, share * (1 - share) / spread) if spread > 0 else n
-    return worth * (Z95 / float(stats.t.ppf(LEVEL[1], free))) ** 2
+    return worth * (Z95 / float(special.stdtrit(free, LEVEL[1]))) ** 2
 
 
 def resampled(

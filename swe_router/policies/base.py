@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from swe_router import errors
 from swe_router.errors import UsageError
+from swe_router.estimates.digits import apart
 from swe_router.records import (
     ACCEPTANCE,
     Budget,
@@ -213,8 +214,7 @@ def _bar(outcome: Outcome) -> float | None:
 
 def _apart(chance: float, bar: float) -> str:
     """A probability under a threshold, with as many digits as tell the two apart."""
-    digits = next((n for n in range(2, 9) if f"{chance:.{n}f}" != f"{bar:.{n}f}"), 9)
-    shown = [f"{one:.{digits}f}".removeprefix("0") for one in (chance, bar)]
+    shown = [one.removeprefix("0") for one in apart(chance, bar)]
     return f"{shown[0]}, under {shown[1]}"
 
 

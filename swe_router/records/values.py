@@ -10,7 +10,6 @@ from pydantic import Field
 
 from swe_router.records.base import SCHEMA, Record, Usd
 from swe_router.records.matrix import CrossMatrix
-from swe_router.records.names import Name
 from swe_router.records.talk import Usage
 
 Exit = Literal[
@@ -30,7 +29,7 @@ IMPORTED = "imported"
 class Instance(Record):
     """One issue to solve, without anything that could leak its answer."""
 
-    id: Name
+    id: str
     repo: str
     """``owner/name`` of the project."""
     base_commit: str
@@ -45,7 +44,7 @@ class Instance(Record):
 class Features(Record):
     """What is known of an instance before anything is spent on it."""
 
-    instance_id: Name
+    instance_id: str
     repo: str = ""
     text: str = ""
     """The issue text, for policies that read it."""
@@ -183,8 +182,8 @@ class LeakReport(Record):
 class Attempt(Record):
     """One plan, carried out."""
 
-    id: Name
-    instance_id: Name
+    id: str
+    instance_id: str
     plan: Plan
     trajectory: Trajectory
     failure: Failure | None = None
@@ -201,7 +200,7 @@ class Attempt(Record):
 class Candidate(Record):
     """A patch that an attempt left behind, however it ended."""
 
-    attempt_id: Name
+    attempt_id: str
     patch: str
     """``git diff --binary`` text against the start state; empty when nothing changed."""
     digest: str
@@ -274,7 +273,7 @@ class LeftOut(Record):
 
     move: int
     """Place of the decision in ``RunRecord.decisions``, from 0."""
-    attempts: tuple[Name, ...]
+    attempts: tuple[str, ...]
     """Ids that they would have had; no money was held for them."""
     why: str
 
@@ -345,7 +344,7 @@ class RunRecord(Record):
 class Grade(Record):
     """The official verdict on one prediction; PASS only on positive evidence."""
 
-    instance_id: Name
+    instance_id: str
     outcome: Literal["resolved", "unresolved", "ungraded"]
     evidence: Mapping[str, Any] = Field(default_factory=dict)
     patch: str = ""

@@ -138,7 +138,15 @@ class VerifySettings(Table):
     """Fitted weights of ``acceptance`` and ``behaviour``: ``shipped``, ``none`` (verdicts are
     counted, no probability is given), or a file that ``swe-router calibrate`` wrote."""
     threshold: float | None = Field(default=None, ge=0, le=1)
-    """Acceptance probability from which a patch is trusted; unset: the calibration's own."""
+    """Acceptance probability from which a patch is trusted; unset: as ``bar`` says."""
+    bar: Literal["money", "bound"] = "money"
+    """How the threshold is chosen: ``money``, so that escalations and wrong patches handed in cost
+    the least together on this ladder; ``bound``, so that ``false_accepts`` is kept."""
+    wrong_usd: Decimal | None = Field(default=None, gt=0)
+    """USD that a wrong patch handed in costs you, for ``bar = "money"``. Unset: the policy's
+    ``value``, else twice the escalations that rescue one issue (expected price / ``rescue``)."""
+    bars: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    """Tier -> threshold by ``bar = "money"``; found when a run begins, then recorded."""
     false_accepts: float = Field(default=0.28, gt=0, lt=1)
     """Share of wrong patches that may be accepted: the bound that the calibration must show."""
     confidence: float = Field(default=0.95, gt=0, lt=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from swe_router.diffs import effect
@@ -187,11 +188,7 @@ def together(
     that leave the same files are looked at as one: the first of them stands for all.
     """
     stand_in = _stand_ins(checks, instance, outcomes)
-    first = next(
-        (n for n, (name, _) in enumerate(checks.verifiers) if name in AFTER_PEERS),
-        len(checks.verifiers),
-    )
-    for verifiers in (checks.verifiers[:first], checks.verifiers[first:]):
+    for verifiers in _stages(checks.verifiers):
         part, known = replace(checks, verifiers=verifiers), (*outcomes, *peers)
 
         def look(
@@ -202,6 +199,18 @@ def together(
 
         outcomes = _all(look, outcomes, stand_in, checks.cores)
     return tuple(outcomes)
+
+
+def _stages(verifiers: Sequence[tuple[str, Verifier]]) -> list[Sequence[tuple[str, Verifier]]]:
+    """The verifiers in their order, cut where one needs all that was said of the peers before.
+
+    ``acceptance`` is asked when the opinions on every candidate are known: twins share them.
+    """
+    names = [name for name, _ in verifiers]
+    cuts = {next((n for n, name in enumerate(names) if name in AFTER_PEERS), len(names))}
+    cuts |= {n for n, name in enumerate(names) if name == ACCEPTANCE}
+    ends = [0, *sorted(cuts), len(names)]
+    return [verifiers[a:b] for a, b in pairwise(ends) if b > a]
 
 
 def _stand_ins(

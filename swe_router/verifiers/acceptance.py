@@ -5,47 +5,48 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swe_router.estimates import calibration, weighing
+from swe_router.estimates import bounds, calibration, weighing
+from swe_router.estimates.digits import apart
 from swe_router.records import ACCEPTANCE, Instance, Outcome, Verdict
 from swe_router.seams import Kit
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import authors
+from swe_router.verifiers import authors, twins
 
 
 class Acceptance:
     """Verifier ``acceptance``; asked last, runs nothing itself.
 
     A patch that a fact speaks against fails. One on which nothing ran is ``unknown``, whatever
-    opinions say. Else it passes from the threshold on that keeps false accepts under
+    opinions say. Else it passes from the threshold on: ``verify.threshold``, else the money bar of
+    its tier (``verify.bars``), else the threshold that keeps false accepts under
     ``verify.false_accepts``; the evidence says whether that bound is shown or not. Without a
     calibration verdicts are counted: a pass and no fail is a pass, and no probability is given.
+
+    One change has one verdict: of the candidates that make the same change, the one on which most
+    is known speaks for all of them.
     """
 
     def __init__(self, settings: VerifySettings) -> None:
         """Raises ``UsageError`` for a damaged calibration."""
         self.settings = settings
         self.calibration = calibration.load(settings.calibration)
-        self._bars: dict[str, dict[str, Any]] = {}
+        self._bars: dict[tuple[str, str], dict[str, Any]] = {}
 
     def verify(
         self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
     ) -> Verdict:
         """The verdict that counts, from ``outcome.verdicts``."""
-        said = {one.verifier: one.outcome for one in outcome.verdicts}
-        author = authors.names_of(outcome, kit.steps(outcome.attempt.id))
-        facts: dict[str, Any] = {
-            "said": said,
-            "signals": weighing.signals(outcome.verdicts, author),
-            "ran": weighing.grounded(outcome.verdicts, author),
-            "model": "",
-        }
+        facts = self._facts(outcome, kit)
+        score = self._scored(facts, outcome, instance)
+        if not facts["empty"] and not _refused(facts):
+            for twin in twins.twins_of(outcome, peers):
+                theirs = self._facts(twin, kit)
+                other = self._scored(theirs, twin, instance)
+                if not _refused(theirs) and _better(theirs, other, facts, score):
+                    facts, score = {**theirs, "same_change_as": twin.attempt.id}, other
+            if score is not None:  # the probability decides; what is listed is one's own
+                facts["said"] = {one.verifier: one.outcome for one in outcome.verdicts}
         candidate = outcome.candidate
-        facts["empty"] = candidate is None or not candidate.patch.strip()
-        score = None
-        if self.calibration is not None:
-            facts |= self._bar(self.calibration, author)
-            facts["repo"] = instance.repo
-            score = _score(self.calibration, facts)
         facts["why"] = _why(facts, score)
         return Verdict.model_validate(
             {
@@ -56,6 +57,28 @@ class Acceptance:
                 "evidence": facts,
             }
         )
+
+    def _facts(self, outcome: Outcome, kit: Kit) -> dict[str, Any]:
+        """What is known of a candidate, its author's part apart."""
+        author = authors.names_of(outcome, kit.steps(outcome.attempt.id))
+        candidate = outcome.candidate
+        return {
+            "said": {one.verifier: one.outcome for one in outcome.verdicts},
+            "signals": weighing.signals(outcome.verdicts, author),
+            "ran": weighing.grounded(outcome.verdicts, author),
+            "model": "",
+            "empty": candidate is None or not candidate.patch.strip(),
+            "by": author,
+        }
+
+    def _scored(self, facts: dict[str, Any], outcome: Outcome, instance: Instance) -> float | None:
+        """P(right) by the calibration, with the bar that it is held against put into ``facts``."""
+        author = facts.pop("by")
+        if self.calibration is None:
+            return None
+        facts |= self._bar(self.calibration, author, outcome.arm.model)
+        facts["repo"] = instance.repo
+        return _score(self.calibration, facts)
 
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome, and the probability where the same fit is at hand."""
@@ -70,20 +93,51 @@ class Acceptance:
                 return f"contradictory: its signals give {again}"
         return outcome_of(facts, verdict.score)
 
-    def _bar(self, fitted: calibration.Calibration, author: str) -> dict[str, Any]:
-        """Class of the author, threshold and claim; found once a class."""
+    def _bar(self, fitted: calibration.Calibration, author: str, tier: str) -> dict[str, Any]:
+        """Class of the author, threshold and claim; found once per class and tier."""
         kind = fitted.class_of(author)
-        if kind not in self._bars:
-            wanted = self.settings.threshold
-            bar = fitted.threshold(kind, self.settings.false_accepts, self.settings.confidence)
-            own = wanted is not None
-            self._bars[kind] = {
+        key = (kind, tier)
+        if key not in self._bars:
+            value, claim = self._threshold(fitted, kind, tier)
+            self._bars[key] = {
                 "model": f"{fitted.name}:{fitted.digest}",
                 "author": kind,
-                "threshold": wanted if own else bar.value,
-                "claim": "none: the threshold was set by hand" if own else bar.claim,
+                "threshold": value,
+                "claim": claim,
             }
-        return self._bars[kind]
+        return self._bars[key]
+
+    def _threshold(
+        self, fitted: calibration.Calibration, kind: str, tier: str
+    ) -> tuple[float, str]:
+        verify = self.settings
+        if verify.threshold is not None:
+            return verify.threshold, "none: the threshold was set by hand"
+        if verify.bars:
+            bar = verify.bars.get(tier, max(verify.bars.values()))
+            held = [one for one in fitted.held_out if one.author == kind]
+            known = bounds.claim_at(held, bar, verify.false_accepts, verify.confidence)
+            return bar, f"the bar costs least for this ladder; {known.claim}"
+        found = fitted.threshold(kind, verify.false_accepts, verify.confidence)
+        return found.value, found.claim
+
+
+def _refused(facts: Mapping[str, Any]) -> bool:
+    return any(facts["said"].get(name) == "fail" for name in weighing.FACTS)
+
+
+def _better(
+    theirs: Mapping[str, Any], other: float | None, mine: Mapping[str, Any], score: float | None
+) -> bool:
+    """Whether a twin's evidence goes before: more that ran, more signals, else the surer word."""
+
+    def weight(facts: Mapping[str, Any], chance: float | None) -> tuple[bool, float, int, float]:
+        voted = sum(
+            value for name, value in facts["signals"].items() if name.startswith(("harv", "writ"))
+        )
+        return bool(facts["ran"]), voted, len(facts["signals"]), chance or 0.0
+
+    return weight(theirs, other) > weight(mine, score)
 
 
 def _score(fitted: calibration.Calibration, facts: Mapping[str, Any]) -> float:
@@ -117,5 +171,7 @@ def _why(facts: Mapping[str, Any], score: float | None) -> str:
         return f"verdicts counted: {told}"
     if outcome_of(facts, score) == "unknown":
         return f"nothing ran that could tell right from wrong ({told})"
-    bar = facts["threshold"]
-    return f"probability {score:.2f}, accepted from {bar:.2f} on ({told}); {facts['claim']}"
+    chance, bar = apart(score, facts["threshold"])
+    twin = facts.get("same_change_as")
+    shared = f"; the same change as {twin}, on which more is known" if twin else ""
+    return f"probability {chance}, accepted from {bar} on ({told}){shared}; {facts['claim']}"

@@ -8,14 +8,20 @@ from swe_router.records import IMPORTED, Outcome, Step
 
 
 def names_of(outcome: Outcome, steps: Sequence[Step]) -> str:
-    """Model ids of the steps, the tier and, for an imported one, its maker, in one line."""
-    parts = (*_models(steps), str(outcome.arm), maker_of(outcome.attempt.source))
+    """Model ids of the steps and, for an imported candidate, the model that its file names.
+
+    Neither the tier's name nor the candidate's label counts: to rename one changes no verdict.
+    """
+    parts = (*_models(steps), maker_of(outcome.attempt.source))
     return " ".join(part for part in parts if part)
 
 
 def maker_of(source: str) -> str:
-    """The source of an imported candidate without its file, whose name says nothing of a maker."""
-    return source.partition(" ")[2]
+    """The model in the source of an imported candidate: ``FILE MODEL LABEL``, MODEL may be empty.
+
+    The name of the file and the label of the candidate say nothing of a maker.
+    """
+    return source.partition(" ")[2].rpartition(" ")[0]
 
 
 def made(outcome: Outcome, steps: Sequence[Step], model: str) -> bool:

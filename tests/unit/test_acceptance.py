@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from swe_router.estimates import weighing
 from swe_router.estimates.calibration import Weights
-from swe_router.records import Verdict
+from swe_router.records import Outcome, Verdict
 from swe_router.settings import VerifySettings
 from swe_router.verifiers.acceptance import Acceptance
+from swe_router.verifiers.twins import change_key
 from tests.doubles.project import INSTANCE, outcome, verdict
 from tests.doubles.weighed import KIT, PATCH, SHIPPED, existing, reproduction
 
@@ -142,8 +144,82 @@ def test_a_weight_without_a_signal_moves_nothing() -> None:
     assert one.probability({"tests_kept": 1.0}) == pytest.approx(1 / (1 + math.exp(-2)), abs=1e-4)
 
 
-def test_the_author_is_found_in_what_the_attempt_says() -> None:
+def test_the_models_name_alone_sets_the_class_of_the_author() -> None:
     made = outcome(PATCH, existing(), tier="gpt-4o-mini")
     found = Acceptance(VerifySettings()).verify(made, (), INSTANCE, KIT)
-    assert found.evidence["author"] == "weak"
-    assert weighed(existing()).evidence["author"] == "unknown"
+    assert found.evidence["author"] == "unknown", "a tier's name is no model"
+
+    def author(source: str) -> str:
+        one = outcome(PATCH, existing())
+        named = one.attempt.model_copy(update={"source": source})
+        case = one.model_copy(update={"attempt": named})
+        return str(Acceptance(VerifySettings()).verify(case, (), INSTANCE, KIT).evidence["author"])
+
+    assert author("preds.json gpt-4o-mini 1") == "weak"
+    assert author("preds.json x gpt-4o-mini") == author("preds.json x 1") == "unknown"
+    assert author("gpt-4.json x 1") == "unknown"
+
+
+def test_a_bar_by_money_decides_per_tier() -> None:
+    score = p(existing())
+    bars = {"weak": score - 0.01, "strong": score + 0.01}
+    for tier, then in (("weak", "pass"), ("strong", "fail"), ("another", "fail")):
+        made = outcome(PATCH, existing(), tier=tier)
+        found = Acceptance(VerifySettings(bars=bars)).verify(made, (), INSTANCE, KIT)
+        assert found.outcome == then
+        assert "costs least" in found.evidence["claim"]
+
+
+def test_a_probability_next_to_its_bar_is_printed_with_the_digits_that_decide() -> None:
+    score = p(existing())
+    found = weighed(existing(), threshold=score + 0.0004)
+    assert found.outcome == "fail"
+    first, second = re.search(
+        r"probability (\S+), accepted from (\S+) on", found.evidence["why"]
+    ).groups()  # type: ignore[union-attr]
+    assert first != second
+
+
+def written_by(name: str, source: str, *said: Verdict, patch: str = PATCH) -> Outcome:
+    one = outcome(patch, *said)
+    attempt = one.attempt.model_copy(update={"id": name, "source": source})
+    return one.model_copy(update={"attempt": attempt})
+
+
+def test_one_change_has_one_verdict_whoever_wrote_it() -> None:
+    """Only the other author's script may vote on a patch; the change is the same."""
+    longer = PATCH.replace("@@ -1 +1 @@", "@@ -1 +1,2 @@") + "+\n"
+    one = written_by("0.1", "p.json claude-opus-4-5 a", existing(), reproduction("passed"))
+    own = reproduction("passed", source="harvested", own=True)
+    two = written_by("0.2", "p.json gemini-3-pro b", existing(), own, patch=longer)
+    weigher = Acceptance(VerifySettings())
+    first = weigher.verify(one, [two], INSTANCE, KIT)
+    second = weigher.verify(two, [one], INSTANCE, KIT)
+    assert first.score == second.score
+    assert first.outcome == second.outcome
+    assert second.evidence["same_change_as"] == "0.1"
+    assert weigher.check(second) == second.outcome
+    alone = weigher.verify(two, [], INSTANCE, KIT)
+    assert alone.score != second.score
+
+
+def test_what_differs_in_more_than_blanks_and_comments_has_a_verdict_of_its_own() -> None:
+    head = "--- a/calc.py\n+++ b/calc.py\n@@ -1 +1 @@\n-x = 1\n"
+    base = change_key(head + "+x = 2\n")
+    assert change_key(head.replace("+1 @@", "+1,2 @@") + "+# why\n+x = 2  \n") == base
+    assert change_key(head + "+    x = 2\n") != base
+    assert change_key(head + "+x = 3\n") != base
+    moved = head.replace("@@ -1 +1 @@", "@@ -7 +7 @@") + "+x = 2\n"
+    assert change_key(moved) != base
+    more = head + "+x = 2\n--- a/b.py\n+++ b/b.py\n@@ -3,0 +4 @@\n+# only talk\n"
+    assert change_key("diff --git a/calc.py b/calc.py\n" + head + "+x = 2\n") == change_key(
+        "diff --git a/calc.py b/calc.py\n"
+        + more.replace("--- a/b.py", "diff --git a/b.py b/b.py\n--- a/b.py")
+    )
+
+
+def test_a_twin_that_does_not_apply_lends_and_borrows_nothing() -> None:
+    good = written_by("0.1", "p.json a 1", existing(), reproduction("passed"))
+    bad = written_by("0.2", "p.json b 2", verdict("fail", "applies"))
+    found = Acceptance(VerifySettings(threshold=0.1)).verify(bad, [good], INSTANCE, KIT)
+    assert found.outcome == "fail"

@@ -258,4 +258,4 @@ def test_a_model_is_known_as_its_maker_with_or_without_a_provider(tmp_path):
 def test_the_name_of_the_file_says_nothing_of_the_author(tmp_path):
     found = read(tmp_path, [entry(model_name_or_path="my-agent")])
     (one,) = cases.join(found, [], "gpt-4 preds.jsonl")[A].outcomes
-    assert authors.names_of(one, ()) == "imported my-agent 1"
+    assert authors.names_of(one, ()) == "my-agent"
