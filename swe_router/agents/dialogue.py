@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from swe_router import toolcalls
 from swe_router.agents import prompts, tools
@@ -24,8 +24,8 @@ from swe_router.records import (
     Message,
     ToolCall,
     ToolSpec,
-    digest_of,
 )
+from swe_router.records.requests import RequestDigests
 from swe_router.seams import Desk
 
 BYTES_PER_TOKEN = 3
@@ -79,16 +79,12 @@ class Request:
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...]
     limits: CallLimits
+    digests: RequestDigests = field(default_factory=RequestDigests, compare=False, repr=False)
+    """Of the conversation that this is a request of, so that only what is new is read."""
 
     def digest(self) -> str:
         """SHA-256 of messages, tools and limits: ``Step.request``."""
-        return digest_of(
-            {
-                "messages": [message.model_dump(mode="json") for message in self.messages],
-                "tools": [tool.model_dump(mode="json") for tool in self.tools],
-                "limits": self.limits.model_dump(mode="json"),
-            }
-        )
+        return self.digests.of(self.messages, self.tools, self.limits)
 
     def size(self) -> int:
         """UTF-8 bytes of all that the model reads."""
@@ -112,6 +108,10 @@ class Dialogue:
         )
         self._turns: list[Turn] = []
         self._elided = 0
+        self._messages: list[Message] = list(self._head)
+        self._digests = RequestDigests()
+        self._size = self.request().size()
+        """UTF-8 bytes of the next request; kept up, like ``_messages``, with what is added."""
         self._measured: tuple[int, int, int] | None = None
         """Prompt tokens, bytes and elision of the last request that a usage measured."""
         self._malformed = self._silent = 0
@@ -139,18 +139,18 @@ class Dialogue:
             seed=setup.seed,
             tool_choice="auto" if setup.text_tools else self._manifest.tool_choice,
         )
-        turns = (
-            message
-            for number, turn in enumerate(self._turns)
-            for message in turn.messages(elided=number < self._elided)
-        )
-        offered = () if setup.text_tools else self.offered
-        return Request((*self._head, *turns), offered, limits)
+        return Request(tuple(self._messages), self._sent, limits, self._digests)
+
+    @property
+    def _sent(self) -> tuple[ToolSpec, ...]:
+        """The tools of a request."""
+        return () if self._setup.text_tools else self.offered
 
     def copy(self) -> Dialogue:
         """The same conversation, to go on with apart from this one."""
         twin = copy.copy(self)
-        twin._turns = list(self._turns)
+        twin._turns, twin._messages = list(self._turns), list(self._messages)
+        twin._digests = RequestDigests()
         return twin
 
     def make_room(self) -> str:
@@ -164,7 +164,7 @@ class Dialogue:
             return ""
         keep, old = self._manifest.limits.keep_turns, self._elided
         while keep:
-            self._elided = max(old, len(self._turns) - keep)
+            self._elide(max(old, len(self._turns) - keep))
             keep = keep // 2 if self._estimate() > limit * ROOMY else 0
         after = self._estimate()
         if after > limit:
@@ -179,9 +179,17 @@ class Dialogue:
             f" about {before} tokens became {after}, of {limit}"
         )
 
+    def _elide(self, turns: int) -> None:
+        """Put markers in the place of the observations of the first ``turns`` turns."""
+        self._elided = turns
+        old = (one for turn in self._turns[:turns] for one in turn.elided)
+        new = (one for turn in self._turns[turns:] for one in turn.whole)
+        self._messages = [*self._head, *old, *new]
+        self._size = self.request().size()
+
     def _estimate(self) -> int:
         """Tokens of the next request: the last measured ones and the bytes added since."""
-        size = self.request().size()
+        size = self._size
         if self._measured is None:
             return math.ceil(size / BYTES_PER_TOKEN)
         tokens, measured, elided = self._measured
@@ -212,13 +220,15 @@ class Dialogue:
 
     def add(self, completion: Completion, actions: Sequence[Action]) -> None:
         """The answer and what came of it; sets ``ended`` when that ends the attempt."""
-        request = self.request()
         tokens = completion.usage.prompt_tokens
         if tokens:
-            self._measured = (tokens, request.size(), self._elided)
+            self._measured = (tokens, self._size, self._elided)
         calls = self.calls(completion)
         reply = "" if calls else self._nudge(completion)
-        self._turns.append(Turn.of(completion.message, calls, actions, reply))
+        turn = Turn.of(completion.message, calls, actions, reply)
+        self._turns.append(turn)
+        self._messages += turn.whole
+        self._size += sum(map(prompts.size, turn.whole))
         self.ended = self._ending(completion, calls, actions)
 
     def _nudge(self, completion: Completion) -> str:

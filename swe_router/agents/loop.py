@@ -102,6 +102,7 @@ class _Session:
             observation_bytes=self._dialogue.observation_bytes,
         )
         self.steps: list[Step] = list(desk.past)
+        self._spent = sum((step.completion.usd for step in self.steps), Decimal(0))
         self._note = "" if desk.past else desk.note
         self._begun = desk.clock()
 
@@ -184,6 +185,7 @@ class _Session:
             note=note,
         ).sealed(self.steps[-1].seal if self.steps else "")
         self.steps.append(step)
+        self._spent += answer.usd
         self._desk.record(step)
 
     def _act(self, call: ToolCall) -> Action:
@@ -202,7 +204,7 @@ class _Session:
             return "steps", f"the limit of {self._budget.steps} steps is reached"
         if self._remaining() <= 0:
             return "time", f"the limit of {self._budget.seconds:g} seconds is reached"
-        spent = sum((step.completion.usd for step in self.steps), Decimal(0))
+        spent = self._spent
         if spent and spent >= self._budget.dollars:
             return "budget", f"${spent} of ${self._budget.dollars} are spent"
         given_up = self._desk.stop_loss(len(self.steps), spent) if self._desk.stop_loss else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from swe_router.records import Action, Message, ToolCall
 
@@ -38,8 +39,17 @@ class Turn:
             answer = answer.model_copy(update={"content": NOTHING_SAID})
         return cls(answer, bool(answer.tool_calls), observed, reply)
 
-    def messages(self, *, elided: bool) -> tuple[Message, ...]:
-        """The turn as it stands in a request."""
+    @cached_property
+    def whole(self) -> tuple[Message, ...]:
+        """The turn as it stands in a request; the same objects in each."""
+        return self._messages(elided=False)
+
+    @cached_property
+    def elided(self) -> tuple[Message, ...]:
+        """The turn with markers in the place of long observations."""
+        return self._messages(elided=True)
+
+    def _messages(self, *, elided: bool) -> tuple[Message, ...]:
         if not self.observed:
             return self.answer, Message(role="user", content=self.reply)
         told = [(call, _elided(text) if elided else text) for call, text in self.observed]

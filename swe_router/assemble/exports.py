@@ -17,6 +17,7 @@ from swe_router.assemble.look import find
 from swe_router.assemble.preflight import asked_tiers
 from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
+from swe_router.files import under
 from swe_router.grading import predictions as files
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
@@ -99,7 +100,7 @@ def _experiments(run: RunFolder, header: Header, out: Path) -> list[str]:
     records, grades = run.records(), run.grades()
     facts = statement.facts(run, header)
     made = _statement(run, header, out)
-    files.write_predictions(out / "all_preds.jsonl", marks.predictions(run))
+    files.write_predictions(under(out, "all_preds.jsonl"), marks.predictions(run))
     content = {
         "metadata.yaml": _metadata(header, facts, records),
         "README.md": _readme(facts, grades, records),
@@ -122,7 +123,7 @@ FORMS: Mapping[str, Callable[[RunFolder, Header, Path], list[str]]] = {
 
 def _written(out: Path, content: Mapping[str, str]) -> list[str]:
     for name, text in content.items():
-        path = out / name
+        path = under(out, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     return [str(out / name) for name in content]
@@ -219,11 +220,20 @@ def _logs(run: RunFolder, grades: Mapping[str, Grade], out: Path) -> list[str]:
         if not isinstance(log, str):
             continue
         # Logs of older runs are told from where the runs lay, not from the run's folder on.
-        source = (run.path / log.rpartition(f"{run.path.name}/")[2]).parent
+        source = Path(log.rpartition(f"{run.path.name}/")[2]).parent
         for file in LOGS:
-            if (source / file).is_file():
-                target = out / "logs" / name / file
+            given = _inside(run.path, str(source / file))
+            if given is not None and given.is_file():
+                target = under(out, f"logs/{name}/{file}")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source / file, target)
-                made.append(str(target))
+                shutil.copyfile(given, target)
+                made.append(str(out / "logs" / name / file))
     return made
+
+
+def _inside(folder: Path, name: str) -> Path | None:
+    """A file of a folder; None for one that lies elsewhere, as the log of a run that was moved."""
+    try:
+        return under(folder, name)
+    except UsageError:
+        return None

@@ -16,7 +16,7 @@ from rich.text import Text
 from swe_router import plugins
 from swe_router.agents import manifest, rerun
 from swe_router.agents.dialogue import Setup
-from swe_router.assemble import ensemble, imports, stoploss
+from swe_router.assemble import ensemble, imports, received, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header, is_whole, of_run, provenance
 from swe_router.assemble.look import find
@@ -40,9 +40,13 @@ from swe_router.solve.imported import is_imported
 
 
 def replay(name: str, out: Path) -> Shown:
-    """Make every record of a run again; exit code 1 when something comes out otherwise."""
+    """Make every record of a run again; exit code 1 when something comes out otherwise.
+
+    Raises ``UsageError`` for a damaged run, and for one that names code (``received.check``).
+    """
     run = find(name, out)
     header = of_run(run)
+    received.check(run, header)
     book = reading.read(run.ledger_file)
     instances = {one.id: one for one in run.instances()}
     grades = run.grades()

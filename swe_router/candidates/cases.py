@@ -18,6 +18,7 @@ from swe_router.records import (
     Arm,
     Attempt,
     Budget,
+    Name,
     Outcome,
     Plan,
     Record,
@@ -33,7 +34,7 @@ FIRST = f"0-{IMPORTED}"
 class Foreign(Record):
     """A patch that somebody else made; whether it is right is not known here."""
 
-    instance_id: str
+    instance_id: Name
     name: str
     """Tells it from the other candidates of its instance."""
     patch: str = ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.errors import UsageError
+from swe_router.records import checked_name
 
 DIFF = re.compile(r"^(diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
 FORMS = (".json", ".jsonl", ".pred")
@@ -62,6 +63,10 @@ def patch_of(where: str, entry: Any, *, diff: bool = True) -> tuple[str, str, di
     name = fields.get("instance_id")
     if not isinstance(name, str) or not name:
         raise UsageError(f"{where}: the prediction has no instance_id")
+    try:
+        checked_name(name)
+    except ValueError as error:
+        raise UsageError(f"{where}: the instance_id {error}") from None
     if "model_patch" not in fields:
         raise UsageError(f"{where}: the prediction for {name!r} has no model_patch")
     patch = fields["model_patch"]

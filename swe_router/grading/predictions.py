@@ -9,13 +9,13 @@ from pathlib import Path
 
 from swe_router.candidates.entries import entries, patch_of
 from swe_router.errors import UsageError
-from swe_router.records import Record
+from swe_router.records import Name, Record
 
 
 class Prediction(Record):
     """A patch that is handed in for an instance; the empty patch is a legal one."""
 
-    instance_id: str
+    instance_id: Name
     patch: str = ""
     model: str = "swe-router"
     """What the file names as its maker."""

@@ -29,8 +29,9 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from swe_router.errors import UsageError
+from swe_router.files import check_plain, under
 from swe_router.journal import lines
-from swe_router.records import Grade, Instance, RunRecord
+from swe_router.records import Grade, Instance, RunRecord, checked_name
 
 LATEST = "latest"
 ORPHANS = 60.0
@@ -88,10 +89,12 @@ class RunFolder:
     def find(cls, name: str, base: Path) -> Self:
         """A run by path or by name under ``base``; ``latest`` is the newest.
 
-        Raises ``UsageError`` when there is none, or when it is no run folder.
+        Raises ``UsageError`` when there is none, when it is no run folder, and for one that holds
+        a link which leads out of it, a pipe or a device.
         """
         for path in (Path(name).expanduser(), base / name):
             if (path / "settings.json").is_file():
+                check_plain(path)
                 return cls(path.resolve())
         there = sorted(
             p.parent.name for p in base.glob("*/settings.json") if p.parent.name != LATEST
@@ -157,12 +160,16 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> Path:
         """Replace a derived file such as ``report.md`` or ``preds.json``."""
-        lines.write_whole(self.path / name, text)
-        return self.path / name
+        path = under(self.path, name)
+        lines.write_whole(path, text)
+        return path
 
     def attempt_folder(self, instance_id: str) -> Path:
-        """Where the trajectories of one instance lie."""
-        return self.path / "trajectories" / instance_id
+        """Where the trajectories of one instance lie. Raises ``UsageError`` for what is no id."""
+        try:
+            return under(self.path, f"trajectories/{checked_name(instance_id)}")
+        except ValueError as error:
+            raise UsageError(f"{self.path}: {error}") from None
 
     @contextmanager
     def locked(self) -> Iterator[None]:

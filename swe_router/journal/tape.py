@@ -11,7 +11,16 @@ from pydantic import ValidationError
 
 from swe_router.errors import UsageError
 from swe_router.journal import lines
-from swe_router.records import Completion, Decided, LeftOut, Outcome, Record, RunRecord, Step
+from swe_router.records import (
+    Completion,
+    Decided,
+    LeftOut,
+    Outcome,
+    Record,
+    RunRecord,
+    Step,
+    checked_name,
+)
 
 _ANSWER = ".answer.json"
 
@@ -148,7 +157,7 @@ class Tape:
     def record(self, attempt_id: str, step: Step) -> None:
         """Append a step; durable when this returns."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{attempt_id}.jsonl"
+        path = self._file(attempt_id, ".jsonl")
         if not path.exists():
             # Closed before its process was killed, and now gone on with.
             lines.decompress(path)
@@ -156,27 +165,28 @@ class Tape:
 
     def steps(self, attempt_id: str) -> tuple[Step, ...]:
         """The steps of an attempt, closed or not; none when it never began."""
-        for name in (f"{attempt_id}.jsonl", f"{attempt_id}.jsonl.gz"):
-            if (self._folder / name).exists():
-                rows = lines.read(self._folder / name)
+        for ending in (".jsonl", ".jsonl.gz"):
+            path = self._file(attempt_id, ending)
+            if path.exists():
+                rows = lines.read(path)
                 return tuple(Step.model_validate(row) for row in rows)
         return ()
 
     def close(self, attempt_id: str) -> None:
         """Compress the steps of an attempt that is over."""
-        path = self._folder / f"{attempt_id}.jsonl"
+        path = self._file(attempt_id, ".jsonl")
         if path.exists():
             lines.compress(path)
-        (self._folder / f"{attempt_id}{_ANSWER}").unlink(missing_ok=True)
+        self._file(attempt_id, _ANSWER).unlink(missing_ok=True)
 
     def keep(self, attempt_id: str, receipt: Receipt) -> None:
         """Replace the paid answer that waits for its step; durable when this returns."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        lines.write_whole(self._folder / f"{attempt_id}{_ANSWER}", receipt.model_dump_json())
+        lines.write_whole(self._file(attempt_id, _ANSWER), receipt.model_dump_json())
 
     def receipt(self, attempt_id: str) -> Receipt | None:
         """The last paid answer of an attempt that is not closed. Raises ``UsageError``."""
-        path = self._folder / f"{attempt_id}{_ANSWER}"
+        path = self._file(attempt_id, _ANSWER)
         try:
             return Receipt.model_validate_json(path.read_bytes())
         except FileNotFoundError:
@@ -190,3 +200,10 @@ class Tape:
             found = self.receipt(path.name.removesuffix(_ANSWER))
             if found is not None:
                 yield found
+
+    def _file(self, attempt_id: str, ending: str) -> Path:
+        """A file of an attempt. Raises ``UsageError`` for an id that is a path or no name."""
+        try:
+            return self._folder / f"{checked_name(attempt_id)}{ending}"
+        except ValueError as error:
+            raise UsageError(f"{self._folder}: attempt {error}") from None

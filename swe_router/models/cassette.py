@@ -12,26 +12,14 @@ from typing import Any
 
 from swe_router import errors, plugins
 from swe_router.errors import JournalError, ModelError, Refused, UsageError
-from swe_router.records import CallLimits, Completion, Message, ToolSpec, digest_of
+from swe_router.records import CallLimits, Completion, Message, ToolSpec
+from swe_router.records.requests import RequestDigests
 from swe_router.seams import Model
 from swe_router.settings import Tier
 
 
 class CassetteMiss(Refused):
     """The request was never recorded for this attempt."""
-
-
-def request_digest(
-    messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits
-) -> str:
-    """SHA-256 of a request as sent: messages, tools and limits."""
-    return digest_of(
-        {
-            "messages": [message.model_dump(mode="json") for message in messages],
-            "tools": [tool.model_dump(mode="json") for tool in tools],
-            "limits": limits.model_dump(mode="json"),
-        }
-    )
 
 
 class RecordingModel:
@@ -41,12 +29,13 @@ class RecordingModel:
         self._model, self._path, self._session = model, path, session
         known = _load(path, session) if path.exists() else {}
         self._seen = Counter(request for request, _ in known)
+        self._digests = RequestDigests()
 
     def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``."""
-        request = request_digest(messages, tools, limits)
+        request = self._digests.of(messages, tools, limits)
         try:
             answer = self._model.complete(messages, tools, limits=limits)
         except ModelError as error:
@@ -75,12 +64,13 @@ class ReplayingModel:
         self._path, self._session = path, session
         self._answers = _load(path, session)
         self._seen: Counter[str] = Counter()
+        self._digests = RequestDigests()
 
     def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``. ``CassetteMiss`` when the request differs from all recorded."""
-        request = request_digest(messages, tools, limits)
+        request = self._digests.of(messages, tools, limits)
         occurrence = self._seen[request]
         self._seen[request] += 1
         entry = self._answers.get((request, occurrence))

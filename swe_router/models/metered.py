@@ -12,9 +12,9 @@ from typing import Protocol
 
 from swe_router.errors import ModelError
 from swe_router.ledger import Book
-from swe_router.models.cassette import request_digest
 from swe_router.prices import Rate
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
+from swe_router.records.requests import RequestDigests, RunningSum, shared
 from swe_router.seams import Model
 
 MESSAGE_TOKENS = 16
@@ -35,14 +35,24 @@ def bytes_of(message: Message) -> int:
 
 def input_bound(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
     """Most prompt tokens that these messages and tools can be, with nothing measured."""
-    size = sum(bytes_of(m) + MESSAGE_TOKENS * (1 + len(m.tool_calls)) for m in messages)
-    if tools:
-        size += TOOLS_TOKENS + sum(len(json.dumps(t.model_dump(), default=str)) for t in tools)
-    return size + MESSAGE_TOKENS
+    return sum(map(_bound_of, messages)) + _tools_bound(tools) + MESSAGE_TOKENS
+
+
+def _bound_of(message: Message) -> int:
+    return bytes_of(message) + MESSAGE_TOKENS * (1 + len(message.tool_calls))
+
+
+def _tools_bound(tools: Sequence[ToolSpec]) -> int:
+    if not tools:
+        return 0
+    return TOOLS_TOKENS + sum(len(json.dumps(t.model_dump(), default=str)) for t in tools)
 
 
 def _new(messages: Sequence[Message], known: Sequence[Message]) -> Sequence[Message]:
     """The messages that are not among the known ones; after an elision these are but a few."""
+    # What both begin with is mostly the same objects, and then it is not looked into.
+    same = shared(messages, known)
+    messages, known = messages[same:], known[same:]
     if tuple(messages[: len(known)]) == tuple(known):
         return messages[len(known) :]
     left = Counter(message.fingerprint() for message in known)
@@ -96,12 +106,16 @@ class MeteredModel:
         self._measured: _Measured | None = None
         self._outputs: dict[str, int] = {}
         """Fingerprint of an answer -> its output tokens, reasoning included."""
+        self._digests = RequestDigests()
+        self._cold = RunningSum(self._cold_of)
+        self._tools: tuple[Sequence[ToolSpec], int] = ((), 0)
+        """Tools, and what they are bounded by: those of an attempt stay."""
 
     def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``; ``Completion.usd`` is set."""
-        request = request_digest(messages, tools, limits) if self._receipts else ""
+        request = self._digests.of(messages, tools, limits) if self._receipts else ""
         known = self._receipts.paid(request) if self._receipts else None
         if known is not None:
             self._remember(messages, tools, known)
@@ -154,15 +168,21 @@ class MeteredModel:
 
     def _bound(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
         """Most prompt tokens of this request: what was measured, and the bytes added since."""
-        # A client may hand the model its hidden reasoning back: it is input, and in no message.
-        spoken = (message for message in messages if message.role == "assistant")
-        hidden = sum(self._outputs.get(message.fingerprint(), 0) for message in spoken)
-        cold = input_bound(messages, tools) + hidden
+        if tuple(tools) != tuple(self._tools[0]):
+            self._tools = tuple(tools), _tools_bound(tools)
+        cold = self._cold.of(messages) + self._tools[1] + MESSAGE_TOKENS
         # The window is no bound: what the tier says of it may be less than the server takes.
         known = self._measured
         if known is None or tuple(tools) != known.tools:
             return cold
         return min(cold, known.tokens + input_bound(_new(messages, known.messages), ()))
+
+    def _cold_of(self, message: Message) -> int:
+        """Most prompt tokens of one message."""
+        # A client may hand the model its hidden reasoning back: it is input, and in no message.
+        spoke = message.role == "assistant"
+        hidden = self._outputs.get(message.fingerprint(), 0) if spoke else 0
+        return _bound_of(message) + hidden
 
     def _remember(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], answer: Completion

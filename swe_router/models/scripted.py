@@ -15,6 +15,7 @@ from swe_router.errors import ContextTooLong, ModelError, Refused
 from swe_router.models import options
 from swe_router.models.metered import bytes_of
 from swe_router.records import CallLimits, Completion, Message, Record, ToolCall, ToolSpec, Usage
+from swe_router.records.requests import RunningSum
 from swe_router.settings import Tier
 
 BYTES_PER_TOKEN = 4
@@ -60,12 +61,14 @@ class ScriptedModel:
         self._attempt = attempt
         if not self._instance:
             self._instance, self._attempt = session, "1"
+        self._bytes = RunningSum(bytes_of)
+        self._turns = RunningSum(lambda message: int(message.role == "assistant"))
 
     def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``. ``Refused`` when there is no recording or it cannot be read."""
-        turn = sum(message.role == "assistant" for message in messages)
+        turn = self._turns.of(messages)
         steps = self._recording.step
         step = steps[turn] if turn < len(steps) else _Step(raw=OVER)
         if step.error:
@@ -111,9 +114,11 @@ class ScriptedModel:
         return Message(role="assistant", content="\n\n".join(parts))
 
     def _usage(self, messages: Sequence[Message], answer: Message) -> Usage:
-        turns = [n for n, message in enumerate(messages) if message.role == "assistant"]
-        before = _tokens(messages[: turns[-1]]) if turns else 0
-        prompt, output = _tokens(messages), _tokens([answer])
+        last = len(messages) - 1
+        while last >= 0 and messages[last].role != "assistant":
+            last -= 1
+        before = _tokens(self._bytes.of(messages, max(0, last)))
+        prompt, output = _tokens(self._bytes.of(messages)), _tokens(bytes_of(answer))
         options = self._tier.options
         reading = float(options.get("prompt_tokens_per_second", PROMPT_TOKENS_PER_SECOND))
         writing = float(options.get("output_tokens_per_second", OUTPUT_TOKENS_PER_SECOND))
@@ -125,8 +130,9 @@ class ScriptedModel:
         )
 
 
-def _tokens(messages: Sequence[Message]) -> int:
-    return -(-sum(bytes_of(message) for message in messages) // BYTES_PER_TOKEN)
+def _tokens(size: int) -> int:
+    """Tokens of so many bytes."""
+    return -(-size // BYTES_PER_TOKEN)
 
 
 def _call(turn: int, number: int, table: Mapping[str, Any]) -> ToolCall:

@@ -9,6 +9,7 @@ from swe_router.records.base import SCHEMA, Record, Usd, digest_of
 from swe_router.records.judged import Judged
 from swe_router.records.lessons import Example, Tried
 from swe_router.records.matrix import CrossMatrix, CrossRun, TestResult, TestSource
+from swe_router.records.names import Name, checked_name
 from swe_router.records.talk import (
     Action,
     CallLimits,
@@ -80,6 +81,7 @@ __all__ = [
     "LeakReport",
     "LeftOut",
     "Message",
+    "Name",
     "Outcome",
     "Passed",
     "Plan",
@@ -103,5 +105,6 @@ __all__ = [
     "Usage",
     "Usd",
     "Verdict",
+    "checked_name",
     "digest_of",
 ]

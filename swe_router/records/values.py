@@ -10,6 +10,7 @@ from pydantic import Field
 
 from swe_router.records.base import SCHEMA, Record, Usd
 from swe_router.records.matrix import CrossMatrix
+from swe_router.records.names import Name
 from swe_router.records.talk import Usage
 
 Exit = Literal[
@@ -29,7 +30,7 @@ IMPORTED = "imported"
 class Instance(Record):
     """One issue to solve, without anything that could leak its answer."""
 
-    id: str
+    id: Name
     repo: str
     """``owner/name`` of the project."""
     base_commit: str
@@ -44,7 +45,7 @@ class Instance(Record):
 class Features(Record):
     """What is known of an instance before anything is spent on it."""
 
-    instance_id: str
+    instance_id: Name
     repo: str = ""
     text: str = ""
     """The issue text, for policies that read it."""
@@ -182,8 +183,8 @@ class LeakReport(Record):
 class Attempt(Record):
     """One plan, carried out."""
 
-    id: str
-    instance_id: str
+    id: Name
+    instance_id: Name
     plan: Plan
     trajectory: Trajectory
     failure: Failure | None = None
@@ -200,7 +201,7 @@ class Attempt(Record):
 class Candidate(Record):
     """A patch that an attempt left behind, however it ended."""
 
-    attempt_id: str
+    attempt_id: Name
     patch: str
     """``git diff --binary`` text against the start state; empty when nothing changed."""
     digest: str
@@ -273,7 +274,7 @@ class LeftOut(Record):
 
     move: int
     """Place of the decision in ``RunRecord.decisions``, from 0."""
-    attempts: tuple[str, ...]
+    attempts: tuple[Name, ...]
     """Ids that they would have had; no money was held for them."""
     why: str
 
@@ -344,7 +345,7 @@ class RunRecord(Record):
 class Grade(Record):
     """The official verdict on one prediction; PASS only on positive evidence."""
 
-    instance_id: str
+    instance_id: Name
     outcome: Literal["resolved", "unresolved", "ungraded"]
     evidence: Mapping[str, Any] = Field(default_factory=dict)
     patch: str = ""

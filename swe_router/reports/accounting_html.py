@@ -6,8 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment
-
+from swe_router import wording
 from swe_router.reports.accounting import ALL
 from swe_router.reports.accounting_text import (
     SAYS,
@@ -74,23 +73,20 @@ one.needs.said == "holds" else "lost" }}">
 def page(facts: Mapping[str, Any], curves: bytes) -> str:
     """The page; ``curves`` is a PNG image, put inside."""
     picture = f"data:image/png;base64,{base64.b64encode(curves).decode('ascii')}"
-    return (
-        Environment(autoescape=True)
-        .from_string(PAGE)
-        .render(
-            facts=facts,
-            headline=headline(facts),
-            needs=needs(facts),
-            says=SAYS,
-            picture=picture,
-            share=share,
-            span=span,
-            tier=lambda name: "all tiers" if name == ALL else name,
-            scored=[one for one in facts["groups"] if one["scored"]],
-            contrasts=contrast_lines(facts),
-            wrong=[
-                ("Wrong patches that a verifier passed", facts["false_accepts"]),
-                ("Right patches that a verifier failed", facts["false_rejects"]),
-            ],
-        )
+    return wording.page(
+        PAGE,
+        facts=facts,
+        headline=headline(facts),
+        needs=needs(facts),
+        says=SAYS,
+        picture=picture,
+        share=share,
+        span=span,
+        tier=lambda name: "all tiers" if name == ALL else name,
+        scored=[one for one in facts["groups"] if one["scored"]],
+        contrasts=contrast_lines(facts),
+        wrong=[
+            ("Wrong patches that a verifier passed", facts["false_accepts"]),
+            ("Right patches that a verifier failed", facts["false_rejects"]),
+        ],
     )

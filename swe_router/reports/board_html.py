@@ -6,9 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment
-
-from swe_router import plain
+from swe_router import plain, wording
 from swe_router.reports.board import labels, one, pair, short
 
 PAGE = """<!doctype html>
@@ -68,28 +66,20 @@ def page(facts: Mapping[str, Any], plane: bytes, verifier: bytes) -> str:
     found = facts["verifier_map"]
     rungs = [rung["system"] for rung in facts["ladder"]]
     every = range(0, len(found["axis"]), 10)
-    return (
-        _environment()
-        .from_string(PAGE)
-        .render(
-            facts=facts,
-            one=one,
-            pair=pair,
-            names=labels(facts),
-            systems=short(rungs),
-            plane=_inside(plane),
-            verifier=_inside(verifier),
-            gauge=any(row.get("rate_random_cv") is not None for row in facts["rows"]),
-            bars=[(found["axis"][k], found["strong_fpr"][k], found["hull_fpr"][k])
-                  for k in reversed(every)],
-        )
+    return wording.page(
+        PAGE,
+        {"json": plain.text},
+        facts=facts,
+        one=one,
+        pair=pair,
+        names=labels(facts),
+        systems=short(rungs),
+        plane=_inside(plane),
+        verifier=_inside(verifier),
+        gauge=any(row.get("rate_random_cv") is not None for row in facts["rows"]),
+        bars=[(found["axis"][k], found["strong_fpr"][k], found["hull_fpr"][k])
+              for k in reversed(every)],
     )  # fmt: skip
-
-
-def _environment() -> Environment:
-    made = Environment(autoescape=True)
-    made.filters["json"] = plain.text
-    return made
 
 
 def _inside(png: bytes) -> str:

@@ -1,0 +1,134 @@
+"""What a long conversation costs: each message is read once, and the identity stays what it was."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swe_router.agents import manifest, tools
+from swe_router.agents.loop import ToolLoop
+from swe_router.journal.tape import Receipts, Tape
+from swe_router.ledger import Ledger
+from swe_router.models.metered import MeteredModel
+from swe_router.prices import Band, Rate
+from swe_router.records import (
+    Budget,
+    CallLimits,
+    Completion,
+    Message,
+    Result,
+    ToolCall,
+    Usage,
+    digest_of,
+)
+from swe_router.records.requests import RequestDigests, RunningSum, request_digest
+from tests.doubles.agent import INSTANCE, Told
+
+TOOLS = tools.specs(manifest.read("default").tools)
+LIMITS = CallLimits(max_output_tokens=100, timeout=60, temperature=0)
+PRICE = Band(input=1, output=2, cache_read=1, cache_write=1)
+RATE = Rate(bands=(PRICE,), source="test", date=datetime.date(2026, 1, 1))
+
+texts = st.text(max_size=6)
+calls = st.builds(
+    ToolCall, id=texts, name=texts, arguments=st.dictionaries(texts, texts | st.integers())
+)
+messages = st.builds(
+    Message,
+    role=st.sampled_from(["user", "assistant", "tool"]),
+    content=texts,
+    tool_calls=st.lists(calls, max_size=2).map(tuple),
+)
+
+
+def as_recorded_so_far(said, offered, limits) -> str:
+    """The identity of a request in every run folder made until now."""
+    return digest_of(
+        {
+            "messages": [message.model_dump(mode="json") for message in said],
+            "tools": [tool.model_dump(mode="json") for tool in offered],
+            "limits": limits.model_dump(mode="json"),
+        }
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), st.lists(messages, max_size=4)), max_size=6))
+def test_a_digest_that_goes_on_is_the_digest_of_the_whole_request(moves):
+    digests, sizes = RequestDigests(), RunningSum(lambda message: len(message.content))
+    said: list[Message] = []
+    for number, (kept, new) in enumerate(moves):
+        # Grown at its end, cut back, or with another message in its middle.
+        said = [*said[:kept], *new]
+        limits = LIMITS if number % 3 else LIMITS.model_copy(update={"seed": number})
+        offered = TOOLS if number % 2 else ()
+        assert digests.of(said, offered, limits) == as_recorded_so_far(said, offered, limits)
+        assert request_digest(said, offered, limits) == as_recorded_so_far(said, offered, limits)
+        assert sizes.of(said) == sum(len(message.content) for message in said)
+        assert sizes.of(said, len(said) // 2) == sum(len(m.content) for m in said[: len(said) // 2])
+
+
+def test_an_equal_message_of_another_spelling_is_another_request():
+    """1 == 1.0, but what is sent differs: what is taken for known are the same objects only."""
+    digests = RequestDigests()
+    for value in (1, 1.0, True):
+        call = ToolCall(id="a", name="bash", arguments={"timeout": value})
+        said = [Message(role="assistant", tool_calls=(call,))]
+        assert digests.of(said, (), LIMITS) == as_recorded_so_far(said, (), LIMITS)
+
+
+class CountedMessage(Message):
+    """An answer that counts how often it is read."""
+
+    reads: ClassVar[list[int]] = []
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        self.reads.append(1)
+        return super().model_dump(**options)
+
+
+class Talker:
+    """A model that asks for one command after another."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+
+    def complete(self, messages, tools=(), *, limits) -> Completion:
+        self.answers += 1
+        call = ToolCall(id=f"c{self.answers}", name="bash", arguments={"command": "true"})
+        return Completion(
+            message=CountedMessage(role="assistant", tool_calls=(call,)),
+            usage=Usage(input_tokens=10 * len(messages), output_tokens=5, seconds=1.0),
+        )
+
+
+class QuickBox:
+    """A box in which every command says the same at once."""
+
+    identity = "test:quick"
+
+    def run(self, command, *, timeout, cwd="/testbed") -> Result:
+        return Result(exit_code=0, output="x" * 50)
+
+
+def reads_of_an_attempt(tmp_path, steps: int) -> int:
+    folder = tmp_path / str(steps)
+    folder.mkdir()
+    ledger, tape = Ledger(folder / "ledger.jsonl", Decimal(100)), Tape(folder / "tape")
+    CountedMessage.reads.clear()
+    with ledger.hold("t", Decimal(50), f"{INSTANCE.id}/1-a") as hold:
+        model = MeteredModel(Talker(), hold, RATE, receipts=Receipts(tape, "1-a"))
+        loop = ToolLoop(manifest.read("default"), command_timeout=20, command_timeout_max=60)
+        desk = Told().desk(record=lambda step: tape.record("1-a", step))
+        end = loop.solve(INSTANCE, model, QuickBox(), Budget(dollars=50, steps=steps), desk)
+    assert end.steps == steps
+    return len(CountedMessage.reads)
+
+
+def test_each_answer_is_read_as_often_in_a_long_attempt_as_in_a_short_one(tmp_path):
+    short, long = reads_of_an_attempt(tmp_path, 10), reads_of_an_attempt(tmp_path, 60)
+    assert 0 < long - short <= 6 * (60 - 10)
