@@ -4,7 +4,7 @@ SweRouterError
 ├─ UsageError          the caller's settings or arguments      exit 2, no traceback
 │  └─ MissingExtra     an optional package is not installed
 └─ BoundaryError       something outside broke                 recorded on the Attempt
-   ├─ ModelError       NoConnection · Unauthorised · NoCredit · ModelUnknown
+   ├─ ModelError       NoConnection · Unauthorised · NoCredit · ModelUnknown · SettingRefused
    │                   RateLimited · Overloaded · NoAnswer · Refused · BadReply · ContextTooLong
    ├─ SandboxError     EngineGone · NoImageStore · DiskFull · ImageMissing · WouldNotStart · Lost
    ├─ LedgerRefused    the money is not there: a limit, turned into an exit by the loop
@@ -58,11 +58,21 @@ class ModelError(BoundaryError):
     the HTTP status that the answer had or told of, 0 where there was none.
     """
 
-    billed: ClassVar[bool] = False
+    billed: bool = False
+    """Of the class; of one error where it is known better."""
 
-    def __init__(self, message: str, *, after: float | None = None, status: int = 0) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        after: float | None = None,
+        status: int = 0,
+        billed: bool | None = None,
+    ) -> None:
         super().__init__(message)
         self.after, self.status = after, status
+        if billed is not None:
+            self.billed = billed
 
 
 class NoConnection(ModelError):
@@ -112,8 +122,16 @@ class ModelUnknown(ModelError):
     cause = "model unknown"
 
 
+class SettingRefused(ModelError):
+    """A setting of the tier is one that this server or model cannot serve; the text names it."""
+
+    retry = False
+    says_nothing_of_instance = True
+    cause = "setting refused"
+
+
 class Refused(ModelError):
-    """The provider refused the request itself (HTTP 400, 404, 422, or a safety refusal)."""
+    """The provider refused this conversation (HTTP 400, 422, or a safety refusal)."""
 
     retry = False
     counts = True

@@ -23,6 +23,8 @@ from swe_router.records import (
 )
 from swe_router.settings import Tier
 
+OWN_ADDRESS = "https://api.anthropic.com"
+"""Of a tier without ``base_url``, whatever ``ANTHROPIC_BASE_URL`` says."""
 STREAM_ABOVE = 20_000
 """Output caps above this are streamed: an idle connection would not live through the wait."""
 OPTIONS = ("effort", "thinking", "cache_ttl")
@@ -65,18 +67,21 @@ class AnthropicModel:
             anthropic.APIStatusError,
             anthropic.APIConnectionError,
             self._key,
+            body,
         )
         seconds = max(0.0, self._clock() - start)
-        return self._read(wire.json_of(response, self._key), response.headers, seconds)
+        return self._read(wire.json_of(response, self._key, body), response.headers, seconds)
 
     @cached_property
     def _client(self) -> anthropic.Anthropic:
-        return anthropic.Anthropic(
+        client = anthropic.Anthropic(
             api_key=self._key or "none",
-            base_url=self._tier.base_url or None,
+            base_url=self._tier.base_url or OWN_ADDRESS,
             max_retries=0,
             http_client=anthropic.DefaultHttpxClient(event_hooks=wire.hooks(self._key)),
         )
+        wire.own_ways(client)
+        return client
 
     def _send(self, body: dict[str, Any], limits: CallLimits) -> httpx2.Response:
         timeout = wire.timeouts(limits)
@@ -86,12 +91,20 @@ class AnthropicModel:
             )
         extra = {name: body.pop(name) for name in ("temperature",) if name in body}
         with self._client.messages.stream(**body, extra_body=extra, timeout=timeout) as stream:
-            final = stream.get_final_message()
+            headers = dict(stream.response.headers)
+            if "event-stream" not in headers.get("content-type", ""):
+                # A whole answer, an error or a proxy's page in the place of the stream.
+                return httpx2.Response(200, headers=headers, content=stream.response.read())
+            try:
+                final = stream.get_final_message()
+            except anthropic.APIStatusError as error:
+                error.begun = _begun(stream)  # type: ignore[attr-defined]
+                raise
             if final.stop_reason is None:
                 raise NoAnswer("the stream ended before the answer did")
             return httpx2.Response(
                 200,
-                headers=dict(stream.response.headers),
+                headers=headers,
                 text=final.model_dump_json(exclude_none=True),
             )
 
@@ -178,6 +191,14 @@ class AnthropicModel:
             model=str(body.get("model") or ""),
             request_id=wire.redact_key(headers.get("request-id", ""), self._key),
         )
+
+
+def _begun(stream: Any) -> bool:
+    """Whether a stream had begun to answer, so that it may be billed."""
+    try:
+        return stream.current_message_snapshot is not None
+    except AssertionError:
+        return False
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:

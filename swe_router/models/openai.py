@@ -16,6 +16,8 @@ from swe_router.models import chat, options, responses, wire
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.settings import Tier
 
+OWN_ADDRESS = "https://api.openai.com/v1"
+"""Of a tier without ``base_url``, whatever ``OPENAI_BASE_URL`` says."""
 _REASONING = re.compile(r"^(?:o\d|gpt-(?:[5-9]|\d{2,}))")
 """o-series, GPT-5 and later."""
 
@@ -69,9 +71,10 @@ class OpenAIModel:
             openai.APIStatusError,
             openai.APIConnectionError,
             self._key,
+            body,
         )
         seconds = max(0.0, self._clock() - start)
-        reply = wire.json_of(response, self._key)
+        reply = wire.json_of(response, self._key, body)
         request_id = wire.redact_key(_request_id(response.headers), self._key)
         if by_responses:
             return responses.read(reply, self._key, seconds, request_id, self._kept)
@@ -89,12 +92,14 @@ class OpenAIModel:
 
     @cached_property
     def _client(self) -> openai.OpenAI:
-        return openai.OpenAI(
+        client = openai.OpenAI(
             api_key=self._key or "none",
-            base_url=self._tier.base_url or None,
+            base_url=self._tier.base_url or OWN_ADDRESS,
             max_retries=0,
             http_client=openai.DefaultHttpx2Client(event_hooks=wire.hooks(self._key)),
         )
+        wire.own_ways(client)
+        return client
 
 
 class VllmModel(OpenAIModel):

@@ -13,15 +13,12 @@ import httpx2
 
 from swe_router.errors import (
     BadReply,
-    ContextTooLong,
     ModelError,
     NoAnswer,
     NoConnection,
-    Overloaded,
-    RateLimited,
-    Refused,
-    Unauthorised,
+    SettingRefused,
 )
+from swe_router.models import faults
 from swe_router.records import CallLimits, ToolCall, Usage
 
 REPLY_BYTES = 32_000_000
@@ -30,14 +27,7 @@ CONNECT_SECONDS = 10.0
 _SHOWN = 400
 _MOST_TOKENS = 10**9
 _SHORTEST_SECRET = 6
-_GIVEN_UP = frozenset({504, 520, 524})
-"""A gateway stopped waiting for the model, which may have worked on, and been billed."""
-
-_TOO_LONG = re.compile(
-    r"context[ _]?(length|window|limit)|prompt is too long|maximum context|too many (input )?tokens"
-    r"|exceed\w* .{0,40}context|max_model_len|input is too long",
-    re.IGNORECASE,
-)
+_CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _BEARER = re.compile(r"(?i)\b(bearer\s+|sk-(?:ant-)?)[\w.~+/=-]{6,}")
 
 
@@ -52,6 +42,19 @@ def short(text: str, key: str) -> str:
     """``text`` fit for an error message: one redacted line of limited length."""
     line = " ".join(redact(text, key).split())
     return line if len(line) <= _SHOWN else line[:_SHOWN] + "…"
+
+
+def own_ways(client: Any) -> None:
+    """Make an SDK's client take nothing but the tier's key and address.
+
+    The SDKs read headers, an organisation and a project out of the environment
+    (``ANTHROPIC_CUSTOM_HEADERS``, ``OPENAI_ORG_ID`` and the like, often set for other tools),
+    and would send them, secrets included, to whatever server a tier names.
+    """
+    client._custom_headers = {}
+    for name in ("organization", "project", "admin_api_key"):
+        if hasattr(client, name):
+            setattr(client, name, None)
 
 
 def timeouts(limits: CallLimits) -> httpx2.Timeout:
@@ -110,16 +113,18 @@ def exchange(
     status_error: type[Exception],
     connection_error: type[Exception],
     key: str,
+    body: Mapping[str, Any],
 ) -> httpx2.Response:
     """The response of ``send``, or the ``ModelError`` that its failure amounts to.
 
-    The SDK's own exception holds the request with its key: it is dropped, not chained.
+    ``body`` is the request's. The SDK's own exception holds the request with its key: it is
+    dropped, not chained.
     """
     failure: ModelError
     try:
         return send()
     except status_error as error:
-        failure = _of_status(error, key)
+        failure = _of_status(error, key, body)
     except connection_error as error:
         failure = _of_transport(error.__cause__ or error, key)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -135,40 +140,60 @@ def exchange(
     raise failure
 
 
-def _of_status(error: Any, key: str) -> ModelError:
+def _cap(body: Mapping[str, Any]) -> int:
+    return next((int(body[name]) for name in _CAPS if name in body), 0)
+
+
+def _of_status(error: Any, key: str, body: Mapping[str, Any]) -> ModelError:
     """The error of an HTTP status; an error event inside a stream comes with status 200."""
     status, headers = int(error.status_code), error.response.headers
-    text = _text_of(error)
-    what = f"HTTP {status}: {short(text, key)}"
-    if status < 400 or status in _GIVEN_UP:
-        return NoAnswer(f"the answer broke off: {what}", after=retry_after(headers), status=status)
-    if status in {401, 402, 403} or "insufficient_quota" in text:
-        return Unauthorised(what, status=status)
-    if status == 429:
-        return RateLimited(what, after=retry_after(headers), status=status)
-    if status in {408, 409} or status >= 500:
-        return Overloaded(what, after=retry_after(headers), status=status)
-    if status == 413 or (status in {400, 422} and _TOO_LONG.search(text)):
-        return ContextTooLong(what, status=status)
-    return Refused(what, status=status)
+    said = _body_of(error)
+    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False, default=str)
+    page = faults.in_text(said) if isinstance(said, str) and said.lstrip()[:1] == "<" else None
+    fault = page or faults.Fault.of(said)
+    if page is not None:
+        fault.statuses = []
+    where = f"HTTP {status}" if status >= 400 else "an error in the stream"
+    return faults.named(
+        fault,
+        status,
+        f"{where}: {short(text, key)}",
+        after=retry_after(headers),
+        cap=_cap(body),
+        sent=body,
+        # A stream that had begun to answer may be billed.
+        billed=True if status < 400 and getattr(error, "begun", True) else None,
+    )
 
 
-def _text_of(error: Any) -> str:
-    body = getattr(error, "body", None)
-    if body is None:
-        return str(error)
-    return body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
+def _body_of(error: Any) -> Any:
+    """What the server said, whole: the SDKs leave out what stands around an ``error``."""
+    if int(error.status_code) >= 400:
+        try:
+            text = error.response.text
+        except httpx2.StreamError:
+            text = ""
+        try:
+            return json.loads(text) if text else ""
+        except (ValueError, RecursionError):
+            return text
+    return str(error) if error.body is None else error.body
 
 
 def _of_transport(error: BaseException, key: str) -> ModelError:
     what = f"{type(error).__name__}: {short(str(error), key)}"
     if isinstance(error, ModelError):
         return error
-    if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
-        return Refused(what)
-    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+    if isinstance(
+        error, httpx2.InvalidURL | httpx2.UnsupportedProtocol | httpx2.LocalProtocolError
+    ):
+        return SettingRefused(what)
+    if isinstance(error, _UNSENT):
         return NoConnection(f"could not connect: {what}")
     return NoAnswer(what)
+
+
+_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 
 
 def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
@@ -186,15 +211,39 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time
     return max(0.0, seconds) if seconds < float("inf") else None
 
 
-def json_of(response: httpx2.Response, key: str) -> dict[str, Any]:
-    """The JSON object of a reply. Raises ``BadReply`` when there is none."""
+def json_of(response: httpx2.Response, key: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object of a reply to the request ``body``.
+
+    Raises the ``ModelError`` of an error that stands in it, as the status of its own code, and
+    ``BadReply`` when it is no JSON object.
+    """
+    fault, billed = None, None
+    text = response.text
     try:
-        value = json.loads(response.text, parse_constant=_no_constant)
-        if isinstance(value, dict):
-            return scrub(value, key)  # type: ignore[no-any-return]
+        value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        pass
-    raise BadReply(f"the reply is not a JSON object: {short(response.text[:2000], key)}")
+        fault = faults.in_text(text)
+    else:
+        if (error := faults.in_reply(value)) is not None:
+            fault, billed = faults.Fault.of(error), _worked(value) or None
+        elif isinstance(value, dict):
+            return scrub(value, key)  # type: ignore[no-any-return]
+    said = short(text[:2000], key)
+    if fault is None:
+        raise BadReply(f"the reply is not a JSON object: {said}")
+    what = f"HTTP {response.status_code}, with an error in it: {said}"
+    after = retry_after(response.headers)
+    raise faults.named(fault, 200, what, after=after, cap=_cap(body), sent=body, billed=billed)
+
+
+def _worked(reply: Any) -> bool:
+    """Whether a reply counts tokens: then its error came after work that is billed."""
+    usage = reply.get("usage") if isinstance(reply, dict) else None
+    names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
+    try:
+        return any(count(usage, name) for name in names)
+    except NoCount:
+        return True
 
 
 def _no_constant(name: str) -> NoReturn:

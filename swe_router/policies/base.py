@@ -26,7 +26,14 @@ from swe_router.records import (
 )
 from swe_router.settings import Table
 
-_SAID_IN_WORDS = ("NoConnection", "NoCredit", "ModelUnknown", "NoImageStore", "EngineGone")
+_SAID_IN_WORDS = (
+    "NoConnection",
+    "NoCredit",
+    "ModelUnknown",
+    "SettingRefused",
+    "NoImageStore",
+    "EngineGone",
+)
 
 
 class Knobs(Table):
