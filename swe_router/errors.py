@@ -8,6 +8,7 @@ SweRouterError
    │                   RateLimited · Overloaded · NoAnswer · Refused · BadReply · ContextTooLong
    ├─ SandboxError     EngineGone · NoImageStore · DiskFull · ImageMissing · WouldNotStart · Lost
    ├─ LedgerRefused    the money is not there: a limit, turned into an exit by the loop
+   ├─ StillAway        what the run waited for was given up, or the run stopped: the work is owed
    └─ ScaffoldError · VerifierError · GradingError · JournalError
 
 Each class says three things of itself: ``retry`` (may the whole attempt be run again?),
@@ -169,19 +170,19 @@ class NoImageStore(ImageMissing):
     cause = "no image store"
 
 
-class EngineGone(SandboxError):
-    """The engine that runs the sandboxes does not answer."""
-
-    says_nothing_of_instance = True
-    cause = "no sandbox engine"
-
-
 class WouldNotStart(SandboxError):
     """The sandbox could not be brought up."""
 
 
 class Lost(SandboxError):
     """A running sandbox went away: container killed, daemon stopped, channel closed."""
+
+
+class EngineGone(Lost):
+    """The engine that runs the sandboxes does not answer."""
+
+    says_nothing_of_instance = True
+    cause = "no sandbox engine"
 
 
 class DiskFull(SandboxError):
@@ -196,6 +197,12 @@ class LedgerRefused(BoundaryError):
     """The reservation does not fit and nothing that is held could make it fit."""
 
     retry = False
+
+
+class StillAway(BoundaryError):
+    """A service stayed away until the run gave it up or was stopped; the attempt is owed."""
+
+    says_nothing_of_instance = True
 
 
 class ScaffoldError(BoundaryError):

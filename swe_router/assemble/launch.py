@@ -27,7 +27,7 @@ from swe_router.assemble import (
 from swe_router.assemble.header import Header, of_run, run_name
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import graceful, interruptible
-from swe_router.assemble.wire import Wiring, build_policy, features_of
+from swe_router.assemble.wire import Wiring, breaker_of, build_policy, features_of
 from swe_router.assemble.worker import Done, Job, Rejected, away, here
 from swe_router.deferred import deferred
 from swe_router.errors import UsageError
@@ -144,6 +144,7 @@ def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown
         # The lock says that nobody else drives this run: what others held is nobody's now.
         wiring.ledger.abandon_others()
         machine.sweep(run.name)
+        wiring.breaker.forget()
         began = time.time()
         try:
             stopped = _work(wiring, number, retry)
@@ -152,7 +153,7 @@ def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown
             append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
         wiring.ledger.abandon_others()
         marks.write_predictions(run)
-        if header.settings.grade.enabled and not stopped:
+        if header.settings.grade.enabled and not run.stopping():
             try:
                 marks.grade_run(run, say=say)
             except KeyboardInterrupt:
@@ -245,7 +246,7 @@ def _work(wiring: Wiring, workers: int, retry: str) -> bool:
         else:
             made = pool.Pool(lambda job: here(job, view.event), 0, run.stopping)
             made.run(state.jobs(), state.done)
-    return run.stopping()
+    return run.stopping() and not wiring.breaker.given_up()
 
 
 def learned(wiring: Wiring) -> Policy:
@@ -342,13 +343,19 @@ class _Tail:
 def _closing(run: RunFolder, known: facts.RunFacts, stopped: bool) -> Shown:
     how = ending.ended(known.instances, known.records, stopped=stopped)
     resume = f"\nfinish it with: {_resuming(run)}" if _owes(known) else ""
+    away = breaker_of(run, of_run(run).settings).given_up() if _owes(known) else {}
+    gone = [f"{name} stayed away: {row.cause} ({row.why})" for name, row in away.items()]
     view = Group(
         text.instances_table(known),
         Text(""),
         text.closing(known),
+        *(Text(line, "bold") for line in gone),
         Text(f"run folder: {run.path}{resume}"),
     )
-    return Shown({**facts.summary(known), "ended": how}, view, ending.CODES[how])
+    said = {**facts.summary(known), "ended": how}
+    if away:
+        said["away"] = {n: {"cause": row.cause, "why": row.why} for n, row in away.items()}
+    return Shown(said, view, ending.CODES[how])
 
 
 def _owes(known: facts.RunFacts) -> bool:

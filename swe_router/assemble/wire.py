@@ -17,6 +17,7 @@ from swe_router.assemble import ensemble, lessons, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
+from swe_router.breaker import Breaker, Patience
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repos import RepoCache
 from swe_router.codegraph.search import GraphSearch
@@ -28,11 +29,13 @@ from swe_router.journal.folder import RunFolder
 from swe_router.journal.notes import Notes
 from swe_router.journal.tape import Receipts, Tape
 from swe_router.ledger import Hold, Ledger
-from swe_router.models import checks
+from swe_router.models import checks, knock
 from swe_router.models.draws import Draws
+from swe_router.models.held import HeldModel, service_of
 from swe_router.models.metered import MeteredModel
 from swe_router.records import Arm, Features, Instance, Plan, PurseView
 from swe_router.sandboxes import audit, fitting, leaks, patch
+from swe_router.sandboxes.held import HeldBoxes
 from swe_router.sandboxes.warm import WarmBoxes
 from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
 from swe_router.settings import Settings, Tier
@@ -89,6 +92,11 @@ class Wiring:
         return Ledger(self.run.ledger_file, self.settings.budget, stopping=self.run.stopping)
 
     @cached_property
+    def breaker(self) -> Breaker:
+        """What is known of the services that are away, shared by all processes of the run."""
+        return breaker_of(self.run, self.settings)
+
+    @cached_property
     def repos(self) -> RepoCache:
         """The bare repositories that routing, search and local boxes read."""
         images = self.header.sandbox == "docker"
@@ -115,7 +123,8 @@ class Wiring:
         ahead = self.settings.sandbox.warm
         if self.header.sandbox != "docker" or not ahead:
             return None
-        return WarmBoxes(self.boxes, ahead=ahead, stopping=self.run.stopping)
+        held = HeldBoxes(lambda: self.boxes, self.breaker)
+        return WarmBoxes(held, ahead=ahead, stopping=self.run.stopping)
 
     @cached_property
     def verifiers(self) -> list[tuple[str, Verifier]]:
@@ -172,6 +181,10 @@ class Wiring:
             repository = self.repos.path(instance)
             search = partial(GraphSearch, repository, graph)
         came = brought.load(self.run.attempt_folder(instance.id))
+
+        def held(tier: str) -> Callable[[str], None]:
+            return lambda why: progress(instance.id, tier, 0, why)
+
         return Bench(
             came_with=came.outcomes if came else (),
             peers=came.peers if came else (),
@@ -179,34 +192,38 @@ class Wiring:
             memory=self.tape(instance),
             selector=self.selector,
             verifiers=self.verifiers,
-            open_sandbox=self.boxes.open,
+            open_sandbox=HeldBoxes(
+                lambda: self.boxes, self.breaker, lambda of, why: progress(of, "", 0, why)
+            ).open,
             open_check=self.check_boxes.open if self.check_boxes else None,
             guard=leaks.guard,
             snapshot=patch.Snapshot.take,
             apply=fitting.apply,
             audit=audit.audit,
             scaffold=self._scaffold,
-            model=partial(self._model, instance),
+            model=partial(self._model, instance, held),
             desk=lambda plan: replace(
                 desk_of(self.settings, plan), stop_loss=stoploss.of_plan(self.header, plan)
             ),
             room=partial(room, self.header),
             graph=graph,
             search=search,
-            writer=self._asked(instance, "writer", "reproduction"),
-            judge=self._asked(instance, "judge", "judge"),
+            writer=self._asked(instance, "writer", "reproduction", held),
+            judge=self._asked(instance, "judge", "judge", held),
             notes=Notes(self.run.attempt_folder(instance.id) / "notes.jsonl"),
             hint=lambda: runner.hints(self.settings.split).get(instance.id, ""),
             verify_seconds=self.settings.verify.seconds,
             early_stop=self.settings.ensemble.early_stop,
             cross=self.settings.ensemble.cross,
             cores=max(1, (os.cpu_count() or 1) // max(1, self.settings.workers)),
-            clock=time.time,
+            clock=self.breaker.now,
             stopping=self.run.stopping,
             progress=progress,
         )
 
-    def _asked(self, instance: Instance, role: str, by: str) -> Callable[[str], Model] | None:
+    def _asked(
+        self, instance: Instance, role: str, by: str, held: Callable[[str], Callable[[str], None]]
+    ) -> Callable[[str], Model] | None:
         """Attempt id -> the tier that a verifier asks, with ``verify.usd`` for that candidate."""
         name = str(getattr(self.settings.verify, role))
         if not name or by not in self.settings.verify.names:
@@ -221,7 +238,7 @@ class Wiring:
             kind = plugins.load("models", tier.dialect)
             draws = Draws(tier, lambda session: kind(tier, session=session, key=key), instance.id)
             metered = MeteredModel(draws, book, self.header.rates[name], receipts=receipts)
-            return retrying.RetryingModel(metered, tier.retries, over=self.run.stopping)
+            return self._held(metered, name, instance, held(name), self.run.stopping, key)
 
         return model
 
@@ -235,20 +252,64 @@ class Wiring:
         )
         return made
 
-    def _model(self, instance: Instance, plan: Plan, session: str, hold: Hold) -> Model:
+    def _model(
+        self,
+        instance: Instance,
+        held: Callable[[str], Callable[[str], None]],
+        plan: Plan,
+        session: str,
+        hold: Hold,
+    ) -> Model:
         name = plan.arm.model
         tier = self.settings.tiers[name]
         key = checks.key_of(name, tier, os.environ)
         bare = plugins.load("models", tier.dialect)(tier, session=session, key=key)
         receipts = Receipts(self.tape(instance), hold.key.removeprefix(f"{instance.id}/"))
         metered = MeteredModel(bare, hold, self.header.rates[name], receipts=receipts)
-        seconds, begun = plan.budget.seconds, time.monotonic()
+        seconds, begun = plan.budget.seconds, self.breaker.now()
 
         def over() -> bool:
-            late = bool(seconds) and time.monotonic() - begun > seconds
+            late = bool(seconds) and self.breaker.now() - begun > seconds
             return late or self.run.stopping()
 
-        return retrying.RetryingModel(metered, tier.retries, over=over)
+        return self._held(metered, name, instance, held(name), over, key)
+
+    def _held(
+        self,
+        metered: Model,
+        name: str,
+        instance: Instance,
+        held: Callable[[str], None],
+        over: Callable[[], bool],
+        key: str,
+    ) -> Model:
+        """The tier's model, retried call by call, and waited for while it is away as a whole."""
+        tier, service = self.settings.tiers[name], service_of(name)
+        patient = retrying.RetryingModel(
+            metered,
+            tier.retries,
+            over=lambda: over() or self.breaker.is_paused(service),
+            connecting=False,
+        )
+        check = partial(knock.check, tier, key)
+        return HeldModel(patient, self.breaker, name, instance.id, held, check)
+
+
+def breaker_of(run: RunFolder, settings: Settings) -> Breaker:
+    """The breaker of a run; when it gives up, the run stops as if it was asked to."""
+    given = settings.breaker
+    usual = Patience(**given.model_dump())
+    own = {
+        service_of(name): replace(usual, give_up_seconds=tier.give_up_seconds)
+        for name, tier in settings.tiers.items()
+        if tier.give_up_seconds is not None
+    }
+    return Breaker(
+        run.path,
+        lambda service: own.get(service, usual),
+        stopping=run.stopping,
+        gave_up=run.stop_file.touch,
+    )
 
 
 def overhead_key(instance_id: str, attempt_id: str) -> str:

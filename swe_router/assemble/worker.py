@@ -71,6 +71,7 @@ def away(job: Job) -> Done:
 def here(job: Job, progress: Progress) -> Done:
     """The job in this process."""
     wiring = _wiring(job.run)
+    wiring.breaker.tell = lambda line: progress("", "", 0, line)
     wiring.settle_receipts(job.instance)
     progress(job.instance.id, "", 0, "reading the repository")
     graph = wiring.graph(job.instance)

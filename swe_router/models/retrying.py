@@ -27,7 +27,8 @@ class RetryingModel:
     billed, only once.
     ``first_wait`` and ``longest_wait`` are seconds. Nothing is tried again once ``over`` says
     that the attempt's time is up or the run is stopping. Put it around a ``MeteredModel``, so that
-    the ledger sees each try.
+    the ledger sees each try. ``connecting``: try again where nobody could be reached; off where a
+    ``HeldModel`` around it waits for that.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class RetryingModel:
         first_wait: float = 1.0,
         longest_wait: float = LONGEST_WAIT,
         over: Callable[[], bool] = lambda: False,
+        connecting: bool = True,
     ) -> None:
         self._model, self._retries, self._over = model, retries, over
+        self._connecting = connecting
         self._first_wait, self._longest_wait = first_wait, longest_wait
 
     def complete(
@@ -69,6 +72,8 @@ class RetryingModel:
             if isinstance(error, NoAnswer):
                 unanswered += 1
                 return unanswered == 1
+            if isinstance(error, NoConnection) and not self._connecting:
+                return False
             if not isinstance(error, NoConnection | RateLimited | Overloaded):
                 return False
             if error.after is None:

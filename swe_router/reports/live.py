@@ -63,7 +63,10 @@ class View:
             self._live.stop()
 
     def event(self, instance: str, tier: str, step: int, what: str) -> None:
-        """An attempt moved on."""
+        """An attempt moved on; without an instance, a word on the run as a whole."""
+        if not instance:
+            self.say(what)
+            return
         row = self._rows.setdefault(instance, _Row(since=self._clock()))
         fresh = (row.tier, row.what) != (tier, what)
         row.tier, row.step, row.what = tier, step, what

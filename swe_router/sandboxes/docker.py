@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swe_router.deferred import deferred
-from swe_router.errors import ImageMissing, SandboxError, WouldNotStart
+from swe_router.errors import EngineGone, ImageMissing, SandboxError, WouldNotStart
 from swe_router.records import Instance
 from swe_router.sandboxes.channel import Box
 from swe_router.sandboxes.limits import memory_bytes
@@ -132,7 +132,8 @@ class DockerBoxes:
             box.start()
         except BaseException as error:
             self._drop(container)
-            if isinstance(error, SandboxError) and not error.retry:
+            final = isinstance(error, SandboxError) and not error.retry
+            if final or isinstance(error, EngineGone):
                 raise
             if isinstance(error, SandboxError):
                 message = f"the container of {instance.image} would not start: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 import time
@@ -18,8 +19,10 @@ from urllib3.exceptions import HTTPError
 
 from swe_router.errors import (
     DiskFull,
+    EngineGone,
     ImageMissing,
     Lost,
+    NoImageStore,
     SandboxError,
     UsageError,
     WouldNotStart,
@@ -29,6 +32,12 @@ BROKEN = (DockerException, OSError, HTTPError)
 """What docker-py raises when the engine refuses or is not there."""
 SOCKETS = ("/var/run/docker.sock", "~/.docker/run/docker.sock", "~/.colima/default/docker.sock")
 """Where an engine listens when DOCKER_HOST does not say."""
+_ABSENT = re.compile(
+    r"manifest unknown|not found|no such image|does not exist|access denied|unauthorized"
+    r"|no matching manifest|invalid reference|name unknown",
+    re.IGNORECASE,
+)
+"""What registries say of an image that they do not have, or not for us."""
 TIMEOUT = 60
 """Seconds for one answer of the engine."""
 
@@ -103,13 +112,15 @@ class Engine:
             )
             for event in events:
                 if "error" in event:
-                    raise _missing(image, str(event["error"]))
+                    raise _not_pulled(image, str(event["error"]))
                 if event.get("id") and event.get("status"):
                     layers[event["id"]] = event["status"]
                     done = sum(s in ("Pull complete", "Already exists") for s in layers.values())
                     progress(f"{image}: {done} of {len(layers)} layers")
+        except APIError as error:
+            raise _not_pulled(image, _words(error)) from None
         except BROKEN as error:
-            raise _missing(image, _words(error)) from None
+            raise _translated(error, image) from None
 
     def containers(self, label: str) -> list[Container]:
         """Every container, running or not, that bears ``label`` (``key`` or ``key=value``)."""
@@ -246,7 +257,9 @@ class Wire:
             return
 
     def epitaph(self) -> str:
-        """What became of the container."""
+        """What became of the container; ``EngineGone`` where its engine went away with it."""
+        if not self._engine.ping():
+            raise EngineGone("the sandbox went away: the Docker engine does not answer")
         return self._engine.fate(self._container)
 
     def _next_frame(self) -> bool:
@@ -281,8 +294,22 @@ def _missing(image: str, why: str) -> ImageMissing:
     )
 
 
+def _not_pulled(image: str, why: str) -> SandboxError:
+    """Why an image could not be had: the store says no, or it could not be asked."""
+    if "no space left" in why.lower():
+        return DiskFull(f"the Docker engine has no space left: {why}")
+    if _ABSENT.search(why):
+        return _missing(image, why)
+    return NoImageStore(
+        f"image {image} is not on this engine and its store could not be asked ({why}): check "
+        "the network, the proxy of the engine and docker login, or load it by hand (docker load)"
+    )
+
+
 def _translated(error: BaseException, image: str = "") -> SandboxError:
     said = _words(error)
+    if not isinstance(error, APIError):
+        return EngineGone(f"the Docker engine does not answer: {said}")
     if "no space left" in said.lower():
         return DiskFull(f"the Docker engine has no space left: {said}")
     if isinstance(error, NotFound) and image:

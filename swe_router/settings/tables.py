@@ -56,6 +56,8 @@ class Tier(Table):
     """Wall seconds for one answer."""
     retries: int = Field(default=5, ge=0)
     """Times one call is sent again after a rate limit or an overload."""
+    give_up_seconds: float | None = Field(default=None, gt=0)
+    """How long the tier may be away before the run ends; unset: ``breaker.give_up_seconds``."""
     attempt_usd: Decimal = Field(gt=0)
     """Dollar limit of one attempt: an attempt starts only when this much is free."""
     attempt_steps: int = Field(default=100, gt=0)
@@ -187,6 +189,20 @@ class PriceSettings(Table):
     """Rent of the GPU that serves local tiers: about one A100-80GB by the hour in 2026."""
 
 
+class BreakerSettings(Table):
+    """What is done while a provider, the sandbox engine or the image store is away."""
+
+    failures: int = Field(default=3, gt=0)
+    """Equal failures in a row after which a tier, or the sandbox, is paused for all instances."""
+    first_wait: float = Field(default=2.0, gt=0)
+    """Seconds before it is knocked at again; doubled each time."""
+    longest_wait: float = Field(default=20.0, gt=0)
+    """Most seconds between two knocks."""
+    give_up_seconds: float = Field(default=240.0, gt=0)
+    """Seconds without one success after which the run ends, its work owed; 14400 waits four hours.
+    A served model needs 45 to 100 s to start."""
+
+
 class GradeSettings(Table):
     """The official harness."""
 
@@ -234,6 +250,7 @@ class Settings(Table):
     """With ``source``: also solve the instances of the split that it has no candidate for."""
     sandbox: SandboxSettings = SandboxSettings()
     verify: VerifySettings = VerifySettings()
+    breaker: BreakerSettings = BreakerSettings()
     prices: PriceSettings = PriceSettings()
     grade: GradeSettings = GradeSettings()
 
@@ -274,5 +291,8 @@ class Settings(Table):
         return self.policy.ladder or tuple(self.tiers)
 
     def digest(self) -> str:
-        """SHA-256 hex over all that decides the result (so not over ``workers``)."""
-        return digest_of(self.model_dump(mode="json", exclude={"workers"}))
+        """SHA-256 hex over all that decides the result (so not ``workers`` and patience)."""
+        tree = self.model_dump(mode="json", exclude={"workers", "breaker"})
+        for tier in tree["tiers"].values():
+            del tier["give_up_seconds"]
+        return digest_of(tree)

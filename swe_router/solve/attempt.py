@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from swe_router.codegraph.objects import RepoError
 from swe_router.errors import (
     BoundaryError,
     LedgerRefused,
@@ -31,6 +32,9 @@ from swe_router.seams import Sandbox
 from swe_router.solve.bench import Bench
 from swe_router.solve.handover import Handed, hand_over
 from swe_router.solve.verifying import verdicts
+
+RETURNS = 3
+"""Times an attempt is begun: once, and after its engine went away under it."""
 
 
 @dataclass
@@ -75,6 +79,28 @@ def carry_out(
 def _once(
     bench: Bench, instance: Instance, plan: Plan, attempt_id: str, history: Sequence[Outcome]
 ) -> Outcome:
+    """The attempt; gone on with from its paid steps when the sandbox's engine went away under it.
+
+    Opening the next box waits until the engine is back.
+    """
+    for _ in range(RETURNS):
+        outcome, failure = _made(bench, instance, plan, attempt_id, history)
+        gone = isinstance(failure, SandboxError) and failure.says_nothing_of_instance
+        if not gone or bench.stopping():
+            break
+    if outcome.attempt.trajectory.exit == "interrupted" or bench.stopping():
+        return outcome  # owed: a stop cuts commands short, so no verdict could be trusted
+    bench.memory.close(attempt_id)
+    bench.progress(instance.id, str(plan.arm), outcome.attempt.trajectory.steps, "verifying")
+    return outcome.model_copy(
+        update={"verdicts": verdicts(bench.checks, instance, outcome, (*history, *bench.peers))}
+    )
+
+
+def _made(
+    bench: Bench, instance: Instance, plan: Plan, attempt_id: str, history: Sequence[Outcome]
+) -> tuple[Outcome, BoundaryError | None]:
+    """The attempt as far as it came, without verdicts, and what broke it."""
     started = bench.clock()
     course = _Course()
     bench.progress(instance.id, str(plan.arm), 0, "starting")
@@ -99,14 +125,7 @@ def _once(
         audit=bench.audit(steps, instance),
         sandbox=course.sandbox,
     )
-    outcome = Outcome(attempt=attempt, candidate=course.candidate)
-    if attempt.trajectory.exit == "interrupted" or bench.stopping():
-        return outcome  # owed: a stop cuts commands short, so no verdict could be trusted
-    bench.memory.close(attempt_id)
-    bench.progress(instance.id, str(plan.arm), len(steps), "verifying")
-    return outcome.model_copy(
-        update={"verdicts": verdicts(bench.checks, instance, outcome, (*history, *bench.peers))}
-    )
+    return Outcome(attempt=attempt, candidate=course.candidate), course.failure
 
 
 def _work(
@@ -184,7 +203,12 @@ def _trajectory(steps: Sequence[Step], course: _Course) -> Trajectory:
 
 def as_failure(error: BoundaryError) -> Failure:
     """A broken boundary as data."""
-    kinds = ((ModelError, "model"), (SandboxError, "sandbox"), (VerifierError, "verifier"))
+    kinds = (
+        (ModelError, "model"),
+        (SandboxError, "sandbox"),
+        (RepoError, "sandbox"),  # of a local box: every tier would start from the same repository
+        (VerifierError, "verifier"),
+    )
     boundary = next((name for kind, name in kinds if isinstance(error, kind)), "scaffold")
     return Failure(
         kind=type(error).__name__,

@@ -26,6 +26,8 @@ from swe_router.solve.stoppable import unless_stopping
 from swe_router.verifiers.cross import side_by_side
 from swe_router.verifiers.repo_tests import HINT
 
+RETURNS = 3
+"""Times a verifier is asked whose sandbox engine went away meanwhile."""
 DECISIVE = frozenset({"applies", "syntax"})
 """Verifiers whose ``fail`` is a fact and no opinion."""
 OF_THE_PATCH = frozenset({"applies", "syntax", "repo-tests"})
@@ -160,15 +162,19 @@ def _verdict(
         return known.model_copy(update={**made, "seconds": 0.0})  # type: ignore[no-any-return]
     checks.watch(outcome.attempt.id, name)
     begun = checks.clock()
-    try:
-        verdict = verifier.verify(outcome, peers, instance, kit)
-    except BoundaryError as error:
-        verdict = Verdict(
-            candidate=candidate.digest,
-            verifier=name,
-            outcome="unknown",
-            evidence={"broke": f"{type(error).__name__}: {error}"},
-        )
+    for again in range(RETURNS, 0, -1):
+        try:
+            verdict = verifier.verify(outcome, peers, instance, kit)
+        except BoundaryError as error:
+            if again > 1 and error.says_nothing_of_instance and not checks.stopping():
+                continue  # its engine went away; opening the next box waits until it is back
+            verdict = Verdict(
+                candidate=candidate.digest,
+                verifier=name,
+                outcome="unknown",
+                evidence={"broke": f"{type(error).__name__}: {error}"},
+            )
+        break
     verdict = verdict.model_copy(update={"seconds": max(0.0, checks.clock() - begun)})
     if name in OF_THE_PATCH and "broke" not in verdict.evidence and not checks.stopping():
         checks.cache[key] = verdict, outcome.attempt.id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from docker.errors import APIError, ImageNotFound, NotFound
 
-from swe_router.errors import DiskFull, ImageMissing, UsageError, WouldNotStart
+from swe_router.errors import DiskFull, EngineGone, ImageMissing, UsageError, WouldNotStart
 from swe_router.records import Instance
 from swe_router.sandboxes.docker import HOST_LABEL, LOCK_LABEL, RUN_LABEL, DockerBoxes
 from swe_router.sandboxes.engine import Engine
@@ -55,7 +55,7 @@ def opened(tmp_path, api, **settings):
     [
         (refusal(500, "write /var/lib: no space left on device"), DiskFull, "no space left"),
         (refusal(500, "cgroups: cannot found cgroup"), WouldNotStart, "cgroup"),
-        (ConnectionError("refused"), WouldNotStart, "refused"),
+        (ConnectionError("refused"), EngineGone, "refused"),
     ],
 )
 def test_a_refused_container_names_what_broke(tmp_path, answer, error, words):

@@ -1,0 +1,332 @@
+"""What to do while a provider, an engine or a store is away: wait for it together, then give up.
+
+Every process of a run knows the same: one small file in the run folder says which service is away,
+since when, and who may knock next. A call that meets such a failure is made again until it goes
+through, so that its attempt waits where it stands; nobody else is sent ahead meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from swe_router.errors import BoundaryError, LedgerRefused, ModelError, RateLimited, StillAway
+
+T = TypeVar("T")
+Told = Callable[[str], None]
+
+SERVER_STATUSES = frozenset({429, 502, 503, 521, 522, 523, 529})
+"""HTTP statuses that a server, or the gateway before it, gives whatever it is asked."""
+POLL_SECONDS = 0.25
+MOST_DOUBLINGS = 16
+MOST_ASKED = 60.0
+"""Seconds; a provider that asks for a longer wait is knocked at after this much."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a service is waited for; seconds."""
+
+    failures: int = 3
+    """Equal failures in a row after which it is paused for everybody."""
+    first_wait: float = 2.0
+    longest_wait: float = 20.0
+    give_up_seconds: float = 240.0
+    """After so long without one success the run ends."""
+
+    def wait(self, knocks: int) -> float:
+        """Seconds before the knock after ``knocks`` that failed."""
+        return min(self.longest_wait, self.first_wait * 2.0 ** min(knocks - 1, MOST_DOUBLINGS))
+
+
+@dataclass(frozen=True)
+class Away:
+    """What is known of a service that failed last; times are unix seconds."""
+
+    kind: str
+    """Class and status of the failure."""
+    cause: str
+    """The same in words."""
+    why: str
+    """The message of the last failure."""
+    since: float
+    """First failure since the last success."""
+    equal: int = 1
+    """Failures of this kind in a row."""
+    knocks: int = 1
+    next: float = 0.0
+    """When the next one may try."""
+    held: bool = False
+    """Somebody waits for it: ``since`` counts."""
+    paused: bool = False
+    given_up: bool = False
+    who: tuple[str, ...] = field(default=())
+    """Instances that met it last, up to as many as it takes."""
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether a failure is one that every instance would meet now."""
+    if isinstance(error, BoundaryError) and error.says_nothing_of_instance:
+        return True
+    return isinstance(error, ModelError) and error.status in SERVER_STATUSES
+
+
+class Breaker:
+    """The services of one run as its processes know them together.
+
+    ``patience`` gives that for a service by name; ``tell`` gets a line whenever a service is
+    paused, comes back or is given up (once in all processes); ``gave_up`` is called once then.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        patience: Callable[[str], Patience],
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+        tell: Told = lambda line: None,
+        gave_up: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._file, self._lock = folder / "breaker.json", folder / "breaker.lock"
+        self.tell = tell
+        self._patience, self._stopping = patience, stopping
+        self._gave_up, self._clock, self._sleep = gave_up, clock, sleep
+        self._waited, self._waiting, self._since = 0.0, 0, 0.0
+        self._counting = threading.Lock()
+
+    def through(
+        self,
+        service: str,
+        call: Callable[[], T],
+        *,
+        who: str = "",
+        held: Told = lambda why: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> T:
+        """What ``call`` gives, made again for as long as the service is away.
+
+        A failure that may be this call's own is passed on, until it was met by as many instances
+        (``who``) in a row as it takes; ``check`` then raises if the service is away after all.
+        ``held`` is told why this call waits. Raises ``StillAway`` when the run gives the service
+        up, or is stopped meanwhile.
+        """
+        mine = False
+        while True:
+            knocking = self._admit(service, mine, held)
+            try:
+                if knocking:
+                    check()  # costs nothing, where the call itself may be billed unanswered
+                made = call()
+            except (LedgerRefused, StillAway):
+                raise
+            except BoundaryError as error:
+                met: BoundaryError = error
+            else:
+                self._worked(service)
+                return made
+            if met.counts:
+                self._worked(service)  # an answer, if a bad one
+                raise met
+            if not is_away(met):
+                met, away = self._questioned(service, met, who, check)
+                if not away:
+                    raise met
+            mine = True
+            self._failed(service, met, who)
+
+    def away(self) -> Mapping[str, Away]:
+        """Every service that failed last, by name."""
+        try:
+            tree = json.loads(self._file.read_text(encoding="utf-8"))
+            return {
+                name: Away(**{**row, "who": tuple(row.get("who", ()))})
+                for name, row in tree.items()
+            }
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}  # nothing is away, or a file of another version: found out anew
+
+    def given_up(self) -> Mapping[str, Away]:
+        """The services that the run gave up."""
+        return {name: row for name, row in self.away().items() if row.given_up}
+
+    def is_paused(self, service: str) -> bool:
+        """Whether everybody waits for the service."""
+        row = self.away().get(service)
+        return row is not None and row.paused
+
+    def forget(self) -> None:
+        """A new launch: what was away may be back."""
+        self._file.unlink(missing_ok=True)
+
+    def now(self) -> float:
+        """Unix seconds less what this process spent waiting: the clock of time limits."""
+        with self._counting:
+            now = self._clock()
+            return now - self._waited - (now - self._since if self._waiting else 0.0)
+
+    def _questioned(
+        self, service: str, met: BoundaryError, who: str, check: Callable[[], None]
+    ) -> tuple[BoundaryError, bool]:
+        """The failure behind a failure, and whether it is the service's rather than the call's."""
+        try:
+            check()
+        except BoundaryError as error:
+            return error, True
+        row = self.away().get(service)
+        others = set(row.who) - {who} if row is not None and row.kind == _kind(met) else set()
+        if len(others) + 1 >= self._patience(service).failures or (row and row.paused):
+            return met, True
+        self._failed(service, met, who, pause=False)
+        return met, False
+
+    def _admit(self, service: str, mine: bool, held: Told) -> bool:
+        """Returns when this call may be made; True for one that is a knock."""
+        told = False
+        with contextlib.ExitStack() as stack:
+            while self._file.exists():
+                row = self.away().get(service)
+                if row is None or not (row.paused or mine):
+                    return False
+                patience, now = self._patience(service), self._clock()
+                stopping = self._stopping()
+                late = now - row.since >= patience.give_up_seconds
+                if late and not (row.given_up or stopping):
+                    row = self._give_up(service) or row
+                if row.given_up or stopping:
+                    raise StillAway(f"{service}: {row.cause} for {now - row.since:.0f} s"
+                                    f" ({row.why})")  # fmt: skip
+                if not told:
+                    told = True
+                    held(f"held: {service}: {row.cause}")
+                    stack.enter_context(self._pausing())
+                if now >= row.next and self._claimed(service):
+                    return True
+                self._sleep(max(0.01, min(POLL_SECONDS, row.next - now)))
+        return False
+
+    @contextmanager
+    def _pausing(self) -> Iterator[None]:
+        """Time that no limit counts; several threads of one process wait as one."""
+        with self._counting:
+            self._waiting += 1
+            if self._waiting == 1:
+                self._since = self._clock()
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._waiting -= 1
+                if not self._waiting:
+                    self._waited += self._clock() - self._since
+
+    def _claimed(self, service: str) -> bool:
+        """True for the one that knocks; the next one's time is set."""
+        with self._state() as state:
+            row, now = state.get(service), self._clock()
+            if row is None or now < row.next:
+                return row is None
+            wait = self._patience(service).wait(row.knocks + 1)
+            state[service] = replace(row, next=now + wait)
+            return True
+
+    def _failed(self, service: str, error: BoundaryError, who: str, *, pause: bool = True) -> None:
+        """Note a failure; from so many equal ones in a row on the service is paused."""
+        patience, line = self._patience(service), ""
+        with self._state() as state:
+            row, now, kind = state.get(service), self._clock(), _kind(error)
+            before = row or Away(kind="", cause="", why="", since=now, equal=0, knocks=0)
+            if not before.held:
+                before = replace(before, since=now)
+            same = before.kind == kind
+            equal, knocks = (before.equal if same else 0) + 1, before.knocks + 1
+            seen = [*(before.who if same else ()), *([who] if who else [])]
+            enough = equal >= patience.failures or knocks >= 2 * patience.failures
+            wait = max(patience.wait(knocks), min(getattr(error, "after", None) or 0.0, MOST_ASKED))
+            after = replace(
+                before,
+                kind=kind,
+                cause=cause_of(error),
+                why=" ".join(str(error).split())[:300],
+                equal=equal,
+                knocks=knocks,
+                next=now + wait,
+                held=before.held or pause,
+                paused=before.paused or (pause and enough),
+                who=tuple(dict.fromkeys(seen))[-patience.failures :],
+            )
+            state[service] = after
+            if after.paused and not before.paused:
+                line = f"{service} is paused: {after.cause} ({after.why})"
+            elif after.paused:
+                line = f"{service}: still {after.cause}"
+            if line:
+                line += (
+                    f"; knocking again in {after.next - now:.0f} s,"
+                    f" given up in {max(0.0, after.since + patience.give_up_seconds - now):.0f} s"
+                )
+        if line:
+            self.tell(line)
+
+    def _worked(self, service: str) -> None:
+        """A success: nothing is away any more."""
+        if not self._file.exists():
+            return
+        with self._state() as state:
+            row = state.pop(service, None) if not self._is_over(state, service) else None
+        if row is not None and row.paused:
+            self.tell(f"{service} is back after {self._clock() - row.since:.0f} s")
+
+    @staticmethod
+    def _is_over(state: Mapping[str, Away], service: str) -> bool:
+        return service in state and state[service].given_up
+
+    def _give_up(self, service: str) -> Away | None:
+        with self._state() as state:
+            row = state.get(service)
+            if row is None or row.given_up:
+                return row
+            row = state[service] = replace(row, given_up=True, paused=True)
+        waited = self._clock() - row.since
+        self.tell(f"{service} is given up after {waited:.0f} s: {row.cause} ({row.why})")
+        self._gave_up()
+        return row
+
+    @contextmanager
+    def _state(self) -> Iterator[dict[str, Away]]:
+        """The file's rows under its lock; written back whole, gone when there are none."""
+        with self._lock.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = dict(self.away())
+            state = dict(before)
+            yield state
+            if state == before:
+                return
+            if not state:
+                self._file.unlink(missing_ok=True)
+                return
+            fresh = self._file.with_name(f"{self._file.name}.{os.getpid()}.{threading.get_ident()}")
+            rows: dict[str, Any] = {name: asdict(row) for name, row in state.items()}
+            fresh.write_text(json.dumps(rows), encoding="utf-8")
+            fresh.replace(self._file)
+
+
+def cause_of(error: BoundaryError) -> str:
+    """A failure in two or three words."""
+    said = error.cause or type(error).__name__
+    status = getattr(error, "status", 0)
+    return f"{said} (HTTP {status})" if status and not isinstance(error, RateLimited) else said
+
+
+def _kind(error: BoundaryError) -> str:
+    return f"{type(error).__name__} {getattr(error, 'status', 0)}".removesuffix(" 0")

@@ -1,0 +1,241 @@
+"""A service that is away is met once by a run, waited for together, and given up in the end."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from swe_router.breaker import Breaker, Patience
+from swe_router.errors import (
+    BadReply,
+    DiskFull,
+    EngineGone,
+    ImageMissing,
+    LedgerRefused,
+    ModelUnknown,
+    NoAnswer,
+    NoConnection,
+    NoCredit,
+    NoImageStore,
+    Overloaded,
+    RateLimited,
+    StillAway,
+    Unauthorised,
+)
+
+AWAY = [
+    NoConnection("could not connect"),
+    Unauthorised("HTTP 401", status=401),
+    NoCredit("your credit balance is too low", status=400),
+    ModelUnknown("no such model", status=404),
+    Overloaded("HTTP 502: bad gateway", status=502),
+    Overloaded("HTTP 529", status=529),
+    RateLimited("HTTP 429", status=429),
+    NoImageStore("dial tcp"),
+    EngineGone("refused"),
+    DiskFull("no space left"),
+]
+
+
+@dataclass
+class Time:
+    """A clock that sleeping moves on."""
+
+    now: float = 1000.0
+    slept: list[float] = field(default_factory=list)
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class Service:
+    """Fails until ``back``, by the clock; counts what it was asked."""
+
+    def __init__(self, time, error, back=float("inf")):
+        self.time, self.error, self.back, self.asked = time, error, back, 0
+
+    def __call__(self):
+        self.asked += 1
+        if self.time.now < self.back:
+            raise self.error
+        return "answer"
+
+
+def breaker(tmp_path, time, said=None, **more):
+    patience = Patience(**more.pop("patience", {}))
+    tell = said.append if said is not None else (lambda line: None)
+    return Breaker(
+        tmp_path, lambda name: patience, clock=time.clock, sleep=time.sleep, tell=tell, **more
+    )
+
+
+@pytest.mark.parametrize("error", AWAY, ids=lambda e: f"{type(e).__name__}-{e.args[0][:12]}")
+def test_a_call_waits_for_a_service_that_comes_back_and_never_fails_for_it(tmp_path, error):
+    time, said = Time(), []
+    service = Service(time, error, back=1090.0)
+    assert breaker(tmp_path, time, said).through("tier a", service) == "answer"
+    assert 1090.0 <= time.now <= 1111.0
+    assert service.asked <= 10
+    assert len([line for line in said if "is paused" in line]) == 1
+    assert said[-1].startswith("tier a is back after")
+    assert not (tmp_path / "breaker.json").exists()
+
+
+def test_waits_grow_and_one_process_of_many_knocks(tmp_path):
+    time = Time()
+    service = Service(time, NoConnection("refused"), back=1200.0)
+    many = [breaker(tmp_path, time) for _ in range(4)]
+    knocked = []
+    for n, one in enumerate(many):
+        # Each waits in turn, on one clock: what the first learned, the later know.
+        def call(n=n):
+            knocked.append((n, time.now))
+            return service()
+
+        one.through("tier a", call)
+    times = [at for _, at in knocked if at < 1200.0]
+    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    assert gaps[:3] == [pytest.approx(2.0), pytest.approx(4.0), pytest.approx(8.0)]
+    assert max(gaps) <= 20.5
+    assert len(knocked) <= len(times) + 4
+
+
+def test_500_instances_meet_a_service_that_stays_away_once_and_not_500_times(tmp_path):
+    time, ended = Time(), []
+    service = Service(time, NoConnection("refused"))
+    one = breaker(
+        tmp_path, time, gave_up=lambda: ended.append(time.now), patience={"give_up_seconds": 240.0}
+    )
+    for n in range(500):
+        with pytest.raises(StillAway, match="no connection"):
+            one.through("tier a", service, who=str(n))
+    assert service.asked <= 16
+    assert ended == [pytest.approx(1240.0, abs=1.0)]
+    assert time.now == pytest.approx(1240.0, abs=1.0)
+    assert one.given_up()["tier a"].cause == "no connection"
+
+
+def test_a_new_launch_forgets_what_was_given_up(tmp_path):
+    time = Time()
+    one = breaker(tmp_path, time, patience={"give_up_seconds": 1.0})
+    with pytest.raises(StillAway):
+        one.through("tier a", Service(time, NoConnection("refused")))
+    one.forget()
+    assert one.through("tier a", lambda: 3) == 3
+
+
+def test_an_answer_resets_the_count_and_other_services_go_on(tmp_path):
+    time = Time()
+    one = breaker(tmp_path, time)
+    errors = iter([NoConnection("1"), None, NoConnection("2"), NoConnection("3"), None])
+
+    def call():
+        error = next(errors)
+        if error:
+            raise error
+        return "answer"
+
+    said: list[str] = []
+    one.tell = said.append
+    one.through("tier a", call)
+    one.through("tier a", call)
+    assert said == []
+    assert one.through("tier b", lambda: 1) == 1
+
+
+def test_one_bad_answer_is_that_calls_own_and_is_passed_on_at_once(tmp_path):
+    time = Time()
+    one = breaker(tmp_path, time)
+    for error in (BadReply("nonsense"), LedgerRefused("no money"), Overloaded("500", status=500)):
+        with pytest.raises(type(error)):
+            one.through("tier a", Service(time, error), who="i")
+    assert time.slept == []
+
+
+@pytest.mark.parametrize("error", [NoAnswer("timeout"), ImageMissing("i"), Overloaded("oom")])
+def test_the_third_instance_in_a_row_with_the_same_failure_is_held(tmp_path, error):
+    time, said = Time(), []
+    one = breaker(tmp_path, time, said)
+    for n in (1, 2):
+        with pytest.raises(type(error)):
+            one.through("tier a", Service(time, error), who=f"i-{n}")
+    with pytest.raises(type(error)):  # the same instance again says nothing new
+        one.through("tier a", Service(time, error), who="i-2")
+    time.now += 1000.0  # how long ago those were says nothing of how long it is waited for
+    service = Service(time, error, back=time.now + 30.0)
+    assert one.through("tier a", service, who="i-3") == "answer"
+    assert any("is paused" in line for line in said)
+
+
+def test_a_timeout_is_the_servers_when_the_server_does_not_answer_a_knock_either(tmp_path):
+    time = Time()
+    one = breaker(tmp_path, time)
+    knocks = []
+
+    def check():
+        knocks.append(time.now)
+        if time.now < 1060.0:
+            raise NoAnswer("nothing came back")
+
+    service = Service(time, NoAnswer("timeout"), back=1060.0)
+    assert one.through("tier a", service, who="i", check=check) == "answer"
+    assert service.asked == 2  # a call that may be billed is not used to knock with
+    assert len(knocks) > 3
+
+
+def test_a_stop_ends_the_waiting_at_once_and_gives_nothing_up(tmp_path):
+    time = Time()
+    one = breaker(tmp_path, time, stopping=lambda: time.now > 1005.0)
+    with pytest.raises(StillAway):
+        one.through("tier a", Service(time, NoConnection("refused")))
+    assert time.now < 1007.0
+    assert one.given_up() == {}
+
+
+def test_time_spent_waiting_is_not_on_the_clock_of_limits(tmp_path):
+    time = Time()
+    one = breaker(tmp_path, time)
+    begun = one.now()
+    one.through("tier a", Service(time, NoConnection("refused"), back=1090.0))
+    assert time.now - 1000.0 >= 90.0
+    assert one.now() - begun == pytest.approx(0.0)
+
+
+def test_a_damaged_file_of_another_version_is_found_out_anew(tmp_path):
+    (tmp_path / "breaker.json").write_text(json.dumps({"tier a": {"colour": "red"}}))
+    assert breaker(tmp_path, Time()).through("tier a", lambda: 1) == 1
+
+
+def test_threads_that_fail_together_are_paused_together(tmp_path):
+    said: list[str] = []
+    back = threading.Event()
+    one = Breaker(
+        tmp_path, lambda name: Patience(first_wait=0.02, longest_wait=0.05), tell=said.append
+    )
+    done, asked = [], []
+
+    def call():
+        asked.append(1)
+        if not back.is_set():
+            raise NoConnection("refused")
+        return 1
+
+    threads = [
+        threading.Thread(target=lambda n=n: done.append(one.through("t", call, who=str(n))))
+        for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    threading.Timer(0.3, back.set).start()
+    for thread in threads:
+        thread.join(timeout=10)
+    assert len(done) == 8
+    assert len([line for line in said if "is paused" in line]) == 1
+    assert len([line for line in said if "is back" in line]) == 1
