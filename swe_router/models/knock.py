@@ -58,7 +58,7 @@ def check(tier: Tier, key: str) -> None:
     Nobody there, no answer, a gateway without a server behind it; what a server says of the key
     or the model is left to the call itself.
     """
-    found = listing(tier, key)
+    found = listing(tier, key, seconds=min(SECONDS, tier.timeout))
     if found is not None and found.status in {502, 503, 521, 522, 523, 529}:
         raise NoAnswer(f"HTTP {found.status}: {found.text}", status=found.status)
 

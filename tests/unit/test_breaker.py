@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from dataclasses import dataclass, field
@@ -101,7 +102,7 @@ def test_waits_grow_and_one_process_of_many_knocks(tmp_path):
 
         one.through("tier a", call)
     times = [at for _, at in knocked if at < 1200.0]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     assert gaps[:3] == [pytest.approx(2.0), pytest.approx(4.0), pytest.approx(8.0)]
     assert max(gaps) <= 20.5
     assert len(knocked) <= len(times) + 4

@@ -1,0 +1,138 @@
+"""A provider on a loopback port that can die, come back, refuse, hang or answer nonsense."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+FIX = {"action": "create", "path": "fixed.txt", "text": "right\n"}
+
+
+def call(name: str, **arguments: Any) -> dict[str, Any]:
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    message = {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"id": "c1", "type": "function", "function": function}],
+    }
+    return {
+        "id": "c",
+        "object": "chat.completion",
+        "model": "m",
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+    }
+
+
+def work(turn: int) -> dict[str, Any]:
+    """An attempt of three steps that leaves a patch."""
+    if turn == 0:
+        return call("bash", command="ls")
+    if turn == 1:
+        return call("bash", command="echo right > fixed.py")
+    return call("submit")
+
+
+class Provider:
+    """Speaks as much of the chat dialect as a run needs; ``with`` it to listen.
+
+    ``refuse(n)`` gives (status, body) for the n-th request of all, or None to answer it;
+    ``models`` is what it lists. ``asked`` counts the calls, ``knocks`` the listings.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Any = ("m",),
+        window: int = 100_000,
+        refuse: Callable[[int], tuple[int, Any] | None] = lambda n: None,
+        after: Callable[[int], None] = lambda n: None,
+    ) -> None:
+        self.models, self.window, self.refuse, self.after = models, window, refuse, after
+        self.asked, self.knocks, self.hanging = 0, 0, False
+        self.seen: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+        self._server: ThreadingHTTPServer | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self) -> None:
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                provider.knocks += 1
+                provider._answer(self, *provider._listed())
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                with provider._lock:
+                    n, provider.asked = provider.asked, provider.asked + 1
+                    provider.seen.append(body)
+                refused = provider.refuse(n)
+                turn = sum(m.get("role") == "assistant" for m in body["messages"])
+                provider._answer(self, *(refused or (200, work(turn))))
+                provider.after(n)
+
+        class Server(ThreadingHTTPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
+
+    def stop(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+
+    def away(self, seconds: float) -> None:
+        """Nobody listens for so long; returns at once."""
+
+        def gone():
+            self.stop()
+            time.sleep(seconds)
+            self.start()
+
+        threading.Thread(target=gone, daemon=True).start()
+
+    def _listed(self):
+        if isinstance(self.models, tuple):
+            rows = [{"id": name, "max_model_len": self.window} for name in self.models]
+            return 200, {"object": "list", "data": rows}
+        return self.models
+
+    def _answer(self, handler, status, body):
+        while self.hanging:
+            time.sleep(0.02)
+        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        kind = "text/html" if isinstance(body, str) else "application/json"
+        try:
+            handler.send_response(status)
+            handler.send_header("content-type", kind)
+            handler.send_header("content-length", str(len(data)))
+            handler.end_headers()
+            handler.wfile.write(data)
+        except OSError:
+            pass
