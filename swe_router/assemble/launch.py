@@ -25,9 +25,10 @@ from swe_router.assemble import (
     stoploss,
 )
 from swe_router.assemble.header import Header, of_run, run_name
+from swe_router.assemble.holding import breaker_of
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import graceful, interruptible
-from swe_router.assemble.wire import Wiring, breaker_of, build_policy, features_of
+from swe_router.assemble.wire import Wiring, build_policy, features_of
 from swe_router.assemble.worker import Done, Job, Rejected, away, here
 from swe_router.deferred import deferred
 from swe_router.errors import UsageError

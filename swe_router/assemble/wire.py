@@ -9,19 +9,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from swe_router import plugins
 from swe_router.agents import manifest
 from swe_router.assemble import ensemble, lessons, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header
+from swe_router.assemble.holding import breaker_of, waiting
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
-from swe_router.breaker import Breaker, Patience
+from swe_router.breaker import Breaker
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repos import RepoCache
 from swe_router.codegraph.search import GraphSearch
-from swe_router.deferred import deferred
 from swe_router.features.extract import extract
 from swe_router.grading import runner
 from swe_router.journal import brought
@@ -29,9 +29,8 @@ from swe_router.journal.folder import RunFolder
 from swe_router.journal.notes import Notes
 from swe_router.journal.tape import Receipts, Tape
 from swe_router.ledger import Hold, Ledger
-from swe_router.models import checks, knock
+from swe_router.models import checks
 from swe_router.models.draws import Draws
-from swe_router.models.held import HeldModel, service_of
 from swe_router.models.metered import MeteredModel
 from swe_router.records import Arm, Features, Instance, Plan, PurseView
 from swe_router.sandboxes import audit, fitting, leaks, patch
@@ -40,11 +39,6 @@ from swe_router.sandboxes.warm import WarmBoxes
 from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
 from swe_router.settings import Settings, Tier
 from swe_router.solve.bench import Bench
-
-if TYPE_CHECKING:
-    from swe_router.models import retrying
-else:
-    retrying = deferred("swe_router.models.retrying")
 
 Say = Callable[[str], None]
 
@@ -238,7 +232,10 @@ class Wiring:
             kind = plugins.load("models", tier.dialect)
             draws = Draws(tier, lambda session: kind(tier, session=session, key=key), instance.id)
             metered = MeteredModel(draws, book, self.header.rates[name], receipts=receipts)
-            return self._held(metered, name, instance, held(name), self.run.stopping, key)
+            return waiting(
+                metered, self.breaker, name, tier, key=key, instance=instance.id,
+                held=held(name), over=self.run.stopping,
+            )  # fmt: skip
 
         return model
 
@@ -272,44 +269,10 @@ class Wiring:
             late = bool(seconds) and self.breaker.now() - begun > seconds
             return late or self.run.stopping()
 
-        return self._held(metered, name, instance, held(name), over, key)
-
-    def _held(
-        self,
-        metered: Model,
-        name: str,
-        instance: Instance,
-        held: Callable[[str], None],
-        over: Callable[[], bool],
-        key: str,
-    ) -> Model:
-        """The tier's model, retried call by call, and waited for while it is away as a whole."""
-        tier, service = self.settings.tiers[name], service_of(name)
-        patient = retrying.RetryingModel(
-            metered,
-            tier.retries,
-            over=lambda: over() or self.breaker.is_paused(service),
-            connecting=False,
-        )
-        check = partial(knock.check, tier, key)
-        return HeldModel(patient, self.breaker, name, instance.id, held, check)
-
-
-def breaker_of(run: RunFolder, settings: Settings) -> Breaker:
-    """The breaker of a run; when it gives up, the run stops as if it was asked to."""
-    given = settings.breaker
-    usual = Patience(**given.model_dump())
-    own = {
-        service_of(name): replace(usual, give_up_seconds=tier.give_up_seconds)
-        for name, tier in settings.tiers.items()
-        if tier.give_up_seconds is not None
-    }
-    return Breaker(
-        run.path,
-        lambda service: own.get(service, usual),
-        stopping=run.stopping,
-        gave_up=run.stop_file.touch,
-    )
+        return waiting(
+            metered, self.breaker, name, tier, key=key, instance=instance.id,
+            held=held(name), over=over,
+        )  # fmt: skip
 
 
 def overhead_key(instance_id: str, attempt_id: str) -> str:
