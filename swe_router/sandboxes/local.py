@@ -6,7 +6,9 @@ import errno
 import fcntl
 import json
 import os
+import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +17,11 @@ from typing import TextIO
 
 from swe_router.errors import DiskFull, SandboxError, UsageError, WouldNotStart
 from swe_router.records import Instance
-from swe_router.sandboxes import limits, walls
+from swe_router.sandboxes import bwrap, limits, unshare, walls
 from swe_router.sandboxes.channel import Box
 from swe_router.sandboxes.loop import LAUNCH, LOOP
 from swe_router.sandboxes.pipes import Pipes, PlainBox
-from swe_router.sandboxes.scratch import CARD, discard, named
+from swe_router.sandboxes.scratch import CARD, PREFIX, discard, named
 from swe_router.sandboxes.trees import Trees
 from swe_router.settings import SandboxSettings
 
@@ -60,6 +62,7 @@ class LocalBoxes:
         self._trees = Trees()
         self.wall = wall or best_wall(unsafe=settings.unsafe)
         """``bwrap``, ``unshare``, ``unshare-user`` or ``process``."""
+        self._owner = None if self.wall == "process" else walls.owner()
 
     def prepare(self, instance: Instance) -> None:
         """See that the repository is there; raises what ``start`` raises."""
@@ -93,6 +96,8 @@ class LocalBoxes:
             card.write(json.dumps({**owner, "groups": [str(group) for group in groups]}))
             card.flush()
             self._trees.make(repository, instance.base_commit, folder / "tree")
+            if self._owner is not None:
+                _give(folder / "tree", self._owner)
             return self._launched(folder, groups)
 
     def _launched(self, folder: Path, groups: list[Path]) -> Box:
@@ -105,7 +110,9 @@ class LocalBoxes:
             variables["PATH"] += os.pathsep + os.environ.get("PATH", "")
             scope["SWE_ROUTER_SCOPE"] = "group"
         command = limits.enter(groups, self._settings, self._command(folder, variables | scope))
-        pipes = Pipes(command, variables | scope if self.wall == "process" else None)
+        pipes = Pipes(
+            command, variables | scope if self.wall == "process" else None, owner=self._owner
+        )
         identity = f"local:{self.wall}"
         if self.wall == "process":
             box: Box = PlainBox(pipes, identity, self._settings.output_bytes, self._stopping, tree)
@@ -129,16 +136,26 @@ class LocalBoxes:
         if self.wall == "process":
             return inside
         for name, text in ETC.items():
-            made = text.format(uid=os.getuid(), gid=os.getgid())
-            (folder / name).write_text(made, encoding="ascii")
+            who = self._owner or walls.Owner(os.getuid(), os.getgid())
+            (folder / name).write_text(text.format(uid=who.uid, gid=who.gid), encoding="ascii")
+            (folder / name).chmod(0o644)
         hidden = [Path.home(), self._lock.parent, Path(tempfile.gettempdir())]
         mounts = walls.plan(folder / "tree", hidden, [folder / name for name in ETC])
         if self.wall == "bwrap":
-            return walls.bubblewrap(mounts, inside, env)
+            return bwrap.command(mounts, inside, env, owner=self._owner)
         (folder / "root").mkdir()
-        return walls.unshared(
-            mounts, inside, env, root=folder / "root", user=self.wall == "unshare-user"
+        user = self.wall == "unshare-user"
+        return unshare.command(
+            mounts, inside, env, root=folder / "root", user=user, owner=self._owner
         )
+
+
+def _give(tree: Path, owner: walls.Owner) -> None:
+    """Make a work tree the property of who works in it."""
+    os.chown(tree, owner.uid, owner.gid)
+    for folder, folders, files in os.walk(tree):
+        for name in [*folders, *files]:
+            os.chown(os.path.join(folder, name), owner.uid, owner.gid, follow_symlinks=False)  # noqa: PTH118
 
 
 @contextmanager
@@ -154,19 +171,40 @@ def _broken_disk() -> Iterator[None]:
 def best_wall(*, unsafe: bool, works: Callable[[list[str]], bool] | None = None) -> str:
     """The strongest isolation that works here. Raises ``UsageError`` when none does."""
     works = works or _works
-    spaces = ["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"]
-    if works(["bwrap", "--ro-bind", "/", "/", "--unshare-all", "--proc", "/proc", "true"]):
-        return "bwrap"
-    if works(["unshare", *spaces, "setpriv", "--no-new-privs", "true"]):
-        return "unshare"
-    if works(["unshare", "--map-root-user", *spaces, "setpriv", "--no-new-privs", "true"]):
-        return "unshare-user"
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as empty:
+        for wall, command in _tried(Path(empty)).items():
+            if works(command):
+                _must_be_readable()
+                return wall
     if unsafe:
         return "process"
     raise UsageError(
         "no local sandbox is to be had here: install bubblewrap (apt-get install bubblewrap) or "
         "start Docker, or accept plain processes with --sandbox local --unsafe"
     )
+
+
+def _tried(empty: Path) -> dict[str, list[str]]:
+    """Wall -> a box that runs ``true``, the strongest wall first."""
+    mounts, env, owner = walls.system(), walls.environment(), walls.owner()
+    tried = {"bwrap": bwrap.command(mounts, ["true"], env, owner=owner)}
+    for wall, user in {"unshare": False, "unshare-user": True}.items():
+        # Nobody can be had from root alone: a user namespace would hold one user.
+        whom = None if user else owner
+        tried[wall] = unshare.command(mounts, ["true"], env, root=empty, user=user, owner=whom)
+    return tried
+
+
+def _must_be_readable() -> None:
+    """Raise ``UsageError`` where a box would show an interpreter that its user cannot read."""
+    if walls.owner() is None:
+        return
+    for prefix in dict.fromkeys([sys.prefix, sys.base_prefix]):
+        if not Path(prefix).stat().st_mode & stat.S_IXOTH:
+            raise UsageError(
+                f"a box of root's runs as nobody, who cannot read {prefix}: run as an ordinary "
+                f"user, or chmod -R o+rX {prefix}"
+            )
 
 
 def _works(command: list[str]) -> bool:

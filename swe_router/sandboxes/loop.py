@@ -16,7 +16,7 @@ exec 3<&0 </dev/null
 scope=${SWE_ROUTER_SCOPE:-group}; unset SWE_ROUTER_SCOPE
 # kill -1 below is only for a PID namespace of our own, where the first shell has a low number.
 if [ "$scope" = namespace ] && [ $$ -ge 64 ]; then echo "no PID namespace of its own"; exit 97; fi
-cd /
+cd /; umask 022
 { printf swe-box >/proc/$$/comm; } 2>/dev/null
 if [ -f /opt/miniconda3/bin/activate ]; then
   . /opt/miniconda3/bin/activate

@@ -14,12 +14,16 @@ from pathlib import Path
 from swe_router.errors import Lost
 from swe_router.records import Result
 from swe_router.sandboxes.channel import Box
+from swe_router.sandboxes.walls import Owner
 
 
 class Pipes:
     """The transport to a child process."""
 
-    def __init__(self, command: list[str], env: dict[str, str] | None) -> None:
+    def __init__(
+        self, command: list[str], env: dict[str, str] | None, *, owner: Owner | None = None
+    ) -> None:
+        """``owner``: who the commands are, so that they may open /dev/stdout by its name."""
         self._child = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -33,6 +37,8 @@ class Pipes:
         assert self._child.stdout is not None
         self.pid = self._child.pid
         self._in, self._out = self._child.stdin.fileno(), self._child.stdout.fileno()
+        if owner is not None:
+            os.fchown(self._out, owner.uid, owner.gid)
         os.set_blocking(self._in, False)
         self._readable = select.poll()
         self._readable.register(self._out, select.POLLIN)

@@ -7,12 +7,10 @@ folder to show (the installed package in the interpreter's prefix) lies on top o
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
 import site
 import sys
 import sysconfig
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +22,22 @@ ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime",
 USERS = ("/usr", "/usr/local")
 """Prefixes of the system's own interpreters."""
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+READ_ONLY = (
+    *("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"),
+    "/proc/pressure",
+)
+MASKED = (
+    *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys"),
+    *("/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list"),
+    "/proc/timer_stats",
+)
+"""Of /proc: parts of this machine's kernel, which no namespace divides. As Docker does; and
+/proc/pressure, where every user may set a trigger."""
+MORTAL = ("setpriv", "--pdeathsig", "KILL")
+"""Put before a command: it dies with the thread that started it."""
+POWERLESS = ("--no-new-privs", "--bounding-set", "-all", "--inh-caps", "-all")
+"""Options of ``setpriv`` with which nothing gains a capability any more."""
+NOBODY = 65534
 
 
 @dataclass(frozen=True)
@@ -35,33 +49,70 @@ class Mount:
     source: str = ""
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Who the commands of a box are, in numbers of this machine."""
+
+    uid: int
+    gid: int
+
+    def become(self) -> list[str]:
+        """The command that becomes this user for good, to be put before another."""
+        who = ["--reuid", str(self.uid), "--regid", str(self.gid), "--clear-groups"]
+        # Another user no longer dies with its parent unless that is said once more.
+        return [*MORTAL, *who, *POWERLESS]
+
+
+def owner() -> Owner | None:
+    """Nobody, where the driver is this machine's root; None: commands stay the driver's user.
+
+    Root without capabilities still owns what root owns, /proc/sys for one.
+    """
+    if os.geteuid() != 0:
+        return None
+    # In a user namespace that knows of no nobody, root is some ordinary user of the machine.
+    return Owner(NOBODY, NOBODY) if _known("uid_map") and _known("gid_map") else None
+
+
+def _known(name: str) -> bool:
+    try:
+        lines = Path("/proc/self", name).read_text(encoding="ascii").splitlines()
+    except OSError:
+        return True
+    ranges = [(int(line.split()[0]), int(line.split()[2])) for line in lines]
+    return any(first <= NOBODY < first + count for first, count in ranges)
+
+
 def plan(work: Path, hidden: Iterable[Path], etc: Iterable[Path] = ()) -> list[Mount]:
     """The mounts of a box whose work tree is ``work``, outermost first.
 
     ``hidden`` are folders that must not be seen even when they lie in one that is; ``etc`` are
     files that appear in the box's /etc.
     """
-    shown: dict[str, Mount] = {}
-    for name in [*SYSTEM, *(f"/etc/{name}" for name in ETC)]:
-        path = Path(name)
-        if path.is_symlink():
-            shown[name] = Mount("link", name, str(path.readlink()))
-        elif path.exists():
-            shown[name] = Mount("show", name, name)
+    shown = {mount.target: mount for mount in system()}
     for path in etc:
         shown[f"/etc/{path.name}"] = Mount("show", f"/etc/{path.name}", str(path))
     prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)
     for prefix in prefixes:
         for name in _names(Path(prefix)):
             shown[name] = Mount("show", name, name)
-    masks = {name for path in [*ours((*prefixes, *USERS)), *hidden] for name in _names(path)} - {
-        "/",
-        *SYSTEM,
-        *shown,
-    }
-    hides = [Mount("hide", name) for name in sorted(masks) if _inside(name, shown)]
+    masks = [name for path in [*ours((*prefixes, *USERS)), *hidden] for name in _names(path)]
+    seen = {place for name in masks if (place := _place(name, shown))}
+    hides = [Mount("hide", name) for name in sorted(seen - {"/", *SYSTEM, *shown})]
     mounts = [*shown.values(), *hides, Mount("work", "/testbed", str(work))]
     return sorted(mounts, key=lambda mount: len(Path(mount.target).parts))
+
+
+def system() -> list[Mount]:
+    """What every box sees of this machine, its interpreter aside."""
+    shown = []
+    for name in [*SYSTEM, *(f"/etc/{name}" for name in ETC)]:
+        path = Path(name)
+        if path.is_symlink():
+            shown.append(Mount("link", name, str(path.readlink())))
+        elif path.exists():
+            shown.append(Mount("show", name, name))
+    return shown
 
 
 def environment() -> dict[str, str]:
@@ -81,70 +132,6 @@ def environment() -> dict[str, str]:
             for key, text in who.items()
         },
     }
-
-
-def bubblewrap(mounts: Sequence[Mount], inside: Sequence[str], env: dict[str, str]) -> list[str]:
-    """The ``bwrap`` command line that runs ``inside`` within the mounts."""
-    made: list[str] = []
-    for mount in mounts:
-        if mount.kind == "hide" and not Path(mount.target).is_dir():
-            made += ["--ro-bind", os.devnull, mount.target]
-        elif mount.kind == "hide":
-            made += ["--tmpfs", mount.target]
-        elif mount.kind == "link":
-            made += ["--symlink", mount.source, mount.target]
-        else:
-            made += ["--bind" if mount.kind == "work" else "--ro-bind", mount.source, mount.target]
-    sets = [part for key, value in env.items() for part in ("--setenv", key, value)]
-    alone = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    if shutil.which("bash"):
-        # As process 1 the loop survives `kill -9 -1`; bash reaps strangers' orphans, dash does not.
-        alone.append("--as-pid-1")
-    # First, because an interpreter may lie below them (a venv in /tmp).
-    root = ["--tmpfs", "/tmp", "--dev", "/dev", "--proc", "/proc"]  # noqa: S108
-    return ["bwrap", *alone, "--clearenv", *sets, *root, *made, "--chdir", "/", *inside]
-
-
-def unshared(
-    mounts: Sequence[Mount], inside: Sequence[str], env: dict[str, str], *, root: Path, user: bool
-) -> list[str]:
-    """The same by ``unshare`` and ``mount``; ``user`` adds a user namespace for who is not root.
-
-    ``root`` is an empty folder that becomes the box's ``/``.
-    """
-    base = shlex.quote(str(root))
-    # pivot_root lies in sbin, which who is not root seldom has in PATH; and after it a folder of
-    # PATH may be gone.
-    lines = ["set -e", 'PATH="$PATH:/usr/bin:/bin:/usr/sbin:/sbin"']
-    lines += [f"mount -t tmpfs -o mode=755 box {base}", f"cd {base}"]
-    lines += ["mkdir tmp proc dev", "mount -t tmpfs -o mode=1777 box tmp"]
-    lines += [line for mount in mounts for line in _mounting(mount)]
-    for name in DEVICES:
-        lines += [f": >dev/{name}", f"mount --bind /dev/{name} dev/{name}"]
-    lines += ["ln -s /proc/self/fd dev/fd", "mkdir dev/shm", "mount -t tmpfs box dev/shm"]
-    lines += ["mount -t proc proc proc", "mkdir .old", "pivot_root . .old"]
-    lines += ["umount -l /.old", "rmdir /.old", "ip link set lo up 2>/dev/null || :"]
-    pairs = " ".join(shlex.quote(f"{key}={value}") for key, value in env.items())
-    drop = "setpriv --no-new-privs --bounding-set -all --inh-caps -all"
-    lines.append(f"cd /; exec env -i {pairs} {drop} {shlex.join(inside)}")
-    spaces = ["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"]
-    extra = ["--map-root-user"] if user else []
-    return ["unshare", *extra, *spaces, "sh", "-c", "\n".join(lines)]
-
-
-def _mounting(mount: Mount) -> list[str]:
-    target = shlex.quote(mount.target.lstrip("/"))
-    source = shlex.quote(mount.source)
-    if mount.kind == "hide" and not Path(mount.target).is_dir():
-        return [f"mount --bind /dev/null {target}"]
-    if mount.kind == "hide":
-        return [f"mkdir -p {target}", f"mount -t tmpfs box {target}"]
-    if mount.kind == "link":
-        return [f"ln -s {source} {target}"]
-    if not Path(mount.source).is_dir():
-        return [f"mkdir -p $(dirname {target}); : >{target}", f"mount --bind {source} {target}"]
-    lines = [f"mkdir -p {target}", f"mount --bind {source} {target}"]
-    return lines if mount.kind == "work" else [*lines, f"mount -o remount,bind,ro {target}"]
 
 
 def ours(prefixes: Iterable[str]) -> list[Path]:
@@ -171,6 +158,11 @@ def _names(path: Path) -> set[str]:
     return {str(path.absolute()), str(path.resolve())}
 
 
-def _inside(name: str, shown: dict[str, Mount]) -> bool:
-    parents = {str(parent) for parent in [Path(name), *Path(name).parents]}
-    return any(mount.kind == "show" and mount.target in parents for mount in shown.values())
+def _place(name: str, shown: dict[str, Mount]) -> str:
+    """Where a path lies in the box, one name for each place; empty for what is not shown."""
+    for parent in [Path(name), *Path(name).parents]:
+        mount = shown.get(str(parent))
+        if mount is not None and mount.kind == "show":
+            real, top = Path(name).resolve(), Path(mount.source).resolve()
+            return str(parent / real.relative_to(top)) if real.is_relative_to(top) else ""
+    return ""

@@ -19,7 +19,7 @@ import pytest
 
 from swe_router import assets
 from swe_router.errors import Lost, UsageError, WouldNotStart
-from swe_router.sandboxes import limits, reaper, walls
+from swe_router.sandboxes import limits, reaper, unshare, walls
 from swe_router.sandboxes.choose import choose
 from swe_router.sandboxes.local import CARD, LocalBoxes, best_wall
 from swe_router.sandboxes.scratch import PREFIX, named
@@ -179,6 +179,29 @@ def test_system_folders_are_read_only_and_there_is_no_network(box):
         "import socket; s = socket.create_server(('127.0.0.1', 0)); print('ok', s.getsockname())"
     )
     assert box.run(f'python -c "{local}"', timeout=20).output.startswith("ok")
+
+
+@pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
+def test_the_kernel_and_etc_of_this_machine_cannot_be_written_to(box):
+    """Files of root's were, by a command without capabilities that is root all the same."""
+    tried = "for f in /proc/sys/kernel/* /proc/sysrq-trigger /etc/*; do [ -f $f ] || continue;"
+    said = box.run(f"{tried} ( : >>$f ) 2>/dev/null && echo $f; done; echo tried", timeout=60)
+    assert said.output == "tried\n"
+
+
+@pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
+def test_what_root_starts_is_nobody_and_owns_its_work_tree(box):
+    seen = box.run("touch made; stat -c %u . made file.txt .git; git status --short", timeout=20)
+    owners = {walls.NOBODY if os.geteuid() == 0 else os.geteuid()}
+    inside = {"unshare-user": {0}}.get(WALL, owners)
+    assert seen.output.split()[:4] == [str(inside.pop())] * 4
+    assert seen.output.endswith("?? made\n")
+    box.run("rm made", timeout=20)
+
+
+@pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
+def test_streams_can_be_opened_by_their_names(box):
+    assert box.run("echo a >/dev/stderr; echo b >/dev/stdout", timeout=20).output == "a\nb\n"
 
 
 @pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
@@ -343,7 +366,7 @@ def test_unshare_asks_for_no_sbin_in_path(tmp_path, user):
     work.mkdir()
     root.mkdir()
     mounts = walls.plan(work, [])
-    command = walls.unshared(mounts, ["echo", "up"], walls.environment(), root=root, user=user)
+    command = unshare.command(mounts, ["echo", "up"], walls.environment(), root=root, user=user)
     done = subprocess.run(
         command, env={"PATH": "/usr/bin:/bin"}, check=False, capture_output=True, text=True
     )
