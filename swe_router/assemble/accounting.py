@@ -65,7 +65,22 @@ def of_runs(
         recordings=any(header.recordings for header in headers),
         tops={*tops, *STRONGEST},
     )
-    return {**facts, "runs": [*(run.name for run in runs), *(path.name for path in said)]}
+    doubts = {key: doubt for run in runs for key, grade in run.graded().items()
+              if (doubt := grade.doubt)}  # fmt: skip
+    notes = [*_doubted(doubts), *facts["notes"]]
+    names = [*(run.name for run in runs), *(path.name for path in said)]
+    return {**facts, "runs": names, "doubts": len(doubts), "notes": notes}
+
+
+def _doubted(doubts: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:
+    """What is to be known of verdicts that the test runner's own record contradicts."""
+    if not doubts:
+        return []
+    (name, _), said = next(iter(doubts.items()))
+    return [
+        f"{len(doubts)} official verdict{'s are' if len(doubts) > 1 else ' is'} contradicted by"
+        f" the test runner's own record and counted as given: {name}: {said[0]}"
+    ]
 
 
 def channel_of(run: RunFolder, tier: str = "", prefer: str = "") -> Channel:

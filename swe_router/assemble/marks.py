@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -150,10 +150,24 @@ def view(grades: Mapping[str, Grade]) -> RenderableType:
     for name in ("instance", "outcome", "evidence"):
         table.add_column(name, overflow="fold")
     for name, grade in grades.items():
-        why = str(grade.evidence.get("reason", grade.evidence))
-        table.add_row(name, Text(grade.outcome, STYLE[grade.outcome]), why[:200])
+        why = str(grade.evidence.get("reason", grade.evidence))[:200]
+        doubt = next(iter(grade.doubt), "")
+        why += f"; doubt: {doubt[:200]}" if doubt else ""
+        table.add_row(name, Text(grade.outcome, STYLE[grade.outcome]), Text(why))
     counts = Counter(grade.outcome for grade in grades.values())
-    return Group(table, Text(", ".join(f"{n} {name}" for name, n in counts.items()), "bold"))
+    said = ", ".join(f"{n} {name}" for name, n in counts.items())
+    doubted = sum(bool(grade.doubt) for grade in grades.values())
+    said += f"; the runner's own record contradicts {doubted} of them" if doubted else ""
+    return Group(table, Text(said, "bold"))
+
+
+def facts(grades: Mapping[str, Grade]) -> dict[str, Any]:
+    """Outcome and evidence by instance, and the doubt where the runner's record says other."""
+    return {
+        name: {"outcome": one.outcome, "evidence": one.evidence}
+        | ({"doubt": one.doubt} if one.doubt else {})
+        for name, one in grades.items()
+    }
 
 
 def _rescued(run: RunFolder, instance_id: str) -> str:

@@ -189,8 +189,7 @@ def grade(
         from swe_router.assemble import launch
 
         grades = marks.grade_run(launch.find(run_name or "", out), say=talk, candidates=candidates)
-    facts = {key: {"outcome": g.outcome, "evidence": g.evidence} for key, g in grades.items()}
-    emit(facts, as_json=as_json, view=marks.view(grades))
+    emit(marks.facts(grades), as_json=as_json, view=marks.view(grades))
     return 0
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from swe_router.grading import own_record
 from swe_router.grading.gold import Gold
 from swe_router.records import Grade
 
@@ -18,8 +19,6 @@ NOT_FOUND = frozenset({"126", "127"})
 NOT_APPLIED = ">>>>> Patch Apply Failed"
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
-PYTEST_SUMMARY = re.compile(r"\b\d+ [a-z]+(?:, \d+ [a-z]+)*(?: |,)* in \d+(?:\.\d+)? ?s", re.I)
-PYTEST_RAN = re.compile(r"(\d+) (?:passed|xfailed|xpassed|skipped)")
 PYTEST = frozenset(
     f"parse_log_{name}"
     for name in (
@@ -29,11 +28,8 @@ PYTEST = frozenset(
     )
 )
 """Log parsers of projects whose tests run with pytest."""
-CLOSING = {
-    "parse_log_django": re.compile(r"^Ran [1-9]\d* tests? in ", re.MULTILINE),
-    "parse_log_sympy": re.compile(r"tests finished: [1-9]\d* passed"),
-}
-"""Log parser -> the line with which that test runner ends when it did run."""
+OTHERS = frozenset(("parse_log_django", "parse_log_sympy"))
+"""Log parsers of projects with a runner of their own that writes a closing line."""
 
 Outcome = Literal["resolved", "unresolved", "ungraded"]
 
@@ -62,7 +58,8 @@ def from_report(judged: Judged, report: Any) -> Grade:
     """The grade for swebench's report on one instance.
 
     Follows its verdict, but is ``ungraded`` where the report blames the environment, where the
-    tests were never started, and where a "resolved" is not borne out by the log.
+    tests were never started, and where a "resolved" is not borne out by the log. Where the
+    runner's own record says other than the verdict, the verdict stands and ``doubt`` beside it.
     """
     said = report.get(judged.gold.instance_id) if isinstance(report, Mapping) else None
     if not isinstance(said, Mapping):
@@ -71,7 +68,11 @@ def from_report(judged: Judged, report: Any) -> Grade:
         why = said.get("infra_failure_reason", "unknown")
         return judged.grade("ungraded", f"the environment failed: {why}")
     log = judged.log.read_text(encoding="utf-8", errors="replace") if judged.log.exists() else ""
-    counts = _counts(said.get("tests_status") or {})
+    status = said.get("tests_status") or {}
+    counts = _counts(status)
+    doubt = own_record.doubts(judged.gold, ANSI.sub("", log), status)
+    if doubt and said.get("patch_successfully_applied"):
+        counts["doubt"] = doubt
     if said.get("resolved") is True:
         doubts = doubts_of(judged.gold, log)
         if doubts:
@@ -110,7 +111,10 @@ def follows(grade: Grade) -> bool:
     known = [count for count in counts if isinstance(count, Mapping)]
     if grade.outcome == "ungraded" or not known:
         return grade.outcome != "resolved"
-    clean = not any(count["failed"] for count in known) and any(count["passed"] for count in known)
+    bare = not any(count["failed"] or count["passed"] for count in known)
+    if bare and grade.evidence.get("doubt"):
+        return True  # of a row without tests the harness's word is all there is
+    clean = not bare and not any(count["failed"] for count in known)
     return clean == (grade.outcome == "resolved")
 
 
@@ -118,8 +122,6 @@ def doubts_of(gold: Gold, log: str) -> list[str]:
     """Why a log that reads as resolved is no evidence; empty when it is."""
     text = ANSI.sub("", log)
     doubts = []
-    if not gold.fail_to_pass and not gold.pass_to_pass:
-        doubts.append("the row names no test that must pass")
     if any(text.count(mark) > _shown(gold.eval_script, mark) for mark in (START, END)):
         doubts.append("the log holds its start or end marker more often than the script writes it")
     codes = EXIT.findall(text)
@@ -128,7 +130,7 @@ def doubts_of(gold: Gold, log: str) -> list[str]:
     # Under `set -x` the one real echo shows twice: as traced, and as printed.
     elif len(set(codes)) > 1 or len(codes) > 2:
         doubts.append("the log holds more than one exit status of the tests")
-    return doubts + _unfinished(gold, text)
+    return doubts + _unfinished(gold, text, set(codes))
 
 
 def _shown(script: str, mark: str) -> int:
@@ -137,27 +139,29 @@ def _shown(script: str, mark: str) -> int:
     return sum(1 if line.startswith(":") else 2 for line in lines)
 
 
-def _unfinished(gold: Gold, tests: str) -> list[str]:
+def _unfinished(gold: Gold, tests: str, codes: set[str]) -> list[str]:
     """A runner that ran says so at its end, with at least as many tests as it is credited.
 
-    Looked for in the whole log: Docker carries the markers (traced on stderr) and the tests'
-    output in two streams, which may overtake each other.
+    A script may call it several times: what they ran is added up. No closing line (``-qq``) is no
+    doubt where the exit status is 0 and every credited test has a line of its own. Looked for in
+    the whole log: Docker carries the markers (traced on stderr) and the tests' output in two
+    streams, which may overtake each other.
     """
-    closing = CLOSING.get(gold.log_parser)
-    if closing is not None and not closing.search(tests):
-        return ["the test runner did not write its closing line"]
-    if gold.log_parser not in PYTEST:
+    if gold.log_parser not in PYTEST | OTHERS:
         return []
-    summaries = PYTEST_SUMMARY.findall(tests)
-    if not summaries:
-        return ["the test runner did not write its closing line"]
-    ran = sum(int(number) for number in PYTEST_RAN.findall(summaries[-1]))
+    every = {*gold.fail_to_pass, *gold.pass_to_pass}
+    ran = own_record.counted(tests)
+    if not ran:
+        named = own_record.itemised(tests) and every <= own_record.read(tests).passed.keys()
+        return (
+            []
+            if named and every and codes == {"0"}
+            else ["the test runner did not write its closing line"]
+        )
+    if gold.log_parser in OTHERS:
+        return [] if any(ran) else ["the test runner ran no test"]
     files = {name.split("::")[0] for name in gold.fail_to_pass if "::" in name}
-    credited = {
-        name
-        for name in (*gold.fail_to_pass, *gold.pass_to_pass)
-        if "::" in name and name.split("::")[0] in files
-    }
-    if ran < len(credited):
-        return [f"{len(credited)} tests are reported as passed, but only {ran} were run"]
+    credited = {name for name in every if "::" in name and name.split("::")[0] in files}
+    if sum(ran) < len(credited):
+        return [f"{len(credited)} tests are reported as passed, but only {sum(ran)} were run"]
     return []

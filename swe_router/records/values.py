@@ -351,3 +351,8 @@ class Grade(Record):
     patch: str = ""
     """SHA-256 of the patch that was graded."""
     run: str = ""
+
+    @property
+    def doubt(self) -> tuple[str, ...]:
+        """What the test runner's own record says against the verdict, a line each."""
+        return tuple(self.evidence.get("doubt", ()))

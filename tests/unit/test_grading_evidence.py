@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swe_router.grading.evidence import Judged, doubts_of, from_report
+from swe_router.grading.evidence import Judged, doubts_of, follows, from_report
 from swe_router.grading.gold import Gold
 
 START, END = "+ : '>>>>> Start Test Output'", "+ : '>>>>> End Test Output'"
@@ -83,10 +83,106 @@ def test_a_log_that_a_patch_could_have_printed_is_not_resolved(tmp_path, name):
     assert said in made.evidence["reason"]
 
 
-def test_a_row_without_tests_can_never_be_resolved(tmp_path):
-    made = grade(tmp_path, report(), log(), fail_to_pass=(), pass_to_pass=())
-    assert made.outcome == "ungraded"
-    assert "no test that must pass" in made.evidence["reason"]
+def test_a_row_without_tests_keeps_the_official_word_with_a_doubt_beside_it(tmp_path):
+    for lists in ({"fail_to_pass": ()}, {"fail_to_pass": (), "pass_to_pass": ()}):
+        made = grade(tmp_path, report(), log(), **lists)
+        assert made.outcome == "resolved"
+        assert "names no test that must start to pass" in made.evidence["doubt"][0]
+        assert follows(made)
+    assert "doubt" not in grade(tmp_path, report(), log(), pass_to_pass=()).evidence
+
+
+QUIET = """..                                                                [100%]
+=========================== short test summary info ============================
+PASSED t.py::a
+PASSED t.py::b
+"""
+
+
+def test_no_closing_line_is_no_doubt_where_every_credited_test_has_a_line_of_its_own(tmp_path):
+    assert grade(tmp_path, report(), log(QUIET)).outcome == "resolved"
+    assert grade(tmp_path, report(), log(QUIET, code=1)).outcome == "ungraded"
+    assert grade(tmp_path, report(), log(QUIET.replace("PASSED t.py::b\n", ""))).outcome == (
+        "ungraded"
+    )
+
+
+def test_what_several_commands_of_a_script_ran_is_added_up(tmp_path):
+    two = "PASSED t.py::a\n1 passed in 0.1s\nPASSED t.py::b\n1 passed, 2 warnings in 0.1s\n"
+    assert grade(tmp_path, report(), log(two)).outcome == "resolved"
+    more = {"pass_to_pass": ("t.py::b", "t.py::c")}
+    assert grade(tmp_path, report(), log(two), **more).outcome == "ungraded"
+
+
+DJANGO = """test_a (t.C.test_a) ... {}
+ok, now it breaks
+FAIL
+test_b (t.C.test_b) ... ok
+
+======================================================================
+FAIL: test_a (t.C.test_a)
+----------------------------------------------------------------------
+Traceback (most recent call last):
+AssertionError: 1 != 2
+
+----------------------------------------------------------------------
+Ran 2 tests in 0.001s
+
+FAILED (failures=1)
+""".format("")
+SUBTEST = DJANGO.replace("FAIL: test_a (t.C.test_a)", "FAIL: test_a (t.C.test_a) [m] (i=1)")
+DOCSTRING = DJANGO.replace("FAIL: test_a (t.C.test_a)", "FAIL: test_x (t.C.test_x)\nSays what")
+UNITTEST = {"fail_to_pass": ("test_a (t.C.test_a)",), "pass_to_pass": ("test_b (t.C.test_b)",),
+            "log_parser": "parse_log_django"}  # fmt: skip
+PYTEST_9 = """=========================== short test summary info ============================
+PASSED t.py::a
+PASSED t.py::b
+FAILED t.py::z - AssertionError: assert 0
+SUBFAILED[msg] (i=1) t.py::a - AssertionError: 1 == 1
+2 failed, 2 passed, 2 subtests passed in 0.10s
+"""
+SUBTESTS = PYTEST_9.replace("SUBFAILED[msg] (i=1) t.py::a", "SUBFAIL t.py::a [msg] (i=1)")
+SYMPY = """sympy/core/tests/test_x.py[2]
+test_a ok
+test_b ok                                                                   [OK]
+================== tests finished: 2 passed, in 0.10 seconds ===================
+"""
+TWICE = SYMPY.replace("test_a ok", "test_b F\ntest_a ok").replace("2 passed", "2 passed, 1 failed")
+BARE = {"fail_to_pass": ("test_a",), "pass_to_pass": ("test_b",), "log_parser": "parse_log_sympy"}
+WON = {"FAIL_TO_PASS": {"success": [0]}, "PASS_TO_PASS": {"success": [1]}}
+LOST = {"FAIL_TO_PASS": {"success": [0]}, "PASS_TO_PASS": {"failure": [1]}}
+DOUBTED = {
+    "a Django test that fails and prints ok": (DJANGO, UNITTEST, WON, "test_a (t.C.test_a) counts"),
+    "a Django subTest that fails": (SUBTEST, UNITTEST, WON, "(i=1)"),
+    "a Django test known by its docstring": (
+        DOCSTRING, UNITTEST | {"fail_to_pass": ("Says what",)}, WON, "FAIL: test_x"),
+    "a subtest of pytest 9": (PYTEST_9, {}, WON, "SUBFAILED[msg] (i=1) t.py::a"),
+    "a subtest of pytest-subtests": (SUBTESTS, {}, WON, "SUBFAIL t.py::a"),
+    "sympy's last test of a file": (SYMPY, BARE, LOST, "counts as failed; the runner says: test_b"),
+    "sympy's name in two files": (TWICE, BARE, WON, "test_b counts as passed; the runner says"),
+    "a failure of a test with a blank in its name": (
+        "PASSED t.py::a[x y]\nFAILED t.py::a[x z] - boom\n2 passed, 1 failed in 1s\n",
+        {"fail_to_pass": ("t.py::a[x",)}, WON, "FAILED t.py::a[x z]"),
+    "a teardown that broke": (
+        "ERROR t.py::a - x\nPASSED t.py::a\n2 passed, 1 error in 1s\n", {}, WON, "ERROR t.py::a"),
+    "an absent test where absence is let through": (
+        "PASSED t.py::a\n2 passed in 1s\n", {"eval_type": "fail_only"}, WON, "nothing of it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOUBTED)
+def test_where_the_runner_says_other_than_the_verdict_the_verdict_stands_with_a_doubt(
+    tmp_path, name
+):
+    text, changes, lists, said = DOUBTED[name]
+    names = [gold(**changes).fail_to_pass[0], gold(**changes).pass_to_pass[0]]
+    status = {key: {word: [names[n] for n in numbers] for word, numbers in one.items()}
+              for key, one in lists.items()}  # fmt: skip
+    won = lists is WON
+    made = grade(tmp_path, report(resolved=won, tests_status=status), log(text), **changes)
+    assert made.outcome == ("resolved" if won else "unresolved")
+    assert said in made.evidence["doubt"][0]
+    assert follows(made)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +191,14 @@ def test_a_row_without_tests_can_never_be_resolved(tmp_path):
         ("parse_log_pytest", "=== 2 passed in 0.12 seconds ===\n"),
         ("parse_log_pytest_v2", "2 passed in 62.10s (0:01:02)\n"),
         ("parse_log_sphinx", "= 1 failed, 1 passed, 1 skipped, 7 warnings in 1.5s =\n"),
+        ("parse_log_pytest", "== 2 passed, 3 subtests passed in 0.03s ==\n"),
+        ("parse_log_pytest", "2 passed, 1 pytest-warnings in 0.12 seconds\n"),
+        ("parse_log_pytest", "1 rerun, 2 passed, 1 snapshot updated, 1 error in 3.0s\n"),
+        ("parse_log_pytest", "Results (0.12s):\n       2 passed\n         - 1 warning\n"),
+        ("parse_log_pytest", "Ran 1 test in 0.1s\n\nOK\nRan 1 test in 0.1s\n\nOK\n"),
+        ("parse_log_django", "Ran 12 tests in 0.010s\n\nOK\nRan 0 tests in 0.0s\n\nOK\n"),
+        ("parse_log_sympy", "=== tests finished: 1 failed, 3 passed, in 1.07 seconds ===\n"),
+        ("parse_log_sympy", "=== 30 passed in 1.07s ===\n"),
         ("parse_log_django", "Ran 12 tests in 0.010s\n\nOK\n"),
         ("parse_log_sympy", "=== tests finished: 30 passed, in 1.07 seconds ===\n"),
         ("parse_log_gotest", ""),

@@ -1,0 +1,41 @@
+"""The official word stands, and what the runner itself says against it is told and counted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from swe_router import assets
+from swe_router.__main__ import main
+from swe_router.assemble import marks
+from swe_router.records import Grade
+
+DOUBT = "t.py::a counts as passed; the runner says: SUBFAILED (i=1) t.py::a"
+
+
+def test_report_counts_the_verdicts_that_the_runner_s_own_record_contradicts(tmp_path, capsys):
+    run = tmp_path / "runs" / "sample"
+    shutil.copytree(assets.root() / "runs" / "sample", run)
+    told = ["report", "sample", "--runs", str(run.parent), "--json"]
+    assert main(told) == 0
+    assert json.loads(capsys.readouterr().out)["doubts"] == 0
+    file = run / "grades.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[0]["evidence"]["doubt"] = [DOUBT]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert main(told) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["doubts"] == 1
+    assert DOUBT in facts["notes"][0]
+    assert main(told[:-1]) == 0
+    assert "contradicted by the test runner's own record" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_grade_tells_the_doubt_beside_the_verdict():
+    one = Grade(instance_id="a", outcome="resolved", evidence={"reason": "r", "doubt": [DOUBT]})
+    other = Grade(instance_id="b", outcome="resolved")
+    facts = marks.facts({"a": one, "b": other})
+    assert facts["a"]["doubt"] == (DOUBT,)
+    assert "doubt" not in facts["b"]
