@@ -261,7 +261,8 @@ class Wiring:
         tier = self.settings.tiers[name]
         key = checks.key_of(name, tier, os.environ)
         bare = plugins.load("models", tier.dialect)(tier, session=session, key=key)
-        receipts = Receipts(self.tape(instance), hold.key.removeprefix(f"{instance.id}/"))
+        attempt_id = hold.key.removeprefix(f"{instance.id}/")
+        receipts = Receipts(self.tape(instance), attempt_id, among_steps=True)
         metered = MeteredModel(bare, hold, self.header.rates[name], receipts=receipts)
         seconds, begun = plan.budget.seconds, self.breaker.now()
 

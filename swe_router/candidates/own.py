@@ -55,7 +55,8 @@ def _attempt(folder: Path, instance_id: str, outcome: Any) -> Told:
 def _steps(folder: Path, attempt_id: str) -> Iterator[Any]:
     for name in (f"{attempt_id}.jsonl", f"{attempt_id}.jsonl.gz"):
         if "/" not in attempt_id and (folder / name).is_file():
-            yield from _lines(folder / name)
+            # An attempt that is not over has its paid answers among its steps.
+            yield from (row for row in _lines(folder / name) if "paid" not in row)
             return
 
 

@@ -6,7 +6,8 @@ runs/2026-11-24T0401-cascade-3f9a/
   ledger.jsonl        every hold, reservation and settlement
   records.jsonl       one RunRecord a line
   trajectories/ID/moves.jsonl      decisions and outcomes of one instance as they fall
-  trajectories/ID/ATTEMPT.jsonl    steps, appended one at a time; .gz once closed
+  trajectories/ID/ATTEMPT.jsonl    steps, appended one at a time; .gz once closed; until then
+                      also its paid answers, each a line {"paid": …} before the step made of it
   trajectories/ID/imported.json    what the instance came with (--from), its steps beside it
   preds.json  report.md  logs/
   grades.jsonl        official verdicts on what is handed in, the last of an instance counts

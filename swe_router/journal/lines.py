@@ -14,10 +14,11 @@ from typing import Any
 from swe_router.errors import DiskFull, UsageError
 
 
-def append(path: Path, value: Any) -> None:
+def append(path: Path, value: Any, *, durable: bool = True) -> None:
     """Append one JSON line and make it durable; a torn tail left by a crash is cut off first.
 
-    Raises ``DiskFull`` when the device is full.
+    Not ``durable``: it outlives this process, and a power cut only once a later line of the file
+    is durable. Raises ``DiskFull`` when the device is full.
     """
     data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
         "utf-8", "surrogatepass"
@@ -28,7 +29,8 @@ def append(path: Path, value: Any) -> None:
             _cut_torn_tail(file)
             file.write(data + b"\n")
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
     except OSError as error:
         raise full_disk(error, path) from error
 
@@ -54,12 +56,21 @@ def read(path: Path) -> Iterator[Any]:
                 ) from None
 
 
-def compress(path: Path) -> Path:
-    """Replace ``path`` by ``path.gz`` in one step; the same bytes give the same file."""
+def compress(path: Path, *, without: bytes = b"") -> Path:
+    """Replace ``path`` by ``path.gz`` in one step; the same bytes give the same file.
+
+    Lines that begin with ``without``, if it is given, are left out. Durable when it returns.
+    """
     packed = path.with_name(path.name + ".gz")
     partial = packed.with_name(packed.name + ".part")
     try:
-        partial.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+        rows = path.read_bytes().splitlines(keepends=True)
+        data = b"".join(row for row in rows if not (without and row.startswith(without)))
+        with partial.open("wb") as file:
+            file.write(gzip.compress(data, mtime=0))
+            file.flush()
+            # The lines themselves may not be on the disk yet, and are gone in a moment.
+            os.fsync(file.fileno())
     except OSError as error:
         raise full_disk(error, path) from error
     partial.replace(packed)

@@ -23,6 +23,10 @@ from swe_router.records import (
 )
 
 _ANSWER = ".answer.json"
+_PAID = "paid"
+"""Key of a line that holds a receipt and no step."""
+_BESIDE = ("moves", "notes")
+"""Files of an instance that belong to no attempt."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,14 @@ class Receipt(Record):
 
 
 class Receipts:
-    """The last paid answer of one attempt: on disk before it is settled or acted upon."""
+    """The last paid answer of one attempt: on disk before it is settled or acted upon.
 
-    def __init__(self, tape: Tape, attempt_id: str) -> None:
-        self._tape, self._attempt = tape, attempt_id
+    ``among_steps``: it stands in the file of the attempt's steps, so that one sync makes it and
+    the step before it durable. A conversation without steps, as a verifier's, has its own file.
+    """
+
+    def __init__(self, tape: Tape, attempt_id: str, *, among_steps: bool = False) -> None:
+        self._tape, self._attempt, self._among_steps = tape, attempt_id, among_steps
         self._left = tape.receipt(attempt_id)
         if self._left is not None:
             known = {step.request for step in tape.steps(attempt_id)}
@@ -66,7 +74,7 @@ class Receipts:
     def keep(self, request: str, reservation: str, answer: Completion) -> None:
         """Put an answer in the place of the one before; durable when it returns."""
         kept = Receipt(request=request, reservation=reservation, completion=answer)
-        self._tape.keep(self._attempt, kept)
+        self._tape.keep(self._attempt, kept, among_steps=self._among_steps)
 
 
 class Tape:
@@ -155,13 +163,20 @@ class Tape:
                 self.verified(known)
 
     def record(self, attempt_id: str, step: Step) -> None:
-        """Append a step; durable when this returns."""
+        """Append a step; a killed process leaves it whole.
+
+        It is synced with the next receipt (``keep``) or with ``close``. A power cut before that
+        takes this step alone: its paid answer is durable, and a resume acts on it once more.
+        """
+        self._append(attempt_id, step.model_dump(mode="json"), durable=False)
+
+    def _append(self, attempt_id: str, row: Any, *, durable: bool) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._file(attempt_id, ".jsonl")
         if not path.exists():
             # Closed before its process was killed, and now gone on with.
             lines.decompress(path)
-        lines.append(path, step.model_dump(mode="json"))
+        lines.append(path, row, durable=durable)
 
     def steps(self, attempt_id: str) -> tuple[Step, ...]:
         """The steps of an attempt, closed or not; none when it never began."""
@@ -169,25 +184,35 @@ class Tape:
             path = self._file(attempt_id, ending)
             if path.exists():
                 rows = lines.read(path)
-                return tuple(Step.model_validate(row) for row in rows)
+                return tuple(Step.model_validate(row) for row in rows if _PAID not in row)
         return ()
 
     def close(self, attempt_id: str) -> None:
-        """Compress the steps of an attempt that is over."""
+        """Compress the steps of an attempt that is over; durable when this returns."""
         path = self._file(attempt_id, ".jsonl")
         if path.exists():
-            lines.compress(path)
+            lines.compress(path, without=b'{"%s":' % _PAID.encode())
         self._file(attempt_id, _ANSWER).unlink(missing_ok=True)
 
-    def keep(self, attempt_id: str, receipt: Receipt) -> None:
-        """Replace the paid answer that waits for its step; durable when this returns."""
+    def keep(self, attempt_id: str, receipt: Receipt, *, among_steps: bool = False) -> None:
+        """Note the paid answer that waits for its step, in the place of the one before.
+
+        Durable when this returns, and with it all steps of this attempt so far.
+        """
+        if among_steps:
+            self._append(attempt_id, {_PAID: receipt.model_dump(mode="json")}, durable=True)
+            return
         self._folder.mkdir(parents=True, exist_ok=True)
         lines.write_whole(self._file(attempt_id, _ANSWER), receipt.model_dump_json())
 
     def receipt(self, attempt_id: str) -> Receipt | None:
         """The last paid answer of an attempt that is not closed. Raises ``UsageError``."""
-        path = self._file(attempt_id, _ANSWER)
+        path = self._file(attempt_id, ".jsonl")
+        found = [row[_PAID] for row in lines.read(path) if _PAID in row]
         try:
+            if found:
+                return Receipt.model_validate(found[-1])
+            path = self._file(attempt_id, _ANSWER)
             return Receipt.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
@@ -196,8 +221,11 @@ class Tape:
 
     def receipts(self) -> Iterator[Receipt]:
         """The last paid answer of each attempt that is not closed."""
-        for path in sorted(self._folder.glob(f"*{_ANSWER}")):
-            found = self.receipt(path.name.removesuffix(_ANSWER))
+        names = {path.name.removesuffix(_ANSWER) for path in self._folder.glob(f"*{_ANSWER}")}
+        files = {path.name.removesuffix(".jsonl") for path in self._folder.glob("*.jsonl")}
+        names |= {name for name in files if not name.startswith(_BESIDE)}
+        for name in sorted(names):
+            found = self.receipt(name)
             if found is not None:
                 yield found
 

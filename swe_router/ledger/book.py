@@ -12,7 +12,16 @@ from swe_router.errors import LedgerRefused, UsageError
 from swe_router.ledger.booking import Hold, Overhead, must_be_money
 from swe_router.ledger.log import Entry, Log
 from swe_router.ledger.owner import is_alive, process_of, this_party
-from swe_router.ledger.state import OVERHEAD, ZERO, Figures, HoldState, State, TierFigures, View
+from swe_router.ledger.state import (
+    OVERHEAD,
+    ZERO,
+    Fate,
+    Figures,
+    HoldState,
+    State,
+    TierFigures,
+    View,
+)
 from swe_router.records import SCHEMA
 
 FIRST_NAP, LONGEST_NAP = 0.02, 0.5
@@ -191,8 +200,12 @@ class Ledger:
         """Settle, void or lose a reservation. Raises ``JournalError`` when that was done."""
         with self._log.locked():
             # A call given up for lost may still be answered: its holder was only thought dead.
-            self._state.call(reservation, *(("open",) if op == "lose" else ("open", "lost")))
-            self._append(op, id=reservation, **fields)
+            fates: tuple[Fate, ...] = ("open",) if op == "lose" else ("open", "lost")
+            call = self._state.call(reservation, *fates)
+            entry = self._entry(op, id=reservation, **fields)
+            # A settlement within a hold is made durable by the next reservation or the release,
+            # and until then by its receipt: what a power cut takes is reconciled from that.
+            self._log.append(entry, durable=not (op == "settle" and call.hold))
 
     def release(self, hold: HoldState) -> None:
         """Give the rest of a hold back; see ``Hold.release``."""

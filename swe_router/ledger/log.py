@@ -41,10 +41,11 @@ class Log:
             finally:
                 fcntl.flock(fd, fcntl.LOCK_UN)
 
-    def append(self, *entries: Entry) -> None:
+    def append(self, *entries: Entry, durable: bool = True) -> None:
         """Write entries and apply them; they are on the disk when this returns (under the lock).
 
-        Raises ``DiskFull`` when they do not fit: then none of them counts.
+        Not ``durable``: every process sees them, and they are on the disk with the next entry
+        that is. Raises ``DiskFull`` when they do not fit: then none of them counts.
         """
         lines = [json.dumps(entry, separators=(",", ":")) + "\n" for entry in entries]
         data = "".join(lines).encode("utf-8")
@@ -52,7 +53,8 @@ class Log:
             written = os.write(self._fd, data)
             if written != len(data):
                 raise OSError(errno.ENOSPC, "short write")
-            _sync(self._fd)
+            if durable:
+                _sync(self._fd)
         except OSError as error:
             os.ftruncate(self._fd, self._offset)
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:

@@ -18,15 +18,13 @@ from swe_router.prices import Band, Rate
 from swe_router.records import (
     Budget,
     CallLimits,
-    Completion,
     Message,
-    Result,
     ToolCall,
-    Usage,
     digest_of,
 )
 from swe_router.records.requests import RequestDigests, RunningSum, request_digest
 from tests.doubles.agent import INSTANCE, Told
+from tests.doubles.talker import QuickBox, Talker
 
 TOOLS = tools.specs(manifest.read("default").tools)
 LIMITS = CallLimits(max_output_tokens=100, timeout=60, temperature=0)
@@ -91,37 +89,13 @@ class CountedMessage(Message):
         return super().model_dump(**options)
 
 
-class Talker:
-    """A model that asks for one command after another."""
-
-    def __init__(self) -> None:
-        self.answers = 0
-
-    def complete(self, messages, tools=(), *, limits) -> Completion:
-        self.answers += 1
-        call = ToolCall(id=f"c{self.answers}", name="bash", arguments={"command": "true"})
-        return Completion(
-            message=CountedMessage(role="assistant", tool_calls=(call,)),
-            usage=Usage(input_tokens=10 * len(messages), output_tokens=5, seconds=1.0),
-        )
-
-
-class QuickBox:
-    """A box in which every command says the same at once."""
-
-    identity = "test:quick"
-
-    def run(self, command, *, timeout, cwd="/testbed") -> Result:
-        return Result(exit_code=0, output="x" * 50)
-
-
 def reads_of_an_attempt(tmp_path, steps: int) -> int:
     folder = tmp_path / str(steps)
     folder.mkdir()
     ledger, tape = Ledger(folder / "ledger.jsonl", Decimal(100)), Tape(folder / "tape")
     CountedMessage.reads.clear()
     with ledger.hold("t", Decimal(50), f"{INSTANCE.id}/1-a") as hold:
-        model = MeteredModel(Talker(), hold, RATE, receipts=Receipts(tape, "1-a"))
+        model = MeteredModel(Talker(message=CountedMessage), hold, RATE, receipts=Receipts(tape, "1-a"))
         loop = ToolLoop(manifest.read("default"), command_timeout=20, command_timeout_max=60)
         desk = Told().desk(record=lambda step: tape.record("1-a", step))
         end = loop.solve(INSTANCE, model, QuickBox(), Budget(dollars=50, steps=steps), desk)
