@@ -159,7 +159,7 @@ def check(folder: Path) -> None:
 
 
 BOUNDARIES = 12 * STEPS
-"""Before and after: the reservation, the call, its receipt, its settlement, the command, the step."""
+"""Before and after: reservation, call, receipt, settlement, command, step."""
 
 
 @pytest.mark.parametrize("power", [False, True], ids=["kill -9", "power cut"])

@@ -95,7 +95,9 @@ def reads_of_an_attempt(tmp_path, steps: int) -> int:
     ledger, tape = Ledger(folder / "ledger.jsonl", Decimal(100)), Tape(folder / "tape")
     CountedMessage.reads.clear()
     with ledger.hold("t", Decimal(50), f"{INSTANCE.id}/1-a") as hold:
-        model = MeteredModel(Talker(message=CountedMessage), hold, RATE, receipts=Receipts(tape, "1-a"))
+        model = MeteredModel(
+            Talker(message=CountedMessage), hold, RATE, receipts=Receipts(tape, "1-a")
+        )
         loop = ToolLoop(manifest.read("default"), command_timeout=20, command_timeout_max=60)
         desk = Told().desk(record=lambda step: tape.record("1-a", step))
         end = loop.solve(INSTANCE, model, QuickBox(), Budget(dollars=50, steps=steps), desk)
