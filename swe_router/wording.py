@@ -69,14 +69,19 @@ def text(name: str) -> str:
     """A prompt as it lies on the disk. Raises ``UsageError`` for an absent one."""
     path = assets.find("prompts", name, SUFFIX)
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"prompt {path} cannot be read: {error}") from None
 
 
 def fingerprint(name: str) -> str:
     """SHA-256 hex of a prompt's file. Raises ``UsageError`` for an absent one."""
-    return hashlib.sha256(assets.find("prompts", name, SUFFIX).read_bytes()).hexdigest()
+    return digest(text(name))
+
+
+def digest(source: str) -> str:
+    """SHA-256 hex of a template's text."""
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def filled(source: str, where: str, **variables: Any) -> str:

@@ -96,7 +96,7 @@ class Dialogue:
 
     def __init__(self, manifest: Manifest, instance: Instance, setup: Setup) -> None:
         self._manifest, self._setup = manifest, setup
-        self.offered = tools.specs(manifest.tools)
+        self.offered = manifest.offered
         self._head = prompts.opening(
             manifest,
             instance,
@@ -215,7 +215,7 @@ class Dialogue:
 
     def corrective(self, call: ToolCall) -> Action:
         """The answer to a call that is not carried out because of its ``error``."""
-        text = prompts.render(self._manifest.prompts.malformed, error=call.error)
+        text = self._manifest.say(self._manifest.prompts.malformed, error=call.error)
         return Action(call=call, observation=text)
 
     def add(self, completion: Completion, actions: Sequence[Action]) -> None:
@@ -235,12 +235,12 @@ class Dialogue:
         names = self._manifest.prompts
         if completion.stop == "length":
             return self._say(names.cut_off, call=False)
-        example = toolcalls.render([ToolCall(id="", name="bash", arguments={"command": "ls"})])
-        return prompts.render(names.nudge, text=self._setup.text_tools, example=example)
+        example = self._manifest.toolset.example
+        return self._manifest.say(names.nudge, text=self._setup.text_tools, example=example)
 
     def _say(self, name: str, *, call: bool) -> str:
         most = self._setup.max_output_tokens
-        return prompts.render(name, max_output_tokens=most, call=call)
+        return self._manifest.say(name, max_output_tokens=most, call=call)
 
     def _ending(
         self, completion: Completion, calls: Sequence[ToolCall], actions: Sequence[Action]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from decimal import Decimal
 
-from swe_router.agents import tools
+from swe_router.agents import rules, tools
 from swe_router.agents.dialogue import Dialogue, Setup
 from swe_router.agents.lookup import Lookup
 from swe_router.agents.manifest import Manifest
@@ -84,6 +84,7 @@ class _Session:
         desk: Desk,
     ) -> None:
         self._budget, self._desk = budget, desk
+        self._rules = rules.of(manifest.rules)
         self._dialogue = Dialogue(manifest, instance, Setup.of(desk, *timeouts))
         lookup = Lookup(
             sandbox,
@@ -153,6 +154,8 @@ class _Session:
                     return
                 actions.append(self._act(call))
                 if call.name == tools.SUBMIT and not call.error:
+                    break
+                if call.error and self._rules.rest_waits:
                     break
         except BaseException as error:
             if not self._stopped(error):

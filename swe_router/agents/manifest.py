@@ -10,8 +10,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from swe_router import assets
+from swe_router import assets, wording
+from swe_router.agents import rules
+from swe_router.agents.tools import Toolset
 from swe_router.errors import UsageError
+from swe_router.records import ToolSpec
 from swe_router.settings import read_toml
 
 ToolName = Literal["search", "edit", "bash", "submit"]
@@ -68,6 +71,30 @@ class Manifest(_Table):
     limits: Limits = Limits()
     variants: Mapping[str, str] = Field(default_factory=dict)
     """Variant name -> the prompt that takes the place of ``prompts.first``."""
+    texts: Mapping[str, str] = Field(default_factory=dict, exclude=True)
+    """Prompt -> its template, as it stood when the manifest was read; one that is not here is
+    looked up."""
+    toolset: Toolset = Field(default_factory=Toolset.of_today, exclude=True)
+    rules: int = Field(default=rules.CURRENT, exclude=True)
+    """Version of the loop's rules (``agents.rules``)."""
+
+    @property
+    def offered(self) -> tuple[ToolSpec, ...]:
+        """The tools as they are shown to a model, in the order of the manifest."""
+        return tuple(self.toolset.specs[name] for name in self.tools)
+
+    def said(self) -> list[str]:
+        """Every prompt that it may say, sorted."""
+        return sorted({*self.prompts.model_dump().values(), *self.variants.values()})
+
+    def text(self, prompt: str) -> str:
+        """The template of a prompt. Raises ``UsageError`` for an absent one."""
+        known = self.texts.get(prompt)
+        return wording.text(prompt) if known is None else known
+
+    def say(self, prompt: str, **variables: Any) -> str:
+        """A prompt, filled in. Raises ``UsageError`` for an absent prompt or variable."""
+        return wording.filled(self.text(prompt), f"prompt {prompt}", **variables)
 
     def first_prompt(self, variant: str) -> str:
         """The prompt of the first message. Raises ``UsageError`` for an unknown variant."""
@@ -88,11 +115,12 @@ def read(name: str) -> Manifest:
     folder = found.parent if found.is_file() else found
     file = folder / "scaffold.toml"
     tree = read_toml(file)
-    reserved = sorted({"name", "digest"} & tree.keys())
+    reserved = sorted({"name", "digest", "texts", "toolset", "rules"} & tree.keys())
     if reserved:
         raise UsageError(f"{file}: there is no key {reserved[0]!r}: the folder gives it")
     try:
-        return Manifest.model_validate({**tree, "name": folder.name, "digest": _digest(folder)})
+        made = Manifest.model_validate({**tree, "name": folder.name, "digest": _digest(folder)})
+        return made.model_copy(update={"texts": {one: wording.text(one) for one in made.said()}})
     except ValidationError as error:
         faults = "; ".join(dict.fromkeys(_explain(fault) for fault in error.errors()))
         raise UsageError(f"{file}: {faults}") from None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from swe_router import toolcalls, wording
-from swe_router.agents import tools
+from swe_router import wording
 from swe_router.agents.manifest import Manifest
 from swe_router.records import Instance, Message, ToolSpec
 
@@ -14,11 +13,8 @@ render = wording.render
 
 def prints(manifest: Manifest) -> dict[str, str]:
     """SHA-256 of the scaffold and of each prompt that it may say."""
-    names = {*manifest.prompts.model_dump().values(), *manifest.variants.values()}
-    hashes = {f"scaffold/{manifest.name}": manifest.digest}
-    for name in sorted(names):
-        hashes[f"prompt/{name}"] = wording.fingerprint(name)
-    return hashes
+    said = {f"prompt/{name}": wording.digest(manifest.text(name)) for name in manifest.said()}
+    return {f"scaffold/{manifest.name}": manifest.digest, **said}
 
 
 def opening(
@@ -39,9 +35,9 @@ def opening(
     """
     section = ""
     if text:
-        taught = toolcalls.describe(tools.specs(manifest.tools))
-        section = render(manifest.prompts.text_tools, description=taught)
-    system = render(
+        taught = manifest.toolset.describe(manifest.tools)
+        section = manifest.say(manifest.prompts.text_tools, description=taught)
+    system = manifest.say(
         manifest.prompts.system,
         text_tools=section,
         command_timeout=f"{timeouts[0]:g}",
@@ -50,8 +46,8 @@ def opening(
     left = ""
     if handover.strip():
         name = manifest.prompts.handover
-        left = render(name, text=handover.strip(), continued=continued)
-    first = render(
+        left = manifest.say(name, text=handover.strip(), continued=continued)
+    first = manifest.say(
         manifest.first_prompt(variant),
         repo=instance.repo,
         problem=instance.problem.strip(),
@@ -62,7 +58,7 @@ def opening(
 
 def window_need(manifest: Manifest, instance: Instance, *, text: bool) -> int:
     """UTF-8 bytes of the first request, for a look at the window before anything is paid."""
-    offered = () if text else tools.specs(manifest.tools)
+    offered = () if text else manifest.offered
     return sum(map(size, opening(manifest, instance, text=text))) + sum(map(size, offered))
 
 

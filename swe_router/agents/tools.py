@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router import toolcalls
-from swe_router.records import ToolCall, ToolSpec
+from swe_router.records import Record, ToolCall, ToolSpec
 
 SUBMIT = "submit"
 
@@ -66,6 +66,35 @@ BASH = _spec(
 )
 SUBMIT_SPEC = _spec(SUBMIT, "Hand in the files as they are now. Ends the work.", [])
 TABLE: Mapping[str, ToolSpec] = {spec.name: spec for spec in (SEARCH, EDIT, BASH, SUBMIT_SPEC)}
+EXAMPLE = ToolCall(id="", name="bash", arguments={"command": "ls"})
+"""What a model that wrote no call is shown."""
+
+
+class Toolset(Record):
+    """The tools and how they are taught as text: fixed for a run when it begins."""
+
+    specs: Mapping[str, ToolSpec]
+    """Name -> the tool as it is shown to a model."""
+    lesson: str
+    """How a call is written as text."""
+    taught: Mapping[str, str]
+    """Name -> the tool as it is described in text."""
+    example: str
+    """A call as text."""
+
+    @classmethod
+    def of_today(cls) -> Toolset:
+        """The tools as they are now."""
+        return cls(
+            specs=TABLE,
+            lesson=toolcalls.describe(()),
+            taught={name: toolcalls.described(spec) for name, spec in TABLE.items()},
+            example=toolcalls.render([EXAMPLE]),
+        )
+
+    def describe(self, names: Sequence[str]) -> str:
+        """The text that teaches these tools."""
+        return "\n\n".join((self.lesson, *(self.taught[name] for name in names)))
 
 
 def specs(names: Sequence[str]) -> tuple[ToolSpec, ...]:
@@ -81,7 +110,8 @@ def checked(call: ToolCall, offered: Sequence[ToolSpec]) -> ToolCall:
     if call.name not in names:
         error = toolcalls.unknown_tool(call.name, names)
         return call.model_copy(update={"error": error})
-    properties = TABLE[call.name].parameters["properties"]
+    schema = offered[names.index(call.name)].parameters
+    properties = schema["properties"]
     given = {key: value for key, value in call.arguments.items() if value is not None}
     arguments, faults = dict[str, Any](), list[str]()
     for key, value in given.items():
@@ -90,7 +120,7 @@ def checked(call: ToolCall, offered: Sequence[ToolSpec]) -> ToolCall:
             faults += [fault] if fault else []
         else:
             faults.append(_unknown(call.name, key, list(properties)))
-    missing = [key for key in TABLE[call.name].parameters["required"] if key not in given]
+    missing = [key for key in schema["required"] if key not in given]
     faults += [f"{call.name} needs the argument {key}." for key in missing]
     if faults:
         return call.model_copy(update={"error": " ".join(faults)})

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swe_router import __version__
+from swe_router.agents import rules
 from swe_router.errors import UsageError
 from swe_router.estimates.stoploss import Profile
 from swe_router.journal.folder import RunFolder
@@ -35,6 +36,10 @@ class Header:
     stop_loss: Mapping[str, Profile] = field(default_factory=dict)
     """Tier -> when its attempts are given up: what the file of the settings held at the start."""
     code: str = __version__
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    """What was kept of what the run was made with (``assemble.made_with``) -> its SHA-256."""
+    rules: int = rules.CURRENT
+    """Version of the loop's rules."""
 
     def plain(self) -> dict[str, Any]:
         """The JSON of ``settings.json``; ``seal`` is over all the rest."""
@@ -48,6 +53,8 @@ class Header:
             "skipped": dict(self.skipped),
             "prompts": dict(self.prompts),
             "stop_loss": {n: one.model_dump(mode="json") for n, one in self.stop_loss.items()},
+            "made_with": dict(self.made_with),
+            "rules": self.rules,
             "settings": self.settings.model_dump(mode="json"),
         }
         return {**tree, "seal": digest_of(tree)}
@@ -89,6 +96,8 @@ def of_run(run: RunFolder) -> Header:
                 name: Profile.model_validate(row) for name, row in tree.get("stop_loss", {}).items()
             },
             code=tree["code"],
+            made_with={str(k): str(v) for k, v in tree.get("made_with", {}).items()},
+            rules=int(tree.get("rules", 1)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{run.settings_file} is damaged: {error!r}") from None

@@ -7,6 +7,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from swe_router.assemble import (
     imports,
     lessons,
     machine,
+    made_with,
     preflight,
     stoploss,
 )
@@ -34,7 +36,7 @@ from swe_router.deferred import deferred
 from swe_router.errors import UsageError
 from swe_router.grading.grade import check_gradable
 from swe_router.journal import brought
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.folder import RunFolder, text_digest
 from swe_router.journal.lines import append
 from swe_router.journal.tape import Tape
 from swe_router.records import Budget, Instance, RunRecord
@@ -69,7 +71,9 @@ def create(settings: Settings, out: Path, say: Say) -> RunFolder:
     """A new run folder after every check. Raises ``UsageError``."""
     header, begun = _resolved(settings, say)
     name = run_name(header.settings, header.created)
-    run = RunFolder.create(out, name, header.plain(), begun.instances)
+    kept = made_with.parts(header.settings)
+    header = replace(header, made_with={key: text_digest(text) for key, text in kept.items()})
+    run = RunFolder.create(out, name, header.plain(), begun.instances, kept.values())
     for instance_id, case in begun.cases.items():
         brought.store(run.attempt_folder(instance_id), case)
     Wiring(run, header, say).ledger.figures()

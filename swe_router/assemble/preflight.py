@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from swe_router import plugins, wording
 from swe_router.agents import manifest, prompts
-from swe_router.assemble import ensemble
+from swe_router.assemble import ensemble, made_with
 from swe_router.assemble.repositories import check_git
 from swe_router.errors import SweRouterError, UsageError
 from swe_router.models import checks
@@ -86,12 +86,8 @@ def sandbox_kind(settings: Settings) -> str:
 def scaffold_prints(settings: Settings) -> dict[str, str]:
     """SHA-256 of the scaffold and each prompt that is used, for the records' provenance."""
     found = prompts.prints(manifest.read(settings.scaffold))
-    for verifier, tier in (
-        ("reproduction", settings.verify.writer),
-        ("judge", settings.verify.judge),
-    ):
-        if tier and verifier in settings.verify.names:
-            found[f"prompt/{verifier}"] = wording.fingerprint(verifier)
+    for verifier in made_with.asked(settings):
+        found[f"prompt/{verifier}"] = wording.fingerprint(verifier)
     return found
 
 

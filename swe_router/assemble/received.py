@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swe_router.assemble.header import Header
+from swe_router.deferred import deferred
 from swe_router.errors import UsageError
-from swe_router.estimates import calibration
 from swe_router.files import check_regular
 from swe_router.journal.folder import RunFolder
 from swe_router.settings import Settings
+
+if TYPE_CHECKING:
+    from swe_router.estimates import calibration
+else:
+    calibration = deferred("swe_router.estimates.calibration")
 
 
 def check(run: RunFolder, header: Header) -> None:

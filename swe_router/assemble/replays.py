@@ -14,9 +14,9 @@ from rich.console import Group
 from rich.text import Text
 
 from swe_router import plugins
-from swe_router.agents import manifest, rerun
+from swe_router.agents import rerun
 from swe_router.agents.dialogue import Setup
-from swe_router.assemble import ensemble, imports, received, stoploss
+from swe_router.assemble import ensemble, imports, made_with, received, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header, is_whole, of_run, provenance
 from swe_router.assemble.look import find
@@ -192,14 +192,15 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
     for call in book.calls.values():
         if call.fate == "settled":
             charged[call.key] = charged.get(call.key, Decimal(0)) + call.charged
-    settings = header.settings
+    settings, sheet = header.settings, made_with.sheet(run, header)
+    verify = made_with.verify_settings(run, header)
 
     def conversation(
         record: RunRecord, outcome: Outcome, steps: Sequence[Step], handed: Handed
     ) -> Iterator[tuple[str, str, str]]:
         plan = outcome.attempt.plan
         for one in rerun.recompute(
-            manifest.read(plan.arm.scaffold),
+            sheet,
             record.instance,
             steps,
             setup_of(settings, plan, handed),
@@ -213,7 +214,7 @@ def _means(run: RunFolder, header: Header, book: State) -> Means:
         policy=build_policy(header, run.instances()),
         selector=ensemble.selector(settings),
         early_stop=settings.ensemble.early_stop,
-        verifiers={n: plugins.load("verifiers", n)(settings.verify) for n in settings.verify.names},
+        verifiers={n: plugins.load("verifiers", n)(verify) for n in verify.names},
         rates=header.rates,
         conversation=conversation,
         steps=lambda instance_id, attempt_id: Tape(run.attempt_folder(instance_id)).steps(

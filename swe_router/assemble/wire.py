@@ -12,8 +12,8 @@ from functools import cached_property, partial
 from typing import Any
 
 from swe_router import plugins
-from swe_router.agents import manifest
-from swe_router.assemble import ensemble, lessons, stoploss
+from swe_router.agents.manifest import Manifest
+from swe_router.assemble import ensemble, lessons, made_with, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header
 from swe_router.assemble.holding import breaker_of, waiting
@@ -123,10 +123,20 @@ class Wiring:
     @cached_property
     def verifiers(self) -> list[tuple[str, Verifier]]:
         """The verifier stack, in order."""
-        return [
-            (n, plugins.load("verifiers", n)(self.settings.verify))
-            for n in self.settings.verify.names
-        ]
+        verify = made_with.verify_settings(self.run, self.header)
+        return [(n, plugins.load("verifiers", n)(verify)) for n in verify.names]
+
+    @cached_property
+    def sheet(self) -> Manifest:
+        """The scaffold of the run, as it keeps it."""
+        return made_with.sheet(self.run, self.header)
+
+    @cached_property
+    def prompts(self) -> dict[str, str]:
+        """The prompts that its verifiers say, as it keeps them."""
+        asked = made_with.asked(self.settings)
+        found = made_with.texts(self.run, self.header) if asked else {}
+        return {name: found[f"prompt/{name}"] for name in asked}
 
     @cached_property
     def selector(self) -> Selector:
@@ -204,6 +214,7 @@ class Wiring:
             search=search,
             writer=self._asked(instance, "writer", "reproduction", held),
             judge=self._asked(instance, "judge", "judge", held),
+            prompts=self.prompts,
             notes=Notes(self.run.attempt_folder(instance.id) / "notes.jsonl"),
             hint=lambda: runner.hints(self.settings.split).get(instance.id, ""),
             verify_seconds=self.settings.verify.seconds,
@@ -240,8 +251,7 @@ class Wiring:
         return model
 
     def _scaffold(self, arm: Arm) -> Scaffold:
-        sheet = manifest.read(arm.scaffold)
-        box = self.settings.sandbox
+        sheet, box = self.sheet, self.settings.sandbox
         made: Scaffold = plugins.load("scaffolds", sheet.strategy)(
             sheet,
             command_timeout=box.command_timeout,

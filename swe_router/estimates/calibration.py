@@ -176,6 +176,15 @@ def load(name_or_path: str) -> Calibration | None:
     return parsed(_text(Path(name_or_path).expanduser()), name_or_path)
 
 
+def source(name_or_path: str) -> str:
+    """The text of a calibration, ``shipped`` or a file, that can be read. Raises ``UsageError``."""
+    shipped = name_or_path == SHIPPED
+    path = assets.root() / "eval" / FILE if shipped else Path(name_or_path).expanduser()
+    text = _text(path)
+    parsed(text, name_or_path)
+    return text
+
+
 def parsed(text: str, where: str) -> Calibration:
     """A calibration from its text. Raises ``UsageError`` that names ``where``."""
     try:

@@ -3,6 +3,8 @@
 runs/2026-11-24T0401-cascade-3f9a/
   settings.json       resolved settings, rates and digest; a resume needs the same digest
   instances.jsonl     the instances of the run, without any answer
+  made-with/SHA256    what the run is made with, by its content: prompts, scaffold, tools, ...;
+                      settings.json says which is which
   ledger.jsonl        every hold, reservation and settlement
   records.jsonl       one RunRecord a line
   trajectories/ID/moves.jsonl      decisions and outcomes of one instance as they fall
@@ -20,7 +22,9 @@ runs/2026-11-24T0401-cascade-3f9a/
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,6 +39,7 @@ from swe_router.journal import lines
 from swe_router.records import Grade, Instance, RunRecord, checked_name
 
 LATEST = "latest"
+MADE_WITH = "made-with"
 ORPHANS = 60.0
 
 
@@ -65,9 +70,17 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, base: Path, name: str, header: Mapping[str, Any], instances: Sequence[Instance]
+        cls,
+        base: Path,
+        name: str,
+        header: Mapping[str, Any],
+        instances: Sequence[Instance],
+        made_with: Iterable[str] = (),
     ) -> Self:
-        """A new run folder under ``base``; a taken name gets a number."""
+        """A new run folder under ``base``; a taken name gets a number.
+
+        ``made_with`` are texts that ``kept`` gives back.
+        """
         path = base / name
         for number in range(2, 1000):
             try:
@@ -80,6 +93,9 @@ class RunFolder:
                 raise UsageError(f"cannot create a run under {base}: {found}") from None
         run = cls(path)
         run.logs.mkdir()
+        (path / MADE_WITH).mkdir()
+        for text in made_with:
+            lines.write_whole(path / MADE_WITH / text_digest(text), text)
         for instance in instances:
             lines.append(path / "instances.jsonl", instance.model_dump(mode="json"))
         lines.write_whole(run.settings_file, json.dumps(dict(header), indent=1, default=str) + "\n")
@@ -112,6 +128,28 @@ class RunFolder:
         if not isinstance(tree, dict) or "settings" not in tree:
             raise UsageError(f"{self.settings_file} is no settings file of a run")
         return tree
+
+    def kept_file(self, digest: str) -> Path:
+        """The file that holds what the run was made with, by its SHA-256, looked through.
+
+        Raises ``UsageError`` when it is gone or holds something else.
+        """
+        path = self.path / MADE_WITH / digest
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise UsageError(f"{self.settings_file}: {digest[:80]!r} is no SHA-256")
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise UsageError(
+                f"{path} cannot be read ({error.strerror}): it is what the run was made with"
+            ) from None
+        if found != digest:
+            raise UsageError(f"{path} was changed: it is not what the run was made with")
+        return path
+
+    def kept(self, digest: str) -> str:
+        """The text that the run was made with, by its SHA-256. Raises ``UsageError``."""
+        return self.kept_file(digest).read_bytes().decode()
 
     def instances(self) -> list[Instance]:
         """The instances of the run, in order."""
@@ -224,6 +262,11 @@ class RunFolder:
                     f"{path}:{number} is no {kind.__name__} ({where}: {fault['msg']});"
                     " restore the line or delete it"
                 ) from None
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 hex of a text in UTF-8: its name in ``made-with/``."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _point_latest(base: Path, path: Path) -> None:

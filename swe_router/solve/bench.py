@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -114,6 +114,8 @@ class Bench:
     """Outcomes of the moves before the one that is carried out."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """Results that the verifiers of this instance share."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """``seams.Kit.prompts``."""
     notes: MutableMapping[str, Any] = field(default_factory=dict)
     """What the verifiers paid for, durable."""
     hint: Callable[[], str] = str
@@ -137,6 +139,7 @@ class Bench:
             cache=self.cache,
             hint=self.hint,
             notes=self.notes,
+            prompts=self.prompts,
             cores=self.cores,
         )
 

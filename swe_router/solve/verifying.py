@@ -64,6 +64,8 @@ class Checks:
     """Names the test runner where the repository does not tell."""
     notes: MutableMapping[str, Any] = field(default_factory=dict)
     """What they paid for, durable."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """``seams.Kit.prompts``."""
     cores: int = 1
     """Boxes that may be busy at a time: those of several candidates, or one candidate's."""
 
@@ -86,6 +88,7 @@ class Checks:
             steps=self.steps,
             cache=self.cache,
             notes=self.notes,
+            prompts=self.prompts,
         )
 
 

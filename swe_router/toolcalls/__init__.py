@@ -16,6 +16,6 @@ sloppy and never guesses where a guess could do harm: a call that cannot be read
 """
 
 from swe_router.toolcalls.reading import Parsed, parse, unknown_tool
-from swe_router.toolcalls.writing import describe, render
+from swe_router.toolcalls.writing import describe, described, render
 
-__all__ = ["Parsed", "describe", "parse", "render", "unknown_tool"]
+__all__ = ["Parsed", "describe", "described", "parse", "render", "unknown_tool"]

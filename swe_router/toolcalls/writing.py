@@ -42,10 +42,11 @@ def render(calls: Sequence[ToolCall]) -> str:
 
 def describe(tools: Sequence[ToolSpec]) -> str:
     """The prompt section that names the tools and teaches the text form by example."""
-    return "\n\n".join([_LESSON.strip(), *(_describe_tool(tool) for tool in tools)])
+    return "\n\n".join([_LESSON.strip(), *(described(tool) for tool in tools)])
 
 
-def _describe_tool(tool: ToolSpec) -> str:
+def described(tool: ToolSpec) -> str:
+    """One tool and its arguments, in words."""
     properties: Mapping[str, Any] = tool.parameters.get("properties", {})
     required = tool.parameters.get("required", ())
     lines = [f"{tool.name}: {tool.description}"]

@@ -58,7 +58,7 @@ class Judge:
             return _verdict(outcome, {"why": "there is no patch to judge"})
         if kit.judge is None:
             return _verdict(outcome, {"why": "no judge is named"})
-        asked = messages(outcome, instance)
+        asked = messages(outcome, instance, kit.prompts.get(PROMPT))
         request = digest_of([one.model_dump(mode="json") for one in asked])
         try:
             note = _answer(asked, request, kit)
@@ -87,12 +87,15 @@ class Judge:
         return "unknown" if same else "contradictory"
 
 
-def messages(outcome: Outcome, instance: Instance) -> tuple[Message, ...]:
-    """What the judge is asked."""
+def messages(
+    outcome: Outcome, instance: Instance, template: str | None = None
+) -> tuple[Message, ...]:
+    """What the judge is asked; ``template`` is the prompt, where it is not the one of today."""
     assert outcome.candidate is not None
     patch = outcome.candidate.patch
-    text = wording.render(
-        PROMPT,
+    text = wording.filled(
+        wording.text(PROMPT) if template is None else template,
+        f"prompt {PROMPT}",
         repo=instance.repo,
         problem=instance.problem.strip()[:MOST_ISSUE],
         patch=patch[:MOST_PATCH].rstrip("\n"),

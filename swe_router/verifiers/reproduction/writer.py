@@ -71,11 +71,19 @@ def paid(kit: Kit) -> int:
 
 
 def messages(
-    number: int, samples: int, instance: Instance, around: Surroundings
+    number: int,
+    samples: int,
+    instance: Instance,
+    around: Surroundings,
+    template: str | None = None,
 ) -> tuple[Message, ...]:
-    """What the writer is asked: the issue and what the repository shows, nothing of any patch."""
-    text = wording.render(
-        PROMPT,
+    """What the writer is asked: the issue and what the repository shows, nothing of any patch.
+
+    ``template`` is the prompt, where it is not the one of today.
+    """
+    text = wording.filled(
+        wording.text(PROMPT) if template is None else template,
+        f"prompt {PROMPT}",
         repo=instance.repo,
         problem=instance.problem.strip(),
         runner=around.shown,
@@ -101,7 +109,8 @@ def _asked(
 ) -> Written:
     assert kit.writer is not None
     limits = CallLimits(max_output_tokens=MOST_TOKENS, timeout=_patience(kit), seed=number)
-    answer = kit.writer.complete(messages(number, samples, instance, around), (), limits=limits)
+    asked = messages(number, samples, instance, around, kit.prompts.get(PROMPT))
+    answer = kit.writer.complete(asked, (), limits=limits)
     note: dict[str, Any] = {
         "by": answer.model,
         "text": test_of(answer.message.content),

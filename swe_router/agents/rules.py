@@ -1,0 +1,36 @@
+"""How the loop behaves, by version: a run goes on, and is replayed, under the rules that it had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from swe_router.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the loop, the reading of calls and the hand-over may ask before they act."""
+
+    rest_waits: bool
+    """Calls of one answer that stand behind one which could not be carried out are not carried
+    out either: they were written before its result was known."""
+
+
+VERSIONS: Mapping[int, Rules] = {
+    1: Rules(rest_waits=False),
+    2: Rules(rest_waits=True),
+}
+"""Never change a line: add one."""
+CURRENT = 1
+"""What new runs are made under."""
+
+
+def of(version: int) -> Rules:
+    """The rules of a version. Raises ``UsageError`` for one that this code does not know."""
+    if version not in VERSIONS:
+        raise UsageError(
+            f"rules version {version} is not known here (there is {', '.join(map(str, VERSIONS))}):"
+            " the run was made by a newer swe-router, so install that"
+        )
+    return VERSIONS[version]

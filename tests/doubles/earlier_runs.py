@@ -1,0 +1,18 @@
+"""Runs that commit 976ade4 made, before a run folder kept what it was made with; see the README
+beside them."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+DATA = Path(__file__).resolve().parents[1] / "data" / "runs-976ade4"
+NAMES = ("imported", "killed", "ray")
+
+
+def unpacked(name: str, place: Path) -> Path:
+    """The run folder, under ``place``."""
+    with tarfile.open(DATA / f"{name}.tar.xz") as archive:
+        archive.extractall(place, filter="data")
+    (found,) = place.iterdir()
+    return found
