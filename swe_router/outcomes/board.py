@@ -11,7 +11,7 @@ import numpy as np
 
 from swe_router import plugins
 from swe_router.estimates.hull import hull_at
-from swe_router.outcomes import ladders, scoring, stats
+from swe_router.outcomes import ladders, scoring, stats, verdicts
 from swe_router.outcomes.channel import Channel
 from swe_router.outcomes.entries import HANDED, Terms, entries
 from swe_router.outcomes.oracles import live, oracles
@@ -125,14 +125,17 @@ def _assumptions(played_on: Stage, asked: Asked) -> list[str]:
         "learned policies are fitted without the repository that they are scored on",
         f"intervals: 95%, {asked.bootstraps} paired resamples of issues (repo_ fields: of"
         " repositories); they hold the recorded runs and the verifier's error rates for given",
-        "hull: blind mixes of the ladder's systems and of leaving issues undone",
+        "hull: blind mixes of the ladder's systems and of leaving issues undone; a row's word is"
+        " Holm's, at 5% over all policies of the board",
+        "over cascade: margin over blind mixes that the plain cascade is one of: what routing adds"
+        " to verifying",
         "a run counts with its recorded cost; the verifier's own cost is not in it",
     ]
     n, there = len(played_on.features), len(played_on.table.instances)
     if n < there:
         said.append(f"{n} of the table's {there} issues are told of and run by the whole ladder")
-    if n < scoring.FEW:
-        said.append(f"with fewer than {scoring.FEW} issues nothing is told from a random mix")
+    if n < verdicts.FEW:
+        said.append(f"with fewer than {verdicts.FEW} issues nothing is told from a random mix")
     if asked.budget is not None:
         said.append(
             f"hard cap: ${asked.budget} for {len(played_on.features)} issues, each policy in"

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from swe_router.estimates import apart
 from swe_router.estimates.rates import wilson
 from swe_router.estimates.training import Floats
-from swe_router.outcomes import metrics, stats
+from swe_router.outcomes import metrics, stats, verdicts
 from swe_router.outcomes.entries import BASELINES, Entry, alike
 from swe_router.outcomes.oracles import Bound
 from swe_router.outcomes.replay import Played
 
-ABOVE, NEITHER, BELOW = "above hull", "not distinguishable from a random mix", "below hull"
-FEW = 10
-"""Issues under which no row is told from a random mix."""
-SLACK = 1e-9
-"""A system on the hull is exactly on it in every resample, up to rounding."""
+PLAIN = "cascade"
+"""The policy whose blind mixes with the systems are the second hull: a verifier and no router."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +61,8 @@ class _Chance:
 
     usd: Floats
     margin: Floats
+    mixed: Floats | None
+    """Margins above the hull that the plain cascade is in; None without one."""
     cluster: Floats
     cluster_rate: Floats
     lead: Floats
@@ -80,7 +78,8 @@ def rows(entries: Sequence[Entry], bounds: Sequence[Bound], field: Field) -> lis
     usd = np.stack([p.usd for p in plays] + [b.usd for b in bounds])
     twins = _twins(there)
     own = [k for k, entry in enumerate(there) if entry.policy not in twins]
-    chance = _chance(rate, usd, own, field)
+    plain = next((k for k, entry in enumerate(there) if entry.policy == PLAIN), None)
+    chance = _chance(rate, usd, own, plain, field)
     place = {id(entry): k for k, entry in enumerate(there)}
     out = []
     for entry in entries:
@@ -101,30 +100,37 @@ def rows(entries: Sequence[Entry], bounds: Sequence[Bound], field: Field) -> lis
             "rate_random_cv": _mean(entry.random_cv),
             "drawn": entry.drawn,
             "most_spent": entry.played.most_spent if entry.drawn else None,
+            **_beyond_cascade(rate[k], usd[k], k, chance, (rate, usd, plain), field),
         }
-        line["verdict"] = _verdict(line)
         out.append(line)
     for j, bound in enumerate(bounds):
         k = len(plays) + j
         line = {"policy": bound.name, "knobs": {}, "kind": bound.kind, "idea": bound.idea,
                 **_figures(rate[k], usd[k], field),
                 **_intervals(rate[k], usd[k], k, chance, field)}  # fmt: skip
-        out.append({**line, "verdict": line["hull_verdict"]})
-    _adjust(out)
-    _shared(out)
+        out.append(line)
+    verdicts.tell(out)
     return [{name: _plain(value) for name, value in line.items()} for line in out]
 
 
-def _chance(rate: Floats, usd: Floats, own: Sequence[int], field: Field) -> _Chance:
+def _chance(
+    rate: Floats, usd: Floats, own: Sequence[int], plain: int | None, field: Field
+) -> _Chance:
     shares = stats.weights(rate.shape[1], field.bootstraps, field.seed)
     groups = stats.cluster_weights(field.groups, field.bootstraps, field.seed)
     best = rate - field.rates[field.strong]
     # An oracle would keep every policy off the frontier, and a twin would halve its chances.
     pareto = np.full(len(rate), np.nan)
     pareto[own] = stats.on_pareto(shares, rate[own], usd[own])
+    margin = stats.hull_margins(shares, rate, usd, field.rates, field.usds)
+    mixed = None
+    if plain is not None:
+        point = (rate[plain], usd[plain])
+        mixed = stats.raised_margins(shares, rate, usd, point, field.rates, field.usds, margin)
     return _Chance(
         stats.means(shares, usd),
-        stats.hull_margins(shares, rate, usd, field.rates, field.usds),
+        margin,
+        mixed,
         stats.hull_margins(groups, rate, usd, field.rates, field.usds),
         stats.means(groups, rate),
         stats.means(shares, best),
@@ -179,7 +185,6 @@ def _intervals(rate: Floats, usd: Floats, k: int, chance: _Chance, field: Field)
         "hull_margin_repo_high": _pp(cluster[1]),
         "rate_repo_low": rates[0],
         "rate_repo_high": rates[1],
-        "hull_verdict": _word(low, high, n),
         "p": stats.two_sided(chance.margin[:, k]),
         "lead_pp": 100 * float((rate - strong).mean()),
         "lead_low": 100 * ahead[0],
@@ -190,11 +195,29 @@ def _intervals(rate: Floats, usd: Floats, k: int, chance: _Chance, field: Field)
     }
 
 
-def _word(low: float, high: float, n: int) -> str:
-    """What the interval bears; a resample of a handful of issues bears nothing."""
-    if n < FEW:
-        return NEITHER
-    return ABOVE if low > SLACK else BELOW if high < -SLACK else NEITHER
+def _beyond_cascade(
+    rate: Floats,
+    usd: Floats,
+    k: int,
+    chance: _Chance,
+    plays: tuple[Floats, Floats, int | None],
+    field: Field,
+) -> dict[str, Any]:
+    """The margin over blind mixes of the systems and the plain cascade: routing, not verifying."""
+    every, costs, plain = plays
+    if plain is None or chance.mixed is None:
+        return {}
+    points = np.append(field.rate, every[plain].mean())
+    prices = np.append(field.cost, costs[plain].mean())
+    low, high = stats.interval(chance.mixed[:, k])
+    return {
+        "cascade_margin_pp": _pp(
+            float(metrics.hull_margin(usd.mean(), rate.mean(), prices, points))
+        ),
+        "cascade_margin_low": _pp(low),
+        "cascade_margin_high": _pp(high),
+        "cascade_p": 1.0 if k == plain else stats.two_sided(chance.mixed[:, k]),
+    }
 
 
 def _of_curve(entry: Entry, played: Played, field: Field) -> dict[str, Any]:
@@ -253,30 +276,6 @@ def _bare(entry: Entry, n: int) -> dict[str, Any]:
     return {"policy": entry.policy, "knobs": dict(entry.knobs), "kind": "policy", "n": n,
             **dict.fromkeys(nothing), "surrogate": entry.surrogate or None,
             "verdict": f"unavailable: {entry.trouble}"}  # fmt: skip
-
-
-def _verdict(line: Mapping[str, Any]) -> str:
-    """An alias is no policy; a stand-in is no proof; only then the hull decides."""
-    if line["same_as"]:
-        return f"same as {line['same_as']}"
-    if line["surrogate"]:
-        return f"surrogate: {line['surrogate']}"
-    return str(line["hull_verdict"])
-
-
-def _adjust(lines: Sequence[dict[str, Any]]) -> None:
-    """Holm over the policies that are their own, in place."""
-    tested = [x for x in lines if "p" in x and x["kind"] == "policy" and not x.get("same_as")]
-    for line, p in zip(tested, apart.holm([x["p"] for x in tested]), strict=True):
-        line["p_holm"] = float(p)
-
-
-def _shared(lines: Sequence[dict[str, Any]]) -> None:
-    """A twin is on the frontier as often as the policy that it is the same as, in place."""
-    known = {line["policy"]: line["on_pareto_probability"] for line in lines}
-    for line in lines:
-        if line.get("same_as"):
-            line["on_pareto_probability"] = known[line["same_as"]]
 
 
 def _mean(played: Played | None) -> float | None:

@@ -115,6 +115,34 @@ def hull_margins(shares: Floats, rate: Floats, usd: Floats, rates: Floats, usds:
     return out
 
 
+def raised_margins(
+    shares: Floats, rate: Floats, usd: Floats, mixed: tuple[Floats, Floats],
+    rates: Floats, usds: Floats, margins: Floats,
+) -> Floats:  # fmt: skip
+    """Bootstrap margins above the hull with one more point in it: (b, k).
+
+    ``margins`` are those above the hull of the systems (``hull_margins``), ``mixed`` the rate and
+    USD of the further point, (n,) each. An upper envelope is the highest chord, so that only the
+    chords of the new point are to be looked at.
+    """
+    mine, cost = means(shares, rate), means(shares, usd)
+    point, price = means(shares, mixed[0])[:, 0], means(shares, mixed[1])[:, 0]
+    others = np.hstack([np.zeros((len(shares), 1)), means(shares, rates)])
+    prices = np.hstack([np.zeros((len(shares), 1)), means(shares, usds)])
+    floor = mine - margins
+    # Whoever may spend more than the point costs may buy the point and keep the rest.
+    floor = np.maximum(floor, np.where(cost >= price[:, None], point[:, None], 0.0))
+    for k in range(others.shape[1]):
+        x0, y0, gap = prices[:, [k]], others[:, [k]], price[:, None] - prices[:, [k]]
+        low, high = np.minimum(x0, price[:, None]), np.maximum(x0, price[:, None])
+        inside = (low <= cost) & (cost <= high) & (gap != 0)
+        part = np.divide(cost - x0, gap, out=np.zeros_like(cost), where=inside)
+        chord = y0 + part * (point[:, None] - y0)
+        floor = np.maximum(floor, np.where(inside, chord, 0.0))
+    out: Floats = mine - floor
+    return out
+
+
 def on_pareto(shares: Floats, rate: Floats, usd: Floats) -> Floats:
     """Probability of each policy to be on the cost-quality frontier, (k,)."""
     # Rounding keeps twins twins: the same sum in another order differs in the last bit.

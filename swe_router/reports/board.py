@@ -16,7 +16,9 @@ COLUMNS = (
     "policy", "kind", "verdict", "n", "resolved", "rate", "rate_low", "rate_high", "usd",
     "usd_per_issue", "usd_low", "usd_high", "usd_per_resolved", "hull_margin_pp",
     "hull_margin_low", "hull_margin_high", "hull_margin_repo_low", "hull_margin_repo_high",
-    "p", "p_holm", "lead_pp", "lead_low", "lead_high", "mcnemar_p", "non_inferior", "pgr", "aiq",
+    "p", "p_holm", "cascade_margin_pp", "cascade_margin_low", "cascade_margin_high",
+    "cascade_p", "cascade_p_holm", "cascade_verdict", "lead_pp",
+    "lead_low", "lead_high", "mcnemar_p", "non_inferior", "pgr", "aiq",
     "apgr", "cpt50_calls", "cpt80_calls", "cpt50_cost", "cpt80_cost", "cost_save", "hypervolume",
     "ibc", "router_arena", "regret", "regret_abandon", "strong_calls", "on_pareto_probability",
     "rate_random_cv", "surrogate", "same_as", "knobs",
@@ -71,7 +73,8 @@ def view(facts: Mapping[str, Any]) -> Group:
     )
     table = Table(box=None, pad_edge=False)
     table.add_column("policy", overflow="fold")
-    for column in ("resolved", "95%", "$/issue", "95%", "over hull, pp", "95%", "AIQ", "APGR",
+    for column in ("resolved", "95%", "$/issue", "95%", "over hull, pp", "95%",
+                   "over cascade, pp", "95%", "AIQ", "APGR",
                    "P(front)"):  # fmt: skip
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
@@ -110,8 +113,7 @@ def pair(row: Mapping[str, Any], name: str, form: str) -> str:
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     if row["rate"] is None:
-        return ["-"] * 9
-
+        return ["-"] * 11
     return [
         one(row, "rate", ".1%"),
         pair(row, "rate", ".1%"),
@@ -119,6 +121,8 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         pair(row, "usd_per_issue", ".3f"),
         one(row, "hull_margin_pp", "+.1f"),
         pair(row, "hull_margin", "+.1f"),
+        one(row, "cascade_margin_pp", "+.1f"),
+        pair(row, "cascade_margin", "+.1f"),
         one(row, "aiq", ".3f"),
         one(row, "apgr", ".3f"),
         one(row, "on_pareto_probability", ".2f"),

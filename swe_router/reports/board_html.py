@@ -30,17 +30,20 @@ ${{ "%.3f" | format(rung.usd_per_issue) }}) {% endfor %}</p>
 <img alt="Cost-quality plane: USD an issue against the share resolved" src="{{ plane }}">
 <h2>Rows</h2>
 <table><thead><tr><th>policy</th><th>resolved</th><th>$/issue</th><th>over hull, pp</th>
-<th>by repository</th><th>AIQ</th><th>APGR</th><th>regret, $</th><th>P(front)</th>
+<th>by repository</th><th>over cascade, pp</th>
+<th>AIQ</th><th>APGR</th><th>regret, $</th><th>P(front)</th>
 {% if gauge %}<th>random CV</th>{% endif %}<th>verdict</th></tr></thead><tbody>
 {% for row in facts.rows %}<tr><td title="{{ row.knobs | json }}">
 {{ names[row.policy] }}</td>
-{% if row.rate is none %}{% for _ in range(9 if gauge else 8) %}<td>-</td>{% endfor %}{% else %}
+{% if row.rate is none %}{% for _ in range(10 if gauge else 9) %}<td>-</td>{% endfor %}{% else %}
 <td>{{ one(row, "rate", ".1%") }}<br><small>{{ pair(row, "rate", ".1%") }}</small></td>
 <td>{{ one(row, "usd_per_issue", ".3f") }}<br>
 <small>{{ pair(row, "usd_per_issue", ".3f") }}</small></td>
 <td>{{ one(row, "hull_margin_pp", "+.1f") }}<br>
 <small>{{ pair(row, "hull_margin", "+.1f") }}</small></td>
 <td><small>{{ pair(row, "hull_margin_repo", "+.1f") }}</small></td>
+<td>{{ one(row, "cascade_margin_pp", "+.1f") }}<br>
+<small>{{ pair(row, "cascade_margin", "+.1f") }}</small></td>
 {% for name in ("aiq", "apgr", "regret", "on_pareto_probability") %}
 <td>{{ one(row, name, ".2f") }}</td>
 {% endfor %}

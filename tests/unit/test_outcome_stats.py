@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 
 from swe_router.estimates import apart
 from swe_router.estimates.hull import hull_at
-from swe_router.outcomes import stats
+from swe_router.outcomes import stats, verdicts
 
 
 def test_every_resample_is_a_share_of_one_and_of_whole_repositories():
@@ -87,3 +87,43 @@ def test_the_frontier_probability_of_a_dominated_policy_is_zero():
     rate = np.array([np.ones(9), np.zeros(9), np.ones(9)])
     usd = np.array([np.ones(9), np.full(9, 2.0), np.ones(9)])
     assert stats.on_pareto(stats.weights(9, 50), rate, usd).tolist() == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "seed"), [(2, 9, 0), (3, 12, 1), (4, 5, 2), (5, 12, 3), (2, 3, 4)]
+)
+def test_a_hull_with_one_more_point_is_the_hull_of_all_points(m, n, seed):
+    dice = np.random.default_rng(seed)
+    rates, usds = dice.integers(0, 2, (m, n)).astype(float), dice.random((m, n))
+    rate, usd = dice.integers(0, 2, (3, n)).astype(float), dice.random((3, n))
+    shares = stats.weights(n, 40, seed)
+    plain = stats.hull_margins(shares, rate, usd, rates, usds)
+    mixed = stats.raised_margins(shares, rate, usd, (rate[0], usd[0]), rates, usds, plain)
+    every = stats.hull_margins(
+        shares, rate, usd, np.vstack([rates, rate[:1]]), np.vstack([usds, usd[:1]])
+    )
+    assert np.allclose(mixed, every, atol=1e-9)
+    assert (mixed[:, 0] <= 1e-9).all(), "the point itself is on or under its own hull"
+
+
+def row(p, low, kind="policy"):
+    ends = {"hull_margin_low": low, "hull_margin_high": low + 5}
+    own = {"policy": f"p{p}{low}", "kind": kind, "same_as": None, "surrogate": None}
+    own["on_pareto_probability"] = 0.5
+    return {**own, **ends, "n": 50, "rate": 0.5, "p": p}
+
+
+def test_a_row_is_above_the_hull_only_after_the_correction_for_all_policies_tried():
+    lines = [row(0.03, 0.2), *(row(0.5, -2.0 - k) for k in range(30))]
+    verdicts.tell(lines)
+    assert lines[0]["p_holm"] > 0.05
+    assert lines[0]["verdict"] == lines[0]["hull_verdict"] == verdicts.NEITHER
+    alone = [row(0.03, 0.2)]
+    verdicts.tell(alone)
+    assert alone[0]["verdict"] == verdicts.ABOVE
+
+
+def test_what_is_no_policy_is_judged_by_its_interval_alone():
+    lines = [row(0.03, 0.2, kind="baseline"), *(row(0.9, -2.0 - k) for k in range(30))]
+    verdicts.tell(lines)
+    assert lines[0]["verdict"] == verdicts.ABOVE
