@@ -14,7 +14,7 @@ from swe_router.estimates.stoploss import Profile
 from swe_router.journal.folder import RunFolder
 from swe_router.prices import Rate
 from swe_router.records import SCHEMA, Arm, Budget, Plan, Provenance, digest_of
-from swe_router.settings import Settings, build
+from swe_router.settings import Settings, build, name_of
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,7 @@ def is_whole(run: RunFolder) -> bool:
     """
     tree = run.header()
     seal = tree.pop("seal", "")
-    named = {name: value for name, value in tree["settings"].items() if name != "workers"}
-    return bool(seal == digest_of(tree) and tree["digest"] == digest_of(named))
+    return bool(seal == digest_of(tree) and tree["digest"] == name_of(tree["settings"]))
 
 
 def run_name(settings: Settings, created: float) -> str:

@@ -13,6 +13,7 @@ from swe_router.settings.tables import (
     Table,
     Tier,
     VerifySettings,
+    name_of,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "build",
     "load",
     "merge",
+    "name_of",
     "parse_set",
     "read_toml",
     "toml_value",

@@ -292,7 +292,14 @@ class Settings(Table):
 
     def digest(self) -> str:
         """SHA-256 hex over all that decides the result (so not ``workers`` and patience)."""
-        tree = self.model_dump(mode="json", exclude={"workers", "breaker"})
-        for tier in tree["tiers"].values():
-            del tier["give_up_seconds"]
-        return digest_of(tree)
+        return name_of(self.model_dump(mode="json"))
+
+
+def name_of(tree: Mapping[str, Any]) -> str:
+    """``Settings.digest`` of settings as JSON: they may be of an older or a newer version."""
+    named = {key: value for key, value in tree.items() if key not in ("workers", "breaker")}
+    named["tiers"] = {
+        tier: {key: value for key, value in table.items() if key != "give_up_seconds"}
+        for tier, table in tree["tiers"].items()
+    }
+    return digest_of(named)

@@ -15,7 +15,7 @@ from swe_router import settings
 from swe_router.__main__ import main
 from swe_router.agents import manifest, rules
 from swe_router.assemble import made_with
-from swe_router.assemble.header import Header, of_run
+from swe_router.assemble.header import Header, is_whole, of_run
 from swe_router.errors import UsageError
 from swe_router.journal.folder import MADE_WITH, RunFolder, text_digest
 from swe_router.records import digest_of
@@ -143,3 +143,9 @@ def test_an_earlier_run_with_a_scaffold_that_is_not_there_any_more_says_so(earli
     run.settings_file.write_text(json.dumps(tree), "utf-8")
     assert main(["replay", str(run.path)]) == 2
     assert "does not keep what it was made with" in capsys.readouterr().err
+
+
+def test_the_seal_of_a_new_run_fits(tmp_path):
+    chosen = settings.load("demo", workers=3)
+    header = Header(chosen, chosen.digest(), {}, {}, "local", {}, 1.0)
+    assert is_whole(RunFolder.create(tmp_path, "one", header.plain(), []))
