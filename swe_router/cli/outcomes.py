@@ -31,7 +31,9 @@ def import_(
     form: Annotated[
         str,
         typer.Option(
-            "--format", help="csv, experiments, mini, per-instance, run, swe-agent or swe-effi."
+            "--format",
+            help="csv, experiments, jsonl, mini, per-instance, run, swe-agent, swe-effi"
+            " or verdicts ({id: bool}).",
         ),
     ],
     out: Table,

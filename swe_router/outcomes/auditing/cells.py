@@ -12,7 +12,7 @@ from pathlib import Path
 from swe_router.errors import UsageError
 from swe_router.outcomes.auditing.findings import Finding, named
 from swe_router.outcomes.importers.base import INSTANCE_ID, Given
-from swe_router.outcomes.importers.tables import columns, text
+from swe_router.outcomes.importers.columns import columns, text
 from swe_router.outcomes.table import OutcomeTable, Row, row_of, text_cells
 
 ENOUGH = 20
@@ -146,7 +146,7 @@ def _ids(table: OutcomeTable, known: Collection[str] | None) -> Iterator[Finding
     odd = [name for name in table.instances if not INSTANCE_ID.fullmatch(name)]
     if odd:
         text = f"{len(odd)} are no SWE-bench ids (owner__repo-number): {named(odd)}"
-        yield Finding("refuse" if len(odd) == len(table.instances) else "warn", "ids", text)
+        yield Finding("warn", "ids", f"{text}; --split NAME says whose they are")
     if known is not None:
         alien = [name for name in table.instances if name not in known]
         if alien:

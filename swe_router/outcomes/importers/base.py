@@ -9,7 +9,7 @@ import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -91,7 +91,35 @@ def load_json(path: Path) -> Any:
         data = path.read_bytes()
         return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
     except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
-        raise UsageError(f"{path} cannot be read as JSON: {error}") from None
+        raise UsageError(f"{path} cannot be read as JSON: {str(error)[:200]}") from None
+
+
+def json_lines(path: Path) -> list[Any]:
+    """The value of each line of a file that is not blank, gzipped or not.
+
+    Raises ``UsageError`` that names the file and the line.
+    """
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise UsageError(f"{path} cannot be read as JSON lines: {error}") from None
+    found = []
+    # Not splitlines(): texts hold U+2028 and the like, which JSON leaves as they are.
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            found += [json.loads(line)] if line.strip() else []
+        except (ValueError, RecursionError) as error:
+            said = str(error)[:100]
+            raise UsageError(f"{path}:{number} cannot be read as JSON lines: {said}") from None
+    return found
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """The first few of some names, cut, and how many there are: a message is never a file."""
+    every = list(names)
+    shown = ", ".join(name if len(name) <= 40 else f"{name[:37]}..." for name in every[:most])
+    return f"{shown} and {len(every) - most} more" if len(every) > most else shown
 
 
 def table_of(value: object) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from swe_router.errors import UsageError
+from swe_router.outcomes.importers import mappings
 from swe_router.outcomes.importers.base import Given, Imported, Importer, priced
 from swe_router.outcomes.importers.published import experiments, per_instance
 from swe_router.outcomes.importers.tables import swe_effi, table
@@ -22,6 +23,8 @@ FORMS: Mapping[str, Importer] = {
     "swe-agent": swe_agent,
     "experiments": experiments,
     "swe-effi": swe_effi,
+    "jsonl": mappings.lines,
+    "verdicts": mappings.answers,
 }
 """Name of ``--format`` -> importer. Our own runs (``run``) are read by ``assemble.outcomes``."""
 
@@ -61,7 +64,7 @@ def gather(importer: Importer, paths: Sequence[Path], given: Given) -> Gathered:
         found = importer(path, given)
         left.update(found.left_out)
         remarks += found.remarks
-        fresh = _unique(path, found)
+        fresh = _unique(path, found, importer in (table, swe_effi))
         rows += _numbered(rows, fresh, left)
     if not rows:
         why = "; ".join(f"{number} {reason}" for reason, number in left.items())
@@ -71,13 +74,13 @@ def gather(importer: Importer, paths: Sequence[Path], given: Given) -> Gathered:
     return Gathered(OutcomeTable(made, ", ".join(map(str, paths))), left, tuple(remarks))
 
 
-def _unique(path: Path, found: Imported) -> Sequence[Row]:
+def _unique(path: Path, found: Imported, mapped: bool) -> Sequence[Row]:
     keys = Counter((row.instance_id, row.system, row.run) for row in found.rows)
     for (instance, system, run), number in keys.items():
         if number > 1:
+            hint = " (a column of repeats is told by --map run=COLUMN)" if mapped else ""
             raise UsageError(
-                f"{path} has {instance}, {system}, run {run} {number} times: which one holds?"
-                " (a column of repeats is told by --map run=COLUMN)"
+                f"{path} has {instance}, {system}, run {run} {number} times: which one holds?{hint}"
             )
     return found.rows
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.errors import UsageError
+from swe_router.outcomes.importers import mappings
 from swe_router.outcomes.importers.base import (
     NO_VERDICT,
     Given,
@@ -19,8 +20,8 @@ from swe_router.outcomes.importers.base import (
     load_json,
     table_of,
 )
-from swe_router.outcomes.importers.reports import verdicts
-from swe_router.outcomes.importers.trajectories import predicted
+from swe_router.outcomes.importers.reports import read, told
+from swe_router.outcomes.importers.trajectories import predicted, told_of, trajectories
 from swe_router.outcomes.table import Row
 
 DETAILS = "per_instance_details"
@@ -35,21 +36,41 @@ class Entry:
     details: Mapping[str, Any]
     rate: float | None = None
     """Share resolved that the file itself publishes, in [0, 1]."""
+    board: str = ""
+    """Name of the list that it stands in, where there are several."""
 
 
 def per_instance(path: Path, given: Given) -> Imported:
-    """``{id: {api_calls, cost, resolved}}``: of one system, or of many as in leaderboards.json."""
-    rows: list[Row] = []
+    """``{id: {api_calls, cost, resolved}}``: of one system, or of many as in leaderboards.json.
+
+    What has no such details is read as ``mappings.answers`` does: ``{id: bool}`` and the like.
+    """
+    rows: dict[tuple[str, str], tuple[Row, str]] = {}
     seen: Counter[str] = Counter()
-    remarks = []
+    remarks: dict[str, None] = {}
     for entry in entries(path, given.system):
         own = list(_of_entry(entry, seen))
-        rows += own
+        for row in own:
+            # A site lists a system on several boards: what is equal there is one run.
+            before, where = rows.setdefault((row.instance_id, row.system), (row, entry.board))
+            if replace(before, model="") != replace(row, model=""):
+                raise UsageError(_twice(path, (before, where), (row, entry.board)))
         if own and (line := _contradiction(entry, own)):
-            remarks.append(line)
+            remarks[line] = None
     if not rows:
-        raise UsageError(f"{path} holds no {DETAILS} ({{id: {{resolved, cost, api_calls}}}})")
-    return Imported(tuple(rows), seen, tuple(remarks))
+        return mappings.answers(path, given)
+    return Imported(tuple(row for row, _ in rows.values()), seen, tuple(remarks))
+
+
+def _twice(path: Path, one: tuple[Row, str], other: tuple[Row, str]) -> str:
+    """What is said of a system that two boards of a file tell of differently."""
+    (before, first), (row, second) = one, other
+    told = " against ".join(f"{'' if r.resolved else 'un'}resolved, cost {r.usd}, {r.steps} calls"
+                            for r in (before, row))  # fmt: skip
+    return (
+        f"{path} tells of {row.system} on {row.instance_id} twice and differently: {told} (boards"
+        f" {first or 'unnamed'} and {second or 'unnamed'}): which one holds? Leave the other out"
+    )
 
 
 def experiments(path: Path, given: Given) -> Imported:
@@ -75,28 +96,29 @@ def entries(path: Path, system: str = "") -> list[Entry]:
     tree = load_json(path)
     if _bare(tree):
         return [Entry(system or path.name.split(".")[0], "", tree)]
-    found = list(_walk(tree, ""))
+    found = list(_walk(tree, "", ""))
     if system:
         found = [replace(one, system=system) for one in found] if len(found) == 1 else found
     return found
 
 
-def _walk(tree: Any, name: str) -> Iterator[Entry]:
+def _walk(tree: Any, name: str, board: str) -> Iterator[Entry]:
     if isinstance(tree, list):
         for one in tree:
-            yield from _walk(one, name)
+            yield from _walk(one, name, board)
     elif isinstance(tree, Mapping):
         details = table_of(tree.get(DETAILS))
+        title = str(tree.get("name") or "")
         if _bare(tree):
-            yield Entry(name, "", tree)
+            yield Entry(name, "", tree, None, board)
         elif _bare(details):
-            title = str(tree.get("name") or "")
             rate = amount(tree.get("resolved"))
             share = None if rate is None else rate / 100
-            yield Entry(str(tree.get("folder") or title or name), title, details, share)
+            system = str(tree.get("folder") or title or name)
+            yield Entry(system, title, details, share, board)
         else:
             for key, value in tree.items():
-                yield from _walk(value, str(key))
+                yield from _walk(value, str(key), title or board)
 
 
 def _bare(tree: Any) -> bool:
@@ -139,19 +161,24 @@ def _is_submission(folder: Path) -> bool:
 
 def _submission(folder: Path, system: str, seen: Counter[str]) -> Iterator[Row]:
     closing = folder / "results" / "results.json"
-    known = verdicts(closing if closing.is_file() else folder / "logs")
-    models = predicted(folder)
-    known = {**dict.fromkeys(models, False), **known}
+    report, logs = closing, folder / "logs"
+    if not closing.is_file() or (any(logs.glob("*/report.json")) and not told(closing)):
+        report = logs
+    said, models = read(report), predicted(folder)
+    files = trajectories(folder / "trajs") if (folder / "trajs").is_dir() else {}
+    if said.winners_only and not {*models, *files} - said.known.keys():
+        raise UsageError(
+            f"{report} lists winners only ({len(said.known)} resolved) and {folder} has no"
+            " predictions or trajectories of others: who failed is not told"
+        )
+    known = {**dict.fromkeys((*models, *files), False), **said.known}
     details = folder / DETAILS
     cells = table_of(load_json(file)) if (file := details.with_suffix(".json")).is_file() else {}
     for name in sorted(known):
         cell = table_of(cells.get(name))
         calls = count(cell.get("api_calls"))
-        yield Row(
-            instance_id=name,
-            system=system,
-            resolved=known[name],
-            model=models.get(name, ""),
-            usd=cost(cell.get("cost"), calls, seen),
-            steps=calls,
-        )
+        row = Row(instance_id=name, system=system, resolved=known[name], model=models.get(name, ""))
+        if "cost" not in cell and name in files:
+            yield told_of(files[name], row, seen)
+        else:
+            yield replace(row, usd=cost(cell.get("cost"), calls, seen), steps=calls)

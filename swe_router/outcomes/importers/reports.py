@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,53 +18,100 @@ LOST = ("unresolved_ids", "empty_patch_ids", "unresolved", "no_generation", "no_
 
 ``error_ids``, ``infra_failure_ids`` and ``incomplete_ids`` are no verdicts.
 """
+NONE = ("error_ids", "infra_failure_ids", "incomplete_ids")
+INSIDE = ("verdicts", "results", "instances", "eval_results", "per_instance")
+"""Keys under which a report may keep what it says of instances, beside a summary."""
+_APART = re.compile(r"__|[-/:@.#]|\A\d+\Z")
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What reports say for certain."""
+
+    known: Mapping[str, bool]
+    winners_only: bool = False
+    """They list who was resolved, and nothing says of anybody that he was not."""
+
+
+def looks_like_an_id(name: str) -> bool:
+    """Whether a key may name an instance, of any benchmark, and not a figure of a summary."""
+    if INSTANCE_ID.fullmatch(name):
+        return True
+    return any(map(str.isdecimal, name)) and bool(_APART.search(name)) and "pass@" not in name
+
+
+def said_of(value: object) -> bool | None:
+    """The verdict that a value is: of its own, or under ``resolved``; None for no verdict.
+
+    Where the surroundings failed there is none, whatever stands beside it.
+    """
+    if isinstance(value, Mapping):
+        value = None if value.get("infra_failure") else value.get("resolved")
+    return bool(value) if isinstance(value, bool) or value in (0, 1) else None
 
 
 def verdicts(path: Path) -> dict[str, bool]:
-    """Instance id -> resolved, of what a report says for certain.
+    """Instance id -> resolved; see ``read``."""
+    return dict(read(path).known)
+
+
+def read(path: Path) -> Verdicts:
+    """What a report says for certain.
 
     ``path`` is a closing report (``resolved_ids`` and the like), an object of
     ``{id: {"resolved": bool}}`` or ``{id: bool}``, or a folder of ``report.json`` or
     ``ID.report.json`` files, as swebench leaves under logs/run_evaluation. Raises
     ``UsageError``: nothing there, no such form, or two reports that contradict each other.
     """
-    if path.is_dir():
-        names = sorted({*path.rglob("report.json"), *path.rglob("*.report.json")})
-        if not names:
-            raise UsageError(f"{path} holds no report.json")
-        found: dict[str, bool] = {}
-        for name in names:
-            for key, value in _of_file(name):
-                if found.setdefault(key, value) != value:
-                    raise UsageError(f"{name} contradicts another report on {key}")
-        return found
-    found = dict(_of_file(path))
-    if not found:
-        raise UsageError(f"{path} holds no verdicts (resolved_ids, or resolved by instance id)")
-    return found
+    if not path.is_dir():
+        found, bare = _of_file(path)
+        if not found:
+            raise UsageError(
+                f"{path} holds no verdicts (resolved_ids, or resolved by instance id; a summary"
+                " in figures is none)"
+            )
+        return Verdicts(found, bare)
+    names = sorted({*path.rglob("report.json"), *path.rglob("*.report.json")})
+    if not names:
+        raise UsageError(f"{path} holds no report.json")
+    whole: dict[str, bool] = {}
+    bares = []
+    for name in names:
+        found, bare = _of_file(name)
+        bares.append(bare)
+        for key, value in found.items():
+            if whole.setdefault(key, value) != value:
+                raise UsageError(f"{name} contradicts another report on {key}")
+    return Verdicts(whole, all(bares))
 
 
-def _of_file(path: Path) -> Iterator[tuple[str, bool]]:
+def told(path: Path) -> bool:
+    """Whether a report holds any verdict."""
+    return bool(_of_file(path)[0])
+
+
+def _of_file(path: Path) -> tuple[dict[str, bool], bool]:
+    """Verdicts of one report, and whether it lists winners alone."""
     tree = load_json(path)
     if isinstance(tree, list):
         tree = {"resolved": tree}
     if not isinstance(tree, Mapping):
         raise UsageError(f"{path} is no report: it holds no object")
     if isinstance(tree.get("resolved"), bool):
-        yield _named(path), tree["resolved"]
-    elif any(isinstance(tree.get(key), list) for key in WON):
-        yield from _lists(tree)
-    else:
-        for key, entry in tree.items():
-            value = entry.get("resolved") if isinstance(entry, Mapping) else entry
-            if isinstance(value, bool) or value in (0, 1):
-                yield str(key), bool(value)
+        said = said_of(tree)
+        return ({} if said is None else {_named(path): said}), False
+    if any(isinstance(tree.get(key), list) for key in WON):
+        bare = not any(isinstance(tree.get(key), list) for key in LOST)
+        return dict(_lists(tree)), bare
+    inner = next((tree[key] for key in INSIDE if isinstance(tree.get(key), Mapping)), tree)
+    found = {str(key): said for key, value in inner.items()
+             if looks_like_an_id(str(key)) and (said := said_of(value)) is not None}  # fmt: skip
+    return found, False
 
 
 def _lists(tree: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
     won = {str(name) for key in WON for name in list_of(tree.get(key))}
-    unknown = {str(n) for key in ("error_ids", "infra_failure_ids", "incomplete_ids")
-               for n in list_of(tree.get(key))}  # fmt: skip
+    unknown = {str(n) for key in NONE for n in list_of(tree.get(key))}
     lost = {str(name) for key in LOST for name in list_of(tree.get(key))} - won - unknown
     yield from ((name, True) for name in sorted(won))
     yield from ((name, False) for name in sorted(lost))

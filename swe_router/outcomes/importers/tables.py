@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from swe_router.errors import UsageError
+from swe_router.outcomes.importers import mappings
 from swe_router.outcomes.importers.base import NO_VERDICT, Given, Imported, cost
-from swe_router.outcomes.table import COLUMNS, row_of, text_cells
-
-ALIASES: Mapping[str, Sequence[str]] = {
-    "instance_id": ("instance", "task_id", "id"),
-    "system": ("submission", "agent", "model"),
-    "resolved": ("solved", "success", "passed"),
-    "usd": ("cost_usd", "cost", "instance_cost", "total_cost_usd", "total_cost"),
-    "input_tokens": ("prompt_tokens", "tokens_sent"),
-    "cache_read_tokens": ("cached_tokens",),
-    "output_tokens": ("completion_tokens", "tokens_received"),
-    "steps": ("api_calls", "llm_calls", "calls"),
-    "seconds": ("duration_seconds", "wall_seconds"),
-}
-"""Names under which others keep our columns; ``--map ours=theirs`` goes before them."""
-
-NOTHING = frozenset(("", "nan", "none", "null", "na", "n/a", "-"))
+from swe_router.outcomes.importers.columns import columns, named_as_ours, text
+from swe_router.outcomes.table import row_of, text_cells
 
 
 def table(path: Path, given: Given) -> Imported:
-    """A .csv or .csv.gz with one run a line."""
+    """A .csv or .csv.gz with one run a line, or an instance a line and a column per system."""
     there, lines = text_cells(path)
+    if there and there[0].lstrip().startswith(("{", "[")):
+        raise UsageError(f"{path} is no CSV but JSON: --format jsonl, per-instance or verdicts")
+    ours = {named_as_ours(name) for name in there} | given.columns.keys()
+    if "resolved" not in ours and len(there) > 1:
+        return mappings.wide(path, there, lines, given)
     names = columns(there, given, path)
     seen: Counter[str] = Counter()
     rows = []
@@ -54,31 +45,3 @@ def swe_effi(path: Path, given: Given) -> Imported:
     """
     names = {"steps": "llm_calls", "seconds": "duration_seconds", **given.columns}
     return table(path, replace(given, columns=names))
-
-
-def text(cell: str | None) -> str:
-    """A cell without blanks around it; empty for each way of writing that nothing is known."""
-    found = (cell or "").strip()
-    return "" if found.casefold() in NOTHING else found
-
-
-def columns(there: Sequence[str], given: Given, path: Path) -> dict[str, str]:
-    """Our column -> theirs. Raises ``UsageError``: an unknown name, or a needed one that is not."""
-    for ours, theirs in given.columns.items():
-        if ours not in COLUMNS:
-            raise UsageError(f"--map {ours}={theirs}: our columns are {', '.join(COLUMNS)}")
-        if theirs not in there:
-            raise UsageError(f"--map {ours}={theirs}: {path} has {', '.join(there) or 'nothing'}")
-    found = dict(given.columns)
-    for ours in COLUMNS:
-        for name in (ours, *ALIASES.get(ours, ())):
-            if name in there:
-                found.setdefault(ours, name)
-    needed = ["instance_id", "resolved", *([] if given.system else ["system"])]
-    missing = [name for name in needed if name not in found]
-    if missing:
-        raise UsageError(
-            f"{path} has no column for {', '.join(missing)} (found: {', '.join(there)}):"
-            f" say --map {missing[0]}=COLUMN"
-        )
-    return found

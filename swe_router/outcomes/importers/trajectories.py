@@ -20,11 +20,12 @@ from swe_router.outcomes.importers.base import (
     amount,
     cost,
     count,
+    json_lines,
     list_of,
     load_json,
     table_of,
 )
-from swe_router.outcomes.importers.reports import verdicts
+from swe_router.outcomes.importers.reports import read
 from swe_router.outcomes.table import Row
 from swe_router.records import Usage
 
@@ -50,7 +51,9 @@ def swe_agent(path: Path, given: Given) -> Imported:
 def _folder(path: Path, given: Given, endings: Sequence[str], reader: Reader) -> Imported:
     if not path.is_dir():
         raise UsageError(f"{path} is no run folder")
-    known = verdicts(_reports(path, given))
+    report = _reports(path, given)
+    said = read(report)
+    known = said.known
     models = predicted(path)
     files = dict(sorted(_trajectories(path, endings)))
     if not files and not models:
@@ -68,7 +71,9 @@ def _folder(path: Path, given: Given, endings: Sequence[str], reader: Reader) ->
             unread[files[name]] = _unread(tree, name)
             row = reader(tree, row, seen)
         rows.append(replace(row, system=given.system or path.resolve().name))
-    remarks = [f"{file}: {said}" for file, said in unread.items() if said]
+    if said.winners_only and seen[NO_VERDICT]:
+        raise UsageError(winners_only(report, len(known), seen[NO_VERDICT]))
+    remarks = [f"{file}: {gap}" for file, gap in unread.items() if gap]
     more = [f"and {len(remarks) - SHOWN} more such files"] if len(remarks) > SHOWN else []
     return Imported(tuple(rows), seen, (*remarks[:SHOWN], *more))
 
@@ -82,7 +87,7 @@ def _unread(tree: Mapping[str, Any], name: str) -> str:
 def _reports(path: Path, given: Given) -> Path:
     if given.reports is not None:
         return given.reports
-    for name in ("results.json", "report.json"):
+    for name in ("results.json", "report.json", "results/results.json", "results/report.json"):
         if (path / name).is_file():
             return path / name
     if any(path.rglob("*report.json")):
@@ -93,6 +98,15 @@ def _reports(path: Path, given: Given) -> Path:
     )
 
 
+def winners_only(report: Path, won: int, silent: int) -> str:
+    """What is said of a report that would make a table of winners."""
+    return (
+        f"{report} lists winners only: {won} resolved, and nothing of the other {silent} runs."
+        " Give a report that also says who failed (unresolved_ids, or {id: bool}), or import the"
+        " predictions with --format experiments, where what is not listed is unresolved"
+    )
+
+
 def _trajectories(path: Path, endings: Sequence[str]) -> Iterator[tuple[str, Path]]:
     for file in (*path.glob("*"), *path.glob("*/*")):
         for ending in endings:
@@ -100,31 +114,42 @@ def _trajectories(path: Path, endings: Sequence[str]) -> Iterator[tuple[str, Pat
                 yield file.name.removesuffix(ending), file
 
 
+PREDICTIONS = tuple(
+    f"{name}{ending}" for ending in (".json", ".jsonl")
+    for name in ("preds", "all_preds", "predictions")
+)  # fmt: skip
+
+
 def predicted(path: Path) -> dict[str, str]:
-    """Instance id -> model name of the predictions files of a folder."""
+    """Instance id -> model name of the first predictions file of a folder."""
     found: dict[str, str] = {}
-    if (path / "preds.json").is_file():
-        tree = load_json(path / "preds.json")
-        keyed = table_of(tree).items()
-        entries = [*list_of(tree), *({"instance_id": k, **table_of(v)} for k, v in keyed)]
-    else:
-        entries = [entry for name in ("preds.jsonl", "all_preds.jsonl") for entry in
-                   _lines(path / name)]  # fmt: skip
-    for entry in entries:
-        one = table_of(entry)
-        if isinstance(one.get("instance_id"), str):
-            found[one["instance_id"]] = str(one.get("model_name_or_path") or "")
+    for file in (path / name for name in PREDICTIONS):
+        if not file.is_file():
+            continue
+        if file.suffix == ".jsonl":
+            listed = json_lines(file)
+        else:
+            tree = load_json(file)
+            keyed = table_of(tree).items()
+            listed = [*list_of(tree), *({"instance_id": k, **table_of(v)} for k, v in keyed)]
+        for one in map(table_of, listed):
+            if isinstance(one.get("instance_id"), str):
+                found[one["instance_id"]] = str(one.get("model_name_or_path") or "")
+        if found:
+            break
     return found
 
 
-def _lines(path: Path) -> list[Any]:
-    if not path.is_file():
-        return []
-    try:
-        return [json.loads(line) for line in path.read_text("utf-8-sig").split("\n")
-                if line.strip()]  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as JSON lines: {error}") from None
+def told_of(file: Path, row: Row, seen: Counter[str]) -> Row:
+    """The row with the cost, steps and tokens that a run's own trajectory tells."""
+    tree = table_of(load_json(file))
+    peer = "trajectory" in tree or "attempts" in tree
+    return (_of_swe_agent if peer else _of_mini)(tree, row, seen)
+
+
+def trajectories(path: Path) -> dict[str, Path]:
+    """Instance id -> its trajectory of either kind, in a folder or in folders of its own."""
+    return dict(sorted(_trajectories(path, (".traj", ".traj.json", ".traj.json.gz"))))
 
 
 def _of_mini(tree: Mapping[str, Any], row: Row, seen: Counter[str]) -> Row:

@@ -1,0 +1,195 @@
+"""Verdicts by key: ``{id: bool}``, ``{run: {id: bool}}``, JSON lines, and a column per system."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from swe_router.errors import UsageError
+from swe_router.outcomes.importers.base import (
+    NO_VERDICT,
+    Given,
+    Imported,
+    cost,
+    json_lines,
+    listed,
+    load_json,
+    table_of,
+)
+from swe_router.outcomes.importers.columns import ALIASES, columns, named_as_ours, text
+from swe_router.outcomes.importers.reports import INSIDE, looks_like_an_id, said_of
+from swe_router.outcomes.table import COLUMNS, Row, row_of
+
+_RUN = re.compile(r"(?:run|trial|seed|attempt|repeat|rep|sample|iter(?:ation)?)?[ _#-]*(\d+)", re.I)
+_PLAIN = frozenset(("eval_results", "results", "report", "verdicts", "per_run_results", "outcomes"))
+"""Names of files that say nothing of the system: their folder is taken."""
+_TRUE = frozenset(("1", "true", "1.0", "yes", "t", "y"))
+_FALSE = frozenset(("0", "false", "0.0", "no", "f", "n"))
+_SYSTEM = ("subject_id", "system", "agent", "model", "name", "submission")
+
+
+@dataclass(frozen=True)
+class _Said:
+    """Verdicts that stand under one key."""
+
+    key: str
+    by_id: Mapping[str, bool]
+    silent: int
+    """Entries without a verdict."""
+
+
+def answers(path: Path, given: Given) -> Imported:
+    """``{id: bool}`` of one system, or such objects by run (``run_1``) or by system name.
+
+    0 and 1 are verdicts too, and so is ``{"resolved": bool}``. Keys are runs of one system where
+    they are numbers or say run, seed, trial and the like, or where ``--system`` is given.
+    """
+    tree = load_json(path)
+    parts = list(_parts(tree, ""))
+    if not parts:
+        raise UsageError(
+            f"{path} holds no verdicts and no per_instance_details: {{id: true or false}},"
+            " {id: {resolved, cost, api_calls}}, or such objects by run or system (a summary in"
+            " figures is none)"
+        )
+    runs = bool(given.system) or all(_RUN.fullmatch(one.key) for one in parts if one.key)
+    own = given.system or _own_name(path)
+    rows = []
+    for part in parts:
+        run = _RUN.fullmatch(part.key)
+        name = own if runs or not part.key else part.key
+        number = (str(int(run[1])) if run else part.key) if runs and part.key else "1"
+        rows += [Row(instance_id=key, system=name, resolved=value, run=number)
+                 for key, value in part.by_id.items()]  # fmt: skip
+    silent = sum(part.silent for part in parts)
+    seen = {NO_VERDICT: silent} if silent else {}
+    keyed = [part.key for part in parts if part.key]
+    how = f"{len(keyed)} runs of {own}" if runs else f"{len(keyed)} systems"
+    remarks = (f"{path}: its keys ({listed(keyed, 3)}) are read as {how}",) if keyed else ()
+    return Imported(tuple(rows), seen, remarks)
+
+
+def _parts(tree: Any, key: str, deep: int = 0) -> Iterator[_Said]:
+    """Each object whose keys are instances, with the key that it stands under."""
+    if not isinstance(tree, Mapping) or deep > 3:
+        return
+    known = {str(name): said for name, value in tree.items()
+             if looks_like_an_id(str(name)) and (said := said_of(value)) is not None}  # fmt: skip
+    if known:
+        silent = sum(looks_like_an_id(str(name)) for name in tree) - len(known)
+        yield _Said(key, known, silent)
+        return
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _parts(value, key if str(name) in INSIDE else str(name), deep + 1)
+
+
+def _own_name(path: Path) -> str:
+    stem = path.name.split(".")[0]
+    return path.resolve().parent.name if stem.casefold() in _PLAIN else stem
+
+
+def lines(path: Path, given: Given) -> Imported:
+    """JSON lines with a run a line, under our names, the usual other ones, or those in camelCase.
+
+    A line may also hold the verdicts of a whole system: ``{"subject_id": …, "responses":
+    {id: 0 or 1}}``. What stands in an object (``usage``) is taken as if it stood on the line.
+    """
+    rows: list[Row] = []
+    seen: Counter[str] = Counter()
+    for number, value in enumerate(json_lines(path), 1):
+        where = f"{path}:{number}"
+        line = table_of(value)
+        if not line:
+            raise UsageError(f"{where} is no JSON object")
+        inner = (v for v in line.values() if isinstance(v, Mapping))
+        whole = next((v for v in inner if any(_parts(v, ""))), None)
+        if whole is not None:
+            rows += _system_of(line, whole, given, where)
+            continue
+        cells = _flat(line)
+        names = columns(list(cells), given, path)
+        texts = {ours: text(cells.get(theirs)) for ours, theirs in names.items()}
+        if given.system:
+            texts["system"] = given.system
+        if not texts["resolved"]:
+            seen[NO_VERDICT] += 1
+            continue
+        row = row_of(texts, where)
+        rows.append(row if row.price_date else replace(row, usd=cost(row.usd, row.steps, seen)))
+    if not rows and not seen:
+        raise UsageError(f"{path} has no lines")
+    return Imported(tuple(rows), seen)
+
+
+def _system_of(line: Mapping[str, Any], whole: Any, given: Given, where: str) -> list[Row]:
+    name = given.system or next((str(line[k]) for k in _SYSTEM if isinstance(line.get(k), str)), "")
+    if not name:
+        raise UsageError(f"{where} names no system: say --system NAME")
+    (part,) = list(_parts(whole, ""))[:1]
+    return [Row(instance_id=key, system=name, resolved=value) for key, value in part.by_id.items()]
+
+
+def _flat(line: Mapping[str, Any]) -> dict[str, str | None]:
+    """The cells of a line as text, those of objects in it too; what stands on it goes first."""
+    found: dict[str, str | None] = {}
+    inner = [value for value in line.values() if isinstance(value, Mapping)]
+    for part in (line, *inner):
+        for key, value in part.items():
+            if value is None or isinstance(value, str | int | float | bool):
+                found.setdefault(str(key), None if value is None else str(value))
+    for key in [key for key in found if re.search(r"(?i)(?:_ms|Ms|millis)$", key)]:
+        plain = re.sub(r"(?i)_?(?:ms|millis)$", "", key)
+        try:
+            found.setdefault(f"{plain}_seconds", str(float(found[key] or "") / 1000))
+        except ValueError:
+            continue
+    return found
+
+
+def wide(path: Path, there: Sequence[str], cells: Sequence[Mapping[str, str | None]],
+         given: Given) -> Imported:  # fmt: skip
+    """A table with a row an instance and a column per system, of 0 and 1 or true and false.
+
+    Raises ``UsageError``: no column of ids, or none of verdicts.
+    """
+    ids = given.columns.get("instance_id") or next(
+        (name for name in there if named_as_ours(name) == "instance_id"), ""
+    )
+    systems = verdict_columns(there, cells, ids)
+    if not ids or not systems:
+        what = "instance_id" if not ids else "resolved, and none that holds verdicts of a system"
+        raise UsageError(
+            f"{path} has no column for {what} (found: {listed(there)}): say --map"
+            f" {'instance_id' if not ids else 'resolved'}=COLUMN"
+        )
+    seen: Counter[str] = Counter()
+    rows = []
+    for number, line in enumerate(cells, 2):
+        name = text(line.get(ids))
+        for system in systems:
+            said = text(line.get(system))
+            if not said:
+                seen[NO_VERDICT] += 1
+                continue
+            named = {"instance_id": name, "system": system, "resolved": said}
+            rows.append(row_of(named, f"{path}:{number}"))
+    remark = f"{path}: {len(systems)} columns are read as one system each: {listed(systems)}"
+    return Imported(tuple(rows), seen, (remark,))
+
+
+def verdict_columns(
+    there: Sequence[str], cells: Sequence[Mapping[str, str | None]], ids: str
+) -> list[str]:
+    """Columns in which every cell that is filled is a verdict, and that are no column of ours."""
+    known = {*COLUMNS, *(alias for names in ALIASES.values() for alias in names), ids}
+    found = []
+    for name in there:
+        said = {text(line.get(name)).casefold() for line in cells} - {""}
+        if name and name not in known and said and said <= _TRUE | _FALSE:
+            found.append(name)
+    return found
