@@ -70,5 +70,6 @@ def size(part: Message | ToolSpec) -> int:
         call.name + json.dumps(dict(call.arguments), ensure_ascii=False, default=str)
         for call in part.tool_calls
     )
-    texts = (part.content, *calls)
+    kept = (json.dumps(dict(item), ensure_ascii=False, default=str) for item in part.kept)
+    texts = (part.content, *calls, *kept)
     return sum(len(one.encode("utf-8", "replace")) for one in texts)

@@ -11,7 +11,7 @@ import anthropic
 import httpx2
 
 from swe_router.errors import BadReply, NoAnswer, Unauthorised
-from swe_router.models import options, wire
+from swe_router.models import history, options, wire
 from swe_router.records import (
     CallLimits,
     Completion,
@@ -28,8 +28,8 @@ OWN_ADDRESS = "https://api.anthropic.com"
 STREAM_ABOVE = 20_000
 """Output caps above this are streamed: an idle connection would not live through the wait."""
 OPTIONS = ("effort", "thinking", "cache_ttl")
-_NOTHING = "(nothing)"
 
+_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 _STOPS: dict[str, StopReason] = {
     "tool_use": "tool",
     "max_tokens": "length",
@@ -51,7 +51,6 @@ class AnthropicModel:
     ) -> None:
         options.check(tier, OPTIONS)
         self._tier, self._session, self._key, self._clock = tier, session, key, clock
-        self._kept: dict[str, list[Any]] = {}
 
     def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
@@ -117,7 +116,7 @@ class AnthropicModel:
             "max_tokens": limits.max_output_tokens,
             "messages": self._turns([m for m in messages if m.role != "system"]),
         }
-        system = "\n\n".join(wire.sendable(m.content) for m in messages if m.role == "system")
+        system = "\n\n".join(history.sound(m.content) for m in messages if m.role == "system")
         if system:
             body["system"] = system
         if tools:
@@ -138,7 +137,7 @@ class AnthropicModel:
 
     def _turns(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         turns: list[dict[str, Any]] = []
-        for message in messages:
+        for message in history.legal(messages, history.STRICT_ID):
             role = "assistant" if message.role == "assistant" else "user"
             blocks = self._blocks(message)
             if turns and turns[-1]["role"] == role:
@@ -160,16 +159,20 @@ class AnthropicModel:
             blocks[-1] = {**blocks[-1], "cache_control": control}
 
     def _blocks(self, message: Message) -> list[dict[str, Any]]:
-        text = wire.sendable(message.content)
-        if message.role == "tool" and self._tier.tools == "native":
-            block = {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": text}
-            return [block if text else {**block, "content": _NOTHING}]
-        if message.role == "assistant" and message.fingerprint() in self._kept:
-            return list(self._kept[message.fingerprint()])
-        blocks: list[dict[str, Any]] = [{"type": "text", "text": text}] if text.strip() else []
-        if self._tier.tools == "native":
-            blocks += [_tool_use(call) for call in message.tool_calls]
-        return blocks or [{"type": "text", "text": _NOTHING}]
+        text, native = message.content, self._tier.tools == "native"
+        if message.role == "tool" and native:
+            given = message.tool_call_id
+            return [{"type": "tool_result", "tool_use_id": given, "content": text}]
+        calls = list(message.tool_calls) if native else []
+        if message.kept:
+            blocks = _as_kept(message, calls)
+        else:
+            blocks = [{"type": "text", "text": text}] if text.strip() else []
+            blocks += [_tool_use(call) for call in calls]
+        if not blocks or blocks[-1].get("type") in _THOUGHTS:
+            # The API refuses an answer that is empty, or ends in a thought.
+            blocks.append({"type": "text", "text": history.worded(text)})
+        return blocks
 
     def _read(self, body: dict[str, Any], headers: Mapping[str, str], seconds: float) -> Completion:
         content = body.get("content")
@@ -181,9 +184,13 @@ class AnthropicModel:
             if block.get("type") == "tool_use"
         )
         texts = [str(b.get("text") or "") for b in content if b.get("type") == "text"]
-        message = Message(role="assistant", content="".join(texts), tool_calls=calls)
-        if any(block.get("type") in {"thinking", "redacted_thinking"} for block in content):
-            self._kept[message.fingerprint()] = content
+        thought = any(block.get("type") in _THOUGHTS for block in content)
+        message = Message(
+            role="assistant",
+            content="".join(texts),
+            tool_calls=calls,
+            kept=tuple(content) if thought else (),
+        )
         return Completion(
             message=message,
             usage=_usage(body.get("usage"), seconds),
@@ -210,8 +217,28 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
 
 
 def _tool_use(call: ToolCall) -> dict[str, Any]:
-    arguments = wire.scrub(dict(call.arguments), "")
+    arguments = history.sounded(dict(call.arguments))
     return {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments}
+
+
+def _as_kept(message: Message, calls: list[ToolCall]) -> list[dict[str, Any]]:
+    """The blocks of an answer as they came, thoughts untouched.
+
+    Blank texts, which the API gives and refuses, are left out; calls have their ids and names of
+    now.
+    """
+    blocks = []
+    left = iter(calls)
+    for block in message.kept:
+        kind = block.get("type")
+        if kind == "tool_use":
+            if (call := next(left, None)) is not None:
+                blocks.append({**block, **_tool_use(call)})
+        elif kind != "text":
+            blocks.append(dict(block))
+        elif str(block.get("text") or "").strip():
+            blocks.append(history.sounded(dict(block)))
+    return blocks
 
 
 def _usage(usage: Any, seconds: float) -> Usage:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router.errors import BadReply
-from swe_router.models import wire
+from swe_router.models import history, wire
 from swe_router.records import (
     CallLimits,
     Completion,
@@ -19,6 +19,10 @@ from swe_router.records import (
 )
 from swe_router.settings import Tier
 
+_SIGNED = ("extra_content",)
+"""What a call carries for its provider (Gemini: the signature of a thought)."""
+REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", *_SIGNED)
+_CALLS = "tool_calls"
 _STOPS: dict[str, StopReason] = {
     "tool_calls": "tool",
     "function_call": "tool",
@@ -39,7 +43,7 @@ def body(
     cap = "max_completion_tokens" if reasons else "max_tokens"
     out: dict[str, Any] = {
         "model": tier.model,
-        "messages": [_message(message, tier.tools == "native") for message in messages],
+        "messages": _messages(messages, tier.tools == "native"),
         cap: limits.max_output_tokens,
     }
     if tools:
@@ -58,20 +62,32 @@ def body(
     return {**out, **tier.options.get("extra", {})}
 
 
+def _messages(messages: Sequence[Message], native: bool) -> list[dict[str, Any]]:
+    fit = history.legal(messages, history.CHAT_ID)
+    return [_message(message, native) for message in fit]
+
+
 def _message(message: Message, native: bool) -> dict[str, Any]:
-    text = wire.sendable(message.content)
+    text = message.content
     if message.role == "tool" and not native:
         return {"role": "user", "content": text}
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.tool_call_id, "content": text}
     out: dict[str, Any] = {"role": message.role, "content": text}
+    kept = dict(message.kept[0]) if message.kept else {}
+    extras = kept.pop(_CALLS, ())
     if message.tool_calls and native:
+        out["content"] = text if text.strip() else ""
         out["tool_calls"] = [_call(call) for call in message.tool_calls]
-    return out
+        for call, extra in zip(out["tool_calls"], extras, strict=False):
+            call.update(extra)
+    elif not text.strip():
+        out["content"] = history.NOTHING
+    return {**out, **kept}
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    arguments = json.dumps(wire.scrub(dict(call.arguments), ""), ensure_ascii=False)
+    arguments = json.dumps(history.sounded(dict(call.arguments)), ensure_ascii=False)
     return {
         "id": call.id,
         "type": "function",
@@ -100,13 +116,28 @@ def read(reply: Mapping[str, Any], key: str, seconds: float, request_id: str) ->
     if said.get("refusal"):
         stop = "refusal"
     content = said.get("content") or said.get("refusal") or ""
+    message = Message(
+        role="assistant", content=text_of(content), tool_calls=calls, kept=_kept(said)
+    )
     return Completion(
-        message=Message(role="assistant", content=text_of(content), tool_calls=calls),
+        message=message,
         usage=_usage(reply.get("usage"), seconds),
         stop=stop,
         model=str(reply.get("model") or ""),
         request_id=request_id or str(reply.get("id") or ""),
     )
+
+
+def _kept(said: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The reasoning that thinking models want back, under the names that it came with."""
+    kept = {name: said[name] for name in REASONING if said.get(name) not in (None, "", [], {})}
+    extras = [
+        {name: call[name] for name in _SIGNED if call.get(name) is not None}
+        for call in said.get("tool_calls") or ()
+    ]
+    if any(extras):
+        kept[_CALLS] = extras
+    return (kept,) if kept else ()
 
 
 def text_of(content: Any) -> str:

@@ -30,7 +30,8 @@ def bytes_of(message: Message) -> int:
     """UTF-8 bytes of a message as sent: no tokenizer makes more tokens than there are bytes."""
     calls = [[call.id, call.name, dict(call.arguments)] for call in message.tool_calls]
     size = len(message.content.encode("utf-8", "replace")) + len(message.tool_call_id)
-    return size + (len(json.dumps(calls, default=str)) if calls else 0)
+    kept = [dict(item) for item in message.kept]
+    return size + sum(len(json.dumps(part, default=str)) for part in (calls, kept) if part)
 
 
 def input_bound(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:

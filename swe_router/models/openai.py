@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import httpx2
 import openai
@@ -44,7 +44,6 @@ class OpenAIModel:
     ) -> None:
         options.check(tier, self.options)
         self._tier, self._session, self._key, self._clock = tier, session, key, clock
-        self._kept: dict[str, list[Any]] = {}
 
     def complete(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
@@ -56,7 +55,7 @@ class OpenAIModel:
         by_responses = self._by_responses
         if by_responses:
             path = "/responses"
-            body = responses.body(tier, messages, tools, limits, self._session, self._kept)
+            body = responses.body(tier, messages, tools, limits, self._session)
         else:
             path = "/chat/completions"
             body = chat.body(tier, messages, tools, limits, self.strict, self._reasons)
@@ -77,7 +76,7 @@ class OpenAIModel:
         reply = wire.json_of(response, self._key, body)
         request_id = wire.redact_key(_request_id(response.headers), self._key)
         if by_responses:
-            return responses.read(reply, self._key, seconds, request_id, self._kept)
+            return responses.read(reply, self._key, seconds, request_id)
         return chat.read(reply, self._key, seconds, request_id)
 
     @property

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router.errors import BadReply, NoAnswer
-from swe_router.models import wire
+from swe_router.models import history, wire
 from swe_router.models.chat import text_of
-from swe_router.records import CallLimits, Completion, Message, StopReason, ToolSpec, Usage
+from swe_router.records import (
+    CallLimits,
+    Completion,
+    Message,
+    StopReason,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
 from swe_router.settings import Tier
-
-Kept = MutableMapping[str, list[Any]]
-"""Fingerprint of an answer -> its output items, to hand the model its own reasoning back."""
 
 
 def body(
@@ -22,19 +27,19 @@ def body(
     tools: Sequence[ToolSpec],
     limits: CallLimits,
     session: str,
-    kept: Kept,
 ) -> dict[str, Any]:
     """The request; nothing is stored at the provider, reasoning travels encrypted."""
     native = tier.tools == "native"
+    talk = history.legal((m for m in messages if m.role != "system"), history.STRICT_ID)
     out: dict[str, Any] = {
         "model": tier.model,
-        "input": [item for m in messages if m.role != "system" for item in _items(m, native, kept)],
+        "input": [item for m in talk for item in _items(m, native)],
         "max_output_tokens": limits.max_output_tokens,
         "store": False,
         "include": ["reasoning.encrypted_content"],
         "prompt_cache_key": session[-64:],
     }
-    system = "\n\n".join(wire.sendable(m.content) for m in messages if m.role == "system")
+    system = "\n\n".join(history.sound(m.content) for m in messages if m.role == "system")
     if system:
         out["instructions"] = system
     if tools:
@@ -50,26 +55,45 @@ def body(
     return out
 
 
-def _items(message: Message, native: bool, kept: Kept) -> list[dict[str, Any]]:
-    text = wire.sendable(message.content)
+def _items(message: Message, native: bool) -> list[dict[str, Any]]:
+    text = message.content
     if message.role == "tool" and native:
         return [{"type": "function_call_output", "call_id": message.tool_call_id, "output": text}]
     if message.role != "assistant":
         return [{"role": "user", "content": text}]
-    if message.fingerprint() in kept:
-        return list(kept[message.fingerprint()])
-    items: list[dict[str, Any]] = [{"role": "assistant", "content": text}] if text else []
-    for call in message.tool_calls if native else ():
-        arguments = json.dumps(wire.scrub(dict(call.arguments), ""), ensure_ascii=False)
-        items.append(
-            {
-                "type": "function_call",
-                "call_id": call.id,
-                "name": call.name,
-                "arguments": arguments,
-            }
-        )
+    calls = list(message.tool_calls) if native else []
+    if message.kept:
+        items = _as_kept(message, calls)
+    else:
+        items = [{"role": "assistant", "content": text}] if text.strip() else []
+        items += [_function_call(call) for call in calls]
+    if not items or items[-1].get("type") == "reasoning":
+        # Reasoning is refused without something that follows from it.
+        items.append({"role": "assistant", "content": history.worded(text)})
     return items
+
+
+def _as_kept(message: Message, calls: list[ToolCall]) -> list[dict[str, Any]]:
+    """The items of an answer as they came, with the ids and names that its calls have now."""
+    items = []
+    left = iter(calls)
+    for item in message.kept:
+        if item.get("type") == "function_call":
+            if (call := next(left, None)) is not None:
+                items.append({**item, **_function_call(call)})
+        elif item.get("type") != "message" or text_of(item.get("content")).strip():
+            items.append(history.sounded(dict(item)))
+    return items
+
+
+def _function_call(call: ToolCall) -> dict[str, Any]:
+    arguments = json.dumps(history.sounded(dict(call.arguments)), ensure_ascii=False)
+    return {
+        "type": "function_call",
+        "call_id": call.id,
+        "name": call.name,
+        "arguments": arguments,
+    }
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
@@ -82,9 +106,7 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     }
 
 
-def read(
-    reply: Mapping[str, Any], key: str, seconds: float, request_id: str, kept: Kept
-) -> Completion:
+def read(reply: Mapping[str, Any], key: str, seconds: float, request_id: str) -> Completion:
     """The completion. Raises ``BadReply``, and ``NoAnswer`` for a response that failed."""
     items = reply.get("output")
     if reply.get("status") in {"failed", "cancelled"}:
@@ -104,9 +126,12 @@ def read(
         if isinstance(part, dict)
     ]
     refusals = "".join(str(part.get("refusal") or "") for part in parts)
-    message = Message(role="assistant", content=text_of(parts) or refusals, tool_calls=calls)
-    if any(item.get("type") == "reasoning" for item in items):
-        kept[message.fingerprint()] = items
+    message = Message(
+        role="assistant",
+        content=text_of(parts) or refusals,
+        tool_calls=calls,
+        kept=tuple(items) if any(item.get("type") == "reasoning" for item in items) else (),
+    )
     return Completion(
         message=message,
         usage=_usage(reply.get("usage"), seconds),

@@ -267,11 +267,6 @@ def redact_key(text: str, key: str) -> str:
     return text.replace(key, "[key]") if len(key) >= _SHORTEST_SECRET else text
 
 
-def sendable(text: str) -> str:
-    """``text`` as it can be sent: lone surrogates replaced."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def tool_call(call_id: Any, name: Any, arguments: Any, key: str) -> ToolCall:
     """A tool call from a reply; arguments that cannot be read become its ``error``."""
     if isinstance(arguments, str):

@@ -60,6 +60,10 @@ class Message(Record):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
     """For role ``tool``: the call that this answers."""
+    kept: tuple[Mapping[str, Any], ...] = Field(default=(), exclude_if=lambda kept: not kept)
+    """For role ``assistant``: what the provider wants back with this answer as it gave it, in its
+    own form (thinking with its signature, encrypted reasoning). Left out of records and digests
+    where there is none, so that those of earlier versions stay what they were."""
 
 
 class ToolSpec(Record):
