@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -36,9 +35,8 @@ def command(
         spaces = ("ipc", "pid", "net", "uts", "cgroup-try")
         alone += [f"--unshare-{name}" for name in spaces]
         alone += [part for name in SWITCH for part in ("--cap-add", name)]
-    if shutil.which("bash"):
-        # As process 1 the loop survives `kill -9 -1`; bash reaps strangers' orphans, dash does not.
-        alone.append("--as-pid-1")
+    # As process 1 the loop survives `kill -9 -1`.
+    alone.append("--as-pid-1")
     sets = [part for key, value in env.items() for part in ("--setenv", key, value)]
     # First, because an interpreter may lie below them (a venv in /tmp).
     root = [*_scratch("/tmp"), "--dev", "/dev", *_scratch("/dev/shm"), "--proc", "/proc"]  # noqa: S108

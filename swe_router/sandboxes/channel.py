@@ -26,6 +26,9 @@ KILL_AFTER = 5.0
 """Seconds between the polite and the hard signal of a timeout."""
 GRACE = 15.0
 """Seconds that the loop is given to answer after it was told to cut a command."""
+PATIENCE = 5.0
+"""Seconds of these after which the box is emptied from outside: an agent may have stopped or
+killed what waits for the word."""
 START_TIMEOUT = 120.0
 """Seconds for the loop's first answer; activating conda on a cold disk is slow."""
 LONGEST = 100_000
@@ -64,14 +67,19 @@ class Box:
         output_bytes: int,
         stopping: Callable[[], bool],
         sweep: Callable[[], None] = lambda: None,
+        empty: Callable[[], bool] = lambda: False,
         grace: float = GRACE,
     ) -> None:
-        """``grace``: seconds that the loop has to answer once it was told to cut a command."""
+        """``grace``: seconds that the loop has to answer once it was told to cut a command.
+
+        ``empty`` kills all that runs in the box but the loop, from outside; False: it cannot.
+        """
         self.identity = identity
         self._transport = transport
         self._output_bytes = output_bytes
         self._stopping = stopping
         self._sweep = sweep
+        self._empty = empty
         self._grace = grace
         self._timer = True
         self._dead = ""
@@ -222,12 +230,16 @@ class Box:
     ) -> tuple[list[bytes], str]:
         cut = ""
         cut_at = began + timeout + (KILL_AFTER + 1.0 if self._timer else 0.0)
-        lost_at = math.inf
+        lost_at = empty_at = math.inf
         while True:
             now = time.monotonic()
             if not cut and (now >= cut_at or (stoppable and self._stopping())):
                 cut, lost_at = "timeout" if now >= cut_at else "stopped", now + self._grace
+                empty_at = now + min(PATIENCE, self._grace / 2)
                 self._transport.send(b"\n", self._grace)
+            if now >= empty_at:
+                empty_at = math.inf
+                lost_at += self._grace if self._empty() else 0.0
             if now >= lost_at:
                 raise Lost("the sandbox gave no answer when it was told to end a command")
             data = self._transport.recv(max(0.0, min(WATCH, cut_at - now)) if not cut else WATCH)

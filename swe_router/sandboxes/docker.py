@@ -128,6 +128,7 @@ class DockerBoxes:
                 f"docker:{image}",
                 output_bytes=self._settings.output_bytes,
                 stopping=self._stopping,
+                empty=lambda: self._engine.empty(container),
             )
             box.start()
         except BaseException as error:
@@ -162,7 +163,8 @@ class DockerBoxes:
 
     def _limits(self) -> dict[str, Any]:
         return {
-            "init": True,
+            # The loop is the first process itself: no signal from inside ends it.
+            "init": False,
             "auto_remove": True,
             "network_mode": "none",
             "cap_drop": ["ALL"],

@@ -17,7 +17,7 @@ from typing import TextIO
 
 from swe_router.errors import DiskFull, SandboxError, UsageError, WouldNotStart
 from swe_router.records import Instance
-from swe_router.sandboxes import bwrap, limits, unshare, walls
+from swe_router.sandboxes import bwrap, inside, limits, unshare, walls
 from swe_router.sandboxes.channel import Box
 from swe_router.sandboxes.loop import LAUNCH, LOOP
 from swe_router.sandboxes.pipes import Pipes, PlainBox
@@ -122,6 +122,7 @@ class LocalBoxes:
                 identity,
                 output_bytes=self._settings.output_bytes,
                 stopping=self._stopping,
+                empty=lambda: inside.empty(pipes.pid),
             )
         try:
             box.start()
@@ -132,9 +133,9 @@ class LocalBoxes:
         return box
 
     def _command(self, folder: Path, env: dict[str, str]) -> list[str]:
-        inside = ["sh", "-c", LAUNCH]
+        launch = ["sh", "-c", LAUNCH]
         if self.wall == "process":
-            return inside
+            return launch
         for name, text in ETC.items():
             who = self._owner or walls.Owner(os.getuid(), os.getgid())
             (folder / name).write_text(text.format(uid=who.uid, gid=who.gid), encoding="ascii")
@@ -142,11 +143,11 @@ class LocalBoxes:
         hidden = [Path.home(), self._lock.parent, Path(tempfile.gettempdir())]
         mounts = walls.plan(folder / "tree", hidden, [folder / name for name in ETC])
         if self.wall == "bwrap":
-            return bwrap.command(mounts, inside, env, owner=self._owner)
+            return bwrap.command(mounts, launch, env, owner=self._owner)
         (folder / "root").mkdir()
         user = self.wall == "unshare-user"
         return unshare.command(
-            mounts, inside, env, root=folder / "root", user=user, owner=self._owner
+            mounts, launch, env, root=folder / "root", user=user, owner=self._owner
         )
 
 

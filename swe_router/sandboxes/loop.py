@@ -4,6 +4,9 @@ It needs nothing else in the image: ``bash``, ``timeout`` and ``setsid`` are use
 Per command it forks a watcher, which waits for the host's line or the end of the stream, and the
 command; when the command is over (or the watcher says so) it kills all that is left in the PID
 namespace, itself spared, and only then writes the marker, so nothing can come after it.
+
+In a box with walls it is the first process of its PID namespace: no signal from inside ends or
+stops it, so `kill -9 -1` of an agent ends that command and nothing more.
 """
 
 LAUNCH = 'b=$(command -v bash) && exec "$b" -c \'eval "$SWE_ROUTER_LOOP"\'; eval "$SWE_ROUTER_LOOP"'
@@ -40,6 +43,8 @@ take() {
 }
 work() {
   trap - INT QUIT
+  # Where memory runs out, a command is to go and not the loop.
+  { printf 500 >/proc/self/oom_score_adj; } 2>/dev/null
   cd "$cwd" || { printf 'cannot enter %s: no such directory\n' "$cwd"; exit 1; }
   unset LC_ALL
   exec 3<&-
@@ -55,10 +60,12 @@ watch() {
   while :; do kill -CONT $$; kill -USR1 $$; done
 }
 clear_group() { kill -9 -$pid; kill -9 -$watcher; wait; }
+# Orphans of strangers come to the first process, and a shell without jobs waits for none of them:
+# in waiting for a last job of its own it takes the others as well.
 clear_namespace() {
   kill -9 -1; wait; tries=0
   while set -- /proc/[0-9]*; [ $# -gt "$alone" ] && [ $tries -lt 3000 ]; do
-    kill -9 -1; wait; tries=$((tries + 1))
+    kill -9 -1; : & wait; tries=$((tries + 1))
   done
 }
 alone=9999; pid=0

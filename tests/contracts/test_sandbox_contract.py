@@ -129,6 +129,13 @@ class SandboxContract:
         assert killed.output == ""
         assert box.run("echo alive", timeout=20).output == "alive\n"
 
+    def test_a_command_that_kills_all_it_can_loses_itself_and_nothing_else(self, box):
+        box.write("/testbed/work", b"kept")
+        for attack in ("kill -9 -1", "kill -9 1; kill -STOP 1", "kill -9 -1 & kill -TERM -1"):
+            if "process" not in box.identity:
+                assert box.run(f"{attack}; sleep 300", timeout=1.5).exit_code != 0
+        assert box.read("/testbed/work") == b"kept"
+
 
 def sleeps(box):
     """Numbers of the sleeps that still run in the box."""

@@ -122,6 +122,23 @@ def test_a_box_that_hangs_is_lost_and_never_hangs_the_driver():
     assert streams.closed
 
 
+def test_a_loop_that_cannot_hear_is_freed_from_outside_and_the_box_goes_on():
+    """An agent's `kill -STOP -1` stops the watcher that waits for the host's word."""
+    emptied = []
+
+    def empty():
+        emptied.append(True)
+        streams.waiting.append(streams.sent[0].split(b" ", 1)[0] + b" 137 0 1\n")
+        return True
+
+    made, streams = box(lambda nonce: [], grace=0.2, empty=empty)
+    made._timer = False
+    result = made.run("kill -STOP -1", timeout=0.1)
+    assert (result.exit_code, result.timed_out, emptied) == (124, True, [True])
+    streams.answer = lambda nonce: [b"diff", nonce + b" 0 0 1\n"]
+    assert made.run("git diff", timeout=5).output == "diff"
+
+
 def test_a_box_that_goes_away_is_lost_and_stays_lost():
     made, _ = box(lambda nonce: [b"some output", b""])
     with pytest.raises(Lost, match="it was shot"):
