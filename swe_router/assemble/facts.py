@@ -19,7 +19,8 @@ def of(run: RunFolder) -> RunFacts:
     state = reading.read(run.ledger_file)
     sessions = list(lines.read(run.path / "sessions.jsonl"))
     money = Money(
-        budget=header.settings.budget,
+        budget=header.settings.budget if state.budget is None else state.budget,
+        raises=tuple((one.at, one.by, one.budget) for one in state.raises),
         settled=sum(state.settled.values(), start=Decimal(0)),
         lost=sum(state.lost.values(), start=Decimal(0)),
         reserved=state.reserved,

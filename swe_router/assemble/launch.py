@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from swe_router.assemble import (
     lessons,
     machine,
     made_with,
+    owing,
     preflight,
     stoploss,
 )
@@ -38,11 +40,11 @@ from swe_router.grading.grade import check_gradable
 from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder, text_digest
 from swe_router.journal.lines import append
-from swe_router.journal.tape import Tape
 from swe_router.records import Budget, Instance, RunRecord
 from swe_router.reports import ending, text
 from swe_router.reports.live import View
 from swe_router.sandboxes import scratch
+from swe_router.sandboxes.reaper import held
 from swe_router.seams import Policy
 from swe_router.settings import Settings
 from swe_router.solve.imported import lesson
@@ -57,14 +59,6 @@ else:
     accounting_text = deferred("swe_router.reports.accounting_text")
 
 Say = Callable[[str], None]
-
-RETRIED = {
-    "none": frozenset[str](),
-    "infra": frozenset({"infra"}),
-    "limit": frozenset({"infra", "budget"}),
-    "all": frozenset({"infra", "budget", "empty"}),
-}
-"""What ``--retry`` tries again, by the status of the record."""
 
 
 def create(settings: Settings, out: Path, say: Say) -> RunFolder:
@@ -124,20 +118,34 @@ def require_same(run: RunFolder, settings: Settings) -> None:
         settings = bars.resolved(settings)
     if header.digest == settings.digest():
         return
+    wished = settings.budget
+    if wished == owing.cap_of(run):  # it was raised to that: the rest must be the same
+        settings = settings.model_copy(update={"budget": header.settings.budget})
+        if header.digest == settings.digest():
+            return
     old, new = header.settings.model_dump(mode="json"), settings.model_dump(mode="json")
     differ = [name for name in old if old[name] != new[name] and name != "workers"]
+    more = f"; `{_resuming(run)} --budget {wished}` raises its cap" if "budget" in differ else ""
     raise UsageError(
         f"run {run.name} was made under other settings: {', '.join(differ)} differ;"
-        f" `{_resuming(run)}` goes on with its own"
+        f" `{_resuming(run)}` goes on with its own{more}"
     )
 
 
-def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown:
+def drive(
+    run: RunFolder, *, workers: int | None, retry: str, say: Say, budget: Decimal | None = None
+) -> Shown:
     """Carry out what a run owes, grade it, and sum it up.
 
-    Exit codes are those of ``reports.ending``.
+    ``budget``: raise the run's cap to so many USD first. Exit codes are those of
+    ``reports.ending``.
     """
     header = of_run(run)
+    owing.same_budget(run, header)
+    if budget is not None:
+        owing.raise_cap(Wiring(run, header, say).ledger, run, budget, say)
+        if held(run.lock_file):
+            return _told(run)
     if _finished(run, header, retry):
         say("nothing is owed")
         return _closing(run, facts.of(run), False)
@@ -150,33 +158,50 @@ def drive(run: RunFolder, *, workers: int | None, retry: str, say: Say) -> Shown
         wiring.ledger.abandon_others()
         machine.sweep(run.name)
         wiring.breaker.forget()
-        began = time.time()
-        try:
-            stopped = _work(wiring, number, retry)
-        finally:
-            machine.sweep(run.name)  # what workers left that were killed
-            append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
-        wiring.ledger.abandon_others()
-        marks.write_predictions(run)
-        if header.settings.grade.enabled and not run.stopping():
-            try:
-                marks.grade_run(run, say=say)
-            except KeyboardInterrupt:
-                stopped = True
+        stopped = _launched(wiring, number, retry)
+        # Somebody may have raised the cap meanwhile.
+        while not (stopped or run.stopping()) and owing.newly_paid(run):
+            stopped = _launched(wiring, number, "none")
         known = facts.of(run)
         account = accounting_text.markdown(accounting.of_runs([run]))
         run.write_text("report.md", text.markdown(known) + account)
     return _closing(run, known, stopped)
 
 
+def _launched(wiring: Wiring, workers: int, retry: str) -> bool:
+    """Work on what is owed and grade it; True when the user stopped it."""
+    run, began = wiring.run, time.time()
+    try:
+        stopped = _work(wiring, workers, retry)
+    finally:
+        machine.sweep(run.name)  # what workers left that were killed
+        append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
+    wiring.ledger.abandon_others()
+    marks.write_predictions(run)
+    if wiring.settings.grade.enabled and not (stopped or run.stopping()):
+        try:
+            marks.grade_run(run, say=wiring.say)
+        except KeyboardInterrupt:
+            stopped = True
+    return stopped
+
+
+def _told(run: RunFolder) -> Shown:
+    """The cap was raised for a run that another process drives."""
+    cap = owing.cap_of(run) or Decimal(0)
+    facts_ = {"run": run.name, "budget": float(cap), "driven": True}
+    return Shown(facts_, Text(f"{run.name} is being driven: its driver goes by ${cap} from now on"))
+
+
 def _finished(run: RunFolder, header: Header, retry: str) -> bool:
     """Nothing is owed and nothing is to be graded: a finished run is only read."""
-    if owed(run, retry) or not run.predictions_file.exists():
+    if owing.owed(run, retry) or not run.predictions_file.exists():
         return False
     if not header.settings.grade.enabled:
         return True
-    ungraded = bool(run.records().keys() - run.grades().keys())
-    return not ungraded and not (header.settings.grade.candidates and graded.unseen(run))
+    if owing.ungraded(run):
+        return False
+    return not (header.settings.grade.candidates and graded.unseen(run))
 
 
 def _resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
@@ -199,46 +224,22 @@ def _resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
     if getattr(policy, "needs", ""):
         knobs = settings.policy.knobs
         batch = [lessons.judged(features_of(one, None), knobs) for one in instances]
-        policy.prepare(batch, _whole(settings))
+        policy.prepare(batch, Budget(dollars=settings.budget))
     return header, begun
-
-
-def _whole(settings: Settings) -> Budget:
-    return Budget(dollars=settings.budget)
-
-
-def owed(run: RunFolder, retry: str) -> list[Instance]:
-    """Instances without a record, and those whose record is of a kind to be tried again.
-
-    One that an earlier launch began anew and did not conclude is owed like any other.
-    """
-    records = run.records()
-    kinds = RETRIED[retry]
-    return [
-        one
-        for one in run.instances()
-        if one.id not in records
-        or records[one.id].status in kinds
-        or not Tape(run.attempt_folder(one.id)).belongs_to(records[one.id])
-    ]
 
 
 def _work(wiring: Wiring, workers: int, retry: str) -> bool:
     """Do what is owed; True when the user stopped it."""
     run = wiring.run
-    todo = owed(run, retry)
+    todo = owing.owed(run, retry)
     total = len(run.instances())
-    records = run.records()
-    for one in todo:
-        tape = wiring.tape(one)
-        if one.id in records and tape.belongs_to(records[one.id]):
-            tape.restart()
+    owing.take_up(run, retry, todo)
     if not todo:
         wiring.say("nothing is owed")
         return False
     console = Console(stderr=True, markup=False, emoji=False)
     with (
-        View(total, wiring.settings.budget, console) as view,
+        View(total, wiring.ledger.view().budget, console) as view,
         graceful(run.stop_file, view.say),
     ):
         view.skipped(total - len(todo))
@@ -257,8 +258,8 @@ def _work(wiring: Wiring, workers: int, retry: str) -> bool:
 def learned(wiring: Wiring) -> Policy:
     """The policy of a run as it stands: prepared, with all that concluded instances taught."""
     batch = [wiring.features(one, None) for one in wiring.run.instances()]
-    policy = wiring.policy().prepare(batch, _whole(wiring.settings))
-    for record in wiring.run.concluded():
+    policy = wiring.policy().prepare(batch, Budget(dollars=wiring.ledger.view().budget))
+    for record in owing.told(wiring.run):
         policy = policy.update(lesson(record))
     return policy
 
@@ -322,7 +323,7 @@ class _State:
 
     def _spent(self) -> None:
         view = self._wiring.ledger.view()
-        self._view.spent(view.spent)
+        self._view.spent(view.spent, view.budget)
 
 
 class _Tail:
@@ -346,9 +347,14 @@ class _Tail:
 
 
 def _closing(run: RunFolder, known: facts.RunFacts, stopped: bool) -> Shown:
-    how = ending.ended(known.instances, known.records, stopped=stopped)
-    resume = f"\nfinish it with: {_resuming(run)}" if _owes(known) else ""
-    away = breaker_of(run, of_run(run).settings).given_up() if _owes(known) else {}
+    stands = owing.concluded(run)
+    how = ending.ended(known.instances, stands, stopped=stopped)
+    owes = ending.ended(known.instances, stands) == "infra"
+    resume = f"\nfinish it with: {_resuming(run)}" if owes else ""
+    short = sum(record.short_of_money for record in known.records.values())
+    if short:
+        resume += f"\nfor {short} of them the money ended: {_resuming(run)} --budget USD adds some"
+    away = breaker_of(run, of_run(run).settings).given_up() if owes else {}
     gone = [f"{name} stayed away: {row.cause} ({row.why})" for name, row in away.items()]
     view = Group(
         text.instances_table(known),
@@ -361,11 +367,6 @@ def _closing(run: RunFolder, known: facts.RunFacts, stopped: bool) -> Shown:
     if away:
         said["away"] = {n: {"cause": row.cause, "why": row.why} for n, row in away.items()}
     return Shown(said, view, ending.CODES[how])
-
-
-def _owes(known: facts.RunFacts) -> bool:
-    """Some instance has no record, or one that a resume tries again by itself."""
-    return ending.ended(known.instances, known.records) == "infra"
 
 
 def _resuming(run: RunFolder) -> str:

@@ -91,9 +91,9 @@ def _frame(run: RunFolder, header: Header, book: State) -> list[str]:
     said = []
     if not is_whole(run):
         said.append(f"{run.settings_file.name}: a setting, rate or digest was changed")
-    if book.budget != header.settings.budget:
+    if book.opened != header.settings.budget:
         budget = header.settings.budget
-        said.append(f"{run.ledger_file.name}: budget {book.budget}, in the settings {budget}")
+        said.append(f"{run.ledger_file.name}: budget {book.opened}, in the settings {budget}")
     if (
         header.settings.source
         and imports.digest(imports.kept(run)) != header.settings.source_digest
@@ -136,11 +136,23 @@ def _surroundings(
         )
     made = provenance(header).model_copy(update={"code": record.provenance.code})
     count.same(name, "provenance", record.provenance, made)
+    _caps(record, book, count)
     tiers = {o.attempt.id: o.arm.model for o in record.outcomes}
     for call in book.calls.values():
         owner, _, attempt = call.key.partition("/")
         if owner == name and attempt in tiers:
             count.same(name, f"attempt {attempt} ledger: tier", call.tier, tiers[attempt])
+
+
+def _caps(record: RunRecord, book: State, count: Count) -> None:
+    """The cap that each decision saw must be one that the ledger had, and a raise stays."""
+    caps, place = book.caps, 0
+    for number, decided in enumerate(record.decisions, 1):
+        seen = decided.purse.budget
+        later = [n for n in range(place, len(caps)) if caps[n] == seen]
+        known = seen if later else f"one of {', '.join(map(str, caps[place:]))}"
+        count.same(record.instance.id, f"decision {number} cap", seen, known)
+        place = later[0] if later else place
 
 
 def _grade(record: RunRecord, grade: Grade | None, count: Count) -> None:
@@ -254,7 +266,9 @@ def _written(run: RunFolder, record: RunRecord, count: Count) -> None:
 
 
 def _moves(run: RunFolder, record: RunRecord, count: Count) -> None:
-    """The moves as they fell must be those of the record."""
+    """The moves as they fell must be those of the record, unless it is being tried again."""
+    if not Tape(run.attempt_folder(record.instance.id)).belongs_to(record):
+        return
     moves = Tape(run.attempt_folder(record.instance.id)).moves()
     count.same(record.instance.id, "moves: decisions", record.decisions,
                tuple(move.decided for move in moves))  # fmt: skip

@@ -77,7 +77,12 @@ def run(
     ] = False,
     out: Out = Path("runs"),
     resume_run: Annotated[
-        str | None, typer.Option("--resume", help="Go on with this run under the same settings.")
+        str | None,
+        typer.Option(
+            "--resume",
+            help="Go on with this run under the same settings;"
+            " `swe-router resume RUN --budget USD` also raises its cap.",
+        ),
     ] = None,
     no_grade: Annotated[bool, typer.Option("--no-grade", help="Do not grade at the end.")] = False,
     dry_run: Annotated[
@@ -132,8 +137,16 @@ def run(
 
 def resume(
     run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")],
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Raise the run's cap to so many US dollars: what ended for lack of money goes"
+            " on. Also while another process drives the run."
+        ),
+    ] = None,
     retry: Annotated[
-        str, typer.Option(help="What to try again: infra, limit (out of money or steps), all.")
+        str,
+        typer.Option(help="What to try again: infra, limit (out of money, steps or time), all."),
     ] = "infra",
     workers: Workers = None,
     out: Out = Path("runs"),
@@ -145,7 +158,8 @@ def resume(
     if retry not in {"infra", "limit", "all"}:
         raise UsageError(f"--retry {retry!r}: say infra, limit or all")
     folder = launch.find(run_name, out)
-    return _finish(launch.drive(folder, workers=workers, retry=retry, say=talk), as_json)
+    done = launch.drive(folder, workers=workers, retry=retry, say=talk, budget=dollars(budget))
+    return _finish(done, as_json)
 
 
 def grade(

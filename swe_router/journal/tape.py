@@ -19,6 +19,7 @@ from swe_router.records import (
     Record,
     RunRecord,
     Step,
+    Stop,
     checked_name,
 )
 
@@ -39,6 +40,16 @@ class Move:
     outcomes: tuple[Outcome, ...] | None
     left_out: LeftOut | None = None
     """Those of its attempts that were not needed any more."""
+
+    @property
+    def stopped(self) -> bool:
+        """It was the decision to try nothing more."""
+        return isinstance(self.decided.decision, Stop)
+
+    @property
+    def never_begun(self) -> bool:
+        """None of its attempts had the money to begin."""
+        return bool(self.outcomes) and all(one.never_begun for one in self.outcomes or ())
 
 
 class Receipt(Record):
@@ -130,6 +141,8 @@ class Tape:
                 moves.append(Move(decided, tuple(row["attempts"]), None))
             elif "rescued" in row or "imported" in row:
                 continue
+            elif "reopened" in row:
+                del moves[int(row["reopened"]) :]
             elif moves and "outcomes" in row:
                 outcomes = tuple(Outcome.model_validate(item) for item in row["outcomes"])
                 left = row.get("left_out")
@@ -146,9 +159,22 @@ class Tape:
 
     def belongs_to(self, record: RunRecord) -> bool:
         """Whether ``record`` was made of these moves; False once the instance started anew."""
-        if not any(self._folder.glob("moves.*.jsonl")):
+        anew = any(self._folder.glob("moves.*.jsonl"))
+        told = self._moves.read_bytes() if self._moves.exists() else b""
+        if not anew and b'\n{"reopened":' not in told:  # most were begun once: nothing to parse
             return True
         return tuple(move.decided for move in self.moves()) == record.decisions
+
+    def reopen(self) -> None:
+        """Take back the last decision to stop, so that the instance goes on where it ended.
+
+        So are attempts before it that had no money to begin with; all others stay its history.
+        """
+        moves = self.moves()
+        kept = len(moves)
+        while kept and (moves[kept - 1].stopped or moves[kept - 1].never_begun):
+            kept -= 1
+        lines.append(self._moves, {"reopened": kept})
 
     def restart(self) -> None:
         """Put the moves aside so that the instance starts anew; steps and money stay on record.

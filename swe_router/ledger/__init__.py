@@ -2,6 +2,6 @@
 
 from swe_router.ledger.book import Ledger
 from swe_router.ledger.booking import Book, Hold, Overhead
-from swe_router.ledger.state import Figures, TierFigures, View
+from swe_router.ledger.state import Figures, Raise, TierFigures, View
 
-__all__ = ["Book", "Figures", "Hold", "Ledger", "Overhead", "TierFigures", "View"]
+__all__ = ["Book", "Figures", "Hold", "Ledger", "Overhead", "Raise", "TierFigures", "View"]

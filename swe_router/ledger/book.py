@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -48,8 +50,8 @@ class Ledger:
     ) -> None:
         """Open or create the book, and charge what dead processes left unanswered.
 
-        Raises ``UsageError`` when the file is of another budget, ``JournalError`` when it is
-        corrupt.
+        ``budget`` is the one that the run began with; the file may say that it was raised since.
+        Raises ``UsageError`` when it began with another, ``JournalError`` when it is corrupt.
         """
         self._path = path
         self._clock, self._sleep, self._stopping = clock, sleep, stopping
@@ -59,11 +61,8 @@ class Ledger:
         with self._log.locked():
             if self._state.budget is None:
                 self._append("open", schema=SCHEMA, budget=str(budget))
-            if self._state.budget != budget:
-                raise UsageError(
-                    f"{path} was opened with a budget of {self._state.budget} USD, not {budget}:"
-                    " resume with the same budget"
-                )
+            if self._state.opened != budget:
+                raise UsageError(other_budget(path, self._state, budget))
             self._reap()
 
     def hold(self, tier: str, usd: Decimal, key: str) -> Hold:
@@ -89,6 +88,26 @@ class Ledger:
         with self._log.locked():
             self._state.call(reservation, "lost")
             self._append("reconcile", id=reservation, usd=str(usd))
+
+    def raise_cap(self, budget: Decimal, by: str) -> bool:
+        """Let the run spend up to ``budget`` USD; False when that is its cap already.
+
+        Every process that has the book open goes by it from its next look on. ``by``: who says
+        so. Raises ``UsageError`` for a lower one: others may decide by the cap at this moment.
+        """
+        must_be_money(budget)
+        with self._log.locked():
+            state = self._state
+            cap = state.budget or ZERO
+            if budget < cap:
+                raise UsageError(
+                    f"the cap of {self._path.parent} is ${cap:f}, with ${state.spent.normalize():f}"
+                    f" spent and ${state.reserved.normalize():f} held: --budget raises it, and"
+                    f" ${budget:f} would lower it"
+                )
+            if budget > cap:
+                self._append("raise", budget=str(budget), by=by, pid=os.getpid())
+            return budget > cap
 
     def view(self) -> View:
         """The money at this moment."""
@@ -246,6 +265,16 @@ class Ledger:
 
     def _entry(self, op: str, **fields: Any) -> Entry:
         return {"op": op, "at": round(self._clock(), 3), **fields}
+
+
+def other_budget(path: Path, state: State, budget: Decimal) -> str:
+    """What to say when settings name another budget than the one that the book began with."""
+    folder = shlex.quote(str(path.parent))
+    return (
+        f"{path} was opened with a budget of {state.opened} USD, and the settings say {budget}:"
+        f" they are sealed. Put {state.opened} back; `swe-router resume {folder} --budget USD`"
+        " raises the cap"
+    )
 
 
 def _tier(state: State, name: str) -> TierFigures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 import threading
@@ -19,6 +20,15 @@ def this_process() -> str:
 def this_party() -> str:
     """Identity of the running thread: the one that can give back what it holds."""
     return f"{this_process()}{_SEPARATOR}{threading.get_ident()}"
+
+
+def this_person() -> str:
+    """``user@host``, as far as this machine knows the user's name."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container may have no entry for the number
+        name = f"uid{os.getuid()}"
+    return f"{name}@{platform.node()}"
 
 
 def process_of(party: str) -> str:

@@ -87,11 +87,28 @@ class CallState:
     charged: Decimal = ZERO
 
 
+@dataclass(frozen=True)
+class Raise:
+    """The cap of a run, raised by somebody."""
+
+    at: float
+    """Unix seconds."""
+    budget: Decimal
+    """USD from then on."""
+    by: str
+    """``user@host``."""
+    pid: int
+
+
 @dataclass
 class State:
     """All holds and calls of the book, with running sums so that no question walks over them."""
 
     budget: Decimal | None = None
+    """The cap in force."""
+    opened: Decimal | None = None
+    """The cap with which the book was opened: that of the settings."""
+    raises: list[Raise] = field(default_factory=list)
     holds: dict[str, HoldState] = field(default_factory=dict)
     calls: dict[str, CallState] = field(default_factory=dict)
     open_holds: set[str] = field(default_factory=set)
@@ -112,6 +129,7 @@ class State:
         """Take one entry in. Raises ``KeyError``, ``ValueError`` or ``ArithmeticError``."""
         steps = {
             "open": self._open,
+            "raise": self._raise,
             "hold": self._hold,
             "release": self._release,
             "reserve": self._reserve,
@@ -147,7 +165,21 @@ class State:
     def _open(self, entry: Mapping[str, Any]) -> None:
         if self.budget is not None:
             raise ValueError("a second opening entry")
-        self.budget = Decimal(entry["budget"])
+        self.budget = self.opened = Decimal(entry["budget"])
+
+    def _raise(self, entry: Mapping[str, Any]) -> None:
+        budget = Decimal(entry["budget"])
+        if self.budget is None or not budget.is_finite() or budget <= self.budget:
+            raise ValueError(f"a cap of {self.budget} is not raised to {budget}")
+        at, by, pid = float(entry["at"]), str(entry["by"]), int(entry["pid"])
+        self.raises.append(Raise(at, budget, by, pid))
+        self.budget = budget
+
+    @property
+    def caps(self) -> tuple[Decimal, ...]:
+        """Every cap that the run has had, in order."""
+        first = () if self.opened is None else (self.opened,)
+        return (*first, *(one.budget for one in self.raises))
 
     def _hold(self, entry: Mapping[str, Any]) -> None:
         hold = HoldState(

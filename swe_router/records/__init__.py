@@ -25,6 +25,7 @@ from swe_router.records.talk import (
 from swe_router.records.values import (
     ACCEPTANCE,
     IMPORTED,
+    NO_MONEY,
     NOTES_BYTES,
     Arm,
     Attempt,
@@ -58,6 +59,7 @@ __all__ = [
     "ACCEPTANCE",
     "IMPORTED",
     "NOTES_BYTES",
+    "NO_MONEY",
     "SCHEMA",
     "Action",
     "Arm",

@@ -23,6 +23,8 @@ NOTES_BYTES = 6000
 """UTF-8 bytes that the notes of earlier attempts may have."""
 ACCEPTANCE = "acceptance"
 """Verifier that weighs what all others said; where it was asked, its verdict is what counts."""
+NO_MONEY = "an attempt on tier "
+"""How the ledger begins to say that the whole limit of an attempt was not free in the run."""
 IMPORTED = "imported"
 """Arm of candidates that were made and paid for elsewhere."""
 
@@ -259,6 +261,12 @@ class Outcome(Record):
         return "pass" in said and "fail" not in said
 
     @property
+    def never_begun(self) -> bool:
+        """The run had not the money left that this attempt needed when it was to start."""
+        end = self.attempt.trajectory
+        return end.exit == "budget" and end.steps == 0 and end.why.startswith(NO_MONEY)
+
+    @property
     def weighed(self) -> Verdict | None:
         """What the verifier ``acceptance`` made of all other verdicts, where it was asked."""
         return next((one for one in self.verdicts if one.verifier == ACCEPTANCE), None)
@@ -331,7 +339,7 @@ class RunRecord(Record):
         if self.unpaid is not None:
             return self.unpaid
         said = any(words in self.stop for words in ("left undone", "over the money left"))
-        return said or self.status == "budget"
+        return said or (self.status == "budget" and all(o.never_begun for o in self.outcomes))
 
     @property
     def patch(self) -> str:

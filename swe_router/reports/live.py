@@ -73,9 +73,9 @@ class View:
         if self._live is None and fresh:
             self._log(f"{instance}: {tier} {what}" + (f" after {step} steps" if step else ""))
 
-    def spent(self, value: Decimal) -> None:
-        """The ledger's settled USD."""
-        self._spent = value
+    def spent(self, value: Decimal, budget: Decimal) -> None:
+        """What is settled, and the cap, which may have been raised meanwhile; USD."""
+        self._spent, self._budget = value, budget
 
     def skipped(self, count: int) -> None:
         """Instances that an earlier launch concluded."""

@@ -24,6 +24,8 @@ class Money:
     reserved: Decimal
     by_tier: Mapping[str, Decimal]
     """Settled plus lost, by tier; calls outside an attempt under ``overhead``."""
+    raises: Sequence[tuple[float, str, Decimal]] = ()
+    """When the cap was raised (Unix seconds), by whom, and to how much: ``budget`` is the last."""
 
     @property
     def spent(self) -> Decimal:
@@ -95,10 +97,17 @@ def summary(facts: RunFacts) -> dict[str, Any]:
         **{name: standings.count(name) for name in ("resolved", "unresolved", "ungraded", "empty")},
         "usd": _number(sum((row["usd"] for row in by_tier.values()), start=Decimal(0))),
         "budget": _number(facts.money.budget),
+        **_raises(facts),
         "escalated": sum(escalated(record) for record in facts.records.values()),
         "seconds": round(facts.seconds, 3),
         "by_tier": {name: {**row, "usd": _number(row["usd"])} for name, row in by_tier.items()},
     }
+
+
+def _raises(facts: RunFacts) -> dict[str, Any]:
+    """When the cap was raised, by whom and to how much; nothing where it never was."""
+    rows = [{"at": at, "by": by, "budget": _number(usd)} for at, by, usd in facts.money.raises]
+    return {"raises": rows} if rows else {}
 
 
 def _none() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import takewhile
@@ -75,6 +76,9 @@ def closing(facts: RunFacts) -> RenderableType:
             f" + reserved {usd(money.reserved)} + unused {usd(money.unused)}"
         ),
     ]
+    for at, by, raised in money.raises:
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
+        parts.append(Text(f"the cap was raised to {usd(raised)} by {by} on {when}"))
     parts += [Text(f"left undone: {name}: {why}", "yellow") for name, why in left_undone(facts)]
     if facts.recordings:
         parts.append(

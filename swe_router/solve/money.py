@@ -11,8 +11,6 @@ from swe_router.solve.imported import made_here, passed_on, taken
 
 ENDLESS = Decimal(10) ** 12
 """USD that no run can have."""
-REFUSED = "an attempt on tier "
-"""How the ledger begins to say that an attempt's whole limit was not free."""
 
 
 def unpaid(
@@ -34,10 +32,4 @@ def unpaid(
         return True
     # Others took the money between the decision and the attempt: it was never begun.
     done = any(o.accepted and o.attempt.trajectory.exit == "submitted" for o in mine)
-    return not done and any(map(never_begun, mine))
-
-
-def never_begun(outcome: Outcome) -> bool:
-    """An attempt that the run had no money left for when it was to start."""
-    end = outcome.attempt.trajectory
-    return end.exit == "budget" and end.steps == 0 and end.why.startswith(REFUSED)
+    return not done and any(one.never_begun for one in mine)

@@ -161,7 +161,7 @@ def test_an_overrun_is_charged_in_full_and_shows(office):
 
 def test_another_budget_is_refused(office, tmp_path):
     office.ledger("a")
-    with pytest.raises(UsageError, match="budget of 1 USD, not 2"):
+    with pytest.raises(UsageError, match="budget of 1 USD, and the settings say 2"):
         Ledger(office.path, D("2"))
     assert Ledger(office.path, D("1.00")).view().budget == D("1")
 

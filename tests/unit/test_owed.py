@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swe_router.assemble.launch import owed
+from swe_router.assemble.owing import owed
 from swe_router.errors import UsageError
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
