@@ -16,6 +16,9 @@ from swe_router.prices import Rate
 from swe_router.records import SCHEMA, Arm, Budget, Plan, Provenance, digest_of
 from swe_router.settings import Settings, build, name_of
 
+EARLIER_KNOBS: Mapping[str, Mapping[str, Any]] = {"cascade": {"thresholds": [9.95]}}
+"""Policy -> defaults of runs that keep no knobs, where they were others than today's."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -40,6 +43,8 @@ class Header:
     """What was kept of what the run was made with (``assemble.made_with``) -> its SHA-256."""
     rules: int = rules.CURRENT
     """Version of the loop's rules."""
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    """Knobs of the policy with the defaults that held when the run began."""
 
     def plain(self) -> dict[str, Any]:
         """The JSON of ``settings.json``; ``seal`` is over all the rest."""
@@ -55,6 +60,7 @@ class Header:
             "stop_loss": {n: one.model_dump(mode="json") for n, one in self.stop_loss.items()},
             "made_with": dict(self.made_with),
             "rules": self.rules,
+            "knobs": dict(self.knobs),
             "settings": self.settings.model_dump(mode="json"),
         }
         return {**tree, "seal": digest_of(tree)}
@@ -98,9 +104,14 @@ def of_run(run: RunFolder) -> Header:
             code=tree["code"],
             made_with={str(k): str(v) for k, v in tree.get("made_with", {}).items()},
             rules=int(tree.get("rules", 1)),
+            knobs=dict(tree["knobs"]) if "knobs" in tree else EARLIER_KNOBS.get(_policy(tree), {}),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{run.settings_file} is damaged: {error!r}") from None
+
+
+def _policy(tree: Mapping[str, Any]) -> str:
+    return str(tree["settings"]["policy"]["name"])
 
 
 def provenance(header: Header) -> Provenance:

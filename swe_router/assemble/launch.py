@@ -32,7 +32,7 @@ from swe_router.assemble.header import Header, of_run, run_name
 from swe_router.assemble.holding import breaker_of
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import graceful, interruptible
-from swe_router.assemble.wire import Wiring, build_policy, features_of
+from swe_router.assemble.wire import Wiring, build_policy, features_of, knobs_of
 from swe_router.assemble.worker import Done, Job, Rejected, away, here
 from swe_router.deferred import deferred
 from swe_router.errors import UsageError
@@ -218,6 +218,7 @@ def _resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
         prompts=ready.prompts,
         created=time.time(),
         stop_loss=stoploss.read(settings.stop_loss, settings.ladder),
+        knobs=knobs_of(settings),
     )
     policy = build_policy(header, instances, say)
     if getattr(policy, "needs", ""):

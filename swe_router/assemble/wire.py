@@ -32,6 +32,7 @@ from swe_router.ledger import Hold, Ledger
 from swe_router.models import checks
 from swe_router.models.draws import Draws
 from swe_router.models.metered import MeteredModel
+from swe_router.policies.base import checked
 from swe_router.records import Arm, Features, Instance, Plan, PurseView
 from swe_router.sandboxes import audit, fitting, leaks, patch
 from swe_router.sandboxes.held import HeldBoxes
@@ -322,9 +323,22 @@ def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | Non
         knobs.setdefault("candidates", settings.candidates)
     if settings.seed:
         knobs.setdefault("seed", settings.seed)
+    knobs = {**header.knobs, **knobs}
     made = plugins.load("policies", settings.policy.name)(header.ladder(), **knobs)
     policy = lessons.fitted(made, asked, issues, say or _quiet)
     return ensemble.varied(policy, settings, header.ladder())
+
+
+def knobs_of(settings: Settings) -> dict[str, Any]:
+    """Knobs of the policy, defaults included, as JSON; empty for one that declares none.
+
+    Raises ``UsageError`` for a knob that it does not have.
+    """
+    kind = getattr(plugins.load("policies", settings.policy.name), "knobs_type", None)
+    if kind is None:
+        return {}
+    own, _ = lessons.split(settings.policy.knobs)
+    return dict(checked(settings.policy.name, kind, own).model_dump(mode="json"))
 
 
 def _quiet(message: str) -> None:

@@ -60,5 +60,5 @@ def test_ration_outlives_a_greedy_cascade_under_a_hard_cap(known):
     pace = Decimal(50) * len(known[1]) / 500
     rows = rows_of(known, "cascade", "ration", budget=pace, replicates=6)
     assert rows["ration"]["rate"] >= 0.6
-    assert rows["cascade"]["rate"] < 0.4
+    assert rows["cascade"]["rate"] < rows["ration"]["rate"] - 0.15
     assert rows["ration"]["most_spent"] <= float(pace)

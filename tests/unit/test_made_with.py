@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from swe_router.__main__ import main
 from swe_router.agents import manifest, rules
 from swe_router.assemble import made_with
 from swe_router.assemble.header import Header, is_whole, of_run
+from swe_router.assemble.wire import build_policy
 from swe_router.errors import UsageError
 from swe_router.journal.folder import MADE_WITH, RunFolder, text_digest
 from swe_router.records import digest_of
@@ -149,3 +151,11 @@ def test_the_seal_of_a_new_run_fits(tmp_path):
     chosen = settings.load("demo", workers=3)
     header = Header(chosen, chosen.digest(), {}, {}, "local", {}, 1.0)
     assert is_whole(RunFolder.create(tmp_path, "one", header.plain(), []))
+
+
+def test_an_old_run_keeps_the_defaults_of_its_policy(earlier):
+    """``cascade`` skipped the cheap tier above 9.95 when the run was made; today it never does."""
+    old = of_run(RunFolder(earlier("imported")))
+    assert build_policy(old).knobs.thresholds == (9.95,)
+    assert build_policy(replace(old, knobs={"thresholds": [3.0]})).knobs.thresholds == (3.0,)
+    assert build_policy(replace(old, knobs={})).knobs.thresholds == ()

@@ -59,9 +59,11 @@ def tried(policy: Any, *history: Outcome, left: str = "100", **values: float) ->
     return f"stop: {move.why}" if isinstance(move, Stop) else str(move.plans[0].arm)
 
 
-def test_the_complexity_picks_the_first_rung_and_nearly_always_the_cheap_one() -> None:
-    assert tried(Cascade(LADDER), complexity=9.9) == "weak"
-    assert tried(Cascade(LADDER), complexity=10) == "mid"
+def test_by_default_no_complexity_skips_the_cheap_tier() -> None:
+    assert tried(Cascade(LADDER), complexity=10) == "weak"
+
+
+def test_thresholds_of_ones_own_pick_the_first_rung() -> None:
     assert tried(Cascade(LADDER)) == "weak"
     assert tried(Cascade(LADDER), complexity=float("nan")) == "weak"
     assert tried(Cascade(LADDER, thresholds=[3, 6]), complexity=7) == "strong"
