@@ -97,11 +97,15 @@ class Breaker:
         gave_up: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
+        limits: Callable[[], float] | None = None,
+        slept: Callable[[float], float] = lambda since: 0.0,
     ) -> None:
+        """``limits``: the clock of ``now``; ``slept``: seconds since when the machine slept."""
         self._file, self._lock = folder / "breaker.json", folder / "breaker.lock"
         self.tell = tell
         self._patience, self._stopping = patience, stopping
         self._gave_up, self._clock, self._sleep = gave_up, clock, sleep
+        self._limits, self._slept = limits or clock, slept
         self._waited, self._waiting, self._since = 0.0, 0, 0.0
         self._counting = threading.Lock()
 
@@ -170,9 +174,9 @@ class Breaker:
         self._file.unlink(missing_ok=True)
 
     def now(self) -> float:
-        """Unix seconds less what this process spent waiting: the clock of time limits."""
+        """Seconds less what this process spent waiting: the clock of time limits."""
         with self._counting:
-            now = self._clock()
+            now = self._limits()
             return now - self._waited - (now - self._since if self._waiting else 0.0)
 
     def _questioned(
@@ -200,7 +204,8 @@ class Breaker:
                     return False
                 patience, now = self._patience(service), self._clock()
                 stopping = self._stopping()
-                late = now - row.since >= patience.give_up_seconds
+                waited = now - row.since - self._slept(row.since)
+                late = waited >= patience.give_up_seconds
                 if late and not (row.given_up or stopping):
                     row = self._give_up(service) or row
                 if row.given_up or stopping:
@@ -221,14 +226,14 @@ class Breaker:
         with self._counting:
             self._waiting += 1
             if self._waiting == 1:
-                self._since = self._clock()
+                self._since = self._limits()
         try:
             yield
         finally:
             with self._counting:
                 self._waiting -= 1
                 if not self._waiting:
-                    self._waited += self._clock() - self._since
+                    self._waited += self._limits() - self._since
 
     def _claimed(self, service: str) -> bool:
         """True for the one that knocks; the next one's time is set."""

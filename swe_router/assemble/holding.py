@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from swe_router import awake
 from swe_router.breaker import Breaker, Patience
 from swe_router.deferred import deferred
 from swe_router.journal.folder import RunFolder
@@ -33,6 +34,8 @@ def breaker_of(run: RunFolder, settings: Settings) -> Breaker:
         lambda service: own.get(service, usual),
         stopping=run.stopping,
         gave_up=run.stop_file.touch,
+        limits=awake.now,
+        slept=awake.slept,
     )
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime
 import difflib
 import os
-import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from swe_router import __version__, plugins
+from swe_router import __version__, awake, plugins
 from swe_router.assemble import preflight
 from swe_router.assemble.repositories import graph_of, repo_cache
 from swe_router.assemble.wire import overhead_key
@@ -134,7 +133,7 @@ class Stack:
             notes=Notes(self._place / "notes" / f"{instance.id}.jsonl"),
             hint=lambda: runner.hints(self.settings.split).get(instance.id, ""),
             seconds=verify.seconds,
-            clock=time.time,
+            clock=awake.now,
             stopping=self._stopping,
             cores=self._cores,
             watch=watch,

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any
 
-from swe_router import plugins
+from swe_router import awake, plugins
 from swe_router.agents.manifest import Manifest
 from swe_router.assemble import ensemble, lessons, made_with, stoploss
 from swe_router.assemble.handing import room
@@ -297,7 +297,7 @@ def desk_of(settings: Settings, plan: Plan) -> Desk:
     tier = settings.tiers[plan.arm.model]
     return Desk(
         record=lambda step: None,
-        clock=time.time,
+        clock=awake.now,
         window=tier.window,
         max_output_tokens=tier.max_output_tokens,
         timeout=tier.timeout,

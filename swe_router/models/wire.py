@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import httpx2
 
+from swe_router import awake
 from swe_router.errors import (
     BadReply,
     ModelError,
@@ -79,7 +80,7 @@ def hooks(key: str) -> dict[str, list[Callable[[Any], None]]]:
 def _start_clock(request: httpx2.Request) -> None:
     seconds = request.extensions.get("timeout", {}).get("read")
     if seconds is not None:
-        request.extensions = {**request.extensions, "deadline": time.monotonic() + seconds}
+        request.extensions = {**request.extensions, "deadline": awake.now() + seconds}
 
 
 def _bound(response: httpx2.Response) -> None:
@@ -100,7 +101,7 @@ class _Bounded(httpx2.SyncByteStream):
             size += len(chunk)
             if size > REPLY_BYTES:
                 raise BadReply(f"the reply is longer than {REPLY_BYTES} bytes")
-            if time.monotonic() > self._deadline:
+            if awake.now() > self._deadline:
                 raise httpx2.ReadTimeout("the answer took longer than its limit")
             yield chunk
 

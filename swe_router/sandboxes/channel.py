@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from swe_router import awake
 from swe_router.errors import DiskFull, Lost
 from swe_router.records import Result
 from swe_router.sandboxes.output import HeadTail, Marker
@@ -69,10 +70,12 @@ class Box:
         sweep: Callable[[], None] = lambda: None,
         empty: Callable[[], bool] = lambda: False,
         grace: float = GRACE,
+        clock: Callable[[], float] = awake.now,
     ) -> None:
         """``grace``: seconds that the loop has to answer once it was told to cut a command.
 
         ``empty`` kills all that runs in the box but the loop, from outside; False: it cannot.
+        ``clock`` gives seconds in which this process could look at the box.
         """
         self.identity = identity
         self._transport = transport
@@ -81,6 +84,7 @@ class Box:
         self._sweep = sweep
         self._empty = empty
         self._grace = grace
+        self._clock = clock
         self._timer = True
         self._dead = ""
 
@@ -174,9 +178,9 @@ class Box:
 
     def _result(self, command: str, cwd: str, timeout: float) -> Result:
         kept = HeadTail.of(self._output_bytes)
-        began = time.monotonic()
+        began = self._clock()
         code, why = self._exchange(command, cwd, timeout, kept, stoppable=True)
-        seconds = time.monotonic() - began
+        seconds = max(0.0, self._clock() - began)
         text, dropped = kept.text()
         if why == "stopped":
             text += "\n[cut short: the run is being stopped]"
@@ -207,7 +211,7 @@ class Box:
         began = time.monotonic()
         try:
             self._transport.send(b"\n".join(lines), self._grace + timeout)
-            fields, cut = self._await(Marker(nonce, kept), began, timeout, stoppable)
+            fields, cut = self._await(Marker(nonce, kept), timeout, stoppable)
         except Lost as error:
             self._dead = str(error)
             self.close()
@@ -222,17 +226,16 @@ class Box:
         if cut == "stopped" and was_cut:
             return code, cut
         # Only `timeout` or the cut end a command so late; 124 in good time is the command's own.
+        # The box has a clock of its own: it went on while this process was suspended.
         late = time.monotonic() - began >= timeout
         return code, "timeout" if late and (was_cut or code in (124, 137, 143)) else ""
 
-    def _await(
-        self, marker: Marker, began: float, timeout: float, stoppable: bool
-    ) -> tuple[list[bytes], str]:
+    def _await(self, marker: Marker, timeout: float, stoppable: bool) -> tuple[list[bytes], str]:
         cut = ""
-        cut_at = began + timeout + (KILL_AFTER + 1.0 if self._timer else 0.0)
+        cut_at = self._clock() + timeout + (KILL_AFTER + 1.0 if self._timer else 0.0)
         lost_at = empty_at = math.inf
         while True:
-            now = time.monotonic()
+            now = self._clock()
             if not cut and (now >= cut_at or (stoppable and self._stopping())):
                 cut, lost_at = "timeout" if now >= cut_at else "stopped", now + self._grace
                 empty_at = now + min(PATIENCE, self._grace / 2)

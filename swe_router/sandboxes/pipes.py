@@ -7,10 +7,10 @@ import os
 import select
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from swe_router import awake
 from swe_router.errors import Lost
 from swe_router.records import Result
 from swe_router.sandboxes.channel import Box
@@ -47,10 +47,10 @@ class Pipes:
 
     def send(self, data: bytes, timeout: float) -> None:
         """Write all of ``data``; raises ``Lost`` when that is not possible in time."""
-        until = time.monotonic() + timeout
+        until = awake.now() + timeout
         view = memoryview(data)
         while view:
-            left = until - time.monotonic()
+            left = until - awake.now()
             if left <= 0:
                 raise Lost("the sandbox takes no more commands")
             if not self._writable.poll(left * 1000):

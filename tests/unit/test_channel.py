@@ -139,6 +139,16 @@ def test_a_loop_that_cannot_hear_is_freed_from_outside_and_the_box_goes_on():
     assert made.run("git diff", timeout=5).output == "diff"
 
 
+def test_time_in_which_the_driver_was_suspended_cuts_no_command():
+    """Ctrl-Z for a minute, or a lid that was shut, within a command of two seconds."""
+    made, streams = box(lambda nonce: [None, nonce + b" 0 0 1\n"], clock=lambda: 1000.0)
+    made._timer = False
+    streams.recv = slow(streams.recv)
+    result = made.run("make test", timeout=0.02)
+    assert (result.exit_code, result.timed_out) == (0, False)
+    assert streams.sent[1:] == []
+
+
 def test_a_box_that_goes_away_is_lost_and_stays_lost():
     made, _ = box(lambda nonce: [b"some output", b""])
     with pytest.raises(Lost, match="it was shot"):
