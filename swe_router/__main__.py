@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from typer.exceptions import Abort, TyperException
 
 from swe_router.cli.app import app, gather
+from swe_router.cli.surroundings import one_certificate
 from swe_router.errors import BoundaryError, DiskFull, UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code; a user's mistake is one line, no traceback."""
     words = gather(list(sys.argv[1:] if argv is None else argv))
+    one_certificate(os.environ)
     try:
         if sys.platform not in {"linux", "darwin"}:
             raise UsageError(f"swe-router runs on Linux and macOS; on {sys.platform} use WSL 2")

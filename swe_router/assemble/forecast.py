@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from swe_router import plugins
 from swe_router.assemble import lessons
 from swe_router.assemble.header import Header
-from swe_router.assemble.preflight import asked_tiers
+from swe_router.assemble.preflight import ONE_TIER, asked_tiers
 from swe_router.candidates.cases import Case
 from swe_router.deferred import deferred
 from swe_router.estimates import calibration, weighing
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 else:
     np = deferred("numpy")
 
-ONE_TIER = frozenset({"fixed", "best-of-k"})
-"""Policies that make all their attempts with one tier, which a knob names."""
 USUAL_SHARE = 0.25
 """Of an attempt's limit, as ``policies.ration`` takes it."""
 CHEAP = 0.05
@@ -193,7 +191,7 @@ def _ladder(
     header: Header, instances: Sequence[Instance], verifier: channel.Channel
 ) -> tuple[list[Rung], str]:
     """The rungs with what they are expected to cost, and where that comes from."""
-    plans, many = _moves(header)
+    plans, many = moves(header)
     arms = [str(plan.arm) for plan in plans]
     own, asked = lessons.split(header.settings.policy.knobs)
     given = own.get("costs", {})
@@ -236,13 +234,13 @@ def at_most(header: Header, instances: int, candidates: int = 0) -> Decimal:
 
     ``candidates``: those that the instances came with, to be verified before any attempt.
     """
-    plans, many = _moves(header)
+    plans, many = moves(header)
     one = sum((_limits(header, plan, many) for plan in plans), start=Decimal(0))
     checks = candidates + instances * many * len(plans)
     return min(header.settings.budget, instances * one + checks * _asked(header))
 
 
-def _moves(header: Header) -> tuple[list[Plan], int]:
+def moves(header: Header) -> tuple[list[Plan], int]:
     """The plans that the policy may come to on an instance, and how many attempts of each."""
     settings, plans = header.settings, list(header.ladder())
     name = settings.policy.name

@@ -26,6 +26,7 @@ from swe_router.assemble import (
     made_with,
     owing,
     preflight,
+    rehearsal,
     stoploss,
 )
 from swe_router.assemble.header import Header, of_run, run_name
@@ -63,7 +64,8 @@ Say = Callable[[str], None]
 
 def create(settings: Settings, out: Path, say: Say) -> RunFolder:
     """A new run folder after every check. Raises ``UsageError``."""
-    header, begun = _resolved(settings, say)
+    header, begun = resolved(settings, say)
+    rehearsal.must_do(header, begun.instances)
     name = run_name(header.settings, header.created)
     kept = made_with.parts(header.settings)
     header = replace(header, made_with={key: text_digest(text) for key, text in kept.items()})
@@ -73,35 +75,6 @@ def create(settings: Settings, out: Path, say: Say) -> RunFolder:
     Wiring(run, header, say).ledger.figures()
     say(f"run folder: {run.path}")
     return run
-
-
-def plan(settings: Settings, say: Say) -> Shown:
-    """What a run would do, checked, at no cost."""
-    header, begun = _resolved(settings, say)
-    instances = begun.instances
-    ladder = header.ladder()
-    came = sum(len(case.outcomes) for case in begun.cases.values())
-    per_tier = {str(one.arm): float(one.budget.dollars) for one in ladder}
-    known = {
-        "run": run_name(header.settings, header.created),
-        "split": settings.split,
-        "policy": settings.policy.name,
-        "instances": len(instances),
-        "budget": float(settings.budget),
-        "sandbox": header.sandbox,
-        "attempt_usd": per_tier,
-        "usd_at_most": float(forecast.at_most(header, len(instances), came)),
-        "skipped": dict(header.skipped),
-    }
-    lines = [f"{name}: {value}" for name, value in known.items()]
-    rows = bars.facts(header.settings)
-    known["acceptance"] = rows
-    lines += bars.words(rows)
-    if begun.cases:
-        said = forecast.forecast(header, instances, begun.cases)
-        lines = [*forecast.lines(said), *lines]
-        known["from"] = said
-    return Shown(facts=known, view=Text("\n".join([*lines, "nothing was started or spent"])))
 
 
 def find(name: str, out: Path) -> RunFolder:
@@ -203,7 +176,8 @@ def _finished(run: RunFolder, header: Header, retry: str) -> bool:
     return not (header.settings.grade.candidates and graded.unseen(run))
 
 
-def _resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
+def resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
+    """What a run begins with, checked on this machine. Raises ``UsageError``."""
     begun = imports.begin(settings, say)
     settings, instances = bars.resolved(begun.settings), begun.instances
     if settings.grade.enabled:

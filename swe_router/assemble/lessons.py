@@ -133,26 +133,26 @@ def _examples(
 ) -> tuple[tuple[Example, ...], str]:  # fmt: skip
     """Read once for the same files; ``stamps`` tell when they were changed."""
     known = forms.read_table(Path(outcomes)) if outcomes else shipped.shipped()
-    mapped = _mapped(known, dict(systems), arms)
+    stand = mapped(known, dict(systems), arms)
     heard = channel.parse(verifier)
     told = _features(features, stamps[1:]) if features else {}
     ids = [one for one in known.instances
-           if all((one, system) in known.runs for system in mapped.values())]  # fmt: skip
+           if all((one, system) in known.runs for system in stand.values())]  # fmt: skip
     chosen = [one for one in ids if one in told] if features else ids
     if not chosen:
         where = outcomes or "the shipped table"
         missing = f"; {features} has none of its issues" if features and ids else ""
         raise UsageError(f"{where} has no issue with a run of each system"
-                         f" ({', '.join(mapped.values())}){missing}")  # fmt: skip
+                         f" ({', '.join(stand.values())}){missing}")  # fmt: skip
     made = tuple(
         Example(
             features=told.get(one) or Features(instance_id=one, repo=repository(one)),
             runs={arm: tuple(_tried(row, heard) for row in known.runs[(one, system)])
-                  for arm, system in mapped.items()},
+                  for arm, system in stand.items()},
         )
         for one in chosen
     )  # fmt: skip
-    stands = ", ".join(f"{arm} = {system}" for arm, system in mapped.items())
+    stands = ", ".join(f"{arm} = {system}" for arm, system in stand.items())
     bare = "" if features else "; no features=FILE, so it knows means, nothing of an issue"
     where = Path(outcomes).name if outcomes else "the shipped outcomes"
     return made, f"fitted on {len(made)} issues of {where}, {stands}{bare}"
@@ -168,7 +168,7 @@ def _tried(row: tables.Row, heard: channel.Channel) -> Tried:
                  passes=heard.passes(row), probability=heard.probability(row))  # fmt: skip
 
 
-def _mapped(
+def mapped(
     known: tables.OutcomeTable, named: Mapping[str, str], arms: Sequence[str]
 ) -> dict[str, str]:
     """Arm -> system; those that nobody named by rank of resolve rate, cheapest arm the weakest."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from rich.table import Table
 from rich.text import Text
 
-from swe_router import settings as settings_
-from swe_router.assemble import preflight
+from swe_router.assemble import bars, imports, preflight
+from swe_router.assemble.looking import Check, looked
+from swe_router.assemble.rehearsal import surroundings
 from swe_router.assemble.repositories import check_git
 from swe_router.assemble.shown import Shown
 from swe_router.deferred import deferred
 from swe_router.errors import SandboxError, SweRouterError, UsageError
+from swe_router.records import Instance
 from swe_router.sandboxes import local, reaper
+from swe_router.settings import Settings
 
 if TYPE_CHECKING:
     from swe_router.sandboxes import engine
@@ -29,9 +29,6 @@ else:
 
 OPEN_FILES = 1024
 """Fewer than this and many workers run out of file descriptors."""
-CONNECT_SECONDS = 3.0
-DISK_GB = 20
-"""Less free than this and a handful of official images fill the disk."""
 
 
 def clean() -> Shown:
@@ -58,30 +55,68 @@ def _engine() -> engine.Engine | None:
         return None
 
 
-def doctor(preset: str, out: Path) -> Shown:
-    """Check what a run needs; exit code 1 when something is missing."""
-    resolved = settings_.load(preset)
-    checks: list[tuple[str, Callable[[], str]]] = [
-        ("python", _python),
-        ("git", check_git),
-        ("docker", _docker),
-        ("local sandbox", _local),
-        ("disk", lambda: _disk(out)),
-        ("open files", _open_files),
-        *((f"tier {name}", _tier(resolved, name)) for name in resolved.tiers),
+def doctor(resolved: Settings, out: Path) -> Shown:
+    """Check what ``run`` with the same settings would need; exit code 1 when it could not work."""
+    kind, why = _kind(resolved)
+    instances, missing = _instances(resolved)
+    boxes: list[tuple[str, Callable[[], str]]] = [("docker", _docker), ("local sandbox", _local)]
+    found = [looked(name, look) for name, look in boxes]
+    wanted = "docker" if kind == "docker" else "local sandbox"
+    found = [one if one.name == wanted or one.level == "ok" else _unneeded(one) for one in found]
+    checks = [
+        looked("python", _python),
+        looked("git", check_git),
+        *([why] if why else []),
+        *found,
+        looked("open files", _open_files),
+        *([missing] if missing else []),
+        *surroundings(resolved, instances, kind, out),
+        *(Check("acceptance", "ok", line) for line in bars.words(bars.facts(resolved))),
+        *(_other(resolved, name) for name in resolved.tiers if name not in _used(resolved)),
     ]
+    return _table(checks)
+
+
+def _table(checks: Sequence[Check]) -> Shown:
     table = Table(box=None, pad_edge=False)
-    rows = []
-    for name, check in checks:
-        try:
-            said, fine = check(), True
-        except SweRouterError as error:
-            said, fine = str(error), False
-        rows.append({"check": name, "ok": fine, "detail": said})
-        table.add_row(Text("ok" if fine else "no", "green" if fine else "red"), name, said)
-    boxes = [row["ok"] for row in rows if row["check"] in {"docker", "local sandbox"}]
-    usable = any(boxes) and any(row["ok"] for row in rows if str(row["check"]).startswith("tier"))
-    return Shown(facts={"ok": usable, "checks": rows}, view=table, code=0 if usable else 1)
+    colours = {"ok": "green", "warning": "yellow", "no": "red"}
+    for one in checks:
+        word = "ok" if one.level == "ok" else "no" if one.level == "no" else "warn"
+        table.add_row(Text(word, colours[one.level]), one.name, one.detail)
+    usable = all(one.level != "no" for one in checks)
+    problems = [f"{one.name}: {one.detail}" for one in checks if one.level == "no"]
+    facts = {"ok": usable, "problems": problems, "checks": [one.row() for one in checks]}
+    return Shown(facts=facts, view=table, code=0 if usable else 1)
+
+
+def _kind(settings: Settings) -> tuple[str, Check | None]:
+    """The sandbox that a run would use, or why there is none."""
+    try:
+        return preflight.sandbox_kind(settings), None
+    except UsageError as error:
+        return settings.sandbox.kind, Check("sandbox", "no", str(error))
+
+
+def _instances(settings: Settings) -> tuple[Sequence[Instance], Check | None]:
+    try:
+        return imports.begin(settings, lambda line: None).instances, None
+    except UsageError as error:
+        return (), Check(f"split {settings.split}", "no", str(error))
+
+
+def _unneeded(one: Check) -> Check:
+    return Check(one.name, "warning", f"{one.detail} (this run does not use it)")
+
+
+def _used(settings: Settings) -> set[str]:
+    ladder = preflight.policy_tiers(settings, settings.ladder)
+    return {*ladder, *preflight.asked_tiers(settings)}
+
+
+def _other(settings: Settings, name: str) -> Check:
+    """A tier of the preset that this run does not use: its key and price only."""
+    gap = preflight.tier_gap(settings, name)
+    return Check(f"tier {name}", "warning" if gap else "ok", gap or "not used by this run")
 
 
 def _python() -> str:
@@ -97,38 +132,5 @@ def _local() -> str:
     return f"isolated by {local.best_wall(unsafe=False)}"
 
 
-def _disk(out: Path) -> str:
-    place = next(path for path in (out, *out.absolute().parents) if path.exists())
-    free = shutil.disk_usage(place).free / 1e9
-    if free < DISK_GB:
-        raise UsageError(f"{free:.1f} GB free at {place}: official images need more")
-    return f"{free:.0f} GB free at {place}"
-
-
 def _open_files() -> str:
     return preflight.open_files(OPEN_FILES)
-
-
-def _answers(base_url: str) -> None:
-    """Raises ``UsageError`` when nobody listens where a tier's server should."""
-    place = urlsplit(base_url)
-    port = place.port or (443 if place.scheme == "https" else 80)
-    try:
-        socket.create_connection((place.hostname or "", port), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        why = error.strerror or error
-        raise UsageError(f"nobody answers at {base_url} ({why}): start the server") from None
-
-
-def _tier(resolved: settings_.Settings, name: str) -> Callable[[], str]:
-    def check() -> str:
-        gap = preflight.tier_gap(resolved, name)
-        if gap:
-            raise UsageError(gap)
-        tier = resolved.tiers[name]
-        if tier.base_url:
-            _answers(tier.base_url)
-        notice = preflight.notice(tier, name)
-        return f"{tier.model} by {tier.dialect}" + (f"; {notice}" if notice else "")
-
-    return check

@@ -13,9 +13,8 @@ from rich.text import Text
 
 from swe_router.assemble.graded import owed
 from swe_router.assemble.header import of_run
-from swe_router.assemble.repositories import repo_cache
+from swe_router.assemble.repositories import cache_folder, repo_cache
 from swe_router.assemble.wire import Wiring
-from swe_router.codegraph.repos import default_folder
 from swe_router.deferred import deferred
 from swe_router.errors import UsageError
 from swe_router.grading import predictions as files
@@ -125,7 +124,7 @@ def grade_file(
     kind = ("local" if split == "demo" else "docker") if sandbox == "auto" else sandbox
     if kind not in {"local", "docker"}:
         raise UsageError(f"--sandbox {sandbox!r}: say auto, docker or local")
-    work = default_folder().parent / "grading"
+    work = cache_folder()[0].parent / "grading"
 
     def boxes() -> LocalBoxes:
         settings = SandboxSettings(kind="local", unsafe=unsafe)

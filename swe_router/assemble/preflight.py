@@ -7,6 +7,8 @@ import os
 import resource
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from swe_router import plugins, wording
 from swe_router.agents import manifest, prompts
@@ -19,6 +21,8 @@ from swe_router.records import Instance
 from swe_router.sandboxes.choose import choose
 from swe_router.settings import Settings, Tier
 
+ONE_TIER = frozenset({"fixed", "best-of-k"})
+"""Policies that make all their attempts with one tier, which a knob names."""
 FILES_PER_WORKER = 64
 """Open files that one worker may need: its box, its provider, its logs, its share of Ray."""
 
@@ -36,39 +40,88 @@ class Ready:
 def ready(settings: Settings, instances: Sequence[Instance], say: Callable[[str], None]) -> Ready:
     """Check a run's needs and tell what the user should know.
 
-    Raises ``UsageError``: no git, a missing key, a model without a price, no tier that can be
-    used, no sandbox, too few open files.
+    Raises ``UsageError`` that names every fault at once: no git, a missing key, a model without a
+    price, no tier that can be used or paid, no sandbox, too few open files.
     """
-    check_git()
     today = datetime.datetime.now(datetime.UTC).date()
     on = settings.prices.date or today
-    rates, skipped = {}, {}
-    for name in settings.ladder:
-        said = checks.retirement_notice(name, settings.tiers[name], today)
-        if said:
-            say(said)
-    for name in settings.ladder:
-        tier = settings.tiers[name]
-        plugins.load("models", tier.dialect)
-        checks.key_of(name, tier, os.environ)
-        rates[name] = checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
-        sizes = sorted(instances, key=lambda one: len(one.problem.encode()))
-        if gap := _window_gap(settings, name, sizes[0]):
+    rates: dict[str, Rate] = {}
+    skipped: dict[str, str] = {}
+    faults: list[str] = []
+
+    def without_fault(look: Callable[[], Any]) -> Any:
+        try:
+            return look()
+        except UsageError as error:
+            faults.append(str(error))
+            return None
+
+    def check_tier(name: str) -> None:
+        rates[name] = _rate(settings, name, on)
+        if gap := _skipped(settings, name, instances, say):
             skipped[name] = gap
-            say(f"skipped: {gap}")
-        elif gap := _window_gap(settings, name, sizes[-1]):
-            # One long issue is no reason to deny the others their cheapest tier.
-            say(f"{gap} of {sizes[-1].id}: such issues may end there without a step")
-    if len(skipped) == len(settings.ladder):
-        raise UsageError("no tier can be used: " + "; ".join(skipped.values()))
-    for name in asked_tiers(settings):
+
+    def check_asked(name: str) -> None:
         rates[name] = _asked(settings, name, on, say)
-    _payable(settings, skipped)
-    open_files(FILES_PER_WORKER * max(1, settings.workers))
+
+    without_fault(check_git)
+    notices = (checks.retirement_notice(n, settings.tiers[n], today) for n in settings.ladder)
+    for said in filter(None, notices):
+        say(said)
+    for name in settings.ladder:
+        without_fault(partial(check_tier, name))
+    for name in asked_tiers(settings):
+        without_fault(partial(check_asked, name))
+    without_fault(lambda: _payable(settings, skipped))
+    without_fault(lambda: open_files(FILES_PER_WORKER * max(1, settings.workers)))
     for name in settings.verify.names:
-        plugins.load("verifiers", name)
-    ensemble.check(settings, say)
-    return Ready(rates, skipped, sandbox_kind(settings), scaffold_prints(settings))
+        without_fault(partial(plugins.load, "verifiers", name))
+    without_fault(lambda: ensemble.check(settings, say))
+    sandbox = without_fault(lambda: sandbox_kind(settings))
+    prints = without_fault(lambda: scaffold_prints(settings))
+    if faults:
+        raise UsageError("; ".join(dict.fromkeys(faults)))
+    return Ready(rates, skipped, sandbox, prints)
+
+
+def _rate(settings: Settings, name: str, on: datetime.date) -> Rate:
+    """A tier's rate, its dialect and key seen to. Raises ``UsageError``."""
+    tier = settings.tiers[name]
+    plugins.load("models", tier.dialect)
+    checks.key_of(name, tier, os.environ)
+    return checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
+
+
+def _skipped(
+    settings: Settings, name: str, instances: Sequence[Instance], say: Callable[[str], None]
+) -> str:
+    """Why a tier's window is too small for every issue; says so, and of one that is too long."""
+    sizes = sorted(instances, key=lambda one: len(one.problem.encode()))
+    if gap := _window_gap(settings, name, sizes[0]):
+        say(f"skipped: {gap}")
+        return gap
+    if gap := _window_gap(settings, name, sizes[-1]):
+        # One long issue is no reason to deny the others their cheapest tier.
+        say(f"{gap} of {sizes[-1].id}: such issues may end there without a step")
+    return ""
+
+
+def policy_tiers(settings: Settings, ladder: Sequence[str]) -> list[str]:
+    """Those of the ladder's tiers that the policy may try: one, where a knob names it."""
+    if settings.policy.name not in ONE_TIER:
+        return list(ladder)
+    named = str(settings.policy.knobs.get("tier", ""))
+    return [name for name in ladder if name == named] or list(ladder[:1])
+
+
+def unpayable(settings: Settings, ladder: Sequence[str]) -> dict[str, str]:
+    """Tier of the policy -> why the whole budget pays for no attempt of it."""
+    return {
+        name: f"the limit of tier {name!r}, ${settings.tiers[name].attempt_usd} an attempt, is over"
+        f" the budget of ${settings.budget}: it is never tried"
+        for name in policy_tiers(settings, ladder)
+        if settings.tiers[name].attempt_usd > settings.budget
+    }
 
 
 def sandbox_kind(settings: Settings) -> str:
@@ -144,14 +197,20 @@ def open_files(need: int) -> str:
 
 
 def _payable(settings: Settings, skipped: Mapping[str, str]) -> None:
-    """A budget that pays for no attempt at all would end in silence: say so at once."""
-    used = [name for name in settings.ladder if name not in skipped]
+    """A budget that pays for no attempt at all would end in silence: say so at once.
+
+    Nor is there one where no tier's window holds an issue.
+    """
+    if len(skipped) == len(settings.ladder):
+        raise UsageError("no tier can be used: " + "; ".join(skipped.values()))
+    used = policy_tiers(settings, [name for name in settings.ladder if name not in skipped])
     least = min(used, key=lambda name: settings.tiers[name].attempt_usd)
     limit = settings.tiers[least].attempt_usd
     if limit > settings.budget:
         raise UsageError(
-            f"a budget of ${settings.budget} pays for no attempt: the cheapest tier {least!r} has"
-            f" a limit of ${limit} each (lower it with --set tiers.{least}.attempt_usd=…)"
+            f"a budget of ${settings.budget} pays for no attempt: the"
+            f" {'cheapest' if len(used) > 1 else 'only'} tier {least!r} has a limit of"
+            f" ${limit} each (lower it with --set tiers.{least}.attempt_usd=…)"
         )
 
 

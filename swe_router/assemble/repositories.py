@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import tarfile
 import tempfile
@@ -49,7 +51,38 @@ def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
     sources = Sources(repos=folder, streams=streams, progress=say)
     if images:
         sources = replace(sources, copy_out=copy_out)
-    return RepoCache(default_folder(), sources)
+    place, wanted = cache_folder()
+    if place != wanted:
+        say(f"{wanted} cannot be written to: repositories are kept in {place}")
+    return RepoCache(place, sources)
+
+
+def cache_folder() -> tuple[Path, Path]:
+    """Where repositories are kept, and where they would be if that could be written to.
+
+    A home that is read only (a container, a cluster's node) is no reason to fail: they go to a
+    folder of this user among the temporary ones then.
+    """
+    wanted = default_folder()
+    if _writable(wanted):
+        return wanted, wanted
+    own = Path(tempfile.gettempdir()) / f"swe-router-{os.getuid()}"
+    with contextlib.suppress(OSError):
+        own.mkdir(mode=0o700, exist_ok=True)
+        if own.is_symlink() or own.stat().st_uid != os.getuid():
+            return wanted, wanted  # somebody else's: using it would be worse than failing
+    place = own / "repos"
+    return (place, wanted) if _writable(place) else (wanted, wanted)
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made if need be; ``access`` may be wrong."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def copy_out(instance: Instance, place: Path) -> Path | None:

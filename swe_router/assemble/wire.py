@@ -228,7 +228,11 @@ class Wiring:
         )
 
     def _asked(
-        self, instance: Instance, role: str, by: str, held: Callable[[str], Callable[[str], None]]
+        self,
+        instance: Instance,
+        role: str,
+        by: str,
+        held: Callable[[str], Callable[[str], None]] = lambda tier: lambda why: None,
     ) -> Callable[[str], Model] | None:
         """Attempt id -> the tier that a verifier asks, with ``verify.usd`` for that candidate."""
         name = str(getattr(self.settings.verify, role))

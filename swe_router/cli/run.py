@@ -88,6 +88,13 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and say the plan; spend nothing.")
     ] = False,
+    knock: Annotated[
+        bool, typer.Option("--knock", help="With --dry-run: one short call a tier, a cent at most.")
+    ] = False,
+    outcomes: Annotated[
+        str | None,
+        typer.Option(help="With --dry-run: outcome table to expect by. Default: the shipped one."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Solve a split under a budget: route, work, verify, escalate, select, grade.
@@ -96,8 +103,10 @@ def run(
     swe-router run --split verified --budget 150 --workers 8
     """
     from swe_router import settings
-    from swe_router.assemble import launch
+    from swe_router.assemble import launch, rehearsal
 
+    if (knock or outcomes) and not dry_run:
+        raise UsageError("--knock and --outcomes go with --dry-run")
     if source is None and (trajectories is not None or rest):
         raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
     knobs = pairs(policy_set or [], "--policy-set")
@@ -124,9 +133,10 @@ def run(
         grade__enabled=False if no_grade else None,
     )
     if dry_run:
-        plan = launch.plan(resolved, talk)
-        emit(plan.facts, as_json=as_json, view=plan.view)
-        return 0
+        plan = rehearsal.plan(
+            resolved, talk, launch.resolved, out=out, knocking=knock, outcomes=outcomes or ""
+        )
+        return _finish(plan, as_json)
     if resume_run is not None:
         folder = launch.find(resume_run, out)
         launch.require_same(folder, resolved)

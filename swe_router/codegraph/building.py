@@ -11,6 +11,8 @@ import git
 
 from swe_router.codegraph.objects import RepoError, git_env
 
+ASK_SECONDS = 10.0
+"""For an answer of a repository that is only asked whether it is there."""
 STALL_SECONDS = 30
 """A transfer slower than 1 kB/s for this long is given up."""
 
@@ -68,6 +70,24 @@ def fetch(repo: Path, source: str, refspec: str) -> None:
         ["--git-dir", str(repo), "fetch", *_FETCH, source, refspec],
         f"cannot fetch from {source}",
     )
+
+
+def ask(url: str) -> None:
+    """See that a repository answers at ``url``. Raises ``RepoError``."""
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"}
+    try:
+        done = subprocess.run(
+            ["git", "ls-remote", "--quiet", "--exit-code", url, "HEAD"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={**_net_env(), **quiet},
+            check=False,
+            timeout=ASK_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise RepoError(f"{url} gave no answer in {ASK_SECONDS:g} s") from None
+    if done.returncode != 0:
+        raise RepoError(f"cannot read {url}: {_said(done.stderr.decode('utf-8', 'replace'))}")
 
 
 def init(into: Path) -> None:

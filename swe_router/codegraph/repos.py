@@ -90,6 +90,30 @@ class RepoCache:
             raise RepoError(f"cannot write the repository cache {self.folder}: {error}") from None
         return entry
 
+    def offered(self, instance: Instance) -> str:
+        """Where ``path`` would take the repository from; asks, and brings nothing.
+
+        Raises ``RepoError`` where it would.
+        """
+        _check(instance)
+        theirs = self._users(instance)
+        if theirs is not None:
+            return str(theirs)
+        stream = self._stream(instance)
+        if stream is not None:
+            return str(stream)
+        entry = self.folder / f"{_flat(instance.repo)}.git"
+        if _whole(entry) and _readable(entry, instance.base_commit):
+            return str(entry)
+        url = self.sources.url.format(repo=instance.repo)
+        if instance.repo.startswith(f"{DEMO_OWNER}/") or not url:
+            raise RepoError(self._nowhere(instance, "there is nowhere to clone it from"))
+        try:
+            building.ask(url)
+        except RepoError as error:
+            raise RepoError(self._nowhere(instance, str(error))) from None
+        return url
+
     def _bring(self, instance: Instance, entry: Path) -> None:
         own = re.compile(rf"\.new-{re.escape(_flat(instance.repo))}-[a-z0-9_]{{8}}")
         for left in filter(lambda one: own.fullmatch(one.name), self.folder.glob(".new-*")):

@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-import httpx2
-
+from swe_router.deferred import deferred
 from swe_router.errors import ModelError, NoAnswer, NoConnection
-from swe_router.models import wire
 from swe_router.settings import Tier
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from swe_router.models import wire
+else:
+    httpx2 = deferred("httpx2")
+    wire = deferred("swe_router.models.wire")
 
 SECONDS = 5.0
 """For the whole answer of a list of models."""
@@ -50,6 +57,18 @@ def listing(tier: Tier, key: str, *, seconds: float = SECONDS) -> Listing | None
         raise NoAnswer(f"{url} gave no answer in {seconds:g} s: {_said(error, key)}") from None
     text = wire.short(response.text[:2000], key)
     return Listing(response.status_code, _models(response), text)
+
+
+def serves(tier: Tier, key: str, *, seconds: float = SECONDS) -> bool:
+    """Whether the server knows the tier's model by name: a list may have pages and no aliases."""
+    url = f"{address(tier)}/{quote(tier.model, safe='')}"
+    try:
+        with httpx2.Client(timeout=seconds, event_hooks=wire.hooks(key)) as client:
+            response = client.get(url, headers=_headers(tier, key))
+        row = response.json() if response.status_code == 200 else None
+        return isinstance(row, dict) and isinstance(row.get("id"), str)
+    except (httpx2.HTTPError, httpx2.InvalidURL, ModelError, ValueError):
+        return False
 
 
 def check(tier: Tier, key: str) -> None:

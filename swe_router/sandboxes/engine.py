@@ -91,6 +91,15 @@ class Engine:
         """Whether the image is on this engine."""
         return bool(self.image_id(image))
 
+    def bytes_of(self, image: str) -> int:
+        """Size of a local image in bytes; 0 where it is not on this engine."""
+        try:
+            return int(self._api.inspect_image(image).get("Size") or 0)
+        except NotFound:
+            return 0
+        except BROKEN as error:
+            raise _translated(error, image) from None
+
     def image_id(self, image: str) -> str:
         """``sha256:…`` of a local image, or the empty string."""
         try:
@@ -98,6 +107,18 @@ class Engine:
         except NotFound:
             return ""
         except BROKEN as error:
+            raise _translated(error, image) from None
+
+    def offered(self, image: str) -> None:
+        """See that the image's store has it, without pulling it.
+
+        Raises ``ImageMissing`` where it has not, ``NoImageStore`` where it could not be asked.
+        """
+        try:
+            self._api.inspect_distribution(image)
+        except BROKEN as error:
+            if isinstance(error, APIError):
+                raise _not_pulled(image, _words(error)) from None
             raise _translated(error, image) from None
 
     def pull(self, image: str, progress: Callable[[str], None]) -> None:

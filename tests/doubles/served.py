@@ -41,18 +41,21 @@ class Provider:
     """Speaks as much of the chat dialect as a run needs; ``with`` it to listen.
 
     ``refuse(n)`` gives (status, body) for the n-th request of all, or None to answer it;
-    ``models`` is what it lists. ``asked`` counts the calls, ``knocks`` the listings.
+    ``models`` is what it lists, unless ``listing`` gives (status, body). ``asked`` counts the
+    calls, ``knocks`` the listings.
     """
 
     def __init__(
         self,
         *,
-        models: Any = ("m",),
+        models: tuple[str, ...] = ("m",),
+        listing: tuple[int, Any] | None = None,
         window: int = 100_000,
         refuse: Callable[[int], tuple[int, Any] | None] = lambda n: None,
         after: Callable[[int], None] = lambda n: None,
     ) -> None:
-        self.models, self.window, self.refuse, self.after = models, window, refuse, after
+        self.models, self.window, self.listing = models, window, listing
+        self.refuse, self.after = refuse, after
         self.asked, self.knocks, self.hanging = 0, 0, False
         self.seen: list[dict[str, Any]] = []
         self._lock = threading.Lock()
@@ -79,7 +82,8 @@ class Provider:
 
             def do_GET(self):
                 provider.knocks += 1
-                provider._answer(self, *provider._listed())
+                listed = self.path.endswith("/models")
+                provider._answer(self, *(provider._listed() if listed else (404, {})))
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -118,10 +122,8 @@ class Provider:
         threading.Thread(target=gone, daemon=True).start()
 
     def _listed(self):
-        if isinstance(self.models, tuple):
-            rows = [{"id": name, "max_model_len": self.window} for name in self.models]
-            return 200, {"object": "list", "data": rows}
-        return self.models
+        rows = [{"id": name, "max_model_len": self.window} for name in self.models]
+        return self.listing or (200, {"object": "list", "data": rows})
 
     def _answer(self, handler, status, body):
         while self.hanging:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from swe_router import settings
 from swe_router.assemble import machine
+from tests.doubles.served import Provider
 
 PRESET = """
 [tiers.local]
@@ -21,7 +23,8 @@ price = "free"
 def said(tmp_path: Path, port: int) -> dict[str, object]:
     file = tmp_path / "preset.toml"
     file.write_text(PRESET.format(port=port))
-    rows = machine.doctor(str(file), tmp_path).facts["checks"]
+    resolved = settings.load(str(file))
+    rows = machine.doctor(resolved, tmp_path).facts["checks"]
     return next(row for row in rows if row["check"] == "tier local")
 
 
@@ -33,6 +36,6 @@ def test_a_server_that_is_down_is_no_usable_tier(tmp_path: Path) -> None:
     assert "start the server" in str(row["detail"])
 
 
-def test_a_server_that_listens_is_fine(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        assert said(tmp_path, server.getsockname()[1])["ok"]
+def test_a_server_that_listens_and_answers_is_fine(tmp_path: Path) -> None:
+    with Provider() as server:
+        assert said(tmp_path, server.port)["ok"]
