@@ -12,12 +12,19 @@ from swe_router.codegraph import imports, names
 from swe_router.codegraph.grammar import PYTHON, Grammar, tools
 from swe_router.codegraph.imports import Import
 
-VERSION = "3"
+VERSION = "4"
 """Facts made under another version (or another query) are made again."""
 MAX_BYTES = 512 * 1024
 """Larger sources are generated ones: skipped."""
 MAX_BROKEN_BYTES = 32 * 1024
-"""A broken file larger than this gives nothing: a query over one huge error is quadratic."""
+"""Of a larger stretch of broken text only what stands whole in it or around it is asked for: a
+query over one huge error is quadratic."""
+MAX_ISLANDS = 5000
+"""Pieces around broken stretches that are asked for one by one."""
+MOST_NULS = 0.1
+"""Share of NUL bytes from which a file is no text."""
+KEPT = ("", "syntax", "encoding", "nul")
+"""Problems with which what parsed is kept."""
 MAX_LINE = 500
 """Mean bytes of a line from which a file of ``MIN_GENERATED`` bytes was not written by a person."""
 MIN_GENERATED = 8 * 1024
@@ -61,8 +68,8 @@ class Facts:
     imports: tuple[Import, ...] = ()
     calls: tuple[Call, ...] = ()
     problem: str = ""
-    """Why it is counted as skipped: ``large``, ``binary``, ``encoding``, ``generated``,
-    ``no grammar``, ``syntax`` (what parsed is kept)."""
+    """Why it is counted as skipped: ``large``, ``binary``, ``generated``, ``no grammar``; or what
+    kept it from being read whole, where what parsed is kept: ``syntax``, ``encoding``, ``nul``."""
 
 
 class _Scope(NamedTuple):
@@ -82,18 +89,17 @@ _Found = tuple[int, int, int, Node]
 def extract(content: bytes, grammar: Grammar) -> Facts:
     """Facts of one file; broken input gives fewer facts and a ``problem``, never an error."""
     problem = _unreadable(content)
-    if problem:
+    if problem not in KEPT:
         return Facts(problem=problem)
     reading = tools(grammar)
     if reading is None:
         return Facts(problem="no grammar")
+    content = content.replace(b"\0", b" ")  # as wide, and no end of the text to a scanner
     root = reading.parser.parse(content).root_node
-    broken = root.has_error
-    if broken and len(content) > MAX_BROKEN_BYTES:
-        return Facts(problem="syntax")
+    problem = problem or ("syntax" if root.has_error else "")
     cursor = QueryCursor(reading.query)
     cursor.set_max_start_depth(MAX_DEPTH)
-    found = cursor.captures(root)
+    found = _captures(cursor, root)
     # Latin-1 keeps the offsets of bytes, and slices of a str are cheaper than decoded bytes.
     text = content.decode("latin-1")
     read = text.__getitem__ if content.isascii() else _wide(text)
@@ -111,15 +117,49 @@ def extract(content: bytes, grammar: Grammar) -> Facts:
             for imported in imports.read(grammar.name, node)
         ),
         calls=_calls(calls, index, own, text, read, names.dotted(grammar.name)),
-        problem="syntax" if broken else "",
+        problem=problem,
     )
 
 
+def _captures(cursor: QueryCursor, root: Node) -> dict[str, list[Node]]:
+    """What the query finds; around a huge broken stretch, and in what stands whole in it."""
+    huge = _huge(root) if root.has_error else set()
+    if not huge:
+        return cursor.captures(root)
+    found: dict[str, list[Node]] = {}
+    waiting, pieces = [root], 0
+    while waiting and pieces < MAX_ISLANDS:
+        node = waiting.pop()
+        if node.id in huge:
+            waiting.extend(reversed(node.children))
+        elif node.child_count:
+            pieces += 1
+            for name, nodes in cursor.captures(node).items():
+                found.setdefault(name, []).extend(nodes)
+    return found
+
+
+def _huge(root: Node) -> set[int]:
+    """Ids of broken nodes over ``MAX_BROKEN_BYTES``, and of all nodes around them."""
+    found: set[int] = set()
+    trails: list[tuple[Node, tuple[int, ...]]] = [(root, ())]
+    while trails:
+        node, around = trails.pop()
+        if not node.has_error or node.end_byte - node.start_byte <= MAX_BROKEN_BYTES:
+            continue
+        trail = (*around, node.id)
+        if node.is_error:
+            found.update(trail)
+        trails.extend((child, trail) for child in node.children)
+    return found
+
+
 def _unreadable(content: bytes) -> str:
-    """Why a file is not parsed at all, or the empty text."""
+    """Why a file is not parsed at all, what is odd about its bytes (``KEPT``), or nothing."""
     if len(content) > MAX_BYTES:
         return "large"
-    if b"\0" in content:
+    nuls = content.count(b"\0")
+    if nuls > MOST_NULS * len(content):
         return "binary"
     if len(content) > MIN_GENERATED and len(content) > MAX_LINE * (content.count(b"\n") + 1):
         return "generated"
@@ -127,7 +167,7 @@ def _unreadable(content: bytes) -> str:
         content.decode("utf-8")
     except UnicodeDecodeError:
         return "encoding"
-    return ""
+    return "nul" if nuls else ""
 
 
 def _wide(text: str) -> Callable[[slice], str]:

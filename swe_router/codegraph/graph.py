@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from swe_router.codegraph import layout
-from swe_router.codegraph.facts import MAX_BYTES, VERSION, Facts, extract
+from swe_router.codegraph.facts import KEPT, MAX_BYTES, VERSION, Facts, extract
 from swe_router.codegraph.grammar import Grammar, grammar_of
 from swe_router.codegraph.linking import Links, link, network, path_of
 from swe_router.codegraph.objects import Entry, Objects
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 else:
     nx = deferred("networkx")
 
-KEPT = 2
+GRAPHS = 2
 """Repositories of which a process keeps the latest graph, for the next commit to begin from."""
 _LATEST: dict[tuple[Path, Path], Graph] = {}
 """By store and repository."""
@@ -204,14 +204,14 @@ def build(repo_path: Path, commit: str, cache: FactStore | None = None) -> Graph
             found = known[_key(entry, grammar)]
             if found.problem:
                 skipped[found.problem] += 1
-            if found.problem in ("", "syntax"):
+            if found.problem in KEPT:
                 facts[entry.path] = found
         graph = Graph(facts, skipped, commit, before)
     graph.known = known
     if place is not None:
         _LATEST.pop(place, None)
         _LATEST[place] = graph
-        for old in list(_LATEST)[:-KEPT]:
+        for old in list(_LATEST)[:-GRAPHS]:
             _LATEST.pop(old, None)
     return graph
 

@@ -23,18 +23,30 @@ def errors(source: bytes, path: str) -> list[tuple[int, int]]:
         return []
     root = Parser(_PYTHON).parse(source).root_node
     if root.has_error:
-        return sorted(set(_broken(root))) or [(1, 1)]
+        nodes = list(_broken(root))
+        found = {(n.start_point[0] + 1, n.start_point[1] + 1) for n in nodes if not _default(n)}
+        if found or not nodes:
+            return sorted(found) or [(1, 1)]
     return _misindented(source)
 
 
-def _broken(root: Node) -> Iterator[tuple[int, int]]:
+def _broken(root: Node) -> Iterator[Node]:
     waiting = [root]
     while waiting:
         node = waiting.pop()
         if node.is_error or node.is_missing:
-            yield node.start_point[0] + 1, node.start_point[1] + 1
+            yield node
         elif node.has_error:
             waiting.extend(node.children)
+
+
+def _default(node: Node) -> bool:
+    """Whether it is a default of a type parameter (Python 3.13), which the grammar lacks."""
+    around, text = node.parent, node.text or b""
+    while around is not None and around.type in ("type", "constrained_type"):
+        around = around.parent
+    typed = around is not None and around.type == "type_parameter"
+    return typed and node.is_error and b"=" in text and b"\n" not in text
 
 
 def _misindented(source: bytes) -> list[tuple[int, int]]:

@@ -140,7 +140,7 @@ def test_awkward_files_are_counted_and_never_crash(tmp_path: Path) -> None:
     assert graph.skipped == dict.fromkeys(
         ["binary", "encoding", "large", "submodule", "symlink", "syntax"], 1
     )
-    assert graph.files == ("broken.py", "empty.py", "good.py")
+    assert graph.files == ("broken.py", "empty.py", "good.py", "latin.py")
     assert graph.definitions("ok")
 
 

@@ -12,9 +12,9 @@ from swe_router.verifiers import diffs
 from swe_router.verifiers.comparison import BROKEN, compare, confirmed, evidence_of, outcome_of
 from swe_router.verifiers.diffs import Change
 from swe_router.verifiers.nearness import likeness, nearest, touched
-from swe_router.verifiers.runners import RUNNERS, choose, parse, shown
+from swe_router.verifiers.runners import RUNNERS, choose, look, parse, run, shown
 from swe_router.verifiers.testrun import Report, TestRun, recorded
-from tests.doubles.project import Project
+from tests.doubles.project import INSTANCE, Project
 
 REPORTER = """\
 class PyTestReporter:
@@ -99,6 +99,10 @@ def test_a_torn_or_foreign_report_line_is_left_out() -> None:
 def test_the_runner_follows_the_repository() -> None:
     assert choose({"django", "has-pytest", "says-pytest"}) == "django"
     assert choose({"sympy", "has-pytest"}) == "sympy"
+    assert choose({"sympy-by-pytest", "has-pytest"}, hint=lambda: "sympy") == "pytest"
+    assert choose({"sympy-by-pytest"}) == "", (
+        "its own command would start a pytest that is not there"
+    )
     assert choose({"has-pytest"}) == "pytest"
     assert choose({"has-pytest", "says-unittest"}) == "unittest"
     assert choose({"says-pytest"}) == ""
@@ -198,6 +202,26 @@ def test_sympys_own_reporter_is_listened_to(tmp_path: Path) -> None:
     }
     assert found.files["sympy/a.py::good"] == "sympy/a.py"
     assert found.why["sympy/a.py::bad"] == "ValueError: "
+    assert found.ended
+
+
+def test_sympy_from_1_13_on_is_run_by_the_recorder_s_own_pytest(tmp_path: Path) -> None:
+    """Its ``bin/test`` starts pytest, out of sight of the recorder, with a plugin for its seed."""
+    files = {
+        "sympy/__init__.py": "",
+        "sympy/testing/__init__.py": "",
+        "sympy/testing/runtests_pytest.py": "",
+        "sympy/a/tests/test_a.py": "def test_good(): pass\ndef test_bad(): assert 0\n",
+        "bin/test": "raise SystemExit('pytest-randomly is not installed')\n",
+    }
+    with Project(tmp_path, files).open(INSTANCE) as box:
+        facts, python = look(box, 60)
+        runner = choose(facts)
+        found = run(box, runner, python, ["sympy/a/tests/test_a.py"], 60)
+    assert found.results == {
+        "sympy/a/tests/test_a.py::test_good": "passed",
+        "sympy/a/tests/test_a.py::test_bad": "failed",
+    }
     assert found.ended
 
 
