@@ -21,6 +21,7 @@ from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header, is_whole, of_run, provenance
 from swe_router.assemble.look import find
 from swe_router.assemble.shown import Shown
+from swe_router.assemble.unexplained import unexplained
 from swe_router.assemble.wire import build_policy, desk_of
 from swe_router.errors import UsageError
 from swe_router.features.extract import complexity_of, version
@@ -57,6 +58,7 @@ def replay(name: str, out: Path) -> Shown:
         means = _means(run, header, book)
     except UsageError as error:  # settings that were changed need not make sense
         raise UsageError("; ".join([*broken, str(error)])) from None
+    money = unexplained(run, book)
     for instance_id, record in run.records().items():
         count = Count()
         check(record, means, count)
@@ -70,6 +72,7 @@ def replay(name: str, out: Path) -> Shown:
             f"{d.where}: recorded {d.recorded}, recomputed {d.recomputed}"
             for d in count.divergences
         ]
+        said += money.pop(instance_id, [])
         share = 1 - len(said) / max(1, count.compared)
         rows[instance_id] = {
             "identical_share": max(0.0, share),
@@ -77,6 +80,7 @@ def replay(name: str, out: Path) -> Shown:
             "patch_identical": not any("patch" in line or "chosen" in line for line in said),
         }
         broken += [f"{instance_id}: {line}" for line in said]
+    broken += [f"{name}: {line}" for name, told in money.items() for line in told]
     verdict = f"{len(rows)} instances replayed: " + (
         "all as recorded" if not broken else f"{len(broken)} divergences"
     )

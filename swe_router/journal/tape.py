@@ -105,6 +105,16 @@ class Tape:
         """Keep what an interrupted attempt left; the attempt itself is still owed."""
         lines.append(self._moves, {"rescued": outcome.model_dump(mode="json")})
 
+    def broke(self, outcome: Outcome) -> None:
+        """Keep an attempt whose sandbox broke, before it is made again under the next name."""
+        lines.append(self._moves, {"broke": outcome.model_dump(mode="json")})
+
+    def broken(self, attempt_id: str) -> tuple[Outcome, ...]:
+        """The attempt and its repeats whose sandboxes broke, of those that were made again."""
+        rows = [row["broke"] for row in lines.read(self._moves) if "broke" in row]
+        found = tuple(Outcome.model_validate(row) for row in rows)
+        return tuple(one for one in found if f"{one.attempt.id}.".startswith(f"{attempt_id}."))
+
     def next_number(self) -> int:
         """The first attempt number not yet used, restarts included."""
         names = [path.name for path in self._folder.glob("*-*.jsonl*")]
@@ -139,7 +149,7 @@ class Tape:
             if "decided" in row:
                 decided = Decided.model_validate(row["decided"])
                 moves.append(Move(decided, tuple(row["attempts"]), None))
-            elif "rescued" in row or "imported" in row:
+            elif "rescued" in row or "imported" in row or "broke" in row:
                 continue
             elif "reopened" in row:
                 del moves[int(row["reopened"]) :]

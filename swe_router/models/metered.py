@@ -122,7 +122,7 @@ class MeteredModel:
             self._remember(messages, tools, known)
             return known
         bound = self._bound(messages, tools)
-        reserved = self._rate.worst(bound, limits.max_output_tokens, limits.timeout)
+        reserved = self._rate.worst(bound, limits.max_output_tokens, limits.seconds)
         reservation = self._book.reserve(reserved)
         try:
             answer = self._model.complete(messages, tools, limits=limits)
@@ -136,10 +136,10 @@ class MeteredModel:
             self._book.lose(reservation, type(error).__name__)
             raise
         # An answer comes within its limit; only reading it may end a moment later.
-        seconds = min(answer.usage.seconds, limits.timeout)
+        seconds = min(answer.usage.seconds, limits.seconds)
         usage, note = answer.usage.model_copy(update={"seconds": seconds}), ""
         if not self._is_given(answer):
-            usage = self._rate.worst_usage(bound, limits.max_output_tokens, limits.timeout)
+            usage = self._rate.worst_usage(bound, limits.max_output_tokens, limits.seconds)
             note = NO_USAGE
             _log.warning("%s gave no usage: %s USD charged as reserved", answer.model, reserved)
         usd = self._rate.usd(usage)
@@ -157,7 +157,7 @@ class MeteredModel:
     ) -> Decimal:
         """USD that this call would reserve."""
         bound = self._bound(messages, tools)
-        return self._rate.worst(bound, limits.max_output_tokens, limits.timeout)
+        return self._rate.worst(bound, limits.max_output_tokens, limits.seconds)
 
     def _is_given(self, answer: Completion) -> bool:
         """Whether the usage can be true: no prompt, or words out of no tokens, cannot."""

@@ -60,7 +60,7 @@ def own_ways(client: Any) -> None:
 
 def timeouts(limits: CallLimits) -> httpx2.Timeout:
     """The SDK's timeouts for one call; the whole answer is bounded by ``bounded``."""
-    return httpx2.Timeout(limits.timeout, connect=min(CONNECT_SECONDS, limits.timeout))
+    return httpx2.Timeout(limits.seconds, connect=min(CONNECT_SECONDS, limits.seconds))
 
 
 def hooks(key: str) -> dict[str, list[Callable[[Any], None]]]:

@@ -80,9 +80,17 @@ class CallLimits(Record):
     max_output_tokens: int = Field(gt=0)
     timeout: float = Field(default=600.0, gt=0)
     """Wall seconds for the answer."""
+    within: float | None = Field(default=None, gt=0, exclude=True)
+    """Wall seconds that are left for it by the clock, where that may be less. It changes from one
+    moment to the next, so it is no part of a request's identity."""
     temperature: float | None = None
     seed: int | None = None
     tool_choice: Literal["auto", "required"] = "auto"
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds that are really waited for the answer."""
+        return self.timeout if self.within is None else min(self.timeout, self.within)
 
 
 class Completion(Record):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import partial
+from typing import Any
 
 from swe_router.prices import Rate
 from swe_router.records import (
@@ -277,7 +278,7 @@ def _paid(name: str, place: str, outcome: Outcome, means: Means, count: Count) -
     for verdict in outcome.verdicts:
         where = f"{place} verdict {verdict.verifier}"
         usd = _money(verdict.evidence.get("usd", "0"))
-        calls = verdict.evidence.get("calls", ())
+        calls = _calls(verdict.evidence)
         count.same(name, f"{where} usd", usd, sum((_money(c.get("usd")) for c in calls), ZERO))
         rate = means.rates.get(means.asked.get(verdict.verifier, ""))
         for number, call in enumerate(calls, 1):
@@ -287,6 +288,14 @@ def _paid(name: str, place: str, outcome: Outcome, means: Means, count: Count) -
         told += usd
     key = f"{name}/verify:{outcome.attempt.id}"
     count.same(name, f"{place} verdicts' usd in the ledger", means.charged.get(key, ZERO), told)
+
+
+def _calls(evidence: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The calls that a verdict paid for; a judge of an older version was one call itself."""
+    if "calls" in evidence or "usage" not in evidence or "paid_before" in evidence:
+        found: Sequence[Mapping[str, Any]] = evidence.get("calls", ())
+        return found
+    return [evidence]
 
 
 def _money(text: object) -> Decimal:

@@ -60,18 +60,24 @@ def carry_out(
 ) -> tuple[Outcome, ...]:
     """The outcome of a plan; two when the sandbox broke and the attempt was made again.
 
+    That it broke is remembered before it is made again, for the repeat is paid for as well.
     ``before``: what of the history came before this move, and so is handed over; all of it
     when it is not given.
     """
     bench = replace(bench, before=history if before is None else before)
-    outcomes = [_once(bench, instance, plan, attempt_id, history)]
-    for again in range(bench.sandbox_retries):
+    outcomes = list(bench.memory.broken(attempt_id))
+    remembered = len(outcomes)
+    if not outcomes:
+        outcomes.append(_once(bench, instance, plan, attempt_id, history))
+    while len(outcomes) <= bench.sandbox_retries:
         failure = outcomes[-1].attempt.failure
         if failure is None or failure.boundary != "sandbox" or not failure.retry:
             break
         if bench.stopping():
             break
-        retry_id = f"{attempt_id}.{again + 2}"
+        if len(outcomes) > remembered:
+            bench.memory.broke(outcomes[-1])
+        retry_id = f"{attempt_id}.{len(outcomes) + 1}"
         outcomes.append(_once(bench, instance, plan, retry_id, (*history, *outcomes)))
     return tuple(outcomes)
 

@@ -40,6 +40,8 @@ class Memory(Protocol):
 
     def decided(self, decided: Decided, attempts: Sequence[str]) -> None: ...  # noqa: D102
     def outcomes(self, outcomes: Sequence[Outcome], left_out: LeftOut | None = None) -> None: ...  # noqa: D102
+    def broke(self, outcome: Outcome) -> None: ...  # noqa: D102
+    def broken(self, attempt_id: str) -> Sequence[Outcome]: ...  # noqa: D102
     def rescued(self, outcome: Outcome) -> None: ...  # noqa: D102
     def verified(self, outcomes: Sequence[Outcome]) -> None: ...  # noqa: D102
     def imported(self) -> Sequence[Outcome] | None: ...  # noqa: D102

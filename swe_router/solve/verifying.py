@@ -21,6 +21,7 @@ from swe_router.records import (
 )
 from swe_router.seams import Kit, Model, Sandbox, Verifier
 from swe_router.solve.parking import Parking
+from swe_router.solve.paying import billed, tabbed
 from swe_router.solve.sameness import Sameness, misfit
 from swe_router.solve.stoppable import unless_stopping
 from swe_router.verifiers.cross import side_by_side
@@ -165,6 +166,7 @@ def _verdict(
         return known.model_copy(update={**made, "seconds": 0.0})  # type: ignore[no-any-return]
     checks.watch(outcome.attempt.id, name)
     begun = checks.clock()
+    kit, calls = tabbed(kit)
     for again in range(RETURNS, 0, -1):
         try:
             verdict = verifier.verify(outcome, peers, instance, kit)
@@ -178,6 +180,7 @@ def _verdict(
                 evidence={"broke": f"{type(error).__name__}: {error}"},
             )
         break
+    verdict = billed(verdict, outcome.attempt.id, kit, calls)
     verdict = verdict.model_copy(update={"seconds": max(0.0, checks.clock() - begun)})
     if name in OF_THE_PATCH and "broke" not in verdict.evidence and not checks.stopping():
         checks.cache[key] = verdict, outcome.attempt.id

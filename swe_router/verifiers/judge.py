@@ -29,6 +29,8 @@ RUBRIC = ("cause", "complete", "focused", "general", "consistent")
 HIGHEST = 4
 MOST_TOKENS = 4096
 """Output cap of the answer, reasoning included; the tier's own cap may be lower."""
+LONGEST = 3600.0
+"""Seconds for one answer, whatever time there is."""
 MOST_PATCH, MOST_ISSUE = 60_000, 40_000
 """Characters that are shown of the diff and of the issue."""
 MOST_ANSWER = 20_000
@@ -61,7 +63,7 @@ class Judge:
         asked = messages(outcome, instance, kit.prompts.get(PROMPT))
         request = digest_of([one.model_dump(mode="json") for one in asked])
         try:
-            note = _answer(asked, request, kit)
+            note = _answer(asked, request, kit, outcome.attempt.id)
         except (ModelError, LedgerRefused) as error:
             why = f"the judge gave no answer: {type(error).__name__}: {error}"
             return _verdict(outcome, {"request": request, "usd": "0", "why": why})
@@ -143,7 +145,7 @@ def _number(value: Any, highest: float) -> float | None:
     return number if math.isfinite(number) and 0 <= number <= highest else None
 
 
-def _answer(asked: Sequence[Message], request: str, kit: Kit) -> dict[str, Any]:
+def _answer(asked: Sequence[Message], request: str, kit: Kit, attempt_id: str) -> dict[str, Any]:
     """The answer as it is kept; from the notes where it was paid for before."""
     assert kit.judge is not None
     key = f"{PROMPT}:{request}"
@@ -151,14 +153,15 @@ def _answer(asked: Sequence[Message], request: str, kit: Kit) -> dict[str, Any]:
     if known is not None:
         return {**known, "usd": "0", "paid_before": known["usd"]}
     left = kit.deadline - kit.clock() if kit.deadline else 600.0
-    limits = CallLimits(max_output_tokens=MOST_TOKENS, timeout=max(10.0, left))
-    note = _note(kit.judge.complete(asked, (), limits=limits))
+    limits = CallLimits(max_output_tokens=MOST_TOKENS, timeout=LONGEST, within=max(10.0, left))
+    note = _note(kit.judge.complete(asked, (), limits=limits), attempt_id)
     kit.notes[key] = note
     return note
 
 
-def _note(answer: Completion) -> dict[str, Any]:
+def _note(answer: Completion, attempt_id: str) -> dict[str, Any]:
     return {
+        "charged_to": attempt_id,
         "by": answer.model,
         "answer": answer.message.content[-MOST_ANSWER:],
         "usd": str(answer.usd),

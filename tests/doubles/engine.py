@@ -55,6 +55,13 @@ class ListMemory:
     def rescued(self, outcome):
         self.written.append(("rescued", outcome))
 
+    def broke(self, outcome):
+        self.written.append(("broke", outcome))
+
+    def broken(self, attempt_id):
+        found = [value for kind, value in self.written if kind == "broke"]
+        return [one for one in found if f"{one.attempt.id}.".startswith(f"{attempt_id}.")]
+
     def verified(self, outcomes):
         self.written.append(("imported", tuple(outcomes)))
 

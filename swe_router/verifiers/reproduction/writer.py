@@ -16,6 +16,8 @@ from swe_router.verifiers.reproduction.surroundings import Surroundings
 PROMPT = "reproduction"
 MOST_TOKENS = 4096
 """Output cap of one test, reasoning included; the tier's own cap may be lower."""
+LONGEST = 3600.0
+"""Seconds for one answer, whatever time there is."""
 ANGLES = (
     "Take the example of the issue as it stands.",
     "Take other values and inputs than the issue's example, of the kind that it speaks of.",
@@ -108,7 +110,9 @@ def _asked(
     number: int, samples: int, instance: Instance, around: Surroundings, kit: Kit, attempt_id: str
 ) -> Written:
     assert kit.writer is not None
-    limits = CallLimits(max_output_tokens=MOST_TOKENS, timeout=_patience(kit), seed=number)
+    limits = CallLimits(
+        max_output_tokens=MOST_TOKENS, timeout=LONGEST, within=_patience(kit), seed=number
+    )
     asked = messages(number, samples, instance, around, kit.prompts.get(PROMPT))
     answer = kit.writer.complete(asked, (), limits=limits)
     note: dict[str, Any] = {
