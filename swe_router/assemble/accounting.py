@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swe_router import plain
-from swe_router.assemble import outputs
+from swe_router.assemble import bars, outputs
 from swe_router.assemble.header import of_run
 from swe_router.assemble.joined import STRONGEST, judged, of_files
 from swe_router.assemble.look import find
@@ -67,9 +67,11 @@ def of_runs(
     )
     doubts = {key: doubt for run in runs for key, grade in run.graded().items()
               if (doubt := grade.doubt)}  # fmt: skip
-    notes = [*_doubted(doubts), *facts["notes"]]
+    rests = [row for header in headers for row in bars.facts(header.settings)]
+    lines = list(dict.fromkeys(bars.words(rests)))
+    notes = [*_doubted(doubts), *lines, *facts["notes"]]
     names = [*(run.name for run in runs), *(path.name for path in said)]
-    return {**facts, "runs": names, "doubts": len(doubts), "notes": notes}
+    return {**facts, "runs": names, "doubts": len(doubts), "bars": rests, "notes": notes}
 
 
 def _doubted(doubts: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:

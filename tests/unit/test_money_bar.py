@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router import settings as settings_
+from swe_router.__main__ import main
 from swe_router.assemble import bars
 from swe_router.estimates import bounds, money_bar
 from swe_router.estimates.bounds import Held
@@ -99,3 +102,13 @@ def test_a_bound_at_a_bar_is_claimed_only_where_it_stands_on_several_repositorie
     loose = bounds.claim_at(held(120, 60, 6), 0.3, 0.28, 0.95)
     assert not loose.shown
     assert "are not shown" in loose.claim
+
+
+def test_doctor_and_report_say_which_share_of_right_patches_is_refused(capsys, tmp_path) -> None:
+    main(["doctor", "--preset", "hybrid", "--json", "--out", str(tmp_path)])
+    checks = {row["check"]: row for row in json.loads(capsys.readouterr().out)["checks"]}
+    assert "it refuses" in checks["acceptance"]["detail"]
+    assert main(["report", "sample", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["bars"]
+    assert [(row["tier"], row["bar"]) for row in rows] == [("local", 0.5), ("cloud", 0.5)]
+    assert all(row["chosen_by"] == "set by hand" for row in rows)
