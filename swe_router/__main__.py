@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from typing import Any
 
 from typer.exceptions import Abort, TyperException
 
@@ -18,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code; a user's mistake is one line, no traceback."""
     words = gather(list(sys.argv[1:] if argv is None else argv))
     one_certificate(os.environ)
+    before = _interrupted_by_all()
     try:
         if sys.platform not in {"linux", "darwin"}:
             raise UsageError(f"swe-router runs on Linux and macOS; on {sys.platform} use WSL 2")
@@ -27,6 +31,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _ended(error)
     except KeyboardInterrupt:
         return 130
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupted_by_all() -> dict[signal.Signals, Any]:
+    """A scheduler's SIGTERM and a closed terminal's SIGHUP end a command as Ctrl-C does.
+
+    From the first moment on; where somebody handles or ignores them already (nohup), he is left.
+    """
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, signal.default_int_handler)
+    return before
 
 
 def _ended(error: Exception) -> int:

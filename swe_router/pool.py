@@ -153,7 +153,7 @@ def _must_answer(address: str) -> None:
 @contextmanager
 def _own_signals() -> Iterator[None]:
     """Ray puts a handler of its own, which aborts the process, in the place of the caller's."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     try:
         yield

@@ -32,7 +32,7 @@ from swe_router.assemble import (
 from swe_router.assemble.header import Header, of_run, run_name
 from swe_router.assemble.holding import breaker_of
 from swe_router.assemble.shown import Shown
-from swe_router.assemble.stopping import graceful, interruptible
+from swe_router.assemble.stopping import ending_after, graceful, interruptible
 from swe_router.assemble.wire import Wiring, build_policy, features_of, knobs_of
 from swe_router.assemble.worker import Done, Job, Rejected, away, here
 from swe_router.deferred import deferred
@@ -105,12 +105,18 @@ def require_same(run: RunFolder, settings: Settings) -> None:
 
 
 def drive(
-    run: RunFolder, *, workers: int | None, retry: str, say: Say, budget: Decimal | None = None
+    run: RunFolder,
+    *,
+    workers: int | None,
+    retry: str,
+    say: Say,
+    budget: Decimal | None = None,
+    hours: float | None = None,
 ) -> Shown:
     """Carry out what a run owes, grade it, and sum it up.
 
-    ``budget``: raise the run's cap to so many USD first. Exit codes are those of
-    ``reports.ending``.
+    ``budget``: raise the run's cap to so many USD first; ``hours``: stop after so many. Exit codes
+    are those of ``reports.ending``.
     """
     header = of_run(run)
     owing.same_budget(run, header)
@@ -125,7 +131,7 @@ def drive(
     wiring = Wiring(run, header, say)
     number = header.settings.workers if workers is None else workers
     preflight.open_files(preflight.FILES_PER_WORKER * max(1, number))
-    with interruptible(), run.locked():
+    with interruptible(), run.locked(), ending_after(hours, run.stopping, say):
         # The lock says that nobody else drives this run: what others held is nobody's now.
         wiring.ledger.abandon_others()
         machine.sweep(run.name)

@@ -1,31 +1,40 @@
-"""Ctrl-C once: no new attempts, diffs rescued, boxes removed. Twice: now."""
+"""Ctrl-C once: no new attempts, diffs rescued, boxes removed. Twice: now.
+
+A scheduler's SIGTERM, the SIGHUP of a terminal that is closed and the end of ``--hours`` are a
+Ctrl-C each.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 STOPPING = "stopping: attempts end at their next step and their diffs are kept; again: at once"
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def graceful(stop_file: Path, say: Callable[[str], None], words: str = STOPPING) -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into ``stop_file``, the second into an immediate end.
+    """Turn the first of ``SIGNALS`` into ``stop_file``, the second into an immediate end.
 
     The immediate end needs no clean-up of its own: a box's main process reads from a pipe or
     socket of this process and ends with it, and the ledger charges what was under way.
     """
+    asked = False
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop_file.exists():
-            os.write(2, b"swe-router: stopped at once\n")
+        nonlocal asked
+        if asked:
+            with contextlib.suppress(OSError):
+                os.write(2, b"swe-router: stopped at once\n")
             os._exit(130)
+        asked = True
         stop_file.touch()
         with contextlib.suppress(RuntimeError):  # the signal came in the middle of another line
             say(words)
@@ -36,7 +45,7 @@ def graceful(stop_file: Path, say: Callable[[str], None], words: str = STOPPING)
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM as SIGINT: ``KeyboardInterrupt``, so that ``with`` and ``finally`` clean up."""
+    """Any of ``SIGNALS`` is a ``KeyboardInterrupt``: ``with`` and ``finally`` clean up."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -46,10 +55,63 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
+def ending_after(
+    hours: float | None, stopping: Callable[[], bool], say: Callable[[str], None]
+) -> Iterator[None]:
+    """End what is done inside as SIGTERM would, once so many hours are over; None is never.
+
+    Whoever was asked to stop before is left to it: a second signal would cut it short.
+    """
+
+    def over() -> None:
+        if not stopping():
+            say(f"{hours:g} hours are over")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    if hours is None:
+        yield
+        return
+    timer = threading.Timer(hours * 3600, over)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
 def _handled(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    """``handle`` for ``SIGNALS``, but for a SIGHUP that is ignored: that is how nohup works."""
+    terminals = [fd for fd in (1, 2) if _is_terminal(fd)]
+
+    def handled(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            _let_go(terminals)
+        handle(number, frame)
+
+    before = {}
+    for number in SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, handled)
     try:
         yield
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+def _is_terminal(fd: int) -> bool:
+    try:
+        return os.isatty(fd)
+    except OSError:
+        return False
+
+
+def _let_go(terminals: list[int]) -> None:
+    """Send what is still said to nowhere where the terminal is gone: to write there is an error."""
+    for fd in terminals:
+        if not _is_terminal(fd):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, fd)
+            os.close(nowhere)

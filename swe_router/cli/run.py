@@ -12,6 +12,14 @@ from swe_router.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder that holds the run folders.")]
+Hours = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=8760.0,
+        help="Stop after so many hours as after Ctrl-C: what is left is owed and can be resumed.",
+    ),
+]
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", min=0, help="Ray workers; 0 runs in-process.")
 ]
@@ -51,6 +59,7 @@ def run(
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Seeded random order.")] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")] = None,
     workers: Workers = None,
+    hours: Hours = None,
     candidates: Annotated[
         int | None, typer.Option(min=1, help="Candidates per instance to choose from.")
     ] = None,
@@ -140,9 +149,12 @@ def run(
     if resume_run is not None:
         folder = launch.find(resume_run, out)
         launch.require_same(folder, resolved)
-        return _finish(launch.drive(folder, workers=workers, retry="infra", say=talk), as_json)
+        done = launch.drive(folder, workers=workers, retry="infra", say=talk, hours=_some(hours))
+        return _finish(done, as_json)
+    ends = _some(hours)
     folder = launch.create(resolved, out, talk)
-    return _finish(launch.drive(folder, workers=workers, retry="none", say=talk), as_json)
+    done = launch.drive(folder, workers=workers, retry="none", say=talk, hours=ends)
+    return _finish(done, as_json)
 
 
 def resume(
@@ -159,6 +171,7 @@ def resume(
         typer.Option(help="What to try again: infra, limit (out of money, steps or time), all."),
     ] = "infra",
     workers: Workers = None,
+    hours: Hours = None,
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> int:
@@ -168,7 +181,14 @@ def resume(
     if retry not in {"infra", "limit", "all"}:
         raise UsageError(f"--retry {retry!r}: say infra, limit or all")
     folder = launch.find(run_name, out)
-    done = launch.drive(folder, workers=workers, retry=retry, say=talk, budget=dollars(budget))
+    done = launch.drive(
+        folder,
+        workers=workers,
+        retry=retry,
+        say=talk,
+        budget=dollars(budget),
+        hours=_some(hours),
+    )
     return _finish(done, as_json)
 
 
@@ -223,6 +243,13 @@ def _finish(done: object, as_json: bool) -> int:
     assert isinstance(done, Shown)
     emit(done.facts, as_json=as_json, view=done.view)
     return done.code
+
+
+def _some(hours: float | None) -> float | None:
+    """Hours that pass at all. Raises ``UsageError`` for 0 and for what is no number."""
+    if hours is not None and not hours > 0:
+        raise UsageError(f"--hours {hours:g}: say for how long, as in --hours 8 or --hours 0.5")
+    return hours
 
 
 def _words(values: list[str] | None) -> list[str] | None:
