@@ -54,6 +54,8 @@ def begin(settings: Settings, say: Say) -> Begun:
     told = folders.read(Path(settings.trajectories), ids, say) if settings.trajectories else []
     mine = _diffs([one for one in found if one.instance_id in ids], say)
     joined = cases.join(mine, told, Path(settings.source).name)
+    if said := cases.mended(joined):
+        say(said)
     say(f"{len(mine)} candidates of {len(joined)} instances, {len(told)} trajectories")
     sealed = settings.model_copy(update={"source_digest": digest(joined)})
     return Begun(sealed, instances, joined)

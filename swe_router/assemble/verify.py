@@ -61,6 +61,8 @@ def verify(settings: Settings, wish: Wish, say: Say) -> Shown:
     found = [one for one in found if one.instance_id in ids]
     told = folders.read(wish.trajectories, ids, say) if wish.trajectories else []
     joined = cases.join(found, told, wish.predictions.name)
+    if said := cases.mended(joined):
+        say(said)
     if told:
         say(f"{len(told)} trajectories on {len({one.instance_id for one in told})} instances")
     with _stack(settings, wish, say) as stack:

@@ -72,6 +72,7 @@ class Case:
                 one.attempt.trajectory.fingerprint(),
                 self.names.get(one.attempt.id, ""),
                 self.models.get(one.attempt.id, ""),
+                *([one.candidate.mended] if one.candidate and one.candidate.mended else []),
             )
             for one in (*self.outcomes, *self.peers)
         ]
@@ -128,6 +129,19 @@ def check_known(found: Sequence[Foreign], known: Collection[str], split: str) ->
             f"split {split!r} has no instance {', '.join(map(repr, strange[:3]))}{more}:"
             " is it the split that these predictions are of?"
         )
+
+
+def mended(joined: Mapping[str, Case]) -> str:
+    """What is to be said of texts that were mended before they are judged; empty for none."""
+    names = [f"{case.instance_id} {case.names[one.attempt.id]}" for case in joined.values()
+             for one in case.outcomes if one.candidate and one.candidate.mended]  # fmt: skip
+    if not names:
+        return ""
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (
+        f"{len(names)} patches were stripped of their last line end, with which git and the"
+        f" official harness refuse them as they stand in the file; it was added: {shown}"
+    )
 
 
 def join(found: Sequence[Foreign], told: Sequence[Told], source: str) -> dict[str, Case]:

@@ -10,20 +10,25 @@ from swe_router.records import Candidate
 _SAME = re.compile(r'^diff --git (?:a/(.+) b/\1|"a/(.+)" "b/\2")\r?$', re.MULTILINE)
 _MOVED = re.compile(r'^(?:rename (?:from|to)|copy to) "?([^\t\r\n"]+)', re.MULTILINE)
 _PLUS = re.compile(r'^(?:\+\+\+ (?:"?b/)?|--- (?:"?a/)?)([^\t\n"]+)', re.MULTILINE)
+UNENDED = "its last line was ended"
+"""A patch that was stripped of its last line end; git calls it corrupt."""
 
 
 def candidate_of(attempt_id: str, patch: str) -> Candidate:
     """A patch of somebody else as a candidate; nothing of it was proved here.
 
     Its last line is ended: git takes no diff that was stripped, and many a file holds such.
+    ``mended`` says so, for whoever judges the file as it stands does not.
     """
     patch = patch if patch.strip() else ""
-    patch += "" if not patch or patch.endswith("\n") else "\n"
+    mended = UNENDED if patch and not patch.endswith("\n") else ""
+    patch += "\n" if mended else ""
     return Candidate(
         attempt_id=attempt_id,
         patch=patch,
         digest=hashlib.sha256(patch.encode("utf-8", "surrogatepass")).hexdigest(),
         files=files_of(patch),
+        mended=mended,
     )
 
 

@@ -213,6 +213,8 @@ class Candidate(Record):
     """Changed paths that are caches, build debris or pure mode changes."""
     proven: bool = False
     """The patch was re-applied to the start state and gave the end state byte for byte."""
+    mended: str = ""
+    """What was done to the text of somebody else before it became this patch."""
 
 
 class Verdict(Record):

@@ -159,7 +159,7 @@ def _verdict(
     # Whether it applies hangs on its context as well, which its effect does not tell.
     own = name not in OF_THE_PATCH or name == "applies" or misfit(checks.cache, candidate)
     known_by = candidate.digest if own else checks.sameness(instance).key(candidate)
-    key = f"verdict:{name}:{known_by}"
+    key = f"verdict:{name}:{known_by}:{candidate.mended if name == 'applies' else ''}"
     if key in checks.cache:
         known, of = checks.cache[key]
         made = {"candidate": candidate.digest, "evidence": {**known.evidence, "same_as": of}}
@@ -278,7 +278,7 @@ def _looked(
     own = outcome.candidate
     if own is None or not checks.verifiers:
         return outcome
-    shown = stand_in[own.digest]
+    shown = stand_in[own.digest].model_copy(update={"mended": own.mended})
     said = verdicts(checks, instance, outcome.model_copy(update={"candidate": shown}), peers)
     mine = tuple(one.model_copy(update={"candidate": own.digest}) for one in said)
     return outcome.model_copy(update={"verdicts": mine})

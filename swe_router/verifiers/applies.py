@@ -28,6 +28,8 @@ class Applies:
         candidate = outcome.candidate
         patch = candidate.patch if candidate else ""
         facts = text_facts(patch, paths.tests_of(kit.graph))
+        if candidate and candidate.mended:
+            facts["mended"] = candidate.mended
         if patch.strip():
             with kit.open_sandbox(instance) as box:
                 result = kit.apply(box, patch)
@@ -120,5 +122,8 @@ def _why(facts: Mapping[str, Any]) -> str:
         "it touches no source file": not facts["empty"] and not facts["source"],
     }
     said = [reason for reason, holds in reasons.items() if holds]
-    how = f"only by {facts['fitted_by']}" if facts.get("fitted_by") else "cleanly"
-    return "; ".join(said) or f"applies {how} and changes {len(facts['source'])} source file(s)"
+    how = [f"only by {facts['fitted_by']}"] if facts.get("fitted_by") else []
+    if facts.get("mended"):
+        how.append(f"once {facts['mended']} (as its file has it, it is refused when graded)")
+    told = " ".join(how) or "cleanly"
+    return "; ".join(said) or f"applies {told} and changes {len(facts['source'])} source file(s)"

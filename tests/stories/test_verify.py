@@ -219,3 +219,19 @@ def test_a_stop_ends_with_130_keeps_no_half_verdict_and_leaves_nothing(tmp_path,
     assert not (tmp_path / "rows.jsonl").exists()
     assert any("again: at once" in line for line in said)
     assert here() <= before
+
+
+def test_a_patch_that_was_stripped_is_judged_with_a_word_on_what_was_mended(
+    tmp_path, capsys, entries
+):
+    whole = entries[1]
+    bare = {**whole, "candidate": "stripped", "model_patch": whole["model_patch"].rstrip("\n")}
+    for order in ([whole, bare], [bare, whole]):
+        assert verify(tmp_path, order, "--json") == 0
+        said = capsys.readouterr()
+        assert "1 patches were stripped of their last line end" in said.err
+        told = {row["candidate"]: row["verdicts"][0]["evidence"] for row in json.loads(said.out)}
+        assert told["stripped"]["mended"] == "its last line was ended"
+        assert "refused when graded" in told["stripped"]["why"]
+        assert "mended" not in told[whole["candidate"]]
+        assert "cleanly" in told[whole["candidate"]]["why"]
