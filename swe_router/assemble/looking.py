@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from swe_router import plugins
+from swe_router import assets, plugins
 from swe_router.assemble import repositories
 from swe_router.deferred import deferred
 from swe_router.errors import BoundaryError, ImageMissing, NoImageStore, SweRouterError, UsageError
@@ -94,7 +94,7 @@ def _tier(name: str, tier: Tier, knocking: bool) -> Callable[[], str | tuple[Lev
 def _server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
     """What the tier's server says when it is asked for its models. Raises ``UsageError``."""
     by = f"{tier.model} by {tier.dialect}"
-    url = tier.base_url or "its provider"
+    url = tier.base_url or knock.HOMES.get(tier.dialect, "its provider")
     try:
         found = knock.listing(tier, key)
     except BoundaryError as error:
@@ -164,13 +164,11 @@ def images(settings: Settings, instances: Sequence[Instance]) -> str | tuple[Lev
     there = f"{len(names) - len(missing)} of {len(names)} images are on the engine"
     if not missing:
         return there
-    own = [one.image for one in instances if one.repo.startswith("demo/")]
-    how = (
-        "build the demo's with docker/demo.Dockerfile (its first lines say how)"
-        if missing[0] in own
-        else "docker pull or docker load them, or use --sandbox local"
-    )
     said = f"{there}; missing: {_some(missing)}"
+    own = {one.image: one.id for one in instances if one.repo.startswith("demo/")}
+    if missing[0] in own:  # no store has these
+        raise UsageError(f"{said}; {_built(missing[0], own[missing[0]])}, or use --sandbox local")
+    how = "docker pull or docker load them, or use --sandbox local"
     if not settings.sandbox.pull:
         raise UsageError(f"{said}; sandbox.pull is off: {how}, or --set sandbox.pull=true")
     for name in missing[:MOST_ASKED]:
@@ -179,6 +177,16 @@ def images(settings: Settings, instances: Sequence[Instance]) -> str | tuple[Lev
         except (ImageMissing, NoImageStore) as error:
             raise UsageError(f"{said}; {error}: {how}") from None
     return "ok", f"{said}; to be pulled"
+
+
+def _built(image: str, instance: str) -> str:
+    """How an image of the demo is made."""
+    root = assets.root()
+    return (
+        f"build each, the first with: docker build -f {root / 'docker' / 'demo.Dockerfile'}"
+        f" --build-arg INSTANCE={instance} -t {image} {root / 'eval' / 'suites' / 'demo'}"
+        " (the file says how to build all)"
+    )
 
 
 def repository(settings: Settings, instances: Sequence[Instance], kind: str) -> list[Check]:

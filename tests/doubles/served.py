@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-FIX = {"action": "create", "path": "fixed.txt", "text": "right\n"}
+TEXT = {
+    "id": "m",
+    "type": "message",
+    "role": "assistant",
+    "model": "m",
+    "content": [{"type": "text", "text": "ok"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 10, "output_tokens": 5},
+}
+"""What it says in the dialect of Anthropic."""
 
 
 def call(name: str, **arguments: Any) -> dict[str, Any]:
@@ -50,12 +60,14 @@ class Provider:
         *,
         models: tuple[str, ...] = ("m",),
         listing: tuple[int, Any] | None = None,
+        tls: ssl.SSLContext | None = None,
         window: int = 100_000,
         refuse: Callable[[int], tuple[int, Any] | None] = lambda n: None,
         after: Callable[[int], None] = lambda n: None,
     ) -> None:
         self.models, self.window, self.listing = models, window, listing
-        self.refuse, self.after = refuse, after
+        self.refuse, self.after, self.tls = refuse, after, tls
+        self.paths: list[str] = []
         self.asked, self.knocks, self.hanging = 0, 0, False
         self.seen: list[dict[str, Any]] = []
         self._lock = threading.Lock()
@@ -64,7 +76,7 @@ class Provider:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/v1"
 
     def __enter__(self):
         self.start()
@@ -82,17 +94,20 @@ class Provider:
 
             def do_GET(self):
                 provider.knocks += 1
+                provider.paths.append(self.path)
                 listed = self.path.endswith("/models")
                 provider._answer(self, *(provider._listed() if listed else (404, {})))
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                provider.paths.append(self.path)
                 with provider._lock:
                     n, provider.asked = provider.asked, provider.asked + 1
                     provider.seen.append(body)
                 refused = provider.refuse(n)
                 turn = sum(m.get("role") == "assistant" for m in body["messages"])
-                provider._answer(self, *(refused or (200, work(turn))))
+                anthropic = self.path.endswith("/messages")
+                provider._answer(self, *(refused or (200, TEXT if anthropic else work(turn))))
                 provider.after(n)
 
         class Server(ThreadingHTTPServer):
@@ -101,6 +116,10 @@ class Provider:
 
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         ).start()

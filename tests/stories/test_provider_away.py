@@ -25,7 +25,7 @@ timeout = 5.0
 retries = 1
 attempt_usd = 0.1
 attempt_steps = 9
-attempt_seconds = {seconds}
+attempt_seconds = 120.0
 price = {{ input = 1.0, output = 2.0 }}
 """
 REST = """
@@ -45,12 +45,10 @@ CREDIT = (
 )
 
 
-def preset(
-    tmp_path: Path, local: str, cloud: str, *, give_up: float, seconds: float = 60.0
-) -> Path:
+def preset(tmp_path: Path, local: str, cloud: str, *, give_up: float) -> Path:
     file = tmp_path / "away.toml"
-    tiers = TIER.format(name="local", url=local, seconds=seconds)
-    tiers += TIER.format(name="cloud", url=cloud, seconds=seconds)
+    tiers = TIER.format(name="local", url=local)
+    tiers += TIER.format(name="cloud", url=cloud)
     file.write_text("budget = 1\n" + tiers + REST.format(give_up=give_up))
     return file
 
@@ -73,12 +71,12 @@ def test_a_provider_that_dies_in_mid_run_and_comes_back_costs_no_instance_anythi
             local.away(1.5)
 
     with Provider(after=dies) as local, Provider() as cloud:
-        # Its own time limit is shorter than the provider is away: it does not run meanwhile.
-        file = preset(tmp_path, local.url, cloud.url, give_up=30.0, seconds=1.2)
+        file = preset(tmp_path, local.url, cloud.url, give_up=30.0)
         assert run(tmp_path, file) == 0
         asked = local.asked
     said = capsys.readouterr()
-    assert json.loads(said.out)["ended"] == "done"
+    told = json.loads(said.out)
+    assert told["ended"] == "done"
     assert "held: tier local: no connection" in said.err
     assert cloud.asked == 0, "escalated to a dearer tier because the cheap one was away"
     assert asked == 6, "a step that was paid was paid again"
@@ -88,6 +86,8 @@ def test_a_provider_that_dies_in_mid_run_and_comes_back_costs_no_instance_anythi
         (outcome,) = one.outcomes
         assert outcome.attempt.failure is None, "counted against the tier"
         assert outcome.attempt.trajectory.steps == 3
+    own = sum(one.outcomes[0].attempt.seconds for one in records.values())
+    assert own < told["seconds"] - 1.0, "its own time limit ran while the provider was away"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A sandbox engine that goes away: waited for, gone on with where the attempt was, no escalation."""
+"""A sandbox engine that goes away: waited for, gone on with where it was, and no escalation."""
 
 from __future__ import annotations
 
