@@ -109,7 +109,7 @@ def test_a_provider_that_stays_away_ends_the_run_with_what_is_owed(tmp_path, cap
         said = capsys.readouterr()
         told = json.loads(said.out)
         assert told["ended"] == "infra"
-        assert told["seconds"] < 15.0
+        assert told["seconds"] < 60.0
         assert word in told["away"]["tier local"]["cause"]
         assert "tier local is given up" in said.err
         assert cloud.asked == 0
