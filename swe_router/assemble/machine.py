@@ -29,6 +29,8 @@ else:
 
 OPEN_FILES = 1024
 """Fewer than this and many workers run out of file descriptors."""
+QUOTAS = ("btrfs", "zfs", "devicemapper", "windowsfilter")
+"""Storage drivers of Docker that limit a container always; overlay2 does on xfs with pquota."""
 
 
 def clean() -> Shown:
@@ -125,11 +127,14 @@ def _python() -> str:
 
 def _docker() -> str:
     found = engine.Engine.connect().describe()
-    return ", ".join(f"{name} {value}" for name, value in found.items())
+    quota = found["Driver"] in QUOTAS
+    rest = "" if quota else "; disk limited by file, not by box (no quota in this storage driver)"
+    return ", ".join(f"{name} {value}" for name, value in found.items()) + rest
 
 
 def _local() -> str:
-    return f"isolated by {local.best_wall(unsafe=False)}"
+    room = settings_.SandboxSettings().disk
+    return f"isolated by {local.best_wall(unsafe=False)}; disk limited to {room} a file, not a box"
 
 
 def _open_files() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from swe_router.sandboxes.walls import MASKED, MORTAL, READ_ONLY, Mount, Owner
+from swe_router.sandboxes.walls import MASKED, MORTAL, READ_ONLY, SCRATCH, Mount, Owner
 
 SWITCH = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 """What ``setpriv`` needs to become another user, and gives up in doing so."""
@@ -22,10 +22,12 @@ def command(
     env: dict[str, str],
     *,
     owner: Owner | None = None,
+    scratch: int = SCRATCH,
 ) -> list[str]:
     """The ``bwrap`` command line that runs ``inside`` within the mounts.
 
     ``owner``: whom ``inside`` runs as, for a driver that is root; None stays the driver's user.
+    ``scratch``: bytes that /tmp and /dev/shm may hold each.
     """
     alone = ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     if owner is None:
@@ -39,7 +41,8 @@ def command(
     alone.append("--as-pid-1")
     sets = [part for key, value in env.items() for part in ("--setenv", key, value)]
     # First, because an interpreter may lie below them (a venv in /tmp).
-    root = [*_scratch("/tmp"), "--dev", "/dev", *_scratch("/dev/shm"), "--proc", "/proc"]  # noqa: S108
+    tmp, shm = _scratch("/tmp", scratch), _scratch("/dev/shm", scratch)  # noqa: S108
+    root = [*tmp, "--dev", "/dev", *shm, "--proc", "/proc"]
     shown = [part for mount in mounts for part in _shown(mount)]
     become = owner.become() if owner else []
     covers = [*_kernel(), *_ways(mounts), *shown]
@@ -50,9 +53,9 @@ def command(
     return [*around, "bwrap", *alone, "--clearenv", *sets, *made, *become, *inside]
 
 
-def _scratch(target: str) -> list[str]:
+def _scratch(target: str, size: int) -> list[str]:
     """Room of the box's own that every user may write to."""
-    return ["--perms", "1777", "--tmpfs", target]
+    return ["--perms", "1777", "--size", str(size), "--tmpfs", target]
 
 
 def _empty(target: str) -> list[str]:

@@ -17,7 +17,7 @@ from swe_router.deferred import deferred
 from swe_router.errors import EngineGone, ImageMissing, SandboxError, WouldNotStart
 from swe_router.records import Instance
 from swe_router.sandboxes.channel import Box
-from swe_router.sandboxes.limits import memory_bytes
+from swe_router.sandboxes.limits import disk_bytes, memory_bytes
 from swe_router.sandboxes.loop import LAUNCH, LOOP
 from swe_router.settings import SandboxSettings
 
@@ -69,7 +69,8 @@ class DockerBoxes:
 
         Raises ``UsageError`` when no engine answers or the memory limit is no size.
         """
-        self._memory = memory_bytes(settings.memory)
+        self._memory = memory_bytes(settings)
+        self._disk = disk_bytes(settings)
         self._settings = settings
         here = {LOCK_LABEL: str(lock.absolute()), HOST_LABEL: socket.gethostname()}
         self._labels = {RUN_LABEL: run, **here}
@@ -173,6 +174,8 @@ class DockerBoxes:
             "mem_limit": self._memory,
             "memswap_limit": self._memory,
             "pids_limit": self._settings.pids,
+            "ulimits": [{"Name": "fsize", "Soft": self._disk, "Hard": self._disk}],
+            "storage_opt": {"size": str(self._disk)},
             "nano_cpus": int(self._settings.cpus * 1e9) or None,
             # The output comes to us by the socket; a log of it would fill the engine's disk.
             "log_config": {"Type": "none", "Config": {}},

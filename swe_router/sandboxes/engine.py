@@ -38,6 +38,8 @@ _ABSENT = re.compile(
     re.IGNORECASE,
 )
 """What registries say of an image that they do not have, or not for us."""
+_NO_QUOTA = re.compile(r"storage-?opt|pquota|quota not|size is not supported", re.IGNORECASE)
+"""What storage drivers say that cannot limit a container."""
 TIMEOUT = 60
 """Seconds for one answer of the engine."""
 
@@ -56,6 +58,8 @@ class Engine:
 
     def __init__(self, api: Any) -> None:
         self._api = api
+        self.limits_disk = True
+        """Whether a container can be given a size; False once the engine has said no."""
 
     @classmethod
     def connect(cls) -> Engine:
@@ -153,10 +157,16 @@ class Engine:
 
     def create(self, image: str, config: Mapping[str, Any], limits: Mapping[str, Any]) -> str:
         """Id of a new container; raises ``ImageMissing``, ``DiskFull`` or ``WouldNotStart``."""
+        wanted = dict(limits)
+        if not self.limits_disk:
+            wanted.pop("storage_opt", None)
         try:
-            host = self._api.create_host_config(**limits)
+            host = self._api.create_host_config(**wanted)
             made = self._api.create_container(image, host_config=host, **config)
         except BROKEN as error:
+            if "storage_opt" in wanted and _NO_QUOTA.search(_words(error)):
+                self.limits_disk = False
+                return self.create(image, config, limits)
             raise _translated(error, image) from None
         return str(made["Id"])
 

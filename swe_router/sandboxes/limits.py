@@ -19,17 +19,35 @@ _SWAP = ("memory.swap.max", "memory.memsw.limit_in_bytes")
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
-def memory_bytes(text: str) -> int:
-    """Bytes of a size in docker's notation (``4g``). Raises ``UsageError``."""
+def memory_bytes(settings: SandboxSettings) -> int:
+    """Bytes of memory of one box. Raises ``UsageError``."""
+    return _bytes("memory", settings.memory)
+
+
+def disk_bytes(settings: SandboxSettings) -> int:
+    """Bytes of the largest file that a box may write. Raises ``UsageError``."""
+    return _bytes("disk", settings.disk)
+
+
+def scratch_bytes(settings: SandboxSettings) -> int:
+    """Bytes of /tmp and of /dev/shm in a local box.
+
+    They are memory, and nothing of a full box could run any more if they took all of it.
+    """
+    return min(memory_bytes(settings) * 3 // 8, disk_bytes(settings))
+
+
+def _bytes(name: str, text: str) -> int:
+    """Bytes of a size in docker's notation (``4g``)."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)b?", text.strip().lower())
     if not found or float(found[1]) <= 0:
-        raise UsageError(f"sandbox.memory: {text!r} is no size; write it as 512m or 4g")
+        raise UsageError(f"sandbox.{name}: {text!r} is no size; write it as 512m or 4g")
     return int(float(found[1]) * _UNITS[found[2]])
 
 
 def make(name: str, settings: SandboxSettings) -> list[Path]:
     """New cgroups called ``name`` with the limits set; empty when none can be had."""
-    memory = memory_bytes(settings.memory)
+    memory = memory_bytes(settings)
     quota = int(settings.cpus * PERIOD)
     if (CGROUPS / "cgroup.controllers").exists():
         wanted = {"memory.max": str(memory), "memory.swap.max": "0", "pids.max": str(settings.pids)}
@@ -54,12 +72,14 @@ def make(name: str, settings: SandboxSettings) -> list[Path]:
 
 def enter(groups: list[Path], settings: SandboxSettings, command: list[str]) -> list[str]:
     """``command``, started inside the groups, or under rlimits when there are none."""
+    # In blocks of 512 bytes, as POSIX has it.
+    files = f"ulimit -f {disk_bytes(settings) // 512} 2>/dev/null;"
     if groups:
         joins = "".join(f"echo 0 >{shlex.quote(str(path / 'cgroup.procs'))};" for path in groups)
-        return ["sh", "-c", f'{joins} exec "$@"', "sh", *command]
+        return ["sh", "-c", f'{joins} {files} exec "$@"', "sh", *command]
     # No process limit here: RLIMIT_NPROC counts all that the user runs on this machine.
-    kilobytes = memory_bytes(settings.memory) // 1024
-    return ["sh", "-c", f'ulimit -v {kilobytes} 2>/dev/null; exec "$@"', "sh", *command]
+    memory = f"ulimit -v {memory_bytes(settings) // 1024} 2>/dev/null;"
+    return ["sh", "-c", f'{memory} {files} exec "$@"', "sh", *command]
 
 
 def remove(groups: list[Path]) -> None:

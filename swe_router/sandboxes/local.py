@@ -53,7 +53,7 @@ class LocalBoxes:
 
         Raises ``UsageError`` when there is none and ``settings.unsafe`` is not set.
         """
-        limits.memory_bytes(settings.memory)
+        self._scratch = limits.scratch_bytes(settings)
         self._settings = settings
         self._start = start
         self._run = run
@@ -143,11 +143,17 @@ class LocalBoxes:
         hidden = [Path.home(), self._lock.parent, Path(tempfile.gettempdir())]
         mounts = walls.plan(folder / "tree", hidden, [folder / name for name in ETC])
         if self.wall == "bwrap":
-            return bwrap.command(mounts, launch, env, owner=self._owner)
+            return bwrap.command(mounts, launch, env, owner=self._owner, scratch=self._scratch)
         (folder / "root").mkdir()
         user = self.wall == "unshare-user"
         return unshare.command(
-            mounts, launch, env, root=folder / "root", user=user, owner=self._owner
+            mounts,
+            launch,
+            env,
+            root=folder / "root",
+            user=user,
+            owner=self._owner,
+            scratch=self._scratch,
         )
 
 

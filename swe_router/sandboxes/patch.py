@@ -9,7 +9,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from swe_router.errors import SandboxError
+from swe_router.errors import DiskFull, SandboxError
 from swe_router.records import Candidate
 from swe_router.sandboxes import gitio, left_out, shadow
 from swe_router.sandboxes.gitio import Git
@@ -45,6 +45,10 @@ git read-tree {start}
 [ ! -s "$W/patch" ] || git apply --cached --binary --whitespace=nowarn "$W/patch"
 [ "$(git write-tree)" = {end} ]
 """
+_ROOM = (
+    "find /tmp /var/tmp /dev/shm -xdev -mindepth 1 -maxdepth 1 ! -name '.swe-router-*'"
+    " -exec chmod -R u+rwx {} + -exec rm -rf {} +"
+)
 _REGULAR = (b"100644", b"100755")
 
 
@@ -81,6 +85,14 @@ class Snapshot:
 
     def candidate(self, sandbox: Sandbox, attempt_id: str) -> Candidate:
         """What changed since the start, as a proved patch. Raises ``SandboxError``."""
+        try:
+            return self._candidate(sandbox, attempt_id)
+        except DiskFull:
+            # What the agent left in the scratch folders is no part of any patch.
+            sandbox.run(_ROOM, timeout=300.0, cwd="/")
+            return self._candidate(sandbox, attempt_id)
+
+    def _candidate(self, sandbox: Sandbox, attempt_id: str) -> Candidate:
         start = shadow.again(sandbox, self.start)
         for cap in FILE_CAPS:
             changes, notes = _end_index(sandbox, start, cap)

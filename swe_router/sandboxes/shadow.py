@@ -127,7 +127,9 @@ def again(sandbox: Sandbox, start: Start) -> Start:
     Raises ``SandboxError`` when the project's ``.git`` no longer holds the start tree either.
     """
     quick = start.git.having(GIT_INDEX_FILE=f"{start.git.work}/start.index")
-    probe = f'[ -s "$W/start.index" ] && [ -d "$W/ignores" ] && git cat-file -e {start.tree}'
+    opened = 'chmod -R u+rwX "$W" 2>/dev/null'  # after an agent's chmod of all that it met
+    there = '[ -s "$W/start.index" ] && [ -d "$W/ignores" ]'
+    probe = f"{opened}; {there} && git cat-file -e {start.tree}"
     if quick.run(sandbox, probe, timeout=120.0, cwd="/").exit_code == 0:
         return start
     git = made(sandbox, gitio.find(sandbox))

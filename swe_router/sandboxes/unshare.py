@@ -12,6 +12,7 @@ from swe_router.sandboxes.walls import (
     MORTAL,
     POWERLESS,
     READ_ONLY,
+    SCRATCH,
     Mount,
     Owner,
 )
@@ -50,23 +51,25 @@ def command(
     root: Path,
     user: bool,
     owner: Owner | None = None,
+    scratch: int = SCRATCH,
 ) -> list[str]:
     """The command line that runs ``inside`` within the mounts.
 
     ``root`` is an empty folder that becomes the box's ``/``; ``user`` adds a user namespace for
-    who is not root; ``owner``: whom ``inside`` runs as, None stays the driver's user.
+    who is not root; ``owner``: whom ``inside`` runs as, None stays the driver's user;
+    ``scratch``: bytes that /tmp and /dev/shm may hold each.
     """
     base = shlex.quote(str(root))
     # pivot_root lies in sbin, which who is not root seldom has in PATH; and after it a folder of
     # PATH may be gone.
     lines = ["set -e", "umask 022", 'PATH="$PATH:/usr/bin:/bin:/usr/sbin:/sbin"']
     lines += [f"mount -t tmpfs -o nosuid,nodev,mode=755 box {base}", f"cd {base}"]
-    lines += ["mkdir tmp proc dev", _scratch("tmp")]
+    lines += ["mkdir tmp proc dev", _scratch("tmp", scratch)]
     lines += [line for mount in mounts for line in _mounting(mount)]
     for name in DEVICES:
         lines += [f": >dev/{name}", f"mount --bind /dev/{name} dev/{name}"]
     lines += [f"ln -s /proc/self/fd/{fd} dev/{name}" for fd, name in enumerate(STREAMS)]
-    lines += ["ln -s /proc/self/fd dev/fd", "mkdir dev/shm", _scratch("dev/shm")]
+    lines += ["ln -s /proc/self/fd dev/fd", "mkdir dev/shm", _scratch("dev/shm", scratch)]
     lines += ["mount -t proc -o nosuid,nodev,noexec proc proc"]
     lines += [_COVERED.format(fixed=_words(READ_ONLY), masked=_words(MASKED))]
     lines += ["mkdir .old", "pivot_root . .old", "umount -l /.old", "rmdir /.old", _FASTENED]
@@ -78,8 +81,8 @@ def command(
     return [*MORTAL, "unshare", *extra, *SPACES, "sh", "-c", "\n".join(lines)]
 
 
-def _scratch(target: str) -> str:
-    return f"mount -t tmpfs -o nosuid,nodev,mode=1777 box {target}"
+def _scratch(target: str, size: int) -> str:
+    return f"mount -t tmpfs -o nosuid,nodev,mode=1777,size={size} box {target}"
 
 
 def _words(names: Iterable[str]) -> str:

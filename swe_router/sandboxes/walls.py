@@ -38,6 +38,8 @@ MORTAL = ("setpriv", "--pdeathsig", "KILL")
 POWERLESS = ("--no-new-privs", "--bounding-set", "-all", "--inh-caps", "-all")
 """Options of ``setpriv`` with which nothing gains a capability any more."""
 NOBODY = 65534
+SCRATCH = 1 << 30
+"""Bytes of /tmp, where nobody says how many."""
 
 
 @dataclass(frozen=True)

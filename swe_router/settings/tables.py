@@ -94,6 +94,9 @@ class SandboxSettings(Table):
     """With ``local``: a plain process when no isolation is to be had."""
     memory: str = "4g"
     """Memory limit of one box, docker notation."""
+    disk: str = "16g"
+    """Largest file that a command may write, docker notation; in Docker also what the whole box may
+    write, where the engine's storage driver can limit that. /tmp of a local box is memory."""
     pids: int = Field(default=1024, gt=0)
     cpus: float = Field(default=0.0, ge=0)
     """CPU limit of one box; 0 is none."""

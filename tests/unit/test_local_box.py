@@ -341,13 +341,15 @@ def test_a_plain_process_keeps_the_promises_that_it_can(home):
     ("text", "size"), [("4g", 4 << 30), ("512M", 512 << 20), ("1.5k", 1536), ("100", 100)]
 )
 def test_sizes_are_read_as_docker_does(text, size):
-    assert limits.memory_bytes(text) == size
+    assert limits.memory_bytes(SandboxSettings(memory=text)) == size
 
 
 @pytest.mark.parametrize("text", ["", "lots", "-1g", "0", "4gg"])
 def test_a_size_that_is_none_is_a_usage_error(text):
     with pytest.raises(UsageError, match=r"sandbox\.memory"):
-        limits.memory_bytes(text)
+        limits.memory_bytes(SandboxSettings(memory=text))
+    with pytest.raises(UsageError, match=r"sandbox\.disk"):
+        limits.disk_bytes(SandboxSettings(disk=text))
 
 
 def test_a_copy_of_ours_in_the_interpreter_behind_a_venv_is_found(tmp_path):
