@@ -61,7 +61,10 @@ def doctor(resolved: Settings, out: Path) -> Shown:
     """Check what ``run`` with the same settings would need; exit code 1 when it could not work."""
     kind, why = _kind(resolved)
     instances, missing = _instances(resolved)
-    boxes: list[tuple[str, Callable[[], str]]] = [("docker", _docker), ("local sandbox", _local)]
+    boxes: list[tuple[str, Callable[[], str]]] = [
+        ("docker", _docker),
+        ("local sandbox", lambda: _local(resolved.sandbox.disk)),
+    ]
     found = [looked(name, look) for name, look in boxes]
     wanted = "docker" if kind == "docker" else "local sandbox"
     found = [one if one.name == wanted or one.level == "ok" else _unneeded(one) for one in found]
@@ -127,14 +130,13 @@ def _python() -> str:
 
 def _docker() -> str:
     found = engine.Engine.connect().describe()
-    quota = found["Driver"] in QUOTAS
-    rest = "" if quota else "; disk limited by file, not by box (no quota in this storage driver)"
+    rest = "; disk limited by file, by container only on xfs with pquota"
+    rest = "" if found["Driver"] in QUOTAS else rest
     return ", ".join(f"{name} {value}" for name, value in found.items()) + rest
 
 
-def _local() -> str:
-    room = settings_.SandboxSettings().disk
-    return f"isolated by {local.best_wall(unsafe=False)}; disk limited to {room} a file, not a box"
+def _local(disk: str) -> str:
+    return f"isolated by {local.best_wall(unsafe=False)}; disk limited to {disk} a file, not a box"
 
 
 def _open_files() -> str:

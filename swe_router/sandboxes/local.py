@@ -21,7 +21,7 @@ from swe_router.sandboxes import bwrap, inside, limits, unshare, walls
 from swe_router.sandboxes.channel import Box
 from swe_router.sandboxes.loop import LAUNCH, LOOP
 from swe_router.sandboxes.pipes import Pipes, PlainBox
-from swe_router.sandboxes.scratch import CARD, PREFIX, discard, named
+from swe_router.sandboxes.scratch import CARD, discard, named
 from swe_router.sandboxes.trees import Trees
 from swe_router.settings import SandboxSettings
 
@@ -178,7 +178,7 @@ def _broken_disk() -> Iterator[None]:
 def best_wall(*, unsafe: bool, works: Callable[[list[str]], bool] | None = None) -> str:
     """The strongest isolation that works here. Raises ``UsageError`` when none does."""
     works = works or _works
-    with tempfile.TemporaryDirectory(prefix=PREFIX) as empty:
+    with tempfile.TemporaryDirectory(prefix="swe-router-wall-") as empty:
         for wall, command in _tried(Path(empty)).items():
             if works(command):
                 _must_be_readable()
