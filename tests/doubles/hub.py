@@ -1,0 +1,70 @@
+"""A hub of data sets on loopback: the part of the hub's protocol that the official loader speaks."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+SHA = "a" * 40
+VERIFIED = "SWE-bench/SWE-bench_Verified"
+
+
+def serve(server: HTTPServer, rows: Sequence[Mapping[str, Any]], held: str = VERIFIED) -> None:
+    """Let ``server`` hold one data set, ``held``, whose test split is ``rows``."""
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows)), out)
+    files = {
+        "README.md": b"---\nlicense: mit\n---\n",
+        "data/test-00000-of-00001.parquet": out.getvalue(),
+    }
+
+    def answer(request: Request) -> Response:
+        return _answer(request, held, files)
+
+    for method in ("GET", "HEAD"):
+        server.expect_request(re.compile(".*"), method=method).respond_with_handler(answer)
+
+
+def environment(server: HTTPServer, home: Path) -> dict[str, str]:
+    """What a process needs in its environment to ask this hub, with a cache of its own."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "HF_HOME": str(home / "hf"),
+        "HF_ENDPOINT": server.url_for("").rstrip("/"),
+    }
+
+
+def _answer(request: Request, held: str, files: Mapping[str, bytes]) -> Response:
+    below, api = f"/datasets/{held}/resolve/", f"/api/datasets/{held}"
+    if request.path.startswith(below):
+        name = request.path.removeprefix(below).partition("/")[2]
+        if name not in files:
+            return Response(status=404, headers={"X-Error-Code": "EntryNotFound"})
+        tag = hashlib.sha256(files[name]).hexdigest()
+        return Response(files[name], headers={"X-Repo-Commit": SHA, "ETag": f'"{tag}"'})
+    if request.path.startswith(f"{api}/tree/{SHA}"):
+        folder = request.path.removeprefix(f"{api}/tree/{SHA}").strip("/")
+        entries = [
+            {"type": "file", "path": name, "size": len(data), "oid": "b" * 40}
+            for name, data in files.items()
+            if name.rpartition("/")[0] == folder
+        ]
+        if not folder:
+            entries.append({"type": "directory", "path": "data", "size": 0, "oid": "d" * 40})
+        return Response(json.dumps(entries), content_type="application/json")
+    if request.path.startswith(api):
+        info = {"id": held, "sha": SHA, "tags": [], "siblings": [{"rfilename": n} for n in files]}
+        return Response(json.dumps(info), content_type="application/json")
+    return Response(status=404, headers={"X-Error-Code": "RepoNotFound"})
