@@ -1,4 +1,4 @@
-"""A hub of data sets on loopback: the part of the hub's protocol that the official loader speaks."""
+"""A hub of data sets on loopback: the part of its protocol that the official loader speaks."""
 
 from __future__ import annotations
 
