@@ -26,6 +26,11 @@ _FRONT_DOOR = {
 __all__ = ["__version__", *sorted(_FRONT_DOOR)]  # noqa: PLE0604 (a table, checked by a test)
 
 
+def __dir__() -> list[str]:
+    """Public names too, which are not there before they are used."""
+    return sorted({*globals(), *_FRONT_DOOR})
+
+
 def __getattr__(name: str) -> Any:
     """Public names are imported when first used, so that ``import swe_router`` costs nothing."""
     if name not in _FRONT_DOOR:

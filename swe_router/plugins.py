@@ -89,12 +89,24 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
 }
 """Seam -> name -> ``module:Class``."""
+FEW_NAMES = 12
+"""Most names that an error lists."""
 
 
 def names(seam: str) -> list[str]:
     """Every name that ``load`` knows for a seam, sorted."""
     outside = (point.name for point in entry_points(group=f"swe_router.{seam}"))
     return sorted({*BUILT_IN[seam], *outside})
+
+
+def _instead(seam: str, name: str) -> str:
+    """What there is in the place of a wrong name: the near ones, all where they are few."""
+    known = names(seam)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    if len(known) <= FEW_NAMES:
+        return f": there is {', '.join(known)}{hint}"
+    return f"{hint or f' among the {len(known)} there are'} (`swe-router {seam}` lists all)"
 
 
 def load(seam: str, name: str) -> Any:
@@ -109,11 +121,7 @@ def load(seam: str, name: str) -> Any:
             return points[0].load()
         target = name if ":" in name else None
     if target is None:
-        near = difflib.get_close_matches(name, names(seam), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UsageError(
-            f"no {seam} plugin named {name!r}: there is {', '.join(names(seam))}{hint}"
-        )
+        raise UsageError(f"no {seam} plugin named {name!r}{_instead(seam, name)}")
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)

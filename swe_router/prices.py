@@ -198,6 +198,15 @@ def _listed(model: str, dialect: str, base_url: str) -> types.ModelInfo | None:
     return None
 
 
+def window(model: str, dialect: str, base_url: str) -> int | None:
+    """Tokens of a model's context window as genai-prices has it; None when it does not say.
+
+    Of a vLLM server of one's own nothing is known: it says at its start how much it holds.
+    """
+    known = _listed(model, dialect, base_url)
+    return None if known is None else known.context_window
+
+
 def _is_whole(price: types.ModelPrice) -> bool:
     """Input and output are all that is billed, and they are not given away by a list."""
     prices = (price.input_mtok, price.output_mtok)

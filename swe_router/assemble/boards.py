@@ -25,6 +25,7 @@ from swe_router.outcomes.table import OutcomeTable
 from swe_router.records import Features
 from swe_router.reports import board as words
 from swe_router.reports import board_html, board_plot
+from swe_router.settings.overriding import ALWAYS
 
 Say = Callable[[str], None]
 
@@ -55,7 +56,8 @@ def leaderboard(wish: Wish, say: Say) -> Shown:
     if wish.out is not None:
         outputs.folder(wish.out, "the board")
     verifier = _verifier(wish)
-    for name in wish.policies:
+    named = tuple(dict.fromkeys(_plugin(name) for name in wish.policies))
+    for name in named:
         plugins.load("policies", name.partition("+")[0])
     table = _table(wish)
     facts = board(
@@ -66,7 +68,7 @@ def leaderboard(wish: Wish, say: Say) -> Shown:
             wish.weak,
             wish.strong,
             wish.models,
-            wish.policies,
+            named,
             wish.budget,
             wish.bootstraps,
             wish.seed,
@@ -78,6 +80,11 @@ def leaderboard(wish: Wish, say: Say) -> Shown:
         written = _written(facts, wish.out)
         say(f"wrote {', '.join(written)} to {wish.out}")
     return Shown(facts=facts, view=words.view(facts))
+
+
+def _plugin(name: str) -> str:
+    """``always-SYSTEM`` is a row of the policy ``fixed``, which has one a system."""
+    return "fixed" if name.startswith(ALWAYS) else name
 
 
 def _verifier(wish: Wish) -> channel.Channel:

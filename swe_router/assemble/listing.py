@@ -7,23 +7,44 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from swe_router import plugins
 from swe_router.assemble.shown import Shown
+from swe_router.settings.overriding import ALWAYS
 
 
-def policies() -> Shown:
-    """One row a policy, as a table and as facts."""
+def policies(name: str | None = None) -> Shown:
+    """One row a policy, as a table and as facts; of one policy all that is known.
+
+    Raises ``UsageError`` for a name that there is not.
+    """
+    if name is not None:
+        return _one("fixed" if name.startswith(ALWAYS) else name)
     rows = [_row(name, plugins.load("policies", name)) for name in plugins.names("policies")]
     table = Table(box=None, pad_edge=False)
     for column in ("policy", "idea", "knobs", "source", "maturity", "stands in / needs"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "policy")
     for row in rows:
         knobs = ", ".join(f"{name}={value}" for name, value in row["knobs"].items())
         wants = [f"needs {row['needs']}" if row["needs"] else "", row["surrogate"]]
         table.add_row(row["policy"], row["idea"], knobs, row["source"], row["maturity"],
                       "; ".join(filter(None, wants)))  # fmt: skip
     return Shown(facts=rows, view=table)
+
+
+def _one(name: str) -> Shown:
+    kind = plugins.load("policies", name)
+    row = {**_row(name, kind), "text": inspect.getdoc(kind) or ""}
+    lines = [name, "", row["text"], "", f"source: {row['source'] or '-'}"]
+    lines += [f"maturity: {row['maturity'] or '-'}"]
+    lines += [f"needs: {row['needs']}"] if row["needs"] else []
+    lines += [f"surrogate: {row['surrogate']}"] if row["surrogate"] else []
+    lines += ["", "knobs (--policy-set NAME=VALUE):" if row["knobs"] else "no knobs"]
+    for key, field in kind.knobs_type.model_fields.items():
+        said = f"  {field.description}" if field.description else ""
+        lines.append(f"  {key} = {row['knobs'][key]}{said}")
+    return Shown(facts=row, view=Text("\n".join(lines)))
 
 
 def _row(name: str, kind: Any) -> Mapping[str, Any]:

@@ -13,13 +13,21 @@ app = typer.Typer(
     help="Solve SWE-bench issues with a fleet of model tiers, never over the budget.",
     epilog="Start with: swe-router run --split demo --budget 1",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
 COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
     "Solve": (run.run, run.resume, run.grade, verify.verify),
-    "Look": (look.show, look.replay, account.report, account.export, look.route, look.policies),
+    "Look": (
+        look.show,
+        look.runs,
+        look.replay,
+        account.report,
+        account.export,
+        look.route,
+        look.policies,
+    ),
     "Compare": (board.leaderboard, study.features, account.calibrate),
     "Around the machine": (tend.clean, tend.doctor),
 }

@@ -26,7 +26,9 @@ def leaderboard(
     outcomes: Annotated[
         Path | None, typer.Option(help="Outcome table; without one, the table that ships.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Split or file with the issue texts.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", "--subset", help="Split or file with the issue texts.")
+    ] = None,
     features: Annotated[
         Path | None, typer.Option(help="Features of the issues (swe-router features).")
     ] = None,

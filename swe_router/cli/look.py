@@ -32,6 +32,15 @@ def show(
     return 0
 
 
+def runs(out: Out = Path("runs"), as_json: Json = False) -> int:
+    """The runs in a folder, newest first: how far each is, what it solved, what it cost."""
+    from swe_router.assemble import runs as listing
+
+    listed = listing.listed(out)
+    emit(listed.facts, as_json=as_json, view=listed.view)
+    return 0
+
+
 def replay(
     run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run; latest is the newest.")],
     selector: Annotated[
@@ -60,7 +69,9 @@ def replay(
 
 def route(
     instance: Annotated[str, typer.Argument(metavar="ID", help="An instance id.")],
-    split: Annotated[str, typer.Option(help="Split or file it belongs to.")] = "demo",
+    split: Annotated[
+        str, typer.Option("--split", "--subset", help="Split or file it belongs to.")
+    ] = "demo",
     preset: Annotated[str | None, typer.Option(help="Tiers and limits.")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="Override a setting.")] = None,
     policy: Annotated[str | None, typer.Option(help="Routing policy.")] = None,
@@ -101,10 +112,15 @@ def route(
     return 0
 
 
-def policies(as_json: Json = False) -> int:
+def policies(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Only this policy, in full.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
     """Every routing policy with its source, knobs and maturity."""
     from swe_router.assemble import listing
 
-    listed = listing.policies()
+    listed = listing.policies(name)
     emit(listed.facts, as_json=as_json, view=listed.view)
     return 0

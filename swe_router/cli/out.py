@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -12,6 +14,7 @@ from rich.console import Console, RenderableType
 from swe_router import plain
 from swe_router.errors import UsageError
 
+WIDE = 160
 MOST_USD = 1_000_000_000
 
 
@@ -23,8 +26,14 @@ def emit(value: Any, *, as_json: bool, view: RenderableType | None = None) -> No
     elif view is not None:
         console = Console(soft_wrap=False, markup=False, emoji=False)
         if not console.is_terminal:
-            console = Console(width=160, color_system=None, markup=False, emoji=False)
+            console = Console(width=_columns(), color_system=None, markup=False, emoji=False)
         console.print(view)
+
+
+def _columns() -> int:
+    """Width off a terminal: ``COLUMNS``, else enough for every table."""
+    asked = os.environ.get("COLUMNS", "")
+    return max(20, int(asked)) if asked.isdecimal() and int(asked) else WIDE
 
 
 def _json(value: Any) -> str:
@@ -57,6 +66,29 @@ def dollars(text: str | None) -> Decimal | None:
             f"--budget {text} is more than {MOST_USD:,} US dollars: a slip of the hand?"
         )
     return value
+
+
+def ids(values: list[str] | None) -> list[str] | None:
+    """Instance ids of ``--instances``: words, commas, and ``@FILE`` with ids in it.
+
+    None when none were given. Raises ``UsageError`` for a file that cannot be read or holds none.
+    """
+    words = [word for value in values or () for word in value.replace(",", " ").split()]
+    found = [one for word in words for one in (_of_file(word) if word[0] == "@" else [word])]
+    return list(dict.fromkeys(found)) or None
+
+
+def _of_file(word: str) -> list[str]:
+    path = Path(word[1:]).expanduser()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(f"--instances {word}: cannot read {path}: {said}") from None
+    found = [one for line in lines for one in line.partition("#")[0].replace(",", " ").split()]
+    if not found:
+        raise UsageError(f"--instances {word}: {path} holds no instance id")
+    return found
 
 
 def pairs(texts: list[str], option: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.out import dollars, emit, pairs, talk
+from swe_router.cli.out import dollars, emit, ids, pairs, talk
 from swe_router.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
@@ -29,8 +29,10 @@ def run(
     split: Annotated[
         str | None,
         typer.Option(
+            "--split",
+            "--subset",
             help="demo, lite, verified, full, multilingual, or a .jsonl/.json/.parquet."
-            " Default: the preset's."
+            " Default: the preset's.",
         ),
     ] = None,
     budget: Annotated[
@@ -48,7 +50,8 @@ def run(
         list[str] | None, typer.Option("--policy-set", help="A knob of the policy: key=value.")
     ] = None,
     instances: Annotated[
-        list[str] | None, typer.Option("--instances", "-i", help="Only these instance ids.")
+        list[str] | None,
+        typer.Option("--instances", "-i", help="Only these instance ids, or @FILE of them."),
     ] = None,
     filter_: Annotated[
         str | None, typer.Option("--filter", help="Only ids that match this regular expression.")
@@ -126,7 +129,7 @@ def run(
         budget=dollars(budget),
         policy__name=policy,
         policy__knobs=knobs or None,
-        instances=_words(instances),
+        instances=ids(instances),
         filter=filter_,
         slice=slice_,
         shuffle=shuffle or None,
@@ -199,7 +202,9 @@ def grade(
     predictions: Annotated[
         Path | None, typer.Option(help="A predictions file (.json, .jsonl) instead of a run.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Split of --predictions.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", "--subset", help="Split of --predictions.")
+    ] = None,
     sandbox: Annotated[
         str, typer.Option(help="auto, docker (the official harness) or local.")
     ] = "auto",
@@ -250,8 +255,3 @@ def _some(hours: float | None) -> float | None:
     if hours is not None and not hours > 0:
         raise UsageError(f"--hours {hours:g}: say for how long, as in --hours 8 or --hours 0.5")
     return hours
-
-
-def _words(values: list[str] | None) -> list[str] | None:
-    words = [word for value in values or () for word in value.replace(",", " ").split()]
-    return words or None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swe_router.cli.out import dollars, emit, pairs, talk
+from swe_router.cli.out import dollars, emit, ids, pairs, talk
 from swe_router.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 def features(
     out: Annotated[Path, typer.Option("--out", help="JSON lines file to write or go on with.")],
     split: Annotated[
-        str, typer.Option(help="demo, lite, verified, full, multilingual, or a file.")
+        str,
+        typer.Option(
+            "--split", "--subset", help="demo, lite, verified, full, multilingual, or a file."
+        ),
     ] = "demo",
     repos: Annotated[
         str | None, typer.Option(help="Folder of git repositories (read only).")
     ] = None,
     instances: Annotated[
-        list[str] | None, typer.Option("--instances", "-i", help="Only these instance ids.")
+        list[str] | None,
+        typer.Option("--instances", "-i", help="Only these instance ids, or @FILE of them."),
     ] = None,
     filter_: Annotated[
         str | None, typer.Option("--filter", help="Only ids that match this regular expression.")
@@ -60,10 +64,9 @@ def features(
     from swe_router.assemble import featuring
 
     rater = _judge(judge, budget, route, preset, sets, out)
-    ids = [word for value in instances or () for word in value.replace(",", " ").split()]
     done = featuring.make(
-        split, out, repos=repos or "", ids=ids, pattern=filter_ or "", cut=slice_ or "", say=talk,
-        judge=rater,
+        split, out, repos=repos or "", ids=ids(instances) or [], pattern=filter_ or "",
+        cut=slice_ or "", say=talk, judge=rater,
     )  # fmt: skip
     emit(done.facts, as_json=as_json, view=done.view)
     return 0

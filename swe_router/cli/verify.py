@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.out import dollars, emit, talk
+from swe_router.cli.out import dollars, emit, ids, talk
 from swe_router.errors import UsageError
 
 
@@ -17,7 +17,12 @@ def verify(
         typer.Option(help="Candidates (.json, .jsonl, .gz of them); several an instance allowed."),
     ],
     split: Annotated[
-        str, typer.Option(help="Split that they are of: demo, lite, verified, ..., or a file.")
+        str,
+        typer.Option(
+            "--split",
+            "--subset",
+            help="Split that they are of: demo, lite, verified, ..., or a file.",
+        ),
     ],
     trajectories: Annotated[
         Path | None,
@@ -47,7 +52,8 @@ def verify(
         bool, typer.Option("--unsafe", help="With --sandbox local: a plain process if need be.")
     ] = False,
     instances: Annotated[
-        list[str] | None, typer.Option("--instances", "-i", help="Only these instance ids.")
+        list[str] | None,
+        typer.Option("--instances", "-i", help="Only these instance ids, or @FILE of them."),
     ] = None,
     filter_: Annotated[
         str | None, typer.Option("--filter", help="Only ids that match this regular expression.")
@@ -91,7 +97,7 @@ def verify(
         repos=repos,
         sandbox__kind=sandbox,
         sandbox__unsafe=unsafe or None,
-        instances=[w for v in instances or () for w in v.replace(",", " ").split()] or None,
+        instances=ids(instances),
         filter=filter_,
         slice=slice_,
     )

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from swe_router import assets
 from swe_router.errors import UsageError
+from swe_router.settings.overriding import settled
 from swe_router.settings.tables import Price, Settings, Tier
 
 
@@ -24,14 +25,15 @@ def load(
     key that does not exist, the nearest right one.
     """
     tree = read_toml(assets.find("eval/presets", preset, ".toml"))
+    over: dict[str, Any] = {}
     for file in files:
-        tree = merge(tree, read_toml(file))
+        over = merge(over, read_toml(file))
     for text in sets:
-        tree = merge(tree, parse_set(text))
+        over = merge(over, parse_set(text))
     for key, value in flags.items():
         if value is not None:
-            tree = merge(tree, _nested(key.split("__"), value))
-    return build(tree)
+            over = merge(over, _nested(key.split("__"), value))
+    return build(settled(tree, over, merge(tree, over)))
 
 
 def build(tree: Mapping[str, Any]) -> Settings:

@@ -1,0 +1,179 @@
+"""What the command line owes its user: silence at Ctrl-C, JSON for errors, words where it helps."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import swe_router
+from swe_router import assets, plugins, settings
+from swe_router.__main__ import main
+from swe_router.cli.out import ids
+from swe_router.errors import UsageError
+
+STOPPED_SOON = """
+import os, signal, sys, threading, time
+import swe_router.cli.door as door
+stop = lambda: (time.sleep(float(sys.argv[1])), os.kill(os.getpid(), signal.SIGINT))
+threading.Thread(target=stop, daemon=True).start()
+sys.exit(door.main(["policies"]))
+"""
+SAMPLE = assets.root() / "runs" / "sample"
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(SAMPLE, tmp_path / "runs" / "one")
+    return tmp_path / "runs"
+
+
+@pytest.mark.parametrize("after", [0.02, 0.15])
+def test_ctrl_c_in_the_first_second_is_silence_and_130(after):
+    """It was a KeyboardInterrupt traceback out of whatever was being imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_SOON, str(after)], capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["run", "--nonsense"], ["show", "nothing"], ["run", "--budget", "x"], ["nothing"],
+     ["run", "--policy", "nothing", "--dry-run"], ["grade"], ["report", "--out", "r.html"]],
+)  # fmt: skip
+def test_a_usage_error_under_json_is_one_json_value_and_the_line_stays(words, capsys, tmp_path):
+    assert main([*words, "--json"]) == 2
+    said = capsys.readouterr()
+    error = json.loads(said.out)["error"]
+    assert said.err.strip() == f"swe-router: {error}"
+
+
+def test_the_lazy_names_are_listed():
+    assert set(swe_router.__all__) <= set(dir(swe_router))
+
+
+def test_off_a_terminal_the_width_is_that_of_columns(runs, capsys, monkeypatch):
+    widths = {}
+    for columns in ("60", "", "abc"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert main(["policies"]) == 0
+        widths[columns] = max(map(len, capsys.readouterr().out.splitlines()))
+    assert widths["60"] <= 60
+    assert 100 < widths[""] == widths["abc"] <= 160
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize("command", [[], ["run"], ["outcomes", "import"]])
+def test_both_words_for_help_work_everywhere(flag, command, capsys):
+    main([*command, flag])
+    assert "Usage: swe-router" in capsys.readouterr().out
+
+
+def test_completion_can_be_shown_and_completes_commands():
+    env = {**os.environ, "_SWE_ROUTER_COMPLETE": "complete_bash", "COMP_WORDS": "swe-router repl",
+           "COMP_CWORD": "1"}  # fmt: skip
+    code = "import sys; from swe_router.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
+    )
+    assert "replay" in done.stdout.split()
+    shown = subprocess.run(
+        [sys.executable, "-m", "swe_router", "--show-completion", "bash"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "_swe_router_completion" in shown.stdout or "complete" in shown.stdout
+
+
+def test_instances_may_stand_in_a_file(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text("a__b-1  # the first\n\n# none\na__b-2, a__b-3\n")
+    assert ids([f"@{path}", "c__d-4,a__b-1"]) == ["a__b-1", "a__b-2", "a__b-3", "c__d-4"]
+    assert ids(None) is None
+    for bad in (f"@{tmp_path}/nothing", f"@{tmp_path}"):
+        with pytest.raises(UsageError, match="--instances @"):
+            ids([bad])
+    path.write_text("# nothing\n")
+    with pytest.raises(UsageError, match="holds no instance id"):
+        ids([f"@{path}"])
+
+
+def test_subset_is_another_word_for_split(capsys):
+    assert main(["run", "--subset", "demo", "-i", "demo__confet-3", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["split"] == "demo"
+
+
+def test_runs_lists_the_runs_and_a_damaged_one_does_not_hide_the_others(runs, capsys):
+    shutil.copytree(SAMPLE, runs / "broken")
+    (runs / "broken" / "settings.json").write_text('{"settings": 3}')
+    assert main(["runs", "--json"]) == 0
+    rows = {row["run"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["one"]["concluded"] == rows["one"]["instances"] == 15
+    assert (rows["one"]["resolved"], rows["one"]["ended"]) == (13, "done")
+    assert "settings" in rows["broken"]["error"]
+    assert main(["runs"]) == 0
+    said = capsys.readouterr().out
+    assert "15/15" in said
+    assert "damaged" in said
+    assert main(["runs", "--out", str(runs / "nowhere")]) == 0
+
+
+def test_one_policy_is_told_in_full_and_a_wrong_name_does_not_print_all(capsys):
+    assert main(["policies", "ration", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["policy"] == "ration"
+    assert "reject" in told["knobs"]
+    assert main(["policies", "always-local"]) == 0
+    capsys.readouterr()
+    assert main(["policies", "cascad"]) == 2
+    said = capsys.readouterr().err
+    assert "did you mean 'cascade'" in said
+    assert len(said) < 200
+    with pytest.raises(UsageError, match="there is docker, local"):
+        plugins.load("sandboxes", "x")
+
+
+def test_always_a_tier_is_a_policy_wherever_a_policy_is_named(capsys):
+    made = settings.load("demo", policy__name="always-cloud").policy
+    assert (made.name, made.knobs["tier"]) == ("fixed", "cloud")
+    assert settings.load("demo", sets=["policy.name=always-local"]).policy.name == "fixed"
+    assert main(["route", "demo__confet-3", "--policy", "always-nothing"]) == 2
+    assert "'nothing'" in capsys.readouterr().err
+    words = ["leaderboard", "--policies", "always-qwen3-32B", "--bootstraps", "100", "--json"]
+    assert main(words) == 0
+    assert any(
+        r["policy"].startswith("always-") for r in json.loads(capsys.readouterr().out)["rows"]
+    )
+
+
+def test_another_model_has_not_the_facts_of_the_presets_model():
+    """gpt-99 was told to retire on the day of o3."""
+    old = settings.load("hybrid").tiers["o3"]
+    assert old.retires is not None
+    new = settings.load("hybrid", sets=["tiers.o3.model=gpt-99"]).tiers["o3"]
+    assert (new.retires, new.successor) == (None, "")
+    assert new.attempt_usd == old.attempt_usd
+    moved = settings.load("hybrid", sets=["tiers.o3.model=gpt-5.5"]).tiers["o3"]
+    assert moved.window == 1_000_000, "its own, from the table of models"
+    kept = ["tiers.o3.model=gpt-99", "tiers.o3.retires=2027-01-01", "tiers.o3.window=5000"]
+    mine = settings.load("hybrid", sets=kept).tiers["o3"]
+    assert (str(mine.retires), mine.window) == ("2027-01-01", 5000)
+    same = settings.load("hybrid", sets=["tiers.o3.model=o3"]).tiers["o3"]
+    assert same == old
+
+
+def test_a_price_that_was_given_for_a_model_is_not_anothers(tmp_path):
+    preset = tmp_path / "mine.toml"
+    preset.write_text(
+        '[tiers.one]\ndialect = "vllm"\nmodel = "a"\nwindow = 9000\nattempt_usd = 1\n'
+        "price = {input = 1, output = 2}\n"
+    )
+    assert settings.load(str(preset), sets=["tiers.one.model=b"]).tiers["one"].price == "table"
+    assert settings.load(str(preset), sets=["tiers.one.window=8000"]).tiers["one"].price != "table"
