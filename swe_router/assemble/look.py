@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group
 from rich.text import Text
@@ -13,8 +16,10 @@ from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
-from swe_router.reports import text
+from swe_router.reports import ending, rows, text
 
+SHOWN = 12
+"""Ids that an error lists."""
 SAMPLE = "sample"
 """Name of the recorded demo run that ships with the package."""
 
@@ -29,19 +34,74 @@ def find(name: str, out: Path) -> RunFolder:
 
 def show(name: str, out: Path, instance: str | None, attempt: str | None) -> Shown:
     """A run, one instance of it, or one attempt."""
-    run = find(name, out)
+    run = _run(name, out, instance)
     known = facts.of(run)
     if instance is None:
         view = Group(text.instances_table(known), Text(""), text.closing(known))
-        return Shown(facts=facts.summary(known), view=view)
+        return Shown(facts=_whole(known), view=view)
     record = known.records.get(instance)
     if record is None:
-        there = ", ".join(known.records) or "none yet"
-        raise UsageError(f"run {run.name} has no record of {instance!r}: there is {there}")
+        raise UsageError(f"run {run.name} has no record of {instance!r}{_instead(known, instance)}")
     if attempt is None:
         return Shown(facts=record.model_dump(mode="json"), view=text.record_view(record, known))
-    steps = Tape(run.attempt_folder(instance)).steps(attempt)
+    ids = [one.attempt.id for one in record.outcomes]
+    steps = Tape(run.attempt_folder(instance)).steps(_attempt(attempt, ids))
     if not steps:
-        ids = ", ".join(o.attempt.id for o in record.outcomes)
-        raise UsageError(f"{instance} has no steps of attempt {attempt!r}: there is {ids}")
+        raise UsageError(
+            f"{instance} has no steps of attempt {attempt!r}: there is {', '.join(ids) or 'none'}"
+        )
     return Shown(facts=[s.model_dump(mode="json") for s in steps], view=text.steps_view(steps))
+
+
+def _run(name: str, out: Path, instance: str | None) -> RunFolder:
+    """The run; an instance's id in its place is told how to be asked for."""
+    try:
+        return find(name, out)
+    except UsageError as error:
+        latest = out / "latest"
+        if instance is not None or not (latest / "settings.json").is_file():
+            raise
+        if name in {one.id for one in RunFolder(latest.resolve()).instances()}:
+            raise UsageError(
+                f"{name!r} is an instance, no run: did you mean `swe-router show latest {name}`?"
+            ) from error
+        raise
+
+
+def _whole(known: facts.RunFacts) -> dict[str, Any]:
+    """The summary, the money as the ledger closes it, tokens, and a row an instance."""
+    money = known.money
+    used = [o.attempt.trajectory.usage for r in known.records.values() for o in r.outcomes]
+    return {
+        **facts.summary(known),
+        "settled": float(money.settled),
+        "lost": float(money.lost),
+        "reserved": float(money.reserved),
+        "unused": float(money.unused),
+        "ended": ending.ended(known.instances, known.records),
+        "tokens": rows.tokens(used),
+        "rows": rows.rows(known),
+    }
+
+
+def _instead(known: facts.RunFacts, instance: str) -> str:
+    """What to ask for instead: it is owed, it is near another id, or which ones there are."""
+    if instance in known.instances:
+        return ": it is owed, `swe-router resume` concludes it"
+    near = difflib.get_close_matches(instance, known.records, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    there = list(known.records)
+    more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
+    return f": there is {', '.join(there[:SHOWN]) or 'none yet'}{more}"
+
+
+def _attempt(asked: str, ids: Sequence[str]) -> str:
+    """An attempt by its id, its number or its tier, where only one is meant."""
+    if asked in ids:
+        return asked
+    for part in (0, 2):
+        found = [one for one in ids if one.partition("-")[part] == asked]
+        if len(found) == 1:
+            return found[0]
+    return asked

@@ -27,7 +27,7 @@ def emit(value: Any, *, as_json: bool, view: RenderableType | None = None) -> No
         console = Console(soft_wrap=False, markup=False, emoji=False)
         if not console.is_terminal:
             console = Console(width=_columns(), color_system=None, markup=False, emoji=False)
-        console.print(view)
+        console.print(view, crop=False)
 
 
 def _columns() -> int:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import takewhile
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from swe_router.records import IMPORTED, Outcome, RunRecord, Step, Stop
+from swe_router.records import IMPORTED, Outcome, RunRecord, Step, Stop, Usage
+from swe_router.reports.rows import tokens
+from swe_router.reports.sentences import count, tried, verdict
 from swe_router.reports.summary import (
     RunFacts,
     left_undone,
@@ -28,40 +31,74 @@ def usd(value: Decimal | float) -> str:
     return f"${float(value):.4f}"
 
 
-def instances_table(facts: RunFacts) -> Table:
-    """One row an instance: what was tried, what it cost, how it stands."""
-    table = Table(title=None, box=None, pad_edge=False)
-    for name, justify in (("instance", "left"), ("tried", "left"), ("handed in", "left")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    table.add_column("USD", justify="right")
-    table.add_column("standing")
-    table.add_column("why it stopped", overflow="fold", ratio=1)
-    for instance_id in facts.instances:
-        record = facts.records.get(instance_id)
-        stands = standing(facts, instance_id)
+ROOM = 80
+"""Columns that the table needs beside the ids; where they are missing each instance is a block."""
+
+
+class Instances:
+    """One row an instance: what was tried, what it cost, how it stands.
+
+    An id is copied by hand: it is never folded, whatever the width.
+    """
+
+    def __init__(self, facts: RunFacts) -> None:
+        self._facts = facts
+        self._longest = max((len(name) for name in facts.instances), default=0)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.max_width >= self._longest + ROOM:
+            yield self._table()
+        else:
+            yield from self._blocks()
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False)
+        table.add_column("instance", no_wrap=True, min_width=self._longest)
+        table.add_column("tried", overflow="fold")
+        table.add_column("handed in", overflow="fold")
+        table.add_column("USD", justify="right", no_wrap=True)
+        table.add_column("standing", no_wrap=True)
+        table.add_column("why it stopped", overflow="fold", ratio=1)
+        for name in self._facts.instances:
+            stands, way, tier, paid, why = self._cells(name)
+            table.add_row(name, way, tier, paid, stands, why)
+        return table
+
+    def _blocks(self) -> Iterator[RenderableType]:
+        for name in self._facts.instances:
+            stands, way, tier, paid, why = self._cells(name)
+            yield Text(name, style="bold", no_wrap=True, overflow="ignore")
+            yield Text.assemble("  ", stands, f"  {paid}" if paid else "")
+            if way:
+                yield Padding(Text(f"{way}; handed in: {tier}"), (0, 0, 0, 2))
+                yield Padding(Text(why, style="dim"), (0, 0, 0, 2))
+
+    def _cells(self, name: str) -> tuple[Text, str, str, str, str]:
+        """Standing, what was tried, the tier that is handed in, USD, why it stopped."""
+        record = self._facts.records.get(name)
         if record is None:
-            table.add_row(instance_id, "", "", "", Text("owed", style="yellow"), "")
-            continue
-        tried = " > ".join(_tried(outcome) for outcome in record.outcomes)
-        table.add_row(
-            instance_id,
-            tried,
-            tier_of(record) or "-",
-            usd(record.whole_usd),
-            Text(stands, style=STYLE[stands]),
-            record.stop,
-        )
-    return table
+            return Text("owed", style="yellow"), "", "", "", ""
+        stands = standing(self._facts, name)
+        way = " > ".join(tried(outcome) for outcome in record.outcomes)
+        paid = usd(record.whole_usd)
+        return Text(stands, style=STYLE[stands]), way, tier_of(record) or "-", paid, record.stop
+
+
+def instances_table(facts: RunFacts) -> Instances:
+    """One row an instance, as wide as the console lets it be."""
+    return Instances(facts)
 
 
 def closing(facts: RunFacts) -> RenderableType:
     """The closing summary."""
     facts_json = summary(facts)
     tiers = Table(box=None, pad_edge=False)
-    for name in ("tier", "attempts", "USD", "resolved"):
+    for name in ("tier", "attempts", "USD", "resolved", "tokens in", "cached", "out"):
         tiers.add_column(name, justify="left" if name == "tier" else "right")
     for name, row in facts_json["by_tier"].items():
-        tiers.add_row(name, str(row["attempts"]), usd(row["usd"]), str(row["resolved"]))
+        used = _tokens([o.attempt.trajectory.usage for record in facts.records.values()
+                        for o in record.outcomes if o.arm.model == name])  # fmt: skip
+        tiers.add_row(name, str(row["attempts"]), usd(row["usd"]), str(row["resolved"]), *used)
     money = facts.money
     parts: list[RenderableType] = [
         Text(
@@ -85,6 +122,16 @@ def closing(facts: RunFacts) -> RenderableType:
             Text("The models of this run are recordings: it shows the machinery, not a model.")
         )
     return Group(*parts)
+
+
+def _tokens(usages: Sequence[Usage]) -> list[str]:
+    """Prompt tokens, the share of them that came from the cache, output tokens; blank of none."""
+    told = tokens(usages)
+    prompt = told["input"] + told["cache_read"] + told["cache_write"]
+    if not prompt + told["output"]:
+        return ["", "", ""]
+    share = "-" if told["cache_share"] is None else f"{told['cache_share']:.0%}"
+    return [f"{prompt:,}", share, f"{told['output']:,}"]
 
 
 def _of_these(facts: RunFacts) -> str:
@@ -115,6 +162,10 @@ def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
         for _ in decided.decision.plans:
             for outcome in _of_one_plan(left):
                 parts += _outcome_lines(outcome, chosen=outcome.attempt.id == record.chosen)
+        for gone in record.left_out:
+            if gone.move == number - 1:
+                names = f"{count(len(gone.attempts), 'attempt')} ({', '.join(gone.attempts)})"
+                parts.append(Text(f"  left out: {names}: {gone.why}", style="yellow"))
     parts += [line for outcome in left for line in _outcome_lines(outcome, chosen=False)]
     return Group(*parts)
 
@@ -133,7 +184,7 @@ def steps_view(steps: Sequence[Step]) -> RenderableType:
     parts: list[RenderableType] = []
     for step in steps:
         said = step.completion.message.content.strip()
-        parts.append(Text(f"step {step.index + 1}  {usd(step.completion.usd)}", style="cyan"))
+        parts.append(Text(_step_head(step), style="cyan"))
         if step.note:
             parts.append(Text(f"  note: {step.note}", style="yellow"))
         if said:
@@ -143,6 +194,12 @@ def steps_view(steps: Sequence[Step]) -> RenderableType:
             parts.append(Text(f"  > {action.call.name} {arguments}", style="bold"))
             parts.append(Text(action.observation, style="dim"))
     return Group(*parts)
+
+
+def _step_head(step: Step) -> str:
+    prompt, cached, output = _tokens([step.completion.usage])
+    used = f"  {prompt} tokens in ({cached} from the cache), {output} out" if prompt else ""
+    return f"step {step.index + 1}  {usd(step.completion.usd)}{used}"
 
 
 def markdown(facts: RunFacts) -> str:
@@ -157,38 +214,25 @@ def markdown(facts: RunFacts) -> str:
     return f"# Run {facts.run}\n\n```\n{captured.get().rstrip()}\n```\n"
 
 
-def _tried(outcome: Outcome) -> str:
-    attempt = outcome.attempt
-    if attempt.failure is not None:
-        return f"{attempt.plan.arm} ({attempt.failure.kind})"
-    said = "accepted" if outcome.accepted else "rejected"
-    if outcome.candidate is None or not outcome.candidate.patch:
-        said = "no patch"
-    return f"{attempt.plan.arm} ({attempt.trajectory.exit}, {said})"
-
-
 def _outcome_lines(outcome: Outcome, *, chosen: bool) -> list[RenderableType]:
     attempt = outcome.attempt
     mark = "  <- handed in" if chosen else ""
     elsewhere = " paid elsewhere" if outcome.arm.model == IMPORTED else ""
     lines: list[RenderableType] = [
         Text(
-            f"  attempt {attempt.id}: {attempt.plan.arm}, {attempt.trajectory.steps} steps,"
+            f"  attempt {attempt.id}: {attempt.plan.arm},"
+            f" {count(attempt.trajectory.steps, 'step')},"
             f" {usd(attempt.trajectory.usd)}{elsewhere}, exit {attempt.trajectory.exit}{mark}",
             style="bold",
         )
     ]
+    prompt, cached, output = _tokens([attempt.trajectory.usage])
+    if prompt:
+        lines.append(Text(f"    tokens: {prompt} in ({cached} from the cache), {output} out"))
     if attempt.failure:
         lines.append(Text(f"    broke: {attempt.failure.kind}: {attempt.failure.message}", "red"))
     if outcome.candidate is not None and outcome.candidate.patch:
         lines.append(Text(f"    patch: {', '.join(outcome.candidate.files)}"))
-    lines += [
-        Text(f"    {v.verifier}: {v.outcome} {_evidence(v.evidence)}") for v in outcome.verdicts
-    ]
+    lines += [Text(f"    {verdict(v)}") for v in outcome.verdicts]
     lines += [Text(f"    audit: {f.kind}: {f.detail}", style="yellow") for f in attempt.audit]
     return lines
-
-
-def _evidence(evidence: object) -> str:
-    text = str(evidence)
-    return text if len(text) <= 200 else text[:197] + "..."

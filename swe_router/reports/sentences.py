@@ -1,0 +1,107 @@
+"""A verdict, an ending, a count: each as words that fit on a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from swe_router.records import Outcome, Verdict
+
+NAMED = 3
+"""Tests that a sentence names."""
+LONG = 400
+"""Characters of a sentence before it is cut at a word."""
+ENDINGS = {
+    "submitted": "",
+    "budget": "dollar limit",
+    "steps": "step limit",
+    "time": "time limit",
+    "gave_up": "gave up",
+    "broke": "broken off",
+    "interrupted": "interrupted",
+    "stop_loss": "stopped early",
+}
+"""How an attempt ended; a submission needs no word."""
+_PLURAL = re.compile(r"\b(\d+)((?: [a-z-]+){1,3})\(s\)")
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """``1 step``, ``2 steps``, ``1 patch``, ``2 patches``."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def counted(text: str) -> str:
+    """Text with ``3 file(s)`` as ``3 files`` and ``1 file(s)`` as ``1 file``."""
+    return _PLURAL.sub(lambda m: f"{m[1]}{m[2]}{'' if m[1] == '1' else 's'}", text)
+
+
+def verdict(one: Verdict) -> str:
+    """``repo-tests: fail, 2 of 61 tests broke: test_a, test_b``."""
+    said = _because(one)
+    return f"{one.verifier}: {one.outcome}{f', {_cut(counted(said))}' if said else ''}"
+
+
+def _because(one: Verdict) -> str:
+    facts = one.evidence
+    if "broke" in facts:
+        return f"it could not look: {facts['broke']}"
+    counts = facts.get("counts")
+    if isinstance(counts, Mapping) and one.outcome == "fail" and counts.get("broken"):
+        before = counts.get("passed_before")
+        head = f"{counts['broken']} of {before} tests broke" if before else "tests broke"
+        return f"{head}{_names(_broken(facts.get('tests')))}"
+    why = str(facts.get("why") or "")
+    if one.verifier == "acceptance":
+        # What the verdicts above it said stands above it.
+        why = re.sub(r" \((?:[\w-]+ (?:pass|fail|unknown)(?:, )?)+\)", "", why)
+    if one.outcome == "fail":
+        why += _names(_failing(facts.get("tests")))
+    if why:
+        return why
+    plain = [f"{key.replace('_', ' ')} {value}" for key, value in facts.items()
+             if isinstance(value, int | float | str) and str(value)]  # fmt: skip
+    if not plain and one.score is not None:
+        return f"score {one.score:.2f}"
+    return "; ".join(plain[:5])
+
+
+def _broken(tests: Any) -> list[str]:
+    """Tests that passed before the patch and not after it."""
+    if not isinstance(tests, Mapping):
+        return []
+    return [str(name) for name, told in tests.items() if isinstance(told, Sequence)
+            and not isinstance(told, str) and len(told) > 1
+            and told[0] == "passed" and told[1] != "passed"]  # fmt: skip
+
+
+def _failing(tests: Any) -> list[str]:
+    """Tests of the issue that still fail after the patch."""
+    if not isinstance(tests, Mapping):
+        return []
+    return [str(name) for name, told in tests.items()
+            if isinstance(told, Mapping) and told.get("after") in ("failed", "error")]  # fmt: skip
+
+
+def _names(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f": {', '.join(names[:NAMED])}{more}"
+
+
+def _cut(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= LONG else f"{flat[:LONG].rsplit(' ', 1)[0]} …"
+
+
+def tried(outcome: Outcome) -> str:
+    """``local (step limit; its patch passes)``: a tier, how it ended, what came of its patch."""
+    attempt = outcome.attempt
+    if attempt.failure is not None:
+        return f"{attempt.plan.arm} (broke: {attempt.failure.kind})"
+    said = "its patch passes" if outcome.accepted else "its patch is rejected"
+    if outcome.candidate is None or not outcome.candidate.patch:
+        said = "no patch"
+    ended = ENDINGS.get(attempt.trajectory.exit, attempt.trajectory.exit)
+    return f"{attempt.plan.arm} ({'; '.join(filter(None, (ended, said)))})"
