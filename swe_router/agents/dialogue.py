@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from swe_router import toolcalls
-from swe_router.agents import prompts, tools
+from swe_router.agents import prompts, rules, tools
 from swe_router.agents.manifest import Manifest
-from swe_router.agents.turns import Turn
+from swe_router.agents.turns import NOT_DONE, NOT_DONE_AFTER, Turn
 from swe_router.records import (
     Action,
     CallLimits,
@@ -30,6 +30,7 @@ from swe_router.seams import Desk
 
 BYTES_PER_TOKEN = 3
 """A low estimate for text that no usage has measured yet, so that tokens come out high."""
+_CUT = frozenset({"length", "window"})
 LEAST_OBSERVATION = 1000
 """Bytes below which an observation is not worth cutting."""
 ROOMY = 0.7
@@ -91,11 +92,20 @@ class Request:
         return sum(map(prompts.size, self.messages)) + sum(map(prompts.size, self.tools))
 
 
+def fell_through(actions: Sequence[Action]) -> bool:
+    """Whether the last call could not be read, or was refused."""
+    return bool(actions) and (actions[-1].refused or bool(actions[-1].call.error))
+
+
 class Dialogue:
     """One conversation; ``room``, ``request``, ``calls`` and ``add`` are called once a turn."""
 
     def __init__(self, manifest: Manifest, instance: Instance, setup: Setup) -> None:
         self._manifest, self._setup = manifest, setup
+        self._rules = rules.of(manifest.rules)
+        self._window = setup.window
+        """Tokens: the tier's, or fewer where the server had no more; 0 is unknown."""
+        self._full = False
         self.offered = manifest.offered
         self._head = prompts.opening(
             manifest,
@@ -158,9 +168,10 @@ class Dialogue:
 
         Sets ``ended`` when even that does not make it fit.
         """
-        limit = self._setup.window - self._setup.max_output_tokens
-        before = self._estimate()
-        if not self._setup.window or before <= limit:
+        limit = self._window - self._setup.max_output_tokens
+        before, full = self._estimate(), self._full
+        self._full = False
+        if not self._window or (before <= limit and not full):
             return ""
         keep, old = self._manifest.limits.keep_turns, self._elided
         while keep:
@@ -172,7 +183,7 @@ class Dialogue:
                 "gave_up",
                 f"the conversation (about {after} tokens) and an answer of"
                 f" {self._setup.max_output_tokens} do not fit the window of"
-                f" {self._setup.window} tokens, even without old observations",
+                f" {self._window} tokens, even without old observations",
             )
         return (
             f"elided the observations of turns {old + 1} to {self._elided}:"
@@ -201,7 +212,7 @@ class Dialogue:
 
     def calls(self, completion: Completion) -> tuple[ToolCall, ...]:
         """What the answer asks for, checked; text is read where there is no native call."""
-        found, cut = completion.message.tool_calls, completion.stop == "length"
+        found, cut = completion.message.tool_calls, completion.stop in _CUT
         if not found:
             parsed = toolcalls.parse(completion.message.content, self.offered)
             found = parsed.calls
@@ -209,7 +220,7 @@ class Dialogue:
         calls = [tools.checked(call, self.offered) for call in found]
         if calls and cut:
             # A cut-off call may be complete JSON and still lack half of its text.
-            error = self._say(self._manifest.prompts.cut_off, call=True)
+            error = self._cut_off(completion, call=True)
             calls[-1] = calls[-1].model_copy(update={"error": error})
         return tuple(calls)
 
@@ -223,9 +234,15 @@ class Dialogue:
         tokens = completion.usage.prompt_tokens
         if tokens:
             self._measured = (tokens, self._size, self._elided)
+        if self._is_full(completion):
+            self._full = True
+            held = tokens + completion.usage.output_tokens if tokens else 0
+            self._window = min(filter(None, (self._window, held)), default=0)
         calls = self.calls(completion)
         reply = "" if calls else self._nudge(completion)
-        turn = Turn.of(completion.message, calls, actions, reply)
+        waits = self._rules.rest_waits and fell_through(actions)
+        rest = NOT_DONE_AFTER if waits else NOT_DONE
+        turn = Turn.of(completion.message, calls, actions, reply, rest)
         self._turns.append(turn)
         self._messages += turn.whole
         self._size += sum(map(prompts.size, turn.whole))
@@ -233,14 +250,18 @@ class Dialogue:
 
     def _nudge(self, completion: Completion) -> str:
         names = self._manifest.prompts
-        if completion.stop == "length":
-            return self._say(names.cut_off, call=False)
+        if completion.stop in _CUT:
+            return self._cut_off(completion, call=False)
         example = self._manifest.toolset.example
         return self._manifest.say(names.nudge, text=self._setup.text_tools, example=example)
 
-    def _say(self, name: str, *, call: bool) -> str:
-        most = self._setup.max_output_tokens
-        return self._manifest.say(name, max_output_tokens=most, call=call)
+    def _is_full(self, completion: Completion) -> bool:
+        return completion.stop == "window" and self._rules.window_told
+
+    def _cut_off(self, completion: Completion, *, call: bool) -> str:
+        name, most = self._manifest.prompts.cut_off, self._setup.max_output_tokens
+        full = self._is_full(completion)
+        return self._manifest.say(name, max_output_tokens=most, call=call, window_full=full)
 
     def _ending(
         self, completion: Completion, calls: Sequence[ToolCall], actions: Sequence[Action]

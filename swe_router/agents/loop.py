@@ -6,7 +6,7 @@ import time
 from decimal import Decimal
 
 from swe_router.agents import rules, tools
-from swe_router.agents.dialogue import Dialogue, Setup
+from swe_router.agents.dialogue import Dialogue, Setup, fell_through
 from swe_router.agents.lookup import Lookup
 from swe_router.agents.manifest import Manifest
 from swe_router.agents.shown import sendable
@@ -101,6 +101,7 @@ class _Session:
             command_timeout=timeouts[0],
             command_timeout_max=timeouts[1],
             observation_bytes=self._dialogue.observation_bytes,
+            tells_refusals=self._rules.rest_waits,
         )
         self.steps: list[Step] = list(desk.past)
         self._spent = sum((step.completion.usd for step in self.steps), Decimal(0))
@@ -155,7 +156,7 @@ class _Session:
                 actions.append(self._act(call))
                 if call.name == tools.SUBMIT and not call.error:
                     break
-                if call.error and self._rules.rest_waits:
+                if self._rules.rest_waits and fell_through(actions):
                     break
         except BaseException as error:
             if not self._stopped(error):

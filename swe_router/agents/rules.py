@@ -15,14 +15,17 @@ class Rules:
     rest_waits: bool
     """Calls of one answer that stand behind one which could not be carried out are not carried
     out either: they were written before its result was known."""
+    window_told: bool
+    """An answer that ended because the window is full makes room for the next one, and the model
+    is told so; else it is told to write less."""
 
 
 VERSIONS: Mapping[int, Rules] = {
-    1: Rules(rest_waits=False),
-    2: Rules(rest_waits=True),
+    1: Rules(rest_waits=False, window_told=False),
+    2: Rules(rest_waits=True, window_told=True),
 }
 """Never change a line: add one."""
-CURRENT = 1
+CURRENT = 2
 """What new runs are made under."""
 
 

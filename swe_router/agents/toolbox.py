@@ -28,11 +28,14 @@ class Toolbox:
     command_timeout: float
     command_timeout_max: float
     observation_bytes: int
+    tells_refusals: bool = True
+    """Mark what was refused: ``Action.refused``."""
 
     def carry_out(self, call: ToolCall) -> Action:
         """The call and what the agent is shown. ``SandboxError`` passes through."""
         begun = self.clock()
         exit_code: int | None = None
+        refused = False
         try:
             if call.name == tools.BASH.name:
                 text, exit_code = self._bash(call)
@@ -43,12 +46,13 @@ class Toolbox:
             else:
                 text = SUBMITTED
         except Refused as refusal:
-            text = str(refusal)
+            text, refused = str(refusal), True
         return Action(
             call=call,
             observation=shortened(printable(text), self.observation_bytes),
             exit_code=exit_code,
             seconds=max(0.0, self.clock() - begun),
+            refused=refused and self.tells_refusals,
         )
 
     def _bash(self, call: ToolCall) -> tuple[str, int]:

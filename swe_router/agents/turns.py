@@ -10,6 +10,10 @@ from swe_router.records import Action, Message, ToolCall
 
 NOT_DONE = "Not carried out."
 """Said of a call that came after the last one that was."""
+NOT_DONE_AFTER = (
+    "Not carried out: this call was written before it was known that one before it in the same"
+    " answer could not be carried out. Look at that first."
+)
 NOTHING_SAID = "(empty answer)"
 SHORT = 300
 """Bytes up to which an observation stays when older ones are elided."""
@@ -28,11 +32,16 @@ class Turn:
 
     @classmethod
     def of(
-        cls, answer: Message, calls: Sequence[ToolCall], actions: Sequence[Action], reply: str
+        cls,
+        answer: Message,
+        calls: Sequence[ToolCall],
+        actions: Sequence[Action],
+        reply: str,
+        rest: str = NOT_DONE,
     ) -> Turn:
-        """A turn; calls without an action are answered all the same, as providers demand."""
+        """A turn; calls without an action are answered with ``rest``, as providers demand."""
         texts = [action.observation for action in actions]
-        texts += [NOT_DONE] * (len(calls) - len(texts))
+        texts += [rest] * (len(calls) - len(texts))
         observed = tuple(zip(calls, texts, strict=False))
         if not answer.tool_calls and not answer.content.strip():
             # Providers refuse a conversation that holds an empty turn.

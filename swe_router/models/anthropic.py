@@ -33,7 +33,7 @@ _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 _STOPS: dict[str, StopReason] = {
     "tool_use": "tool",
     "max_tokens": "length",
-    "model_context_window_exceeded": "length",
+    "model_context_window_exceeded": "window",
     "refusal": "refusal",
 }
 
@@ -69,7 +69,9 @@ class AnthropicModel:
             body,
         )
         seconds = max(0.0, self._clock() - start)
-        return self._read(wire.json_of(response, self._key, body), response.headers, seconds)
+        reply = wire.json_of(response, self._key, body)
+        answer = self._read(reply, response.headers, seconds)
+        return wire.told_apart(answer, self._tier, limits)
 
     @cached_property
     def _client(self) -> anthropic.Anthropic:

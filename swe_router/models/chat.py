@@ -27,6 +27,7 @@ _STOPS: dict[str, StopReason] = {
     "tool_calls": "tool",
     "function_call": "tool",
     "length": "length",
+    "model_context_window_exceeded": "window",
     "content_filter": "refusal",
 }
 

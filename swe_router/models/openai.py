@@ -75,9 +75,8 @@ class OpenAIModel:
         seconds = max(0.0, self._clock() - start)
         reply = wire.json_of(response, self._key, body)
         request_id = wire.redact_key(_request_id(response.headers), self._key)
-        if by_responses:
-            return responses.read(reply, self._key, seconds, request_id)
-        return chat.read(reply, self._key, seconds, request_id)
+        read = responses.read if by_responses else chat.read
+        return wire.told_apart(read(reply, self._key, seconds, request_id), tier, limits)
 
     @property
     def _reasons(self) -> bool:

@@ -144,7 +144,9 @@ def read(reply: Mapping[str, Any], key: str, seconds: float, request_id: str) ->
 def _stop(reply: Mapping[str, Any], calls: bool, refused: bool) -> StopReason:
     if reply.get("status") == "incomplete":
         details = reply.get("incomplete_details")
-        reason = details.get("reason") if isinstance(details, Mapping) else ""
+        reason = str(details.get("reason") if isinstance(details, Mapping) else "")
+        if "context" in reason:
+            return "window"
         return "refusal" if reason == "content_filter" else "length"
     if refused:
         return "refusal"

@@ -20,7 +20,8 @@ from swe_router.errors import (
     SettingRefused,
 )
 from swe_router.models import faults
-from swe_router.records import CallLimits, ToolCall, Usage
+from swe_router.records import CallLimits, Completion, ToolCall, Usage
+from swe_router.settings import Tier
 
 REPLY_BYTES = 32_000_000
 """Longest reply that is read; no model answers with a hundredth of it."""
@@ -56,6 +57,25 @@ def own_ways(client: Any) -> None:
     for name in ("organization", "project", "admin_api_key"):
         if hasattr(client, name):
             setattr(client, name, None)
+
+
+_NEARLY = 0.9
+
+
+def told_apart(answer: Completion, tier: Tier, limits: CallLimits) -> Completion:
+    """The answer, with ``window`` for its stop where not the cap but the window cut it off.
+
+    Servers clip the cap to what the window leaves, and say ``length`` of both. A server that caps
+    at less than was asked for does the same, so few tokens alone tell of the window only where the
+    server is known not to (vLLM).
+    """
+    used = answer.usage
+    if answer.stop != "length" or not used.prompt_tokens:
+        return answer
+    short = used.output_tokens < limits.max_output_tokens
+    near = used.prompt_tokens + used.output_tokens >= _NEARLY * tier.window
+    clipped = tier.dialect == "vllm" and used.output_tokens < _NEARLY * limits.max_output_tokens
+    return answer.model_copy(update={"stop": "window"}) if short and (near or clipped) else answer
 
 
 def timeouts(limits: CallLimits) -> httpx2.Timeout:

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from swe_router.records.base import Record, Usd, digest_of
 
-StopReason = Literal["end", "tool", "length", "refusal"]
+StopReason = Literal["end", "tool", "length", "window", "refusal"]
+"""Why an answer ended; ``length`` is the output cap, ``window`` a window with no room left."""
 
 
 class Usage(Record):
@@ -125,6 +126,8 @@ class Action(Record):
     observation: str
     exit_code: int | None = None
     seconds: float = 0.0
+    refused: bool = Field(default=False, exclude_if=lambda refused: not refused)
+    """The call could be read, and was not carried out: an edit of text that is not there."""
 
 
 class Step(Record):

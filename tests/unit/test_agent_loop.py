@@ -24,6 +24,7 @@ from tests.doubles.agent import (
     call,
 )
 
+FIRST_RULES = manifest.read("default").model_copy(update={"rules": 1})
 RICH = Budget(dollars=Decimal(10))
 
 
@@ -71,7 +72,7 @@ def test_each_request_begins_with_the_whole_request_before(tmp_path, text):
 def test_every_native_call_is_answered_by_its_id_even_after_an_error(tmp_path):
     bad = ToolCall(id="b", name="bash", error="The arguments are not JSON.")
     model = PlayedModel(answer(bad, call("bash", command="echo hi")), answer(SUBMIT))
-    _, steps, _ = solve(tmp_path, model)
+    _, steps, _ = solve(tmp_path, model, sheet=FIRST_RULES)
     told = model.requests[1].messages[-2:]
     assert [(m.role, m.tool_call_id) for m in told] == [("tool", "b"), ("tool", "n1")]
     assert "The arguments are not JSON." in told[0].content

@@ -319,3 +319,37 @@ def test_a_whole_answer_in_the_place_of_a_stream_is_an_answer(httpserver):
     serve(httpserver, "anthropic", reply("anthropic", text="all of it"))
     answer = plain("anthropic", httpserver.url_for("").rstrip("/")).complete(TALK, limits=BIG)
     assert answer.message.content == "all of it"
+
+
+FULL = [
+    ("vllm", {"finish_reason": "length"}, (4093, 3), "window"),
+    ("vllm", {"finish_reason": "length"}, (500, 100), "length"),
+    ("chat", {"finish_reason": "length"}, (95_000, 60), "window"),
+    ("chat", {"finish_reason": "length"}, (500, 60), "length"),
+    ("chat", {"finish_reason": "model_context_window_exceeded"}, (500, 60), "window"),
+    ("anthropic", {"stop_reason": "model_context_window_exceeded"}, (500, 60), "window"),
+    ("anthropic", {"stop_reason": "max_tokens"}, (95_000, 60), "window"),
+    ("anthropic", {"stop_reason": "max_tokens"}, (500, 100), "length"),
+    ("responses", {"reason": "max_output_tokens"}, (95_000, 3), "window"),
+    ("responses", {"reason": "max_output_tokens"}, (500, 100), "length"),
+    ("responses", {"reason": "context_window_exceeded"}, (500, 60), "window"),
+]
+
+
+@pytest.mark.parametrize(("dialect", "how", "tokens", "stop"), FULL)
+def test_a_window_that_is_full_is_told_apart_from_a_cap_that_is_reached(
+    httpserver, dialect, how, tokens, stop
+):
+    prompt, output = tokens
+    usage = {"prompt_tokens": prompt, "completion_tokens": output}
+    usage |= {"input_tokens": prompt, "output_tokens": output}
+    answer = reply(dialect, usage=usage)
+    if dialect == "responses":
+        answer |= {"status": "incomplete", "incomplete_details": how}
+    elif dialect == "anthropic":
+        answer |= how
+    else:
+        answer["choices"][0] |= how
+    serve(httpserver, dialect, answer)
+    found = plain(dialect, httpserver.url_for("").rstrip("/")).complete(TALK, limits=LIMITS)
+    assert found.stop == stop
