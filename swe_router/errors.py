@@ -61,6 +61,8 @@ class ModelError(BoundaryError):
 
     billed: bool = False
     """Of the class; of one error where it is known better."""
+    told: str = ""
+    """All that the provider said, for a client to learn from; never shown: it may hold a key."""
 
     def __init__(
         self,

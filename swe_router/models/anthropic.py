@@ -11,7 +11,7 @@ import anthropic
 import httpx2
 
 from swe_router.errors import BadReply, NoAnswer, Unauthorised
-from swe_router.models import history, options, wire
+from swe_router.models import history, lessons, options, wire
 from swe_router.records import (
     CallLimits,
     Completion,
@@ -27,7 +27,7 @@ OWN_ADDRESS = "https://api.anthropic.com"
 """Of a tier without ``base_url``, whatever ``ANTHROPIC_BASE_URL`` says."""
 STREAM_ABOVE = 20_000
 """Output caps above this are streamed: an idle connection would not live through the wait."""
-OPTIONS = ("effort", "thinking", "cache_ttl")
+OPTIONS = ("effort", "thinking", "cache_ttl", "parallel_tool_calls", *options.COMMON)
 
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 _STOPS: dict[str, StopReason] = {
@@ -39,7 +39,12 @@ _STOPS: dict[str, StopReason] = {
 
 
 class AnthropicModel:
-    """A Claude model. Options: ``effort``, ``thinking`` (as the API takes it), ``cache_ttl``."""
+    """A Claude model, or (by ``base_url``) one behind a server that speaks this dialect.
+
+    Options: ``effort``, ``thinking`` (as the API takes it), ``cache_ttl``, ``parallel_tool_calls``;
+    of servers that differ: ``strict`` (tools are marked so; by default at a ``base_url``, where it
+    is what makes vLLM keep to their schemas) and ``leave_out`` (parameters that are never sent).
+    """
 
     def __init__(
         self,
@@ -60,18 +65,22 @@ class AnthropicModel:
         if not self._key and (self._tier.api_key_env or not self._tier.base_url):
             raise Unauthorised(f"no key: set {self._tier.api_key_env or 'api_key_env of the tier'}")
         body = self._body(messages, tools, limits)
-        start = self._clock()
-        response = wire.exchange(
-            lambda: self._send(body, limits),
-            anthropic.APIStatusError,
-            anthropic.APIConnectionError,
-            self._key,
-            body,
-        )
-        seconds = max(0.0, self._clock() - start)
-        reply = wire.json_of(response, self._key, body)
-        answer = self._read(reply, response.headers, seconds)
-        return wire.told_apart(answer, self._tier, limits)
+
+        def send(fit: dict[str, Any]) -> Completion:
+            start = self._clock()
+            response = wire.exchange(
+                lambda: self._send(dict(fit), limits),
+                anthropic.APIStatusError,
+                anthropic.APIConnectionError,
+                self._key,
+                fit,
+            )
+            seconds = max(0.0, self._clock() - start)
+            reply = wire.json_of(response, self._key, fit)
+            answer = self._read(reply, response.headers, seconds)
+            return wire.told_apart(answer, self._tier, limits)
+
+        return lessons.asked(self._tier, body, send)
 
     @cached_property
     def _client(self) -> anthropic.Anthropic:
@@ -122,9 +131,13 @@ class AnthropicModel:
         if system:
             body["system"] = system
         if tools:
-            body["tools"] = [_tool(tool) for tool in tools]
-            if limits.tool_choice == "required":
-                body["tool_choice"] = {"type": "any"}
+            strict = bool(tier.options.get("strict", bool(tier.base_url)))
+            body["tools"] = [_tool(tool, strict) for tool in tools]
+            choice = {"type": "any" if limits.tool_choice == "required" else "auto"}
+            if not tier.options.get("parallel_tool_calls", True):
+                body["tool_choice"] = {**choice, "disable_parallel_tool_use": True}
+            elif choice["type"] == "any":
+                body["tool_choice"] = choice
         if not tier.base_url:
             # The price table knows the standard service only.
             body["service_tier"] = "standard_only"
@@ -210,8 +223,9 @@ def _begun(stream: Any) -> bool:
         return False
 
 
-def _tool(tool: ToolSpec) -> dict[str, Any]:
+def _tool(tool: ToolSpec, strict: bool) -> dict[str, Any]:
     return {
+        **({"strict": True} if strict else {}),
         "name": tool.name,
         "description": tool.description,
         "input_schema": dict(tool.parameters),

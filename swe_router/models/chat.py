@@ -54,6 +54,8 @@ def body(
         out["temperature"] = tier.temperature if limits.temperature is None else limits.temperature
     if limits.seed is not None and not reasons:
         out["seed"] = limits.seed
+    if tools and "parallel_tool_calls" in tier.options:
+        out["parallel_tool_calls"] = tier.options["parallel_tool_calls"]
     for name in ("reasoning_effort", "verbosity"):
         if name in tier.options:
             out[name] = tier.options[name]

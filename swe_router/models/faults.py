@@ -132,7 +132,9 @@ def named(
     kind, own = _kind(fault, status, cap, sent)
     if kind is NoAnswer:
         what = f"the answer broke off: {what}"
-    return kind(what, after=after, status=own, billed=billed)
+    error = kind(what, after=after, status=own, billed=billed)
+    error.told = f"'{fault.param}' {fault.text}" if fault.param else fault.text
+    return error
 
 
 def _kind(

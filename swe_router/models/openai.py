@@ -6,13 +6,13 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx2
 import openai
 
 from swe_router.errors import Unauthorised
-from swe_router.models import chat, options, responses, wire
+from swe_router.models import chat, lessons, options, responses, wire
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.settings import Tier
 
@@ -26,10 +26,21 @@ class OpenAIModel:
     """A model behind the OpenAI API, or (by ``base_url``) behind one that speaks its dialect.
 
     Options: ``api`` (``chat`` or ``responses``, else by the model's name), ``reasoning_effort``,
-    ``verbosity``.
+    ``verbosity``, ``parallel_tool_calls``; of servers that differ: ``output_cap`` (what chat calls
+    the output cap: ``max_tokens`` or ``max_completion_tokens``), ``leave_out`` (parameters that are
+    never sent), ``strict`` (tools are marked so), ``extra`` (a table, added to each request).
+    What the options do not say is learned from the server's refusals (``models.lessons``).
     """
 
-    options: ClassVar[tuple[str, ...]] = ("api", "reasoning_effort", "verbosity")
+    options: ClassVar[tuple[str, ...]] = (
+        "api",
+        "reasoning_effort",
+        "verbosity",
+        "parallel_tool_calls",
+        "output_cap",
+        "extra",
+        *options.COMMON,
+    )
     strict: ClassVar[bool] = False
     """Tools are marked ``strict``, which makes the server force their grammar."""
     needs_key: ClassVar[bool] = True
@@ -53,14 +64,27 @@ class OpenAIModel:
         if not self._key and (tier.api_key_env or (self.needs_key and not tier.base_url)):
             raise Unauthorised(f"no key: set {tier.api_key_env or 'api_key_env of the tier'}")
         by_responses = self._by_responses
+        strict = bool(tier.options.get("strict", self.strict))
         if by_responses:
             path = "/responses"
-            body = responses.body(tier, messages, tools, limits, self._session)
+            body = responses.body(tier, messages, tools, limits, self._session, strict)
         else:
             path = "/chat/completions"
-            body = chat.body(tier, messages, tools, limits, self.strict, self._reasons)
-        start = self._clock()
-        response = wire.exchange(
+            body = chat.body(tier, messages, tools, limits, strict, self._reasons)
+        read = responses.read if by_responses else chat.read
+
+        def send(fit: dict[str, Any]) -> Completion:
+            start = self._clock()
+            response = self._post(path, fit, limits)
+            seconds = max(0.0, self._clock() - start)
+            reply = wire.json_of(response, self._key, fit)
+            request_id = wire.redact_key(_request_id(response.headers), self._key)
+            return wire.told_apart(read(reply, self._key, seconds, request_id), tier, limits)
+
+        return lessons.asked(tier, body, send)
+
+    def _post(self, path: str, body: dict[str, Any], limits: CallLimits) -> httpx2.Response:
+        return wire.exchange(
             lambda: self._client.post(
                 path,
                 body=body,
@@ -72,11 +96,6 @@ class OpenAIModel:
             self._key,
             body,
         )
-        seconds = max(0.0, self._clock() - start)
-        reply = wire.json_of(response, self._key, body)
-        request_id = wire.redact_key(_request_id(response.headers), self._key)
-        read = responses.read if by_responses else chat.read
-        return wire.told_apart(read(reply, self._key, seconds, request_id), tier, limits)
 
     @property
     def _reasons(self) -> bool:
@@ -101,9 +120,9 @@ class OpenAIModel:
 
 
 class VllmModel(OpenAIModel):
-    """A vLLM server. Options: ``extra``, a table that is added to each request."""
+    """A vLLM server. Options: ``extra``, ``leave_out``, ``strict``, ``output_cap`` (see above)."""
 
-    options: ClassVar[tuple[str, ...]] = ("extra",)
+    options: ClassVar[tuple[str, ...]] = ("extra", "output_cap", *options.COMMON)
     strict: ClassVar[bool] = True
     needs_key: ClassVar[bool] = False
 

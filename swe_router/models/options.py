@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from swe_router.errors import UsageError
 from swe_router.settings import Tier
+
+CAPS = ("max_tokens", "max_completion_tokens")
+COMMON = ("leave_out", "strict")
+"""Of every HTTP dialect: names of parameters that are never sent; whether tools are ``strict``."""
 
 
 def check(tier: Tier, known: Sequence[str]) -> None:
@@ -13,9 +17,35 @@ def check(tier: Tier, known: Sequence[str]) -> None:
 
     Options are a closed list because some, such as a service tier, would change the price.
     """
+    _check_values(tier)
     for name in tier.options:
         if name not in known:
             raise UsageError(
                 f"model {tier.model!r}: dialect {tier.dialect!r} has no option {name!r}:"
                 f" there is {', '.join(known)}"
             )
+
+
+def _check_values(tier: Tier) -> None:
+    given = tier.options
+    kinds: tuple[tuple[str, bool, str], ...] = (
+        ("leave_out", isinstance(given.get("leave_out", []), list | tuple), "a list of names"),
+        ("strict", isinstance(given.get("strict", True), bool), "true or false"),
+        ("parallel_tool_calls", isinstance(given.get("parallel_tool_calls", True), bool),
+         "true or false"),
+        ("output_cap", given.get("output_cap", "max_tokens") in CAPS, " or ".join(CAPS)),
+        ("extra", isinstance(given.get("extra", {}), Mapping), "a table"),
+    )  # fmt: skip
+    for name, right, form in kinds:
+        if not right:
+            raise UsageError(
+                f"model {tier.model!r}: option {name!r} must be {form}: {given[name]!r}"
+            )
+    for cap in {*CAPS, "max_output_tokens"} & set(given.get("leave_out", ())):
+        raise UsageError(
+            f"model {tier.model!r}: {cap} cannot be left out: it bounds what a call may cost"
+        )
+    if "service_tier" in given.get("extra", ()):
+        raise UsageError(
+            f"model {tier.model!r}: extra.service_tier would change the price: leave it out"
+        )

@@ -27,6 +27,7 @@ def body(
     tools: Sequence[ToolSpec],
     limits: CallLimits,
     session: str,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """The request; nothing is stored at the provider, reasoning travels encrypted."""
     native = tier.tools == "native"
@@ -43,8 +44,10 @@ def body(
     if system:
         out["instructions"] = system
     if tools:
-        out["tools"] = [_tool(tool) for tool in tools]
+        out["tools"] = [_tool(tool, strict) for tool in tools]
         out["tool_choice"] = limits.tool_choice
+        if "parallel_tool_calls" in tier.options:
+            out["parallel_tool_calls"] = tier.options["parallel_tool_calls"]
     if "reasoning_effort" in tier.options:
         out["reasoning"] = {"effort": tier.options["reasoning_effort"]}
     if "verbosity" in tier.options:
@@ -52,7 +55,7 @@ def body(
     if not tier.base_url:
         # The price table knows the standard service only.
         out["service_tier"] = "default"
-    return out
+    return {**out, **tier.options.get("extra", {})}
 
 
 def _items(message: Message, native: bool) -> list[dict[str, Any]]:
@@ -96,13 +99,13 @@ def _function_call(call: ToolCall) -> dict[str, Any]:
     }
 
 
-def _tool(tool: ToolSpec) -> dict[str, Any]:
+def _tool(tool: ToolSpec, strict: bool) -> dict[str, Any]:
     return {
         "type": "function",
         "name": tool.name,
         "description": tool.description,
         "parameters": dict(tool.parameters),
-        "strict": False,
+        "strict": strict,
     }
 
 

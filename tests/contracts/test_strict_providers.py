@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+from decimal import Decimal
 
 import pytest
 
-from swe_router.records import CallLimits, Completion, Message
-from tests.doubles.providers import BASH, TALK, model, reply
+from swe_router.errors import Refused, UsageError
+from swe_router.ledger import Ledger
+from swe_router.models import lessons
+from swe_router.models.metered import MeteredModel
+from swe_router.records import CallLimits, Completion, Message, ToolCall
+from tests.doubles.providers import BASH, RATE, TALK, model, reply
 from tests.doubles.strict import StrictServer, refusal
 
 LIMITS = CallLimits(max_output_tokens=100, timeout=5)
@@ -186,3 +191,148 @@ def test_messages_without_anything_kept_are_dumped_as_they_ever_were():
 )
 def test_the_strict_servers_are_strict(dialect, body):
     assert refusal(dialect, body, frozenset())
+
+
+WANTS = {
+    "the cap by its newer name": ("chat", ("max_completion_tokens",), "max_tokens"),
+    "no temperature": ("chat", ("no temperature",), "temperature"),
+    "no temperature in the other dialect": ("anthropic", ("no temperature",), "temperature"),
+    "no seed": ("chat", ("no seed",), "seed"),
+    "no tool_choice": ("chat", ("no tool_choice",), "tool_choice"),
+    "no parallel calls": ("chat", ("no parallel_tool_calls",), "parallel_tool_calls"),
+}
+
+
+@pytest.mark.parametrize(("dialect", "wants", "name"), WANTS.values(), ids=WANTS)
+def test_a_refused_parameter_is_learned_once_for_all_attempts(dialect, wants, name, caplog):
+    more = {"options": {"parallel_tool_calls": True}, "temperature": 0.5}
+    limits = LIMITS.model_copy(update={"seed": 3, "tool_choice": "required"})
+    with StrictServer(dialect, [reply(dialect)] * 3, wants) as server:
+        for _ in range(3):
+            made = model(dialect, server.url, **more)
+            assert made.complete(TALK, (BASH,), limits=limits).message.content == "ok"
+    assert len(server.refused) == 1, "an attempt later it is known"
+    assert all(name not in body for body in server.bodies)
+    caps = {"max_tokens", "max_completion_tokens"}
+    assert all(caps & set(body) for body in server.bodies), "a call never goes without a bound"
+    assert name in caplog.text
+
+
+def test_a_model_with_many_wishes_is_learned_wish_by_wish():
+    wants = ("max_completion_tokens", "no temperature", "no seed")
+    limits = LIMITS.model_copy(update={"seed": 3})
+    with StrictServer("chat", [reply("chat")], wants) as server:
+        model("chat", server.url, temperature=0.5).complete(TALK, limits=limits)
+    assert len(server.refused) == 3
+    assert server.bodies[0]["max_completion_tokens"] == 100
+
+
+def test_options_say_it_before_anything_is_refused():
+    wants = ("max_completion_tokens", "no temperature")
+    options = {"output_cap": "max_completion_tokens", "leave_out": ["temperature"]}
+    with StrictServer("chat", [reply("chat")], wants) as server:
+        model("chat", server.url, temperature=0.5, options=options).complete(TALK, limits=LIMITS)
+    assert not server.refused
+
+
+def test_a_refused_try_costs_nothing(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl", Decimal(1))
+    with StrictServer("chat", [reply("chat")], ("max_completion_tokens",)) as server:
+        hold = ledger.hold("cloud", Decimal("0.5"), "x#1")
+        answer = MeteredModel(model("chat", server.url), hold, RATE).complete(TALK, limits=LIMITS)
+    ops = [json.loads(line)["op"] for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
+    assert ops == ["open", "hold", "reserve", "settle"]
+    assert hold.spent == answer.usd > 0
+
+
+def test_reasoning_that_a_server_does_not_want_back_is_kept_from_it():
+    first = reply("chat", text="", calls=[CALL])
+    first["choices"][0]["message"]["reasoning_content"] = "hm"
+    with StrictServer("chat", [first, reply("chat")], ["no reasoning"]) as server:
+        client = model("chat", server.url)
+        answer = client.complete(TALK, (BASH,), limits=LIMITS)
+        client.complete([*TALK, *shown(answer, "a.py")], (BASH,), limits=LIMITS)
+    assert len(server.refused) == 1
+    assert "reasoning_content" not in server.bodies[1]["messages"][2]
+
+
+def test_reasoning_that_was_not_recorded_is_sent_empty_where_it_is_wanted():
+    """Runs of before did not keep it; an attempt of theirs goes on."""
+    call = ToolCall(id="c1", name="bash", arguments={"command": "ls"})
+    old = Completion(message=Message(role="assistant", tool_calls=(call,)))
+    with StrictServer("chat", [reply("chat")], ["reasoning_content"]) as server:
+        model("chat", server.url).complete([*TALK, *shown(old, "a.py")], (BASH,), limits=LIMITS)
+    assert server.bodies[0]["messages"][2]["reasoning_content"] == ""
+
+
+def test_tools_are_strict_at_a_server_of_this_dialect_and_loose_where_it_refuses_that():
+    with StrictServer("anthropic", [reply("anthropic")] * 2) as server:
+        model("anthropic", server.url).complete(TALK, (BASH,), limits=LIMITS)
+        loose = model("anthropic", server.url, options={"strict": False})
+        loose.complete(TALK, (BASH,), limits=LIMITS)
+    assert server.bodies[0]["tools"][0]["strict"] is True
+    assert "strict" not in server.bodies[1]["tools"][0]
+    with StrictServer("anthropic", [reply("anthropic")], ["no strict"]) as server:
+        model("anthropic", server.url).complete(TALK, (BASH,), limits=LIMITS)
+    assert server.refused
+    assert "strict" not in server.bodies[0]["tools"][0]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"leave_out": "temperature"}, "a list of names"),
+        ({"leave_out": ["max_tokens"]}, "bounds what a call may cost"),
+        ({"output_cap": "max"}, "max_tokens or max_completion_tokens"),
+        ({"extra": {"service_tier": "flex"}}, "would change the price"),
+        ({"strict": "yes"}, "true or false"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_refused(options, said):
+    with pytest.raises(UsageError, match=said):
+        model("chat", "http://127.0.0.1:9", options=options)
+
+
+REFUSALS = [
+    ("Unsupported parameter: 'max_tokens' is not supported with this model. Use"
+     " 'max_completion_tokens' instead.", "max_completion_tokens"),
+    ("max_tokens is deprecated, use max_completion_tokens instead", "max_completion_tokens"),
+    ("Unrecognized request argument supplied: parallel_tool_calls", "parallel_tool_calls"),
+    ("Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1)"
+     " value is supported.", "temperature"),
+    ("`temperature` is deprecated for this model.", "temperature"),
+    ("openai does not support parameters: ['reasoning_effort'], for model=m", "reasoning_effort"),
+    ("[{'type': 'extra_forbidden', 'loc': ('body', 'seed'), 'msg': 'Extra inputs are not"
+     " permitted'}]", "seed"),
+    ("deepseek-reasoner does not support this tool_choice", "tool_choice"),
+    ("property 'reasoning_effort' is unsupported", "reasoning_effort"),
+    ("unknown field `seed`, expected one of `model`, `messages`", "seed"),
+]  # fmt: skip
+TEACH_NOTHING = [
+    "messages.3: `tool_use` ids must be unique",
+    "max_tokens is too large: 5000. This model supports at most 4096 completion tokens",
+    "Invalid schema for function 'bash': extra inputs are not permitted",
+    "The model m does not exist",
+    "temperature must be between 0 and 1",
+]
+BODY = {
+    "model": "m", "messages": [], "max_tokens": 5, "temperature": 0.2, "seed": 1, "tools": [],
+    "tool_choice": "auto", "parallel_tool_calls": True, "reasoning_effort": "low",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "name"), REFUSALS)
+def test_refusals_in_the_words_of_many_servers_teach_the_parameter(text, name):
+    known, refusal = lessons.Lessons(), Refused(text)
+    refusal.told = text
+    assert name in known.learn(refusal, BODY)
+    fit = known.fitted(BODY)
+    assert ("max_tokens" not in fit) == (name == "max_completion_tokens")
+    assert (name in fit) == (name == "max_completion_tokens")
+
+
+@pytest.mark.parametrize("text", TEACH_NOTHING)
+def test_refusals_of_something_else_teach_nothing(text):
+    refusal = Refused(text)
+    refusal.told = text
+    assert lessons.Lessons().learn(refusal, BODY) == ""

@@ -6,6 +6,7 @@ reports quote; ``wants`` adds what single providers ask beyond them.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
@@ -192,6 +193,9 @@ def _block(place: str, block: Mapping[str, Any], seen: set[str]) -> Iterator[str
             yield f"{place}.tool_use.input: Input should be a valid dictionary"
 
 
+_NUMBERS = itertools.count()
+
+
 class StrictServer:
     """One provider on loopback: answers ``replies`` in turn, refuses what its API refuses."""
 
@@ -225,7 +229,8 @@ class StrictServer:
                 self.wfile.write(data)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        # A path of its own: what clients learn of a server goes by its address.
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/{next(_NUMBERS)}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )

@@ -168,7 +168,7 @@ CENSORED = {"status": "incomplete", "incomplete_details": {"reason": "content_fi
     [
         ("anthropic", {"stop_reason": "max_tokens"}, "length"),
         ("anthropic", {"stop_reason": "refusal"}, "refusal"),
-        ("anthropic", {"stop_reason": "model_context_window_exceeded"}, "length"),
+        ("anthropic", {"stop_reason": "model_context_window_exceeded"}, "window"),
         ("responses", CUT, "length"),
         ("responses", CENSORED, "refusal"),
     ],
