@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from swe_router.candidates.cases import Case
 from swe_router.errors import UsageError
+from swe_router.files import check_regular
 from swe_router.journal import lines
 from swe_router.journal.tape import Tape
 from swe_router.records import Outcome, Step
@@ -30,7 +31,7 @@ def store(folder: Path, case: Case) -> None:
         "names": dict(case.names),
         "models": dict(case.models),
     }
-    lines.write_whole(folder / NAME, json.dumps(tree, ensure_ascii=False) + "\n")
+    lines.write_whole(folder / NAME, lines.as_json(tree).decode() + "\n")
 
 
 def load(folder: Path, *, steps: bool = False) -> Case | None:
@@ -39,11 +40,12 @@ def load(folder: Path, *, steps: bool = False) -> Case | None:
     Raises ``UsageError`` when the file is damaged.
     """
     path = folder / NAME
+    check_regular(path)
     try:
         tree = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged: {error}") from None
     try:
         outcomes, peers = _outcomes(tree["outcomes"]), _outcomes(tree["peers"])
@@ -60,11 +62,7 @@ def _outcomes(rows: Any) -> tuple[Outcome, ...]:
 
 
 def _write_steps(path: Path, steps: tuple[Step, ...]) -> None:
-    rows = (
-        json.dumps(step.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
-        for step in steps
-    )
-    data = "".join(f"{row}\n" for row in rows).encode("utf-8", "surrogatepass")
+    data = b"".join(lines.as_json(step.model_dump(mode="json")) + b"\n" for step in steps)
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_bytes(gzip.compress(data, mtime=0))

@@ -31,10 +31,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import ValidationError
-
 from swe_router.errors import UsageError
-from swe_router.files import check_plain, under
+from swe_router.files import check_plain, check_regular, under
 from swe_router.journal import lines
 from swe_router.records import Grade, Instance, RunRecord, checked_name
 
@@ -121,9 +119,10 @@ class RunFolder:
 
     def header(self) -> dict[str, Any]:
         """What ``settings.json`` holds. Raises ``UsageError`` when it is damaged."""
+        check_regular(self.settings_file)
         try:
             tree = json.loads(self.settings_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{self.settings_file} is damaged: {error}") from None
         if not isinstance(tree, dict) or "settings" not in tree:
             raise UsageError(f"{self.settings_file} is no settings file of a run")
@@ -253,15 +252,7 @@ class RunFolder:
 
     def _parsed(self, path: Path, kind: Any) -> Iterator[Any]:
         for number, row in enumerate(lines.read(path), 1):
-            try:
-                yield kind.model_validate(row)
-            except ValidationError as error:
-                fault = error.errors()[0]
-                where = ".".join(str(part) for part in fault["loc"])
-                raise UsageError(
-                    f"{path}:{number} is no {kind.__name__} ({where}: {fault['msg']});"
-                    " restore the line or delete it"
-                ) from None
+            yield lines.parsed(path, number, kind, row)
 
 
 def text_digest(text: str) -> str:

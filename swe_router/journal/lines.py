@@ -7,11 +7,18 @@ import fcntl
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from swe_router.errors import DiskFull, UsageError
+from swe_router.files import check_regular
+from swe_router.records import Record
+
+R = TypeVar("R", bound=Record)
 
 
 def append(path: Path, value: Any, *, durable: bool = True) -> None:
@@ -20,9 +27,7 @@ def append(path: Path, value: Any, *, durable: bool = True) -> None:
     Not ``durable``: it outlives this process, and a power cut only once a later line of the file
     is durable. Raises ``DiskFull`` when the device is full.
     """
-    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    data = as_json(value)
     try:
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -35,25 +40,65 @@ def append(path: Path, value: Any, *, durable: bool = True) -> None:
         raise full_disk(error, path) from error
 
 
-def read(path: Path) -> Iterator[Any]:
-    """Each line's value; a torn last line (no newline) is passed over.
+def as_json(value: Any) -> bytes:
+    """A value as JSON in UTF-8: half a surrogate pair, which UTF-8 has no bytes for, is escaped.
 
-    Raises ``UsageError`` that names file and line for a line that is damaged.
+    So stand bytes of a diff that are no text (``surrogateescape``).
     """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Each line's object; a torn last line (no newline) is passed over.
+
+    Raises ``UsageError`` that names file and line for one that is damaged, and for a file that
+    cannot be read to its end.
+    """
+    check_regular(path)
     if not path.exists():
         return
+    number = 0
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield json.loads(line.decode("utf-8", "surrogatepass"))
-            except (ValueError, RecursionError) as error:
-                raise UsageError(
-                    f"{path}:{number} is damaged ({error}): restore the line or delete it"
-                    " (what it held is then owed again)"
-                ) from None
+    try:
+        with opener(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                yield _object(path, number, line)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(
+            f"{path} is damaged after line {number} ({error or 'it is cut off'}): restore the file"
+        ) from None
+
+
+def parsed(path: Path, number: int, kind: type[R], row: Any) -> R:
+    """A value of a line as a record. Raises ``UsageError`` that names file, line and field."""
+    try:
+        return kind.model_validate(row)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise UsageError(
+            f"{path}:{number} is no {kind.__name__} ({where}: {fault['msg']});"
+            " restore the line or delete it"
+        ) from None
+
+
+def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line.decode("utf-8", "surrogatepass"))
+        if not isinstance(found, dict):
+            raise TypeError("it holds no object")
+        return found
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UsageError(
+            f"{path}:{number} is damaged ({error}): restore the line or delete it"
+            " (what it held is then owed again)"
+        ) from None
 
 
 def compress(path: Path, *, without: bytes = b"") -> Path:
@@ -85,7 +130,11 @@ def decompress(path: Path) -> None:
         return
     partial = path.with_name(path.name + ".part")
     try:
-        partial.write_bytes(gzip.decompress(packed.read_bytes()))
+        data = gzip.decompress(packed.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{packed} is damaged ({error}): restore the file") from None
+    try:
+        partial.write_bytes(data)
     except OSError as error:
         raise full_disk(error, path) from error
     partial.replace(path)

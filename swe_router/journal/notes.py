@@ -6,6 +6,7 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from swe_router.errors import UsageError
 from swe_router.journal import lines
 
 
@@ -42,10 +43,15 @@ class Notes(MutableMapping[str, Any]):
     def _all(self) -> dict[str, Any]:
         if self._known is None:
             known: dict[str, Any] = {}
-            for row in lines.read(self._path) if self._path.exists() else ():
+            for number, row in enumerate(lines.read(self._path), 1):
+                key = row.get("key")
+                if not isinstance(key, str) or not {"value", "gone"} & row.keys():
+                    raise UsageError(
+                        f"{self._path}:{number} is no note: restore the line or delete it"
+                    )
                 if row.get("gone"):
-                    known.pop(row["key"], None)
+                    known.pop(key, None)
                 else:
-                    known[row["key"]] = row["value"]
+                    known[key] = row.get("value")
             self._known = known
         return self._known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,35 +138,44 @@ class Tape:
 
     def imported(self) -> tuple[Outcome, ...] | None:
         """What ``verified`` noted, or None when that is still owed."""
-        for row in lines.read(self._moves):
+        for number, row in enumerate(lines.read(self._moves), 1):
             if "imported" in row:
-                return tuple(Outcome.model_validate(item) for item in row["imported"])
+                return self._outcomes(number, row["imported"])
         return None
 
     def moves(self) -> list[Move]:
         """All moves so far, in order. Raises ``UsageError`` on a damaged file."""
         moves: list[Move] = []
-        for row in lines.read(self._moves):
+        for number, row in enumerate(lines.read(self._moves), 1):
             if "decided" in row:
-                decided = Decided.model_validate(row["decided"])
-                moves.append(Move(decided, tuple(row["attempts"]), None))
+                decided = lines.parsed(self._moves, number, Decided, row["decided"])
+                moves.append(Move(decided, tuple(map(str, row.get("attempts") or ())), None))
             elif "rescued" in row or "imported" in row or "broke" in row:
                 continue
             elif "reopened" in row:
                 del moves[int(row["reopened"]) :]
             elif moves and "outcomes" in row:
-                outcomes = tuple(Outcome.model_validate(item) for item in row["outcomes"])
+                outcomes = self._outcomes(number, row["outcomes"])
                 left = row.get("left_out")
-                left_out = LeftOut.model_validate(left) if left is not None else None
+                left_out = (
+                    lines.parsed(self._moves, number, LeftOut, left) if left is not None else None
+                )
                 moves[-1] = Move(moves[-1].decided, moves[-1].attempts, outcomes, left_out)
             else:
-                raise UsageError(f"{self._moves} holds an outcome without a decision")
+                raise UsageError(f"{self._moves}:{number} holds an outcome without a decision")
         return moves
+
+    def _outcomes(self, number: int, rows: Any) -> tuple[Outcome, ...]:
+        rows = rows if isinstance(rows, list) else [rows]
+        return tuple(lines.parsed(self._moves, number, Outcome, row) for row in rows)
 
     def last_rescue(self) -> Outcome | None:
         """What the last interrupted attempt left, if the instance has one."""
-        found = [row["rescued"] for row in lines.read(self._moves) if "rescued" in row]
-        return Outcome.model_validate(found[-1]) if found else None
+        found = None
+        for number, row in enumerate(lines.read(self._moves), 1):
+            if "rescued" in row:
+                (found,) = self._outcomes(number, [row["rescued"]])
+        return found
 
     def belongs_to(self, record: RunRecord) -> bool:
         """Whether ``record`` was made of these moves; False once the instance started anew."""
@@ -219,8 +229,11 @@ class Tape:
         for ending in (".jsonl", ".jsonl.gz"):
             path = self._file(attempt_id, ending)
             if path.exists():
-                rows = lines.read(path)
-                return tuple(Step.model_validate(row) for row in rows if _PAID not in row)
+                return tuple(
+                    lines.parsed(path, number, Step, row)
+                    for number, row in enumerate(lines.read(path), 1)
+                    if _PAID not in row
+                )
         return ()
 
     def close(self, attempt_id: str) -> None:
@@ -239,7 +252,8 @@ class Tape:
             self._append(attempt_id, {_PAID: receipt.model_dump(mode="json")}, durable=True)
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        lines.write_whole(self._file(attempt_id, _ANSWER), receipt.model_dump_json())
+        text = lines.as_json(receipt.model_dump(mode="json")).decode()
+        lines.write_whole(self._file(attempt_id, _ANSWER), text)
 
     def receipt(self, attempt_id: str) -> Receipt | None:
         """The last paid answer of an attempt that is not closed. Raises ``UsageError``."""
@@ -249,11 +263,13 @@ class Tape:
             if found:
                 return Receipt.model_validate(found[-1])
             path = self._file(attempt_id, _ANSWER)
-            return Receipt.model_validate_json(path.read_bytes())
+            return Receipt.model_validate(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
         except ValidationError as error:
             raise UsageError(f"{path} is damaged ({error.errors()[0]['msg']}): delete it") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise UsageError(f"{path} is damaged ({error}): delete it") from None
 
     def receipts(self) -> Iterator[Receipt]:
         """The last paid answer of each attempt that is not closed."""

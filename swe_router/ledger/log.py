@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.errors import DiskFull, JournalError, UsageError
+from swe_router.files import check_regular
+from swe_router.ledger.reading import ADVICE, BROKEN
 
 Entry = Mapping[str, Any]
 
@@ -76,6 +78,7 @@ class Log:
         # A lock taken through an inherited descriptor would be shared with the parent process.
         if self._pid != os.getpid():
             new = not self._path.exists()
+            check_regular(self._path)
             try:
                 self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             except OSError as error:
@@ -109,8 +112,10 @@ class Log:
             if not isinstance(entry, dict):
                 raise TypeError("not an object")
             self._apply(entry)
-        except (ValueError, TypeError, KeyError, ArithmeticError, JournalError) as error:
-            raise JournalError(f"{self._path} line {self._line} is corrupt: {error!r}") from None
+        except BROKEN as error:
+            raise JournalError(
+                f"{self._path}:{self._line} is damaged ({error!r}): {ADVICE}"
+            ) from None
 
 
 _sync = getattr(os, "fdatasync", os.fsync)

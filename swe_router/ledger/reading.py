@@ -6,7 +6,15 @@ import json
 from pathlib import Path
 
 from swe_router.errors import JournalError, UsageError
+from swe_router.files import check_regular
 from swe_router.ledger.state import State
+
+BROKEN = (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, JournalError)
+"""What a damaged entry raises when it is read and applied."""
+ADVICE = (
+    "restore the line from a copy of the run; it is not to be deleted, since what it says was"
+    " spent would be spent again"
+)
 
 
 def read(path: Path) -> State:
@@ -15,10 +23,17 @@ def read(path: Path) -> State:
     Raises ``UsageError`` that names file and line for a damaged one.
     """
     state = State()
-    data = path.read_bytes() if path.exists() else b""
+    check_regular(path)
+    try:
+        data = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise UsageError(f"cannot read the ledger {path}: {error.strerror}") from None
     for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
         try:
-            state.apply(json.loads(line))
-        except (ValueError, TypeError, KeyError, ArithmeticError, JournalError) as error:
-            raise UsageError(f"{path}:{number} is damaged: {error!r}") from None
+            entry = json.loads(line)
+            if not isinstance(entry, dict):
+                raise TypeError("not an object")
+            state.apply(entry)
+        except BROKEN as error:
+            raise UsageError(f"{path}:{number} is damaged ({error!r}): {ADVICE}") from None
     return state

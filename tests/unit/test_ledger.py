@@ -192,7 +192,7 @@ def test_a_corrupt_line_is_named_with_its_file(office, line):
     with office.path.open("ab") as file:
         file.write(line)
         file.write(b'{"op":"go","party":"p|1"}\n')
-    with pytest.raises(JournalError, match=r"ledger\.jsonl line 3 is corrupt"):
+    with pytest.raises(JournalError, match=r"ledger\.jsonl:3 is damaged"):
         office.ledger("b")
 
 
