@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from swe_router.errors import UsageError
 from swe_router.estimates.stoploss import Profile
 from swe_router.journal.folder import RunFolder
 from swe_router.prices import Rate
-from swe_router.records import SCHEMA, Arm, Budget, Plan, Provenance, digest_of
+from swe_router.records import SCHEMA, Arm, Budget, Instance, Plan, Provenance, digest_of
 from swe_router.settings import Settings, build, name_of
 
 EARLIER_KNOBS: Mapping[str, Mapping[str, Any]] = {"cascade": {"thresholds": [9.95]}}
@@ -45,6 +46,8 @@ class Header:
     """Version of the loop's rules."""
     knobs: Mapping[str, Any] = field(default_factory=dict)
     """Knobs of the policy with the defaults that held when the run began."""
+    instances: str = ""
+    """``instances_digest`` of what the run is of; empty in runs of before it was kept."""
 
     def plain(self) -> dict[str, Any]:
         """The JSON of ``settings.json``; ``seal`` is over all the rest."""
@@ -61,6 +64,7 @@ class Header:
             "made_with": dict(self.made_with),
             "rules": self.rules,
             "knobs": dict(self.knobs),
+            "instances": self.instances,
             "settings": self.settings.model_dump(mode="json"),
         }
         return {**tree, "seal": digest_of(tree)}
@@ -87,8 +91,12 @@ class Header:
 
 
 def of_run(run: RunFolder) -> Header:
-    """The header of a run on disk. Raises ``UsageError`` when it is damaged."""
+    """The header of a run on disk.
+
+    Raises ``UsageError`` when it is damaged, of another format or of a newer version.
+    """
     tree = run.header()
+    _readable(run, tree)
     try:
         return Header(
             settings=build(tree["settings"]),
@@ -105,13 +113,35 @@ def of_run(run: RunFolder) -> Header:
             made_with={str(k): str(v) for k, v in tree.get("made_with", {}).items()},
             rules=int(tree.get("rules", 1)),
             knobs=dict(tree["knobs"]) if "knobs" in tree else EARLIER_KNOBS.get(_policy(tree), {}),
+            instances=str(tree.get("instances", "")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UsageError(f"{run.settings_file} is damaged: {error!r}") from None
 
 
 def _policy(tree: Mapping[str, Any]) -> str:
     return str(tree["settings"]["policy"]["name"])
+
+
+def _readable(run: RunFolder, tree: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` for a run that this version cannot read as it was meant."""
+    schema, code = tree.get("schema"), str(tree.get("code", ""))
+    if schema != SCHEMA:
+        raise UsageError(
+            f"run {run.name} is of another format ({schema!r}; this swe-router {__version__} reads"
+            f" {SCHEMA!r}): use the swe-router that made it ({code or 'it does not say which'})"
+        )
+    version, rule = _parts(code), tree.get("rules", 1)
+    newer = version > _parts(__version__) or not isinstance(rule, int) or rule not in rules.VERSIONS
+    if newer or not version:
+        raise UsageError(
+            f"run {run.name} was made by swe-router {code or 'of no known version'}, this is"
+            f" {__version__}: install that version, or a later one"
+        )
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def provenance(header: Header) -> Provenance:
@@ -125,6 +155,11 @@ def provenance(header: Header) -> Provenance:
         prices=f"{'; '.join(sources)} at {', '.join(dates)}",
         seed=header.settings.seed,
     )
+
+
+def instances_digest(instances: Sequence[Instance]) -> str:
+    """SHA-256 over the instances of a run, in their order."""
+    return digest_of([one.model_dump(mode="json") for one in instances])
 
 
 def is_whole(run: RunFolder) -> bool:

@@ -27,9 +27,10 @@ from swe_router.assemble import (
     owing,
     preflight,
     rehearsal,
+    sound,
     stoploss,
 )
-from swe_router.assemble.header import Header, of_run, run_name
+from swe_router.assemble.header import Header, instances_digest, of_run, run_name
 from swe_router.assemble.holding import breaker_of
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import ending_after, graceful, interruptible
@@ -68,7 +69,11 @@ def create(settings: Settings, out: Path, say: Say) -> RunFolder:
     rehearsal.must_do(header, begun.instances)
     name = run_name(header.settings, header.created)
     kept = made_with.parts(header.settings)
-    header = replace(header, made_with={key: text_digest(text) for key, text in kept.items()})
+    header = replace(
+        header,
+        made_with={key: text_digest(text) for key, text in kept.items()},
+        instances=instances_digest(begun.instances),
+    )
     run = RunFolder.create(out, name, header.plain(), begun.instances, kept.values())
     for instance_id, case in begun.cases.items():
         brought.store(run.attempt_folder(instance_id), case)
@@ -78,8 +83,10 @@ def create(settings: Settings, out: Path, say: Say) -> RunFolder:
 
 
 def find(name: str, out: Path) -> RunFolder:
-    """A run by name or path."""
-    return RunFolder.find(name, out)
+    """A run by name or path, to go on with. Raises ``UsageError`` as ``sound.check`` does."""
+    run = RunFolder.find(name, out)
+    sound.check(run, acts=True)
+    return run
 
 
 def require_same(run: RunFolder, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.text import Text
 
 from swe_router import assets
-from swe_router.assemble import facts
+from swe_router.assemble import facts, sound
 from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
 from swe_router.journal.folder import RunFolder
@@ -24,12 +24,19 @@ SAMPLE = "sample"
 """Name of the recorded demo run that ships with the package."""
 
 
-def find(name: str, out: Path) -> RunFolder:
-    """A run by name or path; ``sample`` is the one that ships, unless there is one in ``out``."""
+def find(name: str, out: Path, *, exact: bool = True) -> RunFolder:
+    """A run by name or path; ``sample`` is the one that ships, unless there is one in ``out``.
+
+    Raises ``UsageError`` for one whose files do not belong together (``sound.check``).
+    """
     shipped = assets.root() / "runs" / SAMPLE
     if name == SAMPLE and not (out / SAMPLE).exists() and shipped.exists():
-        return RunFolder(shipped)
-    return RunFolder.find(name, out)
+        run = RunFolder(shipped)
+        sound.check(run, exact=exact)
+        return run
+    run = RunFolder.find(name, out)
+    sound.check(run, exact=exact)
+    return run
 
 
 def show(name: str, out: Path, instance: str | None, attempt: str | None) -> Shown:

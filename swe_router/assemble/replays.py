@@ -33,7 +33,7 @@ from swe_router.journal.notes import Notes
 from swe_router.journal.tape import Tape
 from swe_router.ledger import reading
 from swe_router.ledger.state import State
-from swe_router.records import Grade, Instance, Outcome, Plan, RunRecord, Step
+from swe_router.records import Grade, Instance, Outcome, Plan, RunRecord, Step, escaped
 from swe_router.replay.record import Count, Means, check
 from swe_router.settings import Settings
 from swe_router.solve.handover import Handed
@@ -45,7 +45,7 @@ def replay(name: str, out: Path) -> Shown:
 
     Raises ``UsageError`` for a damaged run, and for one that names code (``received.check``).
     """
-    run = find(name, out)
+    run = find(name, out, exact=False)
     header = of_run(run)
     received.check(run, header)
     book = reading.read(run.ledger_file)
@@ -258,7 +258,7 @@ def setup_of(settings: Settings, plan: Plan, handed: Handed) -> Setup:
 def _written(run: RunFolder, record: RunRecord, count: Count) -> None:
     """Tests that verdicts say a model wrote must be what it was paid for writing."""
     notes = Notes(run.attempt_folder(record.instance.id) / "notes.jsonl")
-    paid = {str(note.get("text", "")) for note in notes.values() if isinstance(note, dict)}
+    paid = {escaped(str(one.get("text", ""))) for one in notes.values() if isinstance(one, dict)}
     for outcome in record.outcomes:
         for verdict in outcome.verdicts:
             tests = verdict.evidence.get("tests", {})

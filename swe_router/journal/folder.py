@@ -50,6 +50,7 @@ class RunFolder:
     def __init__(self, path: Path, *, orphans: float = ORPHANS) -> None:
         self.path = path
         self._orphans = orphans
+        self._read: dict[Path, tuple[tuple[int, int], tuple[Any, ...]]] = {}
         self.settings_file = path / "settings.json"
         self.ledger_file = path / "ledger.jsonl"
         self.records_file = path / "records.jsonl"
@@ -160,7 +161,7 @@ class RunFolder:
 
     def concluded(self) -> Iterator[RunRecord]:
         """Every record in the order in which it fell, those that were tried again included."""
-        yield from self._parsed(self.records_file, RunRecord)
+        yield from self._once(self.records_file, RunRecord)
 
     def records(self) -> dict[str, RunRecord]:
         """The last record of each instance, by id."""
@@ -249,6 +250,17 @@ class RunFolder:
     def stopping(self) -> bool:
         """True once the user asked this run to stop."""
         return self.stop_file.exists()
+
+    def _once(self, path: Path, kind: Any) -> tuple[Any, ...]:
+        """The values of a file that is read again only once it has grown or changed."""
+        try:
+            stamp = (path.stat().st_size, path.stat().st_mtime_ns)
+        except OSError:
+            stamp = (0, 0)
+        known = self._read.get(path)
+        if known is None or known[0] != stamp:
+            known = self._read[path] = (stamp, tuple(self._parsed(path, kind)))
+        return known[1]
 
     def _parsed(self, path: Path, kind: Any) -> Iterator[Any]:
         for number, row in enumerate(lines.read(path), 1):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from swe_router.records.base import Record
+from swe_router.records.base import Record, escaped
 
 TestResult = Literal["passed", "failed", "unknown"]
+Text = Annotated[str, BeforeValidator(escaped)]
+"""Text of somebody else, which may be no text."""
 
 
 class TestSource(Record):
@@ -28,19 +30,23 @@ class CrossRun(Record):
 
     patch: str
     """Digest of the patch that it was run on."""
-    test: str
+    test: Text
     """Test id of the matrix."""
     after: TestResult
-    said: str = ""
+    said: Text = ""
     """Excerpt of what it said."""
 
 
 class CrossMatrix(Record):
     """Candidates x tests, each pair run once."""
 
-    tests: Mapping[str, TestSource] = Field(default_factory=dict)
+    tests: Annotated[Mapping[str, TestSource], BeforeValidator(escaped)] = Field(
+        default_factory=dict
+    )
     """Test id -> its source."""
-    results: Mapping[str, Mapping[str, TestResult]] = Field(default_factory=dict)
+    results: Annotated[Mapping[str, Mapping[str, TestResult]], BeforeValidator(escaped)] = Field(
+        default_factory=dict
+    )
     """Digest of a patch -> test id -> result."""
     same: Mapping[str, str] = Field(default_factory=dict)
     """Digest of each candidate -> the digest whose row of ``results`` stands for it."""

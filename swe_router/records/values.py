@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from swe_router.records.base import SCHEMA, Record, Usd
+from swe_router.records.base import SCHEMA, Evidence, Record, Usd
 from swe_router.records.matrix import CrossMatrix
 from swe_router.records.names import Name
 from swe_router.records.talk import Usage
@@ -226,7 +226,7 @@ class Verdict(Record):
     outcome: Passed
     score: float | None = None
     """Probability that the candidate is right, where the verifier has one."""
-    evidence: Mapping[str, Any] = Field(default_factory=dict)
+    evidence: Evidence = Field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -357,7 +357,7 @@ class Grade(Record):
 
     instance_id: Name
     outcome: Literal["resolved", "unresolved", "ungraded"]
-    evidence: Mapping[str, Any] = Field(default_factory=dict)
+    evidence: Evidence = Field(default_factory=dict)
     patch: str = ""
     """SHA-256 of the patch that was graded."""
     run: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -100,6 +100,18 @@ def folder(base: Path, records: Sequence[RunRecord], split: str = "demo") -> Run
     run = RunFolder.create(base, "made-up", header.plain(), [one.instance for one in records])
     for one in records:
         run.add_record(one)
-    budget = {"op": "open", "budget": str(chosen.budget)}
-    run.ledger_file.write_text(json.dumps(budget) + "\n")
+    entries = [{"op": "open", "budget": str(chosen.budget)}, *paid(records)]
+    run.ledger_file.write_text("".join(json.dumps(one) + "\n" for one in entries))
     return run
+
+
+def paid(records: Sequence[RunRecord]) -> Iterator[dict[str, str]]:
+    """Ledger entries of what the records say was paid."""
+    for one in records:
+        for outcome in one.outcomes:
+            name, usd = f"{one.instance.id}/{outcome.attempt.id}", outcome.attempt.trajectory.usd
+            asked = f"{one.instance.id}/verify:{outcome.attempt.id}"
+            for key, cost in ((name, usd), (asked, sum(v.usd for v in outcome.verdicts))):
+                call = {"id": key, "usd": str(cost)}
+                yield {"op": "reserve", **call, "tier": "t", "key": key, "party": "p", "hold": ""}
+                yield {"op": "settle", **call}

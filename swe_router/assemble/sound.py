@@ -1,0 +1,123 @@
+"""Whether the files of a run belong together: before anything is told of it or done with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import NamedTuple
+
+from swe_router.assemble.header import Header, instances_digest, is_whole, of_run
+from swe_router.errors import UsageError
+from swe_router.journal.folder import RunFolder
+from swe_router.journal.tape import Tape
+from swe_router.ledger import reading
+from swe_router.ledger.state import State
+from swe_router.records import Instance, RunRecord
+from swe_router.solve.imported import is_imported
+
+ZERO = Decimal(0)
+
+
+class Paid(NamedTuple):
+    """What the records say was paid."""
+
+    key: str
+    """Where the ledger books it: ``INSTANCE/ATTEMPT``, ``INSTANCE/verify:ATTEMPT``."""
+    calls: int
+    usd: Decimal
+
+
+def check(run: RunFolder, *, acts: bool = False, exact: bool = True) -> Header:
+    """The header of a run whose files belong together.
+
+    Raises ``UsageError``: another format or a newer version, no or other instances, records of
+    another run, a ledger that does not hold the money that the records say was paid. ``acts``: the
+    run is gone on with, so its settings must be as they were and the steps of unfinished attempts
+    count as well. Not ``exact``: what a replay tells by itself is left to it, as an amount or an
+    issue that was changed.
+    """
+    header = of_run(run)
+    # Records before the ledger: of a run under way the ledger is then the newer one.
+    records = run.records()
+    instances = _instances(run, header, exact=exact)
+    _same_run(run, header, records, instances)
+    paid = [one for record in records.values() for one in _of_record(record)]
+    if acts:
+        if not is_whole(run):
+            raise UsageError(
+                f"{run.settings_file} was changed after the run began (its seal does not fit): put"
+                " it back as it was, or begin a new run"
+            )
+        rest = [one for name, one in instances.items() if name not in records]
+        paid += [one for instance in rest for one in _of_steps(run, instance)]
+    _money(run, reading.read(run.ledger_file), paid, exact=exact)
+    return header
+
+
+def _instances(run: RunFolder, header: Header, *, exact: bool) -> dict[str, Instance]:
+    found = run.instances()
+    file = run.path / "instances.jsonl"
+    if not found:
+        raise UsageError(f"{file} is missing or empty: it says what the run is of; bring it back")
+    if exact and header.instances and header.instances != instances_digest(found):
+        raise UsageError(f"{file} is not what the run began with: bring it back")
+    return {one.id: one for one in found}
+
+
+def _same_run(
+    run: RunFolder, header: Header, records: dict[str, RunRecord], known: dict[str, Instance]
+) -> None:
+    for name, record in records.items():
+        made = record.provenance.settings
+        if name not in known or (made and made != header.digest):
+            why = "settings" if name in known else "instances"
+            raise UsageError(
+                f"{run.records_file} holds a record of another run ({name}: its {why} are not this"
+                " run's): bring back the run's own files"
+            )
+
+
+def _of_record(record: RunRecord) -> Iterator[Paid]:
+    name = record.instance.id
+    for outcome in record.outcomes:
+        if not is_imported(outcome):
+            end = outcome.attempt.trajectory
+            yield Paid(f"{name}/{outcome.attempt.id}", end.steps if end.usd else 0, end.usd)
+        told = [verdict for verdict in outcome.verdicts if verdict.usd]
+        calls = sum(len(verdict.evidence.get("calls", ())) or 1 for verdict in told)
+        asked = sum((verdict.usd for verdict in told), ZERO)
+        yield Paid(f"{name}/verify:{outcome.attempt.id}", calls, asked)
+
+
+def _of_steps(run: RunFolder, instance: Instance) -> Iterator[Paid]:
+    tape = Tape(run.attempt_folder(instance.id))
+    for attempt in {name for move in tape.moves() for name in move.attempts}:
+        steps = [one for one in tape.steps(attempt) if one.completion.usd]
+        usd = sum((step.completion.usd for step in steps), ZERO)
+        yield Paid(f"{instance.id}/{attempt}", len(steps), usd)
+
+
+def _money(run: RunFolder, book: State, paid: list[Paid], *, exact: bool) -> None:
+    """What a dead process left open is held as well: it may have been paid."""
+    calls: Counter[str] = Counter()
+    held: dict[str, Decimal] = {}
+    for call in book.calls.values():
+        if call.fate != "void":
+            calls[call.key] += 1
+            usd = call.usd if call.fate == "open" else call.charged
+            held[call.key] = held.get(call.key, ZERO) + usd
+    short = [
+        one
+        for one in paid
+        if one.usd and (calls[one.key] < one.calls or (exact and held.get(one.key, ZERO) < one.usd))
+    ]
+    if short:
+        one = short[0]
+        more = f", and {len(short) - 1} more" if len(short) > 1 else ""
+        what = "is missing" if not run.ledger_file.exists() else "was cut, or is another run's"
+        raise UsageError(
+            f"{run.ledger_file} {what}: the records say that ${one.usd} were paid in {one.calls}"
+            f" calls for {one.key}, the ledger knows ${held.get(one.key, ZERO)} in"
+            f" {calls[one.key]}{more}. It is where the money of a run is counted: bring it back"
+        )

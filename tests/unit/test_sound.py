@@ -1,0 +1,180 @@
+"""A run folder whose files do not belong together, or cannot be read: one sentence and exit 2."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from decimal import Decimal
+
+import pytest
+
+from swe_router import __version__
+from swe_router.__main__ import main
+from swe_router.assemble import sound
+from swe_router.journal import lines
+from swe_router.journal.folder import RunFolder
+from swe_router.records import Verdict, digest_of
+from tests.doubles import earlier_runs
+
+ONE = "demo__confet-7"
+READERS = ("show", "replay", "report", "export", "leaderboard", "grade", "resume")
+
+
+@pytest.fixture
+def run(tmp_path):
+    return earlier_runs.unpacked("ray", tmp_path / "in")
+
+
+def command(name, run, tmp_path):
+    out = str(tmp_path / "out")
+    more = ["--format", "experiments", "--out", out] if name == "export" else []
+    return [name, str(run), *more]
+
+
+def settings(run, change, *, sealed=True):
+    file = run / "settings.json"
+    tree = json.loads(file.read_text("utf-8"))
+    seal = tree.pop("seal", "")
+    change(tree)
+    file.write_text(json.dumps({**tree, "seal": digest_of(tree) if sealed else seal}), "utf-8")
+
+
+def refused(name, run, tmp_path, capsys):
+    assert main(command(name, run, tmp_path)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("swe-router: ")
+    assert said.count("\n") == 1, "one sentence"
+    return said
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_ledger_that_is_gone_is_missed_by_every_command(name, run, tmp_path, capsys):
+    (run / "ledger.jsonl").unlink()
+    assert "ledger.jsonl is missing" in refused(name, run, tmp_path, capsys)
+    assert not (run / "ledger.jsonl").exists(), "none is begun in its place"
+
+
+@pytest.mark.parametrize("how", ["empty", "cut", "opening only", "another run's"])
+@pytest.mark.parametrize("name", ["show", "replay", "report", "resume"])
+def test_a_ledger_that_holds_less_than_the_records_is_refused(how, name, run, tmp_path, capsys):
+    file = run / "ledger.jsonl"
+    rows = file.read_text("utf-8").splitlines(keepends=True)
+    kept = {"empty": [], "opening only": rows[:1], "cut": rows[: len(rows) // 2]}.get(how)
+    if kept is None:
+        other = earlier_runs.unpacked("killed", tmp_path / "other")
+        kept = (other / "ledger.jsonl").read_text("utf-8").splitlines(keepends=True)
+    file.write_text("".join(kept), "utf-8")
+    assert "ledger.jsonl was cut, or is another run's" in refused(name, run, tmp_path, capsys)
+
+
+def test_a_killed_run_without_its_ledger_is_not_gone_on_with(tmp_path, capsys):
+    run = earlier_runs.unpacked("killed", tmp_path / "in")
+    (run / "records.jsonl").unlink(missing_ok=True)  # only the steps still know of money
+    (run / "ledger.jsonl").unlink()
+    assert "ledger.jsonl is missing" in refused("resume", run, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("name", earlier_runs.NAMES)
+def test_a_run_that_is_whole_is_sound(name, tmp_path):
+    sound.check(RunFolder(earlier_runs.unpacked(name, tmp_path)), acts=True)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_another_format_is_refused_by_every_command(name, run, tmp_path, capsys):
+    settings(run, lambda tree: tree.update(schema="swe-router/9"))
+    assert "another format ('swe-router/9'" in refused(name, run, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("change", [{"code": "99.1.0"}, {"rules": 999}])
+@pytest.mark.parametrize("name", READERS)
+def test_a_newer_version_is_refused_by_every_command(change, name, run, tmp_path, capsys):
+    settings(run, lambda tree: tree.update(change))
+    said = refused(name, run, tmp_path, capsys)
+    assert f"this is {__version__}" in said
+
+
+@pytest.mark.parametrize("name", ["resume", "grade"])
+def test_settings_that_were_edited_are_not_gone_on_with(name, run, tmp_path, capsys):
+    settings(run, lambda tree: tree["settings"].update(budget="500"), sealed=False)
+    assert "its seal does not fit" in refused(name, run, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_instances_that_are_gone_are_missed(name, run, tmp_path, capsys):
+    (run / "instances.jsonl").unlink()
+    assert "instances.jsonl is missing" in refused(name, run, tmp_path, capsys)
+
+
+def test_a_record_of_another_run_is_refused(run, tmp_path, capsys):
+    other = RunFolder(earlier_runs.unpacked("killed", tmp_path / "other"))
+    with (run / "records.jsonl").open("a") as file:
+        file.write(other.records_file.read_text("utf-8").splitlines(keepends=True)[0])
+    assert "record of another run" in refused("show", run, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("how", ["cut", "no gzip", "bit", "unknown key", "no object", "deep"])
+@pytest.mark.parametrize("name", ["replay", "export", "show"])
+def test_steps_that_cannot_be_read_are_named(how, name, run, tmp_path, capsys):
+    (file,) = (run / "trajectories" / ONE).glob("1-local.jsonl.gz")
+    data = file.read_bytes()
+    step = json.loads(gzip.decompress(data).splitlines()[0])
+    made = {
+        "cut": data[: len(data) // 2],
+        "no gzip": b"nonsense",
+        "bit": data[:100] + bytes([data[100] ^ 255]) + data[101:],
+        "unknown key": gzip.compress(json.dumps({**step, "mood": "fine"}).encode() + b"\n"),
+        "no object": gzip.compress(b"[1]\n"),
+        "deep": gzip.compress(b"[" * 100_000 + b"\n"),
+    }
+    file.write_bytes(made[how])
+    words = command(name, run, tmp_path) + ([ONE, "1-local"] if name == "show" else [])
+    assert main(words) == 2
+    assert file.name in capsys.readouterr().err
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize("name", ["show", "replay", "report", "resume"])
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("settings.json", DEEP), ("settings.json", "[]"), ("settings.json", None),
+     ("ledger.jsonl", f"{DEEP}\n"), ("ledger.jsonl", "[1]\n"), ("ledger.jsonl", None),
+     ("ledger.jsonl", '{"op":"settle"}\n'), ("records.jsonl", f"{DEEP}\n"),
+     ("records.jsonl", "1\n"), ("records.jsonl", None), ("instances.jsonl", None)],
+)  # fmt: skip
+def test_a_file_of_a_run_that_cannot_be_read_is_named(name, file, text, run, tmp_path, capsys):
+    (run / file).unlink()
+    if text is None:
+        (run / file).mkdir()
+    else:
+        (run / file).write_text(text)
+    code = main(command(name, run, tmp_path))
+    said = capsys.readouterr().err
+    assert (code, file in said or str(run) in said) == (2, True), said
+
+
+def test_a_damaged_line_of_the_ledger_comes_with_advice(run, tmp_path, capsys):
+    file = run / "ledger.jsonl"
+    rows = file.read_text("utf-8").splitlines(keepends=True)
+    file.write_text("".join([*rows[:4], "nonsense\n", *rows[5:]]), "utf-8")
+    said = refused("resume", run, tmp_path, capsys)
+    assert "ledger.jsonl:5 is damaged" in said
+    assert "restore the line" in said
+    assert "nothing is owed" not in said
+
+
+def test_every_line_of_a_run_is_utf_8_whatever_a_name_holds(tmp_path):
+    verdict = Verdict(
+        candidate="", verifier="syntax", outcome="pass",
+        evidence={"files": {"n\udcff.py": 1, "m\udcfe.py": 2}, "said": "\ud800", "n": [Decimal(1)]},
+    )  # fmt: skip
+    path = tmp_path / "x.jsonl"
+    lines.append(path, verdict.model_dump(mode="json"))
+    lines.append(path, {"patch": "+a\udcffb"})
+    path.read_text("utf-8")
+    first, second = lines.read(path)
+    assert first["evidence"]["files"] == {"n\\xff.py": 1, "m\\xfe.py": 2}
+    assert second["patch"].encode("utf-8", "surrogateescape") == b"+a\xffb", (
+        "patches stay as they are"
+    )
