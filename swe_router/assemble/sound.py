@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
+from swe_router.assemble import owing
 from swe_router.assemble.header import Header, instances_digest, is_whole, of_run
 from swe_router.errors import UsageError
 from swe_router.journal.folder import RunFolder
@@ -44,6 +45,7 @@ def check(run: RunFolder, *, acts: bool = False, exact: bool = True) -> Header:
     _same_run(run, header, records, instances)
     paid = [one for record in records.values() for one in _of_record(record)]
     if acts:
+        owing.same_budget(run, header)
         if not is_whole(run):
             raise UsageError(
                 f"{run.settings_file} was changed after the run began (its seal does not fit): put"
@@ -110,7 +112,9 @@ def _money(run: RunFolder, book: State, paid: list[Paid], *, exact: bool) -> Non
     short = [
         one
         for one in paid
-        if one.usd and (calls[one.key] < one.calls or (exact and held.get(one.key, ZERO) < one.usd))
+        if one.usd
+        # A replay tells amounts that were changed; calls that are gone it could not tell apart.
+        and (held.get(one.key, ZERO) < one.usd if exact else calls[one.key] < one.calls)
     ]
     if short:
         one = short[0]

@@ -112,8 +112,10 @@ class Tape:
 
     def broken(self, attempt_id: str) -> tuple[Outcome, ...]:
         """The attempt and its repeats whose sandboxes broke, of those that were made again."""
-        rows = [row["broke"] for row in lines.read(self._moves) if "broke" in row]
-        found = tuple(Outcome.model_validate(row) for row in rows)
+        found: list[Outcome] = []
+        for number, row in enumerate(lines.read(self._moves), 1):
+            if "broke" in row:
+                found += self._outcomes(number, [row["broke"]])
         return tuple(one for one in found if f"{one.attempt.id}.".startswith(f"{attempt_id}."))
 
     def next_number(self) -> int:
