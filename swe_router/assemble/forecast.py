@@ -237,7 +237,9 @@ def at_most(header: Header, instances: int, candidates: int = 0) -> Decimal:
     plans, many = moves(header)
     one = sum((_limits(header, plan, many) for plan in plans), start=Decimal(0))
     checks = candidates + instances * many * len(plans)
-    return min(header.settings.budget, instances * one + checks * _asked(header))
+    own = header.settings.limits.instance_usd
+    whole = instances * one + checks * _asked(header)
+    return min(header.settings.budget, whole if own is None else min(whole, instances * own))
 
 
 def moves(header: Header) -> tuple[list[Plan], int]:

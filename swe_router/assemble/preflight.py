@@ -121,6 +121,12 @@ def unpayable(settings: Settings, ladder: Sequence[str]) -> dict[str, str]:
         f" the budget of ${settings.budget}: it is never tried"
         for name in policy_tiers(settings, ladder)
         if settings.tiers[name].attempt_usd > settings.budget
+    } | {
+        name: f"the limit of tier {name!r}, ${settings.tiers[name].attempt_usd} an attempt, is over"
+        f" what an instance may cost, ${own}: it is never tried"
+        for name in policy_tiers(settings, ladder)
+        if (own := settings.limits.instance_usd) is not None
+        and settings.tiers[name].attempt_usd > own
     }
 
 
@@ -211,6 +217,12 @@ def _payable(settings: Settings, skipped: Mapping[str, str]) -> None:
             f"a budget of ${settings.budget} pays for no attempt: the"
             f" {'cheapest' if len(used) > 1 else 'only'} tier {least!r} has a limit of"
             f" ${limit} each (lower it with --set tiers.{least}.attempt_usd=…)"
+        )
+    own = settings.limits.instance_usd
+    if own is not None and limit > own:
+        raise UsageError(
+            f"limits.instance_usd of ${own} pays for no attempt: tier {least!r} has a limit of"
+            f" ${limit} each (raise it, or lower tiers.{least}.attempt_usd)"
         )
 
 

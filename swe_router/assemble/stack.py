@@ -164,7 +164,9 @@ class Stack:
 
         def model(attempt_id: str) -> Model:
             account = overhead_key(instance.id, attempt_id)
-            book = self.ledger.overhead(account, self.settings.verify.usd)
+            book = self.ledger.overhead(
+                account, self.settings.verify.usd, self.settings.limits.instance_usd
+            )
             draws = Draws(tier, lambda session: kind(tier, session=session, key=key), instance.id)
             metered = MeteredModel(draws, book, self._rates[name])
             return RetryingModel(metered, tier.retries, over=self._stopping)

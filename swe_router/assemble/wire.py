@@ -47,9 +47,12 @@ Say = Callable[[str], None]
 class RunPurse:
     """The run's ledger as one instance sees it."""
 
-    def __init__(self, ledger: Ledger, instances_left: int) -> None:
-        self._ledger = ledger
-        self._left = instances_left
+    def __init__(
+        self, ledger: Ledger, instances_left: int, instance: str = "", cap: Decimal | None = None
+    ) -> None:
+        """``cap``: USD that the instance may cost in all; None is no such cap."""
+        self._ledger, self._left = ledger, instances_left
+        self._instance, self._cap = instance, cap
 
     def view(self) -> PurseView:
         """The money now; what dead processes held is freed first."""
@@ -60,7 +63,13 @@ class RunPurse:
             reserved=figures.reserved,
             instances_left=self._left,
             clock=time.time(),
+            own=self._own(),
         )
+
+    def _own(self) -> Decimal | None:
+        if self._cap is None:
+            return None
+        return max(Decimal(0), self._cap - self._ledger.taken_by(self._instance))
 
     def wait(self) -> None:
         """Half a second: an attempt takes minutes."""
@@ -70,7 +79,7 @@ class RunPurse:
     def hold(self, tier: str, usd: Decimal, key: str) -> Iterator[Hold]:
         """An attempt's limit, less what the same attempt spent before it was cut off."""
         rest = max(Decimal(0), usd - self._ledger.spent_by(key))
-        with self._ledger.hold(tier, rest, key) as hold:
+        with self._ledger.hold(tier, rest, key, self._cap) as hold:
             yield hold
 
 
@@ -193,7 +202,9 @@ class Wiring:
         return Bench(
             came_with=came.outcomes if came else (),
             peers=came.peers if came else (),
-            purse=RunPurse(self.ledger, instances_left),
+            purse=RunPurse(
+                self.ledger, instances_left, instance.id, self.settings.limits.instance_usd
+            ),
             memory=self.tape(instance),
             selector=self.selector,
             verifiers=self.verifiers,
@@ -243,7 +254,9 @@ class Wiring:
 
         def model(attempt_id: str) -> Model:
             account = overhead_key(instance.id, attempt_id)
-            book = self.ledger.overhead(account, self.settings.verify.usd)
+            book = self.ledger.overhead(
+                account, self.settings.verify.usd, self.settings.limits.instance_usd
+            )
             receipts = Receipts(self.tape(instance), f"{role}.{attempt_id}")
             kind = plugins.load("models", tier.dialect)
             draws = Draws(tier, lambda session: kind(tier, session=session, key=key), instance.id)

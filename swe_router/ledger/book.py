@@ -23,6 +23,7 @@ from swe_router.ledger.state import (
     State,
     TierFigures,
     View,
+    owner,
 )
 from swe_router.records import SCHEMA
 
@@ -65,22 +66,25 @@ class Ledger:
                 raise UsageError(other_budget(path, self._state, budget))
             self._reap()
 
-    def hold(self, tier: str, usd: Decimal, key: str) -> Hold:
+    def hold(self, tier: str, usd: Decimal, key: str, cap: Decimal | None = None) -> Hold:
         """Set an attempt's dollar limit aside; waits while others hold what could be freed.
 
-        ``key`` names the attempt. Raises ``LedgerRefused`` when it fits nowhere.
+        ``key`` names the attempt; ``cap``: USD that its instance may cost in all. Raises
+        ``LedgerRefused`` when it fits nowhere.
         """
         must_be_money(usd)
         fields = {"tier": tier, "key": key, "usd": str(usd)}
-        name = self._take("hold", usd, f"an attempt on tier {tier}", fields)
+        name = self._take("hold", usd, f"an attempt on tier {tier}", fields, cap)
         return Hold(self, self._state.holds[name])
 
-    def overhead(self, key: str = "", limit: Decimal | None = None) -> Overhead:
+    def overhead(
+        self, key: str = "", limit: Decimal | None = None, cap: Decimal | None = None
+    ) -> Overhead:
         """The book for calls outside an attempt, such as judges; ``key`` says whose.
 
-        ``limit``: USD that all calls under this key may cost.
+        ``limit``: USD that all calls under this key may cost; ``cap``: as for ``hold``.
         """
-        return Overhead(self, key, limit)
+        return Overhead(self, key, limit, cap)
 
     def reconcile(self, reservation: str, usd: Decimal) -> None:
         """Replace the charge of a lost call by what it really cost."""
@@ -136,6 +140,11 @@ class Ledger:
                 by_tier={name: _tier(state, name) for name in tiers},
             )
 
+    def taken_by(self, instance: str) -> Decimal:
+        """USD that an instance has spent or keeps set aside, under all its keys."""
+        with self._log.locked():
+            return self._state.taken(instance)
+
     def spent_by(self, key: str) -> Decimal:
         """USD settled and lost under one key, over all its holds."""
         with self._log.locked():
@@ -156,12 +165,15 @@ class Ledger:
         """Close the file; what is held stays held."""
         self._log.close()
 
-    def _take(self, op: str, usd: Decimal, what: str, fields: Mapping[str, str]) -> str:
+    def _take(
+        self, op: str, usd: Decimal, what: str, fields: Mapping[str, str], cap: Decimal | None
+    ) -> str:
         """Append ``op`` once ``usd`` is free, and give the new entry's id."""
         nap, waiting = FIRST_NAP, False
         try:
             while True:
                 with self._log.locked():
+                    self._within(cap, usd, what, owner(fields["key"]))
                     if usd > self._state.free:
                         self._reap()
                     fits = usd <= self._state.free
@@ -184,6 +196,14 @@ class Ledger:
             if waiting:
                 with self._log.locked():
                     self._append("go", party=self._party())
+
+    def _within(self, cap: Decimal | None, usd: Decimal, what: str, instance: str) -> None:
+        """Raise ``LedgerRefused`` where an instance would come over its own cap."""
+        if cap is not None and self._state.taken(instance) + usd > cap:
+            left = max(ZERO, cap - self._state.taken(instance))
+            raise LedgerRefused(
+                f"{instance} may cost {cap} USD in all: {what} needs {usd} and {left} is left"
+            )
 
     def _why_not_wait(self, usd: Decimal, what: str) -> str:
         """Why waiting for ``usd`` is in vain; empty when somebody may free it."""
@@ -209,11 +229,11 @@ class Ledger:
             fields = {"tier": hold.tier, "key": hold.key, "usd": str(usd), "hold": hold.id}
             return self._new("reserve", fields)
 
-    def reserve_overhead(self, key: str, usd: Decimal) -> str:
+    def reserve_overhead(self, key: str, usd: Decimal, cap: Decimal | None = None) -> str:
         """A reservation against the run's budget; see ``Overhead.reserve``."""
         must_be_money(usd)
         fields = {"tier": OVERHEAD, "key": key, "usd": str(usd), "hold": ""}
-        return self._take("reserve", usd, "a call outside an attempt", fields)
+        return self._take("reserve", usd, "a call outside an attempt", fields, cap)
 
     def finish(self, op: str, reservation: str, **fields: Any) -> None:
         """Settle, void or lose a reservation. Raises ``JournalError`` when that was done."""

@@ -38,7 +38,7 @@ class Door(Protocol):
 
     def reserve_in(self, hold: HoldState, usd: Decimal) -> str: ...  # noqa: D102
 
-    def reserve_overhead(self, key: str, usd: Decimal) -> str: ...  # noqa: D102
+    def reserve_overhead(self, key: str, usd: Decimal, cap: Decimal | None = None) -> str: ...  # noqa: D102
 
     def spent_by(self, key: str) -> Decimal: ...  # noqa: D102
 
@@ -115,12 +115,14 @@ class Overhead(_Booking):
     """Calls outside an attempt: booked under tier ``overhead`` against the run's budget.
 
     ``limit``: USD that calls under this key may cost, those of earlier processes included; None
-    is no limit of its own.
+    is no limit of its own. ``cap``: USD that its instance may cost in all.
     """
 
-    def __init__(self, ledger: Door, key: str, limit: Decimal | None = None) -> None:
+    def __init__(
+        self, ledger: Door, key: str, limit: Decimal | None = None, cap: Decimal | None = None
+    ) -> None:
         super().__init__(ledger)
-        self._key, self._limit = key, limit
+        self._key, self._limit, self._cap = key, limit, cap
 
     def reserve(self, usd: Decimal) -> str:
         """See ``Book.reserve``; waits while others hold what could be freed."""
@@ -130,7 +132,7 @@ class Overhead(_Booking):
                 raise LedgerRefused(
                     f"a call needs {usd} USD; {left} of {self._limit} is left for {self._key}"
                 )
-        return self._ledger.reserve_overhead(self._key, usd)
+        return self._ledger.reserve_overhead(self._key, usd, self._cap)
 
 
 def must_be_money(usd: Decimal) -> None:

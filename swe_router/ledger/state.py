@@ -124,6 +124,8 @@ class State:
     lost: dict[str, Decimal] = field(default_factory=dict)
     answered: dict[str, int] = field(default_factory=dict)
     by_key: dict[str, Decimal] = field(default_factory=dict)
+    by_instance: dict[str, Decimal] = field(default_factory=dict)
+    """Spent, by what stands before the first ``/`` of a key."""
 
     def apply(self, entry: Mapping[str, Any]) -> None:
         """Take one entry in. Raises ``KeyError``, ``ValueError`` or ``ArithmeticError``."""
@@ -147,6 +149,19 @@ class State:
     def free(self) -> Decimal:
         """USD neither spent nor reserved."""
         return (self.budget or ZERO) - self.spent - self.reserved
+
+    def taken(self, instance: str) -> Decimal:
+        """USD that an instance has spent or keeps set aside, over all its attempts and checks."""
+        aside = [self.holds[n] for n in self.open_holds]
+        alone = [self.calls[n] for n in self.open_calls]
+        own = [hold.set_aside for hold in aside if owner(hold.key) == instance]
+        own += [
+            call.usd for call in alone if owner(call.key) == instance and not self._in_hold(call)
+        ]
+        return sum(own, self.by_instance.get(instance, ZERO))
+
+    def _in_hold(self, call: CallState) -> bool:
+        return bool(call.hold) and self.holds[call.hold].open
 
     def holders(self) -> set[str]:
         """Parties that hold something."""
@@ -233,6 +248,7 @@ class State:
             _add(self.lost, call.tier, -call.charged)
             self._move(call, spent=usd - call.charged)
         _add(self.by_key, call.key, usd - call.charged)
+        _add(self.by_instance, owner(call.key), usd - call.charged)
         call.fate, call.charged = fate, usd
 
     def _move(self, call: CallState, *, reserved: Decimal = ZERO, spent: Decimal = ZERO) -> None:
@@ -251,6 +267,11 @@ class State:
 
     def _go(self, entry: Mapping[str, Any]) -> None:
         self.waiting.discard(entry["party"])
+
+
+def owner(key: str) -> str:
+    """The instance that a key belongs to: ``INSTANCE/ATTEMPT`` or ``INSTANCE/verify:ATTEMPT``."""
+    return key.partition("/")[0]
 
 
 def _add(sums: dict[str, Decimal], name: str, usd: Decimal) -> None:

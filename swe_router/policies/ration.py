@@ -105,12 +105,12 @@ class Ration(LadderPolicy[RationKnobs]):
         expected = 1 + remaining * self.knobs.reject
         claims = expected * float(cost)
         said = (
-            f"{usd(purse.left)} left less {usd(kept)} for {remaining} cheap runs,"
+            f"{usd(purse.free)} left less {usd(kept)} for {remaining} cheap runs,"
             f" over about {expected:.1f} claims of {usd(cost)}"
         )
         if claims <= 0:
             return 1.0, said
-        return min(1.0, max(0.0, float(purse.left - kept) / claims)), said
+        return min(1.0, max(0.0, float(purse.free - kept) / claims)), said
 
     def _try(
         self,

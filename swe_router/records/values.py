@@ -121,10 +121,17 @@ class PurseView(Record):
     """Instances of the run not yet concluded, this one included."""
     clock: float
     """Unix seconds."""
+    own: Usd | None = None
+    """USD that the instance may still cost by a cap of its own; None is no such cap."""
 
     @property
     def left(self) -> Decimal:
-        """USD neither spent nor reserved, never below 0."""
+        """USD that this instance may take: free in the run, and within its own cap."""
+        return self.free if self.own is None else min(self.free, self.own)
+
+    @property
+    def free(self) -> Decimal:
+        """USD of the run neither spent nor reserved, never below 0."""
         return max(Decimal(0), self.budget - self.spent - self.reserved)
 
 

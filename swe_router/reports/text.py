@@ -155,7 +155,9 @@ def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
             parts.append(Text(f"came with: {outcome.attempt.source}", style="cyan"))
             parts += _outcome_lines(outcome, chosen=outcome.attempt.id == record.chosen)
     for number, decided in enumerate(record.decisions, 1):
-        seen = f"saw {usd(decided.purse.left)} left, {decided.purse.instances_left} instances"
+        seen = f"saw {usd(decided.purse.free)} left, {decided.purse.instances_left} instances"
+        if decided.purse.own is not None:
+            seen += f", {usd(decided.purse.own)} of its own limit"
         parts.append(Text(f"decision {number}: {decided.decision.why}  [{seen}]", style="cyan"))
         if isinstance(decided.decision, Stop):
             continue

@@ -206,6 +206,13 @@ class BreakerSettings(Table):
     A served model needs 45 to 100 s to start."""
 
 
+class LimitSettings(Table):
+    """Limits beside the run's (``budget``) and an attempt's (``tiers.NAME.attempt_usd``)."""
+
+    instance_usd: Decimal | None = Field(default=None, gt=0)
+    """USD that one instance may cost, over all its attempts and the calls of its verifiers."""
+
+
 class GradeSettings(Table):
     """The official harness."""
 
@@ -255,6 +262,7 @@ class Settings(Table):
     verify: VerifySettings = VerifySettings()
     breaker: BreakerSettings = BreakerSettings()
     prices: PriceSettings = PriceSettings()
+    limits: LimitSettings = LimitSettings()
     grade: GradeSettings = GradeSettings()
 
     @field_validator("tiers")

@@ -1,0 +1,111 @@
+"""A cap for each instance: over all its attempts and what its verifiers ask, and no other's."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+
+import pytest
+from rich.console import Console
+
+from swe_router import settings
+from swe_router.assemble import launch
+from swe_router.assemble.wire import RunPurse
+from swe_router.errors import LedgerRefused, UsageError
+from swe_router.ledger import Ledger
+from swe_router.policies.cascade import Cascade
+from swe_router.policies.ration import Ration
+from swe_router.records import Decided, PurseView
+from swe_router.replay.record import ask_again
+from swe_router.reports.ending import ended
+from swe_router.reports.text import record_view
+from swe_router.solve.engine import solve
+from tests.doubles.engine import FEATURES, INSTANCE, Patches, Plays, bench, plan
+from tests.doubles.office import NOTHING
+from tests.unit.test_summary import facts
+
+D = Decimal
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "ledger.jsonl", D("10"))
+
+
+def test_attempts_and_verifiers_calls_of_an_instance_share_its_cap(ledger):
+    with ledger.hold("local", D("0.5"), "x/1-local", D("1")) as hold:
+        hold.settle(hold.reserve(D("0.3")), D("0.3"), NOTHING)
+        assert ledger.taken_by("x") == D("0.5")
+    writer = ledger.overhead("x/verify:1-local", D("0.9"), D("1"))
+    writer.settle(writer.reserve(D("0.2")), D("0.1"), NOTHING)
+    waits = writer.reserve(D("0.2"))
+    assert ledger.taken_by("x") == D("0.6")
+    with pytest.raises(LedgerRefused, match=r"x may cost 1 USD in all: .* needs 0\.5 and 0\.4"):
+        ledger.hold("cloud", D("0.5"), "x/2-cloud", D("1"))
+    with pytest.raises(LedgerRefused, match="x may cost 1 USD"):
+        writer.reserve(D("0.41"))
+    writer.lose(waits)
+    assert ledger.taken_by("x") == D("0.6"), "a lost call stays charged"
+    assert ledger.hold("cloud", D("0.5"), "xy/1-cloud", D("1")).rest == D("0.5"), "another's money"
+    assert ledger.hold("cloud", D("0.4"), "x/2-cloud", D("1")).rest == D("0.4")
+
+
+def capped(ledger, cap, ladder, patch="wrong"):
+    purse = RunPurse(ledger, 1, INSTANCE.id, cap)
+
+    class Scaffold(Plays):
+        def solve(self, instance, model, sandbox, budget, desk):
+            model.settle(model.reserve(D("0.25")), D("0.25"), NOTHING)
+            return super().solve(instance, model, sandbox, budget, desk)
+
+    there = bench(
+        purse=purse, scaffold=Scaffold(), snapshot=lambda box: Patches(patch),
+        model=lambda plan, session, hold: hold,
+    )  # fmt: skip
+    return solve(INSTANCE, FEATURES, policy=ladder, bench=there, run="r")
+
+
+TWO = Cascade((plan("local", "0.5"), plan("cloud", "1")))
+
+
+def test_an_instance_stops_at_its_cap_which_is_not_the_runs_money(ledger):
+    made = capped(ledger, D("1.2"), TWO)
+    assert [one.arm.model for one in made.outcomes] == ["local"]
+    assert [one.purse.own for one in made.decisions] == [D("1.2"), D("0.95")]
+    assert made.unpaid is False
+    assert ended([INSTANCE.id], {INSTANCE.id: made}) == "done"
+    again = capped(ledger, D("5"), TWO)
+    assert [one.arm.model for one in again.outcomes] == ["local", "cloud"]
+
+
+def test_what_the_cap_left_is_on_record_shown_and_decides_the_same_again(ledger):
+    made = capped(ledger, D("1.2"), TWO)
+    for decided in made.decisions:
+        read = Decided.model_validate_json(decided.model_dump_json())
+        seen = made.outcomes[: made.decisions.index(decided)]
+        assert ask_again(TWO, FEATURES, seen, read) == decided.decision
+        free = read.model_copy(update={"purse": read.purse.model_copy(update={"own": None})})
+        assert (ask_again(TWO, FEATURES, seen, free) == decided.decision) is (not seen)
+    console = Console(width=200, file=io.StringIO())
+    console.print(record_view(made, facts({INSTANCE.id: made})))
+    assert "$0.9500 of its own limit" in console.file.getvalue()
+
+
+def test_a_policy_that_rations_the_runs_money_goes_by_the_runs_money():
+    purse = PurseView(budget=D(100), spent=D(0), reserved=D(0), instances_left=20, clock=0)
+    ladder = Ration((plan("local", "0.5"), plan("cloud", "1")))
+    assert ladder.share(1, purse) == ladder.share(1, purse.model_copy(update={"own": D("1")}))
+
+
+def test_a_cap_that_pays_for_no_attempt_is_refused_before_the_run(tmp_path):
+    with pytest.raises(UsageError, match=r"instance_usd of \$0\.01 pays for no attempt"):
+        launch.create(
+            settings.load("demo", sets=["limits.instance_usd=0.01"]), tmp_path, lambda line: None
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["0", "-1", '"x"'])
+def test_a_cap_must_be_money(value):
+    with pytest.raises(UsageError, match="instance_usd"):
+        settings.load("demo", sets=[f"limits.instance_usd={value}"])
