@@ -13,8 +13,10 @@ from typing import Any
 
 from swe_router import __version__, awake, plugins
 from swe_router.assemble import preflight
+from swe_router.assemble.holding import waiting
 from swe_router.assemble.repositories import graph_of, repo_cache
 from swe_router.assemble.wire import overhead_key
+from swe_router.breaker import Breaker, Patience
 from swe_router.candidates.cases import Case
 from swe_router.errors import UsageError
 from swe_router.estimates import calibration
@@ -24,7 +26,6 @@ from swe_router.ledger import Ledger
 from swe_router.models import checks
 from swe_router.models.draws import Draws
 from swe_router.models.metered import MeteredModel
-from swe_router.models.retrying import RetryingModel
 from swe_router.records import Instance, Outcome, digest_of
 from swe_router.sandboxes import fitting
 from swe_router.sandboxes.warm import WarmBoxes
@@ -71,6 +72,17 @@ class Stack:
         }
 
     @cached_property
+    def breaker(self) -> Breaker:
+        """A tier that is away is waited for once, and then done without: its verdicts are unknown.
+
+        What it said for other candidates is kept; the rows tell which it is missing from.
+        """
+        usual = Patience(**self.settings.breaker.model_dump())
+        made = Breaker(self._place, lambda name: usual, stopping=self._stopping, tell=self._say)
+        made.forget()
+        return made
+
+    @cached_property
     def boxes(self) -> Any:
         """The factory of sandboxes."""
         if self._boxes is not None:
@@ -107,7 +119,7 @@ class Stack:
         """SHA-256 over everything but the candidates that a verdict depends on."""
         verify = self.settings.verify
         models = {
-            name: self.settings.tiers[name].model_dump(mode="json")
+            name: self.settings.tiers[name].model_dump(mode="json", exclude={"give_up_seconds"})
             for name in {verify.writer, verify.judge} - {""}
         }
         box = self.settings.sandbox.model_dump(mode="json", exclude={"pull", "kind", "warm"})
@@ -169,7 +181,10 @@ class Stack:
             )
             draws = Draws(tier, lambda session: kind(tier, session=session, key=key), instance.id)
             metered = MeteredModel(draws, book, self._rates[name])
-            return RetryingModel(metered, tier.retries, over=self._stopping)
+            return waiting(
+                metered, self.breaker, name, tier, key=key, instance=instance.id,
+                held=self._say, over=self._stopping,
+            )  # fmt: skip
 
         return model
 

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ else:
 
 GITHUB = "https://github.com/{repo}.git"
 DEMO_OWNER = "demo"
+ASKED_AGAIN_SECONDS = 60.0
+"""A repository that could not be had is asked for again after so long: the network may be back."""
 _MARK = "swe-router-whole"
 """A file in every entry that was built to its end."""
 
@@ -69,7 +72,8 @@ class RepoCache:
 
     folder: Path
     sources: Sources = Sources()
-    _failed: dict[str, str] = field(default_factory=dict)
+    _failed: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Repository -> why it could not be had, and when that was found out."""
 
     def path(self, instance: Instance) -> Path:
         """A repository that holds the instance's base commit; builds or completes it if need be.
@@ -157,8 +161,9 @@ class RepoCache:
         url = self.sources.url.format(repo=instance.repo)
         if instance.repo.startswith(f"{DEMO_OWNER}/") or not url:
             raise RepoError(self._nowhere(instance, "there is nowhere to clone it from"))
-        if instance.repo in self._failed:
-            raise RepoError(self._nowhere(instance, self._failed[instance.repo]))
+        why, at = self._failed.get(instance.repo, ("", 0.0))
+        if why and time.monotonic() - at < ASKED_AGAIN_SECONDS:
+            raise RepoError(self._nowhere(instance, why))
         try:
             if not entry.exists():
                 with self._new(entry) as fresh:
@@ -167,7 +172,7 @@ class RepoCache:
                 refspec = f"+{instance.base_commit}:refs/bases/{instance.base_commit}"
                 building.fetch(entry, url, refspec)
         except RepoError as error:
-            self._failed[instance.repo] = str(error)
+            self._failed[instance.repo] = str(error), time.monotonic()
             raise RepoError(self._nowhere(instance, str(error))) from None
         if not _readable(entry, instance.base_commit):
             raise RepoError(self._nowhere(instance, f"{url} does not hold the commit"))
