@@ -6,6 +6,7 @@ verifier broke on it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from swe_router.records import Outcome, Verdict
 from swe_router.verifiers import authors
 
 Row = dict[str, Any]
+HALF = "unfinished"
+"""True in a row whose candidate's peers were still looked at when it was written."""
 
 
 def row_of(outcome: Outcome, case: Case) -> Row:
@@ -121,6 +124,8 @@ class Book:
         self._joined = joined
         self._cases = {name: case.digest() for name, case in joined.items()}
         self._rows: dict[tuple[str, str], Row] = {}
+        self._halves: dict[tuple[str, str], Row] = {}
+        self._lock = threading.Lock()
         if path is None:
             return
         if path.suffix == ".gz" or path.is_dir() or not path.absolute().parent.is_dir():
@@ -129,7 +134,8 @@ class Book:
             if not _is_row(row):
                 raise UsageError(f"--out {path} holds something else than rows of verify")
             if self._holds(row):
-                self._rows[row["instance_id"], str(row.get("candidate"))] = row
+                kept = self._halves if row.get(HALF) else self._rows
+                kept[row["instance_id"], str(row.get("candidate"))] = row
 
     def complete(self, instance_id: str) -> bool:
         """Every candidate of the instance has its row."""
@@ -139,13 +145,52 @@ class Book:
     def add(self, made: Sequence[Row]) -> None:
         """Add the rows of an instance; one that is there already stays as it is."""
         for row in made:
-            key = row["instance_id"], row["candidate"]
-            if key in self._rows:
-                continue
-            row |= {"settings": self._settings, "case": self._cases[row["instance_id"]]}
-            self._rows[key] = row
+            if (row["instance_id"], row["candidate"]) not in self._rows:
+                self._keep(row, self._rows)
+
+    def add_half(self, row: Row) -> None:
+        """Add what the verifiers said that look at one candidate, while its peers are looked at.
+
+        A later call goes on from it; the row of the whole takes its place (see ``settle``).
+        """
+        if self.path is not None:
+            self._keep({**row, HALF: True}, self._halves)
+
+    def _keep(self, row: Row, into: dict[tuple[str, str], Row]) -> None:
+        row |= {"settings": self._settings, "case": self._cases[row["instance_id"]]}
+        with self._lock:
+            into[row["instance_id"], row["candidate"]] = row
             if self.path is not None:
                 lines.append(self.path, row)
+
+    def halves(self, case: Case) -> tuple[Outcome, ...]:
+        """The outcomes of a case, with the verdicts of an earlier call that was cut off."""
+        return tuple(self._with_half(one, case) for one in case.outcomes)
+
+    def _with_half(self, one: Outcome, case: Case) -> Outcome:
+        row = self._halves.get((case.instance_id, case.names[one.attempt.id]))
+        if row is None or one.candidate is None or row["patch"] != one.candidate.digest:
+            return one
+        try:
+            said = tuple(Verdict.model_validate({**verdict, "candidate": row["patch"]})
+                         for verdict in row["verdicts"])  # fmt: skip
+        except ValueError:
+            return one  # of another form: looked at again
+        return one.model_copy(update={"verdicts": said})
+
+    def settle(self) -> None:
+        """Take out of the file what the rows of the whole made superfluous, in one step."""
+        over = {key for key in self._halves if key in self._rows}
+        if self.path is None or not over:
+            return
+
+        def stays(row: Row) -> bool:
+            return not row.get(HALF) or (row["instance_id"], str(row["candidate"])) not in over
+
+        kept = [row for row in lines.read(self.path) if stays(row)]
+        lines.replace(self.path, kept)
+        for key in over:
+            self._halves.pop(key)
 
     def ordered(self, keys: Sequence[tuple[str, str]]) -> list[Row]:
         """The rows in the order of the ``keys`` (instance id, candidate), as far as they go."""

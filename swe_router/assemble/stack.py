@@ -130,7 +130,11 @@ class Stack:
         return digest_of(said)
 
     def look(
-        self, instance: Instance, case: Case, watch: Callable[[str, str], None]
+        self,
+        instance: Instance,
+        case: Case,
+        watch: Callable[[str, str], None],
+        looked: Callable[[Outcome], None] = lambda outcome: None,
     ) -> tuple[Outcome, ...]:
         """Every candidate of a case, verified; see ``solve.verifying.together``."""
         verify = self.settings.verify
@@ -149,6 +153,7 @@ class Stack:
             stopping=self._stopping,
             cores=self._cores,
             watch=watch,
+            looked=looked,
         )
         try:
             return together(made, instance, case.outcomes, case.peers)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from swe_router.assemble.stopping import graceful
 from swe_router.candidates import cases, folders
 from swe_router.candidates.cases import Case
 from swe_router.instances import splits
-from swe_router.records import Instance
+from swe_router.records import Instance, Outcome
 from swe_router.sandboxes import scratch
 from swe_router.settings import Settings
 
@@ -116,10 +116,16 @@ def _drive(
     owed = [one for one in instances if not book.complete(one.id)]
     if len(owed) < len(instances):
         say(f"{len(instances) - len(owed)} instances are done already in {book.path}")
-    progress = _Progress(owed, joined, say)
+    halves = {one.id: sum(bool(o.verdicts) for o in book.halves(joined[one.id])) for one in owed}
+    if any(halves.values()):
+        say(f"{sum(halves.values())} candidates were looked at already, as {book.path} tells")
+    sizes = {one.id: len(joined[one.id].outcomes) - halves[one.id] for one in owed}
+    progress = _Progress(sizes, say)
     faults = 0
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="verify") as pool:
-        running = {pool.submit(_one, stack, one, joined[one.id], progress): one for one in owed}
+        running = {
+            pool.submit(_one, stack, one, joined[one.id], book, progress): one for one in owed
+        }
         for done in as_completed(running):
             made, fault = _result(done, joined[running[done].id])
             if made is None:
@@ -127,20 +133,27 @@ def _drive(
             faults += bool(fault)
             book.add(made)
             progress.done(running[done].id, made, fault)
+    book.settle()
     return stack.stopped, faults
 
 
 def _one(
-    stack: Stack, instance: Instance, case: Case, progress: _Progress
+    stack: Stack, instance: Instance, case: Case, book: rows.Book, progress: _Progress
 ) -> list[dict[str, Any]] | None:
     """The rows of one instance; None when the user stopped before they could be trusted."""
     if stack.stopped:
         return None
+    progress.begin(instance.id)
 
     def watch(attempt_id: str, verifier: str) -> None:
         progress.beat(f"{instance.id}: {case.names[attempt_id]}, {verifier}")
 
-    outcomes = stack.look(instance, case, watch)
+    def looked(outcome: Outcome) -> None:
+        if not any("broke" in one.evidence for one in outcome.verdicts):
+            book.add_half(rows.row_of(outcome, case))
+
+    known = replace(case, outcomes=book.halves(case))
+    outcomes = stack.look(instance, known, watch, looked)
     return None if stack.stopped else [rows.row_of(one, case) for one in outcomes]
 
 
@@ -160,12 +173,18 @@ def _result(
 class _Progress:
     """How far it is, on stderr, with the time that is left by the candidates done so far."""
 
-    def __init__(self, owed: Sequence[Instance], joined: Mapping[str, Case], say: Say) -> None:
-        self._sizes = {one.id: len(joined[one.id].outcomes) for one in owed}
+    def __init__(self, sizes: Mapping[str, int], say: Say) -> None:
+        """``sizes``: candidates to look at, by instance."""
+        self._sizes = sizes
         self._say, self._begun, self._done = say, time.monotonic(), 0
+        self._began: dict[str, float] = {}
         self._seen: list[str] = []
         self._spoke = self._begun
-        say(f"{sum(self._sizes.values())} candidates of {len(owed)} instances to verify")
+        say(f"{sum(sizes.values())} candidates of {len(sizes)} instances to verify")
+
+    def begin(self, name: str) -> None:
+        """An instance is begun now."""
+        self._began[name] = time.monotonic()
 
     def beat(self, doing: str) -> None:
         """A sign of life from within an instance, when there was none for a while."""
@@ -177,11 +196,12 @@ class _Progress:
         self._done += self._sizes[name]
         passed = time.monotonic() - self._begun
         left = passed * (sum(self._sizes.values()) - self._done) / max(1, self._done)
+        took = time.monotonic() - self._began.get(name, self._begun)  # candidates go side by side
         said = " ".join(str(row["outcome"]) for row in made)
         wrong = f"; a fault of swe-router's own: {fault}" if fault else ""
         self._speak(
             f"[{len(self._seen)}/{len(self._sizes)}] {name}: {said}"
-            f" in {sum(row['seconds'] for row in made):.0f} s{wrong}; ETA {_span(left)}"
+            f" in {took:.0f} s{wrong}; ETA {_span(left)}"
         )
 
     def _speak(self, said: str) -> None:

@@ -67,6 +67,8 @@ class Checks:
     """What they paid for, durable."""
     prompts: Mapping[str, str] = field(default_factory=dict)
     """``seams.Kit.prompts``."""
+    looked: Callable[[Outcome], None] = lambda outcome: None
+    """Told each candidate with what verifiers said that look at it alone, as soon as they did."""
     cores: int = 1
     """Boxes that may be busy at a time: those of several candidates, or one candidate's."""
 
@@ -197,17 +199,27 @@ def together(
 
     First whatever looks at one candidate, for all of them; then what weighs them against each
     other, with everything known. ``peers`` are further attempts that are not verified. Patches
-    that leave the same files are looked at as one: the first of them stands for all.
+    that leave the same files are looked at as one: the first of them stands for all. An outcome
+    that has verdicts was looked at by the first verifiers before, and is not again.
     """
     stand_in = _stand_ins(checks, instance, outcomes)
-    for verifiers in _stages(checks.verifiers):
+    for number, verifiers in enumerate(_stages(checks.verifiers)):
         part, known = replace(checks, verifiers=verifiers), (*outcomes, *peers)
 
         def look(
-            one: Outcome, cores: int, part: Checks = part, known: Sequence[Outcome] = known
+            one: Outcome,
+            cores: int,
+            part: Checks = part,
+            known: Sequence[Outcome] = known,
+            number: int = number,
         ) -> Outcome:
+            if number == 0 and one.verdicts:
+                return one
             others = [other for other in known if other is not one]
-            return _looked(replace(part, cores=cores), instance, one, others, stand_in)
+            made = _looked(replace(part, cores=cores), instance, one, others, stand_in)
+            if number == 0 and not checks.stopping():
+                checks.looked(made)
+            return made
 
         outcomes = _all(look, outcomes, stand_in, checks.cores)
     return tuple(outcomes)

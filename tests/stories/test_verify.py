@@ -17,6 +17,7 @@ from swe_router.assemble import verify as verifying
 from swe_router.assemble.shown import Shown
 from swe_router.errors import Lost
 from tests.doubles.engine import Box
+from tests.doubles.plain_box import PlainBox
 from tests.doubles.verifying import ONE, TWO, rows, sample_entries, verify
 
 
@@ -156,20 +157,20 @@ def test_a_file_of_something_else_is_not_written_to(tmp_path, capsys, entries):
 class Boxes:
     """A factory of sandboxes in which ``what`` happens."""
 
-    def __init__(self, what):
-        self.what = what
+    def __init__(self, what, box=None):
+        self.what, self.box = what, box or Box()
 
     @contextmanager
     def open(self, instance):
         self.what()
-        yield Box()
+        yield self.box
 
 
-def looked(tmp_path, entries, what, said) -> Shown:
+def looked(tmp_path, entries, what, said, box=None) -> Shown:
     file = tmp_path / "p.json"
     file.write_text(json.dumps(entries))
     resolved = settings.load("demo", verify__names=["applies"], verify__writer="")
-    wish = verifying.Wish(predictions=file, out=tmp_path / "rows.jsonl", boxes=Boxes(what))
+    wish = verifying.Wish(predictions=file, out=tmp_path / "rows.jsonl", boxes=Boxes(what, box))
     return verifying.verify(resolved, wish, said.append)
 
 
@@ -235,3 +236,54 @@ def test_a_patch_that_was_stripped_is_judged_with_a_word_on_what_was_mended(
         assert "refused when graded" in told["stripped"]["why"]
         assert "mended" not in told[whole["candidate"]]
         assert "cleanly" in told[whole["candidate"]]["why"]
+
+
+class Killed(BaseException):
+    """The end of a process, as far as an exception can be one."""
+
+
+def test_a_kill_keeps_the_candidates_that_were_looked_at_and_they_are_not_looked_at_again(
+    tmp_path, entries
+):
+    texts = [entries[1]["model_patch"].replace("+", f"+#{n}\n+", 1) for n in range(4)]
+    four = [{**entries[1], "candidate": f"c{n}", "model_patch": text}
+            for n, text in enumerate(texts)]  # fmt: skip
+    opened, said = [], []
+
+    def dies():
+        opened.append(1)
+        if len(opened) > 3:
+            raise Killed
+
+    box = PlainBox(tmp_path / "box")
+    box.must("git init -q && git -c user.name=p -c user.email=p@x commit -qm base --allow-empty")
+    with pytest.raises(Killed):
+        looked(tmp_path, four, dies, said, box)
+    out = tmp_path / "rows.jsonl"
+    kept = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(kept) == 3
+    assert all(row["unfinished"] and row["verdicts"] for row in kept)
+    opened.clear()
+    shown = looked(tmp_path, four, lambda: opened.append(1), said, box)
+    assert len(opened) == 1, "the one that the kill took"
+    assert "3 candidates were looked at already" in " ".join(said)
+    assert "1 candidates of 1 instances to verify" in said
+    assert [row["candidate"] for row in shown.facts] == ["c0", "c1", "c2", "c3"]
+    rows_ = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(rows_) == 4
+    assert not any("unfinished" in row for row in rows_)
+
+
+def test_the_closing_line_says_how_long_it_took_and_not_what_side_by_side_adds_up_to(
+    tmp_path, entries
+):
+    four = [{**entries[1], "candidate": f"c{n}", "model_patch": entries[1]["model_patch"].replace(
+        "+", f"+#{n}\n+", 1)} for n in range(4)]  # fmt: skip
+    said: list[str] = []
+    begun = time.monotonic()
+    shown = looked(tmp_path, four, lambda: time.sleep(0.8), said)
+    took = time.monotonic() - begun
+    (line,) = [one for one in said if one.startswith("[1/1]")]
+    told = float(line.partition(" in ")[2].partition(" s")[0])
+    assert told <= took + 0.6
+    assert sum(row["seconds"] for row in shown.facts) >= 4 * 0.7
