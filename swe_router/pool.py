@@ -1,4 +1,4 @@
-"""Many instances at once: Ray workers, or one after another in this process; values in and out."""
+"""Many instances at once: Ray workers, or threads of this process; values in and out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ CRASHES = 2
 """Times a job is given to a fresh worker after its worker process died."""
 LATER: Any = object()
 """In the place of a job: there will be more, and none before one that is under way has ended."""
+TICK = 0.25
+"""Seconds after which a pool looks up from jobs that are under way."""
 LONGEST_PLACE = 45
 """Letters of a folder in which Ray's sockets still have room (a path of one holds 107)."""
 
@@ -59,7 +62,9 @@ class Pool(Generic[Job, Done]):
     them asks to come back when one has ended. ``on_done`` is
     called in this process with each result, in the order of completion. A job that raises a
     ``SweRouterError``, or meets a full disk, ends the run; any other exception is a ``Fault``.
-    ``place`` is an empty folder for what Ray writes; the caller removes it.
+    ``place`` is an empty folder for what Ray writes; the caller removes it. Without ``workers``
+    so many ``threads`` of this process work at a time; ``halt`` tells the others when the job of
+    one ends the run.
     """
 
     work: Callable[[Job], Done]
@@ -67,11 +72,16 @@ class Pool(Generic[Job, Done]):
     stopping: Callable[[], bool] = lambda: False
     on_tick: Callable[[], None] = lambda: None
     place: Path | None = None
+    threads: int = 1
+    halt: Callable[[], None] = lambda: None
 
     def run(self, jobs: Iterable[Job], on_done: Callable[[Job, Done | Lost | Fault], None]) -> None:
         """All jobs, or those begun before the user asked to stop."""
         if self.workers:
             _ray(self, iter(jobs), on_done)
+            return
+        if self.threads > 1:
+            _threads(self, iter(jobs), on_done)
             return
         for job in jobs:
             if self.stopping():
@@ -96,6 +106,30 @@ def _fault(error: BaseException) -> Fault:
     return Fault(why=said[:300], trace="".join(traceback.format_exception(error)))
 
 
+def _threads(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None]) -> None:
+    running: dict[Future[Any], Any] = {}
+    exhausted = False
+    with ThreadPoolExecutor(pool.threads, thread_name_prefix="instance") as hands:
+        try:
+            while running or not exhausted:
+                while not exhausted and not pool.stopping() and len(running) < pool.threads:
+                    job = next(jobs, None)
+                    exhausted = job is None
+                    if job is LATER:
+                        break
+                    if job is not None:
+                        running[hands.submit(_guarded, pool.work, job)] = job
+                if pool.stopping() and not running:
+                    return
+                ready = wait(running, timeout=TICK, return_when=FIRST_COMPLETED).done
+                pool.on_tick()
+                for future in ready:
+                    on_done(running.pop(future), future.result())
+        except BaseException:
+            pool.halt()
+            raise
+
+
 def _ray(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None]) -> None:
     running: dict[Any, tuple[Any, int]] = {}
     exhausted = False
@@ -111,7 +145,7 @@ def _ray(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None]) -
                     running[remote.remote(pool.work, job)] = (job, 1)
             if pool.stopping() and not running:
                 return
-            ready, _ = ray.wait(list(running), timeout=0.25) if running else ([], [])
+            ready, _ = ray.wait(list(running), timeout=TICK) if running else ([], [])
             pool.on_tick()
             for reference in ready:
                 job, tries = running.pop(reference)

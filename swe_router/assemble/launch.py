@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.text import Text
 
 from swe_router import pool
 from swe_router.assemble import (
+    accounting,
     bars,
     facts,
     graded,
@@ -24,6 +24,7 @@ from swe_router.assemble import (
     lessons,
     machine,
     made_with,
+    marks,
     owing,
     preflight,
     rehearsal,
@@ -35,30 +36,20 @@ from swe_router.assemble.holding import breaker_of
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import ending_after, graceful, interruptible
 from swe_router.assemble.wire import Wiring, build_policy, features_of, knobs_of
-from swe_router.assemble.worker import Done, Job, Rejected, away, here
-from swe_router.deferred import deferred
+from swe_router.assemble.worker import Done, Job, Rejected, at_once, away, here
 from swe_router.errors import UsageError
 from swe_router.grading.grade import check_gradable
 from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder, text_digest
 from swe_router.journal.lines import append
 from swe_router.records import Budget, Instance, RunRecord
-from swe_router.reports import ending, text
+from swe_router.reports import accounting_text, ending, text
 from swe_router.reports.live import View
 from swe_router.sandboxes import scratch
 from swe_router.sandboxes.reaper import held
 from swe_router.seams import Policy
 from swe_router.settings import Settings
 from swe_router.solve.imported import lesson
-
-if TYPE_CHECKING:
-    from swe_router.assemble import accounting, forecast, marks
-    from swe_router.reports import accounting_text
-else:
-    accounting = deferred("swe_router.assemble.accounting")
-    forecast = deferred("swe_router.assemble.forecast")
-    marks = deferred("swe_router.assemble.marks")
-    accounting_text = deferred("swe_router.reports.accounting_text")
 
 Say = Callable[[str], None]
 
@@ -237,7 +228,10 @@ def _work(wiring: Wiring, workers: int, retry: str) -> bool:
                 made = pool.Pool(away, workers, run.stopping, lambda: state.tick(tail), place)
                 made.run(state.jobs(), state.done)
         else:
-            made = pool.Pool(lambda job: here(job, view.event), 0, run.stopping)
+            made = pool.Pool(
+                lambda job: here(job, view.event), 0, run.stopping, state.spent,
+                threads=at_once(wiring.header, state.policy), halt=run.stop_file.touch,
+            )  # fmt: skip
             made.run(state.jobs(), state.done)
     return run.stopping() and not wiring.breaker.given_up()
 
@@ -259,7 +253,7 @@ class _State:
         self._left = len(todo)
         self._looking: set[str] = set()
         self._over: set[str] = set()
-        self._policy = learned(wiring)
+        self.policy = learned(wiring)
 
     def jobs(self) -> Iterator[Job]:
         """All that is owed; what instances came with is looked at before any attempt is made.
@@ -270,7 +264,7 @@ class _State:
         first = [one for one in self._todo if imports.unseen(run, one)]
         self._looking = {one.id for one in first}
         for instance in first:
-            yield Job(run.path, instance, self._policy, self._left, first=True)
+            yield Job(run.path, instance, self.policy, self._left, first=True)
         rest = [one for one in self._todo if one.id not in self._over]
         while rest:
             free = next((one for one in rest if one.id not in self._looking), None)
@@ -278,7 +272,7 @@ class _State:
                 yield pool.LATER
             else:
                 rest.remove(free)
-                yield Job(run.path, free, self._policy, self._left)
+                yield Job(run.path, free, self.policy, self._left)
             rest = [one for one in rest if one.id not in self._over]
 
     def done(self, job: Job, result: Done | pool.Lost | pool.Fault) -> None:
@@ -287,14 +281,14 @@ class _State:
             self._over.add(job.instance.id)
         if isinstance(result, RunRecord):
             self._wiring.run.add_record(result)
-            self._policy = self._policy.update(lesson(result))
+            self.policy = self.policy.update(lesson(result))
             self._left -= 1
             self._view.done(result)
         elif isinstance(result, pool.Lost):
             self._view.say(f"{job.instance.id}: {result.why}; it is owed")
         elif isinstance(result, pool.Fault):
             self._fault(job.instance.id, result)
-        self._spent()
+        self.spent()
 
     def _fault(self, instance_id: str, fault: pool.Fault) -> None:
         log = self._wiring.run.logs / "faults.jsonl"
@@ -306,9 +300,10 @@ class _State:
 
     def tick(self, tail: _Tail) -> None:
         tail.read()
-        self._spent()
+        self.spent()
 
-    def _spent(self) -> None:
+    def spent(self) -> None:
+        """Show what is spent."""
         view = self._wiring.ledger.view()
         self._view.spent(view.spent, view.budget)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -15,8 +15,8 @@ from swe_router.assemble.graded import owed
 from swe_router.assemble.header import of_run
 from swe_router.assemble.repositories import cache_folder, repo_cache
 from swe_router.assemble.wire import Wiring
-from swe_router.deferred import deferred
 from swe_router.errors import UsageError
+from swe_router.grading import local, official
 from swe_router.grading import predictions as files
 from swe_router.grading.backend import Backend
 from swe_router.grading.grade import gold_predictions, grade_patches, grade_predictions
@@ -26,12 +26,6 @@ from swe_router.records import Grade
 from swe_router.reports.text import STYLE
 from swe_router.sandboxes.local import LocalBoxes
 from swe_router.settings import SandboxSettings
-
-if TYPE_CHECKING:
-    from swe_router.grading import local, official
-else:
-    local = deferred("swe_router.grading.local")
-    official = deferred("swe_router.grading.official")
 
 Say = Callable[[str], None]
 

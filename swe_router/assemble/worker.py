@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -10,10 +11,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from swe_router.assemble.header import of_run, provenance
+from swe_router.assemble.header import Header, of_run, provenance
 from swe_router.assemble.wire import Wiring
 from swe_router.journal.folder import RunFolder
 from swe_router.ledger.owner import is_alive, this_process
+from swe_router.policies.base import LadderPolicy
 from swe_router.records import Instance, RunRecord
 from swe_router.seams import Policy
 from swe_router.solve.engine import solve
@@ -21,6 +23,8 @@ from swe_router.solve.imported import brought, taken
 from swe_router.solve.moves import Interrupted
 
 Progress = Callable[[str, str, int, str], None]
+MOST_AT_ONCE = 4
+"""Instances at a time in one process: its own part of the work has one interpreter."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def away(job: Job) -> Done:
 
 def here(job: Job, progress: Progress) -> Done:
     """The job in this process."""
-    wiring = _wiring(job.run)
+    wiring = _wiring(job.run, threading.get_ident())
     wiring.breaker.tell = lambda line: progress("", "", 0, line)
     wiring.settle_receipts(job.instance)
     progress(job.instance.id, "", 0, "reading the repository")
@@ -95,8 +99,23 @@ def here(job: Job, progress: Progress) -> Done:
             wiring.check_boxes.rest(job.instance)
 
 
-@lru_cache(maxsize=4)
-def _wiring(path: Path) -> Wiring:
+def at_once(header: Header, policy: Policy) -> int:
+    """Instances that this process works on at a time when there are no Ray workers.
+
+    Recordings answer at once, so the cores are what such a run waits for, and each gets an
+    instance. A real model, or a policy that learns from one instance for the next, is asked for
+    one instance after another.
+    """
+    recorded = all(tier.dialect == "scripted" for tier in header.settings.tiers.values())
+    kind = type(policy)
+    still = all(getattr(kind, name, None) is getattr(LadderPolicy, name)
+                for name in ("prepare", "update"))  # fmt: skip
+    return min(MOST_AT_ONCE, os.cpu_count() or 1) if recorded and still else 1
+
+
+@lru_cache(maxsize=16)
+def _wiring(path: Path, thread: int) -> Wiring:
+    """What a thread works with: nothing in it is shared with another one."""
     run = RunFolder(path)
     return Wiring(run, of_run(run), say=_quiet)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import threading
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -82,9 +83,20 @@ def grammar_of(path: str) -> Grammar | None:
     return _BY_ENDING.get(ending) if dot and stem and stem[-1] != "/" else None
 
 
-@cache
+_OF_THREAD = threading.local()
+
+
 def tools(grammar: Grammar) -> Tools | None:
-    """Parser and compiled query of a grammar, made once a process; None without its wheel."""
+    """Parser and compiled query of a grammar, made once a thread; None without its wheel."""
+    # A parser has a state of its own while it parses, so threads must not share it.
+    made = _OF_THREAD.__dict__.setdefault("tools", {})
+    if grammar not in made:
+        made[grammar] = _made(grammar)
+    found: Tools | None = made[grammar]
+    return found
+
+
+def _made(grammar: Grammar) -> Tools | None:
     try:
         wheel = importlib.import_module(grammar.package)
     except ImportError:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
+from swe_router.deferred import deferred
 from swe_router.errors import UsageError
 from swe_router.estimates import signed, weighing
 from swe_router.estimates.bounds import Held
@@ -15,6 +14,11 @@ from swe_router.estimates.calibration import Calibration, Class, Weights, load, 
 from swe_router.estimates.signed import Sign
 from swe_router.estimates.tempered import temper, tempered
 from swe_router.records import Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = deferred("numpy")
 
 LEAST_RUNS = 10
 """Graded patches of an author from which its own share of right ones tells its class."""

@@ -9,16 +9,16 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from swe_router.deferred import deferred
 from swe_router.estimates.rates import Rate
 from swe_router.estimates.training import Floats
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from scipy import stats
 else:
+    np = deferred("numpy")
     stats = deferred("scipy.stats")
 
 

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+from swe_router.deferred import deferred
 from swe_router.estimates import weighing
 from swe_router.estimates.bounds import Held
 from swe_router.estimates.calibration import Weights
 from swe_router.estimates.signed import Sign, fitted
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = deferred("numpy")
 
 SLOPE = Sign("slope", +1, prior=1.0, strength=4.0)
 """Taken at their word until about as many issues speak against it."""

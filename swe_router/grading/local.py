@@ -7,14 +7,20 @@ import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from swe_router.deferred import deferred
 from swe_router.errors import SandboxError
-from swe_router.grading import harness
 from swe_router.grading.backend import Place, Task
 from swe_router.grading.evidence import from_report
 from swe_router.grading.predictions import encoded
 from swe_router.records import Grade, Instance
 from swe_router.seams import Sandbox
+
+if TYPE_CHECKING:
+    from swe_router.grading import harness
+else:
+    harness = deferred("swe_router.grading.harness")
 
 PATCH, SCRIPT, OUTPUT = (f"/tmp/swe-router-{name}" for name in ("patch", "eval.sh", "output"))  # noqa: S108
 MAX_LOG = 64_000_000

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from swe_router.deferred import deferred
 from swe_router.estimates import rates
 from swe_router.estimates.rates import Rate
 from swe_router.records import ACCEPTANCE, Judged
 from swe_router.reports import contrasts
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = deferred("numpy")
 
 ALL = "all"
 """Name of the tiers together."""

@@ -10,12 +10,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from swe_router.deferred import deferred
 from swe_router.estimates import apart, rates
 from swe_router.records import ACCEPTANCE, Judged
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = deferred("numpy")
 
 FEW = rates.FEW
 """Instances with a right (or a wrong) patch below which no difference is told."""

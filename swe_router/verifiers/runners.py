@@ -36,7 +36,9 @@ tail -c {tail} <$OUT >{folder}/tail & TAIL_PID=$!
 {{ {command}
 }} >$OUT 2>&1
 CODE=$?
-for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 $TAIL_PID 2>/dev/null || break; sleep 0.1; done
+for nap in 0.01 0.01 0.03 0.05 0.1 0.1 0.1 0.1 0.1 0.2 0.2; do
+  kill -0 $TAIL_PID 2>/dev/null || break; sleep $nap
+done
 cat {folder}/tail
 exit $CODE
 """
