@@ -230,7 +230,7 @@ def _work(wiring: Wiring, workers: int, retry: str) -> bool:
         else:
             made = pool.Pool(
                 lambda job: here(job, view.event), 0, run.stopping, state.spent,
-                threads=at_once(wiring.header, state.policy), halt=run.stop_file.touch,
+                threads=at_once(wiring.header), halt=run.stop_file.touch,
             )  # fmt: skip
             made.run(state.jobs(), state.done)
     return run.stopping() and not wiring.breaker.given_up()
@@ -253,7 +253,7 @@ class _State:
         self._left = len(todo)
         self._looking: set[str] = set()
         self._over: set[str] = set()
-        self.policy = learned(wiring)
+        self._policy = learned(wiring)
 
     def jobs(self) -> Iterator[Job]:
         """All that is owed; what instances came with is looked at before any attempt is made.
@@ -264,7 +264,7 @@ class _State:
         first = [one for one in self._todo if imports.unseen(run, one)]
         self._looking = {one.id for one in first}
         for instance in first:
-            yield Job(run.path, instance, self.policy, self._left, first=True)
+            yield Job(run.path, instance, self._policy, self._left, first=True)
         rest = [one for one in self._todo if one.id not in self._over]
         while rest:
             free = next((one for one in rest if one.id not in self._looking), None)
@@ -272,7 +272,7 @@ class _State:
                 yield pool.LATER
             else:
                 rest.remove(free)
-                yield Job(run.path, free, self.policy, self._left)
+                yield Job(run.path, free, self._policy, self._left)
             rest = [one for one in rest if one.id not in self._over]
 
     def done(self, job: Job, result: Done | pool.Lost | pool.Fault) -> None:
@@ -281,7 +281,7 @@ class _State:
             self._over.add(job.instance.id)
         if isinstance(result, RunRecord):
             self._wiring.run.add_record(result)
-            self.policy = self.policy.update(lesson(result))
+            self._policy = self._policy.update(lesson(result))
             self._left -= 1
             self._view.done(result)
         elif isinstance(result, pool.Lost):

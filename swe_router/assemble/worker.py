@@ -15,7 +15,6 @@ from swe_router.assemble.header import Header, of_run, provenance
 from swe_router.assemble.wire import Wiring
 from swe_router.journal.folder import RunFolder
 from swe_router.ledger.owner import is_alive, this_process
-from swe_router.policies.base import LadderPolicy
 from swe_router.records import Instance, RunRecord
 from swe_router.seams import Policy
 from swe_router.solve.engine import solve
@@ -23,6 +22,8 @@ from swe_router.solve.imported import brought, taken
 from swe_router.solve.moves import Interrupted
 
 Progress = Callable[[str, str, int, str], None]
+ALONE = ("cascade", "fixed")
+"""Policies that decide on each instance as if it were the only one."""
 MOST_AT_ONCE = 4
 """Instances at a time in one process: its own part of the work has one interpreter."""
 
@@ -99,18 +100,17 @@ def here(job: Job, progress: Progress) -> Done:
             wiring.check_boxes.rest(job.instance)
 
 
-def at_once(header: Header, policy: Policy) -> int:
+def at_once(header: Header) -> int:
     """Instances that this process works on at a time when there are no Ray workers.
 
     Recordings answer at once, so the cores are what such a run waits for, and each gets an
-    instance. A real model, or a policy that learns from one instance for the next, is asked for
-    one instance after another.
+    instance. A real model, and a policy whose decisions hang on other instances or on what they
+    left of the money, gets one instance after another.
     """
-    recorded = all(tier.dialect == "scripted" for tier in header.settings.tiers.values())
-    kind = type(policy)
-    still = all(getattr(kind, name, None) is getattr(LadderPolicy, name)
-                for name in ("prepare", "update"))  # fmt: skip
-    return min(MOST_AT_ONCE, os.cpu_count() or 1) if recorded and still else 1
+    settings = header.settings
+    recorded = all(tier.dialect == "scripted" for tier in settings.tiers.values())
+    alone = settings.policy.name in ALONE
+    return min(MOST_AT_ONCE, os.cpu_count() or 1) if recorded and alone else 1
 
 
 @lru_cache(maxsize=16)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from swe_router.codegraph.graph import build
-from swe_router.verifiers import diffs
+from swe_router.verifiers import diffs, runners
 from swe_router.verifiers.comparison import BROKEN, compare, confirmed, evidence_of, outcome_of
 from swe_router.verifiers.diffs import Change
 from swe_router.verifiers.nearness import likeness, nearest, touched
@@ -229,3 +229,23 @@ def test_the_recorder_needs_nothing_but_an_old_python() -> None:
     text = (Path(__file__).parents[2] / "swe_router/verifiers/recorder.py").read_text()
     assert "from __future__" not in text
     assert "swe_router." not in text
+
+
+def test_a_run_is_over_when_its_output_is(tmp_path) -> None:
+    """The reader of the output ends with it: no tenth of a second is slept for it each time."""
+    naps = tmp_path / "naps"
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    real = shutil.which("sleep")
+    (programs / "sleep").write_text(f'#!/bin/sh\necho "$1" >> {naps}\nexec {real} "$1"\n')
+    (programs / "sleep").chmod(0o755)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    script = runners._QUIET.format(folder=folder, tail=100, command="echo said")
+    path = f"{programs}:/usr/bin:/bin"
+    done = subprocess.run(
+        ["sh", "-c", script], env={"PATH": path}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "said\n"
+    first = naps.read_text().split()[:1] if naps.exists() else []
+    assert [float(nap) <= 0.01 for nap in first] == [True] * len(first)
