@@ -96,10 +96,16 @@ def _cut(text: str) -> str:
 
 
 def tried(outcome: Outcome) -> str:
-    """``local (step limit; its patch passes)``: a tier, how it ended, what came of its patch."""
+    """A tier, how it ended, what came of its patch.
+
+    ``local (submitted, accepted)``, or ``local (step limit; its patch passes)`` where it did not
+    end by itself, so that its patch is not handed in for that alone.
+    """
     attempt = outcome.attempt
     if attempt.failure is not None:
         return f"{attempt.plan.arm} (broke: {attempt.failure.kind})"
+    if attempt.trajectory.exit == "submitted" and outcome.candidate and outcome.candidate.patch:
+        return f"{attempt.plan.arm} (submitted, {'accepted' if outcome.accepted else 'rejected'})"
     said = "its patch passes" if outcome.accepted else "its patch is rejected"
     if outcome.candidate is None or not outcome.candidate.patch:
         said = "no patch"

@@ -136,7 +136,7 @@ def test_an_accepted_patch_at_a_step_limit_does_not_read_as_if_it_was_thrown_awa
     path = one.attempt.trajectory.model_copy(update={"exit": "steps"})
     limit = one.model_copy(update={"attempt": one.attempt.model_copy(update={"trajectory": path})})
     assert sentences.tried(limit) == "local (step limit; its patch passes)"
-    assert sentences.tried(one) == "local (its patch passes)"
+    assert sentences.tried(one) == "local (submitted, accepted)"
 
 
 def test_what_was_left_out_is_told_with_its_reason(capsys, tmp_path):
