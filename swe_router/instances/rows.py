@@ -40,6 +40,23 @@ NAMES = ("demo", *OFFICIAL)
 SUFFIXES = (".jsonl", ".json", ".parquet")
 HARNESS = ("image", "eval_script", "log_parser", "eval_type")
 """Columns that swebench 5.x grades with; only their presence is looked at here."""
+OLD = ("repo", "base_commit", "problem_statement", "version")
+"""Columns that SWE-bench's rows had before the harness kept its scripts in them."""
+OWNERS = frozenset(
+    ("astropy", "django", "matplotlib", "mwaskom", "pallets", "psf", "pydata", "pylint-dev",
+     "pytest-dev", "scikit-learn", "sphinx-doc", "sympy", "marshmallow-code", "pvlib", "pyvista",
+     "sqlfluff", "pydicom")
+)  # fmt: skip
+"""Owners of SWE-bench's repositories."""
+OTHERS: Mapping[str, Sequence[str]] = {
+    "SWE-bench Pro": ("selected_test_files_to_run", "before_repo_set_cmd", "dockerhub_tag"),
+    "Multi-SWE-bench": ("resolved_issues", "f2p_tests", "fix_patch"),
+    "SWE-rebench": ("install_config",),
+    "SWE-bench-Live": ("test_cmds", "rebuild_cmds"),
+    "SWE-bench Multimodal": ("image_assets",),
+    "SWE-Lancer": ("price_limit", "manager_data"),
+}
+"""Data sets beside SWE-bench -> columns that only they have."""
 
 LOADER = Path(__file__).with_name("hub.py")
 
@@ -140,11 +157,33 @@ def _check_columns(split: str, rows: Sequence[tuple[str, Row]]) -> None:
     for where, row in rows:
         missing = [name for name in HARNESS if name not in row]
         if missing:
+            said = _kind_of(split, row)
             raise UsageError(
-                f"split {split!r} lacks {', '.join(missing)} ({where}): it is a revision from"
-                " before swebench 5; take the current revision of the data set, or give a file"
-                " that has these columns"
+                f"split {split!r} lacks {', '.join(missing)} ({where}): {said} that has these"
+                " columns"
             )
+
+
+def _kind_of(split: str, row: Row) -> str:
+    """What a row without the harness's columns is, and what to do about it."""
+    for name, marks in OTHERS.items():
+        if any(mark in row for mark in marks):
+            return f"it is a row of {name}, whose evaluation is not run here; give a file"
+    if all(name in row for name in OLD):
+        owner = str(row["repo"]).partition("/")[0]
+        if split not in OFFICIAL and owner not in OWNERS:
+            return (
+                "it has SWE-bench's form from before swebench 5, and"
+                f" {str(row['repo'])[:60]!r} is no repository of SWE-bench: how it is evaluated is"
+                " not told; give a file"
+            )
+        return (
+            "it is a revision from before swebench 5; take the current revision of the data set,"
+            " or give a file"
+        )
+    names = [str(name)[:30] for name in row]
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"its columns ({', '.join(names[:8])}{more}) are not those of SWE-bench; give a file"
 
 
 def _check_ids(split: str, rows: Sequence[tuple[str, Row]]) -> None:

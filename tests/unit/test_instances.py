@@ -213,6 +213,26 @@ def test_a_revision_from_before_swebench_5_is_named(column):
         load("lite", hub=lambda _: [row("a-1"), {**old, "instance_id": "a-2"}])
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"selected_test_files_to_run": "[]", "dockerhub_tag": "t"}, "a row of SWE-bench Pro"),
+        ({"org": "o", "f2p_tests": {}}, "a row of Multi-SWE-bench"),
+        ({"install_config": {}, "image_name": "i"}, "a row of SWE-rebench"),
+        ({"repo": "getmoto/moto"}, "'getmoto/moto' is no repository of SWE-bench"),
+        ({"version": None, "strategy": "lm"}, "are not those of SWE-bench"),
+        ({"repo": "django/django"}, "a revision from before swebench 5"),
+    ],
+)
+def test_a_row_of_another_data_set_is_not_called_an_old_one_of_swe_bench(tmp_path, changes, said):
+    whole = {**row(), "version": "1", **changes}
+    old = {key: value for key, value in whole.items() if key not in HARNESS and value is not None}
+    with pytest.raises(UsageError) as told:
+        load(write(tmp_path / "rows.jsonl", [old]))
+    assert said in str(told.value)
+    assert ("before swebench 5; take" in str(told.value)) == ("django" in str(changes))
+
+
 def test_a_duplicate_id_names_both_rows(tmp_path):
     path = write(tmp_path / "a.jsonl", [row("a-1"), row("a-2"), row("a-1")])
     with pytest.raises(UsageError, match=r"'a-1' twice \(.*a.jsonl:1 and .*a.jsonl:3\)"):
