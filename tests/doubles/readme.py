@@ -2,7 +2,8 @@
 
 A command is found in a code block of the README, in a code span of its prose, in what follows
 "then:" in a block's comment, and in the examples of ``--help``. Everything found is run by
-``tests/stories/test_readme.py`` or ``tests/live/test_readme_docker.py``, or its place is named below.
+``tests/stories/test_readme.py`` or ``tests/live/test_readme_docker.py``, or its place is named
+below.
 """
 
 from __future__ import annotations
