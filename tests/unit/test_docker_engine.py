@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from docker.errors import APIError, ImageNotFound, NotFound
 
-from swe_router.errors import DiskFull, EngineGone, ImageMissing, UsageError, WouldNotStart
+from swe_router.errors import (
+    DiskFull,
+    EngineGone,
+    ImageMissing,
+    NoImageStore,
+    UsageError,
+    WouldNotStart,
+)
 from swe_router.records import Instance
 from swe_router.sandboxes.docker import HOST_LABEL, LOCK_LABEL, RUN_LABEL, DockerBoxes
 from swe_router.sandboxes.engine import Engine
@@ -118,3 +125,34 @@ def test_the_reaper_leaves_containers_of_another_machine_alone(tmp_path):
         remove_container=refusal(404, "gone"),
     )
     assert reap(Engine(api), run="r") == [f"container {'1' * 12} of run r"]
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("manifest for some/image:1 not found: manifest unknown", ImageMissing),
+        ("pull access denied for some/image, repository does not exist", ImageMissing),
+        ('Get "https://registry-1.docker.io/v2/": dial tcp: lookup x: no such host', NoImageStore),
+        ("toomanyrequests: You have reached your pull rate limit", NoImageStore),
+        ("net/http: TLS handshake timeout", NoImageStore),
+        ("x509: certificate signed by unknown authority", NoImageStore),
+        ("write /var/lib/docker/tmp/x: no space left on device", DiskFull),
+    ],
+)
+def test_an_image_that_is_nowhere_is_told_from_a_store_that_does_not_answer(said, error):
+    for api in (Api(pull=[{"error": said}]), Api(pull=refusal(500, said))):
+        with pytest.raises(error) as caught:
+            Engine(api).pull("some/image:1", lambda line: None)
+        assert type(caught.value) is error
+    with pytest.raises(error) as caught:
+        Engine(Api(inspect_distribution=refusal(500, said))).offered("some/image:1")
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("asked", ["image_id", "bytes_of", "offered", "start"])
+def test_an_engine_that_does_not_answer_is_gone_whatever_it_was_asked(asked):
+    broken = dict.fromkeys(
+        ("inspect_image", "inspect_distribution", "start"), ConnectionError("refused")
+    )
+    with pytest.raises(EngineGone, match="does not answer"):
+        getattr(Engine(Api(**broken)), asked)("some/image:1")
