@@ -39,7 +39,8 @@ _UPSTREAM = frozenset({500, 502, 503})
 _NUMBERED = ("code", "status", "status_code", "statusCode", "http_code", "error_code", "type")
 _OUTER = ("code", "status", "status_code", "statusCode", "message")
 _NAMED = ("code", "type", "status", "reason", "error_code", "name", "__type")
-_TURN = re.compile(r"(?:messages|input|contents)[.\[]\d")
+TURN = re.compile(r"""\b(?:messages|input|contents)['"]?(?:[.\[]|, ?)\d""")
+"""A text that speaks of one turn, and may quote it: what it says is not taken for a cause."""
 _CONVERSATION = frozenset({"messages", "input", "system", "instructions", "prompt", "content"})
 
 
@@ -143,12 +144,16 @@ def _kind(
     own = _own_status(fault, status)
     # A setting is looked for first: "temperature is not supported with this model".
     setting = own in _VAGUE and _setting(fault, sent)
-    account = causes.account(fault.names, fault.text, own)
+    account = causes.account(fault.names, "" if _of_a_turn(fault) else fault.text, own)
     if account and not (setting and account is ModelUnknown):
         return account, own
     if (window := _window(fault, own, cap)) is not None:
         return window, own
     return (SettingRefused if setting else _of_status(own, fault)), own
+
+
+def _of_a_turn(fault: Fault) -> bool:
+    return fault.param.startswith(tuple(_CONVERSATION)) or bool(TURN.search(fault.text))
 
 
 def _own_status(fault: Fault, status: int) -> int:
@@ -164,10 +169,9 @@ def _own_status(fault: Fault, status: int) -> int:
         return clear[0]
     vague = [*fault.statuses, *called, *([status] if status >= 400 else [])]
     by_words = causes.status_of_words(fault.text[:300])
-    if by_words in causes.BUSY or (by_words and not vague):
-        about = fault.param.startswith(tuple(_CONVERSATION)) or _TURN.search(fault.text)
-        if not (vague and about):
-            return by_words
+    telling = by_words in causes.BUSY or (by_words and not vague)
+    if telling and not (vague and _of_a_turn(fault)):
+        return by_words
     return vague[0] if vague else 502
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from swe_router.errors import ModelError, ModelUnknown, Refused, SettingRefused
+from swe_router.models import faults
 from swe_router.models.options import CAPS
 from swe_router.settings import Tier
 
@@ -75,7 +76,9 @@ class Lessons:
                 return "reasoning_content is sent with each call" if new else ""
             if not _REFUSES.search(told):
                 return ""
-            return self._of_caps(told, body) or self._of_name(told, body)
+            # A refusal of one turn may quote it: what is quoted there teaches nothing.
+            turn = bool(faults.TURN.search(told))
+            return ("" if turn else self._of_caps(told, body)) or self._of_name(told, body, turn)
 
     def leave_out(self, name: str) -> None:
         """Never send a parameter."""
@@ -102,9 +105,9 @@ class Lessons:
         self._refused_caps.add(sent)
         return f"{other} in the place of {sent}" if self._other_cap(sent) else ""
 
-    def _of_name(self, told: str, body: Mapping[str, Any]) -> str:
+    def _of_name(self, told: str, body: Mapping[str, Any], turn: bool) -> str:
         inside = [name for name in (*IN_MESSAGES, *IN_TOOLS) if _holds(body, name)]
-        known = [*(name for name in body if name not in NEVER), *inside]
+        known = [*(name for name in body if name not in NEVER and not turn), *inside]
         places = {name: at for name in known if (at := _place(name, told)) >= 0}
         if not places:
             return ""

@@ -314,6 +314,7 @@ TEACH_NOTHING = [
     "Invalid schema for function 'bash': extra inputs are not permitted",
     "The model m does not exist",
     "temperature must be between 0 and 1",
+    "('body', 'messages', 3): unexpected: 'use max_completion_tokens instead; seed not supported'",
 ]
 BODY = {
     "model": "m", "messages": [], "max_tokens": 5, "temperature": 0.2, "seed": 1, "tools": [],

@@ -133,6 +133,9 @@ CONVERSATION = [
     (400, said("Invalid 'messages[2].tool_calls[0].function.name': string does not match pattern.",
                param="messages[2].tool_calls[0].function.name", code="invalid_value"), Refused),
     (400, said("messages[3]: the text 'rate limit, try again later' is not allowed"), Refused),
+    (400, said("[{'type': 'string_type', 'loc': ('body', 'messages', 3, 'content'), 'input': 'the"
+               " model was not found, api key invalid, credit balance too low, try again later'}]"),
+     Refused),
     (400, {"error": {"message": "bad field"}}, Refused),
     (422, {"error": {"message": "bad field"}}, Refused),
     (403, {"error": {"message": "Your input was flagged", "code": 403,
