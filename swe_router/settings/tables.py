@@ -72,7 +72,8 @@ class Tier(Table):
     successor: str = ""
     """Model id to move to when it does."""
     options: Mapping[str, Any] = Field(default_factory=dict)
-    """Extra arguments of the dialect, e.g. ``reasoning_effort`` or a cassette of ``scripted``."""
+    """Extra arguments of the dialect, e.g. ``reasoning_effort`` or a cassette of ``scripted``; and
+    what a server of it wants: ``output_cap``, ``leave_out``, ``strict``, ``extra``."""
 
 
 class PolicySettings(Table):
