@@ -23,7 +23,7 @@ from swe_router.outcomes.auditing.audit import Audit
 from swe_router.outcomes.auditing.audit import audit as audited
 from swe_router.outcomes.importers import runs
 from swe_router.outcomes.importers.base import Given, Imported
-from swe_router.outcomes.importers.forms import FORMS, Gathered, gather
+from swe_router.outcomes.importers.forms import AUTO, FORMS, Gathered, by_looks, gather
 from swe_router.outcomes.shipped import NAME, shipped
 
 RUN = "run"
@@ -32,16 +32,17 @@ SHOWN_FINDINGS = 60
 
 def forms() -> list[str]:
     """The names that ``--format`` takes."""
-    return sorted((*FORMS, RUN))
+    return sorted((*FORMS, RUN, AUTO))
 
 
 def bring(form: str, paths: Sequence[Path], given: Given, out: Path) -> Shown:
     """Read ``paths`` as ``form`` and write one table. Raises ``UsageError``."""
-    if form != RUN and form not in FORMS:
+    if form not in forms():
         raise UsageError(f"--format {form!r}: there is {', '.join(forms())}")
     if not out.name.endswith((".csv", ".csv.gz")):
         raise UsageError(f"--out {out}: a table is a .csv or a .csv.gz")
-    made = gather(_run if form == RUN else FORMS[form], paths, given)
+    reader = {RUN: _run, AUTO: by_looks}.get(form) or FORMS[form]
+    made = gather(reader, paths, given)
     tables.write(made.table, out)
     return _imported(made, out)
 

@@ -28,15 +28,15 @@ def _root() -> None:
 @app.command("import")
 def import_(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders.")],
+    out: Table,
     form: Annotated[
         str,
         typer.Option(
             "--format",
             help="csv, experiments, jsonl, mini, per-instance, run, swe-agent, swe-effi"
-            " or verdicts ({id: bool}).",
+            " or verdicts ({id: bool}); auto goes by what a path looks like.",
         ),
-    ],
-    out: Table,
+    ] = "auto",
     system: System = "",
     reports: Annotated[
         Path | None, typer.Option(help="Official verdicts: a report .json, or a folder of them.")

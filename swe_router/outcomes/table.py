@@ -130,6 +130,7 @@ def text_cells(path: Path) -> tuple[list[str], list[dict[str, str | None]]]:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+        csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
         reader = csv.DictReader(io.StringIO(text, newline=""))
         return list(reader.fieldnames or []), list(reader)
     except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
@@ -158,7 +159,7 @@ def row_of(line: Mapping[str, str | None], where: str) -> Row:
         cell = (line.get(name) or "").strip()
         if name == "resolved":
             if cell.casefold() not in _TRUE | _FALSE:
-                raise UsageError(f"{where}: resolved is {cell!r}, not 0 or 1")
+                raise UsageError(f"{where}: resolved is {cell[:60]!r}, not 0 or 1")
             cells[name] = cell.casefold() in _TRUE
         elif cell and name in _INTEGERS | _NUMBERS:
             cells[name] = _number(cell, name, where)
@@ -174,7 +175,7 @@ def _number(cell: str, name: str, where: str) -> int | float:
     try:
         value = float(cell)
     except ValueError:
-        raise UsageError(f"{where}: {name} is {cell!r}, not a number") from None
+        raise UsageError(f"{where}: {name} is {cell[:60]!r}, not a number") from None
     if not 0 <= value < float("inf"):
         raise UsageError(f"{where}: {name} is {cell}, which is no amount")
     if name == "probability" and value > 1:

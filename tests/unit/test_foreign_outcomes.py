@@ -10,7 +10,7 @@ import pytest
 from swe_router.errors import UsageError
 from swe_router.outcomes.auditing.audit import audit
 from swe_router.outcomes.importers.base import NO_VERDICT, Given
-from swe_router.outcomes.importers.forms import FORMS, gather
+from swe_router.outcomes.importers.forms import FORMS, by_looks, gather, looks_like
 from swe_router.outcomes.importers.reports import verdicts
 from swe_router.outcomes.table import OutcomeTable, Row
 
@@ -233,3 +233,35 @@ def test_ids_of_another_benchmark_are_a_warning_unless_a_split_says_otherwise():
     assert [one.severity for one in ids] == ["warn"]
     told = audit(table, known_ids={A})
     assert "refuse" in [one.severity for one in told.findings if one.check == "ids"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "form"),
+    [
+        ("t.csv", f"instance_id,m\n{A},1\n", "csv"),
+        ("t.jsonl", json.dumps({"instance_id": A, "system": "m", "resolved": 1}), "jsonl"),
+        ("m.json", {A: True}, "per-instance"),
+        ("s/results/results.json", {"resolved": [A], "no_generation": [B]}, "experiments"),
+        (f"s/{A}/{A}.traj", {"trajectory": []}, "swe-agent"),
+        (f"s/{A}/{A}.traj.json", {"messages": []}, "mini"),
+    ],
+)
+def test_without_a_format_a_path_is_read_as_it_looks(tmp_path, name, content, form):
+    put(tmp_path / name, content)
+    if form in ("swe-agent", "mini"):
+        put(tmp_path / "s" / "report.json", {"resolved_ids": [A], "unresolved_ids": []})
+    path = tmp_path / name.split("/")[0]
+    made = gather(by_looks, [path], Given())
+    assert made.remarks[0] == f"{path} is read as --format {form}"
+    assert {row.instance_id: row.resolved for row in made.table.rows}[A] is True
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(UsageError, match="looks like no form"):
+        looks_like(tmp_path / "bare")
+
+
+def test_trajectories_three_folders_deep_keep_their_costs(tmp_path):
+    stats = {"instance_cost": 2.5, "api_calls": 3}
+    put(tmp_path / "a" / A / f"{A}.traj", {"trajectory": [], "info": {"model_stats": stats}})
+    put(tmp_path / "report.json", {"resolved_ids": [A], "unresolved_ids": []})
+    (row,) = read("swe-agent", tmp_path).table.rows
+    assert row.usd == 2.5

@@ -13,7 +13,7 @@ from swe_router.outcomes.importers import mappings
 from swe_router.outcomes.importers.base import Given, Imported, Importer, priced
 from swe_router.outcomes.importers.published import experiments, per_instance
 from swe_router.outcomes.importers.tables import swe_effi, table
-from swe_router.outcomes.importers.trajectories import mini, swe_agent
+from swe_router.outcomes.importers.trajectories import PREDICTIONS, mini, swe_agent
 from swe_router.outcomes.table import OutcomeTable, Row
 
 FORMS: Mapping[str, Importer] = {
@@ -28,6 +28,8 @@ FORMS: Mapping[str, Importer] = {
 }
 """Name of ``--format`` -> importer. Our own runs (``run``) are read by ``assemble.outcomes``."""
 
+AUTO = "auto"
+"""As ``--format``: what each path looks like."""
 AGAIN = "the very same row a second time"
 
 
@@ -47,6 +49,33 @@ def read_table(path: Path) -> OutcomeTable:
     Raises ``UsageError`` as ``gather`` does.
     """
     return gather(FORMS["csv"], [path], Given()).table
+
+
+def looks_like(path: Path) -> str:
+    """The form that a path seems to have, by its name and what lies in it.
+
+    Raises ``UsageError`` for a folder of no form.
+    """
+    if not path.is_dir():
+        name = path.name.removesuffix(".gz")
+        return {".jsonl": "jsonl", ".json": "per-instance"}.get(Path(name).suffix, "csv")
+    for form, endings in (("mini", (".traj.json", ".traj.json.gz")), ("swe-agent", (".traj",))):
+        if any(next(path.glob(f"{deep}*{end}"), None) for end in endings for deep in ("", "*/")):
+            return form
+    for inner in ("results/results.json", "logs/*/report.json", "*/results/results.json",
+                  "*/logs/*/report.json"):  # fmt: skip
+        if next(path.glob(inner), None):
+            return "experiments"
+    if any((path / name).is_file() for name in PREDICTIONS):
+        return "swe-agent"
+    raise UsageError(f"{path} looks like no form: say --format ({', '.join(sorted(FORMS))})")
+
+
+def by_looks(path: Path, given: Given) -> Imported:
+    """Each path in the form that it looks like."""
+    form = looks_like(path)
+    found = FORMS[form](path, given)
+    return replace(found, remarks=(f"{path} is read as --format {form}", *found.remarks))
 
 
 def gather(importer: Importer, paths: Sequence[Path], given: Given) -> Gathered:

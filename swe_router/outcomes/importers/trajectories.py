@@ -108,7 +108,7 @@ def winners_only(report: Path, won: int, silent: int) -> str:
 
 
 def _trajectories(path: Path, endings: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    for file in (*path.glob("*"), *path.glob("*/*")):
+    for file in (*path.glob("*/*/*"), *path.glob("*/*"), *path.glob("*")):
         for ending in endings:
             if file.name.endswith(ending) and file.is_file():
                 yield file.name.removesuffix(ending), file
