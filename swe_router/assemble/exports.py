@@ -23,6 +23,7 @@ from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
 from swe_router.records import Grade, RunRecord
 from swe_router.reports import statement as words
+from swe_router.terminal import visible
 
 OWED = frozenset({"infra", "interrupted"})
 """Statuses of records that a resume would try again."""
@@ -87,7 +88,7 @@ def _statement(run: RunFolder, header: Header, out: Path) -> list[str]:
     tests = plain.lines(statement.provenance(run.records()))
     whole = {**facts, "checklist": words.checklist(facts)}
     content = {
-        "statement.md": words.markdown(facts),
+        "statement.md": visible(words.markdown(facts)),
         "statement.json": plain.text(whole, indent=1) + "\n",
         "tests.jsonl": tests,
     }
@@ -103,7 +104,7 @@ def _experiments(run: RunFolder, header: Header, out: Path) -> list[str]:
     files.write_predictions(under(out, "all_preds.jsonl"), marks.predictions(run))
     content = {
         "metadata.yaml": _metadata(header, facts, records),
-        "README.md": _readme(facts, grades, records),
+        "README.md": visible(_readme(facts, grades, records)),
         "per_instance_details.json": plain.text(_details(records, grades), indent=1) + "\n",
         "results/results.json": plain.text(_results(records, grades), indent=1) + "\n",
     }

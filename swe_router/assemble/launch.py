@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.text import Text
 
 from swe_router import pool
@@ -50,6 +50,7 @@ from swe_router.sandboxes.reaper import held
 from swe_router.seams import Policy
 from swe_router.settings import Settings
 from swe_router.solve.imported import lesson
+from swe_router.terminal import Console
 
 Say = Callable[[str], None]
 
@@ -280,6 +281,7 @@ class _State:
         if not isinstance(result, Rejected):
             self._over.add(job.instance.id)
         if isinstance(result, RunRecord):
+            self._wiring.tape(job.instance).tidy()
             self._wiring.run.add_record(result)
             self._policy = self._policy.update(lesson(result))
             self._left -= 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -33,7 +32,16 @@ from swe_router.journal.notes import Notes
 from swe_router.journal.tape import Tape
 from swe_router.ledger import reading
 from swe_router.ledger.state import State
-from swe_router.records import Grade, Instance, Outcome, Plan, RunRecord, Step, escaped
+from swe_router.records import (
+    Grade,
+    Instance,
+    Outcome,
+    Plan,
+    RunRecord,
+    Step,
+    escaped,
+    patch_digest,
+)
 from swe_router.replay.record import Count, Means, check
 from swe_router.settings import Settings
 from swe_router.solve.handover import Handed
@@ -165,7 +173,7 @@ def _grade(record: RunRecord, grade: Grade | None, count: Count) -> None:
         return
     name = record.instance.id
     patch = record.patch or ""
-    digest = hashlib.sha256(patch.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = patch_digest(patch)
     if patch:
         count.same(name, "grade: patch", grade.patch, digest)
         other = "not resolved" if grade.outcome == "resolved" else "resolved"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
-from swe_router.records import Candidate
+from swe_router.records import Candidate, patch_digest
 
 _SAME = re.compile(r'^diff --git (?:a/(.+) b/\1|"a/(.+)" "b/\2")\r?$', re.MULTILINE)
 _MOVED = re.compile(r'^(?:rename (?:from|to)|copy to) "?([^\t\r\n"]+)', re.MULTILINE)
@@ -26,7 +25,7 @@ def candidate_of(attempt_id: str, patch: str) -> Candidate:
     return Candidate(
         attempt_id=attempt_id,
         patch=patch,
-        digest=hashlib.sha256(patch.encode("utf-8", "surrogatepass")).hexdigest(),
+        digest=patch_digest(patch),
         files=files_of(patch),
         mended=mended,
     )

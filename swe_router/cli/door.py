@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 STOPPED = 130
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 """Exit code of Ctrl-C, as shells have it."""
 
 
@@ -92,8 +93,9 @@ def _ended(error: Exception, words: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return _say(f"no space left on the disk ({error.filename or error})", 2, words)
+    if isinstance(error, OSError) and (error.filename or error.errno in FULL):
+        full = "no space left on the disk: " if error.errno in FULL else ""
+        return _say(f"{full}{error.filename or error}: {error.strerror or error}", 2, words)
     _print_json(f"a fault of swe-router's own: {type(error).__name__}: {error}", words)
     raise error
 
@@ -114,7 +116,9 @@ def _stopped(words: Sequence[str]) -> int:
 
 def _say(message: str, code: int, words: Sequence[str]) -> int:
     _print_json(message, words)
-    print(f"swe-router: {message}", file=sys.stderr)
+    from swe_router.terminal import visible
+
+    print(f"swe-router: {visible(message)}", file=sys.stderr)
     return code
 
 

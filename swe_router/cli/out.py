@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from swe_router import plain
 from swe_router.errors import UsageError
+from swe_router.terminal import Console, visible
 
 WIDE = 160
+_ORDERS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON may hold as it is and a terminal would obey."""
 MOST_USD = 1_000_000_000
 
 
@@ -38,7 +42,7 @@ def _columns() -> int:
 
 def _json(value: Any) -> str:
     """JSON text that stdout can carry: what its encoding lacks (half a surrogate pair) escaped."""
-    text = plain.text(value)
+    text = _ORDERS.sub(lambda found: f"\\u{ord(found[0]):04x}", plain.text(value))
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
@@ -48,7 +52,7 @@ def _json(value: Any) -> str:
 
 def talk(message: str) -> None:
     """One line of progress or advice."""
-    print(message, file=sys.stderr, flush=True)
+    print(visible(message), file=sys.stderr, flush=True)
 
 
 def dollars(text: str | None) -> Decimal | None:

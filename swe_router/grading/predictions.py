@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from swe_router.candidates.entries import entries, patch_of
 from swe_router.errors import UsageError
-from swe_router.records import Name, Record
+from swe_router.records import Name, Record, encoded, patch_digest
+
+__all__ = ["Prediction", "encoded", "read", "write_predictions"]
 
 
 class Prediction(Record):
@@ -23,12 +24,7 @@ class Prediction(Record):
     @property
     def digest(self) -> str:
         """SHA-256 of the patch text."""
-        return hashlib.sha256(encoded(self.patch)).hexdigest()
-
-
-def encoded(patch: str) -> bytes:
-    """A patch as bytes: what was no UTF-8 in the diff comes back as it was."""
-    return patch.encode("utf-8", "surrogateescape")
+        return patch_digest(self.patch)
 
 
 def read(path: Path) -> list[Prediction]:

@@ -216,7 +216,11 @@ class RunFolder:
 
         Workers outlive a killed driver by a moment: waits until they are gone.
         """
-        with self.lock_file.open("a") as file:
+        try:
+            opened = self.lock_file.open("a")
+        except OSError as error:
+            raise lines.full_disk(error, self.lock_file) from None
+        with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -18,6 +18,10 @@ from swe_router.errors import DiskFull, UsageError
 from swe_router.files import check_regular
 from swe_router.records import Record
 
+GONE = frozenset(
+    (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE)
+)
+"""What is met when a folder was renamed, removed or made read-only."""
 R = TypeVar("R", bound=Record)
 
 
@@ -115,6 +119,15 @@ def replace(path: Path, values: Iterable[Any]) -> None:
         raise full_disk(error, path) from error
 
 
+def make_folder(folder: Path) -> None:
+    """A folder and the one above it; never the run folder itself, which may have been moved."""
+    try:
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise full_disk(error, folder) from error
+
+
 def compress(path: Path, *, without: bytes = b"") -> Path:
     """Replace ``path`` by ``path.gz`` in one step; the same bytes give the same file.
 
@@ -169,9 +182,15 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def full_disk(error: OSError, path: Path) -> Exception:
-    """``DiskFull`` for a full device or quota, else the error itself."""
+    """``DiskFull`` for a full device or quota, ``UsageError`` for a folder that went away."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskFull(f"no space left to write {path}: free some, then `swe-router resume`")
+    if error.errno in GONE:
+        return UsageError(
+            f"cannot write {path} ({error.strerror}): the run folder was moved, or may not be"
+            " written to any more; bring it back, then `swe-router resume` it: what was paid for"
+            " is on record"
+        )
     return error
 
 

@@ -26,7 +26,7 @@ class Notes(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         known = self._all()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lines.make_folder(self._path.parent)
         lines.append(self._path, {"key": key, "value": value})
         known[key] = value
 

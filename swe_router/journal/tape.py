@@ -98,7 +98,7 @@ class Tape:
 
     def decided(self, decided: Decided, attempts: Sequence[str]) -> None:
         """Note a decision and the ids of its attempts before it is carried out."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        lines.make_folder(self._folder)
         row = {"decided": decided.model_dump(mode="json"), "attempts": list(attempts)}
         lines.append(self._moves, row)
 
@@ -134,7 +134,7 @@ class Tape:
 
     def verified(self, outcomes: Sequence[Outcome]) -> None:
         """Note what the verifiers said of the candidates that the instance came with."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        lines.make_folder(self._folder)
         rows = [outcome.model_dump(mode="json") for outcome in outcomes]
         lines.append(self._moves, {"imported": rows})
 
@@ -219,7 +219,7 @@ class Tape:
         self._append(attempt_id, step.model_dump(mode="json"), durable=False)
 
     def _append(self, attempt_id: str, row: Any, *, durable: bool) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        lines.make_folder(self._folder)
         path = self._file(attempt_id, ".jsonl")
         if not path.exists():
             # Closed before its process was killed, and now gone on with.
@@ -253,9 +253,14 @@ class Tape:
         if among_steps:
             self._append(attempt_id, {_PAID: receipt.model_dump(mode="json")}, durable=True)
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
+        lines.make_folder(self._folder)
         text = lines.as_json(receipt.model_dump(mode="json")).decode()
         lines.write_whole(self._file(attempt_id, _ANSWER), text)
+
+    def tidy(self) -> None:
+        """Remove the answers that wait for nothing any more: the instance is concluded."""
+        for path in self._folder.glob(f"*{_ANSWER}"):
+            path.unlink(missing_ok=True)
 
     def receipt(self, attempt_id: str) -> Receipt | None:
         """The last paid answer of an attempt that is not closed. Raises ``UsageError``."""

@@ -8,7 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,14 @@ class Log:
             if durable:
                 _sync(self._fd)
         except OSError as error:
-            os.ftruncate(self._fd, self._offset)
+            with suppress(OSError):
+                os.ftruncate(self._fd, self._offset)
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise DiskFull(f"no space left to write {self._path}") from None
-            raise
+            raise UsageError(
+                f"cannot write the ledger {self._path} ({error.strerror}): see that its folder can"
+                " be written to, then `swe-router resume` the run"
+            ) from None
         self._offset += len(data)
         for entry in entries:
             self._line += 1

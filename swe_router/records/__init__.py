@@ -5,7 +5,7 @@ No gold field exists here: the answer key lives in ``grading.gold`` alone.
 Money is ``Decimal`` US dollars, time is seconds, sizes are tokens or bytes as the name says.
 """
 
-from swe_router.records.base import SCHEMA, Record, Usd, digest_of, escaped
+from swe_router.records.base import SCHEMA, Record, Usd, digest_of, encoded, escaped, patch_digest
 from swe_router.records.judged import Judged
 from swe_router.records.lessons import Example, Tried
 from swe_router.records.matrix import CrossMatrix, CrossRun, TestResult, TestSource
@@ -109,5 +109,7 @@ __all__ = [
     "Verdict",
     "checked_name",
     "digest_of",
+    "encoded",
     "escaped",
+    "patch_digest",
 ]

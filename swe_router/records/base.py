@@ -22,6 +22,22 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def encoded(patch: str) -> bytes:
+    """A patch as bytes: what was no UTF-8 in the diff comes back as it was.
+
+    Half a surrogate pair, which stands for no byte, is taken as it is.
+    """
+    try:
+        return patch.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return patch.encode("utf-8", "surrogatepass")
+
+
+def patch_digest(patch: str) -> str:
+    """SHA-256 hex of a patch, by its bytes."""
+    return hashlib.sha256(encoded(patch)).hexdigest()
+
+
 def escaped(value: Any) -> Any:
     r"""A value of JSON whose texts and keys can be written as UTF-8, as ``Candidate.files`` can.
 

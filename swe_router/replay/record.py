@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -23,6 +22,7 @@ from swe_router.records import (
     Step,
     Stop,
     Usage,
+    patch_digest,
 )
 from swe_router.seams import Policy, Selector, Verifier
 from swe_router.solve.choosing import choosing
@@ -261,7 +261,7 @@ def _verdicts(record: RunRecord, outcome: Outcome, means: Means, count: Count) -
     if candidate is None:
         count.same(name, f"{place} verdicts", 0, len(outcome.verdicts))
         return
-    digest = hashlib.sha256(candidate.patch.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = patch_digest(candidate.patch)
     count.same(name, f"{place} patch", candidate.digest, digest)
     _paid(name, place, outcome, means, count)
     for verdict in outcome.verdicts:

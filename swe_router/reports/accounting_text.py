@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from swe_router.reports.accounting import ALL, FEW
+from swe_router.terminal import Console
 
 SHOWN = 12
 """Wrong verdicts that are named in the terminal; ``--json`` and the files name all."""

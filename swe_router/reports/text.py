@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from swe_router import terminal
 from swe_router.records import IMPORTED, Outcome, RunRecord, Step, Stop, Usage
 from swe_router.reports.rows import tokens
 from swe_router.reports.sentences import count, tried, verdict
@@ -206,7 +207,7 @@ def _step_head(step: Step) -> str:
 
 def markdown(facts: RunFacts) -> str:
     """``report.md``: the closing summary and the table, as text."""
-    console = Console(
+    console = terminal.Console(
         width=140, record=True, file=None, quiet=True, color_system=None, markup=False, emoji=False
     )
     with console.capture() as captured:

@@ -5,12 +5,11 @@ Nothing of it depends on the project's ``.git`` or on what the agent did to it.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 
 from swe_router.errors import DiskFull, SandboxError
-from swe_router.records import Candidate
+from swe_router.records import Candidate, patch_digest
 from swe_router.sandboxes import gitio, left_out, shadow
 from swe_router.sandboxes.gitio import Git
 from swe_router.seams import Sandbox
@@ -104,7 +103,7 @@ class Snapshot:
         if not proven:
             notes = (*notes, "(the patch could not be proved to give the end state)")
         files = tuple(sorted(gitio.shown(change.path) for change in changes))
-        return _made(attempt_id, patch.decode(), files, notes, proven)
+        return _made(attempt_id, patch.decode("utf-8", "surrogateescape"), files, notes, proven)
 
 
 def empty_candidate(attempt_id: str) -> Candidate:
@@ -217,7 +216,7 @@ def _made(
     return Candidate(
         attempt_id=attempt_id,
         patch=patch,
-        digest=hashlib.sha256(patch.encode()).hexdigest(),
+        digest=patch_digest(patch),
         files=files,
         left_out=notes,
         proven=proven,

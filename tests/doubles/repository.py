@@ -10,7 +10,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from swe_router.records import Candidate
+from swe_router.journal import lines
+from swe_router.records import Candidate, encoded
 from swe_router.sandboxes.patch import Snapshot
 from tests.doubles.plain_box import PlainBox
 
@@ -73,11 +74,11 @@ def made_by(box: PlainBox, act: Callable[[], object] | str) -> Candidate:
     _ = box.must(act) if isinstance(act, str) else act()
     candidate = snapshot.candidate(box, "t1")
     assert candidate.proven, candidate.left_out
-    assert candidate.digest == hashlib.sha256(candidate.patch.encode()).hexdigest()
-    assert json.loads(candidate.model_dump_json())["patch"] == candidate.patch
+    assert candidate.digest == hashlib.sha256(encoded(candidate.patch)).hexdigest()
+    assert json.loads(lines.as_json(candidate.model_dump(mode="json")))["patch"] == candidate.patch
     if candidate.patch:
         file = box.folder / "p.diff"
-        file.write_bytes(candidate.patch.encode())
+        file.write_bytes(encoded(candidate.patch))
         done = subprocess.run(
             ["git", "apply", "--verbose", str(file)],
             cwd=before,

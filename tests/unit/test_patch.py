@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from swe_router.grading.predictions import Prediction
 from swe_router.sandboxes.fitting import apply
 from swe_router.sandboxes.patch import Snapshot, empty_candidate
 from tests.doubles.plain_box import PlainBox
@@ -207,3 +208,10 @@ def test_apply_gives_the_bytes_and_says_no(box: PlainBox) -> None:
     assert content(box.tree) == end
     for bad in ("", "  \n", "not a diff"):
         assert apply(box, bad).exit_code != 0
+
+
+def test_a_link_whose_target_is_no_utf_8_and_such_a_text_are_in_the_patch(box: PlainBox) -> None:
+    got = made_by(box, "ln -s \"$(printf 'a\\377')\" nowhere; printf 'x\\351\\n' > latin.txt")
+    assert got.files == ("latin.txt", "nowhere"), got
+    assert got.proven
+    assert got.digest == Prediction(instance_id="any", patch=got.patch).digest
