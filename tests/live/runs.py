@@ -53,8 +53,11 @@ def _command_of(pid: int) -> bytes:
 class Launch:
     """One run and its resumes, each in a process group of its own, as a shell does it."""
 
-    def __init__(self, folder: Path, *, workers: int, preset: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, workers: int, preset: Path | None = None, budget: str = "1"
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.budget = budget
         self.out, self.log = folder / "runs", folder / "said.log"
         self.workers, self.preset = workers, preset
         # Ray's sockets need a short path, which pytest's are not.
@@ -68,13 +71,22 @@ class Launch:
         return (self.out / "latest").resolve()
 
     def start(self) -> Launch:
-        words = ["run", "--split", "demo", "--budget", "1", "--sandbox", "local", "--no-grade"]
+        words = [
+            "run",
+            "--split",
+            "demo",
+            "--budget",
+            self.budget,
+            "--sandbox",
+            "local",
+            "--no-grade",
+        ]
         words += ["--preset", str(self.preset)] if self.preset else []
         self._launch(*words, "--instances", *INSTANCES)
         return self
 
-    def resume(self) -> None:
-        self._launch("resume", str(self.run))
+    def resume(self, *words: str) -> None:
+        self._launch("resume", str(self.run), *words)
 
     def command(self, *words: str) -> tuple[int, str]:
         """Another command, to its end: code and what it said."""
@@ -200,10 +212,17 @@ def reference_of(run: Path) -> dict[str, object]:
 
 def audit(run: Path, reference: dict[str, object]) -> int:
     """Each instance once, as undisturbed, each step paid once; gives the number of lost calls."""
-    folder, book = RunFolder(run), reading.read(run / "ledger.jsonl")
+    folder = RunFolder(run)
     names = [json.loads(line)["instance"]["id"] for line in folder.records_file.open("rb")]
     assert sorted(names) == sorted(reference), "an instance was lost or concluded twice"
     assert reference_of(run) == reference
+    return audit_money(run)
+
+
+def audit_money(run: Path) -> int:
+    """Each step paid once, the ledger is the traces to the cent; gives the number of lost calls."""
+    folder, book = RunFolder(run), reading.read(run / "ledger.jsonl")
+    names = list(folder.records())
     settled = [call.key for call in book.calls.values() if call.fate == "settled"]
     paid = Counter(key for key in settled if "/verify:" not in key)
     asked = Counter(key.partition("/")[0] for key in settled if "/verify:" in key)
