@@ -33,6 +33,7 @@ from swe_router.assemble import (
 )
 from swe_router.assemble.header import Header, instances_digest, of_run, run_name
 from swe_router.assemble.holding import breaker_of
+from swe_router.assemble.notify import Notifier
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import ending_after, graceful, interruptible
 from swe_router.assemble.wire import Wiring, build_policy, features_of, knobs_of
@@ -111,11 +112,12 @@ def drive(
     say: Say,
     budget: Decimal | None = None,
     hours: float | None = None,
+    notify: str | None = None,
 ) -> Shown:
     """Carry out what a run owes, grade it, and sum it up.
 
-    ``budget``: raise the run's cap to so many USD first; ``hours``: stop after so many. Exit codes
-    are those of ``reports.ending``.
+    ``budget``: raise the run's cap to so many USD first; ``hours``: stop after so many;
+    ``notify``: the hook of ``notify.Notifier``. Exit codes are those of ``reports.ending``.
     """
     header = of_run(run)
     owing.same_budget(run, header)
@@ -127,7 +129,7 @@ def drive(
         say("nothing is owed")
         return _closing(run, facts.of(run), False)
     imports.check(run, header)
-    wiring = Wiring(run, header, say)
+    wiring, told = Wiring(run, header, say), Notifier(notify, say)
     number = header.settings.workers if workers is None else workers
     preflight.open_files(preflight.FILES_PER_WORKER * max(1, number))
     with interruptible(), run.locked(), ending_after(hours, run.stopping, say):
@@ -135,21 +137,23 @@ def drive(
         wiring.ledger.abandon_others()
         machine.sweep(run.name)
         wiring.breaker.forget()
-        stopped = _launched(wiring, number, retry)
+        stopped = _launched(wiring, number, retry, told)
         # Somebody may have raised the cap meanwhile.
         while not (stopped or run.stopping()) and owing.newly_paid(run):
-            stopped = _launched(wiring, number, "none")
+            stopped = _launched(wiring, number, "none", told)
         known = facts.of(run)
         account = accounting_text.markdown(accounting.of_runs([run]))
         run.write_text("report.md", text.markdown(known) + account)
-    return _closing(run, known, stopped)
+    shown = _closing(run, known, stopped)
+    told.ended(shown.facts, shown.code)
+    return shown
 
 
-def _launched(wiring: Wiring, workers: int, retry: str) -> bool:
+def _launched(wiring: Wiring, workers: int, retry: str, told: Notifier) -> bool:
     """Work on what is owed and grade it; True when the user stopped it."""
     run, began = wiring.run, time.time()
     try:
-        stopped = _work(wiring, workers, retry)
+        stopped = _work(wiring, workers, retry, told)
     finally:
         machine.sweep(run.name)  # what workers left that were killed
         append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
@@ -207,7 +211,7 @@ def resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
     return header, begun
 
 
-def _work(wiring: Wiring, workers: int, retry: str) -> bool:
+def _work(wiring: Wiring, workers: int, retry: str, told: Notifier) -> bool:
     """Do what is owed; True when the user stopped it."""
     run = wiring.run
     todo = owing.owed(run, retry)
@@ -222,7 +226,7 @@ def _work(wiring: Wiring, workers: int, retry: str) -> bool:
         graceful(run.stop_file, view.say),
     ):
         view.skipped(total - len(todo))
-        state = _State(wiring, todo, view)
+        state = _State(wiring, todo, view, told)
         if workers:
             tail = _Tail(run.logs / "progress.jsonl", view)
             with scratch.folder(run.name, run.lock_file) as place:
@@ -249,8 +253,10 @@ def learned(wiring: Wiring) -> Policy:
 class _State:
     """What the driver knows between jobs: the policy as it learns, and what is left."""
 
-    def __init__(self, wiring: Wiring, todo: Sequence[Instance], view: View) -> None:
-        self._wiring, self._todo, self._view = wiring, todo, view
+    def __init__(
+        self, wiring: Wiring, todo: Sequence[Instance], view: View, told: Notifier
+    ) -> None:
+        self._wiring, self._todo, self._view, self._told = wiring, todo, view, told
         self._left = len(todo)
         self._looking: set[str] = set()
         self._over: set[str] = set()
@@ -308,6 +314,7 @@ class _State:
         """Show what is spent."""
         view = self._wiring.ledger.view()
         self._view.spent(view.spent, view.budget)
+        self._told.spent(self._wiring.run.name, view.spent, view.budget)
 
 
 class _Tail:

@@ -20,6 +20,14 @@ Hours = Annotated[
         help="Stop after so many hours as after Ctrl-C: what is left is owed and can be resumed.",
     ),
 ]
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        help="A URL (POST) or a command (stdin) that is told the end, and 80% of the money spent,"
+        " as JSON. Default: $SWE_ROUTER_NOTIFY.",
+        metavar="CMD_OR_URL",
+    ),
+]
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", min=0, help="Ray workers; 0 runs in-process.")
 ]
@@ -63,6 +71,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")] = None,
     workers: Workers = None,
     hours: Hours = None,
+    notify: Notify = None,
     candidates: Annotated[
         int | None, typer.Option(min=1, help="Candidates per instance to choose from.")
     ] = None,
@@ -77,10 +86,17 @@ def run(
         str | None,
         typer.Option(
             "--from",
-            help="Predictions to begin with: verified as attempt 0, only the rejected escalate."
-            " Solves the instances in the file (others: --rest).",
+            help="Predictions to begin with, a file or a RUN's: verified as attempt 0, only the"
+            " rejected escalate. Solves the instances in the file (others: --rest).",
         ),
     ] = None,
+    failed: Annotated[
+        bool,
+        typer.Option(
+            "--failed",
+            help="With --from RUN: its officially unresolved instances, tried afresh.",
+        ),
+    ] = False,
     trajectories: Annotated[
         str | None, typer.Option(help="With --from: folder of the trajectories behind it.")
     ] = None,
@@ -121,6 +137,9 @@ def run(
         raise UsageError("--knock and --outcomes go with --dry-run")
     if source is None and (trajectories is not None or rest):
         raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
+    only, split, source = _chosen(ids(instances), split, source, failed, out)
+    if failed and (trajectories is not None or rest):
+        raise UsageError("--failed begins afresh: --trajectories and --rest do not go with it")
     knobs = pairs(policy_set or [], "--policy-set")
     resolved = settings.load(
         preset or ("demo" if split in (None, "demo") else "hybrid"),
@@ -129,7 +148,7 @@ def run(
         budget=dollars(budget),
         policy__name=policy,
         policy__knobs=knobs or None,
-        instances=ids(instances),
+        instances=only,
         filter=filter_,
         slice=slice_,
         shuffle=shuffle or None,
@@ -149,14 +168,14 @@ def run(
             resolved, talk, launch.resolved, out=out, knocking=knock, outcomes=outcomes or ""
         )
         return _finish(plan, as_json)
+    ends = _some(hours)
     if resume_run is not None:
         folder = launch.find(resume_run, out)
         launch.require_same(folder, resolved)
-        done = launch.drive(folder, workers=workers, retry="infra", say=talk, hours=_some(hours))
-        return _finish(done, as_json)
-    ends = _some(hours)
-    folder = launch.create(resolved, out, talk)
-    done = launch.drive(folder, workers=workers, retry="none", say=talk, hours=ends)
+    else:
+        folder = launch.create(resolved, out, talk)
+    retry = "none" if resume_run is None else "infra"
+    done = launch.drive(folder, workers=workers, retry=retry, say=talk, hours=ends, notify=notify)
     return _finish(done, as_json)
 
 
@@ -175,6 +194,7 @@ def resume(
     ] = "infra",
     workers: Workers = None,
     hours: Hours = None,
+    notify: Notify = None,
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> int:
@@ -191,6 +211,7 @@ def resume(
         say=talk,
         budget=dollars(budget),
         hours=_some(hours),
+        notify=notify,
     )
     return _finish(done, as_json)
 
@@ -248,6 +269,26 @@ def _finish(done: object, as_json: bool) -> int:
     assert isinstance(done, Shown)
     emit(done.facts, as_json=as_json, view=done.view)
     return done.code
+
+
+def _chosen(
+    only: list[str] | None, split: str | None, source: str | None, failed: bool, out: Path
+) -> tuple[list[str] | None, str | None, str | None]:
+    """Instance ids, split and predictions as ``--from`` and ``--failed`` say."""
+    if source is None:
+        if failed:
+            raise UsageError("--failed goes with --from RUN: a graded run")
+        return only, split, None
+    from swe_router.assemble import failed as graded
+
+    if not failed:
+        return only, split, graded.predictions_of(source, out)
+    found = graded.failed_of(source, out)
+    talk(found.said)
+    wished = [name for name in found.ids if only is None or name in only]
+    if not wished:
+        raise UsageError(f"--failed and --instances have none in common: {source} failed others")
+    return wished, split or found.split, None
 
 
 def _some(hours: float | None) -> float | None:

@@ -1,0 +1,90 @@
+"""Tells somebody outside: a command or a URL gets one JSON value; its faults break nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+SHARE = Decimal("0.8")
+"""Part of the cap that is told when it is spent."""
+SECONDS = 20.0
+"""Most that a hook may take."""
+VARIABLE = "SWE_ROUTER_NOTIFY"
+
+
+class Notifier:
+    """The hook of one launch; empty does nothing.
+
+    ``hook``: an ``http(s)://`` URL, which is sent the JSON by POST, or a command for the shell,
+    which has it on its standard input. The JSON holds names, counts and USD, no setting and no key.
+    """
+
+    def __init__(
+        self,
+        hook: str | None,
+        say: Callable[[str], None],
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._hook, self._say = (hook or environment.get(VARIABLE, "")).strip(), say
+        self._told: Decimal | None = None
+        self._threads: list[threading.Thread] = []
+
+    def spent(self, run: str, usd: Decimal, cap: Decimal) -> None:
+        """Say so when ``SHARE`` of the cap is spent: once a cap, beside the work."""
+        if not self._hook or self._told == cap or usd < SHARE * cap:
+            return
+        self._told = cap
+        said = {"event": "spent", "run": run, "usd": float(usd), "budget": float(cap)}
+        one = threading.Thread(target=self._tell, args=(said,), daemon=True)
+        self._threads.append(one)
+        one.start()
+
+    def ended(self, facts: Mapping[str, Any], code: int) -> None:
+        """Say how the launch ended; returns when the hook has."""
+        if not self._hook:
+            return
+        for one in self._threads:
+            one.join(SECONDS)
+        names = ("run", "split", "policy", "instances", "resolved", "unresolved", "ungraded",
+                 "empty", "usd", "budget", "escalated", "seconds", "ended")  # fmt: skip
+        self._tell({"event": "end", **{n: facts[n] for n in names if n in facts}, "code": code})
+
+    def _tell(self, said: Mapping[str, Any]) -> None:
+        text = json.dumps(said)
+        place = urllib.parse.urlsplit(self._hook)
+        try:
+            if place.scheme in {"http", "https"}:
+                _post(self._hook, text)
+            else:
+                _run(self._hook, text)
+        except Exception as error:
+            # Of a URL only the host is named: its path is often the key to a channel.
+            where = place.hostname if place.scheme in {"http", "https"} else self._hook.split()[0]
+            self._say(f"--notify {where} did not take it: {type(error).__name__}")
+
+
+def _post(url: str, text: str) -> None:
+    asked = urllib.request.Request(  # noqa: S310 - http and https only, by the caller
+        url, data=text.encode(), headers={"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(asked, timeout=SECONDS):  # noqa: S310
+        pass
+
+
+def _run(command: str, text: str) -> None:
+    """Its output goes nowhere: stdout carries our own result."""
+    subprocess.run(
+        ["/bin/sh", "-c", command],
+        input=text.encode(),
+        timeout=SECONDS,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )

@@ -1,0 +1,76 @@
+"""Somebody outside is told the end and 80% of the money, and his faults break nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from swe_router.assemble.notify import Notifier
+
+D = Decimal
+FACTS = {"run": "r", "resolved": 3, "usd": 0.5, "ended": "budget", "by_tier": {"local": 1}}
+
+
+@pytest.fixture
+def server():
+    got, status = [], [200]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status[0])
+            self.end_headers()
+
+        def log_message(self, *args): ...
+
+    made = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{made.server_address[1]}/secret-path", got, status
+    made.shutdown()
+    made.server_close()
+
+
+def test_a_url_is_posted_the_end_and_the_spending_once_a_cap(server):
+    url, got, _ = server
+    told = Notifier(url, print)
+    for spent, cap in (("0.79", "1"), ("0.8", "1"), ("0.9", "1"), ("0.9", "2"), ("1.7", "2")):
+        told.spent("r", D(spent), D(cap))
+    told.ended(FACTS, 3)
+    assert sorted((row["usd"], row["budget"]) for row in got[:2]) == [(0.8, 1.0), (1.7, 2.0)]
+    assert got[2] == {"event": "end", "run": "r", "resolved": 3, "usd": 0.5, "ended": "budget",
+                      "code": 3}  # fmt: skip
+    assert len(got) == 3
+
+
+def test_a_command_has_it_on_its_standard_input_and_its_words_go_nowhere(tmp_path, capfd):
+    Notifier(f"cat >{tmp_path / 'told'}; echo noise; echo noise >&2", print).ended(FACTS, 0)
+    assert json.loads((tmp_path / "told").read_text())["event"] == "end"
+    assert "noise" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("hook", ["exit 3", "no-such-command", "http://127.0.0.1:9/secret-path",
+                                  "'unclosed"])  # fmt: skip
+def test_a_hook_that_fails_is_said_and_breaks_nothing(hook):
+    said = []
+    Notifier(hook, said.append).ended(FACTS, 0)
+    [line] = said
+    assert "did not take it" in line
+    assert "secret" not in line, "a path of a webhook is a key"
+
+
+def test_a_refusal_of_the_url_is_a_failure_too(server):
+    url, _, status = server
+    status[0], said = 500, []
+    Notifier(url, said.append).ended(FACTS, 0)
+    assert said == ["--notify 127.0.0.1 did not take it: HTTPError"]
+
+
+def test_no_hook_does_nothing_and_the_environment_may_name_one(tmp_path):
+    Notifier(None, pytest.fail, {}).ended(FACTS, 0)
+    hook = {"SWE_ROUTER_NOTIFY": f"cat >{tmp_path / 'told'}"}
+    Notifier(None, pytest.fail, hook).ended(FACTS, 0)
+    assert (tmp_path / "told").exists()
