@@ -7,12 +7,14 @@ import os
 import shutil
 import signal
 import socket
+import sys
+import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -33,6 +35,10 @@ LATER: Any = object()
 """In the place of a job: there will be more, and none before one that is under way has ended."""
 TICK = 0.25
 """Seconds after which a pool looks up from jobs that are under way."""
+STARTS = 3
+"""Times that a Ray of our own is begun."""
+CLUSTER_SECONDS = 120.0
+"""Seconds in which a cluster has to find a worker for the first look."""
 LONGEST_PLACE = 45
 """Letters of a folder in which Ray's sockets still have room (a path of one holds 107)."""
 
@@ -64,7 +70,8 @@ class Pool(Generic[Job, Done]):
     ``SweRouterError``, or meets a full disk, ends the run; any other exception is a ``Fault``.
     ``place`` is an empty folder for what Ray writes; the caller removes it. Without ``workers``
     so many ``threads`` of this process work at a time; ``halt`` tells the others when the job of
-    one ends the run.
+    one ends the run. ``env`` holds the
+    variables that ``work`` reads: a cluster that was started elsewhere does not have them.
     """
 
     work: Callable[[Job], Done]
@@ -74,6 +81,7 @@ class Pool(Generic[Job, Done]):
     place: Path | None = None
     threads: int = 1
     halt: Callable[[], None] = lambda: None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def run(self, jobs: Iterable[Job], on_done: Callable[[Job, Done | Lost | Fault], None]) -> None:
         """All jobs, or those begun before the user asked to stop."""
@@ -99,6 +107,31 @@ def _guarded(work: Callable[[Any], Any], job: Any) -> Any:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise
         return _fault(error)
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a worker is to see as the driver does; relative paths of the settings mean one thing."""
+
+    folder: str
+    env: Mapping[str, str] = field(repr=False)
+
+
+def there(around: Around, work: Callable[[Any], Any], job: Any) -> Any:
+    """A job in a worker, which Ray starts in another folder and a cluster with other variables."""
+    _enter(around)
+    return _guarded(work, job)
+
+
+def _enter(around: Around) -> None:
+    try:
+        os.chdir(around.folder)
+    except OSError as error:
+        raise UsageError(
+            f"a Ray worker on {socket.gethostname()} does not see the folder {around.folder}"
+            f" ({error.strerror}): the machines of a cluster must share the disk of the run"
+        ) from None
+    os.environ.update(around.env)
 
 
 def _fault(error: BaseException) -> Fault:
@@ -133,8 +166,10 @@ def _threads(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None
 def _ray(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None]) -> None:
     running: dict[Any, tuple[Any, int]] = {}
     exhausted = False
-    with _started(pool.workers, pool.place):
-        remote = ray.remote(num_cpus=1, max_retries=0)(_guarded)
+    around = Around(str(Path.cwd()), dict(pool.env))
+    with standing_back(), _started(pool.workers, pool.place):
+        _must_see(around)
+        remote = ray.remote(num_cpus=1, max_retries=0)(there)
         while running or not exhausted:
             while not exhausted and not pool.stopping() and len(running) < pool.workers:
                 job = next(jobs, None)
@@ -142,7 +177,7 @@ def _ray(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None]) -
                 if job is LATER:
                     break
                 if job is not None:
-                    running[remote.remote(pool.work, job)] = (job, 1)
+                    running[remote.remote(around, pool.work, job)] = (job, 1)
             if pool.stopping() and not running:
                 return
             ready, _ = ray.wait(list(running), timeout=TICK) if running else ([], [])
@@ -152,7 +187,7 @@ def _ray(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None]) -
                 done = _result(reference, tries)
                 if isinstance(done, Lost) and tries <= CRASHES and not pool.stopping():
                     # Idempotent: the job finds its steps, answers and money in the run folder.
-                    running[remote.remote(pool.work, job)] = (job, tries + 1)
+                    running[remote.remote(around, pool.work, job)] = (job, tries + 1)
                 else:
                     on_done(job, done)
 
@@ -184,6 +219,66 @@ def _must_answer(address: str) -> None:
         ) from None
 
 
+def _must_see(around: Around) -> None:
+    """Raise ``UsageError`` before any job where a cluster's workers cannot do one.
+
+    A Ray of our own inherits all that this process has.
+    """
+    if not os.environ.get("RAY_ADDRESS"):
+        return
+    try:
+        ray.get(
+            ray.remote(num_cpus=1, max_retries=0)(_enter).remote(around), timeout=CLUSTER_SECONDS
+        )
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, UsageError):
+            raise error.cause from None
+        why = str(error.cause or error).strip().splitlines()[-1]
+        raise UsageError(f"a worker of the Ray cluster cannot do a job ({why})") from None
+    except ray.exceptions.RayError as error:
+        why = " ".join(str(error).split())[:300]
+        raise UsageError(
+            f"no worker of the Ray cluster answers ({why}): is swe-router installed in the"
+            " environment that it was started from, and a CPU free?"
+        ) from None
+
+
+@contextmanager
+def standing_back() -> Iterator[None]:
+    """Standard output is for the result: what Ray prints there in between goes to stderr.
+
+    Its threads print "(raylet) A worker died" whatever ``log_to_driver`` says.
+    """
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # nobody listens there
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+@contextmanager
+def elsewhere(place: Path | None) -> Iterator[None]:
+    """An empty current folder, which Ray puts first where its workers look for modules.
+
+    An ``openai.py`` of the user's would be taken for the library, as it never is in this process.
+    """
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory() as empty:
+        os.chdir(place or empty)
+        try:
+            yield
+        finally:
+            os.chdir(here)
+
+
 @contextmanager
 def _own_signals() -> Iterator[None]:
     """Ray puts a handler of its own, which aborts the process, in the place of the caller's."""
@@ -197,6 +292,18 @@ def _own_signals() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+def _begun(options: Mapping[str, Any]) -> Any:
+    """Ray's context; begun anew where a busy machine took longer than the 30 s that Ray waits."""
+    for again in range(STARTS):
+        try:
+            return ray.init(configure_logging=False, **options)
+        except Exception as error:
+            ray.shutdown()
+            if "timed out during startup" not in str(error) or again == STARTS - 1:
+                raise
+    raise AssertionError  # pragma: no cover
+
+
 @contextmanager
 def _started(workers: int, place: Path | None) -> Iterator[None]:
     """A Ray of our own on this machine, or the cluster that RAY_ADDRESS names."""
@@ -208,11 +315,13 @@ def _started(workers: int, place: Path | None) -> Iterator[None]:
     else:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         options |= {"num_cpus": workers, "object_store_memory": 100 << 20}
+        # Ray's own is 15, which boxes inherit: tests would run slower than without workers.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         if place is not None and len(str(place)) <= LONGEST_PLACE:
             options["_temp_dir"] = str(place)
     try:
-        with _own_signals():
-            context: Any = ray.init(configure_logging=False, **options)
+        with _own_signals(), elsewhere(place):
+            context = _begun(options)
     except Exception as error:
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UsageError(

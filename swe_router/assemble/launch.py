@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,7 @@ from swe_router.assemble import (
     rehearsal,
     sound,
     stoploss,
+    surroundings,
 )
 from swe_router.assemble.header import Header, instances_digest, of_run, run_name
 from swe_router.assemble.holding import breaker_of
@@ -230,7 +232,14 @@ def _work(wiring: Wiring, workers: int, retry: str, told: Notifier) -> bool:
         if workers:
             tail = _Tail(run.logs / "progress.jsonl", view)
             with scratch.folder(run.name, run.lock_file) as place:
-                made = pool.Pool(away, workers, run.stopping, lambda: state.tick(tail), place)
+                made = pool.Pool(
+                    away,
+                    workers,
+                    run.stopping,
+                    lambda: state.tick(tail),
+                    place,
+                    env=surroundings.handed(wiring.settings, os.environ),
+                )
                 made.run(state.jobs(), state.done)
         else:
             made = pool.Pool(

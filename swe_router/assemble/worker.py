@@ -42,6 +42,10 @@ class Job:
     driver: str = field(default_factory=this_process)
     """The process that gave it out."""
 
+    def __post_init__(self) -> None:
+        """A worker stands elsewhere, and another command may move about meanwhile."""
+        object.__setattr__(self, "run", self.run.absolute())
+
 
 @dataclass(frozen=True)
 class Rejected:

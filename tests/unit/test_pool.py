@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
+from swe_router import pool
+from swe_router.assemble.surroundings import handed
+from swe_router.assemble.worker import Job
 from swe_router.errors import JournalError, UsageError
 from swe_router.pool import LATER, Fault, Pool
+from swe_router.settings import Settings, Tier
+from tests.live.boxes import instance
 
 
 def run(work, jobs=(1, 2, 3), **options):
@@ -103,3 +110,52 @@ def test_a_stop_begins_no_further_thread():
         iter(range(100)), lambda job, result: None
     )
     assert len(seen) <= 4
+
+
+def test_what_ray_prints_in_between_leaves_stdout_to_the_result(capfd):
+    """ "(raylet) A worker died" stood before the JSON of a run whose worker was killed."""
+    with pool.standing_back():
+        print("(raylet) A worker died")
+        os.write(1, b"from below Python\n")
+    print("{}")
+    said = capfd.readouterr()
+    assert said.out == "{}\n"
+    assert "(raylet) A worker died\n" in said.err
+    assert "from below Python\n" in said.err
+
+
+def test_ray_starts_in_an_empty_folder_so_that_no_file_of_the_users_is_a_library(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "openai.py").touch()
+    with pool.elsewhere(None):
+        assert list(Path.cwd().iterdir()) == []
+    assert Path.cwd() == tmp_path
+
+
+def test_a_worker_stands_where_the_driver_does_with_the_keys_that_it_was_handed(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("A_KEY", "")
+    (tmp_path / "runs").mkdir()
+    around = pool.Around(str(tmp_path / "runs"), {"A_KEY": "hunter2"})
+    assert pool.there(around, os.path.abspath, "x") == str(tmp_path / "runs" / "x")
+    assert os.environ["A_KEY"] == "hunter2"
+    assert "hunter2" not in repr(around)
+    with pytest.raises(UsageError, match=r"does not see the folder .*gone.*share the disk"):
+        pool.there(pool.Around(str(tmp_path / "gone"), {}), abs, 1)
+
+
+def test_keys_and_what_libraries_read_are_handed_on_and_nothing_else():
+    tier = Tier(model="m", dialect="openai", api_key_env="MY_KEY", window=1000, attempt_usd=1)
+    given = Settings(tiers={"a": tier})
+    environ = {"MY_KEY": "hunter2", "https_proxy": "http://p", "OTHER": "1", "PATH": "/bin"}
+    assert handed(given, environ) == {"MY_KEY": "hunter2", "https_proxy": "http://p"}
+
+
+def test_a_job_names_its_run_folder_wherever_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = Job(Path("runs/a"), instance("0" * 40), None, 1)
+    assert job.run == tmp_path / "runs" / "a"

@@ -1,0 +1,22 @@
+"""What the workers of a Ray cluster must have of the environment of the command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from swe_router.settings import Settings
+
+READ = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"),
+    *("HF_HOME", "HF_ENDPOINT", "HF_TOKEN", "HOME", "XDG_CACHE_HOME", "TMPDIR"),
+)
+"""Variables that this program and its libraries read, beside the tiers' keys."""
+
+
+def handed(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Those that are set, keys of the tiers included; nothing of it is ever written to a file."""
+    keys = (tier.api_key_env for tier in settings.tiers.values())
+    return {name: environ[name] for name in (*keys, *READ) if name and name in environ}
