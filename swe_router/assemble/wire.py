@@ -178,8 +178,9 @@ class Wiring:
         receipts = list(self.tape(instance).receipts())
         if receipts:
             self.ledger.figures()  # what dead processes left open is lost from here on
+        lost = self.ledger.lost() if receipts else {}
         for receipt in receipts:
-            if receipt.reservation in self.ledger.lost():
+            if receipt.reservation in lost:
                 self.ledger.reconcile(receipt.reservation, receipt.completion.usd)
 
     def bench(
