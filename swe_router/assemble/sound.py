@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import NamedTuple
 
 from swe_router.assemble import owing
 from swe_router.assemble.header import Header, instances_digest, is_whole, of_run
 from swe_router.errors import UsageError
+from swe_router.files import check_regular
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
 from swe_router.ledger import reading
@@ -39,6 +41,9 @@ def check(run: RunFolder, *, acts: bool = False, exact: bool = True) -> Header:
     issue that was changed.
     """
     header = of_run(run)
+    split = Path(header.settings.split).expanduser()
+    if split.exists() and not split.is_dir():
+        check_regular(split)
     # Records before the ledger: of a run under way the ledger is then the newer one.
     records = run.records()
     instances = _instances(run, header, exact=exact)

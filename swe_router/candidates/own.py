@@ -22,7 +22,8 @@ def is_run(path: Path) -> bool:
 def attempts(path: Path) -> Iterator[tuple[Path, str]]:
     """Moves file and instance id of each instance of a run that has begun."""
     for moves in sorted((path / "trajectories").glob("*/moves.jsonl")):
-        yield moves, moves.parent.name
+        if moves.is_file():  # a pipe would be waited for
+            yield moves, moves.parent.name
 
 
 def read(moves: Path, instance_id: str) -> list[Told]:

@@ -14,6 +14,7 @@ import pytest
 from swe_router import assets
 from swe_router.__main__ import main
 from swe_router.assemble.look import SAMPLE
+from swe_router.candidates import own
 from swe_router.records import digest_of
 from swe_router.records.names import checked_name
 
@@ -168,3 +169,17 @@ def test_a_prediction_whose_id_is_a_path_is_refused(command, path, tmp_path, cap
             "run": ["run", "--split", "demo", "--from", str(file), "--dry-run"]}  # fmt: skip
     assert main(more[command]) == 2
     assert "cannot name a file" in capsys.readouterr().err
+
+
+def test_a_pipe_among_trajectories_or_as_the_split_is_not_waited_for(theirs, tmp_path, capsys):
+    moves = theirs / "trajectories" / "demo__confet-3" / "moves.jsonl"
+    moves.unlink()
+    os.mkfifo(moves)
+    assert list(own.attempts(theirs))
+    assert moves not in dict(own.attempts(theirs))
+    moves.unlink()
+    os.mkfifo(tmp_path / "split.jsonl")
+    where = str(tmp_path / "split.jsonl")
+    sealed(theirs, lambda tree: tree["settings"].update(split=where))
+    assert main(["export", str(theirs), "--format", "statement", "--out", str(tmp_path / "o")]) == 2
+    assert "split.jsonl is a named pipe" in capsys.readouterr().err
