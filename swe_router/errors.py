@@ -94,10 +94,13 @@ class RateLimited(ModelError):
 class Overloaded(ModelError):
     """HTTP 5xx or 529: the provider is down or full."""
 
+    cause = "overloaded"
+
 
 class NoAnswer(ModelError):
     """The request was sent and no complete answer came back; it may have been billed."""
 
+    cause = "no answer"
     billed = True
 
 

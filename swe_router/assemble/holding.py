@@ -56,5 +56,6 @@ def waiting(
         tier.retries,
         over=lambda: over() or breaker.is_paused(service_of(name)),
         connecting=False,
+        told=held,
     )
     return HeldModel(patient, breaker, name, instance, held, lambda: knock.check(tier, key))

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from swe_router import assets, plugins
 from swe_router.assemble import repositories
 from swe_router.deferred import deferred
-from swe_router.errors import BoundaryError, ImageMissing, NoImageStore, SweRouterError, UsageError
+from swe_router.errors import (
+    BoundaryError,
+    ImageMissing,
+    NoConnection,
+    NoImageStore,
+    SweRouterError,
+    UsageError,
+)
 from swe_router.models import checks
 from swe_router.records import CallLimits, Instance, Message, ToolSpec
 from swe_router.settings import Settings, Tier
@@ -98,7 +105,7 @@ def _server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
     try:
         found = knock.listing(tier, key)
     except BoundaryError as error:
-        what = "nobody answers" if error.cause else "no answer comes"
+        what = "nobody answers" if isinstance(error, NoConnection) else "no answer comes"
         raise UsageError(f"{what} at {url} ({error}): start the server, or see base_url,"
                          " HTTPS_PROXY and NO_PROXY") from None  # fmt: skip
     if found is None:

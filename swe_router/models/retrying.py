@@ -6,14 +6,15 @@ import random
 from collections.abc import Callable, Sequence
 
 import stamina
-from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
+from stamina.instrumentation import set_on_retry_hooks
 
-from swe_router.errors import NoAnswer, NoConnection, Overloaded, RateLimited
+from swe_router.breaker import cause_of
+from swe_router.errors import ModelError, NoAnswer, NoConnection, Overloaded, RateLimited
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.seams import Model
 
-# stamina's own choice, structlog, prints to stdout unless told otherwise; stdout is for results.
-set_on_retry_hooks([LoggingOnRetryHook])
+# stamina's own words name neither tier nor cause, and may go to stdout, which is for results.
+set_on_retry_hooks([])
 
 LONGEST_WAIT = 120.0
 """Seconds; a provider that asks for more is asked again after this much."""
@@ -28,7 +29,7 @@ class RetryingModel:
     ``first_wait`` and ``longest_wait`` are seconds. Nothing is tried again once ``over`` says
     that the attempt's time is up or the run is stopping. Put it around a ``MeteredModel``, so that
     the ledger sees each try. ``connecting``: try again where nobody could be reached; off where a
-    ``HeldModel`` around it waits for that.
+    ``HeldModel`` around it waits for that. ``told`` gets the cause and the wait of each retry.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class RetryingModel:
         longest_wait: float = LONGEST_WAIT,
         over: Callable[[], bool] = lambda: False,
         connecting: bool = True,
+        told: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._model, self._retries, self._over = model, retries, over
-        self._connecting = connecting
+        self._connecting, self._told = connecting, told
         self._first_wait, self._longest_wait = first_wait, longest_wait
 
     def complete(
@@ -63,23 +65,30 @@ class RetryingModel:
         raise AssertionError("stamina gave no attempt")  # pragma: no cover
 
     def _decider(self) -> Callable[[Exception], bool | float]:
-        unanswered = 0
+        unanswered = tries = 0
 
         def again(error: Exception) -> bool | float:
-            nonlocal unanswered
+            nonlocal unanswered, tries
+            tries += 1
             if self._over():
                 return False
             if isinstance(error, NoAnswer):
                 unanswered += 1
-                return unanswered == 1
+                return self._waited(error, tries) if unanswered == 1 else False
             if isinstance(error, NoConnection) and not self._connecting:
                 return False
             if not isinstance(error, NoConnection | RateLimited | Overloaded):
                 return False
-            if error.after is None:
-                return True
-            # Workers that were refused together should not come back together.
-            jitter = random.uniform(0, self._first_wait)  # noqa: S311
-            return min(error.after, self._longest_wait) + jitter
+            return self._waited(error, tries)
 
         return again
+
+    def _waited(self, error: ModelError, tries: int) -> float:
+        """Seconds until the next try; as the provider asks, else twice the last time."""
+        wait = self._first_wait * 2.0 ** (tries - 1) if error.after is None else error.after
+        # Workers that were refused together should not come back together.
+        wait = min(wait, self._longest_wait) + random.uniform(0, self._first_wait)  # noqa: S311
+        if tries <= self._retries:
+            of = f"try {tries + 1} of {1 + self._retries} in {wait:.0f} s"
+            self._told(f"{cause_of(error)}: {of}")
+        return wait

@@ -68,6 +68,13 @@ def metered(model, book, rate=RATE):
     return MeteredModel(model, book, rate)
 
 
+def test_a_retry_says_its_cause_and_when():
+    told: list[str] = []
+    model = Answers(Overloaded("busy", status=502), RateLimited("slow", after=0.0), said())
+    RetryingModel(model, 3, first_wait=0.001, told=told.append).complete(ASK, limits=LIMITS)
+    assert told == ["overloaded (HTTP 502): try 2 of 4 in 0 s", "rate limit: try 3 of 4 in 0 s"]
+
+
 def test_an_answer_is_settled_at_its_price(hold):
     answer = metered(Answers(said()), hold).complete(ASK, limits=LIMITS)
     assert answer.usd == hold.spent == RATE.usd(Usage(input_tokens=10, output_tokens=5))
