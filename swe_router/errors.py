@@ -62,7 +62,7 @@ class ModelError(BoundaryError):
     billed: bool = False
     """Of the class; of one error where it is known better."""
     told: str = ""
-    """All that the provider said, for a client to learn from; never shown: it may hold a key."""
+    """All that the provider said, less the key: for a client to learn from, not for people."""
 
     def __init__(
         self,

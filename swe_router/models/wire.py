@@ -175,7 +175,7 @@ def _of_status(error: Any, key: str, body: Mapping[str, Any]) -> ModelError:
     if page is not None:
         fault.statuses = []
     where = f"HTTP {status}" if status >= 400 else "an error in the stream"
-    return faults.named(
+    found = faults.named(
         fault,
         status,
         f"{where}: {short(text, key)}",
@@ -185,6 +185,8 @@ def _of_status(error: Any, key: str, body: Mapping[str, Any]) -> ModelError:
         # A stream that had begun to answer may be billed.
         billed=True if status < 400 and getattr(error, "begun", True) else None,
     )
+    found.told = redact(found.told, key)
+    return found
 
 
 def _body_of(error: Any) -> Any:
@@ -254,7 +256,9 @@ def json_of(response: httpx2.Response, key: str, body: Mapping[str, Any]) -> dic
         raise BadReply(f"the reply is not a JSON object: {said}")
     what = f"HTTP {response.status_code}, with an error in it: {said}"
     after = retry_after(response.headers)
-    raise faults.named(fault, 200, what, after=after, cap=_cap(body), sent=body, billed=billed)
+    found = faults.named(fault, 200, what, after=after, cap=_cap(body), sent=body, billed=billed)
+    found.told = redact(found.told, key)
+    raise found
 
 
 def _worked(reply: Any) -> bool:
