@@ -17,9 +17,9 @@ KIT = Kit(open_sandbox=lambda of: None, apply=lambda box, text: None)  # type: i
 
 def diff(line: str, context: str = "") -> str:
     hunk = (
-        f"@@ -2 +2 @@\n-old\n+{line}\n"
+        f"@@ -2,2 +2,2 @@\n near\n-old\n+{line}\n"
         if not context
-        else f"@@ -1,2 +1,2 @@\n {context}\n-old\n+{line}\n"
+        else f"@@ -1,3 +1,3 @@\n {context}\n near\n-old\n+{line}\n"
     )
     return f"diff --git a/f b/f\nindex 1..2\n--- a/f\n+++ b/f\n{hunk}"
 
