@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -74,6 +75,7 @@ def doctor(resolved: Settings, out: Path) -> Shown:
         *([why] if why else []),
         *found,
         looked("open files", _open_files),
+        looked("workers", _workers),
         *([missing] if missing else []),
         *surroundings(resolved, instances, kind, out),
         *(Check("acceptance", "ok", line) for line in bars.words(bars.facts(resolved))),
@@ -137,6 +139,17 @@ def _docker() -> str:
 
 def _local(disk: str) -> str:
     return f"isolated by {local.best_wall(unsafe=False)}; disk limited to {disk} a file, not a box"
+
+
+def _workers() -> str:
+    address = os.environ.get("RAY_ADDRESS", "")
+    threads = "one thread each (OMP_NUM_THREADS), which no box inherits"
+    if address:
+        return (
+            f"the Ray cluster at {address}: as nice as it was started (15 unless by"
+            f" RAY_worker_niceness=0), and so are the tests in local boxes; {threads}"
+        )
+    return f"Ray of our own, as nice as this process unless RAY_worker_niceness is set; {threads}"
 
 
 def _open_files() -> str:

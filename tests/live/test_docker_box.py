@@ -105,6 +105,41 @@ def test_the_walls_are_as_promised(engine, api, busy, lock):
     assert not ours(engine)
 
 
+LOOK = r"""
+try() { for f in "$1"/*; do
+  if [ -d "$f" ] && [ ! -L "$f" ]; then try "$f"; elif [ -f "$f" ]; then
+    ( : >>"$f" ) 2>/dev/null && echo "opened $f"; fi; done; }
+try /proc/sys; try /proc/fs; try /proc/irq; try /proc/bus
+for f in /proc/sysrq-trigger /proc/kcore; do
+  [ -f "$f" ] && ( : >>"$f" ) 2>/dev/null && echo "opened $f"; done
+for d in /sys /sys/kernel /sys/fs/cgroup/*; do
+  [ -d $d ] && ( : >$d/canary ) 2>/dev/null && echo "made $d/canary"; done
+for f in /dev/* /dev/*/*; do [ -b $f ] && echo "block $f"; [ -S $f ] && echo "socket $f"; done
+for f in /dev/*; do [ -c $f ] && [ ! -L $f ] && echo "device $f"; done
+while read -r _ _ _ _ point options rest; do
+  echo "mount $point $options ${rest##*- }"; done </proc/self/mountinfo
+"""
+
+
+def test_nothing_of_the_host_can_be_written_to_from_a_container(busy, lock):
+    """Every mount, device and kernel file is tried; files are opened, and nothing is written."""
+    with boxes(lock).open(instance("c", busy)) as box:
+        box._output_bytes = 200_000
+        lines = box.run(LOOK, timeout=120).output.splitlines()
+    tried = [line for line in lines if line.split()[0] in {"opened", "made", "block", "socket"}]
+    assert tried == []
+    devices = {line.split()[1].removeprefix("/dev/") for line in lines if line[:7] == "device "}
+    assert devices <= {"null", "zero", "full", "random", "urandom", "tty", "ptmx", "console"}
+    mounts = [line.split()[1:4] for line in lines if line.startswith("mount ")]
+    writable = {point: kind for point, options, kind in mounts if options.startswith("rw")}
+    own = {"/", "/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/console"}
+    # Files that the engine made for this container alone, and empty covers in memory.
+    files = {f"/etc/{name}" for name in ("hosts", "hostname", "resolv.conf")}
+    covers = {point for point in writable if writable[point] in {"tmpfs", "devtmpfs"}}
+    assert set(writable) <= own | files | covers
+    assert ["/proc/sys", "ro"] in [[point, options[:2]] for point, options, _ in mounts]
+
+
 def test_the_container_is_removed_when_the_block_fails(engine, busy, lock):
     with pytest.raises(RuntimeError, match="mine"), boxes(lock).open(instance("c", busy)):
         raise RuntimeError("mine")
