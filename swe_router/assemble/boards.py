@@ -20,6 +20,7 @@ from swe_router.instances import splits
 from swe_router.outcomes import channel
 from swe_router.outcomes.board import Asked, board
 from swe_router.outcomes.importers.forms import read_table
+from swe_router.outcomes.shipped import features as shipped_features
 from swe_router.outcomes.shipped import shipped
 from swe_router.outcomes.table import OutcomeTable
 from swe_router.records import Features
@@ -122,12 +123,13 @@ def _table(wish: Wish) -> OutcomeTable:
 
 
 def _known(wish: Wish, table: OutcomeTable) -> list[Features]:
-    """Features and texts that were given, or that the runs worked on; else none."""
+    """Features and texts that were given, that ship, or that the runs worked on; else none."""
     wanted = set(table.instances)
     issues = [] if wish.split is None else splits.load(wish.split)
     if wish.features is not None:
         return files.read(wish.features, issues)
-    told = [extract(one, None) for one in issues if one.id in wanted]
+    told = shipped_features() if wish.outcomes is None and not wish.runs else []
+    told += [extract(one, None) for one in issues if one.id in wanted]
     for name in wish.runs if wish.split is None else ():
         told += [extract(one, None) for one in find(name, wish.runs_in).instances()]
     return list({one.instance_id: one for one in told}.values())

@@ -324,6 +324,8 @@ class _State:
         view = self._wiring.ledger.view()
         self._view.spent(view.spent, view.budget)
         self._told.spent(self._wiring.run.name, view.spent, view.budget)
+        gone = self._wiring.breaker.away()
+        self._view.paused({name: row.cause for name, row in gone.items() if row.paused})
 
 
 class _Tail:

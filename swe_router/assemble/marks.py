@@ -23,6 +23,7 @@ from swe_router.grading.grade import gold_predictions, grade_patches, grade_pred
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
 from swe_router.records import Grade
+from swe_router.reports.sentences import count
 from swe_router.reports.text import STYLE
 from swe_router.sandboxes.local import LocalBoxes
 from swe_router.settings import SandboxSettings
@@ -72,15 +73,20 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
                 run.add_grades([grade])
             else:
                 run.add_candidate_grade(grade)
+            graded.append(grade.instance_id)
+            say(f"[graded {len(graded)}/{len(fresh)}] {grade.instance_id}: {grade.outcome}")
 
+        graded: list[str] = []
         backend = _backend(
             header.sandbox,
             run.path / "grading",
             settings.grade.timeout,
             lambda: Wiring(run, header, say).boxes,
         )
-        more = f" and {len(left.candidates)} other candidates" if left.candidates else ""
-        say(f"grading {len(left.handed_in)} patches{more} ({header.sandbox})")
+        beside = count(len(left.candidates), "other candidate")
+        more = f" and {beside}" if left.candidates else ""
+        patches = count(len(left.handed_in), "patch", "patches")
+        say(f"grading {patches}{more} ({header.sandbox})")
         grade_patches(
             fresh,
             settings.split,

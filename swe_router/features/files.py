@@ -44,7 +44,7 @@ def rows_of(path: Path) -> list[tuple[Features, str]]:
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip():
-            found.append(_row(line, f"{path}:{number}"))
+            found.append(row(line, f"{path}:{number}"))
     return found
 
 
@@ -61,8 +61,8 @@ def known(path: Path) -> dict[str, tuple[Features, str]]:
 
 def line(features: Features, key: str) -> str:
     """One row as text, its newline included."""
-    row: dict[str, Any] = {KEY: key, **features.model_dump(mode="json", exclude={"text"})}
-    return plain.text(row, sort_keys=True) + "\n"
+    tree: dict[str, Any] = {KEY: key, **features.model_dump(mode="json", exclude={"text"})}
+    return plain.text(tree, sort_keys=True) + "\n"
 
 
 def write(path: Path, text: str) -> None:
@@ -76,7 +76,8 @@ def write(path: Path, text: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def _row(text: str, where: str) -> tuple[Features, str]:
+def row(text: str, where: str) -> tuple[Features, str]:
+    """One line as features, with the key of their inputs. Raises ``UsageError`` at ``where``."""
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError):

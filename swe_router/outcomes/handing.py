@@ -7,10 +7,12 @@ cache read, or of input where the run's own tokens show no cache. Its quality is
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from decimal import Decimal
 from functools import lru_cache
 
+from swe_router import assets
 from swe_router.errors import UsageError
 from swe_router.outcomes.table import Row
 from swe_router.prices import Rate, rate_for
@@ -68,10 +70,12 @@ def _rate(row: Row) -> Rate:
 
 @lru_cache(maxsize=256)
 def _known(model: str, day: str) -> Rate | None:
-    try:
-        return rate_for(model, on=datetime.date.fromisoformat(day))
-    except (UsageError, ValueError):
-        return None
+    # Models of the shipped table that no provider lists: priced there with source and date.
+    beside = assets.find("eval/outcomes", "prices", ".toml")
+    for table in (None, beside):
+        with contextlib.suppress(UsageError, ValueError):
+            return rate_for(model, on=datetime.date.fromisoformat(day), table=table)
+    return None
 
 
 def _named(row: Row) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
@@ -16,10 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_router.records import RunRecord
+from swe_router.reports.sentences import count
 from swe_router.reports.text import usd
 
 ROWS = 20
 """Most instances in the live table; finished ones make room."""
+BESIDE = 40
+"""Columns of a terminal that the whole table needs beside the ids."""
 
 
 @dataclass
@@ -42,6 +45,7 @@ class View:
         self._begun = clock()
         self._spent = Decimal(0)
         self._earlier = 0
+        self._away: dict[str, str] = {}
         self._live = (
             Live(self, console=console, refresh_per_second=4, transient=True)
             if console.is_terminal
@@ -71,7 +75,8 @@ class View:
         fresh = (row.tier, row.what) != (tier, what)
         row.tier, row.step, row.what = tier, step, what
         if self._live is None and fresh:
-            self._log(f"{instance}: {tier} {what}" + (f" after {step} steps" if step else ""))
+            after = f"after {count(step, 'step')}" if step else ""
+            self._log(f"{instance}: {' '.join(filter(None, (tier, what, after)))}")
 
     def spent(self, value: Decimal, budget: Decimal) -> None:
         """What is settled, and the cap, which may have been raised meanwhile; USD."""
@@ -88,9 +93,17 @@ class View:
         self._rows.pop(record.instance.id, None)
         line = f"{record.instance.id}: {record.status}, {usd(record.whole_usd)}, {record.stop}"
         if self._live is None:
-            self._log(f"[{self._done}/{self._total}] {line}")
+            self._log(f"[{self._done}/{self._total}] {line}; {self._totals(self._clock())}")
         else:
             self._live.console.print(Text(line, style="dim"))
+
+    def paused(self, away: Mapping[str, str]) -> None:
+        """Services that are waited for, each with the cause; the breaker tells a log of them."""
+        self._away = dict(away)
+
+    def _totals(self, now: float) -> str:
+        """Money and time, as a terminal and a log say them."""
+        return f"{usd(self._spent)} of {usd(self._budget)} spent, {self._eta(now)}"
 
     def say(self, message: str) -> None:
         """One line of talk."""
@@ -100,20 +113,35 @@ class View:
             self._live.console.print(message, markup=False)
 
     def __rich__(self) -> RenderableType:
-        table = Table(box=None, pad_edge=False)
-        for name in ("instance", "tier", "step", "doing", "seconds"):
-            table.add_column(name, justify="right" if name in {"step", "seconds"} else "left")
         now = self._clock()
-        for name, row in list(self._rows.items())[:ROWS]:
-            table.add_row(name, row.tier, str(row.step), row.what, f"{now - row.since:.0f}")
+        table = self._table(now)
         share = float(self._spent / self._budget) if self._budget else 0.0
-        bar = ProgressBar(total=1.0, completed=min(1.0, share), width=30)
-        head = Text(
-            f"{self._done}/{self._total} concluded   {usd(self._spent)} of {usd(self._budget)}"
-            f"   {self._eta(now)}",
-            style="bold",
+        # A bar has no end of line of its own: it stands in a table, beside what it measures.
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            ProgressBar(total=1.0, completed=min(1.0, share), width=30),
+            Text(f"{share:.0%} of the money"),
         )
-        return Group(head, bar, table)
+        head = Text(f"{self._done}/{self._total} concluded, {self._totals(now)}", style="bold")
+        gone = [Text(f"{name} is waited for: {cause}", style="yellow")
+                for name, cause in self._away.items()]  # fmt: skip
+        return Group(head, bar, *gone, table)
+
+    def _table(self, now: float) -> Table:
+        """A row an instance at work; where ids leave no room, without steps and seconds."""
+        rows = list(self._rows.items())[:ROWS]
+        longest = max((len(name) for name, _ in rows), default=0)
+        wide = self._console.width >= longest + BESIDE
+        table = Table(box=None, pad_edge=False)
+        table.add_column("instance", no_wrap=True, min_width=longest)
+        for name in ("tier", "step", "doing", "seconds"):
+            if wide or name in ("tier", "doing"):
+                right = "right" if name in ("step", "seconds") else "left"
+                table.add_column(name, justify=right, no_wrap=name != "doing")  # type: ignore[arg-type]
+        for name, row in rows:
+            cells = [row.tier, str(row.step), row.what, f"{now - row.since:.0f}"]
+            table.add_row(name, *(cells if wide else cells[::2]))
+        return table
 
     def _eta(self, now: float) -> str:
         finished = self._done - self._earlier
