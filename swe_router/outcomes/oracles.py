@@ -47,7 +47,7 @@ def oracles(stage: Stage) -> tuple[Bound, Bound]:
     """The cheapest run that resolves, else the cheapest of all; and else none at all.
 
     Every recorded run of the ladder counts, repeats too, so no policy resolves more
-    (routers.md section 2: regret against two oracles).
+    (after RouterBench, arXiv 2403.12031: regret against two oracles).
     """
     runs: dict[str, list[tuple[float, float]]] = {}
     for (instance_id, _, _), cell in stage.cells.items():

@@ -1,6 +1,6 @@
 """The verifier map: for which (TPR, FPR) a cascade weak -> strong is worth having.
 
-In channel notation (routers.md 0.2): quality = p_W TPR + P(both)(1 - TPR) + P(W fails, S
+In channel notation: quality = p_W TPR + P(both)(1 - TPR) + P(W fails, S
 resolves)(1 - FPR); the strong run is paid for wherever the weak patch is refused.
 """
 

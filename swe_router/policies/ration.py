@@ -52,7 +52,9 @@ class Ration(LadderPolicy[RationKnobs]):
     """Reserve-and-ration: the cheap tier for all, the next ones for whom the money lasts."""
 
     name: ClassVar[str] = "ration"
-    source: ClassVar[str] = "routers.md 3.4: reserve-and-ration; PILOT (arXiv 2508.21141) is near"
+    source: ClassVar[str] = (
+        "our own: reserve for the cheap runs to come; PILOT (arXiv 2508.21141) is near"
+    )
     maturity: ClassVar[str] = "recommended under a hard cap"
     sequential: ClassVar[bool] = True
     """Its decisions hang together through the purse."""

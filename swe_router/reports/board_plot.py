@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
@@ -19,8 +22,12 @@ from swe_router.reports.placing import Box, placed
 
 COLOURS = {"oracle": "#7b3294", "baseline": "#222222", "above hull": "#1a7f37",
            "below hull": "#c0392b", "other": "#8c959f"}  # fmt: skip
+MARKS = {"oracle": "*", "baseline": "s"}
+ROOM = 38
+"""Lines beside the plot at full size."""
 RATE_ENDS = ("rate_low", "rate_high")
 RATES = ("fpr", "tpr")
+NUMBER = "#57606a"
 DPI = 130
 FONT = 8
 HALO = [withStroke(linewidth=2.5, foreground="white")]
@@ -30,13 +37,14 @@ HALO = [withStroke(linewidth=2.5, foreground="white")]
 def plane(facts: Mapping[str, Any]) -> bytes:
     """PNG: every row at its cost and rate, with 95% intervals, the hull and the frontier.
 
-    Named are the systems, the oracles and what can be told from the hull; the rest are grey dots,
-    since names over a cloud of equals would say nothing.
+    Systems, oracles and what can be told from the hull bear their names and intervals. The others
+    lie in a cloud of equals: each bears a number, and the list beside the plot says whose it is.
     """
     facts = plain.plain(facts)
-    figure = Figure(figsize=(10.5, 6.8), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(12.2, 6.8), dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    axes, beside = figure.subplots(1, 2, width_ratios=(4.6, 1))
+    beside.set_axis_off()
     rows = [row for row in facts["rows"] if _drawn(row)]
     if not rows:
         axes.text(0.5, 0.5, "no policy could be played", ha="center", transform=axes.transAxes)
@@ -48,16 +56,47 @@ def plane(facts: Mapping[str, Any]) -> bytes:
         strong = _kind(row) != "other"
         axes.errorbar(
             x, y,
-            xerr=arms(x, row.get("usd_per_issue_low"), row.get("usd_per_issue_high")),
-            yerr=arms(y, *(None if row[k] is None else 100 * row[k] for k in RATE_ENDS)),
-            fmt={"oracle": "*", "baseline": "s"}.get(row["kind"], "o"), color=colour,
-            elinewidth=0.7, alpha=0.9 if strong else 0.35, markersize=7 if strong else 4,
+            # Forty intervals over each other would hide the points; the page has them all.
+            xerr=arms(x, row.get("usd_per_issue_low"), row.get("usd_per_issue_high"))
+            if strong else None,
+            yerr=arms(y, *(None if row[k] is None else 100 * row[k] for k in RATE_ENDS))
+            if strong else None,
+            fmt=MARKS.get(row["kind"], "o"), color=colour,
+            elinewidth=0.7, alpha=0.9 if strong else 0.7, markersize=7 if strong else 4,
             zorder=4 if strong else 2,
         )  # fmt: skip
     _axes(axes, facts, rows)
+    names = labels(facts)
+    numbers = {row["policy"]: str(k) for k, row in enumerate(_numbered(rows), 1)}
+    _listed(beside, facts, numbers, names)
     canvas.draw()  # type: ignore[no-untyped-call]
-    _label(axes, canvas, rows, labels(facts))
+    _label(axes, canvas, rows, {**names, **numbers})
     return png(figure)
+
+
+def _numbered(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The points that bear a number, from left to right."""
+    return sorted(
+        (row for row in rows if _kind(row) == "other"),
+        key=lambda row: (row["usd_per_issue"], -row["rate"]),
+    )
+
+
+def _listed(
+    axes: Any, facts: Mapping[str, Any], numbers: Mapping[str, str], names: Mapping[str, str]
+) -> None:
+    """The names of the numbered points, and who decides as they do."""
+    twins: dict[str, list[str]] = {}
+    for row in facts["rows"]:
+        if row.get("same_as"):
+            twins.setdefault(row["same_as"], []).append(names[row["policy"]])
+    lines = [
+        f"{number:>2}  {' = '.join([names[policy], *twins.get(policy, [])])}"
+        for policy, number in numbers.items()
+    ]
+    size = FONT if len(lines) <= ROOM else FONT * ROOM / len(lines)
+    axes.text(0, 1, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=size,
+              linespacing=1.5, color=COLOURS["baseline"])  # fmt: skip
 
 
 def _drawn(row: Mapping[str, Any]) -> bool:
@@ -118,11 +157,14 @@ def _axes(axes: Any, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
     axes.grid(alpha=0.25)
     handles, _ = axes.get_legend_handles_labels()
     words = {"oracle": "oracle", "baseline": "one system, blind mix", "above hull": "above hull",
-             "below hull": "below hull", "other": "no better than a random mix"}  # fmt: skip
+             "below hull": "below hull",
+             "other": "no better than a random mix, by number"}  # fmt: skip
     there = {_kind(row) for row in rows}
     handles += [
-        Patch(color=COLOURS[key], label=said) for key, said in words.items() if key in there
-    ]
+        Line2D([], [], color=COLOURS[key], marker=MARKS.get(key, "o"), ls="", label=said,
+               markersize=4 if key == "other" else 7)
+        for key, said in words.items() if key in there
+    ]  # fmt: skip
     axes.legend(handles=handles, fontsize=FONT, loc="lower right", framealpha=0.9)
 
 
@@ -130,14 +172,16 @@ def _label(
     axes: Any, canvas: FigureCanvasAgg, rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]
 ) -> None:
     """Names beside the points that bear one, clear of each other and of the legend."""
-    ranks = ("baseline", "oracle", "above hull", "below hull")
-    named = [row for row in rows if _kind(row) in ranks]
+    ranks = ("baseline", "oracle", "above hull", "below hull", "other")
+    named = list(rows)
     named.sort(key=lambda row: (ranks.index(_kind(row)), -abs(row["hull_margin_pp"] or 0)))
     spots = [_pixel(axes, row) for row in named]
     texts = [
         axes.annotate(
-            names[row["policy"]], xy=(0, 0), xycoords="figure pixels", fontsize=FONT,
-            color=COLOURS[_kind(row)], zorder=6, path_effects=HALO,
+            names[row["policy"]], xy=(0, 0), xycoords="figure pixels",
+            fontsize=FONT if _kind(row) != "other" else FONT - 1.5,
+            color=COLOURS[_kind(row)] if _kind(row) != "other" else NUMBER, zorder=6,
+            path_effects=HALO,
         )
         for row in named
     ]  # fmt: skip
@@ -149,7 +193,7 @@ def _label(
         spots,
         [(box.width + 4, box.height + 2) for box in boxes],
         frame,
-        [_pixel(axes, row) for row in rows],
+        [*(_pixel(axes, row) for row in rows), *_along(axes)],
         [Box(legend.x0, legend.y0, legend.x1, legend.y1)],
     )
     for text, spot, box in zip(texts, spots, found, strict=True):
@@ -162,6 +206,29 @@ def _label(
             "", xy=spot, xytext=near, xycoords="figure pixels", textcoords="figure pixels",
             arrowprops={"arrowstyle": "-", "lw": 0.5, "color": text.get_color(), "alpha": 0.7},
         )  # fmt: skip
+
+
+def _along(axes: Any, apart: float = 14.0) -> list[tuple[float, float]]:
+    """Pixels along the hull and the frontier: a name over a line would seem to cut it off."""
+    dots = []
+    for line in axes.get_lines():
+        if not line.get_label().startswith(("hull", "frontier")):
+            continue
+        ends = axes.transData.transform(_corners(line))
+        for (x, y), (to_x, to_y) in itertools.pairwise(ends.tolist()):
+            steps = max(1, int(math.hypot(to_x - x, to_y - y) / apart))
+            dots += [(x + (to_x - x) * k / steps, y + (to_y - y) * k / steps)
+                     for k in range(steps)]  # fmt: skip
+    return dots
+
+
+def _corners(line: Any) -> list[tuple[float, float]]:
+    """A line's points; of a step (``post``) also where it turns."""
+    points = list(zip(*line.get_data(), strict=True))
+    if line.get_drawstyle() != "steps-post":
+        return points
+    turns = [((x, y), (to_x, y)) for (x, y), (to_x, _) in itertools.pairwise(points)]
+    return [*(point for pair in turns for point in pair), *points[-1:]]
 
 
 def _pixel(axes: Any, row: Mapping[str, Any]) -> tuple[float, float]:

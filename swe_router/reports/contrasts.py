@@ -37,7 +37,9 @@ def differences(judged: Sequence[Judged], tiers: Sequence[str]) -> list[dict[str
     """
     out = []
     for name in dict.fromkeys(row.verifier for row in judged):
-        if name != ACCEPTANCE:
+        # One that never speaks decides nothing, so that a difference from it says nothing.
+        speaks = any(row.outcome != "unknown" for row in judged if row.verifier == name)
+        if name != ACCEPTANCE and speaks:
             out += _verifiers(judged, name)
     tested = [row for row in out if row["p"] is not None]
     for row, p in zip(tested, apart.holm([row["p"] for row in tested]).tolist(), strict=True):

@@ -177,3 +177,11 @@ def test_a_price_that_was_given_for_a_model_is_not_anothers(tmp_path):
     )
     assert settings.load(str(preset), sets=["tiers.one.model=b"]).tiers["one"].price == "table"
     assert settings.load(str(preset), sets=["tiers.one.window=8000"]).tiers["one"].price != "table"
+
+
+def test_policies_cite_what_a_user_can_find(capsys):
+    assert main(["policies", "--json"]) == 0
+    for row in json.loads(capsys.readouterr().out):
+        assert row["source"], row["policy"]
+        assert "document" not in row["source"]
+        assert ".md" not in row["source"]

@@ -245,3 +245,15 @@ def test_a_folder_whose_name_has_a_dot_is_a_folder(tmp_path):
     assert outputs.folder(tmp_path / "there.json", "x").is_dir()
     with pytest.raises(UsageError, match="name a folder"):
         boards.leaderboard(boards.Wish(out=Path("x.png")), print)
+
+
+def test_nothing_is_tested_on_a_verifier_that_never_speaks():
+    """It read "TPR of acceptance less behaviour: differs" where behaviour only said unknown."""
+    rows = [
+        judged(f"own__x-{k}", "unknown" if name == "behaviour" else "pass", k % 2 == 0,
+               verifier=name)
+        for name in ("applies", "behaviour", ACCEPTANCE)
+        for k in range(40)
+    ]  # fmt: skip
+    names = {row["b"] for row in accounting(rows)["differences"]}
+    assert names == {"applies"}

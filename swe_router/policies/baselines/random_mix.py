@@ -56,10 +56,10 @@ class Document65Knobs(RandomMixKnobs):
 
 
 class Document65(RandomMix):
-    """The source document's static 20/50/30 split over three tiers, as it stands."""
+    """The static 20/50/30 split of our first design over three tiers, as it stands."""
 
     name: ClassVar[str] = "doc-6.5"
-    source: ClassVar[str] = "source document, section 6.5"
+    source: ClassVar[str] = "our own baseline: a 20/50/30 split of our first design"
     maturity: ClassVar[str] = "baseline: a static mixture lies on the zero-router line"
     knobs_type: ClassVar[type[Knobs]] = Document65Knobs
     sweep: ClassVar[Sequence[dict[str, object]]] = ()

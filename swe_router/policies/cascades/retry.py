@@ -35,7 +35,9 @@ class Document66(Cascade):
     """Complexity over 7 straight to the strongest tier; else cheap first, accepted on its tests."""
 
     name: ClassVar[str] = "doc-6.6"
-    source: ClassVar[str] = "source document, section 6.6"
+    source: ClassVar[str] = (
+        "our own baseline: the cascade of our first design, after FrugalGPT (arXiv 2305.05176)"
+    )
     maturity: ClassVar[str] = "baseline: its gate is dominated by the plain cascade"
     knobs_type: ClassVar[type[Knobs]] = Document66Knobs
     sweep: ClassVar[Sequence[dict[str, object]]] = tuple({"thresholds": (x,)} for x in (3.0, 5.0))
@@ -91,7 +93,7 @@ class Retry(Again[RetryKnobs]):
     """The same tier again, with another seed, until the verifier accepts."""
 
     name: ClassVar[str] = "retry"
-    source: ClassVar[str] = "routers.md 2: same-model retry"
+    source: ClassVar[str] = "repeated sampling of one model (arXiv 2407.21787)"
     maturity: ClassVar[str] = "baseline"
     knobs_type: ClassVar[type[Knobs]] = RetryKnobs
 
@@ -112,7 +114,7 @@ class StrongRetry(Again[TimesKnobs]):
     """The strongest tier, then the second strongest: what equal money buys without routing."""
 
     name: ClassVar[str] = "strong-retry"
-    source: ClassVar[str] = "routers.md 0.6: strong to strong retry"
+    source: ClassVar[str] = "repeated sampling of one model (arXiv 2407.21787), of the strong one"
     maturity: ClassVar[str] = "baseline"
     knobs_type: ClassVar[type[Knobs]] = TimesKnobs
 

@@ -183,7 +183,7 @@ class DocumentA3(Abstaining[DocumentA3Knobs]):
     """Short issues to the cheap tier; those very like a local exemplar too; all others up."""
 
     name: ClassVar[str] = "doc-a3"
-    source: ClassVar[str] = "source document, appendix A3"
+    source: ClassVar[str] = "our own baseline: a router of our first design that may abstain"
     surrogate: ClassVar[str] = EMBEDDING
     maturity: ClassVar[str] = "baseline: no issue of Verified is that short"
     knobs_type: ClassVar[type[Knobs]] = DocumentA3Knobs
@@ -205,7 +205,7 @@ class Chain(Abstaining[AbstainKnobs]):
     """Hybrid multi-stage: sure rules, then exemplars, then a fitted model; each may abstain."""
 
     name: ClassVar[str] = "chain"
-    source: ClassVar[str] = "source document, sections 2.4 and 5.1: rules, embedding, model"
+    source: ClassVar[str] = "our own baseline: rules, then an embedding, then a model"
     surrogate: ClassVar[str] = EMBEDDING
     knobs_type: ClassVar[type[Knobs]] = AbstainKnobs
 

@@ -36,7 +36,7 @@ class Document62(SingleShot[Document62Knobs]):
     """Complexity over 8 to the strong tier, over 5 to the middle one; two words override it."""
 
     name: ClassVar[str] = "doc-6.2"
-    source: ClassVar[str] = "source document, section 6.2"
+    source: ClassVar[str] = "our own baseline: rules of our first design"
     maturity: ClassVar[str] = "baseline: the keyword override discards the score"
     knobs_type: ClassVar[type[Knobs]] = Document62Knobs
 
@@ -70,7 +70,7 @@ class A4(SingleShot[A4Knobs]):
     """
 
     name: ClassVar[str] = "doc-a4"
-    source: ClassVar[str] = "source document, appendix A4 (its leak replaced)"
+    source: ClassVar[str] = "our own baseline: rules of our first design, its leak replaced"
     maturity: ClassVar[str] = "baseline: measured no better than its random mix"
     knobs_type: ClassVar[type[Knobs]] = A4Knobs
     sweep: ClassVar[Sequence[dict[str, object]]] = tuple(
@@ -112,7 +112,9 @@ class Rules(SingleShot[RulesKnobs]):
     """Readable rules, first match: named place and short, feature request, complex, else middle."""
 
     name: ClassVar[str] = "rules"
-    source: ClassVar[str] = "source document, section 2.3; vLLM Semantic Router's signals to rules"
+    source: ClassVar[str] = (
+        "vLLM Semantic Router: signals to rules (github.com/vllm-project/semantic-router)"
+    )
     maturity: ClassVar[str] = "baseline"
     knobs_type: ClassVar[type[Knobs]] = RulesKnobs
     sweep: ClassVar[Sequence[dict[str, object]]] = tuple({"hard": x} for x in (4.0, 5.0, 6.0, 8.0))
