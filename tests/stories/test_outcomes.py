@@ -41,7 +41,7 @@ def test_a_refused_table_is_exit_code_1_and_the_shipped_one_is_not_refused(tmp_p
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("--format", "nonsense"), "there is csv, experiments, mini"),
+        (("--format", "nonsense"), "mini, per-instance, run"),
         (("--format", "csv", "--map", "resolved"), "our-column=their-column"),
         (("--format", "csv", "--prices-at", "today"), "YYYY-MM-DD"),
         (("--format", "csv"), "there is no"),
