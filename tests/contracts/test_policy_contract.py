@@ -57,7 +57,7 @@ values = st.fixed_dictionaries(
 )
 features = st.builds(
     Features,
-    instance_id=st.text(max_size=5),
+    instance_id=st.text("ab_-1", min_size=1, max_size=5),
     text=st.sampled_from(["", "the parser crashes", "refactor this algorithm"]),
     values=values,
 )

@@ -221,7 +221,8 @@ def test_a_run_keeps_the_rule_that_it_began_with_whatever_becomes_of_the_file(tm
     file = tmp_path / "stop.json"
     stoploss.calibrate(table(tmp_path), 2.0, ["local=weak"], file)
     rules = stoploss.read(str(file), ["local", "cloud"])
-    header = Header(load("demo"), "", {}, {}, "local", {}, 0.0, stop_loss=rules)
+    known = load("demo")
+    header = Header(known, known.digest(), {}, {}, "local", {}, 0.0, stop_loss=rules)
     run = RunFolder.create(tmp_path / "runs", "one", header.plain(), ())
     file.unlink()
     again = of_run(run)

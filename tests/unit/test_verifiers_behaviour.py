@@ -86,12 +86,11 @@ def test_what_is_not_known_of_a_run_is_left_out_and_not_nought() -> None:
 
 
 def test_dollars_of_an_unknown_author_are_not_compared() -> None:
-    def score(tier: str, usd: str) -> float | None:
-        made = outcome(diff("    return 2"), tier=tier)
+    def score(model: str, usd: str) -> float | None:
+        made = outcome(diff("    return 2"))
         spent = made.attempt.trajectory.model_copy(update={"steps": 30, "usd": Decimal(usd)})
-        made = made.model_copy(
-            update={"attempt": made.attempt.model_copy(update={"trajectory": spent})}
-        )
+        attempt = {"trajectory": spent, "source": f"preds.json {model} 1"}
+        made = made.model_copy(update={"attempt": made.attempt.model_copy(update=attempt)})
         return Behaviour(SETTINGS).verify(made, (), INSTANCE, KIT).score
 
     assert score("some-model", "0.01") == score("some-model", "9")
