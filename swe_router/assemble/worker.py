@@ -25,7 +25,7 @@ Progress = Callable[[str, str, int, str], None]
 ALONE = ("cascade", "fixed")
 """Policies that decide on each instance as if it were the only one."""
 MOST_AT_ONCE = 1
-"""More are not safe yet: of two instances in threads, one had its patch called unfit once."""
+"""More are not safe yet: of two instances in threads, one attempt broke once (in ``ast.parse``)."""
 
 
 @dataclass(frozen=True)
