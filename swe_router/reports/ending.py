@@ -18,13 +18,16 @@ def ended(
     """What a launch came to; pure.
 
     ``stopped``: by Ctrl-C, a signal or ``--hours``. ``infra``: an instance has no record, or its
-    record says that its surroundings broke. ``budget``: an instance would have gone on with more
-    money.
+    record says that its surroundings broke and nothing is left to try. ``budget``: an instance
+    would have gone on with more money, also one whose cheap tier broke and whose next tier could
+    have covered it.
     """
     if stopped:
         return "stopped"
-    if any(name not in records or records[name].status == "infra" for name in instances):
+    poor = {name for name in instances if name in records and records[name].short_of_money}
+    broke = {name for name in instances if name not in records or records[name].status == "infra"}
+    if broke - poor:
         return "infra"
-    if any(records[name].short_of_money for name in instances):
+    if poor:
         return "budget"
     return "done"

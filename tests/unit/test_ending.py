@@ -39,7 +39,8 @@ DONE, BROKE, POOR = record(), record(status="infra"), record(unpaid=True)
         ({"a": POOR}, False, "infra", 1),
         ({"a": POOR, "b": BROKE}, True, "stopped", 130),
         ({"a": DONE, "b": DONE}, True, "stopped", 130),
-        ({"a": record(status="infra", unpaid=True), "b": DONE}, False, "infra", 1),
+        ({"a": record(status="infra", unpaid=True), "b": DONE}, False, "budget", 3),
+        ({"a": record(status="infra", unpaid=True), "b": BROKE}, False, "infra", 1),
     ],
 )
 def test_stopped_goes_before_infra_before_budget(records, stopped, word, code):
