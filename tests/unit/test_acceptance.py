@@ -218,6 +218,44 @@ def test_what_differs_in_more_than_blanks_and_comments_has_a_verdict_of_its_own(
     )
 
 
+ADDED = "--- a/calc.py\n+++ b/calc.py\n@@ -1,2 +1,3 @@\n x = 1\n+y = 2\n z = 3\n"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "diff --git a/calc.py b/calc.py\n" + ADDED,
+        ADDED.replace("a/calc.py\n", "a/calc.py\t2026-01-01 10:00:00\n"),
+        ADDED + "@@ -40,2 +41,2 @@\n a = 1\n-b = 2\n+b = 2  \n",
+        ADDED + "--- a/b.py\n+++ b/b.py\n@@ -3,0 +4 @@\n+# only talk\n",
+    ],
+    ids=["git-header", "time", "blanks-at-the-end", "second-file-without-header"],
+)
+def test_the_way_a_diff_is_written_makes_no_other_change(other: str) -> None:
+    assert change_key(other) == change_key(ADDED)
+
+
+def test_a_comment_behind_slashes_is_one_and_a_directive_is_not() -> None:
+    added = ADDED.replace("calc.py", "calc.go")
+    told = added.replace("+1,3 @@\n x = 1\n", "+1,4 @@\n x = 1\n+{} why\n")
+    assert change_key(told.format("//")) == change_key(added)
+    assert change_key(told.format("//go:embed")) != change_key(added)
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["new file mode 100644\n--- /dev/null\n+++ b/p/__init__.py\n@@ -0,0 +1 @@\n+# talk\n",
+     "deleted file mode 100644\n--- a/p/__init__.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-# talk\n",
+     "similarity index 90%\nrename from p/__init__.py\nrename to p/a.py\n--- a/p/__init__.py\n"
+     "+++ b/p/a.py\n@@ -1,1 +1,2 @@\n x = 1\n+# talk\n"],
+    ids=["made", "gone", "moved"],
+)  # fmt: skip
+def test_a_file_that_is_made_gone_or_moved_is_a_change_though_it_holds_comments(head: str) -> None:
+    good = "diff --git a/calc.py b/calc.py\n" + ADDED
+    other = good + "diff --git a/p/__init__.py b/p/__init__.py\n" + head
+    assert change_key(other) != change_key(good)
+
+
 def test_a_twin_that_does_not_apply_lends_and_borrows_nothing() -> None:
     good = written_by("0.1", "p.json a 1", existing(), reproduction("passed"))
     bad = written_by("0.2", "p.json b 2", verdict("fail", "applies"))
