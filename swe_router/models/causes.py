@@ -127,7 +127,10 @@ _NO_CREDIT = _any(
     r"(?:api|monthly|daily|weekly|account|organization|workspace) usage limits? (?:\w+ ){0,3}"
     r"(?:reached|exceeded|hit)",
     r"(?:billing|spend(?:ing)?|budget|credit|cost|monthly|usage|hard|soft)[ _-]+(?:hard |soft "
-    r"|spend |budget |usage )?(?:limit|cap)s? (?:\w+ ){0,4}(?:reached|exceeded|hit)",
+    r"|spend |budget |usage )?(?:limit|cap)s? (?:\S+ ){0,4}(?:reached|exceeded|hit)",
+    r"(?:has|have|with) no (?:\w+ )?credits?\b|(?:zero|negative|no) (?:account )?balance\b",
+    r"balance (?:is |was )?(?:too low|not (?:enough|sufficient)|insufficient|negative|zero|depleted"
+    r"|exhausted|used up)|please recharge",
     r"(?:reached|exceeded|exceeds|hit|crossed|over) (?:\w+ ){0,4}(?:billing|spend(?:ing)?|budget"
     r"|credit|monthly)(?: \w+){0,2}(?: limits?| cap| budget)?\b",
     r"budget (?:\w+ ){0,4}exceeded|exceeded ?budget|over budget|max(?:imum)? budget",
@@ -139,6 +142,8 @@ _NO_CREDIT = _any(
     r"(?:subscription|trial|free tier)(?: \w+){0,3} (?:has )?(?:expired|ended|inactive|exhausted)",
     r"in arrears|account in good standing|余额不足|欠费",
 )
+_PREPAID = _any(r"(?:pre-?pa(?:id|yment)|credits?)\b(?: \w+){0,4} (?:depleted|exhausted|used up)")
+"""Google calls a quota and an account that was used up by one name."""
 _SPEED = _any(
     r"per[ -]?(?:minute|second|hour|day)|\b[rt]p[md]\b|retry[ _]?(?:in|after|delay)"
     r"|try again in|rate[ -_]?limit|concurren"
@@ -218,7 +223,9 @@ TOO_LONG = re.compile(
     r"context[ _]?(length|window|limit|size)|prompt is too long|maximum context"
     r"|too many (input |prompt )?tokens|exceed\w* .{0,40}context|max_model_len|input is too long"
     r"|(input|prompt) (length|tokens?) .{0,40}(exceed|too long|maximum)|longer than the maximum"
-    r"|(input|prompt|request) (\w+ ){0,4}exceeds? (\w+ ){0,4}(maximum|limit)",
+    r"|(input|prompt|request) (\w+ ){0,4}exceeds? (\w+ ){0,4}(maximum|limit)"
+    r"|reduce the length of (the |your )?(messages|prompt|input)|range of input length"
+    r"|\binputs`? tokens \+",
     re.IGNORECASE,
 )
 NO_ROOM = re.compile(
@@ -235,7 +242,8 @@ WINDOW = re.compile(
 CAP = re.compile(
     r"max_?(?:completion_|output_|new_)?tokens\W.{0,60}?(?:cannot be greater|can't be greater|> ?\d"
     r"|too large|exceeds?|at most|must be (?:less|<|at most|smaller|greater|between|in)"
-    r"|maximum allowed|out of range|supports? at most|valid range|range of)",
+    r"|maximum allowed|out of range|supports? at most|valid range|range of)"
+    r"|range of max_?(?:completion_|output_|new_)?tokens",
     re.IGNORECASE,
 )
 
@@ -267,7 +275,8 @@ def account(names: Iterable[str], text: str, status: int) -> type[ModelError] | 
     """What keeps a provider from serving this account at all; None when it is something else."""
     called = frozenset(names)
     no_credit = NO_CREDIT_NAMES & called or _NO_CREDIT.search(text)
-    if no_credit and not ("resource_exhausted" in called or _by_the_hour(called, text)):
+    by_quota = "resource_exhausted" in called and not _PREPAID.search(text)
+    if no_credit and not (by_quota or _by_the_hour(called, text)):
         return NoCredit
     if _KEY_NAMES & called:
         return Unauthorised

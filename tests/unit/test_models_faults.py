@@ -62,6 +62,12 @@ NO_CREDIT = [
     (200, {"error": {"message": "Insufficient credits. Add more using the page", "code": 402}}),
     (500, said("RateLimitError: You exceeded your current quota, please check your plan and billing"
                " details.", code="insufficient_quota")),
+    (400, said("Monthly spend limit of $100 reached for project proj_x")),
+    (429, {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Your prepayment"
+                     " credits are depleted. Please go to AI Studio to manage your billing."}}),
+    (403, said("Your account has no credits left", "")),
+    (403, said("Account balance is negative", "")),
+    (400, said("Zero balance. Please recharge your account.")),
 ]  # fmt: skip
 UNKNOWN = [
     (404, said("model: claude-sonnet-9", "not_found_error")),
@@ -150,6 +156,10 @@ CONVERSATION = [
      ContextTooLong),
     (400, said("the request exceeds the available context size", "exceed_context_size_error"),
      ContextTooLong),
+    (400, said("Please reduce the length of the messages or completion."), ContextTooLong),
+    (400, said("Range of input length should be [1, 129024]"), ContextTooLong),
+    (422, {"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096."
+           " Given: 5000 `inputs` tokens and 256 `max_new_tokens`"}, ContextTooLong),
     (413, "too large", ContextTooLong),
     (200, said("maximum context length is 4096 tokens", code=400), ContextTooLong),
 ]  # fmt: skip
@@ -166,6 +176,7 @@ SETTING = [
     (400, said('"auto" tool choice requires --enable-auto-tool-choice to be set',
                param="tool_choice")),
     (400, said("tools.0.custom.input_schema: JSON schema is invalid")),
+    (400, said("Range of max_tokens should be [1, 8192]", code="invalid_parameter_error")),
     (404, "404 page not found"),
     (404, {"detail": "Not Found"}),
 ]  # fmt: skip
