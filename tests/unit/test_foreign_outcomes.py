@@ -93,6 +93,21 @@ def test_a_report_that_tells_of_losers_leaves_out_what_it_does_not_tell(tmp_path
     assert made.left_out[NO_VERDICT] == 1
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_report_that_is_a_list_of_objects_is_read_by_the_ids_in_them(tmp_path, inside):
+    said = [{"instance_id": A, "resolved": True}, {"instance_id": B, "resolved": False}]
+    report = {"total": 2, "results": said} if inside else said
+    made = read("swe-agent", runs(tmp_path / "r", report, A, B))
+    assert {row.instance_id: row.resolved for row in made.table.rows} == {A: True, B: False}
+    put(tmp_path / "s" / "results" / "results.json", report)
+    assert cells(read("experiments", tmp_path / "s")) == {(A, "s", "1"): True, (B, "s", "1"): False}
+
+
+def test_a_cost_that_no_number_can_hold_is_no_cost_and_no_traceback(tmp_path):
+    made = read("per-instance", put(tmp_path / "l.json", site([entry(cost=10**400)])))
+    assert [row.usd for row in made.table.rows] == [None]
+
+
 def test_an_experiments_folder_of_winners_and_nothing_else_is_refused(tmp_path):
     put(tmp_path / "s" / "results" / "results.json", {"resolved": [A]})
     with pytest.raises(UsageError, match="winners only"):

@@ -62,7 +62,7 @@ def amount(value: object) -> float | None:
         return None
     try:
         found = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if math.isfinite(found) and found >= 0 else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def _of_file(path: Path) -> tuple[dict[str, bool], bool]:
     """Verdicts of one report, and whether it lists winners alone."""
     tree = load_json(path)
     if isinstance(tree, list):
-        tree = {"resolved": tree}
+        tree = _listed(tree)
     if not isinstance(tree, Mapping):
         raise UsageError(f"{path} is no report: it holds no object")
     if isinstance(tree.get("resolved"), bool):
@@ -103,10 +103,18 @@ def _of_file(path: Path) -> tuple[dict[str, bool], bool]:
     if any(isinstance(tree.get(key), list) for key in WON):
         bare = not any(isinstance(tree.get(key), list) for key in LOST)
         return dict(_lists(tree)), bare
-    inner = next((tree[key] for key in INSIDE if isinstance(tree.get(key), Mapping)), tree)
+    inner = next((tree[key] for key in INSIDE if isinstance(tree.get(key), Mapping | list)), tree)
+    inner = _listed(inner) if isinstance(inner, list) else inner
     found = {str(key): said for key, value in inner.items()
              if looks_like_an_id(str(key)) and (said := said_of(value)) is not None}  # fmt: skip
     return found, False
+
+
+def _listed(entries: Sequence[Any]) -> Mapping[str, Any]:
+    """A list of ids are those resolved; of objects each tells of the instance that it names."""
+    if not any(isinstance(one, Mapping) for one in entries):
+        return {"resolved": entries}
+    return {str(one.get("instance_id")): one for one in entries if isinstance(one, Mapping)}
 
 
 def _lists(tree: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
