@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 from swe_router.assemble.header import of_run
+from swe_router.errors import UsageError
 from swe_router.journal import lines
 from swe_router.journal.folder import RunFolder
 from swe_router.ledger import reading
@@ -17,7 +19,6 @@ def of(run: RunFolder) -> RunFacts:
     """Everything a summary is computed from. Raises ``UsageError`` for a damaged folder."""
     header = of_run(run)
     state = reading.read(run.ledger_file)
-    sessions = list(lines.read(run.path / "sessions.jsonl"))
     money = Money(
         budget=header.settings.budget if state.budget is None else state.budget,
         raises=tuple((one.at, one.by, one.budget) for one in state.raises),
@@ -38,6 +39,19 @@ def of(run: RunFolder) -> RunFacts:
         grades=run.grades(),
         money=money,
         tiers=header.settings.ladder,
-        seconds=sum(row["to"] - row["from"] for row in sessions),
+        seconds=_seconds(run.path / "sessions.jsonl"),
         recordings=header.recordings,
     )
+
+
+def _seconds(path: Path) -> float:
+    """How long the run was worked on, over all its sessions."""
+    total = 0.0
+    for number, row in enumerate(lines.read(path), 1):
+        try:
+            total += float(row["to"]) - float(row["from"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise UsageError(
+                f"{path}:{number} is no session ({error!r}): restore the line or delete it"
+            ) from None
+    return total

@@ -180,7 +180,7 @@ class State:
     def _open(self, entry: Mapping[str, Any]) -> None:
         if self.budget is not None:
             raise ValueError("a second opening entry")
-        self.budget = self.opened = Decimal(entry["budget"])
+        self.budget = self.opened = _usd(entry["budget"])
 
     def _raise(self, entry: Mapping[str, Any]) -> None:
         budget = Decimal(entry["budget"])
@@ -198,7 +198,7 @@ class State:
 
     def _hold(self, entry: Mapping[str, Any]) -> None:
         hold = HoldState(
-            entry["id"], entry["tier"], entry["key"], Decimal(entry["usd"]), entry["party"]
+            entry["id"], entry["tier"], entry["key"], _usd(entry["usd"]), entry["party"]
         )
         self.holds[hold.id] = hold
         self.open_holds.add(hold.id)
@@ -216,7 +216,7 @@ class State:
             entry["id"],
             entry["tier"],
             entry["key"],
-            Decimal(entry["usd"]),
+            _usd(entry["usd"]),
             entry["party"],
             entry["hold"],
         )
@@ -226,7 +226,7 @@ class State:
 
     def _settle(self, entry: Mapping[str, Any]) -> None:
         call = self.call(entry["id"], "open", "lost")
-        usd = Decimal(entry["usd"])
+        usd = _usd(entry["usd"])
         self._close(call, "settled", usd)
         _add(self.settled, call.tier, usd)
         self.answered[call.tier] = self.answered.get(call.tier, 0) + 1
@@ -272,6 +272,14 @@ class State:
 def owner(key: str) -> str:
     """The instance that a key belongs to: ``INSTANCE/ATTEMPT`` or ``INSTANCE/verify:ATTEMPT``."""
     return key.partition("/")[0]
+
+
+def _usd(text: str) -> Decimal:
+    """An amount of a ledger. Raises ``ValueError`` for one below 0 or without an end."""
+    usd = Decimal(text)
+    if not usd.is_finite() or usd < 0:
+        raise ValueError(f"{text} is no amount")
+    return usd
 
 
 def _add(sums: dict[str, Decimal], name: str, usd: Decimal) -> None:

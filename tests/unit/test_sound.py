@@ -154,6 +154,28 @@ def test_a_file_of_a_run_that_cannot_be_read_is_named(name, file, text, run, tmp
     assert (code, file in said or str(run) in said) == (2, True), said
 
 
+@pytest.mark.parametrize("session", [{"from": "x", "to": None}, {"from": 1}, {"from": [], "to": 1}])
+def test_a_session_without_its_times_is_named(run, session, tmp_path, capsys):
+    (run / "sessions.jsonl").write_text(json.dumps(session) + "\n")
+    assert main(command("show", run, tmp_path)) == 2
+    assert "sessions.jsonl:1 is no session" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "usd"),
+    [(0, "budget", "Infinity"), (1, "usd", "-1"), (1, "usd", "NaN")],
+)
+def test_an_amount_without_an_end_or_below_0_is_damage_of_the_ledger(
+    run, line, name, usd, tmp_path, capsys
+):
+    rows = [json.loads(one) for one in run.joinpath("ledger.jsonl").read_text().splitlines()]
+    assert name in rows[line]
+    rows[line][name] = usd
+    run.joinpath("ledger.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    assert main(command("show", run, tmp_path)) == 2
+    assert f"ledger.jsonl:{line + 1} is damaged" in capsys.readouterr().err
+
+
 def test_a_damaged_line_of_the_ledger_comes_with_advice(run, tmp_path, capsys):
     file = run / "ledger.jsonl"
     rows = file.read_text("utf-8").splitlines(keepends=True)
