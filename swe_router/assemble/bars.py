@@ -95,8 +95,8 @@ def _line(row: dict[str, Any]) -> str:
     if row["wrong_usd"] is not None:
         assumed = ", assumed" if row["wrong_usd_assumed"] else ""
         said += (
-            f": ${row['escalation_usd']:.2f} per escalation,"
-            f" ${row['wrong_usd']:.2f} per wrong patch{assumed}"
+            f": {_dollars(row['escalation_usd'])} per escalation,"
+            f" {_dollars(row['wrong_usd'])} per wrong patch{assumed}"
         )
     said += ")"
     right, wrong = row["right_refused"], row["wrong_accepted"]
@@ -106,6 +106,11 @@ def _line(row: dict[str, Any]) -> str:
         f"{said}; of graded patches of {row['authors']} authors it refuses {_percent(right)} of the"
         f" right ones and accepts {_percent(wrong)} of the wrong ones"
     )
+
+
+def _dollars(usd: float) -> str:
+    """Cents, or the first two digits of a sum below one: a small price is not none."""
+    return f"${usd:.2f}" if usd == 0 or usd >= 0.01 else f"${usd:.2g}"
 
 
 def _percent(share: dict[str, Any]) -> str:

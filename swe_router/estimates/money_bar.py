@@ -61,7 +61,7 @@ def money_bar(
     share = escalation_usd / worth if worth > 0 else float(escalation_usd > 0)
     value = rescue * max(0.0, 1.0 - share) / (1.0 - kept + rescue)
     bar = round(min(1.0, value), 4)
-    return MoneyBar(bar, escalation_usd, round(wrong_usd, 4), rescue, kept, assumed)
+    return MoneyBar(bar, escalation_usd, float(f"{wrong_usd:.6g}"), rescue, kept, assumed)
 
 
 class Share(NamedTuple):

@@ -87,6 +87,13 @@ def test_the_plan_says_what_share_of_right_patches_each_bar_refuses() -> None:
     assert "assumed" in said[0]
 
 
+@pytest.mark.parametrize("price", ["0.001", "0.0000025"])
+def test_a_small_price_of_a_wrong_patch_is_not_printed_as_none(price: str) -> None:
+    rows = bars.facts(bars.resolved(hybrid(f"verify.wrong_usd={price}")))
+    assert rows[0]["wrong_usd"] == float(price)
+    assert f"${float(price):.2g} per wrong patch" in bars.words(rows)[0]
+
+
 def held(n: int, wrong: int, repos: int) -> list[Held]:
     return [Held(0.4 + 0.1 * (k >= wrong), k >= wrong, f"i{k}", f"r{k % repos}", "weak")
             for k in range(n)]  # fmt: skip
