@@ -13,6 +13,7 @@ from swe_router.candidates.told import (
     exit_of,
     items,
     natural,
+    number,
     seconds,
     step_of,
     table,
@@ -79,7 +80,7 @@ def stats_of(tree: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _number(value: object) -> float:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    return number(value) or 0
 
 
 def _unread(turns: Sequence[Mapping[str, Any]], told: int) -> str:

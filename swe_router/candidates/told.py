@@ -128,13 +128,22 @@ def text_of(value: object) -> str:
     return _plain("\n".join(part for part in parts if isinstance(part, str)))
 
 
+def number(value: object) -> int | float | None:
+    """A number that a float can hold; None for anything else, and for a truth value."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
 def whole(value: object) -> int | None:
     """A whole number, as a number or as text; None when it is none."""
-    if isinstance(value, str) and len(value) < 12 and value.strip().lstrip("-").isdecimal():
+    if isinstance(value, str) and len(value) < 12 and value.strip().removeprefix("-").isdecimal():
         value = float(value)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        return None
-    return int(value) if abs(value) < 2**53 else None
+    found = number(value)
+    return int(found) if found is not None and abs(found) < 2**53 else None
 
 
 def natural(value: object) -> int:
@@ -144,17 +153,14 @@ def natural(value: object) -> int:
 
 def dollars(value: object) -> Decimal:
     """USD, 0 when it is no amount of money."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        return Decimal(0)
-    usd = Decimal(repr(value))
+    found = number(value)
+    usd = Decimal(0) if found is None else Decimal(repr(found))
     return usd if 0 <= usd <= MOST_USD else Decimal(0)
 
 
 def seconds(value: object) -> float:
     """Seconds from 0; 0 when it is none."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        return 0.0
-    return max(0.0, float(value))
+    return max(0.0, float(number(value) or 0))
 
 
 def usage_of(given: object) -> Usage:

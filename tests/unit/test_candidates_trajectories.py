@@ -143,6 +143,19 @@ def test_every_end_has_our_word(status, submission, ours):
     assert exit_of(status, submission) == ours
 
 
+@pytest.mark.parametrize("strange", [10**400, "--5", float("inf"), "-"])
+def test_a_count_that_no_number_can_hold_is_no_count_and_no_traceback(strange):
+    usage = {"input_tokens": strange, "output_tokens": 5}
+    stats = {"instance_cost": strange, "api_calls": strange, "tokens_sent": strange}
+    turn = {"object": "response", "output": [], "usage": usage}
+    told = {"info": {"model_stats": stats}, "messages": [turn]}
+    assert mini.read(told, "a__a-1", "n").trajectory.usd == 0
+    fine = {"info": {"model_stats": {"instance_cost": 2.5, "api_calls": 1}}, "trajectory": []}
+    retried = {"attempts": [{"info": {"model_stats": stats}}, fine], "info": {}}
+    found = swe_agent.read(retried, "a__a-1", "n").trajectory
+    assert (found.usd, found.steps) == (Decimal("2.5"), 1)
+
+
 def put(path, tree):
     path.parent.mkdir(parents=True, exist_ok=True)
     data = tree if isinstance(tree, bytes) else json.dumps(tree).encode()
