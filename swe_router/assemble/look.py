@@ -14,7 +14,7 @@ from swe_router import assets
 from swe_router.assemble import facts, sound
 from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.folder import LATEST, RunFolder
 from swe_router.journal.tape import Tape
 from swe_router.reports import ending, rows, text
 
@@ -65,14 +65,21 @@ def _run(name: str, out: Path, instance: str | None) -> RunFolder:
     try:
         return find(name, out)
     except UsageError as error:
-        latest = out / "latest"
-        if instance is not None or not (latest / "settings.json").is_file():
+        if name == LATEST or not _is_of_latest(name, out):
             raise
-        if name in {one.id for one in RunFolder(latest.resolve()).instances()}:
-            raise UsageError(
-                f"{name!r} is an instance, no run: did you mean `swe-router show latest {name}`?"
-            ) from error
-        raise
+        words = " ".join(("latest", name) if instance is None else ("latest", name, instance))
+        raise UsageError(
+            f"{name!r} is an instance, no run: did you mean `swe-router show {words}`?"
+        ) from error
+
+
+def _is_of_latest(name: str, out: Path) -> bool:
+    """Whether the newest run has an instance of this id."""
+    try:
+        latest = RunFolder.find(LATEST, out)
+    except UsageError:
+        return False
+    return name in {one.id for one in latest.instances()}
 
 
 def _whole(known: facts.RunFacts) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from swe_router.assemble.shown import Shown
 from swe_router.errors import SweRouterError
 from swe_router.journal.folder import LATEST, RunFolder
 from swe_router.reports import ending
+from swe_router.reports.fitted import Fitted
 from swe_router.reports.text import usd
 
 STATES = {"done": "done", "infra": "owed", "budget": "money ended"}
@@ -33,7 +34,7 @@ def listed(folder: Path) -> Shown:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*_cells(row))
-    return Shown(facts=rows, view=table)
+    return Shown(facts=rows, view=Fitted(table))
 
 
 def _row(path: Path) -> dict[str, Any]:

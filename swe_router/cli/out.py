@@ -69,7 +69,7 @@ def dollars(text: str | None) -> Decimal | None:
         raise UsageError(
             f"--budget {text} is more than {MOST_USD:,} US dollars: a slip of the hand?"
         )
-    return value
+    return Decimal(f"{value:f}")  # 1e2 is told and kept as 100
 
 
 def ids(values: list[str] | None) -> list[str] | None:

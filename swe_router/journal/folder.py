@@ -108,7 +108,8 @@ class RunFolder:
         Raises ``UsageError`` when there is none, when it is no run folder, and for one that holds
         a link which leads out of it, a pipe or a device.
         """
-        for path in (Path(name).expanduser(), base / name):
+        newest = _by_age(base)[-1:] if name == LATEST else []
+        for path in (Path(name).expanduser(), base / name, *newest):
             if (path / "settings.json").is_file():
                 check_plain(path)
                 return cls(path.resolve())
@@ -124,7 +125,9 @@ class RunFolder:
         try:
             tree = json.loads(self.settings_file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(f"{self.settings_file} is damaged: {error}") from None
+            raise UsageError(
+                f"{self.settings_file} is damaged ({error}): restore the file from a copy"
+            ) from None
         if not isinstance(tree, dict) or "settings" not in tree:
             raise UsageError(f"{self.settings_file} is no settings file of a run")
         return tree
@@ -274,6 +277,18 @@ class RunFolder:
 def text_digest(text: str) -> str:
     """SHA-256 hex of a text in UTF-8: its name in ``made-with/``."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _by_age(base: Path) -> list[Path]:
+    """The runs under ``base``, oldest first: copied runs come without the link to the latest."""
+    aged: list[tuple[float, str, Path]] = []
+    for file in base.glob("*/settings.json"):
+        try:
+            created = float(RunFolder(file.parent).header().get("created") or 0)
+        except (UsageError, TypeError, ValueError):
+            created = 0.0
+        aged.append((created, file.parent.name, file.parent))
+    return [path for *_, path in sorted(aged)]
 
 
 def _point_latest(base: Path, path: Path) -> None:

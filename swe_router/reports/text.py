@@ -14,6 +14,7 @@ from rich.text import Text
 
 from swe_router import terminal
 from swe_router.records import IMPORTED, Outcome, RunRecord, Step, Stop, Usage
+from swe_router.reports.fitted import Fitted
 from swe_router.reports.rows import tokens
 from swe_router.reports.sentences import count, tried, verdict
 from swe_router.reports.summary import (
@@ -95,7 +96,7 @@ def closing(facts: RunFacts) -> RenderableType:
     facts_json = summary(facts)
     tiers = Table(box=None, pad_edge=False)
     for name in ("tier", "attempts", "USD", "resolved", "tokens in", "cached", "out"):
-        tiers.add_column(name, justify="left" if name == "tier" else "right")
+        tiers.add_column(name, justify="left" if name == "tier" else "right", no_wrap=True)
     for name, row in facts_json["by_tier"].items():
         used = _tokens([o.attempt.trajectory.usage for record in facts.records.values()
                         for o in record.outcomes if o.arm.model == name])  # fmt: skip
@@ -108,7 +109,7 @@ def closing(facts: RunFacts) -> RenderableType:
             f"{_of_these(facts)} of {facts_json['instances']}; {facts_json['escalated']} escalated",
             style="bold",
         ),
-        tiers,
+        Fitted(tiers),
         Text(
             f"budget {usd(money.budget)} = settled {usd(money.settled)} + lost {usd(money.lost)}"
             f" + reserved {usd(money.reserved)} + unused {usd(money.unused)}"

@@ -190,6 +190,12 @@ def test_an_edited_budget_is_refused_and_the_way_to_raise_it_is_named(run, capsy
         assert "--budget USD` raises the cap" in said
 
 
+def test_a_cap_with_an_exponent_is_told_and_kept_in_dollars(run, capsys):
+    assert resume(run, "--budget", "1e2") == 0
+    assert f"the cap of {run.name} is $100 now, raised from $1" in capsys.readouterr().err
+    assert '"budget":"100"' in run.ledger_file.read_text()
+
+
 def test_a_raise_of_a_finished_run_is_kept_shown_and_replays(run, capsys):
     assert resume(run, "--budget", "7.5") == 0
     facts = json.loads(capsys.readouterr().out)

@@ -10,6 +10,7 @@ import pytest
 
 from swe_router import assets, plugins
 from swe_router.__main__ import main
+from swe_router.journal.folder import RunFolder
 from swe_router.records import ACCEPTANCE, LeftOut, Verdict
 from swe_router.reports import sentences
 from tests.doubles.judged import attempt, folder, patch, record, said
@@ -101,8 +102,36 @@ def test_an_instance_in_the_place_of_a_run_is_told_how_to_be_asked_for(capsys, t
     (tmp_path / "latest").symlink_to("one")
     assert main(["show", "demo__confet-3", "--out", str(tmp_path)]) == 2
     assert "did you mean `swe-router show latest demo__confet-3`?" in capsys.readouterr().err
+    assert main(["show", "demo__confet-3", "1", "--out", str(tmp_path)]) == 2
+    assert "did you mean `swe-router show latest demo__confet-3 1`?" in capsys.readouterr().err
     assert main(["show", "latest", "demo__confet-33", "--out", str(tmp_path)]) == 2
     assert "did you mean 'demo__confet-3'?" in capsys.readouterr().err
+
+
+def test_the_latest_of_copied_runs_is_the_newest_though_no_link_names_it(capsys, tmp_path):
+    for name, created in (("a", 3.0), ("b", 9.0), ("c", 5.0)):
+        shutil.copytree(SAMPLE, tmp_path / name)
+        file = tmp_path / name / "settings.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"created": created}))
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "settings.json").write_text("{")
+    assert RunFolder.find("latest", tmp_path).name == "b"
+    assert main(["show", "demo__confet-3", "--out", str(tmp_path)]) == 2
+    assert "did you mean `swe-router show latest demo__confet-3`?" in capsys.readouterr().err
+    assert main(["show", "damaged", "--out", str(tmp_path)]) == 2
+    assert "restore the file from a copy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", ["30", "50", "57", "60", "100"])
+def test_no_figure_is_cut_in_a_narrow_terminal(capsys, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", width)
+    said = shown(capsys, "sample")
+    assert "…" not in said
+    assert {"131,090", "$0.0156", "$0.1516"} <= set(re.split(r"[\s;]+", said.replace(", ", " ")))
+    assert main(["runs", "--out", str(SAMPLE.parent)]) == 0
+    said = capsys.readouterr().out
+    assert "…" not in said
+    assert {"15/15", "$0.1734", "cascade"} <= set(re.split(r"\s+", said.replace(", ", " ")))
 
 
 def test_json_has_a_row_an_instance_and_an_attempt_that_add_up(capsys):
