@@ -25,7 +25,7 @@ INSTANCES = ("demo__confet-3", "demo__confet-14", "demo__confet-7")
 """Solved by the cheap tier; escalated; solved by the cheap tier and wrong."""
 MARK = "SWE_ROUTER_TEST_MARK"
 PATIENCE = 180.0
-AGENTS, BUSY = ("ray::DashboardAgent", "ray::RuntimeEnvAgent"), ("ray::_guarded",)
+AGENTS, BUSY = ("ray::DashboardAgent", "ray::RuntimeEnvAgent"), ("ray::there", "ray::_there")
 
 
 def processes_with(mark: str, start: tuple[str, ...] = ("",)) -> list[int]:
