@@ -28,6 +28,7 @@ def make(root: Path) -> Path:
     shutil.copytree(SAMPLE, runs / PLACEHOLDERS["RUN"])
     (runs / "latest").unlink(missing_ok=True)
     (runs / "latest").symlink_to(PLACEHOLDERS["RUN"])
+    (root / "repos").mkdir()
     shutil.copyfile(SAMPLE / "preds.json", root / "preds.json")
     shutil.copytree(SAMPLE, root / PLACEHOLDERS["DIR"])
     _verified(root)
