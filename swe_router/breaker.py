@@ -127,6 +127,7 @@ class Breaker:
         """
         mine = False
         while True:
+            begun = self.now()
             knocking = self._admit(service, mine, held)
             try:
                 if knocking:
@@ -148,6 +149,7 @@ class Breaker:
                     raise met
             mine = True
             self._failed(service, met, who)
+            self._give_back(begun)
 
     def away(self) -> Mapping[str, Away]:
         """Every service that failed last, by name."""
@@ -234,6 +236,12 @@ class Breaker:
                 self._waiting -= 1
                 if not self._waiting:
                     self._waited += self._limits() - self._since
+
+    def _give_back(self, begun: float) -> None:
+        """A call that failed because its service is away takes no time from its attempt."""
+        lost = self.now() - begun  # what other threads gave back meanwhile is not in it twice
+        with self._counting:
+            self._waited += max(0.0, lost)
 
     def _claimed(self, service: str) -> bool:
         """True for the one that knocks; the next one's time is set."""

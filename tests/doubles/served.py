@@ -130,12 +130,12 @@ class Provider:
             server.shutdown()
             server.server_close()
 
-    def away(self, seconds: float) -> None:
-        """Nobody listens for so long; returns at once."""
+    def away(self, until: Callable[[], object]) -> None:
+        """Nobody listens before ``until`` has returned; comes back at once itself."""
 
         def gone():
             self.stop()
-            time.sleep(seconds)
+            until()
             self.start()
 
         threading.Thread(target=gone, daemon=True).start()

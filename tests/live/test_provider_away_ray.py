@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -19,7 +20,7 @@ MORE = ",".join(one.id for one in splits.load("demo")[2:5])
 def test_workers_wait_together_for_a_provider_that_comes_back(tmp_path, capsys):
     def dies(n):
         if n == 2:
-            local.away(3.0)
+            local.away(lambda: time.sleep(3.0))
 
     with Provider(after=dies) as local, Provider() as cloud:
         file = preset(tmp_path, local.url, cloud.url, give_up=60.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,11 @@ model = "m"
 base_url = "{url}"
 window = 100000
 max_output_tokens = 1000
-timeout = 5.0
+timeout = 60.0
 retries = 1
 attempt_usd = 0.1
 attempt_steps = 9
-attempt_seconds = 120.0
+attempt_seconds = 3600.0
 price = {{ input = 1.0, output = 2.0 }}
 """
 REST = """
@@ -66,12 +67,21 @@ def folder(tmp_path: Path) -> RunFolder:
 def test_a_provider_that_dies_in_mid_run_and_comes_back_costs_no_instance_anything(
     tmp_path, capsys
 ):
+    begun, missed = time.monotonic(), []
+
+    def held_for_longer_than_all_before():
+        while not any('"held": true' in one.read_text() for one in tmp_path.rglob("breaker.json")):
+            time.sleep(0.02)
+        since = time.monotonic()
+        time.sleep(max(1.5, 2.0 * (since - begun)))
+        missed.append(time.monotonic() - since)
+
     def dies(n):
         if n == 1:  # in the middle of the first instance
-            local.away(1.5)
+            local.away(held_for_longer_than_all_before)
 
     with Provider(after=dies) as local, Provider() as cloud:
-        file = preset(tmp_path, local.url, cloud.url, give_up=30.0)
+        file = preset(tmp_path, local.url, cloud.url, give_up=600.0)
         assert run(tmp_path, file) == 0
         asked = local.asked
     said = capsys.readouterr()
@@ -87,7 +97,7 @@ def test_a_provider_that_dies_in_mid_run_and_comes_back_costs_no_instance_anythi
         assert outcome.attempt.failure is None, "counted against the tier"
         assert outcome.attempt.trajectory.steps == 3
     own = sum(one.outcomes[0].attempt.seconds for one in records.values())
-    assert own < told["seconds"] - 1.0, "its own time limit ran while the provider was away"
+    assert own <= told["seconds"] - sum(missed), "its time limit ran while the provider was away"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +119,6 @@ def test_a_provider_that_stays_away_ends_the_run_with_what_is_owed(tmp_path, cap
         said = capsys.readouterr()
         told = json.loads(said.out)
         assert told["ended"] == "infra"
-        assert told["seconds"] < 60.0
         assert word in told["away"]["tier local"]["cause"]
         assert "tier local is given up" in said.err
         assert cloud.asked == 0
@@ -133,7 +142,7 @@ def test_a_hung_server_is_given_up_without_paying_for_its_silence_again(tmp_path
     with Provider() as local, Provider() as cloud:
         local.after = lambda n: setattr(local, "hanging", True)
         file = preset(tmp_path, local.url, cloud.url, give_up=1.0)
-        more = ["--set", "tiers.local.timeout=0.5"]
+        more = ["--set", "tiers.local.timeout=2.0"]
         assert run(tmp_path, file, *more) == 1
         local.hanging = False
     assert cloud.asked == 0

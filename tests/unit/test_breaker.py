@@ -209,6 +209,35 @@ def test_time_spent_waiting_is_not_on_the_clock_of_limits(tmp_path):
     assert one.now() - begun == pytest.approx(0.0)
 
 
+def test_calls_that_a_service_leaves_hanging_are_not_on_the_clock_of_limits_either(tmp_path):
+    time = Time()
+    one = breaker(tmp_path, time)
+    service = Service(time, NoConnection("refused"), back=1090.0)
+
+    def slow():
+        time.now += 5.0
+        return service()
+
+    begun = one.now()
+    one.through("tier a", slow)
+    assert service.asked > 2
+    assert one.now() - begun == pytest.approx(5.0), "more than the one call that was answered"
+
+
+def test_a_failure_that_is_the_calls_own_stays_on_the_clock(tmp_path):
+    time = Time()
+    one = breaker(tmp_path, time)
+
+    def slow():
+        time.now += 5.0
+        raise NoAnswer("timeout")
+
+    begun = one.now()
+    with pytest.raises(NoAnswer):
+        one.through("tier a", slow, who="i")
+    assert one.now() - begun == pytest.approx(5.0)
+
+
 def test_a_damaged_file_of_another_version_is_found_out_anew(tmp_path):
     (tmp_path / "breaker.json").write_text(json.dumps({"tier a": {"colour": "red"}}))
     assert breaker(tmp_path, Time()).through("tier a", lambda: 1) == 1
