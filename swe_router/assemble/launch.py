@@ -300,6 +300,7 @@ class _State:
             self._wiring.run.add_record(result)
             self._policy = self._policy.update(lesson(result))
             self._left -= 1
+            self.spent()  # first, for the line that tells this instance tells the money too
             self._view.done(result)
         elif isinstance(result, pool.Lost):
             self._view.say(f"{job.instance.id}: {result.why}; it is owed")

@@ -69,12 +69,14 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
 
         def keep(grade: Grade) -> None:
             grade = _portable(grade, run.path)
-            if (grade.instance_id, grade.patch) in main:
+            name = grade.instance_id
+            if (name, grade.patch) in main:
                 run.add_grades([grade])
             else:
                 run.add_candidate_grade(grade)
-            graded.append(grade.instance_id)
-            say(f"[graded {len(graded)}/{len(fresh)}] {grade.instance_id}: {grade.outcome}")
+                name += " (a candidate not handed in)"
+            graded.append(name)
+            say(f"[graded {len(graded)}/{len(fresh)}] {name}: {grade.outcome}")
 
         graded: list[str] = []
         backend = _backend(
