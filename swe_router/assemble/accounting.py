@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swe_router import plain
-from swe_router.assemble import bars, outputs
+from swe_router.assemble import bars, made_with, outputs, received, sound
 from swe_router.assemble.header import of_run
 from swe_router.assemble.joined import STRONGEST, judged, of_files
 from swe_router.assemble.look import find
@@ -67,9 +67,16 @@ def of_runs(
     )
     doubts = {key: doubt for run in runs for key, grade in run.graded().items()
               if (doubt := grade.doubt)}  # fmt: skip
-    rests = [row for header in headers for row in bars.facts(header.settings)]
+    # What a run's own code would say is not asked: the run may be a stranger's.
+    known = [
+        header.settings.model_copy(update={"verify": made_with.verify_settings(run, header)})
+        for run, header in zip(runs, headers, strict=True)
+        if not received.names_code(header.settings)
+    ]
+    rests = [row for settings in known for row in bars.facts(settings)]
     lines = list(dict.fromkeys(bars.words(rests)))
-    notes = [*_doubted(doubts), *lines, *facts["notes"]]
+    changed = [note for run in runs for note in sound.notes(run)]
+    notes = [*changed, *_doubted(doubts), *lines, *facts["notes"]]
     names = [*(run.name for run in runs), *(path.name for path in said)]
     return {**facts, "runs": names, "doubts": len(doubts), "bars": rests, "notes": notes}
 

@@ -19,6 +19,7 @@ from swe_router import pool
 from swe_router.assemble import (
     accounting,
     bars,
+    begun,
     facts,
     graded,
     imports,
@@ -28,6 +29,7 @@ from swe_router.assemble import (
     marks,
     owing,
     preflight,
+    received,
     rehearsal,
     sound,
     stoploss,
@@ -60,27 +62,39 @@ Say = Callable[[str], None]
 
 def create(settings: Settings, out: Path, say: Say) -> RunFolder:
     """A new run folder after every check. Raises ``UsageError``."""
-    header, begun = resolved(settings, say)
-    rehearsal.must_do(header, begun.instances)
+    header, start = resolved(settings, say)
+    rehearsal.must_do(header, start.instances)
     name = run_name(header.settings, header.created)
     kept = made_with.parts(header.settings)
     header = replace(
         header,
         made_with={key: text_digest(text) for key, text in kept.items()},
-        instances=instances_digest(begun.instances),
+        instances=instances_digest(start.instances),
     )
-    run = RunFolder.create(out, name, header.plain(), begun.instances, kept.values())
-    for instance_id, case in begun.cases.items():
+    run = RunFolder.create(out, name, header.plain(), start.instances, kept.values())
+    begun.remember(run)
+    for instance_id, case in start.cases.items():
         brought.store(run.attempt_folder(instance_id), case)
     Wiring(run, header, say).ledger.figures()
     say(f"run folder: {run.path}")
     return run
 
 
-def find(name: str, out: Path) -> RunFolder:
-    """A run by name or path, to go on with. Raises ``UsageError`` as ``sound.check`` does."""
+def find(
+    name: str,
+    out: Path,
+    *,
+    trusted: bool = False,
+    wished: Settings | None = None,
+    boxes_only: bool = False,
+) -> RunFolder:
+    """A run by name or path, to go on with.
+
+    Raises ``UsageError`` as ``sound.check`` and ``received.may_act`` do.
+    """
     run = RunFolder.find(name, out)
-    sound.check(run, acts=True)
+    header = sound.check(run, acts=True)
+    received.may_act(run, header, trusted=trusted, wished=wished, boxes_only=boxes_only)
     return run
 
 
@@ -189,8 +203,8 @@ def _finished(run: RunFolder, header: Header, retry: str) -> bool:
 
 def resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
     """What a run begins with, checked on this machine. Raises ``UsageError``."""
-    begun = imports.begin(settings, say)
-    settings, instances = bars.resolved(begun.settings), begun.instances
+    start = imports.begin(settings, say)
+    settings, instances = bars.resolved(start.settings), start.instances
     if settings.grade.enabled:
         check_gradable(settings.split, [one.id for one in instances])
     ready = preflight.ready(settings, instances, say)
@@ -210,7 +224,7 @@ def resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
         knobs = settings.policy.knobs
         batch = [lessons.judged(features_of(one, None), knobs) for one in instances]
         policy.prepare(batch, Budget(dollars=settings.budget))
-    return header, begun
+    return header, start
 
 
 def _work(wiring: Wiring, workers: int, retry: str, told: Notifier) -> bool:

@@ -44,8 +44,10 @@ def show(name: str, out: Path, instance: str | None, attempt: str | None) -> Sho
     run = _run(name, out, instance)
     known = facts.of(run)
     if instance is None:
-        view = Group(text.instances_table(known), Text(""), text.closing(known))
-        return Shown(facts=_whole(known), view=view)
+        notes = sound.notes(run)
+        said = [Text(note, "yellow") for note in notes]
+        view = Group(text.instances_table(known), Text(""), text.closing(known), *said)
+        return Shown(facts={**_whole(known), **({"notes": notes} if notes else {})}, view=view)
     record = known.records.get(instance)
     if record is None:
         raise UsageError(f"run {run.name} has no record of {instance!r}{_instead(known, instance)}")

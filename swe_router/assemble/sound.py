@@ -15,11 +15,13 @@ from swe_router.files import check_regular
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
 from swe_router.ledger import reading
+from swe_router.ledger.book import other_run
 from swe_router.ledger.state import State
 from swe_router.records import Instance, RunRecord
 from swe_router.solve.imported import is_imported
 
 ZERO = Decimal(0)
+CHANGED = "was changed after the run began (its seal does not fit)"
 
 
 class Paid(NamedTuple):
@@ -52,14 +54,19 @@ def check(run: RunFolder, *, acts: bool = False, exact: bool = True) -> Header:
     if acts:
         owing.same_budget(run, header)
         if not is_whole(run):
-            raise UsageError(
-                f"{run.settings_file} was changed after the run began (its seal does not fit): put"
-                " it back as it was, or begin a new run"
-            )
+            raise UsageError(f"{run.settings_file} {CHANGED}: put it back, or begin a new run")
         rest = [one for name, one in instances.items() if name not in records]
         paid += [one for instance in rest for one in _of_steps(run, instance)]
     _money(run, reading.read(run.ledger_file), paid, exact=exact)
+    _nobody_is_missing(run, instances)
     return header
+
+
+def notes(run: RunFolder) -> list[str]:
+    """What to say beside all that is told of a run: its settings are not what it began with."""
+    if is_whole(run):
+        return []
+    return [f"{run.settings_file} {CHANGED}: what is told of settings, policy and split may not be"]
 
 
 def _instances(run: RunFolder, header: Header, *, exact: bool) -> dict[str, Instance]:
@@ -70,6 +77,18 @@ def _instances(run: RunFolder, header: Header, *, exact: bool) -> dict[str, Inst
     if exact and header.instances and header.instances != instances_digest(found):
         raise UsageError(f"{file} is not what the run began with: bring it back")
     return {one.id: one for one in found}
+
+
+def _nobody_is_missing(run: RunFolder, known: dict[str, Instance]) -> None:
+    """A trajectory of an instance tells that it was of the run, also where no digest does so."""
+    folder = run.path / "trajectories"
+    begun = {one.name for one in folder.iterdir() if one.is_dir()} if folder.is_dir() else set()
+    if gone := sorted(begun - known.keys()):
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise UsageError(
+            f"{run.path / 'instances.jsonl'} was cut: the run worked on {gone[0]}{more}, which it"
+            " does not hold; bring it back"
+        )
 
 
 def _same_run(
@@ -107,6 +126,8 @@ def _of_steps(run: RunFolder, instance: Instance) -> Iterator[Paid]:
 
 def _money(run: RunFolder, book: State, paid: list[Paid], *, exact: bool) -> None:
     """What a dead process left open is held as well: it may have been paid."""
+    if book.run not in ("", run.seal()):
+        raise UsageError(other_run(run.ledger_file))
     calls: Counter[str] = Counter()
     held: dict[str, Decimal] = {}
     for call in book.calls.values():

@@ -93,7 +93,10 @@ class Wiring:
     @cached_property
     def ledger(self) -> Ledger:
         """The run's one money book."""
-        return Ledger(self.run.ledger_file, self.settings.budget, stopping=self.run.stopping)
+        return Ledger(
+            self.run.ledger_file, self.settings.budget, run=self.run.seal(),
+            stopping=self.run.stopping,
+        )  # fmt: skip
 
     @cached_property
     def breaker(self) -> Breaker:

@@ -28,6 +28,14 @@ Notify = Annotated[
         metavar="CMD_OR_URL",
     ),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Go on with a run of somebody else's that loads code by name, sends a key to an"
+        " address of its own or works without a box.",
+    ),
+]
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", min=0, help="Ray workers; 0 runs in-process.")
 ]
@@ -170,7 +178,7 @@ def run(
         return _finish(plan, as_json)
     ends = _some(hours)
     if resume_run is not None:
-        folder = launch.find(resume_run, out)
+        folder = launch.find(resume_run, out, wished=resolved)
         launch.require_same(folder, resolved)
     else:
         folder = launch.create(resolved, out, talk)
@@ -195,6 +203,7 @@ def resume(
     workers: Workers = None,
     hours: Hours = None,
     notify: Notify = None,
+    trust: Trust = False,
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> int:
@@ -203,7 +212,7 @@ def resume(
 
     if retry not in {"infra", "limit", "all"}:
         raise UsageError(f"--retry {retry!r}: say infra, limit or all")
-    folder = launch.find(run_name, out)
+    folder = launch.find(run_name, out, trusted=trust)
     done = launch.drive(
         folder,
         workers=workers,
@@ -236,6 +245,7 @@ def grade(
         bool | None,
         typer.Option("--candidates/--no-candidates", help="Of a run: also patches not handed in."),
     ] = None,
+    trust: Trust = False,
     out: Out = Path("runs"),
     as_json: Json = False,
 ) -> int:
@@ -258,7 +268,8 @@ def grade(
     else:
         from swe_router.assemble import launch
 
-        grades = marks.grade_run(launch.find(run_name or "", out), say=talk, candidates=candidates)
+        run_ = launch.find(run_name or "", out, trusted=trust, boxes_only=True)
+        grades = marks.grade_run(run_, say=talk, candidates=candidates)
     emit(marks.facts(grades), as_json=as_json, view=marks.view(grades))
     return 0
 

@@ -132,6 +132,10 @@ class RunFolder:
             raise UsageError(f"{self.settings_file} is no settings file of a run")
         return tree
 
+    def seal(self) -> str:
+        """What ``settings.json`` was sealed with: no two runs have the same. Empty without."""
+        return str(self.header().get("seal") or "")
+
     def kept_file(self, digest: str) -> Path:
         """The file that holds what the run was made with, by its SHA-256, looked through.
 
@@ -140,6 +144,7 @@ class RunFolder:
         path = self.path / MADE_WITH / digest
         if not re.fullmatch("[0-9a-f]{64}", digest):
             raise UsageError(f"{self.settings_file}: {digest[:80]!r} is no SHA-256")
+        check_regular(path)
         try:
             found = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:

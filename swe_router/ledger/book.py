@@ -43,6 +43,7 @@ class Ledger:
         path: Path,
         budget: Decimal,
         *,
+        run: str = "",
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         stopping: Callable[[], bool] = lambda: False,
@@ -52,6 +53,7 @@ class Ledger:
         """Open or create the book, and charge what dead processes left unanswered.
 
         ``budget`` is the one that the run began with; the file may say that it was raised since.
+        ``run``: whose book it is, the seal of its settings; a book that does not say is anybody's.
         Raises ``UsageError`` when it began with another, ``JournalError`` when it is corrupt.
         """
         self._path = path
@@ -61,9 +63,12 @@ class Ledger:
         self._log = Log(path, self._state.apply)
         with self._log.locked():
             if self._state.budget is None:
-                self._append("open", schema=SCHEMA, budget=str(budget))
+                of = {"run": run} if run else {}
+                self._append("open", schema=SCHEMA, budget=str(budget), **of)
             if self._state.opened != budget:
                 raise UsageError(other_budget(path, self._state, budget))
+            if run and self._state.run not in ("", run):
+                raise UsageError(other_run(path))
             self._reap()
 
     def hold(self, tier: str, usd: Decimal, key: str, cap: Decimal | None = None) -> Hold:
@@ -294,6 +299,14 @@ def other_budget(path: Path, state: State, budget: Decimal) -> str:
         f"{path} was opened with a budget of {state.opened} USD, and the settings say {budget}:"
         f" they are sealed. Put {state.opened} back; `swe-router resume {folder} --budget USD`"
         " raises the cap"
+    )
+
+
+def other_run(path: Path) -> str:
+    """What to say of a ledger that was opened for a run with other settings or another start."""
+    return (
+        f"{path} is another run's, or {path.parent / 'settings.json'} is: they were not begun"
+        " together. The ledger is where the money of a run is counted: bring its own back"
     )
 
 

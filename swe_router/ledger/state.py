@@ -108,6 +108,8 @@ class State:
     """The cap in force."""
     opened: Decimal | None = None
     """The cap with which the book was opened: that of the settings."""
+    run: str = ""
+    """Seal of the settings that the book was opened for; empty where it does not say."""
     raises: list[Raise] = field(default_factory=list)
     holds: dict[str, HoldState] = field(default_factory=dict)
     calls: dict[str, CallState] = field(default_factory=dict)
@@ -181,6 +183,7 @@ class State:
         if self.budget is not None:
             raise ValueError("a second opening entry")
         self.budget = self.opened = _usd(entry["budget"])
+        self.run = str(entry.get("run", ""))
 
     def _raise(self, entry: Mapping[str, Any]) -> None:
         budget = Decimal(entry["budget"])

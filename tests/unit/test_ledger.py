@@ -221,3 +221,12 @@ def test_each_process_reads_only_what_is_new(office):
         file.write(b"?" * (office.path.stat().st_size - 1))
     judge.settle(judge.reserve(D("0.01")), D("0.01"), NOTHING)
     assert b.view().spent == a.view().spent == D("0.21")
+
+
+def test_a_book_is_not_opened_by_another_run(tmp_path):
+    Ledger(tmp_path / "ledger.jsonl", Decimal(1), run="a" * 64).close()
+    Ledger(tmp_path / "ledger.jsonl", Decimal(1), run="a" * 64).close()
+    with pytest.raises(UsageError, match="another run's"):
+        Ledger(tmp_path / "ledger.jsonl", Decimal(1), run="b" * 64)
+    Ledger(tmp_path / "old.jsonl", Decimal(1)).close()
+    Ledger(tmp_path / "old.jsonl", Decimal(1), run="b" * 64).close()

@@ -13,10 +13,15 @@ import pytest
 
 from swe_router import assets
 from swe_router.__main__ import main
+from swe_router.assemble import begun, launch
+from swe_router.assemble.header import of_run
 from swe_router.assemble.look import SAMPLE
 from swe_router.candidates import own
+from swe_router.errors import UsageError
+from swe_router.journal.folder import RunFolder
 from swe_router.records import digest_of
 from swe_router.records.names import checked_name
+from swe_router.settings import name_of
 
 PATHS = ("../../../canary", "/canary", "..", ".", "a/b", "a\\b", "a\0b", "a\nb", "x" * 300, "",
          "\ud800", "\u202egpj.exe", "\x1b[31mred", ".hidden")  # fmt: skip
@@ -183,3 +188,105 @@ def test_a_pipe_among_trajectories_or_as_the_split_is_not_waited_for(theirs, tmp
     sealed(theirs, lambda tree: tree["settings"].update(split=where))
     assert main(["export", str(theirs), "--format", "statement", "--out", str(tmp_path / "o")]) == 2
     assert "split.jsonl is a named pipe" in capsys.readouterr().err
+
+
+@pytest.fixture(autouse=True)
+def nothing_begun(tmp_path, monkeypatch):
+    """A cache of the test's own: what was trusted here before is none of its business."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+RISKS = {
+    "policy": (("policy", "name"), "this:d"),
+    "selector": (("selector",), "this:d"),
+    "verifier": (("verify", "names"), ["this:d"]),
+    "sandbox": (("sandbox", "kind"), "this:d"),
+    "dialect": (("tiers", "local", "dialect"), "this:d"),
+    "recorded dialect": (("tiers", "local", "options", "record"), "this:d"),
+    "written file": (("tiers", "local", "options"), {"record": "scripted", "file": "/tmp/canary"}),
+    "key": (("tiers", "local"), {"base_url": "http://keys.example/v1", "api_key_env": "THE_KEY"}),
+    "no box": (("sandbox", "unsafe"), True),
+}
+
+
+def risky(name):
+    """A change of settings that goes with their digest, as whoever made the run would have it."""
+    where, value = RISKS[name]
+
+    def change(tree):
+        place = tree["settings"]
+        for key in where[:-1]:
+            place = place[key]
+        old = place.get(where[-1])
+        place[where[-1]] = {**old, **value} if isinstance(value, dict) else value
+        if name == "sandbox":
+            tree["sandbox"] = value
+        tree["digest"] = name_of(tree["settings"])
+
+    return change
+
+
+@pytest.mark.parametrize("name", RISKS)
+def test_a_strangers_run_does_nothing_of_its_own_to_the_machine_until_it_is_trusted(
+    theirs, name, capsys
+):
+    (theirs / "records.jsonl").write_text("")
+    sealed(theirs, risky(name))
+    sys.modules.pop("this", None)
+    assert main(["resume", str(theirs)]) == 2
+    said = capsys.readouterr().err
+    assert "was not begun by you" in said
+    assert "--trust" in said
+    assert said.count("\n") == 1
+    assert "this" not in sys.modules
+
+
+def test_a_trusted_run_goes_on_and_is_not_asked_about_again(theirs, capsys):
+    sealed(theirs, risky("no box"))
+    (theirs / "records.jsonl").write_text("")
+    run = RunFolder(theirs)
+    with pytest.raises(UsageError, match="without a box"):
+        launch.find(str(theirs), theirs)
+    assert launch.find(str(theirs), theirs, trusted=True).path == run.path
+    assert launch.find(str(theirs), theirs).path == run.path
+
+
+def test_what_the_users_own_settings_ask_for_is_no_risk(theirs):
+    sealed(theirs, risky("no box"))
+    (theirs / "records.jsonl").write_text("")
+    wished = of_run(RunFolder(theirs)).settings
+    assert launch.find(str(theirs), theirs, wished=wished)
+    other = wished.model_copy(update={"sandbox": wished.sandbox.model_copy(
+        update={"unsafe": False})})  # fmt: skip
+    with pytest.raises(UsageError, match="without a box"):
+        launch.find(str(theirs), theirs, wished=other)
+
+
+def test_a_key_for_a_server_of_this_machine_is_no_risk(theirs):
+    def change(tree):
+        tree["settings"]["tiers"]["local"] |= {
+            "base_url": "http://127.0.0.1:8000/v1", "api_key_env": "THE_KEY"}  # fmt: skip
+        tree["digest"] = name_of(tree["settings"])
+
+    sealed(theirs, change)
+    (theirs / "records.jsonl").write_text("")
+    assert launch.find(str(theirs), theirs)
+
+
+def test_a_report_imports_nothing_that_the_run_names(theirs, capsys):
+    sealed(theirs, names(("policy", "name")))
+    sys.modules.pop("this", None)
+    assert main(["report", str(theirs)]) == 0
+    assert "this" not in sys.modules
+
+
+def test_a_run_that_was_begun_here_is_ours_wherever_it_is_moved(tmp_path):
+    theirs = shutil.copytree(assets.root() / "runs" / SAMPLE, tmp_path / "a")
+    sealed(theirs, risky("no box"))
+    (theirs / "records.jsonl").write_text("")
+    begun.remember(RunFolder(theirs))
+    moved = theirs.rename(tmp_path / "b")
+    assert launch.find(str(moved), tmp_path)
+    sealed(moved, risky("key"))
+    with pytest.raises(UsageError, match=r"send \$THE_KEY to http://keys.example"):
+        launch.find(str(moved), tmp_path)

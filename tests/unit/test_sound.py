@@ -105,6 +105,45 @@ def test_instances_that_are_gone_are_missed(name, run, tmp_path, capsys):
     assert "instances.jsonl is missing" in refused(name, run, tmp_path, capsys)
 
 
+@pytest.mark.parametrize("name", READERS)
+def test_instances_that_were_cut_are_missed_in_a_run_that_keeps_no_digest_of_them(
+    name, tmp_path, capsys
+):
+    run = earlier_runs.unpacked("killed", tmp_path / "in")
+    file = run / "instances.jsonl"
+    concluded = (
+        (run / "records.jsonl").read_text("utf-8") if (run / "records.jsonl").exists() else ""
+    )
+    kept = [line for line in file.read_text("utf-8").splitlines(keepends=True)
+            if json.loads(line)["id"] in concluded]  # fmt: skip
+    assert kept, "the records alone would say nothing"
+    file.write_text("".join(kept), "utf-8")
+    assert "instances.jsonl was cut" in refused(name, run, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_ledger_of_another_run_of_the_same_settings_is_refused(name, run, tmp_path, capsys):
+    file = run / "ledger.jsonl"
+    first, *rest = file.read_text("utf-8").splitlines()
+    own = json.loads((run / "settings.json").read_text("utf-8"))["seal"]
+    file.write_text("\n".join([json.dumps({**json.loads(first), "run": own}), *rest]) + "\n")
+    sound.check(RunFolder(run), acts=True)
+    dearer = [line.replace('"usd":"0.0', '"usd":"0.1') for line in rest]
+    file.write_text("\n".join([json.dumps({**json.loads(first), "run": "9" * 64}), *dearer]) + "\n")
+    assert "another run's" in refused(name, run, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("name", ["show", "report"])
+def test_settings_that_were_edited_are_told_by_who_only_looks(name, run, tmp_path, capsys):
+    assert main([name, str(run), "--json"]) == 0
+    assert "was changed after" not in capsys.readouterr().out
+    settings(run, lambda tree: tree["settings"].update(candidates=3), sealed=False)
+    assert main([name, str(run)]) == 0
+    assert "was changed after the run began" in " ".join(capsys.readouterr().out.split())
+    assert main([name, str(run), "--json"]) == 0
+    assert "was changed after" in str(json.loads(capsys.readouterr().out)["notes"])
+
+
 def test_a_record_of_another_run_is_refused(run, tmp_path, capsys):
     other = RunFolder(earlier_runs.unpacked("killed", tmp_path / "other"))
     with (run / "records.jsonl").open("a") as file:
