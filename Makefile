@@ -6,13 +6,15 @@ STAMP = $(VENV)/.installed
 
 .PHONY: demo test check live build clean
 
-# pip >= 25.1 reads [dependency-groups]; the stamp makes a second call cost nothing.
+# pip >= 25.1 reads [dependency-groups]; the stamp makes a second call cost nothing. Compiled, since
+# each start would do it anew where PYTHONDONTWRITEBYTECODE is set.
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
 	  || { echo "swe-router needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m compileall -q swe_router
 	@touch $(STAMP)
 
 demo: $(STAMP)  ## install, then the main job on the embedded default: no key, no Docker, no GPU

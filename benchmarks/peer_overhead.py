@@ -6,9 +6,10 @@ mini-swe-agent is installed in a virtual environment of its own below --cache. T
 an instance of the demo; without --image it is built with debootstrap (root). Each side runs whole
 processes in turn: its own Docker environment, a model that asks for the same trivial commands and
 answers at once (mini's deterministic test model; a model plugin of the same kind here), one save.
-No test is run and nothing graded: what is measured is start, steps and end. Printed are ratios,
-ours to theirs, from medians; CPU is that of the process and its children, never of the engine.
-The fsyncs are left out of wall time by putting the run folder on a memory disk.
+No test is run and nothing graded: what is measured is start, steps and end. Both sides load byte
+code that a first start left in a folder of the measurement, as an installed package does.
+Printed are ratios, ours to theirs, from medians; CPU is that of the process and its children, never
+of the engine. The fsyncs are left out of wall time by putting the run folder on a memory disk.
 """
 
 from __future__ import annotations
@@ -231,7 +232,7 @@ def ours_of(place: Path, image: str) -> Side:
     def command(steps: int, stamps: Path, out: Path) -> tuple[list[str], dict[str, str]]:
         words = [sys.executable, "-m", "swe_router", "run", "--preset", str(preset)]
         told = {"PEER_STEPS": str(steps), "PEER_STAMPS": str(stamps), "PYTHONPATH": str(HERE)}
-        return [*words, "--out", str(out / "runs")], {**os.environ, **told}
+        return [*words, "--out", str(out / "runs")], {**compiled(place), **told}
 
     return Side("swe-router", command)
 
@@ -246,9 +247,16 @@ def mini_of(place: Path, image: str, python: Path) -> Side:
             json.dumps(told | {"stamps": str(stamps), "out": str(out / "traj.json")}), "utf-8"
         )
         quiet = {"MSWEA_SILENT_STARTUP": "1", "MSWEA_GLOBAL_CONFIG_DIR": str(out)}
-        return [str(python), str(HERE / "peer_models.py"), str(plan)], {**os.environ, **quiet}
+        words = [str(python), str(HERE / "peer_models.py"), str(plan)]
+        return words, {**compiled(place), **quiet}
 
     return Side("mini-swe-agent", command)
+
+
+def compiled(place: Path) -> dict[str, str]:
+    """The environment of a side: byte code is kept, whatever was set here, and not in our tree."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(place / "pycache")}
 
 
 def peer_python(cache: Path) -> Path:

@@ -116,7 +116,7 @@ def _of_one(verdicts: Sequence[Verdict], common: Mapping[str, Any]) -> Iterator[
 
 def _tier(outcome: Outcome) -> str:
     """The arm; patches that were brought are told apart by the class of their author."""
-    if outcome.arm.model != IMPORTED:
+    if not outcome.imported:
         return str(outcome.arm)
     kind = _class_of(maker_of(outcome.attempt.source), outcome.verdicts)
     return f"{IMPORTED}, {kind} authors"

@@ -45,7 +45,6 @@ from swe_router.records import (
 from swe_router.replay.record import Count, Means, check
 from swe_router.settings import Settings
 from swe_router.solve.handover import Handed
-from swe_router.solve.imported import is_imported
 
 
 def replay(name: str, out: Path) -> Shown:
@@ -117,7 +116,7 @@ def _frame(run: RunFolder, header: Header, book: State) -> list[str]:
 def _came_with(run: RunFolder, record: RunRecord, count: Count) -> None:
     """The imported attempts of a record must be those that the run began with."""
     case = brought.load(run.attempt_folder(record.instance.id))
-    mine = [one for one in record.outcomes if is_imported(one)]
+    mine = [one for one in record.outcomes if one.imported]
     bare = tuple(one.model_copy(update={"verdicts": ()}) for one in mine)
     for was, now in zip_longest(case.outcomes if case else (), bare):
         one = was or now

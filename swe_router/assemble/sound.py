@@ -18,7 +18,6 @@ from swe_router.ledger import reading
 from swe_router.ledger.book import other_run
 from swe_router.ledger.state import State
 from swe_router.records import Instance, RunRecord
-from swe_router.solve.imported import is_imported
 
 ZERO = Decimal(0)
 CHANGED = "was changed after the run began (its seal does not fit)"
@@ -107,7 +106,7 @@ def _same_run(
 def _of_record(record: RunRecord) -> Iterator[Paid]:
     name = record.instance.id
     for outcome in record.outcomes:
-        if not is_imported(outcome):
+        if not outcome.imported:
             end = outcome.attempt.trajectory
             yield Paid(f"{name}/{outcome.attempt.id}", end.steps if end.usd else 0, end.usd)
         told = [verdict for verdict in outcome.verdicts if verdict.usd]

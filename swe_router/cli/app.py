@@ -8,15 +8,6 @@ import typer
 
 from swe_router.cli import account, board, look, outcomes, run, study, tend, verify
 
-app = typer.Typer(
-    name="swe-router",
-    help="Solve SWE-bench issues with a fleet of model tiers, never over the budget.",
-    epilog="Start with: swe-router run --split demo --budget 1",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-)
-
 COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
     "Solve": (run.run, run.resume, run.grade, verify.verify),
     "Look": (
@@ -33,6 +24,8 @@ COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
 }
 """Panel of ``--help`` -> its commands."""
 
+OUTCOMES = "outcomes"
+"""Name of the group of commands about recorded outcomes."""
 EXITS = (
     "Exit codes: 0 all concluded; 1 something could not be concluded and is owed; 3 the money ended"
     " with work left; 2 usage; 130 stopped. Of several, 130 before 1 before 3."
@@ -40,13 +33,7 @@ EXITS = (
 )
 EPILOGS: dict[Callable[..., int], str] = {run.run: EXITS, run.resume: EXITS}
 
-for panel, commands in COMMANDS.items():
-    for command in commands:
-        app.command(rich_help_panel=panel, epilog=EPILOGS.get(command))(command)
-app.add_typer(outcomes.app, rich_help_panel="Look")
 
-
-@app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
@@ -58,6 +45,38 @@ def _root(
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+def made(only: str = "") -> typer.Typer:
+    """The command line; with ``only`` this one command of it, since reading all takes a while."""
+    app = typer.Typer(
+        name="swe-router",
+        help="Solve SWE-bench issues with a fleet of model tiers, never over the budget.",
+        epilog="Start with: swe-router run --split demo --budget 1",
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        pretty_exceptions_enable=False,
+    )
+    for panel, commands in COMMANDS.items():
+        for command in commands:
+            if only in {"", command.__name__}:
+                app.command(rich_help_panel=panel, epilog=EPILOGS.get(command))(command)
+    if only in {"", OUTCOMES}:
+        app.add_typer(outcomes.app, rich_help_panel="Look")
+    app.callback(invoke_without_command=True)(_root)
+    return app
+
+
+def asked(words: list[str]) -> typer.Typer:
+    """What these words need of the command line; all of it where they do not begin with a command.
+
+    A shell that asks for completions has none of the words here.
+    """
+    names = {OUTCOMES, *(one.__name__ for commands in COMMANDS.values() for one in commands)}
+    return made(words[0]) if words and words[0] in names else app
+
+
+app = made()
 
 
 MANY = ("--instances", "-i")

@@ -27,14 +27,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     before = _interrupted_by_all()
     try:
+        # Looking for plugins of pydantic reads the metadata of every package that is installed.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
         with _quietly_stopped():
-            from swe_router.cli.app import app, gather
+            from swe_router.cli.app import asked, gather
             from swe_router.cli.surroundings import one_certificate
             from swe_router.errors import UsageError
         one_certificate(os.environ)
         if sys.platform not in {"linux", "darwin"}:
             raise UsageError(f"swe-router runs on Linux and macOS; on {sys.platform} use WSL 2")
-        code = app(gather(words), prog_name="swe-router", standalone_mode=False)
+        code = asked(words)(gather(words), prog_name="swe-router", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:
         return _stopped(words)

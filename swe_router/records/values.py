@@ -259,6 +259,11 @@ class Outcome(Record):
         return self.attempt.plan.arm
 
     @property
+    def imported(self) -> bool:
+        """Made and paid for elsewhere."""
+        return self.arm.model == IMPORTED
+
+    @property
     def accepted(self) -> bool:
         """A non-empty candidate that ``acceptance`` passed; without it, one pass and no fail."""
         if self.candidate is None or not self.candidate.patch:

@@ -10,7 +10,6 @@ from typing import Any
 
 from swe_router.prices import Rate
 from swe_router.records import (
-    IMPORTED,
     CrossMatrix,
     Decided,
     Features,
@@ -28,7 +27,7 @@ from swe_router.seams import Policy, Selector, Verifier
 from swe_router.solve.choosing import choosing
 from swe_router.solve.engine import conclude
 from swe_router.solve.handover import Handed, fell_back, hand_over
-from swe_router.solve.imported import is_imported, made_here, passed_on, taken
+from swe_router.solve.imported import made_here, passed_on, taken
 from swe_router.solve.money import unpaid
 from swe_router.solve.moves import settled
 
@@ -95,7 +94,7 @@ def check(record: RunRecord, means: Means, count: Count) -> None:
     _decisions(record, means, count)
     before = _befores(record)
     for outcome in record.outcomes:
-        if is_imported(outcome):
+        if outcome.imported:
             _imported(record, outcome, means, count)
         else:
             _attempt(record, outcome, before.get(outcome.attempt.id, ()), means, count)
@@ -124,7 +123,7 @@ def _decisions(record: RunRecord, means: Means, count: Count) -> None:
     """Ask the policy again, with the purse, the state and the history that it saw."""
     outcomes = list(made_here(record.outcomes))
     history: tuple[Outcome, ...] = ()
-    came = [one for one in record.outcomes if is_imported(one)]
+    came = [one for one in record.outcomes if one.imported]
     gone = {one.move: one for one in record.left_out}
     for number, decided in enumerate(record.decisions, 1):
         accepted = taken(came) if number == 1 else None
@@ -143,8 +142,8 @@ def _decisions(record: RunRecord, means: Means, count: Count) -> None:
 
 def _befores(record: RunRecord) -> dict[str, tuple[Outcome, ...]]:
     """Attempt id -> the outcomes of the moves before its own, which it was handed."""
-    rest = [one for one in record.outcomes if one.arm.model != IMPORTED]
-    past = tuple(one for one in record.outcomes if one.arm.model == IMPORTED)
+    rest = [one for one in record.outcomes if not one.imported]
+    past = tuple(one for one in record.outcomes if one.imported)
     gone = {one.move: len(one.attempts) for one in record.left_out}
     found: dict[str, tuple[Outcome, ...]] = {}
     for number, decided in enumerate(record.decisions):

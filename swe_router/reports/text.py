@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_router import terminal
-from swe_router.records import IMPORTED, Outcome, RunRecord, Step, Stop, Usage
+from swe_router.records import Outcome, RunRecord, Step, Stop, Usage
 from swe_router.reports.fitted import Fitted
 from swe_router.reports.rows import tokens
 from swe_router.reports.sentences import count, tried, verdict
@@ -151,9 +151,9 @@ def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
         Text(f"{record.instance.id}  ({record.instance.repo} at {record.instance.base_commit})"),
         Text(f"stands: {standing(facts, record.instance.id)}; {record.stop}", style="bold"),
     ]
-    left = [one for one in record.outcomes if one.arm.model != IMPORTED]
+    left = [one for one in record.outcomes if not one.imported]
     for outcome in record.outcomes:
-        if outcome.arm.model == IMPORTED:
+        if outcome.imported:
             parts.append(Text(f"came with: {outcome.attempt.source}", style="cyan"))
             parts += _outcome_lines(outcome, chosen=outcome.attempt.id == record.chosen)
     for number, decided in enumerate(record.decisions, 1):
@@ -221,7 +221,7 @@ def markdown(facts: RunFacts) -> str:
 def _outcome_lines(outcome: Outcome, *, chosen: bool) -> list[RenderableType]:
     attempt = outcome.attempt
     mark = "  <- handed in" if chosen else ""
-    elsewhere = " paid elsewhere" if outcome.arm.model == IMPORTED else ""
+    elsewhere = " paid elsewhere" if outcome.imported else ""
     lines: list[RenderableType] = [
         Text(
             f"  attempt {attempt.id}: {attempt.plan.arm},"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from swe_router.records import IMPORTED, Candidate, Features, Outcome
+from swe_router.records import Candidate, Features, Outcome
 from swe_router.seams import Policy, Selector
 
 
@@ -20,7 +20,7 @@ class ByPolicy:
 
     def select(self, outcomes: Sequence[Outcome], matrix: Any = None) -> Candidate | None:
         """The chosen candidate, or None when there is no patch at all."""
-        mine = [one for one in outcomes if one.arm.model != IMPORTED]
+        mine = [one for one in outcomes if not one.imported]
         if not mine:
             return self.otherwise.select(outcomes, matrix)
         place: int = self.policy.choose_among(self.features, mine)

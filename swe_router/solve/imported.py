@@ -35,7 +35,7 @@ def brought(bench: Bench, instance: Instance) -> tuple[Outcome, ...]:
 
 def taken(outcomes: Sequence[Outcome]) -> Stop | None:
     """Why nothing is tried: a candidate that the instance came with was accepted; pure."""
-    accepted = [one for one in outcomes if is_imported(one) and one.accepted]
+    accepted = [one for one in outcomes if one.imported and one.accepted]
     if not accepted:
         return None
     named = " ".join(dict.fromkeys(one.attempt.source for one in accepted if one.attempt.source))
@@ -60,7 +60,7 @@ def passed_on(
     It ends as HOPELESS where the policy's knobs name a value and the refused candidates leave
     too little of it, and it begins with their work where the policy hands work over.
     """
-    if not isinstance(decision, Try) or not any(map(is_imported, outcomes)):
+    if not isinstance(decision, Try) or not any(one.imported for one in outcomes):
         return decision
     knobs = getattr(policy, "knobs", None)
     if isinstance(knobs, Worth):
@@ -74,14 +74,9 @@ def passed_on(
     return decision.model_copy(update={"plans": plans})
 
 
-def is_imported(outcome: Outcome) -> bool:
-    """Made and paid for elsewhere."""
-    return outcome.arm.model == IMPORTED
-
-
 def made_here(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
     """What a policy looks back on: its own attempts, so that each policy decides as if fresh."""
-    return tuple(one for one in outcomes if not is_imported(one))
+    return tuple(one for one in outcomes if not one.imported)
 
 
 def lesson(record: RunRecord) -> RunRecord:

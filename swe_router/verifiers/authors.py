@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from swe_router.records import IMPORTED, Outcome, Step
+from swe_router.records import Outcome, Step
 
 
 def names_of(outcome: Outcome, steps: Sequence[Step]) -> str:
@@ -49,7 +49,7 @@ def model_of(outcome: Outcome, steps: Sequence[Step]) -> str:
     models = _models(steps)
     if models:
         return " ".join(models)
-    if outcome.arm.model != IMPORTED:
+    if not outcome.imported:
         return outcome.arm.model
     return outcome.attempt.source.rpartition(" ")[0] or outcome.attempt.source
 

@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.core
+import typer.main
 
+from swe_router.cli.app import asked, made
 from swe_router.deferred import deferred
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +27,7 @@ from pathlib import Path
 from swe_router.__main__ import main
 code = main(sys.argv[2:])
 heads = {name.partition(".")[0] for name in sys.modules}
+heads |= {name for name in sys.modules if name.startswith("swe_router.") and name.count(".") == 1}
 Path(sys.argv[1]).write_text(json.dumps([code, sorted(heads), sum(os.times()[:2])]))
 """
 
@@ -51,6 +55,26 @@ def loaded(tmp_path: Path, *words: str) -> set[str]:
 )
 def test_a_look_or_a_plan_loads_nothing_that_it_does_not_use(tmp_path, words):
     assert loaded(tmp_path, *words) & NEVER == set()
+
+
+@pytest.mark.parametrize("extra", [(), ("--json",), ("demo__confet-3",)])
+def test_a_look_at_a_run_does_not_load_what_makes_one(tmp_path, extra):
+    rooms = {"agents", "codegraph", "models", "policies", "sandboxes", "solve", "verifiers"}
+    names = loaded(tmp_path, "show", str(ROOT / "runs" / "sample"), *extra)
+    assert names & {f"swe_router.{room}" for room in rooms} <= {"swe_router.agents"}
+
+
+def test_a_command_is_read_alone_and_reads_as_it_does_among_all():
+    whole = typer.main.get_command(made())
+    assert isinstance(whole, typer.core.TyperGroup)
+    assert len(whole.commands) > 15
+    for name, command in whole.commands.items():
+        alone = typer.main.get_command(asked([name, "--help"]))
+        assert isinstance(alone, typer.core.TyperGroup)
+        assert list(alone.commands) == [name]
+        told = [[one.opts for one in group.params] for group in (command, alone.commands[name])]
+        assert told[0] == told[1]
+    assert asked(["shwo"]) is asked([]) is asked(["--version"])
 
 
 @pytest.mark.parametrize(
