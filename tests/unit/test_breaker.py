@@ -265,7 +265,7 @@ def test_threads_that_fail_together_are_paused_together(tmp_path):
         thread.start()
     threading.Timer(0.3, back.set).start()
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join(timeout=60)
     assert len(done) == 8
     assert len([line for line in said if "is paused" in line]) == 1
     assert len([line for line in said if "is back" in line]) == 1

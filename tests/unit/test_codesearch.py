@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
-from swe_router.codegraph.graph import build
+from swe_router.codegraph.graph import Graph, build
 from swe_router.codegraph.search import GraphSearch
 from tests.unit.test_codegraph import PROJECT, commit
 
 
 @pytest.fixture
-def search(tmp_path: Path) -> GraphSearch:
+def indexed(tmp_path: Path) -> tuple[Path, Graph]:
     extra = {
         "README.md": "Cart (a+b) costs\n",
         "logo.bin": b"Cart\0\0",
         "bad.txt": b"caf\xe9 Cart\n",
     }
     repo, sha = commit(tmp_path, {**PROJECT, **extra})
-    return GraphSearch(repo, build(repo, sha), seconds=1.0)
+    return repo, build(repo, sha)
+
+
+@pytest.fixture
+def search(indexed: tuple[Path, Graph]) -> GraphSearch:
+    return GraphSearch(*indexed, seconds=60.0)
 
 
 def test_plain_text_is_not_a_regex(search: GraphSearch) -> None:
@@ -55,13 +59,17 @@ def test_a_bad_regex_is_a_message(search: GraphSearch, pattern: str) -> None:
     assert search.text(pattern, regex=True, path="", limit=9).startswith("Bad regular expression")
 
 
-def test_a_runaway_regex_is_cut_off_and_keeps_what_it_found(search: GraphSearch) -> None:
-    search.changed("aa.txt", b"found\n" + b"a" * 200 + b"!\n")
-    start = time.monotonic()
-    found = search.text(r"found|^(a+)+$", regex=True, path="", limit=9)
-    assert time.monotonic() - start < 5
+def test_a_runaway_regex_is_cut_off_and_keeps_what_it_found(
+    indexed: tuple[Path, Graph],
+) -> None:
+    for seconds in (0.25, 2.0, 16.0, 60.0):  # a busy machine may not even begin in the first
+        search = GraphSearch(*indexed, seconds=seconds)
+        search.changed("aa.txt", b"found\n" + b"a" * 200 + b"!\n")
+        found = search.text(r"found|^(a+)+$", regex=True, path="", limit=9)
+        assert f"stopped after {seconds:g} s" in found
+        if found.startswith("aa.txt:1:"):
+            break
     assert found.splitlines()[0] == "aa.txt:1: found"
-    assert "stopped after 1 s" in found
 
 
 def test_files_by_glob_name_and_part(search: GraphSearch) -> None:

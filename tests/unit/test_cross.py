@@ -94,7 +94,7 @@ class Reruns:
         assert kit.writer is None
         self.asked.append(of.attempt.id)
         if self.wait is not None:
-            self.wait.wait(timeout=20)
+            self.wait.wait(timeout=120)
         if self.says == "broken":
             raise VerifierError("no")
         known = [

@@ -39,7 +39,7 @@ PASSED t.py::a
 """
 if "+hang" in patch:
     pathlib.Path("hanging").touch()
-    time.sleep(60)
+    time.sleep(600)
 if "+crash" in patch:
     raise RuntimeError("the harness fell over")
 if "+missing" in patch:
@@ -145,9 +145,12 @@ def test_a_verdict_counts_only_in_the_image_or_sandbox_where_it_was_made(split, 
 
 
 def test_a_harness_that_hangs_is_stopped_and_nothing_is_graded(official, split):
-    seen = graded(official(timeout=0.5, setup=0.5), split, "hang", "good")
-    assert seen[0][0] == "ungraded"
-    assert "gave no verdict in time" in seen[0][1]
+    for seconds in (0.5, 4.0, 30.0):  # a busy machine may need longer for the good one
+        seen = graded(official(timeout=seconds, setup=seconds), split, "hang", "good")
+        assert seen[0][0] == "ungraded"
+        assert "gave no verdict in time" in seen[0][1]
+        if seen[1][0] == "resolved":
+            break
     assert seen[1][0] == "resolved"
 
 
@@ -158,11 +161,11 @@ def test_closing_ends_evaluations_that_run_and_starts_no_other(official, split, 
         target=lambda: seen.extend(graded(backend, split, "hang", "good", workers=1))
     )
     thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not (tmp_path / "work" / "hanging").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     backend.close()
-    thread.join(timeout=20)
+    thread.join(timeout=120)
     assert not thread.is_alive()
     assert [outcome for outcome, _ in seen] == ["ungraded", "ungraded"]
 

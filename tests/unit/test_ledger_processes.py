@@ -35,7 +35,7 @@ def test_this_process_lives_and_a_killed_child_does_not():
     assert is_alive(child)
     assert not is_alive("|".join((host, boot, str(pid), "1"))), "a later process with its number"
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while is_alive(child) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not is_alive(child), "a zombie does not spend"
@@ -58,7 +58,7 @@ def test_threads_share_one_ledger(tmp_path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     figures = book.figures()
     assert (figures.settled, figures.reserved) == (D("0.80"), D(0))
 
@@ -89,14 +89,14 @@ def test_four_processes_one_killed_never_pass_the_budget(tmp_path):
     for worker in workers:
         worker.start()
     for _ in range(5):
-        tells[0].get(timeout=10)
+        tells[0].get(timeout=120)
     os.kill(workers[0].pid, signal.SIGKILL)
     said = D(0)
     for tell in tells[1:]:
-        while (usd := tell.get(timeout=20)) is not None:
+        while (usd := tell.get(timeout=120)) is not None:
             said += usd
     for worker in workers:
-        worker.join(20)
+        worker.join(120)
     figures = Ledger(path, D("3")).figures()
     assert figures.settled + figures.lost <= D("3")
     assert figures.reserved == 0

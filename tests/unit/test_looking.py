@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -105,10 +104,8 @@ def test_a_server_that_cannot_be_reached_is_named_with_its_cause(tmp_path, url, 
         }
         resolved = settings.load(str(preset(tmp_path, url.format(**ports))))
         tier = resolved.tiers["local"]
-        begun = time.monotonic()
-        with pytest.raises(ModelError, match=r"connect|no answer"):
-            knock.listing(tier, "", seconds=0.3)
-        assert time.monotonic() - begun < 5.0
+        with pytest.raises(ModelError, match=r"connect|no answer in 0.3 s"):
+            knock.listing(tier, "", seconds=0.3)  # the hung one would not end by itself
         if "hung" in url:  # a patient look would take its seconds
             return
         found = looked(tmp_path, tier.base_url)

@@ -288,7 +288,7 @@ def test_an_error_field_that_says_nothing_hides_no_answer(httpserver, dialect, n
     assert answer.message.content == "fine"
 
 
-BIG = CallLimits(max_output_tokens=64_000, timeout=5)
+BIG = CallLimits(max_output_tokens=64_000, timeout=60)
 BEGUN = {"type": "message_start", "message": {**reply("anthropic", text=""), "stop_reason": None}}
 
 

@@ -125,7 +125,7 @@ def test_a_long_answer_of_anthropic_is_streamed(httpserver):
     httpserver.expect_request(path("anthropic")).respond_with_data(
         text, content_type="text/event-stream"
     )
-    big = CallLimits(max_output_tokens=64_000, timeout=5)
+    big = CallLimits(max_output_tokens=64_000, timeout=60)
     answer = model("anthropic", httpserver.url_for("").rstrip("/"), temperature=0.1).complete(
         TALK, limits=big
     )

@@ -54,7 +54,7 @@ def test_half_a_stream_is_no_answer(httpserver, text, error):
     httpserver.expect_request(path("anthropic")).respond_with_data(
         text, content_type="text/event-stream"
     )
-    big = CallLimits(max_output_tokens=64_000, timeout=5)
+    big = CallLimits(max_output_tokens=64_000, timeout=60)
     with pytest.raises(error):
         plain("anthropic", httpserver.url_for("").rstrip("/")).complete(TALK, limits=big)
 
@@ -168,14 +168,16 @@ def test_a_hang_up_in_the_answer_stays_charged(dialect, tmp_path):
     assert hold.spent == ledger.figures().lost > 0
 
 
-@pytest.mark.parametrize("parts", [(1.0,), (HEAD, *([0.1, b" "] * 30))], ids=["silent", "trickle"])
+@pytest.mark.parametrize(
+    "parts", [(60.0,), (HEAD, *([0.1, b" "] * 600))], ids=["silent", "trickle"]
+)
 @every_dialect
 def test_an_answer_has_its_time_and_no_more(dialect, parts):
     short = CallLimits(max_output_tokens=10, timeout=0.3)
     start = time.monotonic()
     with Rude(*parts) as server, pytest.raises(NoAnswer):
         model(dialect, server.url).complete(TALK, limits=short)
-    assert time.monotonic() - start < 2.5  # the trickle goes on for 3 s
+    assert time.monotonic() - start < 50.0, "it waited for the whole minute of the answer"
 
 
 def test_a_reply_without_end_is_cut_off():

@@ -63,7 +63,7 @@ def test_a_dead_cluster_is_said_at_once_in_one_line(monkeypatch):
 
 
 def test_threads_work_at_the_same_time_and_hand_their_results_to_the_caller():
-    met, mine, told = threading.Barrier(2, timeout=20), threading.get_ident(), []
+    met, mine, told = threading.Barrier(2, timeout=120), threading.get_ident(), []
 
     def work(job):
         met.wait()  # breaks unless another job is under way
@@ -81,10 +81,10 @@ def test_a_thread_whose_job_ends_the_run_stops_the_others():
 
     def work(job):
         if job == 1:
-            begun.wait(20)
+            begun.wait(120)
             raise JournalError("cut")
         begun.set()
-        assert halted.wait(20), "nobody told this job that the run is over"
+        assert halted.wait(120), "nobody told this job that the run is over"
         return job
 
     with pytest.raises(JournalError):

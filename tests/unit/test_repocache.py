@@ -211,7 +211,7 @@ def test_a_kill_in_the_middle_leaves_nothing_half_built(
     assert list((tmp_path / "cache").glob(".new-*"))
     start = time.monotonic()
     found = cache(tmp_path, origin[0]).path(instance(origin[1]))
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60, "it waited for the lock of the dead"
     assert Objects(found).has(origin[1])
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == [
         ".locks",

@@ -143,7 +143,7 @@ class Meets(Looks):
 
     def verify(self, outcome, peers, instance, kit):
         if self.seen:
-            self.wait.wait(timeout=20)
+            self.wait.wait(timeout=120)
         return super().verify(outcome, peers, instance, kit)
 
 
@@ -160,7 +160,7 @@ def test_after_the_first_candidates_are_looked_at_side_by_side():
 
 
 def test_verifiers_that_run_tests_work_side_by_side_and_are_told_in_their_order():
-    barrier = Barrier(2, timeout=20)
+    barrier = Barrier(2, timeout=120)
 
     class Meets(Looks):
         def verify(self, outcome, peers, instance, kit):

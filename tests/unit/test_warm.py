@@ -82,7 +82,7 @@ def warm(trays):
 
 
 def until(condition) -> bool:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition() and time.monotonic() < end:
         time.sleep(0.005)
     return bool(condition())

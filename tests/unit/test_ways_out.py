@@ -30,7 +30,7 @@ def tier(dialect: str, url: str) -> Tier:
 
 
 def called(dialect: str, url: str) -> None:
-    limits = CallLimits(max_output_tokens=10, timeout=5)
+    limits = CallLimits(max_output_tokens=10, timeout=60)
     KINDS[dialect](tier(dialect, url), session="x#1").complete(TALK, limits=limits)
 
 
