@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +42,13 @@ class Patience:
     first_wait: float = 2.0
     longest_wait: float = 20.0
     give_up_seconds: float = 240.0
-    """After so long without one success the run ends."""
+    """After so long without one success it is given up."""
+    refused_seconds: float = 120.0
+    """The same for a failure that somebody has to mend; never more than ``give_up_seconds``."""
+
+    def lasts(self, row: Away) -> float:
+        """Seconds that a service which failed like this is waited for."""
+        return min(self.give_up_seconds, self.refused_seconds if row.refused else inf)
 
     def wait(self, knocks: int) -> float:
         """Seconds before the knock after ``knocks`` that failed."""
@@ -69,6 +76,8 @@ class Away:
     """Somebody waits for it: ``since`` counts."""
     paused: bool = False
     given_up: bool = False
+    refused: bool = False
+    """Somebody has to mend it (``errors.for_people``)."""
     who: tuple[str, ...] = field(default=())
     """Instances that met it last, up to as many as it takes."""
 
@@ -85,6 +94,8 @@ class Breaker:
 
     ``patience`` gives that for a service by name; ``tell`` gets a line whenever a service is
     paused, comes back or is given up (once in all processes); ``gave_up`` is called once then.
+    What is given up is waited for no more: who asks for it is refused, but for those who may
+    knock, one at a time, when the time for it has come.
     """
 
     def __init__(
@@ -166,6 +177,12 @@ class Breaker:
         """The services that the run gave up."""
         return {name: row for name, row in self.away().items() if row.given_up}
 
+    def require(self, service: str) -> None:
+        """Raise ``StillAway`` for a service that was given up and is not to be knocked at now."""
+        row = self.given_up().get(service)
+        if row is not None and self._clock() < row.next:
+            raise _still_away(service, row, self._clock())
+
     def is_paused(self, service: str) -> bool:
         """Whether everybody waits for the service."""
         row = self.away().get(service)
@@ -206,19 +223,18 @@ class Breaker:
                     return False
                 patience, now = self._patience(service), self._clock()
                 stopping = self._stopping()
-                waited = now - row.since - self._slept(row.since)
-                late = waited >= patience.give_up_seconds
+                late = now - row.since - self._slept(row.since) >= patience.lasts(row)
                 if late and not (row.given_up or stopping):
-                    row = self._give_up(service) or row
+                    self._give_up(service)
+                    continue
+                if now >= row.next and not stopping and self._claimed(service):
+                    return True
                 if row.given_up or stopping:
-                    raise StillAway(f"{service}: {row.cause} for {now - row.since:.0f} s"
-                                    f" ({row.why})")  # fmt: skip
+                    raise _still_away(service, row, now)
                 if not told:
                     told = True
                     held(f"held: {service}: {row.cause}")
                     stack.enter_context(self._pausing())
-                if now >= row.next and self._claimed(service):
-                    return True
                 self._sleep(max(0.01, min(POLL_SECONDS, row.next - now)))
         return False
 
@@ -270,6 +286,7 @@ class Breaker:
                 before,
                 kind=kind,
                 cause=cause_of(error),
+                refused=error.for_people,
                 why=" ".join(str(error).split())[:300],
                 equal=equal,
                 knocks=knocks,
@@ -279,30 +296,29 @@ class Breaker:
                 who=tuple(dict.fromkeys(seen))[-patience.failures :],
             )
             state[service] = after
-            if after.paused and not before.paused:
+            if after.given_up:
+                pass  # knocked at by the way: nobody waits for it
+            elif after.paused and not before.paused:
                 line = f"{service} is paused: {after.cause} ({after.why})"
             elif after.paused:
                 line = f"{service}: still {after.cause}"
             if line:
                 line += (
                     f"; knocking again in {after.next - now:.0f} s,"
-                    f" given up in {max(0.0, after.since + patience.give_up_seconds - now):.0f} s"
+                    f" given up in {max(0.0, after.since + patience.lasts(after) - now):.0f} s"
                 )
         if line:
             self.tell(line)
 
     def _worked(self, service: str) -> None:
-        """A success: nothing is away any more."""
+        """A success: nothing is away any more, but for what the run is ending for."""
         if not self._file.exists():
             return
         with self._state() as state:
-            row = state.pop(service, None) if not self._is_over(state, service) else None
+            over = service in state and state[service].given_up and self._stopping()
+            row = None if over else state.pop(service, None)
         if row is not None and row.paused:
             self.tell(f"{service} is back after {self._clock() - row.since:.0f} s")
-
-    @staticmethod
-    def _is_over(state: Mapping[str, Away], service: str) -> bool:
-        return service in state and state[service].given_up
 
     def _give_up(self, service: str) -> Away | None:
         with self._state() as state:
@@ -332,6 +348,10 @@ class Breaker:
             rows: dict[str, Any] = {name: asdict(row) for name, row in state.items()}
             fresh.write_text(json.dumps(rows), encoding="utf-8")
             fresh.replace(self._file)
+
+
+def _still_away(service: str, row: Away, now: float) -> StillAway:
+    return StillAway(f"{service}: {row.cause} for {now - row.since:.0f} s ({row.why})")
 
 
 def cause_of(error: BoundaryError) -> str:

@@ -15,6 +15,7 @@ Each class says three things of itself: ``retry`` (may the whole attempt be run 
 ``counts`` (does the failure say something of the arm, or only of the weather?) and
 ``says_nothing_of_instance`` (would every instance meet it? then the attempt waits, see
 ``breaker``).
+A fourth, ``for_people``, says that time alone does not mend it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class SweRouterError(Exception):
     counts: ClassVar[bool] = False
     says_nothing_of_instance: ClassVar[bool] = False
     """A service is away as a whole, whichever instance asks: nobody is escalated because of it."""
+    for_people: ClassVar[bool] = False
+    """Somebody has to do something about it (a key, an account, a name): waiting is not enough."""
     cause: ClassVar[str] = ""
     """The failure in two or three words, for people; empty: the name of the class says it."""
 
@@ -109,6 +112,7 @@ class Unauthorised(ModelError):
 
     retry = False
     says_nothing_of_instance = True
+    for_people = True
     cause = "key refused"
 
 
@@ -117,6 +121,7 @@ class NoCredit(ModelError):
 
     retry = False
     says_nothing_of_instance = True
+    for_people = True
     cause = "no credit"
 
 
@@ -125,6 +130,7 @@ class ModelUnknown(ModelError):
 
     retry = False
     says_nothing_of_instance = True
+    for_people = True
     cause = "model unknown"
 
 
@@ -133,6 +139,7 @@ class SettingRefused(ModelError):
 
     retry = False
     says_nothing_of_instance = True
+    for_people = True
     cause = "setting refused"
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from swe_router.assemble import (
     begun,
     facts,
     graded,
+    holding,
     imports,
     lessons,
     machine,
@@ -35,26 +34,24 @@ from swe_router.assemble import (
     stoploss,
     surroundings,
 )
+from swe_router.assemble.driving import Jobs, Tail
 from swe_router.assemble.header import Header, instances_digest, of_run, run_name
-from swe_router.assemble.holding import breaker_of
 from swe_router.assemble.notify import Notifier
 from swe_router.assemble.shown import Shown
 from swe_router.assemble.stopping import ending_after, graceful, interruptible
 from swe_router.assemble.wire import Wiring, build_policy, features_of, knobs_of
-from swe_router.assemble.worker import Done, Job, Rejected, at_once, away, here
+from swe_router.assemble.worker import at_once, away, here
 from swe_router.errors import UsageError
 from swe_router.grading.grade import check_gradable
 from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder, text_digest
 from swe_router.journal.lines import append
-from swe_router.records import Budget, Instance, RunRecord
+from swe_router.records import Budget
 from swe_router.reports import accounting_text, ending, text
 from swe_router.reports.live import View
 from swe_router.sandboxes import scratch
 from swe_router.sandboxes.reaper import held
-from swe_router.seams import Policy
 from swe_router.settings import Settings
-from swe_router.solve.imported import lesson
 from swe_router.terminal import Console
 
 Say = Callable[[str], None]
@@ -98,8 +95,11 @@ def find(
     return run
 
 
-def require_same(run: RunFolder, settings: Settings) -> None:
-    """Raises ``UsageError`` when the run was made under other settings."""
+def require_same(run: RunFolder, settings: Settings, sets: Sequence[str] = ()) -> list[str]:
+    """Raises ``UsageError`` when the run was made under other settings.
+
+    How long to wait for what is away may differ: gives what of ``sets`` (``a.b=value``) says so.
+    """
     header = of_run(run)
     if settings.source:
         settings = imports.begin(settings, lambda line: None).settings
@@ -109,10 +109,12 @@ def require_same(run: RunFolder, settings: Settings) -> None:
     if wished == owing.cap_of(run):  # it was raised to that: the rest must be the same
         settings = settings.model_copy(update={"budget": header.settings.budget})
     # Not by the digest: that of an older run lacks the fields that were added since.
-    old, new = header.settings.model_dump(mode="json"), settings.model_dump(mode="json")
+    old, new = (
+        holding.without_patience(one.model_dump(mode="json")) for one in (header.settings, settings)
+    )
     differ = [name for name in old if old[name] != new[name] and name != "workers"]
     if not differ:
-        return
+        return holding.wishes(header.settings, settings, sets)
     more = f"; `{_resuming(run)} --budget {wished}` raises its cap" if "budget" in differ else ""
     raise UsageError(
         f"run {run.name} was made under other settings: {', '.join(differ)} differ;"
@@ -129,18 +131,21 @@ def drive(
     budget: Decimal | None = None,
     hours: float | None = None,
     notify: str | None = None,
+    sets: Sequence[str] = (),
 ) -> Shown:
     """Carry out what a run owes, grade it, and sum it up.
 
-    ``budget``: raise the run's cap to so many USD first; ``hours``: stop after so many;
-    ``notify``: the hook of ``notify.Notifier``. Exit codes are those of ``reports.ending``.
+    ``budget``: raise the run's cap to so many USD first; ``sets``: wait otherwise for what is
+    away; ``hours``: stop after so many; ``notify``: the hook of ``notify.Notifier``. Exit codes
+    are those of ``reports.ending``.
     """
     header = of_run(run)
     owing.same_budget(run, header)
+    waits = holding.ask_patience(run, header.settings, sets, say)
     if budget is not None:
         owing.raise_cap(Wiring(run, header, say).ledger, run, budget, say)
-        if held(run.lock_file):
-            return _told(run)
+    if (waits or budget is not None) and held(run.lock_file):
+        return _told(run)
     if _finished(run, header, retry):
         say("nothing is owed")
         return _closing(run, facts.of(run), False)
@@ -153,41 +158,54 @@ def drive(
         wiring.ledger.abandon_others()
         machine.sweep(run.name)
         wiring.breaker.forget()
-        stopped = _launched(wiring, number, retry, told)
-        # Somebody may have raised the cap meanwhile.
-        while not (stopped or run.stopping()) and owing.newly_paid(run):
-            stopped = _launched(wiring, number, "none", told)
+        ends = _launched(wiring, number, retry, told)
+        # Somebody may have raised the cap meanwhile, or a tier that was given up came back.
+        while not (ends.stopped or run.stopping()) and (
+            owing.newly_paid(run) or (ends.held and not wiring.breaker.given_up())
+        ):
+            ends = _launched(wiring, number, "none", told)
         known = facts.of(run)
         account = accounting_text.markdown(accounting.of_runs([run]))
         run.write_text("report.md", text.markdown(known) + account)
-    shown = _closing(run, known, stopped)
+    shown = _closing(run, known, ends.stopped)
     told.ended(shown.facts, shown.code)
     return shown
 
 
-def _launched(wiring: Wiring, workers: int, retry: str, told: Notifier) -> bool:
-    """Work on what is owed and grade it; True when the user stopped it."""
+@dataclass(frozen=True)
+class _Ends:
+    """What came of a round of work."""
+
+    stopped: bool = False
+    """By the user."""
+    held: frozenset[str] = frozenset()
+    """Instances that need a tier which was given up."""
+
+
+def _launched(wiring: Wiring, workers: int, retry: str, told: Notifier) -> _Ends:
+    """Work on what is owed and grade it."""
     run, began = wiring.run, time.time()
     try:
-        stopped = _work(wiring, workers, retry, told)
+        ends = _work(wiring, workers, retry, told)
     finally:
         machine.sweep(run.name)  # what workers left that were killed
         append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
     wiring.ledger.abandon_others()
     marks.write_predictions(run)
-    if wiring.settings.grade.enabled and not (stopped or run.stopping()):
+    if wiring.settings.grade.enabled and not (ends.stopped or run.stopping()):
         try:
             marks.grade_run(run, say=wiring.say)
         except KeyboardInterrupt:
-            stopped = True
-    return stopped
+            ends = replace(ends, stopped=True)
+    return ends
 
 
 def _told(run: RunFolder) -> Shown:
-    """The cap was raised for a run that another process drives."""
+    """More money, or another patience, for a run that another process drives."""
     cap = owing.cap_of(run) or Decimal(0)
     facts_ = {"run": run.name, "budget": float(cap), "driven": True}
-    return Shown(facts_, Text(f"{run.name} is being driven: its driver goes by ${cap} from now on"))
+    said = f"{run.name} is being driven: its driver goes by that from now on (cap ${cap})"
+    return Shown(facts_, Text(said))
 
 
 def _finished(run: RunFolder, header: Header, retry: str) -> bool:
@@ -227,24 +245,24 @@ def resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
     return header, start
 
 
-def _work(wiring: Wiring, workers: int, retry: str, told: Notifier) -> bool:
-    """Do what is owed; True when the user stopped it."""
+def _work(wiring: Wiring, workers: int, retry: str, told: Notifier) -> _Ends:
+    """Do what is owed."""
     run = wiring.run
     todo = owing.owed(run, retry)
     total = len(run.instances())
     owing.take_up(run, retry, todo)
     if not todo:
         wiring.say("nothing is owed")
-        return False
+        return _Ends()
     console = Console(stderr=True, markup=False, emoji=False)
     with (
         View(total, wiring.ledger.view().budget, console) as view,
         graceful(run.stop_file, view.say),
     ):
         view.skipped(total - len(todo))
-        state = _State(wiring, todo, view, told)
+        state = Jobs(wiring, todo, view, told)
         if workers:
-            tail = _Tail(run.logs / "progress.jsonl", view)
+            tail = Tail(run.logs / "progress.jsonl", view)
             with scratch.folder(run.name, run.lock_file) as place:
                 made = pool.Pool(
                     away,
@@ -261,106 +279,8 @@ def _work(wiring: Wiring, workers: int, retry: str, told: Notifier) -> bool:
                 threads=at_once(wiring.header), halt=run.stop_file.touch,
             )  # fmt: skip
             made.run(state.jobs(), state.done)
-    return run.stopping() and not wiring.breaker.given_up()
-
-
-def learned(wiring: Wiring) -> Policy:
-    """The policy of a run as it stands: prepared, with all that concluded instances taught."""
-    batch = [wiring.features(one, None) for one in wiring.run.instances()]
-    policy = wiring.policy().prepare(batch, Budget(dollars=wiring.ledger.view().budget))
-    for record in owing.told(wiring.run):
-        policy = policy.update(lesson(record))
-    return policy
-
-
-class _State:
-    """What the driver knows between jobs: the policy as it learns, and what is left."""
-
-    def __init__(
-        self, wiring: Wiring, todo: Sequence[Instance], view: View, told: Notifier
-    ) -> None:
-        self._wiring, self._todo, self._view, self._told = wiring, todo, view, told
-        self._left = len(todo)
-        self._looking: set[str] = set()
-        self._over: set[str] = set()
-        self._policy = learned(wiring)
-
-    def jobs(self) -> Iterator[Job]:
-        """All that is owed; what instances came with is looked at before any attempt is made.
-
-        A policy that rations its money must know how many are left.
-        """
-        run = self._wiring.run
-        first = [one for one in self._todo if imports.unseen(run, one)]
-        self._looking = {one.id for one in first}
-        for instance in first:
-            yield Job(run.path, instance, self._policy, self._left, first=True)
-        rest = [one for one in self._todo if one.id not in self._over]
-        while rest:
-            free = next((one for one in rest if one.id not in self._looking), None)
-            if free is None:
-                yield pool.LATER
-            else:
-                rest.remove(free)
-                yield Job(run.path, free, self._policy, self._left)
-            rest = [one for one in rest if one.id not in self._over]
-
-    def done(self, job: Job, result: Done | pool.Lost | pool.Fault) -> None:
-        self._looking.discard(job.instance.id)
-        if not isinstance(result, Rejected):
-            self._over.add(job.instance.id)
-        if isinstance(result, RunRecord):
-            self._wiring.tape(job.instance).tidy()
-            self._wiring.run.add_record(result)
-            self._policy = self._policy.update(lesson(result))
-            self._left -= 1
-            self.spent()  # first, for the line that tells this instance tells the money too
-            self._view.done(result)
-        elif isinstance(result, pool.Lost):
-            self._view.say(f"{job.instance.id}: {result.why}; it is owed")
-        elif isinstance(result, pool.Fault):
-            self._fault(job.instance.id, result)
-        self.spent()
-
-    def _fault(self, instance_id: str, fault: pool.Fault) -> None:
-        log = self._wiring.run.logs / "faults.jsonl"
-        row = {"instance": instance_id, "at": time.time(), "why": fault.why, "trace": fault.trace}
-        append(log, row)
-        self._view.say(
-            f"{instance_id}: a fault of swe-router's own ({fault.why}); it is owed; see {log}"
-        )
-
-    def tick(self, tail: _Tail) -> None:
-        tail.read()
-        self.spent()
-
-    def spent(self) -> None:
-        """Show what is spent."""
-        view = self._wiring.ledger.view()
-        self._view.spent(view.spent, view.budget)
-        self._told.spent(self._wiring.run.name, view.spent, view.budget)
-        gone = self._wiring.breaker.away()
-        self._view.paused({name: row.cause for name, row in gone.items() if row.paused})
-
-
-class _Tail:
-    """Progress that Ray workers wrote to a file, passed on to the view."""
-
-    def __init__(self, path: Path, view: View) -> None:
-        self._path, self._view = path, view
-        self._offset = path.stat().st_size if path.exists() else 0
-
-    def read(self) -> None:
-        if not self._path.exists():
-            return
-        with self._path.open(encoding="utf-8") as file:
-            file.seek(self._offset)
-            for line in iter(file.readline, ""):
-                if not line.endswith("\n"):
-                    break
-                self._offset += len(line.encode("utf-8"))
-                with contextlib.suppress(ValueError):  # the line that a killed worker tore
-                    self._view.event(*json.loads(line))
+    stopped = run.stopping() and not holding.given_up(run)
+    return _Ends(stopped, frozenset() if run.stopping() else frozenset(state.held))
 
 
 def _closing(run: RunFolder, known: facts.RunFacts, stopped: bool) -> Shown:
@@ -371,7 +291,7 @@ def _closing(run: RunFolder, known: facts.RunFacts, stopped: bool) -> Shown:
     short = sum(record.short_of_money for record in known.records.values())
     if short:
         resume += f"\nfor {short} of them the money ended: {_resuming(run)} --budget USD adds some"
-    away = breaker_of(run, of_run(run).settings).given_up() if owes else {}
+    away = holding.breaker_of(run, of_run(run)).given_up() if owes else {}
     gone = [f"{name} stayed away: {row.cause} ({row.why})" for name, row in away.items()]
     view = Group(
         text.instances_table(known),

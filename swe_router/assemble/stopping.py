@@ -35,7 +35,7 @@ def graceful(stop_file: Path, say: Callable[[str], None], words: str = STOPPING)
                 os.write(2, b"swe-router: stopped at once\n")
             os._exit(130)
         asked = True
-        stop_file.touch()
+        stop_file.write_text("asked to", encoding="utf-8")
         with contextlib.suppress(RuntimeError):  # the signal came in the middle of another line
             say(words)
 

@@ -16,7 +16,7 @@ from swe_router.agents.manifest import Manifest
 from swe_router.assemble import ensemble, lessons, made_with, stoploss
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header
-from swe_router.assemble.holding import breaker_of, waiting
+from swe_router.assemble.holding import breaker_of, require, waiting
 from swe_router.assemble.repositories import graph_of, past_of, repo_cache
 from swe_router.breaker import Breaker
 from swe_router.codegraph.graph import Graph
@@ -101,7 +101,7 @@ class Wiring:
     @cached_property
     def breaker(self) -> Breaker:
         """What is known of the services that are away, shared by all processes of the run."""
-        return breaker_of(self.run, self.settings)
+        return breaker_of(self.run, self.header)
 
     @cached_property
     def repos(self) -> RepoCache:
@@ -222,6 +222,7 @@ class Wiring:
             audit=audit.audit,
             scaffold=self._scaffold,
             model=partial(self._model, instance, held),
+            ready=lambda plan: require(self.breaker, plan.arm.model),
             desk=lambda plan: replace(
                 desk_of(self.settings, plan), stop_loss=stoploss.of_plan(self.header, plan)
             ),

@@ -177,13 +177,16 @@ def run(
         )
         return _finish(plan, as_json)
     ends = _some(hours)
+    waits: list[str] = []
     if resume_run is not None:
         folder = launch.find(resume_run, out, wished=resolved)
-        launch.require_same(folder, resolved)
+        waits = launch.require_same(folder, resolved, sets or ())
     else:
         folder = launch.create(resolved, out, talk)
     retry = "none" if resume_run is None else "infra"
-    done = launch.drive(folder, workers=workers, retry=retry, say=talk, hours=ends, notify=notify)
+    done = launch.drive(
+        folder, workers=workers, retry=retry, say=talk, hours=ends, notify=notify, sets=waits
+    )
     return _finish(done, as_json)
 
 
@@ -200,6 +203,14 @@ def resume(
         str,
         typer.Option(help="What to try again: infra, limit (out of money, steps or time), all."),
     ] = "infra",
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Wait otherwise for what is away: breaker.KEY=value or"
+            " tiers.NAME.give_up_seconds=value. Also while another process drives the run.",
+        ),
+    ] = None,
     workers: Workers = None,
     hours: Hours = None,
     notify: Notify = None,
@@ -221,6 +232,7 @@ def resume(
         budget=dollars(budget),
         hours=_some(hours),
         notify=notify,
+        sets=sets or (),
     )
     return _finish(done, as_json)
 

@@ -17,6 +17,8 @@ runs/2026-11-24T0401-cascade-3f9a/
                       one a distinct patch: what the verifiers' own error rates are counted from
   run.lock            held by the live driver        stop     present: the user wants to stop
   work.lock           shared by the live worker processes
+  breaker.json        services that are away       patience.json   how long to wait for them, where
+                      a resume was asked to wait otherwise than settings.json says
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ class RunFolder:
         self.lock_file = path / "run.lock"
         self.work_file = path / "work.lock"
         self.stop_file = path / "stop"
+        self.patience_file = path / "patience.json"
         self.logs = path / "logs"
 
     @property

@@ -97,6 +97,11 @@ class View:
         else:
             self._live.console.print(Text(line, style="dim"))
 
+    def held(self, instance: str) -> None:
+        """An instance came to what the run gave up."""
+        self._rows.pop(instance, None)
+        self.say(f"{instance}: held for what was given up; it is owed")
+
     def paused(self, away: Mapping[str, str]) -> None:
         """Services that are waited for, each with the cause; the breaker tells a log of them."""
         self._away = dict(away)

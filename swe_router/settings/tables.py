@@ -57,7 +57,8 @@ class Tier(Table):
     retries: int = Field(default=5, ge=0)
     """Times one call is sent again after a rate limit or an overload."""
     give_up_seconds: float | None = Field(default=None, gt=0)
-    """How long the tier may be away before the run ends; unset: ``breaker.give_up_seconds``."""
+    """How long the tier may be away, for whatever cause, before it is given up; unset: as
+    ``breaker`` says."""
     attempt_usd: Decimal = Field(gt=0)
     """Dollar limit of one attempt: an attempt starts only when this much is free."""
     attempt_steps: int = Field(default=100, gt=0)
@@ -203,8 +204,12 @@ class BreakerSettings(Table):
     longest_wait: float = Field(default=20.0, gt=0)
     """Most seconds between two knocks."""
     give_up_seconds: float = Field(default=240.0, gt=0)
-    """Seconds without one success after which the run ends, its work owed; 14400 waits four hours.
-    A served model needs 45 to 100 s to start."""
+    """Seconds without one success after which a tier, or the sandbox, is given up: what needs it is
+    owed, the rest goes on. 14400 waits four hours. A served model needs 45 to 100 s to start."""
+    refused_seconds: float = Field(default=120.0, gt=0)
+    """The same where somebody must mend it: key refused, no credit, model or setting unknown. An
+    account that is topped up by itself, a deployment or a gateway that comes up takes a minute or
+    two; more only keeps you from hearing of it. Never more than ``give_up_seconds``."""
 
 
 class LimitSettings(Table):

@@ -13,6 +13,7 @@ from swe_router.errors import (
     LedgerRefused,
     ModelError,
     SandboxError,
+    StillAway,
     VerifierError,
 )
 from swe_router.records import (
@@ -48,6 +49,11 @@ class _Course:
     failure: BoundaryError | None = None
     exit: Exit = "broke"
     notes: list[str] = field(default_factory=list)
+
+    def owed(self, why: str) -> None:
+        """It ended in the middle, and is gone on with by a later launch."""
+        self.exit = "interrupted"
+        self.notes.append(why)
 
 
 def carry_out(
@@ -111,12 +117,15 @@ def _made(
     course = _Course()
     bench.progress(instance.id, str(plan.arm), 0, "starting")
     try:
+        bench.ready(plan)
         key = f"{instance.id}/{attempt_id}"
         with bench.purse.hold(plan.arm.model, plan.budget.dollars, key) as hold:
             _work(bench, instance, plan, attempt_id, history, hold, course)
     except LedgerRefused as error:
         course.exit, course.failure = "budget", None
         course.notes.append(str(error))
+    except StillAway as error:
+        course.owed(str(error))
     except BoundaryError as error:
         course.failure = error
     steps = tuple(bench.memory.steps(attempt_id))
@@ -157,11 +166,12 @@ def _work(
         except LedgerRefused as error:
             course.exit = "budget"
             course.notes.append(str(error))
+        except StillAway as error:
+            course.owed(str(error))
         except BoundaryError as error:
             course.failure = error
         except KeyboardInterrupt:
-            course.exit = "interrupted"
-            course.notes.append("stopped by the user")
+            course.owed("stopped by the user")
         course.candidate = _rescue(before, box, attempt_id, course)
 
 

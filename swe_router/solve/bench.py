@@ -86,6 +86,8 @@ class Bench:
     """Plan, session name and hold -> a metered, retrying model."""
     desk: Callable[[Plan], Desk]
     """The tier's window, caps and dialect; ``attempt`` adds what is its own."""
+    ready: Callable[[Plan], None] = lambda plan: None
+    """Raises ``StillAway`` for a plan whose tier was given up, before its box is opened."""
     room: Callable[[Plan], int] = lambda plan: 0
     """UTF-8 bytes that an earlier conversation may take in the first message of an attempt."""
     graph: Any = None

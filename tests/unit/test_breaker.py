@@ -123,6 +123,71 @@ def test_500_instances_meet_a_service_that_stays_away_once_and_not_500_times(tmp
     assert one.given_up()["tier a"].cause == "no connection"
 
 
+def test_what_was_given_up_is_refused_at_once_but_for_a_knock_when_its_time_has_come(tmp_path):
+    time, said = Time(), []
+    service = Service(time, NoConnection("refused"))
+    one = breaker(tmp_path, time, said, patience={"give_up_seconds": 30.0})
+    with pytest.raises(StillAway):
+        one.through("tier a", service)
+    asked, at = service.asked, time.now
+    for _ in range(5):
+        with pytest.raises(StillAway):
+            one.through("tier a", service)
+        with pytest.raises(StillAway):
+            one.require("tier a")
+    assert (service.asked, time.now) == (asked, at), "waited for, or asked again, at once"
+    time.now += 25.0
+    one.require("tier a")
+    with pytest.raises(StillAway):
+        one.through("tier a", service)
+    assert (service.asked, time.now) == (asked + 1, at + 25.0)
+    assert said[-1].startswith("tier a is given up"), "each such knock is told of"
+    time.now, service.back = time.now + 25.0, 0.0
+    assert one.through("tier a", service) == "answer"
+    assert said[-1].startswith("tier a is back")
+    assert one.through("tier a", service) == "answer"
+    one.require("tier a")
+
+
+def test_an_answer_that_comes_while_the_run_ends_leaves_it_on_record_why(tmp_path):
+    time, stop = Time(), []
+    one = breaker(
+        tmp_path, time, stopping=lambda: bool(stop), gave_up=lambda: stop.append(1),
+        patience={"give_up_seconds": 5.0},
+    )  # fmt: skip
+    with pytest.raises(StillAway):
+        one.through("tier a", Service(time, NoConnection("refused")))
+    one._worked("tier a")
+    assert list(one.given_up()) == ["tier a"]
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (Unauthorised("HTTP 401", status=401), 120.0),
+        (NoCredit("your credit balance is too low", status=400), 120.0),
+        (ModelUnknown("no such model", status=404), 120.0),
+        (NoConnection("refused"), 240.0),
+        (Overloaded("HTTP 502", status=502), 240.0),
+        (EngineGone("refused"), 240.0),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_what_somebody_has_to_mend_is_waited_for_half_as_long(tmp_path, error, seconds):
+    time = Time()
+    with pytest.raises(StillAway):
+        breaker(tmp_path, time).through("tier a", Service(time, error))
+    assert time.now == pytest.approx(1000.0 + seconds, abs=1.0)
+
+
+def test_a_shorter_patience_holds_for_what_somebody_has_to_mend_too(tmp_path):
+    time = Time()
+    one = breaker(tmp_path, time, patience={"give_up_seconds": 7.0})
+    with pytest.raises(StillAway):
+        one.through("tier a", Service(time, Unauthorised("HTTP 401", status=401)))
+    assert time.now == pytest.approx(1007.0, abs=1.0)
+
+
 def test_a_new_launch_forgets_what_was_given_up(tmp_path):
     time = Time()
     one = breaker(tmp_path, time, patience={"give_up_seconds": 1.0})
