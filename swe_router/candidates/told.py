@@ -23,6 +23,7 @@ from swe_router.records import (
 
 BASH = "bash"
 _CACHES = ("cache_read_input_tokens", "cache_creation_input_tokens")
+_WRITTEN = ("cache_creation_tokens", "cache_write_tokens", "created_cache_tokens")
 MOST_USD = Decimal(100_000)
 """More than this is no cost of an attempt but a slip of the file."""
 
@@ -167,20 +168,26 @@ def usage_of(given: object) -> Usage:
     """Tokens of one call as any provider tells them; zeros where it tells none.
 
     Chat completions (``prompt_tokens``) and responses (``input_tokens`` with their details) count
-    cached tokens as part of the prompt; Anthropic's messages (``cache_read_input_tokens`` beside
-    ``input_tokens``) do not.
+    tokens read from a cache and written to one as part of the prompt, whatever names of caches
+    stand beside them; Anthropic's messages (``cache_read_input_tokens`` beside ``input_tokens``)
+    do not.
     """
     usage = table(given)
     apart = "prompt_tokens" not in usage and bool({*_CACHES} & usage.keys())
-    read, written = (natural(usage.get(name)) if apart else 0 for name in _CACHES)
+    read, written = (natural(usage.get(name)) for name in _CACHES)
     prompt = natural(usage.get("prompt_tokens", usage.get("input_tokens")))
     details = table(usage.get("prompt_tokens_details", usage.get("input_tokens_details")))
-    cached = 0 if apart else min(natural(details.get("cached_tokens")), prompt)
+    within = 0
+    if not apart:
+        read = min(natural(details.get("cached_tokens")) or read, prompt)
+        told = (natural(details.get(name)) for name in _WRITTEN)
+        written = min(next(filter(None, told), written), prompt - read)
+        within = read + written
     output = natural(usage.get("completion_tokens", usage.get("output_tokens")))
     details = table(usage.get("completion_tokens_details", usage.get("output_tokens_details")))
     return Usage(
-        input_tokens=prompt - cached,
-        cache_read_tokens=cached + read,
+        input_tokens=prompt - within,
+        cache_read_tokens=read,
         cache_write_tokens=written,
         output_tokens=output,
         reasoning_tokens=min(natural(details.get("reasoning_tokens")), output),

@@ -193,6 +193,7 @@ class AnthropicModel:
         content = body.get("content")
         if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
             raise BadReply("the reply has no content")
+        content = history.typed(content)
         calls = tuple(
             wire.tool_call(block.get("id"), block.get("name"), block.get("input"), self._key)
             for block in content

@@ -118,7 +118,15 @@ NO_CREDIT_NAMES = frozenset(
 )
 _NO_CREDIT = _any(
     r"credit balance",
-    r"insufficient[_ ](?:account[_ ])?(?:credits?|quota|balance|funds?)",
+    r"insufficient[_ ](?:(?:account|wallet|api|prepaid)[_ ])?(?:credits?|quota|balance|funds?)",
+    r"(?:not|n['\u2019]t) have (?:\w+ ){0,2}(?:sufficient|enough) (?:\w+ )?(?:credits?|balance"
+    r"|funds)",
+    r"exhausted (?:its|your|the|all) (?:\w+ ){0,3}(?:budget|quota|allowance)",
+    r"(?:free|included|monthly|weekly) (?:\w+ ){0,2}(?:quota|allowance|allocation) (?:\S+ ){0,5}"
+    r"(?:used up|exhausted|depleted|exceeded)",
+    r"(?:weekly|monthly)(?: \w+)? limits? (?:\w+ )?(?:reached|exceeded|exhausted|hit)",
+    r"failure to pay|(?:unpaid|overdue|outstanding|past[- ]due) (?:invoice|balance|bill)"
+    r"|payment (?:\w+ ){0,2}(?:failed|declined)",
     r"(?:not enough|out of|no more|no remaining|ran out of|requires more|exhausted (?:your|the|all)"
     r"(?: available)?|used up (?:your|the|all)) (?:\w+ ){0,2}(?:credits?|balance|funds)",
     r"credits? (?:\w+ ){0,3}(?:exhausted|depleted|used up|ran out|run out)",
@@ -165,6 +173,8 @@ _KEY_NAMES = frozenset(
 )
 _KEY = _any(
     r"(?:incorrect|invalid|unknown|expired|revoked|disabled|inactive|missing|no) api[ _-]?key",
+    r"api[ _-]?key (?:\w+ ){0,2}(?:not found|missing|rejected|flagged|malformed|not (?:provided"
+    r"|recogni[sz]ed)|suspended)",
     r"(?:api|access|virtual|this|your|the)[ _-]?(?:\w+ )?(?:key|token) (?:\w+ ){0,4}(?:disabled"
     r"|expired|revoked|invalid|inactive|blocked|deactivated|deleted|not valid|not active)",
     r"(?:account|organi[sz]ation|workspace|project|team|user) (?:\S+ ){0,4}(?:disabled|deactivated"
@@ -202,6 +212,9 @@ _MODEL = _any(
     r"(?:do(?:es)? not|don't|doesn't|no) (?:have )?(?:access|permission)s? (?:to|for) (?:\w+ )?"
     r"(?:the )?(?:\w+ )?model",
     r"not allowed to access (?:this )?model|can only access models",
+    r"model (?:id|identifier|name|code)\b.{0,60}?(?:is (?:invalid|unknown|not valid|incorrect)"
+    r"|on-demand throughput)"
+    r"|model\b.{0,80}? isn['\u2019]t (?:available|enabled|supported)(?! with)",
     r"^model: \S+$|deployment for this resource does not exist",
 )
 SERVED = _any(r"models?\b", r"deployment", r"endpoints?\b")
@@ -220,8 +233,9 @@ TOO_LONG_NAMES = frozenset(
     }
 )
 TOO_LONG = re.compile(
-    r"context[ _]?(length|window|limit|size)|prompt is too long|maximum context"
-    r"|too many (input |prompt )?tokens|exceed\w* .{0,40}context|max_model_len|input is too long"
+    r"context[ _]?(length|window|limit|size)|(maximum|max) (context|prompt|input|sequence)\b"
+    r"|(prompt|text|conversation|input|request) is too (long|large)"
+    r"|too many (input |prompt )?tokens|exceed\w* .{0,40}context|max_model_len"
     r"|(input|prompt) (length|tokens?) .{0,40}(exceed|too long|maximum)|longer than the maximum"
     r"|(input|prompt|request) (\w+ ){0,4}exceeds? (\w+ ){0,4}(maximum|limit)"
     r"|reduce the length of (the |your )?(messages|prompt|input)|range of input length"

@@ -86,7 +86,7 @@ def _message(message: Message, native: bool) -> dict[str, Any]:
             call.update(extra)
     elif not text.strip():
         out["content"] = history.NOTHING
-    return {**out, **kept}
+    return {**out, **history.sounded(kept)}
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

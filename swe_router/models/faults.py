@@ -42,6 +42,7 @@ _NAMED = ("code", "type", "status", "reason", "error_code", "name", "__type")
 TURN = re.compile(r"""\b(?:messages|input|contents)['"]?(?:[.\[]|, ?)\d""")
 """A text that speaks of one turn, and may quote it: what it says is not taken for a cause."""
 _CONVERSATION = frozenset({"messages", "input", "system", "instructions", "prompt", "content"})
+_NO_SETTING = _CONVERSATION | {"model"}
 
 
 @dataclass
@@ -192,9 +193,11 @@ def _window(fault: Fault, status: int, cap: int) -> type[ModelError] | None:
 def _setting(fault: Fault, sent: Collection[str]) -> bool:
     """Whether a parameter other than the conversation is what is refused."""
     leading = re.match(r"(?:body\.)?([a-z_]+)(?:\.|\[|: )", fault.text.lstrip("`'\""))
-    for name in (fault.param, leading[1] if leading else ""):
+    quoted = [] if _of_a_turn(fault) else re.findall(r"""["'`](\w+)["'`]""", fault.text)
+    quoted = [name for name in quoted if name != "tools"]
+    for name in (fault.param, leading[1] if leading else "", *quoted):
         first = re.split(r"[.\[]", name)[0]
-        if first in sent and first not in _CONVERSATION:
+        if first in sent and first not in _NO_SETTING:
             return True
     return False
 
@@ -225,7 +228,7 @@ def in_reply(reply: Any) -> Any | None:
     if place is not None:
         return {**{name: reply[name] for name in _OUTER if name in reply}, "error": place}
     answered = any(reply.get(name) is not None for name in ("choices", "content", "output"))
-    if "error" in {reply.get("type"), reply.get("object")} or (not answered and _envelope(reply)):
+    if "error" in (reply.get("type"), reply.get("object")) or (not answered and _envelope(reply)):
         return reply
     ends = (_first(reply).get("finish_reason"), reply.get("stop_reason"), reply.get("status"))
     ended = next((end for end in ends if isinstance(end, str) and end in causes.BROKEN_OFF), None)

@@ -93,6 +93,11 @@ def worded(text: str) -> str:
     return sound(text) if text.strip() else NOTHING
 
 
+def typed(blocks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The blocks that say what they are; no server takes any other one back."""
+    return [block for block in blocks if isinstance(block.get("type"), str) and block["type"]]
+
+
 def sounded(value: Any) -> Any:
     """A JSON value with sound texts."""
     if isinstance(value, str):

@@ -30,8 +30,9 @@ _PLAIN_WORDS = frozenset({"text", "store", "include", "reasoning", "seed", "stri
 _REFUSES = re.compile(
     r"un(?:supported|known|recogni[sz]ed|expected)|not (?:be )?(?:supported|permitted|allowed"
     r"|available|accepted|valid)|(?:does|do)(?: not|n't) (?:support|accept|allow)|extra (?:inputs?"
-    r"|fields?)|no longer|deprecated|cannot be|can't be|may (?:only|not) be|additional propert"
-    r"|instead|no such (?:param|field)|invalid (?:param|field|argument)|no endpoints",
+    r"|fields?)|no longer|deprecated|can(?:not|'t) (?:both )?be|may (?:only|not) be"
+    r"|additional propert|instead|no such (?:param|field)|invalid (?:param|field|argument)"
+    r"|no endpoints",
     re.IGNORECASE,
 )
 _WANTED = re.compile(

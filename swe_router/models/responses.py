@@ -112,10 +112,11 @@ def _tool(tool: ToolSpec, strict: bool) -> dict[str, Any]:
 def read(reply: Mapping[str, Any], key: str, seconds: float, request_id: str) -> Completion:
     """The completion. Raises ``BadReply``, and ``NoAnswer`` for a response that failed."""
     items = reply.get("output")
-    if reply.get("status") in {"failed", "cancelled"}:
+    if reply.get("status") in ("failed", "cancelled"):
         raise NoAnswer(f"the response failed: {wire.short(json.dumps(reply.get('error')), key)}")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise BadReply(f"the reply has no output: {wire.short(json.dumps(reply), key)}")
+    items = history.typed(items)
     calls = tuple(
         wire.tool_call(item.get("call_id"), item.get("name"), item.get("arguments"), key)
         for item in items

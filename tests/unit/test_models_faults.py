@@ -68,6 +68,13 @@ NO_CREDIT = [
     (403, said("Your account has no credits left", "")),
     (403, said("Account balance is negative", "")),
     (400, said("Zero balance. Please recharge your account.")),
+    (403, said("Your account does not have sufficient funds", "permission_error")),
+    (400, said("The free quota of this model has been used up.")),
+    (429, said("Weekly/Monthly Limit Exhausted. Your limit will reset on Monday", code="1310")),
+    (403, said("This API key has exhausted its budget of $10", "forbidden")),
+    (412, said("Account a is suspended, possibly due to reaching the monthly spending limit or"
+               " failure to pay past invoices.")),
+    (400, said("Insufficient wallet balance for this request")),
 ]  # fmt: skip
 UNKNOWN = [
     (404, said("model: claude-sonnet-9", "not_found_error")),
@@ -86,6 +93,10 @@ UNKNOWN = [
     (200, said("The model `coder` does not exist.", "NotFoundError", code=404)),
     (404, said("no such model")),
     (404, said("model 'llama3' not found, try pulling it first", "api_error")),
+    (400, said("The requested model is not supported.", code="model_not_supported", param="model")),
+    (400, {"message": "The provided model identifier is invalid."}),
+    (400, {"message": "Invocation of model ID a.b-v1:0 with on-demand throughput isn\u2019t"
+           " supported. Retry your request with a profile.", "__type": "ValidationException"}),
 ]  # fmt: skip
 KEY = [
     (401, said("invalid x-api-key", "authentication_error")),
@@ -100,6 +111,8 @@ KEY = [
     (401, said("Your account has been deactivated", code="account_deactivated")),
     (400, said("Key is blocked. Your virtual key is disabled by the admin")),
     (200, {"type": "error", "error": {"type": "authentication_error", "message": "no"}}),
+    (400, said("API Key not found. Please pass a valid API key.", "", status="INVALID_ARGUMENT")),
+    (400, said("Your API key has been flagged for suspicious activity")),
 ]  # fmt: skip
 BUSY = [
     (200, {"error": {"message": "Provider returned error", "code": 502}}, Overloaded),
@@ -161,6 +174,10 @@ CONVERSATION = [
     (422, {"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096."
            " Given: 5000 `inputs` tokens and 256 `max_new_tokens`"}, ContextTooLong),
     (413, "too large", ContextTooLong),
+    (400, said("This model's maximum prompt length is 131072 but the request contains 140000"
+               " tokens."), ContextTooLong),
+    (400, said("messages: text is too long: maximum 9000000 characters"), ContextTooLong),
+    (400, said("messages.4: `temperature` cannot both be asked for and answered"), Refused),
     (200, said("maximum context length is 4096 tokens", code=400), ContextTooLong),
 ]  # fmt: skip
 SETTING = [
@@ -175,6 +192,7 @@ SETTING = [
                param="temperature", code="unsupported_value")),
     (400, said('"auto" tool choice requires --enable-auto-tool-choice to be set',
                param="tool_choice")),
+    (400, said("`temperature` and `seed` cannot both be specified for this model.")),
     (400, said("tools.0.custom.input_schema: JSON schema is invalid")),
     (400, said("Range of max_tokens should be [1, 8192]", code="invalid_parameter_error")),
     (404, "404 page not found"),

@@ -55,7 +55,7 @@ def _folder(path: Path, given: Given, endings: Sequence[str], reader: Reader) ->
     said = read(report)
     known = said.known
     models = predicted(path)
-    files = dict(sorted(_trajectories(path, endings)))
+    files = _by_instance(path, endings)
     if not files and not models:
         raise UsageError(f"{path} holds no *{endings[0]} and no predictions")
     seen: Counter[str] = Counter()
@@ -107,6 +107,19 @@ def winners_only(report: Path, won: int, silent: int) -> str:
     )
 
 
+def _by_instance(path: Path, endings: Sequence[str]) -> dict[str, Path]:
+    """Instance id -> its trajectory. Raises ``UsageError``: one instance has several."""
+    found: dict[str, Path] = {}
+    for name, file in sorted(_trajectories(path, endings)):
+        before = found.setdefault(name, file)
+        if before != file:
+            raise UsageError(
+                f"{path} holds {name} more than once ({before} and {file}): which run holds? Give"
+                " each run's folder as a path of its own"
+            )
+    return found
+
+
 def _trajectories(path: Path, endings: Sequence[str]) -> Iterator[tuple[str, Path]]:
     for file in (*path.glob("*/*/*"), *path.glob("*/*"), *path.glob("*")):
         for ending in endings:
@@ -149,7 +162,7 @@ def told_of(file: Path, row: Row, seen: Counter[str]) -> Row:
 
 def trajectories(path: Path) -> dict[str, Path]:
     """Instance id -> its trajectory of either kind, in a folder or in folders of its own."""
-    return dict(sorted(_trajectories(path, (".traj", ".traj.json", ".traj.json.gz"))))
+    return _by_instance(path, (".traj", ".traj.json", ".traj.json.gz"))
 
 
 def _of_mini(tree: Mapping[str, Any], row: Row, seen: Counter[str]) -> Row:
