@@ -187,6 +187,63 @@ def test_verdicts_by_id_by_run_and_by_system(tmp_path, form):
         (A, "mine", "gpt-5"), (A, "mine", "claude-4")}  # fmt: skip
 
 
+TURNED = [
+    {A: {"run_1": True, "run_2": 0}, B: {"run_1": False, "run_2": 1}},
+    {A: [True, False], B: [False, True]},
+    {A: {"run_1": {"resolved": True}, "run_2": {"resolved": False}},
+     B: {"run_1": {"resolved": False}, "run_2": {"resolved": True}}},
+    {"run_1": {"resolved_ids": [A], "unresolved_ids": [B]},
+     "run_2": {"resolved": [B], "unresolved": [A]}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tree", TURNED)
+def test_verdicts_by_id_and_then_by_run_are_no_systems_of_that_name(tmp_path, tree):
+    made = read("verdicts", put(tmp_path / "mine.json", tree))
+    assert cells(made) == {
+        (A, "mine", "1"): True, (B, "mine", "1"): False,
+        (A, "mine", "2"): False, (B, "mine", "2"): True,
+    }  # fmt: skip
+
+
+def test_verdicts_by_id_and_then_by_system_are_those_of_the_systems(tmp_path):
+    tree = {A: {"gpt-5": True, "o3": False}, B: {"gpt-5": False}}
+    made = read("per-instance", put(tmp_path / "mine.json", tree))
+    told = {(A, "gpt-5", "1"): True, (A, "o3", "1"): False, (B, "gpt-5", "1"): False}
+    assert cells(made) == told
+
+
+def test_a_closing_report_by_itself_is_a_system(tmp_path):
+    report = {"resolved_ids": [A], "unresolved_ids": [B], "error_ids": [C], "total_instances": 3}
+    made = read("per-instance", put(tmp_path / "gpt.run1.json", report))
+    assert cells(made) == {(A, "gpt", "1"): True, (B, "gpt", "1"): False}
+    with pytest.raises(UsageError, match="winners only"):
+        read("per-instance", put(tmp_path / "won.json", {"resolved_ids": [A]}))
+
+
+def test_a_list_of_objects_is_read_as_lines_of_them(tmp_path):
+    lines = [{"instance_id": A, "model": "m", "resolved": True, "cost": 1.5},
+             {"instance_id": B, "model": "m", "resolved": False}]  # fmt: skip
+    made = read("verdicts", put(tmp_path / "a.json", lines))
+    assert cells(made) == {(A, "m", "1"): True, (B, "m", "1"): False}
+    assert [row.usd for row in made.table.rows] == [1.5, None]
+
+
+@pytest.mark.parametrize(("form", "text"), [
+    ("per-instance", f'{{"{A}": true, "{A}": false}}'),
+    ("verdicts", f'{{"x": {{"{A}": true, "{A}": true}}}}'),
+    ("jsonl", f'{{"instance_id": "{A}", "system": "x", "resolved": true, "resolved": false}}'),
+])  # fmt: skip
+def test_of_a_name_that_stands_twice_in_an_object_neither_value_is_taken(tmp_path, form, text):
+    with pytest.raises(UsageError, match="stands twice in one object"):
+        read(form, put(tmp_path / "a.json", text))
+
+
+def test_a_system_without_a_loss_is_remarked_upon(tmp_path):
+    made = read("verdicts", put(tmp_path / "a.json", {A: True, B: True}))
+    assert any("all 2 runs of a are resolved" in line for line in made.remarks)
+
+
 def test_json_lines_in_any_spelling_and_with_tokens_in_an_object(tmp_path):
     one = {"instanceId": A, "model": "m", "isResolved": True, "totalCostUsd": 0.5, "numTurns": 4,
            "durationMs": 1500, "usage": {"inputTokens": 9, "cacheReadInputTokens": 5,

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import pytest
 
-from swe_router.candidates import folders, mini, swe_agent
+from swe_router.candidates import folders, mini, swe_agent, told
 from swe_router.errors import UsageError
 from swe_router.outcomes.importers.base import Given
 from swe_router.outcomes.importers.forms import FORMS, gather
@@ -120,6 +120,35 @@ def test_caches_that_a_provider_counts_apart_are_not_taken_out_of_the_prompt():
 STRANGE = {"info": {"model_stats": {"api_calls": 7}}, "messages": [
     {"kind": "turn", "text": "look"}, {"kind": "result", "text": "a.py"}]}  # fmt: skip
 NO_TURNS = {"info": {"model_stats": {"api_calls": 7}}, "trajectory": []}
+
+
+LITELLM = {"prompt_tokens": 105, "completion_tokens": 10, "cache_read_input_tokens": 40,
+           "cache_creation_input_tokens": 5}  # fmt: skip
+
+
+@pytest.mark.parametrize("details", [{}, {"cached_tokens": 40}, {
+    "cached_tokens": 40, "cache_creation_tokens": 5}, {"cache_write_tokens": 5}])  # fmt: skip
+def test_tokens_written_to_a_cache_are_taken_out_of_a_prompt_that_counts_them(details):
+    usage = told.usage_of({**LITELLM, "prompt_tokens_details": details})
+    assert (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) == (60, 40, 5)
+
+
+def test_a_folder_with_two_runs_of_an_instance_is_refused_with_both_named(tmp_path):
+    for calls, run in enumerate(("one", "two"), 3):
+        file = tmp_path / "r" / run / A / f"{A}.traj.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(run_of(chat, responses=False, calls=calls)))
+    (tmp_path / "r" / "report.json").write_text(json.dumps({A: {"resolved": True}}))
+    with pytest.raises(UsageError, match=r"more than once.*one/.*two/"):
+        gather(FORMS["mini"], [tmp_path / "r"], Given())
+
+
+@pytest.mark.parametrize("tree", [[], {"info": None, "messages": None}, {"info": {}}])
+def test_a_file_that_holds_no_trajectory_is_said(tmp_path, tree):
+    (tmp_path / f"{A}.traj.json").write_text(json.dumps(tree))
+    (tmp_path / "report.json").write_text(json.dumps({A: {"resolved": True}}))
+    made = gather(FORMS["mini"], [tmp_path], Given())
+    assert any("holds no trajectory" in line for line in made.remarks)
 
 
 def test_a_form_that_is_not_read_is_said_with_what_was_told_and_what_was_read(tmp_path):

@@ -85,11 +85,29 @@ def cost(value: object, calls: int | None, seen: Counter[str]) -> float | None:
     return usd
 
 
-def load_json(path: Path) -> Any:
-    """The JSON of a file, gzipped or not. Raises ``UsageError`` that names the file."""
+class _Twice(ValueError):
+    """A name that stands twice in one object."""
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, as ``object_pairs_hook``: of a name given twice neither value is taken."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = Counter(name for name, _ in pairs)
+        twice = next(name for name, number in names.items() if number > 1)
+        raise _Twice(f"{twice[:80]!r} stands twice in one object: which value holds?")
+    return found
+
+
+def load_json(path: Path, *, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """The JSON of a file, gzipped or not; ``hook`` makes the objects, such as ``once``.
+
+    Raises ``UsageError`` that names the file.
+    """
     try:
         data = path.read_bytes()
-        return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+        text = gzip.decompress(data) if path.suffix == ".gz" else data
+        return json.loads(text, object_pairs_hook=hook)
     except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise UsageError(f"{path} cannot be read as JSON: {str(error)[:200]}") from None
 
@@ -108,7 +126,7 @@ def json_lines(path: Path) -> list[Any]:
     # Not splitlines(): texts hold U+2028 and the like, which JSON leaves as they are.
     for number, line in enumerate(text.split("\n"), 1):
         try:
-            found += [json.loads(line)] if line.strip() else []
+            found += [json.loads(line, object_pairs_hook=once)] if line.strip() else []
         except (ValueError, RecursionError) as error:
             said = str(error)[:100]
             raise UsageError(f"{path}:{number} cannot be read as JSON lines: {said}") from None

@@ -100,6 +100,7 @@ def gather(importer: Importer, paths: Sequence[Path], given: Given) -> Gathered:
         raise UsageError(f"nothing to import: {why or 'no run was found'}")
     made = tuple(priced(row, given) for row in rows)
     remarks += _costless(made, given)
+    remarks += _flawless(made)
     return Gathered(OutcomeTable(made, ", ".join(map(str, paths))), left, tuple(remarks))
 
 
@@ -136,6 +137,16 @@ def _numbered(before: Sequence[Row], fresh: Sequence[Row], left: Counter[str]) -
 def _telling(row: Row) -> bool:
     """Two runs cannot agree in cost, tokens or seconds by chance; in the verdict alone they can."""
     return row.usd is not None or row.seconds is not None or row.output_tokens is not None
+
+
+def _flawless(rows: Sequence[Row]) -> list[str]:
+    lost = {row.system for row in rows if not row.resolved}
+    won = Counter(row.system for row in rows if row.system not in lost)
+    return [
+        f"all {number} runs of {system} are resolved: see that those who failed were not left out"
+        for system, number in won.items()
+        if number > 1
+    ]
 
 
 def _costless(rows: Sequence[Row], given: Given) -> list[str]:

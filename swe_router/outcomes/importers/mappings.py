@@ -11,6 +11,7 @@ from typing import Any
 
 from swe_router.errors import UsageError
 from swe_router.outcomes.importers.base import (
+    INSTANCE_ID,
     NO_VERDICT,
     Given,
     Imported,
@@ -18,10 +19,11 @@ from swe_router.outcomes.importers.base import (
     json_lines,
     listed,
     load_json,
+    once,
     table_of,
 )
 from swe_router.outcomes.importers.columns import ALIASES, columns, named_as_ours, text
-from swe_router.outcomes.importers.reports import INSIDE, looks_like_an_id, said_of
+from swe_router.outcomes.importers.reports import INSIDE, looks_like_an_id, of_lists, said_of
 from swe_router.outcomes.table import COLUMNS, Row, row_of
 
 _RUN = re.compile(r"(?:run|trial|seed|attempt|repeat|rep|sample|iter(?:ation)?)?[ _#-]*(\d+)", re.I)
@@ -45,16 +47,21 @@ class _Said:
 def answers(path: Path, given: Given) -> Imported:
     """``{id: bool}`` of one system, or such objects by run (``run_1``) or by system name.
 
-    0 and 1 are verdicts too, and so is ``{"resolved": bool}``. Keys are runs of one system where
-    they are numbers or say run, seed, trial and the like, or where ``--system`` is given.
+    ``{id: {run: bool}}`` and ``{id: [bool, …]}`` are the same, turned; in the place of ``{id:
+    bool}`` there may be a closing report (``resolved_ids``). A list of objects is read as
+    ``lines``. 0 and 1 are verdicts too, and so is ``{"resolved": bool}``. Keys are runs of one
+    system where they are numbers or say run, seed, trial and the like, or where ``--system`` is
+    given.
     """
-    tree = load_json(path)
-    parts = list(_parts(tree, ""))
+    tree = load_json(path, hook=once)
+    if isinstance(tree, list) and any(isinstance(one, Mapping) for one in tree):
+        return _of_lines(path, tree, given)
+    parts = list(_parts(_turned(tree), ""))
     if not parts:
         raise UsageError(
             f"{path} holds no verdicts and no per_instance_details: {{id: true or false}},"
-            " {id: {resolved, cost, api_calls}}, or such objects by run or system (a summary in"
-            " figures is none)"
+            " {id: {resolved, cost, api_calls}}, such objects by run or system, or a closing report"
+            " (a summary in figures is none)"
         )
     runs = bool(given.system) or all(_RUN.fullmatch(one.key) for one in parts if one.key)
     own = given.system or _own_name(path)
@@ -77,6 +84,15 @@ def _parts(tree: Any, key: str, deep: int = 0) -> Iterator[_Said]:
     """Each object whose keys are instances, with the key that it stands under."""
     if not isinstance(tree, Mapping) or deep > 3:
         return
+    lists = of_lists(tree)
+    if lists is not None and lists.known:
+        if lists.winners_only:
+            raise UsageError(
+                f"{key or 'the report'} lists winners only ({len(lists.known)} resolved): who"
+                " failed is not told (unresolved_ids)"
+            )
+        yield _Said(key, lists.known, 0)
+        return
     known = {str(name): said for name, value in tree.items()
              if looks_like_an_id(str(name)) and (said := said_of(value)) is not None}  # fmt: skip
     if known:
@@ -86,6 +102,23 @@ def _parts(tree: Any, key: str, deep: int = 0) -> Iterator[_Said]:
     for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from _parts(value, key if str(name) in INSIDE else str(name), deep + 1)
+
+
+def _turned(tree: Any) -> Any:
+    """``{id: {run: verdict}}`` and ``{id: [verdict, …]}`` as ``{run: {id: verdict}}``."""
+    if not isinstance(tree, Mapping) or not tree:
+        return tree
+    turned: dict[str, dict[str, Any]] = {}
+    for name, value in tree.items():
+        inner = dict(enumerate(value, 1)) if isinstance(value, list) else value
+        if not isinstance(inner, Mapping) or not INSTANCE_ID.fullmatch(str(name)):
+            return tree
+        for key, said in inner.items():
+            if named_as_ours(str(key)) or INSTANCE_ID.fullmatch(str(key)):
+                return tree
+            turned.setdefault(str(key), {})[str(name)] = said
+    told = [said_of(said) for by_id in turned.values() for said in by_id.values()]
+    return turned if any(said is not None for said in told) else tree
 
 
 def _own_name(path: Path) -> str:
@@ -99,9 +132,13 @@ def lines(path: Path, given: Given) -> Imported:
     A line may also hold the verdicts of a whole system: ``{"subject_id": …, "responses":
     {id: 0 or 1}}``. What stands in an object (``usage``) is taken as if it stood on the line.
     """
+    return _of_lines(path, json_lines(path), given)
+
+
+def _of_lines(path: Path, values: Sequence[Any], given: Given) -> Imported:
     rows: list[Row] = []
     seen: Counter[str] = Counter()
-    for number, value in enumerate(json_lines(path), 1):
+    for number, value in enumerate(values, 1):
         where = f"{path}:{number}"
         line = table_of(value)
         if not line:

@@ -18,6 +18,7 @@ from swe_router.outcomes.importers.base import (
     cost,
     count,
     load_json,
+    once,
     table_of,
 )
 from swe_router.outcomes.importers.reports import read, told
@@ -93,7 +94,7 @@ def experiments(path: Path, given: Given) -> Imported:
 
 def entries(path: Path, system: str = "") -> list[Entry]:
     """Every system of a file. ``system`` names the only one of a bare file."""
-    tree = load_json(path)
+    tree = load_json(path, hook=once)
     if _bare(tree):
         return [Entry(system or path.name.split(".")[0], "", tree)]
     found = list(_walk(tree, "", ""))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.errors import UsageError
-from swe_router.outcomes.importers.base import INSTANCE_ID, list_of, load_json
+from swe_router.outcomes.importers.base import INSTANCE_ID, list_of, load_json, once
 
 WON = ("resolved_ids", "resolved")
 LOST = ("unresolved_ids", "empty_patch_ids", "unresolved", "no_generation", "no_logs", "applied",
@@ -92,7 +92,7 @@ def told(path: Path) -> bool:
 
 def _of_file(path: Path) -> tuple[dict[str, bool], bool]:
     """Verdicts of one report, and whether it lists winners alone."""
-    tree = load_json(path)
+    tree = load_json(path, hook=once)
     if isinstance(tree, list):
         tree = _listed(tree)
     if not isinstance(tree, Mapping):
@@ -100,14 +100,20 @@ def _of_file(path: Path) -> tuple[dict[str, bool], bool]:
     if isinstance(tree.get("resolved"), bool):
         said = said_of(tree)
         return ({} if said is None else {_named(path): said}), False
-    if any(isinstance(tree.get(key), list) for key in WON):
-        bare = not any(isinstance(tree.get(key), list) for key in LOST)
-        return dict(_lists(tree)), bare
+    if (lists := of_lists(tree)) is not None:
+        return dict(lists.known), lists.winners_only
     inner = next((tree[key] for key in INSIDE if isinstance(tree.get(key), Mapping | list)), tree)
     inner = _listed(inner) if isinstance(inner, list) else inner
     found = {str(key): said for key, value in inner.items()
              if looks_like_an_id(str(key)) and (said := said_of(value)) is not None}  # fmt: skip
     return found, False
+
+
+def of_lists(tree: Mapping[str, Any]) -> Verdicts | None:
+    """The verdicts of a report that lists ids (``resolved_ids``); None where it lists none."""
+    if not any(isinstance(tree.get(key), list) for key in WON):
+        return None
+    return Verdicts(dict(_lists(tree)), not any(isinstance(tree.get(key), list) for key in LOST))
 
 
 def _listed(entries: Sequence[Any]) -> Mapping[str, Any]:

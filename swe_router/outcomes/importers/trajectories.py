@@ -80,6 +80,8 @@ def _folder(path: Path, given: Given, endings: Sequence[str], reader: Reader) ->
 
 def _unread(tree: Mapping[str, Any], name: str) -> str:
     """What the file tells of and was not read, so that its tokens stay missing; empty for all."""
+    if not any(isinstance(tree.get(key), list) for key in ("trajectory", "attempts", "messages")):
+        return "it holds no trajectory: no cost, steps or tokens are taken from it"
     reader = sweagent.read if "trajectory" in tree or "attempts" in tree else mini_swe.read
     return reader(tree, name, name).remark
 
@@ -108,11 +110,11 @@ def winners_only(report: Path, won: int, silent: int) -> str:
 
 
 def _by_instance(path: Path, endings: Sequence[str]) -> dict[str, Path]:
-    """Instance id -> its trajectory. Raises ``UsageError``: one instance has several."""
+    """Instance id -> its trajectory. Raises ``UsageError``: one instance has several unlike ones."""
     found: dict[str, Path] = {}
     for name, file in sorted(_trajectories(path, endings)):
         before = found.setdefault(name, file)
-        if before != file:
+        if before != file and load_json(before) != load_json(file):
             raise UsageError(
                 f"{path} holds {name} more than once ({before} and {file}): which run holds? Give"
                 " each run's folder as a path of its own"
