@@ -52,6 +52,13 @@ class Wish:
     out: Path | None = None
 
 
+TEXTS_ALONE = (
+    "the shipped features are of the issue texts alone: no policy sees the code graph or the"
+    " history of their repositories (`swe-router features` makes them, --features gives them)"
+)
+"""Said of the board of the shipped table."""
+
+
 def leaderboard(wish: Wish, say: Say) -> Shown:
     """The board, and its files when a folder is named. Raises ``UsageError``."""
     if wish.out is not None:
@@ -77,6 +84,8 @@ def leaderboard(wish: Wish, say: Say) -> Shown:
         ),
         say,
     )
+    if wish.features is None and wish.split is None and not (wish.outcomes or wish.runs):
+        facts = {**facts, "assumptions": [*facts["assumptions"], TEXTS_ALONE]}
     if wish.out is not None:
         written = _written(facts, wish.out)
         say(f"wrote {', '.join(written)} to {wish.out}")

@@ -21,6 +21,10 @@ EARLIER_KNOBS: Mapping[str, Mapping[str, Any]] = {"cascade": {"thresholds": [9.9
 """Policy -> defaults of runs that keep no knobs, where they were others than today's."""
 
 
+class OtherVersion(UsageError):
+    """A run that is whole, and that another version of swe-router reads."""
+
+
 @dataclass(frozen=True)
 class Header:
     """The settings of a run with all that was resolved when it began."""
@@ -126,15 +130,17 @@ def _policy(tree: Mapping[str, Any]) -> str:
 def _readable(run: RunFolder, tree: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` for a run that this version cannot read as it was meant."""
     schema, code = tree.get("schema"), str(tree.get("code", ""))
+    if not isinstance(schema, str):
+        raise UsageError(f"{run.settings_file} is damaged: it does not say of which format it is")
     if schema != SCHEMA:
-        raise UsageError(
+        raise OtherVersion(
             f"run {run.name} is of another format ({schema!r}; this swe-router {__version__} reads"
             f" {SCHEMA!r}): use the swe-router that made it ({code or 'it does not say which'})"
         )
     version, rule = _parts(code), tree.get("rules", 1)
     newer = version > _parts(__version__) or not isinstance(rule, int) or rule not in rules.VERSIONS
     if newer or not version:
-        raise UsageError(
+        raise OtherVersion(
             f"run {run.name} was made by swe-router {code or 'of no known version'}, this is"
             f" {__version__}: install that version, or a later one"
         )

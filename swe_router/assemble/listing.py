@@ -11,6 +11,7 @@ from rich.text import Text
 
 from swe_router import plugins
 from swe_router.assemble.shown import Shown
+from swe_router.reports.fitted import Fitted
 from swe_router.settings.overriding import ALWAYS
 
 
@@ -24,13 +25,15 @@ def policies(name: str | None = None) -> Shown:
     rows = [_row(name, plugins.load("policies", name)) for name in plugins.names("policies")]
     table = Table(box=None, pad_edge=False)
     for column in ("policy", "idea", "knobs", "source", "maturity", "stands in / needs"):
-        table.add_column(column, overflow="fold", no_wrap=column == "policy")
+        # Words and no letters: what has no room for them is told as a block a policy.
+        least = {"policy": None, "source": 14, "maturity": 10}.get(column, 20)
+        table.add_column(column, overflow="fold", no_wrap=column == "policy", min_width=least)
     for row in rows:
         knobs = ", ".join(f"{name}={value}" for name, value in row["knobs"].items())
         wants = [f"needs {row['needs']}" if row["needs"] else "", row["surrogate"]]
         table.add_row(row["policy"], row["idea"], knobs, row["source"], row["maturity"],
                       "; ".join(filter(None, wants)))  # fmt: skip
-    return Shown(facts=rows, view=table)
+    return Shown(facts=rows, view=Fitted(table))
 
 
 def _one(name: str) -> Shown:

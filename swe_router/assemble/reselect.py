@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from swe_router import plugins
 from swe_router.assemble.header import of_run
@@ -17,6 +19,8 @@ from swe_router.errors import UsageError
 from swe_router.estimates import apart
 from swe_router.outcomes import stats
 from swe_router.records import Grade, RunRecord
+from swe_router.reports.fitted import Fitted
+from swe_router.reports.sentences import count
 from swe_router.seams import Selector
 
 RUN = "this run"
@@ -63,7 +67,7 @@ def compare(name: str, out: Path, selectors: Sequence[str]) -> Shown:
         for n, record in enumerate(records)
     }
     facts = {"run": run.name, "instances": len(records), "selectors": rows, "chosen": picks}
-    return Shown(facts=facts, view=_table(run.name, len(records), rows))
+    return Shown(facts=facts, view=_view(run.name, len(records), rows))
 
 
 def _whole(record: RunRecord, graded: Graded) -> bool:
@@ -105,7 +109,8 @@ def _mean(record: RunRecord, graded: Graded) -> float:
 def _row(name: str, right: Any, own: Any, seed: int, p: float | None) -> dict[str, Any]:
     gap = right - own
     low, high = stats.interval(stats.means(stats.weights(len(gap), seed=seed), gap)[:, 0])
-    said = "differs" if (low > 0 or high < 0) and p is not None and p < ALPHA else "none"
+    apart_ = (low > 0 or high < 0) and p is not None and p < ALPHA
+    said = "differs" if apart_ else "not told" if gap.any() else "same"
     if name == ORACLE:
         said = "hindsight"
     return {
@@ -119,14 +124,26 @@ def _row(name: str, right: Any, own: Any, seed: int, p: float | None) -> dict[st
     }
 
 
-def _table(name: str, instances: int, rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title=f"{name}: what each selector hands in, over {instances} instances")
-    for column in ("selector", "resolved", "less this run's", "95% interval", "difference"):
-        table.add_column(column)
+def _view(name: str, instances: int, rows: Sequence[Mapping[str, Any]]) -> Group:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("selector", no_wrap=True)
+    for column in ("resolved", "less this run's", "95% interval", "p", "difference"):
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        bounds = f"[{row['low']:+g}, {row['high']:+g}]"
         own = row["selector"] == RUN
-        table.add_row(row["selector"], f"{row['resolved']:g}", "" if own else
-                      f"{row['difference']:+g}", "" if own else bounds,
-                      "" if own else row["said"])  # fmt: skip
-    return table
+        p = "" if row["p"] is None else f"{row['p']:.2g}"
+        told = (f"{row['difference']:+g}", f"[{row['low']:+g}, {row['high']:+g}]", p, row["said"])
+        table.add_row(row["selector"], f"{row['resolved']:g}", *(("",) * 4 if own else told))
+    title = f"{name}: what each selector hands in, over {count(instances, 'instance')}"
+    return Group(Text(title, "bold"), Text(""), Fitted(table), Text(""), Text(_words(rows)))
+
+
+def _words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How the last column comes about: an interval may exclude 0 and still tell no difference."""
+    tests = sum(row["p"] is not None for row in rows)
+    return (
+        f"differs: the interval excludes 0 and p is under {ALPHA:g}. p is of an exact test paired"
+        f" by instance (the interval is of resampled ones, and too narrow where they are few),"
+        f" after Holm's correction for {count(tests, 'comparison')}; not told: one of the two does"
+        " not hold."
+    )

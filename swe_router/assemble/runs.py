@@ -9,21 +9,30 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_router.assemble import facts
-from swe_router.assemble.header import of_run
+from swe_router.assemble.header import OtherVersion, of_run
 from swe_router.assemble.shown import Shown
-from swe_router.errors import SweRouterError
-from swe_router.journal.folder import LATEST, RunFolder
+from swe_router.errors import SweRouterError, UsageError
+from swe_router.files import check_plain
+from swe_router.journal.folder import RunFolder, runs_in
 from swe_router.reports import ending
 from swe_router.reports.fitted import Fitted
 from swe_router.reports.text import usd
 
+USUAL = Path("runs")
+"""Where runs go: who has made none yet has no such folder."""
 STATES = {"done": "done", "infra": "owed", "budget": "money ended"}
 
 
 def listed(folder: Path) -> Shown:
-    """One row a run. A run that cannot be read has ``error`` in the place of its figures."""
-    there = [p.parent for p in folder.glob("*/settings.json") if p.parent.name != LATEST]
-    rows = sorted((_row(path) for path in there), key=lambda row: (-row["created"], row["run"]))
+    """One row a run. A run that cannot be read has ``error`` in the place of its figures.
+
+    Raises ``UsageError`` where there is no such folder.
+    """
+    if not folder.is_dir() and folder != USUAL:
+        what = "is no folder" if folder.exists() else "there is no such folder"
+        raise UsageError(f"--out {folder}: {what}; it is the one that holds the run folders")
+    found = [_row(path) for path in runs_in(folder)]
+    rows = sorted(found, key=lambda row: (-row["created"], row["run"]))
     if not rows:
         return Shown(facts=[], view=Text(f"there are no runs in {folder}"))
     table = Table(box=None, pad_edge=False)
@@ -41,12 +50,14 @@ def _row(path: Path) -> dict[str, Any]:
     run = RunFolder(path.resolve())
     row: dict[str, Any] = {"run": path.name, "path": str(path), "created": 0.0}
     try:
+        check_plain(path)
         header = of_run(run)
         row |= {"created": header.created, "split": header.settings.split,
                 "policy": header.settings.policy.name}  # fmt: skip
         known = facts.of(run)
     except (SweRouterError, OSError, ValueError, KeyError, TypeError) as error:
-        return {**row, "error": f"{error}" or type(error).__name__}
+        kind = "other" if isinstance(error, OtherVersion) else "damaged"
+        return {**row, "state": kind, "error": f"{error}" or type(error).__name__}
     said = facts.summary(known)
     return {
         **row,
@@ -61,7 +72,8 @@ def _row(path: Path) -> dict[str, Any]:
 
 def _cells(row: dict[str, Any]) -> list[Any]:
     if "error" in row:
-        return [row["run"], "", "", "", "", Text(f"damaged: {row['error']}", "red"), "", ""]
+        said = row["error"] if row["state"] == "other" else f"damaged: {row['error']}"
+        return [row["run"], "", "", "", "", Text(said, "red"), "", ""]
     state = STATES[row["ended"]]
     return [
         row["run"], f"{row['concluded']}/{row['instances']}", str(row["resolved"]),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import typer
 
 from swe_router.cli import account, board, look, outcomes, run, study, tend, verify
+from swe_router.errors import UsageError
 
 COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
     "Solve": (run.run, run.resume, run.grade, verify.verify),
@@ -84,7 +86,12 @@ MANY = ("--instances", "-i")
 
 
 def gather(words: list[str]) -> list[str]:
-    """``--instances A B`` as ``--instances A --instances B``."""
+    """``--instances A B`` as ``--instances A --instances B``.
+
+    Raises ``UsageError`` for ``--out -``: no command means a file or folder of that name.
+    """
+    if "--out=-" in words or ("--out", "-") in itertools.pairwise(words):
+        raise UsageError("--out - names no file: name one, or a folder (--json goes to stdout)")
     out: list[str] = []
     flag = ""
     for word in words:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,8 @@ from swe_router.journal import lines
 from swe_router.records import Grade, Instance, RunRecord, checked_name
 
 LATEST = "latest"
+FILES = ("settings.json", "instances.jsonl", "ledger.jsonl", "records.jsonl")
+"""What tells a run folder, also one that has lost its settings."""
 MADE_WITH = "made-with"
 ORPHANS = 60.0
 
@@ -113,18 +116,22 @@ class RunFolder:
         """
         newest = _by_age(base)[-1:] if name == LATEST else []
         for path in (Path(name).expanduser(), base / name, *newest):
-            if (path / "settings.json").is_file():
+            if is_run(path):
                 check_plain(path)
                 return cls(path.resolve())
-        there = sorted(
-            p.parent.name for p in base.glob("*/settings.json") if p.parent.name != LATEST
-        )
+        there = sorted(path.name for path in runs_in(base))
         known = f"there is {', '.join(there[-5:])}" if there else f"there are no runs in {base}"
+        known = known if there or base.is_dir() else f"there is no folder {base}"
         raise UsageError(f"no run {name!r}: {known}")
 
     def header(self) -> dict[str, Any]:
         """What ``settings.json`` holds. Raises ``UsageError`` when it is damaged."""
         check_regular(self.settings_file)
+        if not self.settings_file.exists():
+            raise UsageError(
+                f"{self.settings_file} is missing: it says what the run was begun with; bring it"
+                " back"
+            )
         try:
             tree = json.loads(self.settings_file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
@@ -280,6 +287,18 @@ class RunFolder:
     def _parsed(self, path: Path, kind: Any) -> Iterator[Any]:
         for number, row in enumerate(lines.read(path), 1):
             yield lines.parsed(path, number, kind, row)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is one of a run, whole or not."""
+    here = [name for name in FILES if os.path.lexists(path / name)] if path.is_dir() else []
+    return FILES[0] in here or len(here) > 1
+
+
+def runs_in(base: Path) -> list[Path]:
+    """The run folders of a folder, damaged ones too, without the link to the latest."""
+    there = sorted(base.iterdir()) if base.is_dir() else []
+    return [path for path in there if path.name != LATEST and is_run(path)]
 
 
 def text_digest(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def board(
         "verifier_map": verifier_map(played_on, names[0], names[field.strong] if field.strong
                                      else names[-1]),
         "n": len(ids),
-        "table": table.source,
+        "table": ", ".join(Path(one).name for one in table.source.split(", ")),
         "channel": {"tpr": asked.channel.tpr, "fpr": asked.channel.fpr,
                     "recorded": asked.channel.recorded, "said": asked.channel.said},
         "budget": None if asked.budget is None else float(asked.budget),

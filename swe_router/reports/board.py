@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_router import plain
+from swe_router.reports.fitted import Fitted
 
 COLUMNS = (
     "policy", "kind", "verdict", "n", "resolved", "rate", "rate_low", "rate_high", "usd",
@@ -25,6 +26,24 @@ COLUMNS = (
 )  # fmt: skip
 _DATED = re.compile(r"^\d{8}_(?:[\w-]*v[\d.]+_)?")
 """As in 20250929_mini-v1.13.3_sonnet-4-5: day and version of the scaffold."""
+CELLS = {
+    "resolved": ("rate", ".1%", "rate"),
+    "usd": ("usd_per_issue", ".3f", "usd_per_issue"),
+    "usd alone": ("usd_per_issue", ".3f", ""),
+    "hull": ("hull_margin_pp", "+.1f", "hull_margin"),
+    "cascade": ("cascade_margin_pp", "+.1f", "cascade_margin"),
+    "apgr": ("apgr", ".3f", ""),
+    "front": ("on_pareto_probability", ".2f", ""),
+}
+"""Column of the terminal -> the row's figure, its form, and what its interval is called."""
+HEADS = {"resolved": "resolved [95%]", "usd": "$/issue [95%]", "usd alone": "$/issue",
+         "hull": "over hull, pp [95%]", "cascade": "over cascade, pp [95%]", "apgr": "APGR",
+         "front": "P(front)"}  # fmt: skip
+FIGURES = ("resolved", "usd", "hull", "cascade", "apgr", "front")
+NARROWER = ("resolved", "usd", "hull")
+NARROWEST = ("resolved", "usd alone", "hull")
+"""What a terminal has room for: the files have all."""
+SURROGATE = "surrogate"
 COLOURS = {"above hull": "green", "below hull": "red"}
 
 
@@ -71,24 +90,51 @@ def view(facts: Mapping[str, Any]) -> Group:
         f"{systems[r['system']]} ({r['rate']:.1%}, ${r['usd_per_issue']:.3f})"
         for r in facts["ladder"]
     )
-    table = Table(box=None, pad_edge=False)
-    table.add_column("policy", overflow="fold")
-    for column in ("resolved", "95%", "$/issue", "95%", "over hull, pp", "95%",
-                   "over cascade, pp", "95%", "AIQ", "APGR",
-                   "P(front)"):  # fmt: skip
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold")
-    for row in facts["rows"]:
-        said = row["verdict"].replace(*_renamed(row["verdict"], names))
-        table.add_row(names[row["policy"]], *_cells(row), _coloured(said))
+    played = [row for row in facts["rows"] if row["rate"] is not None]
     notes = [Text(f"- {line}", style="dim") for line in facts["assumptions"]]
     return Group(
         Text(f"{facts['n']} issues of {facts['table']}; {chain}", style="bold"),
-        table,
+        Fitted(*(_table(played, names, few) for few in (NARROWEST, NARROWER, FIGURES)[::-1])),
+        *_said_apart(facts["rows"], names),
         Text(""),
         Text(_point(facts["verifier_map"], systems)),
         *notes,
     )
+
+
+def _table(
+    rows: Sequence[Mapping[str, Any]], names: Mapping[str, str], figures: Sequence[str]
+) -> Table:
+    """A row a policy that was played; a surrogate's sentence stands under the table."""
+    table = Table(box=None, pad_edge=False)
+    widths = (24, 20) if figures is NARROWEST else (None, None)
+    table.add_column("policy", overflow="fold", min_width=20, max_width=widths[0])
+    for name in figures:
+        table.add_column(HEADS[name], justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold", min_width=19, max_width=widths[1])
+    for row in rows:
+        said = row["verdict"].replace(*_renamed(row["verdict"], names))
+        said = SURROGATE if said.startswith(f"{SURROGATE}:") else said
+        table.add_row(
+            names[row["policy"]], *(_cell(row, name) for name in figures), _coloured(said)
+        )
+    return table
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    """A figure with its interval, where it has one."""
+    key, form, ends = CELLS[name]
+    low, high = (one(row, f"{ends}_{end}", form) for end in ("low", "high"))
+    return one(row, key, form) + ("" if not ends or "-" in (low, high) else f" [{low}, {high}]")
+
+
+def _said_apart(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[Text]:
+    """What surrogates stand in for, and why the rest could not be played; a line a reason."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row["rate"] is None or row["verdict"].startswith(f"{SURROGATE}:"):
+            reasons.setdefault(row["verdict"], []).append(names[row["policy"]])
+    return [Text(f"{why}: {', '.join(who)}", style="dim") for why, who in reasons.items()]
 
 
 def _renamed(verdict: str, names: Mapping[str, str]) -> tuple[str, str]:
@@ -109,24 +155,6 @@ def pair(row: Mapping[str, Any], name: str, form: str) -> str:
     """The 95% interval of a figure; a dash where it is unknown."""
     low, high = one(row, f"{name}_low", form), one(row, f"{name}_high", form)
     return "-" if "-" in (low, high) else f"{low} to {high}"
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    if row["rate"] is None:
-        return ["-"] * 11
-    return [
-        one(row, "rate", ".1%"),
-        pair(row, "rate", ".1%"),
-        one(row, "usd_per_issue", ".3f"),
-        pair(row, "usd_per_issue", ".3f"),
-        one(row, "hull_margin_pp", "+.1f"),
-        pair(row, "hull_margin", "+.1f"),
-        one(row, "cascade_margin_pp", "+.1f"),
-        pair(row, "cascade_margin", "+.1f"),
-        one(row, "aiq", ".3f"),
-        one(row, "apgr", ".3f"),
-        one(row, "on_pareto_probability", ".2f"),
-    ]
 
 
 def _point(found: Mapping[str, Any], systems: Mapping[str, str]) -> str:

@@ -14,32 +14,38 @@ from rich.text import Text
 WIDEST = 10_000
 """Columns of a terminal in which every table has room: what a table needs is measured there."""
 
+LONG = 40
+"""Characters of a cell over which the cells of a block stand on lines of their own."""
+
 
 class Fitted:
-    """The table as it is, if its columns that must not be wrapped have room."""
+    """The first of some tables whose columns that must not be wrapped have room; else blocks."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, table: Table, *narrower: Table) -> None:
+        self._tables = (table, *narrower)
+        self._table = self._tables[-1]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for column in self._table.columns:
-            if column.no_wrap:  # rich measures these by their longest word
-                texts = [column.header, *column.cells]
-                column.min_width = max(cell_len(str(one)) for one in texts)
-        needed = Measurement.get(console, options.update(width=WIDEST), self._table).minimum
-        if needed <= options.max_width:
-            yield self._table
-        else:
-            yield from self._blocks()
+        for table in self._tables:
+            for column in table.columns:
+                if column.no_wrap:  # rich measures these by their longest word
+                    texts = [column.header, *column.cells]
+                    column.min_width = max(cell_len(str(one)) for one in texts)
+            needed = Measurement.get(console, options.update(width=WIDEST), table).minimum
+            if needed <= options.max_width:
+                yield table
+                return
+        yield from self._blocks()
 
     def _blocks(self) -> Iterator[RenderableType]:
         first, *others = self._table.columns
         for cells in zip(first.cells, *(column.cells for column in others), strict=True):
             name, *values = [one if isinstance(one, Text) else Text(str(one)) for one in cells]
+            sentences = any(value.cell_len > LONG for value in values)
             told = [
-                Text.assemble(f"{column.header} ", value)
+                Text.assemble(f"{column.header}{':' if sentences else ''} ", value)
                 for column, value in zip(others, values, strict=True)
                 if value
             ]
             yield Text(name.plain, style="bold", no_wrap=True, overflow="ignore")
-            yield Padding(Text(", ").join(told), (0, 0, 0, 2))
+            yield Padding(Text("\n" if sentences else ", ").join(told), (0, 0, 0, 2))

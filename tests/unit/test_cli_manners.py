@@ -134,7 +134,6 @@ def test_runs_lists_the_runs_and_a_damaged_one_does_not_hide_the_others(runs, ca
     said = capsys.readouterr().out
     assert "15/15" in said
     assert "damaged" in said
-    assert main(["runs", "--out", str(runs / "nowhere")]) == 0
 
 
 def test_one_policy_is_told_in_full_and_a_wrong_name_does_not_print_all(capsys):
@@ -197,3 +196,69 @@ def test_policies_cite_what_a_user_can_find(capsys):
         assert row["source"], row["policy"]
         assert "document" not in row["source"]
         assert ".md" not in row["source"]
+
+
+def test_runs_of_a_folder_that_is_not_there_are_no_empty_list(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["runs"]) == 0, "who has made none yet has no such folder"
+    capsys.readouterr()
+    assert main(["runs", "--out", str(tmp_path / "nosuch"), "--json"]) == 2
+    said = capsys.readouterr()
+    assert "nosuch" in json.loads(said.out)["error"]
+    assert main(["runs", "--out", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_runs_says_of_another_format_which_and_of_lost_settings_that_they_are_lost(
+    tmp_path, capsys
+):
+    for name in ("other", "lost"):
+        shutil.copytree(assets.root() / "runs" / "sample", tmp_path / name)
+    file = tmp_path / "other" / "settings.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"schema": "swe-router/9"}))
+    (tmp_path / "lost" / "settings.json").unlink()
+    (tmp_path / "no-run").mkdir()
+    assert main(["runs", "--out", str(tmp_path), "--json"]) == 0
+    rows = {row["run"]: row for row in json.loads(capsys.readouterr().out)}
+    assert set(rows) == {"other", "lost"}
+    assert (rows["other"]["state"], rows["lost"]["state"]) == ("other", "damaged")
+    assert "swe-router/9" in rows["other"]["error"]
+    assert main(["runs", "--out", str(tmp_path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("damaged") == 1
+    assert "another format ('swe-router/9'" in said
+    for command in ("show", "replay", "report", "resume"):
+        assert main([command, str(tmp_path / "lost")]) == 2
+        said = capsys.readouterr().err
+        assert "lost/settings.json is missing" in said, "and not: there is no such run"
+
+
+@pytest.mark.parametrize("words", [("--out", "-"), ("--out=-",)])
+def test_a_dash_is_no_name_of_a_folder(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for form in ("preds", "experiments", "statement"):
+        assert main(["export", "sample", "--format", form, *words]) == 2
+        assert "--out - names no file" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_policies_are_blocks_where_a_table_would_cut_words_to_letters(capsys, monkeypatch):
+    for columns in ("40", "60", "100"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert main(["policies"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert "cascade" in [line.strip() for line in lines]
+        assert "  maturity: stable" in [line.rstrip() for line in lines]
+        assert max(map(len, lines)) <= int(columns)
+
+
+def test_a_comparison_of_selectors_says_what_its_words_mean(capsys):
+    assert main(["replay", "sample", "--selector", "all", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["selectors"]
+    blind = next(row for row in rows if row["selector"] == "mean single")
+    assert blind["high"] < 0 < blind["p"], "an interval that excludes 0, and a test that does not"
+    assert blind["said"] == "not told"
+    assert main(["replay", "sample", "--selector", "all"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "differs: the interval excludes 0 and p is under 0.05" in said
+    assert "not told: one of the two does not hold" in said

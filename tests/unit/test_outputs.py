@@ -84,6 +84,26 @@ def test_a_board_of_every_policy_is_written_with_its_decimal_knobs(whole):
     assert float(told["cascade"]["usd"]) == next(r["usd"] for r in rows if r["policy"] == "cascade")
 
 
+@pytest.mark.parametrize("width", [200, 160, 100])
+def test_a_board_has_a_line_a_policy_where_a_terminal_has_room_for_it(whole, width):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(words.view(whole))
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    heads = next(line for line in lines if line.startswith("policy "))
+    at = heads.index("verdict")
+    for row in whole["rows"]:
+        if row["rate"] is not None:
+            line = next(line for line in lines if line.startswith(f"{row['policy'][:24]} "))
+            assert f"{row['rate']:.1%} [" in line[:at], "the interval stands by its figure"
+            first = line[at:].split()[0]
+            assert row["verdict"].startswith(first), "no word of a verdict is cut to letters"
+        elif row["verdict"].startswith("unavailable"):
+            apart = " ".join(lines).partition("unavailable")[2]
+            assert row["policy"] in apart
+            assert not any(line.startswith(f"{row['policy']} ") for line in lines)
+
+
 AT_WORST = (0, 1, 0.0, 1.0, None, math.nan, math.inf, Decimal("0.5"), Decimal(0), 1e-17)
 
 
