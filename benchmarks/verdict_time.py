@@ -118,7 +118,8 @@ def tell(name: str, spent: float, verdict: Verdict) -> None:
 def full(instance: Instance, opened: Open, limit: float) -> float:
     """Seconds of all test files of the runner that the repository asks for."""
     with opened(instance) as box:
-        runner, python = runners.detect(box, 60)
+        facts, python = runners.look(box, 60)
+        runner = runners.choose(facts)
         box.run("git ls-files -z >/tmp/.listed", timeout=60)
         listed = box.read("/tmp/.listed", limit=64_000_000).decode().split("\0")
         files = [path for path in listed if runners.RUNNERS[runner].runs(path)]

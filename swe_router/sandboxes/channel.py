@@ -153,8 +153,10 @@ class Box:
         """
         path = _absolute(path)
         name, parent = shlex.quote(path), shlex.quote(posixpath.dirname(path))
-        self._must(path, f"[ -d {parent} ] || mkdir -p {parent} && : >{name}")
-        for piece in _pieces(data):
+        first, *others = _pieces(data) or [b""]
+        there = f"[ -d {parent} ] || mkdir -p {parent}"
+        self._must(path, f'{there} && printf "$1" >{name}', first)
+        for piece in others:
             self._must(path, f'printf "$1" >>{name}', piece)
 
     def close(self) -> None:

@@ -17,7 +17,10 @@ from swe_router.sandboxes import gitio, shadow
 from swe_router.sandboxes.gitio import Git
 from swe_router.seams import FITTED, IN_PLACE, Sandbox
 
-_APPLY = 'git apply --verbose --binary --whitespace=nowarn {options} "$W/{name}"'
+_APPLY = """
+git apply --verbose --binary --whitespace=nowarn "$W/{name}" || exit
+rm -rf "$W" 2>/dev/null || :
+"""
 _NAMES = 'git apply --numstat -z "$W/{name}"'
 _MAGIC = re.compile(rb"([\[*?\\])")
 MOST_FILES = 400
@@ -35,9 +38,11 @@ def apply(sandbox: Sandbox, patch_text: str) -> Result:
     git = shadow.made(sandbox, gitio.find(sandbox))
     name = f"{secrets.token_hex(4)}.patch"
     git.put(sandbox, name, patch_text.encode("utf-8", "surrogateescape"))
+    result = git.run(sandbox, _APPLY.format(name=name))
+    if result.exit_code == 0 and not result.timed_out:
+        return result
     lines = built_on(patch_text)
     git.put(sandbox, "named", "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
-    result = git.run(sandbox, _APPLY.format(options="", name=name))
     for otherwise in (_rest, _fuzzy):
         if result.exit_code != 0 and not result.timed_out:
             result = otherwise(sandbox, git, name, result)

@@ -59,10 +59,10 @@ class LocalBoxes:
         self._run = run
         self._lock = lock
         self._stopping = stopping
-        self._trees = Trees()
         self.wall = wall or best_wall(unsafe=settings.unsafe)
         """``bwrap``, ``unshare``, ``unshare-user`` or ``process``."""
         self._owner = None if self.wall == "process" else walls.owner()
+        self._trees = Trees(owner=self._owner)
 
     def prepare(self, instance: Instance) -> None:
         """See that the repository is there; raises what ``start`` raises."""
@@ -96,8 +96,6 @@ class LocalBoxes:
             card.write(json.dumps({**owner, "groups": [str(group) for group in groups]}))
             card.flush()
             self._trees.make(repository, instance.base_commit, folder / "tree")
-            if self._owner is not None:
-                _give(folder / "tree", self._owner)
             return self._launched(folder, groups)
 
     def _launched(self, folder: Path, groups: list[Path]) -> Box:
@@ -155,14 +153,6 @@ class LocalBoxes:
             owner=self._owner,
             scratch=self._scratch,
         )
-
-
-def _give(tree: Path, owner: walls.Owner) -> None:
-    """Make a work tree the property of who works in it."""
-    os.chown(tree, owner.uid, owner.gid)
-    for folder, folders, files in os.walk(tree):
-        for name in [*folders, *files]:
-            os.chown(os.path.join(folder, name), owner.uid, owner.gid, follow_symlinks=False)  # noqa: PTH118
 
 
 @contextmanager

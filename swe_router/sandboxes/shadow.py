@@ -51,7 +51,15 @@ RAW = "-text !eol -crlf !filter -ident !working-tree-encoding !merge !whitespace
 AS_TEXT = f"* {RAW} !diff\n".encode()
 AS_BINARY = f"* {RAW} -diff\n".encode()
 
-_MADE = 'cd "$W/shadow"; mkdir -p objects/info objects/pack refs; : > info/exclude'
+_HEAD = "ref: refs/heads/none\n"
+_MADE = f"""
+mkdir -p "$W/shadow/objects/info" "$W/shadow/objects/pack" "$W/shadow/refs" "$W/shadow/info"
+cd "$W/shadow"
+printf %s {shlex.quote(CONFIG)} > config
+printf %s {shlex.quote(AS_TEXT.decode())} > info/attributes
+printf %s {shlex.quote(_HEAD)} > HEAD
+: > info/exclude
+"""
 _BORROW = """
 (
 objects=$(real rev-parse --git-path objects 2>/dev/null) || exit 0
@@ -145,13 +153,11 @@ def again(sandbox: Sandbox, start: Start) -> Start:
 
 def made(sandbox: Sandbox, git: Git) -> Git:
     """``git`` with an empty shadow directory at its private folder."""
-    shadow = f"{git.work}/shadow"
-    git.put(sandbox, "shadow/config", CONFIG.encode())
-    git.put(sandbox, "shadow/info/attributes", AS_TEXT)
-    git.put(sandbox, "shadow/HEAD", b"ref: refs/heads/none\n")
     git.must(sandbox, _MADE, cwd="/")
     return git.having(
-        GIT_DIR=shadow, GIT_WORK_TREE=gitio.TESTBED, GIT_INDEX_FILE=f"{git.work}/none"
+        GIT_DIR=f"{git.work}/shadow",
+        GIT_WORK_TREE=gitio.TESTBED,
+        GIT_INDEX_FILE=f"{git.work}/none",
     )
 
 

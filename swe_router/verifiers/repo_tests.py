@@ -5,16 +5,22 @@ from __future__ import annotations
 import contextlib
 import functools
 import posixpath
-import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Kit, Sandbox
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import comparison, diffs, nearness, paths, runners, testconfig
+from swe_router.verifiers import (
+    comparison,
+    diffs,
+    nearness,
+    paths,
+    runners,
+    start_state,
+    testconfig,
+)
 from swe_router.verifiers.batches import LEAST_SECONDS, Batch, merged
 from swe_router.verifiers.bench import Bench, Trial
 from swe_router.verifiers.testrun import TestRun
@@ -28,15 +34,6 @@ MARGIN = 10.0
 """Seconds kept for ending a run that is cut and closing its box."""
 BASE_SHARE = 0.35
 """Share of its own time that it gives to runs at the base."""
-
-
-@dataclass(frozen=True)
-class _Look:
-    """What a fresh start state shows: kept for all candidates of an instance."""
-
-    facts: frozenset[str]
-    python: str
-    files: tuple[str, ...]
 
 
 class RepoTests:
@@ -135,7 +132,7 @@ class _Course:
         tally = Counter(posixpath.splitext(path)[1] for path in sources)
         return [ending for ending, _ in tally.most_common()]
 
-    def _near(self, look: _Look, runner: str) -> list[str]:
+    def _near(self, look: start_state.StartState, runner: str) -> list[str]:
         """Nearest test files, the patch's own edits of old ones first."""
         known = [path for path in look.files if runners.RUNNERS[runner].runs(path)]
         changed = [f for f in self.files if not self.is_test(f.path)]
@@ -145,7 +142,7 @@ class _Course:
         self.facts |= {"files": tests, "found_by": by, "command": runners.shown(runner, tests)}
         return tests
 
-    def _bench(self, look: _Look, runner: str) -> Bench:
+    def _bench(self, look: start_state.StartState, runner: str) -> Bench:
         old, new = testconfig.put_back(self.files, self.is_test)
         meddles = testconfig.meddling(self.files, self.is_test)
         told = {"put_back": old, "taken_out": new, "meddles": meddles}
@@ -186,31 +183,12 @@ class _Course:
             why += f" within {sum(batch.before.limit for batch in batches):.0f} s"
         return self._unknown(why, said=before.tail)
 
-    def _look(self, fresh_box: Callable[[], Sandbox]) -> _Look:
-        key = f"{NAME}:{self.instance.base_commit}:look"
-        if key not in self.kit.cache:
-            timeout = max(LEAST_SECONDS, self.until - self.kit.clock())
-            self.kit.cache[key] = _look(fresh_box(), timeout)
-        found: _Look = self.kit.cache[key]
-        return found
+    def _look(self, fresh_box: Callable[[], Sandbox]) -> start_state.StartState:
+        timeout = max(LEAST_SECONDS, self.until - self.kit.clock())
+        return start_state.of(self.instance, self.kit, fresh_box, timeout)
 
     def _unknown(self, why: str, **facts: Any) -> Verdict:
         return _verdict(self.candidate, {**self.facts, **facts, "why": why})
-
-
-def _look(box: Sandbox, timeout: float) -> _Look:
-    facts, python = runners.look(box, timeout)
-    path = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
-    box.run(f"git ls-files -z > {path}", timeout=timeout)
-    try:
-        listed = box.read(path, limit=runners.REPORT_LIMIT)
-    except FileNotFoundError:
-        listed = b""
-    box.run(f"rm -f {path}", timeout=timeout)
-    names = listed.decode("utf-8", "surrogateescape").split("\0")
-    every = [runner.runs for runner in runners.RUNNERS.values()]
-    tests = tuple(name for name in names if any(runs(name) for runs in every))
-    return _Look(frozenset(facts), python, tests)
 
 
 def _verdict(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:

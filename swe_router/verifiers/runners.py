@@ -22,7 +22,8 @@ P=$(command -v python || command -v python3) && echo "python $P"
 [ -f tests/runtests.py ] && [ -d django ] && echo django
 [ -f sympy/testing/runtests_pytest.py ] && echo sympy-by-pytest
 [ -f bin/test ] && [ -d sympy ] && [ ! -f sympy/testing/runtests_pytest.py ] && echo sympy
-[ -n "$P" ] && "$P" -c 'import pytest' >/dev/null 2>&1 && echo has-pytest
+HAS='from importlib.util import find_spec as f; f("pytest").name; f("_pytest").name'
+[ -n "$P" ] && "$P" -c "$HAS" >/dev/null 2>&1 && echo has-pytest
 [ -f pytest.ini ] || [ -f conftest.py ] || [ -f tests/conftest.py ] && echo says-pytest
 says() { grep -qs -e "$1" tox.ini setup.cfg pyproject.toml setup.py Makefile noxfile.py; }
 says pytest && echo says-pytest
@@ -103,20 +104,8 @@ RUNNERS: Mapping[str, Runner] = {
 }
 
 
-_NONE = Runner("", lambda files: "")
 _TELLING = frozenset(("django", "sympy", "sympy-by-pytest", "says-pytest", "says-unittest"))
 """What a repository's own files say of its runner, before which no hint goes."""
-
-
-def detect(box: Sandbox, timeout: float, endings: Sequence[str] = ()) -> tuple[str, str]:
-    """Name of the runner and path of Python inside; empty names when there is none.
-
-    ``endings``: suffixes of the files in question, most of them first; a repository of several
-    languages is asked for the runner of the first that has one.
-    """
-    facts, python = look(box, timeout)
-    chosen = choose(facts, endings)
-    return (chosen if python or RUNNERS.get(chosen, _NONE).read else ""), python
 
 
 def look(box: Sandbox, timeout: float) -> tuple[set[str], str]:

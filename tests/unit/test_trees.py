@@ -11,6 +11,7 @@ import pytest
 from swe_router.errors import WouldNotStart
 from swe_router.sandboxes import trees
 from swe_router.sandboxes.trees import Trees
+from swe_router.sandboxes.walls import Owner
 
 ENV = {
     "PATH": os.environ["PATH"],
@@ -97,3 +98,13 @@ def test_a_commit_that_is_not_there_is_named_each_time(
     for number in range(2):
         with pytest.raises(WouldNotStart, match="git fetch"):
             made.make(project[0], "1" * 40, tmp_path / str(number))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_every_tree_belongs_to_who_works_in_it(tmp_path: Path, project: tuple[Path, str]) -> None:
+    made = Trees(owner=Owner(12345, 23456))
+    for name in ("first", "second"):
+        tree = tmp_path / name
+        made.make(*project, tree)
+        whose = {(one.lstat().st_uid, one.lstat().st_gid) for one in [tree, *tree.rglob("*")]}
+        assert whose == {(12345, 23456)}

@@ -7,7 +7,7 @@ from typing import Self
 
 from swe_router.records import Candidate, Instance
 from swe_router.seams import Kit, Sandbox
-from swe_router.verifiers import diffs, own_vote, paths
+from swe_router.verifiers import diffs, own_vote, paths, start_state
 from swe_router.verifiers.reproduction import printed, surroundings, trial
 from swe_router.verifiers.reproduction.oracles import Unusable
 from swe_router.verifiers.reproduction.trial import Test, Trial
@@ -20,6 +20,8 @@ PATIENCE = 20.0
 """Seconds after which a run that did not end is not tried again for another candidate."""
 SPARE = 4.0
 """A run is made a second time only when this many times its seconds are left."""
+BASE = "base"
+"""The state of a box in which no patch was applied; others go by the digest of theirs."""
 SHARE = 0.34
 """Of the time that is left, for one run."""
 
@@ -28,8 +30,8 @@ class Runs:
     """The runs of one instance; shared by all its candidates through ``kit.cache``.
 
     Used in a ``with``. Tests of the same state follow each other in one fresh box, as long as
-    each leaves the work tree as it found it; the next state, or a test that does not, is the end
-    of a box.
+    each leaves the work tree as it found it; a test that does not is the end of its box. A box of
+    the base and one of the last candidate stand side by side, for tests go from one to the other.
     """
 
     def __init__(self, instance: Instance, kit: Kit, seconds: float) -> None:
@@ -37,14 +39,15 @@ class Runs:
         self.until = kit.clock() + seconds
         if kit.deadline:
             self.until = min(self.until, kit.deadline)
-        self._stack = ExitStack()
-        self._open: tuple[str, Sandbox] | None = None
+        self._open: dict[str, tuple[Sandbox, ExitStack]] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        with ExitStack() as ends:
+            for state in list(self._open):
+                ends.callback(self._close, state)
 
     def left(self) -> float:
         """Seconds until the verdict must be there."""
@@ -55,8 +58,8 @@ class Runs:
         key = ("surroundings", self.instance.base_commit)
         if key not in self.kit.cache:
             limit = max(LEAST_SECONDS, min(60.0, self.left()))
-            look = surroundings.look(self._base_box(), self.instance.problem, limit)
-            self.kit.cache[key] = look
+            start = start_state.of(self.instance, self.kit, self._base_box, limit)
+            self.kit.cache[key] = surroundings.look(start, self._base_box, self.instance.problem)
         found: surroundings.Surroundings = self.kit.cache[key]
         return found
 
@@ -67,7 +70,7 @@ class Runs:
             python = self.surroundings().python
             if self.left() < LEAST_SECONDS:
                 raise Unusable("no time was left to run it at the base")
-            return self._kept(key, self._run(self._base_box(), test, python))
+            return self._kept(key, self._run(BASE, self._base_box(), test, python))
         found: Trial = self.kit.cache[key]
         return found
 
@@ -79,7 +82,7 @@ class Runs:
         key = ("again", self.instance.base_commit, test.key)
         first = self.base(test)
         if key not in self.kit.cache and self.left() > SPARE * first.seconds + LEAST_SECONDS:
-            second = self._run(self._base_box(), test, self.surroundings().python)
+            second = self._run(BASE, self._base_box(), test, self.surroundings().python)
             self.kit.cache[key] = _alike(first, second)
         if not self.kit.cache.get(key, True):
             raise Unusable("it does not say the same twice at the base")
@@ -91,7 +94,8 @@ class Runs:
             box = self._patched_box(candidate)
             if box is None:
                 return True
-            self.kit.cache[key] = _alike(found, self._run(box, test, self.surroundings().python))
+            python = self.surroundings().python
+            self.kit.cache[key] = _alike(found, self._run(candidate.digest, box, test, python))
         return bool(self.kit.cache.get(key, True))
 
     def patched(self, test: Test, candidate: Candidate) -> Trial | None:
@@ -102,7 +106,9 @@ class Runs:
             if self.left() < LEAST_SECONDS:
                 return None
             box = self._patched_box(candidate)
-            return self._kept(key, self._run(box, test, python)) if box is not None else None
+            if box is None:
+                return None
+            return self._kept(key, self._run(candidate.digest, box, test, python))
         found: Trial = self.kit.cache[key]
         return found
 
@@ -112,40 +118,39 @@ class Runs:
             self.kit.cache[key] = made
         return made
 
-    def _run(self, box: Sandbox, test: Test, python: str) -> Trial:
+    def _run(self, state: str, box: Sandbox, test: Test, python: str) -> Trial:
         limit = max(LEAST_SECONDS, min(MOST_SECONDS, SHARE * self.left()))
         made = trial.run(box, test, python, limit)
         if made.soils:
-            self._close()
+            self._close(state)
         return made
 
     def _base_box(self) -> Sandbox:
-        return self._box("base")
+        return self._box(BASE)
 
     def _patched_box(self, candidate: Candidate) -> Sandbox | None:
         """A box with the patch applied and its own tests taken away; None when it does not fit."""
-        if self._open is not None and self._open[0] == candidate.digest:
-            return self._open[1]
-        box = self._box(candidate.digest)
+        state = candidate.digest
+        if state in self._open:
+            return self._open[state][0]
+        for other in [other for other in self._open if other != BASE]:
+            self._close(other)
+        box = self._box(state)
         if self.kit.apply(box, candidate.patch).exit_code != 0:
-            self._close()
+            self._close(state)
             return None
         files = diffs.changes(candidate.patch) or ()
         own_vote.take_away(box, files, paths.tests_of(self.kit.graph))
         return box
 
     def _box(self, state: str) -> Sandbox:
-        if self._open is None or self._open[0] != state:
-            self._close()
-            self._open = (
-                state,
-                self._stack.enter_context(self.kit.open_sandbox(self.instance)),
-            )
-        return self._open[1]
+        if state not in self._open:
+            stack = ExitStack()
+            self._open[state] = (stack.enter_context(self.kit.open_sandbox(self.instance)), stack)
+        return self._open[state][0]
 
-    def _close(self) -> None:
-        self._open = None
-        self._stack.close()
+    def _close(self, state: str) -> None:
+        self._open.pop(state)[1].close()
 
 
 def _alike(one: Trial, other: Trial) -> bool:

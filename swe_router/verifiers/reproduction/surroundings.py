@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import posixpath
 import re
-import secrets
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from swe_router.seams import Sandbox
 from swe_router.verifiers import paths, runners
 from swe_router.verifiers.reproduction.trial import Way
+from swe_router.verifiers.start_state import StartState
 
 EXCERPT_LINES = 40
 EXCERPT_BYTES = 3000
@@ -73,20 +73,14 @@ class Surroundings:
         return SHOWN.get(self.runner, self.runner)
 
 
-def look(box: Sandbox, problem: str, timeout: float) -> Surroundings:
-    """Read a fresh start state."""
-    runner, python = runners.detect(box, timeout)
-    listed = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
-    box.run(f"git ls-files -z > {listed}", timeout=timeout)
-    try:
-        data = box.read(listed, limit=runners.REPORT_LIMIT)
-    except FileNotFoundError:
-        data = b""
-    box.run(f"rm -f {listed}", timeout=timeout)
-    known = tuple(name for name in data.decode("utf-8", "surrogateescape").split("\0") if name)
-    tests = [path for path in known if _serves(path, runner)]
+def look(start: StartState, fresh_box: Callable[[], Sandbox], problem: str) -> Surroundings:
+    """What a start state shows; ``fresh_box`` is opened only to read an example."""
+    chosen = runners.choose(set(start.facts))
+    runner = chosen if start.python else ""
+    tests = [path for path in start.files if _serves(path, runner)]
     example = nearest(problem, tests)
-    return Surroundings(runner, python, known, example, _excerpt(box, example))
+    excerpt = _excerpt(fresh_box(), example) if example else ""
+    return Surroundings(runner, start.python, start.files, example, excerpt)
 
 
 def nearest(problem: str, tests: Sequence[str]) -> str:
@@ -133,8 +127,6 @@ def _singular(words: Iterable[str]) -> list[str]:
 
 
 def _excerpt(box: Sandbox, example: str) -> str:
-    if not example:
-        return ""
     try:
         data = box.read(f"/testbed/{example}", limit=2_000_000)
     except (FileNotFoundError, ValueError):

@@ -1,0 +1,50 @@
+"""What a fresh start state shows, looked at once for all verifiers of an instance."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from swe_router.records import Instance
+from swe_router.seams import Kit, Sandbox
+from swe_router.verifiers import runners
+
+
+@dataclass(frozen=True)
+class StartState:
+    """Kept for all candidates of an instance."""
+
+    facts: frozenset[str]
+    """What the repository's files and the box say of test runners."""
+    python: str
+    """Path of the interpreter inside the box; empty when there is none."""
+    files: tuple[str, ...]
+    """Every file at the base commit."""
+
+
+def of(
+    instance: Instance, kit: Kit, fresh_box: Callable[[], Sandbox], timeout: float
+) -> StartState:
+    """The start state of an instance; ``fresh_box`` gives a box that nothing ran in.
+
+    ``timeout``: seconds for each of the commands. Raises ``SandboxError``.
+    """
+    key = f"start-state:{instance.base_commit}"
+    if key not in kit.cache:
+        kit.cache[key] = _look(fresh_box(), timeout)
+    found: StartState = kit.cache[key]
+    return found
+
+
+def _look(box: Sandbox, timeout: float) -> StartState:
+    facts, python = runners.look(box, timeout)
+    path = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
+    box.run(f"git ls-files -z > {path}", timeout=timeout)
+    try:
+        listed = box.read(path, limit=runners.REPORT_LIMIT)
+    except FileNotFoundError:
+        listed = b""
+    box.run(f"rm -f {path}", timeout=timeout)
+    names = listed.decode("utf-8", "surrogateescape").split("\0")
+    return StartState(frozenset(facts), python, tuple(name for name in names if name))

@@ -1,0 +1,111 @@
+"""What is done around a run is done in few commands and boxes: each costs more than its work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swe_router.records import Candidate, Result, digest_of
+from swe_router.sandboxes import channel
+from swe_router.sandboxes.fitting import apply
+from swe_router.settings import VerifySettings
+from swe_router.verifiers import runners
+from swe_router.verifiers.repo_tests import RepoTests
+from swe_router.verifiers.reproduction import trial
+from swe_router.verifiers.reproduction.runs import Runs
+from swe_router.verifiers.reproduction.trial import Test
+from tests.doubles.plain_box import PlainBox
+from tests.doubles.project import INSTANCE, Project, outcome
+from tests.unit.test_channel import box as channel_box
+
+FILES = {
+    "pkg/__init__.py": "ONE = 1\n",
+    "tests/test_pkg.py": "import pkg\n\n\ndef test_one():\n    assert pkg.ONE\n",
+    "setup.cfg": "[tool:pytest]\n",
+}
+LISTING = "git ls-files -z >"
+
+
+class Counted(PlainBox):
+    """Counts what is asked of it."""
+
+    asked = 0
+
+    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+        self.asked += 1
+        return super().run(command, timeout=timeout, cwd=cwd)
+
+    def write(self, path: str, data: bytes) -> None:
+        self.asked += 1
+        super().write(path, data)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("few"), FILES)
+
+
+@pytest.mark.parametrize(("size", "commands"), [(0, 1), (10_000, 1), (channel.LONGEST // 4 + 1, 2)])
+def test_a_file_is_written_in_one_command_and_a_long_one_in_one_a_piece(
+    size: int, commands: int
+) -> None:
+    made, streams = channel_box(lambda nonce: [nonce + b" 0 0 1\n"])
+    made.write("/testbed/a/b.txt", b"x" * size)
+    assert len(streams.sent) == commands
+    made.close()
+
+
+def test_a_patch_that_fits_is_applied_in_four_commands_and_leaves_nothing(tmp_path: Path) -> None:
+    box = Counted(tmp_path)
+    PlainBox.write(box, "/testbed/a.py", b"one\n")
+    box.must("git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base")
+    before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    box.asked = 0
+    done = apply(box, "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-one\n+two\n")
+    assert done.exit_code == 0
+    assert (box.tree / "a.py").read_text() == "two\n"
+    assert box.asked <= 4
+    left = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} - before
+    assert not [path for path in left if "swe-router-git" in str(path)]
+
+
+def test_a_run_of_a_test_has_two_looks_at_the_state_and_no_command_beside(project: Project) -> None:
+    with project.open(INSTANCE) as box:
+        ran = trial.run(box, Test("assert True\n", "script"), "python3", 60.0)
+        assert (ran.ended, ran.soils) == (True, False)
+        assert len(box.commands) == 3  # type: ignore[attr-defined]
+
+
+def test_the_start_state_is_looked_at_once_for_all_verifiers(project: Project) -> None:
+    project.opened.clear()
+    kit = project.kit()
+    one = outcome(project.patch({"pkg/__init__.py": "ONE = 2\n"}))
+    assert RepoTests(VerifySettings()).verify(one, (), INSTANCE, kit).outcome == "pass"
+    with Runs(INSTANCE, kit, 60.0) as runs:
+        around = runs.surroundings()
+    assert (around.runner, around.example) == ("pytest", "tests/test_pkg.py")
+    asked = [command for box in project.opened for command in box.commands]
+    assert sum(runners.LOOK in command for command in asked) == 1
+    assert sum(LISTING in command for command in asked) == 1
+
+
+def test_boxes_before_and_after_stay_while_tests_go_from_one_to_the_other(
+    project: Project,
+) -> None:
+    patch = project.patch({"pkg/__init__.py": "ONE = 2\n"})
+    candidate = Candidate(attempt_id="1-weak", patch=patch, digest=digest_of(patch))
+    with Runs(INSTANCE, project.kit(), 120.0) as runs:
+        runs.surroundings()
+        project.opened.clear()
+        for number in range(2):
+            test = Test(f"import pkg\nprint(pkg.ONE, {number})\n", "script")
+            assert runs.base(test).output.startswith("1 ")
+            after = runs.patched(test, candidate)
+            assert after is not None
+            assert after.output.startswith("2 ")
+        assert len(project.opened) <= 2
+        soils = Test("open('left', 'w').write('x')\n", "script")
+        assert runs.base(soils).soils
+        assert not (project.opened[0].root).exists(), "a box that is not fresh was kept"
+    assert not any(box.root.exists() for box in project.opened)
