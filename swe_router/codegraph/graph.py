@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from swe_router.codegraph import layout
 from swe_router.codegraph.facts import KEPT, MAX_BYTES, VERSION, Facts, extract
+from swe_router.codegraph.filelinks import FileLinks
 from swe_router.codegraph.grammar import Grammar, grammar_of
-from swe_router.codegraph.linking import Links, link, network, path_of
+from swe_router.codegraph.linking import Links, joined, link, network, path_of
 from swe_router.codegraph.objects import Entry, Objects
 from swe_router.codegraph.resolve import Edge
 from swe_router.codegraph.store import FactStore
@@ -78,7 +79,6 @@ class Graph:
         """Facts by blob and grammar, those of skipped files too."""
         self.links: Links = link(self.facts, before.links if before is not None else None)
         self.modules = self.links.modules
-        self.nx: nx.DiGraph = network(self.links.parts)
 
     @staticmethod
     def is_test(path: str) -> bool:
@@ -138,18 +138,25 @@ class Graph:
         return found[:limit] if limit else found
 
     @cached_property
-    def file_graph(self) -> nx.DiGraph:
-        """Files only; edge weight is the number of links from one file into another."""
-        weights: Counter[tuple[str, str]] = Counter()
-        for source, target, kind in self.nx.edges(data="kind"):
-            if kind in ("import", "call", "inherit"):
-                pair = (path_of(source), path_of(target))
-                if pair[0] != pair[1]:
-                    weights[pair] += 1
-        graph = nx.DiGraph()
-        graph.add_nodes_from(self.files)
-        graph.add_weighted_edges_from((a, b, float(n)) for (a, b), n in sorted(weights.items()))
-        return graph
+    def nx(self) -> nx.DiGraph:
+        """The graph itself, made when it is first asked for: nothing of a run asks."""
+        return network(self.links.parts)
+
+    @cached_property
+    def file_graph(self) -> FileLinks:
+        """Files only, with the number of links from one file into another."""
+        links: Counter[tuple[str, str]] = Counter()
+        for source, target, _ in joined(self.links.parts):
+            pair = (path_of(source), path_of(target))
+            if pair[0] != pair[1]:
+                links[pair] += 1
+        return FileLinks(self.files, links)
+
+    @cached_property
+    def callers(self) -> Counter[str]:
+        """Node -> how many others call it or inherit from it."""
+        found = joined(self.links.parts)
+        return Counter(target for _, target, kind in found if kind in ("call", "inherit"))
 
     def _distances(self, targets: list[str]) -> dict[str, int]:
         """Links between each file and the nearest of ``targets``, against the arrows."""

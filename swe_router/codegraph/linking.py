@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -110,6 +110,18 @@ def network(parts: Mapping[str, Part]) -> nx.DiGraph:
     return nx.freeze(graph)
 
 
+def joined(parts: Mapping[str, Part]) -> Iterator[Edge]:
+    """(source, target, kind) of every import, call and inheritance that ``network`` has.
+
+    An edge that also defines, or that a test covers its subject by, counts as that there.
+    """
+    for part in parts.values():
+        other = {*part.defines, *part.covers}
+        for edge, kind in part.links.items():
+            if edge not in other:
+                yield *edge, kind
+
+
 def path_of(node: str) -> str:
     """The file that a node belongs to."""
     return node.removeprefix("module:").partition("::")[0]
@@ -190,4 +202,4 @@ def _part(path: str, facts: Facts, module_name: str, edges: Iterable[Edge]) -> P
     return Part(nodes, list(defines), links, list(covers))
 
 
-__all__ = ["Links", "Part", "link", "network", "path_of"]
+__all__ = ["Links", "Part", "joined", "link", "network", "path_of"]

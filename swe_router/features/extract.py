@@ -34,12 +34,13 @@ def extract(
     sources = {"issue": text_features(instance.problem)}
     if graph is not None:
         named, text = mentions(instance.problem), instance.problem[:MAX_CHARACTERS]
+        weights = seeds(graph, named)
+        rank = ranked(graph, weights)
         sources["repo"] = {
-            **region_features(graph, named),
+            **region_features(graph, named, weights, rank),
             **word_features(graph, text),
         }
-        region = dict(ranked(graph, seeds(graph, named))[:REGION])
-        sources["history"] = history_features(past, text, region)
+        sources["history"] = history_features(past, text, dict(rank[:REGION]))
     values = {
         name: value if math.isfinite(value) else 0.0
         for found in sources.values()

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from swe_router.codegraph.graph import Graph, Place
-from swe_router.deferred import deferred
 from swe_router.features.issue import Mentions
-from swe_router.features.walk import homes, resolve_path, seeds, source_graph, walk
-
-if TYPE_CHECKING:
-    import networkx as nx
-else:
-    nx = deferred("networkx")
+from swe_router.features.pagerank import pagerank
+from swe_router.features.walk import homes, resolve_path, source_graph, walk
 
 PLAUSIBLE_MASS = 0.8
 """The plausible files are the fewest that hold this much of the walk."""
@@ -29,10 +23,16 @@ FAR = 5
 """Distance of two named files that no short way joins."""
 
 
-def region_features(graph: Graph, named: Mentions) -> dict[str, float]:
-    """Localisation, size and coupling, all from the files of the base commit."""
-    weights = seeds(graph, named)
-    rank = ranked(graph, weights)
+def region_features(
+    graph: Graph,
+    named: Mentions,
+    weights: Mapping[str, float],
+    rank: Sequence[tuple[str, float]],
+) -> dict[str, float]:
+    """Localisation, size and coupling, all from the files of the base commit.
+
+    ``weights`` are the ``seeds`` of what is named, ``rank`` the files as ``ranked`` by them.
+    """
     return {
         **_localisation(graph, named, weights, rank),
         **_coupling(graph, [path for path, _ in rank[:REGION]]),
@@ -48,7 +48,7 @@ def ranked(graph: Graph, weights: Mapping[str, float]) -> list[tuple[str, float]
 
 
 def _localisation(
-    graph: Graph, named: Mentions, weights: Mapping[str, float], rank: list[tuple[str, float]]
+    graph: Graph, named: Mentions, weights: Mapping[str, float], rank: Sequence[tuple[str, float]]
 ) -> dict[str, float]:
     found = [len(homes(graph, symbol)) for symbol in named.symbols]
     known = [count for count in found if count]
@@ -102,7 +102,7 @@ def _named(graph: Graph, named: Mentions) -> dict[str, float]:
     """The classes and functions that the issue names and that can be told apart."""
     places = {place.node: place for symbol in named.symbols for place in _places(graph, symbol)}
     sizes = [math.log1p(place.end - place.line + 1) for place in places.values()]
-    callers = [_callers(graph, node) for node in places]
+    callers = [graph.callers[node] for node in places]
     return {
         "named_definitions": float(len(places)),
         "named_size": round(min(sizes, default=0.0), 6),
@@ -123,11 +123,6 @@ def _places(graph: Graph, symbol: str) -> list[Place]:
     return []
 
 
-def _callers(graph: Graph, node: str) -> int:
-    links = graph.nx.in_edges(node, data="kind")
-    return sum(kind in ("call", "inherit") for _, _, kind in links)
-
-
 def _distance(graph: Graph, weights: Mapping[str, float]) -> float:
     """Mean links between the most named files, two by two; 0 for fewer than two."""
     joined = source_graph(graph)
@@ -135,15 +130,24 @@ def _distance(graph: Graph, weights: Mapping[str, float]) -> float:
     files = [path for path in chosen if path in joined]
     gaps = []
     for number, path in enumerate(files):
-        reach = nx.single_source_shortest_path_length(joined, path, cutoff=FAR - 1)
+        reach = _reach(joined, path, FAR - 1)
         gaps += [reach.get(other, FAR) for other in files[number + 1 :]]
     return round(fmean(gaps), 6) if gaps else 0.0
+
+
+def _reach(joined: Mapping[str, Mapping[str, float]], path: str, most: int) -> dict[str, int]:
+    """File -> links between it and ``path``, for all at most so many links away."""
+    reach, last = {path: 0}, [path]
+    for links in range(1, most + 1):
+        last = [near for one in last for near in joined[one] if near not in reach]
+        reach.update(dict.fromkeys(last, links))
+    return reach
 
 
 @lru_cache(maxsize=1)
 def _centrality(graph: Graph) -> dict[str, float]:
     """Share of the files whose PageRank is not above the file's own (1 is the most central)."""
-    rank = nx.pagerank(graph.file_graph, weight="weight") if graph.files else {}
+    rank = pagerank(graph.file_graph.after) if graph.files else {}
     rounded = {path: round(share, 12) for path, share in rank.items()}
     ordered = sorted(rounded.values())
     return {
@@ -156,7 +160,7 @@ def _lines(graph: Graph, path: str) -> int:
     return max((one.end for one in graph.facts[path].definitions), default=0)
 
 
-def _plausible(rank: list[tuple[str, float]]) -> list[str]:
+def _plausible(rank: Sequence[tuple[str, float]]) -> list[str]:
     total, kept = 0.0, []
     for path, share in rank:
         if total >= PLAUSIBLE_MASS:

@@ -6,16 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from swe_router.codegraph.graph import Graph
-from swe_router.deferred import deferred
 from swe_router.features.issue import Mentions
-
-if TYPE_CHECKING:
-    import networkx as nx
-else:
-    nx = deferred("networkx")
+from swe_router.features.pagerank import pagerank
 
 DAMPING = 0.5
 """Chance that the walk goes on from a file rather than back to a named one."""
@@ -62,22 +56,21 @@ def walk(graph: Graph, weights: Mapping[str, float]) -> dict[str, float]:
     if not sources:
         return {}
     known = {path: weight for path, weight in weights.items() if path in sources}
-    rank: dict[str, float] = nx.pagerank(
-        sources, alpha=DAMPING, personalization=known or None, weight="weight", tol=1e-9
-    )
-    return rank
+    return pagerank(sources, damping=DAMPING, restart=known, tolerance=1e-9)
 
 
 @lru_cache(maxsize=1)
-def source_graph(graph: Graph) -> nx.Graph:
+def source_graph(graph: Graph) -> dict[str, dict[str, float]]:
     """Source files, joined either way; the first link counts most."""
-    joined = nx.Graph()
-    joined.add_nodes_from(path for path in graph.files if not graph.is_test(path))
+    joined: dict[str, dict[str, float]] = {
+        path: {} for path in graph.files if not graph.is_test(path)
+    }
     both: Counter[tuple[str, str]] = Counter()
-    for a, b, links in graph.file_graph.edges(data="weight"):
+    for a, b, links in graph.file_graph:
         if a in joined and b in joined:
-            both[min(a, b), max(a, b)] += links
-    joined.add_weighted_edges_from((a, b, 1 + math.log(n)) for (a, b), n in sorted(both.items()))
+            both[min(a, b), max(a, b)] += int(links)
+    for (a, b), n in sorted(both.items()):
+        joined[a][b] = joined[b][a] = 1 + math.log(n)
     return joined
 
 

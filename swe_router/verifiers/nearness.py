@@ -67,8 +67,7 @@ def _weighed(
 
 def _closeness(path: str, changed: Sequence[str], graph: Any, reached: bool) -> float:
     """How near a test file stands to the changed files, whatever it says of what changed."""
-    links = [graph.file_graph.get_edge_data(path, target, {}) for target in changed]
-    weight = sum(float(link.get("weight", 0.0)) for link in links)
+    weight = sum(graph.file_graph.number(path, target) for target in changed)
     namesake = max((likeness(target, path) for target in changed), default=0) >= 100
     steps = 1 if weight else 4 if reached else 6
     # A module like pylint/testutils/lint_module_test.py is a helper, not a test.

@@ -18,7 +18,7 @@ from swe_router.codegraph.objects import Objects, RepoError
 from swe_router.features.extract import extract
 from swe_router.features.history import Words, history_features, ridge
 from swe_router.features.issue import mentions, text_features
-from swe_router.features.region import region_features
+from swe_router.features.region import ranked, region_features
 from swe_router.features.walk import resolve_path, seeds, walk
 from swe_router.features.words import word_features
 from swe_router.records import Instance
@@ -45,6 +45,11 @@ def graph(tmp_path: Path) -> Graph:
 
 def issue(text: str) -> Instance:
     return Instance(id="one", repo="o/n", base_commit="a" * 40, problem=text)
+
+
+def region_of(graph, named):
+    weights = seeds(graph, named)
+    return region_features(graph, named, weights, ranked(graph, weights))
 
 
 def test_text_features_of_a_known_issue() -> None:
@@ -84,7 +89,7 @@ def test_the_walk_agrees_with_hand_computed_ranks(tmp_path: Path) -> None:
     graph = build(*commit(tmp_path, files))
     rank = walk(graph, {"a.py": 1.0})
     assert rank == pytest.approx({"a.py": 2 / 3, "b.py": 1 / 3, "c.py": 0.0}, abs=1e-6)
-    found = region_features(graph, mentions("a.py"))
+    found = region_of(graph, mentions("a.py"))
     assert found["ppr_top1"] == pytest.approx(2 / 3, abs=1e-6)
     assert found["plausible_files"] == 2
     bits = -(2 / 3 * math.log2(2 / 3) + 1 / 3 * math.log2(1 / 3))
@@ -93,11 +98,11 @@ def test_the_walk_agrees_with_hand_computed_ranks(tmp_path: Path) -> None:
 
 def test_nothing_named_is_a_uniform_walk(tmp_path: Path) -> None:
     graph = build(*commit(tmp_path, {"a.py": "", "b.py": "", "c.py": "", "d.py": ""}))
-    assert region_features(graph, mentions("it fails"))["ppr_entropy"] == 1.0
+    assert region_of(graph, mentions("it fails"))["ppr_entropy"] == 1.0
 
 
 def test_coupling_counts_files_around_the_region(graph: Graph) -> None:
-    found = region_features(graph, mentions("shop/money.py"))
+    found = region_of(graph, mentions("shop/money.py"))
     assert found["region_tests"] == 2
     assert found["repo_files"] == len(graph.files)
 
