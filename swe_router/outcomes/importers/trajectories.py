@@ -110,7 +110,7 @@ def winners_only(report: Path, won: int, silent: int) -> str:
 
 
 def _by_instance(path: Path, endings: Sequence[str]) -> dict[str, Path]:
-    """Instance id -> its trajectory. Raises ``UsageError``: one instance has several unlike ones."""
+    """Instance id -> its trajectory. Raises ``UsageError`` where one has several unlike ones."""
     found: dict[str, Path] = {}
     for name, file in sorted(_trajectories(path, endings)):
         before = found.setdefault(name, file)
