@@ -139,7 +139,7 @@ def drive(
     away; ``hours``: stop after so many; ``notify``: the hook of ``notify.Notifier``. Exit codes
     are those of ``reports.ending``.
     """
-    header = of_run(run)
+    header, told = of_run(run), Notifier(notify, say)
     owing.same_budget(run, header)
     waits = holding.ask_patience(run, header.settings, sets, say)
     if budget is not None:
@@ -148,12 +148,19 @@ def drive(
         return _told(run)
     if _finished(run, header, retry):
         say("nothing is owed")
-        return _closing(run, facts.of(run), False)
+        shown = _closing(run, facts.of(run), False)
+        told.ended(shown.facts, shown.code)
+        return shown
     imports.check(run, header)
-    wiring, told = Wiring(run, header, say), Notifier(notify, say)
+    wiring = Wiring(run, header, say)
     number = header.settings.workers if workers is None else workers
     preflight.open_files(preflight.FILES_PER_WORKER * max(1, number))
-    with interruptible(), run.locked(), ending_after(hours, run.stopping, say):
+    with (
+        told.faults(run.name),
+        interruptible(),
+        run.locked(),
+        ending_after(hours, run.stopping, say),
+    ):
         # The lock says that nobody else drives this run: what others held is nobody's now.
         wiring.ledger.abandon_others()
         machine.sweep(run.name)

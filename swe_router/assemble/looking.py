@@ -219,6 +219,8 @@ def repository(settings: Settings, instances: Sequence[Instance], kind: str) -> 
 def disk(place: Path, *, need: float) -> str:
     """Free space where the run folder will lie. Raises ``UsageError`` for less than ``need`` GB."""
     there = next(path for path in (place, *place.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError(f"{there} is a file: give a folder with --out")
     free = shutil.disk_usage(there).free / 1e9
     if free < need:
         raise UsageError(f"{free:.1f} GB free at {there}: {need:g} GB are needed")

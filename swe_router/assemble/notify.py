@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
+
+from swe_router.errors import UsageError
 
 SHARE = Decimal("0.8")
 """Part of the cap that is told when it is spent."""
 SECONDS = 20.0
 """Most that a hook may take."""
 VARIABLE = "SWE_ROUTER_NOTIFY"
+SCHEMES = ("http", "https")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s]*)\S*$")
+
+
+def hook_of(hook: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """The hook that is given, else the environment's; "" for none.
+
+    Raises ``UsageError`` for a URL that nothing can be sent to.
+    """
+    told = (hook if hook is not None else environment.get(VARIABLE, "")).strip()
+    place = _URL.match(told)
+    if place and not (place[1].lower() in SCHEMES and place[2]):
+        raise UsageError(
+            f"--notify {place[1]}://…: give an http:// or https:// URL with a host, or a command"
+        )
+    return told
 
 
 class Notifier:
@@ -32,7 +52,7 @@ class Notifier:
         say: Callable[[str], None],
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        self._hook, self._say = (hook or environment.get(VARIABLE, "")).strip(), say
+        self._hook, self._say = hook_of(hook, environment), say
         self._told: Decimal | None = None
         self._threads: list[threading.Thread] = []
 
@@ -55,6 +75,16 @@ class Notifier:
         names = ("run", "split", "policy", "instances", "resolved", "unresolved", "ungraded",
                  "empty", "usd", "budget", "escalated", "seconds", "ended")  # fmt: skip
         self._tell({"event": "end", **{n: facts[n] for n in names if n in facts}, "code": code})
+
+    @contextmanager
+    def faults(self, run: str) -> Iterator[None]:
+        """Say that the launch ended without a result, by the kind of its error alone."""
+        try:
+            yield
+        except BaseException as error:
+            if self._hook:
+                self._tell({"event": "end", "run": run, "error": type(error).__name__})
+            raise
 
     def _tell(self, said: Mapping[str, Any]) -> None:
         text = json.dumps(said)

@@ -81,10 +81,17 @@ def _facts(header: Header, begun: imports.Begun) -> tuple[dict[str, Any], list[s
         "usd_at_most": float(forecast.at_most(header, len(instances), came)),
         "skipped": dict(header.skipped),
     }
-    lines = [f"{name}: {value}" for name, value in known.items()]
+    lines = [f"{name}: {_told(value)}" for name, value in known.items() if value != {}]
     rows = bars.facts(settings)
     known["acceptance"] = rows
     return known, lines + bars.words(rows)
+
+
+def _told(value: Any) -> str:
+    """A fact as a person reads it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part}" for name, part in value.items())
+    return str(value)
 
 
 def surroundings(

@@ -91,6 +91,8 @@ def replay(name: str, out: Path) -> Shown:
     verdict = f"{len(rows)} instances replayed: " + (
         "all as recorded" if not broken else f"{len(broken)} divergences"
     )
+    if rest := len(instances.keys() - rows.keys()):
+        verdict += f"; {rest} of {len(instances)} not concluded, of which nothing can be replayed"
     view = Group(Text(verdict, style="bold"), *(Text(line, style="red") for line in broken))
     settings_row = {"settings_intact": whole}
     return Shown(facts={**rows, **({} if whole else {"settings": settings_row})},

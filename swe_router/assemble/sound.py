@@ -17,7 +17,7 @@ from swe_router.journal.tape import Tape
 from swe_router.ledger import reading
 from swe_router.ledger.book import other_run
 from swe_router.ledger.state import State
-from swe_router.records import Instance, RunRecord
+from swe_router.records import SCHEMA, Instance, RunRecord
 
 ZERO = Decimal(0)
 CHANGED = "was changed after the run began (its seal does not fit)"
@@ -95,6 +95,12 @@ def _same_run(
 ) -> None:
     for name, record in records.items():
         made = record.provenance.settings
+        if record.schema_version != SCHEMA:
+            raise UsageError(
+                f"{run.records_file}: the record of {name} is of another format"
+                f" ({record.schema_version!r}; this swe-router reads {SCHEMA!r}): use the"
+                " swe-router that made it"
+            )
         if name not in known or (made and made != header.digest):
             why = "settings" if name in known else "instances"
             raise UsageError(

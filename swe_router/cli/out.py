@@ -63,7 +63,7 @@ def dollars(text: str | None) -> Decimal | None:
         value = Decimal(text.strip().lstrip("$"))
     except InvalidOperation:
         raise UsageError(f"--budget {text!r} is not a number of US dollars") from None
-    if not value.is_finite() or value <= 0:
+    if value.is_nan() or value <= 0:
         raise UsageError(f"--budget {text} must be more than 0 US dollars")
     if value > MOST_USD:
         raise UsageError(
@@ -75,8 +75,11 @@ def dollars(text: str | None) -> Decimal | None:
 def ids(values: list[str] | None) -> list[str] | None:
     """Instance ids of ``--instances``: words, commas, and ``@FILE`` with ids in it.
 
-    None when none were given. Raises ``UsageError`` for a file that cannot be read or holds none.
+    None when the option was not given. Raises ``UsageError`` for a word without an id, such as a
+    variable of the shell that is empty, and for a file that cannot be read or holds none.
     """
+    if any(not value.replace(",", " ").split() for value in values or ()):
+        raise UsageError("--instances '' names no instance: give ids, or @FILE with ids in it")
     words = [word for value in values or () for word in value.replace(",", " ").split()]
     found = [one for word in words for one in (_of_file(word) if word[0] == "@" else [word])]
     return list(dict.fromkeys(found)) or None
@@ -85,14 +88,36 @@ def ids(values: list[str] | None) -> list[str] | None:
 def _of_file(word: str) -> list[str]:
     path = Path(word[1:]).expanduser()
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is no text"
         raise UsageError(f"--instances {word}: cannot read {path}: {said}") from None
+    if text.lstrip()[:1] in ("[", "{"):
+        return _of_json(word, text)
+    lines = text.splitlines()
     found = [one for line in lines for one in line.partition("#")[0].replace(",", " ").split()]
     if not found:
         raise UsageError(f"--instances {word}: {path} holds no instance id")
     return found
+
+
+def _of_json(word: str, text: str) -> list[str]:
+    """Ids of a JSON list, or of the ``instance_id`` of rows in a list or one a line."""
+    try:
+        rows = json.loads(text) if text.lstrip()[0] == "[" else _rows(text)
+    except (ValueError, RecursionError):
+        rows = None
+    found = [one.get("instance_id") if isinstance(one, dict) else one for one in rows or ()]
+    if not found or not all(isinstance(one, str) and one for one in found):
+        raise UsageError(
+            f"--instances {word}: of JSON, a list of ids is read, or rows with an instance_id;"
+            " else write one id a line"
+        )
+    return [str(one) for one in found]
+
+
+def _rows(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
 def pairs(texts: list[str], option: str) -> dict[str, Any]:

@@ -140,9 +140,14 @@ def run(
     """
     from swe_router import settings
     from swe_router.assemble import launch, rehearsal
+    from swe_router.assemble import notify as notifying
 
     if (knock or outcomes) and not dry_run:
         raise UsageError("--knock and --outcomes go with --dry-run")
+    if dry_run and resume_run is not None:
+        raise UsageError("--dry-run plans a new run; `swe-router show RUN` says what one owes")
+    ends = _some(hours)
+    notifying.hook_of(notify)
     if source is None and (trajectories is not None or rest):
         raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
     only, split, source = _chosen(ids(instances), split, source, failed, out)
@@ -176,7 +181,6 @@ def run(
             resolved, talk, launch.resolved, out=out, knocking=knock, outcomes=outcomes or ""
         )
         return _finish(plan, as_json)
-    ends = _some(hours)
     waits: list[str] = []
     if resume_run is not None:
         folder = launch.find(resume_run, out, wished=resolved)

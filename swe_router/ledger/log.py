@@ -14,7 +14,7 @@ from typing import Any
 
 from swe_router.errors import DiskFull, JournalError, UsageError
 from swe_router.files import check_regular
-from swe_router.ledger.reading import ADVICE, BROKEN
+from swe_router.ledger.reading import BROKEN, damage
 
 Entry = Mapping[str, Any]
 
@@ -117,9 +117,7 @@ class Log:
                 raise TypeError("not an object")
             self._apply(entry)
         except BROKEN as error:
-            raise JournalError(
-                f"{self._path}:{self._line} is damaged ({error!r}): {ADVICE}"
-            ) from None
+            raise JournalError(damage(self._path, self._line, error)) from None
 
 
 _sync = getattr(os, "fdatasync", os.fsync)

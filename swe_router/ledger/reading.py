@@ -35,5 +35,11 @@ def read(path: Path) -> State:
                 raise TypeError("not an object")
             state.apply(entry)
         except BROKEN as error:
-            raise UsageError(f"{path}:{number} is damaged ({error!r}): {ADVICE}") from None
+            raise UsageError(damage(path, number, error)) from None
     return state
+
+
+def damage(path: Path, number: int, error: Exception) -> str:
+    """What is wrong with a line of a ledger, and what to do."""
+    missing = isinstance(error, KeyError)
+    return f"{path}:{number} is damaged ({f'no {error}' if missing else error}): {ADVICE}"

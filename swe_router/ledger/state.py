@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from swe_router.errors import JournalError
-from swe_router.records import Record
+from swe_router.records import SCHEMA, Record
 
 OVERHEAD = "overhead"
 ZERO = Decimal(0)
@@ -131,6 +131,9 @@ class State:
 
     def apply(self, entry: Mapping[str, Any]) -> None:
         """Take one entry in. Raises ``KeyError``, ``ValueError`` or ``ArithmeticError``."""
+        kind = entry["op"]
+        if self.opened is None and kind != "open":
+            raise ValueError("the opening entry, which says the cap, does not stand before it")
         steps = {
             "open": self._open,
             "raise": self._raise,
@@ -144,7 +147,11 @@ class State:
             "wait": self._wait,
             "go": self._go,
         }
-        steps[entry["op"]](entry)
+        if kind not in steps:
+            raise ValueError(
+                f"this swe-router knows no entry {kind!r}: was it made by a later one?"
+            )
+        steps[kind](entry)
         self.entries += 1
 
     @property
@@ -182,6 +189,8 @@ class State:
     def _open(self, entry: Mapping[str, Any]) -> None:
         if self.budget is not None:
             raise ValueError("a second opening entry")
+        if entry.get("schema", SCHEMA) != SCHEMA:
+            raise ValueError(f"it is of another format, {entry['schema']!r}: this is {SCHEMA!r}")
         self.budget = self.opened = _usd(entry["budget"])
         self.run = str(entry.get("run", ""))
 

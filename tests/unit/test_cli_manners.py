@@ -117,6 +117,50 @@ def test_instances_may_stand_in_a_file(tmp_path):
         ids([f"@{path}"])
 
 
+@pytest.mark.parametrize("value", ["", " ", ",", " , "])
+def test_an_empty_id_is_not_the_whole_split(value, capsys):
+    with pytest.raises(UsageError, match="names no instance"):
+        ids([value, "a__b-1"])
+    assert main(["run", "--split", "demo", "--dry-run", "-i", value]) == 2
+    assert "names no instance" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["a__b-1", "a__b-2"]',
+        '[{"instance_id": "a__b-1"}, {"instance_id": "a__b-2"}]',
+        '{"instance_id": "a__b-1", "model_patch": ""}\n{"instance_id": "a__b-2"}\n',
+    ],
+)
+def test_a_file_of_instances_may_be_json(text, tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(text)
+    assert ids([f"@{path}"]) == ["a__b-1", "a__b-2"]
+
+
+@pytest.mark.parametrize("text", ["[]", '{"a__b-1": {}}', "[1]", '["a', '[{"id": "a__b-1"}]'])
+def test_json_without_ids_is_no_id(text, tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="a list of ids is read"):
+        ids([f"@{path}"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--hours", "0"], "--hours 0: say for how long"),
+        (["--resume", "latest"], "--dry-run plans a new run"),
+        (["--notify", "ftp://host/x"], "--notify ftp://"),
+        (["--notify", "https:///x"], "--notify https://"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would(words, said, capsys):
+    assert main(["run", "--split", "demo", "--dry-run", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_subset_is_another_word_for_split(capsys):
     assert main(["run", "--subset", "demo", "-i", "demo__confet-3", "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["split"] == "demo"

@@ -9,7 +9,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from swe_router.__main__ import main
 from swe_router.assemble.notify import Notifier
+from swe_router.errors import DiskFull, UsageError
+from tests.doubles import earlier_runs
 
 D = Decimal
 FACTS = {"run": "r", "resolved": 3, "usd": 0.5, "ended": "budget", "by_tier": {"local": 1}}
@@ -74,3 +77,30 @@ def test_no_hook_does_nothing_and_the_environment_may_name_one(tmp_path):
     hook = {"SWE_ROUTER_NOTIFY": f"cat >{tmp_path / 'told'}"}
     Notifier(None, pytest.fail, hook).ended(FACTS, 0)
     assert (tmp_path / "told").exists()
+
+
+@pytest.mark.parametrize("hook", ["ftp://host/x", "http://", "https:///key", "slack://T0/key"])
+def test_a_url_that_nothing_can_be_sent_to_is_refused_beforehand_without_its_key(hook):
+    with pytest.raises(UsageError, match="--notify") as refused:
+        Notifier(hook, pytest.fail, {})
+    assert "key" not in str(refused.value)
+    Notifier("curl -d @- https://host/x", pytest.fail, {})  # a command may hold a URL
+
+
+def test_an_empty_hook_is_none_whatever_the_environment_says():
+    Notifier("", pytest.fail, {"SWE_ROUTER_NOTIFY": "exit 3"}).ended(FACTS, 0)
+
+
+def test_a_launch_that_breaks_is_told_by_the_kind_of_its_error_alone(server):
+    url, got, _ = server
+    with pytest.raises(DiskFull), Notifier(url, pytest.fail).faults("r"):
+        raise DiskFull("no space left to write /secret/place")
+    assert got == [{"event": "end", "run": "r", "error": "DiskFull"}]
+
+
+def test_a_resume_that_finds_nothing_to_do_has_ended_too(tmp_path, capsys):
+    run = earlier_runs.unpacked("ray", tmp_path / "in")
+    code = main(["resume", str(run), "--notify", f"cat >{tmp_path / 'told'}"])
+    assert "nothing is owed" in capsys.readouterr().err
+    told = json.loads((tmp_path / "told").read_text())
+    assert (told["event"], told["code"], told["run"]) == ("end", code, run.name)

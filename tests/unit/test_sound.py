@@ -215,6 +215,42 @@ def test_an_amount_without_an_end_or_below_0_is_damage_of_the_ledger(
     assert f"ledger.jsonl:{line + 1} is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: rows[1:], "ledger.jsonl:1 is damaged (the opening entry"),
+        (lambda rows: [{**rows[0], "schema": "swe-router/2"}, *rows[1:]], "of another format"),
+        (lambda rows: [*rows, {"op": "gift", "usd": "1"}], "knows no entry 'gift'"),
+        (lambda rows: [*rows, {"at": 1.0}], "(no 'op')"),
+    ],
+)
+@pytest.mark.parametrize("name", ["show", "replay", "resume"])
+def test_a_ledger_that_cannot_be_understood_is_named_in_words(
+    name, change, said, run, tmp_path, capsys
+):
+    file = run / "ledger.jsonl"
+    rows = [json.loads(one) for one in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps(one) + "\n" for one in change(rows)))
+    told = refused(name, run, tmp_path, capsys)
+    assert said in told
+    assert "Error(" not in told
+
+
+@pytest.mark.parametrize("name", ["show", "replay", "report", "resume"])
+def test_a_record_of_another_format_is_refused(name, run, tmp_path, capsys):
+    file = run / "records.jsonl"
+    file.write_text(file.read_text().replace('"swe-router/1"', '"swe-router/2"', 1))
+    assert "of another format ('swe-router/2'" in refused(name, run, tmp_path, capsys)
+
+
+def test_a_replay_says_what_it_could_not_replay(run, tmp_path, capsys):
+    (run / "records.jsonl").unlink()
+    main(command("replay", run, tmp_path))
+    assert "not concluded, of which nothing can be replayed" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
 def test_a_damaged_line_of_the_ledger_comes_with_advice(run, tmp_path, capsys):
     file = run / "ledger.jsonl"
     rows = file.read_text("utf-8").splitlines(keepends=True)
