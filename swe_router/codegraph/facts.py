@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from tree_sitter import Node, QueryCursor
 
-from swe_router.codegraph import imports, names
+from swe_router.codegraph import imports, mending, names
 from swe_router.codegraph.grammar import PYTHON, Grammar, tools
 from swe_router.codegraph.imports import Import
 
-VERSION = "4"
+VERSION = "5"
 """Facts made under another version (or another query) are made again."""
 MAX_BYTES = 512 * 1024
 """Larger sources are generated ones: skipped."""
@@ -95,8 +95,11 @@ def extract(content: bytes, grammar: Grammar) -> Facts:
     if reading is None:
         return Facts(problem="no grammar")
     content = content.replace(b"\0", b" ")  # as wide, and no end of the text to a scanner
-    root = reading.parser.parse(content).root_node
-    problem = problem or ("syntax" if root.has_error else "")
+    tree = reading.parser.parse(content)
+    if tree.root_node.has_error:
+        problem = problem or "syntax"
+        content, tree = mending.mended(content, tree, grammar.name, reading.parser)
+    root = tree.root_node
     cursor = QueryCursor(reading.query)
     cursor.set_max_start_depth(MAX_DEPTH)
     found = _captures(cursor, root)

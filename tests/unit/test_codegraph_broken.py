@@ -81,3 +81,39 @@ def test_a_default_of_a_type_parameter_is_no_syntax_error_to_who_edits():
         assert syntax.errors(text.encode(), "m.py") == []
     assert syntax.errors(b"def f[T = int](x: T -> T:\n    return x\n", "m.py")
     assert syntax.errors(b"x: list[int int] = 1\n", "m.py")
+
+
+@pytest.mark.parametrize("slip", [
+    "foo(1, 2\n", "x = [1,\n", "x = {\n", "cdef int g(int x) except -1:\n    return x\n",
+])  # fmt: skip
+@pytest.mark.parametrize("within", ["", "class Outer:\n"])
+def test_a_bracket_that_is_never_closed_swallows_no_definition_behind_it(slip, within):
+    good = [f"def f{n}(x):\n    return g{n}(x)\n\n" for n in range(60)]
+    inside = "".join([*good[:30], slip, *good[30:]])
+    if within:
+        inside = within + "".join(f"    {line}\n" if line else "\n" for line in inside.split("\n"))
+    text = f"{inside}\n\ndef last():\n    pass\n"
+    found = extract(text.encode(), PYTHON)
+    told = {one.name: one.line for one in found.definitions if one.kind != "variable"}
+    assert found.problem == "syntax"
+    missing = [n for n in range(60) if f"Outer.f{n}" not in told and f"f{n}" not in told]
+    assert len(missing) <= 1, "that beside the slip at most"
+    rows = text.split("\n")
+    assert all(f"def {name.split('.')[-1]}" in rows[line - 1] for name, line in told.items()
+               if name.split(".")[-1] in ("f0", "f45", "f59", "last"))  # fmt: skip
+    assert "cdef" in slip or "last" in told
+
+
+@pytest.mark.parametrize("slip", ["foo(1,\n", "let a = `x${\n", "let r = /[/;\n", "<<<<<<< A\n"])
+def test_a_slip_in_javascript_swallows_no_function_behind_it(slip):
+    good = [f"function f{n}(x) {{\n  return g(x) + {n};\n}}\n\n" for n in range(60)]
+    text = "".join([*good[:30], slip, *good[30:]])
+    found = {one.name for one in extract(text.encode(), grammar_of("a.js")).definitions}
+    assert len({f"f{n}" for n in range(60)} - found) <= 1
+
+
+def test_what_a_text_says_is_no_definition_that_was_swallowed():
+    inside = 'S = """\ndef not_one():\n    pass\n"""\n\nx = = 1\n\ndef one():\n    pass\n'
+    told = {one.name for one in extract(inside.encode(), PYTHON).definitions}
+    assert "one" in told
+    assert "not_one" not in told
