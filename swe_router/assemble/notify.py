@@ -8,13 +8,18 @@ import re
 import subprocess
 import threading
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from swe_router.deferred import deferred
 from swe_router.errors import UsageError
+
+if TYPE_CHECKING:
+    from urllib import request
+else:
+    request = deferred("urllib.request")
 
 SHARE = Decimal("0.8")
 """Part of the cap that is told when it is spent."""
@@ -101,10 +106,10 @@ class Notifier:
 
 
 def _post(url: str, text: str) -> None:
-    asked = urllib.request.Request(  # noqa: S310 - http and https only, by the caller
+    asked = request.Request(
         url, data=text.encode(), headers={"Content-Type": "application/json"}, method="POST"
     )
-    with urllib.request.urlopen(asked, timeout=SECONDS):  # noqa: S310
+    with request.urlopen(asked, timeout=SECONDS):
         pass
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from swe_router import awake, plugins
 from swe_router.agents.manifest import Manifest
 from swe_router.assemble import ensemble, lessons, made_with, stoploss
+from swe_router.assemble.boxing import RunBoxes
 from swe_router.assemble.handing import room
 from swe_router.assemble.header import Header
 from swe_router.assemble.holding import breaker_of, require, waiting
@@ -35,8 +36,6 @@ from swe_router.models.metered import MeteredModel
 from swe_router.policies.base import checked
 from swe_router.records import Arm, Features, Instance, Plan, PurseView
 from swe_router.sandboxes import audit, fitting, leaks, patch
-from swe_router.sandboxes.held import HeldBoxes
-from swe_router.sandboxes.warm import WarmBoxes
 from swe_router.seams import Desk, Model, Policy, Scaffold, Selector, Verifier
 from swe_router.settings import Settings, Tier
 from swe_router.solve.bench import Bench
@@ -125,13 +124,9 @@ class Wiring:
         return kind(self.settings.sandbox, **options)
 
     @cached_property
-    def check_boxes(self) -> WarmBoxes | None:
-        """Boxes for checks, where starting them ahead saves time."""
-        ahead = self.settings.sandbox.warm
-        if self.header.sandbox != "docker" or not ahead:
-            return None
-        held = HeldBoxes(lambda: self.boxes, self.breaker)
-        return WarmBoxes(held, ahead=ahead, stopping=self.run.stopping)
+    def opened(self) -> RunBoxes:
+        """The boxes of attempts and of checks."""
+        return RunBoxes(self.run, self.header, lambda: self.boxes, self.breaker)
 
     @cached_property
     def verifiers(self) -> list[tuple[str, Verifier]]:
@@ -212,10 +207,9 @@ class Wiring:
             memory=self.tape(instance),
             selector=self.selector,
             verifiers=self.verifiers,
-            open_sandbox=HeldBoxes(
-                lambda: self.boxes, self.breaker, lambda of, why: progress(of, "", 0, why)
-            ).open,
-            open_check=self.check_boxes.open if self.check_boxes else None,
+            open_sandbox=self.opened.attempts.open,
+            open_check=self.opened.checks.open if self.opened.checks else None,
+            soon_check=self.opened.begin_check,
             guard=leaks.guard,
             snapshot=patch.Snapshot.take,
             apply=fitting.apply,

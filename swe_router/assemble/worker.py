@@ -82,11 +82,14 @@ def here(job: Job, progress: Progress) -> Done:
     wiring = _wiring(job.run, threading.get_ident())
     wiring.breaker.tell = lambda line: progress("", "", 0, line)
     wiring.settle_receipts(job.instance)
-    progress(job.instance.id, "", 0, "reading the repository")
-    graph = wiring.graph(job.instance)
-    features = wiring.features(job.instance, graph)
-    bench = wiring.bench(job.instance, graph, job.left, progress)
+    wiring.opened.held = lambda of, why: progress(of, "", 0, why)
     try:
+        if not job.first:  # those that came with a candidate may need no attempt
+            wiring.opened.begin(job.instance)
+        progress(job.instance.id, "", 0, "reading the repository")
+        graph = wiring.graph(job.instance)
+        features = wiring.features(job.instance, graph)
+        bench = wiring.bench(job.instance, graph, job.left, progress)
         if job.first and taken(brought(bench, job.instance)) is None:
             return Rejected()
         return solve(
@@ -100,8 +103,7 @@ def here(job: Job, progress: Progress) -> Done:
     except Interrupted:
         return Stopped()
     finally:
-        if wiring.check_boxes is not None:
-            wiring.check_boxes.rest(job.instance)
+        wiring.opened.rest(job.instance)
 
 
 def at_once(header: Header) -> int:

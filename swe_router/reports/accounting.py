@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from swe_router.deferred import deferred
@@ -116,7 +117,7 @@ def group(
         "needs": None
         if tier == ALL or tier in tops
         else _needs(tpr, fpr, min(len(_instances(right)), len(_instances(wrong))) < FEW),
-        "seconds": float(np.mean([row.seconds for row in rows])),
+        "seconds": fmean([row.seconds for row in rows]),
         "usd": float(sum(row.usd for row in rows)) / len(rows),
     }
 

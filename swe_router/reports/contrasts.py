@@ -42,7 +42,8 @@ def differences(judged: Sequence[Judged], tiers: Sequence[str]) -> list[dict[str
         if name != ACCEPTANCE and speaks:
             out += _verifiers(judged, name)
     tested = [row for row in out if row["p"] is not None]
-    for row, p in zip(tested, apart.holm([row["p"] for row in tested]).tolist(), strict=True):
+    held = apart.holm([row["p"] for row in tested]).tolist() if tested else []
+    for row, p in zip(tested, held, strict=True):
         row["p"] = p
         row["said"] = row["said"] if p < ALPHA else "none"
     for first, second in itertools.combinations(tiers, 2):

@@ -1,4 +1,4 @@
-"""Boxes for checks that are started ahead of need and bring the project's byte code along.
+"""Boxes that are started ahead of need and removed beside; those for checks bring byte code along.
 
 Every box is a new container and is used once, so nothing that a test run did to one is met by the
 next. (Proving a used one clean, by a search for all that changed since it began, took longer than
@@ -73,7 +73,7 @@ class _Shelf:
 
 
 class WarmBoxes:
-    """Opens boxes for checks; ``close`` or ``rest`` removes those that wait.
+    """Opens boxes; ``close`` or ``rest`` removes those that wait.
 
     When the process dies, so do the boxes: each hangs on a socket of it, as every box does.
     """
@@ -81,14 +81,24 @@ class WarmBoxes:
     def __init__(
         self, boxes: Boxes, *, ahead: int, stopping: Callable[[], bool] = lambda: False
     ) -> None:
-        """``ahead``: boxes of one instance that are started before they are asked for."""
+        """``ahead``: boxes of one instance that wait after the first was asked for.
+
+        With 0 none waits but the one that ``soon`` starts, and none brings byte code.
+        """
         self._boxes, self._stopping = boxes, stopping
         self._ahead = min(ahead, MOST_SPARES)
         self._lock = threading.Lock()
         self._shelves: dict[str, _Shelf] = {}
-        # As many that start as that go, and one that compiles.
-        self._pool = ThreadPoolExecutor(2 * self._ahead + 1, thread_name_prefix="warm")
+        # As many that start as that go, one that compiles, and one that ``soon`` starts.
+        self._pool = ThreadPoolExecutor(2 * self._ahead + 2, thread_name_prefix="warm")
         self._closed = False
+
+    def soon(self, instance: Instance) -> None:
+        """A box will be asked for in a moment: let it start meanwhile.
+
+        What keeps it from starting is raised by ``open``, which tries once more.
+        """
+        self._order(self._shelf(instance), at_least=1)
 
     @contextmanager
     def open(self, instance: Instance) -> Iterator[Sandbox]:
@@ -146,7 +156,7 @@ class WarmBoxes:
                 pass
             spare.stack.close()
 
-    def _order(self, shelf: _Shelf) -> None:
+    def _order(self, shelf: _Shelf, at_least: int = 0) -> None:
         """Start as many boxes as are missing, while there is room for them."""
         with self._lock:
             if (
@@ -156,7 +166,8 @@ class WarmBoxes:
             ):
                 return
             waiting = sum(len(one.spares) for one in self._shelves.values())
-            missing = min(self._ahead - len(shelf.spares), MOST_SPARES - waiting)
+            wanted = max(self._ahead, at_least)
+            missing = min(wanted - len(shelf.spares), MOST_SPARES - waiting)
             shelf.spares += [self._pool.submit(self._started, shelf) for _ in range(missing)]
 
     def _later(self, work: Callable[[], None]) -> bool:
@@ -169,7 +180,7 @@ class WarmBoxes:
 
     def _dismiss(self, shelf: _Shelf, spare: _Spare) -> None:
         with spare.stack:
-            if self._closed or self._stopping() or shelf.asked:
+            if self._closed or self._stopping() or shelf.asked or not self._ahead:
                 return
             with suppress(SandboxError, OSError, ValueError):
                 sources = _sources(spare.box)

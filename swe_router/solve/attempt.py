@@ -172,6 +172,8 @@ def _work(
             course.failure = error
         except KeyboardInterrupt:
             course.owed("stopped by the user")
+        if bench.verifiers and not bench.stopping():
+            bench.soon_check(instance)
         course.candidate = _rescue(before, box, attempt_id, course)
 
 

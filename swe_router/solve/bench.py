@@ -106,6 +106,8 @@ class Bench:
     """Candidates that are checked side by side where several are there at once."""
     open_check: Callable[[Instance], AbstractContextManager[Sandbox]] | None = None
     """Opens boxes for checks, where others than those of attempts will do."""
+    soon_check: Callable[[Instance], None] = lambda instance: None
+    """Told when the first box for checks will be opened in a moment."""
     came_with: Sequence[Outcome] = ()
     """Candidates made elsewhere, to be verified before anything is tried."""
     peers: Sequence[Outcome] = ()

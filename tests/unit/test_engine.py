@@ -89,6 +89,22 @@ def test_a_lost_sandbox_is_tried_once_more_under_its_own_id():
     assert record.status == "candidate"
 
 
+def test_the_box_of_the_checks_is_announced_before_the_patch_is_taken():
+    told = []
+
+    class Taken(Patches):
+        def candidate(self, sandbox, attempt_id):
+            told.append("patch")
+            return super().candidate(sandbox, attempt_id)
+
+    parts = {"snapshot": lambda box: Taken("right"), "soon_check": lambda of: told.append(of.id)}
+    run(bench(**parts))
+    assert told == [INSTANCE.id, "patch"]
+    told.clear()
+    run(bench(**parts, verifiers=[]))
+    assert told == ["patch", "patch"], "nobody looks at what no verifier is asked of"
+
+
 def test_nothing_but_weather_on_every_tier_is_infra_not_empty():
     dead = replace(
         bench(snapshot=lambda box: Patches("")),

@@ -161,6 +161,37 @@ def test_nothing_is_started_ahead_of_a_run_that_stops(trays):
 MODULES = [f"./pkg/__pycache__/m{n}.cpython-39.pyc" for n in range(30)]
 
 
+def test_a_box_that_was_announced_waits_and_no_other_does(trays):
+    warm = WarmBoxes(trays, ahead=0)
+    warm.soon(INSTANCE)
+    warm.soon(INSTANCE)
+    assert until(lambda: len(trays.made) == 1)
+    with warm.open(INSTANCE) as box:
+        assert box.number == 0
+        box.compiled = MODULES
+    assert until(lambda: trays.left == []), "removed, and nobody waits for it"
+    with warm.open(INSTANCE) as box:
+        assert (box.number, box.files) == (1, b"")
+        box.compiled = MODULES
+    warm.soon(OTHER)
+    assert until(lambda: trays.left == [2])
+    warm.rest(OTHER)
+    assert until(lambda: trays.left == [])
+    warm.close()
+    assert len(trays.made) == 3, "an attempt's box brings nothing of an earlier one along"
+
+
+def test_what_keeps_an_announced_box_from_starting_is_said_where_it_is_opened():
+    trays = Trays(fails=2)
+    warm = WarmBoxes(trays, ahead=0)
+    warm.soon(INSTANCE)
+    assert until(lambda: trays.fails == 1)
+    with pytest.raises(WouldNotStart), warm.open(INSTANCE):
+        pass
+    warm.close()
+    assert trays.left == []
+
+
 def test_byte_code_is_made_where_no_test_ran_and_brought_to_later_boxes(warm, trays):
     used = []
     for _ in range(2):

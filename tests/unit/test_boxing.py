@@ -1,0 +1,89 @@
+"""Which boxes of a run start early, and which never do."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from threading import Lock
+
+import pytest
+
+from swe_router import settings
+from swe_router.assemble.boxing import RunBoxes
+from swe_router.assemble.header import Header
+from swe_router.breaker import Breaker, Patience
+from swe_router.journal.folder import RunFolder
+from swe_router.records import Result
+from swe_router.sandboxes.held import HeldBoxes
+from swe_router.sandboxes.warm import WarmBoxes
+from tests.doubles.engine import INSTANCE
+
+
+class Boxes:
+    """Counts boxes that are open."""
+
+    def __init__(self) -> None:
+        self.made, self.left, self.lock = 0, 0, Lock()
+
+    @contextmanager
+    def open(self, instance, files=b""):
+        with self.lock:
+            self.made, self.left = self.made + 1, self.left + 1
+        try:
+            yield self
+        finally:
+            with self.lock:
+                self.left -= 1
+
+    def run(self, command, **given):
+        return Result(exit_code=0, output="")
+
+    def read(self, path, **given):
+        return b""
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Kind of sandbox and verifiers -> the boxes of such a run, and what opens them."""
+
+    def make(kind, *names, factory=None, **patience):
+        sheet = settings.load("demo", sets=[f"verify.names={list(names)!r}"])
+        header = Header(sheet, sheet.digest(), {}, {}, kind, {}, 1.0)
+        breaker = Breaker(tmp_path, lambda name: Patience(**patience))
+        boxes = Boxes()
+        run = RunFolder(tmp_path)
+        return RunBoxes(run, header, factory or (lambda: boxes), breaker), boxes
+
+    return make
+
+
+def test_local_boxes_are_opened_where_they_are_used(made):
+    opened, boxes = made("local", "applies", "repo-tests")
+    opened.begin(INSTANCE)
+    opened.begin_check(INSTANCE)
+    opened.rest(INSTANCE)
+    assert isinstance(opened.attempts, HeldBoxes)
+    assert (opened.checks, boxes.made) == (None, 0)
+
+
+@pytest.mark.parametrize(("names", "wanted"), [(("applies",), 1), (("applies", "repo-tests"), 2)])
+def test_a_spare_waits_only_where_tests_are_run(made, names, wanted):
+    opened, boxes = made("docker", *names)
+    opened.begin_check(INSTANCE)
+    assert isinstance(opened.checks, WarmBoxes)
+    with opened.checks.open(INSTANCE):
+        pass
+    opened.rest(INSTANCE)
+    opened.checks.close()
+    assert (boxes.made, boxes.left) == (wanted, 0)
+
+
+def test_an_attempt_takes_the_box_that_was_begun_and_leaves_none(made):
+    opened, boxes = made("docker", "applies")
+    opened.begin(INSTANCE)
+    assert isinstance(opened.attempts, WarmBoxes)
+    with opened.attempts.open(INSTANCE):
+        assert (boxes.made, boxes.left) == (1, 1)
+    opened.begin(INSTANCE)  # its policy stops at once
+    opened.rest(INSTANCE)
+    opened.attempts.close()
+    assert boxes.left == 0
