@@ -56,7 +56,7 @@ def test_the_work_is_rescued(box, attack):
     box.run("echo mine >file.txt", timeout=20)
     began = time.monotonic()
     assert box.run(ATTACKS[attack], timeout=2).exit_code != 0
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 200, "the command sleeps for 300 s"
     candidate = before.candidate(box, "t")
     assert (candidate.files, candidate.proven) == (("file.txt",), True)
 
@@ -89,7 +89,7 @@ with made.open(instance({commit!r})) as box:
     assert until(lambda: not stopped(f"sleep {mark}"))
 
 
-def until(condition, seconds=30.0):
+def until(condition, seconds=90.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

