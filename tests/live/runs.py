@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -54,10 +55,19 @@ class Launch:
     """One run and its resumes, each in a process group of its own, as a shell does it."""
 
     def __init__(
-        self, folder: Path, *, workers: int, preset: Path | None = None, budget: str = "1"
+        self,
+        folder: Path,
+        *,
+        workers: int,
+        preset: Path | None = None,
+        budget: str = "1",
+        sandbox: str = "local",
+        instances: Sequence[str] = INSTANCES,
+        grade: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.budget = budget
+        self.budget, self.sandbox, self.instances = budget, sandbox, instances
+        self.grade = grade
         self.out, self.log = folder / "runs", folder / "said.log"
         self.workers, self.preset = workers, preset
         # Ray's sockets need a short path, which pytest's are not.
@@ -78,11 +88,11 @@ class Launch:
             "--budget",
             self.budget,
             "--sandbox",
-            "local",
-            "--no-grade",
+            self.sandbox,
         ]
+        words += [] if self.grade else ["--no-grade"]
         words += ["--preset", str(self.preset)] if self.preset else []
-        self._launch(*words, "--instances", *INSTANCES)
+        self._launch(*words, "--instances", *self.instances)
         return self
 
     def resume(self, *words: str) -> None:
@@ -148,7 +158,9 @@ class Launch:
     def rescued(self) -> list[str]:
         """Instances with an attempt that was stopped and kept."""
         folder = RunFolder(self.run)
-        return [n for n in INSTANCES if Tape(folder.attempt_folder(n)).last_rescue() is not None]
+        return [
+            n for n in self.instances if Tape(folder.attempt_folder(n)).last_rescue() is not None
+        ]
 
     def book(self):
         return reading.read(self.run / "ledger.jsonl")

@@ -7,11 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from swe_router import assets
+from tests.live.kills import Series
 
 pytestmark = pytest.mark.docker
 
@@ -140,3 +142,11 @@ def test_an_image_holds_neither_the_answer_key_nor_a_later_commit(images):
     for image in images.values():
         said = docker("run", "--rm", "--network", "none", image, "sh", "-c", f"{look}; :").split()
         assert said == [said[-1]] * 3
+
+
+def test_whatever_dies_and_whenever_nothing_is_left_and_books_equal_records(images, tmp_path):
+    """Some of the deaths of ``kills``, a killed container among them, by KILLS and KILL_SEED."""
+    seed = int(os.environ.get("KILL_SEED", time.time()))
+    series = Series(tmp_path, seed, sandbox="docker", instances=[IDS[0], IDS[3]])
+    series.go(int(os.environ.get("KILLS", "3")))
+    assert left_behind(images) == ""
