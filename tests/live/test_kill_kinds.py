@@ -12,18 +12,17 @@ from swe_router.journal.folder import RunFolder
 from tests.live.kills import Series
 from tests.live.runs import INSTANCES, Launch, audit_money
 
+pytestmark = pytest.mark.ray
 SEED = int(os.environ.get("KILL_SEED", time.time()))
 """Printed with every table; set KILL_SEED to have the same points again."""
 KILLS = int(os.environ.get("KILLS", "3"))
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize("workers", [0, 2])
 def test_whatever_dies_and_whenever_books_equal_records_and_replay_is_exact(tmp_path, workers):
     Series(tmp_path, SEED, workers).go(KILLS)
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize("everybody", [False, True], ids=["driver", "group"])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_sigterm_while_it_grades_ends_in_order_and_a_resume_grades_the_rest(
