@@ -147,8 +147,9 @@ def drive(
     if (waits or budget is not None) and held(run.lock_file):
         return _told(run)
     if _finished(run, header, retry):
+        known = facts.of(run)  # a file that is damaged is told first
         say("nothing is owed")
-        shown = _closing(run, facts.of(run), False)
+        shown = _closing(run, known, False)
         told.ended(shown.facts, shown.code)
         return shown
     imports.check(run, header)

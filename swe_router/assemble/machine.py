@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,8 @@ from swe_router.assemble.shown import Shown
 from swe_router.deferred import deferred
 from swe_router.errors import SandboxError, SweRouterError, UsageError
 from swe_router.records import Instance
-from swe_router.sandboxes import local, reaper
-from swe_router.settings import Settings
+from swe_router.sandboxes import limits, local, reaper
+from swe_router.settings import SandboxSettings, Settings
 
 if TYPE_CHECKING:
     from swe_router.sandboxes import engine
@@ -58,13 +59,20 @@ def _engine() -> engine.Engine | None:
         return None
 
 
-def doctor(resolved: Settings, out: Path) -> Shown:
-    """Check what ``run`` with the same settings would need; exit code 1 when it could not work."""
+def doctor(
+    resolved: Settings,
+    out: Path,
+    begin: Callable[[Settings, Callable[[str], None]], object] | None = None,
+) -> Shown:
+    """Check what ``run`` with the same settings would need; exit code 1 when it could not work.
+
+    ``begin`` is what a run begins with, to be refused as it would be.
+    """
     kind, why = _kind(resolved)
     instances, missing = _instances(resolved)
     boxes: list[tuple[str, Callable[[], str]]] = [
         ("docker", _docker),
-        ("local sandbox", lambda: _local(resolved.sandbox.disk)),
+        ("local sandbox", lambda: _local(resolved.sandbox)),
     ]
     found = [looked(name, look) for name, look in boxes]
     wanted = "docker" if kind == "docker" else "local sandbox"
@@ -74,18 +82,34 @@ def doctor(resolved: Settings, out: Path) -> Shown:
         looked("git", check_git),
         *([why] if why else []),
         *found,
-        looked("open files", _open_files),
+        looked("open files", partial(_open_files, resolved.workers)),
         looked("workers", _workers),
         *([missing] if missing else []),
         *surroundings(resolved, instances, kind, out),
         *(Check("acceptance", "ok", line) for line in bars.words(bars.facts(resolved))),
         *(_other(resolved, name) for name in resolved.tiers if name not in _used(resolved)),
     ]
-    return _table(checks)
+    return _table([*checks, *_refused(resolved, begin, checks)])
+
+
+def _refused(
+    settings: Settings,
+    begin: Callable[[Settings, Callable[[str], None]], object] | None,
+    checks: Sequence[Check],
+) -> list[Check]:
+    """What ``run`` would refuse beyond what the other checks found: plugins, knobs, limits."""
+    try:
+        if begin is not None:
+            begin(settings, lambda line: None)
+    except UsageError as error:
+        said = [one.detail for one in checks if one.level == "no"]
+        left = [part for part in str(error).split("; ") if not any(part in one for one in said)]
+        return [Check("settings", "no", "; ".join(left))] if left else []
+    return []
 
 
 def _table(checks: Sequence[Check]) -> Shown:
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, show_header=False)
     colours = {"ok": "green", "warning": "yellow", "no": "red"}
     for one in checks:
         word = "ok" if one.level == "ok" else "no" if one.level == "no" else "warn"
@@ -137,8 +161,11 @@ def _docker() -> str:
     return ", ".join(f"{name} {value}" for name, value in found.items()) + rest
 
 
-def _local(disk: str) -> str:
-    return f"isolated by {local.best_wall(unsafe=False)}; disk limited to {disk} a file, not a box"
+def _local(box: SandboxSettings) -> str:
+    wall = local.best_wall(unsafe=False)
+    return (
+        f"isolated by {wall}; disk limited to {box.disk} a file and not a box, {limits.told(box)}"
+    )
 
 
 def _workers() -> str:
@@ -152,5 +179,5 @@ def _workers() -> str:
     return f"Ray of our own, as nice as this process unless RAY_worker_niceness is set; {threads}"
 
 
-def _open_files() -> str:
-    return preflight.open_files(OPEN_FILES)
+def _open_files(workers: int) -> str:
+    return preflight.open_files(max(OPEN_FILES, preflight.FILES_PER_WORKER * workers))

@@ -150,7 +150,7 @@ def run(
     notifying.hook_of(notify)
     if source is None and (trajectories is not None or rest):
         raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
-    only, split, source = _chosen(ids(instances), split, source, failed, out)
+    only, split, source = chosen(ids(instances), split, source, failed, out)
     if failed and (trajectories is not None or rest):
         raise UsageError("--failed begins afresh: --trajectories and --rest do not go with it")
     knobs = pairs(policy_set or [], "--policy-set")
@@ -298,7 +298,7 @@ def _finish(done: object, as_json: bool) -> int:
     return done.code
 
 
-def _chosen(
+def chosen(
     only: list[str] | None, split: str | None, source: str | None, failed: bool, out: Path
 ) -> tuple[list[str] | None, str | None, str | None]:
     """Instance ids, split and predictions as ``--from`` and ``--failed`` say."""

@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.out import dollars, emit, pairs
+from swe_router.cli.out import dollars, emit, ids, pairs
+from swe_router.cli.run import chosen
+from swe_router.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
+AS = "As for run."
+Text = Annotated[str | None, typer.Option(help=AS)]
 
 
 def clean(as_json: Json = False) -> int:
@@ -22,24 +26,27 @@ def clean(as_json: Json = False) -> int:
 
 
 def doctor(
-    preset: Annotated[
-        str | None, typer.Option(help="Tiers and limits, as for run. Default: as for run.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Split, as for run.")] = None,
-    budget: Annotated[str | None, typer.Option(help="US dollars, as for run.")] = None,
-    sets: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a setting: a.b=value.")
-    ] = None,
-    policy: Annotated[str | None, typer.Option(help="Routing policy, as for run.")] = None,
-    policy_set: Annotated[
-        list[str] | None, typer.Option("--policy-set", help="A knob of the policy: key=value.")
-    ] = None,
-    instances: Annotated[
-        list[str] | None, typer.Option("--instances", "-i", help="Only these instance ids.")
-    ] = None,
+    preset: Text = None,
+    split: Text = None,
+    budget: Text = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="Override a setting.")] = None,
+    policy: Text = None,
+    policy_set: Annotated[list[str] | None, typer.Option(help=AS)] = None,
+    instances: Annotated[list[str] | None, typer.Option("--instances", "-i", help=AS)] = None,
+    filter_: Annotated[str | None, typer.Option("--filter", help=AS)] = None,
+    slice_: Annotated[str | None, typer.Option("--slice", help=AS)] = None,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help=AS)] = False,
+    seed: Annotated[int | None, typer.Option(help=AS)] = None,
+    workers: Annotated[int | None, typer.Option("--workers", "-w", min=0, help=AS)] = None,
+    candidates: Annotated[int | None, typer.Option(min=1, help=AS)] = None,
+    source: Annotated[str | None, typer.Option("--from", help=AS)] = None,
+    failed: Annotated[bool, typer.Option("--failed", help=AS)] = False,
+    trajectories: Text = None,
+    rest: Annotated[bool, typer.Option("--rest", help=AS)] = False,
+    no_grade: Annotated[bool, typer.Option("--no-grade", help=AS)] = False,
     sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
-    unsafe: Annotated[bool, typer.Option("--unsafe", help="As for run.")] = False,
-    repos: Annotated[str | None, typer.Option(help="Folder of repositories, as for run.")] = None,
+    unsafe: Annotated[bool, typer.Option("--unsafe", help=AS)] = False,
+    repos: Text = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for runs.")] = Path("runs"),
     as_json: Json = False,
 ) -> int:
@@ -48,9 +55,11 @@ def doctor(
     Exit code 0 when it could begin, else 1.
     """
     from swe_router import settings
-    from swe_router.assemble import machine
+    from swe_router.assemble import launch, machine
 
-    words = [word for value in instances or () for word in value.replace(",", " ").split()]
+    if source is None and (trajectories is not None or rest):
+        raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
+    only, split, source = chosen(ids(instances), split, source, failed, out)
     resolved = settings.load(
         preset or ("demo" if split in (None, "demo") else "hybrid"),
         sets=sets or (),
@@ -58,11 +67,21 @@ def doctor(
         budget=dollars(budget),
         policy__name=policy,
         policy__knobs=pairs(policy_set or [], "--policy-set") or None,
-        instances=words or None,
+        instances=only,
+        filter=filter_,
+        slice=slice_,
+        shuffle=shuffle or None,
+        seed=seed,
+        workers=workers,
+        candidates=candidates,
+        source=source,
+        trajectories=trajectories,
+        rest=rest or None,
+        grade__enabled=False if no_grade else None,
         sandbox__kind=sandbox,
         sandbox__unsafe=unsafe or None,
         repos=repos,
     )
-    report = machine.doctor(resolved, out)
+    report = machine.doctor(resolved, out, launch.resolved)
     emit(report.facts, as_json=as_json, view=report.view)
     return report.code

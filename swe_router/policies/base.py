@@ -231,6 +231,23 @@ def usd(amount: Decimal) -> str:
     return f"${cents}" if cents == amount or amount >= 1 else f"${amount.normalize():f}"
 
 
+def rest(purse: PurseView) -> str:
+    """``$0.05 left``, of the run's money or of what the instance itself may cost."""
+    return (
+        f"{usd(purse.left)} {'of its own cap (limits.instance_usd) ' if at_cap(purse) else ''}left"
+    )
+
+
+def lack(purse: PurseView) -> str:
+    """Why an instance that no tier can be paid for is left undone."""
+    return "at its own cap" if at_cap(purse) else "for lack of money"
+
+
+def at_cap(purse: PurseView) -> bool:
+    """Whether the instance's own cap, and not the run's money, is what ends first."""
+    return purse.own is not None and purse.own < purse.free
+
+
 def repeats(plan: Plan, count: int, seed: int) -> tuple[Plan, ...]:
     """The plan and its repeats: the first as it stands, each later one with a seed of its own."""
     first = seed if plan.seed is None else plan.seed

@@ -14,7 +14,9 @@ from swe_router.policies.base import (
     affordable,
     fault_of,
     hopeless_box,
+    lack,
     repeats,
+    rest,
     rung_of,
     trusted,
     usd,
@@ -126,11 +128,11 @@ class Cascade(LadderPolicy[CascadeKnobs]):
                     why=f"{reason}{skipped}: try {plan.arm}{times}",
                 )
             unpaid.append(f"{plan.arm}'s limit of {usd(plan.budget.dollars)}")
-        return Stop(why=f"{reason}{_over(unpaid, purse)}: left undone for lack of money")
+        return Stop(why=f"{reason}{_over(unpaid, purse)}: left undone {lack(purse)}")
 
 
 def _over(unpaid: Sequence[str], purse: PurseView) -> str:
     if not unpaid:
         return ""
     verb = "is" if len(unpaid) == 1 else "are"
-    return f"; {' and '.join(unpaid)} {verb} over the {usd(purse.left)} left"
+    return f"; {' and '.join(unpaid)} {verb} over the {rest(purse)}"

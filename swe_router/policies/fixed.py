@@ -13,6 +13,7 @@ from swe_router.policies.base import (
     affordable,
     fault_of,
     repeats,
+    rest,
     trusted,
     usd,
 )
@@ -67,7 +68,7 @@ class Fixed(LadderPolicy[FixedKnobs]):
         count = affordable(plan, self.knobs.candidates, purse.left)
         if count == 0:
             limit = f"{plan.arm}'s limit of {usd(plan.budget.dollars)}"
-            return Stop(why=f"{limit} is over the {usd(purse.left)} left: left undone")
+            return Stop(why=f"{limit} is over the {rest(purse)}: left undone")
         return Try(
             plans=repeats(plan, count, self.knobs.seed),
             why=f"always {plan.arm}, at most {usd(plan.budget.dollars)} an attempt",

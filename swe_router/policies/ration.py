@@ -26,7 +26,9 @@ from swe_router.policies.base import (
     draw,
     fault_of,
     hopeless_box,
+    lack,
     repeats,
+    rest,
     rung_of,
     trusted,
     usd,
@@ -127,8 +129,7 @@ class Ration(LadderPolicy[RationKnobs]):
         if count == 0:
             limit = f"{plan.arm}'s limit of {usd(plan.budget.dollars)}"
             return Stop(
-                why=f"{reason}; {limit} is over the {usd(purse.left)} left:"
-                " left undone for lack of money"
+                why=f"{reason}; {limit} is over the {rest(purse)}: left undone {lack(purse)}"
             )
         return Try(
             plans=handed(repeats(plan, count, self.knobs.seed), self.knobs.handover, history),

@@ -12,10 +12,11 @@ from swe_router.policies.base import (
     affordable,
     fault_of,
     hopeless_box,
+    lack,
     repeats,
+    rest,
     rung_of,
     trusted,
-    usd,
     weather,
 )
 from swe_router.records import Features, Outcome, PurseView, RouteDecision, Stop, Try
@@ -80,6 +81,5 @@ class SingleShot(LadderPolicy[K]):
                     propensity=choice.propensity,
                 )
         return Stop(
-            why=f"{choice.why}; no tier's limit fits the {usd(purse.left)} left:"
-            " left undone for lack of money"
+            why=f"{choice.why}; no tier's limit fits the {rest(purse)}: left undone {lack(purse)}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import time
@@ -80,6 +81,21 @@ def enter(groups: list[Path], settings: SandboxSettings, command: list[str]) -> 
     # No process limit here: RLIMIT_NPROC counts all that the user runs on this machine.
     memory = f"ulimit -v {memory_bytes(settings) // 1024} 2>/dev/null;"
     return ["sh", "-c", f'{memory} {files} exec "$@"', "sh", *command]
+
+
+def told(settings: SandboxSettings) -> str:
+    """What of a local box is limited as a whole here, for people: cgroups are made to see."""
+    groups = make(f"swe-router-look-{os.getpid()}", settings)
+    files = {file.name for path in groups for file in path.iterdir()}
+    remove(groups)
+    memory = bool(files & {"memory.max", "memory.limit_in_bytes"})
+    whole = [f"memory to {settings.memory}"] if memory else []
+    whole += [f"processes to {settings.pids}"] if "pids.max" in files else []
+    said = f"{' and '.join(whole)} a box (cgroup)" if whole else ""
+    each = "" if memory else f"memory to {settings.memory} a process and not a box"
+    free = "" if "pids.max" in files else "the number of processes is not limited"
+    why = "" if len(whole) == 2 else "(no cgroup can be made here)"
+    return ", ".join(part for part in (said, each, free) if part) + (f" {why}" if why else "")
 
 
 def remove(groups: list[Path]) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
+import os
 import socket
 from pathlib import Path
 
 import pytest
 
 from swe_router import settings
+from swe_router.__main__ import main
 from swe_router.assemble import machine
+from swe_router.sandboxes import limits
 from tests.doubles.served import Provider
 
 PRESET = """
@@ -53,3 +59,50 @@ def test_how_fast_workers_are_and_how_far_a_disk_is_limited_are_told(
     assert "RAY_worker_niceness=0" in told
     box = str(said(tmp_path, 1, "local sandbox")["detail"])
     assert "16g a file" in box or "no local sandbox" in box
+
+
+def looked(*words: str) -> dict[str, dict[str, object]]:
+    """Check -> row of ``doctor``, in this process."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        code = main(["doctor", *words, "--json"])
+    facts = json.loads(out.getvalue())
+    assert code == (0 if facts["ok"] else 1)
+    return {row["check"]: row for row in facts["checks"]}
+
+
+def test_doctor_takes_the_options_that_choose_what_a_run_is_of(tmp_path: Path) -> None:
+    assert looked("--slice", "0:2")["repositories"]["detail"] == "1: demo/confet"
+    assert "3:" in str(looked("--slice", "0:15")["repositories"]["detail"])
+    gone = looked("--filter", "nosuch", "--workers", "2", "--candidates", "2", "--shuffle")
+    assert "none of the 15 instances" in str(gone["split demo"]["detail"])
+    lost = looked("--from", str(tmp_path / "nosuch.json"))
+    assert "nosuch.json" in str(lost["split demo"]["detail"])
+    assert main(["doctor", "--rest"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--set", "scaffold=nosuch"), "no scaffold named 'nosuch'"),
+        (("--candidates", "2", "--set", "selector=majorty"), "did you mean 'majority'"),
+        (("--policy-set", "nosuch=1"), "nosuch"),
+        (("--budget", "0.001"), "pays for no attempt"),
+    ],
+)
+def test_doctor_refuses_what_run_would_refuse(words: tuple[str, ...], said: str) -> None:
+    assert said in str(looked(*words)["settings"]["detail"])
+
+
+def test_what_of_a_local_box_is_limited_as_a_whole_is_told_as_it_is() -> None:
+    box = settings.load("demo").sandbox
+    groups = limits.make(f"swe-router-test-{os.getpid()}", box)
+    have = {file.name for path in groups for file in path.iterdir()}
+    limits.remove(groups)
+    told = limits.told(box)
+    whole = bool(have & {"memory.max", "memory.limit_in_bytes"})
+    assert ("memory to 4g a process and not a box" in told) is not whole
+    assert ("processes to 1024" in told) is ("pids.max" in have)
+    assert ("no cgroup can be made" in told) is not (whole and "pids.max" in have)
+    if whole:
+        assert any(told in str(row["detail"]) for row in looked().values())

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from swe_router import settings
+from swe_router import plugins, settings
 from swe_router.assemble import launch
 from swe_router.assemble.wire import RunPurse
 from swe_router.errors import LedgerRefused, UsageError
@@ -88,7 +88,7 @@ def test_what_the_cap_left_is_on_record_shown_and_decides_the_same_again(ledger)
         assert (ask_again(TWO, FEATURES, seen, free) == decided.decision) is (not seen)
     console = Console(width=200, file=io.StringIO())
     console.print(record_view(made, facts({INSTANCE.id: made})))
-    assert "$0.9500 of its own limit" in console.file.getvalue()
+    assert "$0.9500 of its own limit" in " ".join(console.file.getvalue().split())
 
 
 def test_a_policy_that_rations_the_runs_money_goes_by_the_runs_money():
@@ -109,3 +109,28 @@ def test_a_cap_that_pays_for_no_attempt_is_refused_before_the_run(tmp_path):
 def test_a_cap_must_be_money(value):
     with pytest.raises(UsageError, match="instance_usd"):
         settings.load("demo", sets=[f"limits.instance_usd={value}"])
+
+
+PLAIN = (
+    "automix",
+    "best-of-k",
+    "cascade",
+    "doc-6.6",
+    "llm-blender",
+    "random-mix",
+    "ration",
+    "retry",
+)
+"""One of each way to stop for money; none learns."""
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_an_instance_that_its_own_cap_ends_is_not_told_to_lack_the_runs_money(name):
+    ladder = (plan("local", "0.5"), plan("cloud", "1"))
+    policy = plugins.load("policies", name)(ladder)
+    poor = PurseView(budget=D(9), spent=D(0), reserved=D(0), instances_left=1, clock=0.0)
+    said = policy.decide(FEATURES, (), poor.model_copy(update={"own": D("0.1")})).why
+    assert "limits.instance_usd" in said
+    assert "for lack of money" not in said
+    said = policy.decide(FEATURES, (), poor.model_copy(update={"budget": D("0.1")})).why
+    assert "instance_usd" not in said

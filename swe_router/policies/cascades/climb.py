@@ -12,6 +12,7 @@ from swe_router.policies.base import (
     fault_of,
     hopeless_box,
     repeats,
+    rest,
     rung_of,
     usd,
     weather,
@@ -88,7 +89,7 @@ class Climb(LadderPolicy[K]):
         count = affordable(plan, self.knobs.candidates, purse.left)
         if count == 0:
             limit = f"{plan.arm}'s limit of {usd(plan.budget.dollars)}"
-            return Stop(why=f"{why}; {limit} is over the {usd(purse.left)} left: left undone")
+            return Stop(why=f"{why}; {limit} is over the {rest(purse)}: left undone")
         plans = handed(repeats(plan, count, self.knobs.seed), self.knobs.handover, history)
         return Try(plans=plans, why=f"{why}: try {plan.arm}")
 

@@ -11,9 +11,11 @@ from swe_router.policies.base import (
     Knobs,
     LadderPolicy,
     affordable,
+    at_cap,
     fault_of,
     hopeless_box,
     named,
+    rest,
     trusted,
     usd,
 )
@@ -84,7 +86,8 @@ class Again(LadderPolicy[T]):
         plan = plans[len(history)]
         if affordable(plan, 1, purse.left) == 0:
             limit = usd(plan.budget.dollars)
-            return Stop(why=f"{why}; {plan.arm}'s limit of {limit} is over the money left")
+            money = f"the {rest(purse)}" if at_cap(purse) else "the money left"
+            return Stop(why=f"{why}; {plan.arm}'s limit of {limit} is over {money}")
         begun = handed((plan,), self.knobs.handover, history)
         return Try(plans=begun, why=f"{why}: try {plan.arm}")
 

@@ -10,7 +10,15 @@ from pydantic import Field
 
 from swe_router.estimates.scorer import scorer
 from swe_router.estimates.training import Floats, Training
-from swe_router.policies.base import Knobs, LadderPolicy, affordable, fault_of, named, repeats, usd
+from swe_router.policies.base import (
+    Knobs,
+    LadderPolicy,
+    affordable,
+    fault_of,
+    named,
+    repeats,
+    rest,
+)
 from swe_router.policies.learned import Learned
 from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
 
@@ -47,7 +55,7 @@ class BestOf(LadderPolicy[BestOfKnobs]):
         plan = named(self.name, self.ladder, self.knobs.tier) or self.ladder[0]
         count = affordable(plan, self.knobs.k, purse.left)
         if count == 0:
-            return Stop(why=f"{plan.arm}'s limit is over the {usd(purse.left)} left: left undone")
+            return Stop(why=f"{plan.arm}'s limit is over the {rest(purse)}: left undone")
         return Try(
             plans=repeats(plan, count, self.knobs.seed), why=f"best of {count} runs of {plan.arm}"
         )
@@ -87,7 +95,7 @@ class Blender(Learned[Knobs]):
                 plans.append(plan)
                 left -= plan.budget.dollars
         if not plans:
-            return Stop(why=f"no tier's limit fits the {usd(purse.left)} left: left undone")
+            return Stop(why=f"no tier's limit fits the {rest(purse)}: left undone")
         return Try(plans=tuple(plans), why=f"one candidate of each of {len(plans)} tiers")
 
     def choose_among(self, features: Features, history: Sequence[Outcome]) -> int:
