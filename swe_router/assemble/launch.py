@@ -282,9 +282,10 @@ def _work(wiring: Wiring, workers: int, retry: str, told: Notifier) -> _Ends:
                 )
                 made.run(state.jobs(), state.done)
         else:
+            beside = at_once(wiring.header)
             made = pool.Pool(
-                lambda job: here(job, view.event), 0, run.stopping, state.spent,
-                threads=at_once(wiring.header), halt=run.stop_file.touch,
+                lambda job: here(job, view.event, beside), 0, run.stopping, state.spent,
+                threads=beside, halt=run.stop_file.touch,
             )  # fmt: skip
             made.run(state.jobs(), state.done)
     stopped = run.stopping() and not holding.given_up(run)

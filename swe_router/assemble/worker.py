@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from swe_router.solve.moves import Interrupted
 Progress = Callable[[str, str, int, str], None]
 ALONE = ("cascade", "fixed")
 """Policies that decide on each instance as if it were the only one."""
-MOST_AT_ONCE = 1
-"""More are not safe yet: of two instances in threads, one attempt broke once (in ``ast.parse``)."""
+MOST_AT_ONCE = 4
+"""Threads share an interpreter, so that more would wait for it and not for their boxes."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def away(job: Job) -> Done:
         return here(job, progress) if is_alive(job.driver) else Stopped()
 
 
-def here(job: Job, progress: Progress) -> Done:
-    """The job in this process."""
+def here(job: Job, progress: Progress, beside: int = 1) -> Done:
+    """The job in this process; ``beside``: how many of them share its cores."""
     wiring = _wiring(job.run, threading.get_ident())
     wiring.breaker.tell = lambda line: progress("", "", 0, line)
     wiring.settle_receipts(job.instance)
@@ -90,6 +90,7 @@ def here(job: Job, progress: Progress) -> Done:
         graph = wiring.graph(job.instance)
         features = wiring.features(job.instance, graph)
         bench = wiring.bench(job.instance, graph, job.left, progress)
+        bench = replace(bench, cores=max(1, bench.cores // beside))
         if job.first and taken(brought(bench, job.instance)) is None:
             return Rejected()
         return solve(

@@ -108,7 +108,12 @@ def from_stream(stream: Path, into: Path) -> None:
 
 def _git(args: list[str], failed: str, stdin: int = subprocess.DEVNULL) -> None:
     done = subprocess.run(
-        ["git", *args], stdin=stdin, capture_output=True, env=_net_env(), check=False
+        ["git", *args],
+        stdin=stdin,
+        capture_output=True,
+        env=_net_env(),
+        check=False,
+        start_new_session=True,
     )
     if done.returncode != 0:
         raise RepoError(f"{failed}: {_said(done.stderr.decode('utf-8', 'replace'))}")

@@ -68,7 +68,12 @@ def _git(objects: Objects, *args: str) -> str:
     command = ["git", "--git-dir", str(objects.git_dir), *args]
     try:
         done = subprocess.run(
-            command, capture_output=True, env=git_env(), check=False, timeout=MAX_SECONDS
+            command,
+            capture_output=True,
+            env=git_env(),
+            check=False,
+            timeout=MAX_SECONDS,
+            start_new_session=True,
         )
     except subprocess.TimeoutExpired:
         raise RepoError(f"the history of {objects.repo} takes over {MAX_SECONDS} s") from None

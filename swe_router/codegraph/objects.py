@@ -61,7 +61,11 @@ def git_env() -> dict[str, str]:
 
 
 class Objects:
-    """The object store of one repository, bare or not, as bytes. Never writes."""
+    """The object store of one repository, bare or not, as bytes. Never writes.
+
+    A terminal's Ctrl-C goes to a whole process group. Every git here is in one of its own: what it
+    read would else be cut short, and an agent be told so, before a thread knows of the stop.
+    """
 
     def __init__(self, repo: Path) -> None:
         """Open ``repo``. Raises ``RepoError`` when it is not a git repository."""
@@ -117,7 +121,7 @@ class Objects:
             command = ["git", "--git-dir", str(self.git_dir), "cat-file", "--batch", "--buffer"]
             with subprocess.Popen(
                 command, stdin=ask, stdout=subprocess.PIPE, stderr=errors, env=git_env(),
-                bufsize=1 << 20,
+                bufsize=1 << 20, start_new_session=True,
             ) as process:  # fmt: skip
                 try:
                     yield from self._stream(process, wanted)
@@ -146,7 +150,14 @@ class Objects:
         self, *args: str, check: bool = True, data: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:
         command = ["git", "--git-dir", str(self.git_dir), *args]
-        done = subprocess.run(command, input=data, capture_output=True, env=git_env(), check=False)
+        done = subprocess.run(
+            command,
+            input=data,
+            capture_output=True,
+            env=git_env(),
+            check=False,
+            start_new_session=True,
+        )
         if check and done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip()
             raise RepoError(f"git {args[0]} failed in {self.repo}: {said}")

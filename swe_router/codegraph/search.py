@@ -198,7 +198,9 @@ def _regex(
         job.seek(0)
         command = [sys.executable, "-I", "-S", str(Path(matcher.__file__))]
         late = False
-        with subprocess.Popen(command, stdin=job, stdout=said, stderr=subprocess.DEVNULL) as child:
+        with subprocess.Popen(
+            command, stdin=job, stdout=said, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as child:
             try:
                 child.wait(seconds)
             except subprocess.TimeoutExpired:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import warnings
+import symtable
 from collections.abc import Iterator
 
 import tree_sitter_python
 from tree_sitter import Language, Node, Parser
+
+from swe_router.quiet import no_warnings
 
 _PYTHON = Language(tree_sitter_python.language())
 SUFFIXES = (".py", ".pyi")
@@ -51,9 +52,10 @@ def _default(node: Node) -> bool:
 
 def _misindented(source: bytes) -> list[tuple[int, int]]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(source)
+        # Not by ``ast.parse``: making its objects is not safe in threads (a SystemError of Python
+        # 3.11, "recursion depth mismatch"), and here nobody wants them.
+        with no_warnings():
+            symtable.symtable(source, "<source>", "exec")  # type: ignore[arg-type]  # takes bytes
     except IndentationError as error:
         return [(error.lineno or 1, max(1, error.offset or 1))]
     except (SyntaxError, ValueError, RecursionError, MemoryError):

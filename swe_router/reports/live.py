@@ -34,7 +34,7 @@ class _Row:
 
 
 class View:
-    """What happens, shown; call ``event``, ``spent`` and ``done`` from the driver only."""
+    """What happens, shown. ``event`` and ``say`` may be called by any thread of the driver."""
 
     def __init__(
         self, total: int, budget: Decimal, console: Console, clock: Callable[[], float] = time.time

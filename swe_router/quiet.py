@@ -1,0 +1,34 @@
+"""Python's warnings turned off for a while, by any number of threads at once."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+_lock = threading.Lock()
+_until = ExitStack()
+_inside = 0
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    """Nothing in this process warns until the last thread in here has left.
+
+    ``warnings.catch_warnings`` puts back what it found: of two threads that overlap, the second
+    would find the silence of the first and put that back for good.
+    """
+    global _inside  # noqa: PLW0603  (how many threads are in here is a fact of the process)
+    with _lock:
+        if _inside == 0:
+            _until.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _until.close()
