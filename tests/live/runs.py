@@ -26,6 +26,8 @@ INSTANCES = ("demo__confet-3", "demo__confet-14", "demo__confet-7")
 """Solved by the cheap tier; escalated; solved by the cheap tier and wrong."""
 MARK = "SWE_ROUTER_TEST_MARK"
 PATIENCE = 300.0
+PLENTY = 3000
+"""Seconds for an attempt, and for its verdicts: what comes out must not hang on the load."""
 AGENTS, BUSY = ("ray::DashboardAgent", "ray::RuntimeEnvAgent"), ("ray::there", "ray::_there")
 
 
@@ -91,6 +93,10 @@ class Launch:
             self.sandbox,
         ]
         words += [] if self.grade else ["--no-grade"]
+        # On a busy machine a verifier's time ends before it has seen a failure twice: "unknown".
+        words += ["--set", f"verify.seconds={PLENTY}"]
+        for tier in () if self.preset else ("local", "cloud"):
+            words += ["--set", f"tiers.{tier}.attempt_seconds={PLENTY}"]
         words += ["--preset", str(self.preset)] if self.preset else []
         self._launch(*words, "--instances", *self.instances)
         return self
