@@ -7,6 +7,8 @@ import json
 import pytest
 
 from swe_router.__main__ import main
+from swe_router.assemble.header import of_run
+from swe_router.assemble.wire import Wiring
 from swe_router.instances import splits
 from swe_router.ledger import reading
 from tests.doubles.served import Provider, call
@@ -129,6 +131,22 @@ def test_patience_is_the_users_at_a_resume(tmp_path, capsys, command):
     assert main(["show", str(made.path)]) == 0
     assert main(["replay", str(made.path)]) == 0
     capsys.readouterr()
+
+
+def test_patience_can_be_changed_while_another_process_drives_the_run(tmp_path, capsys):
+    with Provider(refuse=lambda n: GONE) as local, Provider() as cloud:
+        file = preset(tmp_path, local.url, cloud.url, give_up=0.1)
+        assert run(tmp_path, file, THREE[:1]) == 1
+    made = folder(tmp_path)
+    driver, settings = Wiring(made, of_run(made), print), of_run(made).settings
+    capsys.readouterr()
+    with made.locked():
+        more = ["--set", "tiers.local.give_up_seconds=7200", "--json"]
+        assert main(["resume", str(made.path), *more]) == 0
+        assert json.loads(capsys.readouterr().out)["driven"] is True
+    known = driver.breaker._patience("tier local"), driver.breaker._patience("tier cloud")
+    assert [one.give_up_seconds for one in known] == [7200.0, settings.breaker.give_up_seconds]
+    assert known[0].refused_seconds == 7200.0, "a key that is refused was given up earlier"
 
 
 WRONG = {
