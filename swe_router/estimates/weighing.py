@@ -8,6 +8,7 @@ never raise it: an author's opinion of its own work is in the work already.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
@@ -184,8 +185,11 @@ def _cut(lift: float) -> float:
 
 
 def class_of(author: str, known: Mapping[str, str]) -> str:
-    """Class (weak | strong | unknown) by the longest known fragment of the author's names."""
-    text = author.lower()
+    """Class (weak | strong | unknown) by the longest known fragment of the author's names.
+
+    However a name is spelled: ``Claude Sonnet 4.5`` and ``claude_sonnet_4.5`` are one model.
+    """
+    text = re.sub(r"[\s_]+", "-", author.lower())
     for fragment in sorted(known, key=lambda name: (-len(name), name)):
         if fragment in text:
             return known[fragment]

@@ -158,6 +158,8 @@ def test_the_models_name_alone_sets_the_class_of_the_author() -> None:
     assert author("preds.json gpt-4o-mini 1") == "weak"
     assert author("preds.json x gpt-4o-mini") == author("preds.json x 1") == "unknown"
     assert author("gpt-4.json x 1") == "unknown"
+    spelled = ("claude-sonnet-4.5", "Claude Sonnet 4.5", "claude_sonnet_4_5", "CLAUDE-Sonnet 4-5")
+    assert {author(f"preds.json {name} 1") for name in spelled} == {"strong"}
 
 
 def test_a_bar_by_money_decides_per_tier() -> None:
