@@ -22,7 +22,10 @@ from swe_router.records import (
 )
 
 BASH = "bash"
-_CACHES = ("cache_read_input_tokens", "cache_creation_input_tokens")
+_CACHES = (
+    ("cache_read_input_tokens", "cache_read_tokens"),
+    ("cache_creation_input_tokens", "cache_write_tokens"),
+)
 _WRITTEN = ("cache_creation_tokens", "cache_write_tokens", "created_cache_tokens")
 MOST_USD = Decimal(100_000)
 """More than this is no cost of an attempt but a slip of the file."""
@@ -173,8 +176,9 @@ def usage_of(given: object) -> Usage:
     do not.
     """
     usage = table(given)
-    apart = "prompt_tokens" not in usage and bool({*_CACHES} & usage.keys())
-    read, written = (natural(usage.get(name)) for name in _CACHES)
+    named = {name for names in _CACHES for name in names}
+    apart = "prompt_tokens" not in usage and bool(named & usage.keys())
+    read, written = (max(natural(usage.get(name)) for name in names) for names in _CACHES)
     prompt = natural(usage.get("prompt_tokens", usage.get("input_tokens")))
     details = table(usage.get("prompt_tokens_details", usage.get("input_tokens_details")))
     within = 0

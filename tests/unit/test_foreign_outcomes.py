@@ -259,6 +259,27 @@ def test_json_lines_in_any_spelling_and_with_tokens_in_an_object(tmp_path):
     assert (row.input_tokens, row.cache_read_tokens, row.output_tokens) == (9, 5, 2)
 
 
+def test_what_a_cache_held_of_a_prompt_is_told_apart_in_json_lines(tmp_path):
+    chat = {"prompt_tokens": 100, "completion_tokens": 7,
+            "prompt_tokens_details": {"cached_tokens": 60}}  # fmt: skip
+    line = {"instance_id": A, "system": "s", "resolved": 1, "usage": chat}
+    (row,) = read("jsonl", put(tmp_path / "x.jsonl", line)).table.rows
+    assert (row.input_tokens, row.cache_read_tokens, row.output_tokens) == (40, 60, 7)
+
+
+def test_a_line_of_openhands_after_its_evaluation_is_a_row(tmp_path):
+    tokens = {"model": "m-1", "prompt_tokens": 100, "completion_tokens": 7, "cache_read_tokens": 60,
+              "cache_write_tokens": 30, "context_window": 200_000}  # fmt: skip
+    line = {"instance_id": A, "test_result": {"git_patch": "d", "report": {
+                "empty_generation": False, "resolved": True, "error_eval": False}},
+            "metadata": {"llm_config": {"model": "m-1"}, "max_iterations": 50},
+            "metrics": {"accumulated_cost": 0.3, "accumulated_token_usage": tokens},
+            "history": [{"id": 1}], "error": None}  # fmt: skip
+    (row,) = read("jsonl", put(tmp_path / "o.jsonl", line)).table.rows
+    assert (row.instance_id, row.system, row.resolved, row.usd) == (A, "m-1", True, 0.3)
+    assert (row.input_tokens, row.cache_read_tokens, row.cache_write_tokens) == (10, 60, 30)
+
+
 def test_json_lines_with_a_system_each(tmp_path):
     lines = [{"subject_id": "one", "responses": {A: 1, B: 0}},
              {"subject_id": "two", "responses": {A: 0}}]  # fmt: skip

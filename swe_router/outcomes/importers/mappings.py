@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from swe_router.candidates import told
 from swe_router.errors import UsageError
 from swe_router.outcomes.importers.base import (
     INSTANCE_ID,
@@ -31,6 +32,9 @@ _PLAIN = frozenset(("eval_results", "results", "report", "verdicts", "per_run_re
 """Names of files that say nothing of the system: their folder is taken."""
 _TRUE = frozenset(("1", "true", "1.0", "yes", "t", "y"))
 _FALSE = frozenset(("0", "false", "0.0", "no", "f", "n"))
+_TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+_DEEP = 2
+"""Levels of objects in a line that are looked into."""
 _SYSTEM = ("subject_id", "system", "agent", "model", "name", "submission")
 
 
@@ -172,10 +176,24 @@ def _system_of(line: Mapping[str, Any], whole: Any, given: Given, where: str) ->
 
 
 def _flat(line: Mapping[str, Any]) -> dict[str, str | None]:
-    """The cells of a line as text, those of objects in it too; what stands on it goes first."""
+    """The cells of a line as text, those of objects in it too; what stands on it goes first.
+
+    Of an object that counts a provider's tokens the counts are told apart: its prompt may hold
+    what was read from a cache.
+    """
     found: dict[str, str | None] = {}
-    inner = [value for value in line.values() if isinstance(value, Mapping)]
-    for part in (line, *inner):
+    parts: list[Mapping[str, Any]] = [line]
+    for _ in range(_DEEP):
+        fresh = [value for part in parts for value in part.values() if isinstance(value, Mapping)
+                 and not told.counted(value)]  # fmt: skip
+        parts += [one for one in fresh if one not in parts]
+    own = {named_as_ours(str(key)) for key in line}
+    counts = (v for part in parts for v in part.values()
+              if isinstance(v, Mapping) and told.counted(v))  # fmt: skip
+    if (usage := next(counts, None)) is not None:
+        sums = told.usage_of(usage)
+        found = {name: str(getattr(sums, name)) for name in _TOKENS if name not in own}
+    for part in parts:
         for key, value in part.items():
             if value is None or isinstance(value, str | int | float | bool):
                 found.setdefault(str(key), None if value is None else str(value))
