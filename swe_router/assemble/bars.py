@@ -11,7 +11,7 @@ from swe_router.assemble import lessons
 from swe_router.estimates import calibration, money_bar
 from swe_router.estimates.money_bar import MoneyBar, Share
 from swe_router.policies.base import checked
-from swe_router.policies.escalation import RESCUED, Worth
+from swe_router.policies.escalation import RESCUED, Worth, check_tiers
 from swe_router.records import ACCEPTANCE, IMPORTED
 from swe_router.settings import Settings
 
@@ -158,6 +158,7 @@ def _knobs(settings: Settings) -> Worth | None:
     own, _ = lessons.split(settings.policy.knobs)
     knobs = checked(name, kind, own)
     assert isinstance(knobs, Worth)
+    check_tiers(name, settings.ladder, knobs)
     return knobs
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from swe_router import __version__
 from swe_router.agents import rules
 from swe_router.errors import UsageError
@@ -103,7 +105,7 @@ def of_run(run: RunFolder) -> Header:
     _readable(run, tree)
     try:
         return Header(
-            settings=build(tree["settings"]),
+            settings=_built(run, tree["settings"]),
             digest=tree["digest"],
             rates={name: Rate.model_validate(row) for name, row in tree["rates"].items()},
             skipped=tree["skipped"],
@@ -119,8 +121,24 @@ def of_run(run: RunFolder) -> Header:
             knobs=dict(tree["knobs"]) if "knobs" in tree else EARLIER_KNOBS.get(_policy(tree), {}),
             instances=str(tree.get("instances", "")),
         )
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        given = str(fault["input"])[:80]
+        raise UsageError(
+            f"{run.settings_file} is damaged: {error.title} {where}: {fault['msg']} (given:"
+            f" {given}); restore the file from a copy"
+        ) from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UsageError(f"{run.settings_file} is damaged: {error!r}") from None
+
+
+def _built(run: RunFolder, tree: Mapping[str, Any]) -> Settings:
+    """The settings of a run; ``UsageError`` names the file as well as the setting."""
+    try:
+        return build(tree)
+    except UsageError as error:
+        raise UsageError(f"{run.settings_file}: {error}; restore the file from a copy") from None
 
 
 def _policy(tree: Mapping[str, Any]) -> str:

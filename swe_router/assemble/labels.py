@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from swe_router.errors import UsageError
+from swe_router.outcomes.table import check_columns
 
 TRUE = frozenset(("1", "true", "yes", "1.0", "resolved"))
 FALSE = frozenset(("0", "false", "no", "0.0", "unresolved"))
@@ -87,7 +88,9 @@ def objects(path: Path) -> Iterator[Mapping[str, Any]]:
         raise UsageError(f"{path} cannot be read: {said}") from None
     name = path.name.removesuffix(".gz")
     if name.endswith(".csv"):
-        yield from csv.DictReader(io.StringIO(text, newline=""))
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        check_columns(list(reader.fieldnames or []), path)
+        yield from reader
         return
     for where, piece in _pieces(text):
         try:

@@ -132,9 +132,25 @@ def text_cells(path: Path) -> tuple[list[str], list[dict[str, str | None]]]:
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
         csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
         reader = csv.DictReader(io.StringIO(text, newline=""))
-        return list(reader.fieldnames or []), list(reader)
+        names = list(reader.fieldnames or [])
+        check_columns(names, path)
+        return names, list(reader)
     except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
         raise UsageError(f"{path} cannot be read as a table: {error}") from None
+
+
+def check_columns(names: Sequence[str], path: Path) -> None:
+    """Raise ``UsageError`` for a column that stands twice: only one of the two would be read."""
+    if names and names[0].lstrip().startswith(("{", "[")):
+        return  # it is JSON, which its reader says
+    plain = [name.strip().casefold() for name in names]
+    twice = sorted({name.strip() for name in names
+                    if name.strip() and plain.count(name.strip().casefold()) > 1})  # fmt: skip
+    if twice:
+        raise UsageError(
+            f"{path} has the column {', '.join(map(repr, twice[:3]))} twice: which one counts is"
+            " not told; rename or remove the other"
+        )
 
 
 def parsed(lines: Iterable[Mapping[str, str | None]], where: str) -> Iterator[Row]:

@@ -47,7 +47,11 @@ class Worth(Escalation):
 
 def known_tiers(policy: str, ladder: Sequence[Plan], knobs: Worth) -> None:
     """Raises ``UsageError`` when a knob names a tier that is not on the ladder."""
-    names = [str(plan.arm) for plan in ladder]
+    check_tiers(policy, [str(plan.arm) for plan in ladder], knobs)
+
+
+def check_tiers(policy: str, names: Sequence[str], knobs: Worth) -> None:
+    """``known_tiers`` by the names of the tiers."""
     for knob, tiers in (("costs", knobs.costs), ("rescue", knobs.rescue)):
         for tier in tiers if isinstance(tiers, Mapping) else ():
             if tier not in names:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from swe_router.assemble import labels
 from swe_router.errors import UsageError
+from swe_router.outcomes import table
 from swe_router.outcomes.auditing.audit import audit
+from swe_router.outcomes.importers import tables
 from swe_router.outcomes.importers.base import NO_VERDICT, Given
 from swe_router.outcomes.importers.forms import FORMS, by_looks, gather, looks_like
 from swe_router.outcomes.importers.reports import verdicts
@@ -76,7 +79,12 @@ def runs(folder: Path, report: object, *names: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("report", [{"resolved": [A]}, {"resolved_ids": [A], "stats": {}}, [A]])
+@pytest.mark.parametrize("report", [
+    {"resolved": [A]}, {"resolved_ids": [A], "stats": {}}, [A],
+    {"resolved": [A], "unresolved": []}, {"resolved_ids": [A], "unresolved_ids": [],
+     "submitted_ids": [A, B, C], "error_ids": [], "empty_patch_ids": []}, {A: True},
+    {A: {"resolved": True}},
+])  # fmt: skip
 def test_a_report_of_winners_only_makes_no_table_of_winners(tmp_path, report):
     with pytest.raises(UsageError, match="winners only: 1 resolved, and nothing of the other 2"):
         read("swe-agent", runs(tmp_path, report, A, B, C))
@@ -358,3 +366,22 @@ def test_trajectories_three_folders_deep_keep_their_costs(tmp_path):
     put(tmp_path / "report.json", {"resolved_ids": [A], "unresolved_ids": []})
     (row,) = read("swe-agent", tmp_path).table.rows
     assert row.usd == 2.5
+
+
+def test_runs_that_a_report_says_are_undecided_make_no_winners_of_the_rest(tmp_path):
+    report = {"resolved_ids": [A], "unresolved_ids": [], "error_ids": [B, C]}
+    made = read("swe-agent", runs(tmp_path, report, A, B, C))
+    assert [row.instance_id for row in made.table.rows] == [A]
+    assert made.left_out[NO_VERDICT] == 2
+
+
+@pytest.mark.parametrize("head", ["resolved,resolved", "resolved,Resolved", "usd,resolved, usd "])
+def test_a_column_that_stands_twice_is_refused_whatever_reads_the_table(tmp_path, head):
+    names = f"instance_id,system,candidate,{head}"
+    file = tmp_path / "t.csv"
+    file.write_text(f"{names}\n{A},s,c,{','.join('1' for _ in head.split(','))}\n")
+    for reader in (tables.table, table.read, labels.objects):
+        with pytest.raises(UsageError, match="twice: which one counts is not told"):
+            list(reader(file, Given()) if reader is tables.table else reader(file))
+    file.write_text(f"instance_id,system,resolved,,\n{A},s,1,,\n")
+    assert tables.table(file, Given()).rows, "empty heads are no column"

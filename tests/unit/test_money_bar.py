@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from swe_router import settings as settings_
 from swe_router.__main__ import main
 from swe_router.assemble import bars
+from swe_router.errors import UsageError
 from swe_router.estimates import bounds, money_bar
 from swe_router.estimates.bounds import Held
 from swe_router.records import IMPORTED
@@ -121,3 +122,10 @@ def test_doctor_and_report_say_which_share_of_right_patches_is_refused(capsys, t
     rows = json.loads(capsys.readouterr().out)["bars"]
     assert [(row["tier"], row["bar"]) for row in rows] == [("local", 0.5), ("cloud", 0.5)]
     assert all(row["chosen_by"] == "set by hand" for row in rows)
+
+
+@pytest.mark.parametrize("knobs", [{"costs": {"cluod": 1}}, {"rescue": {"nosuch": 0.5}}])
+def test_a_knob_that_names_no_tier_is_an_error_of_the_bar_too(knobs):
+    asked = settings_.load("demo", policy__knobs=knobs)
+    with pytest.raises(UsageError, match=f"names tier {next(iter(next(iter(knobs.values()))))!r}"):
+        bars.of_ladder(asked)

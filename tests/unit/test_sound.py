@@ -275,3 +275,19 @@ def test_every_line_of_a_run_is_utf_8_whatever_a_name_holds(tmp_path):
     assert second["patch"].encode("utf-8", "surrogateescape") == b"+a\xffb", (
         "patches stay as they are"
     )
+
+
+@pytest.mark.parametrize("value", ["-1", "NaN", "Infinity", "much", None, []])
+@pytest.mark.parametrize("place", ["rate", "limit"])
+def test_a_figure_of_the_settings_that_is_none_is_one_sentence(place, value, run, tmp_path, capsys):
+    def change(tree):
+        if place == "rate":
+            tree["rates"]["local"]["bands"][0]["input"] = value
+        else:
+            tree["settings"]["tiers"]["local"]["attempt_usd"] = value
+
+    settings(run, change)
+    said = refused("show", run, tmp_path, capsys)
+    assert "settings.json" in said
+    assert ("bands.0.input" if place == "rate" else "attempt_usd") in said
+    assert "pydantic" not in said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,13 @@ class Verdicts:
     known: Mapping[str, bool]
     winners_only: bool = False
     """They list who was resolved, and nothing says of anybody that he was not."""
+    undecided: frozenset[str] = frozenset()
+    """Of whom they say that there is no verdict."""
+
+    def praise_alone(self, silent: Collection[str]) -> bool:
+        """Whether nobody of these failed, though they pass some over: a table of winners."""
+        bare = self.winners_only or all(self.known.values())
+        return bool(set(silent) - self.undecided) and bool(self.known) and bare
 
 
 def looks_like_an_id(name: str) -> bool:
@@ -64,22 +71,22 @@ def read(path: Path) -> Verdicts:
     ``UsageError``: nothing there, no such form, or two reports that contradict each other.
     """
     if not path.is_dir():
-        found, bare = _of_file(path)
-        if not found:
+        said = _of_file(path)
+        if not said.known:
             raise UsageError(
                 f"{path} holds no verdicts (resolved_ids, or resolved by instance id; a summary"
                 " in figures is none)"
             )
-        return Verdicts(found, bare)
+        return said
     names = sorted({*path.rglob("report.json"), *path.rglob("*.report.json")})
     if not names:
         raise UsageError(f"{path} holds no report.json")
     whole: dict[str, bool] = {}
     bares = []
     for name in names:
-        found, bare = _of_file(name)
-        bares.append(bare)
-        for key, value in found.items():
+        said = _of_file(name)
+        bares.append(said.winners_only)
+        for key, value in said.known.items():
             if whole.setdefault(key, value) != value:
                 raise UsageError(f"{name} contradicts another report on {key}")
     return Verdicts(whole, all(bares))
@@ -87,11 +94,11 @@ def read(path: Path) -> Verdicts:
 
 def told(path: Path) -> bool:
     """Whether a report holds any verdict."""
-    return bool(_of_file(path)[0])
+    return bool(_of_file(path).known)
 
 
-def _of_file(path: Path) -> tuple[dict[str, bool], bool]:
-    """Verdicts of one report, and whether it lists winners alone."""
+def _of_file(path: Path) -> Verdicts:
+    """Verdicts of one report."""
     tree = load_json(path, hook=once)
     if isinstance(tree, list):
         tree = _listed(tree)
@@ -99,21 +106,23 @@ def _of_file(path: Path) -> tuple[dict[str, bool], bool]:
         raise UsageError(f"{path} is no report: it holds no object")
     if isinstance(tree.get("resolved"), bool):
         said = said_of(tree)
-        return ({} if said is None else {_named(path): said}), False
+        return Verdicts({} if said is None else {_named(path): said})
     if (lists := of_lists(tree)) is not None:
-        return dict(lists.known), lists.winners_only
+        return lists
     inner = next((tree[key] for key in INSIDE if isinstance(tree.get(key), Mapping | list)), tree)
     inner = _listed(inner) if isinstance(inner, list) else inner
     found = {str(key): said for key, value in inner.items()
              if looks_like_an_id(str(key)) and (said := said_of(value)) is not None}  # fmt: skip
-    return found, False
+    return Verdicts(found)
 
 
 def of_lists(tree: Mapping[str, Any]) -> Verdicts | None:
     """The verdicts of a report that lists ids (``resolved_ids``); None where it lists none."""
     if not any(isinstance(tree.get(key), list) for key in WON):
         return None
-    return Verdicts(dict(_lists(tree)), not any(isinstance(tree.get(key), list) for key in LOST))
+    bare = not any(isinstance(tree.get(key), list) for key in LOST)
+    undecided = frozenset(str(one) for key in NONE for one in list_of(tree.get(key)))
+    return Verdicts(dict(_lists(tree)), bare, undecided)
 
 
 def _listed(entries: Sequence[Any]) -> Mapping[str, Any]:

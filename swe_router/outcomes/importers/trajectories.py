@@ -71,8 +71,9 @@ def _folder(path: Path, given: Given, endings: Sequence[str], reader: Reader) ->
             unread[files[name]] = _unread(tree, name)
             row = reader(tree, row, seen)
         rows.append(replace(row, system=given.system or path.resolve().name))
-    if said.winners_only and seen[NO_VERDICT]:
-        raise UsageError(winners_only(report, len(known), seen[NO_VERDICT]))
+    silent = [name for name in dict.fromkeys((*files, *models)) if name not in known]
+    if silent and (said.winners_only or (report.is_file() and said.praise_alone(silent))):
+        raise UsageError(winners_only(report, len(known), len(silent)))
     remarks = [f"{file}: {gap}" for file, gap in unread.items() if gap]
     more = [f"and {len(remarks) - SHOWN} more such files"] if len(remarks) > SHOWN else []
     return Imported(tuple(rows), seen, (*remarks[:SHOWN], *more))
