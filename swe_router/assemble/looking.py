@@ -111,7 +111,7 @@ def _server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
     if found is None:
         return "ok", by
     if found.status in {401, 407}:
-        where = tier.api_key_env or "no key"
+        where = tier.api_key_env or f"none was sent: name its variable, tiers.{name}.api_key_env"
         raise UsageError(f"{url} refuses the key ({where}): HTTP {found.status} {found.text}")
     if found.status >= 500 or found.status in {402, 429}:
         raise UsageError(f"{url} answers HTTP {found.status}: {found.text}")
@@ -134,6 +134,11 @@ def _unlisted(tier: Tier, found: knock.Listing, who: str) -> tuple[Level, str]:
     if found.text.lstrip().startswith("<"):
         raise UsageError(f"{who}: a page in HTML answers ({found.text[:120]}), no model"
                          " server: is base_url right, and is a proxy in between?")  # fmt: skip
+    if found.status in {307, 308}:  # a call that is led on so stays a call
+        return "warning", f"{who}: HTTP {found.status}, {found.text}: name that in base_url"
+    if 300 <= found.status < 400:
+        raise UsageError(f"{who}: HTTP {found.status}, {found.text}: no model server; is base_url"
+                         " right, and is a login or a proxy in between?")  # fmt: skip
     if found.status == 404 and tier.dialect == "vllm":
         raise UsageError(f"{who}: HTTP 404 for its list of models: does base_url lack /v1?")
     if found.status >= 400:

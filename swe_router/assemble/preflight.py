@@ -89,6 +89,7 @@ def _rate(settings: Settings, name: str, on: datetime.date) -> Rate:
     tier = settings.tiers[name]
     plugins.load("models", tier.dialect)
     checks.key_of(name, tier, os.environ)
+    checks.address_of(name, tier)
     return checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import urllib.parse
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import cast
@@ -26,7 +27,8 @@ def key_of(name: str, tier: Tier, environ: Mapping[str, str]) -> str:
     """
     if tier.base_url and not tier.base_url.startswith(("http://", "https://")):
         raise UsageError(
-            f"tiers.{name}.base_url must begin with http:// or https://: {tier.base_url!r}"
+            f"tiers.{name}.base_url must begin with http:// or https://:"
+            f" {tier.base_url.rpartition('@')[2]!r}"
         )
     if tier.dialect == "vllm" and not tier.base_url:
         raise UsageError(f"tiers.{name}.base_url is missing: where does the vLLM server listen?")
@@ -42,6 +44,37 @@ def key_of(name: str, tier: Tier, environ: Mapping[str, str]) -> str:
     if not (key.isascii() and key.isprintable()):
         raise UsageError(f"tier {name!r}: {tier.api_key_env} holds characters that no key has")
     return key
+
+
+CALL_PATHS = ("/chat/completions", "/completions", "/responses", "/messages", "/models")
+
+
+def address_of(name: str, tier: Tier) -> str:
+    """A tier's ``base_url`` as it may stand in a run folder and be called.
+
+    Raises ``UsageError`` for one that holds a password, which every message and the settings of
+    the run would show, and for the address of one kind of call.
+    """
+    try:
+        parts = urllib.parse.urlsplit(tier.base_url)
+        secret = "@" in parts.netloc
+    except ValueError as error:
+        raise UsageError(f"tiers.{name}.base_url is no address: {error}") from None
+    if secret:
+        raise UsageError(
+            f"tiers.{name}.base_url holds a user or a password, which would be kept in the run"
+            " folder: leave it out, and name the variable of a key in api_key_env"
+        )
+    path = parts.path.rstrip("/")
+    if called := next((one for one in CALL_PATHS if path.endswith(one)), ""):
+        home = tier.base_url[: tier.base_url.rindex(called)]
+        if tier.dialect == "anthropic":
+            home = home.removesuffix("/v1")
+        raise UsageError(
+            f"tiers.{name}.base_url is the address of a call ({called}): give what stands before"
+            f" it, {home}"
+        )
+    return tier.base_url
 
 
 def rate_of(name: str, tier: Tier, usd_per_gpu_hour: Decimal, on: datetime.date) -> Rate:

@@ -56,6 +56,8 @@ def listing(tier: Tier, key: str, *, seconds: float = SECONDS) -> Listing | None
     except (httpx2.HTTPError, httpx2.InvalidURL, ModelError) as error:
         raise NoAnswer(f"{url} gave no answer in {seconds:g} s: {_said(error, key)}") from None
     text = wire.short(response.text[:2000], key)
+    if response.is_redirect:
+        text = f"leads to {wire.short(response.headers.get('location', '?'), key)}"
     return Listing(response.status_code, _models(response), text)
 
 

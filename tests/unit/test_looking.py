@@ -59,6 +59,8 @@ FOUND = {
     "a gateway alone": (refused(502, "no backend"), "no", "HTTP 502"),
     "a page in HTML": (Provider(listing=(200, "<html>Log in</html>")), "no", "a page in HTML"),
     "a list may not be read": (refused(403, "not allowed"), "warning", "HTTP 403"),
+    "a login is in between": (Provider(listing=(302, {})), "no", "HTTP 302, leads to"),
+    "it has moved": (Provider(listing=(308, {})), "warning", "HTTP 308, leads to"),
     "no list": (Provider(listing=(200, {})), "ok", "gives no list of models"),
     "all well": (Provider(), "ok", "m by openai, served, window 100000"),
 }

@@ -9,7 +9,7 @@ import pytest
 
 from swe_router import settings
 from swe_router.errors import UsageError
-from swe_router.models.checks import key_of, rate_of, retirement_notice, window_gap
+from swe_router.models.checks import address_of, key_of, rate_of, retirement_notice, window_gap
 from swe_router.settings import Tier
 
 DAY = datetime.date(2026, 11, 24)
@@ -41,6 +41,30 @@ def test_a_missing_key_names_the_variable_and_the_tier():
 def test_a_tier_that_cannot_be_reached_is_refused(fields, why):
     with pytest.raises(UsageError, match=why):
         key_of("big", tier(**fields), {})
+
+
+def test_a_password_in_an_address_is_refused_and_not_shown():
+    for url in ("http://me:s3cret@127.0.0.1/v1", "https://s3cret@host/v1"):
+        with pytest.raises(UsageError, match="holds a user or a password") as refused:
+            address_of("big", tier(dialect="vllm", base_url=url))
+        assert "s3cret" not in str(refused.value)
+    with pytest.raises(UsageError, match="must begin with http") as refused:
+        key_of("big", tier(dialect="vllm", base_url="me:s3cret@host/v1"), {})
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "url", "home"),
+    [
+        ("vllm", "http://h:8000/v1/chat/completions", "http://h:8000/v1"),
+        ("openai", "https://h/api/v1/responses/", "https://h/api/v1"),
+        ("anthropic", "https://h/v1/messages", "https://h"),
+    ],
+)
+def test_the_address_of_a_call_is_no_base_url(dialect, url, home):
+    with pytest.raises(UsageError, match=f"give what stands before it, {home}$"):
+        address_of("big", tier(dialect=dialect, base_url=url))
+    assert address_of("big", tier(dialect=dialect, base_url=home)) == home
 
 
 def test_local_and_recorded_tiers_need_no_key():
