@@ -156,6 +156,17 @@ def split(data: bytes) -> list[bytes]:
     return [item for item in data.split(b"\0") if item]
 
 
+def lists(data: bytes) -> list[list[bytes]]:
+    """NUL-terminated lists, each with one more NUL at its end; no item is empty."""
+    found: list[list[bytes]] = [[]]
+    for item in data.split(b"\0")[:-1]:
+        if item:
+            found[-1].append(item)
+        else:
+            found.append([])
+    return found[:-1]
+
+
 def shown(path: bytes) -> str:
     r"""A path as text that any JSON can hold; bytes that are no UTF-8 as ``\xNN``."""
     return path.decode("utf-8", "backslashreplace")

@@ -28,11 +28,16 @@ find . -name .git -prune -o -type d ! -perm -700 -exec chmod u+rwx {{}} + 2>/dev
 find . -name .git -prune -o -type f ! -perm -400 -exec chmod u+r {{}} + 2>/dev/null || :
 cp -p "$W/start.index" "$W/end.index"
 rm -f "$W/end.index.lock"
-git diff-files --raw -z --no-renames --ignore-submodules=none > "$W/changed"
-find . -name .git -prune -o -type f -size +{cap}c -print0 > "$W/big"
-find . -name .git -prune -print0 > "$W/inner"
-find . -name .git -prune -o ! -type d -newer "$W/marker" -print0 > "$W/newer"
+git diff-files --raw -z --no-renames --ignore-submodules=none
+printf '\\0'
+find . -name .git -prune -o -type f -size +{cap}c -print0
+printf '\\0'
+find . -name .git -prune -print0
+printf '\\0'
+find . -name .git -prune -o ! -type d -newer "$W/marker" -print0
+printf '\\0'
 """
+"""Four lists: what changed, large files, repositories inside, files newer than the start."""
 _UPDATE = """
 git update-index -z --force-remove --stdin < "$W/gone"
 git update-index -z --add --replace --stdin < "$W/kept"
@@ -120,13 +125,12 @@ def _end_index(
 ) -> tuple[list[_Change], tuple[str, ...]]:
     """Bring the end index up to date; what changed, and what was left out of it."""
     git = _ending(start.git)
-    git.must(sandbox, _LOOK.format(cap=cap))
-    changed = _raw(git.fetch(sandbox, "changed"))
-    big = {path[2:] for path in gitio.split(git.fetch(sandbox, "big"))}
-    newer = {path[2:] for path in gitio.split(git.fetch(sandbox, "newer"))}
+    looked = gitio.lists(git.ask(sandbox, _LOOK.format(cap=cap)))
+    changed = _raw(looked[0])
+    big, inner, newer = ({path[2:] for path in paths} for paths in looked[1:])
     gone = {c.path for c in changed if c.new_mode in (b"000000", b"160000")}
     # A file that became a repository is hidden from the listing by its own old index entry.
-    inner = {path[2 : -len("/.git")] for path in gitio.split(git.fetch(sandbox, "inner"))}
+    inner = {path[: -len("/.git")] for path in inner}
     new = shadow.list_others(sandbox, git, "", [path + b"/" for path in sorted(gone & inner)])
     kept, litter = _sorted_out(sandbox, start, new, newer)
     edited = {c.path for c in changed} - gone
@@ -134,7 +138,7 @@ def _end_index(
     git.put(sandbox, "gone", gitio.joined(sorted(gone)))
     git.put(sandbox, "kept", gitio.joined(sorted((kept | edited) - huge)))
     changes = f"git diff-index --cached --raw --full-index -z {start.tree}"
-    delta = _raw(git.ask(sandbox, f"{_UPDATE}{changes}"))
+    delta = _raw(gitio.split(git.ask(sandbox, f"{_UPDATE}{changes}")))
     modes = [change for change in delta if change.mode_only]
     if modes:
         lines = (b"%s %s\t%s" % (c.old_mode, c.old, c.path) for c in modes)
@@ -200,9 +204,8 @@ def _sections(patch: bytes) -> list[bytes]:
     return re.split(rb"(?m)^(?=diff --git )", patch)[1:]
 
 
-def _raw(data: bytes) -> list[_Change]:
-    """Parse ``--raw -z`` output (no renames)."""
-    items = gitio.split(data)
+def _raw(items: list[bytes]) -> list[_Change]:
+    """Parse the items of ``--raw -z`` output (no renames)."""
     heads = (head[1:].split(b" ") for head in items[::2])
     return [
         _Change(head[0], head[1], head[2], head[3], path)

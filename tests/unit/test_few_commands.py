@@ -9,6 +9,7 @@ import pytest
 from swe_router.records import Candidate, Result, digest_of
 from swe_router.sandboxes import channel
 from swe_router.sandboxes.fitting import apply
+from swe_router.sandboxes.patch import Snapshot
 from swe_router.settings import VerifySettings
 from swe_router.verifiers import runners
 from swe_router.verifiers.repo_tests import RepoTests
@@ -39,6 +40,10 @@ class Counted(PlainBox):
     def write(self, path: str, data: bytes) -> None:
         self.asked += 1
         super().write(path, data)
+
+    def read(self, path: str, *, limit: int = 2_000_000) -> bytes:
+        self.asked += 1
+        return super().read(path, limit=limit)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +80,11 @@ def test_a_run_of_a_test_has_two_looks_at_the_state_and_no_command_beside(projec
         ran = trial.run(box, Test("assert True\n", "script"), "python3", 60.0)
         assert (ran.ended, ran.soils) == (True, False)
         assert len(box.commands) == 3  # type: ignore[attr-defined]
+        again = trial.run(box, Test("assert 1\n", "script"), "python3", 60.0, ran.state)
+        assert (again.ended, again.soils) == (True, False)
+        assert len(box.commands) == 5, "the state that the last run left was looked at again"  # type: ignore[attr-defined]
+        soils = Test("open('left', 'w').write('x')\n", "script")
+        assert trial.run(box, soils, "python3", 60.0, again.state).soils
 
 
 def test_the_start_state_is_looked_at_once_for_all_verifiers(project: Project) -> None:
@@ -109,3 +119,16 @@ def test_boxes_before_and_after_stay_while_tests_go_from_one_to_the_other(
         assert runs.base(soils).soils
         assert not (project.opened[0].root).exists(), "a box that is not fresh was kept"
     assert not any(box.root.exists() for box in project.opened)
+
+
+def test_a_start_state_and_a_patch_against_it_take_few_commands(tmp_path: Path) -> None:
+    box = Counted(tmp_path)
+    PlainBox.write(box, "/testbed/a.py", b"one\n")
+    box.must("git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base")
+    box.asked = 0
+    start = Snapshot.take(box)
+    assert box.asked <= 12
+    PlainBox.write(box, "/testbed/a.py", b"two\n")
+    box.asked = 0
+    assert "+two" in start.candidate(box, "1-weak").patch
+    assert box.asked <= 16

@@ -40,6 +40,8 @@ class Runs:
         if kit.deadline:
             self.until = min(self.until, kit.deadline)
         self._open: dict[str, tuple[Sandbox, ExitStack]] = {}
+        self._left: dict[str, tuple[str, ...]] = {}
+        """How the last run left each box that is open."""
 
     def __enter__(self) -> Self:
         return self
@@ -120,9 +122,11 @@ class Runs:
 
     def _run(self, state: str, box: Sandbox, test: Test, python: str) -> Trial:
         limit = max(LEAST_SECONDS, min(MOST_SECONDS, SHARE * self.left()))
-        made = trial.run(box, test, python, limit)
+        made = trial.run(box, test, python, limit, self._left.get(state, ()))
         if made.soils:
             self._close(state)
+        else:
+            self._left[state] = made.state
         return made
 
     def _base_box(self) -> Sandbox:
@@ -150,6 +154,7 @@ class Runs:
         return self._open[state][0]
 
     def _close(self, state: str) -> None:
+        self._left.pop(state, None)
         self._open.pop(state)[1].close()
 
 

@@ -109,18 +109,21 @@ class Trial:
     """Someone else wrote to the report, or took lines away: nothing of it is to be trusted."""
     soils: bool = False
     """It did, or left files behind, or did not come to its end: its box is not fresh any more."""
+    state: tuple[str, ...] = ()
+    """Of the box when it was over, as ``run`` takes it."""
 
 
-def run(box: Sandbox, test: Test, python: str, limit: float) -> Trial:
+def run(box: Sandbox, test: Test, python: str, limit: float, before: tuple[str, ...] = ()) -> Trial:
     """Run a test in a box for at most ``limit`` seconds, under a name that no patch can know.
 
+    ``before``: the state in which the last run left the box, where nothing was done to it since.
     Raises ``VerifierError`` when the report cannot be read, ``SandboxError`` when the box broke.
     """
     folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
     report, key = f"{folder}/{secrets.token_hex(8)}", secrets.token_hex(16)
     name = f"{test.stem}_{secrets.token_hex(6)}"
     path = posixpath.join(test.place, f"{name}.py")
-    before = box.run(_STATE, timeout=60).output.splitlines()
+    before = before or tuple(box.run(_STATE, timeout=60).output.splitlines())
     box.write(f"{folder}/witness.py", WITNESS.read_bytes())
     told = {"report": posixpath.basename(report), "key": key}
     box.write(f"{folder}/told", json.dumps(told).encode())
@@ -137,7 +140,7 @@ def run(box: Sandbox, test: Test, python: str, limit: float) -> Trial:
         raise VerifierError(f"the test report is over {REPORT_LIMIT} bytes") from None
     finally:
         gone = f"rm -rf -- {shlex.join([folder, path, *test.files])} >/dev/null 2>&1"
-        state = box.run(f"{gone}\n{_STATE}", timeout=120).output.splitlines()
+        state = tuple(box.run(f"{gone}\n{_STATE}", timeout=120).output.splitlines())
     seen, ended, tampered = parse(lines, key)
     return Trial(
         seen=seen,
@@ -151,6 +154,7 @@ def run(box: Sandbox, test: Test, python: str, limit: float) -> Trial:
         tampered=tampered,
         meddles=state[:1] != before[:1],
         soils=state != before or result.timed_out,
+        state=state,
     )
 
 
