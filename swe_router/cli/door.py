@@ -6,6 +6,7 @@ Nothing heavy stands at the top: a user who stops in the first second is not sho
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -13,6 +14,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+from swe_router.deferred import loading
 
 STOPPED = 130
 FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
@@ -29,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # Looking for plugins of pydantic reads the metadata of every package that is installed.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-        with _quietly_stopped():
+        with _quietly_stopped(), loading("swe_router.cli.app"):
             from swe_router.cli.app import asked, gather
             from swe_router.cli.surroundings import one_certificate
             from swe_router.errors import UsageError
@@ -45,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if argv is None:
+            gc.freeze()  # all goes with the process: the interpreter need not look for what is left
 
 
 def _interrupted_by_all() -> dict[signal.Signals, Any]:

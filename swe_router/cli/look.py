@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from swe_router.cli.out import emit, pairs, talk
+from swe_router.deferred import loading
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder that holds the run folders.")]
@@ -25,7 +26,8 @@ def show(
     as_json: Json = False,
 ) -> int:
     """Who solved what, why it was routed so, and what it cost."""
-    from swe_router.assemble import look
+    with loading("swe_router.assemble.look"):
+        from swe_router.assemble import look
 
     shown = look.show(run_name, out, instance, attempt)
     emit(shown.facts, as_json=as_json, view=shown.view)
@@ -56,7 +58,8 @@ def replay(
     recorded; the first thing that differs is named, and the exit code is 1. With --selector
     nothing is re-run: selectors are compared over the run's graded candidates.
     """
-    from swe_router.assemble import replays, reselect
+    with loading("swe_router.assemble.replays"):
+        from swe_router.assemble import replays, reselect
 
     if selector:
         shown = reselect.compare(run_name, out, selector)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from swe_router.cli.out import dollars, emit, ids, pairs, talk
+from swe_router.deferred import loading
 from swe_router.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
@@ -138,9 +139,10 @@ def run(
     The whole run, its resumes included, never spends more than --budget. Example:
     swe-router run --split verified --budget 150 --workers 8
     """
-    from swe_router import settings
-    from swe_router.assemble import launch, rehearsal
-    from swe_router.assemble import notify as notifying
+    with loading("swe_router.assemble.launch"):
+        from swe_router import settings
+        from swe_router.assemble import launch, rehearsal
+        from swe_router.assemble import notify as notifying
 
     if (knock or outcomes) and not dry_run:
         raise UsageError("--knock and --outcomes go with --dry-run")
@@ -223,7 +225,8 @@ def resume(
     as_json: Json = False,
 ) -> int:
     """Finish exactly what a run owes: never a finished instance again, never a dollar twice."""
-    from swe_router.assemble import launch
+    with loading("swe_router.assemble.launch"):
+        from swe_router.assemble import launch
 
     if retry not in {"infra", "limit", "all"}:
         raise UsageError(f"--retry {retry!r}: say infra, limit or all")

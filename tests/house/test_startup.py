@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import typer.core
 import typer.main
 
 from swe_router.cli.app import asked, made
-from swe_router.deferred import deferred
+from swe_router.deferred import deferred, loading
 
 ROOT = Path(__file__).resolve().parents[2]
 NEVER = {
@@ -22,13 +24,14 @@ NEVER = {
 }  # fmt: skip
 """Modules that neither a look nor a plan needs; each takes 30 ms to 2 s of CPU to import."""
 SCRIPT = """
-import json, os, sys
+import gc, json, os, sys
 from pathlib import Path
 from swe_router.__main__ import main
 code = main(sys.argv[2:])
 heads = {name.partition(".")[0] for name in sys.modules}
 heads |= {name for name in sys.modules if name.startswith("swe_router.") and name.count(".") == 1}
-Path(sys.argv[1]).write_text(json.dumps([code, sorted(heads), sum(os.times()[:2])]))
+found = [code, sorted(heads), gc.isenabled(), gc.get_freeze_count()]
+Path(sys.argv[1]).write_text(json.dumps(found))
 """
 
 
@@ -39,8 +42,10 @@ def loaded(tmp_path: Path, *words: str) -> set[str]:
         [sys.executable, "-c", SCRIPT, str(told), *words],
         capture_output=True, text=True, check=True, cwd=tmp_path,
     )  # fmt: skip
-    code, heads, _ = json.loads(told.read_text())
+    code, heads, collects, kept = json.loads(told.read_text())
     assert code == 0
+    assert collects, "a long run must not grow by what it left"
+    assert kept > 20_000, "what was loaded is looked through again and again"
     return set(heads)
 
 
@@ -87,6 +92,15 @@ def test_what_each_worker_and_each_driver_imports_is_light(module):
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert set(done.stdout.split()) & NEVER == set()
+
+
+def test_loading_that_is_broken_off_leaves_the_collector_on():
+    with contextlib.suppress(KeyboardInterrupt), loading("swe_router_has_no_such_module"):
+        assert not gc.isenabled()
+        raise KeyboardInterrupt
+    assert gc.isenabled()
+    with loading("json"):
+        assert gc.isenabled(), "it is there already"
 
 
 def test_a_deferred_module_is_imported_by_its_first_use():
