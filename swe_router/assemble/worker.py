@@ -110,14 +110,15 @@ def here(job: Job, progress: Progress, beside: int = 1) -> Done:
 def at_once(header: Header) -> int:
     """Instances that this process works on at a time when there are no Ray workers.
 
-    Recordings answer at once, so the cores are what such a run waits for, and each gets an
-    instance. A real model, and a policy whose decisions hang on other instances or on what they
-    left of the money, gets one instance after another.
+    Recordings answer at once, so the cores are what such a run waits for: each gets an instance,
+    and one more is there for the moments in which boxes start and end. A real model, and a policy
+    whose decisions hang on other instances or on what they left of the money, gets one instance
+    after another.
     """
     settings = header.settings
     recorded = all(tier.dialect == "scripted" for tier in settings.tiers.values())
     alone = settings.policy.name in ALONE
-    return min(MOST_AT_ONCE, os.cpu_count() or 1) if recorded and alone else 1
+    return min(MOST_AT_ONCE, (os.cpu_count() or 1) + 1) if recorded and alone else 1
 
 
 @lru_cache(maxsize=16)
