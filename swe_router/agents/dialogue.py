@@ -214,7 +214,9 @@ class Dialogue:
         """What the answer asks for, checked; text is read where there is no native call."""
         found, cut = completion.message.tool_calls, completion.stop in _CUT
         if not found:
-            parsed = toolcalls.parse(completion.message.content, self.offered)
+            parsed = toolcalls.parse(
+                completion.message.content, self.offered, strays=self._rules.strays_stop
+            )
             found = parsed.calls
             cut = cut and (parsed.unclosed or any(call.error for call in found))
         calls = [tools.checked(call, self.offered) for call in found]

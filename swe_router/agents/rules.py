@@ -18,14 +18,18 @@ class Rules:
     window_told: bool
     """An answer that ended because the window is full makes room for the next one, and the model
     is told so; else it is told to write less."""
+    strays_stop: bool
+    """In the text form, calls behind one that stands in another form or place, or is broken so
+    that it passes for talk, are not carried out, and the model is told."""
 
 
 VERSIONS: Mapping[int, Rules] = {
-    1: Rules(rest_waits=False, window_told=False),
-    2: Rules(rest_waits=True, window_told=True),
+    1: Rules(rest_waits=False, window_told=False, strays_stop=False),
+    2: Rules(rest_waits=True, window_told=True, strays_stop=False),
+    3: Rules(rest_waits=True, window_told=True, strays_stop=True),
 }
 """Never change a line: add one."""
-CURRENT = 2
+CURRENT = 3
 """What new runs are made under."""
 
 

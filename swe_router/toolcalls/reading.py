@@ -11,6 +11,7 @@ from typing import Any
 
 from swe_router.records import ToolCall, ToolSpec
 from swe_router.toolcalls.form import BARE, NO_NEWLINE
+from swe_router.toolcalls.strays import told
 
 _QUOTED = r'"(?:[^"\\\n]|\\.)*"'
 _OPENER = re.compile(r"^[ \t]*(?:<call(?=[\s:>/]|\Z)[^\n]*|<tool_call>)", re.MULTILINE)
@@ -41,16 +42,18 @@ class _Malformed(Exception):
     """A call that cannot be read; the text is what the model is told."""
 
 
-def parse(text: str, tools: Sequence[ToolSpec] = ()) -> Parsed:
+def parse(text: str, tools: Sequence[ToolSpec] = (), *, strays: bool = False) -> Parsed:
     """The calls in a model's text; never raises.
 
     Reads ``<call …>`` blocks, ``<tool_call>`` JSON and, if there is neither, bare JSON objects
-    that call one of ``tools``. Nothing after a malformed call is read.
+    that call one of ``tools``. Nothing after a malformed call is read; with ``strays`` nothing
+    after one that stands in another form or place either (``strays.told``).
     """
     names = [tool.name for tool in tools]
     thought = _THOUGHT.match(text)
     start = at = thought.end() if thought else 0
     said, calls, closed = [text[:start]], list[ToolCall](), True
+    known = names if strays else []
     while opener := _OPENER.search(text, at):
         said.append(text[at : opener.start()])
         try:
@@ -60,11 +63,20 @@ def parse(text: str, tools: Sequence[ToolSpec] = ()) -> Parsed:
             name, arguments, error = "", {}, str(malformed)
         calls.append(_numbered(len(calls), name, arguments, error))
         if error:
-            return Parsed(_without_fences(said), tuple(calls))
+            return _stopped(Parsed(_without_fences(said), tuple(calls)), said[1:], known)
     said.append(text[at:])
     if not calls:
-        return _bare_json(text, start, names)
-    return Parsed(_without_fences(said), tuple(calls), unclosed=not closed)
+        return _bare_json(text, start, names, known)
+    read = Parsed(_without_fences(said), tuple(calls), unclosed=not closed)
+    return _stopped(read, said[1:], known)
+
+
+def _stopped(read: Parsed, before: Sequence[str], names: Sequence[str]) -> Parsed:
+    """Without the calls behind one that was meant and not read, which is told of instead."""
+    at, error = told(before[: len(read.calls)], names)
+    if at < 0:
+        return read
+    return Parsed(read.say, (*read.calls[:at], _numbered(at, "", {}, error)))
 
 
 def unknown_tool(name: str, names: Sequence[str]) -> str:
@@ -197,9 +209,11 @@ def _as_call(value: Any) -> _Call | None:
     return (value["name"], arguments) if isinstance(arguments, dict) else None
 
 
-def _bare_json(text: str, start: int, names: Sequence[str]) -> Parsed:
+def _bare_json(text: str, start: int, names: Sequence[str], told_of: Sequence[str]) -> Parsed:
     """Objects that start a line and call a known tool; other JSON is just talk."""
     said, calls, at = [text[:start]], list[ToolCall](), start
+    before: list[str] = []
+    gap = start
     while brace := _OBJECT.search(text, at):
         try:
             value, end = _DECODER.raw_decode(text, brace.end())
@@ -210,9 +224,11 @@ def _bare_json(text: str, start: int, names: Sequence[str]) -> Parsed:
         said.append(text[at : brace.start() if known else end])
         if call is not None and known:
             calls.append(_numbered(len(calls), *call))
+            before.append(text[gap : brace.start()])
+            gap = end
         at = end
     said.append(text[at:])
-    return Parsed(_without_fences(said), tuple(calls))
+    return _stopped(Parsed(_without_fences(said), tuple(calls)), before, told_of)
 
 
 def _line(text: str, at: int) -> tuple[str, int]:

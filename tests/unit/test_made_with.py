@@ -60,8 +60,7 @@ def tomorrow(place):
     loop = place / "swe_router" / "agents" / "rules.py"
     text = loop.read_text("utf-8")
     loop.write_text(
-        f"{text}\nVERSIONS = {{**VERSIONS, 99: Rules(rest_waits=True, window_told=True)}}\n"
-        "CURRENT = 99\n"
+        f"{text}\nVERSIONS = {{**VERSIONS, 99: Rules(True, True, True)}}\nCURRENT = 99\n"
     )
     return place
 

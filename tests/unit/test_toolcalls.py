@@ -195,3 +195,42 @@ def test_a_model_that_runs_into_blanks_is_read_in_no_time(text, blank):
     toolcalls.parse(text.format(blank * 50_000), TOOLS)
     toolcalls.parse(text.format("\nk" + blank * 50_000), TOOLS)
     assert time.process_time() - begun < 1
+
+
+STRAYS = [
+    '{"name": "edit", "arguments": {"path": "a", "new": "x}\n{"name": "submit", "arguments": {}}',
+    '{"name": "edti", "arguments": {"path": "a"}}\n{"name": "submit", "arguments": {}}',
+    '{"name": "edit", "arguments": "{bad"}\n{"name": "submit", "arguments": {}}',
+    'I will <call edit>\npath: "a"\n</call>\n<call submit>\n</call>',
+    '{"name": "edit", "arguments": {"path": "a"}}\n<call submit>\n</call>',
+    '<invoke name="edit">\n<parameter name="path">a</parameter>\n</invoke>\n<call submit>\n</call>',
+    "<function=edit>\n<parameter=path>a</parameter>\n</function>\n<call submit></call>",
+]
+KNOWN = [ToolSpec(name=name, description="", parameters={}) for name in ("bash", "edit", "submit")]
+
+
+@pytest.mark.parametrize("text", STRAYS)
+def test_nothing_is_carried_out_behind_a_call_that_was_meant_and_not_read(text):
+    (call,) = toolcalls.parse(text, KNOWN, strays=True).calls
+    assert call.name == ""
+    assert "could not be read" in call.error
+    assert [one.name for one in toolcalls.parse(text, KNOWN).calls] == ["submit"], (
+        "as older runs read it"
+    )
+
+
+@pytest.mark.parametrize("talk", [
+    'The file says:\n{"name": "pkg", "version": "1"}\n', "Now I use `<call edit>`:\n",
+    "Then <call edit> comes, and at last:\n", '<think>\n{"name": "edit"}\n</think>\n',
+    "<invoke name=\"other\">\n", "",
+])  # fmt: skip
+def test_talk_before_a_call_does_not_stop_it(talk):
+    calls = toolcalls.parse(f"{talk}<call submit>\n</call>\n", KNOWN, strays=True).calls
+    assert [(call.name, call.error) for call in calls] == [("submit", "")]
+
+
+def test_calls_before_the_unread_one_are_carried_out():
+    text = '<call bash>\ncommand: "ls"\n</call>\n<function=edit>\n</function>\n<call submit></call>'
+    first, second = toolcalls.parse(text, KNOWN, strays=True).calls
+    assert (first.name, first.error, second.id) == ("bash", "", "call_2")
+    assert second.error
