@@ -186,6 +186,9 @@ class Desk:
     temperature: float | None = None
     seed: int | None = None
     variant: str = ""
+    comes_back: bool = False
+    """When the sandbox's engine goes away the attempt is gone on with in a new box: a step that was
+    cut short is not recorded, for its paid answer is acted upon anew there."""
 
 
 class Scaffold(Protocol):

@@ -141,9 +141,9 @@ class _Session:
     def _carry_out(self, digest: str, answer: Completion, note: str) -> None:
         """Do what the answer asks; the paid answer is recorded even if the sandbox breaks.
 
-        A stop of the run cuts commands short, or kills the box with its signal: what they said
-        then is no observation. Such a step is not recorded; its answer is kept by the meter, and a
-        resume acts on it anew.
+        A stop of the run cuts commands short, or kills the box with its signal, and so does an
+        engine that goes away: what they said then is no observation. Such a step is not recorded;
+        its answer is kept by the meter, and whoever goes on with the attempt acts on it anew.
         """
         actions: list[Action] = []
         try:
@@ -159,13 +159,18 @@ class _Session:
                 if self._rules.rest_waits and fell_through(actions):
                     break
         except BaseException as error:
-            if not self._stopped(error):
+            if not (self._engine_left(error) or self._stopped(error)):
                 self._record(digest, answer, actions, note)
             raise
         if self._desk.stopping():
             return
         self._record(digest, answer, actions, note)
         self._dialogue.add(answer, actions)
+
+    def _engine_left(self, error: BaseException) -> bool:
+        """Whether the next box makes this step whole; relived as it is, its edit would be lost."""
+        gone = isinstance(error, SandboxError) and error.says_nothing_of_instance
+        return gone and self._desk.comes_back
 
     def _stopped(self, error: BaseException) -> bool:
         """Whether a stop of the run is behind an error.

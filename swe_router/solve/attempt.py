@@ -95,8 +95,9 @@ def _once(
 
     Opening the next box waits until the engine is back.
     """
-    for _ in range(RETURNS):
-        outcome, failure = _made(bench, instance, plan, attempt_id, history)
+    for left in range(RETURNS - 1, -1, -1):
+        again = replace(bench, comes_back=left > 0)
+        outcome, failure = _made(again, instance, plan, attempt_id, history)
         gone = isinstance(failure, SandboxError) and failure.says_nothing_of_instance
         if not gone or bench.stopping():
             break

@@ -116,6 +116,8 @@ class Bench:
     """Times a whole attempt is made again when its sandbox broke."""
     clock: Callable[[], float] = lambda: 0.0
     stopping: Callable[[], bool] = lambda: False
+    comes_back: bool = False
+    """``seams.Desk.comes_back``."""
     before: Sequence[Outcome] = ()
     """Outcomes of the moves before the one that is carried out."""
     cache: dict[Any, Any] = field(default_factory=dict)
@@ -169,4 +171,5 @@ class Bench:
             note=handed.note,
             seed=plan.seed,
             variant=plan.variant,
+            comes_back=self.comes_back,
         )

@@ -8,6 +8,7 @@ from swe_router.agents import manifest, rerun
 from swe_router.agents.dialogue import Setup
 from swe_router.agents.loop import PAST_LEFT, ToolLoop
 from swe_router.agents.manifest import Limits
+from swe_router.errors import EngineGone
 from swe_router.records import Budget, Step
 from tests.doubles.agent import (
     FIX,
@@ -74,6 +75,33 @@ def test_a_resumed_attempt_sends_what_the_whole_one_sends_and_pays_for_no_step_t
     for step in fresh:
         assert step.sealed(before).seal == step.seal
         before = step.seal
+
+
+class Leaves(TempBox):
+    """A box whose engine goes away under the first edit."""
+
+    def write(self, path, data):
+        if getattr(self, "ran", None):
+            raise EngineGone("the Docker engine does not answer")
+        super().write(path, data)
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_an_edit_that_the_engine_cut_short_is_made_in_the_next_box(tmp_path, whole, comes_back):
+    """Recorded without its actions it was relived without them: an empty patch was handed in."""
+    end, _, requests = whole
+    told, loop = Told(), ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
+    desk = told.desk(comes_back=comes_back, **SMALL)
+    with pytest.raises(EngineGone):
+        loop.solve(INSTANCE, PlayedModel(*PLAYS), Leaves(tmp_path / "a"), RICH, desk)
+    if not comes_back:  # nobody acts upon it again: the paid answer is kept
+        assert [len(step.actions) for step in told.steps] == [2, 0]
+        return
+    past = journaled(told.steps)
+    again, _, box, model = run(tmp_path / "b", PLAYS[len(past) :], past=past)
+    assert model.requests[0] == requests[1], "the answer that was paid for is asked for otherwise"
+    assert (again.exit, again.steps) == (end.exit, end.steps)
+    assert box.read("/testbed/calc.py").endswith(b"a + b\n")
 
 
 def test_the_recorded_observation_stands_though_the_command_says_another_thing_now(tmp_path, whole):
