@@ -76,6 +76,7 @@ def attempt_file(folder: Path) -> Path:
 
 def wiring_of(folder: Path) -> Wiring:
     settings = SimpleNamespace(budget=Decimal(10))
+    (folder / "settings.json").write_text('{"settings": {}, "seal": "of this run"}')
     return Wiring(RunFolder(folder), SimpleNamespace(settings=settings), print)
 
 
