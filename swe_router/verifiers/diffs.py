@@ -19,6 +19,8 @@ else:
 
 _TEST_LINE = re.compile(r"\s*(?:async\s+)?def\s+(test\w*)\s*\(|\s*class\s+(Test\w*|\w+Tests?)\b")
 _SECTION = re.compile(r"^(?=diff --git )", re.MULTILINE)
+_HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+_BEGINS = re.compile(r"--- [^\n]*\n\+\+\+ ")
 _DOS = re.compile(r"^(?:diff --git |--- |\+\+\+ )[^\n]*\r$", re.MULTILINE)
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)")
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f"}
@@ -47,14 +49,37 @@ def changes(patch: str) -> tuple[Change, ...] | None:
     """Each file of the patch in order; None when the text cannot be read as a diff."""
     if _DOS.search(patch):
         patch = patch.replace("\r\n", "\n")  # a header that ends so hides what it says
-    try:
-        files = list(unidiff.PatchSet(patch))
-    except unidiff_errors.UnidiffParseError:
+    files = _files(patch)
+    if files is None:
+        files = _files(_recounted(patch))  # GNU patch takes what it counts wrongly
+    if files is None:
         return None
     # The reader drops the data of binary files: which section has any is read from the text.
     sections = _SECTION.split(patch)
     whole = {one.partition("\n")[0] for one in sections if "\nGIT binary patch\n" in one}
     return tuple(_change(file, whole) for file in files)
+
+
+def _files(patch: str) -> list[unidiff.PatchedFile] | None:
+    try:
+        return list(unidiff.PatchSet(patch))
+    except unidiff_errors.UnidiffParseError:
+        return None
+
+
+def _recounted(patch: str) -> str:
+    """The patch with the number of lines in each hunk as they are."""
+    lines = patch.split("\n")
+    heads = [n for n, line in enumerate(lines) if _HUNK.match(line)]
+    for head in heads:
+        old = new = 0
+        for n in range(head + 1, len(lines)):
+            sign = lines[n][:1]
+            if sign not in (" ", "+", "-", "\\") or _BEGINS.match("\n".join(lines[n : n + 2])):
+                break
+            old, new = old + (sign in " -"), new + (sign in " +")
+        lines[head] = _HUNK.sub(rf"@@ -\g<1>,{old} +\g<2>,{new} @@", lines[head])
+    return "\n".join(lines)
 
 
 def deleted_tests(files: Iterable[Change], is_test: Callable[[str], bool]) -> list[str]:

@@ -216,3 +216,15 @@ def test_a_file_that_a_dos_patch_deletes_is_deleted():
         "--- a/tests/test_a.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n"
     )
     assert text_facts(patch, paths.is_test)["deleted_tests"] == ["tests/test_a.py"]
+
+
+@pytest.mark.parametrize("head", ["@@ -1,4 +1,4 @@", "@@ -1,9 +1,3 @@ def f():", "@@ -1 +1,7 @@"])
+def test_a_hunk_that_counts_its_lines_wrongly_is_read_as_patch_takes_it(head):
+    text = (
+        f"diff --git a/m.py b/m.py\n--- a/m.py\n+++ b/m.py\n{head}\n a\n-b\n+c\n d\n"
+        "diff --git a/tests/test_n.py b/tests/test_n.py\n--- a/tests/test_n.py\n"
+        "+++ b/tests/test_n.py\n@@ -1,2 +1 @@\n-def test_x():\n-    pass\n+pass\n"
+    )
+    one, other = diffs.changes(text) or ()
+    assert (one.path, one.removed_lines, one.added_lines) == ("m.py", ("b\n",), ("c\n",))
+    assert diffs.deleted_tests([one, other], paths.is_test) == ["tests/test_n.py::test_x"]
