@@ -6,8 +6,12 @@ whatever is written to it (colours, titles, the clipboard, the direction of text
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 
 from rich import console
 from rich.segment import Segment
@@ -23,8 +27,46 @@ def visible(text: str) -> str:
     return _ORDERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def tell(line: str) -> None:
+    """One line on stderr. Whoever listened there may have gone: that ends no work."""
+    if sys.stderr is None:  # print would take stdout
+        return
+    try:
+        print(visible(line), file=sys.stderr, flush=True)
+    except (OSError, ValueError) as error:
+        _unheard(error)
+
+
+def _unheard(error: Exception) -> None:
+    """Nobody reads stderr: what is said from now on goes nowhere. A full disk may have room again.
+
+    Else the interpreter would meet the same error when it ends, and end with a code of its own.
+    """
+    if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
+        return
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 class Console(console.Console):
-    """Rich's console; what it is given to show is shown, its own colours are kept."""
+    """Rich's console; what it is given to show is shown, its own colours are kept.
+
+    Of one on stderr an error of writing is nobody's: a run goes on when its terminal, or the
+    reader of its log, is gone.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """As any error of writing."""
+        raise BrokenPipeError
+
+    def _check_buffer(self) -> None:
+        try:
+            super()._check_buffer()
+        except OSError as error:
+            if not self.stderr:
+                raise
+            del self._buffer[:]
+            _unheard(error)
 
     def _render_buffer(self, buffer: Iterable[Segment]) -> str:
         return super()._render_buffer(_shown(buffer))

@@ -12,14 +12,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from swe_router.deferred import loading
 
 STOPPED = 130
-FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 """Exit code of Ctrl-C, as shells have it."""
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -123,14 +123,16 @@ def _stopped(words: Sequence[str]) -> int:
 
 def _say(message: str, code: int, words: Sequence[str]) -> int:
     _print_json(message, words)
-    from swe_router.terminal import visible
+    from swe_router.terminal import tell
 
-    print(f"swe-router: {visible(message)}", file=sys.stderr)
+    if message:  # without words the help was asked for, and stands on stdout
+        tell(f"swe-router: {message}")
     return code
 
 
 def _print_json(message: str, words: Sequence[str]) -> None:
-    if "--json" in words:
+    if "--json" in words and sys.stdout is not None:
         import json
 
-        print(json.dumps({"error": message}), flush=True)
+        with suppress(OSError, ValueError):  # the disk that is full may be that of stdout
+            print(json.dumps({"error": message}), flush=True)

@@ -14,7 +14,7 @@ from rich.console import RenderableType
 
 from swe_router import plain
 from swe_router.errors import UsageError
-from swe_router.terminal import Console, visible
+from swe_router.terminal import Console, tell
 
 WIDE = 160
 _ORDERS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -24,6 +24,8 @@ MOST_USD = 1_000_000_000
 
 def emit(value: Any, *, as_json: bool, view: RenderableType | None = None) -> None:
     """The result: one JSON value, or its view for people."""
+    if sys.stdout is None:  # closed by who started us
+        return
     if as_json:
         sys.stdout.write(_json(value) + "\n")
         sys.stdout.flush()
@@ -52,7 +54,7 @@ def _json(value: Any) -> str:
 
 def talk(message: str) -> None:
     """One line of progress or advice."""
-    print(visible(message), file=sys.stderr, flush=True)
+    tell(message)
 
 
 def dollars(text: str | None) -> Decimal | None:

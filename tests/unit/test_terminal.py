@@ -5,7 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import shlex
+import subprocess
+import sys
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from rich.table import Table
@@ -73,3 +78,51 @@ def test_a_run_with_hostile_texts_is_shown_as_text(more, tmp_path, capsys):
 def test_an_error_is_shown_as_text(capsys):
     assert main(["show", "\x1b[31mno\u202erun"]) == 2
     assert not obeyed(capsys.readouterr().err)
+
+
+TALK = """
+import sys
+from swe_router.cli.out import talk
+from swe_router.terminal import Console
+talk("one")
+Console(stderr=True).print("two")
+talk("three")
+print("the result")
+"""
+
+
+def test_work_goes_on_when_nobody_reads_its_log_any_more():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as gone:
+        done = subprocess.run(
+            [sys.executable, "-c", TALK], stdout=subprocess.PIPE, stderr=gone, check=False
+        )
+    assert (done.returncode, done.stdout) == (0, b"the result\n")
+
+
+def shell(command, *more):
+    words = shlex.join([sys.executable, "-m", "swe_router", *command])
+    return subprocess.run(
+        ["/bin/sh", "-c", f"{words} {' '.join(more)}"], capture_output=True, check=False
+    )
+
+
+def test_a_closed_stderr_sends_no_talk_to_stdout(tmp_path):
+    done = shell(["show", "nothing", "--out", str(tmp_path)], "2>&-")
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_stdout_that_takes_nothing_is_one_line_and_no_traceback(tmp_path):
+    done = shell(["policies", "cascade", "--json"], ">/dev/full")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"swe-router: no space left")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_without_a_command_the_help_is_printed_and_no_empty_line_of_error(capsys):
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert "Usage: swe-router" in out
+    assert err == ""
