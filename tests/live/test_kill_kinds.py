@@ -23,8 +23,7 @@ def test_whatever_dies_and_whenever_books_equal_records_and_replay_is_exact(tmp_
     Series(tmp_path, SEED, workers).go(KILLS)
 
 
-@pytest.mark.parametrize("everybody", [False, True], ids=["driver", "group"])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("workers", "everybody"), [(0, False), (2, True)], ids=["driver", "group"])
 def test_sigterm_while_it_grades_ends_in_order_and_a_resume_grades_the_rest(
     tmp_path, workers, everybody
 ):
