@@ -69,7 +69,7 @@ def plane(facts: Mapping[str, Any]) -> bytes:
     names = labels(facts)
     numbers = {row["policy"]: str(k) for k, row in enumerate(_numbered(rows), 1)}
     _listed(beside, facts, numbers, names)
-    canvas.draw()  # type: ignore[no-untyped-call]
+    figure.draw_without_rendering()
     _label(axes, canvas, rows, {**names, **numbers})
     return png(figure)
 
