@@ -36,7 +36,7 @@ PLACEHOLDERS = {
 """What a user puts in the place of a word in capitals; ``World`` has the files and runs."""
 
 ELSEWHERE = {
-    "make demo": (".ci/run", "make test"),
+    "make demo": (".ci/run", "make demo"),
     "make test": (".ci/run", "make test"),
     "pip install -e .": (".ci/run", "--editable ."),
     "pip install 'swe-router[vllm]'": ("tests/live/test_vllm.py", "vllm"),

@@ -13,18 +13,24 @@ import os
 import shutil
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from pytest_httpserver import HTTPServer
 
+from swe_router.ledger import reading
 from tests.doubles import hub, readme, world
 from tests.doubles.written import compare
 
 pytestmark = pytest.mark.box
 README = readme.of_readme((readme.ROOT / "README.md").read_text("utf-8"))
 FOUND = [one for one in (*README, *readme.of_help()) if one.tier == readme.BOX]
-FEW = ["--instances", "demo__confet-3", "demo__confet-14"]
+FEW = ["--instances", "demo__confet-3", "demo__slotkeeper-17"]
+"""The first is resolved and the second is not, whatever the policy: ``--failed`` finds one."""
+AMISS = {"tier local", "tier sonnet", "tier o3", "images"}
+"""What a dry run on ``verified`` must find here, and nothing else: nobody serves the local model,
+the keys are none, and no registry has the images. It ends with 1, as README says of faults."""
 AS_DEMO = ("swe-router grade", "swe-router verify")
 """These need the images of the real split: here they work on the demo, whose rows the hub has."""
 
@@ -58,7 +64,8 @@ def stood_in(one):
     if one.text.startswith("swe-router run"):
         if "verified" in words:
             return [*words, *([] if "--dry-run" in words else ["--dry-run"])]
-        return [*words, *FEW, "--sandbox", "local", "--workers", "2"]
+        few = [] if "--failed" in words else FEW
+        return [*words, *few, "--sandbox", "local"]
     if one.text.startswith(AS_DEMO):
         words[words.index("verified")] = "demo"
         return [*words, "--sandbox", "local", *(FEW if words[1] == "verify" else [])]
@@ -76,19 +83,27 @@ def test_every_command_that_needs_boxes_or_a_hub_runs(home, run):
             _made_before(run)
         code, out, err = run(words)
         ran += 1
-        # The look of a dry run finds what is not here (servers, keys, images), says so, and ends.
         looked = "--dry-run" in words and "verified" in words
-        if code not in ((0, 1) if looked else (0,)) or not out.strip():
+        if code != int(looked) or not out.strip():
             failed.append(f"{one.place}: {' '.join(words)}: exit {code}: {err.strip()[-400:]}")
         elif looked:
-            failed += [] if "nothing was started or spent" in out else [f"{one.text}: {out[-300:]}"]
+            failed += _amiss(one, out)
         elif words[1] == "run" and "--dry-run" not in words:
             failed += _run_folder(one, home, run)
         elif words[1] not in ("run", "grade", "resume"):
             failed += compare(one, words, home, run)
+        if "--notify" in words and json.loads((home / "ended.jsonl").read_text())["event"] != "end":
+            failed.append(f"{one.place}: {one.text}: nobody was told")
     print(f"{len(FOUND)} commands found, {ran} run")
     assert not failed, "\n".join(failed)
     assert ran == len(FOUND) > 8
+
+
+def _amiss(one, out):
+    """A dry run that found anything but what is amiss here, or that did not say how it ended."""
+    found = {line[4:].partition(": ")[0] for line in out.splitlines() if line.startswith("NO: ")}
+    said = [] if out.rstrip().endswith("nothing was started or spent") else [out[-300:]]
+    return [f"{one.place}: {one.text}: {what}" for what in (*said, *sorted(found ^ AMISS))]
 
 
 def _made_before(run):
@@ -107,11 +122,16 @@ def _run_folder(one, home, run):
     grades = [json.loads(line) for line in (path / "grades.jsonl").read_text().splitlines()]
     won = sum(row["outcome"] == "resolved" for row in grades)
     said = (path / "report.md").read_text()
+    book = reading.read(path / "ledger.jsonl")
+    paid = book.settled
+    # What verifiers ask is the run's, and no attempt's.
+    own = sum(usd for name, usd in paid.items() if name != "overhead")
     checks = {
-        "instances": facts["instances"] == len(records) == 2,
+        "instances": facts["instances"] == len(records) == (1 if "--failed" in one.text else 2),
         "preds.json": set(preds) == {row["instance"]["id"] for row in records},
         "resolved": facts["resolved"] == won and f"{won} resolved" in said,
-        "usd": abs(facts["usd"] - sum(float(row["usd"]) for row in records)) < facts["usd"] + 1e-9,
+        "usd": facts["usd"] == float(sum(paid.values())) and not book.lost,
+        "records' usd": sum(Decimal(str(row["usd"])) for row in records) == own,
         "replay": run(["swe-router", "replay", "latest"])[0] == 0,
     }
     return [f"{one.place}: {one.text}: {name} differs" for name, held in checks.items() if not held]
