@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swe_router.__main__ import main
 from swe_router.estimates import apart, rates
 from swe_router.reports import accounting_html, accounting_plot, accounting_text
 from swe_router.reports.accounting import NEEDS_RATIO, accounting, calibration
@@ -372,3 +373,20 @@ def test_nothing_to_account_for_is_said_and_drawn_without_an_error():
     assert "nothing to account for" in accounting_text.markdown(facts)
     assert accounting_plot.curves(facts).startswith(b"\x89PNG")
     assert "http" not in accounting_html.page(facts, b"png")
+
+
+def test_no_mark_is_moved_off_its_figure_and_each_group_has_its_name_beside_it(capsys):
+    assert main(["report", "sample", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    tpr, fpr, plane, _ = accounting_plot.drawn(facts).axes
+    rates = {(one["fpr"]["rate"], one["tpr"]["rate"]) for one in facts["groups"]
+             if one["fpr"] and one["tpr"]}  # fmt: skip
+    at = [(float(line.get_xdata()[0]), float(line.get_ydata()[0]))
+          for line in plane.get_lines() if line.get_linestyle() == "None"]  # fmt: skip
+    assert len(at) > len(set(at)) > 1, "some lie on one spot, and stay there"
+    assert set(at) <= rates
+    heads = [label.get_text() for label in tpr.get_yticklabels()]
+    assert len(heads) == len(set(heads)) == len(at)
+    named = "\n".join(text.get_text() for text in plane.texts)
+    assert all(head.partition(" (")[0] in named for head in heads)
+    assert plane.get_xlim() == plane.get_ylim() == fpr.get_xlim() == (0.0, 1.0)
