@@ -44,7 +44,8 @@ def drawn(facts: Mapping[str, Any]) -> Figure:
     tall = 1.3 + 0.3 * max(rows, 2)
     figure = Figure(figsize=(11.0, tall + 6.0), dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    top, bottom = figure.subfigures(2, 1, height_ratios=(tall, 6.0))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(tall, 6.0))
+    top, bottom = halves
     colours = _colours(facts)
     _intervals(top.subplots(1, 2, sharey=True), facts, colours)
     plane, curve = bottom.subplots(1, 2)
@@ -53,7 +54,7 @@ def drawn(facts: Mapping[str, Any]) -> Figure:
     count = f"{facts['right']} right and {facts['wrong']} wrong patches"
     said = " (recordings, not models)" if facts["recordings"] else ""
     figure.suptitle(f"{count} of {facts['instances']} instances{said}", fontsize=FONT + 3)
-    canvas.draw()
+    canvas.draw()  # type: ignore[no-untyped-call]
     _label(plane, canvas, facts)
     return figure
 

@@ -27,6 +27,7 @@ th button:focus-visible{outline:2px solid #0969da}
 small{color:#777;white-space:nowrap}img{max-width:100%;height:auto}
 .above{color:#1a7f37;font-weight:600}.below{color:#c0392b}.grey{color:#777}
 details{margin:1em 0}summary{cursor:pointer}
+.wide img{min-width:620px}
 @media(max-width:640px){body{font-size:13px;margin:1em auto;padding:0 .6em}
 td:first-child,th:first-child{min-width:7.5em;max-width:9em;overflow-wrap:break-word}
 th,td{padding:.2em .35em}}
@@ -37,7 +38,8 @@ th,td{padding:.2em .35em}}
 {{ systems[rung.system] }} ({{ "%.1f%%" | format(100 * rung.rate) }},
 ${{ "%.3f" | format(rung.usd_per_issue) }}) {% endfor %}</p>
 <ul>{% for line in facts.assumptions %}<li>{{ line }}</li>{% endfor %}</ul>
-<img alt="Cost-quality plane: USD an issue against the share resolved" src="{{ plane }}">
+<div class="wide">
+<img alt="Cost-quality plane: USD an issue against the share resolved" src="{{ plane }}"></div>
 <h2>Rows</h2>
 <p>A head sorts by its column.</p>
 <div class="wide"><table id="rows"><thead><tr>{% for head in heads %}
