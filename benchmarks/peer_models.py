@@ -91,7 +91,9 @@ def peer(plan: dict[str, Any]) -> None:
     ]
     sheet = yaml.safe_load((builtin_config_dir / "benchmarks" / "swebench.yaml").read_text())
     agent = sheet["agent"] | {"step_limit": 0, "cost_limit": 0}
-    box = DockerEnvironment(image=plan["image"], cwd="/testbed")
+    # No network, as our boxes have none: making one takes the engine a while.
+    shut = ["--rm", "--network", "none"]
+    box = DockerEnvironment(image=plan["image"], cwd="/testbed", run_args=shut)
     try:
         made = DefaultAgent(StampedPeer(outputs=told), box, **agent)
         end = made.run(plan["problem"])

@@ -271,7 +271,7 @@ class RunFolder:
 
     def stopping(self) -> bool:
         """True once the user asked this run to stop."""
-        return self.stop_file.exists()
+        return os.path.exists(self.stop_file)  # noqa: PTH110  (asked seven times a step)
 
     def _once(self, path: Path, kind: Any) -> tuple[Any, ...]:
         """The values of a file that is read again only once it has grown or changed."""
