@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_router.reports.accounting import ALL, FEW
+from swe_router.reports.fitted import Fitted
 from swe_router.terminal import Console
 
 SHOWN = 12
@@ -104,24 +105,35 @@ def _tight(one: Mapping[str, Any] | None, key: str = "value", digits: int = 2) -
 
 def _columns(*names: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(names[0], overflow="fold")
+    table.add_column(names[0], no_wrap=True)
     for name in names[1:]:
         table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
-def _by_tier(table: Table, groups: Sequence[Mapping[str, Any]], row: Any) -> Table:
-    """Rows under the name of their tier."""
-    last = None
-    for one in groups:
-        if one["tier"] != last:
-            last = one["tier"]
-            table.add_row(Text("all tiers" if last == ALL else last, style="bold"))
-        table.add_row(f" {one['verifier']}", *row(one))
-    return table
+def _by_tier(
+    names: Sequence[str], groups: Sequence[Mapping[str, Any]], row: Any, spared: Sequence[str] = ()
+) -> Fitted:
+    """Rows under the name of their tier.
+
+    A terminal without room for all has the table without the columns ``spared``, or blocks.
+    """
+
+    def table(shown: Sequence[str]) -> Table:
+        made, last = _columns(*shown), None
+        for one in groups:
+            if one["tier"] != last:
+                last = one["tier"]
+                made.add_row(Text("all tiers" if last == ALL else last, style="bold"))
+            cells = dict(zip(names[1:], row(one), strict=True))
+            made.add_row(f" {one['verifier']}", *(cells[name] for name in shown[1:]))
+        return made
+
+    narrow = [table([name for name in names if name not in spared])] if spared else []
+    return Fitted(table(names), *narrow, *([table(names)] if narrow else []))
 
 
-def _table(facts: Mapping[str, Any]) -> Table:
+def _table(facts: Mapping[str, Any]) -> Fitted:
     names = ("verifier", "right\nwrong", "TPR", "FPR", "unknown\nr/w", "s", "USD", "cascade")
 
     def row(one: Mapping[str, Any]) -> list[Any]:
@@ -140,7 +152,7 @@ def _table(facts: Mapping[str, Any]) -> Table:
             Text(SAYS[said][0], style=SAYS[said][1]),
         ]
 
-    return _by_tier(_columns(*names), facts["groups"], row)
+    return _by_tier(names, facts["groups"], row, spared=("s", "USD"))
 
 
 def _scores(facts: Mapping[str, Any]) -> RenderableType:
@@ -159,7 +171,7 @@ def _scores(facts: Mapping[str, Any]) -> RenderableType:
             _bare(brier["of_base_rate"], 3) if brier else "-",
         ]
 
-    return _by_tier(_columns(*names), scored, row)
+    return _by_tier(names, scored, row)
 
 
 def _wrong(facts: Mapping[str, Any]) -> list[RenderableType]:

@@ -43,9 +43,15 @@ class Fitted:
             name, *values = [one if isinstance(one, Text) else Text(str(one)) for one in cells]
             sentences = any(value.cell_len > LONG for value in values)
             told = [
-                Text.assemble(f"{column.header}{':' if sentences else ''} ", value)
+                Text.assemble(f"{_line(column.header)}{':' if sentences else ''} ", value)
                 for column, value in zip(others, values, strict=True)
                 if value
             ]
             yield Text(name.plain, style="bold", no_wrap=True, overflow="ignore")
-            yield Padding(Text("\n" if sentences else ", ").join(told), (0, 0, 0, 2))
+            if told:
+                yield Padding(Text("\n" if sentences else ", ").join(told), (0, 0, 0, 2))
+
+
+def _line(header: RenderableType) -> str:
+    """A head of several lines in one."""
+    return " ".join(str(header).split())
