@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.out import dollars, emit, talk
+from swe_router.cli.out import dollars, emit, talk, words
 
 Verifier = Annotated[
     str,
@@ -34,12 +34,12 @@ def leaderboard(
     ] = None,
     weak: Annotated[str, typer.Option(help="System of the cheap tier, or a part of it.")] = "",
     strong: Annotated[str, typer.Option(help="System of the strong tier.")] = "",
-    models: Annotated[str, typer.Option(help="Systems of the ladder: A,B,C.")] = "",
+    models: Annotated[str | None, typer.Option(help="Systems of the ladder: A,B,C.")] = None,
     verifier: Verifier = "hybrid",
     budget: Annotated[
         str | None, typer.Option(help="Hard cap in USD for all issues together.")
     ] = None,
-    policies: Annotated[str, typer.Option(help="Only these policies: A,B.")] = "",
+    policies: Annotated[str | None, typer.Option(help="Only these policies: A,B.")] = None,
     out: Folder = None,
     bootstraps: Annotated[int, typer.Option(min=100, max=200_000, help="Resamples.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
@@ -66,10 +66,10 @@ def leaderboard(
         features=features,
         weak=weak,
         strong=strong,
-        models=_words(models),
+        models=tuple(words(models, "--models") or ()),
         verifier=verifier,
         budget=dollars(budget),
-        policies=_words(policies),
+        policies=tuple(words(policies, "--policies") or ()),
         bootstraps=bootstraps,
         seed=seed,
         random_cv=random_cv,
@@ -78,7 +78,3 @@ def leaderboard(
     made = boards.leaderboard(wish, talk)
     emit(made.facts, as_json=as_json, view=made.view)
     return made.code
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())

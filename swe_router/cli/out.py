@@ -87,6 +87,14 @@ def ids(values: list[str] | None) -> list[str] | None:
     return list(dict.fromkeys(found)) or None
 
 
+def words(text: str | None, option: str) -> list[str] | None:
+    """The words ``A,B`` of an option; None when it was not given. ``UsageError`` for no word."""
+    found = None if text is None else [one.strip() for one in text.split(",") if one.strip()]
+    if found == []:
+        raise UsageError(f"{option} {text!r} names none: give some, as A,B, or leave it away")
+    return found
+
+
 def _of_file(word: str) -> list[str]:
     path = Path(word[1:]).expanduser()
     try:

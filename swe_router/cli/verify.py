@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.out import dollars, emit, ids, talk
+from swe_router.cli.out import dollars, emit, ids, talk, words
 from swe_router.errors import UsageError
 
 
@@ -83,7 +83,7 @@ def verify(
 
     if model is not None and budget is None:
         raise UsageError("--model costs money: say how much it may be with --budget USD")
-    given = [word.strip() for word in (names or "").split(",") if word.strip()] or None
+    given = words(names, "--names")
     judges = model is not None and (given is None or "judge" in given)
     resolved = settings.load(
         preset or ("demo" if split == "demo" else "hybrid"),

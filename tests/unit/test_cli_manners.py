@@ -126,6 +126,19 @@ def test_an_empty_id_is_not_the_whole_split(value, capsys):
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [
+        ["leaderboard", "--policies", ""],
+        ["leaderboard", "--models", " , "],
+        ["verify", "--predictions", "p.json", "--split", "demo", "--names", ""],
+    ],
+)
+def test_a_list_of_nothing_is_not_everything(asked, capsys):
+    assert main(asked) == 2
+    assert f"{asked[-2]} {asked[-1]!r} names none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '["a__b-1", "a__b-2"]',
