@@ -189,8 +189,12 @@ def class_of(author: str, known: Mapping[str, str]) -> str:
 
     However a name is spelled: ``Claude Sonnet 4.5`` and ``claude_sonnet_4.5`` are one model.
     """
-    text = re.sub(r"[\s_]+", "-", author.lower())
+    text = _spelled(author)
     for fragment in sorted(known, key=lambda name: (-len(name), name)):
-        if fragment in text:
+        if _spelled(fragment) in text:
             return known[fragment]
     return UNKNOWN
+
+
+def _spelled(name: str) -> str:
+    return re.sub(r"[\s_]+", "-", name.lower())

@@ -97,6 +97,7 @@ def wiring(tmp_path: Path) -> Wiring:
     usd, day = Decimal(1), datetime.date(2026, 1, 1)
     rate = flat(usd, usd, cache_read=None, cache_write=None, source="t", on=day)
     header: Any = SimpleNamespace(settings=DEMO, rates={"writer": rate}, sandbox="local")
+    (tmp_path / "settings.json").write_text('{"settings": {}, "seal": "of this run"}')
     return Wiring(RunFolder(tmp_path), header, print)
 
 

@@ -18,6 +18,7 @@ INSTANCE = Instance(id="demo__x-1", repo="demo/x", base_commit="c" * 40, problem
 
 @pytest.fixture
 def wiring(tmp_path):
+    (tmp_path / "settings.json").write_text('{"settings": {}, "seal": "of this run"}')
     return Wiring(
         RunFolder(tmp_path), SimpleNamespace(settings=SimpleNamespace(budget=Decimal(1))), print
     )
