@@ -3,7 +3,7 @@
 ``Stamped`` is a model of ours, loaded as ``peer_models:Stamped``. Run as a script, with the Python
 of mini-swe-agent's own environment, this file is the other side: ``python peer_models.py PLAN``.
 Before each answer a line goes to the stamps: CPU seconds of this process and of the children that
-it waited for, wall seconds, resident bytes, bytes written.
+it waited for, wall seconds, resident bytes, bytes written; the first two are less what stamps took.
 """
 
 from __future__ import annotations
@@ -30,14 +30,22 @@ class Stamps:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", encoding="ascii", buffering=1)
+        self._cpu = self._wall = 0.0
+        """Seconds that stamps took so far."""
 
     def add(self) -> None:
+        cpu, wall = time.process_time(), time.perf_counter()
+        self._write(cpu - self._cpu, wall - self._wall)
+        self._cpu += time.process_time() - cpu
+        self._wall += time.perf_counter() - wall
+
+    def _write(self, cpu: float, wall: float) -> None:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
         written = Path("/proc/self/io").read_text("ascii").split("wchar: ")[1].split()[0]
         row = [
-            time.process_time() + children.ru_utime + children.ru_stime,
-            time.perf_counter(),
+            cpu + children.ru_utime + children.ru_stime,
+            wall,
             pages * os.sysconf("SC_PAGE_SIZE"),
             int(written),
         ]

@@ -46,6 +46,8 @@ class Awake:
                 slept = passed - self._tick if passed > 0.0 else passed
                 self._slept.append((moment, slept))
             self._last = moment
+            if not self._slept:
+                return moment
             return moment - sum(seconds for _, seconds in self._slept)
 
     def slept(self, since: float) -> float:

@@ -124,6 +124,8 @@ class Dialogue:
         """UTF-8 bytes of the next request; kept up, like ``_messages``, with what is added."""
         self._measured: tuple[int, int, int] | None = None
         """Prompt tokens, bytes and elision of the last request that a usage measured."""
+        self._read: tuple[Completion, tuple[ToolCall, ...]] | None = None
+        """The answer that was read last, and what it asks for."""
         self._malformed = self._silent = 0
         self.ended: tuple[Exit, str] | None = None
         """How the model's own doing ended the attempt, once it did."""
@@ -212,6 +214,11 @@ class Dialogue:
 
     def calls(self, completion: Completion) -> tuple[ToolCall, ...]:
         """What the answer asks for, checked; text is read where there is no native call."""
+        if self._read is None or self._read[0] is not completion:
+            self._read = completion, self._calls(completion)
+        return self._read[1]
+
+    def _calls(self, completion: Completion) -> tuple[ToolCall, ...]:
         found, cut = completion.message.tool_calls, completion.stop in _CUT
         if not found:
             parsed = toolcalls.parse(

@@ -227,11 +227,16 @@ def _seconds(step: Step) -> float:
 def _clean(answer: Completion) -> Completion:
     """The answer with nothing in it that could neither be sent again nor be recorded."""
     message = answer.message
-    calls = tuple(
-        call.model_copy(
-            update={"arguments": sendable(dict(call.arguments)), "error": sendable(call.error)}
-        )
-        for call in message.tool_calls
-    )
-    kept = message.model_copy(update={"content": sendable(message.content), "tool_calls": calls})
-    return answer if kept == message else answer.model_copy(update={"message": kept})
+    fields = {
+        "content": sendable(message.content),
+        "tool_calls": tuple(map(_clean_call, message.tool_calls)),
+    }
+    if (message.content, message.tool_calls) == tuple(fields.values()):
+        return answer
+    return answer.model_copy(update={"message": message.model_copy(update=fields)})
+
+
+def _clean_call(call: ToolCall) -> ToolCall:
+    fields = {"arguments": sendable(dict(call.arguments)), "error": sendable(call.error)}
+    same = (call.arguments, call.error) == tuple(fields.values())
+    return call if same else call.model_copy(update=fields)

@@ -124,6 +124,9 @@ def checked(call: ToolCall, offered: Sequence[ToolSpec]) -> ToolCall:
     faults += [f"{call.name} needs the argument {key}." for key in missing]
     if faults:
         return call.model_copy(update={"error": " ".join(faults)})
+    same = len(arguments) == len(call.arguments)
+    if same and all(call.arguments[key] is value for key, value in arguments.items()):
+        return call
     return call.model_copy(update={"arguments": arguments})
 
 

@@ -65,6 +65,7 @@ class RunFolder:
         self.lock_file = path / "run.lock"
         self.work_file = path / "work.lock"
         self.stop_file = path / "stop"
+        self._stop_name = str(self.stop_file)
         self.patience_file = path / "patience.json"
         self.logs = path / "logs"
 
@@ -271,7 +272,7 @@ class RunFolder:
 
     def stopping(self) -> bool:
         """True once the user asked this run to stop."""
-        return os.path.exists(self.stop_file)  # noqa: PTH110  (asked seven times a step)
+        return os.path.exists(self._stop_name)  # noqa: PTH110  (asked seven times a step)
 
     def _once(self, path: Path, kind: Any) -> tuple[Any, ...]:
         """The values of a file that is read again only once it has grown or changed."""

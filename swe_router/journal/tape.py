@@ -219,9 +219,9 @@ class Tape:
         self._append(attempt_id, step.model_dump(mode="json"), durable=False)
 
     def _append(self, attempt_id: str, row: Any, *, durable: bool) -> None:
-        lines.make_folder(self._folder)
         path = self._file(attempt_id, ".jsonl")
         if not path.exists():
+            lines.make_folder(self._folder)
             # Closed before its process was killed, and now gone on with.
             lines.decompress(path)
         lines.append(path, row, durable=durable)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import operator
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ class RequestDigests:
             self._limits, self._known = text, []
             self._hash = hashlib.sha256(b'{"limits":%s,"messages":[' % text)
         for message in messages[len(self._known) :]:
-            self._hash.update((b"," if self._known else b"") + _json(message))
+            self._hash.update((b"," if self._known else b"") + _json_of(message))
             self._known.append(message)
         whole = self._hash.copy()
         if tools is not self._tools[0]:
@@ -78,6 +79,19 @@ def shared(messages: Sequence[Message], known: Sequence[Message]) -> int:
     if all(map(operator.is_, messages, known)):
         return most
     return next(n for n in range(most) if messages[n] is not known[n])
+
+
+_recent: deque[tuple[Message, bytes]] = deque(maxlen=8)
+"""Messages read last: a request is digested where it is made and where it is paid."""
+
+
+def _json_of(message: Message) -> bytes:
+    for known, text in tuple(_recent):
+        if known is message:
+            return text
+    text = _json(message)
+    _recent.append((message, text))
+    return text
 
 
 def _json(value: Record) -> bytes:

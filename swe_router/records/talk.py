@@ -145,5 +145,5 @@ class Step(Record):
 
     def sealed(self, before: str) -> Step:
         """This step with its seal set, chained to the ``before`` step's seal."""
-        bare = self.model_copy(update={"seal": ""})
-        return self.model_copy(update={"seal": digest_of([before, bare.model_dump(mode="json")])})
+        bare = {**self.model_dump(mode="json"), "seal": ""}
+        return self.model_copy(update={"seal": digest_of([before, bare])})
