@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from swe_router.assemble import facts
+from swe_router.assemble import facts, sound
 from swe_router.assemble.header import OtherVersion, of_run
 from swe_router.assemble.shown import Shown
 from swe_router.errors import SweRouterError, UsageError
@@ -54,6 +54,7 @@ def _row(path: Path) -> dict[str, Any]:
         header = of_run(run)
         row |= {"created": header.created, "split": header.settings.split,
                 "policy": header.settings.policy.name}  # fmt: skip
+        sound.check(run)  # figures that the files do not bear out are none
         known = facts.of(run)
     except (SweRouterError, OSError, ValueError, KeyError, TypeError) as error:
         kind = "other" if isinstance(error, OtherVersion) else "damaged"

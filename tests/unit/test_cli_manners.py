@@ -255,6 +255,19 @@ def test_policies_cite_what_a_user_can_find(capsys):
         assert ".md" not in row["source"]
 
 
+@pytest.mark.parametrize(("name", "lines"), [("ledger.jsonl", 0), ("ledger.jsonl", 4),
+                                             ("instances.jsonl", 2)])  # fmt: skip
+def test_runs_tells_no_figures_that_the_files_do_not_bear_out(runs, name, lines, capsys):
+    file = runs / "one" / name
+    kept = file.read_text().splitlines(keepends=True)[:lines]
+    file.unlink() if lines == 0 else file.write_text("".join(kept))
+    assert main(["runs", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["state"] == "damaged"
+    assert name in row["error"] or "instances" in row["error"]
+    assert "usd" not in row
+
+
 def test_runs_of_a_folder_that_is_not_there_are_no_empty_list(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["runs"]) == 0, "who has made none yet has no such folder"
