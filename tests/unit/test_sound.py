@@ -198,6 +198,10 @@ def test_a_session_without_its_times_is_named(run, session, tmp_path, capsys):
     (run / "sessions.jsonl").write_text(json.dumps(session) + "\n")
     assert main(command("show", run, tmp_path)) == 2
     assert "sessions.jsonl:1 is no session" in capsys.readouterr().err
+    assert main(command("resume", run, tmp_path)) == 2
+    said = capsys.readouterr().err
+    assert "sessions.jsonl:1 is no session" in said
+    assert "nothing is owed" not in said, "told before what is damaged"
 
 
 @pytest.mark.parametrize(
