@@ -60,6 +60,10 @@ echo "no writable folder outside /testbed"; exit 4
 """
 
 
+_FULL = ("No space left", "write failure on standard output")
+"""How programs, and git of an answer that it could not end, say that a disk is full."""
+
+
 @dataclass(frozen=True)
 class Git:
     """A git of one box, and a private folder outside the work tree for its files."""
@@ -100,7 +104,7 @@ class Git:
         result = self.run(sandbox, f"set -e\n{script}", timeout=timeout, cwd=cwd)
         if result.exit_code == 0 and not result.timed_out:
             return result.output
-        if "No space left" in result.output:
+        if any(words in result.output for words in _FULL):
             raise DiskFull("no space left in the sandbox for git's files")
         why = f"no answer in {timeout:g} s" if result.timed_out else f"exit {result.exit_code}"
         raise SandboxError(f"git in the sandbox failed ({why}): {result.output.strip()[-600:]}")
