@@ -113,12 +113,16 @@ def at_once(header: Header) -> int:
     Recordings answer at once, so the cores are what such a run waits for: each gets an instance,
     and one more is there for the moments in which boxes start and end. A real model, and a policy
     whose decisions hang on other instances or on what they left of the money, gets one instance
-    after another.
+    after another; so does a run that begins with candidates, all of which are looked at first.
     """
     settings = header.settings
     recorded = all(tier.dialect == "scripted" for tier in settings.tiers.values())
     alone = settings.policy.name in ALONE
-    return min(MOST_AT_ONCE, (os.cpu_count() or 1) + 1) if recorded and alone else 1
+    return (
+        min(MOST_AT_ONCE, (os.cpu_count() or 1) + 1)
+        if recorded and alone and not settings.source
+        else 1
+    )
 
 
 @lru_cache(maxsize=16)

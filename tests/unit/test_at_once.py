@@ -25,6 +25,11 @@ def test_recordings_are_played_on_all_cores_with_one_more_for_the_gaps():
     assert number() == number("fixed") == FILLED > 1
 
 
+def test_candidates_that_a_run_begins_with_are_all_looked_at_first():
+    settings = load("demo", split="demo", source="preds.jsonl")
+    assert at_once(Header(settings, "", {}, {}, "local", {}, 0.0)) == 1
+
+
 def test_a_real_model_is_asked_for_one_instance_after_another():
     """Its server's limits and the order in which money goes are what they were."""
     assert number(dialect="openai") == 1
