@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from importlib.metadata import entry_points
 from typing import Any
 
+from swe_router import suggest
 from swe_router.errors import UsageError
 
 BUILT_IN: dict[str, dict[str, str]] = {
@@ -102,8 +102,7 @@ def names(seam: str) -> list[str]:
 def _instead(seam: str, name: str) -> str:
     """What there is in the place of a wrong name: the near ones, all where they are few."""
     known = names(seam)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = suggest.hint(name, known, count=3, likeness=0.5)
     if len(known) <= FEW_NAMES:
         return f": there is {', '.join(known)}{hint}"
     return f"{hint or f' among the {len(known)} there are'} (`swe-router {seam}` lists all)"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from swe_router import suggest
 from swe_router.agents.shown import numbered
 from swe_router.codegraph import syntax
 
@@ -132,7 +132,7 @@ def _nearest(before: bytes, old: bytes) -> str:
     same = [number for number, line in enumerate(bare, 1) if line == wanted[0]]
     if not same:
         texts = [line.decode("utf-8", "replace")[:200] for line in bare[:5000]]
-        near = difflib.get_close_matches(wanted[0].decode("utf-8", "replace")[:200], texts, n=2)
+        near = suggest.nearest(wanted[0].decode("utf-8", "replace")[:200], texts, count=2)
         same = sorted(texts.index(text) + 1 for text in near)
     if not same:
         return " Look at the file again: no line of it is like the first line of old."

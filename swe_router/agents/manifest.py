@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from swe_router import assets, wording
+from swe_router import assets, suggest, wording
 from swe_router.agents import rules
 from swe_router.agents.tools import Toolset
 from swe_router.errors import UsageError
@@ -144,6 +143,5 @@ def _explain(fault: Any) -> str:
         return f"{'.'.join(where)}: {what} (given: {fault['input']!r})"
     tables: dict[str, type[BaseModel]] = {"prompts": PromptNames, "limits": Limits}
     keys = tables.get(where[0], Manifest).model_fields if len(where) > 1 else Manifest.model_fields
-    near = difflib.get_close_matches(where[-1], [*keys], n=1)
-    hint = f"; did you mean {'.'.join([*where[:-1], near[0]])!r}?" if near else ""
+    hint = suggest.hint(where[-1], keys, prefix="".join(f"{part}." for part in where[:-1]))
     return f"there is no key {'.'.join(where)!r}{hint}"

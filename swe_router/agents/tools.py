@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swe_router import toolcalls
+from swe_router import suggest, toolcalls
 from swe_router.records import Record, ToolCall, ToolSpec
 
 SUBMIT = "submit"
@@ -131,9 +130,8 @@ def checked(call: ToolCall, offered: Sequence[ToolSpec]) -> ToolCall:
 
 
 def _unknown(tool: str, key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
     has = ", ".join(known) or "none"
-    hint = f" Did you mean {near[0]}?" if near else ""
+    hint = suggest.question(key, known)
     return f"{tool} has no argument {key!r}; its arguments are: {has}.{hint}"
 
 
@@ -159,7 +157,6 @@ def _fitted_text(key: str, value: Any, choices: Sequence[str] | None) -> tuple[A
     if not isinstance(value, str):
         return value, f"{key} must be a text, not {type(value).__name__}."
     if choices and value.strip() not in choices:
-        near = difflib.get_close_matches(value, choices, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = suggest.question(value, choices)
         return value, f"{key} must be one of {', '.join(choices)}, not {value!r}.{hint}"
     return (value.strip() if choices else value), ""

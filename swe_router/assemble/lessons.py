@@ -6,13 +6,13 @@ fit, not knobs of the policy. No policy is fitted on the repository of an issue 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from swe_router import suggest
 from swe_router.deferred import deferred
 from swe_router.errors import UsageError
 from swe_router.features import files
@@ -174,8 +174,7 @@ def mapped(
     """Arm -> system; those that nobody named by rank of resolve rate, cheapest arm the weakest."""
     for tier in named:
         if tier not in arms:
-            near = difflib.get_close_matches(tier, arms, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = suggest.hint(tier, arms)
             raise UsageError(f"systems.{tier}: the ladder is {', '.join(arms)}{hint}")
     rates: dict[str, list[bool]] = {}
     for row in known.rows:

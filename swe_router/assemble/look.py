@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from swe_router import assets
+from swe_router import assets, suggest
 from swe_router.assemble import facts, sound
 from swe_router.assemble.shown import Shown
 from swe_router.errors import UsageError
@@ -104,9 +103,8 @@ def _instead(known: facts.RunFacts, instance: str) -> str:
     """What to ask for instead: it is owed, it is near another id, or which ones there are."""
     if instance in known.instances:
         return ": it is owed, `swe-router resume` concludes it"
-    near = difflib.get_close_matches(instance, known.records, n=1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
+    if hint := suggest.hint(instance, known.records):
+        return hint
     there = list(known.records)
     more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
     return f": there is {', '.join(there[:SHOWN]) or 'none yet'}{more}"

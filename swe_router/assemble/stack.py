@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import os
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -11,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from swe_router import __version__, awake, plugins
+from swe_router import __version__, awake, plugins, suggest
 from swe_router.assemble import preflight
 from swe_router.assemble.holding import waiting
 from swe_router.assemble.repositories import graph_of, repo_cache
@@ -198,8 +197,7 @@ def tier_of(settings: Settings, name: str) -> Any:
     """A tier by name. Raises ``UsageError`` with the nearest right one."""
     tiers: Mapping[str, Any] = settings.tiers
     if name not in tiers:
-        near = difflib.get_close_matches(name, tiers, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = suggest.hint(name, tiers)
         raise UsageError(f"there is no tier {name!r}: there is {', '.join(tiers)}{hint}")
     checks.key_of(name, tiers[name], os.environ)
     return tiers[name]

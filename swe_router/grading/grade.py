@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
+from swe_router import suggest
 from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
 from swe_router.grading.backend import Backend, Task
@@ -100,8 +100,7 @@ def _tasks(predictions: Sequence[Prediction], split: str, hub: Hub | None) -> li
     for one in predictions:
         if one.instance_id not in golds:
             known = [row["instance_id"] for row in rows.read(split, ("instance_id",), hub=hub)]
-            near = difflib.get_close_matches(one.instance_id, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = suggest.hint(one.instance_id, known)
             raise UsageError(
                 f"split {split!r} has no instance {one.instance_id!r}, which is predicted{hint}"
             )

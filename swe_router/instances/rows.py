@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swe_router import assets
+from swe_router import assets, suggest
 from swe_router.deferred import deferred
 from swe_router.errors import UsageError
 
@@ -87,8 +86,7 @@ def _source(split: str, hub: Hub) -> Iterator[tuple[str, Row]]:
     # os.path: a name that is too long for the file system is no file, and no error either.
     if split and (path.suffix.lower() in SUFFIXES or os.path.exists(path)):  # noqa: PTH110
         return _from_file(path)
-    near = difflib.get_close_matches(split.lower(), NAMES, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = suggest.hint(split.lower(), NAMES)
     raise UsageError(
         f"no split named {split[:80]!r}: there is {', '.join(NAMES)}, or give a path to a"
         f" {', '.join(SUFFIXES)} file{hint}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import random
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from swe_router import suggest
 from swe_router.errors import UsageError
 from swe_router.instances import rows
 from swe_router.records import Instance
@@ -94,8 +94,7 @@ def _by_id(found: Sequence[Instance], ids: Sequence[str], split: str) -> list[In
     known = [one.id for one in found]
     for name in ids:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = suggest.hint(name, known)
             raise UsageError(
                 f"split {split!r} has no instance {name!r} among its {len(known)}{hint}"
             )

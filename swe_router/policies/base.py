@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
-from swe_router import errors
+from swe_router import errors, suggest
 from swe_router.errors import UsageError
 from swe_router.estimates.digits import apart
 from swe_router.records import (
@@ -119,8 +118,7 @@ def _explain(fault: Any, kind: type[Knobs]) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     known = sorted(kind.model_fields)
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(where, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f": there is {', '.join(known)}"
+        hint = suggest.hint(where, known) or f": there is {', '.join(known)}"
         return f"there is no knob {where!r}{hint}"
     if fault["type"] == "missing":
         return f"knob {where!r} must be given"
@@ -141,8 +139,7 @@ def named(policy: str, ladder: Sequence[Plan], tier: str) -> Plan | None:
     """
     names = [str(plan.arm) for plan in ladder]
     if tier and tier not in names:
-        near = difflib.get_close_matches(tier, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = suggest.hint(tier, names)
         raise UsageError(
             f"policy {policy!r}: knob 'tier' must be one of {', '.join(names)}"
             f" (given: {tier!r}){hint}"

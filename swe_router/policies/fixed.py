@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from swe_router import suggest
 from swe_router.errors import UsageError
 from swe_router.policies.base import (
     Knobs,
@@ -42,8 +42,7 @@ class Fixed(LadderPolicy[FixedKnobs]):
         if not self.knobs.tier and len(names) == 1:
             return
         if self.knobs.tier not in names:
-            near = difflib.get_close_matches(self.knobs.tier, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = suggest.hint(self.knobs.tier, names)
             raise UsageError(
                 f"policy 'fixed': knob 'tier' must be one of {', '.join(names)}"
                 f" (given: {self.knobs.tier!r}){hint}"

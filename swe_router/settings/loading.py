@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from swe_router import assets
+from swe_router import assets, suggest
 from swe_router.errors import UsageError
 from swe_router.settings.overriding import settled
 from swe_router.settings.tables import Price, Settings, Tier
@@ -113,12 +112,12 @@ def _explain(fault: Any, tree: Mapping[str, Any]) -> str:
     where = [str(part) for part in fault["loc"] if part not in branches]
     if fault["type"] == "missing" and len(where) == 3 and where[0] == "tiers":
         others = [n for n, t in tree["tiers"].items() if isinstance(t, Mapping) and "dialect" in t]
-        near = difflib.get_close_matches(where[1], others, n=1)
-        if near and where[1] not in others:
-            return f"there is no tier {where[1]!r}; did you mean 'tiers.{near[0]}'?"
+        hint = suggest.hint(where[1], others, prefix="tiers.")
+        if hint and where[1] not in others:
+            return f"there is no tier {where[1]!r}{hint}"
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(where[-1], _keys_beside(where), n=1)
-        hint = f"; did you mean {'.'.join([*where[:-1], near[0]])!r}?" if near else ""
+        prefix = "".join(f"{part}." for part in where[:-1])
+        hint = suggest.hint(where[-1], _keys_beside(where), prefix=prefix)
         return f"there is no setting {'.'.join(where)!r}{hint}"
     if fault["type"] == "missing":
         return f"{'.'.join(where)} is missing"

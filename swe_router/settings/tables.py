@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from swe_router import suggest
 from swe_router.records import IMPORTED, digest_of
 
 TIER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -295,8 +295,7 @@ class Settings(Table):
         for place, named, known, there in places:
             for name in named:
                 if name and name not in known:
-                    near = difflib.get_close_matches(name, known, n=1)
-                    hint = f"; did you mean {near[0]!r}?" if near else ""
+                    hint = suggest.hint(name, known)
                     raise ValueError(f"{place} names tier {name!r}, which is not {there}{hint}")
         if not self.tiers:
             raise ValueError("no tier is declared: give at least one [tiers.NAME] table")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from swe_router import suggest
 from swe_router.records import ToolCall, ToolSpec
 from swe_router.toolcalls.form import BARE, NO_NEWLINE
 from swe_router.toolcalls.strays import told
@@ -81,8 +81,7 @@ def _stopped(read: Parsed, before: Sequence[str], names: Sequence[str]) -> Parse
 
 def unknown_tool(name: str, names: Sequence[str]) -> str:
     """What to tell a model that called a tool there is not."""
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    hint = suggest.question(name, names)
     return f"There is no tool named {name!r}; the tools are {', '.join(names)}.{hint}"
 
 
