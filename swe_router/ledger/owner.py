@@ -8,6 +8,14 @@ import platform
 import threading
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swe_router.deferred import deferred
+
+if TYPE_CHECKING:
+    import psutil
+else:
+    psutil = deferred("psutil")
 
 _SEPARATOR = "|"
 
@@ -45,7 +53,12 @@ def is_alive(process: str) -> bool:
             return True
         if boot:
             return False
-    return _start(int(pid)) == start if start else _answers(int(pid))
+    if not start:  # written where the start could not be read
+        return bool(psutil.pid_exists(int(pid)))
+    try:
+        return _start(int(pid)) == start
+    except psutil.AccessDenied:
+        return True
 
 
 @cache
@@ -55,6 +68,7 @@ def _identity(pid: int) -> str:
 
 @cache
 def _boot() -> str:
+    """Id of this boot; empty where the system has none (macOS)."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
@@ -62,20 +76,25 @@ def _boot() -> str:
 
 
 def _start(pid: int) -> str:
-    """Start time in clock ticks; empty where /proc cannot tell or the process is a zombie."""
+    """Start of a process; empty where there is none or only its zombie is left.
+
+    Raises ``psutil.AccessDenied`` where the system does not say.
+    """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return ""
+        return _ticks(process.create_time())
+    except psutil.NoSuchProcess:
         return ""
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in {"Z", "X"} else fields[19]
 
 
-def _answers(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _ticks(created: float) -> str:
+    """A time of creation, in seconds since 1970, as the owners of every version write it.
+
+    On Linux clock ticks since the boot, which no change of the clock moves; elsewhere
+    milliseconds since 1970, as the kernel keeps them.
+    """
+    if not psutil.LINUX:
+        return str(round(created * 1000))
+    return str(round((created - psutil.boot_time()) * os.sysconf("SC_CLK_TCK")))

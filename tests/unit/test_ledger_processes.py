@@ -46,6 +46,20 @@ def test_this_process_lives_and_a_killed_child_does_not():
     assert not is_alive(renamed), "a new container on the same machine can tell"
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc, as Linux has it")
+def test_owners_of_older_runs_are_known_by_the_same_start():
+    """Runs made before psutil was used hold the 22nd field of ``/proc/PID/stat``."""
+    _, _, pid, start = this_process().split("|")
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    assert start == fields[19]
+
+
+def test_an_owner_without_a_start_is_asked_by_its_number_alone():
+    host, boot, pid, _ = this_process().split("|")
+    assert is_alive("|".join((host, boot, pid, "")))
+    assert not is_alive("|".join((host, boot, str(2**22 + 1), ""))), "no such number"
+
+
 def test_threads_share_one_ledger(tmp_path):
     book = Ledger(tmp_path / "ledger.jsonl", D("1"))
 
