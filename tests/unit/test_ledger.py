@@ -159,6 +159,20 @@ def test_an_overrun_is_charged_in_full_and_shows(office):
     assert (figures.settled, figures.overrun, figures.unused) == (D("0.5"), D("0.2"), D("0.5"))
 
 
+def test_a_hold_that_overran_still_keeps_what_its_open_call_reserved(office):
+    book = office.ledger("a")
+    with book.hold("local", D("0.5"), "x#1") as hold:
+        first, second = hold.reserve(D("0.4")), hold.reserve(D("0.1"))
+        hold.settle(first, D("0.7"), NOTHING)
+        view = book.view()
+        assert (view.spent, view.reserved, view.left) == (D("0.7"), D("0.1"), D("0.2"))
+        with pytest.raises(WouldWait):
+            office.ledger("b").hold("local", D("0.25"), "y#1")
+        hold.settle(second, D("0.05"), NOTHING)
+        assert book.view().reserved == 0, "an overrun is no money that others may have"
+    assert book.view().left == D("0.25")
+
+
 def test_another_budget_is_refused(office, tmp_path):
     office.ledger("a")
     with pytest.raises(UsageError, match="budget of 1 USD, and the settings say 2"):

@@ -287,6 +287,19 @@ def test_an_answer_whose_step_was_never_recorded_is_not_paid_for_again(hold, tmp
     assert resumed.complete(ASK, limits=LIMITS).message.content == "second", "only once"
 
 
+def test_a_resumed_attempt_reserves_as_little_as_one_that_was_never_killed(hold, tmp_path):
+    """The answer that was paid for before tells how many tokens the conversation has."""
+    long = (Message(role="user", content="fix it " * 2000),)
+    tape, reply = Tape(tmp_path / "x"), said("first", input_tokens=30, output_tokens=5)
+    whole = with_receipts(Answers(reply), hold, tape)
+    answer = whole.complete(long, limits=LIMITS)
+    resumed = with_receipts(Answers(), hold, tape)
+    cold = resumed.worst(long, (), LIMITS)
+    assert resumed.complete(long, limits=LIMITS) == answer
+    onward = (*long, answer.message, Message(role="user", content="go on"))
+    assert resumed.worst(onward, (), LIMITS) == whole.worst(onward, (), LIMITS) < cold
+
+
 def test_an_answer_is_on_disk_before_it_is_settled(hold, tmp_path):
     tape, book = Tape(tmp_path / "x"), DiesSettling(hold)
     with pytest.raises(Killed):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router.errors import UsageError
+from swe_router.policies.base import hopeless_box, trusted
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.fixed import Fixed
 from swe_router.policies.ration import Ration
@@ -130,6 +131,24 @@ def test_a_broken_provider_at_the_top_is_covered_from_below() -> None:
 def test_a_box_that_is_gone_for_good_does_not_cost_the_stronger_tier() -> None:
     gone = outcome("", ended="broke", failure=broke("ImageMissing", "sandbox", retry=False))
     assert "same sandbox" in tried(Cascade(LADDER), gone)
+
+
+def test_a_box_that_may_come_back_is_no_reason_to_stop() -> None:
+    away = outcome("", ended="broke", failure=broke("SandboxLost", "sandbox", retry=True))
+    assert not hopeless_box(away)
+    assert tried(Cascade(LADDER), away) == "mid"
+    gone = broke("BadReply", "model", retry=False)
+    assert not hopeless_box(outcome("", ended="broke", failure=gone)), "another tier may answer"
+
+
+def test_an_accepted_patch_of_an_attempt_that_broke_is_not_trusted() -> None:
+    late = outcome("d", PASS, failure=broke())
+    assert late.accepted
+    assert not trusted(late)
+    assert trusted(outcome("d", PASS))
+    assert not trusted(outcome("d", PASS, ended="steps"))
+    assert not trusted(outcome("d", FAIL))
+    assert tried(Cascade(LADDER), late) == "mid"
 
 
 def test_candidates_are_made_side_by_side_with_seeds_of_their_own() -> None:

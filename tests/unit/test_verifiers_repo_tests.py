@@ -5,10 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from swe_router.codegraph.graph import build
 from swe_router.verifiers import diffs, runners
+from swe_router.verifiers.batches import Batch, patience
 from swe_router.verifiers.comparison import BROKEN, compare, confirmed, evidence_of, outcome_of
 from swe_router.verifiers.diffs import Change
 from swe_router.verifiers.nearness import likeness, nearest, touched
@@ -65,6 +69,38 @@ def test_what_becomes_of_a_test() -> None:
     assert came(TestRun(ended=True)) == ["error", "error"]
     broken = TestRun(results={"x": "error"}, files={"x": ""}, ended=True)
     assert came(broken) == ["error", "error"]
+
+
+def test_a_run_breaks_off_in_one_test_and_the_others_were_only_not_reached() -> None:
+    before = TestRun(results=dict.fromkeys("abcd", "passed"), ended=True, seconds=10)
+    ran = {"a": "passed"}
+    died = compare(before, TestRun(results=ran))
+    assert list(died.values()) == ["passed", "died", "unfinished", "unfinished"]
+    hung = compare(before, TestRun(results=ran, timed_out=True, limit=51))
+    assert list(hung.values()) == ["passed", "hung", "unfinished", "unfinished"]
+
+
+@pytest.mark.parametrize("after", [TestRun(limit=999, timed_out=True), TestRun(tail="killed")])
+def test_a_run_that_was_cut_short_before_as_well_blames_no_patch(after: TestRun) -> None:
+    before = replace(RAN, ended=False, timed_out=True)
+    now = compare(before, after)
+    assert now == {"a": "cut", "b": "cut"}
+    evidence = evidence_of(now, before)
+    assert (evidence["counts"]["cut"], evidence["counts"]["broken"]) == (2, 0)
+    assert outcome_of(evidence) == "unknown", "nothing was seen to pass"
+
+
+def test_a_test_run_is_given_the_time_that_its_start_state_took_and_more() -> None:
+    def given(seconds: float, ended: bool) -> float:
+        return patience(Batch(("t.py",), replace(RAN, seconds=seconds, ended=ended)))
+
+    assert given(100, ended=False) == 150, "a run that was cut gets half as much again"
+    assert given(1, ended=False) == 4
+    assert given(100, ended=True) == 600, "five times is hung, and a fifth over"
+    assert given(1, ended=True) == 60
+    limit = given(100, ended=True)
+    slow = TestRun(results={"a": "passed"}, timed_out=True, limit=limit)
+    assert compare(replace(RAN, seconds=100), slow)["b"] == "hung"
 
 
 def test_a_flaky_test_is_not_held_against_the_patch() -> None:
