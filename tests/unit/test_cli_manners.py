@@ -15,8 +15,11 @@ from swe_router import assets, plugins, settings
 from swe_router.__main__ import main
 from swe_router.cli.out import ids
 from swe_router.errors import UsageError
+from tests.doubles.background import HEARS, in_background
 
-STOPPED_SOON = """
+STOPPED_SOON = (
+    HEARS
+    + """
 import os, signal, sys
 import swe_router.cli.door as door
 
@@ -35,6 +38,7 @@ class Stop:
 sys.meta_path.insert(0, Stop())
 sys.exit(door.main(["policies"]))
 """
+)
 SAMPLE = assets.root() / "runs" / "sample"
 
 
@@ -48,10 +52,11 @@ def runs(tmp_path, monkeypatch):
 @pytest.mark.parametrize("imports", [1, 30, 60])
 def test_ctrl_c_in_the_first_second_is_silence_and_130(imports):
     """It was a KeyboardInterrupt traceback out of whatever was being imported."""
-    done = subprocess.run(
-        [sys.executable, "-c", STOPPED_SOON, str(imports)], capture_output=True, text=True,
-        timeout=120, check=False,
-    )  # fmt: skip
+    with in_background():
+        done = subprocess.run(
+            [sys.executable, "-c", STOPPED_SOON, str(imports)], capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
     assert done.returncode == 130
     assert done.stderr == ""
 

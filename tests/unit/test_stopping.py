@@ -14,6 +14,7 @@ import pytest
 
 from swe_router.__main__ import main
 from swe_router.assemble.stopping import ending_after, graceful, interruptible
+from tests.doubles.background import HEARS, in_background
 
 ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -81,7 +82,7 @@ def test_hours_that_cannot_pass_are_a_mistake_of_usage(tmp_path, hours, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-WAITS = textwrap.dedent("""
+WAITS = HEARS + textwrap.dedent("""
     import sys, time
     import typer
     from swe_router.cli import app as commands
@@ -98,8 +99,9 @@ WAITS = textwrap.dedent("""
 
 @pytest.mark.parametrize("number", ALL)
 def test_any_command_ends_with_130_and_in_silence(number):
-    started = subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)  # fmt: skip
+    with in_background():
+        started = subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)  # fmt: skip
     assert started.stdout.readline() == b"waiting\n"
     started.send_signal(number)
     out, err = started.communicate(timeout=120)
