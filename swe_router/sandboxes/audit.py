@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from swe_router.records import Action, Finding, Instance, Step
-from swe_router.sandboxes.shellwords import SHELLS, Simple, simple_commands
+from swe_router.shell import SHELLS, all_commands, program
 
 _QUIET = frozenset({"edit", "search", "submit"})
 """Tools that start no program of the agent's."""
@@ -80,6 +81,35 @@ SHOWN = 200
 """Characters of a command that a finding quotes."""
 
 
+@dataclass(frozen=True)
+class _Simple:
+    """A program with its arguments, the files that it reads and the one that it writes."""
+
+    words: tuple[str, ...]
+    """Program, arguments and input files."""
+    body: str = ""
+    """Its here-document."""
+    target: str = ""
+
+    @property
+    def program(self) -> str:
+        """Name of the program, without its folder."""
+        return self.words[0].rpartition("/")[2]
+
+    @property
+    def text(self) -> str:
+        """The words with blanks between."""
+        return " ".join(self.words)
+
+
+def _simple_commands(script: str) -> Iterator[_Simple]:
+    for command in all_commands(script):
+        words = program(command.words).words
+        if words:
+            target = command.writes[0][0] if command.writes else ""
+            yield _Simple((*words, *command.reads), command.body, target)
+
+
 class _Project:
     """How the project is called on the net, in package indexes and on the disk."""
 
@@ -126,33 +156,23 @@ def _reached(
     for value in given.values():
         if not isinstance(value, str):
             continue
-        for simple in simple_commands(value):
+        for simple in _simple_commands(value):
             code = _ran(simple, written)
             kind = _judged(simple, project, seen) or _by_python(simple, code, project, seen)
             if not kind and code and simple.program in SHELLS:
                 kind = next(filter(None, (_judged(one, project, seen)
-                                          for one in simple_commands(code))), "")  # fmt: skip
+                                          for one in _simple_commands(code))), "")  # fmt: skip
             if kind:
                 yield kind, simple.text
-            if simple.body and (target := _target(simple.words)):
-                written[_name(target)] = simple.body
+            if simple.body and simple.target:
+                written[_name(simple.target)] = simple.body
 
 
 def _name(path: str) -> str:
     return path.removeprefix("/testbed/").removeprefix("./")
 
 
-def _target(words: Sequence[str]) -> str:
-    """The file that a redirection writes to; empty when there is none."""
-    for place, word in enumerate(words):
-        if word in (">", ">>") and place + 1 < len(words):
-            return words[place + 1]
-        if re.fullmatch(r">>?[^>&].*", word):
-            return word.lstrip(">")
-    return ""
-
-
-def _ran(simple: Simple, written: Mapping[str, str]) -> str:
+def _ran(simple: _Simple, written: Mapping[str, str]) -> str:
     """The code of the file that is run, where the trajectory shows how it was written."""
     if simple.program not in SHELLS and not _PYTHON.fullmatch(simple.program):
         return written.get(_name(simple.words[0]), "")
@@ -160,7 +180,7 @@ def _ran(simple: Simple, written: Mapping[str, str]) -> str:
     return written.get(_name(next(names, "")), "")
 
 
-def _by_python(simple: Simple, ran: str, project: _Project, seen: set[str]) -> str:
+def _by_python(simple: _Simple, ran: str, project: _Project, seen: set[str]) -> str:
     """What the commands that Python code starts reach for; looked for in code that is shown."""
     if not _PYTHON.fullmatch(simple.program):
         return ""
@@ -169,19 +189,19 @@ def _by_python(simple: Simple, ran: str, project: _Project, seen: set[str]) -> s
         return "net"
     for match in _STARTED.finditer(code):
         line = match["line"] or re.sub(r"""['"]\s*,\s*['"]|['"]""", " ", match["list"])
-        for started in simple_commands(line):
+        for started in _simple_commands(line):
             if kind := _judged(started, project, seen):
                 return kind
     return ""
 
 
-def _code(simple: Simple) -> str:
+def _code(simple: _Simple) -> str:
     """Python code of a ``python -c`` or of a here-document."""
     words = simple.words[1:]
     return " ".join(words) + "\n" + (simple.body if not words or words[0] == "-" else "")
 
 
-def _judged(simple: Simple, project: _Project, seen: set[str]) -> str:
+def _judged(simple: _Simple, project: _Project, seen: set[str]) -> str:
     """``history``, ``net``, ``copy`` or nothing."""
     if simple.program == "git":
         return _git(simple.words[1:], project, seen)
@@ -197,7 +217,7 @@ def _judged(simple: Simple, project: _Project, seen: set[str]) -> str:
     return "copy" if any(project.installed.search(word) for word in words) else ""
 
 
-def _fetches(simple: Simple, project: _Project) -> bool:
+def _fetches(simple: _Simple, project: _Project) -> bool:
     """Tell whether a program fetches the project from the net."""
     program, words = simple.program, simple.words[1:]
     if program in _FETCHERS:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swe_router.shell import commands
 from swe_router.verifiers.reproduction import printed
 from swe_router.verifiers.reproduction.harvest import Left, left
-from swe_router.verifiers.reproduction.shelltext import commands
 from tests.doubles.steps import bash, step
 
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from swe_router import shell
 from swe_router.records import Action, Step
+from swe_router.shell import Command
 from swe_router.verifiers import paths
-from swe_router.verifiers.reproduction import invoked, printed, shelltext
+from swe_router.verifiers.reproduction import invoked, printed
 from swe_router.verifiers.reproduction.invoked import ROOT, Run, from_root
-from swe_router.verifiers.reproduction.shelltext import Command
 from swe_router.verifiers.reproduction.trial import Test, Way
 
 MOST_TEXT = 20_000
@@ -166,16 +167,18 @@ class _Watch:
         where, text = ROOT, ""
         if self._lines(script):
             return
-        for command in shelltext.commands(script):
-            words, variables = invoked.bare(command.words)
+        for command in shell.commands(script):
+            program = shell.program(command.words)
+            words = list(program.words)
             if words[:1] == ["cd"] and len(words) > 1:
                 where = posixpath.normpath(posixpath.join(where, words[1]))
                 continue
             self._moved(words, where)
             self._editor(words, where)
             piped, text = text if command.piped else "", self._wrote(command, words, where, text)
-            if not command.known and not command.document:
+            if "xargs" in program.wrappers or (not command.known and not command.document):
                 continue
+            variables = {name: v for name, v in program.variables.items() if name != "PATH"}
             for run in invoked.runs(words, command.document or piped, where):
                 self._note(run, where, variables, Ran(step, action.exit_code, action.observation))
 

@@ -11,7 +11,6 @@ from swe_router.verifiers.reproduction.trial import Way
 
 ROOT = "/testbed"
 _PYTHON = re.compile(r"python[\d.]*\Z|pypy3?\Z")
-_ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)\Z", re.S)
 _TAKES_VALUE = frozenset({"-W", "-X", "-k", "-m", "-p", "-c", "-o", "--settings", "--tb"})
 
 
@@ -86,25 +85,6 @@ def _labels(words: Sequence[str]) -> list[Run]:
             Run(f"tests/{'/'.join(parts[:n])}.py", "django") for n in range(1, len(parts) + 1)
         ]
     return found
-
-
-def bare(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """A command without what stands before its program, and the variables set for it."""
-    rest, variables = list(words), dict[str, str]()
-    while rest:
-        assigned = _ASSIGNED.match(rest[0])
-        if assigned:
-            variables[assigned[1]] = assigned[2]
-            rest = rest[1:]
-        elif rest[0] in ("env", "time", "nohup", "sudo", "exec", "then", "do", "else", "!", "{"):
-            rest = rest[1:]
-        elif rest[0] == "timeout":
-            rest = rest[1:]
-            while rest and (rest[0].startswith("-") or re.fullmatch(r"[\d.]+[smhd]?", rest[0])):
-                rest = rest[1:]
-        else:
-            break
-    return rest, {key: value for key, value in variables.items() if key != "PATH"}
 
 
 def from_root(name: str, where: str) -> str:
