@@ -28,6 +28,7 @@ check: $(STAMP)  ## style, types, floors
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks
+	$(BIN)/mypy tests/typing
 	$(BIN)/lint-imports
 
 live: $(STAMP)  ## the tiers that need this machine: TIERS="box or docker or ray"

@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from swe_router.assemble.driving import Jobs, Tail
 from swe_router.assemble.header import Header, instances_digest, of_run, run_name
 from swe_router.assemble.notify import Notifier
 from swe_router.assemble.shown import Shown
-from swe_router.assemble.stopping import ending_after, graceful, interruptible
+from swe_router.assemble.stopping import end_process, ending_after, graceful, interruptible
 from swe_router.assemble.wire import Wiring, build_policy, features_of, knobs_of
 from swe_router.assemble.worker import at_once, away, here
 from swe_router.errors import UsageError
@@ -55,6 +55,17 @@ from swe_router.settings import Settings
 from swe_router.terminal import Console
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Where the driver of a run shows its progress, and what ends it there."""
+
+    console: Console = field(
+        default_factory=lambda: Console(stderr=True, markup=False, emoji=False)
+    )
+    second: Callable[[], None] = end_process
+    """What a second Ctrl-C does."""
 
 
 def create(settings: Settings, out: Path, say: Say) -> RunFolder:
@@ -132,14 +143,15 @@ def drive(
     hours: float | None = None,
     notify: str | None = None,
     sets: Sequence[str] = (),
+    screen: Screen | None = None,
 ) -> Shown:
     """Carry out what a run owes, grade it, and sum it up.
 
     ``budget``: raise the run's cap to so many USD first; ``sets``: wait otherwise for what is
-    away; ``hours``: stop after so many; ``notify``: the hook of ``notify.Notifier``. Exit codes
-    are those of ``reports.ending``.
+    away; ``hours``: stop after so many; ``notify``: the hook of ``notify.Notifier``; ``screen``:
+    where progress is shown; None is stderr. Exit codes are those of ``reports.ending``.
     """
-    header, told = of_run(run), Notifier(notify, say)
+    header, told, screen = of_run(run), Notifier(notify, say), screen or Screen()
     owing.same_budget(run, header)
     waits = holding.ask_patience(run, header.settings, sets, say)
     if budget is not None:
@@ -166,12 +178,12 @@ def drive(
         wiring.ledger.abandon_others()
         machine.sweep(run.name)
         wiring.breaker.forget()
-        ends = _launched(wiring, number, retry, told)
+        ends = _launched(wiring, number, retry, told, screen)
         # Somebody may have raised the cap meanwhile, or a tier that was given up came back.
         while not (ends.stopped or run.stopping()) and (
             owing.newly_paid(run) or (ends.held and not wiring.breaker.given_up())
         ):
-            ends = _launched(wiring, number, "none", told)
+            ends = _launched(wiring, number, "none", told, screen)
         known = facts.of(run)
         account = accounting_text.markdown(accounting.of_runs([run]))
         run.write_text("report.md", text.markdown(known) + account)
@@ -190,11 +202,11 @@ class _Ends:
     """Instances that need a tier which was given up."""
 
 
-def _launched(wiring: Wiring, workers: int, retry: str, told: Notifier) -> _Ends:
+def _launched(wiring: Wiring, workers: int, retry: str, told: Notifier, screen: Screen) -> _Ends:
     """Work on what is owed and grade it."""
     run, began = wiring.run, time.time()
     try:
-        ends = _work(wiring, workers, retry, told)
+        ends = _work(wiring, workers, retry, told, screen)
     finally:
         machine.sweep(run.name)  # what workers left that were killed
         append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
@@ -253,7 +265,7 @@ def resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
     return header, start
 
 
-def _work(wiring: Wiring, workers: int, retry: str, told: Notifier) -> _Ends:
+def _work(wiring: Wiring, workers: int, retry: str, told: Notifier, screen: Screen) -> _Ends:
     """Do what is owed."""
     run = wiring.run
     todo = owing.owed(run, retry)
@@ -262,10 +274,9 @@ def _work(wiring: Wiring, workers: int, retry: str, told: Notifier) -> _Ends:
     if not todo:
         wiring.say("nothing is owed")
         return _Ends()
-    console = Console(stderr=True, markup=False, emoji=False)
     with (
-        View(total, wiring.ledger.view().budget, console) as view,
-        graceful(run.stop_file, view.say),
+        View(total, wiring.ledger.view().budget, screen.console) as view,
+        graceful(run.stop_file, view.say, at_once=screen.second),
     ):
         view.skipped(total - len(todo))
         state = Jobs(wiring, todo, view, told)

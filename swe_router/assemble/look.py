@@ -43,10 +43,10 @@ def show(name: str, out: Path, instance: str | None, attempt: str | None) -> Sho
     run = _run(name, out, instance)
     known = facts.of(run)
     if instance is None:
-        notes = sound.notes(run)
-        said = [Text(note, "yellow") for note in notes]
-        view = Group(text.instances_table(known), Text(""), text.closing(known), *said)
-        return Shown(facts={**_whole(known), **({"notes": notes} if notes else {})}, view=view)
+        whole = summary_of(run, known)
+        notes = [Text(note, "yellow") for note in whole.get("notes", ())]
+        view = Group(text.instances_table(known), Text(""), text.closing(known), *notes)
+        return Shown(facts=whole, view=view)
     record = known.records.get(instance)
     if record is None:
         raise UsageError(f"run {run.name} has no record of {instance!r}{_instead(known, instance)}")
@@ -83,9 +83,9 @@ def _is_of_latest(name: str, out: Path) -> bool:
     return name in {one.id for one in latest.instances()}
 
 
-def _whole(known: facts.RunFacts) -> dict[str, Any]:
-    """The summary, the money as the ledger closes it, tokens, and a row an instance."""
-    money = known.money
+def summary_of(run: RunFolder, known: facts.RunFacts) -> dict[str, Any]:
+    """The summary, the money as the ledger closes it, tokens, and one row per instance."""
+    money, notes = known.money, sound.notes(run)
     used = [o.attempt.trajectory.usage for r in known.records.values() for o in r.outcomes]
     return {
         **facts.summary(known),
@@ -96,6 +96,7 @@ def _whole(known: facts.RunFacts) -> dict[str, Any]:
         "ended": ending.ended(known.instances, known.records),
         "tokens": rows.tokens(used),
         "rows": rows.rows(known),
+        **({"notes": notes} if notes else {}),
     }
 
 

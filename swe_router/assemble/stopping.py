@@ -15,25 +15,45 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from swe_router.errors import UsageError
+
 STOPPING = "stopping: attempts end at their next step and their diffs are kept; again: at once"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@contextmanager
-def graceful(stop_file: Path, say: Callable[[str], None], words: str = STOPPING) -> Iterator[None]:
-    """Turn the first of ``SIGNALS`` into ``stop_file``, the second into an immediate end.
+def check_hours(hours: float | None) -> None:
+    """Raise ``UsageError`` for a time limit that is no time at all."""
+    if hours is not None and not hours > 0:
+        raise UsageError(f"--hours {hours:g}: say for how long, as in --hours 8 or --hours 0.5")
 
-    The immediate end needs no clean-up of its own: a box's main process reads from a pipe or
-    socket of this process and ends with it, and the ledger charges what was under way.
+
+def end_process() -> None:
+    """End this process without a word more.
+
+    It needs no clean-up of its own: a box's main process reads from a pipe or socket of this
+    process and ends with it, and the ledger charges what was under way.
     """
+    with contextlib.suppress(OSError):
+        os.write(2, b"swe-router: stopped at once\n")
+    os._exit(130)
+
+
+@contextmanager
+def graceful(
+    stop_file: Path,
+    say: Callable[[str], None],
+    words: str = STOPPING,
+    *,
+    at_once: Callable[[], None] = end_process,
+) -> Iterator[None]:
+    """Turn the first of ``SIGNALS`` into ``stop_file``; the second one calls ``at_once``."""
     asked = False
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
-            with contextlib.suppress(OSError):
-                os.write(2, b"swe-router: stopped at once\n")
-            os._exit(130)
+            at_once()
+            return
         asked = True
         stop_file.write_text("asked to", encoding="utf-8")
         with contextlib.suppress(RuntimeError):  # the signal came in the middle of another line
@@ -71,6 +91,8 @@ def ending_after(
     if hours is None:
         yield
         return
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError("hours: only the main thread can be stopped by time; leave hours away")
     timer = threading.Timer(hours * 3600, over)
     timer.daemon = True
     timer.start()
@@ -82,7 +104,13 @@ def ending_after(
 
 @contextmanager
 def _handled(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """``handle`` for ``SIGNALS``, but for a SIGHUP that is ignored: that is how nohup works."""
+    """``handle`` for ``SIGNALS``, but for a SIGHUP that is ignored: that is how nohup works.
+
+    Only the main thread may handle signals: in another one they are left as they are.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     terminals = [fd for fd in (1, 2) if _is_terminal(fd)]
 
     def handled(number: int, frame: FrameType | None) -> None:

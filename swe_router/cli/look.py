@@ -102,7 +102,7 @@ def route(
     given = {"outcomes": outcomes, "features": features}
     knobs |= {name: str(path) for name, path in given.items() if path is not None}
     resolved = settings.load(
-        preset or ("demo" if split == "demo" else "hybrid"),
+        preset or settings.preset_of(split),
         sets=sets or (),
         split=split,
         instances=[instance],

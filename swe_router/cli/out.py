@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from swe_router.terminal import Console, tell
 WIDE = 160
 _ORDERS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """What JSON may hold as it is and a terminal would obey."""
-MOST_USD = 1_000_000_000
 
 
 def emit(value: Any, *, as_json: bool, view: RenderableType | None = None) -> None:
@@ -59,19 +58,9 @@ def talk(message: str) -> None:
 
 def dollars(text: str | None) -> Decimal | None:
     """A positive number of USD. Raises ``UsageError`` for anything else."""
-    if text is None:
-        return None
-    try:
-        value = Decimal(text.strip().lstrip("$"))
-    except InvalidOperation:
-        raise UsageError(f"--budget {text!r} is not a number of US dollars") from None
-    if value.is_nan() or value <= 0:
-        raise UsageError(f"--budget {text} must be more than 0 US dollars")
-    if value > MOST_USD:
-        raise UsageError(
-            f"--budget {text} is more than {MOST_USD:,} US dollars: a slip of the hand?"
-        )
-    return Decimal(f"{value:f}")  # 1e2 is told and kept as 100
+    from swe_router.settings import amounts
+
+    return amounts.dollars(text, "--budget")
 
 
 def ids(values: list[str] | None) -> list[str] | None:

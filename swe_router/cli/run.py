@@ -157,7 +157,7 @@ def run(
         raise UsageError("--failed begins afresh: --trajectories and --rest do not go with it")
     knobs = pairs(policy_set or [], "--policy-set")
     resolved = settings.load(
-        preset or ("demo" if split in (None, "demo") else "hybrid"),
+        preset or settings.preset_of(split),
         sets=sets or (),
         split=split,
         budget=dollars(budget),
@@ -323,6 +323,7 @@ def chosen(
 
 def _some(hours: float | None) -> float | None:
     """Hours that pass at all. Raises ``UsageError`` for 0 and for what is no number."""
-    if hours is not None and not hours > 0:
-        raise UsageError(f"--hours {hours:g}: say for how long, as in --hours 8 or --hours 0.5")
+    from swe_router.assemble import stopping
+
+    stopping.check_hours(hours)
     return hours

@@ -61,7 +61,7 @@ def doctor(
         raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
     only, split, source = chosen(ids(instances), split, source, failed, out)
     resolved = settings.load(
-        preset or ("demo" if split in (None, "demo") else "hybrid"),
+        preset or settings.preset_of(split),
         sets=sets or (),
         split=split,
         budget=dollars(budget),

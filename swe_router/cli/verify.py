@@ -86,7 +86,7 @@ def verify(
     given = words(names, "--names")
     judges = model is not None and (given is None or "judge" in given)
     resolved = settings.load(
-        preset or ("demo" if split == "demo" else "hybrid"),
+        preset or settings.preset_of(split),
         sets=sets or (),
         split=split,
         budget=dollars(budget),

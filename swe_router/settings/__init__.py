@@ -1,6 +1,15 @@
 """Everything that a run depends on, as one typed tree."""
 
-from swe_router.settings.loading import build, load, merge, parse_set, read_toml, toml_value
+from swe_router.settings.loading import (
+    build,
+    changed,
+    load,
+    merge,
+    parse_set,
+    preset_of,
+    read_toml,
+    toml_value,
+)
 from swe_router.settings.tables import (
     TIER_NAME,
     EnsembleSettings,
@@ -31,10 +40,12 @@ __all__ = [
     "Tier",
     "VerifySettings",
     "build",
+    "changed",
     "load",
     "merge",
     "name_of",
     "parse_set",
+    "preset_of",
     "read_toml",
     "toml_value",
 ]

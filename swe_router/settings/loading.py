@@ -15,13 +15,24 @@ from swe_router.settings.overriding import settled
 from swe_router.settings.tables import Price, Settings, Tier
 
 
-def load(
-    preset: str, *, files: Iterable[Path] = (), sets: Sequence[str] = (), **flags: Any
-) -> Settings:
-    """Settings from a preset (name or path), overlaid by ``files``, ``sets`` and ``flags``.
+def preset_of(split: str | None) -> str:
+    """The preset of a split where none is named; without a split the demo is meant."""
+    return "demo" if split in (None, "demo") else "hybrid"
 
-    ``flags`` that are None are not given. Raises ``UsageError`` that names the key and, for a
-    key that does not exist, the nearest right one.
+
+def load(
+    preset: str,
+    *,
+    files: Iterable[Path] = (),
+    sets: Sequence[str] = (),
+    table: Mapping[str, Any] | None = None,
+    **flags: Any,
+) -> Settings:
+    """Settings from a preset (name or path), overlaid by ``files``, ``sets``, ``table``, ``flags``.
+
+    ``table`` is ``{"a.b": value}`` or nested; ``flags`` (``a__b=value``) that are None are not
+    given. Raises ``UsageError`` that names the key and, for a key that does not exist, the
+    nearest right one.
     """
     tree = read_toml(assets.find("eval/presets", preset, ".toml"))
     over: dict[str, Any] = {}
@@ -29,10 +40,31 @@ def load(
         over = merge(over, read_toml(file))
     for text in sets:
         over = merge(over, parse_set(text))
+    over = merge(merge(over, _unfolded(table or {})), _of_flags(flags))
+    return build(settled(tree, over, merge(tree, over)))
+
+
+def changed(settings: Settings, **flags: Any) -> Settings:
+    """Whole settings, overlaid by ``flags`` as in ``load``. Raises ``UsageError``."""
+    tree, over = settings.model_dump(mode="json"), _of_flags(flags)
+    return build(settled(tree, over, merge(tree, over)))
+
+
+def _of_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    over: dict[str, Any] = {}
     for key, value in flags.items():
         if value is not None:
             over = merge(over, _nested(key.split("__"), value))
-    return build(settled(tree, over, merge(tree, over)))
+    return over
+
+
+def _unfolded(table: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"a.b": value}`` as a tree; a key reads as in TOML."""
+    over: dict[str, Any] = {}
+    for key, value in table.items():
+        inner = _unfolded(value) if isinstance(value, Mapping) else value
+        over = merge(over, _nested(_key(key, f"settings {key!r}: write the key as a.b"), inner))
+    return over
 
 
 def build(tree: Mapping[str, Any]) -> Settings:
@@ -57,14 +89,16 @@ def read_toml(path: Path) -> dict[str, Any]:
 def parse_set(text: str) -> dict[str, Any]:
     """``a.b=value`` as a tree; the value is TOML where it parses as such, else the bare text."""
     key, equals, raw = text.partition("=")
-    try:
-        if not equals:
-            raise ValueError("there is no =")
-        # A key as in TOML: a name that holds a dot goes in quotes.
-        keys = _keys_of(tomllib.loads(f"{key} = 0"))
-    except ValueError:
-        raise UsageError(f"--set {text!r}: write it as a.b=value") from None
+    keys = _key(key if equals else "", f"--set {text!r}: write it as a.b=value")
     return _nested(keys, toml_value(raw.strip()))
+
+
+def _key(key: str, refusal: str) -> list[str]:
+    """A key as in TOML: a name that holds a dot goes in quotes. Else ``UsageError(refusal)``."""
+    try:
+        return _keys_of(tomllib.loads(f"{key} = 0"))
+    except ValueError:
+        raise UsageError(refusal) from None
 
 
 def _keys_of(tree: Any) -> list[str]:

@@ -124,12 +124,19 @@ def of_readme(text: str) -> list[Command]:
     return found
 
 
+def python_blocks(text: str) -> list[str]:
+    """The blocks of Python in a Markdown text: no commands of a shell."""
+    return re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
 def _parts(text: str) -> Iterator[tuple[int, str, bool]]:
-    """(line number, text, whether it is a code block), block by block."""
-    number, inside, held = 1, False, []
+    """(line number, text, whether it is a block of commands), block by block."""
+    number, inside, held, python = 1, False, [], False
     for at, line in enumerate(text.splitlines(), 1):
         if line.startswith("```"):
-            yield number, "\n".join(held), inside
+            if not python:
+                yield number, "\n".join(held), inside
+            python = line == "```python"
             number, inside, held = at + 1, not inside, []
         else:
             held.append(line)
