@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -57,6 +58,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "wide-mlp": "swe_router.policies.rules.abstaining:WideMlp",
         "zero-router": "swe_router.policies.baselines.zero_router:ZeroRouter",
     },
+    "datasets": {"swe-bench": "swe_router.instances.swebench:SweBench"},
+    "graders": {},  # in ``grading.graders``: nothing outside of that room can load one by name
     "models": {
         "anthropic": "swe_router.models.anthropic:AnthropicModel",
         "openai": "swe_router.models.openai:OpenAIModel",
@@ -93,34 +96,35 @@ FEW_NAMES = 12
 """Most names that an error lists."""
 
 
-def names(seam: str) -> list[str]:
+def names(seam: str, own: Mapping[str, str] | None = None) -> list[str]:
     """Every name that ``load`` knows for a seam, sorted."""
     outside = (point.name for point in entry_points(group=f"swe_router.{seam}"))
-    return sorted({*BUILT_IN[seam], *outside})
+    return sorted({*(BUILT_IN[seam] if own is None else own), *outside})
 
 
-def _instead(seam: str, name: str) -> str:
+def _instead(seam: str, name: str, own: Mapping[str, str]) -> str:
     """What there is in the place of a wrong name: the near ones, all where they are few."""
-    known = names(seam)
+    known = names(seam, own)
     hint = suggest.hint(name, known, count=3, likeness=0.5)
-    if len(known) <= FEW_NAMES:
+    if len(known) <= FEW_NAMES or seam != "policies":  # the one seam with a command of its own
         return f": there is {', '.join(known)}{hint}"
     return f"{hint or f' among the {len(known)} there are'} (`swe-router {seam}` lists all)"
 
 
-def load(seam: str, name: str) -> Any:
-    """The class behind a name, or behind ``module:Class``.
+def load(seam: str, name: str, own: Mapping[str, str] | None = None) -> Any:
+    """The class behind a name, or behind ``module:Class``; ``own`` in the place of ``BUILT_IN``.
 
     Raises ``UsageError`` with the nearest right name.
     """
-    target = BUILT_IN[seam].get(name)
+    own = BUILT_IN[seam] if own is None else own
+    target = own.get(name)
     if target is None:
         points = [point for point in entry_points(group=f"swe_router.{seam}") if point.name == name]
         if points:
             return points[0].load()
         target = name if ":" in name else None
     if target is None:
-        raise UsageError(f"no {seam} plugin named {name!r}{_instead(seam, name)}")
+        raise UsageError(f"no {seam} plugin named {name!r}{_instead(seam, name, own)}")
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)

@@ -2,7 +2,7 @@
 
 Each seam has one shipped double, one contract test that runs over every implementation and
 one entry-point group (``swe_router.policies``, ``.models``, ``.scaffolds``, ``.verifiers``,
-``.selectors``, ``.sandboxes``).
+``.selectors``, ``.sandboxes``; ``.datasets`` and ``.graders`` in ``datasets.py``).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def begin(settings: Settings, say: Say) -> Begun:
     With a source these are the instances that it has candidates for, and with ``rest`` all others
     of the split too. Raises ``UsageError``.
     """
-    known = splits.load(settings.split)
+    known = splits.load(settings.split, dataset=settings.dataset)
     found = cases.read(Path(settings.source)) if settings.source else []
     cases.check_known(found, {one.id for one in known}, settings.split)
     name, there = settings.split, {one.instance_id for one in found}

@@ -42,7 +42,7 @@ from swe_router.assemble.stopping import end_process, ending_after, graceful, in
 from swe_router.assemble.wire import Wiring, build_policy, features_of, knobs_of
 from swe_router.assemble.worker import at_once, away, here
 from swe_router.errors import UsageError
-from swe_router.grading.grade import check_gradable
+from swe_router.grading import graders
 from swe_router.journal import brought
 from swe_router.journal.folder import RunFolder, text_digest
 from swe_router.journal.lines import append
@@ -244,7 +244,7 @@ def resolved(settings: Settings, say: Say) -> tuple[Header, imports.Begun]:
     start = imports.begin(settings, say)
     settings, instances = bars.resolved(start.settings), start.instances
     if settings.grade.enabled:
-        check_gradable(settings.split, [one.id for one in instances])
+        graders.check(settings.split, tuple(one.id for one in instances), settings.dataset)
     ready = preflight.ready(settings, instances, say)
     header = Header(
         settings=settings,

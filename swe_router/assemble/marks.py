@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,19 @@ from swe_router.assemble.graded import owed
 from swe_router.assemble.header import of_run
 from swe_router.assemble.repositories import cache_folder, repo_cache
 from swe_router.assemble.wire import Wiring
-from swe_router.errors import UsageError
-from swe_router.grading import local, official
+from swe_router.datasets import OpensSandbox, SupportsNetwork
+from swe_router.errors import UsageError, WouldNotStart
+from swe_router.grading import graders
 from swe_router.grading import predictions as files
-from swe_router.grading.backend import Backend
-from swe_router.grading.grade import gold_predictions, grade_patches, grade_predictions
+from swe_router.grading.grade import grade_patches, grade_predictions, predicted
 from swe_router.journal.folder import RunFolder
 from swe_router.journal.tape import Tape
-from swe_router.records import Grade
+from swe_router.records import Grade, Instance
 from swe_router.reports.sentences import count
 from swe_router.reports.text import STYLE
+from swe_router.sandboxes.docker import DockerBoxes
 from swe_router.sandboxes.local import LocalBoxes
+from swe_router.seams import Sandbox
 from swe_router.settings import SandboxSettings
 
 Say = Callable[[str], None]
@@ -79,11 +83,14 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
             say(f"[graded {len(graded)}/{len(fresh)}] {name}: {grade.outcome}")
 
         graded: list[str] = []
-        backend = _backend(
-            header.sandbox,
-            run.path / "grading",
-            settings.grade.timeout,
-            lambda: Wiring(run, header, say).boxes,
+        grader = graders.evaluating(
+            settings.split,
+            settings.dataset,
+            folder=run.path / "grading",
+            timeout=settings.grade.timeout,
+            sandbox=header.sandbox,
+            opens=_opener(lambda: Wiring(run, header, say).boxes),
+            network=settings.grade.network,
         )
         beside = count(len(left.candidates), "other candidate")
         more = f" and {beside}" if left.candidates else ""
@@ -91,8 +98,8 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
         say(f"grading {patches}{more} ({header.sandbox})")
         grade_patches(
             fresh,
-            settings.split,
-            backend,
+            {one.id: one for one in run.instances()},
+            grader,
             workers=settings.grade.workers,
             run=run.name,
             progress=keep,
@@ -115,26 +122,40 @@ def grade_file(
     path: Path,
     split: str,
     *,
+    dataset: str = "",
     sandbox: str,
     unsafe: bool,
     timeout: float,
     workers: int,
+    network: Sequence[str] = (),
     say: Say,
 ) -> Mapping[str, Grade]:
     """Grade a predictions file; ``gold`` as its name grades the answer key's own patches."""
-    found = gold_predictions(split) if str(path) == "gold" else files.read(path)
+    gold = str(path) == "gold"
+    found = graders.gold_predictions(split, dataset) if gold else files.read(path)
     kind = ("local" if split == "demo" else "docker") if sandbox == "auto" else sandbox
     if kind not in {"local", "docker"}:
         raise UsageError(f"--sandbox {sandbox!r}: say auto, docker or local")
     work = cache_folder()[0].parent / "grading"
 
-    def boxes() -> LocalBoxes:
-        settings = SandboxSettings(kind="local", unsafe=unsafe)
-        cache = repo_cache("", say)
+    def boxes() -> Any:
         work.mkdir(parents=True, exist_ok=True)
-        return LocalBoxes(settings, start=cache.path, run="grade", lock=work / "lock")
+        options: dict[str, Any] = {"run": "grade", "lock": work / "lock"}
+        if kind == "docker":
+            return DockerBoxes(SandboxSettings(kind="docker"), progress=say, **options)
+        settings = SandboxSettings(kind="local", unsafe=unsafe)
+        return LocalBoxes(settings, start=repo_cache("", say).path, **options)
 
-    backend = _backend(kind, work, timeout, boxes)
+    grader = graders.evaluating(
+        split,
+        dataset,
+        folder=work,
+        timeout=timeout,
+        sandbox=kind,
+        opens=_opener(boxes),
+        network=tuple(network),
+    )
+    instances = predicted(found, split, dataset)
     done = 0
 
     def progress(grade: Grade) -> None:
@@ -142,7 +163,7 @@ def grade_file(
         done += 1
         say(f"[{done}/{len(found)}] {grade.instance_id}: {grade.outcome}")
 
-    return grade_predictions(found, split, backend, workers=workers, progress=progress)
+    return grade_predictions(found, instances, grader, workers=workers, progress=progress)
 
 
 def view(grades: Mapping[str, Grade]) -> RenderableType:
@@ -176,10 +197,16 @@ def _rescued(run: RunFolder, instance_id: str) -> str:
     return outcome.candidate.patch if outcome is not None and outcome.candidate else ""
 
 
-def _backend(kind: str, work: Path, timeout: float, boxes: Callable[[], object]) -> Backend:
-    if kind == "docker":
-        harness = official.Official(work, timeout=timeout)
-        harness.check()
-        return harness
-    made = boxes()
-    return local.Local(made.open, work, timeout=timeout)  # type: ignore[attr-defined]
+def _opener(boxes: Callable[[], Any]) -> OpensSandbox:
+    """Opens the sandboxes of evaluations; the factory is made at the first one."""
+    made = functools.cache(boxes)
+
+    def open_(instance: Instance, *, network: bool = False) -> AbstractContextManager[Sandbox]:
+        factory = made()
+        if not network:
+            return factory.open(instance)  # type: ignore[no-any-return]
+        if not isinstance(factory, SupportsNetwork):
+            raise WouldNotStart("this kind of sandbox has no network; grade with --sandbox docker")
+        return factory.open_networked(instance)
+
+    return open_

@@ -146,7 +146,7 @@ class Stack:
             writer=self._model(verify.writer, instance),
             judge=self._model(verify.judge, instance),
             notes=Notes(self._place / "notes" / f"{instance.id}.jsonl"),
-            hint=lambda: runner.hints(self.settings.split).get(instance.id, ""),
+            hint=lambda: runner.hint(self.settings.split, instance.id, self.settings.dataset),
             seconds=verify.seconds,
             clock=awake.now,
             stopping=self._stopping,

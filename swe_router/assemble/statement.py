@@ -12,6 +12,7 @@ from swe_router.errors import UsageError
 from swe_router.grading.hidden import sought
 from swe_router.journal.folder import RunFolder
 from swe_router.records import ACCEPTANCE, IMPORTED, Attempt, Instance, Outcome, RunRecord
+from swe_router.settings import Settings
 
 MATRIX = "cross-evaluation"
 """In the place of a verifier: the comparison of several candidates."""
@@ -40,7 +41,7 @@ def facts(run: RunFolder, header: Header) -> dict[str, Any]:
         "attempts": _attempts(records),
         "imported": sorted({one.source or "unnamed" for one in attempts if _imported(one)}),
         "fields": list(Instance.model_fields),
-        "hidden": _hidden(settings.split, records),
+        "hidden": _hidden(settings, records),
         "fitted": _fitted(header),
         "weights": _weights(header),
         "tests": {
@@ -165,11 +166,11 @@ def _texts(record: RunRecord) -> dict[str, str]:
     return found
 
 
-def _hidden(split: str, records: Mapping[str, RunRecord]) -> dict[str, Any]:
+def _hidden(settings: Settings, records: Mapping[str, RunRecord]) -> dict[str, Any]:
     """Whether a name of the hidden tests occurs in any evidence; looked up by the graders."""
     texts = {name: _texts(record) for name, record in records.items()}
     try:
-        found = sought(split, texts)
+        found = sought(settings.split, texts, dataset=settings.dataset)
     except UsageError as error:
         return {"checked": False, "why": str(error), "found": []}
     return {

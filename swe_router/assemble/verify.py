@@ -54,7 +54,7 @@ def verify(settings: Settings, wish: Wish, say: Say) -> Shown:
     """
     settings = bars.resolved(settings)
     found = cases.read(wish.predictions)
-    known = splits.load(settings.split)
+    known = splits.load(settings.split, dataset=settings.dataset)
     cases.check_known(found, {one.id for one in known}, settings.split)
     instances = _asked(settings, known, list(dict.fromkeys(one.instance_id for one in found)))
     ids = {one.id for one in instances}

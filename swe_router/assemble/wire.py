@@ -227,7 +227,7 @@ class Wiring:
             judge=self._asked(instance, "judge", "judge", held),
             prompts=self.prompts,
             notes=Notes(self.run.attempt_folder(instance.id) / "notes.jsonl"),
-            hint=lambda: runner.hints(self.settings.split).get(instance.id, ""),
+            hint=lambda: runner.hint(self.settings.split, instance.id, self.settings.dataset),
             verify_seconds=self.settings.verify.seconds,
             early_stop=self.settings.ensemble.early_stop,
             cross=self.settings.ensemble.cross,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from swe_router.errors import UsageError
-from swe_router.instances import rows
+from swe_router.instances import sources
+from swe_router.instances.rows import Hub
 from swe_router.records import Record
 
 COLUMNS = (
@@ -65,19 +66,26 @@ class Gold(Record):
 
 
 def read(
-    split: str, only: Container[str] | None = None, *, hub: rows.Hub | None = None
+    split: str, only: Container[str] | None = None, *, hub: Hub | None = None
 ) -> dict[str, Gold]:
-    """The answer key of a split, or of ``only`` these of its instances, by id.
+    """The answer key of a split of SWE-bench's form, or of ``only`` these of its instances, by id.
 
     Read again from the split itself: it never travels through the solving side. Raises
-    ``UsageError`` as ``instances.rows.read`` does, and for an instance that could not be graded:
-    test lists that are not lists, no evaluation script or log parser.
+    ``UsageError`` as ``sources.locate`` does, and as ``of_rows``.
     """
-    found = rows.read(split, COLUMNS, hub=hub)
+    return of_rows(sources.locate(split, hub=hub).any_rows(COLUMNS), only)
+
+
+def of_rows(
+    rows: Iterable[Mapping[str, Any]], only: Container[str] | None = None
+) -> dict[str, Gold]:
+    """The answer key in rows with ``COLUMNS``, by id.
+
+    Raises ``UsageError`` for an instance that could not be graded: test lists that are not lists,
+    no evaluation script or log parser.
+    """
     return {
-        row["instance_id"]: _gold(row)
-        for row in found
-        if only is None or row["instance_id"] in only
+        row["instance_id"]: _gold(row) for row in rows if only is None or row["instance_id"] in only
     }
 
 

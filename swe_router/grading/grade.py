@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 from swe_router import suggest
+from swe_router.datasets import Grader, SupportsCheck
 from swe_router.errors import UsageError
-from swe_router.grading import gold as answer_key
-from swe_router.grading.backend import Backend, Task
 from swe_router.grading.predictions import Prediction
-from swe_router.instances import rows, splits
+from swe_router.instances import splits
 from swe_router.instances.rows import Hub
-from swe_router.records import Grade
+from swe_router.records import Grade, Instance
 
 
 def _silent(grade: Grade) -> None:
@@ -21,12 +20,11 @@ def _silent(grade: Grade) -> None:
 
 def grade_predictions(
     predictions: Sequence[Prediction],
-    split: str,
-    backend: Backend,
+    instances: Mapping[str, Instance],
+    grader: Grader,
     *,
     workers: int = 2,
     run: str = "",
-    hub: Hub | None = None,
     progress: Callable[[Grade], None] = _silent,
 ) -> dict[str, Grade]:
     """The verdict on each prediction, by instance id, in the order given.
@@ -34,28 +32,29 @@ def grade_predictions(
     One prediction an instance; otherwise as ``grade_patches``.
     """
     grades = grade_patches(
-        predictions, split, backend, workers=workers, run=run, hub=hub, progress=progress
+        predictions, instances, grader, workers=workers, run=run, progress=progress
     )
     return {name: grade for (name, _), grade in grades.items()}
 
 
 def grade_patches(
     predictions: Sequence[Prediction],
-    split: str,
-    backend: Backend,
+    instances: Mapping[str, Instance],
+    grader: Grader,
     *,
     workers: int = 2,
     run: str = "",
-    hub: Hub | None = None,
     progress: Callable[[Grade], None] = _silent,
 ) -> dict[tuple[str, str], Grade]:
     """The verdict on each patch, by instance id and SHA-256 of the patch, in the order given.
 
-    Several patches of an instance may be given, each once. ``progress`` is called with each grade
-    as it comes, in this thread; the first ones given are begun first. ``run`` goes into the
-    grades. Raises ``UsageError``: a split that cannot be read, an id that it does not have.
+    Several patches of an instance may be given, each once. ``instances`` has each predicted id.
+    ``progress`` is called with each grade as it comes, in this thread; the first ones given are
+    begun first. ``run`` goes into the grades. Raises ``UsageError`` as the grader does.
     """
-    tasks = _tasks(predictions, split, hub)
+    todo = [one for one in predictions if one.patch.strip()]
+    if isinstance(grader, SupportsCheck):
+        grader.check(tuple(dict.fromkeys(one.instance_id for one in todo)))
     grades: dict[tuple[str, str], Grade] = {}
 
     def told(prediction: Prediction, grade: Grade) -> None:
@@ -68,55 +67,37 @@ def grade_patches(
             told(one, _empty(one))
     pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="grade")
     try:
-        waiting = {pool.submit(_one, backend, task): task for task in tasks}
+        waiting = {
+            pool.submit(grader.grade, instances[one.instance_id], one.patch): one for one in todo
+        }
         for future in as_completed(waiting):
-            told(waiting[future].prediction, _outcome(future, waiting[future]))
+            told(waiting[future], _outcome(future, waiting[future]))
     finally:
         # On an interrupt: no further evaluation starts, and those that run are stopped.
         pool.shutdown(wait=False, cancel_futures=True)
-        backend.close()
+        grader.close()
     keys = ((one.instance_id, one.digest) for one in predictions)
     return {key: grades[key] for key in keys}
 
 
-def check_gradable(split: str, ids: Collection[str], *, hub: Hub | None = None) -> None:
-    """Raise ``UsageError`` when the answer key of one of the instances cannot be used.
+def predicted(
+    predictions: Sequence[Prediction], split: str, dataset: str = "", *, hub: Hub | None = None
+) -> dict[str, Instance]:
+    """The instances of a split that are predicted, by id.
 
-    To be asked before a run: after it the money is spent.
+    Raises ``UsageError``: a split that cannot be read, an id that it does not have.
     """
-    answer_key.read(split, frozenset(ids), hub=hub)
-
-
-def gold_predictions(split: str, *, hub: Hub | None = None) -> list[Prediction]:
-    """The answer key's own patches as predictions: what ``--predictions gold`` grades."""
-    golds = answer_key.read(split, hub=hub)
-    return [
-        Prediction(instance_id=name, patch=gold.patch, model="gold") for name, gold in golds.items()
-    ]
-
-
-def _tasks(predictions: Sequence[Prediction], split: str, hub: Hub | None) -> list[Task]:
-    golds = answer_key.read(split, {one.instance_id for one in predictions}, hub=hub)
+    known = {one.id: one for one in splits.load(split, dataset=dataset, hub=hub)}
     for one in predictions:
-        if one.instance_id not in golds:
-            known = [row["instance_id"] for row in rows.read(split, ("instance_id",), hub=hub)]
+        if one.instance_id not in known:
             hint = suggest.hint(one.instance_id, known)
             raise UsageError(
                 f"split {split!r} has no instance {one.instance_id!r}, which is predicted{hint}"
             )
-    todo = [one for one in predictions if one.patch.strip()]
-    if not todo:
-        return []
-    ids = tuple(dict.fromkeys(one.instance_id for one in todo))
-    instances = {one.id: one for one in splits.load(split, ids=ids, hub=hub)}
-    return [Task(instances[one.instance_id], golds[one.instance_id], one) for one in todo]
+    return {one.instance_id: known[one.instance_id] for one in predictions}
 
 
-def _one(backend: Backend, task: Task) -> Grade:
-    return backend.grade(task)
-
-
-def _outcome(future: Future[Grade], task: Task) -> Grade:
+def _outcome(future: Future[Grade], prediction: Prediction) -> Grade:
     try:
         return future.result()
     except UsageError:
@@ -124,10 +105,10 @@ def _outcome(future: Future[Grade], task: Task) -> Grade:
     # Whatever broke one evaluation must not take the verdicts on the others with it.
     except Exception as error:
         return Grade(
-            instance_id=task.gold.instance_id,
+            instance_id=prediction.instance_id,
             outcome="ungraded",
             evidence={"reason": f"the evaluation broke: {type(error).__name__}: {error}"},
-            patch=task.prediction.digest,
+            patch=prediction.digest,
         )
 
 

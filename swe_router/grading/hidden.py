@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from swe_router.grading import gold as answer_key
+from swe_router.datasets import SupportsHiddenTests
+from swe_router.errors import UsageError
+from swe_router.grading import graders
 from swe_router.grading.gold import Gold
 from swe_router.instances.rows import Hub
 
@@ -24,7 +26,13 @@ class Sought:
     """(instance id, place) of each text that holds such a name."""
 
 
-def sought(split: str, texts: Mapping[str, Mapping[str, str]], *, hub: Hub | None = None) -> Sought:
+def sought(
+    split: str,
+    texts: Mapping[str, Mapping[str, str]],
+    *,
+    dataset: str = "",
+    hub: Hub | None = None,
+) -> Sought:
     """Look for each instance's hidden test names in its texts: instance id -> place -> text.
 
     Sought are the functions that the test patch adds and the answer key lists as FAIL_TO_PASS: at
@@ -32,8 +40,10 @@ def sought(split: str, texts: Mapping[str, Mapping[str, str]], *, hub: Hub | Non
     choose the same name by itself, which a reader of the place must judge. Names themselves are
     not given out. Raises ``UsageError`` for a split that cannot be read.
     """
-    golds = answer_key.read(split, texts.keys(), hub=hub)
-    names = {name: own for name, gold in golds.items() if (own := new_tests(gold))}
+    grader = graders.reading(split, dataset, hub=hub)
+    if not isinstance(grader, SupportsHiddenTests):
+        raise UsageError(f"the grader of {split!r} does not know which tests are hidden")
+    names = {name: own for name in texts if (own := grader.hidden_tests(name))}
     found = [
         (instance, place)
         for instance, own in names.items()

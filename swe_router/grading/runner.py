@@ -11,8 +11,9 @@ import itertools
 import re
 import shlex
 
+from swe_router.datasets import Grader, SupportsRunner
 from swe_router.errors import UsageError
-from swe_router.grading import gold as key
+from swe_router.grading import graders
 from swe_router.grading.gold import Gold
 
 START, END = ">>>>> Start Test Output", ">>>>> End Test Output"
@@ -68,15 +69,24 @@ def name(gold: Gold) -> str:
 
 
 @functools.cache
-def hints(split: str) -> dict[str, str]:
-    """``name`` of every instance of a split, read once a process; empty if it has no answer key.
+def _grader(split: str, dataset: str) -> Grader | None:
+    """A grader that reads the answer key, or None where there is none.
 
     A split that can be solved and not graded is no error here: nobody asked for grades.
     """
     try:
-        return {instance_id: name(gold) for instance_id, gold in key.read(split).items()}
+        return graders.reading(split, dataset)
     except UsageError:
-        return {}
+        return None
+
+
+def hint(split: str, instance_id: str, dataset: str = "") -> str:
+    """``name`` for an instance of a split, read once per process; empty where it is not known."""
+    grader = _grader(split, dataset)
+    try:
+        return grader.runner(instance_id) if isinstance(grader, SupportsRunner) else ""
+    except UsageError:
+        return ""
 
 
 _NAMES = {

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from swe_router import suggest
 from swe_router.errors import UsageError
-from swe_router.instances import rows
+from swe_router.instances import sources
+from swe_router.instances.rows import Hub
 from swe_router.records import Instance
 
-QUESTION = ("instance_id", "repo", "base_commit", "problem_statement", "image")
-"""All columns that may reach the solving side."""
-
 SLICE = re.compile(r"\s*(-?\d{1,18})?\s*:\s*(-?\d{1,18})?\s*")
-COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 def load(
     split: str,
     *,
+    dataset: str = "",
     ids: Sequence[str] = (),
     filter: str = "",  # noqa: A002 (the name of the option)
     slice: str = "",  # noqa: A002
     shuffle: bool = False,
     seed: int = 0,
-    hub: rows.Hub | None = None,
+    hub: Hub | None = None,
 ) -> list[Instance]:
-    """Instances of ``split`` (demo, lite, verified, full, multilingual, or a file).
+    """Instances of ``split``, anything that ``sources.locate`` takes, read as ``dataset``.
 
     Narrowed in this order: ``ids``, then ``filter`` (a regular expression searched in the id),
     then ``shuffle`` by ``seed``, then ``slice`` (``A:B`` as Python takes it). Raises
     ``UsageError`` for anything it cannot do, an empty selection included.
     """
-    found = [_instance(row, split) for row in rows.read(split, QUESTION, hub=hub)]
+    found = sources.locate(split, dataset, hub=hub).instances()
     return narrow(found, split, ids=ids, filter=filter, slice=slice, shuffle=shuffle, seed=seed)
 
 
@@ -64,30 +61,6 @@ def narrow(
 def _asked(ids: Sequence[str], pattern: str, cut: str) -> list[tuple[str, str]]:
     given = (("instances", " ".join(ids)), ("filter", pattern), ("slice", cut))
     return [(name, text) for name, text in given if text]
-
-
-def _instance(row: Mapping[str, Any], split: str) -> Instance:
-    for name in ("repo", "base_commit", "problem_statement"):
-        if not isinstance(row[name], str) or not row[name].strip():
-            raise UsageError(
-                f"instance {row['instance_id']!r} of {split!r} has no {name};"
-                " every row needs instance_id, repo, base_commit and problem_statement"
-            )
-    commit = row["base_commit"].strip().lower()
-    if not COMMIT.fullmatch(commit):
-        raise UsageError(
-            f"instance {row['instance_id']!r} of {split!r}: base_commit {row['base_commit']!r} is"
-            " no commit id (7 to 64 hexadecimal digits)"
-        )
-    return Instance(
-        id=row["instance_id"],
-        repo=row["repo"],
-        base_commit=commit,
-        # A lone surrogate (JSON may spell one) is no text that a model or a file could be given.
-        problem=row["problem_statement"].encode("utf-8", "replace").decode("utf-8"),
-        image=str(row["image"] or ""),
-        suite=split,
-    )
 
 
 def _by_id(found: Sequence[Instance], ids: Sequence[str], split: str) -> list[Instance]:

@@ -6,6 +6,7 @@ Money is ``Decimal`` US dollars, time is seconds, sizes are tokens or bytes as t
 """
 
 from swe_router.records.base import SCHEMA, Record, Usd, digest_of, encoded, escaped, patch_digest
+from swe_router.records.instance import DATASET, WORKDIR, Instance
 from swe_router.records.judged import Judged
 from swe_router.records.lessons import Example, Tried
 from swe_router.records.matrix import CrossMatrix, CrossRun, TestResult, TestSource
@@ -38,7 +39,6 @@ from swe_router.records.values import (
     Finding,
     Grade,
     Handover,
-    Instance,
     LeakReport,
     LeftOut,
     Outcome,
@@ -57,10 +57,12 @@ from swe_router.records.values import (
 
 __all__ = [
     "ACCEPTANCE",
+    "DATASET",
     "IMPORTED",
     "NOTES_BYTES",
     "NO_MONEY",
     "SCHEMA",
+    "WORKDIR",
     "Action",
     "Arm",
     "Attempt",

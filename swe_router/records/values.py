@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from swe_router.records.base import SCHEMA, Evidence, Record, Usd
+from swe_router.records.instance import Instance
 from swe_router.records.matrix import CrossMatrix
 from swe_router.records.names import Name
 from swe_router.records.talk import Usage
@@ -27,21 +28,6 @@ NO_MONEY = "an attempt on tier "
 """How the ledger begins to say that the whole limit of an attempt was not free in the run."""
 IMPORTED = "imported"
 """Arm of candidates that were made and paid for elsewhere."""
-
-
-class Instance(Record):
-    """One issue to solve, without anything that could leak its answer."""
-
-    id: Name
-    repo: str
-    """``owner/name`` of the project."""
-    base_commit: str
-    problem: str
-    """The issue text as the user wrote it."""
-    image: str = ""
-    """Docker image that holds the project at /testbed; empty when the row names none."""
-    suite: str = ""
-    """Name or path of the split it came from."""
 
 
 class Features(Record):

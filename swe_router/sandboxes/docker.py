@@ -89,11 +89,21 @@ class DockerBoxes:
     def open(self, instance: Instance, files: bytes = b"") -> Iterator[Box]:
         """A fresh container of the instance's image; removed at the end of the ``with``.
 
-        ``files`` is a tar that is unpacked at /testbed before it starts. Raises
+        ``files`` is a tar that is unpacked in the work folder before it starts. Raises
         ``ImageMissing``, ``DiskFull`` or ``WouldNotStart``.
         """
         image = self._image_id(instance)
-        box = self._started(instance, image, files)
+        box = self._started(instance, image, self._limits(), files)
+        try:
+            yield box
+        finally:
+            box.close()
+
+    @contextmanager
+    def open_networked(self, instance: Instance) -> Iterator[Box]:
+        """See ``datasets.SupportsNetwork``: the container is on the engine's bridge network."""
+        limits = {**self._limits(), "network_mode": "bridge"}
+        box = self._started(instance, self._image_id(instance), limits)
         try:
             yield box
         finally:
@@ -117,11 +127,13 @@ class DockerBoxes:
         self._engine.pull(image, self._progress)
         return self._engine.image_id(image)
 
-    def _started(self, instance: Instance, image: str, files: bytes) -> Box:
-        container = self._engine.create(image, self._config(instance), self._limits())
+    def _started(
+        self, instance: Instance, image: str, limits: dict[str, Any], files: bytes = b""
+    ) -> Box:
+        container = self._engine.create(image, self._config(instance), limits)
         try:
             if files:
-                self._engine.put(container, "/testbed", files)
+                self._engine.put(container, instance.workdir, files)
             wire = self._engine.attach(container)
             self._engine.start(container)
             box = Box(

@@ -229,13 +229,17 @@ class GradeSettings(Table):
     timeout: float = Field(default=1800.0, gt=0)
     """Seconds for one evaluation."""
     workers: int = Field(default=2, gt=0)
+    network: tuple[str, ...] = ()
+    """Hosts that evaluations which need the network may reach; ``*`` is any host."""
 
 
 class Settings(Table):
     """Everything a run depends on."""
 
     split: str = "demo"
-    """Name of a split or path of a .jsonl, .json or .parquet file."""
+    """Name of a split, a file, a folder, or ``ORG/NAME[:CONFIG][@SPLIT]`` of the hub."""
+    dataset: str = ""
+    """Data set that reads the split; empty is told by its name or its columns."""
     instances: tuple[str, ...] = ()
     filter: str = ""
     slice: str = ""

@@ -18,6 +18,7 @@ import pytest
 from swe_router.grading.grade import grade_patches, grade_predictions
 from swe_router.grading.official import Official, engine_fault
 from swe_router.grading.predictions import Prediction, read, write_predictions
+from tests.doubles.grading import grading
 
 pytestmark = pytest.mark.docker
 
@@ -153,7 +154,7 @@ def test_verdicts_of_the_official_harness(split, tree, tmp_path):
     )
     backend = Official(tmp_path / "work", timeout=5)
     backend.check()
-    grades = grade_predictions(read(path), split, backend, workers=4)
+    grades = grade_predictions(read(path), *grading(split, backend), workers=4)
     seen = [(grade.outcome, grade.evidence["reason"]) for grade in grades.values()]
     assert seen[0] == ("resolved", "all tests that must pass did")
     assert seen[1] == ("unresolved", "tests failed that must pass")
@@ -174,7 +175,8 @@ def test_candidates_of_one_instance_are_judged_side_by_side_and_each_by_itself(
     texts = [patch(tree, FIXED), patch(tree, CODE + "# nothing\n"), patch(tree, FIXED + "# two\n")]
     both = [Prediction(instance_id="o__r-7", patch=text) for text in texts]
     for _ in range(2):  # the second time from what the harness left
-        grades = grade_patches(both, split, Official(tmp_path / "work", timeout=60), workers=3)
+        backend = Official(tmp_path / "work", timeout=60)
+        grades = grade_patches(both, *grading(split, backend), workers=3)
         assert [grades["o__r-7", one.digest].outcome for one in both] == [
             *("resolved", "unresolved", "resolved"),
         ]
@@ -201,7 +203,9 @@ def test_an_interrupt_leaves_no_container(split, tree, tmp_path):
     backend = Official(tmp_path / "work", timeout=600)
     one = Prediction(instance_id="o__r-8", patch=patch(tree, FIXED + "sleep 600\n"))
     seen = {}
-    thread = threading.Thread(target=lambda: seen.update(grade_predictions([one], split, backend)))
+    thread = threading.Thread(
+        target=lambda: seen.update(grade_predictions([one], *grading(split, backend)))
+    )
     thread.start()
     deadline = time.monotonic() + 180
     while not containers() and time.monotonic() < deadline:

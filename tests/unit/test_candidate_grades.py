@@ -21,6 +21,7 @@ from swe_router.grading.predictions import Prediction
 from swe_router.instances import splits
 from swe_router.outcomes.importers import runs
 from swe_router.records import ACCEPTANCE
+from tests.doubles.grading import grading
 from tests.doubles.judged import attempt, digest, folder, grade, patch, record, said
 
 A, B = "o__r-1", "o__r-2"
@@ -133,7 +134,7 @@ def official(tmp_path):
 def test_two_patches_of_one_instance_never_share_a_verdict(official, split, tmp_path):
     both = [Prediction(instance_id=A, patch=patch(word)) for word in ("bad", "good")]
     for _ in range(2):  # the second time from the harness's own cache
-        found = grade_patches(both, split, official())
+        found = grade_patches(both, *grading(split, official()))
         assert {key: g.outcome for key, g in found.items()} == {
             (A, both[0].digest): "unresolved",
             (A, both[1].digest): "resolved",
@@ -157,7 +158,7 @@ def test_an_interrupted_grading_keeps_what_came_and_the_rest_stays_owed(run, off
         raise Stopped
 
     with pytest.raises(Stopped):
-        grade_patches(left.handed_in, split, official(), workers=1, progress=keep)
+        grade_patches(left.handed_in, *grading(split, official()), workers=1, progress=keep)
     assert len(run.grades()) == 1
     assert len(owed(run)[0]) == 1
 

@@ -225,6 +225,9 @@ def test_no_chain_of_imports_leads_from_the_solving_side_to_the_answer_key():
         assert chain is None, f"{room} reaches the graders: {chain}"
     source = (ROOT / "swe_router" / "plugins.py").read_text()
     assert "swe_router.grading" not in source, "nor by a plugin's name"
+    for room in SOLVING:
+        for path in (ROOT / "swe_router" / room).rglob("*.py"):
+            assert '"graders"' not in path.read_text(), f"{path} loads a grader"
     tree = tomllib.loads((ROOT / "pyproject.toml").read_text())
     [rule] = [c for c in tree["tool"]["importlinter"]["contracts"] if c["id"] == "answer-key"]
     assert rule["protected_modules"] == ["swe_router.grading.gold"]

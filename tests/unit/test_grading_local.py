@@ -14,6 +14,7 @@ from swe_router.grading.local import Local
 from swe_router.grading.predictions import Prediction
 from swe_router.sandboxes.local import LocalBoxes
 from swe_router.settings import SandboxSettings
+from tests.doubles.grading import grading
 
 RUN = """\
 . ./code.sh
@@ -99,7 +100,8 @@ def grade(project, tmp_path):
     def graded(patch: str, *, timeout: float = 60.0, open_sandbox=boxes.open):
         backend = Local(open_sandbox, tmp_path / "work", timeout=timeout)
         one = Prediction(instance_id="o__r-1", patch=patch)
-        return grade_predictions([one], str(root / "rows.json"), backend)["o__r-1"]
+        split = str(root / "rows.json")
+        return grade_predictions([one], *grading(split, backend))["o__r-1"]
 
     return graded
 

@@ -13,10 +13,12 @@ import pytest
 from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
 from swe_router.grading.backend import Place, Task
-from swe_router.grading.grade import gold_predictions, grade_predictions
+from swe_router.grading.grade import grade_predictions, predicted
+from swe_router.grading.graders import gold_predictions
 from swe_router.grading.official import Official
 from swe_router.grading.predictions import Prediction
 from swe_router.instances import splits
+from tests.doubles.grading import grading
 
 HARNESS = '''
 import json, pathlib, sys, time
@@ -95,7 +97,7 @@ def graded(official, split, *words, **options):
         Prediction(instance_id=f"o__r-{number}", patch=word and patch(word))
         for number, word in enumerate(words, 1)
     ]
-    grades = grade_predictions(predictions, split, official, **options)
+    grades = grade_predictions(predictions, *grading(split, official), **options)
     return [(grade.outcome, grade.evidence["reason"]) for grade in grades.values()]
 
 
@@ -170,10 +172,9 @@ def test_closing_ends_evaluations_that_run_and_starts_no_other(official, split, 
     assert [outcome for outcome, _ in seen] == ["ungraded", "ungraded"]
 
 
-def test_an_unknown_prediction_is_refused_before_anything_runs(official, split, tmp_path):
+def test_an_unknown_prediction_is_refused(split):
     with pytest.raises(UsageError, match="no instance 'o__r-11', which is predicted; did you"):
-        grade_predictions([Prediction(instance_id="o__r-11")], split, official())
-    assert not (tmp_path / "work").exists()
+        predicted([Prediction(instance_id="o__r-11")], split)
 
 
 def test_a_broken_backend_costs_one_verdict_and_not_the_others(split):

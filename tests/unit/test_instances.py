@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import swe_router
 from swe_router import assets
 from swe_router.errors import UsageError
-from swe_router.instances.rows import HARNESS, OFFICIAL
-from swe_router.instances.splits import QUESTION, load
+from swe_router.instances.splits import load
+from swe_router.instances.swebench import HARNESS, OFFICIAL, SweBench
 from tests.doubles.sources import nodes
 
 SECRET = ("patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS", "eval_script", "hints_text")
@@ -82,7 +82,7 @@ def test_no_value_of_the_answer_key_is_in_any_demo_instance():
     assert len(instances) == len(rows) >= 12
     for instance in instances:
         text = instance.model_dump_json()
-        for column in set(rows[instance.id]) - {*QUESTION, "version", "created_at"}:
+        for column in set(rows[instance.id]) - {*SweBench.question, "version", "created_at"}:
             value = rows[instance.id][column]
             if column in SECRET and len(str(value)) > 2:
                 assert json.dumps(str(value))[1:-1] not in text, (instance.id, column)
@@ -107,24 +107,27 @@ def test_only_grading_names_the_columns_of_the_answer_key():
             for node in nodes(path)
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
         } & secret
-        # The loader names one of them, to say that a data set lacks it.
-        allowed = set(HARNESS) if place == Path("instances/rows.py") else set()
+        # The adapter names one of them, by whose presence it tells its rows.
+        allowed = set(HARNESS) if place == Path("instances/swebench.py") else set()
         assert named <= allowed, place
 
 
-def test_rows_are_read_by_the_loader_and_by_grading_alone():
-    """``rows.read`` gives any column that is asked for, so who may ask is a closed list."""
+def test_whole_rows_are_read_by_the_loader_and_by_grading_alone():
+    """``Origin.any_rows`` gives any column that is asked for, so who may ask is a closed list."""
     package = Path(swe_router.__file__).parent
     for path in package.rglob("*.py"):
         place = path.relative_to(package)
-        if place.parts[0] in ("grading", "_assets") or place == Path("instances/splits.py"):
+        if place.parts[0] in ("grading", "_assets", "instances"):
             continue
         for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
                 "swe_router.instances"
             ):
-                assert node.module != "swe_router.instances.rows", place
-                assert "rows" not in [alias.name for alias in node.names], place
+                names = {node.module, *(alias.name for alias in node.names)}
+                closed = {"rows", "files", "sources"}
+                assert not names & (closed | {f"swe_router.instances.{one}" for one in closed}), (
+                    place
+                )
 
 
 IDS = ["a__x-1", "a__x-2", "b__y-3", "b__y-4", "c__z-5"]
@@ -268,7 +271,7 @@ def test_malformed_files_are_named_with_the_place(tmp_path, name, content, said)
     [
         ("verifed", "did you mean 'verified'?"),
         ("Lite", "did you mean 'lite'?"),
-        ("xyz", "there is demo, lite, verified, full, multilingual, or give a path"),
+        ("xyz", "there is demo, lite, verified, full, multilingual"),
         ("", "no split named ''"),
         ("a" * 5000, "no split named 'aaa"),
         ("no/such.parquet", "cannot read instances from no/such.parquet: No such file"),

@@ -1,0 +1,88 @@
+"""The grader that a split's data set names: made to read the answer key, or to evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from swe_router import plugins
+from swe_router.datasets import Grader, GradingContext, OpensSandbox, SupportsCheck, SupportsGold
+from swe_router.errors import UsageError
+from swe_router.grading.predictions import Prediction
+from swe_router.instances import sources
+from swe_router.instances.rows import Hub
+
+BUILT_IN: Mapping[str, str] = {"swe-bench": "swe_router.grading.swebench:SweBenchGrader"}
+"""Name -> ``module:Class``. Not in ``plugins``: no room of the solving side may load a grader."""
+PARTS = ("answers", "grade", "close")
+
+
+def reading(split: str, dataset: str = "", *, hub: Hub | None = None) -> Grader:
+    """A grader that only reads the answer key: it has no sandbox. Raises ``UsageError``."""
+    return _made(split, dataset, hub, {})
+
+
+def evaluating(
+    split: str,
+    dataset: str = "",
+    *,
+    folder: Path,
+    timeout: float,
+    sandbox: str,
+    opens: OpensSandbox,
+    network: tuple[str, ...] = (),
+) -> Grader:
+    """A grader that can evaluate patches; see ``GradingContext``. Raises ``UsageError``."""
+    more = {
+        "folder": folder,
+        "timeout": timeout,
+        "sandbox": sandbox,
+        "open": opens,
+        "network": network,
+    }
+    return _made(split, dataset, None, more)
+
+
+def check(split: str, ids: tuple[str, ...], dataset: str = "", *, hub: Hub | None = None) -> None:
+    """Raise ``UsageError`` when the answer key of one of the instances cannot be used.
+
+    To be asked before a run: after it the money is spent.
+    """
+    grader = reading(split, dataset, hub=hub)
+    if isinstance(grader, SupportsCheck):
+        grader.check(ids)
+
+
+def gold_predictions(split: str, dataset: str = "", *, hub: Hub | None = None) -> list[Prediction]:
+    """The answer key's own patches as predictions: what ``--predictions gold`` grades.
+
+    Raises ``UsageError`` where the answer key holds none.
+    """
+    grader = reading(split, dataset, hub=hub)
+    if not isinstance(grader, SupportsGold):
+        raise UsageError(f"the answer key of {split!r} holds no patches: --predictions FILE")
+    return [
+        Prediction(instance_id=name, patch=patch, model="gold")
+        for name, patch in grader.gold().items()
+    ]
+
+
+def _made(split: str, dataset: str, hub: Hub | None, more: dict[str, Any]) -> Grader:
+    origin = sources.locate(split, dataset, hub=hub)
+    name = origin.dataset.grader
+    kind: Callable[[GradingContext], Any] = plugins.load("graders", name, BUILT_IN)
+    made = kind(GradingContext(label=split, rows=origin.any_rows, path=origin.path, **more))
+    if not isinstance(made, Grader):
+        lacks = [part for part in PARTS if not hasattr(made, part)]
+        raise UsageError(
+            f"grader {name!r} ({kind!r}) is none: it lacks {', '.join(lacks)}"
+            " (swe_router.datasets.Grader)"
+        )
+    shared = sorted({*made.answers} & {*origin.dataset.question})
+    if shared:
+        raise UsageError(
+            f"data set {origin.dataset.name!r} shows {', '.join(shared)} to the solving side, which"
+            f" its grader {name!r} keeps as an answer: a column is either question or answer"
+        )
+    return made

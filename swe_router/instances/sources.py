@@ -1,0 +1,280 @@
+"""What ``--split`` means: a name, file, folder or id of the hub, and which data set reads it.
+
+Only this module sees whole rows. It gives the solving side the columns of the data set's
+``question`` (``Origin.rows``); all others are for grading (``Origin.any_rows``).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from swe_router import plugins, suggest
+from swe_router.datasets import Dataset, Row, SupportsFolders
+from swe_router.errors import UsageError
+from swe_router.instances import files, rows, unknown
+from swe_router.instances.rows import Hub, HubId
+from swe_router.records import DATASET, Instance
+
+FORMS = f"a {', '.join(files.SUFFIXES)} file, a folder, or a hub id as ORG/NAME[:CONFIG][@SPLIT]"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A split that was found, and the data set that reads it (``datasets.Source``)."""
+
+    label: str
+    dataset: Dataset
+    path: Path | None = None
+    hub_id: HubId | None = None
+    fetched: tuple[files.Placed, ...] = ()
+    """Rows that were read already, to tell their form."""
+    hub: Hub = rows.from_hub
+    plain: HubId | None = None
+    """Configuration and split for a data set that makes its instances by itself."""
+
+    @property
+    def config(self) -> str:
+        """Configuration on the hub; empty is the default."""
+        where = self.hub_id or self.plain
+        return where.config if where else ""
+
+    @property
+    def split(self) -> str:
+        """Split on the hub; empty is the default."""
+        where = self.hub_id or self.plain
+        return where.split if where else ""
+
+    def instances(self) -> list[Instance]:
+        """Every instance, as the data set reads it.
+
+        Raises ``UsageError``, also for a data set that gives no instances, or two of one id.
+        """
+        try:
+            found = list(self.dataset.load(self))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UsageError(
+                f"data set {self.dataset.name!r} makes an instance whose {where} is none:"
+                f" {first['msg']} ({str(first['input'])[:80]!r})"
+            ) from None
+        if not found:
+            raise UsageError(f"split {self.label!r} has no rows")
+        seen: set[str] = set()
+        for one in found:
+            if not isinstance(one, Instance):
+                raise UsageError(
+                    f"data set {self.dataset.name!r} gives a {type(one).__name__} and no"
+                    " swe_router.records.Instance"
+                )
+            if one.id in seen:
+                raise UsageError(f"split {self.label!r} holds {one.id!r} twice")
+            seen.add(one.id)
+        return [
+            one.model_copy(update={"dataset": self.dataset.name, "suite": one.suite or self.label})
+            for one in found
+        ]
+
+    def rows(self, columns: Sequence[str]) -> list[Row]:
+        """See ``datasets.Source.rows``."""
+        secret = [name for name in columns if name not in self.dataset.question]
+        if secret:
+            raise UsageError(
+                f"data set {self.dataset.name!r} asks for {', '.join(secret)}, which its `question`"
+                " does not name: only a grader may read other columns"
+            )
+        return self.any_rows(columns)
+
+    def any_rows(self, columns: Sequence[str]) -> list[Row]:
+        """Every row, cut to any columns: for grading."""
+        found = []
+        for place, whole in self._whole():
+            row = Row({name: whole.get(name) for name in columns})
+            row.place = place
+            found.append(row)
+        return found
+
+    def _whole(self) -> Sequence[files.Placed]:
+        found = self.fetched or _fetched(self.path, self.hub_id, self.hub)
+        if not found:
+            raise UsageError(f"split {self.label!r} has no rows")
+        for place, row in found:
+            missing = [name for name in self.dataset.marks if name not in row]
+            if missing:
+                what = unknown.described(row, named=self.path is None)
+                raise UsageError(
+                    f"split {self.label!r} lacks {', '.join(missing)} ({place}), which every row"
+                    f" of {self.dataset.name} has: {what}"
+                )
+        return found
+
+
+def _fetched(
+    path: Path | None, hub_id: HubId | None, hub: Hub = rows.from_hub
+) -> tuple[files.Placed, ...]:
+    if path is not None:
+        return tuple(files.read(path))
+    if hub_id is not None:
+        found = hub(_written(hub_id))
+        return tuple((f"row {number}", row) for number, row in enumerate(found, 1))
+    return ()
+
+
+def _written(one: HubId) -> str:
+    return (
+        one.name + (f":{one.config}" if one.config else "") + (f"@{one.split}" if one.split else "")
+    )
+
+
+@functools.cache
+def _made(name: str) -> Dataset:
+    kind = plugins.load("datasets", name)
+    made = kind() if callable(kind) else kind
+    if not isinstance(made, Dataset):
+        lacks = [key for key in DATASET_PARTS if not hasattr(made, key)]
+        raise UsageError(
+            f"data set {name!r} ({kind!r}) is none: it lacks {', '.join(lacks)}"
+            " (swe_router.datasets.Dataset)"
+        )
+    return made
+
+
+DATASET_PARTS = ("name", "splits", "grader", "marks", "question", "load")
+
+
+def datasets() -> Iterator[Dataset]:
+    """Every data set: our own first, then those of other packages."""
+    own = plugins.BUILT_IN["datasets"]
+    yield from map(_made, own)
+    yield from (_made(name) for name in plugins.names("datasets") if name not in own)
+
+
+def named(name: str) -> Dataset:
+    """The data set of this name. Raises ``UsageError`` with the nearest right one."""
+    return _made(name)
+
+
+def locate(text: str, dataset: str = "", *, hub: Hub | None = None) -> Origin:
+    """The origin that ``text`` names, read by ``dataset`` or by the one that knows it.
+
+    In this order: the name of a split, ``NAME[:config][@split]`` of a data set, a file or folder,
+    an id of the hub. Raises ``UsageError`` with what there is and the nearest right name.
+    """
+    hub = hub or rows.from_hub
+    fixed = named(dataset) if dataset else None
+    for one in (fixed,) if fixed else datasets():
+        if text in one.splits:
+            return _of_name(text, one, one.splits[text], hub)
+    head, _, _ = text.partition("@")
+    name = head.partition(":")[0]
+    if name in plugins.names("datasets") and "/" not in name:
+        return _of_dataset(text, named(name), hub)
+    path = Path(text).expanduser()
+    # os.path: a name that is too long for the file system is no file, and no error either.
+    if text and (path.suffix.lower() in files.SUFFIXES or os.path.exists(path)):  # noqa: PTH110
+        return _of_path(text, path, fixed, hub)
+    wanted = HubId.parsed(text)
+    if wanted is not None:
+        return _of_hub(text, wanted, fixed, hub)
+    raise UsageError(_nothing(text))
+
+
+def _of_name(text: str, one: Dataset, place: str, hub: Hub) -> Origin:
+    if not place:
+        return Origin(text, one, hub=hub, plain=HubId(text))
+    wanted = None if Path(place).is_absolute() else HubId.parsed(place)
+    if wanted is None:
+        return Origin(text, one, path=Path(place), hub=hub)
+    return Origin(text, one, hub_id=wanted, hub=hub)
+
+
+def _of_dataset(text: str, one: Dataset, hub: Hub) -> Origin:
+    """``NAME[:config][@split]``: the data set's only place, in that configuration and split."""
+    head, _, split = text.partition("@")
+    config = head.partition(":")[2]
+    places = sorted({HubId.parsed(place) for place in one.splits.values()} - {None}, key=str)
+    if not places:
+        return Origin(text, one, hub=hub, plain=HubId(one.name, config, split))
+    names = {place.name for place in places if place is not None}
+    if len(names) > 1:
+        raise UsageError(f"data set {one.name!r} has several splits: say {', '.join(one.splits)}")
+    first = places[0]
+    assert first is not None
+    wanted = HubId(first.name, config or first.config, split or first.split)
+    return Origin(text, one, hub_id=wanted, hub=hub)
+
+
+def _of_path(text: str, path: Path, fixed: Dataset | None, hub: Hub) -> Origin:
+    if path.is_dir():
+        one = fixed or next(
+            (one for one in datasets() if isinstance(one, SupportsFolders) and one.reads(path)),
+            None,
+        )
+        if one is None:
+            raise UsageError(
+                f"cannot read instances from {path}: it is a folder of no form that is known here;"
+                f" give a {', '.join(files.SUFFIXES)} file, or say --dataset NAME"
+            )
+        return Origin(text, one, path=path, hub=hub)
+    if fixed is not None:
+        return Origin(text, fixed, path=path, hub=hub)
+    found = _fetched(path, None)
+    return Origin(text, _recognised(text, found), path=path, fetched=found, hub=hub)
+
+
+def _of_hub(text: str, wanted: HubId, fixed: Dataset | None, hub: Hub) -> Origin:
+    one = fixed or _claiming(wanted)
+    if one is not None:
+        place = next(
+            (known for known in map(HubId.parsed, one.splits.values())
+             if known is not None and known.name.lower() == wanted.name.lower()), wanted,
+        )  # fmt: skip
+        wanted = HubId(wanted.name, wanted.config or place.config, wanted.split or place.split)
+        return Origin(text, one, hub_id=wanted, hub=hub)
+    found = _fetched(None, wanted, hub)
+    return Origin(text, _recognised(text, found), hub_id=wanted, fetched=found, hub=hub)
+
+
+def _claiming(wanted: HubId) -> Dataset | None:
+    """The data set that names this id of the hub among its splits."""
+    for one in datasets():
+        for place in one.splits.values():
+            known = HubId.parsed(place)
+            if known is not None and known.name.lower() == wanted.name.lower():
+                return one
+    return None
+
+
+def _recognised(label: str, found: Sequence[files.Placed]) -> Dataset:
+    """The data set whose marks the first row has; the one with the most marks.
+
+    Rows of no known form are read as SWE-bench's, whose error says what they lack.
+    """
+    if not found:
+        raise UsageError(f"split {label!r} has no rows")
+    row: Mapping[str, Any] = found[0][1]
+    fitting = [one for one in datasets() if one.marks and all(mark in row for mark in one.marks)]
+    if not fitting:
+        return named(DATASET)
+    most = max(len(one.marks) for one in fitting)
+    best = [one for one in fitting if len(one.marks) == most]
+    if len(best) > 1:
+        names = ", ".join(one.name for one in best)
+        raise UsageError(
+            f"the rows of {label!r} fit several data sets ({names}): say which by --dataset NAME"
+        )
+    return best[0]
+
+
+def _nothing(text: str) -> str:
+    known = [name for one in datasets() for name in one.splits if "/" not in name]
+    known += [name for name in plugins.names("datasets") if name not in known]
+    hint = suggest.hint(text.lower(), known)
+    return f"no split named {text[:80]!r}: there is {', '.join(known)}, or give {FORMS}{hint}"

@@ -1,0 +1,48 @@
+"""One issue to solve: what is known of it, and where its project lies in a sandbox."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from swe_router.records.base import Record
+from swe_router.records.names import Name
+
+FOLDER = r"^(/[A-Za-z0-9_.@+-]+)+$"
+"""A work folder: absolute, not the root, and safe in a shell script."""
+DATASET, WORKDIR = "swe-bench", "/testbed"
+"""Data set and work folder of an instance that names none, as in runs of before these fields."""
+
+
+def _is_empty(value: object) -> bool:
+    """Whether a field of ``Instance`` is left out of records and digests."""
+    return not value
+
+
+class Instance(Record):
+    """One issue to solve, without anything that could leak its answer.
+
+    A field at its default is left out of records and digests where earlier versions had none.
+    """
+
+    id: Name
+    repo: str
+    """``owner/name`` of the project."""
+    base_commit: str
+    problem: str
+    """The issue text as the user wrote it."""
+    image: str = ""
+    """Docker image that holds the project; empty when the row names none."""
+    suite: str = ""
+    """Name or path of the split it came from."""
+    dataset: str = Field(default=DATASET, exclude_if=lambda name: name == DATASET)
+    """Name of the data set, which names its grader."""
+    workdir: str = Field(default=WORKDIR, pattern=FOLDER, exclude_if=lambda one: one == WORKDIR)
+    """Absolute folder of the project in the sandbox."""
+    user: str = Field(default="", exclude_if=_is_empty)
+    """User of the image that commands run as; empty is the image's own."""
+    language: str = Field(default="", exclude_if=_is_empty)
+    """Main language of the project in lower case; empty is not known."""
+    network: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
+    """Hosts that the evaluation must reach; ``*`` is any host."""
+    images: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
+    """Addresses (``https:`` or ``data:``) of the images that the issue shows."""

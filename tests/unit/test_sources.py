@@ -1,0 +1,93 @@
+"""What --split may be: names, files, folders, ids of the hub; and data sets of other packages."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from swe_router.errors import UsageError
+from swe_router.instances import sources, splits
+from swe_router.instances.rows import HubId
+
+ROW = {
+    "instance_id": "o__r-1",
+    "repo": "o/r",
+    "base_commit": "c" * 40,
+    "problem_statement": "It breaks.",
+    "image": "img:1",
+    "eval_script": "s",
+    "log_parser": "p",
+    "eval_type": "t",
+}
+
+
+def hub_of(asked, rows=(ROW,)):
+    def hub(name):
+        asked.append(name)
+        return list(rows)
+
+    return hub
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("verified", "SWE-bench/SWE-bench_Verified"),
+        ("SWE-bench/SWE-bench_Verified", "SWE-bench/SWE-bench_Verified"),
+        ("swe-bench/swe-bench_verified@dev", "swe-bench/swe-bench_verified@dev"),
+        ("princeton-nlp/SWE-bench_Lite", "SWE-bench/SWE-bench_Lite"),
+        ("me/my-rows:tiny@train", "me/my-rows:tiny@train"),
+    ],
+)
+def test_a_name_and_an_id_of_the_hub_ask_the_hub_for_the_same(text, asked):
+    seen: list[str] = []
+    (one,) = splits.load(text, hub=hub_of(seen))
+    assert (one.id, one.suite, one.dataset) == ("o__r-1", text, "swe-bench")
+    assert set(seen) == {asked}
+    assert len(seen) == 1, "rows of the hub are fetched once"
+
+
+def test_the_parts_of_an_id_of_the_hub_are_told_apart():
+    assert HubId.parsed("a/b:c@d") == HubId("a/b", "c", "d")
+    assert HubId.parsed("a/b@d") == HubId("a/b", "", "d")
+    assert [HubId.parsed(text) for text in ("a", "a/b/c", "a/b:", "../x", "a/b@c/d")] == [None] * 5
+
+
+def test_rows_of_another_form_under_a_known_name_say_what_they_lack():
+    with pytest.raises(UsageError, match=r"'verified' lacks image, eval_script.*row 1"):
+        splits.load("verified", hub=hub_of([], [{"instance_id": "o__r-1"}]))
+
+
+def test_a_data_set_that_is_named_reads_any_file(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({key: ROW[key] for key in list(ROW)[:5]}) + "\n")
+    with pytest.raises(UsageError, match=r"lacks eval_script.*--dataset NAME"):
+        splits.load(str(path))
+    with pytest.raises(UsageError, match=r"lacks eval_script.*every row of swe-bench has"):
+        splits.load(str(path), dataset="swe-bench")
+
+
+def test_an_unknown_data_set_is_answered_with_the_nearest(tmp_path):
+    with pytest.raises(UsageError, match=r"no datasets plugin named 'swe-bnech'.*'swe-bench'"):
+        splits.load("demo", dataset="swe-bnech")
+
+
+def test_a_folder_of_no_known_form_says_what_to_give(tmp_path):
+    with pytest.raises(UsageError, match=r"a folder of no form that is known here; give a \.jsonl"):
+        splits.load(str(tmp_path))
+
+
+def test_an_id_that_the_hub_lacks_may_have_been_meant_as_a_path():
+    def hub(name):
+        raise UsageError(f"cannot load {name}")
+
+    with pytest.raises(UsageError, match=r"cannot load runs/mine"):
+        splits.load("runs/mine", hub=hub)
+
+
+def test_a_column_outside_of_the_question_is_refused_to_the_solving_side():
+    origin = sources.locate("demo")
+    with pytest.raises(UsageError, match=r"asks for patch, which its `question` does not name"):
+        origin.rows(["instance_id", "patch"])
+    assert origin.any_rows(["patch"])[0]["patch"]
