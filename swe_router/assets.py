@@ -6,11 +6,9 @@ from pathlib import Path
 
 from swe_router.errors import UsageError
 
-FOLDERS = ("scaffolds", "prompts", "docker", "eval", "runs")
-
 
 def root() -> Path:
-    """The folder that holds ``scaffolds/``, ``prompts/``, ``docker/`` and ``eval/``."""
+    """The folder that holds ``scaffolds/``, ``prompts/``, ``pages/``, ``eval/`` and the like."""
     package = Path(__file__).resolve().parent
     shipped = package / "_assets"
     # A pyproject.toml beside the package says nothing: some wheels drop theirs in site-packages.

@@ -9,7 +9,7 @@ SweRouterError
    ├─ SandboxError     EngineGone · NoImageStore · DiskFull · ImageMissing · WouldNotStart · Lost
    ├─ LedgerRefused    the money is not there: a limit, turned into an exit by the loop
    ├─ StillAway        what the run waited for was given up, or the run stopped: the work is owed
-   └─ ScaffoldError · VerifierError · GradingError · JournalError
+   └─ ScaffoldError · VerifierError · JournalError
 
 Each class says three things of itself: ``retry`` (may the whole attempt be run again?),
 ``counts`` (does the failure say something of the arm, or only of the weather?) and
@@ -223,10 +223,6 @@ class ScaffoldError(BoundaryError):
 
 class VerifierError(BoundaryError):
     """A verifier broke; its verdict is ``unknown``."""
-
-
-class GradingError(BoundaryError):
-    """The official harness could not give a verdict; the grade is ``ungraded``."""
 
 
 class JournalError(BoundaryError):

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
-from swe_router import plain
+from swe_router import plain, wording
 from swe_router.assemble import marks, outputs, statement
 from swe_router.assemble.header import Header, of_run
 from swe_router.assemble.look import find
@@ -138,15 +138,12 @@ def _metadata(header: Header, facts: Mapping[str, Any], records: Mapping[str, Ru
     models = [header.settings.tiers[t].model for t in header.settings.tiers if t in used]
     models += [f"{source} (made elsewhere)" for source in facts["imported"]]
     attempts = words.attempts(facts)
-    why = "" if attempts else "  # yours to say: it began with patches that were made elsewhere"
-    named = "".join(f"\n  - {json.dumps(model)}" for model in dict.fromkeys(models)) or " []"
-    return (
-        'assets:\n  logs: ""  # where logs/ and trajs/ were put\n  trajs: ""\n'
-        f"info:\n  name: {json.dumps(f'swe-router ({header.settings.policy.name})')}\n"
-        '  site: ""\n  report: ""  # required: a report of the system\n  logo: ""\n'
-        f'tags:\n  checked: false\n  model:{named}\n  org: ""\n'
-        "  os_model: false  # not known to swe-router: true when every model is open\n"
-        f"  os_system: true\n  system:\n    attempts: {json.dumps(attempts)}{why}\n"
+    return wording.document(
+        "metadata.yaml",
+        {"json": json.dumps},
+        name=f"swe-router ({header.settings.policy.name})",
+        models=list(dict.fromkeys(models)),
+        attempts=attempts,
     )
 
 

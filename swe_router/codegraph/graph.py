@@ -98,23 +98,6 @@ class Graph:
             places = self._by_module(name)
         return sorted(places)
 
-    def references(self, name: str) -> list[Place]:
-        """Calls, imports and base classes that name ``name`` (its last part), sorted."""
-        last = name.rpartition(".")[2]
-        found: list[Place] = []
-        for path, facts in self.facts.items():
-            for call in facts.calls:
-                if call.name.rpartition(".")[2] == last:
-                    found.append(Place(path, call.line, call.line, "call", call.name))
-            for one in facts.imports:
-                if last in (one.name, one.module.rpartition(".")[2]):
-                    found.append(Place(path, one.line, one.line, "import", one.name or one.module))
-            for defined in facts.definitions:
-                for base in defined.bases:
-                    if base.rpartition(".")[2] == last:
-                        found.append(Place(path, defined.line, defined.line, "inherit", base))
-        return sorted(set(found))
-
     def tests_reaching(self, paths: Iterable[str], limit: int = 0) -> list[str]:
         """Test files that can reach ``paths`` through imports and calls, nearest first.
 

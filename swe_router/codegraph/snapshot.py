@@ -28,11 +28,6 @@ class Snapshot:
         """Lay a file over the base; None removes it."""
         self._over[path] = content
 
-    @property
-    def overlay(self) -> dict[str, bytes | None]:
-        """What was changed, by path."""
-        return self._over
-
     def paths(self) -> list[str]:
         """Every path there is, sorted, binary files included."""
         gone = {path for path, content in self._over.items() if content is None}

@@ -295,10 +295,3 @@ def _signature(ends: Sequence[Leaf]) -> tuple[Any, ...]:
         key = (leaf.path, leaf.handed_in, leaf.modes)
         weights[key] = weights.get(key, 0.0) + leaf.probability
     return tuple(sorted((key, round(weight, 6)) for key, weight in weights.items()))
-
-
-def agreement(one: Played, other: Played) -> float:
-    """Share of instances on which two policies do the same."""
-    pairs = zip(one.signature, other.signature, strict=True)
-    alike = sum(1 for a, b in pairs if a == b)
-    return alike / max(1, len(one.signature))

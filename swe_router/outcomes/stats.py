@@ -7,14 +7,12 @@ the issues; the draws of a verifier channel are in the expectation already.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from swe_router.deferred import deferred
-from swe_router.estimates.rates import Z95, wilson
 from swe_router.estimates.training import Floats
 from swe_router.outcomes.metrics import pareto
 
@@ -160,24 +158,6 @@ def mcnemar(one: Floats, other: Floats) -> float:
         raise ValueError("McNemar's test needs outcomes that are 0 or 1")
     ups, downs = int(((one == 1) & (other == 0)).sum()), int(((one == 0) & (other == 1)).sum())
     return float(stats.binomtest(ups, ups + downs, 0.5).pvalue) if ups + downs else 1.0
-
-
-def newcombe(one: Floats, other: Floats, z: float = Z95) -> tuple[float, float]:
-    """Interval of a paired difference of rates (Newcombe 1998, method 10), 0/1 outcomes (n,)."""
-    n = len(one)
-    a, b = float((one * other).sum()), float((one * (1 - other)).sum())
-    c, d = float(((1 - one) * other).sum()), float(((1 - one) * (1 - other)).sum())
-    (l1, u1), (l2, u2) = wilson(a + b, n, z), wilson(a + c, n, z)
-    p1, p2 = (a + b) / n, (a + c) / n
-    under = math.sqrt((a + b) * (c + d) * (a + c) * (b + d))
-    top = a * d - b * c
-    top = max(top - n / 2, 0.0) if top > 0 else top
-    phi = top / under if under > 0 else 0.0
-
-    def reach(x: float, y: float) -> float:
-        return math.sqrt(max(0.0, x * x - 2 * phi * x * y + y * y))
-
-    return p1 - p2 - reach(p1 - l1, u2 - p2), p1 - p2 + reach(u1 - p1, p2 - l2)
 
 
 def non_inferior(differences: Floats, margin: float, alpha: float = 0.05) -> bool:

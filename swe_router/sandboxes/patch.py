@@ -111,11 +111,6 @@ class Snapshot:
         return _made(attempt_id, patch.decode("utf-8", "surrogateescape"), files, notes, proven)
 
 
-def empty_candidate(attempt_id: str) -> Candidate:
-    """The candidate of an attempt that changed nothing."""
-    return _made(attempt_id, "", (), (), proven=True)
-
-
 def _ending(git: Git) -> Git:
     return git.having(GIT_INDEX_FILE=f"{git.work}/end.index")
 

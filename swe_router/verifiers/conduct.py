@@ -19,9 +19,6 @@ _WRITES = re.compile(
     r"|\bwrite_text\("
 )
 _TARGET = re.compile(r"[\w./-]+\.(?:py|pyx|[jt]sx?|go|rs|java|rb|php|c|h|cc|cpp|cfg|toml|txt)\b")
-_CREATES = re.compile(
-    r"(?:cat|tee)\b[^\n]*?([\w./-]+\.(?:py|sh))\s*(?:<<|$)|<<[^\n]*>\s*([\w./-]+)"
-)
 _UNDO = re.compile(r"\bgit (?:checkout|restore|stash|reset)\b")
 _SAID_CODE = re.compile(r"\[exit code (-?\d+)\]|<returncode>(-?\d+)</returncode>")
 _FAILS = re.compile(

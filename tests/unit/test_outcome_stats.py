@@ -60,14 +60,6 @@ def test_mcnemar_is_the_binomial_test_on_discordant_pairs():
         stats.mcnemar(one * 0.5, other)
 
 
-def test_newcombe_is_the_published_paired_interval():
-    # Newcombe 1998 (Stat. Med. 17, 2635), table II, method 10: 36, 12, 2, 0 of 50.
-    one = np.array([1] * 48 + [0] * 2)
-    other = np.array([1] * 36 + [0] * 12 + [1] * 2)
-    low, high = stats.newcombe(one, other)
-    assert (low, high) == pytest.approx((0.0569, 0.3404), abs=5e-4)
-
-
 def test_holm_adjusts_in_the_order_given_and_never_falls():
     assert apart.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert apart.holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])

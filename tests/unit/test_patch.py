@@ -9,7 +9,7 @@ import pytest
 
 from swe_router.grading.predictions import Prediction
 from swe_router.sandboxes.fitting import apply
-from swe_router.sandboxes.patch import Snapshot, empty_candidate
+from swe_router.sandboxes.patch import Snapshot
 from tests.doubles.plain_box import PlainBox
 from tests.doubles.repository import commit, content, copy_of, made_by, repository
 
@@ -32,7 +32,7 @@ def test_an_edit_a_new_file_and_a_deletion(box: PlainBox) -> None:
 
 def test_nothing_changed_is_an_empty_proved_candidate(box: PlainBox) -> None:
     got = made_by(box, "touch a.py")
-    assert got == empty_candidate("t1")
+    assert (got.attempt_id, got.patch, got.files, got.proven) == ("t1", "", (), True)
 
 
 def test_crlf_and_lone_carriage_returns(box: PlainBox) -> None:

@@ -83,11 +83,6 @@ def test_an_unset_variable_is_an_error_that_names_the_prompt():
         wording.filled("{{ problem }}", "ours")
 
 
-def test_a_page_escapes_what_it_shows():
-    shown = wording.page("<b>{{ name }}</b>", name="<script>")
-    assert shown == "<b>&lt;script&gt;</b>"
-
-
 def test_a_run_with_a_scaffold_that_holds_code_does_not_begin(tmp_path, capsys):
     canary, scaffold = tmp_path / "canary", tmp_path / "theirs"
     scaffold.mkdir()
