@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 from swe_router import plugins
-from swe_router.features.extract import extract
+from swe_router.features.extraction_steps import extract
 from swe_router.instances import splits
-from swe_router.outcomes import channel
-from swe_router.outcomes.board import Asked, board
 from swe_router.outcomes.importers.forms import read_table
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.simulation import verifier_model
 
 
 def main(file: str, split: str, weak: str, strong: str, bootstraps: str = "10000") -> None:
@@ -27,7 +27,7 @@ def main(file: str, split: str, weak: str, strong: str, bootstraps: str = "10000
         plugins.load("policies", name)
     for curves in (False, True):
         wall, cpu = time.perf_counter(), time.process_time()
-        asked = Asked(channel.parse("hybrid"), weak, strong, bootstraps=int(bootstraps),
+        asked = BoardRequest(verifier_model.parse("hybrid"), weak, strong, bootstraps=int(bootstraps),
                       curves=curves)  # fmt: skip
         facts = board(known, features, asked)
         ran = sum(row["rate"] is not None and row["kind"] != "oracle" for row in facts["rows"])

@@ -28,14 +28,14 @@ from decimal import Decimal
 from pathlib import Path
 
 from swe_router import assets, settings
-from swe_router.assemble.stack import Stack
-from swe_router.candidates import cases, folders
-from swe_router.candidates.cases import Foreign
-from swe_router.candidates.entries import entries, patch_of
-from swe_router.candidates.told import Told
-from swe_router.diffs import effect
+from swe_router.candidates import joining, trajectory_folders
+from swe_router.candidates.joining import ForeignCandidates
+from swe_router.candidates.prediction_files import entries, patch_of
+from swe_router.candidates.trajectory import ForeignTrajectory
 from swe_router.instances import splits
+from swe_router.patch_identity import effect
 from swe_router.records import Instance
+from swe_router.wiring.verifier_stack import VerifierStack
 
 HUNK = re.compile(r"^(@@ -\d+(?:,\d+)? \+\d+)(?:,(\d+))?( @@.*)$", re.MULTILINE)
 
@@ -74,7 +74,9 @@ def patches_of(path: Path, instance_id: str, wanted: int) -> list[str]:
     return [*distinct, *(variant(distinct[0], n) for n in range(wanted))][:wanted]
 
 
-def seconds(given: argparse.Namespace, instance: Instance, case: Case, told: list[Told]) -> float:
+def seconds(
+    given: argparse.Namespace, instance: Instance, case: Case, told: list[ForeignTrajectory]
+) -> float:
     """Wall seconds of one case, with everything that verifying it starts and ends."""
     demo = given.split == "demo"
     wished = settings.load(
@@ -83,15 +85,15 @@ def seconds(given: argparse.Namespace, instance: Instance, case: Case, told: lis
         verify__names=given.names.split(",") if given.names else None,
         verify__writer="writer" if demo else "", budget=Decimal(1),
     )  # fmt: skip
-    found = [Foreign(instance_id=instance.id, name=str(n), patch=text, model="x", named=True)
+    found = [ForeignCandidates(instance_id=instance.id, name=str(n), patch=text, model="x", named=True)
              for n, text in enumerate(case.patches, 1)]  # fmt: skip
-    joined = cases.join(found, told, "benchmark")[instance.id]
+    joined = joining.join(found, told, "benchmark")[instance.id]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         lock = place / "lock"
         lock.touch()
         begun = time.perf_counter()
-        stack = Stack(wished, name="benchmark", place=place, lock=lock, say=_say,
+        stack = VerifierStack(wished, name="benchmark", place=place, lock=lock, say=_say,
                       stopping=lambda: False, cores=case.cores)  # fmt: skip
         made = stack.look(instance, joined, lambda attempt, verifier: None)
         stack.close()
@@ -127,7 +129,11 @@ def main() -> None:
         Case(f"{len(many)} distinct", many, cores, True),
         Case(f"{len(many)} of which {given.distinct} distinct", mix, cores, True),
     ]
-    told = folders.read(Path(given.trajectories), {instance.id}, _say) if given.trajectories else []
+    told = (
+        trajectory_folders.read(Path(given.trajectories), {instance.id}, _say)
+        if given.trajectories
+        else []
+    )
     took: dict[str, list[float]] = {case.name: [] for case in cases_}
     for _ in range(given.repeat):
         for case in cases_:

@@ -24,19 +24,19 @@ from swe_router.records import (
     Arm,
     Attempt,
     Budget,
+    BudgetView,
     Candidate,
     Example,
     Features,
     Outcome,
     Plan,
-    PurseView,
+    RecordedRun,
     Trajectory,
-    Tried,
     Try,
     Verdict,
 )
 
-PURSE = PurseView(budget=Decimal(1000), spent=Decimal(0), reserved=Decimal(0),
+PURSE = BudgetView(budget=Decimal(1000), spent=Decimal(0), reserved=Decimal(0),
                   instances_left=100, clock=0.0)  # fmt: skip
 LIMIT_MS = 1.0
 
@@ -118,7 +118,7 @@ def _example(number: int, tiers: list[str], draw: random.Random) -> Example:
             solved = draw.random() < 0.4 + 0.15 * rung
             usd = 0.05 * 4**rung * draw.uniform(0.5, 2)
             steps, passes = draw.randint(5, 60), 0.9 if solved else 0.3
-            made.append(Tried(resolved=solved, usd=usd, steps=steps, passes=passes))
+            made.append(RecordedRun(resolved=solved, usd=usd, steps=steps, passes=passes))
         runs[tier] = tuple(made)
     return Example(features=_features(number, draw), runs=runs)
 

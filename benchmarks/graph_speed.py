@@ -20,11 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from swe_router.codegraph.facts import MAX_BYTES
+from swe_router.codegraph.fact_store import FactStore
+from swe_router.codegraph.file_facts import MAX_BYTES
+from swe_router.codegraph.git_objects import Objects
 from swe_router.codegraph.grammar import grammar_of, tools
 from swe_router.codegraph.graph import build
-from swe_router.codegraph.objects import Objects
-from swe_router.codegraph.store import FactStore
 
 T = TypeVar("T")
 

@@ -31,9 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from swe_router.assemble import labels
-from swe_router.estimates import apart
-from swe_router.outcomes import stats
+from swe_router.outcomes.tables import labels
 from swe_router.records import (
     Arm,
     Attempt,
@@ -49,9 +47,10 @@ from swe_router.selectors.agentless import Agentless
 from swe_router.selectors.majority import Majority
 from swe_router.selectors.oracle import Oracle
 from swe_router.selectors.pairwise import Pairwise
-from swe_router.selectors.random_pick import RandomPick
+from swe_router.selectors.random_choice import RandomPick
 from swe_router.selectors.test_pass_rate import TestPassRate
-from swe_router.verifiers.cross import matrix_of
+from swe_router.solve.cross_evaluation import matrix_of
+from swe_router.stats import bootstrap, significance
 
 FEW = 10
 """Open instances below which no difference is told, instances below which no interval is."""
@@ -170,7 +169,9 @@ def said_of(label: str, column: Column, cases: Sequence[Case]) -> tuple[float | 
     places = [k for k, case in enumerate(cases) if case.open]
     if len(places) < FEW:
         return None, "too few open instances"
-    p = apart.blind(int(column[places].sum()), [float(np.mean(cases[k].right)) for k in places])
+    p = significance.poisson_binomial_test(
+        int(column[places].sum()), [float(np.mean(cases[k].right)) for k in places]
+    )
     return p, "differs" if p < ALPHA else "none"
 
 
@@ -179,7 +180,7 @@ def less(one: Column, other: Column, seed: int) -> Gap:
     if len(one) < FEW:
         return None
     gap = one - other
-    ends = stats.interval(stats.means(stats.weights(len(gap), seed=seed), gap)[:, 0])
+    ends = bootstrap.interval(bootstrap.means(bootstrap.weights(len(gap), seed=seed), gap)[:, 0])
     return [round(x, 4) for x in (float(gap.mean()), *ends)]
 
 
@@ -187,14 +188,14 @@ def rows_of(cases: Sequence[Case], best: Best | None, seed: int) -> list[dict[st
     """A row a selector; of the best single run its share alone."""
     picked = [choices(case, seed) for case in cases]
     columns = {name: np.array([row[name] for row in picked]) for name in picked[0]}
-    shares = stats.weights(len(cases), seed=seed)
+    shares = bootstrap.weights(len(cases), seed=seed)
     repos = [case.instance_id.rpartition("-")[0] for case in cases]
-    whole = stats.cluster_weights(repos, seed=seed)
+    whole = bootstrap.cluster_weights(repos, seed=seed)
     rows: list[dict[str, Any]] = []
     for label, column in columns.items():
         gap = column - columns[MEAN]
-        low, high = stats.interval(stats.means(shares, gap)[:, 0])
-        wide = stats.interval(stats.means(whole, gap)[:, 0])
+        low, high = bootstrap.interval(bootstrap.means(shares, gap)[:, 0])
+        wide = bootstrap.interval(bootstrap.means(whole, gap)[:, 0])
         p, said = said_of(label, column, cases)
         rows.append({"selector": label, "resolved": round(float(column.mean()), 4),
                      "difference": round(float(gap.mean()), 4), "low": round(low, 4),

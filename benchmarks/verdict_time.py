@@ -37,13 +37,13 @@ from swe_router.records import (
     Verdict,
     digest_of,
 )
-from swe_router.sandboxes import fitting
-from swe_router.sandboxes.docker import DockerBoxes
-from swe_router.sandboxes.local import LocalBoxes
-from swe_router.seams import Kit, Sandbox
+from swe_router.sandboxes import patch_application
+from swe_router.sandboxes.docker import DockerSandboxes
+from swe_router.sandboxes.local import LocalSandboxes
+from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import SandboxSettings, VerifySettings
-from swe_router.verifiers import runners
-from swe_router.verifiers.repo_tests import RepoTests
+from swe_router.verifiers.repo_tests import RepoTestsVerifier
+from swe_router.verifiers.testing import runners
 
 Open = Callable[[Instance], AbstractContextManager[Sandbox]]
 WHO = ("-c", "user.name=b", "-c", "user.email=b@localhost")
@@ -75,12 +75,12 @@ def main() -> None:
         lock.parent.mkdir()
         lock.touch()
         if options.rows:
-            boxes: Any = DockerBoxes(SandboxSettings(pull=False), run="verdict-time", lock=lock)
+            boxes: Any = DockerSandboxes(SandboxSettings(pull=False), run="verdict-time", lock=lock)
             cases: Iterator[Case] = real(options)
         else:
             case = generated(Path(folder), options.packages, options.tests, options.ms)
             start = case.repository
-            boxes = LocalBoxes(
+            boxes = LocalSandboxes(
                 SandboxSettings(unsafe=True), start=lambda _: start, run="verdict-time", lock=lock
             )
             cases = iter([case])
@@ -98,9 +98,13 @@ def measure(case: Case, opened: Open, seconds: float, full_seconds: float) -> No
     took = []
     for name, text in case.patches:
         now = time.time()
-        kit = Kit(opened, fitting.apply, graph=graph, clock=time.time, cache=cache)
+        kit = VerificationContext(
+            opened, patch_application.apply, graph=graph, clock=time.time, cache=cache
+        )
         settings = VerifySettings(seconds=seconds)
-        verdict = RepoTests(settings).verify(outcome(case.instance, text), (), case.instance, kit)
+        verdict = RepoTestsVerifier(settings).verify(
+            outcome(case.instance, text), (), case.instance, kit
+        )
         took.append((name, time.time() - now, verdict))
         tell(*took[-1])
     whole = full(case.instance, opened, full_seconds)

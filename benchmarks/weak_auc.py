@@ -33,9 +33,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from swe_router.estimates import fitting
-from swe_router.estimates.complexity import rate_of
-from swe_router.features.files import read
+from swe_router.estimates.complexity import score_fit
+from swe_router.estimates.complexity.score import rate_of
+from swe_router.features.feature_files import read
 from swe_router.records import Features
 
 DRAWS, SEED = 2000, 0
@@ -91,12 +91,12 @@ def resampled(repos: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
 def by_features(known: Sequence[Features], rates: np.ndarray, sources: set[str]) -> np.ndarray:
     """Predicted solve rates from the features of these sources."""
     allowed = {k for one in known for k, source in one.provenance.items() if source in sources}
-    signs = [sign for sign in fitting.SIGNS if sign.feature in allowed]
+    signs = [sign for sign in score_fit.SIGNS if sign.feature in allowed]
     rows = [
-        fitting.Row(one.repo, one.values, float(rate))
+        score_fit.OutcomeExample(one.repo, one.values, float(rate))
         for one, rate in zip(known, rates, strict=True)
     ]
-    fits, _ = fitting.cross_validated(rows, signs)
+    fits, _ = score_fit.cross_validated(rows, signs)
     return np.array([rate_of(fits[row.repo.lower()], row.values) for row in rows])
 
 
@@ -170,7 +170,7 @@ def main() -> None:
     repos = np.array([one.repo for one in known])
     texts = [table[one.instance_id]["problem_statement"] for one in known]
     labels = [table[one.instance_id].get("difficulty") or "" for one in known]
-    taught = fitting.solve_rates(outcomes(args.teachers, "system")) if args.teachers else {}
+    taught = score_fit.solve_rates(outcomes(args.teachers, "system")) if args.teachers else {}
     scores_of = predictors(known, texts, labels, taught)
     by_issue, by_repo = resampled(repos)
     out = []

@@ -27,12 +27,15 @@ from typing import Any
 
 import numpy as np
 
-from swe_router.candidates import folders
-from swe_router.estimates import acceptance, behaviour, bounds, rates
-from swe_router.estimates.calibration import Calibration
+from swe_router.candidates import trajectory_folders
+from swe_router.estimates.acceptance import behaviour_model, fit, selective_threshold
+from swe_router.estimates.acceptance.calibration import Calibration
 from swe_router.instances import splits
 from swe_router.records import Arm, Attempt, Budget, Instance, Plan, Trajectory, Verdict
-from swe_router.verifiers import agreement, conduct, paths, shape
+from swe_router.stats import rates
+from swe_router.verifiers import agreement
+from swe_router.verifiers.patches import path_kinds
+from swe_router.verifiers.signals import patch_signals, trajectory_signals
 
 FREE = {"mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0"}
 WEAK = (
@@ -72,10 +75,8 @@ def main() -> None:
     graded, sources = free(args.patches, parser)
     results, judged = free(args.labels, parser)
     rows = behaviour_rows(graded, instances, args.trajectories)
-    fits, scores = behaviour.cross_validated(rows)
-    base = acceptance.fit(()).model_copy(
-        update={"authors": AUTHORS, "priced": PRICED, "behaviour": fits}
-    )
+    fits, scores = behaviour_model.cross_validated(rows)
+    base = fit.fit(()).model_copy(update={"authors": AUTHORS, "priced": PRICED, "behaviour": fits})
     labels = {(line["instance_id"], str(line["candidate"])): line for line in results}
     said = {
         (line["instance_id"], str(line["candidate"])): line
@@ -83,7 +84,7 @@ def main() -> None:
         for line in lines(path)
     }  # of a patch that was verified twice the later row
     verdicts = acceptance_rows(with_contested(list(said.values())), labels, base)
-    fitted = acceptance.fit(
+    fitted = fit.fit(
         verdicts,
         base,
         name="shipped",
@@ -94,7 +95,7 @@ def main() -> None:
             "rows": len(rows),
             "rows_with_steps": sum("run_edits" in row.signals for row in rows),
             "method": "logistic, stated signs, ridge per standard deviation",
-            "strength": behaviour.STRENGTH,
+            "strength": behaviour_model.STRENGTH,
             "reached": reached(
                 scores, [row.right for row in rows], [line["instance_id"] for line in graded]
             ),
@@ -136,10 +137,10 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def behaviour_rows(
     graded: list[dict[str, Any]], instances: dict[str, Instance], trajectories: Path | None
-) -> list[behaviour.Row]:
+) -> list[behaviour_model.BehaviourRow]:
     """Signals of graded patches: from the run where it is there, else from the patch alone."""
     wanted = {line["instance_id"] for line in graded}
-    told = folders.read(trajectories, wanted, print) if trajectories else []
+    told = trajectory_folders.read(trajectories, wanted, print) if trajectories else []
     runs = {(one.instance_id, one.submission.strip()): one for one in told}
     made = []
     for line in graded:
@@ -153,24 +154,24 @@ def behaviour_rows(
         attempt = Attempt(
             id="0", instance_id=instance.id, plan=plan, trajectory=run.trajectory if run else spent
         )
-        found = shape.signals(patch, instance.problem, paths.is_test)
-        found |= conduct.signals(attempt, run.steps if run else ())
+        found = patch_signals.signals(patch, instance.problem, path_kinds.is_test)
+        found |= trajectory_signals.signals(attempt, run.steps if run else ())
         if not any(fragment in line["model"].lower() for fragment in PRICED):
-            found.pop(behaviour.USD, None)
-        made.append(behaviour.Row(instance.repo, found, bool(line["resolved"])))
+            found.pop(behaviour_model.USD, None)
+        made.append(behaviour_model.BehaviourRow(instance.repo, found, bool(line["resolved"])))
     return made
 
 
 def acceptance_rows(
     said: list[dict[str, Any]], labels: dict[tuple[str, str], dict[str, Any]], base: Calibration
-) -> list[acceptance.Row]:
+) -> list[fit.VerdictRow]:
     """Graded verdict rows; what `behaviour` said is made anew with its fits of today."""
     made = []
     for line in said:
         key = (line["instance_id"], str(line["candidate"]))
         if key not in labels:
             continue
-        row = acceptance.row_of(line, bool(labels[key]["resolved"]))
+        row = fit.row_of(line, bool(labels[key]["resolved"]))
         # Files of candidates name their maker as ``model``, predictions as model_name_or_path.
         row = row._replace(author=row.author or str(labels[key].get("model", "")))
         made.append(row._replace(verdicts=tuple(
@@ -203,7 +204,7 @@ def with_contested(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return said
 
 
-def again(verdict: Any, row: acceptance.Row, base: Calibration) -> Any:
+def again(verdict: Any, row: fit.VerdictRow, base: Calibration) -> Any:
     """A verdict of `behaviour` as the fits of today would give it."""
     signals = verdict.evidence.get("signals")
     if not signals:
@@ -220,7 +221,7 @@ def of_held(fitted: Calibration) -> dict[str, Any]:
     for author in ("weak", "strong", "unknown"):
         held = [one for one in fitted.held_out if one.author == author]
         bar = fitted.threshold(author, 0.28, 0.95)
-        right, wrong = bounds.nested(held, 0.28, 0.95)
+        right, wrong = selective_threshold.nested(held, 0.28, 0.95)
         rights = sum(one.right for one in held)
         found[author] = {
             "threshold": bar.value,

@@ -19,8 +19,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from swe_router.estimates import fitting
-from swe_router.features.files import read
+from swe_router.estimates.complexity import score_fit
+from swe_router.features.feature_files import read
 
 FREE = {"mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0"}
 Run = tuple[str, str, bool]
@@ -44,18 +44,18 @@ def main() -> None:
         tables.append({"name": Path(path).name, "licence": licence, "source": source,
                        "runs": len(found), "systems": systems})  # fmt: skip
         runs += found
-    rates = fitting.solve_rates(runs)
+    rates = score_fit.solve_rates(runs)
     known = [one for one in read(args.features) if one.instance_id in rates]
-    rows = [fitting.Row(one.repo, one.values, rates[one.instance_id]) for one in known]
+    rows = [score_fit.OutcomeExample(one.repo, one.values, rates[one.instance_id]) for one in known]
     issue = {k for one in known for k, source in one.provenance.items() if source == "issue"}
     models: dict[str, Any] = {}
     reached = {}
     for name, signs in (
-        ("issue", [sign for sign in fitting.SIGNS if sign.feature in issue]),
-        ("whole", list(fitting.SIGNS)),
+        ("issue", [sign for sign in score_fit.SIGNS if sign.feature in issue]),
+        ("whole", list(score_fit.SIGNS)),
     ):
-        fits, reached[name] = fitting.cross_validated(rows, signs)
-        models[name] = {repo: fitting.plain(one) for repo, one in fits.items()}
+        fits, reached[name] = score_fit.cross_validated(rows, signs)
+        models[name] = {repo: score_fit.plain(one) for repo, one in fits.items()}
     repos = [row.repo for row in rows]
     card = {
         "target": "share of systems that solve the issue (additive in issue and system)",
@@ -64,7 +64,7 @@ def main() -> None:
         "rows_by_repository": {repo: repos.count(repo) for repo in sorted(set(repos))},
         "features": sorted({one.version for one in known}),
         "method": "fixed effects of repositories, signed weights, shrunk to a common weight",
-        "shrinkage": fitting.SHRINKAGE,
+        "shrinkage": score_fit.SHRINKAGE,
         "seed": "none: nothing is drawn",
         "cross_validation": "each repository scored by the fit that left it out",
         "reached": reached,

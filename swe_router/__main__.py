@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from swe_router.cli.door import main
+from swe_router.cli.entry_point import main
 
 __all__ = ["main"]
 

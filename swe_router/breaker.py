@@ -28,8 +28,8 @@ Told = Callable[[str], None]
 SERVER_STATUSES = frozenset({429, 502, 503, 521, 522, 523, 529})
 """HTTP statuses that a server, or the gateway before it, gives whatever it is asked."""
 POLL_SECONDS = 0.25
-MOST_DOUBLINGS = 16
-MOST_ASKED = 60.0
+MAX_DOUBLINGS = 16
+MAX_ASKED = 60.0
 """Seconds; a provider that asks for a longer wait is knocked at after this much."""
 
 
@@ -52,7 +52,7 @@ class Patience:
 
     def wait(self, knocks: int) -> float:
         """Seconds before the knock after ``knocks`` that failed."""
-        return min(self.longest_wait, self.first_wait * 2.0 ** min(knocks - 1, MOST_DOUBLINGS))
+        return min(self.longest_wait, self.first_wait * 2.0 ** min(knocks - 1, MAX_DOUBLINGS))
 
 
 @dataclass(frozen=True)
@@ -286,7 +286,7 @@ class Breaker:
             equal, knocks = (before.equal if same else 0) + 1, before.knocks + 1
             seen = [*(before.who if same else ()), *([who] if who else [])]
             enough = equal >= patience.failures or knocks >= 2 * patience.failures
-            wait = max(patience.wait(knocks), min(getattr(error, "after", None) or 0.0, MOST_ASKED))
+            wait = max(patience.wait(knocks), min(getattr(error, "after", None) or 0.0, MAX_ASKED))
             after = replace(
                 before,
                 kind=kind,

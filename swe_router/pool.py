@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from swe_router.deferred import deferred
 from swe_router.errors import SweRouterError, UsageError
+from swe_router.lazy_imports import deferred
 
 if TYPE_CHECKING:
     import ray
@@ -44,14 +44,14 @@ LONGEST_PLACE = 45
 
 
 @dataclass(frozen=True)
-class Lost:
+class WorkerLost:
     """A job whose worker died ``CRASHES`` times over; its memory on disk is owed."""
 
     why: str
 
 
 @dataclass(frozen=True)
-class Fault:
+class JobFault:
     """A job that broke by a fault of this program, not of its surroundings; it is owed."""
 
     why: str
@@ -67,7 +67,7 @@ class Pool(Generic[Job, Done]):
     time as workers fall free, so that a job can carry what earlier ones taught; ``LATER`` among
     them asks to come back when one has ended. ``on_done`` is
     called in this process with each result, in the order of completion. A job that raises a
-    ``SweRouterError``, or meets a full disk, ends the run; any other exception is a ``Fault``.
+    ``SweRouterError``, or meets a full disk, ends the run; any other exception is a ``JobFault``.
     ``place`` is an empty folder for what Ray writes; the caller removes it. Without ``workers``
     so many ``threads`` of this process work at a time; ``halt`` tells the others when the job of
     one ends the run. ``env`` holds the
@@ -83,7 +83,9 @@ class Pool(Generic[Job, Done]):
     halt: Callable[[], None] = lambda: None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def run(self, jobs: Iterable[Job], on_done: Callable[[Job, Done | Lost | Fault], None]) -> None:
+    def run(
+        self, jobs: Iterable[Job], on_done: Callable[[Job, Done | WorkerLost | JobFault], None]
+    ) -> None:
         """All jobs, or those begun before the user asked to stop."""
         if self.workers:
             _ray(self, iter(jobs), on_done)
@@ -134,9 +136,9 @@ def _enter(around: Around) -> None:
     os.environ.update(around.env)
 
 
-def _fault(error: BaseException) -> Fault:
+def _fault(error: BaseException) -> JobFault:
     said = " ".join(f"{type(error).__name__}: {error}".split())
-    return Fault(why=said[:300], trace="".join(traceback.format_exception(error)))
+    return JobFault(why=said[:300], trace="".join(traceback.format_exception(error)))
 
 
 def _threads(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None]) -> None:
@@ -185,7 +187,7 @@ def _ray(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None]) -
             for reference in ready:
                 job, tries = running.pop(reference)
                 done = _result(reference, tries)
-                if isinstance(done, Lost) and tries <= CRASHES and not pool.stopping():
+                if isinstance(done, WorkerLost) and tries <= CRASHES and not pool.stopping():
                     # Idempotent: the job finds its steps, answers and money in the run folder.
                     running[remote.remote(around, pool.work, job)] = (job, tries + 1)
                 else:
@@ -202,7 +204,7 @@ def _result(reference: Any, tries: int) -> Any:
             raise cause from None
         return _fault(error)
     except ray.exceptions.RayError as error:
-        return Lost(why=f"its worker died {tries} times: {str(error).splitlines()[0]}")
+        return WorkerLost(why=f"its worker died {tries} times: {str(error).splitlines()[0]}")
 
 
 def _must_answer(address: str) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from swe_router import assets
-from swe_router.deferred import deferred
 from swe_router.errors import UsageError
-from swe_router.records import Record, Usage, Usd
+from swe_router.lazy_imports import deferred
+from swe_router.records import FrozenRecord, Usage, Usd
 
 if TYPE_CHECKING:
     import genai_prices
@@ -34,7 +34,7 @@ _BESIDE_TOKENS = ("requests_kcount", "output_reasoning_mtok", "output_citation_m
 _SLOTS = tuple(datetime.time(hour, minute) for hour in range(24) for minute in (0, 30))
 
 
-class Band(Record):
+class PriceBand(FrozenRecord):
     """USD per million tokens for calls whose prompt is longer than ``above`` tokens.
 
     The band of a call prices all its tokens, those below the threshold included.
@@ -52,13 +52,13 @@ class Band(Record):
         return max(self.input, self.cache_read, self.cache_write)
 
 
-class Rate(Record):
+class PriceRate(FrozenRecord):
     """The price of a tier, whole: from this and a recorded usage a replay recomputes every USD.
 
     ``bands[0]`` holds from the first token on; later ones take over above their threshold.
     """
 
-    bands: tuple[Band, ...] = Field(min_length=1)
+    bands: tuple[PriceBand, ...] = Field(min_length=1)
     per_second: Usd = Decimal(0)
     """USD per wall second of a call, for a rented GPU."""
     source: str
@@ -66,13 +66,13 @@ class Rate(Record):
     """Day whose prices these are."""
 
     @model_validator(mode="after")
-    def _in_order(self) -> Rate:
+    def _in_order(self) -> PriceRate:
         starts = [band.above for band in self.bands]
         if starts[0] != 0 or starts != sorted(set(starts)):
             raise ValueError("bands must start at 0 and rise")
         return self
 
-    def band(self, prompt_tokens: int) -> Band:
+    def band(self, prompt_tokens: int) -> PriceBand:
         """The band that prices a call with so long a prompt."""
         return [self.bands[0], *(b for b in self.bands[1:] if prompt_tokens > b.above)][-1]
 
@@ -124,31 +124,31 @@ def flat(
     cache_write: Decimal | None = None,
     source: str,
     on: datetime.date,
-) -> Rate:
+) -> PriceRate:
     """A rate of one band, USD per million tokens; unset cache prices are as ``price_input``."""
-    band = Band(
+    band = PriceBand(
         input=price_input,
         output=price_output,
         cache_read=price_input if cache_read is None else cache_read,
         cache_write=price_input if cache_write is None else cache_write,
     )
-    return Rate(bands=(band,), source=source, date=on)
+    return PriceRate(bands=(band,), source=source, date=on)
 
 
-def free(on: datetime.date) -> Rate:
+def free(on: datetime.date) -> PriceRate:
     """The rate of a tier of which the user says that it costs nothing."""
     return flat(Decimal(0), Decimal(0), source="free (tiers.NAME.price)", on=on)
 
 
-def gpu_hour(usd_per_hour: Decimal, concurrency: int, on: datetime.date) -> Rate:
+def gpu_hour(usd_per_hour: Decimal, concurrency: int, on: datetime.date) -> PriceRate:
     """The rate of a rented GPU that ``concurrency`` calls share: wall seconds of the call."""
-    nothing = Band(
+    nothing = PriceBand(
         input=Decimal(0), output=Decimal(0), cache_read=Decimal(0), cache_write=Decimal(0)
     )
     source = f"{usd_per_hour} USD per GPU-hour, shared by {concurrency}"
     with localcontext(prec=60):
         per_second = (usd_per_hour / (3600 * concurrency)).quantize(NANO * NANO, rounding=ROUND_UP)
-    return Rate(bands=(nothing,), per_second=per_second, source=source, date=on)
+    return PriceRate(bands=(nothing,), per_second=per_second, source=source, date=on)
 
 
 def rate_for(
@@ -160,7 +160,7 @@ def rate_for(
     cache_ttl: CacheTtl = "5m",
     table: Path | None = None,
     tier: str = "NAME",
-) -> Rate:
+) -> PriceRate:
     """The list price of a model on a day: eval/prices.toml first, else genai-prices.
 
     Where a provider's price varies over the day the dearest hour is taken, so that a budget
@@ -179,7 +179,7 @@ def rate_for(
             f" tiers.{tier}.price = {{ input = …, output = … }} (USD per million tokens),"
             f' or say tiers.{tier}.price = "free"'
         )
-    return Rate(
+    return PriceRate(
         bands=_bands(known, cache_ttl), source=f"genai-prices {genai_prices.__version__}", date=on
     )
 
@@ -219,7 +219,7 @@ def _through_the_day(model: types.ModelInfo, on: datetime.date) -> Iterable[type
         yield model.get_prices(datetime.datetime.combine(on, slot, datetime.UTC))
 
 
-def _bands(prices: list[types.ModelPrice], cache_ttl: CacheTtl) -> tuple[Band, ...]:
+def _bands(prices: list[types.ModelPrice], cache_ttl: CacheTtl) -> tuple[PriceBand, ...]:
     write = "cache_write_mtok" if cache_ttl == "5m" else "cache_write_1h_mtok"
     fields = ("input_mtok", "output_mtok", "cache_read_mtok", write)
     starts = {0}
@@ -230,7 +230,7 @@ def _bands(prices: list[types.ModelPrice], cache_ttl: CacheTtl) -> tuple[Band, .
     return tuple(_band(prices, write, start) for start in sorted(starts))
 
 
-def _band(prices: list[types.ModelPrice], write: str, start: int) -> Band:
+def _band(prices: list[types.ModelPrice], write: str, start: int) -> PriceBand:
     def dearest(name: str) -> Decimal:
         # A kind of input without a price of its own costs what uncached input costs.
         given = (getattr(price, name, None) for price in prices)
@@ -239,7 +239,7 @@ def _band(prices: list[types.ModelPrice], write: str, start: int) -> Band:
             for value, price in zip(given, prices, strict=True)
         )
 
-    return Band(
+    return PriceBand(
         above=start,
         input=dearest("input_mtok"),
         output=dearest("output_mtok"),
@@ -256,7 +256,7 @@ def _at(value: Any, start: int) -> Decimal:
     return reached[-1] if reached else value.base
 
 
-class _Row(Record):
+class _PriceRow(FrozenRecord):
     """One row of eval/prices.toml."""
 
     model: str
@@ -269,7 +269,7 @@ class _Row(Record):
     cache_write: Usd | None = None
 
 
-def _from_table(path: Path, model: str, dialect: str, on: datetime.date) -> Rate | None:
+def _from_table(path: Path, model: str, dialect: str, on: datetime.date) -> PriceRate | None:
     rows = [
         row
         for row in _rows(path)
@@ -288,10 +288,10 @@ def _from_table(path: Path, model: str, dialect: str, on: datetime.date) -> Rate
     )
 
 
-def _rows(path: Path) -> list[_Row]:
+def _rows(path: Path) -> list[_PriceRow]:
     try:
         tree: Mapping[str, Any] = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
-        return [_Row.model_validate(row) for row in tree.get("price", [])]
+        return [_PriceRow.model_validate(row) for row in tree.get("price", [])]
     except OSError as error:
         raise UsageError(f"cannot read the price table {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:

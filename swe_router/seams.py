@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self
 
 from swe_router.records import (
     Budget,
+    BudgetView,
     CallLimits,
     Candidate,
     Completion,
@@ -24,7 +25,6 @@ from swe_router.records import (
     Instance,
     Message,
     Outcome,
-    PurseView,
     Result,
     RouteDecision,
     RunRecord,
@@ -50,7 +50,7 @@ class Policy(Protocol):
         ...
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """The next move for one instance, given what was tried on it and the money left."""
         ...
@@ -154,7 +154,7 @@ def _never() -> bool:
 
 
 @dataclass(frozen=True)
-class Desk:
+class AttemptContext:
     """What a scaffold finds on its desk beside the model and the sandbox."""
 
     record: Callable[[Step], None]
@@ -199,14 +199,19 @@ class Scaffold(Protocol):
     """
 
     def solve(
-        self, instance: Instance, model: Model, sandbox: Sandbox, budget: Budget, desk: Desk
+        self,
+        instance: Instance,
+        model: Model,
+        sandbox: Sandbox,
+        budget: Budget,
+        desk: AttemptContext,
     ) -> Trajectory:
         """Work on the issue until submitted or a limit is reached."""
         ...
 
 
 @dataclass(frozen=True)
-class Kit:
+class VerificationContext:
     """What a verifier may use."""
 
     open_sandbox: Callable[[Instance], AbstractContextManager[Sandbox]]
@@ -242,7 +247,11 @@ class Verifier(Protocol):
     """
 
     def verify(
-        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+        self,
+        outcome: Outcome,
+        peers: Sequence[Outcome],
+        instance: Instance,
+        kit: VerificationContext,
     ) -> Verdict:
         """Verdict on ``outcome.candidate``; ``peers`` are the other outcomes of the instance.
 

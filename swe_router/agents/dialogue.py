@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from swe_router import toolcalls
-from swe_router.agents import prompts, rules, tools
+from swe_router.agents import loop_rules, prompts, tools
 from swe_router.agents.manifest import Manifest
-from swe_router.agents.turns import NOT_DONE, NOT_DONE_AFTER, Turn
+from swe_router.agents.turns import NOT_DONE, NOT_DONE_AFTER, DialogueTurn
 from swe_router.records import (
     Action,
     CallLimits,
@@ -26,19 +26,19 @@ from swe_router.records import (
     ToolSpec,
 )
 from swe_router.records.requests import RequestDigests
-from swe_router.seams import Desk
+from swe_router.seams import AttemptContext
 
 BYTES_PER_TOKEN = 3
 """A low estimate for text that no usage has measured yet, so that tokens come out high."""
 _CUT = frozenset({"length", "window"})
-LEAST_OBSERVATION = 1000
+MIN_OBSERVATION = 1000
 """Bytes below which an observation is not worth cutting."""
 ROOMY = 0.7
 """Share of the window that an elision aims for, so that it is not needed again at once."""
 
 
 @dataclass(frozen=True)
-class Setup:
+class DialogueSetup:
     """What of the desk and the settings shapes the requests."""
 
     window: int = 0
@@ -56,7 +56,9 @@ class Setup:
     command_timeout_max: float = 600.0
 
     @classmethod
-    def of(cls, desk: Desk, command_timeout: float, command_timeout_max: float) -> Setup:
+    def of(
+        cls, desk: AttemptContext, command_timeout: float, command_timeout_max: float
+    ) -> DialogueSetup:
         """The setup of an attempt."""
         return cls(
             window=desk.window,
@@ -74,7 +76,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Request:
+class ModelRequest:
     """What is sent to the model."""
 
     messages: tuple[Message, ...]
@@ -100,9 +102,9 @@ def fell_through(actions: Sequence[Action]) -> bool:
 class Dialogue:
     """One conversation; ``room``, ``request``, ``calls`` and ``add`` are called once a turn."""
 
-    def __init__(self, manifest: Manifest, instance: Instance, setup: Setup) -> None:
+    def __init__(self, manifest: Manifest, instance: Instance, setup: DialogueSetup) -> None:
         self._manifest, self._setup = manifest, setup
-        self._rules = rules.of(manifest.rules)
+        self._rules = loop_rules.of(manifest.rules)
         self._window = setup.window
         """Tokens: the tier's, or fewer where the server had no more; 0 is unknown."""
         self._full = False
@@ -116,7 +118,7 @@ class Dialogue:
             continued=setup.continued,
             variant=setup.variant,
         )
-        self._turns: list[Turn] = []
+        self._turns: list[DialogueTurn] = []
         self._elided = 0
         self._messages: list[Message] = list(self._head)
         self._digests = RequestDigests()
@@ -139,9 +141,9 @@ class Dialogue:
         free = self._setup.window - self._setup.max_output_tokens
         # A third of the room, at three bytes a token.
         room = free - math.ceil(sum(map(prompts.size, self._head)) / BYTES_PER_TOKEN)
-        return max(LEAST_OBSERVATION, min(most, room))
+        return max(MIN_OBSERVATION, min(most, room))
 
-    def request(self) -> Request:
+    def request(self) -> ModelRequest:
         """The next request."""
         setup = self._setup
         limits = CallLimits(
@@ -151,7 +153,7 @@ class Dialogue:
             seed=setup.seed,
             tool_choice="auto" if setup.text_tools else self._manifest.tool_choice,
         )
-        return Request(tuple(self._messages), self._sent, limits, self._digests)
+        return ModelRequest(tuple(self._messages), self._sent, limits, self._digests)
 
     @property
     def _sent(self) -> tuple[ToolSpec, ...]:
@@ -251,7 +253,7 @@ class Dialogue:
         reply = "" if calls else self._nudge(completion)
         waits = self._rules.rest_waits and fell_through(actions)
         rest = NOT_DONE_AFTER if waits else NOT_DONE
-        turn = Turn.of(completion.message, calls, actions, reply, rest)
+        turn = DialogueTurn.of(completion.message, calls, actions, reply, rest)
         self._turns.append(turn)
         self._messages += turn.whole
         self._size += sum(map(prompts.size, turn.whole))

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from swe_router import assets, suggest, wording
-from swe_router.agents import rules
+from swe_router import assets, suggest, templates
+from swe_router.agents import loop_rules
 from swe_router.agents.tools import Toolset
 from swe_router.errors import UsageError
 from swe_router.records import ToolSpec
@@ -19,11 +19,11 @@ from swe_router.settings import read_toml
 ToolName = Literal["search", "edit", "bash", "submit"]
 
 
-class _Table(BaseModel):
+class _ManifestTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PromptNames(_Table):
+class PromptNames(_ManifestTable):
     """Which prompt is said when: names in ``prompts/``, or paths of ``.md.j2`` files."""
 
     system: str = "system"
@@ -39,7 +39,7 @@ class PromptNames(_Table):
     """What earlier attempts leave, in the first message."""
 
 
-class Limits(_Table):
+class Limits(_ManifestTable):
     """When the loop loses patience, and how much it shows."""
 
     malformed: int = Field(default=5, gt=0)
@@ -54,7 +54,7 @@ class Limits(_Table):
     """Lines of one search."""
 
 
-class Manifest(_Table):
+class Manifest(_ManifestTable):
     """What ``scaffolds/NAME/scaffold.toml`` says."""
 
     name: str = Field(default="default", exclude=True)
@@ -74,7 +74,7 @@ class Manifest(_Table):
     """Prompt -> its template, as it stood when the manifest was read; one that is not here is
     looked up."""
     toolset: Toolset = Field(default_factory=Toolset.of_today, exclude=True)
-    rules: int = Field(default=rules.CURRENT, exclude=True)
+    rules: int = Field(default=loop_rules.CURRENT, exclude=True)
     """Version of the loop's rules (``agents.rules``)."""
 
     @property
@@ -89,11 +89,11 @@ class Manifest(_Table):
     def text(self, prompt: str) -> str:
         """The template of a prompt. Raises ``UsageError`` for an absent one."""
         known = self.texts.get(prompt)
-        return wording.text(prompt) if known is None else known
+        return templates.text(prompt) if known is None else known
 
     def say(self, prompt: str, **variables: Any) -> str:
         """A prompt, filled in. Raises ``UsageError`` for an absent prompt or variable."""
-        return wording.filled(self.text(prompt), f"prompt {prompt}", **variables)
+        return templates.filled(self.text(prompt), f"prompt {prompt}", **variables)
 
     def first_prompt(self, variant: str) -> str:
         """The prompt of the first message. Raises ``UsageError`` for an unknown variant."""
@@ -119,7 +119,7 @@ def read(name: str) -> Manifest:
         raise UsageError(f"{file}: there is no key {reserved[0]!r}: the folder gives it")
     try:
         made = Manifest.model_validate({**tree, "name": folder.name, "digest": _digest(folder)})
-        return made.model_copy(update={"texts": {one: wording.text(one) for one in made.said()}})
+        return made.model_copy(update={"texts": {one: templates.text(one) for one in made.said()}})
     except ValidationError as error:
         faults = "; ".join(dict.fromkeys(_explain(fault) for fault in error.errors()))
         raise UsageError(f"{file}: {faults}") from None

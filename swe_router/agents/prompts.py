@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 
-from swe_router import wording
+from swe_router import templates
 from swe_router.agents.manifest import Manifest
 from swe_router.records import Instance, Message, ToolSpec
 
-render = wording.render
+render = templates.render
 
 
 def prints(manifest: Manifest) -> dict[str, str]:
     """SHA-256 of the scaffold and of each prompt that it may say."""
-    said = {f"prompt/{name}": wording.digest(manifest.text(name)) for name in manifest.said()}
+    said = {f"prompt/{name}": templates.digest(manifest.text(name)) for name in manifest.said()}
     return {f"scaffold/{manifest.name}": manifest.digest, **said}
 
 

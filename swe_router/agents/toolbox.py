@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from swe_router.agents import edit, paths, tools
-from swe_router.agents.edit import Refused
-from swe_router.agents.lookup import Lookup
-from swe_router.agents.shown import printable, shortened
+from swe_router.agents import edit_tool, tool_paths, tools
+from swe_router.agents.edit_tool import EditRefused
+from swe_router.agents.observation_text import printable, shortened
+from swe_router.agents.search_tool import Lookup
 from swe_router.records import Action, Result, ToolCall
 from swe_router.seams import Sandbox
 
@@ -45,7 +45,7 @@ class Toolbox:
                 text = self.lookup.search(call.arguments)
             else:
                 text = SUBMITTED
-        except Refused as refusal:
+        except EditRefused as refusal:
             text, refused = str(refusal), True
         return Action(
             call=call,
@@ -58,10 +58,10 @@ class Toolbox:
     def _bash(self, call: ToolCall) -> tuple[str, int]:
         command = call.arguments["command"]
         if not command.strip() or "\x00" in command:
-            raise Refused("The command is empty." if not command.strip() else "It holds a NUL.")
+            raise EditRefused("The command is empty." if not command.strip() else "It holds a NUL.")
         wanted = call.arguments.get("timeout", self.command_timeout)
         if wanted <= 0:
-            raise Refused("The timeout must be more than 0 seconds.")
+            raise EditRefused("The timeout must be more than 0 seconds.")
         timeout = min(wanted, self.command_timeout_max, max(1.0, self.remaining()))
         self.lookup.ran_command()
         result = self.sandbox.run(printable(command), timeout=timeout)
@@ -69,22 +69,24 @@ class Toolbox:
         return _told(result, timeout, capped=capped), result.exit_code
 
     def _edit(self, call: ToolCall) -> str:
-        place = paths.editable(self.sandbox, call.arguments["path"], timeout=self.command_timeout)
+        place = tool_paths.editable(
+            self.sandbox, call.arguments["path"], timeout=self.command_timeout
+        )
         before: bytes | None = None
         if place.exists:
             try:
                 before = self.sandbox.read(place.absolute)
             except ValueError:
-                raise Refused(f"{place.relative} is too large for edit; use bash.") from None
+                raise EditRefused(f"{place.relative} is too large for edit; use bash.") from None
             except OSError as error:
-                raise Refused(f"{place.relative} cannot be read: {error}") from None
-        after = edit.apply(place.relative, before, call.arguments)
+                raise EditRefused(f"{place.relative} cannot be read: {error}") from None
+        after = edit_tool.apply(place.relative, before, call.arguments)
         try:
             self.sandbox.write(place.absolute, after)
         except OSError as error:
-            raise Refused(f"{place.relative} cannot be written: {error}") from None
+            raise EditRefused(f"{place.relative} cannot be written: {error}") from None
         self.lookup.changed(place.relative, after)
-        shown = edit.where(before, after)
+        shown = edit_tool.where(before, after)
         verb = "Created" if before is None else "Edited"
         return f"{verb} {place.relative}." + (f" It now reads:\n{shown}" if shown else "")
 

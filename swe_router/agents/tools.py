@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router import suggest, toolcalls
-from swe_router.records import Record, ToolCall, ToolSpec
+from swe_router.records import FrozenRecord, ToolCall, ToolSpec
 
 SUBMIT = "submit"
 
@@ -69,7 +69,7 @@ EXAMPLE = ToolCall(id="", name="bash", arguments={"command": "ls"})
 """What a model that wrote no call is shown."""
 
 
-class Toolset(Record):
+class Toolset(FrozenRecord):
     """The tools and how they are taught as text: fixed for a run when it begins."""
 
     specs: Mapping[str, ToolSpec]

@@ -20,7 +20,7 @@ SHORT = 300
 
 
 @dataclass(frozen=True)
-class Turn:
+class DialogueTurn:
     """An answer and what the model is told about it."""
 
     answer: Message
@@ -38,7 +38,7 @@ class Turn:
         actions: Sequence[Action],
         reply: str,
         rest: str = NOT_DONE,
-    ) -> Turn:
+    ) -> DialogueTurn:
         """A turn; calls without an action are answered with ``rest``, as providers demand."""
         texts = [action.observation for action in actions]
         texts += [rest] * (len(calls) - len(texts))

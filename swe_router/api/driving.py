@@ -7,14 +7,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING, cast
 
-from swe_router.deferred import deferred
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.run_folder import RunFolder
+from swe_router.lazy_imports import deferred
 
 if TYPE_CHECKING:
     from swe_router import terminal
-    from swe_router.assemble import launch
+    from swe_router.commands.run import run_driver
 else:
-    launch = deferred("swe_router.assemble.launch")
+    run_driver = deferred("swe_router.commands.run.run_driver")
     terminal = deferred("swe_router.terminal")
 
 Progress = Callable[[str], None]
@@ -58,9 +58,9 @@ def drive(
         file=cast("IO[str]", Lines(say)), width=WIDTH, color_system=None, force_terminal=False,
         force_jupyter=False, markup=False, emoji=False,
     )  # fmt: skip
-    done = launch.drive(
+    done = run_driver.drive(
         folder, workers=workers, retry=retry, say=say, budget=budget, hours=hours,
-        screen=launch.Screen(console, _interrupt),
+        screen=run_driver.Screen(console, _interrupt),
     )  # fmt: skip
     return str(done.facts.get("ended", ""))  # none where another process drives the run
 

@@ -9,19 +9,19 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swe_router import plain
+from swe_router import plain_values
 from swe_router.api.driving import Progress, silent
 from swe_router.api.row_list import RowList, html_table
 from swe_router.api.run_view import Run
-from swe_router.deferred import deferred
+from swe_router.lazy_imports import deferred
 from swe_router.settings.amounts import dollars
 
 if TYPE_CHECKING:
     import pandas
 
-    from swe_router.assemble import boards
+    from swe_router.commands import leaderboard as leaderboard_command
 else:
-    boards = deferred("swe_router.assemble.boards")
+    leaderboard_command = deferred("swe_router.commands.leaderboard")
 
 SHOWN = ("policy", "rate", "usd_per_issue", "hull_margin_pp", "verdict")
 """Columns of a row that a notebook shows."""
@@ -31,7 +31,7 @@ class Leaderboard:
     """Policies over recorded outcomes; ``facts`` is what the command prints with ``--json``."""
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
-        self.facts: dict[str, Any] = json.loads(plain.text(facts))
+        self.facts: dict[str, Any] = json.loads(plain_values.text(facts))
 
     @property
     def rows(self) -> RowList:
@@ -86,7 +86,7 @@ def leaderboard(
     >>> [(row["policy"], row["rate"]) for row in board.rows if row["kind"] == "oracle"]
     [('oracle-abandon', 0.5), ('oracle', 0.5)]
     """
-    wish = boards.Wish(
+    wish = leaderboard_command.LeaderboardRequest(
         runs=[str(one.path) if isinstance(one, Run) else str(one) for one in _several(runs)],
         runs_in=Path(runs_in),
         outcomes=None if outcomes is None else Path(outcomes),
@@ -102,7 +102,7 @@ def leaderboard(
         seed=seed,
         out=None if out is None else Path(out),
     )
-    return Leaderboard(boards.leaderboard(wish, progress or silent).facts)
+    return Leaderboard(leaderboard_command.leaderboard(wish, progress or silent).facts)
 
 
 def _several(given: Any) -> list[Any]:

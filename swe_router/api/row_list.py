@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from swe_router.deferred import deferred
 from swe_router.errors import MissingExtra
+from swe_router.lazy_imports import deferred
 
 if TYPE_CHECKING:
     import pandas

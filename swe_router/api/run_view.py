@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from swe_router.api.driving import Progress, drive
 from swe_router.api.row_list import RowList, html_table
-from swe_router.assemble import facts, look
-from swe_router.assemble.header import of_run
-from swe_router.deferred import deferred
+from swe_router.commands import run_facts, show
 from swe_router.errors import UsageError
-from swe_router.journal.folder import LATEST, RunFolder
+from swe_router.journal.header import of_run
+from swe_router.journal.run_folder import LATEST, RunFolder
+from swe_router.lazy_imports import deferred
 from swe_router.records import RunRecord
-from swe_router.reports.text import usd as in_usd
+from swe_router.reports.run_text import usd as in_usd
 from swe_router.settings import Settings
 from swe_router.settings.amounts import dollars
 
 if TYPE_CHECKING:
     import pandas
 
-    from swe_router.assemble import launch, stopping
+    from swe_router.commands import signals
+    from swe_router.commands.run import run_driver
 else:
-    launch = deferred("swe_router.assemble.launch")
-    stopping = deferred("swe_router.assemble.stopping")
+    run_driver = deferred("swe_router.commands.run.run_driver")
+    signals = deferred("swe_router.commands.signals")
 
 RETRIES = ("infra", "limit", "all")
 """What ``Run.resume`` may try again."""
@@ -71,8 +72,8 @@ class Run:
         return of_run(self._folder).settings
 
     @cached_property
-    def _facts(self) -> facts.RunFacts:
-        return facts.of(self._folder)
+    def _facts(self) -> run_facts.RunFacts:
+        return run_facts.of(self._folder)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -81,7 +82,7 @@ class Run:
 
     @cached_property
     def _shown(self) -> dict[str, Any]:
-        return look.summary_of(self._folder, self._facts)
+        return show.summary_of(self._folder, self._facts)
 
     @property
     def ended(self) -> str:
@@ -194,8 +195,8 @@ class Run:
         """
         if retry not in RETRIES:
             raise UsageError(f"retry={retry!r}: it is one of {', '.join(RETRIES)}")
-        stopping.check_hours(hours)
-        folder = launch.find(str(self.path), self.path.parent)
+        signals.check_hours(hours)
+        folder = run_driver.find(str(self.path), self.path.parent)
         ended = drive(
             folder, retry=retry, workers=workers, budget=dollars(budget, "budget"), hours=hours,
             progress=progress,
@@ -235,7 +236,7 @@ def load_run(name: str | Path = LATEST, out: str | Path = "runs") -> Run:
     ...
     swe_router.errors.UsageError: no run 'yesterday': there ...
     """
-    return Run(look.find(str(name), Path(out)))
+    return Run(show.find(str(name), Path(out)))
 
 
 def _tokens(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swe_router.candidates.told import (
-    Told,
+from swe_router.candidates.trajectory import (
+    ForeignTrajectory,
     arguments_of,
     bash,
     dollars,
@@ -25,7 +25,7 @@ _STATS = ("instance_cost", "tokens_sent", "tokens_received", "api_calls")
 _TURN = frozenset(("action", "response", "thought", "observation"))
 
 
-def read(tree: Mapping[str, Any], instance_id: str, name: str) -> Told:
+def read(tree: Mapping[str, Any], instance_id: str, name: str) -> ForeignTrajectory:
     """One run, from the JSON of its ``.traj``; of a retrying agent the attempt that it chose.
 
     Actions of SWE-agent's own tools (``str_replace_editor create …``) stand as it wrote them.
@@ -50,7 +50,7 @@ def read(tree: Mapping[str, Any], instance_id: str, name: str) -> Told:
     )
     config = arguments_of(tree.get("replay_config"))
     model = table(table(config.get("agent")).get("model")).get("name")
-    return Told(
+    return ForeignTrajectory(
         instance_id=instance_id,
         name=name,
         trajectory=trajectory,

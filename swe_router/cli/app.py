@@ -7,22 +7,35 @@ from collections.abc import Callable
 
 import typer
 
-from swe_router.cli import account, board, look, outcomes, run, study, tend, verify
+from swe_router.cli import (
+    features_command,
+    leaderboard_command,
+    look_commands,
+    machine_commands,
+    outcomes_commands,
+    report_commands,
+    run_commands,
+    verify_command,
+)
 from swe_router.errors import UsageError
 
 COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
-    "Solve": (run.run, run.resume, run.grade, verify.verify),
+    "Solve": (run_commands.run, run_commands.resume, run_commands.grade, verify_command.verify),
     "Look": (
-        look.show,
-        look.runs,
-        look.replay,
-        account.report,
-        account.export,
-        look.route,
-        look.policies,
+        look_commands.show,
+        look_commands.runs,
+        look_commands.replay,
+        report_commands.report,
+        report_commands.export,
+        look_commands.route,
+        look_commands.policies,
     ),
-    "Compare": (board.leaderboard, study.features, account.calibrate),
-    "Around the machine": (tend.clean, tend.doctor),
+    "Compare": (
+        leaderboard_command.leaderboard,
+        features_command.features,
+        report_commands.calibrate,
+    ),
+    "Around the machine": (machine_commands.clean, machine_commands.doctor),
 }
 """Panel of ``--help`` -> its commands."""
 
@@ -33,7 +46,7 @@ EXITS = (
     " with work left; 2 usage; 130 stopped. Of several, 130 before 1 before 3."
     " A patch that could not be graded changes none of them: it is counted as ungraded."
 )
-EPILOGS: dict[Callable[..., int], str] = {run.run: EXITS, run.resume: EXITS}
+EPILOGS: dict[Callable[..., int], str] = {run_commands.run: EXITS, run_commands.resume: EXITS}
 
 
 def _root(
@@ -64,7 +77,7 @@ def made(only: str = "") -> typer.Typer:
             if only in {"", command.__name__}:
                 app.command(rich_help_panel=panel, epilog=EPILOGS.get(command))(command)
     if only in {"", OUTCOMES}:
-        app.add_typer(outcomes.app, rich_help_panel="Look")
+        app.add_typer(outcomes_commands.app, rich_help_panel="Look")
     app.callback(invoke_without_command=True)(_root)
     return app
 

@@ -10,15 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from swe_router.codegraph import layout
-from swe_router.codegraph.facts import KEPT, MAX_BYTES, VERSION, Facts, extract
-from swe_router.codegraph.filelinks import FileLinks
+from swe_router.codegraph import test_paths
+from swe_router.codegraph.fact_store import FactStore
+from swe_router.codegraph.file_facts import KEPT, MAX_BYTES, VERSION, Facts, extract
+from swe_router.codegraph.file_links import FileLinks
+from swe_router.codegraph.git_objects import Objects, TreeEntry
 from swe_router.codegraph.grammar import Grammar, grammar_of
 from swe_router.codegraph.linking import Links, joined, link, network, path_of
-from swe_router.codegraph.objects import Entry, Objects
 from swe_router.codegraph.resolve import Edge
-from swe_router.codegraph.store import FactStore
-from swe_router.deferred import deferred
+from swe_router.lazy_imports import deferred
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -31,7 +31,7 @@ _LATEST: dict[tuple[Path, Path], Graph] = {}
 """By store and repository."""
 
 
-class Place(NamedTuple):
+class SourceLocation(NamedTuple):
     """Where a name is defined or used."""
 
     path: str
@@ -83,7 +83,7 @@ class Graph:
     @staticmethod
     def is_test(path: str) -> bool:
         """The path is test code, helpers included."""
-        return layout.is_test(path)
+        return test_paths.is_test(path)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """``{"nodes": {kind: n}, "edges": {kind: n}}``."""
@@ -91,7 +91,7 @@ class Graph:
         edges = Counter(kind for _, _, kind in self.nx.edges(data="kind"))
         return {"nodes": dict(sorted(nodes.items())), "edges": dict(sorted(edges.items()))}
 
-    def definitions(self, name: str) -> list[Place]:
+    def definitions(self, name: str) -> list[SourceLocation]:
         """Definitions of ``name``: bare, qualified (``Class.method``) or dotted by its module."""
         places = list(self._by_name.get(name, ()))
         if not places and "." in name:
@@ -106,12 +106,12 @@ class Graph:
         """
         changed = sorted(set(paths))
         distance = self._distances([path for path in changed if path in self.facts])
-        subjects = {layout.subject(path) for path in changed} - {"__init__"}
+        subjects = {test_paths.subject(path) for path in changed} - {"__init__"}
         ranked = []
         for path in self.files:
-            if not layout.is_runnable_test(path):
+            if not test_paths.is_runnable_test(path):
                 continue
-            namesake = layout.subject(path) in subjects
+            namesake = test_paths.subject(path) in subjects
             steps = distance.get(path)
             if steps is None and not namesake:
                 continue
@@ -154,24 +154,24 @@ class Graph:
         return distance
 
     @cached_property
-    def _by_name(self) -> dict[str, list[Place]]:
-        index: dict[str, list[Place]] = {}
+    def _by_name(self) -> dict[str, list[SourceLocation]]:
+        index: dict[str, list[SourceLocation]] = {}
         for path, facts in self.facts.items():
             for one in facts.definitions:
-                place = Place(path, one.line, one.end, one.kind, one.name)
+                place = SourceLocation(path, one.line, one.end, one.kind, one.name)
                 parts = one.name.split(".")
                 for start in range(len(parts)):
                     index.setdefault(".".join(parts[start:]), []).append(place)
         return index
 
-    def _by_module(self, name: str) -> list[Place]:
+    def _by_module(self, name: str) -> list[SourceLocation]:
         parts = name.split(".")
         for cut in range(len(parts), 0, -1):
             file = self.modules.file(".".join(parts[:cut]))
             if file is not None:
                 rest = ".".join(parts[cut:])
                 if not rest:
-                    return [Place(file, 1, 1, "module", name)]
+                    return [SourceLocation(file, 1, 1, "module", name)]
                 return [p for p in self._by_name.get(rest, ()) if p.path == file and p.name == rest]
         return []
 
@@ -220,7 +220,7 @@ def _uncollected() -> Iterator[None]:
 
 def _known(
     objects: Objects,
-    wanted: Iterable[tuple[Entry, Grammar]],
+    wanted: Iterable[tuple[TreeEntry, Grammar]],
     cache: FactStore | None,
     before: Graph | None,
 ) -> dict[str, Facts]:
@@ -238,8 +238,8 @@ def _known(
     return known
 
 
-def _choose(entries: Iterable[Entry]) -> tuple[list[tuple[Entry, Grammar]], Counter[str]]:
-    wanted: list[tuple[Entry, Grammar]] = []
+def _choose(entries: Iterable[TreeEntry]) -> tuple[list[tuple[TreeEntry, Grammar]], Counter[str]]:
+    wanted: list[tuple[TreeEntry, Grammar]] = []
     skipped: Counter[str] = Counter()
     for entry in entries:
         if entry.mode == "160000":
@@ -254,7 +254,7 @@ def _choose(entries: Iterable[Entry]) -> tuple[list[tuple[Entry, Grammar]], Coun
     return wanted, skipped
 
 
-def _key(entry: Entry, grammar: Grammar) -> str:
+def _key(entry: TreeEntry, grammar: Grammar) -> str:
     return f"{entry.sha}:{grammar.name}:{grammar.version}"
 
 
@@ -283,4 +283,4 @@ def _apart(path: str, others: Iterable[str]) -> int:
     return best
 
 
-__all__ = ["VERSION", "Edge", "Graph", "Place", "build", "path_of"]
+__all__ = ["VERSION", "Edge", "Graph", "SourceLocation", "build", "path_of"]

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from swe_router.codegraph import foreign, layout
-from swe_router.codegraph.facts import Facts
+from swe_router.codegraph import other_languages, test_paths
+from swe_router.codegraph.file_facts import Facts
 from swe_router.codegraph.grammar import PYTHON, grammar_of
-from swe_router.codegraph.modules import Modules
+from swe_router.codegraph.python_modules import Modules
 from swe_router.codegraph.resolve import (
     Answer,
     Edge,
@@ -20,7 +20,7 @@ from swe_router.codegraph.resolve import (
     module_node,
     still_true,
 )
-from swe_router.deferred import deferred
+from swe_router.lazy_imports import deferred
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -160,23 +160,23 @@ def _foreign_edges(
     """Edges of all files of each language family of which any file changed."""
     families: dict[str, dict[str, Facts]] = {}
     for path, found in facts.items():
-        family = foreign.family_of(path)
+        family = other_languages.family_of(path)
         if family:
             families.setdefault(family, {})[path] = found
     had: dict[str, dict[str, Facts]] = {}
     for path, found in (old or {}).items():
-        had.setdefault(foreign.family_of(path), {})[path] = found
+        had.setdefault(other_languages.family_of(path), {})[path] = found
     out: dict[str, list[Edge]] = {}
     for family, files in families.items():
         if old is None or had.get(family) != files:
-            out.update(foreign.edges(family, files))
+            out.update(other_languages.edges(family, files))
     return out
 
 
 def _part(path: str, facts: Facts, module_name: str, edges: Iterable[Edge]) -> Part:
     module = module_node(path)
     nodes: list[tuple[str, dict[str, Any]]] = [
-        (path, {"kind": "file", "test": layout.is_test(path)}),
+        (path, {"kind": "file", "test": test_paths.is_test(path)}),
         (module, {"kind": "module", "name": module_name or path}),
     ]
     defines = {(path, module): None}
@@ -194,10 +194,10 @@ def _part(path: str, facts: Facts, module_name: str, edges: Iterable[Edge]) -> P
         if source != target:
             links.setdefault((source, target), kind)
     covers: dict[tuple[str, str], None] = {}
-    if layout.is_test(path):
+    if test_paths.is_test(path):
         for _, target in links:
             subject = path_of(target)
-            if subject != path and not layout.is_test(subject):
+            if subject != path and not test_paths.is_test(subject):
                 covers[path, subject] = None
     return Part(nodes, list(defines), links, list(covers))
 

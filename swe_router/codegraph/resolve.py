@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from typing import NamedTuple
 
-from swe_router.codegraph.facts import MODULE, Facts
-from swe_router.codegraph.imports import WHOLE, Import
-from swe_router.codegraph.modules import Modules
+from swe_router.codegraph.file_facts import MODULE, Facts
+from swe_router.codegraph.import_statements import WHOLE, Import
+from swe_router.codegraph.python_modules import Modules
 
 MAX_TRAIL = 400
 """Names looked at before a chain of re-exports or base classes is given up."""

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from tree_sitter import Node
 
-from swe_router.codegraph import matcher
-from swe_router.codegraph.facts import Definition, Facts, extract
+from swe_router.codegraph import regex_process
+from swe_router.codegraph.file_facts import Definition, Facts, extract
 from swe_router.codegraph.grammar import grammar_of, tools
-from swe_router.codegraph.graph import Graph, Place
-from swe_router.codegraph.snapshot import Snapshot
+from swe_router.codegraph.graph import Graph, SourceLocation
+from swe_router.codegraph.overlay import Overlay
 
 LINE_CAP = 300
 """Characters of a line that are searched by a regex and shown."""
@@ -35,7 +35,7 @@ class GraphSearch:
     def __init__(self, repo: Path, graph: Graph, *, seconds: float = 10.0) -> None:
         """``seconds`` is the most that one regex may take before it is cut off."""
         self._graph, self._seconds = graph, seconds
-        self._snapshot = Snapshot(repo, graph.commit)
+        self._snapshot = Overlay(repo, graph.commit)
         self._facts: dict[str, Facts | None] = {}
 
     def text(self, pattern: str, *, regex: bool, path: str, limit: int) -> str:
@@ -99,12 +99,12 @@ class GraphSearch:
         if grammar is not None:
             self._facts[path] = extract(content, grammar) if content is not None else None
 
-    def _definitions(self, name: str) -> list[Place]:
+    def _definitions(self, name: str) -> list[SourceLocation]:
         kept = [p for p in self._graph.definitions(name) if p.path not in self._facts]
         for path, facts in self._facts.items():
             for one in facts.definitions if facts else ():
                 if _named(one, name):
-                    kept.append(Place(path, one.line, one.end, one.kind, one.name))
+                    kept.append(SourceLocation(path, one.line, one.end, one.kind, one.name))
         return kept
 
     def _references(self, name: str) -> list[Hit]:
@@ -122,7 +122,7 @@ class GraphSearch:
                 hits.append((path, row + 1, lines[row][:LINE_CAP]))
         return sorted(hits, key=lambda hit: (self._graph.is_test(hit[0]), hit))
 
-    def _line(self, place: Place) -> str:
+    def _line(self, place: SourceLocation) -> str:
         content = self._snapshot.text(place.path) or b""
         lines = content.decode("utf-8", "replace").split("\n")
         return lines[place.line - 1][:LINE_CAP] if place.line <= len(lines) else ""
@@ -136,7 +136,7 @@ def _named(one: Definition, name: str) -> bool:
     return one.name == name or one.name.endswith(f".{name}")
 
 
-def _sources_first(place: Place) -> tuple[bool, Place]:
+def _sources_first(place: SourceLocation) -> tuple[bool, SourceLocation]:
     return Graph.is_test(place.path), place
 
 
@@ -196,7 +196,7 @@ def _regex(
         job.write(json.dumps(head).encode() + b"\n")
         job.writelines(content for _, content in files)
         job.seek(0)
-        command = [sys.executable, "-I", "-S", str(Path(matcher.__file__))]
+        command = [sys.executable, "-I", "-S", str(Path(regex_process.__file__))]
         late = False
         with subprocess.Popen(
             command, stdin=job, stdout=said, stderr=subprocess.DEVNULL, start_new_session=True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-MOST_ROUNDS = 100
+MAX_ROUNDS = 100
 
 
 def pagerank(
@@ -35,7 +35,7 @@ def pagerank(
         rows.append([(place[to], 1.0 / scale * weight) for to, weight in links[name].items()])
     ends = [number for number, row in enumerate(rows) if not row]
     share = [1.0 / len(names)] * len(names)
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         came = [0.0] * len(names)
         for mine, row in zip(share, rows, strict=True):
             for number, weight in row:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from swe_router.grading.evidence import Judged, from_report
+from swe_router.grading.evidence import HarnessVerdict, from_report
 from swe_router.grading.gold import Gold
 from swe_router.grading.predictions import Prediction
 from swe_router.records import Grade, Instance, digest_of
@@ -19,7 +19,7 @@ MODEL = "swe-router"
 
 
 @dataclass(frozen=True)
-class Task:
+class GradingTask:
     """One prediction to grade."""
 
     instance: Instance
@@ -30,7 +30,7 @@ class Task:
 class Backend(Protocol):
     """A way to run the official evaluation."""
 
-    def grade(self, task: Task) -> Grade:
+    def grade(self, task: GradingTask) -> Grade:
         """The verdict on one non-empty patch.
 
         What breaks outside is an ``ungraded`` grade that says so, or a ``BoundaryError``.
@@ -43,7 +43,7 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class GradingPlace:
     """The folder of one evaluation, laid out as the official harness does.
 
     The run id holds the hashes of the patch and of all it is judged by, so that a verdict is
@@ -51,7 +51,7 @@ class Place:
     """
 
     root: Path
-    task: Task
+    task: GradingTask
     where: str
     """What the tests run in: the sandbox, or the image by its content."""
 
@@ -73,9 +73,9 @@ class Place:
         return self.folder / "test_output.txt"
 
     @property
-    def judged(self) -> Judged:
+    def judged(self) -> HarnessVerdict:
         """What a grade is made for."""
-        return Judged(self.task.gold, self.task.prediction.digest, self.log)
+        return HarnessVerdict(self.task.gold, self.task.prediction.digest, self.log)
 
     def report(self) -> Any:
         """The report as JSON, or None when there is none that can be read."""

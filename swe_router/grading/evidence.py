@@ -35,7 +35,7 @@ Outcome = Literal["resolved", "unresolved", "ungraded"]
 
 
 @dataclass(frozen=True)
-class Judged:
+class HarnessVerdict:
     """What is graded, and where its files lie."""
 
     gold: Gold
@@ -54,7 +54,7 @@ class Judged:
         )
 
 
-def from_report(judged: Judged, report: Any) -> Grade:
+def from_report(judged: HarnessVerdict, report: Any) -> Grade:
     """The grade for swebench's report on one instance.
 
     Follows its verdict, but is ``ungraded`` where the report blames the environment, where the
@@ -81,7 +81,7 @@ def from_report(judged: Judged, report: Any) -> Grade:
     return _not_resolved(judged, bool(said.get("patch_successfully_applied")), counts, log)
 
 
-def _not_resolved(judged: Judged, read: bool, counts: Mapping[str, Any], log: str) -> Grade:
+def _not_resolved(judged: HarnessVerdict, read: bool, counts: Mapping[str, Any], log: str) -> Grade:
     """``read``: the harness could read test results from the log."""
     if read:
         return judged.grade("unresolved", "tests failed that must pass", **counts)

@@ -9,7 +9,7 @@ from typing import Any
 from swe_router.errors import UsageError
 from swe_router.instances import sources
 from swe_router.instances.rows import Hub
-from swe_router.records import Record
+from swe_router.records import FrozenRecord
 
 COLUMNS = (
     "instance_id",
@@ -29,7 +29,7 @@ COLUMNS = (
 )
 
 
-class Gold(Record):
+class Gold(FrozenRecord):
     """What the official harness needs of one instance, and what nobody else may see."""
 
     instance_id: str

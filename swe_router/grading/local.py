@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swe_router.deferred import deferred
 from swe_router.errors import SandboxError
-from swe_router.grading.backend import Place, Task
+from swe_router.grading.backend import GradingPlace, GradingTask
 from swe_router.grading.evidence import from_report
 from swe_router.grading.predictions import encoded
+from swe_router.lazy_imports import deferred
 from swe_router.records import Grade, Instance
 from swe_router.seams import Sandbox
 
@@ -47,9 +47,9 @@ class Local:
         self._timeout = timeout
         self._boxes: set[Sandbox] = set()
 
-    def grade(self, task: Task) -> Grade:
+    def grade(self, task: GradingTask) -> Grade:
         """Apply the patch, run the evaluation script, and read its output."""
-        place = Place(self._root, task, "local")
+        place = GradingPlace(self._root, task, "local")
         if (seen := place.seen()) is not None:
             return seen
         place.clear()
@@ -69,7 +69,7 @@ class Local:
         for box in list(self._boxes):
             box.close()
 
-    def _evaluate(self, box: Sandbox, place: Place) -> Grade:
+    def _evaluate(self, box: Sandbox, place: GradingPlace) -> Grade:
         gold, patch = place.task.gold, place.task.prediction.patch
         (place.folder / "patch.diff").write_bytes(encoded(patch))
         box.write(PATCH, encoded(patch))

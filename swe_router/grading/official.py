@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swe_router.errors import UsageError
-from swe_router.grading.backend import MODEL, Place, Task
+from swe_router.grading.backend import MODEL, GradingPlace, GradingTask
 from swe_router.grading.evidence import NOT_APPLIED, from_report
 from swe_router.records import Grade
 
@@ -69,9 +69,9 @@ class Official:
         if fault:
             raise UsageError(f"cannot grade: {fault}; start Docker, or grade the demo split")
 
-    def grade(self, task: Task) -> Grade:
+    def grade(self, task: GradingTask) -> Grade:
         """Run the harness on one patch and read its report."""
-        place = Place(self._root, task, _image_id(task.gold.image))
+        place = GradingPlace(self._root, task, _image_id(task.gold.image))
         if (seen := place.seen()) is not None:
             return seen
         place.clear()
@@ -92,7 +92,7 @@ class Official:
         for name, child in running.items():
             _stop(child, name)
 
-    def _run(self, place: Place, job: Path) -> bool:
+    def _run(self, place: GradingPlace, job: Path) -> bool:
         """Whether the harness came to its end by itself."""
         container = f"sweb.eval.{place.task.gold.instance_id.lower()}.{place.run_id}"
         command = [*self._harness, *_options(place, job, self._timeout)]
@@ -123,7 +123,7 @@ class Official:
                 self._running.pop(container, None)
 
 
-def _options(place: Place, job: Path, timeout: float) -> list[str]:
+def _options(place: GradingPlace, job: Path, timeout: float) -> list[str]:
     task = place.task
     prediction = {
         "instance_id": task.gold.instance_id,
@@ -180,7 +180,7 @@ def _stop(child: subprocess.Popen[bytes], container: str) -> None:
     _docker("rm", "--force", container)
 
 
-def _without_report(place: Place, harness_log: Path, fault: str) -> Grade:
+def _without_report(place: GradingPlace, harness_log: Path, fault: str) -> Grade:
     """The grade when the harness wrote no report: the patch's fault, or nobody's verdict."""
     texts = [_text(place.folder / "run_instance.log"), _text(harness_log)]
     said = "\n".join(texts)

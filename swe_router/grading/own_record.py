@@ -39,12 +39,12 @@ _SECTION = re.compile(
 _OK = re.compile(r"^(\S.*?) \.\.\. +ok$", re.MULTILINE | re.IGNORECASE)
 _SYMPY_LINE = re.compile(r"^(test_\w+)\s+(ok|F|E|f)(?:\s+\[(?:OK|FAIL)\])?$", re.MULTILINE)
 _GOOD = frozenset(("PASSED", "XFAIL", "ok", "f"))
-MOST = 20
+MAX_COUNT = 20
 """Tests that are told of in a doubt."""
 
 
 @dataclass
-class Record:
+class TestRecord:
     """Test name -> the line that says so; a test may be in both."""
 
     passed: dict[str, str] = field(default_factory=dict)
@@ -57,9 +57,9 @@ class Record:
             into.setdefault(key, line.strip()[:200])
 
 
-def read(log: str) -> Record:
+def read(log: str) -> TestRecord:
     """What the runner says of single tests in a log without colours."""
-    found = Record()
+    found = TestRecord()
     for match in _SHORT.finditer(log):
         name = match[2] if match[1] == "PASSED" else match[2].partition(" - ")[0]
         found.add(name.strip(), match[0], good=match[1] in _GOOD)
@@ -111,8 +111,8 @@ def doubts(gold: Gold, log: str, status: Mapping[str, Mapping[str, Sequence[str]
             found.append(f"{name} counts as failed; the runner says: {record.passed[name]}")
         elif passed and lenient and name not in record.passed:
             found.append(f"{name} counts as passed; the runner says nothing of it")
-    more = len(found) - MOST
-    return [*found[:MOST], f"and {more} more"] if more > 0 else found
+    more = len(found) - MAX_COUNT
+    return [*found[:MAX_COUNT], f"and {more} more"] if more > 0 else found
 
 
 def _missing(gold: Gold) -> Iterator[str]:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from swe_router.candidates.entries import entries, patch_of
+from swe_router.candidates.prediction_files import entries, patch_of
 from swe_router.errors import UsageError
-from swe_router.records import Name, Record, encoded, patch_digest
+from swe_router.records import FrozenRecord, Name, encoded, patch_digest
 
 __all__ = ["Prediction", "encoded", "read", "write_predictions"]
 
 
-class Prediction(Record):
+class Prediction(FrozenRecord):
     """A patch that is handed in for an instance; the empty patch is a legal one."""
 
     instance_id: Name

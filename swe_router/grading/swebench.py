@@ -10,7 +10,7 @@ from swe_router.datasets import GradingContext, Row
 from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
 from swe_router.grading import runner
-from swe_router.grading.backend import Backend, Task
+from swe_router.grading.backend import Backend, GradingTask
 from swe_router.grading.gold import Gold
 from swe_router.grading.hidden import new_tests
 from swe_router.grading.local import Local
@@ -43,7 +43,7 @@ class SweBenchGrader:
     def grade(self, instance: Instance, patch: str) -> Grade:
         """See ``datasets.Grader``."""
         prediction = Prediction(instance_id=instance.id, patch=patch)
-        return self._evaluation().grade(Task(instance, self._gold(instance.id), prediction))
+        return self._evaluation().grade(GradingTask(instance, self._gold(instance.id), prediction))
 
     def close(self) -> None:
         """See ``datasets.Grader``."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swe_router.deferred import deferred
 from swe_router.errors import UsageError
+from swe_router.lazy_imports import deferred
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,7 +1,16 @@
 """The money: reserved before a call, settled after it, durable, one book for all workers."""
 
-from swe_router.ledger.book import Ledger
-from swe_router.ledger.booking import Book, Hold, Overhead
-from swe_router.ledger.state import Figures, Raise, TierFigures, View
+from swe_router.ledger.holds import CallLedger, Hold, Overhead
+from swe_router.ledger.ledger import Ledger
+from swe_router.ledger.state import BudgetRaise, Figures, TierFigures, TierView
 
-__all__ = ["Book", "Figures", "Hold", "Ledger", "Overhead", "Raise", "TierFigures", "View"]
+__all__ = [
+    "BudgetRaise",
+    "CallLedger",
+    "Figures",
+    "Hold",
+    "Ledger",
+    "Overhead",
+    "TierFigures",
+    "TierView",
+]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.errors import DiskFull, JournalError, UsageError
-from swe_router.files import check_regular
-from swe_router.ledger.reading import BROKEN, damage
+from swe_router.ledger.log_reader import BROKEN, damage
+from swe_router.safe_files import check_regular
 
 Entry = Mapping[str, Any]
 

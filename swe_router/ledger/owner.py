@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swe_router.deferred import deferred
+from swe_router.lazy_imports import deferred
 
 if TYPE_CHECKING:
     import psutil

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from swe_router.errors import JournalError
-from swe_router.records import SCHEMA, Record
+from swe_router.records import SCHEMA, FrozenRecord
 
 OVERHEAD = "overhead"
 ZERO = Decimal(0)
@@ -16,7 +16,7 @@ ZERO = Decimal(0)
 Fate = Literal["open", "settled", "void", "lost"]
 
 
-class View(Record):
+class TierView(FrozenRecord):
     """The money at one moment, USD."""
 
     budget: Decimal
@@ -27,7 +27,7 @@ class View(Record):
     """Neither spent nor reserved; below 0 only after an overrun."""
 
 
-class TierFigures(Record):
+class TierFigures(FrozenRecord):
     """What one tier cost, USD."""
 
     calls: int = 0
@@ -35,7 +35,7 @@ class TierFigures(Record):
     lost: Decimal = ZERO
 
 
-class Figures(Record):
+class Figures(FrozenRecord):
     """The closing figures of a run, USD: settled + lost + reserved + unused = budget."""
 
     budget: Decimal
@@ -68,7 +68,7 @@ class HoldState:
         return self.usd - self.spent - self.reserved
 
     @property
-    def set_aside(self) -> Decimal:
+    def held(self) -> Decimal:
         """What it keeps from everybody else beyond what is spent."""
         return max(self.usd - self.spent, self.reserved) if self.open else self.reserved
 
@@ -88,7 +88,7 @@ class CallState:
 
 
 @dataclass(frozen=True)
-class Raise:
+class BudgetRaise:
     """The cap of a run, raised by somebody."""
 
     at: float
@@ -101,7 +101,7 @@ class Raise:
 
 
 @dataclass
-class State:
+class LedgerState:
     """All holds and calls of the book, with running sums so that no question walks over them."""
 
     budget: Decimal | None = None
@@ -110,7 +110,7 @@ class State:
     """The cap with which the book was opened: that of the settings."""
     run: str = ""
     """Seal of the settings that the book was opened for; empty where it does not say."""
-    raises: list[Raise] = field(default_factory=list)
+    raises: list[BudgetRaise] = field(default_factory=list)
     holds: dict[str, HoldState] = field(default_factory=dict)
     calls: dict[str, CallState] = field(default_factory=dict)
     open_holds: set[str] = field(default_factory=set)
@@ -163,7 +163,7 @@ class State:
         """USD that an instance has spent or keeps set aside, over all its attempts and checks."""
         aside = [self.holds[n] for n in self.open_holds]
         alone = [self.calls[n] for n in self.open_calls]
-        own = [hold.set_aside for hold in aside if owner(hold.key) == instance]
+        own = [hold.held for hold in aside if owner(hold.key) == instance]
         own += [
             call.usd for call in alone if owner(call.key) == instance and not self._in_hold(call)
         ]
@@ -199,7 +199,7 @@ class State:
         if self.budget is None or not budget.is_finite() or budget <= self.budget:
             raise ValueError(f"a cap of {self.budget} is not raised to {budget}")
         at, by, pid = float(entry["at"]), str(entry["by"]), int(entry["pid"])
-        self.raises.append(Raise(at, budget, by, pid))
+        self.raises.append(BudgetRaise(at, budget, by, pid))
         self.budget = budget
 
     @property
@@ -218,9 +218,9 @@ class State:
 
     def _release(self, entry: Mapping[str, Any]) -> None:
         hold = self.holds[entry["id"]]
-        self.reserved -= hold.set_aside
+        self.reserved -= hold.held
         hold.open = False
-        self.reserved += hold.set_aside
+        self.reserved += hold.held
         self.open_holds.discard(hold.id)
 
     def _reserve(self, entry: Mapping[str, Any]) -> None:
@@ -269,10 +269,10 @@ class State:
         if hold is None:
             self.reserved += reserved
             return
-        self.reserved -= hold.set_aside
+        self.reserved -= hold.held
         hold.spent += spent
         hold.reserved += reserved
-        self.reserved += hold.set_aside
+        self.reserved += hold.held
 
     def _wait(self, entry: Mapping[str, Any]) -> None:
         self.waiting.add(entry["party"])

@@ -11,7 +11,7 @@ import anthropic
 import httpx2
 
 from swe_router.errors import BadReply, NoAnswer, Unauthorised
-from swe_router.models import history, lessons, options, wire
+from swe_router.models import call_options, http_calls, message_history, server_quirks
 from swe_router.records import (
     CallLimits,
     Completion,
@@ -27,7 +27,7 @@ OWN_ADDRESS = "https://api.anthropic.com"
 """Of a tier without ``base_url``, whatever ``ANTHROPIC_BASE_URL`` says."""
 STREAM_ABOVE = 20_000
 """Output caps above this are streamed: an idle connection would not live through the wait."""
-OPTIONS = ("effort", "thinking", "cache_ttl", "parallel_tool_calls", *options.COMMON)
+OPTIONS = ("effort", "thinking", "cache_ttl", "parallel_tool_calls", *call_options.COMMON)
 
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 _STOPS: dict[str, StopReason] = {
@@ -54,7 +54,7 @@ class AnthropicModel:
         key: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        options.check(tier, OPTIONS)
+        call_options.check(tier, OPTIONS)
         self._tier, self._session, self._key, self._clock = tier, session, key, clock
 
     def complete(
@@ -68,7 +68,7 @@ class AnthropicModel:
 
         def send(fit: dict[str, Any]) -> Completion:
             start = self._clock()
-            response = wire.exchange(
+            response = http_calls.exchange(
                 lambda: self._send(dict(fit), limits),
                 anthropic.APIStatusError,
                 anthropic.APIConnectionError,
@@ -76,11 +76,11 @@ class AnthropicModel:
                 fit,
             )
             seconds = max(0.0, self._clock() - start)
-            reply = wire.json_of(response, self._key, fit)
+            reply = http_calls.json_of(response, self._key, fit)
             answer = self._read(reply, response.headers, seconds)
-            return wire.told_apart(answer, self._tier, limits)
+            return http_calls.told_apart(answer, self._tier, limits)
 
-        return lessons.asked(self._tier, body, send)
+        return server_quirks.asked(self._tier, body, send)
 
     @cached_property
     def _client(self) -> anthropic.Anthropic:
@@ -88,13 +88,13 @@ class AnthropicModel:
             api_key=self._key or "none",
             base_url=self._tier.base_url or OWN_ADDRESS,
             max_retries=0,
-            http_client=anthropic.DefaultHttpxClient(event_hooks=wire.hooks(self._key)),
+            http_client=anthropic.DefaultHttpxClient(event_hooks=http_calls.hooks(self._key)),
         )
-        wire.own_ways(client)
+        http_calls.own_ways(client)
         return client
 
     def _send(self, body: dict[str, Any], limits: CallLimits) -> httpx2.Response:
-        timeout = wire.timeouts(limits)
+        timeout = http_calls.timeouts(limits)
         if body["max_tokens"] <= STREAM_ABOVE:
             return self._client.post(
                 "/v1/messages", body=body, cast_to=httpx2.Response, options={"timeout": timeout}
@@ -127,7 +127,9 @@ class AnthropicModel:
             "max_tokens": limits.max_output_tokens,
             "messages": self._turns([m for m in messages if m.role != "system"]),
         }
-        system = "\n\n".join(history.sound(m.content) for m in messages if m.role == "system")
+        system = "\n\n".join(
+            message_history.sound(m.content) for m in messages if m.role == "system"
+        )
         if system:
             body["system"] = system
         if tools:
@@ -152,7 +154,7 @@ class AnthropicModel:
 
     def _turns(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         turns: list[dict[str, Any]] = []
-        for message in history.legal(messages, history.STRICT_ID):
+        for message in message_history.legal(messages, message_history.STRICT_ID):
             role = "assistant" if message.role == "assistant" else "user"
             blocks = self._blocks(message)
             if turns and turns[-1]["role"] == role:
@@ -186,16 +188,16 @@ class AnthropicModel:
             blocks += [_tool_use(call) for call in calls]
         if not blocks or blocks[-1].get("type") in _THOUGHTS:
             # The API refuses an answer that is empty, or ends in a thought.
-            blocks.append({"type": "text", "text": history.worded(text)})
+            blocks.append({"type": "text", "text": message_history.worded(text)})
         return blocks
 
     def _read(self, body: dict[str, Any], headers: Mapping[str, str], seconds: float) -> Completion:
         content = body.get("content")
         if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
             raise BadReply("the reply has no content")
-        content = history.typed(content)
+        content = message_history.typed(content)
         calls = tuple(
-            wire.tool_call(block.get("id"), block.get("name"), block.get("input"), self._key)
+            http_calls.tool_call(block.get("id"), block.get("name"), block.get("input"), self._key)
             for block in content
             if block.get("type") == "tool_use"
         )
@@ -212,7 +214,7 @@ class AnthropicModel:
             usage=_usage(body.get("usage"), seconds),
             stop=_STOPS.get(str(body.get("stop_reason")), "end"),
             model=str(body.get("model") or ""),
-            request_id=wire.redact_key(headers.get("request-id", ""), self._key),
+            request_id=http_calls.redact_key(headers.get("request-id", ""), self._key),
         )
 
 
@@ -234,7 +236,7 @@ def _tool(tool: ToolSpec, strict: bool) -> dict[str, Any]:
 
 
 def _tool_use(call: ToolCall) -> dict[str, Any]:
-    arguments = history.sounded(dict(call.arguments))
+    arguments = message_history.sounded(dict(call.arguments))
     return {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments}
 
 
@@ -254,7 +256,7 @@ def _as_kept(message: Message, calls: list[ToolCall]) -> list[dict[str, Any]]:
         elif kind != "text":
             blocks.append(dict(block))
         elif str(block.get("text") or "").strip():
-            blocks.append(history.sounded(dict(block)))
+            blocks.append(message_history.sounded(dict(block)))
     return blocks
 
 
@@ -263,12 +265,12 @@ def _usage(usage: Any, seconds: float) -> Usage:
     details = usage.get("output_tokens_details") if isinstance(usage, Mapping) else None
     try:
         return Usage(
-            input_tokens=wire.count(usage, "input_tokens"),
-            cache_read_tokens=wire.count(usage, "cache_read_input_tokens"),
-            cache_write_tokens=wire.count(usage, "cache_creation_input_tokens"),
-            output_tokens=wire.count(usage, "output_tokens"),
-            reasoning_tokens=wire.count(details, "thinking_tokens"),
+            input_tokens=http_calls.count(usage, "input_tokens"),
+            cache_read_tokens=http_calls.count(usage, "cache_read_input_tokens"),
+            cache_write_tokens=http_calls.count(usage, "cache_creation_input_tokens"),
+            output_tokens=http_calls.count(usage, "output_tokens"),
+            reasoning_tokens=http_calls.count(details, "thinking_tokens"),
             seconds=seconds,
         )
-    except wire.NoCount:
+    except http_calls.NoCount:
         return Usage(seconds=seconds)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router.errors import BadReply
-from swe_router.models import history, wire
+from swe_router.models import http_calls, message_history
 from swe_router.records import (
     CallLimits,
     Completion,
@@ -66,7 +66,7 @@ def body(
 
 
 def _messages(messages: Sequence[Message], native: bool) -> list[dict[str, Any]]:
-    fit = history.legal(messages, history.CHAT_ID)
+    fit = message_history.legal(messages, message_history.CHAT_ID)
     return [_message(message, native) for message in fit]
 
 
@@ -85,12 +85,12 @@ def _message(message: Message, native: bool) -> dict[str, Any]:
         for call, extra in zip(out["tool_calls"], extras, strict=False):
             call.update(extra)
     elif not text.strip():
-        out["content"] = history.NOTHING
-    return {**out, **history.sounded(kept)}
+        out["content"] = message_history.NOTHING
+    return {**out, **message_history.sounded(kept)}
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    arguments = json.dumps(history.sounded(dict(call.arguments)), ensure_ascii=False)
+    arguments = json.dumps(message_history.sounded(dict(call.arguments)), ensure_ascii=False)
     return {
         "id": call.id,
         "type": "function",
@@ -113,7 +113,7 @@ def read(reply: Mapping[str, Any], key: str, seconds: float, request_id: str) ->
     first = choices[0] if isinstance(choices, list) and choices else None
     said = first.get("message") if isinstance(first, dict) else None
     if not isinstance(first, dict) or not isinstance(said, dict):
-        raise BadReply(f"the reply has no message: {wire.short(json.dumps(reply), key)}")
+        raise BadReply(f"the reply has no message: {http_calls.short(json.dumps(reply), key)}")
     calls = _calls(said.get("tool_calls"), key)
     stop = _STOPS.get(str(first.get("finish_reason")), "tool" if calls else "end")
     if said.get("refusal"):
@@ -162,7 +162,7 @@ def _calls(calls: Any, key: str) -> tuple[ToolCall, ...]:
     # Some servers give all calls of an answer one id, or none; each result needs its own.
     given = [call_id for call_id, _ in functions]
     return tuple(
-        wire.tool_call(
+        http_calls.tool_call(
             call_id if call_id and given.count(call_id) == 1 else f"call_{number}",
             function.get("name"),
             function.get("arguments"),
@@ -177,15 +177,17 @@ def _usage(usage: Any, seconds: float) -> Usage:
     table = usage if isinstance(usage, Mapping) else {}
     details, said = table.get("prompt_tokens_details"), table.get("completion_tokens_details")
     try:
-        read = wire.count(details, "cached_tokens") or wire.count(usage, "prompt_cache_hit_tokens")
-        return wire.usage(
-            prompt=wire.count(usage, "prompt_tokens"),
+        read = http_calls.count(details, "cached_tokens") or http_calls.count(
+            usage, "prompt_cache_hit_tokens"
+        )
+        return http_calls.usage(
+            prompt=http_calls.count(usage, "prompt_tokens"),
             read=read,
-            write=wire.count(details, "cache_write_tokens", "created_cache_tokens"),
-            output=wire.count(usage, "completion_tokens"),
-            reasoning=wire.count(said, "reasoning_tokens"),
-            total=wire.count(usage, "total_tokens"),
+            write=http_calls.count(details, "cache_write_tokens", "created_cache_tokens"),
+            output=http_calls.count(usage, "completion_tokens"),
+            reasoning=http_calls.count(said, "reasoning_tokens"),
+            total=http_calls.count(usage, "total_tokens"),
             seconds=seconds,
         )
-    except wire.NoCount:
+    except http_calls.NoCount:
         return Usage(seconds=seconds)

@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Protocol
 
 from swe_router.errors import ModelError
-from swe_router.ledger import Book
-from swe_router.prices import Rate
+from swe_router.ledger import CallLedger
+from swe_router.prices import PriceRate
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.records.requests import RequestDigests, RunningSum, shared
 from swe_router.seams import Model
@@ -67,7 +67,7 @@ def _new(messages: Sequence[Message], known: Sequence[Message]) -> Sequence[Mess
     return found
 
 
-class Receipts(Protocol):
+class AnswerStore(Protocol):
     """The durable memory of one attempt's last paid answer."""
 
     def paid(self, request: str) -> Completion | None:
@@ -80,7 +80,7 @@ class Receipts(Protocol):
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _MeasuredRequest:
     """What the provider counted for a conversation that later requests begin with."""
 
     messages: tuple[Message, ...]
@@ -100,11 +100,16 @@ class MeteredModel:
     """
 
     def __init__(
-        self, model: Model, book: Book, rate: Rate, *, receipts: Receipts | None = None
+        self,
+        model: Model,
+        book: CallLedger,
+        rate: PriceRate,
+        *,
+        receipts: AnswerStore | None = None,
     ) -> None:
         self._model, self._book, self._rate = model, book, rate
         self._receipts = receipts
-        self._measured: _Measured | None = None
+        self._measured: _MeasuredRequest | None = None
         self._outputs: dict[str, int] = {}
         """Fingerprint of an answer -> its output tokens, reasoning included."""
         self._digests = RequestDigests()
@@ -191,4 +196,4 @@ class MeteredModel:
         self._outputs[answer.message.fingerprint()] = answer.usage.output_tokens
         if answer.usage.prompt_tokens:
             tokens = answer.usage.prompt_tokens + answer.usage.output_tokens
-            self._measured = _Measured((*messages, answer.message), tuple(tools), tokens)
+            self._measured = _MeasuredRequest((*messages, answer.message), tuple(tools), tokens)

@@ -12,7 +12,7 @@ import httpx2
 import openai
 
 from swe_router.errors import Unauthorised
-from swe_router.models import chat, lessons, options, responses, wire
+from swe_router.models import call_options, chat, http_calls, responses, server_quirks
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.settings import Tier
 
@@ -39,7 +39,7 @@ class OpenAIModel:
         "parallel_tool_calls",
         "output_cap",
         "extra",
-        *options.COMMON,
+        *call_options.COMMON,
     )
     strict: ClassVar[bool] = False
     """Tools are marked ``strict``, which makes the server force their grammar."""
@@ -53,7 +53,7 @@ class OpenAIModel:
         key: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        options.check(tier, self.options)
+        call_options.check(tier, self.options)
         self._tier, self._session, self._key, self._clock = tier, session, key, clock
 
     def complete(
@@ -77,19 +77,19 @@ class OpenAIModel:
             start = self._clock()
             response = self._post(path, fit, limits)
             seconds = max(0.0, self._clock() - start)
-            reply = wire.json_of(response, self._key, fit)
-            request_id = wire.redact_key(_request_id(response.headers), self._key)
-            return wire.told_apart(read(reply, self._key, seconds, request_id), tier, limits)
+            reply = http_calls.json_of(response, self._key, fit)
+            request_id = http_calls.redact_key(_request_id(response.headers), self._key)
+            return http_calls.told_apart(read(reply, self._key, seconds, request_id), tier, limits)
 
-        return lessons.asked(tier, body, send)
+        return server_quirks.asked(tier, body, send)
 
     def _post(self, path: str, body: dict[str, Any], limits: CallLimits) -> httpx2.Response:
-        return wire.exchange(
+        return http_calls.exchange(
             lambda: self._client.post(
                 path,
                 body=body,
                 cast_to=httpx2.Response,
-                options={"timeout": wire.timeouts(limits)},
+                options={"timeout": http_calls.timeouts(limits)},
             ),
             openai.APIStatusError,
             openai.APIConnectionError,
@@ -113,16 +113,16 @@ class OpenAIModel:
             api_key=self._key or "none",
             base_url=self._tier.base_url or OWN_ADDRESS,
             max_retries=0,
-            http_client=openai.DefaultHttpx2Client(event_hooks=wire.hooks(self._key)),
+            http_client=openai.DefaultHttpx2Client(event_hooks=http_calls.hooks(self._key)),
         )
-        wire.own_ways(client)
+        http_calls.own_ways(client)
         return client
 
 
 class VllmModel(OpenAIModel):
     """A vLLM server. Options: ``extra``, ``leave_out``, ``strict``, ``output_cap`` (see above)."""
 
-    options: ClassVar[tuple[str, ...]] = ("extra", "output_cap", *options.COMMON)
+    options: ClassVar[tuple[str, ...]] = ("extra", "output_cap", *call_options.COMMON)
     strict: ClassVar[bool] = True
     needs_key: ClassVar[bool] = False
 

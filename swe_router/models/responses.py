@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router.errors import BadReply, NoAnswer
-from swe_router.models import history, wire
+from swe_router.models import http_calls, message_history
 from swe_router.models.chat import text_of
 from swe_router.records import (
     CallLimits,
@@ -31,7 +31,9 @@ def body(
 ) -> dict[str, Any]:
     """The request; nothing is stored at the provider, reasoning travels encrypted."""
     native = tier.tools == "native"
-    talk = history.legal((m for m in messages if m.role != "system"), history.STRICT_ID)
+    talk = message_history.legal(
+        (m for m in messages if m.role != "system"), message_history.STRICT_ID
+    )
     out: dict[str, Any] = {
         "model": tier.model,
         "input": [item for m in talk for item in _items(m, native)],
@@ -40,7 +42,7 @@ def body(
         "include": ["reasoning.encrypted_content"],
         "prompt_cache_key": session[-64:],
     }
-    system = "\n\n".join(history.sound(m.content) for m in messages if m.role == "system")
+    system = "\n\n".join(message_history.sound(m.content) for m in messages if m.role == "system")
     if system:
         out["instructions"] = system
     if tools:
@@ -72,7 +74,7 @@ def _items(message: Message, native: bool) -> list[dict[str, Any]]:
         items += [_function_call(call) for call in calls]
     if not items or items[-1].get("type") == "reasoning":
         # Reasoning is refused without something that follows from it.
-        items.append({"role": "assistant", "content": history.worded(text)})
+        items.append({"role": "assistant", "content": message_history.worded(text)})
     return items
 
 
@@ -85,12 +87,12 @@ def _as_kept(message: Message, calls: list[ToolCall]) -> list[dict[str, Any]]:
             if (call := next(left, None)) is not None:
                 items.append({**item, **_function_call(call)})
         elif item.get("type") != "message" or text_of(item.get("content")).strip():
-            items.append(history.sounded(dict(item)))
+            items.append(message_history.sounded(dict(item)))
     return items
 
 
 def _function_call(call: ToolCall) -> dict[str, Any]:
-    arguments = json.dumps(history.sounded(dict(call.arguments)), ensure_ascii=False)
+    arguments = json.dumps(message_history.sounded(dict(call.arguments)), ensure_ascii=False)
     return {
         "type": "function_call",
         "call_id": call.id,
@@ -113,12 +115,14 @@ def read(reply: Mapping[str, Any], key: str, seconds: float, request_id: str) ->
     """The completion. Raises ``BadReply``, and ``NoAnswer`` for a response that failed."""
     items = reply.get("output")
     if reply.get("status") in ("failed", "cancelled"):
-        raise NoAnswer(f"the response failed: {wire.short(json.dumps(reply.get('error')), key)}")
+        raise NoAnswer(
+            f"the response failed: {http_calls.short(json.dumps(reply.get('error')), key)}"
+        )
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise BadReply(f"the reply has no output: {wire.short(json.dumps(reply), key)}")
-    items = history.typed(items)
+        raise BadReply(f"the reply has no output: {http_calls.short(json.dumps(reply), key)}")
+    items = message_history.typed(items)
     calls = tuple(
-        wire.tool_call(item.get("call_id"), item.get("name"), item.get("arguments"), key)
+        http_calls.tool_call(item.get("call_id"), item.get("name"), item.get("arguments"), key)
         for item in items
         if item.get("type") == "function_call"
     )
@@ -162,14 +166,14 @@ def _usage(usage: Any, seconds: float) -> Usage:
     table = usage if isinstance(usage, Mapping) else {}
     details, said = table.get("input_tokens_details"), table.get("output_tokens_details")
     try:
-        return wire.usage(
-            prompt=wire.count(usage, "input_tokens"),
-            read=wire.count(details, "cached_tokens"),
-            write=wire.count(details, "cache_write_tokens"),
-            output=wire.count(usage, "output_tokens"),
-            reasoning=wire.count(said, "reasoning_tokens"),
-            total=wire.count(usage, "total_tokens"),
+        return http_calls.usage(
+            prompt=http_calls.count(usage, "input_tokens"),
+            read=http_calls.count(details, "cached_tokens"),
+            write=http_calls.count(details, "cache_write_tokens"),
+            output=http_calls.count(usage, "output_tokens"),
+            reasoning=http_calls.count(said, "reasoning_tokens"),
+            total=http_calls.count(usage, "total_tokens"),
             seconds=seconds,
         )
-    except wire.NoCount:
+    except http_calls.NoCount:
         return Usage(seconds=seconds)

@@ -12,9 +12,17 @@ from pydantic import Field, ValidationError
 
 from swe_router import assets, errors, toolcalls
 from swe_router.errors import ContextTooLong, ModelError, Refused
-from swe_router.models import options
+from swe_router.models import call_options
 from swe_router.models.metered import bytes_of
-from swe_router.records import CallLimits, Completion, Message, Record, ToolCall, ToolSpec, Usage
+from swe_router.records import (
+    CallLimits,
+    Completion,
+    FrozenRecord,
+    Message,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
 from swe_router.records.requests import RunningSum
 from swe_router.settings import Tier
 
@@ -25,7 +33,7 @@ OUTPUT_TOKENS_PER_SECOND = 50.0
 OVER = "The recording is over."
 
 
-class _Step(Record):
+class _ScriptStep(FrozenRecord):
     """One recorded answer, or the error that a broken provider gave instead."""
 
     say: str = ""
@@ -35,12 +43,12 @@ class _Step(Record):
     message: str = ""
 
 
-class _Recording(Record):
+class _Recording(FrozenRecord):
     """A recording file: its steps in order."""
 
     note: str = ""
     """For the reader of the file."""
-    step: tuple[_Step, ...] = Field(default=())
+    step: tuple[_ScriptStep, ...] = Field(default=())
 
 
 class ScriptedModel:
@@ -55,7 +63,7 @@ class ScriptedModel:
     """
 
     def __init__(self, tier: Tier, *, session: str, key: str = "") -> None:
-        options.check(tier, OPTIONS)
+        call_options.check(tier, OPTIONS)
         self._tier = tier
         self._instance, _, attempt = session.rpartition("#")
         self._attempt = attempt
@@ -70,7 +78,7 @@ class ScriptedModel:
         """See ``seams.Model``. ``Refused`` when there is no recording or it cannot be read."""
         turn = self._turns.of(messages)
         steps = self._recording.step
-        step = steps[turn] if turn < len(steps) else _Step(raw=OVER)
+        step = steps[turn] if turn < len(steps) else _ScriptStep(raw=OVER)
         if step.error:
             raise _failure(step)
         message = self._answer(turn, step)
@@ -104,7 +112,7 @@ class ScriptedModel:
             raise Refused(f"there is no recording of {self._instance!r} in {folder}")
         return _read(path)
 
-    def _answer(self, turn: int, step: _Step) -> Message:
+    def _answer(self, turn: int, step: _ScriptStep) -> Message:
         if step.raw is not None:
             return Message(role="assistant", content=step.raw)
         calls = tuple(_call(turn, n, table) for n, table in enumerate(step.call))
@@ -142,7 +150,7 @@ def _call(turn: int, number: int, table: Mapping[str, Any]) -> ToolCall:
     )
 
 
-def _failure(step: _Step) -> ModelError:
+def _failure(step: _ScriptStep) -> ModelError:
     kind = getattr(errors, step.error, None)
     if not (isinstance(kind, type) and issubclass(kind, ModelError)):
         return Refused(f"the recording names an unknown error {step.error!r}")

@@ -12,18 +12,18 @@ from pydantic import Field, ValidationError
 
 from swe_router import errors, suggest
 from swe_router.errors import UsageError
-from swe_router.estimates.digits import apart
 from swe_router.records import (
     ACCEPTANCE,
     Budget,
+    BudgetView,
     Features,
     Outcome,
     Plan,
-    PurseView,
     RouteDecision,
     RunRecord,
 )
 from swe_router.settings import Table
+from swe_router.stats.rounding import apart
 
 _SAID_IN_WORDS = (
     "NoConnection",
@@ -74,7 +74,7 @@ class LadderPolicy(Generic[K]):
         return self
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """The next move; each policy says its own."""
         raise NotImplementedError
@@ -147,12 +147,12 @@ def named(policy: str, ladder: Sequence[Plan], tier: str) -> Plan | None:
     return ladder[names.index(tier)] if tier else None
 
 
-def weather(outcome: Outcome) -> bool:
+def is_infra_failure(outcome: Outcome) -> bool:
     """True when something broke that says nothing of the arm."""
     return outcome.attempt.failure is not None and not outcome.attempt.failure.counts
 
 
-def hopeless_box(outcome: Outcome) -> bool:
+def sandbox_is_permanently_broken(outcome: Outcome) -> bool:
     """True when the sandbox broke for good: another tier would meet the same box."""
     failure = outcome.attempt.failure
     return failure is not None and failure.boundary == "sandbox" and not failure.retry
@@ -228,19 +228,19 @@ def usd(amount: Decimal) -> str:
     return f"${cents}" if cents == amount or amount >= 1 else f"${amount.normalize():f}"
 
 
-def rest(purse: PurseView) -> str:
+def rest(purse: BudgetView) -> str:
     """``$0.05 left``, of the run's money or of what the instance itself may cost."""
     return (
         f"{usd(purse.left)} {'of its own cap (limits.instance_usd) ' if at_cap(purse) else ''}left"
     )
 
 
-def lack(purse: PurseView) -> str:
+def lack(purse: BudgetView) -> str:
     """Why an instance that no tier can be paid for is left undone."""
     return "at its own cap" if at_cap(purse) else "for lack of money"
 
 
-def at_cap(purse: PurseView) -> bool:
+def at_cap(purse: BudgetView) -> bool:
     """Whether the instance's own cap, and not the run's money, is what ends first."""
     return purse.own is not None and purse.own < purse.free
 

@@ -13,17 +13,17 @@ from swe_router.policies.base import (
     LadderPolicy,
     affordable,
     fault_of,
-    hopeless_box,
+    is_infra_failure,
     lack,
     repeats,
     rest,
     rung_of,
+    sandbox_is_permanently_broken,
     trusted,
     usd,
-    weather,
 )
-from swe_router.policies.escalation import Worth, handed, hopeless, known_tiers
-from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
+from swe_router.policies.escalation_order import Worth, handed, hopeless, known_tiers
+from swe_router.records import BudgetView, Features, Outcome, Plan, RouteDecision, Stop, Try
 
 
 class CascadeKnobs(Worth):
@@ -68,7 +68,7 @@ class Cascade(LadderPolicy[CascadeKnobs]):
         known_tiers(self.name, self.ladder, self.knobs)
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """The next move on one instance."""
         if not history:
@@ -78,7 +78,7 @@ class Cascade(LadderPolicy[CascadeKnobs]):
                 said = ", ".join(v.verifier for v in outcome.verdicts if v.outcome == "pass")
                 return Stop(why=f"accepted {outcome.arm}'s patch: passed {said}")
         reason = fault_of(history[-1])
-        if hopeless_box(history[-1]):
+        if sandbox_is_permanently_broken(history[-1]):
             return Stop(why=f"{reason}: every tier would meet the same sandbox")
         rungs = self._untried(history)
         if not rungs:
@@ -104,13 +104,13 @@ class Cascade(LadderPolicy[CascadeKnobs]):
     def _untried(self, history: Sequence[Outcome]) -> list[int]:
         tried = {rung_of(self.ladder, outcome) for outcome in history}
         above = list(range(max(tried) + 1, len(self.ladder)))
-        if all(weather(outcome) for outcome in history):
+        if all(is_infra_failure(outcome) for outcome in history):
             below = range(max(tried) - 1, -1, -1)
             return above + [rung for rung in below if rung not in tried]
         return above
 
     def _climb(
-        self, rungs: Sequence[int], reason: str, purse: PurseView, history: Sequence[Outcome] = ()
+        self, rungs: Sequence[int], reason: str, purse: BudgetView, history: Sequence[Outcome] = ()
     ) -> RouteDecision:
         """Try the first of the rungs that can be paid for; say which were passed over."""
         unpaid: list[str] = []
@@ -131,7 +131,7 @@ class Cascade(LadderPolicy[CascadeKnobs]):
         return Stop(why=f"{reason}{_over(unpaid, purse)}: left undone {lack(purse)}")
 
 
-def _over(unpaid: Sequence[str], purse: PurseView) -> str:
+def _over(unpaid: Sequence[str], purse: BudgetView) -> str:
     if not unpaid:
         return ""
     verb = "is" if len(unpaid) == 1 else "are"

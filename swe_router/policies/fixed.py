@@ -17,7 +17,7 @@ from swe_router.policies.base import (
     trusted,
     usd,
 )
-from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
+from swe_router.records import BudgetView, Features, Outcome, Plan, RouteDecision, Stop, Try
 
 
 class FixedKnobs(Knobs):
@@ -55,7 +55,7 @@ class Fixed(LadderPolicy[FixedKnobs]):
         return (named or list(self.ladder))[0]
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """Try the tier once; then stop."""
         if history:

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from swe_router.errors import UsageError
-from swe_router.estimates.training import Floats, Training, training
+from swe_router.estimates.prediction.training import Floats, Training, training
 from swe_router.policies.base import Knobs, LadderPolicy
 from swe_router.records import Budget, Example, Features
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from swe_router.policies.base import Knobs, draw
 from swe_router.policies.single import Choice, SingleShot
-from swe_router.records import Features, Outcome, PurseView, RouteDecision
+from swe_router.records import BudgetView, Features, Outcome, RouteDecision
 
 K = TypeVar("K", bound=Knobs)
 Shares = tuple[float, ...]
@@ -23,7 +23,7 @@ class Mixing(SingleShot[K]):
         """Probability of each rung; sums to 1."""
         raise NotImplementedError
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """The rung in whose share the issue's number falls."""
         shares, drawn = self.shares(), draw(self.knobs.seed, features.instance_id)
         below = 0.0
@@ -35,7 +35,7 @@ class Mixing(SingleShot[K]):
         return self._choice(last, shares[last])
 
     def options(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> Sequence[tuple[float, RouteDecision]]:
         """Every chance with its decision."""
         if history:

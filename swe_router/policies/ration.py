@@ -25,22 +25,16 @@ from swe_router.policies.base import (
     affordable,
     draw,
     fault_of,
-    hopeless_box,
     lack,
     repeats,
     rest,
     rung_of,
+    sandbox_is_permanently_broken,
     trusted,
     usd,
 )
-from swe_router.policies.escalation import (
-    Worth,
-    expected_cost,
-    handed,
-    hopeless,
-    known_tiers,
-)
-from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
+from swe_router.policies.escalation_order import Worth, expected_cost, handed, hopeless, known_tiers
+from swe_router.records import BudgetView, Features, Outcome, Plan, RouteDecision, Stop, Try
 
 
 class RationKnobs(Worth):
@@ -68,7 +62,7 @@ class Ration(LadderPolicy[RationKnobs]):
         known_tiers(self.name, self.ladder, self.knobs)
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """The next move on one instance."""
         if not history:
@@ -92,7 +86,7 @@ class Ration(LadderPolicy[RationKnobs]):
         for outcome in history:
             if trusted(outcome):
                 return f"{outcome.arm}'s patch was accepted"
-        if hopeless_box(history[-1]):
+        if sandbox_is_permanently_broken(history[-1]):
             return f"{reason}: every tier would meet the same sandbox"
         if rung >= len(self.ladder):
             return f"{reason}, and no stronger tier is left"
@@ -102,7 +96,7 @@ class Ration(LadderPolicy[RationKnobs]):
         """Expected USD of one move on a rung."""
         return expected_cost(self.ladder[rung], self.knobs)
 
-    def share(self, rung: int, purse: PurseView) -> tuple[float, str]:
+    def share(self, rung: int, purse: BudgetView) -> tuple[float, str]:
         """Probability of escalating to ``rung``, and its sum in words."""
         remaining = max(0, purse.instances_left - 1)
         kept, cost = remaining * self.cost(0), self.cost(rung)
@@ -120,7 +114,7 @@ class Ration(LadderPolicy[RationKnobs]):
         self,
         rung: int,
         reason: str,
-        purse: PurseView,
+        purse: BudgetView,
         propensity: float = 1.0,
         history: Sequence[Outcome] = (),
     ) -> RouteDecision:

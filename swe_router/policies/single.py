@@ -11,15 +11,15 @@ from swe_router.policies.base import (
     LadderPolicy,
     affordable,
     fault_of,
-    hopeless_box,
+    is_infra_failure,
     lack,
     repeats,
     rest,
     rung_of,
+    sandbox_is_permanently_broken,
     trusted,
-    weather,
 )
-from swe_router.records import Features, Outcome, PurseView, RouteDecision, Stop, Try
+from swe_router.records import BudgetView, Features, Outcome, RouteDecision, Stop, Try
 
 K = TypeVar("K", bound=Knobs)
 
@@ -39,12 +39,12 @@ class SingleShot(LadderPolicy[K]):
     A tier that cannot be paid for gives way to the next cheaper one that can.
     """
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """The rung for an issue; each router says its own."""
         raise NotImplementedError
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """Try the chosen tier; then stop, whatever came of it."""
         if not history:
@@ -54,9 +54,9 @@ class SingleShot(LadderPolicy[K]):
             if trusted(outcome):
                 return Stop(why=f"{outcome.arm}'s patch was accepted")
         reason = fault_of(history[-1])
-        if hopeless_box(history[-1]):
+        if sandbox_is_permanently_broken(history[-1]):
             return Stop(why=f"{reason}: every tier would meet the same sandbox")
-        if not all(weather(outcome) for outcome in history):
+        if not all(is_infra_failure(outcome) for outcome in history):
             return Stop(why=f"{reason}, and this policy tries one tier an issue")
         tried = {rung_of(self.ladder, outcome) for outcome in history}
         rest = self._order(max(tried), tried)
@@ -69,7 +69,7 @@ class SingleShot(LadderPolicy[K]):
         order = [rung, *range(rung - 1, -1, -1), *range(rung + 1, len(self.ladder))]
         return [one for one in order if one not in tried and 0 <= one < len(self.ladder)]
 
-    def _try(self, choice: Choice, order: Sequence[int], purse: PurseView) -> RouteDecision:
+    def _try(self, choice: Choice, order: Sequence[int], purse: BudgetView) -> RouteDecision:
         for rung in order:
             plan = self.ladder[rung]
             count = affordable(plan, self.knobs.candidates, purse.left)

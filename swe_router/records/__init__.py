@@ -5,13 +5,7 @@ No gold field exists here: the answer key lives in ``grading.gold`` alone.
 Money is ``Decimal`` US dollars, time is seconds, sizes are tokens or bytes as the name says.
 """
 
-from swe_router.records.base import SCHEMA, Record, Usd, digest_of, encoded, escaped, patch_digest
-from swe_router.records.instance import DATASET, WORKDIR, Instance
-from swe_router.records.judged import Judged
-from swe_router.records.lessons import Example, Tried
-from swe_router.records.matrix import CrossMatrix, CrossRun, TestResult, TestSource
-from swe_router.records.names import Name, checked_name
-from swe_router.records.talk import (
+from swe_router.records.conversation import (
     Action,
     CallLimits,
     Completion,
@@ -23,6 +17,20 @@ from swe_router.records.talk import (
     ToolSpec,
     Usage,
 )
+from swe_router.records.cross_matrix import CrossMatrix, CrossRun, TestResult, TestSource
+from swe_router.records.frozen import (
+    SCHEMA,
+    FrozenRecord,
+    Usd,
+    digest_of,
+    encoded,
+    escaped,
+    patch_digest,
+)
+from swe_router.records.instance import DATASET, WORKDIR, Instance
+from swe_router.records.judged_verdict import JudgedVerdict
+from swe_router.records.safe_names import Name, checked_name
+from swe_router.records.training_examples import Example, RecordedRun
 from swe_router.records.values import (
     ACCEPTANCE,
     IMPORTED,
@@ -31,6 +39,7 @@ from swe_router.records.values import (
     Arm,
     Attempt,
     Budget,
+    BudgetView,
     Candidate,
     Decided,
     Exit,
@@ -45,7 +54,6 @@ from swe_router.records.values import (
     Passed,
     Plan,
     Provenance,
-    PurseView,
     RouteDecision,
     RunRecord,
     Status,
@@ -67,6 +75,7 @@ __all__ = [
     "Arm",
     "Attempt",
     "Budget",
+    "BudgetView",
     "CallLimits",
     "Candidate",
     "Completion",
@@ -78,10 +87,11 @@ __all__ = [
     "Failure",
     "Features",
     "Finding",
+    "FrozenRecord",
     "Grade",
     "Handover",
     "Instance",
-    "Judged",
+    "JudgedVerdict",
     "LeakReport",
     "LeftOut",
     "Message",
@@ -90,8 +100,7 @@ __all__ = [
     "Passed",
     "Plan",
     "Provenance",
-    "PurseView",
-    "Record",
+    "RecordedRun",
     "Result",
     "RouteDecision",
     "RunRecord",
@@ -104,7 +113,6 @@ __all__ = [
     "ToolCall",
     "ToolSpec",
     "Trajectory",
-    "Tried",
     "Try",
     "Usage",
     "Usd",

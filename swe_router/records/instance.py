@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from swe_router.records.base import Record
-from swe_router.records.names import Name
+from swe_router.records.frozen import FrozenRecord
+from swe_router.records.safe_names import Name
 
 FOLDER = r"^(/[A-Za-z0-9_.@+-]+)+$"
 """A work folder: absolute, not the root, and safe in a shell script."""
@@ -18,7 +18,7 @@ def _is_empty(value: object) -> bool:
     return not value
 
 
-class Instance(Record):
+class Instance(FrozenRecord):
     """One issue to solve, without anything that could leak its answer.
 
     A field at its default is left out of records and digests where earlier versions had none.

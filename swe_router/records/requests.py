@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from swe_router.records.base import Record
-from swe_router.records.talk import CallLimits, Message, ToolSpec
+from swe_router.records.conversation import CallLimits, Message, ToolSpec
+from swe_router.records.frozen import FrozenRecord
 
 
 def request_digest(
@@ -94,7 +94,7 @@ def _json_of(message: Message) -> bytes:
     return text
 
 
-def _json(value: Record) -> bytes:
+def _json(value: FrozenRecord) -> bytes:
     tree: Any = value.model_dump(mode="json")
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
     return text.encode("utf-8", "surrogatepass")

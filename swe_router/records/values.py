@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from swe_router.records.base import SCHEMA, Evidence, Record, Usd
+from swe_router.records.conversation import Usage
+from swe_router.records.cross_matrix import CrossMatrix
+from swe_router.records.frozen import SCHEMA, Evidence, FrozenRecord, Usd
 from swe_router.records.instance import Instance
-from swe_router.records.matrix import CrossMatrix
-from swe_router.records.names import Name
-from swe_router.records.talk import Usage
+from swe_router.records.safe_names import Name
 
 Exit = Literal[
     "submitted", "budget", "steps", "time", "gave_up", "broke", "interrupted", "stop_loss"
@@ -30,7 +30,7 @@ IMPORTED = "imported"
 """Arm of candidates that were made and paid for elsewhere."""
 
 
-class Features(Record):
+class Features(FrozenRecord):
     """What is known of an instance before anything is spent on it."""
 
     instance_id: Name
@@ -43,7 +43,7 @@ class Features(Record):
     version: str = ""
 
 
-class Arm(Record):
+class Arm(FrozenRecord):
     """What can be chosen: a tier of the settings, run by a scaffold."""
 
     model: str
@@ -54,7 +54,7 @@ class Arm(Record):
         return self.model if self.scaffold == "default" else f"{self.model}/{self.scaffold}"
 
 
-class Budget(Record):
+class Budget(FrozenRecord):
     """Limits of one attempt, or of a whole run."""
 
     dollars: Usd
@@ -64,7 +64,7 @@ class Budget(Record):
     """Wall seconds; 0 means no limit of its own."""
 
 
-class Plan(Record):
+class Plan(FrozenRecord):
     """One attempt to be made."""
 
     arm: Arm
@@ -77,7 +77,7 @@ class Plan(Record):
     """For ensembles, where the provider takes one; None is the tier's own."""
 
 
-class Try(Record):
+class Try(FrozenRecord):
     """A decision to run one or more plans side by side."""
 
     kind: Literal["try"] = "try"
@@ -87,7 +87,7 @@ class Try(Record):
     """Probability with which the policy takes this decision here (1 when deterministic)."""
 
 
-class Stop(Record):
+class Stop(FrozenRecord):
     """A decision to run nothing more."""
 
     kind: Literal["stop"] = "stop"
@@ -97,7 +97,7 @@ class Stop(Record):
 RouteDecision = Annotated[Try | Stop, Field(discriminator="kind")]
 
 
-class PurseView(Record):
+class BudgetView(FrozenRecord):
     """The money as a policy may see it, recorded with each decision."""
 
     budget: Usd
@@ -121,16 +121,16 @@ class PurseView(Record):
         return max(Decimal(0), self.budget - self.spent - self.reserved)
 
 
-class Decided(Record):
+class Decided(FrozenRecord):
     """A decision with all it was made from, so that replay can make it again."""
 
     decision: RouteDecision
-    purse: PurseView
+    purse: BudgetView
     state: Mapping[str, Any] = Field(default_factory=dict)
     """The policy's own state, as it gave it (empty for stateless policies)."""
 
 
-class Trajectory(Record):
+class Trajectory(FrozenRecord):
     """The end of an attempt's conversation; the steps themselves lie in the run folder."""
 
     exit: Exit
@@ -143,7 +143,7 @@ class Trajectory(Record):
     """What ended it, in words."""
 
 
-class Failure(Record):
+class Failure(FrozenRecord):
     """A broken boundary, as data."""
 
     kind: str
@@ -155,14 +155,14 @@ class Failure(Record):
     counts: bool
 
 
-class Finding(Record):
+class Finding(FrozenRecord):
     """One thing that the leak guard or the trajectory audit saw."""
 
     kind: str
     detail: str
 
 
-class LeakReport(Record):
+class LeakReport(FrozenRecord):
     """Proof that the sandbox held no future before the first step."""
 
     head: str = ""
@@ -175,7 +175,7 @@ class LeakReport(Record):
     verified: bool = False
 
 
-class Attempt(Record):
+class Attempt(FrozenRecord):
     """One plan, carried out."""
 
     id: Name
@@ -193,7 +193,7 @@ class Attempt(Record):
     """Where an imported candidate came from: its file, its maker, its name there."""
 
 
-class Candidate(Record):
+class Candidate(FrozenRecord):
     """A patch that an attempt left behind, however it ended."""
 
     attempt_id: Name
@@ -210,7 +210,7 @@ class Candidate(Record):
     """What was done to the text of somebody else before it became this patch."""
 
 
-class Verdict(Record):
+class Verdict(FrozenRecord):
     """How far one verifier trusts one candidate, with evidence a reader can check."""
 
     candidate: str
@@ -232,7 +232,7 @@ class Verdict(Record):
         return told if told.is_finite() and told >= 0 else Decimal(0)
 
 
-class Outcome(Record):
+class Outcome(FrozenRecord):
     """What a policy may look back on."""
 
     attempt: Attempt
@@ -277,7 +277,7 @@ class Outcome(Record):
         return self.weighed.score if self.weighed is not None else None
 
 
-class LeftOut(Record):
+class LeftOut(FrozenRecord):
     """Plans of one move that were not carried out, since they could change nothing any more."""
 
     move: int
@@ -287,7 +287,7 @@ class LeftOut(Record):
     why: str
 
 
-class Provenance(Record):
+class Provenance(FrozenRecord):
     """What a record was made with."""
 
     settings: str = ""
@@ -301,7 +301,7 @@ class Provenance(Record):
     seed: int = 0
 
 
-class RunRecord(Record):
+class RunRecord(FrozenRecord):
     """Everything about one instance of one run; never reopened, grades are written beside it."""
 
     schema_version: str = SCHEMA
@@ -350,7 +350,7 @@ class RunRecord(Record):
         return ""
 
 
-class Grade(Record):
+class Grade(FrozenRecord):
     """The official verdict on one prediction; PASS only on positive evidence."""
 
     instance_id: Name

@@ -6,8 +6,8 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from swe_router import plain, wording
-from swe_router.reports.board import labels, one, pair, short
+from swe_router import plain_values, templates
+from swe_router.reports.board_table import labels, one, pair, short
 from swe_router.reports.sentences import count
 
 FIGURES = (
@@ -27,15 +27,15 @@ FIGURES = (
 
 def page(facts: Mapping[str, Any], plane: bytes, verifier: bytes) -> str:
     """The page; ``plane`` and ``verifier`` are PNG images, put inside."""
-    facts = plain.plain(facts)
+    facts = plain_values.plain(facts)
     found = facts["verifier_map"]
     rungs = [rung["system"] for rung in facts["ladder"]]
     every = range(0, len(found["axis"]), 10)
     gauge = any(row.get("rate_random_cv") is not None for row in facts["rows"])
     figures = [figure for figure in FIGURES if gauge or figure[1] != "rate_random_cv"]
-    return wording.document(
+    return templates.document(
         "leaderboard.html",
-        {"json": plain.text},
+        {"json": plain_values.text},
         facts=facts,
         heads=["policy", *(head for head, *_ in figures), "verdict"],
         figures=[figure[1:] for figure in figures],

@@ -15,10 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from swe_router import plain
-from swe_router.reports.board import labels, short
-from swe_router.reports.drawing import arms, literal, png
-from swe_router.reports.placing import Box, placed
+from swe_router import plain_values
+from swe_router.reports.board_table import labels, short
+from swe_router.reports.label_placement import Box, placed
+from swe_router.reports.plot_parts import arms, literal, png
 
 COLOURS = {"oracle": "#7b3294", "baseline": "#222222", "above hull": "#1a7f37",
            "below hull": "#c0392b", "other": "#8c959f"}  # fmt: skip
@@ -40,7 +40,7 @@ def plane(facts: Mapping[str, Any]) -> bytes:
     Systems, oracles and what can be told from the hull bear their names and intervals. The others
     lie in a cloud of equals: each bears a number, and the list beside the plot says whose it is.
     """
-    facts = plain.plain(facts)
+    facts = plain_values.plain(facts)
     figure = Figure(figsize=(12.2, 6.8), dpi=DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes, beside = figure.subplots(1, 2, width_ratios=(4.6, 1))
@@ -239,7 +239,7 @@ def _pixel(axes: Any, row: Mapping[str, Any]) -> tuple[float, float]:
 @literal()
 def verifier_map(found: Mapping[str, Any]) -> bytes:
     """PNG: where a cascade beats strong-only and the hull, by TPR and FPR, and the verifier."""
-    found = plain.plain(found)
+    found = plain_values.plain(found)
     figure = Figure(figsize=(7.2, 6.2), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

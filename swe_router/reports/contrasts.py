@@ -12,9 +12,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from swe_router.deferred import deferred
-from swe_router.estimates import apart, rates
-from swe_router.records import ACCEPTANCE, Judged
+from swe_router.lazy_imports import deferred
+from swe_router.records import ACCEPTANCE, JudgedVerdict
+from swe_router.stats import rates, significance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ KINDS = (("TPR", True), ("FPR", False))
 TOO_FEW = "too few to say"
 
 
-def differences(judged: Sequence[Judged], tiers: Sequence[str]) -> list[dict[str, Any]]:
+def differences(judged: Sequence[JudgedVerdict], tiers: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of {what, of, a, b, instances, value, low, high, p, said}, value being a less b.
 
     ``said`` is none, differs or too few to say. ``p`` is of the sign test over instances, by Holm
@@ -42,7 +42,7 @@ def differences(judged: Sequence[Judged], tiers: Sequence[str]) -> list[dict[str
         if name != ACCEPTANCE and speaks:
             out += _verifiers(judged, name)
     tested = [row for row in out if row["p"] is not None]
-    held = apart.holm([row["p"] for row in tested]).tolist() if tested else []
+    held = significance.holm([row["p"] for row in tested]).tolist() if tested else []
     for row, p in zip(tested, held, strict=True):
         row["p"] = p
         row["said"] = row["said"] if p < ALPHA else "none"
@@ -51,7 +51,7 @@ def differences(judged: Sequence[Judged], tiers: Sequence[str]) -> list[dict[str
     return out
 
 
-def _verifiers(judged: Sequence[Judged], name: str) -> list[dict[str, Any]]:
+def _verifiers(judged: Sequence[JudgedVerdict], name: str) -> list[dict[str, Any]]:
     """The combination less one of its verifiers, on the patches that both judged."""
     sides = [
         {(r.run, r.instance_id, r.attempt): r for r in judged if r.verifier == verifier}
@@ -71,12 +71,12 @@ def _verifiers(judged: Sequence[Judged], name: str) -> list[dict[str, Any]]:
         row = _row(what, "all tiers", ACCEPTANCE, name, len(set(names)))
         if row["instances"] >= FEW:
             row |= _said(float(gap.mean()), rates.resampled(rates.ratio(gap), names))
-            row["p"] = apart.sign_test(gap, names)
+            row["p"] = significance.sign_test(gap, names)
         out.append(row)
     return out
 
 
-def _tiers(rows: Sequence[Judged], first: str, second: str) -> list[dict[str, Any]]:
+def _tiers(rows: Sequence[JudgedVerdict], first: str, second: str) -> list[dict[str, Any]]:
     """One tier less another, as if each had its own instances."""
     out = []
     for what, truth in KINDS:
@@ -89,7 +89,7 @@ def _tiers(rows: Sequence[Judged], first: str, second: str) -> list[dict[str, An
                 for side in sides
             )
             row |= _said(one.successes / one.n - other.successes / other.n,
-                         apart.square_and_add(one, other))  # fmt: skip
+                         significance.square_and_add(one, other))  # fmt: skip
         out.append(row)
     return out
 

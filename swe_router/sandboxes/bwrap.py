@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from swe_router.sandboxes.walls import MASKED, MORTAL, READ_ONLY, SCRATCH, Mount, Owner
+from swe_router.sandboxes.visible_mounts import (
+    MASKED,
+    MORTAL,
+    READ_ONLY,
+    SCRATCH,
+    Mount,
+    SandboxOwner,
+)
 
 SWITCH = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 """What ``setpriv`` needs to become another user, and gives up in doing so."""
@@ -21,7 +28,7 @@ def command(
     inside: Sequence[str],
     env: dict[str, str],
     *,
-    owner: Owner | None = None,
+    owner: SandboxOwner | None = None,
     scratch: int = SCRATCH,
 ) -> list[str]:
     """The ``bwrap`` command line that runs ``inside`` within the mounts.

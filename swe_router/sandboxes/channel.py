@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from swe_router import awake
+from swe_router import active_clock
 from swe_router.errors import DiskFull, Lost
 from swe_router.records import Result
-from swe_router.sandboxes.output import HeadTail, Marker
+from swe_router.sandboxes.bounded_output import HeadTail, Marker
 
 WATCH = 0.2
 """Seconds between two looks at the clock and at ``stopping`` while a command runs."""
@@ -37,7 +37,7 @@ LONGEST = 100_000
 TIMED_OUT, STOPPED = 124, 130
 
 
-class Transport(Protocol):
+class SandboxChannel(Protocol):
     """The two byte streams of a box; nothing in it blocks longer than it is told."""
 
     def send(self, data: bytes, timeout: float) -> None:
@@ -57,12 +57,12 @@ class Transport(Protocol):
         ...
 
 
-class Box:
+class ChannelSandbox:
     """A ``Sandbox`` over a transport; see that Protocol for what its methods promise."""
 
     def __init__(
         self,
-        transport: Transport,
+        transport: SandboxChannel,
         identity: str,
         *,
         output_bytes: int,
@@ -70,7 +70,7 @@ class Box:
         sweep: Callable[[], None] = lambda: None,
         empty: Callable[[], bool] = lambda: False,
         grace: float = GRACE,
-        clock: Callable[[], float] = awake.now,
+        clock: Callable[[], float] = active_clock.now,
     ) -> None:
         """``grace``: seconds that the loop has to answer once it was told to cut a command.
 

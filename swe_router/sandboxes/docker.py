@@ -13,18 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swe_router.deferred import deferred
 from swe_router.errors import EngineGone, ImageMissing, SandboxError, WouldNotStart
+from swe_router.lazy_imports import deferred
 from swe_router.records import Instance
-from swe_router.sandboxes.channel import Box
-from swe_router.sandboxes.limits import disk_bytes, memory_bytes
-from swe_router.sandboxes.loop import LAUNCH, LOOP
+from swe_router.sandboxes.channel import ChannelSandbox
+from swe_router.sandboxes.channel_loop import LAUNCH, LOOP
+from swe_router.sandboxes.resource_limits import disk_bytes, memory_bytes
 from swe_router.settings import SandboxSettings
 
 if TYPE_CHECKING:
-    import swe_router.sandboxes.engine as engines
+    import swe_router.sandboxes.docker_engine as engines
 else:
-    engines = deferred("swe_router.sandboxes.engine")
+    engines = deferred("swe_router.sandboxes.docker_engine")
 
 RUN_LABEL = "swe-router.run"
 LOCK_LABEL = "swe-router.lock"
@@ -52,7 +52,7 @@ def check() -> None:
     engines.Engine.connect()
 
 
-class DockerBoxes:
+class DockerSandboxes:
     """Opens containers of the instances' images, on the engine that the environment names."""
 
     def __init__(
@@ -86,7 +86,7 @@ class DockerBoxes:
         self._image_id(instance)
 
     @contextmanager
-    def open(self, instance: Instance, files: bytes = b"") -> Iterator[Box]:
+    def open(self, instance: Instance, files: bytes = b"") -> Iterator[ChannelSandbox]:
         """A fresh container of the instance's image; removed at the end of the ``with``.
 
         ``files`` is a tar that is unpacked in the work folder before it starts. Raises
@@ -100,7 +100,7 @@ class DockerBoxes:
             box.close()
 
     @contextmanager
-    def open_networked(self, instance: Instance) -> Iterator[Box]:
+    def open_networked(self, instance: Instance) -> Iterator[ChannelSandbox]:
         """See ``datasets.SupportsNetwork``: the container is on the engine's bridge network."""
         limits = {**self._limits(), "network_mode": "bridge"}
         box = self._started(instance, self._image_id(instance), limits)
@@ -129,14 +129,14 @@ class DockerBoxes:
 
     def _started(
         self, instance: Instance, image: str, limits: dict[str, Any], files: bytes = b""
-    ) -> Box:
+    ) -> ChannelSandbox:
         container = self._engine.create(image, self._config(instance), limits)
         try:
             if files:
                 self._engine.put(container, instance.workdir, files)
             wire = self._engine.attach(container)
             self._engine.start(container)
-            box = Box(
+            box = ChannelSandbox(
                 wire,
                 f"docker:{image}",
                 output_bytes=self._settings.output_bytes,

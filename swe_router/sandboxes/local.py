@@ -17,12 +17,12 @@ from typing import TextIO
 
 from swe_router.errors import DiskFull, SandboxError, UsageError, WouldNotStart
 from swe_router.records import Instance
-from swe_router.sandboxes import bwrap, inside, limits, unshare, walls
-from swe_router.sandboxes.channel import Box
-from swe_router.sandboxes.loop import LAUNCH, LOOP
-from swe_router.sandboxes.pipes import Pipes, PlainBox
-from swe_router.sandboxes.scratch import CARD, discard, named
-from swe_router.sandboxes.trees import Trees
+from swe_router.sandboxes import bwrap, inner_processes, resource_limits, unshare, visible_mounts
+from swe_router.sandboxes.channel import ChannelSandbox
+from swe_router.sandboxes.channel_loop import LAUNCH, LOOP
+from swe_router.sandboxes.pipes import Pipes, UnwalledSandbox
+from swe_router.sandboxes.temp_folders import CARD, discard, named
+from swe_router.sandboxes.work_trees import Trees
 from swe_router.settings import SandboxSettings
 
 ETC = {
@@ -36,7 +36,7 @@ def _never() -> bool:
     return False
 
 
-class LocalBoxes:
+class LocalSandboxes:
     """Opens boxes on this machine; ``start`` gives a bare repository that holds the base commit."""
 
     def __init__(
@@ -53,7 +53,7 @@ class LocalBoxes:
 
         Raises ``UsageError`` when there is none and ``settings.unsafe`` is not set.
         """
-        self._scratch = limits.scratch_bytes(settings)
+        self._scratch = resource_limits.scratch_bytes(settings)
         self._settings = settings
         self._start = start
         self._run = run
@@ -61,7 +61,7 @@ class LocalBoxes:
         self._stopping = stopping
         self.wall = wall or best_wall(unsafe=settings.unsafe)
         """``bwrap``, ``unshare``, ``unshare-user`` or ``process``."""
-        self._owner = None if self.wall == "process" else walls.owner()
+        self._owner = None if self.wall == "process" else visible_mounts.owner()
         self._trees = Trees(owner=self._owner)
 
     def prepare(self, instance: Instance) -> None:
@@ -69,7 +69,7 @@ class LocalBoxes:
         self._start(instance)
 
     @contextmanager
-    def open(self, instance: Instance) -> Iterator[Box]:
+    def open(self, instance: Instance) -> Iterator[ChannelSandbox]:
         """A box with a fresh work tree of the base commit; removed at the end of the ``with``.
 
         Raises ``WouldNotStart`` or ``DiskFull``.
@@ -77,7 +77,7 @@ class LocalBoxes:
         repository = self._start(instance)
         with _broken_disk():
             folder = Path(tempfile.mkdtemp(prefix=named(self._run)))
-        box: Box | None = None
+        box: ChannelSandbox | None = None
         # Held as long as the box lives, so that the reaper knows an orphan from a box in use.
         with (folder / CARD).open("w", encoding="utf-8") as card:
             fcntl.flock(card, fcntl.LOCK_EX)
@@ -89,38 +89,46 @@ class LocalBoxes:
                     box.close()
                 discard(folder)
 
-    def _made(self, instance: Instance, repository: Path, folder: Path, card: TextIO) -> Box:
+    def _made(
+        self, instance: Instance, repository: Path, folder: Path, card: TextIO
+    ) -> ChannelSandbox:
         with _broken_disk():
-            groups = [] if self.wall == "process" else limits.make(folder.name, self._settings)
+            groups = (
+                [] if self.wall == "process" else resource_limits.make(folder.name, self._settings)
+            )
             owner = {"run": self._run, "lock": str(self._lock.absolute())}
             card.write(json.dumps({**owner, "groups": [str(group) for group in groups]}))
             card.flush()
             self._trees.make(repository, instance.base_commit, folder / "tree")
             return self._launched(folder, groups)
 
-    def _launched(self, folder: Path, groups: list[Path]) -> Box:
+    def _launched(self, folder: Path, groups: list[Path]) -> ChannelSandbox:
         tree = folder / "tree"
-        variables = walls.environment()
+        variables = visible_mounts.environment()
         scope = {"SWE_ROUTER_LOOP": LOOP, "SWE_ROUTER_SCOPE": "namespace"}
         if self.wall == "process":
             (folder / "home").mkdir()
             variables |= {"HOME": str(folder / "home"), "SWE_ROUTER_BOX": folder.name}
             variables["PATH"] += os.pathsep + os.environ.get("PATH", "")
             scope["SWE_ROUTER_SCOPE"] = "group"
-        command = limits.enter(groups, self._settings, self._command(folder, variables | scope))
+        command = resource_limits.enter(
+            groups, self._settings, self._command(folder, variables | scope)
+        )
         pipes = Pipes(
             command, variables | scope if self.wall == "process" else None, owner=self._owner
         )
         identity = f"local:{self.wall}"
         if self.wall == "process":
-            box: Box = PlainBox(pipes, identity, self._settings.output_bytes, self._stopping, tree)
+            box: ChannelSandbox = UnwalledSandbox(
+                pipes, identity, self._settings.output_bytes, self._stopping, tree
+            )
         else:
-            box = Box(
+            box = ChannelSandbox(
                 pipes,
                 identity,
                 output_bytes=self._settings.output_bytes,
                 stopping=self._stopping,
-                empty=lambda: inside.empty(pipes.pid),
+                empty=lambda: inner_processes.empty(pipes.pid),
             )
         try:
             box.start()
@@ -135,11 +143,11 @@ class LocalBoxes:
         if self.wall == "process":
             return launch
         for name, text in ETC.items():
-            who = self._owner or walls.Owner(os.getuid(), os.getgid())
+            who = self._owner or visible_mounts.SandboxOwner(os.getuid(), os.getgid())
             (folder / name).write_text(text.format(uid=who.uid, gid=who.gid), encoding="ascii")
             (folder / name).chmod(0o644)
         hidden = [Path.home(), self._lock.parent, Path(tempfile.gettempdir())]
-        mounts = walls.plan(folder / "tree", hidden, [folder / name for name in ETC])
+        mounts = visible_mounts.plan(folder / "tree", hidden, [folder / name for name in ETC])
         if self.wall == "bwrap":
             return bwrap.command(mounts, launch, env, owner=self._owner, scratch=self._scratch)
         (folder / "root").mkdir()
@@ -183,7 +191,11 @@ def best_wall(*, unsafe: bool, works: Callable[[list[str]], bool] | None = None)
 
 def _tried(empty: Path) -> dict[str, list[str]]:
     """Wall -> a box that runs ``true``, the strongest wall first."""
-    mounts, env, owner = walls.system(), walls.environment(), walls.owner()
+    mounts, env, owner = (
+        visible_mounts.system(),
+        visible_mounts.environment(),
+        visible_mounts.owner(),
+    )
     tried = {"bwrap": bwrap.command(mounts, ["true"], env, owner=owner)}
     for wall, user in {"unshare": False, "unshare-user": True}.items():
         # Nobody can be had from root alone: a user namespace would hold one user.
@@ -194,7 +206,7 @@ def _tried(empty: Path) -> dict[str, list[str]]:
 
 def _must_be_readable() -> None:
     """Raise ``UsageError`` where a box would show an interpreter that its user cannot read."""
-    if walls.owner() is None:
+    if visible_mounts.owner() is None:
         return
     for prefix in dict.fromkeys([sys.prefix, sys.base_prefix]):
         if not Path(prefix).stat().st_mode & stat.S_IXOTH:

@@ -10,18 +10,18 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from swe_router import awake
+from swe_router import active_clock
 from swe_router.errors import Lost
 from swe_router.records import Result
-from swe_router.sandboxes.channel import Box
-from swe_router.sandboxes.walls import Owner
+from swe_router.sandboxes.channel import ChannelSandbox
+from swe_router.sandboxes.visible_mounts import SandboxOwner
 
 
 class Pipes:
     """The transport to a child process."""
 
     def __init__(
-        self, command: list[str], env: dict[str, str] | None, *, owner: Owner | None = None
+        self, command: list[str], env: dict[str, str] | None, *, owner: SandboxOwner | None = None
     ) -> None:
         """``owner``: who the commands are, so that they may open /dev/stdout by its name."""
         self._child = subprocess.Popen(
@@ -47,10 +47,10 @@ class Pipes:
 
     def send(self, data: bytes, timeout: float) -> None:
         """Write all of ``data``; raises ``Lost`` when that is not possible in time."""
-        until = awake.now() + timeout
+        until = active_clock.now() + timeout
         view = memoryview(data)
         while view:
-            left = until - awake.now()
+            left = until - active_clock.now()
             if left <= 0:
                 raise Lost("the sandbox takes no more commands")
             if not self._writable.poll(left * 1000):
@@ -88,7 +88,7 @@ class Pipes:
         return f"killed by signal {-code}" if code < 0 else f"its process ended with code {code}"
 
 
-class PlainBox(Box):
+class UnwalledSandbox(ChannelSandbox):
     """A process without walls: /testbed is a name for the work tree, put in by text.
 
     What leaves its process group is found by a variable of its environment and killed.
@@ -109,15 +109,15 @@ class PlainBox(Box):
         self._loop = pipes
 
     def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
-        """As ``Box.run``, with /testbed standing for the work tree."""
+        """As ``ChannelSandbox.run``, with /testbed standing for the work tree."""
         return super().run(self._there(command), timeout=timeout, cwd=self._there(cwd))
 
     def read(self, path: str, *, limit: int = 2_000_000) -> bytes:
-        """As ``Box.read``, with /testbed standing for the work tree."""
+        """As ``ChannelSandbox.read``, with /testbed standing for the work tree."""
         return super().read(self._there(path), limit=limit)
 
     def write(self, path: str, data: bytes) -> None:
-        """As ``Box.write``, with /testbed standing for the work tree."""
+        """As ``ChannelSandbox.write``, with /testbed standing for the work tree."""
         super().write(self._there(path), data)
 
     def _there(self, text: str) -> str:

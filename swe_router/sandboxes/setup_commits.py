@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from swe_router.errors import WouldNotStart
 from swe_router.records import Finding
-from swe_router.sandboxes.gitio import Git
+from swe_router.sandboxes.git_in_sandbox import Git
 from swe_router.seams import Sandbox
 
-MOST = 5
+MAX_COUNT = 5
 """Set-up commits that an image may have."""
 _EMAIL = "setup@swebench.config"
 _MESSAGE = re.compile(
@@ -57,7 +57,7 @@ class Settled:
 
 
 @dataclass(frozen=True)
-class _Commit:
+class _SetupCommit:
     id: str
     parents: tuple[str, ...]
     recognised: bool
@@ -74,7 +74,7 @@ def settle(sandbox: Sandbox, git: Git, head: str, base: str) -> Settled:
     where, base_tree, head_tree, log = text.split("\n", 3)
     chain = [_parsed(entry) for entry in log.split("\0") if entry.strip()]
     linear = where == "above" and all(len(commit.parents) == 1 for commit in chain)
-    ours = linear and len(chain) <= MOST and all(commit.recognised for commit in chain)
+    ours = linear and len(chain) <= MAX_COUNT and all(commit.recognised for commit in chain)
     if ours and len(chain) == 1:
         return Settled((head,))
     dropped = Finding(kind="commit", detail=f"{len(chain)} commit(s) up to {head} above the base")
@@ -87,7 +87,9 @@ def settle(sandbox: Sandbox, git: Git, head: str, base: str) -> Settled:
     return Settled((fresh,), (dropped,))
 
 
-def _refuse_future(sandbox: Sandbox, git: Git, head: str, base: str, chain: list[_Commit]) -> None:
+def _refuse_future(
+    sandbox: Sandbox, git: Git, head: str, base: str, chain: list[_SetupCommit]
+) -> None:
     """Raise ``WouldNotStart`` when the commits above the base are the project's own."""
     if not chain:
         raise WouldNotStart(f"the image stands on {head}, which is older than the base {base}")
@@ -107,9 +109,9 @@ def _refuse_future(sandbox: Sandbox, git: Git, head: str, base: str, chain: list
         )
 
 
-def _parsed(entry: str) -> _Commit:
+def _parsed(entry: str) -> _SetupCommit:
     fields = (entry.strip("\n").split("\t", 5) + [""] * 6)[:6]
     sha, parents, author, committer, subject, body = fields
     by_makers = author == committer == _EMAIL
     says_so = bool(_MESSAGE.fullmatch(subject.strip())) and not body.strip()
-    return _Commit(sha, tuple(parents.split()), by_makers or says_so)
+    return _SetupCommit(sha, tuple(parents.split()), by_makers or says_so)

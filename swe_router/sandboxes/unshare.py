@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from swe_router.sandboxes.walls import (
+from swe_router.sandboxes.visible_mounts import (
     DEVICES,
     MASKED,
     MORTAL,
@@ -14,7 +14,7 @@ from swe_router.sandboxes.walls import (
     READ_ONLY,
     SCRATCH,
     Mount,
-    Owner,
+    SandboxOwner,
 )
 
 SPACES = ("--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child")
@@ -50,7 +50,7 @@ def command(
     *,
     root: Path,
     user: bool,
-    owner: Owner | None = None,
+    owner: SandboxOwner | None = None,
     scratch: int = SCRATCH,
 ) -> list[str]:
     """The command line that runs ``inside`` within the mounts.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from swe_router.records import Candidate, CrossMatrix, Outcome
-from swe_router.selectors import ballot
+from swe_router.selectors import vote_counts
 from swe_router.selectors.test_pass_rate import TestPassRate
 from swe_router.settings import Table
 
@@ -20,7 +20,7 @@ class Majority:
 
     def __init__(self, **knobs: Any) -> None:
         """Raises ``UsageError`` for any knob: it has none."""
-        ballot.knobs_of("majority", Table, knobs)
+        vote_counts.knobs_of("majority", Table, knobs)
 
     def select(
         self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None = None
@@ -32,27 +32,32 @@ class Majority:
     def settled(self, outcomes: Sequence[Outcome], left: int) -> str:
         """Why the choice stays whatever ``left`` later candidates are; empty if it may change."""
         best = self._best(outcomes, None)
-        if best is None or left <= 0 or not ballot.unfailed(best):
+        if best is None or left <= 0 or not vote_counts.unfailed(best):
             return ""
-        votes, form = ballot.votes_of(outcomes), ballot.form_of(best)
-        if not ballot.cannot_be_outvoted(votes, form, left):
+        votes, form = vote_counts.votes_of(outcomes), vote_counts.form_of(best)
+        if not vote_counts.cannot_be_outvoted(votes, form, left):
             return ""
         return f"{votes[form]} candidates made one change: {left} more cannot outvote it"
 
     def _best(self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None) -> Outcome | None:
-        return most_common(ballot.filled(outcomes), TestPassRate().ranking(outcomes, matrix))
+        return most_common(vote_counts.filled(outcomes), TestPassRate().ranking(outcomes, matrix))
 
 
 def most_common(outcomes: Sequence[Outcome], rank: Any) -> Outcome | None:
     """A candidate of the change that most of them made; ties by the best ``rank`` of a change."""
-    votes = ballot.votes_of(outcomes)
-    best: dict[ballot.Form, Any] = {}
+    votes = vote_counts.votes_of(outcomes)
+    best: dict[vote_counts.Form, Any] = {}
     for one in outcomes:
-        form = ballot.form_of(one)
+        form = vote_counts.form_of(one)
         best[form] = max(best.get(form, rank(one)), rank(one))
 
     def key(outcome: Outcome) -> tuple[Any, ...]:
-        form = ballot.form_of(outcome)
-        return votes[form], best[form], ballot.unfailed(outcome), *ballot.earliest(outcome)
+        form = vote_counts.form_of(outcome)
+        return (
+            votes[form],
+            best[form],
+            vote_counts.unfailed(outcome),
+            *vote_counts.earliest(outcome),
+        )
 
     return max(outcomes, key=key, default=None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from swe_router.errors import UsageError
 from swe_router.records import Candidate, CrossMatrix, Outcome
-from swe_router.selectors import ballot
+from swe_router.selectors import vote_counts
 from swe_router.selectors.test_pass_rate import TestPassRate
 
 
@@ -30,7 +30,9 @@ class Oracle:
     ) -> Candidate | None:
         """A right candidate, else the one of ``test-pass-rate``, else None."""
         rank = TestPassRate().ranking(outcomes, matrix)
-        best = max(ballot.filled(outcomes), key=lambda o: (self._right(o), rank(o)), default=None)
+        best = max(
+            vote_counts.filled(outcomes), key=lambda o: (self._right(o), rank(o)), default=None
+        )
         return best.candidate if best is not None else None
 
     def _right(self, outcome: Outcome) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router.records import Candidate, CrossMatrix, Outcome
-from swe_router.selectors import ballot
+from swe_router.selectors import vote_counts
 from swe_router.selectors.test_pass_rate import TestPassRate
 from swe_router.settings import Table
 
@@ -22,14 +22,14 @@ class Pairwise:
 
     def __init__(self, **knobs: Any) -> None:
         """Raises ``UsageError`` for any knob: it has none."""
-        ballot.knobs_of("pairwise", Table, knobs)
+        vote_counts.knobs_of("pairwise", Table, knobs)
 
     def select(
         self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None = None
     ) -> Candidate | None:
         """One of the non-empty candidates, or None when there is none."""
-        full = ballot.filled(outcomes)
-        owners = ballot.authors(full, matrix) if matrix is not None else {}
+        full = vote_counts.filled(outcomes)
+        owners = vote_counts.authors(full, matrix) if matrix is not None else {}
         rank = TestPassRate().ranking(outcomes, matrix)
 
         def wins(outcome: Outcome) -> int:
@@ -44,7 +44,7 @@ def _better(
     one: Outcome, other: Outcome, matrix: CrossMatrix | None, owners: Mapping[str, set[str]]
 ) -> int:
     """1 when ``one`` wins, -1 when ``other`` does, 0 for a draw."""
-    judges = (ballot.said_by(one, "judge"), ballot.said_by(other, "judge"))
+    judges = (vote_counts.said_by(one, "judge"), vote_counts.said_by(other, "judge"))
     scores = [(j.score if j is not None else None) for j in judges]
     for first, second in (scores, (one.probability, other.probability)):
         if first is not None and second is not None and first != second:

@@ -10,15 +10,15 @@ from typing import Any
 from pydantic import Field
 
 from swe_router.records import Candidate, CrossMatrix, Outcome
-from swe_router.selectors import ballot
-from swe_router.selectors.ballot import Form
+from swe_router.selectors import vote_counts
+from swe_router.selectors.vote_counts import Form
 from swe_router.settings import Table
 
 UNTIDY = ("debris", "scratch")
 """Kinds of files that verifier ``applies`` finds and that no maintainer would merge."""
 
 
-class Weights(Table):
+class TestWeights(Table):
     """Knobs of ``test-pass-rate``: what each share, from 0 to 1, counts for in the score."""
 
     tests: float = Field(default=1.0, ge=0)
@@ -35,7 +35,7 @@ class TestPassRate:
     """Selector ``test-pass-rate``; the order is total, so the order of the outcomes is no matter.
 
     Better is, in this order: accepted by the verifiers; not failed by any; a higher score (see
-    ``Weights``); more candidates with the same normalised change; passing more of the tests that
+    ``TestWeights``); more candidates with the same normalised change; passing more of the tests that
     other attempts left (a competitor's test may break a tie and no more); a smaller change; the
     change that a later, that is a stronger, attempt made; of one change the earliest attempt.
     A candidate that a verifier failed is handed in only when there is nothing better: on
@@ -46,7 +46,7 @@ class TestPassRate:
 
     def __init__(self, **knobs: Any) -> None:
         """Raises ``UsageError`` for a bad weight."""
-        self.weights = ballot.knobs_of("test-pass-rate", Weights, knobs)
+        self.weights = vote_counts.knobs_of("test-pass-rate", TestWeights, knobs)
 
     def select(
         self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None = None
@@ -63,10 +63,10 @@ class TestPassRate:
         after the votes.
         """
         best = self._best(outcomes, None)
-        if best is None or left <= 0 or not (best.accepted and ballot.unfailed(best)):
+        if best is None or left <= 0 or not (best.accepted and vote_counts.unfailed(best)):
             return ""
-        votes, form = ballot.votes_of(outcomes), ballot.form_of(best)
-        if self.score(best) < self.most or not ballot.cannot_be_outvoted(votes, form, left):
+        votes, form = vote_counts.votes_of(outcomes), vote_counts.form_of(best)
+        if self.score(best) < self.most or not vote_counts.cannot_be_outvoted(votes, form, left):
             return ""
         return (
             f"{votes[form]} candidates made the change of {best.attempt.id}, which is accepted"
@@ -92,40 +92,46 @@ class TestPassRate:
 
     def _best(self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None) -> Outcome | None:
         rank = self.ranking(outcomes, matrix)
-        return max(ballot.filled(outcomes), key=rank, default=None)
+        return max(vote_counts.filled(outcomes), key=rank, default=None)
 
     def ranking(self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None) -> Any:
         """Outcome -> a key that sorts the better candidate of ``outcomes`` above."""
-        votes = ballot.votes_of(outcomes)
-        passes = _of_forms(outcomes, ballot.of_others(outcomes, matrix))
+        votes = vote_counts.votes_of(outcomes)
+        passes = _of_forms(outcomes, vote_counts.of_others(outcomes, matrix))
         latest: dict[Form, tuple[int, int]] = {}
-        for one in ballot.filled(outcomes):
-            form = ballot.form_of(one)
-            latest[form] = max(latest.get(form, (0, 0)), ballot.number(one.attempt.id))
+        for one in vote_counts.filled(outcomes):
+            form = vote_counts.form_of(one)
+            latest[form] = max(latest.get(form, (0, 0)), vote_counts.number(one.attempt.id))
 
         def rank(outcome: Outcome) -> tuple[Any, ...]:
-            form = ballot.form_of(outcome)
-            change = (votes[form], passes.get(form, 0.5), -ballot.size(form), latest[form], form)
-            return (*self.head(outcome), *change, *ballot.earliest(outcome))
+            form = vote_counts.form_of(outcome)
+            change = (
+                votes[form],
+                passes.get(form, 0.5),
+                -vote_counts.size(form),
+                latest[form],
+                form,
+            )
+            return (*self.head(outcome), *change, *vote_counts.earliest(outcome))
 
         return rank
 
     def head(self, outcome: Outcome) -> tuple[bool, bool, float]:
         """What comes before any vote."""
-        return outcome.accepted, ballot.unfailed(outcome), self.score(outcome)
+        return outcome.accepted, vote_counts.unfailed(outcome), self.score(outcome)
 
 
 def pass_rate(outcome: Outcome) -> float:
     """Mean share of existing and of written tests that pass; 0 without any."""
-    passed, ran = ballot.written(outcome)
-    shares = [ballot.repo_rate(outcome), passed / ran if ran else None]
+    passed, ran = vote_counts.written(outcome)
+    shares = [vote_counts.repo_rate(outcome), passed / ran if ran else None]
     known = [share for share in shares if share is not None]
     return math.fsum(known) / len(known) if known else 0.0
 
 
 def tidy(outcome: Outcome) -> bool:
     """True unless ``applies`` found files that belong in no patch."""
-    verdict = ballot.said_by(outcome, "applies")
+    verdict = vote_counts.said_by(outcome, "applies")
     return verdict is None or not any(verdict.evidence.get(kind) for kind in UNTIDY)
 
 
@@ -133,7 +139,11 @@ def _of_forms(outcomes: Sequence[Outcome], shares: dict[str, float]) -> dict[For
     """Each change -> mean share over the candidates that made it."""
     sums: Counter[Form] = Counter()
     counts: Counter[Form] = Counter()
-    told = {o.candidate.digest: ballot.form_of(o) for o in ballot.filled(outcomes) if o.candidate}
+    told = {
+        o.candidate.digest: vote_counts.form_of(o)
+        for o in vote_counts.filled(outcomes)
+        if o.candidate
+    }
     for digest in sorted(shares):
         sums[told[digest]] += round(shares[digest] * 1e9)  # whole numbers add up in any order
         counts[told[digest]] += 1

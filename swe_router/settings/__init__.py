@@ -10,7 +10,7 @@ from swe_router.settings.loading import (
     read_toml,
     toml_value,
 )
-from swe_router.settings.tables import (
+from swe_router.settings.schema import (
     TIER_NAME,
     EnsembleSettings,
     GradeSettings,

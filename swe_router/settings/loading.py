@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from swe_router import assets, suggest
 from swe_router.errors import UsageError
-from swe_router.settings.overriding import settled
-from swe_router.settings.tables import Price, Settings, Tier
+from swe_router.settings.overrides import settled
+from swe_router.settings.schema import Price, Settings, Tier
 
 
 def preset_of(split: str | None) -> str:

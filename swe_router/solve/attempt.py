@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from swe_router.codegraph.objects import RepoError
+from swe_router.codegraph.git_objects import RepoError
 from swe_router.errors import (
     BoundaryError,
     LedgerRefused,
@@ -30,16 +30,16 @@ from swe_router.records import (
     Usage,
 )
 from swe_router.seams import Sandbox
-from swe_router.solve.bench import Bench
+from swe_router.solve.context import SolveContext
 from swe_router.solve.handover import Handed, hand_over
-from swe_router.solve.verifying import verdicts
+from swe_router.solve.verification import verdicts
 
 RETURNS = 3
 """Times an attempt is begun: once, and after its engine went away under it."""
 
 
 @dataclass
-class _Course:
+class _AttemptState:
     """What is known of an attempt so far; filled in as it goes, read whatever ends it."""
 
     trajectory: Trajectory | None = None
@@ -57,7 +57,7 @@ class _Course:
 
 
 def carry_out(
-    bench: Bench,
+    bench: SolveContext,
     instance: Instance,
     plan: Plan,
     attempt_id: str,
@@ -89,7 +89,7 @@ def carry_out(
 
 
 def _once(
-    bench: Bench, instance: Instance, plan: Plan, attempt_id: str, history: Sequence[Outcome]
+    bench: SolveContext, instance: Instance, plan: Plan, attempt_id: str, history: Sequence[Outcome]
 ) -> Outcome:
     """The attempt; gone on with from its paid steps when the sandbox's engine went away under it.
 
@@ -111,11 +111,11 @@ def _once(
 
 
 def _made(
-    bench: Bench, instance: Instance, plan: Plan, attempt_id: str, history: Sequence[Outcome]
+    bench: SolveContext, instance: Instance, plan: Plan, attempt_id: str, history: Sequence[Outcome]
 ) -> tuple[Outcome, BoundaryError | None]:
     """The attempt as far as it came, without verdicts, and what broke it."""
     started = bench.clock()
-    course = _Course()
+    course = _AttemptState()
     bench.progress(instance.id, str(plan.arm), 0, "starting")
     try:
         bench.ready(plan)
@@ -145,13 +145,13 @@ def _made(
 
 
 def _work(
-    bench: Bench,
+    bench: SolveContext,
     instance: Instance,
     plan: Plan,
     attempt_id: str,
     history: Sequence[Outcome],
     hold: Any,
-    course: _Course,
+    course: _AttemptState,
 ) -> None:
     with bench.open_sandbox(instance) as box:
         course.sandbox = box.identity
@@ -178,7 +178,7 @@ def _work(
         course.candidate = _rescue(before, box, attempt_id, course)
 
 
-def _rescue(before: Any, box: Sandbox, attempt_id: str, course: _Course) -> Candidate | None:
+def _rescue(before: Any, box: Sandbox, attempt_id: str, course: _AttemptState) -> Candidate | None:
     """The diff from the live box, whatever ended the attempt."""
     try:
         candidate: Candidate = before.candidate(box, attempt_id)
@@ -194,7 +194,7 @@ def _session(plan: Plan, history: Sequence[Outcome]) -> int:
     return 1 + len(before)
 
 
-def _handed(bench: Bench, plan: Plan, box: Sandbox) -> Handed:
+def _handed(bench: SolveContext, plan: Plan, box: Sandbox) -> Handed:
     """What earlier attempts leave to this one; a patch that is gone on from is in the box."""
     steps, room = bench.memory.steps, bench.room(plan)
     handed = hand_over(plan, bench.before, steps, room)
@@ -208,7 +208,7 @@ def _handed(bench: Bench, plan: Plan, box: Sandbox) -> Handed:
     return hand_over(plan, bench.before, steps, room, fallen)
 
 
-def _trajectory(steps: Sequence[Step], course: _Course) -> Trajectory:
+def _trajectory(steps: Sequence[Step], course: _AttemptState) -> Trajectory:
     """The trajectory of an attempt that the scaffold did not end itself."""
     return Trajectory(
         exit=course.exit,

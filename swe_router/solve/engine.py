@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from swe_router.records import (
+    BudgetView,
     CrossRun,
     Decided,
     Features,
@@ -13,7 +14,6 @@ from swe_router.records import (
     LeftOut,
     Outcome,
     Provenance,
-    PurseView,
     RouteDecision,
     RunRecord,
     Status,
@@ -22,14 +22,20 @@ from swe_router.records import (
     Usage,
 )
 from swe_router.seams import Policy, Selector
-from swe_router.solve.bench import Bench
-from swe_router.solve.choosing import choosing
-from swe_router.solve.imported import brought, eligible, made_here, passed_on, taken
-from swe_router.solve.money import unpaid
-from swe_router.solve.moves import Interrupted, attempt_ids, carry_out_all, crossed
-from swe_router.verifiers.cross import matrix_of
+from swe_router.solve.context import SolveContext
+from swe_router.solve.cross_evaluation import matrix_of
+from swe_router.solve.imported_outcomes import (
+    accepted_import,
+    eligible,
+    made_here,
+    passed_on,
+    verify_imported,
+)
+from swe_router.solve.moves import Interrupted, attempt_ids, carry_out_plans, cross_runs
+from swe_router.solve.selection import selector_for
+from swe_router.solve.unpaid import unpaid
 
-MOST_MOVES = 32
+MAX_MOVES = 32
 """A policy that never stops is stopped: 32 moves are more than any ladder needs."""
 
 
@@ -38,7 +44,7 @@ def solve(
     features: Features,
     *,
     policy: Policy,
-    bench: Bench,
+    bench: SolveContext,
     run: str,
     provenance: Provenance | None = None,
 ) -> RunRecord:
@@ -49,10 +55,10 @@ def solve(
     Raises ``Interrupted`` when the user asked to stop.
     """
     started = bench.clock()
-    selector = choosing(policy, features, bench.selector)
+    selector = selector_for(policy, features, bench.selector)
     decisions: list[Decided] = []
     left_out: list[LeftOut] = []
-    history = brought(bench, instance)
+    history = verify_imported(bench, instance)
     for move in bench.memory.moves():
         decisions.append(move.decided)
         decision = move.decided.decision
@@ -60,7 +66,7 @@ def solve(
             break
         outcomes, left = move.outcomes, move.left_out
         if outcomes is None:
-            outcomes, left = carry_out_all(
+            outcomes, left = carry_out_plans(
                 bench, instance, decision, move.attempts, history, selector, len(decisions) - 1
             )
         history += outcomes
@@ -68,7 +74,7 @@ def solve(
     while not (decisions and isinstance(decisions[-1].decision, Stop)):
         if bench.stopping():
             raise Interrupted(instance.id)
-        accepted = None if decisions else taken(history)
+        accepted = None if decisions else accepted_import(history)
         if accepted is not None:
             decided = Decided(decision=accepted, purse=bench.purse.view())
         else:
@@ -79,14 +85,14 @@ def solve(
         if isinstance(decided.decision, Try):
             ids = attempt_ids(bench.memory.next_number(), decided.decision.plans)
             bench.memory.decided(decided, ids)
-            outcomes, left = carry_out_all(
+            outcomes, left = carry_out_plans(
                 bench, instance, decided.decision, ids, history, selector, len(decisions) - 1
             )
             history += outcomes
             left_out += [left] if left else []
         else:
             bench.memory.decided(decided, ())
-    runs = crossed(bench, instance, history)
+    runs = cross_runs(bench, instance, history)
     seconds = max(0.0, bench.clock() - started)
     return conclude(
         run, instance, features, decisions, history, selector, provenance, seconds,
@@ -98,14 +104,14 @@ def decide(
     policy: Policy,
     features: Features,
     history: Sequence[Outcome],
-    bench: Bench,
+    bench: SolveContext,
     made: int,
 ) -> Decided:
     """The policy's next decision with all that it saw."""
     purse = bench.purse.view()
     decision: RouteDecision
-    if made >= MOST_MOVES:
-        decision = Stop(why=f"stopped after {MOST_MOVES} moves: the policy never stopped by itself")
+    if made >= MAX_MOVES:
+        decision = Stop(why=f"stopped after {MAX_MOVES} moves: the policy never stopped by itself")
     else:
         decision = policy.decide(features, history, purse)
         while _waits_for_money(policy, features, history, purse, decision):
@@ -122,7 +128,7 @@ def _waits_for_money(
     policy: Policy,
     features: Features,
     history: Sequence[Outcome],
-    purse: PurseView,
+    purse: BudgetView,
     decision: RouteDecision,
 ) -> bool:
     """True when it stops only because of money that other attempts hold and may give back."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from swe_router import toolcalls
 from swe_router.records import Outcome, Plan, Step
-from swe_router.solve.notes import notes, shortened
+from swe_router.solve.handover_notes import notes, shortened
 
 FELL_BACK = "handed over as notes"
 """Begins the note of the first step of an attempt that could not continue."""

@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from swe_router.records import CrossRun, Instance, LeftOut, Outcome, Plan, Try
 from swe_router.seams import Selector
+from swe_router.solve import cross_evaluation
 from swe_router.solve.attempt import carry_out
-from swe_router.solve.bench import Bench
-from swe_router.verifiers import cross
+from swe_router.solve.context import SolveContext
 
 
 class Interrupted(Exception):
     """The user asked to stop; what was done is in the instance's memory and owed again."""
 
 
-def carry_out_all(
-    bench: Bench,
+def carry_out_plans(
+    bench: SolveContext,
     instance: Instance,
     decision: Try,
     ids: Sequence[str],
@@ -62,18 +62,20 @@ def attempt_ids(first: int, plans: Sequence[Plan]) -> list[str]:
     return [f"{first + offset}-{plan.arm.model}" for offset, plan in enumerate(plans)]
 
 
-def crossed(bench: Bench, instance: Instance, history: Sequence[Outcome]) -> tuple[CrossRun, ...]:
+def cross_runs(
+    bench: SolveContext, instance: Instance, history: Sequence[Outcome]
+) -> tuple[CrossRun, ...]:
     """The tests that later candidates brought, run on the earlier ones.
 
     Raises ``Interrupted`` when the user asked to stop meanwhile: it is done again then.
     """
     named = dict(bench.verifiers)
-    verifier = named.get(cross.REPRODUCTION)
+    verifier = named.get(cross_evaluation.REPRODUCTION)
     if not bench.cross or verifier is None or not history:
         return ()
     bench.progress(instance.id, "", 0, "comparing candidates")
     kit = replace(bench.checks, writer=None, judge=None).kit(history[-1].attempt.id)
-    runs = cross.completed(history, instance, kit, verifier, bench.cores)
+    runs = cross_evaluation.completed(history, instance, kit, verifier, bench.cores)
     if bench.stopping():
         raise Interrupted(instance.id)
     return runs

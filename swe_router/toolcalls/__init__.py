@@ -15,7 +15,7 @@ sloppy and never guesses where a guess could do harm: a call that cannot be read
 ``ToolCall`` whose ``error`` tells the model what to write instead.
 """
 
-from swe_router.toolcalls.reading import Parsed, parse, unknown_tool
-from swe_router.toolcalls.writing import describe, described, render
+from swe_router.toolcalls.parser import Parsed, parse, unknown_tool
+from swe_router.toolcalls.renderer import describe, described, render
 
 __all__ = ["Parsed", "describe", "described", "parse", "render", "unknown_tool"]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swe_router.estimates import bounds, calibration, weighing
-from swe_router.estimates.digits import apart
+from swe_router.estimates.acceptance import calibration, selective_threshold, verdict_signals
 from swe_router.records import ACCEPTANCE, Instance, Outcome, Verdict
-from swe_router.seams import Kit
+from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import authors, twins
+from swe_router.stats.rounding import apart
+from swe_router.verifiers.patches import equivalence
+from swe_router.verifiers.signals import authors
 
 
-class Acceptance:
+class AcceptanceVerifier:
     """Verifier ``acceptance``; asked last, runs nothing itself.
 
     A patch that a fact speaks against fails. One on which nothing ran is ``unknown``, whatever
@@ -33,13 +34,17 @@ class Acceptance:
         self._bars: dict[tuple[str, str], dict[str, Any]] = {}
 
     def verify(
-        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+        self,
+        outcome: Outcome,
+        peers: Sequence[Outcome],
+        instance: Instance,
+        kit: VerificationContext,
     ) -> Verdict:
         """The verdict that counts, from ``outcome.verdicts``."""
         facts = self._facts(outcome, kit)
         score = self._scored(facts, outcome, instance)
         if not facts["empty"] and not _refused(facts):
-            for twin in twins.twins_of(outcome, peers):
+            for twin in equivalence.twins_of(outcome, peers):
                 theirs = self._facts(twin, kit)
                 other = self._scored(theirs, twin, instance)
                 if not _refused(theirs) and _better(theirs, other, facts, score):
@@ -58,14 +63,14 @@ class Acceptance:
             }
         )
 
-    def _facts(self, outcome: Outcome, kit: Kit) -> dict[str, Any]:
+    def _facts(self, outcome: Outcome, kit: VerificationContext) -> dict[str, Any]:
         """What is known of a candidate, its author's part apart."""
         author = authors.names_of(outcome, kit.steps(outcome.attempt.id))
         candidate = outcome.candidate
         return {
             "said": {one.verifier: one.outcome for one in outcome.verdicts},
-            "signals": weighing.signals(outcome.verdicts, author),
-            "ran": weighing.grounded(outcome.verdicts, author),
+            "signals": verdict_signals.signals(outcome.verdicts, author),
+            "ran": verdict_signals.grounded(outcome.verdicts, author),
             "model": "",
             "empty": candidate is None or not candidate.patch.strip(),
             "by": author,
@@ -116,14 +121,14 @@ class Acceptance:
         if verify.bars:
             bar = verify.bars.get(tier, max(verify.bars.values()))
             held = [one for one in fitted.held_out if one.author == kind]
-            known = bounds.claim_at(held, bar, verify.false_accepts, verify.confidence)
+            known = selective_threshold.claim_at(held, bar, verify.false_accepts, verify.confidence)
             return bar, f"the bar costs least for this ladder; {known.claim}"
         found = fitted.threshold(kind, verify.false_accepts, verify.confidence)
         return found.value, found.claim
 
 
 def _refused(facts: Mapping[str, Any]) -> bool:
-    return any(facts["said"].get(name) == "fail" for name in weighing.FACTS)
+    return any(facts["said"].get(name) == "fail" for name in verdict_signals.FACTS)
 
 
 def _better(
@@ -149,7 +154,7 @@ def _score(fitted: calibration.Calibration, facts: Mapping[str, Any]) -> float:
 def outcome_of(facts: Mapping[str, Any], score: float | None) -> str:
     """The outcome that the facts and the probability stand for."""
     said = facts.get("said", {})
-    if facts.get("empty") or any(said.get(name) == "fail" for name in weighing.FACTS):
+    if facts.get("empty") or any(said.get(name) == "fail" for name in verdict_signals.FACTS):
         return "fail"
     if score is None or facts.get("threshold") is None:
         return _counted(set(said.values()))

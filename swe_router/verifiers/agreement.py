@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from swe_router.records import Instance, Outcome, Verdict
-from swe_router.seams import Kit
+from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import alike, authors
-from swe_router.verifiers.comparison import BROKEN
+from swe_router.verifiers.patches import similarity
+from swe_router.verifiers.signals import authors
+from swe_router.verifiers.testing.comparison import BROKEN
 
 NAME = "agreement"
 SAME_MODEL = 0.25
@@ -19,11 +20,11 @@ than noise."""
 PRIOR = 1.0
 """Weight of the even odds that the score begins with."""
 
-LEAST_CONTESTING = 2
+MIN_CONTESTING = 2
 """Peers that must break a test before it is held against the test."""
 
 
-class Agreement:
+class AgreementVerifier:
     """Verifier ``agreement``: a score from 0 to 1 with 0.5 for no say, outcome ``unknown``.
 
     Agents that share a wrong idea make the same wrong patch, so that agreement alone passes
@@ -36,11 +37,15 @@ class Agreement:
         self.settings = settings
 
     def verify(
-        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+        self,
+        outcome: Outcome,
+        peers: Sequence[Outcome],
+        instance: Instance,
+        kit: VerificationContext,
     ) -> Verdict:
         """Compare with the peers; a first candidate has none."""
         candidate = outcome.candidate
-        mine = alike.change_of(candidate.patch) if candidate else None
+        mine = similarity.change_of(candidate.patch) if candidate else None
         if candidate is None or mine is None or mine.empty:
             return _verdict(outcome, {"independent": 0, "why": "there is no change to compare"})
         others = independent(outcome, peers)
@@ -93,7 +98,7 @@ def independent(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome]:
         if peer.attempt.id != outcome.attempt.id
         and peer.attempt.plan.handover == "fresh"
         and peer.candidate is not None
-        and not alike.change_of(peer.candidate.patch).empty
+        and not similarity.change_of(peer.candidate.patch).empty
     ]
     return found if outcome.attempt.plan.handover == "fresh" else []
 
@@ -128,17 +133,19 @@ def contested(broken: Iterable[str], peers: Sequence[tuple[Collection[str], floa
     found = []
     for test in sorted(broken):
         same = [weight for theirs, weight in peers if test in theirs]
-        if len(same) >= LEAST_CONTESTING and 2 * sum(same) >= whole:
+        if len(same) >= MIN_CONTESTING and 2 * sum(same) >= whole:
             found.append(test)
     return found
 
 
-def _peer(mine: alike.Change, author: str, peer: Outcome, kit: Kit) -> dict[str, Any]:
+def _peer(
+    mine: similarity.NormalisedChange, author: str, peer: Outcome, kit: VerificationContext
+) -> dict[str, Any]:
     assert peer.candidate is not None
     other = authors.model_of(peer, kit.steps(peer.attempt.id))
     return {
         "attempt": peer.attempt.id,
-        "alike": alike.similarity(mine, alike.change_of(peer.candidate.patch)),
+        "alike": similarity.similarity(mine, similarity.change_of(peer.candidate.patch)),
         "same_model": other == author,
     }
 

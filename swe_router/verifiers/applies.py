@@ -6,28 +6,32 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from swe_router.records import Candidate, Instance, Outcome, Verdict
-from swe_router.seams import FITTED, IN_PLACE, Kit
+from swe_router.seams import FITTED, IN_PLACE, VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import diffs, paths
+from swe_router.verifiers.patches import changed_files, path_kinds
 
 NAME = "applies"
-MOST_LISTED = 50
+MAX_LISTED = 50
 """Paths listed in the evidence, of each kind."""
 
 
-class Applies:
+class AppliesVerifier:
     """Verifier ``applies``: pass or fail, by facts that anyone can check again with git."""
 
     def __init__(self, settings: VerifySettings) -> None:
         self.settings = settings
 
     def verify(
-        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+        self,
+        outcome: Outcome,
+        peers: Sequence[Outcome],
+        instance: Instance,
+        kit: VerificationContext,
     ) -> Verdict:
         """Apply the candidate to a fresh start state and read what it touches."""
         candidate = outcome.candidate
         patch = candidate.patch if candidate else ""
-        facts = text_facts(patch, paths.tests_of(kit.graph))
+        facts = text_facts(patch, path_kinds.tests_of(kit.graph))
         if candidate and candidate.mended:
             facts["mended"] = candidate.mended
         if patch.strip():
@@ -49,7 +53,7 @@ class Applies:
 
 def text_facts(patch: str, is_test: Callable[[str], bool]) -> dict[str, Any]:
     """What the text of a patch says, with the paths of each kind."""
-    files = diffs.changes(patch)
+    files = changed_files.changes(patch)
     facts: dict[str, Any] = {
         "empty": not patch.strip(),
         "applied": False,
@@ -62,15 +66,15 @@ def text_facts(patch: str, is_test: Callable[[str], bool]) -> dict[str, Any]:
         if not file.dataless:
             kinds[_kind(file, is_test)].append(file.path)
     for kind, found in kinds.items():
-        facts[kind] = found[:MOST_LISTED]
+        facts[kind] = found[:MAX_LISTED]
     facts["files"] = sum(len(found) for found in kinds.values())
-    facts["deleted_tests"] = diffs.deleted_tests(files or (), is_test)[:MOST_LISTED]
+    facts["deleted_tests"] = changed_files.deleted_tests(files or (), is_test)[:MAX_LISTED]
     return facts
 
 
 def _pass_over(facts: dict[str, Any], there: Sequence[str]) -> None:
     """Files that the start state holds already as patched are no change of the candidate's."""
-    facts["in_place"] = list(there)[:MOST_LISTED]
+    facts["in_place"] = list(there)[:MAX_LISTED]
     for kind in ("source", "tests", "docs", "debris", "scratch"):
         facts[kind] = [path for path in facts[kind] if path not in there]
 
@@ -100,16 +104,16 @@ def verdict_of(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
     )
 
 
-def _kind(file: diffs.Change, is_test: Callable[[str], bool]) -> str:
-    if paths.is_git(file.path):
+def _kind(file: changed_files.PatchSummary, is_test: Callable[[str], bool]) -> str:
+    if path_kinds.is_git(file.path):
         return "debris"
-    if paths.is_debris(file.path) and not file.deleted:
+    if path_kinds.is_debris(file.path) and not file.deleted:
         return "debris" if not file.before else "source"
-    if paths.is_scratch(file.path) and not file.before:
+    if path_kinds.is_scratch(file.path) and not file.before:
         return "scratch"
     if is_test(file.path):
         return "tests"
-    return "docs" if paths.is_doc(file.path) else "source"
+    return "docs" if path_kinds.is_doc(file.path) else "source"
 
 
 def _why(facts: Mapping[str, Any]) -> str:

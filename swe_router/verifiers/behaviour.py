@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swe_router.estimates import calibration
+from swe_router.estimates.acceptance import calibration
 from swe_router.records import Instance, Outcome, Verdict
-from swe_router.seams import Kit
+from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import authors, conduct, paths, shape
+from swe_router.verifiers.patches import path_kinds
+from swe_router.verifiers.signals import authors, patch_signals, trajectory_signals
 
 NAME = "behaviour"
 
 
-class Behaviour:
+class BehaviourVerifier:
     """Verifier ``behaviour``: a calibrated probability, and ``unknown`` for an outcome.
 
     Nothing runs, so nothing is shown: the score counts where ``acceptance`` weighs it. What
@@ -26,17 +27,23 @@ class Behaviour:
         self.calibration = calibration.load(settings.calibration)
 
     def verify(
-        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+        self,
+        outcome: Outcome,
+        peers: Sequence[Outcome],
+        instance: Instance,
+        kit: VerificationContext,
     ) -> Verdict:
         """Score the run and its patch; needs neither a box nor a model."""
         candidate = outcome.candidate
         if candidate is None or not candidate.patch.strip():
             return _verdict(outcome, {"why": "there is no patch to look at"})
-        form = shape.signals(candidate.patch, instance.problem, paths.tests_of(kit.graph))
+        form = patch_signals.signals(
+            candidate.patch, instance.problem, path_kinds.tests_of(kit.graph)
+        )
         if not form:
             return _verdict(outcome, {"why": "the patch cannot be read as a diff"})
         steps = kit.steps(outcome.attempt.id)
-        found = form | conduct.signals(outcome.attempt, steps)
+        found = form | trajectory_signals.signals(outcome.attempt, steps)
         facts: dict[str, Any] = {"signals": {name: round(v, 4) for name, v in found.items()}}
         fitted = self.calibration
         if fitted is None or not fitted.behaviour:

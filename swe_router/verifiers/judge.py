@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swe_router import wording
+from swe_router import templates
 from swe_router.errors import LedgerRefused, ModelError
-from swe_router.estimates import calibration
+from swe_router.estimates.acceptance import calibration
 from swe_router.records import (
     CallLimits,
     Completion,
@@ -20,27 +20,27 @@ from swe_router.records import (
     Verdict,
     digest_of,
 )
-from swe_router.seams import Kit
+from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
 
 NAME = "judge"
 PROMPT = "judge"
 RUBRIC = ("cause", "complete", "focused", "general", "consistent")
 HIGHEST = 4
-MOST_TOKENS = 4096
+MAX_TOKENS = 4096
 """Output cap of the answer, reasoning included; the tier's own cap may be lower."""
 LONGEST = 3600.0
 """Seconds for one answer, whatever time there is."""
-MOST_PATCH, MOST_ISSUE = 60_000, 40_000
+MAX_PATCH, MAX_ISSUE = 60_000, 40_000
 """Characters that are shown of the diff and of the issue."""
-MOST_ANSWER = 20_000
+MAX_ANSWER = 20_000
 """Characters of the answer that are kept: its end, where the ratings stand."""
 SHOWN = ("applies", "syntax", "repo-tests", "reproduction")
 """Verifiers whose findings are shown: those that looked at facts."""
 _OBJECT = re.compile(r"\{[^{}]*\}")
 
 
-class Judge:
+class JudgeVerifier:
     """Verifier ``judge``: a rubric and a probability, and ``unknown`` for an outcome.
 
     The probability is Platt-scaled where the calibration was fitted on judged patches. The
@@ -52,7 +52,11 @@ class Judge:
         self.calibration = calibration.load(settings.calibration)
 
     def verify(
-        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+        self,
+        outcome: Outcome,
+        peers: Sequence[Outcome],
+        instance: Instance,
+        kit: VerificationContext,
     ) -> Verdict:
         """Ask the judge once; the same question is not paid for twice."""
         candidate = outcome.candidate
@@ -95,13 +99,13 @@ def messages(
     """What the judge is asked; ``template`` is the prompt, where it is not the one of today."""
     assert outcome.candidate is not None
     patch = outcome.candidate.patch
-    text = wording.filled(
-        wording.text(PROMPT) if template is None else template,
+    text = templates.filled(
+        templates.text(PROMPT) if template is None else template,
         f"prompt {PROMPT}",
         repo=instance.repo,
-        problem=instance.problem.strip()[:MOST_ISSUE],
-        patch=patch[:MOST_PATCH].rstrip("\n"),
-        cut=max(0, len(patch) - MOST_PATCH),
+        problem=instance.problem.strip()[:MAX_ISSUE],
+        patch=patch[:MAX_PATCH].rstrip("\n"),
+        cut=max(0, len(patch) - MAX_PATCH),
         evidence=[
             f"- {one.verifier}: {one.outcome}; {one.evidence.get('why', '')}"
             for one in outcome.verdicts
@@ -145,7 +149,9 @@ def _number(value: Any, highest: float) -> float | None:
     return number if math.isfinite(number) and 0 <= number <= highest else None
 
 
-def _answer(asked: Sequence[Message], request: str, kit: Kit, attempt_id: str) -> dict[str, Any]:
+def _answer(
+    asked: Sequence[Message], request: str, kit: VerificationContext, attempt_id: str
+) -> dict[str, Any]:
     """The answer as it is kept; from the notes where it was paid for before."""
     assert kit.judge is not None
     key = f"{PROMPT}:{request}"
@@ -153,7 +159,7 @@ def _answer(asked: Sequence[Message], request: str, kit: Kit, attempt_id: str) -
     if known is not None:
         return {**known, "usd": "0", "paid_before": known["usd"]}
     left = kit.deadline - kit.clock() if kit.deadline else 600.0
-    limits = CallLimits(max_output_tokens=MOST_TOKENS, timeout=LONGEST, within=max(10.0, left))
+    limits = CallLimits(max_output_tokens=MAX_TOKENS, timeout=LONGEST, within=max(10.0, left))
     note = _note(kit.judge.complete(asked, (), limits=limits), attempt_id)
     kit.notes[key] = note
     return note
@@ -163,7 +169,7 @@ def _note(answer: Completion, attempt_id: str) -> dict[str, Any]:
     return {
         "charged_to": attempt_id,
         "by": answer.model,
-        "answer": answer.message.content[-MOST_ANSWER:],
+        "answer": answer.message.content[-MAX_ANSWER:],
         "usd": str(answer.usd),
         "usage": answer.usage.model_dump(mode="json"),
     }

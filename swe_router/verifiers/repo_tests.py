@@ -10,24 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from swe_router.records import Candidate, Instance, Outcome, Verdict
-from swe_router.seams import Kit, Sandbox
+from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import (
-    comparison,
-    diffs,
-    nearness,
-    paths,
-    runners,
-    start_state,
-    testconfig,
-)
-from swe_router.verifiers.batches import LEAST_SECONDS, Batch, merged
-from swe_router.verifiers.bench import Bench, Trial
-from swe_router.verifiers.testrun import TestRun
+from swe_router.verifiers import start_state
+from swe_router.verifiers.patches import changed_files, path_kinds, tampering
+from swe_router.verifiers.testing import comparison, nearby_tests, runners
+from swe_router.verifiers.testing.batches import MIN_SECONDS, Batch, merged
+from swe_router.verifiers.testing.before_after import BeforeAfterResult, BeforeAfterRunner
+from swe_router.verifiers.testing.results import TestRun
 
 NAME = "repo-tests"
 HINT = "runner"
-"""Key of ``Kit.cache``: a function that names the runner where the repository does not tell."""
+"""Key of ``VerificationContext.cache``: a function that names the runner where the repository does not tell."""
 SHARE = 0.6
 """Share of the time left until the common deadline that this verifier takes at most."""
 MARGIN = 10.0
@@ -36,7 +30,7 @@ BASE_SHARE = 0.35
 """Share of its own time that it gives to runs at the base."""
 
 
-class RepoTests:
+class RepoTestsVerifier:
     """Verifier ``repo-tests``: existing tests at the base commit and after the patch.
 
     Only a test that passed before and fails after counts against a patch, and only when further
@@ -49,7 +43,11 @@ class RepoTests:
         self.settings = settings
 
     def verify(
-        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+        self,
+        outcome: Outcome,
+        peers: Sequence[Outcome],
+        instance: Instance,
+        kit: VerificationContext,
     ) -> Verdict:
         """Run the nearest tests before and after.
 
@@ -58,31 +56,31 @@ class RepoTests:
         candidate = outcome.candidate
         if candidate is None or not candidate.patch.strip():
             return _verdict(candidate, {"why": "there is no patch to test"})
-        files = diffs.changes(candidate.patch)
+        files = changed_files.changes(candidate.patch)
         if files is None:
             return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
-        is_test = paths.tests_of(kit.graph)
-        gone = diffs.deleted_tests(files, is_test)
+        is_test = path_kinds.tests_of(kit.graph)
+        gone = changed_files.deleted_tests(files, is_test)
         if gone:
             why = f"the patch takes tests away: {', '.join(gone[:3])}"
             return _verdict(candidate, {"deleted_tests": gone[:50], "why": why})
-        return _Course(self.settings, candidate, files, instance, kit).verdict()
+        return _RunState(self.settings, candidate, files, instance, kit).verdict()
 
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome from the recorded test results."""
         return comparison.outcome_of(verdict.evidence)
 
 
-class _Course:
+class _RunState:
     """One verdict in the making."""
 
     def __init__(
         self,
         settings: VerifySettings,
         candidate: Candidate,
-        files: Sequence[diffs.Change],
+        files: Sequence[changed_files.PatchSummary],
         instance: Instance,
-        kit: Kit,
+        kit: VerificationContext,
     ) -> None:
         self.candidate, self.files, self.instance, self.kit = candidate, files, instance, kit
         self.most = settings.max_test_files
@@ -90,11 +88,11 @@ class _Course:
         self.until = now + settings.seconds - min(MARGIN, 0.05 * settings.seconds)
         if kit.deadline:
             self.until = min(self.until, now + SHARE * (kit.deadline - now))
-        self.is_test = paths.tests_of(kit.graph)
+        self.is_test = path_kinds.tests_of(kit.graph)
         self.facts: dict[str, Any] = {}
 
     def verdict(self) -> Verdict:
-        if self.until - self.kit.clock() < LEAST_SECONDS:
+        if self.until - self.kit.clock() < MIN_SECONDS:
             return self._unknown("out of time before a test could be run")
         with contextlib.ExitStack() as boxes:
 
@@ -118,7 +116,9 @@ class _Course:
             return self._nothing(batches, before)
         return self._tried(bench, batches, tests)
 
-    def _tried(self, bench: Bench, batches: Sequence[Batch], tests: Sequence[str]) -> Verdict:
+    def _tried(
+        self, bench: BeforeAfterRunner, batches: Sequence[Batch], tests: Sequence[str]
+    ) -> Verdict:
         trial = bench.trial(batches, self.candidate.patch)
         if not trial.applied:
             return self._unknown("the patch does not apply")
@@ -132,24 +132,24 @@ class _Course:
         tally = Counter(posixpath.splitext(path)[1] for path in sources)
         return [ending for ending, _ in tally.most_common()]
 
-    def _near(self, look: start_state.StartState, runner: str) -> list[str]:
+    def _near(self, look: start_state.StartStateFacts, runner: str) -> list[str]:
         """Nearest test files, the patch's own edits of old ones first."""
         known = [path for path in look.files if runners.RUNNERS[runner].runs(path)]
         changed = [f for f in self.files if not self.is_test(f.path)]
         edited = [f.before for f in self.files if f.before in set(known)]
-        near, by = nearness.nearest(changed, known, self.kit.graph, self.most)
+        near, by = nearby_tests.nearest(changed, known, self.kit.graph, self.most)
         tests = list(dict.fromkeys([*edited, *near]))[: self.most]
         self.facts |= {"files": tests, "found_by": by, "command": runners.shown(runner, tests)}
         return tests
 
-    def _bench(self, look: start_state.StartState, runner: str) -> Bench:
-        old, new = testconfig.put_back(self.files, self.is_test)
-        meddles = testconfig.meddling(self.files, self.is_test)
+    def _bench(self, look: start_state.StartStateFacts, runner: str) -> BeforeAfterRunner:
+        old, new = tampering.put_back(self.files, self.is_test)
+        meddles = tampering.meddling(self.files, self.is_test)
         told = {"put_back": old, "taken_out": new, "meddles": meddles}
         self.facts |= {key: found for key, found in told.items() if found}
-        return Bench(self.kit, self.instance, runner, look.python, self.until, old, new)
+        return BeforeAfterRunner(self.kit, self.instance, runner, look.python, self.until, old, new)
 
-    def _told(self, tests: Sequence[str], trial: Trial) -> Verdict:
+    def _told(self, tests: Sequence[str], trial: BeforeAfterResult) -> Verdict:
         before = merged(trial.ran)
         ran = [path for batch in trial.ran for path in batch.files]
         facts = self.facts | comparison.evidence_of(trial.now, before)
@@ -176,15 +176,15 @@ class _Course:
         network = comparison.network_of(before)
         self.facts["files"] = [path for batch in batches for path in batch.files]
         if network and not batches[0].before.timed_out:
-            self.facts["needed_network"] = network[: comparison.MOST_LISTED]
+            self.facts["needed_network"] = network[: comparison.MAX_LISTED]
             return self._unknown("the nearest tests need the network, which the box has not")
         why = "none of the nearest tests passed before the patch"
         if before.timed_out or not batches:
             why += f" within {sum(batch.before.limit for batch in batches):.0f} s"
         return self._unknown(why, said=before.tail)
 
-    def _look(self, fresh_box: Callable[[], Sandbox]) -> start_state.StartState:
-        timeout = max(LEAST_SECONDS, self.until - self.kit.clock())
+    def _look(self, fresh_box: Callable[[], Sandbox]) -> start_state.StartStateFacts:
+        timeout = max(MIN_SECONDS, self.until - self.kit.clock())
         return start_state.of(self.instance, self.kit, fresh_box, timeout)
 
     def _unknown(self, why: str, **facts: Any) -> Verdict:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from swe_router.records import Instance
-from swe_router.seams import Kit, Sandbox
-from swe_router.verifiers import runners
+from swe_router.seams import Sandbox, VerificationContext
+from swe_router.verifiers.testing import runners
 
 
 @dataclass(frozen=True)
-class StartState:
+class StartStateFacts:
     """Kept for all candidates of an instance."""
 
     facts: frozenset[str]
@@ -24,8 +24,8 @@ class StartState:
 
 
 def of(
-    instance: Instance, kit: Kit, fresh_box: Callable[[], Sandbox], timeout: float
-) -> StartState:
+    instance: Instance, kit: VerificationContext, fresh_box: Callable[[], Sandbox], timeout: float
+) -> StartStateFacts:
     """The start state of an instance; ``fresh_box`` gives a box that nothing ran in.
 
     ``timeout``: seconds for each of the commands. Raises ``SandboxError``.
@@ -33,11 +33,11 @@ def of(
     key = f"start-state:{instance.base_commit}"
     if key not in kit.cache:
         kit.cache[key] = _look(fresh_box(), timeout)
-    found: StartState = kit.cache[key]
+    found: StartStateFacts = kit.cache[key]
     return found
 
 
-def _look(box: Sandbox, timeout: float) -> StartState:
+def _look(box: Sandbox, timeout: float) -> StartStateFacts:
     facts, python = runners.look(box, timeout)
     path = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
     box.run(f"git ls-files -z > {path}", timeout=timeout)
@@ -47,4 +47,4 @@ def _look(box: Sandbox, timeout: float) -> StartState:
         listed = b""
     box.run(f"rm -f {path}", timeout=timeout)
     names = listed.decode("utf-8", "surrogateescape").split("\0")
-    return StartState(frozenset(facts), python, tuple(name for name in names if name))
+    return StartStateFacts(frozenset(facts), python, tuple(name for name in names if name))

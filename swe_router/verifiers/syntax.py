@@ -12,19 +12,19 @@ from typing import Any
 
 from tree_sitter import Node
 
-from swe_router.codegraph import grammar, syntax
+from swe_router.codegraph import grammar, python_syntax
 from swe_router.records import Candidate, Instance, Outcome, Verdict
-from swe_router.seams import Kit, Sandbox
+from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import diffs, paths
+from swe_router.verifiers.patches import changed_files, path_kinds
 
 NAME = "syntax"
 PROBE = Path(__file__).with_name("probe.py")
-MOST_FILES = 60
+MAX_FILES = 60
 """Changed files looked at; a patch of more says so in its evidence."""
 SECONDS = 120.0
 """For all compiling, or all importing, of one state."""
-MOST_IMPORTED = 12
+MAX_IMPORTED = 12
 LOOSE = frozenset({"c", "cpp"})
 """Languages in which macros make right code unreadable: an error is noted, never held against."""
 OWN_TOOLS: Mapping[str, str] = {
@@ -36,7 +36,7 @@ OWN_TOOLS: Mapping[str, str] = {
 """The languages' own tools, asked in the box before an error that our grammar saw is believed."""
 
 
-class Syntax:
+class SyntaxVerifier:
     """Verifier ``syntax``: fails on facts alone.
 
     A fact is a source file that parsed before (or is new, in a folder) and does not now, and a
@@ -48,26 +48,30 @@ class Syntax:
         self.settings = settings
 
     def verify(
-        self, outcome: Outcome, peers: Sequence[Outcome], instance: Instance, kit: Kit
+        self,
+        outcome: Outcome,
+        peers: Sequence[Outcome],
+        instance: Instance,
+        kit: VerificationContext,
     ) -> Verdict:
         """Look at the changed files before and after, in one box. Raises ``SandboxError``."""
         candidate = outcome.candidate
         patch = candidate.patch if candidate else ""
         if not patch.strip():
             return _verdict(candidate, {"why": "there is no patch to read"})
-        files = diffs.changes(patch)
+        files = changed_files.changes(patch)
         if files is None:
             return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
-        is_test = paths.tests_of(kit.graph)
+        is_test = path_kinds.tests_of(kit.graph)
         wanted = [f for f in files if not f.deleted and _language(f.path) and not is_test(f.path)]
         if not wanted:
             return _verdict(
                 candidate, {"why": "no changed source file is in a language known here"}
             )
         with kit.open_sandbox(instance) as box:
-            facts = _looked(box, wanted[:MOST_FILES], patch, instance, kit)
-        if len(wanted) > MOST_FILES:
-            facts["not_looked_at"] = len(wanted) - MOST_FILES
+            facts = _looked(box, wanted[:MAX_FILES], patch, instance, kit)
+        if len(wanted) > MAX_FILES:
+            facts["not_looked_at"] = len(wanted) - MAX_FILES
         return _verdict(candidate, facts)
 
     def check(self, verdict: Verdict) -> str:
@@ -91,7 +95,11 @@ def _broken(one: Mapping[str, Any]) -> bool:
 
 
 def _looked(
-    box: Sandbox, files: Sequence[diffs.Change], patch: str, instance: Instance, kit: Kit
+    box: Sandbox,
+    files: Sequence[changed_files.PatchSummary],
+    patch: str,
+    instance: Instance,
+    kit: VerificationContext,
 ) -> dict[str, Any]:
     python = _python(box)
     look = _Look(box, python)
@@ -126,7 +134,7 @@ class _Look:
         parsed = self._probe("compile", own)
         parsed |= {path: self._foreign(path) for path in files if path not in parsed}
         loaded = [path for path in own if parsed[path][0] == "ok" and imports(path)]
-        modules = self._probe("import", loaded[:MOST_IMPORTED])
+        modules = self._probe("import", loaded[:MAX_IMPORTED])
         none = ["none", ""]
         return {path: {"parse": parsed[path], "import": modules.get(path, none)} for path in files}
 
@@ -175,7 +183,7 @@ def _places(source: bytes, path: str) -> list[tuple[int, int]] | None:
     """Lines and columns of syntax errors; None when no grammar is installed."""
     found = grammar.grammar_of(path)
     if found is None or found.name == "python":
-        return syntax.errors(source, path)
+        return python_syntax.errors(source, path)
     tools = grammar.tools(found)
     return None if tools is None else _errors(tools.parser.parse(source).root_node)
 
@@ -192,7 +200,10 @@ def _errors(root: Node) -> list[tuple[int, int]]:
 
 
 def _facts(
-    files: Sequence[diffs.Change], base: Mapping[str, Any], after: Mapping[str, Any], look: _Look
+    files: Sequence[changed_files.PatchSummary],
+    base: Mapping[str, Any],
+    after: Mapping[str, Any],
+    look: _Look,
 ) -> dict[str, Any]:
     parsed: dict[str, Any] = {}
     modules: dict[str, Any] = {}
@@ -236,7 +247,7 @@ def _why(facts: Mapping[str, Any]) -> str:
 
 def _language(path: str) -> str:
     """Name of the grammar for a path; empty when there is none."""
-    if posixpath.splitext(path)[1] in syntax.SUFFIXES:
+    if posixpath.splitext(path)[1] in python_syntax.SUFFIXES:
         return "python"
     found = grammar.grammar_of(path)
     return found.name if found is not None else ""

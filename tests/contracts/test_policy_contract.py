@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from swe_router import plugins
 from swe_router.errors import UsageError
-from swe_router.records import Arm, Budget, Failure, Features, Plan, PurseView, RunRecord, Stop, Try
+from swe_router.records import (
+    Arm,
+    Budget,
+    BudgetView,
+    Failure,
+    Features,
+    Plan,
+    RunRecord,
+    Stop,
+    Try,
+)
 from tests.doubles.lessons import TIERS, examples, rated
 from tests.doubles.project import INSTANCE, outcome, verdict
 
@@ -62,7 +72,7 @@ features = st.builds(
     values=values,
 )
 purses = st.builds(
-    PurseView,
+    BudgetView,
     budget=st.decimals("0", "50", places=4),
     spent=st.decimals("0", "60", places=4),
     reserved=st.just(Decimal(0)),
@@ -75,7 +85,7 @@ purses = st.builds(
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(features=features, history=histories, purse=purses)
 def test_a_decision_is_pure_payable_and_explained(
-    name: str, features: Features, history: list[Any], purse: PurseView
+    name: str, features: Features, history: list[Any], purse: BudgetView
 ) -> None:
     policy = made(name)
     prepared = policy.prepare([features], NINE)
@@ -168,7 +178,7 @@ def test_an_input_that_is_not_there_is_said_and_never_guessed(name: str) -> None
         policy.fitted(bare) if name in LEARNERS else policy.prepare(issues, NINE)
 
 
-def _purse() -> PurseView:
-    return PurseView(
+def _purse() -> BudgetView:
+    return BudgetView(
         budget=Decimal(99), spent=Decimal(0), reserved=Decimal(0), instances_left=1, clock=0
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from swe_router.sandboxes.local import LocalBoxes, best_wall
+from swe_router.sandboxes.local import LocalSandboxes, best_wall
 from swe_router.settings import SandboxSettings
 from tests.live.boxes import instance, repository
 
@@ -147,7 +147,7 @@ def sleeps(box):
 def boxes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("contract")
     bare, commit = repository(folder)
-    made = LocalBoxes(
+    made = LocalSandboxes(
         SandboxSettings(output_bytes=2000),
         start=lambda _: bare,
         run="contract",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from swe_router import plugins
 from swe_router.errors import UsageError
 from swe_router.records import digest_of
-from swe_router.verifiers.cross import matrix_of
+from swe_router.solve.cross_evaluation import matrix_of
 from tests.doubles.project import outcome, verdict
 
 SELECTORS = sorted(plugins.BUILT_IN["selectors"])

@@ -10,7 +10,7 @@ import pytest
 
 from swe_router.errors import Refused, UsageError
 from swe_router.ledger import Ledger
-from swe_router.models import lessons
+from swe_router.models import server_quirks
 from swe_router.models.metered import MeteredModel
 from swe_router.records import CallLimits, Completion, Message, ToolCall
 from tests.doubles.providers import BASH, RATE, TALK, model, reply
@@ -324,7 +324,7 @@ BODY = {
 
 @pytest.mark.parametrize(("text", "name"), REFUSALS)
 def test_refusals_in_the_words_of_many_servers_teach_the_parameter(text, name):
-    known, refusal = lessons.Lessons(), Refused(text)
+    known, refusal = server_quirks.ServerQuirks(), Refused(text)
     refusal.told = text
     assert name in known.learn(refusal, BODY)
     fit = known.fitted(BODY)
@@ -336,4 +336,4 @@ def test_refusals_in_the_words_of_many_servers_teach_the_parameter(text, name):
 def test_refusals_of_something_else_teach_nothing(text):
     refusal = Refused(text)
     refusal.told = text
-    assert lessons.Lessons().learn(refusal, BODY) == ""
+    assert server_quirks.ServerQuirks().learn(refusal, BODY) == ""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from swe_router import toolcalls
-from swe_router.agents.dialogue import Request
+from swe_router.agents.dialogue import ModelRequest
 from swe_router.records import Completion, Instance, Message, Result, Step, ToolCall, Usage
-from swe_router.seams import Desk
+from swe_router.seams import AttemptContext
 
 INSTANCE = Instance(
     id="demo__calc-1", repo="demo/calc", base_commit="", problem="add() subtracts.\n"
@@ -98,10 +98,10 @@ class PlayedModel:
 
     def __init__(self, *plays: Completion | Exception, measured: bool = True) -> None:
         self.plays, self.measured = plays, measured
-        self.requests: list[Request] = []
+        self.requests: list[ModelRequest] = []
 
     def complete(self, messages, tools=(), *, limits) -> Completion:
-        request = Request(tuple(messages), tuple(tools), limits)
+        request = ModelRequest(tuple(messages), tuple(tools), limits)
         play = self.plays[len(self.requests)]
         self.requests.append(request)
         if isinstance(play, Exception):
@@ -119,12 +119,12 @@ class Told:
     steps: list[Step] = field(default_factory=list)
     ticks: Any = field(default_factory=lambda: itertools.count(1000))
 
-    def desk(self, **fields: Any) -> Desk:
+    def desk(self, **fields: Any) -> AttemptContext:
         base: dict[str, Any] = {
             "record": self.steps.append,
             "clock": lambda: float(next(self.ticks)),
         }
-        return Desk(**{**base, **fields})
+        return AttemptContext(**{**base, **fields})
 
 
 @dataclass

@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from swe_router.errors import LedgerRefused
-from swe_router.journal.tape import Move
+from swe_router.journal.instance_log import Move
 from swe_router.records import (
     Arm,
     Budget,
+    BudgetView,
     Candidate,
     Completion,
     Features,
@@ -21,7 +22,6 @@ from swe_router.records import (
     Message,
     Outcome,
     Plan,
-    PurseView,
     Result,
     Step,
     Stop,
@@ -31,8 +31,8 @@ from swe_router.records import (
     Verdict,
     digest_of,
 )
-from swe_router.seams import Desk
-from swe_router.solve.bench import Bench
+from swe_router.seams import AttemptContext
+from swe_router.solve.context import SolveContext
 
 INSTANCE = Instance(id="demo__x-1", repo="demo/x", base_commit="c" * 40, problem="It breaks.")
 FEATURES = Features(instance_id=INSTANCE.id, repo=INSTANCE.repo, text=INSTANCE.problem)
@@ -102,7 +102,7 @@ class ExactPurse:
     """What others hold, one figure a wait."""
 
     def view(self):
-        return PurseView(
+        return BudgetView(
             budget=self.budget,
             spent=self.spent,
             reserved=self.others[0],
@@ -235,7 +235,7 @@ def candidate(attempt_id: str, patch: str) -> Candidate:
     return Candidate(attempt_id=attempt_id, patch=patch, digest=digest_of(patch), proven=True)
 
 
-def bench(memory=None, purse=None, scaffold=None, patch="right", **changes) -> Bench:
+def bench(memory=None, purse=None, scaffold=None, patch="right", **changes) -> SolveContext:
     """A bench of doubles; any part can be replaced."""
 
     @contextmanager
@@ -254,9 +254,9 @@ def bench(memory=None, purse=None, scaffold=None, patch="right", **changes) -> B
         "audit": lambda steps, instance: (),
         "scaffold": lambda arm: scaffold or Plays(),
         "model": lambda plan, session, hold: None,
-        "desk": lambda plan: Desk(record=lambda step: None, clock=lambda: 0.0),
+        "desk": lambda plan: AttemptContext(record=lambda step: None, clock=lambda: 0.0),
     }
-    return Bench(**{**parts, **changes})
+    return SolveContext(**{**parts, **changes})
 
 
 def plan(tier: str, dollars: str = "1") -> Plan:

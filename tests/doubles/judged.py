@@ -8,9 +8,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from swe_router import settings
-from swe_router.assemble.header import Header
 from swe_router.grading.predictions import Prediction
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.header import Header
+from swe_router.journal.run_folder import RunFolder
 from swe_router.records import (
     Arm,
     Attempt,
@@ -19,7 +19,7 @@ from swe_router.records import (
     Features,
     Grade,
     Instance,
-    Judged,
+    JudgedVerdict,
     LeakReport,
     Outcome,
     Plan,
@@ -38,8 +38,8 @@ def row(
     verifier: str = "acceptance",
     tier: str = "weak",
     attempt: str = "1",
-) -> Judged:
-    return Judged(
+) -> JudgedVerdict:
+    return JudgedVerdict(
         run="r", instance_id=instance, attempt=attempt, tier=tier, verifier=verifier,
         outcome=outcome, score=score, seconds=2.0, usd=Decimal("0.25"), patch="p",
         resolved=resolved,

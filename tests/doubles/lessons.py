@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from swe_router.records import Example, Features, Tried
+from swe_router.records import Example, Features, RecordedRun
 
 TIERS = ("weak", "mid", "strong")
 USD = {"weak": 0.02, "mid": 0.2, "strong": 1.0}
@@ -24,10 +24,10 @@ def issue(number: int, text: str = "", **values: float) -> Features:
     )
 
 
-def run(solved: bool, usd: float, passes: float | None = None, steps: int = 10) -> Tried:
+def run(solved: bool, usd: float, passes: float | None = None, steps: int = 10) -> RecordedRun:
     """A run; the verifier's word is right 9 times of 10 when nothing else is said."""
     said = (0.9 if solved else 0.2) if passes is None else passes
-    return Tried(resolved=solved, usd=usd, steps=steps, seconds=60.0, passes=said)
+    return RecordedRun(resolved=solved, usd=usd, steps=steps, seconds=60.0, passes=said)
 
 
 def example(number: int, solved: str, tiers: Sequence[str] = TIERS, repeats: int = 1) -> Example:

@@ -35,7 +35,7 @@ from swe_router.records import (
     Verdict,
     digest_of,
 )
-from swe_router.seams import Kit, Model, Sandbox
+from swe_router.seams import Model, Sandbox, VerificationContext
 
 BOXES_TMP = re.compile(r"/tmp/(?=swe-router-[0-9a-f]{16}|\.patch)")
 """What a command names in the box's /tmp; the interpreter may lie in this machine's own."""
@@ -142,9 +142,13 @@ class Project:
         box.write("/tmp/.patch", patch.encode())
         return box.run("git apply /tmp/.patch", timeout=30)
 
-    def kit(self, graph: Any = None, writer: Model | None = None, **more: Any) -> Kit:
+    def kit(
+        self, graph: Any = None, writer: Model | None = None, **more: Any
+    ) -> VerificationContext:
         given = {"notes": self.notes, "cache": self.cache, "graph": graph, "writer": writer} | more
-        return Kit(open_sandbox=self.open, apply=self.apply, clock=time.time, **given)
+        return VerificationContext(
+            open_sandbox=self.open, apply=self.apply, clock=time.time, **given
+        )
 
     def patch(self, changes: Mapping[str, str | None]) -> str:
         """A git diff from the base to these texts; None deletes a file."""

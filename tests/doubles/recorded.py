@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from swe_router.outcomes.table import OutcomeTable, Row
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable
 from swe_router.records import Features
 
 SYSTEMS: Mapping[str, tuple[float, float]] = {
@@ -25,7 +25,7 @@ def table(n: int = 40, seed: int = 1, repeats: int = 1, **more: tuple[float, flo
                 spent = float(usd * rng.lognormal(0, 0.5))
                 right = bool(rng.random() < rate)
                 rows.append(
-                    Row(f"own__repo{k % 4}-{k}", system, right, run=str(run + 1),
+                    OutcomeRow(f"own__repo{k % 4}-{k}", system, right, run=str(run + 1),
                         usd=round(spent, 6), steps=10 + k % 7)
                 )  # fmt: skip
     return OutcomeTable(tuple(rows), "made up")

@@ -10,9 +10,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from swe_router.journal import lines
+from swe_router import jsonl
 from swe_router.records import Candidate, encoded
-from swe_router.sandboxes.patch import Snapshot
+from swe_router.sandboxes.patch_capture import StartSnapshot
 from tests.doubles.plain_box import PlainBox
 
 FILES = {
@@ -70,12 +70,12 @@ def made_by(box: PlainBox, act: Callable[[], object] | str) -> Candidate:
     """The candidate of an action; proved, and re-applied to a copy it gives the end state."""
     before = box.folder / "before"
     shutil.copytree(box.tree, before, symlinks=True)
-    snapshot = Snapshot.take(box)
+    snapshot = StartSnapshot.take(box)
     _ = box.must(act) if isinstance(act, str) else act()
     candidate = snapshot.candidate(box, "t1")
     assert candidate.proven, candidate.left_out
     assert candidate.digest == hashlib.sha256(encoded(candidate.patch)).hexdigest()
-    assert json.loads(lines.as_json(candidate.model_dump(mode="json")))["patch"] == candidate.patch
+    assert json.loads(jsonl.as_json(candidate.model_dump(mode="json")))["patch"] == candidate.patch
     if candidate.patch:
         file = box.folder / "p.diff"
         file.write_bytes(encoded(candidate.patch))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from swe_router import assets
-from swe_router.outcomes.table import OutcomeTable, Row, write
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write
 from tests.doubles.judged import attempt, folder, grade, patch, record, said
 from tests.doubles.readme import PLACEHOLDERS
 
@@ -94,5 +94,7 @@ def _table() -> OutcomeTable:
         for k, name in enumerate(names):
             right = (k * 37 % 100) / 100 < rate
             steps = 8 + k * 7 % 23 + (0 if right else 20)
-            rows.append(Row(name, system, right, usd=round(usd * steps / 20, 6), steps=steps))
+            rows.append(
+                OutcomeRow(name, system, right, usd=round(usd * steps / 20, 6), steps=steps)
+            )
     return OutcomeTable(tuple(rows), "table.csv")

@@ -14,7 +14,7 @@ import typer.core
 import typer.main
 
 from swe_router.cli.app import asked, made
-from swe_router.deferred import deferred, loading
+from swe_router.lazy_imports import deferred, loading
 
 ROOT = Path(__file__).resolve().parents[2]
 NEVER = {
@@ -84,7 +84,11 @@ def test_a_command_is_read_alone_and_reads_as_it_does_among_all():
 
 @pytest.mark.parametrize(
     "module",
-    ["swe_router.assemble.worker", "swe_router.assemble.launch", "swe_router.assemble.replays"],
+    [
+        "swe_router.commands.run.worker",
+        "swe_router.commands.run.run_driver",
+        "swe_router.commands.replay",
+    ],
 )
 def test_what_each_worker_and_each_driver_imports_is_light(module):
     script = f"import {module}, sys; print(*{{n.partition('.')[0] for n in sys.modules}})"

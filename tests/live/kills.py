@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.run_folder import RunFolder
 from swe_router.sandboxes.docker import RUN_LABEL
 from tests.live.runs import (
     BUSY,

@@ -17,9 +17,9 @@ from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from swe_router.journal.folder import RunFolder
-from swe_router.journal.tape import Tape
-from swe_router.ledger import reading
+from swe_router.journal.instance_log import InstanceLog
+from swe_router.journal.run_folder import RunFolder
+from swe_router.ledger import log_reader
 from swe_router.sandboxes.reaper import held
 
 INSTANCES = ("demo__confet-3", "demo__confet-14", "demo__confet-7")
@@ -165,11 +165,13 @@ class Launch:
         """Instances with an attempt that was stopped and kept."""
         folder = RunFolder(self.run)
         return [
-            n for n in self.instances if Tape(folder.attempt_folder(n)).last_rescue() is not None
+            n
+            for n in self.instances
+            if InstanceLog(folder.attempt_folder(n)).last_rescue() is not None
         ]
 
     def book(self):
-        return reading.read(self.run / "ledger.jsonl")
+        return log_reader.read(self.run / "ledger.jsonl")
 
     def assert_no_work_goes_on(self) -> None:
         """No driver, worker or box; Ray's own agents need 20 s to see that their parent is dead."""
@@ -239,7 +241,7 @@ def audit(run: Path, reference: dict[str, object]) -> int:
 
 def audit_money(run: Path) -> int:
     """Each step paid once, the ledger is the traces to the cent; gives the number of lost calls."""
-    folder, book = RunFolder(run), reading.read(run / "ledger.jsonl")
+    folder, book = RunFolder(run), log_reader.read(run / "ledger.jsonl")
     names = list(folder.records())
     settled = [call.key for call in book.calls.values() if call.fate == "settled"]
     paid = Counter(key for key in settled if "/verify:" not in key)
@@ -248,7 +250,7 @@ def audit_money(run: Path) -> int:
     took: Counter[str] = Counter()
     for name, record in folder.records().items():
         for outcome in record.outcomes:
-            steps = Tape(folder.attempt_folder(name)).steps(outcome.attempt.id)
+            steps = InstanceLog(folder.attempt_folder(name)).steps(outcome.attempt.id)
             took[f"{name}/{outcome.attempt.id}"] = len(steps)
     assert paid == took, "a step was paid for twice, or not at all"
     traces = sum((record.usd for record in folder.records().values()), Decimal(0))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.sandboxes.local import LocalBoxes, best_wall
-from swe_router.sandboxes.patch import Snapshot
+from swe_router.sandboxes.local import LocalSandboxes, best_wall
+from swe_router.sandboxes.patch_capture import StartSnapshot
 from swe_router.settings import SandboxSettings
 from tests.live.boxes import instance, repository
 
@@ -31,7 +31,7 @@ def start(tmp_path_factory):
 def box(start, request):
     folder, bare, commit = start
     given = SandboxSettings(memory="256m", disk="64m", pids=200)
-    made = LocalBoxes(
+    made = LocalSandboxes(
         given, start=lambda _: bare, run="attacks", lock=folder / "lock", wall=request.param
     )
     if made.wall == "process":
@@ -52,7 +52,7 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_the_work_is_rescued(box, attack):
-    before = Snapshot.take(box)
+    before = StartSnapshot.take(box)
     box.run("echo mine >file.txt", timeout=20)
     began = time.monotonic()
     assert box.run(ATTACKS[attack], timeout=2).exit_code != 0
@@ -74,10 +74,10 @@ def test_the_driver_killed_while_all_is_stopped_leaves_no_process(start, tmp_pat
     mark = f"94{os.getpid() % 1000:03}.25"
     code = f"""
 from pathlib import Path
-from swe_router.sandboxes.local import LocalBoxes
+from swe_router.sandboxes.local import LocalSandboxes
 from swe_router.settings import SandboxSettings
 from tests.live.boxes import instance
-made = LocalBoxes(SandboxSettings(), start=lambda _: Path({str(bare)!r}), run="attacks",
+made = LocalSandboxes(SandboxSettings(), start=lambda _: Path({str(bare)!r}), run="attacks",
                   lock=Path({str(folder / "lock")!r}), wall={WALLS[-1]!r})
 with made.open(instance({commit!r})) as box:
     box.run("sleep {mark} & sleep 0.2; kill -STOP -1; sleep 5", timeout=500)

@@ -12,12 +12,12 @@ import tomllib
 import pytest
 
 from swe_router import assets
-from swe_router.agents import edit
-from swe_router.models.draws import Draws
+from swe_router.agents import edit_tool
+from swe_router.models.sampling_seeds import SamplingSeeds
 from swe_router.models.scripted import ScriptedModel
 from swe_router.records import Instance, Verdict
 from swe_router.settings import load
-from swe_router.verifiers.reproduction.verifier import Reproduction
+from swe_router.verifiers.reproduction.reproduction import ReproductionVerifier
 from tests.doubles.project import Project, outcome
 
 pytestmark = pytest.mark.box
@@ -71,10 +71,10 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Project]:
     return made
 
 
-def recorded(instance_id: str) -> Draws:
+def recorded(instance_id: str) -> SamplingSeeds:
     """The demo's writer as a run asks it."""
     tier = SETTINGS.tiers[SETTINGS.verify.writer]
-    return Draws(tier, lambda session: ScriptedModel(tier, session=session), instance_id)
+    return SamplingSeeds(tier, lambda session: ScriptedModel(tier, session=session), instance_id)
 
 
 def issue(name: str) -> Instance:
@@ -85,7 +85,7 @@ def issue(name: str) -> Instance:
 
 
 def judged(home: Project, name: str, patch: str) -> Verdict:
-    verifier = Reproduction(SETTINGS.verify)
+    verifier = ReproductionVerifier(SETTINGS.verify)
     kit = home.kit(writer=recorded(name))
     verdict = verifier.verify(outcome(patch), (), issue(name), kit)
     assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
@@ -104,7 +104,7 @@ def planted(home: Project, name: str) -> str:
     files: dict[str, bytes] = {}
     for call in calls:
         before = files.get(call["path"], home.files[call["path"]].encode())
-        files[call["path"]] = edit.apply(call["path"], before, call)
+        files[call["path"]] = edit_tool.apply(call["path"], before, call)
     return home.patch({path: data.decode() for path, data in files.items()})
 
 

@@ -18,8 +18,8 @@ import pytest
 
 import docker as sdk
 from swe_router.errors import ImageMissing, Lost, UsageError, WouldNotStart
-from swe_router.sandboxes.docker import CAPABILITIES, LOCK_LABEL, RUN_LABEL, DockerBoxes
-from swe_router.sandboxes.engine import Engine
+from swe_router.sandboxes.docker import CAPABILITIES, LOCK_LABEL, RUN_LABEL, DockerSandboxes
+from swe_router.sandboxes.docker_engine import Engine
 from swe_router.sandboxes.reaper import reap
 from swe_router.settings import SandboxSettings
 from tests.contracts.test_sandbox_contract import SandboxContract
@@ -53,7 +53,7 @@ def lock(tmp_path):
 
 def boxes(lock, run=RUN, **options):
     given = SandboxSettings(output_bytes=2000, memory="256m", pids=128, pull=False)
-    return DockerBoxes(given, run=run, lock=lock, **options)
+    return DockerSandboxes(given, run=run, lock=lock, **options)
 
 
 def ours(engine, run=RUN):
@@ -210,11 +210,11 @@ def test_the_users_stop_cuts_a_command(busy, lock):
 DRIVER = """
 import sys, time
 from pathlib import Path
-from swe_router.sandboxes.docker import DockerBoxes
+from swe_router.sandboxes.docker import DockerSandboxes
 from swe_router.settings import SandboxSettings
 from swe_router.records import Instance
 wanted = Instance(id="i", repo="o/n", base_commit="c", problem="p", image=sys.argv[2])
-with DockerBoxes(SandboxSettings(), run=sys.argv[1], lock=Path(sys.argv[3])).open(wanted) as box:
+with DockerSandboxes(SandboxSettings(), run=sys.argv[1], lock=Path(sys.argv[3])).open(wanted) as box:
     print("up", flush=True)
     if sys.argv[4] == "busy":
         box.run("trap '' TERM HUP; while :; do sleep 1; done", timeout=500)
@@ -293,7 +293,7 @@ def test_an_engine_that_goes_away_is_lost_and_its_container_ends(engine, busy, l
 def test_an_absent_image_is_named_with_what_to_do(lock):
     with pytest.raises(ImageMissing, match=r"no/such:1 .*docker pull"):
         boxes(lock).prepare(instance("c", "no/such:1"))
-    pulling = DockerBoxes(SandboxSettings(), run=RUN, lock=lock)
+    pulling = DockerSandboxes(SandboxSettings(), run=RUN, lock=lock)
     with pytest.raises(ImageMissing, match="localhost:1/no/such:1"):
         pulling.prepare(instance("c", "localhost:1/no/such:1"))
 
@@ -344,7 +344,7 @@ def test_a_path_comes_out_of_an_image_without_running_it(engine, busy):
 
 
 def test_an_unreachable_engine_is_a_usage_error(tmp_path):
-    code = "from swe_router.sandboxes.engine import Engine; Engine.connect()"
+    code = "from swe_router.sandboxes.docker_engine import Engine; Engine.connect()"
     env = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/absent.sock"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swe_router.__main__ import main
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.run_folder import RunFolder
 from tests.doubles import earlier_runs
 
 pytestmark = pytest.mark.box

@@ -9,8 +9,8 @@ import pytest
 
 from swe_router import plugins
 from swe_router.__main__ import main
-from swe_router.journal.folder import RunFolder
-from swe_router.journal.tape import Tape
+from swe_router.journal.instance_log import InstanceLog
+from swe_router.journal.run_folder import RunFolder
 
 pytestmark = pytest.mark.box
 
@@ -65,7 +65,7 @@ def test_each_candidate_is_dealt_something_else_and_the_last_is_left_out(done, c
     assert left.attempts == ("4-local", "5-local")
     assert "cannot outvote" in left.why
     assert "4-local" not in done.ledger_file.read_text(), "no money was held for it"
-    (move, _) = Tape(done.attempt_folder(ISSUE)).moves()
+    (move, _) = InstanceLog(done.attempt_folder(ISSUE)).moves()
     assert move.left_out == left
     assert "1 instances replayed: all as recorded" in replayed(done, capsys)
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.run_folder import RunFolder
 from tests.live.kills import Series
 from tests.live.runs import INSTANCES, Launch, audit_money
 

@@ -11,7 +11,7 @@ import pytest
 
 from swe_router.errors import WouldNotStart
 from swe_router.records import Instance
-from swe_router.sandboxes.leaks import guard
+from swe_router.sandboxes.leak_guard import guard
 from tests.doubles.plain_box import PlainBox
 
 pytestmark = pytest.mark.box

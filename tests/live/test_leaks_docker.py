@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from swe_router.records import Instance, Result
-from swe_router.sandboxes.leaks import guard
-from swe_router.sandboxes.patch import Snapshot
+from swe_router.sandboxes.leak_guard import guard
+from swe_router.sandboxes.patch_capture import StartSnapshot
 
 pytestmark = pytest.mark.docker
 SECRET = "the fix nobody may see"
@@ -119,7 +119,7 @@ def test_the_set_up_commit_of_an_image_stays(container: Callable[[str], Containe
     assert report.verified
     assert report.setup_commits == (report.head,)
     assert {finding.kind for finding in report.removed} <= {"reflog", "file"}
-    snapshot = Snapshot.take(box)
+    snapshot = StartSnapshot.take(box)
     box.run("echo 4 > a.py; rm -rf .git", timeout=60)
     candidate = snapshot.candidate(box, "t")
     assert (candidate.files, candidate.proven) == (("a.py",), True)

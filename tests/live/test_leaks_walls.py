@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.sandboxes.walls import DEVICES, NOBODY
+from swe_router.sandboxes.visible_mounts import DEVICES, NOBODY
 
 pytestmark = pytest.mark.box
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from swe_router.instances import splits
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.run_folder import RunFolder
 from tests.doubles.served import Provider
 from tests.stories.test_provider_away import preset, run
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from pytest_httpserver import HTTPServer
 
-from swe_router.ledger import reading
+from swe_router.ledger import log_reader
 from tests.doubles import hub, readme, world
 from tests.doubles.written import compare
 
@@ -122,7 +122,7 @@ def _run_folder(one, home, run):
     grades = [json.loads(line) for line in (path / "grades.jsonl").read_text().splitlines()]
     won = sum(row["outcome"] == "resolved" for row in grades)
     said = (path / "report.md").read_text()
-    book = reading.read(path / "ledger.jsonl")
+    book = log_reader.read(path / "ledger.jsonl")
     paid = book.settled
     # What verifiers ask is the run's, and no attempt's.
     own = sum(usd for name, usd in paid.items() if name != "overhead")

@@ -9,7 +9,7 @@ import pytest
 
 from swe_router.records import Verdict
 from swe_router.settings import VerifySettings
-from swe_router.verifiers.repo_tests import RepoTests
+from swe_router.verifiers.repo_tests import RepoTestsVerifier
 from tests.doubles.calculator import CALC, SUITE, UNITTEST
 from tests.doubles.project import INSTANCE, Project, outcome
 
@@ -36,7 +36,7 @@ def by_unittest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 def judge(project: Project, changes: dict[str, str | None], seconds: float = 120) -> Verdict:
-    verifier = RepoTests(VerifySettings(seconds=seconds))
+    verifier = RepoTestsVerifier(VerifySettings(seconds=seconds))
     verdict = verifier.verify(outcome(project.patch(changes)), (), INSTANCE, project.kit())
     assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
     return verdict
@@ -108,7 +108,7 @@ def test_tests_that_got_to_nothing_in_time_are_not_told_as_failing(tmp_path):
     project = Project(tmp_path, {"calc.py": CALC, "test_calc.py": slow})
     patch = project.patch({"calc.py": CALC + "\n"})
     settings = VerifySettings(seconds=5.1)
-    said = RepoTests(settings).verify(outcome(patch), (), INSTANCE, project.kit())
+    said = RepoTestsVerifier(settings).verify(outcome(patch), (), INSTANCE, project.kit())
     assert said.outcome == "unknown"
     assert "passed before the patch within 2 s" in said.evidence["why"]
 

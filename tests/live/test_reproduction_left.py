@@ -6,7 +6,7 @@ import pytest
 
 from swe_router.records import Outcome, Step, Verdict
 from swe_router.settings import VerifySettings
-from swe_router.verifiers.reproduction.verifier import Reproduction
+from swe_router.verifiers.reproduction.reproduction import ReproductionVerifier
 from tests.doubles.project import INSTANCE, Project, outcome
 from tests.doubles.steps import bash
 
@@ -52,7 +52,7 @@ def judged(
     for number, (left_steps, patch) in enumerate(peers, 1):
         others.append(outcome(project.patch(patch) if patch else "", number=number))
         steps[others[-1].attempt.id] = left_steps
-    verifier = Reproduction(VerifySettings(seconds=seconds))
+    verifier = ReproductionVerifier(VerifySettings(seconds=seconds))
     kit = project.kit(steps=lambda attempt: steps[attempt])
     found = verifier.verify(this, others, ISSUE, kit)
     assert verifier.check(Verdict.model_validate_json(found.model_dump_json())) == found.outcome

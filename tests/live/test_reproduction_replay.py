@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from swe_router.__main__ import main
-from swe_router.assemble import replays
+from swe_router.commands import replay
 
 pytestmark = pytest.mark.box
 
@@ -50,7 +50,7 @@ def flip(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def said(run: Path) -> str:
-    shown = replays.replay(str(run), run.parent)
+    shown = replay.replay(str(run), run.parent)
     return json.dumps(shown.facts) if shown.code else ""
 
 

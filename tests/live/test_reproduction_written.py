@@ -12,7 +12,7 @@ import pytest
 from swe_router.errors import LedgerRefused, Overloaded
 from swe_router.records import Completion, Message, Step, Verdict
 from swe_router.settings import VerifySettings
-from swe_router.verifiers.reproduction.verifier import Reproduction
+from swe_router.verifiers.reproduction.reproduction import ReproductionVerifier
 from tests.doubles.project import INSTANCE, Project, Writer, outcome
 
 pytestmark = pytest.mark.box
@@ -65,7 +65,7 @@ def judge(
     **kit: Any,
 ) -> Verdict:
     settings = settings or VerifySettings(samples=max(1, len(tests)), seconds=60)
-    verifier = Reproduction(settings)
+    verifier = ReproductionVerifier(settings)
     made = project.kit(writer=writer or Writer(*tests), **kit)
     found = verifier.verify(outcome(project.patch(changes), tier=tier), (), ISSUE, made)
     recorded = Verdict.model_validate_json(found.model_dump_json())
@@ -241,7 +241,9 @@ def test_a_flipped_record_contradicts_itself_and_is_named(
     verdict = judge(project, RIGHT, GOOD)
     evidence = json.loads(verdict.model_dump_json())["evidence"]
     flip(evidence)
-    again = Reproduction(VerifySettings()).check(verdict.model_copy(update={"evidence": evidence}))
+    again = ReproductionVerifier(VerifySettings()).check(
+        verdict.model_copy(update={"evidence": evidence})
+    )
     assert again != verdict.outcome
     assert named in again
 
@@ -335,7 +337,7 @@ def test_a_project_of_another_language_is_asked_for_no_test(tmp_path: Path) -> N
 
 
 def test_no_patch_and_no_writer_are_unknown(project: Project) -> None:
-    verifier = Reproduction(VerifySettings())
+    verifier = ReproductionVerifier(VerifySettings())
     for patch in ("", "not a diff\n"):
         assert verifier.verify(outcome(patch), (), ISSUE, project.kit()).outcome == "unknown"
     bare = verifier.verify(outcome(project.patch(RIGHT)), (), ISSUE, project.kit())

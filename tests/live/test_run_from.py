@@ -10,7 +10,7 @@ import pytest
 
 from swe_router import assets
 from swe_router.__main__ import main
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.run_folder import RunFolder
 
 pytestmark = pytest.mark.box
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from swe_router.records import Instance, Verdict
-from swe_router.sandboxes import fitting as patches
-from swe_router.sandboxes.docker import RUN_LABEL, DockerBoxes
-from swe_router.sandboxes.engine import Engine
-from swe_router.seams import Kit
+from swe_router.sandboxes import patch_application as patches
+from swe_router.sandboxes.docker import RUN_LABEL, DockerSandboxes
+from swe_router.sandboxes.docker_engine import Engine
+from swe_router.seams import VerificationContext
 from swe_router.settings import SandboxSettings, VerifySettings
-from swe_router.verifiers.repo_tests import RepoTests
-from swe_router.verifiers.syntax import Syntax
+from swe_router.verifiers.repo_tests import RepoTestsVerifier
+from swe_router.verifiers.syntax import SyntaxVerifier
 from tests.doubles.project import Project, outcome
 
 pytestmark = pytest.mark.docker
@@ -93,10 +93,12 @@ class Bench:
         )
         lock = home / "lock"
         lock.touch()
-        self.boxes = DockerBoxes(SandboxSettings(pull=False), run=RUN, lock=lock)
+        self.boxes = DockerSandboxes(SandboxSettings(pull=False), run=RUN, lock=lock)
 
-    def judge(self, text: str, seconds: float, kind: type = RepoTests) -> Verdict:
-        kit = Kit(self.boxes.open, patches.apply, clock=time.time, cache=self.project.cache)
+    def judge(self, text: str, seconds: float, kind: type = RepoTestsVerifier) -> Verdict:
+        kit = VerificationContext(
+            self.boxes.open, patches.apply, clock=time.time, cache=self.project.cache
+        )
         patch = self.project.patch({"calc.py": text})
         begun = time.monotonic()
         verdict: Verdict = kind(VerifySettings(seconds=seconds)).verify(
@@ -111,8 +113,8 @@ def test_syntax_and_tests_in_a_container_of_little_more_than_python(
     images: Images, tmp_path: Path
 ) -> None:
     bench = Bench(images, tmp_path, HEAD + SUB)
-    assert bench.judge(CALC + "\n", 120, Syntax).outcome == "pass"
-    assert bench.judge(CALC + "def broken(:\n", 120, Syntax).outcome == "fail"
+    assert bench.judge(CALC + "\n", 120, SyntaxVerifier).outcome == "pass"
+    assert bench.judge(CALC + "def broken(:\n", 120, SyntaxVerifier).outcome == "fail"
     right = bench.judge(CALC + "\n", 120)
     assert right.outcome == "pass", right.evidence
     wrong = bench.judge(CALC.replace("a - b", "b - a"), 120)

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from swe_router.records import Instance, Verdict
-from swe_router.sandboxes import fitting as patches
-from swe_router.sandboxes.local import LocalBoxes, best_wall
-from swe_router.seams import Kit, Sandbox
+from swe_router.sandboxes import patch_application as patches
+from swe_router.sandboxes.local import LocalSandboxes, best_wall
+from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import SandboxSettings, VerifySettings
-from swe_router.verifiers import diffs, paths
-from swe_router.verifiers.repo_tests import RepoTests
-from swe_router.verifiers.testconfig import meddling, put_back, shadows
-from swe_router.verifiers.testrun import recorded
+from swe_router.verifiers.patches import changed_files, path_kinds
+from swe_router.verifiers.patches.tampering import meddling, put_back, shadows
+from swe_router.verifiers.repo_tests import RepoTestsVerifier
+from swe_router.verifiers.testing.results import recorded
 from tests.doubles.calculator import CALC, SUITE, UNITTEST
 from tests.doubles.project import INSTANCE, Project, outcome
 
@@ -28,8 +28,8 @@ WRONG = CALC.replace("a - b", "b - a")
 MAKE = "test:\n\tpython -m unittest\n"
 
 
-def judged(project: Project, patch: str, kit: Kit, seconds: float = 120) -> Verdict:
-    verifier = RepoTests(VerifySettings(seconds=seconds))
+def judged(project: Project, patch: str, kit: VerificationContext, seconds: float = 120) -> Verdict:
+    verifier = RepoTestsVerifier(VerifySettings(seconds=seconds))
     verdict = verifier.verify(outcome(patch), (), INSTANCE, kit)
     assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
     assert not any(box.root.exists() for box in project.opened)
@@ -92,13 +92,13 @@ def test_a_patch_has_no_vote_on_how_it_is_tested(path: str, text: str, tmp_path:
 
 
 def test_a_plugin_that_the_patch_registers_for_itself_is_taken_out() -> None:
-    files = diffs.changes(
+    files = changed_files.changes(
         "diff --git a/x.egg-info/entry_points.txt b/x.egg-info/entry_points.txt\n"
         "new file mode 100644\n--- /dev/null\n+++ b/x.egg-info/entry_points.txt\n"
         "@@ -0,0 +1,2 @@\n+[pytest11]\n+x = x\n"
     )
     assert files is not None
-    assert put_back(files, paths.is_test) == ([], ["x.egg-info/entry_points.txt"])
+    assert put_back(files, path_kinds.is_test) == ([], ["x.egg-info/entry_points.txt"])
     assert shadows("unittest/__init__.py")
     assert not shadows("src/types.py"), "below the top it is a module of a package"
 
@@ -121,12 +121,12 @@ def test_a_product_that_reaches_for_the_tests_machinery_never_passes(
 
 
 def test_a_project_that_is_the_machinery_may_be_mended() -> None:
-    files = diffs.changes(
+    files = changed_files.changes(
         "diff --git a/src/_pytest/a.py b/src/_pytest/a.py\n--- a/src/_pytest/a.py\n"
         "+++ b/src/_pytest/a.py\n@@ -1 +1 @@\n-import a\n+import _pytest.b\n"
     )
     assert files is not None
-    assert meddling(files, paths.is_test) == []
+    assert meddling(files, path_kinds.is_test) == []
 
 
 FORGER = """\
@@ -290,13 +290,13 @@ def test_a_server_that_a_suite_leaves_running_holds_nothing_up(tmp_path: Path) -
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=tree, check=True, capture_output=True, text=True
     ).stdout.strip()
-    boxes = LocalBoxes(
+    boxes = LocalSandboxes(
         SandboxSettings(), start=lambda _: tree, run="t", lock=tmp_path / "l" / "lock", wall=wall
     )
     real = INSTANCE.model_copy(update={"base_commit": commit})
-    kit = Kit(open_sandbox=boxes.open, apply=patches.apply, clock=time.time)
+    kit = VerificationContext(open_sandbox=boxes.open, apply=patches.apply, clock=time.time)
     patch = project.patch({"calc.py": CALC + "#\n"})
-    verdict = RepoTests(VerifySettings(seconds=120)).verify(outcome(patch), (), real, kit)
+    verdict = RepoTestsVerifier(VerifySettings(seconds=120)).verify(outcome(patch), (), real, kit)
     assert verdict.outcome == "pass", verdict.evidence
     left = subprocess.run(["pgrep", "-f", mark], check=False, capture_output=True, text=True)
     assert left.stdout == ""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.sandboxes.docker import RUN_LABEL, DockerBoxes
-from swe_router.sandboxes.engine import Engine
-from swe_router.sandboxes.warm import WarmBoxes
+from swe_router.sandboxes.docker import RUN_LABEL, DockerSandboxes
+from swe_router.sandboxes.docker_engine import Engine
+from swe_router.sandboxes.warm_pool import WarmSandboxes
 from swe_router.settings import SandboxSettings
 from tests.live import boxes
 from tests.live.boxes import instance
@@ -45,7 +45,7 @@ def plain(tmp_path_factory):
     lock = tmp_path_factory.mktemp("warm") / "lock"
     lock.touch()
     given = SandboxSettings(memory="256m", pids=128, pull=False, output_bytes=200_000)
-    return DockerBoxes(given, run=RUN, lock=lock)
+    return DockerSandboxes(given, run=RUN, lock=lock)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_what_a_run_dirtied_is_not_handed_out_again(plain, image):
     with plain.open(image) as box:
         clean = state(box)
     assert all(f"/{path}" in clean for path in FILES)
-    with closing(WarmBoxes(plain, ahead=2)) as warm:
+    with closing(WarmSandboxes(plain, ahead=2)) as warm:
         for _ in range(4):
             with warm.open(image) as box:
                 assert state(box) == clean
@@ -93,7 +93,7 @@ def test_a_tar_is_unpacked_before_anything_runs(plain, image):
 
 def test_nothing_is_left_when_the_block_fails(plain, image):
     with (
-        closing(WarmBoxes(plain, ahead=2)) as warm,
+        closing(WarmSandboxes(plain, ahead=2)) as warm,
         pytest.raises(RuntimeError),
         warm.open(image),
     ):

@@ -14,8 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from swe_router.sandboxes import bwrap, unshare, walls
-from swe_router.sandboxes.walls import Mount
+from swe_router.sandboxes import bwrap, unshare, visible_mounts
+from swe_router.sandboxes.visible_mounts import Mount
 
 PROBE = r"""
 import json, os, stat, sys
@@ -119,14 +119,14 @@ def main(wall: str, who: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        owner = walls.owner() if who == "drop" else None
+        owner = visible_mounts.owner() if who == "drop" else None
         canaries = _canaries(folder)
         (folder / "work").mkdir()
         (folder / "work").chmod(0o777)
-        mounts = walls.plan(folder / "work", [], [folder / "canary"])
+        mounts = visible_mounts.plan(folder / "work", [], [folder / "canary"])
         mounts.append(Mount("show", "/canaries", str(canaries)))
         inside = [sys.executable, "-c", PROBE, _disk(folder)]
-        env = walls.environment()
+        env = visible_mounts.environment()
         if wall == "bwrap":
             command = bwrap.command(mounts, inside, env, owner=owner)
         else:

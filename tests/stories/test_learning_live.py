@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from swe_router.__main__ import main
-from swe_router.assemble import driving, launch
+from swe_router.commands.run import jobs, run_driver
 from swe_router.instances import splits
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.run_folder import RunFolder
 from swe_router.settings import load
 
 TWO = [one.id for one in splits.load("demo")[3:5]]
@@ -43,7 +43,7 @@ def test_a_bandit_learns_between_issues_and_after_a_resume_and_replays(tmp_path,
     seen = [record.decisions[0].state for record in folder.concluded()]
     assert seen[0]["shifts"] == []
     assert any(seen[1]["shifts"]), "the second issue was decided on what the first one taught"
-    resumed = driving.learned(launch.Wiring(folder, launch.of_run(folder), str)).state()
+    resumed = jobs.learned(run_driver.Wiring(folder, run_driver.of_run(folder), str)).state()
     assert resumed["shifts"] != seen[1]["shifts"], "a resume would forget what the run taught"
     assert main(["replay", "latest", "--out", str(tmp_path / "runs")]) == 0
     assert "2 instances replayed: all as recorded" in capsys.readouterr().out
@@ -74,20 +74,22 @@ def test_a_fit_that_cannot_be_is_one_clear_line(what, tmp_path, capsys):
 
 
 def test_no_policy_is_fitted_on_the_repository_that_it_decides_on(table):
-    from swe_router.assemble import lessons
     from swe_router.plugins import load as plugin
     from swe_router.records import Instance
+    from swe_router.wiring import training_data
 
     settings = load("demo")
     assert settings.ladder == ("local", "cloud")
-    from swe_router.assemble.header import Header
+    from swe_router.journal.header import Header
 
     header = Header(settings, "", {}, {}, "local", {}, 0.0)
     bare = plugin("policies", "knn")(header.ladder())
-    asked = lessons.Asked(outcomes=str(table), systems={"local": "small", "cloud": "large"})
+    asked = training_data.TrainingSources(
+        outcomes=str(table), systems={"local": "small", "cloud": "large"}
+    )
     issues = [Instance(id="o1__r-1", repo="o1/r", base_commit="c", problem="p"),
               Instance(id="x__y-1", repo="x/y", base_commit="c", problem="p")]  # fmt: skip
-    parts = lessons.fitted(bare, asked, issues, lambda line: None).parts
+    parts = training_data.fitted(bare, asked, issues, lambda line: None).parts
     assert set(parts["o1/r"].lessons.groups) == {"o0/r", "o2/r"}
     assert set(parts["x/y"].lessons.groups) == {"o0/r", "o1/r", "o2/r"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from swe_router.reports.text import usd
+from swe_router.reports.run_text import usd
 from tests.doubles.served import Provider
 from tests.stories.test_provider_away import TWO, folder, preset, run
 

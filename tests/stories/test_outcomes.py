@@ -7,8 +7,8 @@ import json
 import pytest
 
 from swe_router.__main__ import main
-from swe_router.outcomes.shipped import shipped
-from swe_router.outcomes.table import OutcomeTable, read, write
+from swe_router.outcomes.tables.shipped import shipped
+from swe_router.outcomes.tables.table import OutcomeTable, read, write
 
 
 def said(capsys, *words: str) -> tuple[int, dict]:

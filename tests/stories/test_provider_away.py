@@ -10,8 +10,8 @@ import pytest
 
 from swe_router.__main__ import main
 from swe_router.instances import splits
-from swe_router.journal.folder import RunFolder
-from swe_router.ledger import reading
+from swe_router.journal.run_folder import RunFolder
+from swe_router.ledger import log_reader
 from tests.doubles.served import Provider
 
 TWO = [one.id for one in splits.load("demo")[:2]]
@@ -133,7 +133,7 @@ def test_a_provider_that_stays_away_ends_the_run_with_what_is_owed(tmp_path, cap
         assert main(["resume", str(run_folder.path)]) == 0
         assert local.asked - asked == 5
     spent = sum(r.usd for r in run_folder.records().values())
-    assert sum(reading.read(run_folder.ledger_file).settled.values()) == spent
+    assert sum(log_reader.read(run_folder.ledger_file).settled.values()) == spent
     assert len(run_folder.records()) == 2
     assert cloud.asked == 0
 

@@ -11,9 +11,9 @@ import pytest
 
 from swe_router import assets
 from swe_router.__main__ import main
-from swe_router.assemble import replays
+from swe_router.commands import replay
 from swe_router.grading.predictions import Prediction
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.run_folder import RunFolder
 
 SAMPLE = assets.root() / "runs" / "sample"
 ONE = "demo__confet-14"
@@ -70,7 +70,7 @@ def test_every_candidate_is_graded_once_and_json_lists_what_is_handed_in(run, ca
 
 def named(run: RunFolder) -> list[str]:
     """What a replay says of candidate grades."""
-    shown = replays.replay(str(run.path), run.path.parent)
+    shown = replay.replay(str(run.path), run.path.parent)
     return [line for line in shown.facts[ONE]["divergences"] if "candidate grade" in line]
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from swe_router import assets, settings
 from swe_router.__main__ import main
-from swe_router.assemble import launch, replays
+from swe_router.commands import replay as replay_command
+from swe_router.commands.run import run_driver
 from swe_router.errors import UsageError
 
 SAMPLE = assets.root() / "runs" / "sample"
@@ -57,7 +58,7 @@ def run(tmp_path) -> Path:
 
 
 def replay(run: Path):
-    return replays.replay(str(run), run.parent)
+    return replay_command.replay(str(run), run.parent)
 
 
 def said(run: Path) -> str:
@@ -239,9 +240,9 @@ def test_settings_that_no_longer_make_sense_are_named_as_changed(run, capsys):
 
 
 def test_the_resume_that_is_offered_finds_a_run_outside_the_default_folder(run):
-    found = launch.find(str(run), Path("runs"))
+    found = run_driver.find(str(run), Path("runs"))
     with pytest.raises(UsageError, match=re.escape(f"`swe-router resume {run}` goes on")):
-        launch.require_same(found, settings.load("hybrid"))
+        run_driver.require_same(found, settings.load("hybrid"))
 
 
 @pytest.mark.parametrize("what", FLIPS)

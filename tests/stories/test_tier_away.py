@@ -7,10 +7,10 @@ import json
 import pytest
 
 from swe_router.__main__ import main
-from swe_router.assemble.header import of_run
-from swe_router.assemble.wire import Wiring
 from swe_router.instances import splits
-from swe_router.ledger import reading
+from swe_router.journal.header import of_run
+from swe_router.ledger import log_reader
+from swe_router.wiring.run_wiring import RunWiring
 from tests.doubles.served import Provider, call
 from tests.stories.test_provider_away import CREDIT, folder, preset
 
@@ -52,7 +52,7 @@ def test_a_dear_tier_that_stays_away_holds_only_those_that_need_it(tmp_path, cap
         made = folder(tmp_path)
         assert set(made.records()) == set(THREE) - {HARD}
         assert {one.status for one in made.records().values()} == {"candidate"}
-        assert reading.read(made.ledger_file).reserved == 0
+        assert log_reader.read(made.ledger_file).reserved == 0
 
         # It is back: only its own instance is gone on with, and nothing is paid for twice.
         cloud.refuse = lambda n: None
@@ -62,7 +62,7 @@ def test_a_dear_tier_that_stays_away_holds_only_those_that_need_it(tmp_path, cap
     attempts = [one.attempt.id for one in made.records()[HARD].outcomes]
     assert attempts == ["1-local", "2-cloud"]
     spent = sum(one.usd for one in made.records().values())
-    assert sum(reading.read(made.ledger_file).settled.values()) == spent
+    assert sum(log_reader.read(made.ledger_file).settled.values()) == spent
     assert main(["replay", str(made.path)]) == 0
     assert "all as recorded" in capsys.readouterr().out
 
@@ -138,7 +138,7 @@ def test_patience_can_be_changed_while_another_process_drives_the_run(tmp_path, 
         file = preset(tmp_path, local.url, cloud.url, give_up=0.1)
         assert run(tmp_path, file, THREE[:1]) == 1
     made = folder(tmp_path)
-    driver, settings = Wiring(made, of_run(made), print), of_run(made).settings
+    driver, settings = RunWiring(made, of_run(made), print), of_run(made).settings
     capsys.readouterr()
     with made.locked():
         more = ["--set", "tiers.local.give_up_seconds=7200", "--json"]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from swe_router import assets, settings
-from swe_router.assemble import verify as verifying
-from swe_router.assemble.shown import Shown
+from swe_router.commands.result import CommandResult
+from swe_router.commands.verify import verify_candidates as verifying
 from swe_router.errors import Lost
 from tests.doubles.engine import Box
 from tests.doubles.plain_box import PlainBox
@@ -166,11 +166,13 @@ class Boxes:
         yield self.box
 
 
-def looked(tmp_path, entries, what, said, box=None) -> Shown:
+def looked(tmp_path, entries, what, said, box=None) -> CommandResult:
     file = tmp_path / "p.json"
     file.write_text(json.dumps(entries))
     resolved = settings.load("demo", verify__names=["applies"], verify__writer="")
-    wish = verifying.Wish(predictions=file, out=tmp_path / "rows.jsonl", boxes=Boxes(what, box))
+    wish = verifying.VerifyRequest(
+        predictions=file, out=tmp_path / "rows.jsonl", boxes=Boxes(what, box)
+    )
     return verifying.verify(resolved, wish, said.append)
 
 

@@ -10,18 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swe_router.estimates import weighing
-from swe_router.estimates.calibration import Weights
+from swe_router.estimates.acceptance import verdict_signals
+from swe_router.estimates.acceptance.calibration import SignalWeights
 from swe_router.records import Outcome, Verdict
 from swe_router.settings import VerifySettings
-from swe_router.verifiers.acceptance import Acceptance
-from swe_router.verifiers.twins import change_key
+from swe_router.verifiers.acceptance import AcceptanceVerifier
+from swe_router.verifiers.patches.equivalence import change_key
 from tests.doubles.project import INSTANCE, outcome, verdict
 from tests.doubles.weighed import KIT, PATCH, SHIPPED, existing, reproduction
 
 
 def weighed(*said: Verdict, **fields: Any) -> Verdict:
-    return Acceptance(VerifySettings(**fields)).verify(outcome(PATCH, *said), (), INSTANCE, KIT)
+    return AcceptanceVerifier(VerifySettings(**fields)).verify(
+        outcome(PATCH, *said), (), INSTANCE, KIT
+    )
 
 
 def p(*said: Verdict) -> float:
@@ -33,12 +35,12 @@ def p(*said: Verdict) -> float:
 RESULTS = st.lists(st.sampled_from(["passed", "failed", "unknown"]), max_size=6)
 
 
-@given(RESULTS, st.sampled_from(["written", "harvested"]), st.sampled_from(weighing.CLASSES))
+@given(RESULTS, st.sampled_from(["written", "harvested"]), st.sampled_from(verdict_signals.CLASSES))
 def test_a_further_failure_never_raises_and_a_further_pass_never_lowers(
     results: list[str], source: str, author: str
 ) -> None:
     def chance(*after: str) -> float:
-        signals = weighing.signals([reproduction(*after, source=source)])
+        signals = verdict_signals.signals([reproduction(*after, source=source)])
         return SHIPPED.probability(signals, author, "")
 
     assert chance(*results, "failed") <= chance(*results) <= chance(*results, "passed")
@@ -52,8 +54,8 @@ def test_an_author_s_own_tests_never_raise_its_probability(results: list[str]) -
 
 def test_a_test_that_the_author_s_own_model_wrote_is_its_own() -> None:
     own = {"t": {"source": "written", "by": "maker-3", "own": False, "after": "passed"}}
-    assert weighing.votes({"tests": own}, "maker-3-preview") == {}
-    assert weighing.votes({"tests": own}, "another") == {"written_passed": 1.0}
+    assert verdict_signals.votes({"tests": own}, "maker-3-preview") == {}
+    assert verdict_signals.votes({"tests": own}, "another") == {"written_passed": 1.0}
 
 
 def test_what_one_run_left_has_one_vote() -> None:
@@ -61,7 +63,7 @@ def test_what_one_run_left_has_one_vote() -> None:
         f"t{n}": {"source": "harvested", "by": "1-weak", "own": False, "after": after}
         for n, after in enumerate(["passed", "passed", "failed"])
     }
-    assert weighing.votes({"tests": tests}) == {"harvested_passed": 1.0}
+    assert verdict_signals.votes({"tests": tests}) == {"harvested_passed": 1.0}
 
 
 @given(st.integers(0, 300), st.integers(1, 300))
@@ -80,7 +82,7 @@ def test_a_verifier_that_was_not_asked_moves_nothing() -> None:
     silent = verdict("unknown", "reproduction", why="no test", tests={})
     bare = verdict("unknown", "behaviour", why="no patch")
     assert p(existing(), silent, bare) == p(existing())
-    assert weighing.signals([silent, bare, verdict("pass", "applies")]) == {}
+    assert verdict_signals.signals([silent, bare, verdict("pass", "applies")]) == {}
 
 
 def test_a_fact_fails_whatever_else_is_said() -> None:
@@ -93,7 +95,10 @@ def test_a_fact_fails_whatever_else_is_said() -> None:
 
 
 def test_a_probability_that_does_not_follow_from_its_signals_is_named() -> None:
-    weigher, made = Acceptance(VerifySettings()), weighed(existing(), reproduction("passed"))
+    weigher, made = (
+        AcceptanceVerifier(VerifySettings()),
+        weighed(existing(), reproduction("passed")),
+    )
     assert weigher.check(made) == made.outcome
     assert made.score is not None
     lower = made.model_copy(update={"score": made.score - 0.01})
@@ -134,26 +139,28 @@ def test_without_a_calibration_verdicts_are_counted() -> None:
 def test_a_score_that_was_tampered_with_is_seen_by_check() -> None:
     found = weighed(existing(), threshold=0.3)
     assert found.outcome == "pass"
-    again = Acceptance(VerifySettings()).check(found.model_copy(update={"score": 0.1}))
+    again = AcceptanceVerifier(VerifySettings()).check(found.model_copy(update={"score": 0.1}))
     assert again.startswith("contradictory")
 
 
 def test_a_weight_without_a_signal_moves_nothing() -> None:
-    one = Weights(bias=0.0, weights={"tests_kept": 2.0})
+    one = SignalWeights(bias=0.0, weights={"tests_kept": 2.0})
     assert one.probability({}) == 0.5
     assert one.probability({"tests_kept": 1.0}) == pytest.approx(1 / (1 + math.exp(-2)), abs=1e-4)
 
 
 def test_the_models_name_alone_sets_the_class_of_the_author() -> None:
     made = outcome(PATCH, existing(), tier="gpt-4o-mini")
-    found = Acceptance(VerifySettings()).verify(made, (), INSTANCE, KIT)
+    found = AcceptanceVerifier(VerifySettings()).verify(made, (), INSTANCE, KIT)
     assert found.evidence["author"] == "unknown", "a tier's name is no model"
 
     def author(source: str) -> str:
         one = outcome(PATCH, existing())
         named = one.attempt.model_copy(update={"source": source})
         case = one.model_copy(update={"attempt": named})
-        return str(Acceptance(VerifySettings()).verify(case, (), INSTANCE, KIT).evidence["author"])
+        return str(
+            AcceptanceVerifier(VerifySettings()).verify(case, (), INSTANCE, KIT).evidence["author"]
+        )
 
     assert author("preds.json gpt-4o-mini 1") == "weak"
     assert author("preds.json x gpt-4o-mini") == author("preds.json x 1") == "unknown"
@@ -167,7 +174,7 @@ def test_a_bar_by_money_decides_per_tier() -> None:
     bars = {"weak": score - 0.01, "strong": score + 0.01}
     for tier, then in (("weak", "pass"), ("strong", "fail"), ("another", "fail")):
         made = outcome(PATCH, existing(), tier=tier)
-        found = Acceptance(VerifySettings(bars=bars)).verify(made, (), INSTANCE, KIT)
+        found = AcceptanceVerifier(VerifySettings(bars=bars)).verify(made, (), INSTANCE, KIT)
         assert found.outcome == then
         assert "costs least" in found.evidence["claim"]
 
@@ -194,7 +201,7 @@ def test_one_change_has_one_verdict_whoever_wrote_it() -> None:
     one = written_by("0.1", "p.json claude-opus-4-5 a", existing(), reproduction("passed"))
     own = reproduction("passed", source="harvested", own=True)
     two = written_by("0.2", "p.json gemini-3-pro b", existing(), own, patch=longer)
-    weigher = Acceptance(VerifySettings())
+    weigher = AcceptanceVerifier(VerifySettings())
     first = weigher.verify(one, [two], INSTANCE, KIT)
     second = weigher.verify(two, [one], INSTANCE, KIT)
     assert first.score == second.score
@@ -261,5 +268,5 @@ def test_a_file_that_is_made_gone_or_moved_is_a_change_though_it_holds_comments(
 def test_a_twin_that_does_not_apply_lends_and_borrows_nothing() -> None:
     good = written_by("0.1", "p.json a 1", existing(), reproduction("passed"))
     bad = written_by("0.2", "p.json b 2", verdict("fail", "applies"))
-    found = Acceptance(VerifySettings(threshold=0.1)).verify(bad, [good], INSTANCE, KIT)
+    found = AcceptanceVerifier(VerifySettings(threshold=0.1)).verify(bad, [good], INSTANCE, KIT)
     assert found.outcome == "fail"

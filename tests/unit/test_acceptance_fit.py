@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from scipy.special import logit
 
 from swe_router.errors import UsageError
-from swe_router.estimates import acceptance, signed, weighing
-from swe_router.estimates.calibration import Calibration, load, parsed
+from swe_router.estimates.acceptance import fit, verdict_signals
+from swe_router.estimates.acceptance.calibration import Calibration, load, parsed
 from swe_router.settings import VerifySettings
-from swe_router.verifiers.acceptance import Acceptance
+from swe_router.stats import logistic
+from swe_router.verifiers.acceptance import AcceptanceVerifier
 from tests.doubles.project import INSTANCE, outcome, verdict
 from tests.doubles.weighed import KIT, PATCH, SHIPPED, existing, reproduction
 
 
-def graded(n: int = 60, repos: int = 6, flip: str = "") -> list[acceptance.Row]:
+def graded(n: int = 60, repos: int = 6, flip: str = "") -> list[fit.VerdictRow]:
     dice = np.random.default_rng(3)
     made = []
     for k in range(n):
@@ -30,7 +31,7 @@ def graded(n: int = 60, repos: int = 6, flip: str = "") -> list[acceptance.Row]:
         repo = f"o/r{k % repos}"
         said = (existing(), reproduction("passed" if passes else "failed"))
         made.append(
-            acceptance.Row(f"o__r{k % repos}-{k}", repo, "gpt-4", right != (repo == flip), said)
+            fit.VerdictRow(f"o__r{k % repos}-{k}", repo, "gpt-4", right != (repo == flip), said)
         )
     return made
 
@@ -40,7 +41,7 @@ def test_a_fit_learns_what_a_test_is_worth() -> None:
     known = Calibration.model_validate(
         SHIPPED.model_dump() | {"authors": {"gpt-4": "weak"}, "held_out": ()}
     )
-    found = acceptance.fit(rows, known)
+    found = fit.fit(rows, known)
     passed = {"written_passed": 1.0, "tests_kept": 1.0}
     failed = {"written_failed": 1.0, "tests_kept": 1.0}
     share = [
@@ -56,10 +57,10 @@ def test_a_fit_learns_what_a_test_is_worth() -> None:
 
 
 def test_a_held_out_fit_never_saw_its_repository() -> None:
-    plain, spoiled = (acceptance.fit(graded(flip=flip)) for flip in ("", "o/r1"))
+    plain, spoiled = (fit.fit(graded(flip=flip)) for flip in ("", "o/r1"))
     signals = {"written_passed": 1.0}
 
-    def untempered(found: acceptance.Calibration, repo: str) -> float:
+    def untempered(found: fit.Calibration, repo: str) -> float:
         bias, slope = found.card["tempered_by"]["unknown"]
         return float((logit(found.probability(signals, "unknown", repo)) - bias) / slope)
 
@@ -69,29 +70,29 @@ def test_a_held_out_fit_never_saw_its_repository() -> None:
 
 
 def test_no_rows_leave_the_priors() -> None:
-    found = acceptance.fit(())
-    for author in weighing.CLASSES:
+    found = fit.fit(())
+    for author in verdict_signals.CLASSES:
         weights = found.acceptance[author][""].weights
-        assert weights == pytest.approx({s.name: s.prior for s in weighing.signs(author)})
+        assert weights == pytest.approx({s.name: s.prior for s in verdict_signals.signs(author)})
     assert {one["is"] for one in found.card["weights"].values()} == {"its prior"}
     assert not found.threshold("weak", 0.28, 0.95).shown
 
 
 def test_odd_rows_never_turn_a_sign() -> None:
     rows = [row._replace(right=not row.right) for row in graded(400)]
-    weights = acceptance.fit(rows).acceptance["unknown"][""].weights
+    weights = fit.fit(rows).acceptance["unknown"][""].weights
     assert weights["written_passed"] >= 0 >= weights["written_failed"]
 
 
 def test_a_fit_is_the_same_in_any_order() -> None:
     rows = graded()
-    assert acceptance.fit(rows).dump() == acceptance.fit(rows[::-1]).dump()
+    assert fit.fit(rows).dump() == fit.fit(rows[::-1]).dump()
 
 
 def test_authors_are_classed_by_their_own_rows_where_there_are_enough() -> None:
     rows = [row._replace(author="New Model", right=k % 4 > 0) for k, row in enumerate(graded(40))]
-    assert acceptance.fit(rows).class_of("x/new model-2") == "strong"
-    assert acceptance.fit(rows[:9]).class_of("new model") == "unknown"
+    assert fit.fit(rows).class_of("x/new model-2") == "strong"
+    assert fit.fit(rows[:9]).class_of("new model") == "unknown"
 
 
 def test_a_row_of_verify_is_read_and_any_label_in_it_is_not() -> None:
@@ -102,24 +103,24 @@ def test_a_row_of_verify_is_read_and_any_label_in_it_is_not() -> None:
              "evidence": {"counts": {"broken": 0}}}
         ],
     }  # fmt: skip
-    row = acceptance.row_of(line, right=False)
+    row = fit.row_of(line, right=False)
     assert (row.instance, row.repo, row.author, row.right) == (
         "own-er__na-me-12",
         "own-er/na-me",
         "m",
         False,
     )
-    assert weighing.signals(row.verdicts) == {"tests_kept": 1.0}
+    assert verdict_signals.signals(row.verdicts) == {"tests_kept": 1.0}
     for bad in ({}, {"instance_id": "i"}, {"instance_id": "i", "verdicts": [{"verifier": "x"}]}):
         with pytest.raises(UsageError, match="no row of verdicts"):
-            acceptance.row_of(bad, right=True)
+            fit.row_of(bad, right=True)
 
 
 def test_patches_on_which_nothing_ran_are_counted_though_they_have_no_score() -> None:
     late = {"empty": False, "applied": False}
     bare = [(), (verdict("fail", "applies", **late),), (verdict("fail", "applies", empty=True),)]
-    rows = [*graded(), *(acceptance.Row("o__r0-99", "o/r0", "gpt-4", False, v) for v in bare)]
-    found = acceptance.fit(rows, SHIPPED)
+    rows = [*graded(), *(fit.VerdictRow("o__r0-99", "o/r0", "gpt-4", False, v) for v in bare)]
+    found = fit.fit(rows, SHIPPED)
     assert len(found.held_out) == 2 * 60
     # What its text refuses is known before any forecast of a rate: it is left out.
     both = ("o__r0-99",) * 2
@@ -128,7 +129,7 @@ def test_patches_on_which_nothing_ran_are_counted_though_they_have_no_score() ->
 
 
 def test_a_file_that_counts_no_patches_on_which_nothing_ran_keeps_its_digest() -> None:
-    found = acceptance.fit(graded(), SHIPPED)
+    found = fit.fit(graded(), SHIPPED)
     old = found.model_copy(update={"ungrounded": {}})
     assert "ungrounded" not in old.dump()
     assert parsed(old.dump(), "here").ungrounded == {}
@@ -136,14 +137,14 @@ def test_a_file_that_counts_no_patches_on_which_nothing_ran_keeps_its_digest() -
 
 
 def test_a_calibration_survives_its_file(tmp_path: Any) -> None:
-    found = acceptance.fit(graded(), SHIPPED, name="mine")
+    found = fit.fit(graded(), SHIPPED, name="mine")
     path = tmp_path / "mine.json"
     path.write_text(found.dump())
     again = load(str(path))
     assert again == found
     said = [existing(), reproduction("passed")]
     verdicts = [
-        Acceptance(VerifySettings(calibration=str(path))).verify(
+        AcceptanceVerifier(VerifySettings(calibration=str(path))).verify(
             outcome(PATCH, *said), (), INSTANCE, KIT
         )
         for _ in range(2)
@@ -180,12 +181,12 @@ def test_a_calibration_that_is_no_file_is_a_usage_error(tmp_path: Any) -> None:
     (tmp_path / "cut.json").write_text(SHIPPED.dump()[:200])
     for path in (tmp_path / "cut.json", tmp_path / "none.json", tmp_path):
         with pytest.raises(UsageError, match="calibration"):
-            Acceptance(VerifySettings(calibration=str(path)))
+            AcceptanceVerifier(VerifySettings(calibration=str(path)))
 
 
 def test_the_card_says_what_was_fitted_and_what_is_a_prior() -> None:
     card = SHIPPED.card
-    assert set(card["weights"]) == {one.name for one in weighing.PRIORS}
+    assert set(card["weights"]) == {one.name for one in verdict_signals.PRIORS}
     for entry in card["weights"].values():
         assert entry["prior_from"]
         assert entry["is"] == ("fitted towards its prior" if entry["rows_with_it"] else "its prior")
@@ -200,9 +201,9 @@ def test_the_card_says_what_was_fitted_and_what_is_a_prior() -> None:
 def test_a_signed_fit_keeps_its_sign_and_its_optimum(rows: list[Any], prior: float) -> None:
     x, right = np.array([[a] for a, _ in rows]), np.array([float(b) for _, b in rows])
     ones = np.ones(len(rows))
-    bias, weights = signed.fitted(x, right, ones, [signed.Sign("a", +1, prior, 2.0)])
+    bias, weights = logistic.fitted(x, right, ones, [logistic.Sign("a", +1, prior, 2.0)])
     assert weights[0] >= 0
-    p = signed.sigmoid(bias + x @ weights)
+    p = logistic.sigmoid(bias + x @ weights)
     slope = float(x[:, 0] @ (p - right)) + 2.0 * (weights[0] - prior)
     assert abs(slope) < 1e-3 or (weights[0] < 1e-9 and slope > 0)
     assert math.isfinite(bias)

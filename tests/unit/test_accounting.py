@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swe_router.__main__ import main
-from swe_router.estimates import apart, rates
-from swe_router.reports import accounting_html, accounting_plot, accounting_text
-from swe_router.reports.accounting import NEEDS_RATIO, accounting, calibration
+from swe_router.reports import verifier_errors_html, verifier_errors_plot, verifier_errors_text
+from swe_router.reports.verifier_errors import NEEDS_RATIO, accounting, calibration
+from swe_router.stats import rates, significance
 from tests.doubles.judged import row
 
 Z = 1.959963984540054
@@ -176,7 +176,7 @@ def test_a_cascade_is_said_to_hold_only_of_the_one_pair_that_was_measured():
     told = facts["needs"]
     assert (told["ratio"], told["pair"]) == (0.31, "DeepSeek V3.2 under Sonnet 4.5")
     assert "SWE-bench Verified" in told["source"]
-    for shown in (accounting_text.markdown(facts), accounting_html.page(facts, b"png")):
+    for shown in (verifier_errors_text.markdown(facts), verifier_errors_html.page(facts, b"png")):
         assert re.search(r"would\s+hold/fail\s+if\s+your\s+pair\s+were\s+as\s+DeepSeek", shown)
         assert "(ratio .31)" in re.sub(r"\s+", " ", shown)
         assert re.search(r"(?<!would )\bholds\s*$", shown, re.MULTILINE) is None
@@ -234,10 +234,10 @@ def test_a_score_that_is_no_probability_has_an_auc_and_no_brier_score():
     one = only(facts)
     assert (one["brier"], one["calibration"], one["scored"]) == (None, [], 30)
     assert one["auc"]["value"] == pytest.approx(0.5)
-    [line] = [x for x in accounting_text.markdown(facts).splitlines() if ".50 [" in x]
+    [line] = [x for x in verifier_errors_text.markdown(facts).splitlines() if ".50 [" in x]
     assert line.split()[:2] == ["agreement", "30"]
     assert line.split()[-2:] == ["-", "-"]
-    assert "<h2>Scores</h2>" in accounting_html.page(facts, b"png")
+    assert "<h2>Scores</h2>" in verifier_errors_html.page(facts, b"png")
 
 
 def test_equal_scores_are_never_split_between_bins():
@@ -292,7 +292,7 @@ def test_the_difference_of_two_shares_is_newcombes():
                              (10, 10, 0, 10, (0.6075, 1.0))):  # fmt: skip
         sides = [rates.rate([k < hits for k in range(of)], [str(k) for k in range(of)])
                  for hits, of in ((a, m), (b, n))]  # fmt: skip
-        assert apart.square_and_add(*sides) == pytest.approx(ends, abs=5e-5)
+        assert significance.square_and_add(*sides) == pytest.approx(ends, abs=5e-5)
 
 
 def parted(number, verifier, same=12):
@@ -308,7 +308,9 @@ def test_verifiers_that_part_on_a_few_instances_do_not_differ():
     assert one["low"] > 0
     assert (one["said"], one["p"]) == ("none", pytest.approx(0.125))
     assert against(parted(8, "syntax"), "syntax")["TPR"]["said"] == "differs"
-    assert "no difference (p 0.12)" in accounting_text.markdown(accounting(parted(4, "syntax")))
+    assert "no difference (p 0.12)" in verifier_errors_text.markdown(
+        accounting(parted(4, "syntax"))
+    )
 
 
 def test_of_several_verifiers_the_differences_are_corrected_for_their_number():
@@ -322,7 +324,7 @@ def test_of_several_verifiers_the_differences_are_corrected_for_their_number():
 
 def test_candidates_of_one_instance_are_one_sign():
     gaps = np.array([1.0] * 9 + [-1.0, 0.0])
-    assert apart.sign_test(gaps, ["a"] * 9 + ["b", "c"]) == 1.0
+    assert significance.sign_test(gaps, ["a"] * 9 + ["b", "c"]) == 1.0
 
 
 def test_tiers_are_told_apart_and_pooled():
@@ -353,32 +355,32 @@ def test_whatever_was_judged_the_facts_are_json_and_rates_lie_in_their_intervals
             rate = one[name]
             if rate["rate"] is not None:
                 assert 0 <= rate["low"] <= rate["rate"] <= rate["high"] <= 1
-    assert accounting_text.markdown(facts).startswith("\n## ")
+    assert verifier_errors_text.markdown(facts).startswith("\n## ")
 
 
 def test_the_page_stands_alone_escapes_and_says_that_models_were_recordings():
     rows = [row("<b>x</b>", "pass", False, score=0.5), row("b", "pass", True, score=0.7)]
     facts = accounting(rows, recordings=True)
-    page = accounting_html.page(facts, b"\x89PNG one")
+    page = verifier_errors_html.page(facts, b"\x89PNG one")
     assert re.findall(r"(?:https?:)?//\w", page) == []
     assert "<script" not in page
     assert "<b>x</b>" not in page
     assert "&lt;b&gt;x" in page
     assert "recordings" in page
-    assert "recordings" in accounting_text.markdown(facts)
+    assert "recordings" in verifier_errors_text.markdown(facts)
 
 
 def test_nothing_to_account_for_is_said_and_drawn_without_an_error():
     facts = accounting([])
-    assert "nothing to account for" in accounting_text.markdown(facts)
-    assert accounting_plot.curves(facts).startswith(b"\x89PNG")
-    assert "http" not in accounting_html.page(facts, b"png")
+    assert "nothing to account for" in verifier_errors_text.markdown(facts)
+    assert verifier_errors_plot.curves(facts).startswith(b"\x89PNG")
+    assert "http" not in verifier_errors_html.page(facts, b"png")
 
 
 def test_no_mark_is_moved_off_its_figure_and_each_group_has_its_name_beside_it(capsys):
     assert main(["report", "sample", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    tpr, fpr, plane, _ = accounting_plot.drawn(facts).axes
+    tpr, fpr, plane, _ = verifier_errors_plot.drawn(facts).axes
     rates = {(one["fpr"]["rate"], one["tpr"]["rate"]) for one in facts["groups"]
              if one["fpr"] and one["tpr"]}  # fmt: skip
     at = [(float(line.get_xdata()[0]), float(line.get_ydata()[0]))

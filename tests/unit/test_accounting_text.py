@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from swe_router.reports import accounting_text
-from swe_router.reports.accounting import accounting
+from swe_router.reports import verifier_errors_text
+from swe_router.reports.verifier_errors import accounting
 from swe_router.terminal import Console
 from tests.doubles.judged import row
 
@@ -23,7 +23,7 @@ def test_no_terminal_cuts_a_figure_or_leaves_a_verifier_out(width):
     ]
     facts = accounting(rows)
     console = Console(file=io.StringIO(), width=width, color_system=None, markup=False)
-    console.print(accounting_text.view(facts))
+    console.print(verifier_errors_text.view(facts))
     printed = console.file.getvalue()
     assert "…" not in printed
     assert all(printed.count(f" {name} ") + printed.count(f" {name}\n") >= 3 for name in names)

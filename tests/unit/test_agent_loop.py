@@ -5,9 +5,9 @@ from decimal import Decimal
 import pytest
 
 from swe_router.agents import manifest
-from swe_router.agents.dialogue import Dialogue, Setup
-from swe_router.agents.loop import ToolLoop
+from swe_router.agents.dialogue import Dialogue, DialogueSetup
 from swe_router.agents.manifest import Limits, Manifest
+from swe_router.agents.tool_loop import ToolLoop
 from swe_router.errors import LedgerRefused, Lost, Overloaded, ScaffoldError
 from swe_router.records import Action, Budget, Completion, Message, ToolCall, Usage
 from tests.doubles.agent import (
@@ -284,7 +284,7 @@ def test_a_conversation_that_cannot_be_made_to_fit_is_given_up_before_it_is_paid
 
 def test_dense_text_does_not_overrun_the_window():
     """Hex dumps come at two bytes a token; a guess of three sends more than the window holds."""
-    setup = Setup(window=16_000, max_output_tokens=1000)
+    setup = DialogueSetup(window=16_000, max_output_tokens=1000)
     dialogue = Dialogue(manifest.read("default"), INSTANCE, setup)
     for number in range(20):
         dialogue.make_room()

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from swe_router.agents import rerun
-from swe_router.agents.dialogue import Setup
+from swe_router.agents import recorded_attempt
+from swe_router.agents.dialogue import DialogueSetup
 from swe_router.records import Step, ToolCall, Usage
 from tests.doubles.agent import BROKEN, FIX, INSTANCE, LOOK, SUBMIT, PlayedModel, answer, call
 from tests.unit.test_agent_loop import FIRST_RULES, manifest, solve
 
-SETUP = Setup(command_timeout=20, command_timeout_max=60)
+SETUP = DialogueSetup(command_timeout=20, command_timeout_max=60)
 MISSED = call("edit", action="replace", path="calc.py", old="not there", new="a + b")
 NO_TOOL = call("bsh", command="ls")
 UNREADABLE = ToolCall(id="u", name="edit", error="The arguments are not valid JSON.")
@@ -60,7 +60,7 @@ def test_a_run_with_calls_that_were_not_carried_out_replays(tmp_path):
     end, steps, _ = solve(tmp_path, model)
     stored = [Step.model_validate_json(step.model_dump_json()) for step in steps]
     sheet = manifest.read("default")
-    assert rerun.recompute(sheet, INSTANCE, stored, SETUP, recorded=end) == []
+    assert recorded_attempt.recompute(sheet, INSTANCE, stored, SETUP, recorded=end) == []
 
 
 def talk(full, **fields):
@@ -81,7 +81,7 @@ def test_a_full_window_makes_room_and_the_model_is_told_so(tmp_path):
     assert "Write less" not in last[-1].content
     assert model.requests[7].size() < model.requests[6].size() / 2
     setup = replace(SETUP, window=12_000, max_output_tokens=500)
-    assert rerun.recompute(manifest.read("default"), INSTANCE, steps, setup) == []
+    assert recorded_attempt.recompute(manifest.read("default"), INSTANCE, steps, setup) == []
 
 
 def test_a_cap_that_was_reached_is_told_as_ever(tmp_path):

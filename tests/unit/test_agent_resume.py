@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from swe_router.agents import manifest, rerun
-from swe_router.agents.dialogue import Setup
-from swe_router.agents.loop import PAST_LEFT, ToolLoop
+from swe_router.agents import manifest, recorded_attempt
+from swe_router.agents.dialogue import DialogueSetup
 from swe_router.agents.manifest import Limits
+from swe_router.agents.tool_loop import PAST_LEFT, ToolLoop
 from swe_router.errors import EngineGone
 from swe_router.records import Budget, Step
 from tests.doubles.agent import (
@@ -44,7 +44,7 @@ def run(tmp_path, plays, past=(), **desk):
 
 
 def setup(**desk):
-    return Setup(**{**SMALL, **desk}, command_timeout=20, command_timeout_max=60)
+    return DialogueSetup(**{**SMALL, **desk}, command_timeout=20, command_timeout_max=60)
 
 
 def journaled(steps):
@@ -122,7 +122,9 @@ def test_a_past_that_no_longer_fits_is_left_and_the_next_note_says_so(tmp_path, 
     assert end.usd == Decimal("0.01") * end.steps
     assert "tampered" in str(model.requests[0].messages[-2])
     assert box.read("/testbed/calc.py").endswith(b"a + b\n")
-    found = rerun.recompute(SHEET, INSTANCE, journaled([*bent, *fresh]), setup(), recorded=end)
+    found = recorded_attempt.recompute(
+        SHEET, INSTANCE, journaled([*bent, *fresh]), setup(), recorded=end
+    )
     assert {d.where.partition(" (")[0] for d in found} == {"step 2 seal", "step 3 request"}
 
 
@@ -138,7 +140,9 @@ def test_the_seconds_before_the_crash_count(tmp_path, whole):
 
 def test_a_whole_attempt_is_recomputed_without_a_difference(whole):
     end, steps, _ = whole
-    assert rerun.recompute(SHEET, INSTANCE, steps, setup(), recorded=end, budget=RICH) == []
+    assert (
+        recorded_attempt.recompute(SHEET, INSTANCE, steps, setup(), recorded=end, budget=RICH) == []
+    )
 
 
 def flipped(steps, number, **update):
@@ -148,7 +152,9 @@ def flipped(steps, number, **update):
 
 
 def firsts(steps, end):
-    return [d.where for d in rerun.recompute(SHEET, INSTANCE, steps, setup(), recorded=end)]
+    return [
+        d.where for d in recorded_attempt.recompute(SHEET, INSTANCE, steps, setup(), recorded=end)
+    ]
 
 
 def test_a_flip_anywhere_is_found_and_named(whole):
@@ -188,7 +194,7 @@ def test_an_exit_that_the_steps_do_not_bear_out_is_found(whole):
 def test_another_issue_or_setting_is_another_conversation(whole):
     end, steps, _ = whole
     other = INSTANCE.model_copy(update={"problem": "Something else."})
-    found = rerun.recompute(SHEET, other, steps, setup(), recorded=end)
+    found = recorded_attempt.recompute(SHEET, other, steps, setup(), recorded=end)
     assert found[0].where == "step 1 request"
-    found = rerun.recompute(SHEET, INSTANCE, steps, setup(temperature=0.3), recorded=end)
+    found = recorded_attempt.recompute(SHEET, INSTANCE, steps, setup(temperature=0.3), recorded=end)
     assert found[0].where == "step 1 request"

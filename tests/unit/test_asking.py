@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router import settings
-from swe_router.assemble import preflight, wire
-from swe_router.assemble.wire import Wiring
 from swe_router.errors import LedgerRefused, UsageError
 from swe_router.instances import splits
-from swe_router.journal.folder import RunFolder
-from swe_router.journal.notes import Notes
+from swe_router.journal.run_folder import RunFolder
+from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger import Ledger
-from swe_router.models.draws import Draws
+from swe_router.models.sampling_seeds import SamplingSeeds
 from swe_router.prices import flat
 from swe_router.records import CallLimits, Completion, Message, Usage
+from swe_router.wiring import preflight, run_wiring
+from swe_router.wiring.run_wiring import RunWiring
 
 DEMO = settings.load("demo")
 ASK = (Message(role="user", content="Write a test."),)
@@ -53,7 +53,7 @@ def test_a_seed_is_a_session_and_is_sent_only_beside_a_temperature(
         sessions.append(session)
         return heard
 
-    draws = Draws(tier, made, "i")
+    draws = SamplingSeeds(tier, made, "i")
     for number in (2, 3, 2, None):
         draws.complete(ASK, limits=LIMITS.model_copy(update={"seed": number}))
     assert sessions == ["i#2", "i#3", "i#1"]
@@ -64,17 +64,17 @@ def test_a_seed_is_a_session_and_is_sent_only_beside_a_temperature(
 
 def test_notes_outlive_their_process_and_a_torn_line(tmp_path: Path) -> None:
     path = tmp_path / "i" / "notes.jsonl"
-    notes = Notes(path)
+    notes = VerifierStore(path)
     notes["a"], notes["b"] = {"text": "x"}, 1
     notes["a"] = {"text": "y\ud800"}
     del notes["b"]
     with path.open("ab") as file:
         file.write(b'{"key": "torn')
-    again = Notes(path)
+    again = VerifierStore(path)
     assert (dict(again), len(again)) == ({"a": {"text": "y\ud800"}}, 1)
     again["c"] = 2
-    assert sorted(Notes(path)) == ["a", "c"]
-    assert "b" not in Notes(path)
+    assert sorted(VerifierStore(path)) == ["a", "c"]
+    assert "b" not in VerifierStore(path)
 
 
 @given(st.lists(st.decimals("0", "0.3", places=4), max_size=8))
@@ -93,16 +93,16 @@ def test_overhead_under_one_key_never_passes_its_limit(asked: list[Decimal]) -> 
 
 
 @pytest.fixture
-def wiring(tmp_path: Path) -> Wiring:
+def wiring(tmp_path: Path) -> RunWiring:
     usd, day = Decimal(1), datetime.date(2026, 1, 1)
     rate = flat(usd, usd, cache_read=None, cache_write=None, source="t", on=day)
     header: Any = SimpleNamespace(settings=DEMO, rates={"writer": rate}, sandbox="local")
     (tmp_path / "settings.json").write_text('{"settings": {}, "seal": "of this run"}')
-    return Wiring(RunFolder(tmp_path), header, print)
+    return RunWiring(RunFolder(tmp_path), header, print)
 
 
 def test_a_writer_is_booked_as_overhead_of_the_candidate_and_what_was_paid_is_had_again(
-    wiring: Wiring,
+    wiring: RunWiring,
 ) -> None:
     (instance,) = [one for one in splits.load("demo") if one.id == "demo__confet-3"]
     wiring.tape(instance)
@@ -111,7 +111,7 @@ def test_a_writer_is_booked_as_overhead_of_the_candidate_and_what_was_paid_is_ha
     assert make is not None
     limits = CallLimits(max_output_tokens=2000, seed=1)
     answer = make("1-local").complete(ASK, (), limits=limits)
-    key = wire.overhead_key(instance.id, "1-local")
+    key = run_wiring.overhead_key(instance.id, "1-local")
     assert answer.usd > 0
     assert wiring.ledger.spent_by(key) == answer.usd
     assert wiring.ledger.figures().by_tier["overhead"].settled == answer.usd
@@ -119,10 +119,10 @@ def test_a_writer_is_booked_as_overhead_of_the_candidate_and_what_was_paid_is_ha
     assert again == answer, "a process that was killed then had paid for it"
     assert wiring.ledger.spent_by(key) == answer.usd
     make("2-cloud").complete(ASK, (), limits=limits)
-    assert wiring.ledger.spent_by(wire.overhead_key(instance.id, "2-cloud")) == answer.usd
+    assert wiring.ledger.spent_by(run_wiring.overhead_key(instance.id, "2-cloud")) == answer.usd
 
 
-def test_a_candidate_gets_no_more_than_its_share(wiring: Wiring) -> None:
+def test_a_candidate_gets_no_more_than_its_share(wiring: RunWiring) -> None:
     (instance,) = [one for one in splits.load("demo") if one.id == "demo__confet-3"]
     poor = DEMO.model_copy(
         update={"verify": DEMO.verify.model_copy(update={"usd": Decimal("0.000001")})}
@@ -134,7 +134,7 @@ def test_a_candidate_gets_no_more_than_its_share(wiring: Wiring) -> None:
         make("1-local").complete(ASK, (), limits=CallLimits(max_output_tokens=2000))
 
 
-def test_a_tier_that_nobody_asks_is_not_made(wiring: Wiring) -> None:
+def test_a_tier_that_nobody_asks_is_not_made(wiring: RunWiring) -> None:
     (instance,) = [one for one in splits.load("demo") if one.id == "demo__confet-3"]
     names = DEMO.verify.model_copy(update={"names": ("applies", "acceptance")})
     wiring.settings = DEMO.model_copy(update={"verify": names})

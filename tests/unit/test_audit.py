@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from swe_router.records import Action, Completion, Instance, Message, Step, ToolCall
-from swe_router.sandboxes.audit import audit
+from swe_router.sandboxes.leak_audit import audit
 
 BASE = "0123456789abcdef0123456789abcdef01234567"
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "trajectories"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from swe_router.awake import Awake
+from swe_router.active_clock import Awake
 
 
 class Hand:
@@ -49,7 +49,7 @@ def test_a_clock_that_is_put_back_or_forward_moves_no_limit():
 
 STOPPED = """
 import sys, time
-from swe_router.awake import Awake
+from swe_router.active_clock import Awake
 awake = Awake(tick=0.02, least=0.5)
 began, real = awake.now(), time.time()
 print("up", flush=True)

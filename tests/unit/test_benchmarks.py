@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import selection, weak_auc
-from swe_router.estimates import apart
+from swe_router.stats import significance
 
 
 def test_an_auc_within_repositories_needs_one_with_both_kinds_and_is_none_without():
@@ -31,10 +31,10 @@ def test_the_law_of_a_blind_choice_is_that_of_all_ways_it_can_fall():
     for way in itertools.product((0, 1), repeat=4):
         law[sum(way)] += math.prod(o if x else 1 - o for o, x in zip(odds, way, strict=True))
     for right in range(5):
-        assert apart.blind(right, odds) == pytest.approx(
+        assert significance.poisson_binomial_test(right, odds) == pytest.approx(
             min(1, 2 * min(sum(law[: right + 1]), sum(law[right:])))
         )
-    assert apart.blind(0, []) == 1.0
+    assert significance.poisson_binomial_test(0, []) == 1.0
 
 
 def test_a_blind_selector_differs_from_the_mean_no_more_often_than_one_in_twenty():

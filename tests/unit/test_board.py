@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 
 from swe_router.errors import UsageError
-from swe_router.outcomes import channel, ladders
-from swe_router.outcomes.board import Asked, board
-from swe_router.outcomes.stage import stage
-from swe_router.outcomes.table import OutcomeTable
-from swe_router.outcomes.vermap import pair, verifier_map
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.leaderboard.verifier_map import pair, verifier_map
+from swe_router.outcomes.simulation import ladders, verifier_model
+from swe_router.outcomes.simulation.stage import stage
+from swe_router.outcomes.tables.table import OutcomeTable
 from swe_router.policies.cascade import Cascade
 from swe_router.records import Features
 from tests.doubles.recorded import features, table
 
 CHEAP = ("fixed", "random-mix", "zero-router", "cascade")
-HYBRID = channel.parse("hybrid")
+HYBRID = verifier_model.parse("hybrid")
 
 
-def asked(**more) -> Asked:
-    return Asked(**{"channel": HYBRID, "weak": "cheap", "strong": "strong", "policies": CHEAP,
+def asked(**more) -> BoardRequest:
+    return BoardRequest(**{"channel": HYBRID, "weak": "cheap", "strong": "strong", "policies": CHEAP,
                     "bootstraps": 120, **more})  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def facts(known):
 
 
 def test_a_cascade_row_is_the_closed_form_of_the_channel(known):
-    gate_off = asked(channel=channel.parse("tpr=.8,fpr=.25"), policies=("cascade",))
+    gate_off = asked(channel=verifier_model.parse("tpr=.8,fpr=.25"), policies=("cascade",))
     bare = [one.model_copy(update={"values": {}}) for one in features(known)]
     row = rows_of(board(known, bare, gate_off))["cascade"]
     runs = {(r.instance_id, r.system): r for r in known.rows}
@@ -79,7 +79,7 @@ def test_two_policies_that_decide_alike_are_one(facts):
 
 
 def test_oracles_bound_every_row_and_the_abandoning_one_is_cheaper(known):
-    rows = rows_of(board(known, features(known), asked(channel=channel.parse("perfect"))))
+    rows = rows_of(board(known, features(known), asked(channel=verifier_model.parse("perfect"))))
     top, least = rows["oracle"], rows["oracle-abandon"]
     for row in rows.values():
         assert row["rate"] <= top["rate"] + 1e-12
@@ -241,7 +241,7 @@ def test_a_recorded_verifier_is_measured_with_its_intervals(known):
     judged = replace(known, rows=tuple(
         replace(r, verdict="pass" if r.resolved or k % 3 == 0 else "fail")
         for k, r in enumerate(known.rows)))  # fmt: skip
-    where = stage(judged, ["cheap", "strong"], features(known), channel.parse("recorded"))
+    where = stage(judged, ["cheap", "strong"], features(known), verifier_model.parse("recorded"))
     here = verifier_map(where, "cheap", "strong")["verifier"]
     assert here["measured"]
     assert here["tpr"] == 1

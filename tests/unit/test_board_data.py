@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from swe_router.features.extract import extract
-from swe_router.outcomes import channel
-from swe_router.outcomes.board import Asked, board
-from swe_router.outcomes.table import OutcomeTable, Row
+from swe_router.features.extraction_steps import extract
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.simulation import verifier_model
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable
 from swe_router.records import Instance
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -24,7 +24,9 @@ pytestmark = pytest.mark.skipif(not OUTCOMES.exists(), reason="the development d
 def known():
     with gzip.open(OUTCOMES, "rt") as file:
         rows = tuple(
-            Row(r["instance_id"], r["system"], r["resolved"] == "1", usd=float(r["cost_usd"]))
+            OutcomeRow(
+                r["instance_id"], r["system"], r["resolved"] == "1", usd=float(r["cost_usd"])
+            )
             for r in csv.DictReader(file)
             if r["cost_usd"] and ("deepseek-v3.2" in r["system"] or "sonnet-4-5" in r["system"])
         )
@@ -38,7 +40,7 @@ def known():
 
 
 def rows_of(known, *policies, **more):
-    asked = Asked(channel.parse("hybrid"), "deepseek", "sonnet", policies=policies,
+    asked = BoardRequest(verifier_model.parse("hybrid"), "deepseek", "sonnet", policies=policies,
                   bootstraps=2000, curves=False, **more)  # fmt: skip
     return {row["policy"].split("_")[-1]: row for row in board(*known, asked)["rows"]}
 

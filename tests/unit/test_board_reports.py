@@ -7,21 +7,21 @@ import re
 
 import pytest
 
-from swe_router.assemble import boards
+from swe_router.commands import leaderboard
 from swe_router.errors import UsageError
-from swe_router.outcomes import channel
-from swe_router.outcomes.board import Asked, board
-from swe_router.outcomes.table import write
-from swe_router.reports import board as words
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.simulation import verifier_model
+from swe_router.outcomes.tables.table import write
 from swe_router.reports import board_html, board_plot
-from swe_router.reports.placing import Box, placed
+from swe_router.reports import board_table as words
+from swe_router.reports.label_placement import Box, placed
 from tests.doubles.recorded import features, table
 
 
 @pytest.fixture(scope="module")
 def facts():
     known = table()
-    asked = Asked(channel.parse("hybrid"), "cheap", "strong", (),
+    asked = BoardRequest(verifier_model.parse("hybrid"), "cheap", "strong", (),
                   ("fixed", "cascade", "retry", "random-mix"), None, 100)  # fmt: skip
     return board(known, features(known), asked)
 
@@ -86,11 +86,11 @@ def test_names_lose_what_they_share_but_stay_apart():
 
 def test_a_board_is_made_from_a_file_and_written(tmp_path):
     write(table(), tmp_path / "t.csv.gz")
-    wish = boards.Wish(
+    wish = leaderboard.LeaderboardRequest(
         outcomes=tmp_path / "t.csv.gz", weak="cheap", strong="strong",
         policies=("fixed", "cascade"), bootstraps=100, out=tmp_path / "out",
     )  # fmt: skip
-    shown = boards.leaderboard(wish, lambda line: None)
+    shown = leaderboard.leaderboard(wish, lambda line: None)
     there = {path.name for path in (tmp_path / "out").iterdir()}
     assert there == {"leaderboard.csv", "leaderboard.html", "leaderboard.json", "leaderboard.png",
                      "verifier-map.png"}  # fmt: skip
@@ -100,11 +100,17 @@ def test_a_board_is_made_from_a_file_and_written(tmp_path):
 
 def test_a_policy_that_does_not_exist_is_said_before_the_work(tmp_path):
     with pytest.raises(UsageError, match="did you mean 'cascade'"):
-        boards.leaderboard(boards.Wish(policies=("cascad",)), lambda line: None)
+        leaderboard.leaderboard(
+            leaderboard.LeaderboardRequest(policies=("cascad",)), lambda line: None
+        )
 
 
 def test_the_shipped_run_is_a_row_and_a_handful_of_issues_shows_nothing(tmp_path):
-    wish = boards.Wish(runs=("sample",), runs_in=tmp_path, policies=("fixed",), bootstraps=100)
-    rows = {row["policy"]: row for row in boards.leaderboard(wish, lambda line: None).facts["rows"]}
+    wish = leaderboard.LeaderboardRequest(
+        runs=("sample",), runs_in=tmp_path, policies=("fixed",), bootstraps=100
+    )
+    rows = {
+        row["policy"]: row for row in leaderboard.leaderboard(wish, lambda line: None).facts["rows"]
+    }
     assert rows["swe-router:cascade"]["kind"] == "run"
     assert {row["verdict"] for row in rows.values()} == {"not distinguishable from a random mix"}

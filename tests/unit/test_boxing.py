@@ -8,13 +8,13 @@ from threading import Lock
 import pytest
 
 from swe_router import settings
-from swe_router.assemble.boxing import RunBoxes
-from swe_router.assemble.header import Header
 from swe_router.breaker import Breaker, Patience
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.header import Header
+from swe_router.journal.run_folder import RunFolder
 from swe_router.records import Result
-from swe_router.sandboxes.held import HeldBoxes
-from swe_router.sandboxes.warm import WarmBoxes
+from swe_router.sandboxes.waiting_factory import WaitingSandboxes
+from swe_router.sandboxes.warm_pool import WarmSandboxes
+from swe_router.wiring.sandbox_pools import SandboxPools
 from tests.doubles.engine import INSTANCE
 
 
@@ -51,7 +51,7 @@ def made(tmp_path):
         breaker = Breaker(tmp_path, lambda name: Patience(**patience))
         boxes = Boxes()
         run = RunFolder(tmp_path)
-        return RunBoxes(run, header, factory or (lambda: boxes), breaker), boxes
+        return SandboxPools(run, header, factory or (lambda: boxes), breaker), boxes
 
     return make
 
@@ -61,7 +61,7 @@ def test_local_boxes_are_opened_where_they_are_used(made):
     opened.begin(INSTANCE)
     opened.begin_check(INSTANCE)
     opened.rest(INSTANCE)
-    assert isinstance(opened.attempts, HeldBoxes)
+    assert isinstance(opened.attempts, WaitingSandboxes)
     assert (opened.checks, boxes.made) == (None, 0)
 
 
@@ -69,7 +69,7 @@ def test_local_boxes_are_opened_where_they_are_used(made):
 def test_a_spare_waits_only_where_tests_are_run(made, names, wanted):
     opened, boxes = made("docker", *names)
     opened.begin_check(INSTANCE)
-    assert isinstance(opened.checks, WarmBoxes)
+    assert isinstance(opened.checks, WarmSandboxes)
     with opened.checks.open(INSTANCE):
         pass
     opened.rest(INSTANCE)
@@ -80,7 +80,7 @@ def test_a_spare_waits_only_where_tests_are_run(made, names, wanted):
 def test_an_attempt_takes_the_box_that_was_begun_and_leaves_none(made):
     opened, boxes = made("docker", "applies")
     opened.begin(INSTANCE)
-    assert isinstance(opened.attempts, WarmBoxes)
+    assert isinstance(opened.attempts, WarmSandboxes)
     with opened.attempts.open(INSTANCE):
         assert (boxes.made, boxes.left) == (1, 1)
     opened.begin(INSTANCE)  # its policy stops at once

@@ -12,13 +12,14 @@ import pytest
 
 from swe_router import settings
 from swe_router.__main__ import main
-from swe_router.assemble import calibrating, labels
-from swe_router.assemble.accounting import of_runs
-from swe_router.assemble.calibrating import Wish, calibrate
-from swe_router.assemble.look import find
+from swe_router.commands.calibrate import acceptance_calibration
+from swe_router.commands.calibrate.acceptance_calibration import CalibrateRequest, calibrate
+from swe_router.commands.report.error_rates import of_runs
+from swe_router.commands.show import find
 from swe_router.errors import UsageError
-from swe_router.estimates import calibration
-from swe_router.verifiers.acceptance import Acceptance
+from swe_router.estimates.acceptance import calibration
+from swe_router.outcomes.tables import labels
+from swe_router.verifiers.acceptance import AcceptanceVerifier
 from tests.doubles.judged import attempt, digest, folder, grade, patch, record, said
 
 
@@ -47,7 +48,7 @@ def files(tmp_path):
             "candidate,instance_id,resolved,existing_tests_broken\n"
             + "".join(f"0,{row['instance_id']},{int(rights(n))},7\n" for n, row in enumerate(rows))
         )
-        return Wish(tmp_path / "mine.json", verdicts=(said,), labels=(told,))
+        return CalibrateRequest(tmp_path / "mine.json", verdicts=(said,), labels=(told,))
 
     return make
 
@@ -62,7 +63,7 @@ def test_a_fit_is_a_file_that_acceptance_takes_and_the_rows_own_label_is_ignored
     kept = made.probability({"tests_kept": 1.0}, "unknown", "new/repo")
     assert kept > made.probability({"tests_broken": 1.3}, "unknown", "new/repo")
     chosen = settings.load("demo", sets=[f"verify.calibration={wish.out}"]).verify
-    assert Acceptance(chosen).calibration.name == "mine"
+    assert AcceptanceVerifier(chosen).calibration.name == "mine"
 
 
 def test_blank_patches_and_rows_without_a_verdict_lower_no_bound(files):
@@ -118,9 +119,12 @@ def test_of_runs_each_distinct_graded_patch_counts_once(tmp_path):
     for n, one in enumerate(made[:-1]):
         mark = "resolved" if n % 3 else "unresolved"
         run.add_candidate_grade(grade(one.instance.id, patch(str(n)), mark))
-    facts = calibrate(Wish(tmp_path / "c.json", runs=(str(run.path),))).facts
+    facts = calibrate(CalibrateRequest(tmp_path / "c.json", runs=(str(run.path),))).facts
     assert facts["rows"] == 23
-    assert facts["left_out"] == {calibrating.AGAIN: 23, calibrating.UNGRADED: 2}
+    assert facts["left_out"] == {
+        acceptance_calibration.AGAIN: 23,
+        acceptance_calibration.UNGRADED: 2,
+    }
     assert facts["recordings"]
     assert digest(patch("0")) in {g.patch for g in run.candidate_grades()}
 
@@ -202,7 +206,7 @@ def test_a_copy_of_a_run_is_fitted_no_second_time(tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy)
     one, two = (
-        calibrate(Wish(tmp_path / "c.json", runs=runs, runs_in=tmp_path)).facts
+        calibrate(CalibrateRequest(tmp_path / "c.json", runs=runs, runs_in=tmp_path)).facts
         for runs in (("sample",), ("sample", str(copy)))
     )
     assert (two["rows"], two["classes"]) == (one["rows"], one["classes"])

@@ -8,18 +8,18 @@ from itertools import product
 
 import pytest
 
-from swe_router.assemble import graded, marks
-from swe_router.assemble.accounting import channel_of, of_runs
-from swe_router.assemble.header import of_run
-from swe_router.assemble.joined import judged
+from swe_router.commands.grade import grading_run, pending_grades
+from swe_router.commands.report.error_rates import channel_of, of_runs
+from swe_router.commands.report.graded_verdicts import judged
 from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
-from swe_router.grading.backend import Place, Task
+from swe_router.grading.backend import GradingPlace, GradingTask
 from swe_router.grading.grade import grade_patches
 from swe_router.grading.official import Official
 from swe_router.grading.predictions import Prediction
 from swe_router.instances import splits
-from swe_router.outcomes.importers import runs
+from swe_router.journal.header import of_run
+from swe_router.outcomes.importers import run_folders
 from swe_router.records import ACCEPTANCE
 from tests.doubles.grading import grading
 from tests.doubles.judged import attempt, digest, folder, grade, patch, record, said
@@ -75,7 +75,7 @@ def run(tmp_path):
 
 
 def owed(run, **options):
-    found = graded.owed(run, marks.predictions(run), candidates=True, **options)
+    found = pending_grades.owed(run, grading_run.predictions(run), candidates=True, **options)
     return [(p.instance_id, p.digest) for p in found.handed_in], [
         (p.instance_id, p.digest) for p in found.candidates
     ]
@@ -90,12 +90,12 @@ def test_what_was_graded_is_not_owed_again_and_an_ungraded_one_is(run):
     run.add_grades([grade(A, patch("good"), "resolved"), grade(B, patch("bad"), "ungraded")])
     run.add_candidate_grade(grade(A, patch("bad"), "unresolved"))
     assert owed(run) == ([(B, digest(patch("bad")))], [])
-    assert not graded.unseen(run), "an ungraded one was seen: a resume does not insist"
+    assert not pending_grades.unseen(run), "an ungraded one was seen: a resume does not insist"
 
 
 def test_a_candidate_that_is_handed_in_later_is_written_down_without_a_run(run):
     run.add_candidate_grade(grade(A, patch("good"), "resolved"))
-    found = graded.owed(run, marks.predictions(run), candidates=False)
+    found = pending_grades.owed(run, grading_run.predictions(run), candidates=False)
     assert [(g.instance_id, g.outcome) for g in found.known] == [(A, "resolved")]
     assert [p.instance_id for p in found.handed_in] == [B]
     assert found.candidates == []
@@ -142,7 +142,7 @@ def test_two_patches_of_one_instance_never_share_a_verdict(official, split, tmp_
     calls = (tmp_path / "work" / "calls").read_text().split()
     assert len(calls) == len(set(calls)) == 2
     gold, [instance] = answer_key.read(split)[A], splits.load(split, ids=(A,))
-    places = [Place(tmp_path, Task(instance, gold, one), "local") for one in both]
+    places = [GradingPlace(tmp_path, GradingTask(instance, gold, one), "local") for one in both]
     assert len({place.folder for place in places}) == 2
 
 
@@ -151,7 +151,7 @@ class Stopped(Exception):
 
 
 def test_an_interrupted_grading_keeps_what_came_and_the_rest_stays_owed(run, official, split):
-    left = graded.owed(run, marks.predictions(run), candidates=True)
+    left = pending_grades.owed(run, grading_run.predictions(run), candidates=True)
 
     def keep(one):
         run.add_grades([one])
@@ -208,7 +208,7 @@ def test_an_exported_run_has_a_row_an_attempt_with_verdict_and_probability(tmp_p
     two = attempt(2, "cloud", patch("good"), said(ACCEPTANCE, "pass", 0.9))
     made = record(A, [one, two], "2-cloud")
     marked = {(A, digest(patch("bad"))): grade(A, patch("bad"), "unresolved")}
-    found = runs.rows({A: made}, {A: grade(A, patch("good"), "resolved")}, system="all",
+    found = run_folders.rows({A: made}, {A: grade(A, patch("good"), "resolved")}, system="all",
                       models={}, priced_on={}, candidates=marked)  # fmt: skip
     assert [(r.system, r.resolved, r.verdict, r.probability) for r in found.rows] == [
         ("all", True, "pass", 0.9), ("local", False, "fail", 0.2), ("cloud", True, "pass", 0.9),

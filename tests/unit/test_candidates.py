@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swe_router.candidates import cases
-from swe_router.candidates.told import Told, bash, step_of
+from swe_router.candidates import joining
+from swe_router.candidates.trajectory import ForeignTrajectory, bash, step_of
 from swe_router.errors import UsageError
 from swe_router.records import Trajectory
-from swe_router.verifiers import authors
+from swe_router.verifiers.signals import authors
 
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@\n-a\n+b\n c\n"
 WIDE = "diff --git a/x.py b/x.py\nindex 1..2 100644\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n"
@@ -27,10 +27,10 @@ def entry(name=A, **changes):
     return {"instance_id": name, "model_patch": DIFF, **changes}
 
 
-def told(submission: str, name: str = "t", **changes) -> Told:
+def told(submission: str, name: str = "t", **changes) -> ForeignTrajectory:
     steps = (step_of(0, "look", [bash("1", "ls", "x.py", 0)], usd=Decimal("0.1")),)
     path = Trajectory(exit="submitted", steps=1, usd=Decimal("0.1"))
-    return Told(**{"instance_id": A, "name": name, "trajectory": path, "steps": steps,
+    return ForeignTrajectory(**{"instance_id": A, "name": name, "trajectory": path, "steps": steps,
                    "submission": submission, **changes})  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def read(tmp_path, entries, name="p.json"):
         text = "".join(json.dumps(one) + "\n" for one in entries)
     data = text.encode()
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-    return cases.read(tmp_path / name)
+    return joining.read(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["p.json", "p.jsonl", "p.json.gz", "p.jsonl.gz"])
@@ -91,17 +91,17 @@ def test_an_answer_that_is_no_diff_is_a_candidate_like_any_other(tmp_path):
 def test_a_file_that_only_claims_to_be_gzipped_is_one_line(tmp_path):
     (tmp_path / "p.json.gz").write_text("[]")
     with pytest.raises(UsageError, match=r"cannot read predictions .*p\.json\.gz"):
-        cases.read(tmp_path / "p.json.gz")
+        joining.read(tmp_path / "p.json.gz")
 
 
 def test_strange_instances_are_named_and_counted(tmp_path):
     found = read(tmp_path, [entry(f"o__n-{n}") for n in range(6)])
     with pytest.raises(UsageError, match="no instance 'o__n-1', 'o__n-2', 'o__n-3' and 2 more"):
-        cases.check_known(found, {"o__n-0"}, "s")
+        joining.check_known(found, {"o__n-0"}, "s")
 
 
 def joined(tmp_path, entries, *trajectories):
-    return cases.join(read(tmp_path, entries), list(trajectories), "p.json")[A]
+    return joining.join(read(tmp_path, entries), list(trajectories), "p.json")[A]
 
 
 def owners(case) -> dict[str, str]:
@@ -177,7 +177,7 @@ def test_two_equal_patches_do_not_share_one_trajectory(tmp_path):
 def test_of_equal_patches_each_keeps_the_trajectory_that_bears_its_name(tmp_path, order):
     found = read(tmp_path, [entry(candidate=name) for name in order])
     runs = [told(DIFF, "a/o__n-1", model="by a"), told(WIDE, "b/o__n-1", model="by b")]
-    case = cases.join(found, runs, "p.json")[A]
+    case = joining.join(found, runs, "p.json")[A]
     assert not case.peers
     by = {case.names[key]: steps[0].completion.model for key, steps in case.steps.items()}
     assert by == {"a": "by a", "b": "by b"}
@@ -239,17 +239,17 @@ def test_whatever_the_file_holds_it_is_read_or_refused_in_one_line(tmp_path_fact
     path.write_text(json.dumps(tree))
     found, said = [], ""
     try:
-        found = cases.read(path)
+        found = joining.read(path)
     except UsageError as error:
         said = str(error)
     assert bool(found) != bool(said)
     assert len(said.splitlines()) <= 1
-    assert cases.join(found, [], "p").keys() == {one.instance_id for one in found}
+    assert joining.join(found, [], "p").keys() == {one.instance_id for one in found}
 
 
 def test_a_model_is_known_as_its_maker_with_or_without_a_provider(tmp_path):
     found = read(tmp_path, [entry(model_name_or_path="openai/gpt-5")])
-    (one,) = cases.join(found, [], "preds.json")[A].outcomes
+    (one,) = joining.join(found, [], "preds.json")[A].outcomes
     assert authors.made(one, (), "gpt-5")
     assert not authors.made(one, (), "gpt-5-mini")
     assert not authors.made(one, (), "")
@@ -257,5 +257,5 @@ def test_a_model_is_known_as_its_maker_with_or_without_a_provider(tmp_path):
 
 def test_the_name_of_the_file_says_nothing_of_the_author(tmp_path):
     found = read(tmp_path, [entry(model_name_or_path="my-agent")])
-    (one,) = cases.join(found, [], "gpt-4 preds.jsonl")[A].outcomes
+    (one,) = joining.join(found, [], "gpt-4 preds.jsonl")[A].outcomes
     assert authors.names_of(one, ()) == "my-agent"

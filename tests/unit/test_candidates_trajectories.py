@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router import assets
-from swe_router.candidates import folders, mini, swe_agent
-from swe_router.candidates.told import exit_of
+from swe_router.candidates import mini_swe_agent, swe_agent, trajectory_folders
+from swe_router.candidates.trajectory import exit_of
 from swe_router.errors import UsageError
 
 A, B = "o__n-1", "o__n-2"
@@ -89,7 +89,7 @@ def commands(found):
 
 
 def test_format_1_has_its_commands_and_codes_in_the_text():
-    found = mini.read(ONE, A, "n")
+    found = mini_swe_agent.read(ONE, A, "n")
     assert commands(found) == [("ls -a", "none\n", 2), ("echo done", DIFF, None)]
     assert [len(step.actions) for step in found.steps] == [1, 0, 1], "two blocks are not run"
     assert (found.submission, found.model) == (DIFF, "maker/m-1")
@@ -102,7 +102,7 @@ def test_format_1_has_its_commands_and_codes_in_the_text():
 
 
 def test_format_1_1_has_them_beside_the_text_and_answers_by_call():
-    found = mini.read(TWO, A, "n")
+    found = mini_swe_agent.read(TWO, A, "n")
     assert commands(found) == [("ls", "gone", 127), ("pwd", "/testbed\n", 0),
                                ("pytest -q", "1 failed", 1)]  # fmt: skip
     assert found.trajectory.exit == "budget", "its limit in dollars was reached"
@@ -149,7 +149,7 @@ def test_a_count_that_no_number_can_hold_is_no_count_and_no_traceback(strange):
     stats = {"instance_cost": strange, "api_calls": strange, "tokens_sent": strange}
     turn = {"object": "response", "output": [], "usage": usage}
     told = {"info": {"model_stats": stats}, "messages": [turn]}
-    assert mini.read(told, "a__a-1", "n").trajectory.usd == 0
+    assert mini_swe_agent.read(told, "a__a-1", "n").trajectory.usd == 0
     fine = {"info": {"model_stats": {"instance_cost": 2.5, "api_calls": 1}}, "trajectory": []}
     retried = {"attempts": [{"info": {"model_stats": stats}}, fine], "info": {}}
     found = swe_agent.read(retried, "a__a-1", "n").trajectory
@@ -166,7 +166,7 @@ def test_files_are_found_flat_in_folders_and_in_folders_of_runs(tmp_path):
     put(tmp_path / f"{A}.traj.json.gz", ONE)
     put(tmp_path / B / f"{B}.traj", SWE)
     put(tmp_path / "run2" / A / f"{A}.traj.json", TWO)
-    found = folders.read(tmp_path, {A, B}, print)
+    found = trajectory_folders.read(tmp_path, {A, B}, print)
     assert [(one.instance_id, one.model) for one in found] == [
         (A, "maker/m-1"), (B, "m-3"), (A, "m-2"),
     ]  # fmt: skip
@@ -175,12 +175,12 @@ def test_files_are_found_flat_in_folders_and_in_folders_of_runs(tmp_path):
 
 def test_labels_that_lie_beside_are_never_opened(tmp_path):
     put(tmp_path / f"{A}.traj.json", ONE)
-    before = folders.read(tmp_path, {A}, print)
+    before = trajectory_folders.read(tmp_path, {A}, print)
     for name in (f"{A}.report.json", "results.json", "grades.jsonl", f"{A}/report.json"):
         put(tmp_path / name, {A: {"resolved": True}})
     resolved = {**ONE, "resolved": True, "info": {**ONE["info"], "resolved": True, "reward": 1}}
     put(tmp_path / f"{A}.traj.json", resolved)
-    assert folders.read(tmp_path, {A}, print) == before
+    assert trajectory_folders.read(tmp_path, {A}, print) == before
 
 
 DAMAGED = {
@@ -197,7 +197,9 @@ def test_a_damaged_file_costs_a_word_and_no_other_file(tmp_path, how):
     put(tmp_path / f"{A}.traj.json", DAMAGED[how])
     put(tmp_path / f"{B}.traj.json", ONE)
     words: list[str] = []
-    assert [one.instance_id for one in folders.read(tmp_path, {A, B}, words.append)] == [B]
+    assert [one.instance_id for one in trajectory_folders.read(tmp_path, {A, B}, words.append)] == [
+        B
+    ]
     assert len(words) == 1
     assert f"{A}.traj.json" in words[0]
 
@@ -205,7 +207,7 @@ def test_a_damaged_file_costs_a_word_and_no_other_file(tmp_path, how):
 def test_instances_that_nobody_asked_for_are_not_even_opened(tmp_path):
     put(tmp_path / f"{A}.traj.json", b"not opened")
     words: list[str] = []
-    assert folders.read(tmp_path, {B}, words.append) == []
+    assert trajectory_folders.read(tmp_path, {B}, words.append) == []
     assert words == []
 
 
@@ -213,12 +215,12 @@ def test_instances_that_nobody_asked_for_are_not_even_opened(tmp_path):
 def test_a_folder_without_any_trajectory_is_a_slip_of_the_user(tmp_path, there):
     path = tmp_path if there else tmp_path / "none"
     with pytest.raises(UsageError, match="--trajectories"):
-        folders.read(path, {A}, print)
+        trajectory_folders.read(path, {A}, print)
 
 
 def test_a_run_of_ours_tells_its_attempts_without_their_verdicts():
     sample = assets.root() / "runs" / "sample"
-    found = folders.read(sample, {"demo__confet-14"}, print)
+    found = trajectory_folders.read(sample, {"demo__confet-14"}, print)
     assert [(one.name, one.model) for one in found] == [("1-local", "local"), ("2-cloud", "cloud")]
     assert all(one.steps and one.submission.startswith("diff --git") for one in found)
     assert len(found[0].steps) == found[0].trajectory.steps
@@ -246,7 +248,7 @@ TOLD = st.dictionaries(st.sampled_from(WORDS), TREES, max_size=6)
 
 @given(TOLD, st.lists(st.dictionaries(st.sampled_from(WORDS), TREES, max_size=5), max_size=4))
 def test_whatever_a_file_holds_no_reader_falls_over(tree, turns):
-    for reader in (mini.read, swe_agent.read):
+    for reader in (mini_swe_agent.read, swe_agent.read):
         found = reader({**tree, "messages": turns, "trajectory": turns}, A, "n")
         for step in found.steps:
             assert step.model_validate_json(step.model_dump_json()) == step

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router.errors import Lost
-from swe_router.sandboxes.channel import Box, escape
-from swe_router.sandboxes.output import HeadTail, Marker
+from swe_router.sandboxes.bounded_output import HeadTail, Marker
+from swe_router.sandboxes.channel import ChannelSandbox, escape
 
 
 class Streams:
@@ -44,7 +44,7 @@ class Streams:
 def box(answer, **options):
     streams = Streams(answer)
     options = {"output_bytes": 1000, "stopping": lambda: False, **options}
-    return Box(streams, "double", **options), streams
+    return ChannelSandbox(streams, "double", **options), streams
 
 
 def split(data, sizes):

@@ -13,7 +13,7 @@ import pytest
 import swe_router
 from swe_router import assets, plugins, settings
 from swe_router.__main__ import main
-from swe_router.cli.out import ids
+from swe_router.cli.output import ids
 from swe_router.errors import UsageError
 from tests.doubles.background import HEARS, in_background
 
@@ -21,7 +21,7 @@ STOPPED_SOON = (
     HEARS
     + """
 import os, signal, sys
-import swe_router.cli.door as door
+import swe_router.cli.entry_point as door
 
 class Stop:
     left = int(sys.argv[1])

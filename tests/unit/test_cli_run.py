@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swe_router.cli.run import run
+from swe_router.cli.run_commands import run
 from swe_router.errors import UsageError
 
 TIER = """

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swe_router.codegraph.facts import MAX_BYTES, Facts, extract
+from swe_router.codegraph.fact_store import FactStore
+from swe_router.codegraph.file_facts import MAX_BYTES, Facts, extract
+from swe_router.codegraph.git_objects import Objects, RepoError
 from swe_router.codegraph.grammar import PYTHON
 from swe_router.codegraph.graph import Graph, build
-from swe_router.codegraph.objects import Objects, RepoError
-from swe_router.codegraph.store import FactStore
 
 PROJECT: Mapping[str, str] = {
     "shop/__init__.py": "from .cart import Cart\n",

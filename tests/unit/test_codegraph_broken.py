@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from swe_router.codegraph import syntax
-from swe_router.codegraph.facts import MAX_BROKEN_BYTES, extract
+from swe_router.codegraph import python_syntax
+from swe_router.codegraph.file_facts import MAX_BROKEN_BYTES, extract
 from swe_router.codegraph.grammar import PYTHON, grammar_of
 
 MANY = "".join(f"def f{n}(x):\n    return g{n}(x) + {n}\n\n\n" for n in range(900))
@@ -78,9 +78,9 @@ def test_a_huge_broken_stretch_is_told_in_time_and_keeps_what_stands_whole_aroun
 
 def test_a_default_of_a_type_parameter_is_no_syntax_error_to_who_edits():
     for text in DEFAULTS:
-        assert syntax.errors(text.encode(), "m.py") == []
-    assert syntax.errors(b"def f[T = int](x: T -> T:\n    return x\n", "m.py")
-    assert syntax.errors(b"x: list[int int] = 1\n", "m.py")
+        assert python_syntax.errors(text.encode(), "m.py") == []
+    assert python_syntax.errors(b"def f[T = int](x: T -> T:\n    return x\n", "m.py")
+    assert python_syntax.errors(b"x: list[int int] = 1\n", "m.py")
 
 
 @pytest.mark.parametrize("slip", [

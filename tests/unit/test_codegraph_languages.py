@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from swe_router.codegraph.facts import extract
+from swe_router.codegraph.file_facts import extract
 from swe_router.codegraph.grammar import GRAMMARS, Grammar, grammar_of, tools
 from swe_router.codegraph.graph import Graph
 

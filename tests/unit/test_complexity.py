@@ -10,15 +10,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router.errors import UsageError
-from swe_router.estimates.complexity import Fit, Term, card, fits_of, rate_of, score, stretched
-from swe_router.estimates.fitting import SIGNS, Row, Sign, cross_validated, fit, plain, solve_rates
-from swe_router.features.issue import text_features
+from swe_router.estimates.complexity.score import (
+    ScoreFit,
+    Term,
+    card,
+    fits_of,
+    rate_of,
+    score,
+    stretched,
+)
+from swe_router.estimates.complexity.score_fit import (
+    SIGNS,
+    OutcomeExample,
+    WeightSign,
+    cross_validated,
+    fit,
+    plain,
+    solve_rates,
+)
+from swe_router.features.issue_text import text_features
 
 EASY = "Typo in the docs of `f`, see a.py line 3"
 HARD = " ".join(f"The IMAP and SMTP layers should agree on version 1.{n}" for n in range(80))
 
 
-def rows(repos: int = 4, each: int = 12, level: float = 0.1) -> list[Row]:
+def rows(repos: int = 4, each: int = 12, level: float = 0.1) -> list[OutcomeExample]:
     """Issues whose solve rate falls with ``x`` inside each repository and rises with it between
     them; ``noise`` says nothing."""
     drawn = np.random.default_rng(7)
@@ -27,11 +43,13 @@ def rows(repos: int = 4, each: int = 12, level: float = 0.1) -> list[Row]:
         for _ in range(each):
             inside, noise = drawn.uniform(0, 1, 2)
             x, rate = inside + 4 * level * repo, 0.1 + level * repo + 0.4 * (1 - inside)
-            made.append(Row(f"o/R{repo}", {"x": float(x), "noise": float(noise)}, float(rate)))
+            made.append(
+                OutcomeExample(f"o/R{repo}", {"x": float(x), "noise": float(noise)}, float(rate))
+            )
     return made
 
 
-XS = (Sign("x", -1, log=False), Sign("noise", +1, log=False))
+XS = (WeightSign("x", -1, log=False), WeightSign("noise", +1, log=False))
 
 
 def test_a_long_vague_issue_scores_above_a_short_precise_one() -> None:
@@ -50,7 +68,7 @@ def test_any_values_stay_on_the_scale(values: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("sign", SIGNS, ids=lambda sign: sign.feature)
-def test_each_feature_moves_the_score_the_stated_way(sign: Sign) -> None:
+def test_each_feature_moves_the_score_the_stated_way(sign: WeightSign) -> None:
     low, high = (score({"ppr_top1": 0.4, sign.feature: value}) for value in (0.0, 1e6))
     assert (high.complexity - low.complexity) * sign.way <= 0
 
@@ -142,6 +160,6 @@ def test_damaged_data_is_named() -> None:
 
 
 def test_a_value_beyond_the_training_rows_counts_as_their_bound() -> None:
-    one = Fit(0.5, (Term("x", False, 0, 2, 1, 0.5, -0.1),), (0.9, 0.1))
+    one = ScoreFit(0.5, (Term("x", False, 0, 2, 1, 0.5, -0.1),), (0.9, 0.1))
     assert rate_of(one, {"x": 1e9}) == rate_of(one, {"x": 2}) == pytest.approx(0.3)
     assert rate_of(one, {"x": math.inf}) == 0.5

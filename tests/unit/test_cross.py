@@ -8,11 +8,11 @@ from typing import Any
 
 from swe_router.errors import VerifierError
 from swe_router.records import CrossRun, Outcome, Verdict
-from swe_router.seams import Kit
-from swe_router.verifiers.cross import completed, gaps, matrix_of, side_by_side
+from swe_router.seams import VerificationContext
+from swe_router.solve.cross_evaluation import completed, gaps, matrix_of, side_by_side
 from tests.doubles.project import INSTANCE, outcome, verdict
 
-KIT = Kit(open_sandbox=lambda of: None, apply=lambda box, text: None)  # type: ignore[arg-type,return-value]
+KIT = VerificationContext(open_sandbox=lambda of: None, apply=lambda box, text: None)  # type: ignore[arg-type,return-value]
 
 
 def diff(line: str, context: str = "") -> str:

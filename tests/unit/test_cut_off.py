@@ -22,23 +22,23 @@ from types import SimpleNamespace
 import pytest
 
 from swe_router.agents import manifest
-from swe_router.agents.dialogue import Dialogue, Setup
-from swe_router.agents.loop import ToolLoop
-from swe_router.assemble.wire import Wiring
-from swe_router.journal.folder import RunFolder
-from swe_router.journal.tape import Receipts
+from swe_router.agents.dialogue import Dialogue, DialogueSetup
+from swe_router.agents.tool_loop import ToolLoop
+from swe_router.journal.instance_log import Receipts
+from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import Ledger
 from swe_router.models.metered import MeteredModel
-from swe_router.prices import Band, Rate
+from swe_router.prices import PriceBand, PriceRate
 from swe_router.records import Budget
+from swe_router.wiring.run_wiring import RunWiring
 from tests.doubles.agent import INSTANCE, Told
 from tests.doubles.talker import QuickBox, Talker
 
 STEPS = 3
 ATTEMPT = "1-cheap"
 SHEET = manifest.read("default")
-RATE = Rate(
-    bands=(Band(input=1, output=2, cache_read=1, cache_write=1),),
+RATE = PriceRate(
+    bands=(PriceBand(input=1, output=2, cache_read=1, cache_write=1),),
     source="test",
     date=datetime.date(2026, 1, 1),
 )
@@ -74,10 +74,10 @@ def attempt_file(folder: Path) -> Path:
     return folder / "trajectories" / INSTANCE.id / f"{ATTEMPT}.jsonl"
 
 
-def wiring_of(folder: Path) -> Wiring:
+def wiring_of(folder: Path) -> RunWiring:
     settings = SimpleNamespace(budget=Decimal(10))
     (folder / "settings.json").write_text('{"settings": {}, "seal": "of this run"}')
-    return Wiring(RunFolder(folder), SimpleNamespace(settings=settings), print)
+    return RunWiring(RunFolder(folder), SimpleNamespace(settings=settings), print)
 
 
 def work(folder: Path, fuse: Fuse, most: int = STEPS):
@@ -139,7 +139,7 @@ def check(folder: Path) -> None:
     tape.close(ATTEMPT)
     steps = tape.steps(ATTEMPT)
     assert [step.index for step in steps] == list(range(STEPS))
-    dialogue = Dialogue(SHEET, INSTANCE, Setup.of(Told().desk(), 20, 60))
+    dialogue = Dialogue(SHEET, INSTANCE, DialogueSetup.of(Told().desk(), 20, 60))
     seal = ""
     for step in steps:
         assert dialogue.request().digest() == step.request, "the replay of the step is exact"

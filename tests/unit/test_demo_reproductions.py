@@ -13,8 +13,8 @@ import pytest
 from swe_router import assets
 from swe_router.records import Instance
 from swe_router.settings import load
-from swe_router.verifiers.reproduction import writer
-from swe_router.verifiers.reproduction.surroundings import Surroundings
+from swe_router.verifiers.reproduction import test_writer
+from swe_router.verifiers.reproduction.repository_context import RepositoryContext
 
 SUITE = assets.root() / "eval" / "suites" / "demo"
 ROWS = {
@@ -34,8 +34,8 @@ def issue(name: str) -> Instance:
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_nothing_hidden_is_in_what_the_writer_reads_or_says(name: str) -> None:
     row = ROWS[name]
-    around = Surroundings("pytest", "python", (), "tests/test_a.py", "import a\n")
-    (asked,) = writer.messages(1, SETTINGS.verify.samples, issue(name), around)
+    around = RepositoryContext("pytest", "python", (), "tests/test_a.py", "import a\n")
+    (asked,) = test_writer.messages(1, SETTINGS.verify.samples, issue(name), around)
     note = {**row, "problem_statement": ""}
     path = SUITE / "recordings" / "writer" / f"{name}.toml"
     for text in (asked.content, path.read_text("ascii")):
@@ -58,4 +58,4 @@ def test_the_shipped_reproductions_are_what_the_writer_says() -> None:
     for path in (SUITE / "reproductions").glob("*.py"):
         recording = SUITE / "recordings" / "writer" / f"{path.stem}.toml"
         say = tomllib.loads(recording.read_text("ascii"))["step"][0]["say"]
-        assert writer.test_of(say) == Path(path).read_text("ascii")
+        assert test_writer.test_of(say) == Path(path).read_text("ascii")

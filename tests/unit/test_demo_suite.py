@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from swe_router import assets, settings, toolcalls
-from swe_router.agents import edit, tools
+from swe_router.agents import edit_tool, tools
 from swe_router.records import ToolCall
-from swe_router.verifiers.reproduction import writer
+from swe_router.verifiers.reproduction import test_writer
 
 SUITE = assets.root() / "eval" / "suites" / "demo"
 COLUMNS = {
@@ -180,8 +180,8 @@ def test_recorded_edits_apply_to_the_base_commit(repos, path):
         if call.arguments["action"] != "create":
             before = files.get(name) or _at_base(repos, row, name)
         try:
-            files[name] = edit.apply(name, before, call.arguments)
-        except edit.Refused as fault:
+            files[name] = edit_tool.apply(name, before, call.arguments)
+        except edit_tool.EditRefused as fault:
             refused.append(str(fault))
     assert len(refused) == REFUSED_EDITS.get(key, 0)
     assert all("syntax" in text for text in refused)
@@ -232,7 +232,7 @@ def test_the_writer_has_a_test_of_every_issue_and_it_names_no_hidden_one():
     for path in WRITTEN:
         row = next(row for row in ROWS if row["instance_id"] == path.stem.split(".")[0])
         says = [step["say"] for step in tomllib.loads(path.read_text("ascii"))["step"]]
-        text = writer.test_of(says[0])
+        text = test_writer.test_of(says[0])
         ast.parse(text)
         assert len(says) == 1
         written, hidden = (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from swe_router.diffs import effect, normalised
+from swe_router.patch_identity import effect, normalised
 
 HEAD = "diff --git a/f.py b/f.py\nindex {0}..{1} 100644\n--- a/f.py\n+++ b/f.py\n"
 

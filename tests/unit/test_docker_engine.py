@@ -14,8 +14,8 @@ from swe_router.errors import (
     WouldNotStart,
 )
 from swe_router.records import Instance
-from swe_router.sandboxes.docker import HOST_LABEL, LOCK_LABEL, RUN_LABEL, DockerBoxes
-from swe_router.sandboxes.engine import Engine
+from swe_router.sandboxes.docker import HOST_LABEL, LOCK_LABEL, RUN_LABEL, DockerSandboxes
+from swe_router.sandboxes.docker_engine import Engine
 from swe_router.sandboxes.reaper import reap
 from swe_router.settings import SandboxSettings
 
@@ -54,7 +54,9 @@ class Api:
 
 def opened(tmp_path, api, **settings):
     given = SandboxSettings(**settings)
-    return DockerBoxes(given, run="r", lock=tmp_path / "lock", engine=Engine(api)).open(INSTANCE)
+    return DockerSandboxes(given, run="r", lock=tmp_path / "lock", engine=Engine(api)).open(
+        INSTANCE
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_a_pull_shows_its_progress_and_its_refusal_names_the_image():
 
 
 def test_an_image_that_the_row_does_not_name_is_missing(tmp_path):
-    made = DockerBoxes(SandboxSettings(), run="r", lock=tmp_path / "l", engine=Engine(Api()))
+    made = DockerSandboxes(SandboxSettings(), run="r", lock=tmp_path / "l", engine=Engine(Api()))
     with pytest.raises(ImageMissing, match="i names no image"):
         made.prepare(INSTANCE.model_copy(update={"image": ""}))
 

@@ -13,8 +13,8 @@ import pytest
 
 from swe_router import settings
 from swe_router.__main__ import main
-from swe_router.assemble import machine
-from swe_router.sandboxes import limits
+from swe_router.commands import doctor
+from swe_router.sandboxes import resource_limits
 from tests.doubles.served import Provider
 
 PRESET = """
@@ -32,7 +32,7 @@ def said(tmp_path: Path, port: int, check: str = "tier local") -> dict[str, obje
     file = tmp_path / "preset.toml"
     file.write_text(PRESET.format(port=port))
     resolved = settings.load(str(file))
-    rows = machine.doctor(resolved, tmp_path).facts["checks"]
+    rows = doctor.doctor(resolved, tmp_path).facts["checks"]
     return next(row for row in rows if row["check"] == check)
 
 
@@ -96,10 +96,10 @@ def test_doctor_refuses_what_run_would_refuse(words: tuple[str, ...], said: str)
 
 def test_what_of_a_local_box_is_limited_as_a_whole_is_told_as_it_is() -> None:
     box = settings.load("demo").sandbox
-    groups = limits.make(f"swe-router-test-{os.getpid()}", box)
+    groups = resource_limits.make(f"swe-router-test-{os.getpid()}", box)
     have = {file.name for path in groups for file in path.iterdir()}
-    limits.remove(groups)
-    told = limits.told(box)
+    resource_limits.remove(groups)
+    told = resource_limits.told(box)
     whole = bool(have & {"memory.max", "memory.limit_in_bytes"})
     assert ("memory to 4g a process and not a box" in told) is not whole
     assert ("processes to 1024" in told) is ("pids.max" in have)

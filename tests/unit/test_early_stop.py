@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swe_router.records import LeftOut, RunRecord, Stop, Try, Verdict
-from swe_router.replay.record import Count, Means, check
+from swe_router.replay.record_check import ReplayContext, ReplayCount, check
 from swe_router.selectors.majority import Majority
 from swe_router.solve.engine import solve
 from swe_router.solve.moves import Interrupted
@@ -72,8 +72,8 @@ def replayed(record: RunRecord, memory: ListMemory, **changes: Any) -> list[str]
         "steps": lambda _, attempt: memory.steps(attempt),
         "charged": usd,
     }
-    count = Count()
-    check(record, Means(**{**parts, **changes}), count)
+    count = ReplayCount()
+    check(record, ReplayContext(**{**parts, **changes}), count)
     return [f"{d.where}: {d.recorded} -> {d.recomputed}" for d in count.divergences]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from swe_router.policies.cascade import Cascade
 from swe_router.records import Features, Instance, RunRecord
-from swe_router.reports.ending import CODES, ended
+from swe_router.reports.exit_status import CODES, ended
 from swe_router.solve.engine import solve
 from tests.doubles.engine import FEATURES, INSTANCE, ExactPurse, Patches, Plays, bench, plan
 

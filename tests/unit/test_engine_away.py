@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from swe_router.breaker import Breaker, Patience
 from swe_router.errors import EngineGone, Lost, UsageError
-from swe_router.sandboxes.held import HeldBoxes
+from swe_router.sandboxes.waiting_factory import WaitingSandboxes
 from swe_router.solve.engine import solve
 from tests.doubles.engine import (
     FEATURES,
@@ -43,7 +43,7 @@ def solved(tmp_path, **parts):
     policy = Ladder((plan("local"), plan("cloud")))
     boxes = parts.pop("boxes", GoesAway())
     breaker = Breaker(tmp_path, lambda name: QUICK)
-    held = HeldBoxes(lambda: boxes, breaker)
+    held = WaitingSandboxes(lambda: boxes, breaker)
     made = bench(open_sandbox=held.open, **parts)
     return solve(INSTANCE, FEATURES, policy=policy, bench=made, run="r")
 
@@ -65,7 +65,7 @@ def test_an_engine_that_is_gone_before_the_first_box_is_waited_for(tmp_path):
             raise error
         return GoesAway()
 
-    with HeldBoxes(connected, Breaker(tmp_path, lambda name: QUICK)).open(INSTANCE) as box:
+    with WaitingSandboxes(connected, Breaker(tmp_path, lambda name: QUICK)).open(INSTANCE) as box:
         assert box.identity == "double"
 
 

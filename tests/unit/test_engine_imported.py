@@ -9,10 +9,10 @@ import pytest
 
 from swe_router.policies.cascade import Cascade
 from swe_router.records import IMPORTED, Trajectory, Usage
-from swe_router.replay.record import Count, Means, check
+from swe_router.replay.record_check import ReplayContext, ReplayCount, check
 from swe_router.selectors.majority import Majority
 from swe_router.solve.engine import solve
-from swe_router.solve.imported import lesson, taken
+from swe_router.solve.imported_outcomes import accepted_import, lesson
 from swe_router.solve.moves import Interrupted
 from tests.doubles.engine import (
     FEATURES,
@@ -45,7 +45,7 @@ def run(bench_, policy=TWO):
 
 
 def means(policy):
-    return Means(
+    return ReplayContext(
         policy=policy,
         selector=First(),
         verifiers={"says": Says()},
@@ -102,7 +102,7 @@ def test_a_rejected_candidate_whose_escalation_is_not_worth_its_price_is_given_u
     record = run(bench(came_with=[came(patch)]), cascade)
     assert outcome_ids(record.outcomes) == ["0-imported", *made]
     assert record.stop.startswith("HOPELESS: imported") == (not made)
-    count = Count()
+    count = ReplayCount()
     check(record, means(cascade), count)
     assert [one for one in count.divergences if "decision" in one.where] == []
 
@@ -123,7 +123,7 @@ def test_of_several_one_accepted_is_enough_and_is_the_one_that_is_named():
     record = run(bench(came_with=two), Refuses([]))
     assert record.chosen == "0-imported.2"
     assert record.stop.endswith("preds.json 0-imported.2")
-    assert taken(record.outcomes[:1]) is None
+    assert accepted_import(record.outcomes[:1]) is None
 
 
 class Counts(Says):

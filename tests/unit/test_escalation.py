@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from swe_router import plugins
 from swe_router.errors import LedgerRefused, Overloaded, UsageError
 from swe_router.policies.cascade import Cascade
-from swe_router.policies.escalation import RESCUED
+from swe_router.policies.escalation_order import RESCUED
 from swe_router.policies.ration import Ration
 from swe_router.records import ACCEPTANCE, Stop, Try, Verdict
 from swe_router.solve.engine import solve

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eval import fit_acceptance
-from swe_router.estimates import rates
+from swe_router.stats import rates
 
 
 def test_an_auc_of_1_of_a_few_issues_is_not_said_to_be_certain():

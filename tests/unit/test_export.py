@@ -12,19 +12,19 @@ import pytest
 
 from swe_router import assets
 from swe_router.__main__ import main
-from swe_router.assemble import exports, statement
-from swe_router.assemble.header import of_run
-from swe_router.assemble.look import find
+from swe_router.commands.export import formats, statement_facts
+from swe_router.commands.show import find
 from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
 from swe_router.grading import predictions as files
 from swe_router.grading.hidden import new_tests, sought
-from swe_router.outcomes.importers.base import Given
+from swe_router.journal.header import of_run
+from swe_router.outcomes.importers.gathering import ImportOptions
 from swe_router.outcomes.importers.published import experiments
 from swe_router.records import CrossMatrix, Failure
-from swe_router.records.matrix import CrossRun
-from swe_router.records.matrix import TestSource as Source
-from swe_router.reports import statement as words
+from swe_router.records.cross_matrix import CrossRun
+from swe_router.records.cross_matrix import TestSource as Source
+from swe_router.reports import statement_text as words
 from tests.doubles.judged import attempt, digest, folder, patch, record, said
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ def run(tmp_path):
 
 
 def boxes(run):
-    facts = statement.facts(run, of_run(run))
+    facts = statement_facts.facts(run, of_run(run))
     names = ("once", "tests", "hints", "web")
     return {
         name: (one["established"], " ".join(one["facts"]))
@@ -149,7 +149,7 @@ def test_a_test_of_one_candidate_that_was_run_on_another_is_listed_with_its_sour
     )
     made = record(A, [attempt(1, "local", patch("a")), attempt(2, "cloud", patch("b"))], "1-local")
     run = folder(tmp_path, [made.model_copy(update={"matrix": crossed})])
-    [row] = statement.provenance(run.records())
+    [row] = statement_facts.provenance(run.records())
     told = [row[key] for key in ("attempt", "verifier", "test", "source", "by", "base", "after")]
     assert told == [
         *("1-local", "cross-evaluation", "T", "harvested", "2-cloud", "failed", "passed"),
@@ -164,7 +164,8 @@ def test_every_form_of_evidence_is_listed_with_what_it_tells():
             said("other", "pass", tests={"x": "passed"}))  # fmt: skip
     made = record(A, [attempt(1, "local", patch("a"), *told)], "1-local")
     rows = [
-        (r["test"], r["source"], r["base"], r["after"]) for r in statement.provenance({A: made})
+        (r["test"], r["source"], r["base"], r["after"])
+        for r in statement_facts.provenance({A: made})
     ]
     assert rows == [("t.py::a", "repo", "passed", "failed"), ("R", "written", "failed", "passed"),
                     ("x", "repo", "", "passed")]  # fmt: skip
@@ -238,8 +239,8 @@ def test_an_unfinished_run_is_refused_by_name_and_taken_with_partial(run, tmp_pa
     run.records_file.write_text(run.records_file.read_text().splitlines()[0] + "\n")
     out = tmp_path / "out"
     with pytest.raises(UsageError, match=f"unfinished: {B} .*--partial"):
-        exports.export(str(run.path), tmp_path, "preds", out, partial=False)
-    exports.export(str(run.path), tmp_path, "preds", out, partial=True)
+        formats.export(str(run.path), tmp_path, "preds", out, partial=False)
+    formats.export(str(run.path), tmp_path, "preds", out, partial=True)
     told = {one.instance_id: one.patch for one in files.read(out / "preds.json")}
     assert told == {A: patch("a"), B: ""}
     assert main(["export", str(run.path), "--format", "nonsense", "--out", str(out)]) == 2
@@ -248,15 +249,15 @@ def test_an_unfinished_run_is_refused_by_name_and_taken_with_partial(run, tmp_pa
 
 @pytest.mark.parametrize("name", ["p.json", "p.jsonl"])
 def test_predictions_go_to_the_file_that_was_named(run, tmp_path, name):
-    exports.export(str(run.path), tmp_path, "preds", tmp_path / name, partial=False)
+    formats.export(str(run.path), tmp_path, "preds", tmp_path / name, partial=False)
     assert [one.patch for one in files.read(tmp_path / name)] == [patch("a"), patch("b")]
 
 
 def test_the_experiments_folder_is_read_back_as_what_the_sample_was(tmp_path):
     sample = find("sample", Path("runs"))
     out = tmp_path / "20260101_made-up"
-    exports.export("sample", tmp_path, "experiments", out, partial=False)
-    rows = experiments(out, Given()).rows
+    formats.export("sample", tmp_path, "experiments", out, partial=False)
+    rows = experiments(out, ImportOptions()).rows
     grades, records = sample.grades(), sample.records()
     assert {r.instance_id: r.resolved for r in rows} == {
         name: grade.outcome == "resolved" for name, grade in grades.items()

@@ -10,7 +10,7 @@ import pytest
 
 from swe_router import assets
 from swe_router.__main__ import main
-from swe_router.assemble.failed import failed_of, predictions_of
+from swe_router.commands.run.failed_instances import failed_of, predictions_of
 from swe_router.errors import UsageError
 
 SAMPLE = assets.root() / "runs" / "sample"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.assemble import featuring
-from swe_router.assemble.judging import Judge
+from swe_router.commands.features import extraction
+from swe_router.commands.features.judge_ratings import IssueRater
 from swe_router.errors import UsageError
-from swe_router.features import files, rubric
+from swe_router.features import feature_files, rubric
 from swe_router.policies.rules.arch import chosen_route
 from swe_router.settings import Settings, build
 
@@ -29,14 +29,16 @@ def settings(folder: Path, text: str) -> Settings:
     return build({"tiers": {"rater": tier}})
 
 
-def rate(tmp_path: Path, text: str, budget: str = "1", **routes: str) -> tuple[Judge, list[str]]:
+def rate(
+    tmp_path: Path, text: str, budget: str = "1", **routes: str
+) -> tuple[IssueRater, list[str]]:
     said: list[str] = []
-    judge = Judge(
+    judge = IssueRater(
         settings(tmp_path, text), "rater",
         budget=Decimal(budget), place=tmp_path / "f.judge", routes=routes, say=said.append,
     )  # fmt: skip
     out = tmp_path / "f.jsonl"
-    featuring.make(
+    extraction.make(
         "demo", out, repos="", ids=[ID], pattern="", cut="", say=said.append, judge=judge
     )
     return judge, said
@@ -44,7 +46,7 @@ def rate(tmp_path: Path, text: str, budget: str = "1", **routes: str) -> tuple[J
 
 def test_ratings_reach_the_file_with_their_source_and_are_paid_once(tmp_path: Path) -> None:
     first, _ = rate(tmp_path, GOOD, **ROUTES)
-    (row,) = files.read(tmp_path / "f.jsonl")
+    (row,) = feature_files.read(tmp_path / "f.jsonl")
     assert row.values["judge.weak_rating"] == 4.0
     assert row.provenance["judge.weak_rating"] == "judge"
     assert chosen_route(row) == "quick"
@@ -52,7 +54,7 @@ def test_ratings_reach_the_file_with_their_source_and_are_paid_once(tmp_path: Pa
     assert first.usd > 0
     second, _ = rate(tmp_path, "never asked again", **ROUTES)
     assert second.usd == first.usd
-    assert files.read(tmp_path / "f.jsonl") == [row]
+    assert feature_files.read(tmp_path / "f.jsonl") == [row]
 
 
 def test_another_rubric_or_route_is_asked_anew(tmp_path: Path) -> None:
@@ -66,13 +68,13 @@ def test_the_budget_is_never_passed_and_the_row_stays(tmp_path: Path) -> None:
     judge, said = rate(tmp_path, GOOD, budget="0.000001")
     assert judge.usd == 0
     assert any("no more issues are rated" in line for line in said)
-    (row,) = files.read(tmp_path / "f.jsonl")
+    (row,) = feature_files.read(tmp_path / "f.jsonl")
     assert not any(name.startswith("judge.") for name in row.values)
 
 
 def test_an_unknown_tier_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="rater"):
-        Judge(settings(tmp_path, GOOD), "ratr", budget=Decimal(1), place=tmp_path / "p",
+        IssueRater(settings(tmp_path, GOOD), "ratr", budget=Decimal(1), place=tmp_path / "p",
               routes={}, say=str)  # fmt: skip
 
 

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swe_router.codegraph.commits import FileChange, PastCommit, past
+from swe_router.codegraph.git_objects import Objects, RepoError
 from swe_router.codegraph.graph import Graph, build
-from swe_router.codegraph.history import Change, Commit, past
-from swe_router.codegraph.objects import Objects, RepoError
-from swe_router.features.extract import extract
-from swe_router.features.history import Words, history_features, ridge
-from swe_router.features.issue import mentions, text_features
-from swe_router.features.region import ranked, region_features
-from swe_router.features.walk import resolve_path, seeds, walk
-from swe_router.features.words import word_features
+from swe_router.features.extraction_steps import extract
+from swe_router.features.graph_walk import resolve_path, seeds, walk
+from swe_router.features.issue_text import mentions, text_features
+from swe_router.features.past_changes import Words, history_features, ridge
+from swe_router.features.predicted_region import ranked, region_features
+from swe_router.features.word_overlap import word_features
 from swe_router.records import Instance
 from tests.unit.test_codegraph import PROJECT, commit
 
@@ -146,9 +146,9 @@ def test_hostile_text_ends_soon(text: str) -> None:
     assert time.process_time() - start < 3
 
 
-def a_commit(number: int, subject: str, *changes: tuple[str, int]) -> Commit:
-    made = tuple(Change(path, added, 0) for path, added in changes)
-    return Commit(f"{number:040x}", 10**9 - number * 86400, f"a{number % 3}@x", subject, made)
+def a_commit(number: int, subject: str, *changes: tuple[str, int]) -> PastCommit:
+    made = tuple(FileChange(path, added, 0) for path, added in changes)
+    return PastCommit(f"{number:040x}", 10**9 - number * 86400, f"a{number % 3}@x", subject, made)
 
 
 def test_churn_counts_the_last_year_of_the_region_only() -> None:

@@ -8,14 +8,14 @@ import pytest
 
 from swe_router.records import Candidate, Result, digest_of
 from swe_router.sandboxes import channel
-from swe_router.sandboxes.fitting import apply
-from swe_router.sandboxes.patch import Snapshot
+from swe_router.sandboxes.patch_application import apply
+from swe_router.sandboxes.patch_capture import StartSnapshot
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import runners
-from swe_router.verifiers.repo_tests import RepoTests
-from swe_router.verifiers.reproduction import trial
-from swe_router.verifiers.reproduction.runs import Runs
-from swe_router.verifiers.reproduction.trial import Test
+from swe_router.verifiers.repo_tests import RepoTestsVerifier
+from swe_router.verifiers.reproduction import single_run
+from swe_router.verifiers.reproduction.paired_runs import PairedRuns
+from swe_router.verifiers.reproduction.single_run import Test
+from swe_router.verifiers.testing import runners
 from tests.doubles.plain_box import PlainBox
 from tests.doubles.project import INSTANCE, Project, outcome
 from tests.unit.test_channel import box as channel_box
@@ -77,22 +77,22 @@ def test_a_patch_that_fits_is_applied_in_four_commands_and_leaves_nothing(tmp_pa
 
 def test_a_run_of_a_test_has_two_looks_at_the_state_and_no_command_beside(project: Project) -> None:
     with project.open(INSTANCE) as box:
-        ran = trial.run(box, Test("assert True\n", "script"), "python3", 60.0)
+        ran = single_run.run(box, Test("assert True\n", "script"), "python3", 60.0)
         assert (ran.ended, ran.soils) == (True, False)
         assert len(box.commands) == 3  # type: ignore[attr-defined]
-        again = trial.run(box, Test("assert 1\n", "script"), "python3", 60.0, ran.state)
+        again = single_run.run(box, Test("assert 1\n", "script"), "python3", 60.0, ran.state)
         assert (again.ended, again.soils) == (True, False)
         assert len(box.commands) == 5, "the state that the last run left was looked at again"  # type: ignore[attr-defined]
         soils = Test("open('left', 'w').write('x')\n", "script")
-        assert trial.run(box, soils, "python3", 60.0, again.state).soils
+        assert single_run.run(box, soils, "python3", 60.0, again.state).soils
 
 
 def test_the_start_state_is_looked_at_once_for_all_verifiers(project: Project) -> None:
     project.opened.clear()
     kit = project.kit()
     one = outcome(project.patch({"pkg/__init__.py": "ONE = 2\n"}))
-    assert RepoTests(VerifySettings()).verify(one, (), INSTANCE, kit).outcome == "pass"
-    with Runs(INSTANCE, kit, 60.0) as runs:
+    assert RepoTestsVerifier(VerifySettings()).verify(one, (), INSTANCE, kit).outcome == "pass"
+    with PairedRuns(INSTANCE, kit, 60.0) as runs:
         around = runs.surroundings()
     assert (around.runner, around.example) == ("pytest", "tests/test_pkg.py")
     asked = [command for box in project.opened for command in box.commands]
@@ -105,7 +105,7 @@ def test_boxes_before_and_after_stay_while_tests_go_from_one_to_the_other(
 ) -> None:
     patch = project.patch({"pkg/__init__.py": "ONE = 2\n"})
     candidate = Candidate(attempt_id="1-weak", patch=patch, digest=digest_of(patch))
-    with Runs(INSTANCE, project.kit(), 120.0) as runs:
+    with PairedRuns(INSTANCE, project.kit(), 120.0) as runs:
         runs.surroundings()
         project.opened.clear()
         for number in range(2):
@@ -126,7 +126,7 @@ def test_a_start_state_and_a_patch_against_it_take_few_commands(tmp_path: Path) 
     PlainBox.write(box, "/testbed/a.py", b"one\n")
     box.must("git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base")
     box.asked = 0
-    start = Snapshot.take(box)
+    start = StartSnapshot.take(box)
     assert box.asked <= 12
     PlainBox.write(box, "/testbed/a.py", b"two\n")
     box.asked = 0

@@ -10,12 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router import settings
-from swe_router.assemble.forecast import at_most, forecast, lines
-from swe_router.assemble.header import Header
-from swe_router.candidates.cases import Foreign, join
-from swe_router.estimates.acceptance import Row, fit
-from swe_router.estimates.escalation import Open, Range, Rung, any_of, bill, escalations, of_one
-from swe_router.outcomes.table import write
+from swe_router.candidates.joining import ForeignCandidates, join
+from swe_router.commands.run.forecast import at_most, forecast, lines
+from swe_router.estimates.acceptance.fit import VerdictRow, fit
+from swe_router.estimates.prediction.escalation_cost import (
+    EscalationStep,
+    OpenInstance,
+    Range,
+    any_of,
+    bill,
+    escalations,
+    of_one,
+)
+from swe_router.journal.header import Header
+from swe_router.outcomes.tables.table import write
 from swe_router.records import Instance
 from tests.doubles.recorded import table
 from tests.doubles.weighed import existing, reproduction
@@ -26,19 +34,21 @@ TESTS = DIFF.replace("src/x.py", "tests/test_x.py")
 
 def test_certain_rejections_are_escalated_whatever_the_rate():
     assert escalations(3, []) == Range(3, 3, 3)
-    sure = escalations(3, [Open(10, 1.0, 1.0, 1.0)])
+    sure = escalations(3, [OpenInstance(10, 1.0, 1.0, 1.0)])
     assert (sure.expected, sure.low, sure.high) == (3, 3, 3)
 
 
 def test_the_interval_of_a_known_rate_is_the_binomials():
-    one = escalations(0, [Open(100, 0.7, 0.7, 0.7)])
+    one = escalations(0, [OpenInstance(100, 0.7, 0.7, 0.7)])
     assert one.expected == pytest.approx(30)
     # Exact 5% and 95% points of Binomial(100, .3).
     assert (one.low, one.high) == (23, 38)
 
 
 SHARES = st.lists(st.floats(0, 1), min_size=3, max_size=3).map(sorted)
-GROUPS = st.lists(st.builds(lambda n, p: Open(n, p[1], p[0], p[2]), st.integers(1, 80), SHARES))
+GROUPS = st.lists(
+    st.builds(lambda n, p: OpenInstance(n, p[1], p[0], p[2]), st.integers(1, 80), SHARES)
+)
 
 
 @given(st.integers(0, 30), GROUPS)
@@ -50,15 +60,20 @@ def test_the_expectation_lies_in_an_interval_between_certain_and_all(certain, gr
 
 
 def test_climbing_costs_the_first_attempt_and_the_next_as_often_as_it_is_reached():
-    ladder = [Rung("local", 0.1, 0.5, 0.6, 0.02, 0.5), Rung("cloud", 1.0, 2.0, 0.9, 0.4, 0.5)]
+    ladder = [
+        EscalationStep("local", 0.1, 0.5, 0.6, 0.02, 0.5),
+        EscalationStep("cloud", 1.0, 2.0, 0.9, 0.4, 0.5),
+    ]
     one = of_one(ladder)
     assert one.expected == pytest.approx(0.1 + 0.4 * 1.0)
     assert (one.low, one.high) == (0.02, 2.5 + 2 * 0.5)
-    assert of_one([Rung("dear", 9.0, 2.0, 0.5, 3.0)]) == Range(2.0, 2.0, 2.0), "a limit is a limit"
+    assert of_one([EscalationStep("dear", 9.0, 2.0, 0.5, 3.0)]) == Range(2.0, 2.0, 2.0), (
+        "a limit is a limit"
+    )
 
 
 def test_the_low_end_of_a_bill_is_not_the_mean_cost_of_the_first_tier():
-    assert of_one([Rung("local", 0.1, 0.5, 0.6)]).low == 0, "a mean has no low end"
+    assert of_one([EscalationStep("local", 0.1, 0.5, 0.6)]).low == 0, "a mean has no low end"
     said = told(*[""] * 3)
     assert said["usd"]["low"] == 0
     assert "nothing tells how little" in said["costs_from"]
@@ -76,7 +91,7 @@ def told(*patches, budget="1", each=1, **sets):
     resolved = settings.load("demo", sets=[f"{k}={v}" for k, v in sets.items()],
                              budget=Decimal(budget))  # fmt: skip
     header = Header(resolved, "", {}, {}, "local", {}, 0.0)
-    found = [Foreign(instance_id=f"i-{n // each}", name=str(n), patch=p)
+    found = [ForeignCandidates(instance_id=f"i-{n // each}", name=str(n), patch=p)
              for n, p in enumerate(patches)]  # fmt: skip
     issues = [Instance(id=name, repo="o/n", base_commit="c", problem="p")
               for name in dict.fromkeys(one.instance_id for one in found)]  # fmt: skip
@@ -88,22 +103,24 @@ def test_several_candidates_of_an_instance_need_not_fall_together():
     assert any_of([rate]) == (0.5, 0.4, pytest.approx(0.6))
     assert any_of([rate] * 5) == (0.5, 0.4, pytest.approx(1 - 0.4**5))
     assert any_of([rate, (0.9, 0.8, 1.0)]) == (0.9, 0.8, 1.0)
-    five = escalations(0, [Open(40, *any_of([rate] * 5))])
+    five = escalations(0, [OpenInstance(40, *any_of([rate] * 5))])
     # Apart, 40 x .5^5 = 1.25 are to be escalated; together 20.
-    assert five.low <= 40 * 0.5**5 < five.high == escalations(0, [Open(40, *rate)]).high
+    assert five.low <= 40 * 0.5**5 < five.high == escalations(0, [OpenInstance(40, *rate)]).high
     bare = {"verify.calibration": "none"}
     alone, several = told(*[DIFF] * 40, **bare), told(*[DIFF] * 80, each=2, **bare)
     assert several["escalated"]["low"] < alone["escalated"]["low"]
     assert several["escalated"]["high"] == alone["escalated"]["high"]
     assert "at the low end apart" in several["accepted_from"][-1]
     # Groups of one rate are the one group that they make together.
-    assert escalations(0, [Open(15, *rate), Open(25, *rate)]) == escalations(0, [Open(40, *rate)])
+    assert escalations(0, [OpenInstance(15, *rate), OpenInstance(25, *rate)]) == escalations(
+        0, [OpenInstance(40, *rate)]
+    )
 
 
 def weighed(tmp_path, ran: int, bare: int, counted: bool = True, **sets):
     """The forecast for 40 patches after a calibration with so many right patches of unknowns."""
     passed = (existing(), reproduction("passed", "passed", "passed"))
-    rows = [Row(f"o__r{n % 4}-{n}", f"o/r{n % 4}", "m", True, passed if n < ran else ())
+    rows = [VerdictRow(f"o__r{n % 4}-{n}", f"o/r{n % 4}", "m", True, passed if n < ran else ())
             for n in range(ran + bare)]  # fmt: skip
     made = fit([row._replace(author=f"m{n}") for n, row in enumerate(rows)])
     path = tmp_path / "mine.json"

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.assemble import labels
 from swe_router.errors import UsageError
-from swe_router.outcomes import table
 from swe_router.outcomes.auditing.audit import audit
-from swe_router.outcomes.importers import tables
-from swe_router.outcomes.importers.base import NO_VERDICT, Given
+from swe_router.outcomes.importers import table_files
 from swe_router.outcomes.importers.forms import FORMS, by_looks, gather, looks_like
-from swe_router.outcomes.importers.reports import verdicts
-from swe_router.outcomes.table import OutcomeTable, Row
+from swe_router.outcomes.importers.gathering import NO_VERDICT, ImportOptions
+from swe_router.outcomes.importers.report_files import verdicts
+from swe_router.outcomes.tables import labels, table
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable
 
 A, B, C = "django__django-1", "django__django-2", "sympy__sympy-3"
 PRO = "instance_flipt-io__flipt-cd18e54a0371fa222304742c6312e9ac37ea86c1"
@@ -28,7 +27,7 @@ def put(path: Path, tree: object) -> Path:
 
 
 def read(form: str, path: Path, **said):
-    return gather(FORMS[form], [path], Given(**said))
+    return gather(FORMS[form], [path], ImportOptions(**said))
 
 
 def cells(made) -> dict:
@@ -326,7 +325,7 @@ def test_a_message_is_never_as_long_as_the_file_and_json_lines_are_named(tmp_pat
 
 
 def test_ids_of_another_benchmark_are_a_warning_unless_a_split_says_otherwise():
-    rows = tuple(Row(name, system, resolved=n % 2 == 0, usd=1.0 + n)
+    rows = tuple(OutcomeRow(name, system, resolved=n % 2 == 0, usd=1.0 + n)
                  for n in range(4) for system in ("m", "k")
                  for name in (f"instance_flipt-io__flipt-cd18e54a{n}", f"gsm8k/{n}"))  # fmt: skip
     table = OutcomeTable(rows)
@@ -352,7 +351,7 @@ def test_without_a_format_a_path_is_read_as_it_looks(tmp_path, name, content, fo
     if form in ("swe-agent", "mini"):
         put(tmp_path / "s" / "report.json", {"resolved_ids": [A], "unresolved_ids": []})
     path = tmp_path / name.split("/")[0]
-    made = gather(by_looks, [path], Given())
+    made = gather(by_looks, [path], ImportOptions())
     assert made.remarks[0] == f"{path} is read as --format {form}"
     assert {row.instance_id: row.resolved for row in made.table.rows}[A] is True
     (tmp_path / "bare").mkdir()
@@ -380,8 +379,8 @@ def test_a_column_that_stands_twice_is_refused_whatever_reads_the_table(tmp_path
     names = f"instance_id,system,candidate,{head}"
     file = tmp_path / "t.csv"
     file.write_text(f"{names}\n{A},s,c,{','.join('1' for _ in head.split(','))}\n")
-    for reader in (tables.table, table.read, labels.objects):
+    for reader in (table_files.table, table.read, labels.objects):
         with pytest.raises(UsageError, match="twice: which one counts is not told"):
-            list(reader(file, Given()) if reader is tables.table else reader(file))
+            list(reader(file, ImportOptions()) if reader is table_files.table else reader(file))
     file.write_text(f"instance_id,system,resolved,,\n{A},s,1,,\n")
-    assert tables.table(file, Given()).rows, "empty heads are no column"
+    assert table_files.table(file, ImportOptions()).rows, "empty heads are no column"

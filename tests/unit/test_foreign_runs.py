@@ -11,10 +11,10 @@ from decimal import Decimal
 
 import pytest
 
-from swe_router.candidates import folders, mini, swe_agent, told
+from swe_router.candidates import mini_swe_agent, swe_agent, trajectory, trajectory_folders
 from swe_router.errors import UsageError
-from swe_router.outcomes.importers.base import Given
 from swe_router.outcomes.importers.forms import FORMS, gather
+from swe_router.outcomes.importers.gathering import ImportOptions
 
 A, B = "django__django-1", "django__django-2"
 CHAT = {"prompt_tokens": 100, "completion_tokens": 10, "prompt_tokens_details":
@@ -91,7 +91,7 @@ FORMS_OF_MINI = {
 
 @pytest.mark.parametrize("form", FORMS_OF_MINI)
 def test_each_form_of_a_turn_is_a_step_with_its_commands_codes_and_tokens(form):
-    found = mini.read(FORMS_OF_MINI[form], A, "n")
+    found = mini_swe_agent.read(FORMS_OF_MINI[form], A, "n")
     told = [[(a.call.arguments["command"], a.observation, a.exit_code) for a in step.actions]
             for step in found.steps]  # fmt: skip
     assert told == [[("ls", "a.py\n", 0), ("false", "none\n", 3)], [], [("submit", "", None)]]
@@ -106,14 +106,14 @@ def test_each_form_of_a_turn_is_a_step_with_its_commands_codes_and_tokens(form):
 def test_tokens_of_an_imported_run_are_those_of_all_its_calls_the_refused_ones_too(tmp_path, form):
     (tmp_path / f"{A}.traj.json").write_text(json.dumps(FORMS_OF_MINI[form]))
     (tmp_path / "report.json").write_text(json.dumps({"resolved_ids": [A]}))
-    (row,) = gather(FORMS["mini"], [tmp_path], Given()).table.rows
+    (row,) = gather(FORMS["mini"], [tmp_path], ImportOptions()).table.rows
     assert (row.input_tokens, row.cache_read_tokens, row.output_tokens) == (180, 120, 30)
     assert (row.usd, row.steps) == (1.5, 3)
 
 
 def test_caches_that_a_provider_counts_apart_are_not_taken_out_of_the_prompt():
     turn = chat("look", "ls", usage=CLAUDE)
-    usage = mini.read({"messages": [turn]}, A, "n").trajectory.usage
+    usage = mini_swe_agent.read({"messages": [turn]}, A, "n").trajectory.usage
     assert (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) == (60, 40, 5)
 
 
@@ -129,7 +129,7 @@ LITELLM = {"prompt_tokens": 105, "completion_tokens": 10, "cache_read_input_toke
 @pytest.mark.parametrize("details", [{}, {"cached_tokens": 40}, {
     "cached_tokens": 40, "cache_creation_tokens": 5}, {"cache_write_tokens": 5}])  # fmt: skip
 def test_tokens_written_to_a_cache_are_taken_out_of_a_prompt_that_counts_them(details):
-    usage = told.usage_of({**LITELLM, "prompt_tokens_details": details})
+    usage = trajectory.usage_of({**LITELLM, "prompt_tokens_details": details})
     assert (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) == (60, 40, 5)
 
 
@@ -140,14 +140,14 @@ def test_a_folder_with_two_runs_of_an_instance_is_refused_with_both_named(tmp_pa
         file.write_text(json.dumps(run_of(chat, responses=False, calls=calls)))
     (tmp_path / "r" / "report.json").write_text(json.dumps({A: {"resolved": True}}))
     with pytest.raises(UsageError, match=r"more than once.*one/.*two/"):
-        gather(FORMS["mini"], [tmp_path / "r"], Given())
+        gather(FORMS["mini"], [tmp_path / "r"], ImportOptions())
 
 
 @pytest.mark.parametrize("tree", [[], {"info": None, "messages": None}, {"info": {}}])
 def test_a_file_that_holds_no_trajectory_is_said(tmp_path, tree):
     (tmp_path / f"{A}.traj.json").write_text(json.dumps(tree))
     (tmp_path / "report.json").write_text(json.dumps({A: {"resolved": True}}))
-    made = gather(FORMS["mini"], [tmp_path], Given())
+    made = gather(FORMS["mini"], [tmp_path], ImportOptions())
     assert any("holds no trajectory" in line for line in made.remarks)
 
 
@@ -155,14 +155,16 @@ def test_a_form_that_is_not_read_is_said_with_what_was_told_and_what_was_read(tm
     (tmp_path / f"{A}.traj.json").write_text(json.dumps(FORMS_OF_MINI["chat"]))
     (tmp_path / f"{B}.traj.json").write_text(json.dumps(STRANGE))
     said: list[str] = []
-    assert [one.instance_id for one in folders.read(tmp_path, {A, B}, said.append)] == [A]
+    assert [one.instance_id for one in trajectory_folders.read(tmp_path, {A, B}, said.append)] == [
+        A
+    ]
     assert "it tells of 7 calls of a model and 0 steps were read" in said[0]
     for name, tree in ((f"{B}.traj.json", STRANGE), (f"{B}.traj", NO_TURNS)):
         alone = tmp_path / name.removeprefix(B)[1:]
         alone.mkdir()
         (alone / name).write_text(json.dumps(tree))
         with pytest.raises(UsageError, match=r"tells of 7 calls of a model and 0 steps were"):
-            folders.read(alone, {B}, said.append)
+            trajectory_folders.read(alone, {B}, said.append)
 
 
 def test_a_run_of_which_a_part_is_read_is_used_and_its_gap_told(tmp_path):
@@ -171,9 +173,9 @@ def test_a_run_of_which_a_part_is_read_is_used_and_its_gap_told(tmp_path):
     (tmp_path / f"{A}.traj.json").write_text(json.dumps(run))
     (tmp_path / "report.json").write_text(json.dumps({"resolved_ids": [A]}))
     said: list[str] = []
-    assert len(folders.read(tmp_path, {A}, said.append)[0].steps) == 3
+    assert len(trajectory_folders.read(tmp_path, {A}, said.append)[0].steps) == 3
     assert "3 steps were read; 1 of its 9 messages are of a form" in said[0]
-    made = gather(FORMS["mini"], [tmp_path], Given())
+    made = gather(FORMS["mini"], [tmp_path], ImportOptions())
     assert any("1 of its 9 messages" in line for line in made.remarks)
 
 
@@ -183,7 +185,7 @@ def test_a_run_whose_first_call_failed_is_no_strange_form(tmp_path):
                         {"role": "exit", "content": "no key"}]}  # fmt: skip
     (tmp_path / f"{A}.traj.json").write_text(json.dumps(run))
     said: list[str] = []
-    assert folders.read(tmp_path, {A}, said.append)[0].trajectory.exit == "broke"
+    assert trajectory_folders.read(tmp_path, {A}, said.append)[0].trajectory.exit == "broke"
     assert said == []
 
 
@@ -223,7 +225,7 @@ def test_a_retrying_agent_costs_what_all_its_attempts_and_reviews_did(
     assert (end.usage.input_tokens, end.usage.output_tokens) == (100 * calls, 10 * calls)
     (tmp_path / f"{A}.traj").write_text(json.dumps(tree))
     (tmp_path / "report.json").write_text(json.dumps({"resolved_ids": [A], "unresolved_ids": []}))
-    (row,) = gather(FORMS["swe-agent"], [tmp_path], Given()).table.rows
+    (row,) = gather(FORMS["swe-agent"], [tmp_path], ImportOptions()).table.rows
     assert (row.usd, row.steps, row.input_tokens) == (usd, calls, 100 * calls)
 
 
@@ -234,5 +236,5 @@ def test_what_python_takes_for_a_line_end_ends_no_line_of_json(tmp_path, odd):
                         ensure_ascii=False) for one in (A, B)]  # fmt: skip
     (tmp_path / "all_preds.jsonl").write_text("\n".join(lines) + "\r\n\n", "utf-8")
     (tmp_path / "report.json").write_text(json.dumps({"resolved_ids": [A], "unresolved_ids": [B]}))
-    made = gather(FORMS["swe-agent"], [tmp_path], Given())
+    made = gather(FORMS["swe-agent"], [tmp_path], ImportOptions())
     assert {row.instance_id: row.resolved for row in made.table.rows} == {A: True, B: False}

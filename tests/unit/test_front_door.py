@@ -20,8 +20,8 @@ import swe_router
 from swe_router.api import ranking, row_list, run_view, runner
 from swe_router.api.driving import Lines
 from swe_router.api.row_list import RowList
-from swe_router.assemble import look
-from swe_router.assemble.stopping import graceful, interruptible
+from swe_router.commands import show
+from swe_router.commands.signals import graceful, interruptible
 from swe_router.errors import UsageError
 
 PACKAGE = Path(swe_router.__file__).parent
@@ -98,7 +98,7 @@ def test_every_function_of_the_front_door_has_an_example():
 
 
 def test_a_run_says_what_show_says(sample):
-    facts = look.show("sample", Path("runs"), None, None).facts
+    facts = show.show("sample", Path("runs"), None, None).facts
     assert sample.summary == {key: value for key, value in facts.items() if key != "rows"}
     assert [row["usd"] for row in sample.instances] == [row["usd"] for row in facts["rows"]]
     assert len(sample.attempts) == sum(len(row["attempts"]) for row in facts["rows"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swe_router.grading.evidence import Judged, doubts_of, follows, from_report
+from swe_router.grading.evidence import HarnessVerdict, doubts_of, follows, from_report
 from swe_router.grading.gold import Gold
 
 START, END = "+ : '>>>>> Start Test Output'", "+ : '>>>>> End Test Output'"
@@ -41,7 +41,7 @@ def report(**changes):
 
 def grade(tmp_path, said, text, **changes):
     (tmp_path / "log").write_text(text)
-    return from_report(Judged(gold(**changes), "digest", tmp_path / "log"), said)
+    return from_report(HarnessVerdict(gold(**changes), "digest", tmp_path / "log"), said)
 
 
 def test_a_sound_log_is_resolved_with_counts_and_the_place_of_the_log(tmp_path):

@@ -12,7 +12,7 @@ from swe_router.errors import Lost
 from swe_router.grading.grade import grade_predictions
 from swe_router.grading.local import Local
 from swe_router.grading.predictions import Prediction
-from swe_router.sandboxes.local import LocalBoxes
+from swe_router.sandboxes.local import LocalSandboxes
 from swe_router.settings import SandboxSettings
 from tests.doubles.grading import grading
 
@@ -93,7 +93,7 @@ def project(tmp_path_factory):
 @pytest.fixture
 def grade(project, tmp_path):
     root, tree, _ = project
-    boxes = LocalBoxes(
+    boxes = LocalSandboxes(
         SandboxSettings(unsafe=True), start=lambda _: tree / ".git", run="t", lock=tmp_path / "lock"
     )
 

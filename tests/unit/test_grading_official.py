@@ -12,7 +12,7 @@ import pytest
 
 from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
-from swe_router.grading.backend import Place, Task
+from swe_router.grading.backend import GradingPlace, GradingTask
 from swe_router.grading.grade import grade_predictions, predicted
 from swe_router.grading.graders import gold_predictions
 from swe_router.grading.official import Official
@@ -140,8 +140,10 @@ def test_a_verdict_of_other_tests_is_not_taken(official, split, tmp_path):
 
 def test_a_verdict_counts_only_in_the_image_or_sandbox_where_it_was_made(split, tmp_path):
     gold = answer_key.read(split)["o__r-1"]
-    task = Task(splits.load(split)[0], gold, Prediction(instance_id="o__r-1", patch=patch("x")))
-    places = [Place(tmp_path, task, where) for where in ("local", "sha256:1", "sha256:2")]
+    task = GradingTask(
+        splits.load(split)[0], gold, Prediction(instance_id="o__r-1", patch=patch("x"))
+    )
+    places = [GradingPlace(tmp_path, task, where) for where in ("local", "sha256:1", "sha256:2")]
     assert len({place.run_id for place in places}) == 3
     assert all(re.fullmatch(r"[a-z0-9-]+", place.run_id) for place in places)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from swe_router import assets
 from swe_router.grading import gold, runner
 from swe_router.grading.gold import Gold
-from swe_router.verifiers.runners import RUNNERS
+from swe_router.verifiers.testing.runners import RUNNERS
 
 SHARED = Path(os.environ.get("SWE_ROUTER_ROWS", ""))
 """A file of further rows to prove it over; optional."""

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from swe_router.agents import manifest, rerun
-from swe_router.agents.dialogue import Setup
-from swe_router.agents.loop import ToolLoop
+from swe_router.agents import manifest, recorded_attempt
+from swe_router.agents.dialogue import DialogueSetup
+from swe_router.agents.tool_loop import ToolLoop
 from swe_router.policies.cascade import Cascade
 from swe_router.records import IMPORTED, Result, Stop
-from swe_router.sandboxes import fitting
-from swe_router.sandboxes.patch import Snapshot
+from swe_router.sandboxes import patch_application
+from swe_router.sandboxes.patch_capture import StartSnapshot
 from swe_router.solve.engine import solve
 from swe_router.solve.handover import FELL_BACK, fell_back, hand_over
 from tests.doubles.agent import FIX, LOOK, SUBMIT, PlayedModel, answer, call
@@ -85,12 +85,12 @@ def real(place, plays, memory=None, **parts):
     return bench(
         memory=memory,
         open_sandbox=place[0],
-        snapshot=Snapshot.take,
+        snapshot=StartSnapshot.take,
         verifiers=[("repo-tests", RightOnly())],
         scaffold=LOOP,
         model=lambda plan, session, hold: plays[plan.arm.model],
         room=lambda plan: 20_000,
-        **{"apply": fitting.apply, **parts},
+        **{"apply": patch_application.apply, **parts},
     )
 
 
@@ -149,14 +149,14 @@ def test_a_patch_that_does_not_apply_is_handed_over_as_notes_and_the_first_step_
 def replayed(record, memory, mode, room=20_000):
     steps = memory.steps("2-cloud")
     handed = hand_over(handing(mode), record.outcomes[:1], memory.steps, room, fell_back(steps))
-    setup = Setup(
+    setup = DialogueSetup(
         handover=handed.text,
         continued=handed.continued,
         command_timeout=20,
         command_timeout_max=60,
     )
     end = record.outcomes[1].attempt.trajectory
-    return rerun.recompute(SHEET, INSTANCE, steps, setup, recorded=end)
+    return recorded_attempt.recompute(SHEET, INSTANCE, steps, setup, recorded=end)
 
 
 @pytest.mark.parametrize("mode", ["notes", "continue"])

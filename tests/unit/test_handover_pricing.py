@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swe_router.outcomes import channel
-from swe_router.outcomes.board import Asked, board
-from swe_router.outcomes.handing import Unpriced, last_prompt, reread
-from swe_router.outcomes.replay import play
-from swe_router.outcomes.stage import stage
-from swe_router.outcomes.table import OutcomeTable, Row
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.simulation import verifier_model
+from swe_router.outcomes.simulation.handover_cost import Unpriced, last_prompt, reread
+from swe_router.outcomes.simulation.simulate import play
+from swe_router.outcomes.simulation.stage import stage
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable
 from swe_router.policies.cascade import Cascade
 from swe_router.prices import rate_for
 from tests.doubles.recorded import features, table
@@ -25,9 +25,9 @@ BAND = rate_for(MODEL, on=datetime.date.fromisoformat(DAY)).bands[0]
 TOKENS = st.integers(0, 90_000)
 
 
-def run(**fields) -> Row:
+def run(**fields) -> OutcomeRow:
     base = {"model": MODEL, "price_date": DAY, "usd": 0.5, "steps": 10, "input_tokens": 50_000}
-    return Row("o__r-1", "s", True, **{**base, **fields})
+    return OutcomeRow("o__r-1", "s", True, **{**base, **fields})
 
 
 def told(known: OutcomeTable) -> OutcomeTable:
@@ -37,8 +37,8 @@ def told(known: OutcomeTable) -> OutcomeTable:
     return OutcomeTable(tuple(rows), known.source)
 
 
-def asked(*policies: str, **more) -> Asked:
-    return Asked(channel=channel.parse("hybrid"), weak="cheap", strong="strong", policies=policies,
+def asked(*policies: str, **more) -> BoardRequest:
+    return BoardRequest(channel=verifier_model.parse("hybrid"), weak="cheap", strong="strong", policies=policies,
                  bootstraps=100, **more)  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def test_a_row_costs_the_fresh_one_and_the_prefixes_and_says_whose_quality_it_ha
     assert going_on["knobs"]["handover"] == "continue"
     assert fresh["surrogate"] is None
     runs = {(r.instance_id, r.system): r for r in known.rows}
-    gate = channel.parse("hybrid")
+    gate = verifier_model.parse("hybrid")
     extra = sum(
         (1 - gate.passes(runs[(i, "cheap")]))
         * float(reread(runs[(i, "cheap")], runs[(i, "strong")], "continue"))
@@ -117,7 +117,7 @@ def test_the_default_board_has_the_modes_and_one_that_was_asked_for_alone_has_no
     known = told(table(n=12))
     assert set(rows_of(board(known, features(known), asked("cascade")))) & {
         "cascade+notes", "cascade+continue"} == set()  # fmt: skip
-    everything = Asked(channel=channel.parse("hybrid"), weak="cheap", strong="strong",
+    everything = BoardRequest(channel=verifier_model.parse("hybrid"), weak="cheap", strong="strong",
                        bootstraps=100, curves=False)  # fmt: skip
     assert {"cascade+notes", "cascade+continue"} <= set(
         rows_of(board(known, features(known), everything))
@@ -134,14 +134,14 @@ def test_a_policy_that_hands_nothing_over_says_so():
 @given(cap=st.decimals("0.5", "20", places=2), mode=st.sampled_from(["notes", "continue"]))
 def test_no_world_spends_over_its_cap_prefixes_included(cap, mode):
     known = told(table(n=10))
-    on = stage(known, ["cheap", "strong"], features(known), channel.parse("hybrid"))
+    on = stage(known, ["cheap", "strong"], features(known), verifier_model.parse("hybrid"))
     played = play(Cascade(on.ladder, handover=mode), on, budget=cap, replicates=3)
     assert played.most_spent <= float(cap) + 1e-9
 
 
 def test_two_modes_are_two_policies():
     known = told(table(n=12))
-    on = stage(known, ["cheap", "strong"], features(known), channel.parse("hybrid"))
+    on = stage(known, ["cheap", "strong"], features(known), verifier_model.parse("hybrid"))
     one, two = (play(Cascade(on.ladder, handover=m), on) for m in ("fresh", "continue"))
     assert one.signature != two.signature
     again = play(Cascade(on.ladder), on)

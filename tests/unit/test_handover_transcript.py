@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router.agents import manifest
-from swe_router.agents.dialogue import Dialogue, Setup
-from swe_router.assemble.handing import room
-from swe_router.assemble.header import Header
+from swe_router.agents.dialogue import Dialogue, DialogueSetup
+from swe_router.journal.header import Header
 from swe_router.models.metered import MeteredModel
 from swe_router.prices import flat, free
 from swe_router.records import Budget
-from swe_router.seams import Desk
+from swe_router.seams import AttemptContext
 from swe_router.settings import load
 from swe_router.solve.handover import transcript
+from swe_router.wiring.handover_limit import handover_limit
 from tests.doubles.agent import SUBMIT, PlayedModel, answer
 from tests.doubles.earlier import did, step
 from tests.doubles.engine import INSTANCE
@@ -53,11 +53,13 @@ def test_an_earlier_conversation_takes_what_window_and_limit_bear():
     rates = {"local": free(datetime.date(2026, 1, 1)), "cloud": price}
     header = Header(settings, "", rates, {}, "local", {}, 0.0)
     local, cloud = header.ladder()
-    assert room(header, local) == 8000 * 3 // 2, "half the window's room, at three bytes a token"
+    assert handover_limit(header, local) == 8000 * 3 // 2, (
+        "half the window's room, at three bytes a token"
+    )
     cheap = cloud.model_copy(update={"budget": Budget(dollars=Decimal("0.12"))})
-    assert room(header, cheap) == 10_000, "a quarter of the limit, at a token a byte"
+    assert handover_limit(header, cheap) == 10_000, "a quarter of the limit, at a token a byte"
     dear = cloud.model_copy(update={"budget": Budget(dollars=Decimal(100))})
-    assert room(header, dear) > 200_000
+    assert handover_limit(header, dear) > 200_000
 
 
 class Books:
@@ -80,8 +82,8 @@ def test_the_prefix_is_reserved_for_at_the_price_of_input(limit):
     def reserved(handover: str) -> Decimal:
         books = Books()
         model = MeteredModel(PlayedModel(answer(SUBMIT)), books, price)
-        desk = Desk(record=lambda step: None, clock=lambda: 0.0, handover=handover)
-        request = Dialogue(SHEET, INSTANCE, Setup.of(desk, 20, 60)).request()
+        desk = AttemptContext(record=lambda step: None, clock=lambda: 0.0, handover=handover)
+        request = Dialogue(SHEET, INSTANCE, DialogueSetup.of(desk, 20, 60)).request()
         model.complete(request.messages, request.tools, limits=request.limits)
         return books.reserved[0]
 

@@ -9,17 +9,17 @@ import pytest
 from rich.console import Console
 
 from swe_router import plugins, settings
-from swe_router.assemble import launch
-from swe_router.assemble.wire import RunPurse
+from swe_router.commands.run import run_driver
 from swe_router.errors import LedgerRefused, UsageError
 from swe_router.ledger import Ledger
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.ration import Ration
-from swe_router.records import Decided, PurseView
-from swe_router.replay.record import ask_again
-from swe_router.reports.ending import ended
-from swe_router.reports.text import record_view
+from swe_router.records import BudgetView, Decided
+from swe_router.replay.record_check import ask_again
+from swe_router.reports.exit_status import ended
+from swe_router.reports.run_text import record_view
 from swe_router.solve.engine import solve
+from swe_router.wiring.run_wiring import LedgerBudget
 from tests.doubles.engine import FEATURES, INSTANCE, Patches, Plays, bench, plan
 from tests.doubles.office import NOTHING
 from tests.unit.test_summary import facts
@@ -51,7 +51,7 @@ def test_attempts_and_verifiers_calls_of_an_instance_share_its_cap(ledger):
 
 
 def capped(ledger, cap, ladder, patch="wrong"):
-    purse = RunPurse(ledger, 1, INSTANCE.id, cap)
+    purse = LedgerBudget(ledger, 1, INSTANCE.id, cap)
 
     class Scaffold(Plays):
         def solve(self, instance, model, sandbox, budget, desk):
@@ -92,14 +92,14 @@ def test_what_the_cap_left_is_on_record_shown_and_decides_the_same_again(ledger)
 
 
 def test_a_policy_that_rations_the_runs_money_goes_by_the_runs_money():
-    purse = PurseView(budget=D(100), spent=D(0), reserved=D(0), instances_left=20, clock=0)
+    purse = BudgetView(budget=D(100), spent=D(0), reserved=D(0), instances_left=20, clock=0)
     ladder = Ration((plan("local", "0.5"), plan("cloud", "1")))
     assert ladder.share(1, purse) == ladder.share(1, purse.model_copy(update={"own": D("1")}))
 
 
 def test_a_cap_that_pays_for_no_attempt_is_refused_before_the_run(tmp_path):
     with pytest.raises(UsageError, match=r"instance_usd of \$0\.01 pays for no attempt"):
-        launch.create(
+        run_driver.create(
             settings.load("demo", sets=["limits.instance_usd=0.01"]), tmp_path, lambda line: None
         )
     assert list(tmp_path.iterdir()) == []
@@ -128,7 +128,7 @@ PLAIN = (
 def test_an_instance_that_its_own_cap_ends_is_not_told_to_lack_the_runs_money(name):
     ladder = (plan("local", "0.5"), plan("cloud", "1"))
     policy = plugins.load("policies", name)(ladder)
-    poor = PurseView(budget=D(9), spent=D(0), reserved=D(0), instances_left=1, clock=0.0)
+    poor = BudgetView(budget=D(9), spent=D(0), reserved=D(0), instances_left=1, clock=0.0)
     said = policy.decide(FEATURES, (), poor.model_copy(update={"own": D("0.1")})).why
     assert "limits.instance_usd" in said
     assert "for lack of money" not in said

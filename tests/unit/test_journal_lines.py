@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swe_router import jsonl
 from swe_router.errors import UsageError
-from swe_router.journal import lines
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3)
@@ -23,27 +23,27 @@ def test_a_line_torn_at_any_byte_is_owed_again_and_never_joined_to_the_next(
 ):
     path = tmp_path_factory.mktemp("run") / "x.jsonl"
     for value in values:
-        lines.append(path, value)
+        jsonl.append(path, value)
     whole = path.read_bytes()
     start = whole.rstrip(b"\n").rfind(b"\n") + 1
     path.write_bytes(whole[: data.draw(st.integers(start, len(whole) - 1))])
-    assert list(lines.read(path)) == values[:-1]
-    lines.append(path, {"n": "next"})
-    assert list(lines.read(path)) == [*values[:-1], {"n": "next"}]
+    assert list(jsonl.read(path)) == values[:-1]
+    jsonl.append(path, {"n": "next"})
+    assert list(jsonl.read(path)) == [*values[:-1], {"n": "next"}]
 
 
 def test_a_damaged_line_in_the_middle_is_named_not_skipped(tmp_path):
     path = tmp_path / "records.jsonl"
     path.write_text('{"a": 1}\n{"a": \n{"a": 3}\n')
     with pytest.raises(UsageError, match=r"records\.jsonl:2 is damaged"):
-        list(lines.read(path))
+        list(jsonl.read(path))
 
 
 def test_a_damaged_last_line_with_its_newline_is_not_taken_for_torn(tmp_path):
     path = tmp_path / "records.jsonl"
     path.write_text('{"a": 1}\nnonsense\n')
     with pytest.raises(UsageError, match=":2 is damaged"):
-        list(lines.read(path))
+        list(jsonl.read(path))
 
 
 def test_compressing_is_deterministic_and_loses_nothing(tmp_path):
@@ -51,15 +51,15 @@ def test_compressing_is_deterministic_and_loses_nothing(tmp_path):
     for name in ("a", "b"):
         path = tmp_path / name / "1-local.jsonl"
         path.parent.mkdir()
-        lines.append(path, {"text": "x" * 1000})
-        packed.append(lines.compress(path))
+        jsonl.append(path, {"text": "x" * 1000})
+        packed.append(jsonl.compress(path))
         assert not path.exists()
     assert packed[0].read_bytes() == packed[1].read_bytes()
     assert json.loads(gzip.decompress(packed[0].read_bytes())) == {"text": "x" * 1000}
-    assert list(lines.read(packed[0])) == [{"text": "x" * 1000}]
+    assert list(jsonl.read(packed[0])) == [{"text": "x" * 1000}]
 
 
 def test_lone_surrogates_of_a_model_answer_survive_the_journal(tmp_path):
     path = tmp_path / "x.jsonl"
-    lines.append(path, {"said": "a\udcffb"})
-    assert list(lines.read(path)) == [{"said": "a\udcffb"}]
+    jsonl.append(path, {"said": "a\udcffb"})
+    assert list(jsonl.read(path)) == [{"said": "a\udcffb"}]

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from swe_router.reports.live import View
+from swe_router.reports.live_view import LiveView
 from tests.doubles.judged import attempt, patch, record
 
 
@@ -27,7 +27,7 @@ def clock():
 def view(clock, *, terminal, width=100):
     console = Console(file=io.StringIO(), force_terminal=terminal, width=width, color_system=None,
                       markup=False, emoji=False)  # fmt: skip
-    return View(4, Decimal(2), console, clock), console
+    return LiveView(4, Decimal(2), console, clock), console
 
 
 def lines_of(shown, console):

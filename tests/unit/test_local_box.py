@@ -19,9 +19,9 @@ import pytest
 
 from swe_router import assets
 from swe_router.errors import Lost, WouldNotStart
-from swe_router.sandboxes import reaper, walls
-from swe_router.sandboxes.local import CARD, LocalBoxes, best_wall
-from swe_router.sandboxes.scratch import PREFIX, named
+from swe_router.sandboxes import reaper, visible_mounts
+from swe_router.sandboxes.local import CARD, LocalSandboxes, best_wall
+from swe_router.sandboxes.temp_folders import PREFIX, named
 from swe_router.settings import SandboxSettings
 from tests.live.boxes import instance, repository
 
@@ -43,7 +43,7 @@ def boxes(home, *, run="test", **options):
     folder, bare, _ = home
     settings = options.pop("settings", SandboxSettings())
     options = {"lock": folder / "run" / "lock", "wall": WALL, **options}
-    return LocalBoxes(settings, start=lambda _: bare, run=run, **options)
+    return LocalSandboxes(settings, start=lambda _: bare, run=run, **options)
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +103,12 @@ DRIVER = """
 import sys
 from pathlib import Path
 from swe_router.records import Instance
-from swe_router.sandboxes.local import LocalBoxes
+from swe_router.sandboxes.local import LocalSandboxes
 from swe_router.settings import SandboxSettings
 bare, commit, lock, wall, command = sys.argv[1:]
 wanted = Instance(id="i", repo="o/n", base_commit=commit, problem="p")
 given = {"run": "r", "lock": Path(lock), "wall": wall}
-made = LocalBoxes(SandboxSettings(), start=lambda _: Path(bare), **given)
+made = LocalSandboxes(SandboxSettings(), start=lambda _: Path(bare), **given)
 with made.open(wanted) as box:
     print(box.run(command, timeout=30).output)
 """
@@ -191,7 +191,7 @@ def test_the_kernel_and_etc_of_this_machine_cannot_be_written_to(box):
 @pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
 def test_what_root_starts_is_nobody_and_owns_its_work_tree(box):
     seen = box.run("touch made; stat -c %u . made file.txt .git; git status --short", timeout=20)
-    owners = {walls.NOBODY if os.geteuid() == 0 else os.geteuid()}
+    owners = {visible_mounts.NOBODY if os.geteuid() == 0 else os.geteuid()}
     inside = {"unshare-user": {0}}.get(WALL, owners)
     assert seen.output.split()[:4] == [str(inside.pop())] * 4
     assert seen.output.endswith("?? made\n")

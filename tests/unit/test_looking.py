@@ -12,11 +12,11 @@ import pytest
 
 from swe_router import settings
 from swe_router.__main__ import main
-from swe_router.assemble import looking, preflight, repositories
-from swe_router.cli.surroundings import one_certificate
+from swe_router.cli.certificates import one_certificate
 from swe_router.errors import ModelError, UsageError
 from swe_router.instances import splits
-from swe_router.models import knock
+from swe_router.models import server_probe
+from swe_router.wiring import connectivity, preflight, repositories
 from tests.doubles.served import Provider
 
 PRESET = """
@@ -42,7 +42,7 @@ def preset(tmp_path: Path, url: str, dialect: str = "openai") -> Path:
 
 def looked(tmp_path: Path, url: str, dialect: str = "openai", knocking: bool = False):
     resolved = settings.load(str(preset(tmp_path, url, dialect)))
-    (found,) = looking.tiers(resolved, ["local"], knocking=knocking)
+    (found,) = connectivity.tiers(resolved, ["local"], knocking=knocking)
     return found
 
 
@@ -107,7 +107,7 @@ def test_a_server_that_cannot_be_reached_is_named_with_its_cause(tmp_path, url, 
         resolved = settings.load(str(preset(tmp_path, url.format(**ports))))
         tier = resolved.tiers["local"]
         with pytest.raises(ModelError, match=r"connect|no answer in 0.3 s"):
-            knock.listing(tier, "", seconds=0.3)  # the hung one would not end by itself
+            server_probe.listing(tier, "", seconds=0.3)  # the hung one would not end by itself
         if "hung" in url:  # a patient look would take its seconds
             return
         found = looked(tmp_path, tier.base_url)
@@ -242,7 +242,7 @@ def test_a_home_that_cannot_be_written_to_is_no_reason_to_fail(tmp_path, monkeyp
             tmp_path / f"swe-router-{os.getuid()}"
         )
         assert "cannot be written to: repositories are kept in" in said[0]
-        assert looking.caches()[0] == "warning"
+        assert connectivity.caches()[0] == "warning"
         mode = (tmp_path / f"swe-router-{os.getuid()}").stat().st_mode
         assert mode & 0o077 == 0, "others could put a repository there"
     finally:
@@ -263,8 +263,8 @@ def test_one_variable_for_a_companys_certificate_serves_every_client(tmp_path, g
 
 def test_certificates_that_are_not_there_are_told():
     with pytest.raises(UsageError, match="/nowhere/company"):
-        looking.proxies({"SSL_CERT_FILE": "/nowhere/company.pem"})
-    assert "NO_PROXY" in looking.proxies({"no_proxy": "localhost"})
+        connectivity.proxies({"SSL_CERT_FILE": "/nowhere/company.pem"})
+    assert "NO_PROXY" in connectivity.proxies({"no_proxy": "localhost"})
 
 
 def test_no_tier_is_payable_names_the_tier():

@@ -14,13 +14,13 @@ import pytest
 
 from swe_router import settings
 from swe_router.__main__ import main
-from swe_router.agents import manifest, rules
-from swe_router.assemble import made_with
-from swe_router.assemble.header import Header, is_whole, of_run
-from swe_router.assemble.wire import build_policy
+from swe_router.agents import loop_rules, manifest
 from swe_router.errors import UsageError
-from swe_router.journal.folder import MADE_WITH, RunFolder, text_digest
+from swe_router.journal import run_inputs
+from swe_router.journal.header import Header, is_whole, of_run
+from swe_router.journal.run_folder import MADE_WITH, RunFolder, text_digest
 from swe_router.records import digest_of
+from swe_router.wiring.run_wiring import build_policy
 from tests.doubles import earlier_runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def earlier(tmp_path):
 def keeping(path):
     """The run as today's code would have left it: with what it was made with in its folder."""
     run = RunFolder(path)
-    texts = made_with.texts(run, of_run(run))
+    texts = run_inputs.texts(run, of_run(run))
     (path / MADE_WITH).mkdir()
     for text in texts.values():
         (path / MADE_WITH / text_digest(text)).write_bytes(text.encode())
@@ -103,17 +103,17 @@ def test_a_run_of_before_is_shown_replayed_and_exported(earlier, name, tmp_path,
 
 def test_a_new_run_keeps_scaffold_prompts_tools_and_rules(tmp_path):
     chosen = settings.load("demo")
-    texts = made_with.parts(chosen)
+    texts = run_inputs.parts(chosen)
     header = Header(
         chosen, chosen.digest(), {}, {}, "local", {}, 1.0,
         made_with={key: text_digest(text) for key, text in texts.items()},
     )  # fmt: skip
     run = RunFolder.create(tmp_path, "one", header.plain(), [], texts.values())
-    assert made_with.sheet(run, of_run(run)) == manifest.read(chosen.scaffold)
+    assert run_inputs.sheet(run, of_run(run)) == manifest.read(chosen.scaffold)
     assert {"scaffold", "tools", "calibration", "prompt/system", "prompt/handover",
             "prompt/first-minimal", "prompt/reproduction"} <= texts.keys()  # fmt: skip
-    assert of_run(run).rules == rules.CURRENT
-    kept = Path(made_with.verify_settings(run, of_run(run)).calibration)
+    assert of_run(run).rules == loop_rules.CURRENT
+    kept = Path(run_inputs.verify_settings(run, of_run(run)).calibration)
     assert kept.parent == run.path / MADE_WITH
 
 
@@ -135,7 +135,7 @@ def test_what_a_run_was_made_with_is_checked_before_it_is_used(earlier, how, cap
 
 def test_rules_of_a_newer_version_are_refused():
     with pytest.raises(UsageError, match="newer swe-router"):
-        rules.of(max(rules.VERSIONS) + 1)
+        loop_rules.of(max(loop_rules.VERSIONS) + 1)
 
 
 def test_an_earlier_run_with_a_scaffold_that_is_not_there_any_more_says_so(earlier, capsys):

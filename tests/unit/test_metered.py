@@ -19,7 +19,7 @@ from swe_router.errors import (
     RateLimited,
     Refused,
 )
-from swe_router.journal.tape import Receipts, Tape
+from swe_router.journal.instance_log import InstanceLog, Receipts
 from swe_router.ledger import Ledger
 from swe_router.models.metered import MeteredModel, input_bound
 from swe_router.models.retrying import RetryingModel
@@ -278,7 +278,11 @@ def with_receipts(model, book, tape):
 
 
 def test_an_answer_whose_step_was_never_recorded_is_not_paid_for_again(hold, tmp_path):
-    tape, first, second = Tape(tmp_path / "x"), Answers(said("first")), Answers(said("second"))
+    tape, first, second = (
+        InstanceLog(tmp_path / "x"),
+        Answers(said("first")),
+        Answers(said("second")),
+    )
     answer = with_receipts(first, hold, tape).complete(ASK, limits=LIMITS)
     spent = hold.spent
     resumed = with_receipts(second, hold, tape)
@@ -290,7 +294,7 @@ def test_an_answer_whose_step_was_never_recorded_is_not_paid_for_again(hold, tmp
 def test_a_resumed_attempt_reserves_as_little_as_one_that_was_never_killed(hold, tmp_path):
     """The answer that was paid for before tells how many tokens the conversation has."""
     long = (Message(role="user", content="fix it " * 2000),)
-    tape, reply = Tape(tmp_path / "x"), said("first", input_tokens=30, output_tokens=5)
+    tape, reply = InstanceLog(tmp_path / "x"), said("first", input_tokens=30, output_tokens=5)
     whole = with_receipts(Answers(reply), hold, tape)
     answer = whole.complete(long, limits=LIMITS)
     resumed = with_receipts(Answers(), hold, tape)
@@ -301,7 +305,7 @@ def test_a_resumed_attempt_reserves_as_little_as_one_that_was_never_killed(hold,
 
 
 def test_an_answer_is_on_disk_before_it_is_settled(hold, tmp_path):
-    tape, book = Tape(tmp_path / "x"), DiesSettling(hold)
+    tape, book = InstanceLog(tmp_path / "x"), DiesSettling(hold)
     with pytest.raises(Killed):
         with_receipts(Answers(said("first")), book, tape).complete(ASK, limits=LIMITS)
     [receipt] = tape.receipts()
@@ -310,7 +314,7 @@ def test_an_answer_is_on_disk_before_it_is_settled(hold, tmp_path):
 
 
 def test_an_answer_whose_step_is_on_the_tape_is_not_given_again(hold, tmp_path):
-    tape, model = Tape(tmp_path / "x"), Answers(said("first"), said("second"))
+    tape, model = InstanceLog(tmp_path / "x"), Answers(said("first"), said("second"))
     answer = with_receipts(model, hold, tape).complete(ASK, limits=LIMITS)
     [receipt] = tape.receipts()
     step = Step(index=0, request=receipt.request, completion=answer)
@@ -320,7 +324,7 @@ def test_an_answer_whose_step_is_on_the_tape_is_not_given_again(hold, tmp_path):
 
 
 def test_a_closed_attempt_that_is_gone_on_with_keeps_its_steps(tmp_path):
-    tape = Tape(tmp_path / "x")
+    tape = InstanceLog(tmp_path / "x")
     steps = [Step(index=n, request=str(n), completion=said()).sealed("") for n in range(2)]
     tape.record("1-local", steps[0])
     tape.close("1-local")

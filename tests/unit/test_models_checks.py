@@ -9,7 +9,7 @@ import pytest
 
 from swe_router import settings
 from swe_router.errors import UsageError
-from swe_router.models.checks import address_of, key_of, rate_of, retirement_notice, window_gap
+from swe_router.models.tier_checks import address_of, key_of, rate_of, retirement_notice, window_gap
 from swe_router.settings import Tier
 
 DAY = datetime.date(2026, 11, 24)

@@ -21,14 +21,16 @@ from swe_router.errors import (
     SettingRefused,
     Unauthorised,
 )
-from swe_router.models import faults
+from swe_router.models import error_mapping
 from swe_router.records import CallLimits
 from tests.doubles.providers import LIMITS, TALK, every_dialect, plain, reply, serve
 
 
 def kind(status, body, cap=100):
     sent = ("model", "messages", "max_tokens", "temperature", "tools", "tool_choice", "seed")
-    return type(faults.named(faults.Fault.of(body), status, "", cap=cap, sent=sent))
+    return type(
+        error_mapping.named(error_mapping.ProviderError.of(body), status, "", cap=cap, sent=sent)
+    )
 
 
 def said(message, type_="invalid_request_error", **more):
@@ -218,7 +220,7 @@ def test_a_key_or_account_that_is_refused_says_so_with_any_status(status, body):
 @pytest.mark.parametrize(("status", "body", "error"), BUSY)
 def test_a_busy_provider_is_known_by_its_own_code_or_type(status, body, error):
     if status == 200:
-        body = faults.in_reply(body)
+        body = error_mapping.in_reply(body)
     assert kind(status, body) is error
 
 

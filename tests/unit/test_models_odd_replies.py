@@ -8,7 +8,7 @@ import json
 import pytest
 
 from swe_router.errors import BadReply
-from swe_router.models import chat, faults, responses
+from swe_router.models import chat, error_mapping, responses
 from swe_router.records import Completion, Message
 from tests.doubles.providers import LIMITS, TALK, every_dialect, model, reply
 
@@ -33,7 +33,7 @@ def changed(value, place, new):
 
 def read(dialect, body):
     """What is made of a reply, by the functions that read it."""
-    if faults.in_reply(body) is not None:
+    if error_mapping.in_reply(body) is not None:
         return None
     if dialect == "anthropic":
         return model(dialect, "http://127.0.0.1:9")._read(body, {}, 1.0)

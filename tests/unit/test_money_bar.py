@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from swe_router import settings as settings_
 from swe_router.__main__ import main
-from swe_router.assemble import bars
 from swe_router.errors import UsageError
-from swe_router.estimates import bounds, money_bar
-from swe_router.estimates.bounds import Held
+from swe_router.estimates.acceptance import cost_threshold, selective_threshold
+from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
 from swe_router.records import IMPORTED
+from swe_router.wiring import acceptance_thresholds
 
 ODDS = st.floats(0.05, 0.95)
 
@@ -24,7 +24,7 @@ def test_above_the_bar_handing_in_is_no_dearer_and_below_it_escalating_is_not(
     p: float, cost: float, wrong: float, rescue: float
 ) -> None:
     kept = 0.9
-    bar = money_bar.money_bar(cost, rescue, wrong, kept).value
+    bar = cost_threshold.money_bar(cost, rescue, wrong, kept).value
     hand_in = wrong * (1 - p)
     escalate = cost + wrong * (1 - p * kept - (1 - p) * rescue)
     if p >= bar + 1e-3:
@@ -35,23 +35,23 @@ def test_above_the_bar_handing_in_is_no_dearer_and_below_it_escalating_is_not(
 
 def test_a_dear_escalation_lowers_the_bar_and_a_dear_wrong_patch_raises_it() -> None:
     def value(cost: float, wrong: float) -> float:
-        return money_bar.money_bar(cost, 0.4, wrong).value
+        return cost_threshold.money_bar(cost, 0.4, wrong).value
 
     assert value(0.5, 3.0) > value(1.0, 3.0) > value(2.0, 3.0) == 0.0
     assert value(0.5, 3.0) < value(0.5, 6.0)
 
 
 def test_without_a_price_of_a_wrong_patch_the_default_is_said_to_be_assumed() -> None:
-    found = money_bar.money_bar(0.56, 0.385)
+    found = cost_threshold.money_bar(0.56, 0.385)
     assert found.assumed
     assert found.wrong_usd == pytest.approx(2 * 0.56 / 0.385, abs=1e-4)
     assert found.value == pytest.approx(0.4053, abs=1e-3)
-    assert not money_bar.money_bar(0.56, 0.385, 3.0).assumed
+    assert not cost_threshold.money_bar(0.56, 0.385, 3.0).assumed
 
 
 def test_a_tier_that_costs_nothing_or_rescues_nothing_has_a_bar_all_the_same() -> None:
-    assert money_bar.money_bar(0.0, 0.4).value == pytest.approx(0.4 / (0.09 + 0.4), abs=1e-3)
-    assert money_bar.money_bar(0.5, 0.0).value == 0.0
+    assert cost_threshold.money_bar(0.0, 0.4).value == pytest.approx(0.4 / (0.09 + 0.4), abs=1e-3)
+    assert cost_threshold.money_bar(0.5, 0.0).value == 0.0
 
 
 def hybrid(*sets: str) -> settings_.Settings:
@@ -59,55 +59,59 @@ def hybrid(*sets: str) -> settings_.Settings:
 
 
 def test_every_tier_of_the_ladder_and_what_was_imported_has_a_bar_that_is_recorded() -> None:
-    found = bars.resolved(hybrid()).verify.bars
+    found = acceptance_thresholds.resolved(hybrid()).verify.bars
     assert set(found) == {"local", "sonnet", "o3", IMPORTED}
     assert all(0.3 < one < 0.6 for one in found.values())
-    assert bars.resolved(bars.resolved(hybrid())) == bars.resolved(hybrid())
+    assert acceptance_thresholds.resolved(
+        acceptance_thresholds.resolved(hybrid())
+    ) == acceptance_thresholds.resolved(hybrid())
 
 
 def test_the_users_own_prices_move_the_bar() -> None:
-    plain = bars.resolved(hybrid()).verify.bars["local"]
-    cheap = bars.resolved(hybrid("verify.wrong_usd=2.2")).verify.bars["local"]
-    dear = bars.resolved(hybrid("policy.knobs.value=40")).verify.bars["local"]
+    plain = acceptance_thresholds.resolved(hybrid()).verify.bars["local"]
+    cheap = acceptance_thresholds.resolved(hybrid("verify.wrong_usd=2.2")).verify.bars["local"]
+    dear = acceptance_thresholds.resolved(hybrid("policy.knobs.value=40")).verify.bars["local"]
     assert cheap < plain < dear
 
 
 @pytest.mark.parametrize("own", ["verify.threshold=0.7", "verify.bar=bound"])
 def test_a_threshold_of_ones_own_or_the_bound_is_left_alone(own: str) -> None:
-    assert bars.resolved(hybrid(own)).verify.bars == {}
+    assert acceptance_thresholds.resolved(hybrid(own)).verify.bars == {}
 
 
 def test_the_plan_says_what_share_of_right_patches_each_bar_refuses() -> None:
-    rows = bars.facts(bars.resolved(hybrid()))
+    rows = acceptance_thresholds.facts(acceptance_thresholds.resolved(hybrid()))
     assert [row["tier"] for row in rows] == ["local", "sonnet", "o3"]
     shares = [row["right_refused"] for row in rows]
     assert all(share["low"] <= share["rate"] <= share["high"] for share in shares)
     assert all(share["rate"] < 0.3 for share in shares), "the bar can be reached"
-    said = bars.words(rows)
+    said = acceptance_thresholds.words(rows)
     assert "of the right ones" in said[0]
     assert "assumed" in said[0]
 
 
 @pytest.mark.parametrize("price", ["0.001", "0.0000025"])
 def test_a_small_price_of_a_wrong_patch_is_not_printed_as_none(price: str) -> None:
-    rows = bars.facts(bars.resolved(hybrid(f"verify.wrong_usd={price}")))
+    rows = acceptance_thresholds.facts(
+        acceptance_thresholds.resolved(hybrid(f"verify.wrong_usd={price}"))
+    )
     assert rows[0]["wrong_usd"] == float(price)
-    assert f"${float(price):.2g} per wrong patch" in bars.words(rows)[0]
+    assert f"${float(price):.2g} per wrong patch" in acceptance_thresholds.words(rows)[0]
 
 
-def held(n: int, wrong: int, repos: int) -> list[Held]:
-    return [Held(0.4 + 0.1 * (k >= wrong), k >= wrong, f"i{k}", f"r{k % repos}", "weak")
+def held(n: int, wrong: int, repos: int) -> list[HeldOutScores]:
+    return [HeldOutScores(0.4 + 0.1 * (k >= wrong), k >= wrong, f"i{k}", f"r{k % repos}", "weak")
             for k in range(n)]  # fmt: skip
 
 
 def test_a_bound_at_a_bar_is_claimed_only_where_it_stands_on_several_repositories() -> None:
-    some = bounds.claim_at(held(120, 60, 6), 0.45, 0.28, 0.95)
+    some = selective_threshold.claim_at(held(120, 60, 6), 0.45, 0.28, 0.95)
     assert some.shown
     assert "false accepts <= 0.06" in some.claim or "false accepts <= 0.07" in some.claim
-    few = bounds.claim_at(held(120, 60, 2), 0.45, 0.28, 0.95)
+    few = selective_threshold.claim_at(held(120, 60, 2), 0.45, 0.28, 0.95)
     assert not few.shown
     assert "too few" in few.claim
-    loose = bounds.claim_at(held(120, 60, 6), 0.3, 0.28, 0.95)
+    loose = selective_threshold.claim_at(held(120, 60, 6), 0.3, 0.28, 0.95)
     assert not loose.shown
     assert "are not shown" in loose.claim
 
@@ -128,4 +132,4 @@ def test_doctor_and_report_say_which_share_of_right_patches_is_refused(capsys, t
 def test_a_knob_that_names_no_tier_is_an_error_of_the_bar_too(knobs):
     asked = settings_.load("demo", policy__knobs=knobs)
     with pytest.raises(UsageError, match=f"names tier {next(iter(next(iter(knobs.values()))))!r}"):
-        bars.of_ladder(asked)
+        acceptance_thresholds.of_ladder(asked)

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from swe_router.__main__ import main
-from swe_router.assemble.notify import Notifier
+from swe_router.commands.run.notifier import Notifier
 from swe_router.errors import DiskFull, UsageError
 from tests.doubles import earlier_runs
 

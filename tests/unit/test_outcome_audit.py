@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swe_router.outcomes.auditing import cells, rates
+from swe_router.outcomes.auditing import cells, published_rates
 from swe_router.outcomes.auditing.audit import audit
 from swe_router.outcomes.auditing.consensus import auc
-from swe_router.outcomes.table import OutcomeTable, Row, write
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write
 
 N, SYSTEMS = 240, 9
 
@@ -27,7 +27,9 @@ def sound(seed: int = 0, systems: int = SYSTEMS, name: str = "s") -> OutcomeTabl
         won = rng.random(N) < odds
         usd = np.exp(rng.normal(-2, 0.5, N))
         rows += [
-            Row(f"django__django-{i}", f"{name}{number}", bool(won[i]), usd=float(usd[i]), steps=9)
+            OutcomeRow(
+                f"django__django-{i}", f"{name}{number}", bool(won[i]), usd=float(usd[i]), steps=9
+            )
             for i in range(N)
         ]
     return OutcomeTable(tuple(rows), name)
@@ -80,7 +82,7 @@ def test_a_column_at_a_tenth_of_its_rate_is_refused_by_the_published_rate(tmp_pa
     table = changed(sound(), "s8", lambda r: replace(r, resolved=r.instance_id in keep))
     told = tmp_path / "published.csv"
     told.write_text("system,resolved,n\nS8,400,500\ns2,31,100\n")
-    found = audit(table, published=rates.published(told))
+    found = audit(table, published=published_rates.published(told))
     assert ("published-rate", "s8") in refused(found)
     assert not any(check == "published-rate" for check, system in refused(found) if system != "s8")
     assert ("permuted-ids", "s8") in refused(found), "random verdicts agree with nobody"
@@ -92,7 +94,7 @@ def test_published_rates_are_read_from_a_leaderboard_file(tmp_path):
     }
     path = tmp_path / "leaderboards.json"
     path.write_text(json.dumps(tree))
-    assert rates.published(path) == {"f": 0.528, "M": 0.528}
+    assert published_rates.published(path) == {"f": 0.528, "M": 0.528}
 
 
 @pytest.mark.parametrize(
@@ -104,8 +106,8 @@ def test_published_rates_are_read_from_a_leaderboard_file(tmp_path):
     ],
 )
 def test_a_published_rate_is_held_against_its_own_model_only(system, name, compared):
-    table = OutcomeTable(tuple(Row(f"a__b-{i}", system, i % 2 == 0) for i in range(40)))
-    found = {(one.severity, one.system) for one in rates.compared(table, {name: 0.99})}
+    table = OutcomeTable(tuple(OutcomeRow(f"a__b-{i}", system, i % 2 == 0) for i in range(40)))
+    found = {(one.severity, one.system) for one in published_rates.compared(table, {name: 0.99})}
     assert found == {("refuse", system) if compared else ("warn", "")}
 
 

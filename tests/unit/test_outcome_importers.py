@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swe_router.errors import UsageError
-from swe_router.outcomes.importers import runs
-from swe_router.outcomes.importers.base import NO_PRICE, NO_VERDICT, Given
+from swe_router.outcomes.importers import run_folders
 from swe_router.outcomes.importers.forms import AGAIN, FORMS, gather
-from swe_router.outcomes.importers.reports import verdicts
-from swe_router.outcomes.shipped import shipped
-from swe_router.outcomes.table import OutcomeTable, Row, read, write
+from swe_router.outcomes.importers.gathering import NO_PRICE, NO_VERDICT, ImportOptions
+from swe_router.outcomes.importers.report_files import verdicts
+from swe_router.outcomes.tables.shipped import shipped
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, read, write
 from swe_router.records import (
     Arm,
     Attempt,
@@ -47,7 +47,7 @@ def put(path: Path, tree: object) -> Path:
 
 
 def rows_of(form: str, path: Path, **said):
-    made = gather(FORMS[form], [path], Given(**said))
+    made = gather(FORMS[form], [path], ImportOptions(**said))
     return {row.instance_id: row for row in made.table.rows}, made
 
 
@@ -55,7 +55,7 @@ words = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min
 amounts = st.none() | st.floats(0, 1e9)
 counts = st.none() | st.integers(0, 10**9)
 rows = st.builds(
-    Row, instance_id=words, system=words, resolved=st.booleans(), run=words,
+    OutcomeRow, instance_id=words, system=words, resolved=st.booleans(), run=words,
     model=words | st.just(""), usd=amounts, input_tokens=counts, cache_read_tokens=counts,
     cache_write_tokens=counts, output_tokens=counts, steps=counts, seconds=amounts,
     verdict=st.sampled_from(("", "pass", "fail", "unknown")),
@@ -95,7 +95,7 @@ def mini_folder(tmp_path: Path) -> Path:
 def test_mini_runs_keep_cost_calls_and_tokens_and_a_cost_of_0_is_unknown(tmp_path):
     report = put(tmp_path / "r.json", {"resolved_ids": [A], "unresolved_ids": [B]})
     found, made = rows_of("mini", mini_folder(tmp_path), reports=report)
-    assert found[A] == Row(
+    assert found[A] == OutcomeRow(
         A, "run", True, model="gpt-4o-mini", usd=0.5, input_tokens=80, cache_read_tokens=120,
         output_tokens=14, steps=2, seconds=10,
     )  # fmt: skip
@@ -146,7 +146,7 @@ def leaderboards(tmp_path: Path) -> Path:
 
 
 def test_a_file_of_several_systems_keeps_them_apart_and_its_own_rate_is_held_against_it(tmp_path):
-    made = gather(FORMS["per-instance"], [leaderboards(tmp_path)], Given())
+    made = gather(FORMS["per-instance"], [leaderboards(tmp_path)], ImportOptions())
     assert made.table.systems == ("m1", "m2")
     assert [row.usd for row in made.table.rows if row.system == "m1"] == [0.1, None, None]
     assert any(line.startswith("m2: its 3 instances are 33.3%") for line in made.remarks)
@@ -156,7 +156,7 @@ def test_a_file_of_several_systems_keeps_them_apart_and_its_own_rate_is_held_aga
 def test_a_bare_details_file_is_one_system(tmp_path):
     path = put(tmp_path / "gpt.json", {A: {"resolved": 1, "cost": 0.25, "api_calls": 4}})
     found, _ = rows_of("per-instance", path)
-    assert found[A] == Row(A, "gpt", True, usd=0.25, steps=4)
+    assert found[A] == OutcomeRow(A, "gpt", True, usd=0.25, steps=4)
 
 
 def test_an_experiments_folder_counts_what_is_predicted_and_not_resolved(tmp_path):
@@ -173,7 +173,7 @@ def test_any_csv_is_read_by_the_names_of_its_columns(tmp_path):
     path = put(tmp_path / "t.csv", "task,agent,won,cost_usd,calls\n"
                f"{A},x,True,0.2,3.0\n{B},x,False,0,4\n{C},x,,0.1,1\n")  # fmt: skip
     found, made = rows_of("csv", path, columns={"instance_id": "task", "resolved": "won"})
-    assert found[A] == Row(A, "x", True, usd=0.2, steps=3)
+    assert found[A] == OutcomeRow(A, "x", True, usd=0.2, steps=3)
     assert found[B].usd is None
     assert made.left_out == {NO_VERDICT: 1, NO_PRICE: 1}
     with pytest.raises(UsageError, match="--map instance_id=COLUMN"):
@@ -183,11 +183,11 @@ def test_any_csv_is_read_by_the_names_of_its_columns(tmp_path):
 def test_a_second_path_holds_repeats_and_the_same_file_twice_does_not(tmp_path):
     cells = {A: {"resolved": True, "cost": 0.1, "api_calls": 3}}
     one, two = put(tmp_path / "1.json", cells), put(tmp_path / "2.json", cells)
-    again = gather(FORMS["per-instance"], [one, two], Given(system="s"))
+    again = gather(FORMS["per-instance"], [one, two], ImportOptions(system="s"))
     assert (len(again.table.rows), again.left_out) == (1, {AGAIN: 1})
     cells[A]["cost"] = 0.2
     put(two, cells)
-    made = gather(FORMS["per-instance"], [one, two], Given(system="s"))
+    made = gather(FORMS["per-instance"], [one, two], ImportOptions(system="s"))
     assert [row.run for row in made.table.rows] == ["1", "2"]
 
 
@@ -223,7 +223,7 @@ def test_a_run_gives_rows_only_where_the_very_patch_was_graded():
     )  # fmt: skip
     grade = Grade(instance_id=A, outcome="resolved", patch="digest of won")
     day = datetime.date(2026, 1, 2)
-    made = runs.rows({A: record}, {A: grade}, system="mine", models={"big": "opus"},
+    made = run_folders.rows({A: record}, {A: grade}, system="mine", models={"big": "opus"},
                      priced_on={"big": day, "small": day})  # fmt: skip
     told = [(r.system, r.run, r.resolved, r.usd, r.verdict, r.model) for r in made.rows]
     assert told == [
@@ -232,7 +232,7 @@ def test_a_run_gives_rows_only_where_the_very_patch_was_graded():
         ("big", "1", True, 0.25, "pass", "opus"),
         ("big", "2", True, 0.25, "unknown", "opus"),
     ]
-    assert made.left_out == {runs.UNGRADED: 1, runs.BROKEN: 1}
+    assert made.left_out == {run_folders.UNGRADED: 1, run_folders.BROKEN: 1}
     assert {row.price_date for row in made.rows} == {"2026-01-02"}
 
 
@@ -246,7 +246,7 @@ def test_a_run_that_began_with_another_s_work_is_no_repeat_of_its_tier():
         usd=Decimal("0.5"), outcomes=(outcome(1, "big", "won", "pass"), handed),
     )  # fmt: skip
     grade = Grade(instance_id=A, outcome="resolved", patch="digest of won")
-    made = runs.rows({A: record}, {A: grade}, system="mine", models={}, priced_on={})
+    made = run_folders.rows({A: record}, {A: grade}, system="mine", models={}, priced_on={})
     told = [(r.system, r.run) for r in made.rows]
     assert told == [("mine", "1"), ("big", "1"), ("big+continue", "1")]
 
@@ -263,7 +263,7 @@ def test_what_verifiers_paid_for_their_calls_is_in_the_price_of_the_run_and_of_n
         outcomes=(made.model_copy(update={"verdicts": (*made.verdicts, judge)}),),
     )  # fmt: skip
     grade = Grade(instance_id=A, outcome="resolved", patch="digest of won")
-    found = runs.rows({A: record}, {A: grade}, system="mine", models={}, priced_on={})
+    found = run_folders.rows({A: record}, {A: grade}, system="mine", models={}, priced_on={})
     told = [(r.system, r.usd, r.input_tokens, r.output_tokens) for r in found.rows]
     assert told == [("mine", 0.29, 16, 2), ("big", 0.25, 9, 2)]
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swe_router.estimates.hull import hull_at, upper_hull
-from swe_router.estimates.rates import wilson
-from swe_router.outcomes import metrics
+from swe_router.outcomes.leaderboard import metrics
+from swe_router.stats.hull import hull_at, upper_hull
+from swe_router.stats.rates import wilson
 
 
 def a(*values):

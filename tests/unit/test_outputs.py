@@ -18,24 +18,24 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from swe_router import plain, plugins
+from swe_router import plain_values, plugins
 from swe_router.__main__ import main
-from swe_router.assemble import boards, outputs
+from swe_router.commands import leaderboard, output_files
 from swe_router.errors import UsageError
-from swe_router.outcomes import channel
-from swe_router.outcomes.board import Asked, board
-from swe_router.outcomes.entries import HANDED
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.simulation import verifier_model
+from swe_router.outcomes.simulation.entries import HANDED
 from swe_router.records import ACCEPTANCE
 from swe_router.reports import (
-    accounting_html,
-    accounting_plot,
-    accounting_text,
     board_html,
     board_plot,
+    verifier_errors_html,
+    verifier_errors_plot,
+    verifier_errors_text,
 )
-from swe_router.reports import board as words
-from swe_router.reports.accounting import accounting
-from swe_router.reports.drawing import arms
+from swe_router.reports import board_table as words
+from swe_router.reports.plot_parts import arms
+from swe_router.reports.verifier_errors import accounting
 from tests.doubles.judged import row as judged
 from tests.doubles.recorded import features, table
 
@@ -54,7 +54,7 @@ def written(facts):
     page = board_html.page(facts, plane, verifier)
     console = Console(file=io.StringIO(), width=160)
     console.print(words.view(facts))
-    tree = json.loads(plain.text(facts), parse_constant=refuse)
+    tree = json.loads(plain_values.text(facts), parse_constant=refuse)
     lines = list(csv.DictReader(io.StringIO(words.as_csv(facts))))
     assert len(lines) == len(tree["rows"]) == len(facts["rows"])
     assert all(row["policy"] in page for row in tree["rows"])
@@ -69,7 +69,9 @@ def whole():
     odd = replace(known, rows=tuple(
         replace(r, system="str$on$g" if r.system == "strong" else r.system) for r in known.rows
     ))  # fmt: skip
-    asked = Asked(channel.parse("hybrid"), "cheap", "str$on$g", (), (), None, 100, curves=False)
+    asked = BoardRequest(
+        verifier_model.parse("hybrid"), "cheap", "str$on$g", (), (), None, 100, curves=False
+    )
     return board(odd, features(odd), asked)
 
 
@@ -157,7 +159,7 @@ KINDS = {
 def test_a_table_at_the_edge_gives_a_board(kind, issues):
     known = table(issues, repeats=2)
     known = replace(known, rows=tuple(map(KINDS[kind], known.rows)))
-    asked = Asked(channel.parse("hybrid"), "cheap", "strong", (),
+    asked = BoardRequest(verifier_model.parse("hybrid"), "cheap", "strong", (),
                   ("fixed", "cascade", "random-mix", "ration"), None, 100)  # fmt: skip
     rows, _ = written(board(known, features(known), asked))
     assert any(row["rate"] is not None for row in rows if row["policy"] == "cascade")
@@ -191,11 +193,11 @@ ACCOUNTS = accounts()
 @pytest.mark.parametrize("kind", ACCOUNTS)
 def test_a_report_at_the_edge_is_written(kind):
     facts = accounting(ACCOUNTS[kind])
-    picture = accounting_plot.curves(facts)
+    picture = verifier_errors_plot.curves(facts)
     assert picture.startswith(PNG)
-    assert accounting_html.page(facts, picture)
-    assert accounting_text.markdown(facts)
-    json.loads(plain.text(facts), parse_constant=refuse)
+    assert verifier_errors_html.page(facts, picture)
+    assert verifier_errors_text.markdown(facts)
+    json.loads(plain_values.text(facts), parse_constant=refuse)
 
 
 RUN = "sample"
@@ -260,11 +262,11 @@ def test_many_files_are_told_in_one_line(tmp_path, capsys):
 
 
 def test_a_folder_whose_name_has_a_dot_is_a_folder(tmp_path):
-    assert outputs.folder(tmp_path / "20260101_v1.2", "x").is_dir()
+    assert output_files.folder(tmp_path / "20260101_v1.2", "x").is_dir()
     (tmp_path / "there.json").mkdir()
-    assert outputs.folder(tmp_path / "there.json", "x").is_dir()
+    assert output_files.folder(tmp_path / "there.json", "x").is_dir()
     with pytest.raises(UsageError, match="name a folder"):
-        boards.leaderboard(boards.Wish(out=Path("x.png")), print)
+        leaderboard.leaderboard(leaderboard.LeaderboardRequest(out=Path("x.png")), print)
 
 
 def test_nothing_is_tested_on_a_verifier_that_never_speaks():

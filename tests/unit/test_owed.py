@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from swe_router.assemble.owing import owed
 from swe_router.errors import UsageError
-from swe_router.journal.folder import RunFolder
-from swe_router.journal.tape import Tape
+from swe_router.integrity.unfinished import owed
+from swe_router.journal.instance_log import InstanceLog
+from swe_router.journal.run_folder import RunFolder
 from swe_router.solve.engine import solve
 from tests.doubles.engine import FEATURES, INSTANCE, Ladder, bench, plan
 
@@ -24,7 +24,7 @@ def run(tmp_path):
 def conclude(run, name):
     """A record of that status, made as the engine makes it, on its own tape."""
     [instance] = [one for one in run.instances() if one.id.endswith(name)]
-    tape = Tape(run.attempt_folder(instance.id))
+    tape = InstanceLog(run.attempt_folder(instance.id))
     policy = Ladder([plan("local")])
     record = solve(instance, FEATURES, policy=policy, bench=bench(tape), run=run.name)
     run.add_record(record.model_copy(update={"status": name}))

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swe_router.codegraph.filelinks import FileLinks
+from swe_router.codegraph.file_links import FileLinks
 from swe_router.codegraph.graph import build, path_of
+from swe_router.features.graph_walk import source_graph
 from swe_router.features.pagerank import pagerank
-from swe_router.features.walk import source_graph
 from tests.unit.test_codegraph import PROJECT, commit
 
 NAMES = [f"f{number}" for number in range(9)]
@@ -65,7 +65,7 @@ FEATURES = """
 import json, sys
 from pathlib import Path
 from swe_router.codegraph.graph import build
-from swe_router.features.extract import extract
+from swe_router.features.extraction_steps import extract
 from swe_router.records import Instance
 found = extract(
     Instance(id="one", repo="o/n", base_commit="a" * 40, problem="Cart.total() is wrong"),

@@ -8,7 +8,7 @@ import pytest
 
 from swe_router.errors import Lost
 from swe_router.records import Result
-from swe_router.solve.parking import Parking
+from swe_router.solve.sandbox_reuse import SandboxReuse
 from tests.doubles.engine import INSTANCE
 
 OTHER = INSTANCE.model_copy(update={"id": "demo__y-2"})
@@ -35,7 +35,7 @@ class House:
 
     def __init__(self) -> None:
         self.made: list[Tray] = []
-        self.parking = Parking(self.opening, self.applying)
+        self.parking = SandboxReuse(self.opening, self.applying)
 
     @contextmanager
     def opening(self, instance):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from swe_router.grading.predictions import Prediction
-from swe_router.sandboxes.fitting import apply
-from swe_router.sandboxes.patch import Snapshot
+from swe_router.sandboxes.patch_application import apply
+from swe_router.sandboxes.patch_capture import StartSnapshot
 from tests.doubles.plain_box import PlainBox
 from tests.doubles.repository import commit, content, copy_of, made_by, repository
 
@@ -165,7 +165,7 @@ def test_litter_is_left_out_and_listed(box: PlainBox) -> None:
 def test_litter_that_was_there_is_not_listed(box: PlainBox) -> None:
     box.must("mkdir -p __pycache__ ignored; echo 1 > __pycache__/a.pyc; echo 1 > ignored/x")
     assert made_by(box, "sleep 0.02; echo x > a.py").left_out == ()
-    snapshot = Snapshot.take(box)
+    snapshot = StartSnapshot.take(box)
     box.must("sleep 0.02; echo 2 > __pycache__/a.pyc; echo 2 > ignored/x")
     assert snapshot.candidate(box, "t").left_out == ("__pycache__/", "ignored/x")
 
@@ -183,7 +183,7 @@ def test_tracked_litter_is_no_litter(box: PlainBox) -> None:
 
 
 def test_same_change_same_bytes(box: PlainBox) -> None:
-    snapshot = Snapshot.take(box)
+    snapshot = StartSnapshot.take(box)
     box.must("echo x > a.py; echo n > n.py")
     first = snapshot.candidate(box, "t")
     assert snapshot.candidate(box, "t") == first
@@ -191,11 +191,11 @@ def test_same_change_same_bytes(box: PlainBox) -> None:
 
 def test_a_second_attempt_on_the_same_box_starts_where_it_stands(box: PlainBox) -> None:
     made_by(box, "echo x > a.py")
-    assert Snapshot.take(box).candidate(box, "t2").patch == ""
+    assert StartSnapshot.take(box).candidate(box, "t2").patch == ""
 
 
 def test_apply_gives_the_bytes_and_says_no(box: PlainBox) -> None:
-    snapshot = Snapshot.take(box)
+    snapshot = StartSnapshot.take(box)
     box.must(
         "printf 'caf\\351!\\n' > latin.txt; printf 'x\\r\\n' >> crlf.txt; ln -s a.py l2; echo t >> a.py"  # noqa: E501
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.sandboxes.fitting import apply
+from swe_router.sandboxes.patch_application import apply
 from swe_router.seams import FITTED, IN_PLACE
 from tests.doubles.plain_box import PlainBox
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from swe_router.errors import SandboxError, WouldNotStart
-from swe_router.sandboxes.fitting import apply
-from swe_router.sandboxes.patch import Snapshot
+from swe_router.sandboxes.patch_application import apply
+from swe_router.sandboxes.patch_capture import StartSnapshot
 from tests.doubles.plain_box import PlainBox
 from tests.doubles.repository import commit, content, copy_of, made_by, repository
 
@@ -86,7 +86,7 @@ def test_hostile_configuration(box: PlainBox) -> None:
 
 
 def test_hostile_environment(box: PlainBox) -> None:
-    snapshot = Snapshot.take(box)
+    snapshot = StartSnapshot.take(box)
     box.env |= {
         "GIT_DIR": "/nowhere", "GIT_EXTERNAL_DIFF": "/bin/false", "GIT_DIFF_OPTS": "-u0",
         "GIT_WORK_TREE": "/nowhere", "GIT_INDEX_FILE": "/nowhere", "BASH_ENV": "/nowhere",
@@ -102,7 +102,7 @@ def test_gitattributes_with_filters_and_line_ends(box: PlainBox) -> None:
         f"printf '{attributes}' > .gitattributes; git config filter.evil.clean 'tr a-z A-Z';"
         " git config diff.odd.textconv 'tr a-z b-za'; echo '$Id$ x' >> a.py; printf 'q\\r\\n' >> crlf.txt"  # noqa: E501
     )
-    before = Snapshot.take(box)
+    before = StartSnapshot.take(box)
     box.must(act)
     got = before.candidate(box, "t")
     assert got.proven
@@ -114,7 +114,7 @@ def test_gitattributes_with_filters_and_line_ends(box: PlainBox) -> None:
 def test_attributes_of_the_start_state_change_no_byte(box: PlainBox) -> None:
     box.must("printf '*.txt text eol=crlf\\n*.py ident\\n' > .gitattributes")
     commit(box)
-    snapshot = Snapshot.take(box)
+    snapshot = StartSnapshot.take(box)
     box.must("printf 'four\\r\\n' >> crlf.txt; echo '$Id: 5$' >> a.py")
     end = content(box.tree)
     got = snapshot.candidate(box, "t")
@@ -199,7 +199,7 @@ def test_the_private_folder_is_destroyed(box: PlainBox) -> None:
 
 
 def test_everything_is_destroyed(box: PlainBox) -> None:
-    snapshot = Snapshot.take(box)
+    snapshot = StartSnapshot.take(box)
     box.must("rm -rf ~/.swe-router-git-* .git")
     with pytest.raises(SandboxError, match="destroyed"):
         snapshot.candidate(box, "t")
@@ -209,12 +209,12 @@ def test_a_box_without_git(tmp_path: Path) -> None:
     box = PlainBox(tmp_path)
     box.env["PATH"] = str(tmp_path)
     with pytest.raises(WouldNotStart, match="no git"):
-        Snapshot.take(box)
+        StartSnapshot.take(box)
 
 
 def test_the_work_tree_and_the_repository_are_not_touched(box: PlainBox) -> None:
     files = {p: p.read_bytes() for p in (box.tree / ".git").rglob("*") if p.is_file()}
     before = content(box.tree)
-    Snapshot.take(box).candidate(box, "t")
+    StartSnapshot.take(box).candidate(box, "t")
     assert content(box.tree) == before
     assert {p: p.read_bytes() for p in (box.tree / ".git").rglob("*") if p.is_file()} == files

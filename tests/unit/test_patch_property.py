@@ -10,8 +10,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from swe_router.sandboxes.fitting import apply
-from swe_router.sandboxes.patch import Snapshot
+from swe_router.sandboxes.patch_application import apply
+from swe_router.sandboxes.patch_capture import StartSnapshot
 from tests.doubles.plain_box import PlainBox
 from tests.doubles.repository import content
 
@@ -67,7 +67,7 @@ def test_start_to_end_is_proved_and_applies(
         box.must(
             "git init -q && git add -A && git -c user.name=a -c user.email=a@b commit -qm x --allow-empty"  # noqa: E501
         )
-        snapshot = Snapshot.take(box)
+        snapshot = StartSnapshot.take(box)
         build(box.tree, end)
         candidate = snapshot.candidate(box, "t")
         assert candidate.proven

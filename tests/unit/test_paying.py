@@ -10,21 +10,21 @@ from decimal import Decimal
 import pytest
 
 from swe_router import assets
-from swe_router.assemble import replays
+from swe_router.commands import replay
 from swe_router.errors import DiskFull, Lost
-from swe_router.journal.notes import Notes
-from swe_router.journal.tape import Receipts, Tape
+from swe_router.journal.instance_log import InstanceLog, Receipts
+from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger import Ledger
 from swe_router.models.metered import MeteredModel
 from swe_router.records import CallLimits, Completion, Message, Result, Usage, Verdict
 from swe_router.records.requests import request_digest
-from swe_router.seams import Kit
+from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
 from swe_router.solve.engine import solve
-from swe_router.solve.verifying import Checks, verdicts
-from swe_router.verifiers.judge import Judge
-from swe_router.verifiers.reproduction import writer
-from swe_router.verifiers.reproduction.surroundings import Surroundings
+from swe_router.solve.verification import VerificationSetup, verdicts
+from swe_router.verifiers.judge import JudgeVerifier
+from swe_router.verifiers.reproduction import test_writer
+from swe_router.verifiers.reproduction.repository_context import RepositoryContext
 from tests.doubles.agent import PlayedModel
 from tests.doubles.engine import FEATURES, INSTANCE, Box, Ladder, ListMemory, Plays, bench, plan
 from tests.doubles.project import outcome
@@ -32,7 +32,9 @@ from tests.unit.test_metered import RATE, Answers
 
 D = Decimal
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@\n-a\n+b\n c\n"
-AROUND = Surroundings(runner="pytest", python="python", known=("x.py",), example="", excerpt="")
+AROUND = RepositoryContext(
+    runner="pytest", python="python", known=("x.py",), example="", excerpt=""
+)
 GOOD = {
     **dict.fromkeys(("cause", "complete", "focused", "general", "consistent"), 3),
     "probability": 0.7,
@@ -64,7 +66,7 @@ class FullDisk(dict):
 def kit_of(role, answers, ledger, tape, clock, notes):
     book = ledger.overhead("demo__x-1/verify:1-weak", D("0.5"))
     model = MeteredModel(answers, book, RATE, receipts=Receipts(tape, f"{role}.1-weak"))
-    return Kit(
+    return VerificationContext(
         open_sandbox=None, apply=None, deadline=600.0, clock=lambda: clock, notes=notes,
         **{role: model},
     )  # fmt: skip
@@ -74,15 +76,17 @@ def kit_of(role, answers, ledger, tape, clock, notes):
 def test_an_answer_paid_before_a_death_is_had_again_at_another_time(tmp_path, role):
     def asked(kit):
         if role == "writer":
-            return writer.written(1, INSTANCE, AROUND, kit, "1-weak")[0]
-        return Judge(VerifySettings()).verify(outcome(DIFF), (), INSTANCE, kit)
+            return test_writer.written(1, INSTANCE, AROUND, kit, "1-weak")[0]
+        return JudgeVerifier(VerifySettings()).verify(outcome(DIFF), (), INSTANCE, kit)
 
     answers = Answers(says("```\nassert 1\n```" if role == "writer" else json.dumps(GOOD)))
-    ledger, tape = Ledger(tmp_path / "ledger.jsonl", D("1")), Tape(tmp_path)
+    ledger, tape = Ledger(tmp_path / "ledger.jsonl", D("1")), InstanceLog(tmp_path)
     with pytest.raises(DiskFull):
         asked(kit_of(role, answers, ledger, tape, 1.0, FullDisk()))
     spent = ledger.view().spent
-    again = asked(kit_of(role, answers, ledger, tape, 77.0, Notes(tmp_path / "notes.jsonl")))
+    again = asked(
+        kit_of(role, answers, ledger, tape, 77.0, VerifierStore(tmp_path / "notes.jsonl"))
+    )
     assert again
     assert (answers.calls, ledger.view().spent) == (1, spent)
 
@@ -115,7 +119,7 @@ def checks(verifier, notes, name="reproduction", **roles):
     def open_sandbox(instance):
         yield Box()
 
-    return Checks(
+    return VerificationSetup(
         verifiers=[(name, verifier)], open_sandbox=open_sandbox,
         apply=lambda box, text: Result(exit_code=0, output=""), steps=lambda attempt_id: (),
         notes=notes, **roles,
@@ -147,7 +151,7 @@ def test_a_judge_whose_process_died_before_its_verdict_was_told_has_its_price_in
     notes, model = {}, PlayedModel(says(json.dumps(GOOD)))
     told = [
         verdicts(
-            checks(Judge(VerifySettings()), notes, "judge", judge=lambda attempt_id: model),
+            checks(JudgeVerifier(VerifySettings()), notes, "judge", judge=lambda attempt_id: model),
             INSTANCE, one, (),
         )[0]
         for one in (outcome(DIFF), outcome(DIFF), outcome(DIFF, number=2))
@@ -185,11 +189,11 @@ def test_the_repeat_of_an_attempt_whose_box_broke_is_gone_on_with_after_a_kill()
 
 
 def test_the_tape_remembers_a_broken_attempt_under_any_tiers_name(tmp_path):
-    tape = Tape(tmp_path)
+    tape = InstanceLog(tmp_path)
     made = solve(INSTANCE, FEATURES, policy=Ladder([plan("gpt-4.1")]), bench=bench(tape), run="r")
     tape.broke(made.outcomes[0])
-    assert [one.attempt.id for one in Tape(tmp_path).broken("1-gpt-4.1")] == ["1-gpt-4.1"]
-    assert Tape(tmp_path).broken("2-gpt-4.1") == ()
+    assert [one.attempt.id for one in InstanceLog(tmp_path).broken("1-gpt-4.1")] == ["1-gpt-4.1"]
+    assert InstanceLog(tmp_path).broken("2-gpt-4.1") == ()
     assert len(tape.moves()) == 2
 
 
@@ -213,7 +217,7 @@ def test_money_that_no_record_explains_is_named_by_replay(tmp_path, last, fate, 
     rows += [{"at": 2.0, "id": "r9999", **last}] if last else []
     with (run / "ledger.jsonl").open("a") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
-    shown = replays.replay(str(run), tmp_path)
+    shown = replay.replay(str(run), tmp_path)
     line = f"ledger: {fate} for {key}, which no record explains"
     assert shown.code == 1
     assert line in shown.facts["demo__confet-3"]["divergences"]

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swe_router import plain
-from swe_router.cli.out import emit
+from swe_router import plain_values
+from swe_router.cli.output import emit
 from swe_router.records import Features
 
 
@@ -53,11 +53,11 @@ def refuse(name):
 
 @given(TREES)
 def test_whatever_a_result_holds_is_strict_json_of_one_line(value):
-    text = plain.text(value)
+    text = plain_values.text(value)
     assert "\n" not in text
     text.encode()
     json.loads(text, parse_constant=refuse)
-    plain.table(["a"], [{"a": value}]).encode()
+    plain_values.table(["a"], [{"a": value}]).encode()
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_whatever_a_result_holds_is_strict_json_of_one_line(value):
     ],
 )  # fmt: skip
 def test_a_value_is_what_json_has_for_it(value, said):
-    assert plain.plain(value) == said
-    assert type(plain.plain(value)) is type(said)
+    assert plain_values.plain(value) == said
+    assert type(plain_values.plain(value)) is type(said)
 
 
 def test_a_model_is_its_own_json():
     made = Features(instance_id="own__x-1", repo="own/x", text="", values={}, provenance={})
-    assert plain.plain([made])[0]["instance_id"] == "own__x-1"
+    assert plain_values.plain([made])[0]["instance_id"] == "own__x-1"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_model_is_its_own_json():
      ("a,b", "a,b"), (0, "0")],
 )  # fmt: skip
 def test_a_cell_of_csv(value, said):
-    assert plain.cell(value) == said
+    assert plain_values.cell(value) == said
 
 
 def test_json_on_stdout_has_no_nan(capsys):

@@ -10,21 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router.errors import UsageError
-from swe_router.policies.base import hopeless_box, trusted
+from swe_router.policies.base import sandbox_is_permanently_broken, trusted
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.fixed import Fixed
 from swe_router.policies.ration import Ration
-from swe_router.records import (
-    Arm,
-    Budget,
-    Failure,
-    Features,
-    Outcome,
-    Plan,
-    PurseView,
-    Stop,
-    Try,
-)
+from swe_router.records import Arm, Budget, BudgetView, Failure, Features, Outcome, Plan, Stop, Try
 from tests.doubles.project import outcome, verdict
 
 
@@ -40,8 +30,8 @@ def issue(**values: float) -> Features:
     return Features(instance_id="o__n-1", values=values)
 
 
-def purse(left: str = "100", instances: int = 1) -> PurseView:
-    return PurseView(
+def purse(left: str = "100", instances: int = 1) -> BudgetView:
+    return BudgetView(
         budget=Decimal(left),
         spent=Decimal(0),
         reserved=Decimal(0),
@@ -135,10 +125,12 @@ def test_a_box_that_is_gone_for_good_does_not_cost_the_stronger_tier() -> None:
 
 def test_a_box_that_may_come_back_is_no_reason_to_stop() -> None:
     away = outcome("", ended="broke", failure=broke("SandboxLost", "sandbox", retry=True))
-    assert not hopeless_box(away)
+    assert not sandbox_is_permanently_broken(away)
     assert tried(Cascade(LADDER), away) == "mid"
     gone = broke("BadReply", "model", retry=False)
-    assert not hopeless_box(outcome("", ended="broke", failure=gone)), "another tier may answer"
+    assert not sandbox_is_permanently_broken(outcome("", ended="broke", failure=gone)), (
+        "another tier may answer"
+    )
 
 
 def test_an_accepted_patch_of_an_attempt_that_broke_is_not_trusted() -> None:

@@ -11,9 +11,9 @@ from scipy.stats import binomtest, norm
 
 from swe_router import plugins
 from swe_router.errors import UsageError
-from swe_router.estimates import bounds
-from swe_router.estimates.scorer import blind_scores, scorer
-from swe_router.estimates.training import training
+from swe_router.estimates.acceptance import selective_threshold
+from swe_router.estimates.prediction.run_scorer import blind_scores, scorer
+from swe_router.estimates.prediction.training import training
 from swe_router.policies.cascades import automix, cascade_routing, gate
 from swe_router.records import Example, Stop
 from tests.doubles.lessons import TIERS, USD, examples, issue, run
@@ -54,9 +54,9 @@ def after(made: Any, *history: Any, left: str = "100") -> str:
 @pytest.mark.parametrize(("accepted", "wrong"), [(0, 10), (3, 40), (30, 200)])
 def test_the_bound_of_the_gate_is_clopper_and_pearson_s(accepted, wrong):
     known = binomtest(accepted, wrong).proportion_ci(confidence_level=0.9, method="exact").high
-    assert bounds.upper_bound(accepted, wrong, 0.05) == pytest.approx(known)
-    assert bounds.upper_bound(0, 0, 0.05) == 1.0
-    assert bounds.upper_bound(wrong, wrong, 0.05) == 1.0
+    assert selective_threshold.upper_bound(accepted, wrong, 0.05) == pytest.approx(known)
+    assert selective_threshold.upper_bound(0, 0, 0.05) == 1.0
+    assert selective_threshold.upper_bound(wrong, wrong, 0.05) == 1.0
 
 
 def test_the_gate_accepts_nothing_that_few_wrong_patches_cannot_vouch_for():

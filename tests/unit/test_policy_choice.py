@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from swe_router.records import IMPORTED
-from swe_router.solve.choosing import ByPolicy, choosing
 from swe_router.solve.engine import solve
+from swe_router.solve.selection import ByPolicy, selector_for
 from tests.doubles.engine import (
     FEATURES,
     INSTANCE,
@@ -35,7 +35,7 @@ WEAK, STRONG = outcome("one"), outcome("two", tier="strong", number=2)
 
 
 def by(place: int) -> ByPolicy:
-    selector = choosing(Ranks((), place), FEATURES, First())
+    selector = selector_for(Ranks((), place), FEATURES, First())
     assert isinstance(selector, ByPolicy)
     return selector
 
@@ -62,7 +62,7 @@ def test_a_policy_ranks_only_what_its_own_attempts_made():
 
 def test_a_policy_that_does_not_rank_leaves_the_choice_to_the_selector():
     selector = First()
-    assert choosing(Ladder(()), FEATURES, selector) is selector
+    assert selector_for(Ladder(()), FEATURES, selector) is selector
 
 
 def lived(policy, patches) -> str:

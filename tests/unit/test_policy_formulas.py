@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from swe_router import plugins
 from swe_router.errors import UsageError
-from swe_router.estimates.training import training
+from swe_router.estimates.prediction.training import training
 from swe_router.policies.bandits import qcopt
 from swe_router.policies.predicted import hybrid_llm, llmrank, routellm
 from swe_router.policies.rules import abstaining
@@ -124,7 +124,7 @@ def test_utility_is_value_times_quality_less_cost():
 
 
 def test_knn_is_the_mean_of_the_nearest():
-    from swe_router.estimates.recipes import by_neighbours
+    from swe_router.estimates.prediction.estimators import by_neighbours
 
     known = training(examples(), TIERS)
     same = by_neighbours(known, 2)([known.features[0], known.features[4]])
@@ -136,7 +136,7 @@ def test_knn_is_the_mean_of_the_nearest():
 
 
 def test_avengers_weigh_normalised_accuracy_and_cheapness_over_near_clusters():
-    from swe_router.estimates.recipes import clusters
+    from swe_router.estimates.prediction.estimators import clusters
 
     made = policy("avengers-pro", alpha=0.6, k=3, p=2, beta=9)
     known = clusters(made.lessons, 3)
@@ -150,7 +150,7 @@ def test_avengers_weigh_normalised_accuracy_and_cheapness_over_near_clusters():
 
 
 def test_ori_takes_the_best_of_the_nearest_cluster():
-    from swe_router.estimates.recipes import clusters
+    from swe_router.estimates.prediction.estimators import clusters
 
     made = policy("ori", k=3, value=1000.0)
     known = clusters(made.lessons, 3)

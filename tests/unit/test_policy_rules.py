@@ -7,7 +7,7 @@ import pytest
 from swe_router import plugins
 from swe_router.errors import UsageError
 from swe_router.policies.baselines.random_mix import stretched
-from swe_router.policies.rules.document import a4_score
+from swe_router.policies.rules.thresholds import a4_score
 from swe_router.records import Features
 from tests.doubles.lessons import TIERS, issue
 from tests.unit.test_policies import plan, purse

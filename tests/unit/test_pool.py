@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from swe_router import pool
-from swe_router.assemble.surroundings import handed
-from swe_router.assemble.worker import Job
+from swe_router.commands.run.worker import Job
 from swe_router.errors import JournalError, UsageError
-from swe_router.pool import LATER, Fault, Pool
+from swe_router.pool import LATER, JobFault, Pool
 from swe_router.settings import Settings, Tier
+from swe_router.wiring.worker_environment import handed
 from tests.live.boxes import instance
 
 
@@ -37,7 +37,7 @@ def broken_at(number, error):
 def test_a_fault_of_ours_costs_its_own_job_only_and_is_told_with_its_trace():
     first, second, third = run(broken_at(2, ZeroDivisionError("in\nour code")))
     assert (first, third) == ((1, -1), (3, -3))
-    assert isinstance(second[1], Fault)
+    assert isinstance(second[1], JobFault)
     assert second[1].why == "ZeroDivisionError: in our code"
     assert "in work" in second[1].trace
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from swe_router import settings
-from swe_router.assemble import preflight
 from swe_router.errors import UsageError
 from swe_router.records import Instance
+from swe_router.wiring import preflight
 
 SETS = ["sandbox.kind=local", "sandbox.unsafe=true", "tiers.local.window=20000"]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from swe_router import prices
 from swe_router.errors import UsageError
-from swe_router.prices import Band, Rate
+from swe_router.prices import PriceBand, PriceRate
 from swe_router.records import Usage
 
 D = Decimal
@@ -21,7 +21,9 @@ DAY = datetime.date(2026, 11, 24)
 
 usd = st.decimals(0, 200, places=6, allow_nan=False)
 tokens = st.integers(0, 2_000_000)
-bands = st.builds(Band, above=st.just(0), input=usd, output=usd, cache_read=usd, cache_write=usd)
+bands = st.builds(
+    PriceBand, above=st.just(0), input=usd, output=usd, cache_read=usd, cache_write=usd
+)
 
 
 @st.composite
@@ -29,7 +31,7 @@ def rates(draw):
     starts = [0, *sorted(draw(st.sets(st.integers(1, 1_500_000), max_size=3)))]
     made = tuple(draw(bands).model_copy(update={"above": start}) for start in starts)
     per_second = draw(st.decimals(0, 1, places=9, allow_nan=False))
-    return Rate(bands=made, per_second=per_second, source="drawn", date=DAY)
+    return PriceRate(bands=made, per_second=per_second, source="drawn", date=DAY)
 
 
 @st.composite
@@ -54,7 +56,7 @@ def test_no_split_of_the_input_costs_more_than_the_worst_case(rate, usage, slack
 
 @given(rate=rates(), usage=usages())
 def test_a_replay_from_json_recomputes_the_same_usd(rate, usage):
-    again = Rate.model_validate_json(rate.model_dump_json())
+    again = PriceRate.model_validate_json(rate.model_dump_json())
     same = Usage.model_validate_json(usage.model_dump_json())
     assert again.usd(same) == rate.usd(usage)
 
@@ -172,6 +174,6 @@ def test_a_broken_price_table_is_named(tmp_path, text):
 
 
 def test_bands_out_of_order_are_refused():
-    band = Band(input=D(1), output=D(1), cache_read=D(1), cache_write=D(1))
+    band = PriceBand(input=D(1), output=D(1), cache_read=D(1), cache_write=D(1))
     with pytest.raises(ValueError, match="bands must start at 0"):
-        Rate(bands=(band.model_copy(update={"above": 5}),), source="s", date=DAY)
+        PriceRate(bands=(band.model_copy(update={"above": 5}),), source="s", date=DAY)

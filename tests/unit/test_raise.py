@@ -11,12 +11,14 @@ import pytest
 
 from swe_router import assets
 from swe_router.__main__ import main
-from swe_router.assemble import launch, owing, replays
-from swe_router.assemble.header import of_run
+from swe_router.commands import replay
+from swe_router.commands.run import run_driver
 from swe_router.errors import JournalError, UsageError
-from swe_router.journal.folder import RunFolder
-from swe_router.journal.tape import Tape
-from swe_router.ledger import reading
+from swe_router.integrity import unfinished
+from swe_router.journal.header import of_run
+from swe_router.journal.instance_log import InstanceLog
+from swe_router.journal.run_folder import RunFolder
+from swe_router.ledger import log_reader
 from swe_router.policies.cascade import Cascade
 from swe_router.solve.engine import solve
 from tests.doubles.engine import FEATURES, INSTANCE, ExactPurse, Patches, Plays, bench, plan
@@ -40,7 +42,7 @@ def test_a_raise_is_on_record_and_every_open_book_goes_by_it(office):
     [entry] = [row for row in map(json.loads, office.path.open()) if row["op"] == "raise"]
     assert (entry["budget"], entry["by"]) == ("2", "me@here")
     assert entry["pid"] > 0
-    state = reading.read(office.path)
+    state = log_reader.read(office.path)
     assert (state.opened, state.budget, state.caps) == (D("1"), D("2"), (D("1"), D("2")))
     figures = driver.figures()
     assert figures.settled + figures.lost + figures.reserved + figures.unused == D("2")
@@ -94,13 +96,13 @@ def rich(tape, scaffold):
 
 
 def test_what_ended_for_lack_of_money_goes_on_with_its_rejected_candidate_as_history(tmp_path):
-    tape, scaffold = Tape(tmp_path), Counted()
+    tape, scaffold = InstanceLog(tmp_path), Counted()
     first = poor(tape, scaffold)
     assert [type(one.decision).__name__ for one in first.decisions] == ["Try", "Stop"]
     assert tape.belongs_to(first)
     tape.reopen()
     assert not tape.belongs_to(first), "a driver killed now would forget that it is owed"
-    again = rich(Tape(tmp_path), scaffold)
+    again = rich(InstanceLog(tmp_path), scaffold)
     assert [one.attempt.id for one in again.outcomes] == ["1-local", "2-cloud"]
     assert again.outcomes[0] == first.outcomes[0]
     assert (scaffold.made, again.unpaid, again.chosen) == (2, False, "2-cloud")
@@ -114,7 +116,7 @@ def test_an_attempt_that_had_no_money_to_begin_is_made_once_there_is_some(tmp_pa
             self.budget = D(0)
             return super().hold(tier, usd, key)
 
-    tape, scaffold = Tape(tmp_path), Counted()
+    tape, scaffold = InstanceLog(tmp_path), Counted()
     ladder = Cascade(TWO[:1])
     refused = bench(tape, Outrun(), scaffold)
     first = solve(INSTANCE, FEATURES, policy=ladder, bench=refused, run="r")
@@ -137,7 +139,7 @@ def test_an_attempt_that_had_no_money_to_begin_is_made_once_there_is_some(tmp_pa
     ],
 )
 def test_lack_of_money_is_owed_after_a_raise_or_when_it_is_asked_for(tmp_path, retry, cap, how):
-    assert owing.again(poor(Tape(tmp_path), Plays()), retry, D(cap)) == how
+    assert unfinished.again(poor(InstanceLog(tmp_path), Plays()), retry, D(cap)) == how
 
 
 @pytest.mark.parametrize(
@@ -146,19 +148,21 @@ def test_lack_of_money_is_owed_after_a_raise_or_when_it_is_asked_for(tmp_path, r
      ("submitted", "wrong", "")],
 )  # fmt: skip
 def test_retry_limit_takes_what_ended_at_a_limit_and_was_not_accepted(tmp_path, exit_, patch, how):
-    cut = bench(Tape(tmp_path), scaffold=Plays(exit=exit_), snapshot=lambda b: Patches(patch))
+    cut = bench(
+        InstanceLog(tmp_path), scaffold=Plays(exit=exit_), snapshot=lambda b: Patches(patch)
+    )
     made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), bench=cut, run="r")
-    assert owing.again(made, "limit", D(10)) == how
-    assert owing.again(made, "infra", D(10)) == ""
+    assert unfinished.again(made, "limit", D(10)) == how
+    assert unfinished.again(made, "infra", D(10)) == ""
 
 
 def test_a_lesson_of_a_record_that_was_gone_on_with_is_told_once(tmp_path):
     run = RunFolder.create(tmp_path, "r", {"settings": {}}, [INSTANCE])
-    tape, scaffold = Tape(run.attempt_folder(INSTANCE.id)), Plays()
+    tape, scaffold = InstanceLog(run.attempt_folder(INSTANCE.id)), Plays()
     run.add_record(poor(tape, scaffold))
     tape.reopen()
     run.add_record(rich(tape, scaffold))
-    [told] = owing.told(run)
+    [told] = unfinished.told(run)
     assert len(told.outcomes) == 2
 
 
@@ -203,7 +207,7 @@ def test_a_raise_of_a_finished_run_is_kept_shown_and_replays(run, capsys):
     [raised] = facts["raises"]
     assert "@" in raised["by"]
     assert of_run(run).settings.budget == 1, "the settings are sealed"
-    one = replays.replay(str(run.path), run.path.parent)
+    one = replay.replay(str(run.path), run.path.parent)
     assert one.code == 0, one.view
     assert resume(run, "--budget", "2") == 2
     assert "would lower it" in capsys.readouterr().err
@@ -216,14 +220,14 @@ def test_a_run_that_another_process_drives_is_raised_and_left_to_its_driver(run,
     assert json.loads(capsys.readouterr().out) == {
         "run": run.name, "budget": 9.0, "driven": True,
     }  # fmt: skip
-    assert reading.read(run.ledger_file).budget == 9
+    assert log_reader.read(run.ledger_file).budget == 9
 
 
 def test_a_decision_under_a_cap_that_the_run_never_had_diverges(run):
     rows = [json.loads(line) for line in run.records_file.open()]
     rows[0]["decisions"][0]["purse"]["budget"] = "4"
     run.records_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    shown = replays.replay(str(run.path), run.path.parent)
+    shown = replay.replay(str(run.path), run.path.parent)
     said = shown.facts[rows[0]["instance"]["id"]]["divergences"]
     assert any(line.startswith("decision 1 cap: recorded 4") for line in said)
 
@@ -232,7 +236,7 @@ def test_resuming_with_another_budget_names_the_command_that_adds_money(run):
     header = of_run(run)
     wished = header.settings.model_copy(update={"budget": D("20")})
     with pytest.raises(UsageError, match=r"budget differ.*resume .* --budget 20` raises its cap"):
-        launch.require_same(run, wished)
+        run_driver.require_same(run, wished)
     assert resume(run, "--budget", "20") == 0
-    launch.require_same(run, wished)
-    launch.require_same(run, header.settings)
+    run_driver.require_same(run, wished)
+    run_driver.require_same(run, header.settings)

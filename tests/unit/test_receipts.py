@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from swe_router.assemble.wire import Wiring
-from swe_router.journal.folder import RunFolder
-from swe_router.journal.tape import Receipts, Tape
+from swe_router.journal.instance_log import InstanceLog, Receipts
+from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import Ledger
 from swe_router.records import Completion, Instance, Message
+from swe_router.wiring.run_wiring import RunWiring
 
 INSTANCE = Instance(id="demo__x-1", repo="demo/x", base_commit="c" * 40, problem="It breaks.")
 
@@ -19,7 +19,7 @@ INSTANCE = Instance(id="demo__x-1", repo="demo/x", base_commit="c" * 40, problem
 @pytest.fixture
 def wiring(tmp_path):
     (tmp_path / "settings.json").write_text('{"settings": {}, "seal": "of this run"}')
-    return Wiring(
+    return RunWiring(
         RunFolder(tmp_path), SimpleNamespace(settings=SimpleNamespace(budget=Decimal(1))), print
     )
 
@@ -31,7 +31,9 @@ def test_a_resume_charges_it_at_its_price_and_not_at_its_reservation(wiring):
     reservation = hold.reserve(Decimal("0.3"))
     message = Message(role="assistant", content="paid")
     answer = Completion(message=message, usd=Decimal("0.02"))
-    Receipts(Tape(wiring.run.attempt_folder(INSTANCE.id)), "1-local").keep("r", reservation, answer)
+    Receipts(InstanceLog(wiring.run.attempt_folder(INSTANCE.id)), "1-local").keep(
+        "r", reservation, answer
+    )
     wiring.ledger.abandon_others()
     assert wiring.ledger.view().spent == Decimal("0.3"), "nothing is known of the answer yet"
     wiring.settle_receipts(INSTANCE)

@@ -13,14 +13,15 @@ import pytest
 
 from swe_router import assets
 from swe_router.__main__ import main
-from swe_router.assemble import begun, launch
-from swe_router.assemble.header import of_run
-from swe_router.assemble.look import SAMPLE
-from swe_router.candidates import own
+from swe_router.candidates import run_attempts
+from swe_router.commands.run import run_driver
+from swe_router.commands.show import SAMPLE
 from swe_router.errors import UsageError
-from swe_router.journal.folder import RunFolder
+from swe_router.integrity import own_runs
+from swe_router.journal.header import of_run
+from swe_router.journal.run_folder import RunFolder
 from swe_router.records import digest_of
-from swe_router.records.names import checked_name
+from swe_router.records.safe_names import checked_name
 from swe_router.settings import name_of
 
 PATHS = ("../../../canary", "/canary", "..", ".", "a/b", "a\\b", "a\0b", "a\nb", "x" * 300, "",
@@ -180,8 +181,8 @@ def test_a_pipe_among_trajectories_or_as_the_split_is_not_waited_for(theirs, tmp
     moves = theirs / "trajectories" / "demo__confet-3" / "moves.jsonl"
     moves.unlink()
     os.mkfifo(moves)
-    assert list(own.attempts(theirs))
-    assert moves not in dict(own.attempts(theirs))
+    assert list(run_attempts.attempts(theirs))
+    assert moves not in dict(run_attempts.attempts(theirs))
     moves.unlink()
     os.mkfifo(tmp_path / "split.jsonl")
     where = str(tmp_path / "split.jsonl")
@@ -246,20 +247,20 @@ def test_a_trusted_run_goes_on_and_is_not_asked_about_again(theirs, capsys):
     (theirs / "records.jsonl").write_text("")
     run = RunFolder(theirs)
     with pytest.raises(UsageError, match="without a box"):
-        launch.find(str(theirs), theirs)
-    assert launch.find(str(theirs), theirs, trusted=True).path == run.path
-    assert launch.find(str(theirs), theirs).path == run.path
+        run_driver.find(str(theirs), theirs)
+    assert run_driver.find(str(theirs), theirs, trusted=True).path == run.path
+    assert run_driver.find(str(theirs), theirs).path == run.path
 
 
 def test_what_the_users_own_settings_ask_for_is_no_risk(theirs):
     sealed(theirs, risky("no box"))
     (theirs / "records.jsonl").write_text("")
     wished = of_run(RunFolder(theirs)).settings
-    assert launch.find(str(theirs), theirs, wished=wished)
+    assert run_driver.find(str(theirs), theirs, wished=wished)
     other = wished.model_copy(update={"sandbox": wished.sandbox.model_copy(
         update={"unsafe": False})})  # fmt: skip
     with pytest.raises(UsageError, match="without a box"):
-        launch.find(str(theirs), theirs, wished=other)
+        run_driver.find(str(theirs), theirs, wished=other)
 
 
 def test_a_key_for_a_server_of_this_machine_is_no_risk(theirs):
@@ -270,7 +271,7 @@ def test_a_key_for_a_server_of_this_machine_is_no_risk(theirs):
 
     sealed(theirs, change)
     (theirs / "records.jsonl").write_text("")
-    assert launch.find(str(theirs), theirs)
+    assert run_driver.find(str(theirs), theirs)
 
 
 def test_a_report_imports_nothing_that_the_run_names(theirs, capsys):
@@ -284,9 +285,9 @@ def test_a_run_that_was_begun_here_is_ours_wherever_it_is_moved(tmp_path):
     theirs = shutil.copytree(assets.root() / "runs" / SAMPLE, tmp_path / "a")
     sealed(theirs, risky("no box"))
     (theirs / "records.jsonl").write_text("")
-    begun.remember(RunFolder(theirs))
+    own_runs.remember(RunFolder(theirs))
     moved = theirs.rename(tmp_path / "b")
-    assert launch.find(str(moved), tmp_path)
+    assert run_driver.find(str(moved), tmp_path)
     sealed(moved, risky("key"))
     with pytest.raises(UsageError, match=r"send \$THE_KEY to http://keys.example"):
-        launch.find(str(moved), tmp_path)
+        run_driver.find(str(moved), tmp_path)

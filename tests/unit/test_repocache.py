@@ -14,11 +14,11 @@ from pathlib import Path
 import git
 import pytest
 
-from swe_router.assemble.repositories import check_git
-from swe_router.codegraph.objects import Objects, RepoError
-from swe_router.codegraph.repos import RepoCache, Sources
+from swe_router.codegraph.git_objects import Objects, RepoError
+from swe_router.codegraph.repo_cache import RepoCache, Sources
 from swe_router.errors import UsageError
 from swe_router.records import Instance
+from swe_router.wiring.repositories import check_git
 from tests.unit.test_codegraph import commit
 
 
@@ -189,7 +189,7 @@ def test_a_kill_in_the_middle_leaves_nothing_half_built(
 ) -> None:
     script = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from swe_router.codegraph.repos import RepoCache, Sources\n"
+        "from swe_router.codegraph.repo_cache import RepoCache, Sources\n"
         "from swe_router.records import Instance\n"
         "def stuck(one):\n    print('in', flush=True)\n    time.sleep(60)\n"
         "class Slow(RepoCache):\n"
@@ -222,7 +222,7 @@ def test_a_kill_in_the_middle_leaves_nothing_half_built(
 def test_a_machine_without_git_is_told_so_in_one_line(tmp_path):
     with pytest.raises(UsageError, match="install git"):
         check_git(str(tmp_path))
-    code = "import swe_router.codegraph.repos"
+    code = "import swe_router.codegraph.repo_cache"
     root = str(Path(__file__).resolve().parents[2])
     env = {"PATH": str(tmp_path), "PYTHONPATH": root}
     done = subprocess.run(

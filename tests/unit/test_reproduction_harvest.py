@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swe_router.shell import commands
-from swe_router.verifiers.reproduction import printed
-from swe_router.verifiers.reproduction.harvest import Left, left
+from swe_router.verifiers.reproduction import printed_output
+from swe_router.verifiers.reproduction.harvested_scripts import HarvestedScript, left
 from tests.doubles.steps import bash, step
 
 
-def found(*scripts: str | tuple[str, str, int], known: Sequence[str] = ()) -> list[Left]:
+def found(*scripts: str | tuple[str, str, int], known: Sequence[str] = ()) -> list[HarvestedScript]:
     return left(bash(*scripts), set(known).__contains__)
 
 
@@ -224,7 +224,7 @@ def test_files_of_foreign_editors_count_too() -> None:
     ],
 )
 def test_words_of_failure(line: str, marks: set[str]) -> None:
-    assert set(printed.marks(line)) == marks
+    assert set(printed_output.marks(line)) == marks
 
 
 @pytest.mark.parametrize(
@@ -241,17 +241,17 @@ def test_words_of_failure(line: str, marks: set[str]) -> None:
     ],
 )
 def test_words_of_success(output: str, well: bool) -> None:
-    assert printed.says_well(output) is well
+    assert printed_output.says_well(output) is well
 
 
 @given(st.text(max_size=200))
 def test_normal_output_is_normal(text: str) -> None:
-    once = printed.normal(text)
-    assert printed.normal(once) == once
+    once = printed_output.normal(text)
+    assert printed_output.normal(once) == once
 
 
 def test_chance_is_no_difference() -> None:
     one = "<Obj at 0x7f1b2c> took 0.31s in /tmp/tmpab12/x at 2026-01-02 03:04:05, id 140234"
     two = "<Obj at 0x7f9999> took 12.5s in /tmp/tmpzz99/x at 2025-11-12 13:14:15, id 998877"
-    assert printed.digest(one) == printed.digest(two)
-    assert printed.digest("half: 1") != printed.digest("half: 2")
+    assert printed_output.digest(one) == printed_output.digest(two)
+    assert printed_output.digest("half: 1") != printed_output.digest("half: 2")

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swe_router.agents import manifest, tools
-from swe_router.agents.loop import ToolLoop
-from swe_router.journal.tape import Receipts, Tape
+from swe_router.agents.tool_loop import ToolLoop
+from swe_router.journal.instance_log import InstanceLog, Receipts
 from swe_router.ledger import Ledger
 from swe_router.models.metered import MeteredModel
-from swe_router.prices import Band, Rate
+from swe_router.prices import PriceBand, PriceRate
 from swe_router.records import (
     Budget,
     CallLimits,
@@ -28,8 +28,8 @@ from tests.doubles.talker import QuickBox, Talker
 
 TOOLS = tools.specs(manifest.read("default").tools)
 LIMITS = CallLimits(max_output_tokens=100, timeout=60, temperature=0)
-PRICE = Band(input=1, output=2, cache_read=1, cache_write=1)
-RATE = Rate(bands=(PRICE,), source="test", date=datetime.date(2026, 1, 1))
+PRICE = PriceBand(input=1, output=2, cache_read=1, cache_write=1)
+RATE = PriceRate(bands=(PRICE,), source="test", date=datetime.date(2026, 1, 1))
 
 texts = st.text(max_size=6)
 calls = st.builds(
@@ -92,7 +92,7 @@ class CountedMessage(Message):
 def reads_of_an_attempt(tmp_path, steps: int) -> int:
     folder = tmp_path / str(steps)
     folder.mkdir()
-    ledger, tape = Ledger(folder / "ledger.jsonl", Decimal(100)), Tape(folder / "tape")
+    ledger, tape = Ledger(folder / "ledger.jsonl", Decimal(100)), InstanceLog(folder / "tape")
     CountedMessage.reads.clear()
     with ledger.hold("t", Decimal(50), f"{INSTANCE.id}/1-a") as hold:
         model = MeteredModel(

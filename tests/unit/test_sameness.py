@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.diffs import effect
-from swe_router.sandboxes.fitting import apply
-from swe_router.solve.sameness import Sameness
+from swe_router.patch_identity import effect
+from swe_router.sandboxes.patch_application import apply
+from swe_router.solve.patch_equivalence import PatchEquivalence
 from tests.doubles.engine import INSTANCE
 from tests.doubles.plain_box import PlainBox
 from tests.doubles.project import outcome
@@ -20,7 +20,7 @@ BASE = "".join(f"line {n}\n" if n not in (8, 9, 10, 38, 39, 40) else "\n" for n 
 
 
 @pytest.fixture
-def sameness(tmp_path: Path) -> Sameness:
+def sameness(tmp_path: Path) -> PatchEquivalence:
     made = PlainBox(tmp_path / "base")
     made.write("/testbed/a.py", BASE.encode())
     made.must("git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base")
@@ -33,10 +33,10 @@ def sameness(tmp_path: Path) -> Sameness:
         shutil.copytree(tmp_path / "base", folder, symlinks=True)
         yield PlainBox(folder)
 
-    return Sameness(open_sandbox, apply, INSTANCE, {})
+    return PatchEquivalence(open_sandbox, apply, INSTANCE, {})
 
 
-def left(sameness: Sameness, patch: str) -> str:
+def left(sameness: PatchEquivalence, patch: str) -> str:
     return sameness.left(outcome(patch).candidate)
 
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swe_router.diffs import normalised
 from swe_router.errors import UsageError
+from swe_router.patch_identity import normalised
 from swe_router.records import Outcome, Verdict
 from swe_router.selectors.agentless import Agentless
 from swe_router.selectors.majority import Majority
 from swe_router.selectors.oracle import Oracle
 from swe_router.selectors.pairwise import Pairwise
-from swe_router.selectors.random_pick import RandomPick
+from swe_router.selectors.random_choice import RandomPick
 from swe_router.selectors.test_pass_rate import TestPassRate
-from swe_router.verifiers.cross import matrix_of
+from swe_router.solve.cross_evaluation import matrix_of
 from tests.doubles.project import outcome, verdict
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swe_router.sandboxes.audit import audit
+from swe_router.sandboxes.leak_audit import audit
 from swe_router.shell import all_commands, commands, program
 from tests.unit.test_audit import instance, steps
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 
-from swe_router.features.extract import extract, key_of
-from swe_router.outcomes import channel
-from swe_router.outcomes.board import Asked, board
-from swe_router.outcomes.handing import _known
-from swe_router.outcomes.shipped import features, issues, shipped
+from swe_router.features.extraction_steps import extract, key_of
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.simulation import verifier_model
+from swe_router.outcomes.simulation.handover_cost import _known
+from swe_router.outcomes.tables.shipped import features, issues, shipped
 
 ASKED = ("threshold", "knn", "rules", "cascade+notes", "fixed")
 
@@ -29,7 +29,7 @@ def test_the_shipped_features_are_what_the_extractor_makes_of_the_shipped_texts(
 
 
 def test_no_row_of_the_shipped_board_lacks_texts_features_or_prices():
-    facts = board(shipped(), features(), Asked(channel.parse("hybrid"), policies=ASKED,
+    facts = board(shipped(), features(), BoardRequest(verifier_model.parse("hybrid"), policies=ASKED,
                                                bootstraps=100, curves=False))  # fmt: skip
     assert facts["texts"]
     said = {row["policy"]: row["verdict"] for row in facts["rows"] if row["rate"] is None}

@@ -10,7 +10,7 @@ import pytest
 
 from swe_router import assets, plugins
 from swe_router.__main__ import main
-from swe_router.journal.folder import RunFolder
+from swe_router.journal.run_folder import RunFolder
 from swe_router.records import ACCEPTANCE, LeftOut, Verdict
 from swe_router.reports import sentences
 from tests.doubles.judged import attempt, folder, patch, record, said

@@ -11,28 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swe_router.agents import rerun
-from swe_router.agents.loop import ToolLoop
-from swe_router.assemble import stoploss
-from swe_router.assemble.header import Header, is_whole, of_run
+from swe_router.agents import recorded_attempt
+from swe_router.agents.tool_loop import ToolLoop
+from swe_router.commands.calibrate import stop_loss_calibration
 from swe_router.errors import UsageError
-from swe_router.estimates.stopfit import (
-    Past,
-    effect,
-    fitted,
-    found,
-    monotone,
-)
-from swe_router.estimates.stoploss import Point, Profile
-from swe_router.journal.folder import RunFolder
-from swe_router.outcomes.table import OutcomeTable, Row, write
+from swe_router.estimates.stop_loss.rule import Profile, StopPoint
+from swe_router.estimates.stop_loss.rule_fit import PastAttempt, effect, fitted, found, monotone
+from swe_router.journal.header import Header, is_whole, of_run
+from swe_router.journal.run_folder import RunFolder
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write
 from swe_router.records import Budget
 from swe_router.settings import load
 from tests.doubles.agent import INSTANCE, LOOK, SUBMIT, PlayedModel, TempBox, Told, answer
 from tests.unit.test_agent_resume import SHEET, journaled, setup
 
 
-def past(n: int = 240, repositories: int = 8, doomed: float = 0.02, seed: int = 3) -> list[Past]:
+def past(
+    n: int = 240, repositories: int = 8, doomed: float = 0.02, seed: int = 3
+) -> list[PastAttempt]:
     """Short runs resolve by two thirds; long ones, a third of all, hardly ever and cost a lot."""
     rng = np.random.default_rng(seed)
     made = []
@@ -40,7 +36,7 @@ def past(n: int = 240, repositories: int = 8, doomed: float = 0.02, seed: int = 
         long = k % 3 == 0
         steps = int(rng.integers(60, 120) if long else rng.integers(5, 40))
         right = bool(rng.random() < (doomed if long else 0.66))
-        made.append(Past(steps, 0.01 * steps, right, f"o/r{k % repositories}"))
+        made.append(PastAttempt(steps, 0.01 * steps, right, f"o/r{k % repositories}"))
     return made
 
 
@@ -84,7 +80,7 @@ def test_too_few_runs_are_refused(n, repositories):
     st.floats(0.05, 10),
 )
 def test_the_effect_is_the_sum_of_what_is_cut_off(rows, value):
-    runs = [Past(steps, usd, right, "o/r") for steps, usd, right in rows]
+    runs = [PastAttempt(steps, usd, right, "o/r") for steps, usd, right in rows]
     points = found(runs, value)
     saved, lost = effect(runs, points)
     for run, less, gone in zip(runs, saved, lost, strict=True):
@@ -107,7 +103,7 @@ def test_the_chance_never_rises_with_the_length_and_keeps_the_total(rows):
 
 
 def rule(steps: int = 2) -> Profile:
-    point = Point(measure="steps", at=Decimal(steps), n=40, resolved=1, further_usd=0.7)
+    point = StopPoint(measure="steps", at=Decimal(steps), n=40, resolved=1, further_usd=0.7)
     return Profile(system="s", value=Decimal(2), runs=240, repositories=8, points=(point,), why="")
 
 
@@ -125,7 +121,7 @@ def attempt(tmp_path: Path, profile: Profile | None, budget: Budget | None = Non
 def differs(steps, end, profile: Profile | None):
     calm = setup(window=0, max_output_tokens=8192)
     rule_ = profile.gives_up if profile else None
-    return rerun.recompute(SHEET, INSTANCE, steps, calm, recorded=end, stop_loss=rule_)
+    return recorded_attempt.recompute(SHEET, INSTANCE, steps, calm, recorded=end, stop_loss=rule_)
 
 
 def test_an_attempt_is_given_up_at_the_point_and_says_what_is_known_of_such_runs(tmp_path):
@@ -144,7 +140,7 @@ def test_without_a_file_nothing_is_given_up(tmp_path):
 
 
 def test_a_point_by_money_is_held_against_what_was_spent(tmp_path):
-    point = Point(measure="usd", at=Decimal("0.02"), n=40, resolved=1, further_usd=0.7)
+    point = StopPoint(measure="usd", at=Decimal("0.02"), n=40, resolved=1, further_usd=0.7)
     end, _ = attempt(tmp_path, rule().model_copy(update={"points": (point,)}))
     assert (end.exit, end.usd) == ("stop_loss", Decimal("0.02"))
     assert end.why.startswith("stop-loss at $0.02")
@@ -174,7 +170,7 @@ def test_a_replay_names_an_exit_that_the_rule_does_not_bear_out(tmp_path):
 
 def table(tmp_path: Path) -> Path:
     rows = tuple(
-        Row(f"{run.group.replace('/', '__')}-{k}", "weak-system", run.resolved, usd=run.usd,
+        OutcomeRow(f"{run.group.replace('/', '__')}-{k}", "weak-system", run.resolved, usd=run.usd,
             steps=run.steps)
         for k, run in enumerate(past())
     )  # fmt: skip
@@ -183,12 +179,14 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_the_command_writes_what_a_run_reads(tmp_path):
-    shown = stoploss.calibrate(table(tmp_path), 2.0, ["local=weak"], tmp_path / "out" / "stop.json")
-    known = stoploss.read(str(tmp_path / "out" / "stop.json"), ["local", "cloud"])
+    shown = stop_loss_calibration.calibrate(
+        table(tmp_path), 2.0, ["local=weak"], tmp_path / "out" / "stop.json"
+    )
+    known = stop_loss_calibration.read(str(tmp_path / "out" / "stop.json"), ["local", "cloud"])
     assert known["local"].points
     assert shown.facts["tiers"]["local"]["checked"]["net_usd"] > 0
     assert json.dumps(shown.facts)
-    assert stoploss.read("", ["local"]) == {}
+    assert stop_loss_calibration.read("", ["local"]) == {}
 
 
 @pytest.mark.parametrize(
@@ -202,25 +200,25 @@ def test_the_command_writes_what_a_run_reads(tmp_path):
 )
 def test_a_bad_wish_is_one_line(tmp_path, systems, value, said):
     with pytest.raises(UsageError, match=said):
-        stoploss.calibrate(table(tmp_path), value, systems, tmp_path / "stop.json")
+        stop_loss_calibration.calibrate(table(tmp_path), value, systems, tmp_path / "stop.json")
     assert not (tmp_path / "stop.json").exists()
 
 
 def test_a_file_that_is_none_is_refused_before_a_run_begins(tmp_path):
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(UsageError, match="is no file of"):
-        stoploss.read(str(tmp_path / "x.json"), ["local"])
+        stop_loss_calibration.read(str(tmp_path / "x.json"), ["local"])
     with pytest.raises(UsageError, match="No such file"):
-        stoploss.read(str(tmp_path / "y.json"), ["local"])
-    stoploss.calibrate(table(tmp_path), 2.0, ["locl=weak"], tmp_path / "z.json")
+        stop_loss_calibration.read(str(tmp_path / "y.json"), ["local"])
+    stop_loss_calibration.calibrate(table(tmp_path), 2.0, ["locl=weak"], tmp_path / "z.json")
     with pytest.raises(UsageError, match="for tier 'locl'"):
-        stoploss.read(str(tmp_path / "z.json"), ["local"])
+        stop_loss_calibration.read(str(tmp_path / "z.json"), ["local"])
 
 
 def test_a_run_keeps_the_rule_that_it_began_with_whatever_becomes_of_the_file(tmp_path):
     file = tmp_path / "stop.json"
-    stoploss.calibrate(table(tmp_path), 2.0, ["local=weak"], file)
-    rules = stoploss.read(str(file), ["local", "cloud"])
+    stop_loss_calibration.calibrate(table(tmp_path), 2.0, ["local=weak"], file)
+    rules = stop_loss_calibration.read(str(file), ["local", "cloud"])
     known = load("demo")
     header = Header(known, known.digest(), {}, {}, "local", {}, 0.0, stop_loss=rules)
     run = RunFolder.create(tmp_path / "runs", "one", header.plain(), ())
@@ -229,10 +227,10 @@ def test_a_run_keeps_the_rule_that_it_began_with_whatever_becomes_of_the_file(tm
     local, cloud = again.ladder()
     assert again.stop_loss == rules
     assert is_whole(run)
-    given_up = stoploss.of_plan(again, local)
+    given_up = stop_loss_calibration.of_plan(again, local)
     assert given_up(1, Decimal(0)) == ""
     assert given_up(999, Decimal(0)).startswith("stop-loss at ")
-    assert stoploss.of_plan(again, cloud) is None
+    assert stop_loss_calibration.of_plan(again, cloud) is None
     text = run.settings_file.read_text()
     run.settings_file.write_text(text.replace(str(rules["local"].points[0].at), "7", 1))
     assert not is_whole(run), "a point that was moved is seen"

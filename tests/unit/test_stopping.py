@@ -13,7 +13,7 @@ import time
 import pytest
 
 from swe_router.__main__ import main
-from swe_router.assemble.stopping import ending_after, graceful, interruptible
+from swe_router.commands.signals import ending_after, graceful, interruptible
 from tests.doubles.background import HEARS, in_background
 
 ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -113,7 +113,7 @@ def test_a_closed_terminal_ends_the_work_and_what_is_said_then_breaks_nothing(tm
     script = textwrap.dedent(f"""
         import time
         from pathlib import Path
-        from swe_router.assemble.stopping import graceful
+        from swe_router.commands.signals import graceful
         stop = Path({str(tmp_path / "stop")!r})
         with graceful(stop, lambda words: print(words, flush=True)):
             print("up", flush=True)

@@ -8,18 +8,18 @@ from decimal import Decimal
 from rich.console import Console
 
 from swe_router.records import (
+    BudgetView,
     Decided,
     Failure,
     Features,
     Instance,
     Provenance,
-    PurseView,
     RunRecord,
     Try,
     Usage,
 )
-from swe_router.reports.summary import Money, RunFacts, left_undone
-from swe_router.reports.text import record_view
+from swe_router.reports.run_summary import Money, RunFacts, left_undone
+from swe_router.reports.run_text import record_view
 from tests.doubles.project import outcome
 
 MISSING = Failure(
@@ -31,7 +31,7 @@ MISSING = Failure(
 )
 
 
-PURSE = PurseView(
+PURSE = BudgetView(
     budget=Decimal(1), spent=Decimal(0), reserved=Decimal(0), instances_left=1, clock=0
 )
 

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from swe_router.estimates.bounds import Held
-from swe_router.estimates.calibration import Weights
-from swe_router.estimates.tempered import LEAST_SLOPE, temper, tempered
+from swe_router.estimates.acceptance.calibration import SignalWeights
+from swe_router.estimates.acceptance.recalibration import MIN_SLOPE, temper, tempered
+from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
 
 
-def rows(n: int, boldness: float) -> list[Held]:
+def rows(n: int, boldness: float) -> list[HeldOutScores]:
     """Patches that are right with a probability whose log odds the score multiplies."""
     dice = np.random.default_rng(0)
     true = dice.uniform(0.2, 0.9, n)
     scores = expit(boldness * logit(true))
     return [
-        Held(float(score), bool(dice.random() < p), f"i{k}", f"r{k % 5}", "strong")
+        HeldOutScores(float(score), bool(dice.random() < p), f"i{k}", f"r{k % 5}", "strong")
         for k, (score, p) in enumerate(zip(scores, true, strict=True))
     ]
 
@@ -33,12 +33,14 @@ def test_an_order_is_left_where_the_scores_tell_nothing() -> None:
     dice = np.random.default_rng(1)
     noise = [one._replace(right=bool(dice.random() < 0.7)) for one in rows(400, 4.0)]
     bias, slope = temper(noise)
-    assert slope == LEAST_SLOPE
+    assert slope == MIN_SLOPE
     assert expit(bias) == pytest.approx(0.7, abs=0.08)
 
 
 def test_what_no_graded_patch_had_keeps_its_weight_and_a_fact_stays_one() -> None:
-    bold = Weights(bias=1.0, weights={"tests_kept": 2.0, "written_failed": -2.2, "refused": -4.0})
+    bold = SignalWeights(
+        bias=1.0, weights={"tests_kept": 2.0, "written_failed": -2.2, "refused": -4.0}
+    )
     made = tempered(bold, (0.4, 0.25), {"tests_kept", "refused"})
     assert made.bias == 0.65
     assert made.weights == {"tests_kept": 0.5, "written_failed": -2.2, "refused": -4.0}

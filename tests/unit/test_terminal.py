@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_router.__main__ import main
-from swe_router.cli.out import talk
-from swe_router.reports.live import View
+from swe_router.cli.output import talk
+from swe_router.reports.live_view import LiveView
 from swe_router.terminal import Console, visible
 from tests.doubles import earlier_runs
 
@@ -52,7 +52,7 @@ def test_a_console_shows_what_it_is_given_and_keeps_its_own_colours(order, termi
 
 def test_the_live_view_and_the_talk_show_it_too(capsys):
     to = io.StringIO()
-    with View(1, Decimal(1), Console(file=to, width=80)) as view:
+    with LiveView(1, Decimal(1), Console(file=to, width=80)) as view:
         view.say("\x1b[2Jgone")
         view.event("a__b-1", "local", 1, "\x1b]0;t\x07bash")
     talk("\x9b2J")
@@ -82,7 +82,7 @@ def test_an_error_is_shown_as_text(capsys):
 
 TALK = """
 import sys
-from swe_router.cli.out import talk
+from swe_router.cli.output import talk
 from swe_router.terminal import Console
 talk("one")
 Console(stderr=True).print("two")

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import swe_router
-from swe_router.codegraph.syntax import errors
-from swe_router.quiet import no_warnings
+from swe_router.codegraph.python_syntax import errors
+from swe_router.silent_warnings import no_warnings
 from tests.doubles.sources import nodes
 from tests.unit.test_codegraph import commit
 
@@ -82,8 +82,8 @@ def test_warnings_are_as_they_were_when_the_last_of_two_threads_is_done() -> Non
 
 
 WAITED_FOR_ALONE = {
-    "assemble/notify.py": "the user's hook, at the end",
-    "codegraph/building.py": "asks a server, before a run",
+    "commands/run/notifier.py": "the user's hook, at the end",
+    "codegraph/repo_building.py": "asks a server, before a run",
     "grading/official.py": "asks Docker; the evaluation itself is in a group of its own",
     "instances/rows.py": "asks the hub, before a run",
     "sandboxes/local.py": "tries the walls, before a run",
@@ -121,7 +121,7 @@ def test_a_ctrl_c_at_a_terminal_does_not_reach_git(tmp_path: Path) -> None:
         "import os, sys, git\n"
         "from pathlib import Path\n"
         "from swe_router.codegraph.graph import build\n"
-        "from swe_router.codegraph.history import past\n"
+        "from swe_router.codegraph.commits import past\n"
         "from swe_router.codegraph.search import GraphSearch\n"
         "repo, sha = Path(sys.argv[1]), sys.argv[2]\n"
         "print(os.getpgrp())\n"

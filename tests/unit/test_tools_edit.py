@@ -7,26 +7,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swe_router.agents import edit, paths
-from swe_router.agents.edit import Refused
-from swe_router.agents.lookup import Lookup
+from swe_router.agents import edit_tool, tool_paths
+from swe_router.agents.edit_tool import EditRefused
+from swe_router.agents.search_tool import Lookup
 from swe_router.agents.toolbox import Toolbox
-from swe_router.codegraph import syntax
+from swe_router.codegraph import python_syntax
 from swe_router.records import ToolCall
 from tests.doubles.agent import DictSearch, TempBox
 
 
 def replaced(before: bytes, old: str, new: str, path: str = "a.txt") -> bytes:
-    return edit.apply(path, before, {"action": "replace", "old": old, "new": new})
+    return edit_tool.apply(path, before, {"action": "replace", "old": old, "new": new})
 
 
 def inserted(before: bytes, line: int, new: str) -> bytes:
-    return edit.apply("a.txt", before, {"action": "insert", "line": line, "new": new})
+    return edit_tool.apply("a.txt", before, {"action": "insert", "line": line, "new": new})
 
 
 def refusal(before: bytes | None, path: str = "a.txt", **arguments) -> str:
-    with pytest.raises(Refused) as caught:
-        edit.apply(path, before, arguments)
+    with pytest.raises(EditRefused) as caught:
+        edit_tool.apply(path, before, arguments)
     return str(caught.value)
 
 
@@ -118,7 +118,7 @@ def test_impossible_edits_say_what_to_do(before, arguments, tells):
 def test_create_writes_exactly_what_is_given_also_over_an_empty_file():
     for before in (None, b""):
         arguments = {"action": "create", "new": "a\r\nb"}
-        assert edit.apply("a.txt", before, arguments) == b"a\r\nb"
+        assert edit_tool.apply("a.txt", before, arguments) == b"a\r\nb"
 
 
 def test_an_edit_that_adds_a_syntax_error_is_refused_with_the_place():
@@ -127,7 +127,7 @@ def test_an_edit_that_adds_a_syntax_error_is_refused_with_the_place():
     said = refusal(before, "m.py", **arguments)
     assert "syntax error at line 2, column" in said
     assert "     2     return (1" in said
-    assert edit.apply("m.txt", before, arguments) == b"def f():\n    return (1\n"
+    assert edit_tool.apply("m.txt", before, arguments) == b"def f():\n    return (1\n"
     said = refusal(before, "m.py", action="replace", old="    return", new="return")
     assert "line 2" in said
     assert "line 1" in refusal(None, "m.py", action="create", new="def f(:\n    pass\n")
@@ -153,7 +153,7 @@ def test_a_file_that_was_broken_before_may_be_edited():
     ],
 )
 def test_syntax_of_any_version_is_syntax(source):
-    assert syntax.errors(source, "m.py") == []
+    assert python_syntax.errors(source, "m.py") == []
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_syntax_of_any_version_is_syntax(source):
     [(b"x = 1\ny = (\n", 2), (b"def f():\nx = 1\n", 2), (b"if x:\n    a\n  b\n", 3), (b"a b\n", 1)],
 )
 def test_syntax_errors_have_a_line_and_a_column(source, line):
-    places = syntax.errors(source, "m.pyi")
+    places = python_syntax.errors(source, "m.pyi")
     assert places[0][0] == line
     assert places[0][1] >= 1
 
@@ -170,21 +170,21 @@ def test_syntax_errors_have_a_line_and_a_column(source, line):
     "path", ["../x", "/etc/passwd", "/testbedx/a", "a/../../x", "", " ", "a\nb"]
 )
 def test_paths_outside_are_refused(path):
-    with pytest.raises(Refused):
-        paths.relative(path)
+    with pytest.raises(EditRefused):
+        tool_paths.relative(path)
 
 
 @pytest.mark.parametrize("path", [".git/config", "sub/.git/hooks/x", "/testbed/.GIT/HEAD", ".git"])
 def test_git_itself_is_refused(path):
-    with pytest.raises(Refused, match="git"):
-        paths.relative(path)
+    with pytest.raises(EditRefused, match="git"):
+        tool_paths.relative(path)
 
 
 def test_paths_inside_are_told_from_the_root():
-    assert paths.relative("/testbed/a/./b.py") == "a/b.py"
-    assert paths.relative("//testbed/a") == "a"
-    assert paths.relative("a/../.gitignore") == ".gitignore"
-    assert paths.relative("/testbed/") == "."
+    assert tool_paths.relative("/testbed/a/./b.py") == "a/b.py"
+    assert tool_paths.relative("//testbed/a") == "a"
+    assert tool_paths.relative("a/../.gitignore") == ".gitignore"
+    assert tool_paths.relative("/testbed/") == "."
 
 
 @pytest.fixture

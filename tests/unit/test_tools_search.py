@@ -5,8 +5,8 @@ import subprocess
 import pytest
 
 from swe_router.agents import tools
-from swe_router.agents.edit import Refused
-from swe_router.agents.lookup import Lookup
+from swe_router.agents.edit_tool import EditRefused
+from swe_router.agents.search_tool import Lookup
 from swe_router.records import ToolCall
 from tests.doubles.agent import DictSearch, TempBox
 
@@ -65,7 +65,7 @@ def test_plain_search_says_when_there_is_more(box):
     [("(", "regex", ""), (" ", "text", ""), ("a", "text", "/etc"), ("a", "text", ".git")],
 )
 def test_bad_searches_are_refused_with_words(box, query, kind, path):
-    with pytest.raises(Refused):
+    with pytest.raises(EditRefused):
         plain(box, query, kind, path=path)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from swe_router.errors import WouldNotStart
-from swe_router.sandboxes import trees
-from swe_router.sandboxes.trees import Trees
-from swe_router.sandboxes.walls import Owner
+from swe_router.sandboxes import work_trees
+from swe_router.sandboxes.visible_mounts import SandboxOwner
+from swe_router.sandboxes.work_trees import Trees
 
 ENV = {
     "PATH": os.environ["PATH"],
@@ -81,11 +81,11 @@ def test_the_second_tree_is_the_first_without_what_was_done_to_it(
 def test_a_large_tree_is_not_kept_and_few_are(tmp_path: Path, project: tuple[Path, str]) -> None:
     made = Trees()
     home, commit = project
-    for number in range(trees.MOST_KEPT + 2):
+    for number in range(work_trees.MAX_KEPT + 2):
         other = tmp_path / f"{number}.git"
         git(tmp_path, "clone", "-q", "--bare", str(home), str(other))
         made.make(other, commit, tmp_path / f"tree{number}")
-    assert len(made._kept) == trees.MOST_KEPT
+    assert len(made._kept) == work_trees.MAX_KEPT
     large = Trees(most_bytes=10)
     large.make(home, commit, tmp_path / "large")
     assert large._kept == {}
@@ -102,7 +102,7 @@ def test_a_commit_that_is_not_there_is_named_each_time(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_every_tree_belongs_to_who_works_in_it(tmp_path: Path, project: tuple[Path, str]) -> None:
-    made = Trees(owner=Owner(12345, 23456))
+    made = Trees(owner=SandboxOwner(12345, 23456))
     for name in ("first", "second"):
         tree = tmp_path / name
         made.make(*project, tree)

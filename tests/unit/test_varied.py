@@ -11,23 +11,23 @@ from hypothesis import strategies as st
 
 from swe_router import settings
 from swe_router.agents import manifest, prompts
-from swe_router.assemble import ensemble
-from swe_router.assemble.replays import setup_of
-from swe_router.assemble.wire import desk_of
+from swe_router.commands.replay import setup_of
 from swe_router.errors import UsageError
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.ensembles.best_of import Blender
 from swe_router.policies.ensembles.varied import Varied, Variety
-from swe_router.records import Features, Plan, PurseView, Try
+from swe_router.records import BudgetView, Features, Plan, Try
 from swe_router.solve.handover import Handed
+from swe_router.wiring import ensemble
+from swe_router.wiring.run_wiring import desk_of
 from tests.doubles.engine import INSTANCE, plan
 
 LADDER = (plan("weak", "0.10"), plan("strong", "0.40"))
 ISSUE = Features(instance_id="i")
 
 
-def purse(left: str = "9") -> PurseView:
-    return PurseView(budget=Decimal(left), spent=Decimal(0), reserved=Decimal(0),
+def purse(left: str = "9") -> BudgetView:
+    return BudgetView(budget=Decimal(left), spent=Decimal(0), reserved=Decimal(0),
                      instances_left=1, clock=0.0)  # fmt: skip
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from swe_router.records import Outcome, Verdict
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import alike
-from swe_router.verifiers.agreement import Agreement, score_of
+from swe_router.verifiers.agreement import AgreementVerifier, score_of
+from swe_router.verifiers.patches import similarity
 from tests.doubles.project import INSTANCE, outcome, verdict
 from tests.doubles.weighed import KIT, diff
 
@@ -21,7 +21,7 @@ SETTINGS = VerifySettings()
 def test_blanks_comments_quotes_and_the_order_of_imports_make_no_difference() -> None:
     one = diff("import b\nimport a\nx = f('it', 1)  # why\n", "x = 1\n")
     other = diff('import a\nimport b\n\nx = f(\n    "it",\n    1,\n)\n', "x  =  1\n")
-    assert alike.same(alike.change_of(one), alike.change_of(other))
+    assert similarity.same(similarity.change_of(one), similarity.change_of(other))
 
 
 @pytest.mark.parametrize(
@@ -35,29 +35,31 @@ def test_blanks_comments_quotes_and_the_order_of_imports_make_no_difference() ->
     ],
 )
 def test_another_change_is_another_change(other: str) -> None:
-    assert not alike.same(alike.change_of(diff("x = f('it', 1)\n")), alike.change_of(diff(other)))
+    assert not similarity.same(
+        similarity.change_of(diff("x = f('it', 1)\n")), similarity.change_of(diff(other))
+    )
 
 
 def test_the_same_lines_in_another_file_are_another_change() -> None:
-    one, other = (alike.change_of(diff("x = 1\n", path=path)) for path in ("a/b.py", "a/c.py"))
-    assert not alike.same(one, other)
-    assert alike.similarity(one, other) < 1
+    one, other = (similarity.change_of(diff("x = 1\n", path=path)) for path in ("a/b.py", "a/c.py"))
+    assert not similarity.same(one, other)
+    assert similarity.similarity(one, other) < 1
 
 
 def test_tests_and_scratch_are_no_part_of_a_change() -> None:
     source = diff("    return 2", "    return 1")
     more = source + diff("def test_x(): pass\n", path="tests/test_core.py")
-    assert alike.same(alike.change_of(source), alike.change_of(more))
-    assert alike.change_of(diff("# a word\n", "")).empty
-    assert not alike.same(alike.change_of("no diff"), alike.change_of("no diff"))
+    assert similarity.same(similarity.change_of(source), similarity.change_of(more))
+    assert similarity.change_of(diff("# a word\n", "")).empty
+    assert not similarity.same(similarity.change_of("no diff"), similarity.change_of("no diff"))
 
 
 def test_an_operator_is_no_comment() -> None:
-    assert not alike.same(
-        alike.change_of(diff("x = a // b\n")), alike.change_of(diff("x = a // c\n"))
+    assert not similarity.same(
+        similarity.change_of(diff("x = a // b\n")), similarity.change_of(diff("x = a // c\n"))
     )
-    c = [alike.change_of(diff(f"x = a; // {word}\n", path="a.c")) for word in ("one", "two")]
-    assert alike.same(*c)
+    c = [similarity.change_of(diff(f"x = a; // {word}\n", path="a.c")) for word in ("one", "two")]
+    assert similarity.same(*c)
 
 
 LINES = st.lists(
@@ -67,23 +69,26 @@ LINES = st.lists(
 
 @given(LINES, LINES, LINES, LINES)
 def test_likeness_is_symmetric_and_bounded(a: Any, b: Any, c: Any, d: Any) -> None:
-    one, other = (alike.change_of(diff("\n".join(p), "\n".join(m))) for p, m in ((a, b), (c, d)))
-    assert alike.similarity(one, other) == alike.similarity(other, one)
-    assert 0 <= alike.similarity(one, other) <= 1
-    assert alike.similarity(one, one) == (0 if one.empty else 1)
-    if alike.same(one, other):
-        assert alike.similarity(one, other) == 1
+    one, other = (
+        similarity.change_of(diff("\n".join(p), "\n".join(m))) for p, m in ((a, b), (c, d))
+    )
+    assert similarity.similarity(one, other) == similarity.similarity(other, one)
+    assert 0 <= similarity.similarity(one, other) <= 1
+    assert similarity.similarity(one, one) == (0 if one.empty else 1)
+    if similarity.same(one, other):
+        assert similarity.similarity(one, other) == 1
 
 
 @given(st.text(max_size=400))
 def test_any_text_is_compared_without_a_fault(text: str) -> None:
-    alike.change_of(diff(text.replace("\r", "")) + text)
+    similarity.change_of(diff(text.replace("\r", "")) + text)
 
 
 def agreed(mine: Outcome, *peers: Outcome) -> Verdict:
-    made = Agreement(SETTINGS).verify(mine, peers, INSTANCE, KIT)
+    made = AgreementVerifier(SETTINGS).verify(mine, peers, INSTANCE, KIT)
     assert (
-        Agreement(SETTINGS).check(Verdict.model_validate_json(made.model_dump_json())) == "unknown"
+        AgreementVerifier(SETTINGS).check(Verdict.model_validate_json(made.model_dump_json()))
+        == "unknown"
     )
     assert made.outcome == "unknown"
     return made
@@ -160,7 +165,9 @@ def test_two_runs_of_the_author_s_own_model_do_not_outvote_another_model() -> No
 
 def test_a_score_that_does_not_follow_is_named() -> None:
     made = agreed(outcome(diff("x = 2\n")), outcome(diff("x = 2\n"), number=2))
-    assert Agreement(SETTINGS).check(made.model_copy(update={"score": 0.9})) == "contradictory"
+    assert (
+        AgreementVerifier(SETTINGS).check(made.model_copy(update={"score": 0.9})) == "contradictory"
+    )
 
 
 @given(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from swe_router import plugins
 from swe_router.records import Candidate, Verdict
 from swe_router.settings import Settings, VerifySettings
-from swe_router.verifiers import diffs, paths
-from swe_router.verifiers.applies import Applies, text_facts, verdict_of
+from swe_router.verifiers.applies import AppliesVerifier, text_facts, verdict_of
+from swe_router.verifiers.patches import changed_files, path_kinds
 from tests.doubles.project import INSTANCE, Project, outcome
 
 TESTS = "def test_a():\n    assert True\n\n\ndef test_b():\n    assert True\n"
@@ -25,7 +25,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def judge(project: Project, patch: str) -> Verdict:
-    verifier = Applies(VerifySettings())
+    verifier = AppliesVerifier(VerifySettings())
     verdict = verifier.verify(outcome(patch), (), INSTANCE, project.kit())
     assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
     return verdict
@@ -73,9 +73,9 @@ def test_a_test_that_moves_to_another_file_is_not_taken_away() -> None:
         "diff --git a/tests/test_b.py b/tests/test_b.py\nnew file mode 100644\n--- /dev/null\n"
         "+++ b/tests/test_b.py\n@@ -0,0 +1,2 @@\n+def test_x():\n+    pass\n"
     )
-    files = diffs.changes(patch)
+    files = changed_files.changes(patch)
     assert files is not None
-    assert diffs.deleted_tests(files, paths.is_test) == []
+    assert changed_files.deleted_tests(files, path_kinds.is_test) == []
 
 
 @pytest.mark.parametrize(
@@ -102,17 +102,17 @@ def test_what_holds_no_data_or_reaches_into_git_is_no_source() -> None:
     bare = (
         "diff --git a/a.bin b/a.bin\nindex 1..2 100644\nBinary files a/a.bin and b/a.bin differ\n"
     )
-    assert text_facts(bare, paths.is_test)["source"] == []
+    assert text_facts(bare, path_kinds.is_test)["source"] == []
     hook = (
         "diff --git a/.git/hooks/post-checkout b/.git/hooks/post-checkout\nnew file mode 100755\n"
         "--- /dev/null\n+++ b/.git/hooks/post-checkout\n@@ -0,0 +1 @@\n+true\n"
     )
-    facts = text_facts(hook, paths.is_test)
+    facts = text_facts(hook, path_kinds.is_test)
     assert (facts["source"], facts["debris"]) == ([], [".git/hooks/post-checkout"])
 
 
 def test_a_patch_that_fits_only_loosely_is_not_called_clean(project: Project) -> None:
-    facts = text_facts(project.patch({"pkg/a.py": "A = 2\n"}), paths.is_test)
+    facts = text_facts(project.patch({"pkg/a.py": "A = 2\n"}), path_kinds.is_test)
     verdict = verdict_of(None, {**facts, "applied": True, "fitted_by": "patch --fuzz=5"})
     assert verdict.outcome == "pass"
     assert verdict.evidence["why"].startswith("applies only by patch --fuzz=5")
@@ -126,7 +126,7 @@ def test_binary_renamed_and_quoted_files_are_read() -> None:
         "diff --git a/a.bin b/a.bin\nnew file mode 100644\nindex 0000000..1234\n"
         "GIT binary patch\nliteral 3\nKcmZQ%fB*^r\n\nliteral 0\nHcmV?d00001\n\n"
     )
-    files = diffs.changes(patch)
+    files = changed_files.changes(patch)
     assert files is not None
     assert [(f.before, f.path) for f in files] == [
         ("x.py", "y.py"),
@@ -150,13 +150,13 @@ def test_binary_renamed_and_quoted_files_are_read() -> None:
     ],
 )
 def test_kinds_of_paths(path: str, kind: str) -> None:
-    found = "test" if paths.is_test(path) else "doc" if paths.is_doc(path) else "source"
+    found = "test" if path_kinds.is_test(path) else "doc" if path_kinds.is_doc(path) else "source"
     assert found == kind
 
 
 @given(st.text(max_size=300))
 def test_no_text_makes_it_stumble(text: str) -> None:
-    text_facts(text, paths.is_test)
+    text_facts(text, path_kinds.is_test)
     Candidate(attempt_id="a", patch=text, digest="d")
 
 
@@ -167,7 +167,7 @@ def test_the_settings_know_the_shipped_names() -> None:
 
 
 def test_the_package_ships_what_runs_inside() -> None:
-    assert (Path(diffs.__file__).parent / "recorder.py").is_file()
+    assert (Path(changed_files.__file__).parent / "recorder.py").is_file()
 
 
 BINARY = (
@@ -183,15 +183,15 @@ def dos(patch: str) -> str:
 
 @pytest.mark.parametrize("form", [str, dos])
 def test_binary_files_with_their_data_count_and_without_it_nothing_comes_of_them(form):
-    held = text_facts(form(BINARY.format("pkg/data.bin", *NEW)), paths.is_test)
+    held = text_facts(form(BINARY.format("pkg/data.bin", *NEW)), path_kinds.is_test)
     assert (held["source"], held["debris"], held["readable"]) == (["pkg/data.bin"], [], True)
-    litter = text_facts(form(BINARY.format("pkg/a.pyc", *NEW)), paths.is_test)
+    litter = text_facts(form(BINARY.format("pkg/a.pyc", *NEW)), path_kinds.is_test)
     assert (litter["source"], litter["debris"]) == ([], ["pkg/a.pyc"])
     bare = (
         BINARY.format("d.bin", *NEW).partition("GIT binary")[0]
         + "Binary files /dev/null and b/d.bin differ\n"
     )
-    assert text_facts(form(bare), paths.is_test)["files"] == 0
+    assert text_facts(form(bare), path_kinds.is_test)["files"] == 0
 
 
 @pytest.mark.parametrize("form", [str, dos])
@@ -203,11 +203,15 @@ def test_a_copy_takes_nothing_away_and_is_a_new_file(form):
         for word in ("copy", "rename")
         for to in ("tests/test_b.py", "pkg/b.py", "pkg/b.py.orig")
     }
-    gone = {key: text_facts(text, paths.is_test)["deleted_tests"] for key, text in texts.items()}
+    gone = {
+        key: text_facts(text, path_kinds.is_test)["deleted_tests"] for key, text in texts.items()
+    }
     assert [found for (word, _), found in gone.items() if word == "copy"] == [[], [], []]
     assert gone["rename", "pkg/b.py"], "a rename to what no runner looks for does"
     assert gone["rename", "tests/test_b.py"] == ["tests/test_a.py::test_a"]
-    assert text_facts(texts["copy", "pkg/b.py.orig"], paths.is_test)["debris"] == ["pkg/b.py.orig"]
+    assert text_facts(texts["copy", "pkg/b.py.orig"], path_kinds.is_test)["debris"] == [
+        "pkg/b.py.orig"
+    ]
 
 
 def test_a_file_that_a_dos_patch_deletes_is_deleted():
@@ -215,7 +219,7 @@ def test_a_file_that_a_dos_patch_deletes_is_deleted():
         "diff --git a/tests/test_a.py b/tests/test_a.py\ndeleted file mode 100644\n"
         "--- a/tests/test_a.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n"
     )
-    assert text_facts(patch, paths.is_test)["deleted_tests"] == ["tests/test_a.py"]
+    assert text_facts(patch, path_kinds.is_test)["deleted_tests"] == ["tests/test_a.py"]
 
 
 @pytest.mark.parametrize("head", ["@@ -1,4 +1,4 @@", "@@ -1,9 +1,3 @@ def f():", "@@ -1 +1,7 @@"])
@@ -225,6 +229,8 @@ def test_a_hunk_that_counts_its_lines_wrongly_is_read_as_patch_takes_it(head):
         "diff --git a/tests/test_n.py b/tests/test_n.py\n--- a/tests/test_n.py\n"
         "+++ b/tests/test_n.py\n@@ -1,2 +1 @@\n-def test_x():\n-    pass\n+pass\n"
     )
-    one, other = diffs.changes(text) or ()
+    one, other = changed_files.changes(text) or ()
     assert (one.path, one.removed_lines, one.added_lines) == ("m.py", ("b\n",), ("c\n",))
-    assert diffs.deleted_tests([one, other], paths.is_test) == ["tests/test_n.py::test_x"]
+    assert changed_files.deleted_tests([one, other], path_kinds.is_test) == [
+        "tests/test_n.py::test_x"
+    ]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from swe_router.errors import LedgerRefused, Overloaded
 from swe_router.records import Completion, Message, Verdict
-from swe_router.seams import Kit
+from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifiers.judge import Judge, messages, ratings
+from swe_router.verifiers.judge import JudgeVerifier, messages, ratings
 from tests.doubles.agent import PlayedModel
 from tests.doubles.project import INSTANCE, outcome, verdict
 from tests.doubles.weighed import KIT, diff
@@ -36,15 +36,18 @@ def says(text: str) -> Completion:
 
 
 def judged(model: Any, *said: Verdict, notes: Any = None) -> Verdict:
-    kit = Kit(
+    kit = VerificationContext(
         open_sandbox=KIT.open_sandbox,
         apply=KIT.apply,
         judge=model,
         notes={} if notes is None else notes,
     )
-    made = Judge(SETTINGS).verify(outcome(diff("x = 2\n"), *said), (), INSTANCE, kit)
+    made = JudgeVerifier(SETTINGS).verify(outcome(diff("x = 2\n"), *said), (), INSTANCE, kit)
     assert made.outcome == "unknown"
-    assert Judge(SETTINGS).check(Verdict.model_validate_json(made.model_dump_json())) == "unknown"
+    assert (
+        JudgeVerifier(SETTINGS).check(Verdict.model_validate_json(made.model_dump_json()))
+        == "unknown"
+    )
     return made
 
 
@@ -92,7 +95,7 @@ def test_a_judge_that_cannot_answer_leaves_no_opinion(failure: Exception) -> Non
 def test_ratings_that_are_not_in_the_answer_are_named() -> None:
     made = judged(PlayedModel(says(json.dumps(GOOD))))
     forged = made.model_copy(update={"evidence": {**made.evidence, "probability": 0.99}})
-    assert Judge(SETTINGS).check(forged) == "contradictory"
+    assert JudgeVerifier(SETTINGS).check(forged) == "contradictory"
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swe_router.verifiers import languages, reports
-from swe_router.verifiers.runners import RUNNERS, choose, shown
-from swe_router.verifiers.testrun import WORST
+from swe_router.verifiers.testing import languages, result_parsers
+from swe_router.verifiers.testing.results import WORST
+from swe_router.verifiers.testing.runners import RUNNERS, choose, shown
 
 GO = "\n".join(
     json.dumps(event)
@@ -116,7 +116,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
     ("read", "text", "results"),
     [
         (
-            reports.go,
+            result_parsers.go,
             GO,
             {
                 "example.com/m/a/TestOne": "passed",
@@ -126,7 +126,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
             },
         ),
         (
-            reports.cargo,
+            result_parsers.cargo,
             CARGO,
             {
                 "src/lib.rs::tests::good": "passed",
@@ -137,7 +137,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
             },
         ),
         (
-            reports.jest,
+            result_parsers.jest,
             json.dumps(JEST),
             {
                 "src/a.test.js::sum adds PASSED": "passed",
@@ -147,7 +147,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
             },
         ),
         (
-            reports.mocha,
+            result_parsers.mocha,
             json.dumps(MOCHA),
             {
                 "test/a.js::sum adds": "passed",
@@ -156,7 +156,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
             },
         ),
         (
-            reports.rspec,
+            result_parsers.rspec,
             json.dumps(RSPEC),
             {
                 "spec/sum_spec.rb::Sum adds": "passed",
@@ -166,7 +166,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
             },
         ),
         (
-            reports.junit,
+            result_parsers.junit,
             SUREFIRE,
             {
                 "a.OneTest::good": "passed",
@@ -176,10 +176,10 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
                 "a.Torn::first": "passed",
             },
         ),
-        (reports.junit, CTEST, {"good": "passed", "bad": "failed", "off": "skipped"}),
-        (reports.junit, PHPUNIT, {"SumTest::testAdds": "passed"}),
+        (result_parsers.junit, CTEST, {"good": "passed", "bad": "failed", "off": "skipped"}),
+        (result_parsers.junit, PHPUNIT, {"SumTest::testAdds": "passed"}),
         (
-            reports.minitest,
+            result_parsers.minitest,
             MINITEST,
             {
                 "SumTest#test_adds": "passed",
@@ -188,7 +188,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
             },
         ),
         (
-            reports.lines,
+            result_parsers.lines,
             LINES,
             {
                 "one": "passed",
@@ -208,9 +208,9 @@ def test_results_are_read_and_what_a_test_prints_is_not(
 
 
 def test_a_test_is_traced_to_its_file() -> None:
-    found = reports.junit(PHPUNIT.encode())
+    found = result_parsers.junit(PHPUNIT.encode())
     assert found.files == {"SumTest::testAdds": "tests/SumTest.php"}
-    assert set(reports.jest(json.dumps(JEST).encode()).files.values()) == {
+    assert set(result_parsers.jest(json.dumps(JEST).encode()).files.values()) == {
         "src/a.test.js",
         "b.test.js",
     }
@@ -218,7 +218,7 @@ def test_a_test_is_traced_to_its_file() -> None:
 
 def test_entities_are_not_expanded() -> None:
     bomb = b'<?xml version="1.0"?><!DOCTYPE t [<!ENTITY a "aaaa">]><t><testcase name="&a;"/></t>'
-    assert reports.junit(bomb).results == {}
+    assert result_parsers.junit(bomb).results == {}
 
 
 READERS = sorted({row.read for row in languages.TABLE}, key=lambda read: read.__name__)

@@ -11,13 +11,20 @@ from pathlib import Path
 import pytest
 
 from swe_router.codegraph.graph import build
-from swe_router.verifiers import diffs, runners
-from swe_router.verifiers.batches import Batch, patience
-from swe_router.verifiers.comparison import BROKEN, compare, confirmed, evidence_of, outcome_of
-from swe_router.verifiers.diffs import Change
-from swe_router.verifiers.nearness import likeness, nearest, touched
-from swe_router.verifiers.runners import RUNNERS, choose, look, parse, run, shown
-from swe_router.verifiers.testrun import Report, TestRun, recorded
+from swe_router.verifiers.patches import changed_files
+from swe_router.verifiers.patches.changed_files import PatchSummary
+from swe_router.verifiers.testing import runners
+from swe_router.verifiers.testing.batches import Batch, patience
+from swe_router.verifiers.testing.comparison import (
+    BROKEN,
+    compare,
+    confirmed,
+    evidence_of,
+    outcome_of,
+)
+from swe_router.verifiers.testing.nearby_tests import likeness, nearest, touched
+from swe_router.verifiers.testing.results import Report, TestRun, recorded
+from swe_router.verifiers.testing.runners import RUNNERS, choose, look, parse, run, shown
 from tests.doubles.project import INSTANCE, Project
 
 REPORTER = """\
@@ -148,8 +155,8 @@ def test_the_runner_follows_the_repository() -> None:
     assert not RUNNERS["django"].runs("tests/gis_tests/test_x.py"), "it would abort the whole run"
 
 
-def changed(path: str, *lines: int) -> Change:
-    return Change(path, path, False, (), (), lines)
+def changed(path: str, *lines: int) -> PatchSummary:
+    return PatchSummary(path, path, False, (), (), lines)
 
 
 def test_the_graph_orders_and_names_stand_in_for_it() -> None:
@@ -186,7 +193,7 @@ def test_a_file_that_uses_what_changed_is_nearer_than_one_that_only_imports(
     ).stdout.strip()
     graph = build(seed, head)
     known = [path for path in files if "test" in path]
-    change = diffs.changes(
+    change = changed_files.changes(
         project.patch({"pkg/shop/core.py": files["pkg/shop/core.py"].replace("1", "2")})
     )
     assert change is not None
@@ -202,7 +209,9 @@ def listened(folder: Path, command: list[str]) -> Report:
     """What the recorder wrote of a command."""
     home = folder / "recorder"
     home.mkdir(exist_ok=True)
-    shutil.copy(Path(__file__).parents[2] / "swe_router/verifiers/recorder.py", home)
+    shutil.copy(
+        Path(__file__).parents[2] / "swe_router/verifiers/in_sandbox/result_recorder.py", home
+    )
     (home / "key").write_text('{"report": "r", "key": "k"}')
     (home / "r").unlink(missing_ok=True)
     words = [sys.executable, str(home / "recorder.py"), *command]
@@ -262,7 +271,9 @@ def test_sympy_from_1_13_on_is_run_by_the_recorder_s_own_pytest(tmp_path: Path) 
 
 
 def test_the_recorder_needs_nothing_but_an_old_python() -> None:
-    text = (Path(__file__).parents[2] / "swe_router/verifiers/recorder.py").read_text()
+    text = (
+        Path(__file__).parents[2] / "swe_router/verifiers/in_sandbox/result_recorder.py"
+    ).read_text()
     assert "from __future__" not in text
     assert "swe_router." not in text
 

@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 
-from swe_router.verifiers.reproduction.reasons import Issue, fault, mentions
-from swe_router.verifiers.reproduction.surroundings import nearest
-from swe_router.verifiers.reproduction.trial import Seen
-from swe_router.verifiers.reproduction.writer import test_of as fenced
+from swe_router.verifiers.reproduction.failure_reasons import IssueNames, fault, mentions
+from swe_router.verifiers.reproduction.repository_context import nearest
+from swe_router.verifiers.reproduction.single_run import TrialResult
+from swe_router.verifiers.reproduction.test_writer import test_of as fenced
 
-NAMED = Issue.of("`Shelf.pop_all()` raises KeyError; add `limit` to `take`. Nothing else, please.")
+NAMED = IssueNames.of(
+    "`Shelf.pop_all()` raises KeyError; add `limit` to `take`. Nothing else, please."
+)
 
 
-def seen(kind: str, message: str = "", **more: Any) -> Seen:
+def seen(kind: str, message: str = "", **more: Any) -> TrialResult:
     facts = {"phase": "call", "touched": True, "where": "test", "bases": (kind,)} | more
-    return Seen(id="t", outcome="failed", kind=kind, message=message, **facts)
+    return TrialResult(id="t", outcome="failed", kind=kind, message=message, **facts)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def seen(kind: str, message: str = "", **more: Any) -> Seen:
         ),
     ],
 )
-def test_whose_fault_a_failure_is(one: Seen, guilty: bool) -> None:
+def test_whose_fault_a_failure_is(one: TrialResult, guilty: bool) -> None:
     assert bool(fault(one, NAMED)) is guilty
 
 
@@ -81,7 +83,7 @@ def test_whose_fault_a_failure_is(one: Seen, guilty: bool) -> None:
 def test_a_missing_file_that_the_issue_speaks_of_is_its_reason(told: str) -> None:
     message = "[Errno 2] No such file or directory: '/x/in.csv'"
     one = seen("FileNotFoundError", message, where="project", project=True)
-    assert fault(one, Issue.of(f"Reading {told}.")) == ""
+    assert fault(one, IssueNames.of(f"Reading {told}.")) == ""
 
 
 def test_what_an_issue_names() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from swe_router.records import Verdict
 from swe_router.settings import VerifySettings
-from swe_router.verifiers import probe
-from swe_router.verifiers.syntax import Syntax, outcome_of
+from swe_router.verifiers.in_sandbox import import_probe
+from swe_router.verifiers.syntax import SyntaxVerifier, outcome_of
 from tests.doubles.project import INSTANCE, Project, outcome
 
 FILES = {
@@ -39,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def judge(project: Project, changes: dict[str, str | None]) -> Verdict:
-    verifier = Syntax(VerifySettings())
+    verifier = SyntaxVerifier(VerifySettings())
     verdict = verifier.verify(outcome(project.patch(changes)), (), INSTANCE, project.kit())
     assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
     assert not any(box.root.exists() for box in project.opened)
@@ -143,6 +143,6 @@ def test_the_outcome_follows_from_the_words_alone() -> None:
 
 
 def test_the_probe_needs_nothing_but_an_old_python() -> None:
-    text = Path(probe.__file__).read_text()
+    text = Path(import_probe.__file__).read_text()
     assert "from __future__" not in text
     assert "swe_router" not in text

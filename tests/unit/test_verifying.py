@@ -8,7 +8,7 @@ from threading import Barrier
 
 from swe_router.errors import Lost
 from swe_router.records import Result, Verdict
-from swe_router.solve.verifying import Checks, together, verdicts
+from swe_router.solve.verification import VerificationSetup, together, verdicts
 from tests.doubles.engine import INSTANCE, Box
 from tests.doubles.project import outcome
 
@@ -39,7 +39,7 @@ class Looks:
         return verdict.outcome
 
 
-def checks(*verifiers, **changes) -> Checks:
+def checks(*verifiers, **changes) -> VerificationSetup:
     @contextmanager
     def open_sandbox(instance):
         yield Box()
@@ -47,7 +47,7 @@ def checks(*verifiers, **changes) -> Checks:
     parts = {"verifiers": [(one.name, one) for one in verifiers], "open_sandbox": open_sandbox,
              "apply": lambda box, text: Result(exit_code=0, output=""),
              "steps": lambda attempt_id: ()}  # fmt: skip
-    return Checks(**{**parts, **changes})
+    return VerificationSetup(**{**parts, **changes})
 
 
 def test_agreement_is_asked_when_every_peer_has_been_looked_at():

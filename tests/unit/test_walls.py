@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from swe_router.errors import UsageError
-from swe_router.sandboxes import limits, unshare, walls
-from swe_router.sandboxes.choose import choose
+from swe_router.sandboxes import resource_limits, unshare, visible_mounts
+from swe_router.sandboxes.kind_choice import choose
 from swe_router.sandboxes.local import best_wall
 from swe_router.settings import SandboxSettings
 
@@ -25,21 +25,21 @@ def test_without_walls_only_unsafe_goes_on():
     ("text", "size"), [("4g", 4 << 30), ("512M", 512 << 20), ("1.5k", 1536), ("100", 100)]
 )
 def test_sizes_are_read_as_docker_does(text, size):
-    assert limits.memory_bytes(SandboxSettings(memory=text)) == size
+    assert resource_limits.memory_bytes(SandboxSettings(memory=text)) == size
 
 
 @pytest.mark.parametrize("text", ["", "lots", "-1g", "0", "4gg"])
 def test_a_size_that_is_none_is_a_usage_error(text):
     with pytest.raises(UsageError, match=r"sandbox\.memory"):
-        limits.memory_bytes(SandboxSettings(memory=text))
+        resource_limits.memory_bytes(SandboxSettings(memory=text))
     with pytest.raises(UsageError, match=r"sandbox\.disk"):
-        limits.disk_bytes(SandboxSettings(disk=text))
+        resource_limits.disk_bytes(SandboxSettings(disk=text))
 
 
 def test_a_copy_of_ours_in_the_interpreter_behind_a_venv_is_found(tmp_path):
     copy = tmp_path / "lib" / "python3.11" / "dist-packages" / "swe_router"
     copy.mkdir(parents=True)
-    assert copy in walls.ours([str(tmp_path)])
+    assert copy in visible_mounts.ours([str(tmp_path)])
 
 
 @pytest.mark.parametrize("user", [False, True], ids=["root", "user"])
@@ -51,8 +51,10 @@ def test_unshare_asks_for_no_sbin_in_path(tmp_path, user):
     work, root = tmp_path / "work", tmp_path / "root"
     work.mkdir()
     root.mkdir()
-    mounts = walls.plan(work, [])
-    command = unshare.command(mounts, ["echo", "up"], walls.environment(), root=root, user=user)
+    mounts = visible_mounts.plan(work, [])
+    command = unshare.command(
+        mounts, ["echo", "up"], visible_mounts.environment(), root=root, user=user
+    )
     done = subprocess.run(
         command, env={"PATH": "/usr/bin:/bin"}, check=False, capture_output=True, text=True
     )
@@ -61,7 +63,7 @@ def test_unshare_asks_for_no_sbin_in_path(tmp_path, user):
 
 def test_a_folder_to_hide_lies_on_top_of_the_one_that_shows_it(tmp_path):
     prefix = Path(sys.prefix)
-    mounts = walls.plan(tmp_path, [prefix / "lib"])
+    mounts = visible_mounts.plan(tmp_path, [prefix / "lib"])
     kinds = [(mount.kind, mount.target) for mount in mounts]
     assert kinds.index(("show", str(prefix))) < kinds.index(("hide", str(prefix / "lib")))
 

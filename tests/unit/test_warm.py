@@ -11,7 +11,7 @@ import pytest
 
 from swe_router.errors import Lost, WouldNotStart
 from swe_router.records import Result
-from swe_router.sandboxes.warm import WarmBoxes, source_of
+from swe_router.sandboxes.warm_pool import WarmSandboxes, source_of
 from tests.doubles.engine import INSTANCE
 
 OTHER = INSTANCE.model_copy(update={"id": "demo__y-2"})
@@ -76,7 +76,7 @@ def trays():
 
 @pytest.fixture
 def warm(trays):
-    made = WarmBoxes(trays, ahead=2)
+    made = WarmSandboxes(trays, ahead=2)
     yield made
     made.close()
 
@@ -126,7 +126,7 @@ def test_a_box_that_died_while_it_waited_is_not_handed_out(warm, trays):
 
 def test_what_cannot_be_opened_says_so_and_a_spare_that_could_not_does_no_harm():
     trays = Trays(fails=1)
-    warm = WarmBoxes(trays, ahead=1)
+    warm = WarmSandboxes(trays, ahead=1)
     with pytest.raises(WouldNotStart), warm.open(INSTANCE):
         pass
     with warm.open(INSTANCE):
@@ -151,7 +151,7 @@ def test_a_block_that_fails_gives_its_box_back(warm, trays):
 
 
 def test_nothing_is_started_ahead_of_a_run_that_stops(trays):
-    warm = WarmBoxes(trays, ahead=2, stopping=lambda: True)
+    warm = WarmSandboxes(trays, ahead=2, stopping=lambda: True)
     with warm.open(INSTANCE):
         pass
     warm.close()
@@ -162,7 +162,7 @@ MODULES = [f"./pkg/__pycache__/m{n}.cpython-39.pyc" for n in range(30)]
 
 
 def test_a_box_that_was_announced_waits_and_no_other_does(trays):
-    warm = WarmBoxes(trays, ahead=0)
+    warm = WarmSandboxes(trays, ahead=0)
     warm.soon(INSTANCE)
     warm.soon(INSTANCE)
     assert until(lambda: len(trays.made) == 1)
@@ -183,7 +183,7 @@ def test_a_box_that_was_announced_waits_and_no_other_does(trays):
 
 def test_what_keeps_an_announced_box_from_starting_is_said_where_it_is_opened():
     trays = Trays(fails=2)
-    warm = WarmBoxes(trays, ahead=0)
+    warm = WarmSandboxes(trays, ahead=0)
     warm.soon(INSTANCE)
     assert until(lambda: trays.fails == 1)
     with pytest.raises(WouldNotStart), warm.open(INSTANCE):

@@ -8,11 +8,11 @@ import subprocess
 
 import pytest
 
-from swe_router.cli.surroundings import FILES, FOLDERS, one_certificate
-from swe_router.codegraph import building
-from swe_router.codegraph.objects import RepoError
+from swe_router.cli.certificates import FILES, FOLDERS, one_certificate
+from swe_router.codegraph import repo_building
+from swe_router.codegraph.git_objects import RepoError
 from swe_router.errors import NoConnection
-from swe_router.models import knock
+from swe_router.models import server_probe
 from swe_router.models.anthropic import AnthropicModel
 from swe_router.models.openai import OpenAIModel, VllmModel
 from swe_router.records import CallLimits, Message
@@ -35,7 +35,7 @@ def called(dialect: str, url: str) -> None:
 
 
 def listed(dialect: str, url: str) -> None:
-    knock.listing(tier(dialect, url), "")
+    server_probe.listing(tier(dialect, url), "")
 
 
 every_way = pytest.mark.parametrize("ask", [called, listed])
@@ -109,10 +109,10 @@ def test_git_believes_it_too(bare, company):
     cert, context = company
     with Provider(tls=context) as server:
         with pytest.raises(RepoError, match="certificate"):
-            building.ask(f"{server.url}/o/n.git")
+            repo_building.ask(f"{server.url}/o/n.git")
         given = {"SSL_CERT_FILE": str(cert)}
         one_certificate(given)
         for name, value in given.items():
             bare.setenv(name, value)
         with pytest.raises(RepoError, match="not found"):  # it was spoken to, and has none
-            building.ask(f"{server.url}/o/n.git")
+            repo_building.ask(f"{server.url}/o/n.git")

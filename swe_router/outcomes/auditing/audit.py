@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from swe_router.outcomes.auditing import cells, consensus, rates
-from swe_router.outcomes.auditing.findings import Finding
-from swe_router.outcomes.table import OutcomeTable
+from swe_router.outcomes.auditing import cells, consensus, published_rates
+from swe_router.outcomes.auditing.findings import AuditFinding
+from swe_router.outcomes.tables.table import OutcomeTable
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Audit:
     """Findings, worst first, and the agreement of each system with the others."""
 
     table: OutcomeTable
-    findings: tuple[Finding, ...]
-    agreements: tuple[consensus.Agreement, ...]
+    findings: tuple[AuditFinding, ...]
+    agreements: tuple[consensus.Consensus, ...]
 
     @property
     def verdict(self) -> str:
@@ -37,7 +37,7 @@ class Audit:
             "systems": [self._system(one) for one in self.agreements],
         }
 
-    def _system(self, one: consensus.Agreement) -> dict[str, Any]:
+    def _system(self, one: consensus.Consensus) -> dict[str, Any]:
         rows = [row for row in self.table.rows if row.system == one.system]
         return {
             "system": one.system,
@@ -52,7 +52,7 @@ class Audit:
 def audit(
     table: OutcomeTable,
     *,
-    before: Sequence[Finding] = (),
+    before: Sequence[AuditFinding] = (),
     published: Mapping[str, float] | None = None,
     reference: OutcomeTable | None = None,
     known_ids: Collection[str] | None = None,
@@ -63,14 +63,14 @@ def audit(
     another table to agree with, ``known_ids`` the ids of the split that it should be of.
     """
     found = list(before)
-    agreements: list[consensus.Agreement] = []
+    agreements: list[consensus.Consensus] = []
     if table.rows:
         agreements = consensus.agreements(table)
         found += consensus.judged(agreements)
         if reference is not None:
             found += consensus.against(table, reference)
         found += consensus.copies(table)
-        found += rates.compared(table, published or {})
+        found += published_rates.compared(table, published or {})
         found += cells.checked(table, known_ids)
     found.sort(key=lambda one: one.severity != "refuse")
     return Audit(table, tuple(found), tuple(agreements))

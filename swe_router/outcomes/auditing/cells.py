@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from swe_router.errors import UsageError
-from swe_router.outcomes.auditing.findings import Finding, named
-from swe_router.outcomes.importers.base import INSTANCE_ID, Given
+from swe_router.outcomes.auditing.findings import AuditFinding, named
 from swe_router.outcomes.importers.columns import columns, text
-from swe_router.outcomes.table import OutcomeTable, Row, row_of, text_cells
+from swe_router.outcomes.importers.gathering import INSTANCE_ID, ImportOptions
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, row_of, text_cells
 
 ENOUGH = 20
 """Rows from which a column that never varies is no chance."""
@@ -29,14 +29,14 @@ TEST_REPOS = frozenset(
 """Owners of the repositories of the full, lite and verified test splits."""
 
 
-def lenient(path: Path) -> tuple[OutcomeTable, list[Finding]]:
+def lenient(path: Path) -> tuple[OutcomeTable, list[AuditFinding]]:
     """A table with its broken lines as findings instead of an error at the first.
 
     Raises ``UsageError`` when it has no rows, or lacks a column that must be.
     """
     there, lines = text_cells(path)
-    names = columns(there, Given(), path)
-    rows: dict[tuple[str, str, str], Row] = {}
+    names = columns(there, ImportOptions(), path)
+    rows: dict[tuple[str, str, str], OutcomeRow] = {}
     broken: list[str] = []
     twice: list[str] = []
     blank = 0
@@ -56,78 +56,82 @@ def lenient(path: Path) -> tuple[OutcomeTable, list[Finding]]:
         rows.setdefault(key, row)
     found = []
     if broken:
-        found.append(Finding("refuse", "impossible", f"{len(broken)} lines: {named(broken)}"))
+        found.append(AuditFinding("refuse", "impossible", f"{len(broken)} lines: {named(broken)}"))
     if twice:
-        found.append(Finding("refuse", "duplicates", f"{len(twice)} rows again: {named(twice)}"))
+        found.append(
+            AuditFinding("refuse", "duplicates", f"{len(twice)} rows again: {named(twice)}")
+        )
     if blank:
-        found.append(Finding("warn", "missing-verdicts", f"{blank} lines have no verdict"))
+        found.append(AuditFinding("warn", "missing-verdicts", f"{blank} lines have no verdict"))
     if not rows and not found:
         raise UsageError(f"{path} has no rows")
     return OutcomeTable(tuple(rows.values()), str(path)), found
 
 
-def checked(table: OutcomeTable, known: Collection[str] | None) -> Iterator[Finding]:
+def checked(table: OutcomeTable, known: Collection[str] | None) -> Iterator[AuditFinding]:
     """All faults that cells and columns show; ``known`` are the ids of the split, if told."""
     yield from _ids(table, known)
     days = sorted({row.price_date for row in table.rows if row.price_date})
     if len(days) > 1:
-        yield Finding("warn", "price-dates", f"costs at the prices of {len(days)} days:"
+        yield AuditFinding("warn", "price-dates", f"costs at the prices of {len(days)} days:"
                       f" {named(days)}; price them again at one")  # fmt: skip
     if days and any(row.usd is not None and not row.price_date for row in table.rows):
-        yield Finding("warn", "price-dates", f"billed costs beside ones at the prices of {days[0]}")
+        yield AuditFinding(
+            "warn", "price-dates", f"billed costs beside ones at the prices of {days[0]}"
+        )
     bare = all(row.usd is None for row in table.rows)
     if bare:
-        yield Finding("warn", "missing-costs", "no row has a cost: no board can be made of it")
+        yield AuditFinding("warn", "missing-costs", "no row has a cost: no board can be made of it")
     for system, rows in by_system(table).items():
         yield from _columns_of(system, rows)
         if not bare:
             yield from _costs(system, rows)
         if (share := len({r.instance_id for r in rows}) / len(table.instances)) < 0.9:
-            yield Finding("warn", "coverage", f"has only {share:.0%} of the instances", system)
+            yield AuditFinding("warn", "coverage", f"has only {share:.0%} of the instances", system)
 
 
-def by_system(table: OutcomeTable) -> dict[str, list[Row]]:
+def by_system(table: OutcomeTable) -> dict[str, list[OutcomeRow]]:
     """The rows of each system."""
-    found: dict[str, list[Row]] = {name: [] for name in table.systems}
+    found: dict[str, list[OutcomeRow]] = {name: [] for name in table.systems}
     for row in table.rows:
         found[row.system].append(row)
     return found
 
 
-def _columns_of(system: str, rows: Sequence[Row]) -> Iterator[Finding]:
+def _columns_of(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFinding]:
     won = sum(row.resolved for row in rows)
     if len(rows) >= ENOUGH and won == len(rows):
-        yield Finding("refuse", "constant", f"all of {won} instances resolved", system)
+        yield AuditFinding("refuse", "constant", f"all of {won} instances resolved", system)
     if len(rows) >= ENOUGH and won == 0:
-        yield Finding("warn", "constant", f"none of {len(rows)} instances resolved", system)
+        yield AuditFinding("warn", "constant", f"none of {len(rows)} instances resolved", system)
     for name in ("usd", "seconds", "input_tokens", "output_tokens"):
         values = [v for row in rows if (v := getattr(row, name)) is not None]
         if len(values) >= ENOUGH and len(set(values)) == 1 and values[0] != 0:
-            yield Finding("warn", "constant", f"{name} is {values[0]:g} in every row", system)
+            yield AuditFinding("warn", "constant", f"{name} is {values[0]:g} in every row", system)
     idle = [r for r in rows if r.resolved and (r.steps == 0 or r.output_tokens == 0)]
     if idle:
         severity = "refuse" if len(idle) > max(1, 0.01 * len(rows)) else "warn"
         text = f"{len(idle)} instances resolved without a model call or an output token"
-        yield Finding(severity, "impossible", text, system)  # type: ignore[arg-type]
+        yield AuditFinding(severity, "impossible", text, system)  # type: ignore[arg-type]
     told = [replace(row, run="") for row in rows if row.usd or row.output_tokens or row.seconds]
     again = [one.instance_id for one, times in Counter(told).items() if times > 1]
     if again:
         text = f"{len(again)} instances have one run under two numbers: {named(again)}"
-        yield Finding("warn", "duplicates", text, system)
+        yield AuditFinding("warn", "duplicates", text, system)
 
 
-def _costs(system: str, rows: Sequence[Row]) -> Iterator[Finding]:
+def _costs(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFinding]:
     missing = sum(row.usd is None for row in rows)
     if missing:
         text = f"{missing} of {len(rows)} rows have no cost"
-        yield Finding("warn", "missing-costs", f"{text}; they take no part in a board", system)
+        yield AuditFinding("warn", "missing-costs", f"{text}; they take no part in a board", system)
     # With a day of prices a 0 was computed: the tier was free. Without one nobody knew the price.
     zeros = [row for row in rows if row.usd == 0 and not row.price_date and row.steps != 0]
     priced = len(rows) - missing
     if zeros:
         whole = len(zeros) == priced
         text = f"{len(zeros)} of {priced} costs are 0: an unknown cost must be empty"
-        yield Finding("refuse" if whole else "warn", "zero-costs", text, system)
+        yield AuditFinding("refuse" if whole else "warn", "zero-costs", text, system)
     logs = [math.log(row.usd) for row in rows if row.usd]
     if len(logs) < ENOUGH:
         return
@@ -139,14 +143,14 @@ def _costs(system: str, rows: Sequence[Row]) -> Iterator[Finding]:
         worst = max(out, key=lambda row: abs(math.log(row.usd or 1) - middle))
         text = (f"{len(out)} costs are far from the median {math.exp(middle):.3g} USD,"
                 f" e.g. {worst.usd:.3g} on {worst.instance_id}")  # fmt: skip
-        yield Finding("warn", "cost-outliers", text, system)
+        yield AuditFinding("warn", "cost-outliers", text, system)
 
 
-def _ids(table: OutcomeTable, known: Collection[str] | None) -> Iterator[Finding]:
+def _ids(table: OutcomeTable, known: Collection[str] | None) -> Iterator[AuditFinding]:
     odd = [name for name in table.instances if not INSTANCE_ID.fullmatch(name)]
     if odd:
         text = f"{len(odd)} are no SWE-bench ids (owner__repo-number): {named(odd)}"
-        yield Finding("warn", "ids", f"{text}; --split NAME says whose they are")
+        yield AuditFinding("warn", "ids", f"{text}; --split NAME says whose they are")
     if known is not None:
         alien = [name for name in table.instances if name not in known]
         if alien:
@@ -154,8 +158,8 @@ def _ids(table: OutcomeTable, known: Collection[str] | None) -> Iterator[Finding
                 f"{len(alien)} of {len(table.instances)} ids are not of the split: {named(alien)}"
             )
             many = len(alien) > 0.05 * len(table.instances)
-            yield Finding("refuse" if many else "warn", "ids", text)
+            yield AuditFinding("refuse" if many else "warn", "ids", text)
     foreign = [n for n in table.instances if n not in odd and n.split("__")[0] not in TEST_REPOS]
     if foreign and len(foreign) < len(table.instances) - len(odd):
         text = f"{len(foreign)} ids are of another benchmark than the rest: {named(foreign)}"
-        yield Finding("warn", "ids", text)
+        yield AuditFinding("warn", "ids", text)

@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
-from swe_router.outcomes.auditing.findings import Finding, named
-from swe_router.outcomes.table import OutcomeTable
+from swe_router.outcomes.auditing.findings import AuditFinding, named
+from swe_router.outcomes.tables.table import OutcomeTable
 
 Floats = NDArray[np.float64]
 Z = 1.645
 """A system is refused when even the upper end of a 95% one-sided interval is under the floor."""
 FEW_POSITIVES = 20
-MANY, SOME, MOST_FEW = 200, 50, 20
+MANY, SOME, MAX_FEW = 200, 50, 20
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Consensus:
     """How well the others' consensus ranks a system's verdicts."""
 
     system: str
@@ -76,7 +76,7 @@ class _Column:
     won: Floats
 
 
-def agreements(table: OutcomeTable) -> list[Agreement]:
+def agreements(table: OutcomeTable) -> list[Consensus]:
     """Each system against the consensus of the others that are themselves sound.
 
     The worst column is taken out of the consensus until none is under its floor, so that one
@@ -112,7 +112,7 @@ def _rates(column: _Column, n: int) -> Floats:
     return np.where(runs > 0, won / np.maximum(runs, 1), np.nan)
 
 
-def _agreement(column: _Column, rates: Floats, j: int, kept: Sequence[int]) -> Agreement:
+def _agreement(column: _Column, rates: Floats, j: int, kept: Sequence[int]) -> Consensus:
     others = rates[:, [k for k in kept if k != j]]
     there = ~np.isnan(others)
     known = there.sum(axis=1)
@@ -120,21 +120,21 @@ def _agreement(column: _Column, rates: Floats, j: int, kept: Sequence[int]) -> A
     of = known[column.place] > 0
     won = column.won[of]
     area, error = auc(won, score[column.place[of]])
-    return Agreement(column.system, len(won), int(won.sum()), area, error, others.shape[1])
+    return Consensus(column.system, len(won), int(won.sum()), area, error, others.shape[1])
 
 
-def judged(found: Sequence[Agreement]) -> list[Finding]:
+def judged(found: Sequence[Consensus]) -> list[AuditFinding]:
     """Refusals and warnings over the agreement of each system with the others."""
     out = [finding for one in found if (finding := _judged(one)) is not None]
     bad = [one.system for one in out if one.severity == "refuse"]
     if len(bad) > 2 and len(bad) > len(found) / 2:
         text = (f"{len(bad)} of {len(found)} systems do not agree with each other on which"
                 " instances are easy: the ids of the whole table are mixed up")  # fmt: skip
-        out.insert(0, Finding("refuse", "permuted-ids", text))
+        out.insert(0, AuditFinding("refuse", "permuted-ids", text))
     return out
 
 
-def _judged(one: Agreement) -> Finding | None:
+def _judged(one: Consensus) -> AuditFinding | None:
     if math.isnan(one.auc) or one.others == 0 or one.n < SOME:
         return None
     said = (f"AUC {one.auc:.2f} (95% up to {min(1, one.high):.2f}) of its verdicts under the"
@@ -143,16 +143,18 @@ def _judged(one: Agreement) -> Finding | None:
         text = (
             f"{said}: real systems reach {one.floor:g}; its instance ids or verdicts are mixed up"
         )
-        return Finding("refuse", "permuted-ids", text, one.system)
+        return AuditFinding("refuse", "permuted-ids", text, one.system)
     low = one.floor if one.n >= MANY else one.floor - 0.1
     if one.auc < low:
         few = min(one.resolved, one.n - one.resolved) < FEW_POSITIVES
         why = f", of which {one.resolved} resolved: too few to judge" if few else ""
-        return Finding("warn", "low-agreement", f"{said}{why}; {low:g} is expected", one.system)
+        return AuditFinding(
+            "warn", "low-agreement", f"{said}{why}; {low:g} is expected", one.system
+        )
     return None
 
 
-def against(table: OutcomeTable, reference: OutcomeTable) -> list[Finding]:
+def against(table: OutcomeTable, reference: OutcomeTable) -> list[AuditFinding]:
     """The table's consensus against that of another table; nothing when they share too little.
 
     Ids that are permuted for all systems alike leave the systems in agreement; only a second
@@ -161,7 +163,7 @@ def against(table: OutcomeTable, reference: OutcomeTable) -> list[Finding]:
     """
     ours, theirs = _easiness(table), _easiness(reference)
     common = [name for name in ours if name in theirs]
-    if len(common) < MOST_FEW or min(len(table.systems), len(reference.systems)) < 3:
+    if len(common) < MAX_FEW or min(len(table.systems), len(reference.systems)) < 3:
         return []
     x, y = [ours[name] for name in common], [theirs[name] for name in common]
     if len(set(x)) < 2 or len(set(y)) < 2:
@@ -171,8 +173,8 @@ def against(table: OutcomeTable, reference: OutcomeTable) -> list[Finding]:
     said = f"rank correlation {rho:.2f} of easiness with {where} on {len(common)} instances"
     if rho < 0.3:
         text = f"{said}: the instance ids of the whole table are mixed up"
-        return [Finding("refuse", "permuted-ids", text)]
-    return [Finding("warn", "low-agreement", f"{said}; .5 is expected")] if rho < 0.5 else []
+        return [AuditFinding("refuse", "permuted-ids", text)]
+    return [AuditFinding("warn", "low-agreement", f"{said}; .5 is expected")] if rho < 0.5 else []
 
 
 def _easiness(table: OutcomeTable) -> Mapping[str, float]:
@@ -182,7 +184,7 @@ def _easiness(table: OutcomeTable) -> Mapping[str, float]:
     return {name: sum(rates) / len(rates) for name, rates in found.items()}
 
 
-def copies(table: OutcomeTable) -> list[Finding]:
+def copies(table: OutcomeTable) -> list[AuditFinding]:
     """Systems with one and the same column of verdicts: one of them is a copy."""
     alike: dict[tuple[bytes, bytes], list[str]] = {}
     for one in _columns(table):
@@ -191,7 +193,7 @@ def copies(table: OutcomeTable) -> list[Finding]:
             key = (one.place[order].tobytes(), one.won[order].tobytes())
             alike.setdefault(key, []).append(one.system)
     return [
-        Finding("warn", "duplicates", f"the same verdicts on every instance as {named(names[1:])}",
+        AuditFinding("warn", "duplicates", f"the same verdicts on every instance as {named(names[1:])}",
                 names[0])
         for names in alike.values() if len(names) > 1
     ]  # fmt: skip

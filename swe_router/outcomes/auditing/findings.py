@@ -9,7 +9,7 @@ Severity = Literal["refuse", "warn"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditFinding:
     """One fault. ``refuse``: figures made of the table would be wrong; ``warn``: they may be."""
 
     severity: Severity

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from swe_router.errors import UsageError
-from swe_router.outcomes.importers.base import Given, listed
-from swe_router.outcomes.table import COLUMNS
+from swe_router.outcomes.importers.gathering import ImportOptions, listed
+from swe_router.outcomes.tables.table import COLUMNS
 
 ALIASES: Mapping[str, Sequence[str]] = {
     "instance_id": ("instance", "task_id", "id"),
@@ -49,7 +49,7 @@ def named_as_ours(name: str) -> str:
     return ""
 
 
-def columns(there: Sequence[str], given: Given, path: Path) -> dict[str, str]:
+def columns(there: Sequence[str], given: ImportOptions, path: Path) -> dict[str, str]:
     """Our column -> theirs. Raises ``UsageError``: an unknown name, or a needed one that is not."""
     for ours, theirs in given.columns.items():
         if ours not in COLUMNS:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from swe_router.errors import UsageError
 from swe_router.outcomes.importers import mappings
-from swe_router.outcomes.importers.base import Given, Imported, Importer, priced
+from swe_router.outcomes.importers.gathering import Imported, Importer, ImportOptions, priced
 from swe_router.outcomes.importers.published import experiments, per_instance
-from swe_router.outcomes.importers.tables import swe_effi, table
+from swe_router.outcomes.importers.table_files import swe_effi, table
 from swe_router.outcomes.importers.trajectories import PREDICTIONS, mini, swe_agent
-from swe_router.outcomes.table import OutcomeTable, Row
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable
 
 FORMS: Mapping[str, Importer] = {
     "csv": table,
@@ -48,7 +48,7 @@ def read_table(path: Path) -> OutcomeTable:
 
     Raises ``UsageError`` as ``gather`` does.
     """
-    return gather(FORMS["csv"], [path], Given()).table
+    return gather(FORMS["csv"], [path], ImportOptions()).table
 
 
 def looks_like(path: Path) -> str:
@@ -71,20 +71,20 @@ def looks_like(path: Path) -> str:
     raise UsageError(f"{path} looks like no form: say --format ({', '.join(sorted(FORMS))})")
 
 
-def by_looks(path: Path, given: Given) -> Imported:
+def by_looks(path: Path, given: ImportOptions) -> Imported:
     """Each path in the form that it looks like."""
     form = looks_like(path)
     found = FORMS[form](path, given)
     return replace(found, remarks=(f"{path} is read as --format {form}", *found.remarks))
 
 
-def gather(importer: Importer, paths: Sequence[Path], given: Given) -> Gathered:
+def gather(importer: Importer, paths: Sequence[Path], given: ImportOptions) -> Gathered:
     """Every path read and made one table, priced where the user gave a day.
 
     A further path with the same system on the same instance holds a repeat: its run is numbered
     on. Raises ``UsageError``: a path that cannot be read, a row twice in one path, no row at all.
     """
-    rows: list[Row] = []
+    rows: list[OutcomeRow] = []
     left: Counter[str] = Counter()
     remarks: list[str] = []
     for path in paths:
@@ -104,7 +104,7 @@ def gather(importer: Importer, paths: Sequence[Path], given: Given) -> Gathered:
     return Gathered(OutcomeTable(made, ", ".join(map(str, paths))), left, tuple(remarks))
 
 
-def _unique(path: Path, found: Imported, mapped: bool) -> Sequence[Row]:
+def _unique(path: Path, found: Imported, mapped: bool) -> Sequence[OutcomeRow]:
     keys = Counter((row.instance_id, row.system, row.run) for row in found.rows)
     for (instance, system, run), number in keys.items():
         if number > 1:
@@ -115,8 +115,10 @@ def _unique(path: Path, found: Imported, mapped: bool) -> Sequence[Row]:
     return found.rows
 
 
-def _numbered(before: Sequence[Row], fresh: Sequence[Row], left: Counter[str]) -> list[Row]:
-    known: dict[tuple[str, str], list[Row]] = {}
+def _numbered(
+    before: Sequence[OutcomeRow], fresh: Sequence[OutcomeRow], left: Counter[str]
+) -> list[OutcomeRow]:
+    known: dict[tuple[str, str], list[OutcomeRow]] = {}
     for row in before:
         known.setdefault((row.instance_id, row.system), []).append(row)
     out = []
@@ -134,12 +136,12 @@ def _numbered(before: Sequence[Row], fresh: Sequence[Row], left: Counter[str]) -
     return out
 
 
-def _telling(row: Row) -> bool:
+def _telling(row: OutcomeRow) -> bool:
     """Two runs cannot agree in cost, tokens or seconds by chance; in the verdict alone they can."""
     return row.usd is not None or row.seconds is not None or row.output_tokens is not None
 
 
-def _flawless(rows: Sequence[Row]) -> list[str]:
+def _flawless(rows: Sequence[OutcomeRow]) -> list[str]:
     lost = {row.system for row in rows if not row.resolved}
     won = Counter(row.system for row in rows if row.system not in lost)
     return [
@@ -149,7 +151,7 @@ def _flawless(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _costless(rows: Sequence[Row], given: Given) -> list[str]:
+def _costless(rows: Sequence[OutcomeRow], given: ImportOptions) -> list[str]:
     bare = [row for row in rows if row.usd is None]
     if not bare:
         return []

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from swe_router.candidates import told
+from swe_router.candidates import trajectory
 from swe_router.errors import UsageError
-from swe_router.outcomes.importers.base import (
+from swe_router.outcomes.importers.columns import ALIASES, columns, named_as_ours, text
+from swe_router.outcomes.importers.gathering import (
     INSTANCE_ID,
     NO_VERDICT,
-    Given,
     Imported,
+    ImportOptions,
     cost,
     json_lines,
     listed,
@@ -23,9 +24,8 @@ from swe_router.outcomes.importers.base import (
     once,
     table_of,
 )
-from swe_router.outcomes.importers.columns import ALIASES, columns, named_as_ours, text
-from swe_router.outcomes.importers.reports import INSIDE, looks_like_an_id, of_lists, said_of
-from swe_router.outcomes.table import COLUMNS, Row, row_of
+from swe_router.outcomes.importers.report_files import INSIDE, looks_like_an_id, of_lists, said_of
+from swe_router.outcomes.tables.table import COLUMNS, OutcomeRow, row_of
 
 _RUN = re.compile(r"(?:run|trial|seed|attempt|repeat|rep|sample|iter(?:ation)?)?[ _#-]*(\d+)", re.I)
 _PLAIN = frozenset(("eval_results", "results", "report", "verdicts", "per_run_results", "outcomes"))
@@ -39,7 +39,7 @@ _SYSTEM = ("subject_id", "system", "agent", "model", "name", "submission")
 
 
 @dataclass(frozen=True)
-class _Said:
+class _ReportedResult:
     """Verdicts that stand under one key."""
 
     key: str
@@ -48,7 +48,7 @@ class _Said:
     """Entries without a verdict."""
 
 
-def answers(path: Path, given: Given) -> Imported:
+def answers(path: Path, given: ImportOptions) -> Imported:
     """``{id: bool}`` of one system, or such objects by run (``run_1``) or by system name.
 
     ``{id: {run: bool}}`` and ``{id: [bool, …]}`` are the same, turned; in the place of ``{id:
@@ -74,7 +74,7 @@ def answers(path: Path, given: Given) -> Imported:
         run = _RUN.fullmatch(part.key)
         name = own if runs or not part.key else part.key
         number = (str(int(run[1])) if run else part.key) if runs and part.key else "1"
-        rows += [Row(instance_id=key, system=name, resolved=value, run=number)
+        rows += [OutcomeRow(instance_id=key, system=name, resolved=value, run=number)
                  for key, value in part.by_id.items()]  # fmt: skip
     silent = sum(part.silent for part in parts)
     seen = {NO_VERDICT: silent} if silent else {}
@@ -84,7 +84,7 @@ def answers(path: Path, given: Given) -> Imported:
     return Imported(tuple(rows), seen, remarks)
 
 
-def _parts(tree: Any, key: str, deep: int = 0) -> Iterator[_Said]:
+def _parts(tree: Any, key: str, deep: int = 0) -> Iterator[_ReportedResult]:
     """Each object whose keys are instances, with the key that it stands under."""
     if not isinstance(tree, Mapping) or deep > 3:
         return
@@ -95,13 +95,13 @@ def _parts(tree: Any, key: str, deep: int = 0) -> Iterator[_Said]:
                 f"{key or 'the report'} lists winners only ({len(lists.known)} resolved): who"
                 " failed is not told (unresolved_ids)"
             )
-        yield _Said(key, lists.known, 0)
+        yield _ReportedResult(key, lists.known, 0)
         return
     known = {str(name): said for name, value in tree.items()
              if looks_like_an_id(str(name)) and (said := said_of(value)) is not None}  # fmt: skip
     if known:
         silent = sum(looks_like_an_id(str(name)) for name in tree) - len(known)
-        yield _Said(key, known, silent)
+        yield _ReportedResult(key, known, silent)
         return
     for name, value in tree.items():
         if isinstance(value, Mapping):
@@ -130,7 +130,7 @@ def _own_name(path: Path) -> str:
     return path.resolve().parent.name if stem.casefold() in _PLAIN else stem
 
 
-def lines(path: Path, given: Given) -> Imported:
+def lines(path: Path, given: ImportOptions) -> Imported:
     """JSON lines with a run a line, under our names, the usual other ones, or those in camelCase.
 
     A line may also hold the verdicts of a whole system: ``{"subject_id": …, "responses":
@@ -139,8 +139,8 @@ def lines(path: Path, given: Given) -> Imported:
     return _of_lines(path, json_lines(path), given)
 
 
-def _of_lines(path: Path, values: Sequence[Any], given: Given) -> Imported:
-    rows: list[Row] = []
+def _of_lines(path: Path, values: Sequence[Any], given: ImportOptions) -> Imported:
+    rows: list[OutcomeRow] = []
     seen: Counter[str] = Counter()
     for number, value in enumerate(values, 1):
         where = f"{path}:{number}"
@@ -167,12 +167,17 @@ def _of_lines(path: Path, values: Sequence[Any], given: Given) -> Imported:
     return Imported(tuple(rows), seen)
 
 
-def _system_of(line: Mapping[str, Any], whole: Any, given: Given, where: str) -> list[Row]:
+def _system_of(
+    line: Mapping[str, Any], whole: Any, given: ImportOptions, where: str
+) -> list[OutcomeRow]:
     name = given.system or next((str(line[k]) for k in _SYSTEM if isinstance(line.get(k), str)), "")
     if not name:
         raise UsageError(f"{where} names no system: say --system NAME")
     (part,) = list(_parts(whole, ""))[:1]
-    return [Row(instance_id=key, system=name, resolved=value) for key, value in part.by_id.items()]
+    return [
+        OutcomeRow(instance_id=key, system=name, resolved=value)
+        for key, value in part.by_id.items()
+    ]
 
 
 def _flat(line: Mapping[str, Any]) -> dict[str, str | None]:
@@ -185,13 +190,13 @@ def _flat(line: Mapping[str, Any]) -> dict[str, str | None]:
     parts: list[Mapping[str, Any]] = [line]
     for _ in range(_DEEP):
         fresh = [value for part in parts for value in part.values() if isinstance(value, Mapping)
-                 and not told.counted(value)]  # fmt: skip
+                 and not trajectory.counted(value)]  # fmt: skip
         parts += [one for one in fresh if one not in parts]
     own = {named_as_ours(str(key)) for key in line}
     counts = (v for part in parts for v in part.values()
-              if isinstance(v, Mapping) and told.counted(v))  # fmt: skip
+              if isinstance(v, Mapping) and trajectory.counted(v))  # fmt: skip
     if (usage := next(counts, None)) is not None:
-        sums = told.usage_of(usage)
+        sums = trajectory.usage_of(usage)
         found = {name: str(getattr(sums, name)) for name in _TOKENS if name not in own}
     for part in parts:
         for key, value in part.items():
@@ -207,7 +212,7 @@ def _flat(line: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def wide(path: Path, there: Sequence[str], cells: Sequence[Mapping[str, str | None]],
-         given: Given) -> Imported:  # fmt: skip
+         given: ImportOptions) -> Imported:  # fmt: skip
     """A table with a row an instance and a column per system, of 0 and 1 or true and false.
 
     Raises ``UsageError``: no column of ids, or none of verdicts.

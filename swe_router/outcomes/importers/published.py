@@ -10,10 +10,10 @@ from typing import Any
 
 from swe_router.errors import UsageError
 from swe_router.outcomes.importers import mappings
-from swe_router.outcomes.importers.base import (
+from swe_router.outcomes.importers.gathering import (
     NO_VERDICT,
-    Given,
     Imported,
+    ImportOptions,
     amount,
     cost,
     count,
@@ -21,15 +21,15 @@ from swe_router.outcomes.importers.base import (
     once,
     table_of,
 )
-from swe_router.outcomes.importers.reports import read, told
+from swe_router.outcomes.importers.report_files import read, told
 from swe_router.outcomes.importers.trajectories import predicted, told_of, trajectories
-from swe_router.outcomes.table import Row
+from swe_router.outcomes.tables.table import OutcomeRow
 
 DETAILS = "per_instance_details"
 
 
 @dataclass(frozen=True)
-class Entry:
+class PublishedEntry:
     """One system of a file."""
 
     system: str
@@ -41,12 +41,12 @@ class Entry:
     """Name of the list that it stands in, where there are several."""
 
 
-def per_instance(path: Path, given: Given) -> Imported:
+def per_instance(path: Path, given: ImportOptions) -> Imported:
     """``{id: {api_calls, cost, resolved}}``: of one system, or of many as in leaderboards.json.
 
     What has no such details is read as ``mappings.answers`` does: ``{id: bool}`` and the like.
     """
-    rows: dict[tuple[str, str], tuple[Row, str]] = {}
+    rows: dict[tuple[str, str], tuple[OutcomeRow, str]] = {}
     seen: Counter[str] = Counter()
     remarks: dict[str, None] = {}
     for entry in entries(path, given.system):
@@ -63,7 +63,7 @@ def per_instance(path: Path, given: Given) -> Imported:
     return Imported(tuple(row for row, _ in rows.values()), seen, tuple(remarks))
 
 
-def _twice(path: Path, one: tuple[Row, str], other: tuple[Row, str]) -> str:
+def _twice(path: Path, one: tuple[OutcomeRow, str], other: tuple[OutcomeRow, str]) -> str:
     """What is said of a system that two boards of a file tell of differently."""
     (before, first), (row, second) = one, other
     told = " against ".join(f"{'' if r.resolved else 'un'}resolved, cost {r.usd}, {r.steps} calls"
@@ -74,7 +74,7 @@ def _twice(path: Path, one: tuple[Row, str], other: tuple[Row, str]) -> str:
     )
 
 
-def experiments(path: Path, given: Given) -> Imported:
+def experiments(path: Path, given: ImportOptions) -> Imported:
     """A folder of SWE-bench/experiments, of one submission or of many beside each other.
 
     As on the leaderboard a predicted instance that is not listed as resolved is unresolved.
@@ -84,7 +84,7 @@ def experiments(path: Path, given: Given) -> Imported:
     folders = [path] if _is_submission(path) else sorted(filter(_is_submission, path.iterdir()))
     if not folders:
         raise UsageError(f"{path} holds no results/results.json and no logs/*/report.json")
-    rows: list[Row] = []
+    rows: list[OutcomeRow] = []
     seen: Counter[str] = Counter()
     for folder in folders:
         name = given.system if given.system and len(folders) == 1 else folder.resolve().name
@@ -92,18 +92,18 @@ def experiments(path: Path, given: Given) -> Imported:
     return Imported(tuple(rows), seen)
 
 
-def entries(path: Path, system: str = "") -> list[Entry]:
+def entries(path: Path, system: str = "") -> list[PublishedEntry]:
     """Every system of a file. ``system`` names the only one of a bare file."""
     tree = load_json(path, hook=once)
     if _bare(tree):
-        return [Entry(system or path.name.split(".")[0], "", tree)]
+        return [PublishedEntry(system or path.name.split(".")[0], "", tree)]
     found = list(_walk(tree, "", ""))
     if system:
         found = [replace(one, system=system) for one in found] if len(found) == 1 else found
     return found
 
 
-def _walk(tree: Any, name: str, board: str) -> Iterator[Entry]:
+def _walk(tree: Any, name: str, board: str) -> Iterator[PublishedEntry]:
     if isinstance(tree, list):
         for one in tree:
             yield from _walk(one, name, board)
@@ -111,12 +111,12 @@ def _walk(tree: Any, name: str, board: str) -> Iterator[Entry]:
         details = table_of(tree.get(DETAILS))
         title = str(tree.get("name") or "")
         if _bare(tree):
-            yield Entry(name, "", tree, None, board)
+            yield PublishedEntry(name, "", tree, None, board)
         elif _bare(details):
             rate = amount(tree.get("resolved"))
             share = None if rate is None else rate / 100
             system = str(tree.get("folder") or title or name)
-            yield Entry(system, title, details, share, board)
+            yield PublishedEntry(system, title, details, share, board)
         else:
             for key, value in tree.items():
                 yield from _walk(value, str(key), title or board)
@@ -128,13 +128,13 @@ def _bare(tree: Any) -> bool:
     return all(isinstance(one, Mapping) and "resolved" in one for one in tree.values())
 
 
-def _of_entry(entry: Entry, seen: Counter[str]) -> Iterator[Row]:
+def _of_entry(entry: PublishedEntry, seen: Counter[str]) -> Iterator[OutcomeRow]:
     for name, cell in entry.details.items():
         if cell["resolved"] not in (True, False, 0, 1):
             seen[NO_VERDICT] += 1
             continue
         calls = count(cell.get("api_calls"))
-        yield Row(
+        yield OutcomeRow(
             instance_id=name,
             system=entry.system,
             resolved=bool(cell["resolved"]),
@@ -144,7 +144,7 @@ def _of_entry(entry: Entry, seen: Counter[str]) -> Iterator[Row]:
         )
 
 
-def _contradiction(entry: Entry, rows: list[Row]) -> str:
+def _contradiction(entry: PublishedEntry, rows: list[OutcomeRow]) -> str:
     rate = sum(row.resolved for row in rows) / len(rows)
     if entry.rate is None or abs(rate - entry.rate) <= 0.02:
         return ""
@@ -160,7 +160,7 @@ def _is_submission(folder: Path) -> bool:
     return (folder / "results" / "results.json").is_file() or any(folder.glob("logs/*/report.json"))
 
 
-def _submission(folder: Path, system: str, seen: Counter[str]) -> Iterator[Row]:
+def _submission(folder: Path, system: str, seen: Counter[str]) -> Iterator[OutcomeRow]:
     closing = folder / "results" / "results.json"
     report, logs = closing, folder / "logs"
     if not closing.is_file() or (any(logs.glob("*/report.json")) and not told(closing)):
@@ -178,7 +178,9 @@ def _submission(folder: Path, system: str, seen: Counter[str]) -> Iterator[Row]:
     for name in sorted(known):
         cell = table_of(cells.get(name))
         calls = count(cell.get("api_calls"))
-        row = Row(instance_id=name, system=system, resolved=known[name], model=models.get(name, ""))
+        row = OutcomeRow(
+            instance_id=name, system=system, resolved=known[name], model=models.get(name, "")
+        )
         if "cost" not in cell and name in files:
             yield told_of(files[name], row, seen)
         else:

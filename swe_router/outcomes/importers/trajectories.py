@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from swe_router.candidates import mini as mini_swe
+from swe_router.candidates import mini_swe_agent as mini_swe
 from swe_router.candidates import swe_agent as sweagent
-from swe_router.candidates import told
+from swe_router.candidates import trajectory
 from swe_router.errors import UsageError
-from swe_router.outcomes.importers.base import (
+from swe_router.outcomes.importers.gathering import (
     NO_VERDICT,
-    Given,
     Imported,
+    ImportOptions,
     amount,
     cost,
     count,
@@ -25,16 +25,16 @@ from swe_router.outcomes.importers.base import (
     load_json,
     table_of,
 )
-from swe_router.outcomes.importers.reports import read
-from swe_router.outcomes.table import Row
+from swe_router.outcomes.importers.report_files import read
+from swe_router.outcomes.tables.table import OutcomeRow
 from swe_router.records import Usage
 
 SHOWN = 5
 """Files named that could not be read whole."""
-Reader = Callable[[Mapping[str, Any], Row, Counter[str]], Row]
+Reader = Callable[[Mapping[str, Any], OutcomeRow, Counter[str]], OutcomeRow]
 
 
-def mini(path: Path, given: Given) -> Imported:
+def mini(path: Path, given: ImportOptions) -> Imported:
     """A mini-swe-agent folder: ``ID/ID.traj.json`` (or flat, or .gz) and ``preds.json``.
 
     Formats "mini-swe-agent-1" and "-1.1": ``info.model_stats``, ``info.config.model``, and per
@@ -43,12 +43,12 @@ def mini(path: Path, given: Given) -> Imported:
     return _folder(path, given, (".traj.json", ".traj.json.gz"), _of_mini)
 
 
-def swe_agent(path: Path, given: Given) -> Imported:
+def swe_agent(path: Path, given: ImportOptions) -> Imported:
     """A SWE-agent folder: ``ID/ID.traj``, predictions, and ``results.json`` unless given."""
     return _folder(path, given, (".traj",), _of_swe_agent)
 
 
-def _folder(path: Path, given: Given, endings: Sequence[str], reader: Reader) -> Imported:
+def _folder(path: Path, given: ImportOptions, endings: Sequence[str], reader: Reader) -> Imported:
     if not path.is_dir():
         raise UsageError(f"{path} is no run folder")
     report = _reports(path, given)
@@ -65,7 +65,9 @@ def _folder(path: Path, given: Given, endings: Sequence[str], reader: Reader) ->
         if name not in known:
             seen[NO_VERDICT] += 1
             continue
-        row = Row(instance_id=name, system="", resolved=known[name], model=models.get(name, ""))
+        row = OutcomeRow(
+            instance_id=name, system="", resolved=known[name], model=models.get(name, "")
+        )
         if name in files:
             tree = table_of(load_json(files[name]))
             unread[files[name]] = _unread(tree, name)
@@ -87,7 +89,7 @@ def _unread(tree: Mapping[str, Any], name: str) -> str:
     return reader(tree, name, name).remark
 
 
-def _reports(path: Path, given: Given) -> Path:
+def _reports(path: Path, given: ImportOptions) -> Path:
     if given.reports is not None:
         return given.reports
     for name in ("results.json", "report.json", "results/results.json", "results/report.json"):
@@ -156,7 +158,7 @@ def predicted(path: Path) -> dict[str, str]:
     return found
 
 
-def told_of(file: Path, row: Row, seen: Counter[str]) -> Row:
+def told_of(file: Path, row: OutcomeRow, seen: Counter[str]) -> OutcomeRow:
     """The row with the cost, steps and tokens that a run's own trajectory tells."""
     tree = table_of(load_json(file))
     peer = "trajectory" in tree or "attempts" in tree
@@ -168,7 +170,7 @@ def trajectories(path: Path) -> dict[str, Path]:
     return _by_instance(path, (".traj", ".traj.json", ".traj.json.gz"))
 
 
-def _of_mini(tree: Mapping[str, Any], row: Row, seen: Counter[str]) -> Row:
+def _of_mini(tree: Mapping[str, Any], row: OutcomeRow, seen: Counter[str]) -> OutcomeRow:
     info = table_of(tree.get("info"))
     stats = table_of(info.get("model_stats"))
     calls = count(stats.get("api_calls"))
@@ -195,14 +197,14 @@ def _of_mini(tree: Mapping[str, Any], row: Row, seen: Counter[str]) -> Row:
 
 def _tokens(usages: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Sums over calls; nothing when one of them tells no counts."""
-    if not all(map(told.counted, usages)):
+    if not all(map(trajectory.counted, usages)):
         return {}
-    total = sum(map(told.usage_of, usages), Usage())
+    total = sum(map(trajectory.usage_of, usages), Usage())
     names = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
     return {name: getattr(total, name) for name in names}
 
 
-def _of_swe_agent(tree: Mapping[str, Any], row: Row, seen: Counter[str]) -> Row:
+def _of_swe_agent(tree: Mapping[str, Any], row: OutcomeRow, seen: Counter[str]) -> OutcomeRow:
     stats = sweagent.stats_of(tree)
     calls = count(stats.get("api_calls"))
     sent, received = count(stats.get("tokens_sent")), count(stats.get("tokens_received"))

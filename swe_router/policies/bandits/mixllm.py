@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.recipes import by_forest, cost
-from swe_router.estimates.training import Floats, Training
-from swe_router.policies.base import Knobs, rung_of, weather
+from swe_router.estimates.prediction.estimators import by_forest, cost
+from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.policies.base import Knobs, is_infra_failure, rung_of
 from swe_router.policies.learned import Learned
 from swe_router.policies.predicted.utility import UtilityKnobs
 from swe_router.policies.single import Choice, SingleShot
-from swe_router.records import Features, PurseView, RunRecord
+from swe_router.records import BudgetView, Features, RunRecord
 
 
 class MixLlmKnobs(UtilityKnobs):
@@ -50,7 +50,7 @@ class MixLlm(Learned[MixLlmKnobs], SingleShot[MixLlmKnobs]):
         mean, spread = by_forest(lessons)(batch)
         return np.hstack([mean, spread, cost(lessons)(batch)])
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """The best upper bound on the utility."""
         mean, spread, usd = np.split(self.seen(features), 3)
         shifts = np.array(self._shifts or [0.0] * len(self.ladder))
@@ -61,7 +61,9 @@ class MixLlm(Learned[MixLlmKnobs], SingleShot[MixLlmKnobs]):
 
     def update(self, record: RunRecord) -> Self:
         """Move the tier's correction towards what the verifier said of its first run."""
-        told = [o for o in record.outcomes if rung_of(self.ladder, o) >= 0 and not weather(o)]
+        told = [
+            o for o in record.outcomes if rung_of(self.ladder, o) >= 0 and not is_infra_failure(o)
+        ]
         if not told:
             return self
         outcome = told[0]

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.policies.base import Knobs, draw, rung_of, weather
+from swe_router.policies.base import Knobs, draw, is_infra_failure, rung_of
 from swe_router.policies.single import Choice, SingleShot
-from swe_router.records import Features, Outcome, PurseView, RunRecord
+from swe_router.records import BudgetView, Features, Outcome, RunRecord
 
 
 class PickKnobs(Knobs):
@@ -68,7 +68,9 @@ class Pick(SingleShot[K]):
 
     def update(self, record: RunRecord) -> Self:
         """Learn from the first run of an issue that says something of its tier."""
-        told = [o for o in record.outcomes if rung_of(self.ladder, o) >= 0 and not weather(o)]
+        told = [
+            o for o in record.outcomes if rung_of(self.ladder, o) >= 0 and not is_infra_failure(o)
+        ]
         if not told:
             return self
         learned = self.learned(rung_of(self.ladder, told[0]), self.reward(told[0]))
@@ -96,7 +98,7 @@ class Automaton(Pick[PickKnobs]):
         """Weights before anything was learned."""
         return tuple([1 / len(self.ladder)] * len(self.ladder))
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """A rung drawn by its probability."""
         drawn, below = draw(self.knobs.seed, features.instance_id), 0.0
         for rung, weight in enumerate(self.weights):
@@ -130,7 +132,7 @@ class QLearner(Pick[QKnobs]):
         """Optimistic values, so that each tier is tried."""
         return tuple([1.0] * len(self.ladder))
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """The highest value; now and then any tier."""
         size, explore = len(self.ladder), self.knobs.explore
         best = int(np.argmax(self.weights))

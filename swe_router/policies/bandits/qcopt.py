@@ -10,12 +10,12 @@ from pydantic import Field
 from scipy import sparse
 from scipy.optimize import linprog
 
-from swe_router.estimates.recipes import by_numbers, cost
-from swe_router.estimates.training import Floats, Training
+from swe_router.estimates.prediction.estimators import by_numbers, cost
+from swe_router.estimates.prediction.training import Floats, Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.learned import Learned
 from swe_router.policies.single import Choice, SingleShot
-from swe_router.records import Budget, Features, PurseView
+from swe_router.records import Budget, BudgetView, Features
 
 
 class QcOptKnobs(Knobs):
@@ -103,7 +103,7 @@ class QcOpt(Learned[QcOptKnobs], SingleShot[QcOptKnobs]):
         }
         return known._with(_price=price, _apart=apart)
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """What the program gave the issue; by its price for an issue that it did not see."""
         quality, usd = np.split(self.seen(features), 2)
         price = self._alone(quality, usd) if self._price is None else self._price

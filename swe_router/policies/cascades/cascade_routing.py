@@ -11,24 +11,24 @@ import numpy as np
 from pydantic import Field
 from scipy.stats import norm, qmc
 
-from swe_router.estimates.recipes import by_numbers, cost
-from swe_router.estimates.scorer import scorer
-from swe_router.estimates.training import Floats, Training
+from swe_router.estimates.prediction.estimators import by_numbers, cost
+from swe_router.estimates.prediction.run_scorer import scorer
+from swe_router.estimates.prediction.training import Floats, Training
 from swe_router.policies.base import (
     Knobs,
     affordable,
     fault_of,
-    hopeless_box,
+    is_infra_failure,
     repeats,
     rung_of,
-    weather,
+    sandbox_is_permanently_broken,
 )
-from swe_router.policies.escalation import Escalation, handed
+from swe_router.policies.escalation_order import Escalation, handed
 from swe_router.policies.learned import Learned
-from swe_router.records import Features, Outcome, PurseView, RouteDecision, Stop, Try
+from swe_router.records import BudgetView, Features, Outcome, RouteDecision, Stop, Try
 
 DRAWS = 256
-MOST = 6
+MAX_COUNT = 6
 """Tiers whose sets are all looked at; of a longer ladder, the best of each by itself."""
 
 
@@ -103,22 +103,22 @@ class CascadeRouting(Learned[CascadeRoutingKnobs]):
         return np.hstack([by_numbers(lessons)(batch), cost(lessons)(batch)])
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """The cheapest run of the set that is worth the most beyond its price, or none."""
-        if history and hopeless_box(history[-1]):
+        if history and sandbox_is_permanently_broken(history[-1]):
             return Stop(why=f"{fault_of(history[-1])}: every tier would meet the same sandbox")
         quality, usd = np.split(self.seen(features), 2)
         held = 0.0
         for outcome in history:
-            score = 0.0 if weather(outcome) else scorer(self.lessons).seen(outcome)
-            if not weather(outcome):
+            score = 0.0 if is_infra_failure(outcome) else scorer(self.lessons).seen(outcome)
+            if not is_infra_failure(outcome):
                 quality = self.corrected(quality, rung_of(self.ladder, outcome), score)
             held = max(held, score)
         tried = {rung_of(self.ladder, outcome) for outcome in history}
         counts = [affordable(p, self.knobs.candidates, purse.left) for p in self.ladder]
         open_ = [r for r, count in enumerate(counts) if count > 0 and r not in tried]
-        open_ = sorted(open_, key=lambda r: usd[r] - self.knobs.value * quality[r])[:MOST]
+        open_ = sorted(open_, key=lambda r: usd[r] - self.knobs.value * quality[r])[:MAX_COUNT]
         value, spread = self.knobs.value, self.knobs.spread
         chosen, gain = best_set(held, quality[open_], usd[open_], value, spread)
         if not chosen and (history or not open_):

@@ -10,15 +10,15 @@ from swe_router.policies.base import (
     LadderPolicy,
     affordable,
     fault_of,
-    hopeless_box,
+    is_infra_failure,
     repeats,
     rest,
     rung_of,
+    sandbox_is_permanently_broken,
     usd,
-    weather,
 )
-from swe_router.policies.escalation import Escalation, handed
-from swe_router.records import Features, Outcome, PurseView, RouteDecision, Stop, Try
+from swe_router.policies.escalation_order import Escalation, handed
+from swe_router.records import BudgetView, Features, Outcome, RouteDecision, Stop, Try
 
 K = TypeVar("K", bound=Escalation)
 
@@ -62,13 +62,13 @@ class Climb(LadderPolicy[K]):
         return None
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """The next move on one instance."""
         if not history:
             return self.climb(self.start(features), "to begin with", purse)
         last = history[-1]
-        if hopeless_box(last):
+        if sandbox_is_permanently_broken(last):
             return Stop(why=f"{fault_of(last)}: every tier would meet the same sandbox")
         stopped = self._stopped(history)
         if stopped is not None:
@@ -80,7 +80,7 @@ class Climb(LadderPolicy[K]):
         return self.climb(above, why, purse, history)
 
     def climb(
-        self, rung: int, why: str, purse: PurseView, history: Sequence[Outcome] = ()
+        self, rung: int, why: str, purse: BudgetView, history: Sequence[Outcome] = ()
     ) -> RouteDecision:
         """Try a rung, or stop for lack of rungs or money."""
         if rung >= len(self.ladder):
@@ -96,4 +96,4 @@ class Climb(LadderPolicy[K]):
 
 def _usable(outcome: Outcome) -> bool:
     """A patch by a run that nothing broke."""
-    return bool(outcome.candidate and outcome.candidate.patch) and not weather(outcome)
+    return bool(outcome.candidate and outcome.candidate.patch) and not is_infra_failure(outcome)

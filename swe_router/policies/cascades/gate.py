@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from swe_router.estimates.bounds import LEAST_REPOS, upper_bound
-from swe_router.estimates.scorer import Runs, blind_scores, grid, scorer
-from swe_router.estimates.training import Floats, Training
+from swe_router.estimates.acceptance.selective_threshold import MIN_REPOS, upper_bound
+from swe_router.estimates.prediction.run_scorer import RunFeatures, blind_scores, grid, scorer
+from swe_router.estimates.prediction.training import Floats, Training
 from swe_router.policies.base import Knobs, rung_of
 from swe_router.policies.cascades.climb import Climb, Judgement
-from swe_router.policies.escalation import Escalation
+from swe_router.policies.escalation_order import Escalation
 from swe_router.policies.learned import Learned
 from swe_router.records import Features, Outcome
 
@@ -76,7 +76,7 @@ class Gate(Learned[GateKnobs], Climb[GateKnobs]):
         def make(known: Training) -> float:
             runs, scores = blind_scores(known, arm)
             wrong, issues = witnesses(runs)
-            if len(set(known.groups[issues].tolist())) < LEAST_REPOS:
+            if len(set(known.groups[issues].tolist())) < MIN_REPOS:
                 return 1.1
             for bar in grid(scores, 25):
                 let_through = float(wrong[scores >= bar].sum())
@@ -87,7 +87,7 @@ class Gate(Learned[GateKnobs], Climb[GateKnobs]):
         return lessons.fit(("gate", arm, alpha, delta), make)
 
 
-def witnesses(runs: Runs) -> tuple[Floats, NDArray[np.intp]]:
+def witnesses(runs: RunFeatures) -> tuple[Floats, NDArray[np.intp]]:
     """What each run counts as a wrong patch, (n,), 1 an issue in sum; rows of these issues."""
     wrong = runs.weight * (1 - runs.right)
     issue = runs.issue.astype(int)

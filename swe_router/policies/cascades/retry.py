@@ -13,15 +13,15 @@ from swe_router.policies.base import (
     affordable,
     at_cap,
     fault_of,
-    hopeless_box,
     named,
     rest,
+    sandbox_is_permanently_broken,
     trusted,
     usd,
 )
 from swe_router.policies.cascade import Cascade, CascadeKnobs
-from swe_router.policies.escalation import Escalation, handed
-from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
+from swe_router.policies.escalation_order import Escalation, handed
+from swe_router.records import BudgetView, Features, Outcome, Plan, RouteDecision, Stop, Try
 
 T = TypeVar("T", bound="TimesKnobs")
 
@@ -71,14 +71,14 @@ class Again(LadderPolicy[T]):
         raise NotImplementedError
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """The next of the plans, while the verifier refuses."""
         for outcome in history:
             if trusted(outcome):
                 return Stop(why=f"{outcome.arm}'s patch was accepted")
         why = fault_of(history[-1]) if history else "to begin with"
-        if history and hopeless_box(history[-1]):
+        if history and sandbox_is_permanently_broken(history[-1]):
             return Stop(why=f"{why}: every tier would meet the same sandbox")
         plans = self.plans()
         if len(history) >= len(plans):

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.scorer import scorer
-from swe_router.estimates.training import Floats, Training
+from swe_router.estimates.prediction.run_scorer import scorer
+from swe_router.estimates.prediction.training import Floats, Training
 from swe_router.policies.base import (
     Knobs,
     LadderPolicy,
@@ -20,7 +20,7 @@ from swe_router.policies.base import (
     rest,
 )
 from swe_router.policies.learned import Learned
-from swe_router.records import Features, Outcome, Plan, PurseView, RouteDecision, Stop, Try
+from swe_router.records import BudgetView, Features, Outcome, Plan, RouteDecision, Stop, Try
 
 
 class BestOfKnobs(Knobs):
@@ -46,7 +46,7 @@ class BestOf(LadderPolicy[BestOfKnobs]):
         named(self.name, self.ladder, self.knobs.tier)
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """All runs at once, then stop."""
         if history:
@@ -83,7 +83,7 @@ class Blender(Learned[Knobs]):
         return np.zeros((len(batch), 1))
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """Every tier at once, as far as the money goes."""
         if history:

@@ -9,10 +9,10 @@ from typing import Any, Self
 
 from swe_router.records import (
     Budget,
+    BudgetView,
     Features,
     Outcome,
     Plan,
-    PurseView,
     RouteDecision,
     RunRecord,
     Try,
@@ -72,7 +72,7 @@ class Varied:
         return replace(self, inner=self.inner.prepare(batch, budget))
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """The decision of ``inner``, its repeats made to differ."""
         decision = self.inner.decide(features, history, purse)

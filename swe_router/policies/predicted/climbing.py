@@ -13,12 +13,12 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.recipes import Predictor
-from swe_router.estimates.training import Floats, Training, out_of_fold
+from swe_router.estimates.prediction.estimators import Predictor
+from swe_router.estimates.prediction.training import Floats, Training, out_of_fold
 from swe_router.policies.base import Knobs
 from swe_router.policies.learned import Learned
 from swe_router.policies.single import Choice, SingleShot
-from swe_router.records import Features, PurseView
+from swe_router.records import BudgetView, Features
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -58,7 +58,7 @@ class Climbing(Learned[K], SingleShot[K]):
         gaps: Floats = scores - self._bars(lessons)
         return gaps
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """The first rung that need not be left."""
         gaps = self.seen(features)
         stays = np.flatnonzero(~(gaps >= 0))

@@ -14,8 +14,8 @@ from typing import ClassVar
 import numpy as np
 
 from swe_router.errors import UsageError
-from swe_router.estimates.recipes import Predictor, constant, logistic, rows_of, texts
-from swe_router.estimates.training import Floats, Training
+from swe_router.estimates.prediction.estimators import Predictor, constant, logistic, rows_of, texts
+from swe_router.estimates.prediction.training import Floats, Training
 from swe_router.policies.predicted.climbing import Climbing, ClimbKnobs
 from swe_router.policies.predicted.routellm import columns
 from swe_router.records import Example, Features

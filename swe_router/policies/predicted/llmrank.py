@@ -10,12 +10,12 @@ from pydantic import Field
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from swe_router.estimates.recipes import numbers
-from swe_router.estimates.training import Floats, Training
+from swe_router.estimates.prediction.estimators import numbers
+from swe_router.estimates.prediction.training import Floats, Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.learned import Learned
 from swe_router.policies.single import Choice, SingleShot
-from swe_router.records import Features, PurseView
+from swe_router.records import BudgetView, Features
 
 
 class LlmRankKnobs(Knobs):
@@ -47,7 +47,7 @@ class LlmRank(Learned[LlmRankKnobs], SingleShot[LlmRankKnobs]):
         scores: Floats = np.column_stack([np.ones(len(batch)), x]) @ self._weights(lessons)
         return scores
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """The highest score; the cheaper tier of equals."""
         scores = self.seen(features)
         rung = int(np.argmax(scores))

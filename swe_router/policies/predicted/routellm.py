@@ -19,8 +19,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from swe_router.errors import UsageError
-from swe_router.estimates.recipes import Predictor, rows_of, texts
-from swe_router.estimates.training import Floats, Training
+from swe_router.estimates.prediction.estimators import Predictor, rows_of, texts
+from swe_router.estimates.prediction.training import Floats, Training
 from swe_router.policies.predicted.climbing import Climbing, ClimbKnobs
 from swe_router.records import Features
 

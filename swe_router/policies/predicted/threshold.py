@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from swe_router.estimates.recipes import Predictor, by_hashes, by_numbers
-from swe_router.estimates.training import Training
+from swe_router.estimates.prediction.estimators import Predictor, by_hashes, by_numbers
+from swe_router.estimates.prediction.training import Training
 from swe_router.policies.predicted.climbing import Climbing, ClimbKnobs
 
 
-class Threshold(Climbing[ClimbKnobs]):
+class ThresholdPolicy(Climbing[ClimbKnobs]):
     """Leave a tier when it is unlikely to resolve: predict p(weak), not the gap to the strong."""
 
     name: ClassVar[str] = "threshold"

@@ -12,7 +12,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.recipes import (
+from swe_router.estimates.prediction.estimators import (
     Predictor,
     by_neighbours,
     by_network,
@@ -20,11 +20,11 @@ from swe_router.estimates.recipes import (
     clusters,
     cost,
 )
-from swe_router.estimates.training import Floats, Training
+from swe_router.estimates.prediction.training import Floats, Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.learned import Learned
 from swe_router.policies.single import Choice, SingleShot
-from swe_router.records import Features, PurseView
+from swe_router.records import BudgetView, Features
 
 VALUES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 EMBEDDING = "TF-IDF for the sentence embedding"
@@ -70,7 +70,7 @@ class Utility(Learned[K], SingleShot[K]):
         gains: Floats = self.knobs.value * row[:size] - row[size : 2 * size]
         return gains
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """The best utility."""
         row, size = self.seen(features), len(self.ladder)
         gains = self.utilities(row)
@@ -193,7 +193,7 @@ class Avengers(Learned[AvengersKnobs], SingleShot[AvengersKnobs]):
         out: Floats = np.einsum("np,npm->nm", weight, score[near])
         return out
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """The best score."""
         scores = self.seen(features)
         rung = int(np.argmax(scores))
@@ -222,7 +222,7 @@ class Ipr(Learned[IprKnobs], SingleShot[IprKnobs]):
         """P(resolved) of each tier."""
         return by_numbers(lessons)(batch)
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """The first rung that is good enough."""
         rates = self.seen(features)
         bar = (1 - self.knobs.tolerance) * rates.max()

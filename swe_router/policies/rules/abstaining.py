@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.recipes import by_network, by_numbers, rows_of, texts
-from swe_router.estimates.training import Floats, Training
+from swe_router.estimates.prediction.estimators import by_network, by_numbers, rows_of, texts
+from swe_router.estimates.prediction.training import Floats, Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.learned import Learned
 from swe_router.policies.single import Choice, SingleShot
-from swe_router.records import Features, Outcome, PurseView, RouteDecision
+from swe_router.records import BudgetView, Features, Outcome, RouteDecision
 
 EMBEDDING = "TF-IDF for the sentence embedding"
 SHARPNESS = 5.0
@@ -41,7 +41,7 @@ class Abstaining(Learned[K], SingleShot[K]):
     )
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: PurseView
+        self, features: Features, history: Sequence[Outcome], purse: BudgetView
     ) -> RouteDecision:
         """The chosen tier alone, or the cascade over all tiers."""
         _, confidence = self.seen(features)
@@ -52,7 +52,7 @@ class Abstaining(Learned[K], SingleShot[K]):
         why = f"{self.name}: abstains at {confidence:.2f}; {move.why}"
         return move.model_copy(update={"why": why})
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """The tier that it is confident of."""
         rung, confidence = self.seen(features)
         return Choice(int(rung), f"{self.name}: confidence {confidence:.2f}")

@@ -10,7 +10,7 @@ from pydantic import Field
 from swe_router.errors import UsageError
 from swe_router.policies.base import Knobs
 from swe_router.policies.single import Choice, SingleShot
-from swe_router.records import Budget, Features, Plan, PurseView
+from swe_router.records import Budget, BudgetView, Features, Plan
 
 ROUTE = "judge.route."
 
@@ -48,7 +48,7 @@ class ArchRouter(SingleShot[ArchKnobs]):
             raise UsageError(f"needs {self.needs}")
         return self
 
-    def choose(self, features: Features, purse: PurseView) -> Choice:
+    def choose(self, features: Features, purse: BudgetView) -> Choice:
         """The tier of the route that was chosen; the default one for ``other``."""
         route = chosen_route(features)
         names = [str(plan.arm) for plan in self.ladder]

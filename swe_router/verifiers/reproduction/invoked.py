@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from swe_router.verifiers.reproduction.trial import Way
+from swe_router.verifiers.reproduction.single_run import Way
 
 ROOT = "/testbed"
 _PYTHON = re.compile(r"python[\d.]*\Z|pypy3?\Z")
@@ -15,7 +15,7 @@ _TAKES_VALUE = frozenset({"-W", "-X", "-k", "-m", "-p", "-c", "-o", "--settings"
 
 
 @dataclass
-class Run:
+class InvokedRun:
     """One command line that runs a file."""
 
     path: str
@@ -25,7 +25,7 @@ class Run:
     """Of a script that is no file."""
 
 
-def runs(words: Sequence[str], given: str, where: str) -> list[Run]:
+def runs(words: Sequence[str], given: str, where: str) -> list[InvokedRun]:
     """The files that a command runs, by how it runs them."""
     if not words:
         return []
@@ -41,39 +41,39 @@ def runs(words: Sequence[str], given: str, where: str) -> list[Run]:
     return _interpreted(rest, given, where)
 
 
-def _interpreted(rest: list[str], given: str, where: str) -> list[Run]:
+def _interpreted(rest: list[str], given: str, where: str) -> list[InvokedRun]:
     """What ``python`` with these words runs."""
     while rest and rest[0].startswith("-") and rest[0] not in ("-", "-m", "-c"):
         rest = rest[2:] if rest[0] in ("-W", "-X") else rest[1:]
     first, more = (rest or ["-"])[0], rest[1:]
     if first in ("-", "-c"):
         text = given if first == "-" else "".join(more[:1])
-        return [Run("", "script", tuple(more[first == "-c" :]), text)] if text else []
+        return [InvokedRun("", "script", tuple(more[first == "-c" :]), text)] if text else []
     if first == "-m":
         return _modules("".join(more[:1]), more[1:], where)
     if first.endswith("bin/test"):
         return _files(more, where, "module")
     if posixpath.basename(first) == "runtests.py":
         return _labels(more)
-    return [Run(from_root(first, where), "script", tuple(more))]
+    return [InvokedRun(from_root(first, where), "script", tuple(more))]
 
 
-def _modules(module: str, rest: list[str], where: str) -> list[Run]:
+def _modules(module: str, rest: list[str], where: str) -> list[InvokedRun]:
     """What ``python -m`` with these words runs."""
     if module in ("pytest", "py.test"):
         return _files(rest, where, "pytest")
     if module == "unittest":
         dotted = [w if w.endswith(".py") else f"{w.replace('.', '/')}.py" for w in rest]
         return _files(dotted, where, "module")
-    return [Run(from_root(f"{module.replace('.', '/')}.py", where), "script", tuple(rest))]
+    return [InvokedRun(from_root(f"{module.replace('.', '/')}.py", where), "script", tuple(rest))]
 
 
-def _files(words: Sequence[str], where: str, way: Way) -> list[Run]:
+def _files(words: Sequence[str], where: str, way: Way) -> list[InvokedRun]:
     named = (word.split("::")[0] for word in words if not word.startswith("-"))
-    return [Run(from_root(name, where), way) for name in named if name.endswith(".py")]
+    return [InvokedRun(from_root(name, where), way) for name in named if name.endswith(".py")]
 
 
-def _labels(words: Sequence[str]) -> list[Run]:
+def _labels(words: Sequence[str]) -> list[InvokedRun]:
     """Files behind the labels of Django's runner: ``app.module.Class.test``."""
     found = []
     for number, word in enumerate(words):
@@ -82,7 +82,8 @@ def _labels(words: Sequence[str]) -> list[Run]:
         parts = word.removesuffix(".py").replace("/", ".").removeprefix("tests.").split(".")
         # Class and test, if given, come after the module; of the longer names none was written.
         found += [
-            Run(f"tests/{'/'.join(parts[:n])}.py", "django") for n in range(1, len(parts) + 1)
+            InvokedRun(f"tests/{'/'.join(parts[:n])}.py", "django")
+            for n in range(1, len(parts) + 1)
         ]
     return found
 

@@ -1,0 +1,98 @@
+"""``features``: what a split's issues look like, in a file for the leaderboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swe_router.cli.output import dollars, emit, ids, pairs, talk
+from swe_router.errors import UsageError
+
+if TYPE_CHECKING:
+    from swe_router.commands.features.judge_ratings import IssueRater as Judge
+
+
+def features(
+    out: Annotated[Path, typer.Option("--out", help="JSON lines file to write or go on with.")],
+    split: Annotated[
+        str,
+        typer.Option(
+            "--split", "--subset", help="demo, lite, verified, full, multilingual, or a file."
+        ),
+    ] = "demo",
+    repos: Annotated[
+        str | None, typer.Option(help="Folder of git repositories (read only).")
+    ] = None,
+    instances: Annotated[
+        list[str] | None,
+        typer.Option("--instances", "-i", help="Only these instance ids, or @FILE of them."),
+    ] = None,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", help="Only ids that match this regular expression.")
+    ] = None,
+    slice_: Annotated[str | None, typer.Option("--slice", help="Only positions A:B.")] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="Tier of the preset that also rates each issue by a fixed rubric."),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="US dollars that the ratings may never exceed.")
+    ] = None,
+    route: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=description: a preference route to choose (policy arch-router)."),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="Preset or .toml that has the judge's tier.")] = (
+        "hybrid"
+    ),
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: a.b=value.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the counts as one JSON value on stdout.")
+    ] = False,
+) -> int:
+    """Write the features of a split: issue text, code graph and history; no model, no cost.
+
+    Rows that FILE holds already are kept, so a call that was cut off is simply made again.
+    With --judge a model also rates each issue (features judge.…, for routellm-causal and
+    arch-router); its answers and its ledger are kept in FILE.judge, and nothing is paid twice.
+    Example: swe-router features --split verified --repos ~/repos --out features.jsonl
+    """
+    from swe_router.commands.features import extraction
+
+    rater = _judge(judge, budget, route, preset, sets, out)
+    done = extraction.make(
+        split, out, repos=repos or "", ids=ids(instances) or [], pattern=filter_ or "",
+        cut=slice_ or "", say=talk, judge=rater,
+    )  # fmt: skip
+    emit(done.facts, as_json=as_json, view=done.view)
+    return 0
+
+
+def _judge(
+    tier: str | None,
+    budget: str | None,
+    route: list[str] | None,
+    preset: str,
+    sets: list[str] | None,
+    out: Path,
+) -> Judge | None:
+    from swe_router import settings
+    from swe_router.commands.features.judge_ratings import IssueRater as Judge
+
+    if tier is None:
+        if budget or route:
+            raise UsageError("--budget and --route are for --judge TIER")
+        return None
+    money = dollars(budget)
+    if money is None:
+        raise UsageError("--judge asks a model: say what it may cost with --budget USD")
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {out.parent}")
+    routes = {name: str(text) for name, text in pairs(route or [], "--route").items()}
+    place = out.with_name(f"{out.name}.judge")
+    known = settings.load(preset, sets=sets or ())
+    return Judge(known, tier, budget=money, place=place, routes=routes, say=talk)

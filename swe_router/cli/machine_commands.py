@@ -1,0 +1,88 @@
+"""``clean`` and ``doctor``: the commands around the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swe_router.cli.output import dollars, emit, ids, pairs
+from swe_router.cli.run_commands import chosen
+from swe_router.errors import UsageError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
+AS = "As for run."
+Text = Annotated[str | None, typer.Option(help=AS)]
+
+
+def clean(as_json: Json = False) -> int:
+    """Remove containers and boxes that a killed run left behind; spares those of live runs."""
+    from swe_router.commands import doctor as doctor_command
+
+    done = doctor_command.clean()
+    emit(done.facts, as_json=as_json, view=done.view)
+    return 0
+
+
+def doctor(
+    preset: Text = None,
+    split: Text = None,
+    budget: Text = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="Override a setting.")] = None,
+    policy: Text = None,
+    policy_set: Annotated[list[str] | None, typer.Option(help=AS)] = None,
+    instances: Annotated[list[str] | None, typer.Option("--instances", "-i", help=AS)] = None,
+    filter_: Annotated[str | None, typer.Option("--filter", help=AS)] = None,
+    slice_: Annotated[str | None, typer.Option("--slice", help=AS)] = None,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help=AS)] = False,
+    seed: Annotated[int | None, typer.Option(help=AS)] = None,
+    workers: Annotated[int | None, typer.Option("--workers", "-w", min=0, help=AS)] = None,
+    candidates: Annotated[int | None, typer.Option(min=1, help=AS)] = None,
+    source: Annotated[str | None, typer.Option("--from", help=AS)] = None,
+    failed: Annotated[bool, typer.Option("--failed", help=AS)] = False,
+    trajectories: Text = None,
+    rest: Annotated[bool, typer.Option("--rest", help=AS)] = False,
+    no_grade: Annotated[bool, typer.Option("--no-grade", help=AS)] = False,
+    sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
+    unsafe: Annotated[bool, typer.Option("--unsafe", help=AS)] = False,
+    repos: Text = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for runs.")] = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """Check what run with the same options needs: sandbox, images, disk, keys, model servers.
+
+    Exit code 0 when it could begin, else 1.
+    """
+    from swe_router import settings
+    from swe_router.commands import doctor as doctor_command
+    from swe_router.commands.run import run_driver
+
+    if source is None and (trajectories is not None or rest):
+        raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
+    only, split, source = chosen(ids(instances), split, source, failed, out)
+    resolved = settings.load(
+        preset or settings.preset_of(split),
+        sets=sets or (),
+        split=split,
+        budget=dollars(budget),
+        policy__name=policy,
+        policy__knobs=pairs(policy_set or [], "--policy-set") or None,
+        instances=only,
+        filter=filter_,
+        slice=slice_,
+        shuffle=shuffle or None,
+        seed=seed,
+        workers=workers,
+        candidates=candidates,
+        source=source,
+        trajectories=trajectories,
+        rest=rest or None,
+        grade__enabled=False if no_grade else None,
+        sandbox__kind=sandbox,
+        sandbox__unsafe=unsafe or None,
+        repos=repos,
+    )
+    report = doctor_command.doctor(resolved, out, run_driver.resolved)
+    emit(report.facts, as_json=as_json, view=report.view)
+    return report.code

@@ -1,0 +1,330 @@
+"""``run``, ``resume`` and ``grade``: the commands that work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swe_router.cli.output import dollars, emit, ids, pairs, talk
+from swe_router.errors import UsageError
+from swe_router.lazy_imports import loading
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder that holds the run folders.")]
+Hours = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=8760.0,
+        help="Stop after so many hours as after Ctrl-C: what is left is owed and can be resumed.",
+    ),
+]
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        help="A URL (POST) or a command (stdin) that is told the end, and 80% of the money spent,"
+        " as JSON. Default: $SWE_ROUTER_NOTIFY.",
+        metavar="CMD_OR_URL",
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Go on with a run of somebody else's that loads code by name, sends a key to an"
+        " address of its own or works without a box.",
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", "-w", min=0, help="Ray workers; 0 runs in-process.")
+]
+
+
+def run(
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            "--subset",
+            help="demo, lite, verified, full, multilingual, or a .jsonl/.json/.parquet."
+            " Default: the preset's.",
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="US dollars the run may never exceed. Default: the preset's."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Tiers and limits: a name in eval/presets or a .toml.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: a.b=value.")
+    ] = None,
+    policy: Annotated[str | None, typer.Option(help="Routing policy; see `policies`.")] = None,
+    policy_set: Annotated[
+        list[str] | None, typer.Option("--policy-set", help="A knob of the policy: key=value.")
+    ] = None,
+    instances: Annotated[
+        list[str] | None,
+        typer.Option("--instances", "-i", help="Only these instance ids, or @FILE of them."),
+    ] = None,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", help="Only ids that match this regular expression.")
+    ] = None,
+    slice_: Annotated[
+        str | None, typer.Option("--slice", help="Only positions A:B, after filter and shuffle.")
+    ] = None,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Seeded random order.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything that is drawn.")] = None,
+    workers: Workers = None,
+    hours: Hours = None,
+    notify: Notify = None,
+    candidates: Annotated[
+        int | None, typer.Option(min=1, help="Candidates per instance to choose from.")
+    ] = None,
+    sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="With --sandbox local: a plain process if need be.")
+    ] = False,
+    repos: Annotated[
+        str | None, typer.Option(help="Folder of git repositories to route from (read only).")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Predictions to begin with, a file or a RUN's: verified as attempt 0, only the"
+            " rejected escalate. Solves the instances in the file (others: --rest).",
+        ),
+    ] = None,
+    failed: Annotated[
+        bool,
+        typer.Option(
+            "--failed",
+            help="With --from RUN: its officially unresolved instances, tried afresh.",
+        ),
+    ] = False,
+    trajectories: Annotated[
+        str | None, typer.Option(help="With --from: folder of the trajectories behind it.")
+    ] = None,
+    rest: Annotated[
+        bool, typer.Option("--rest", help="With --from: also instances that it lacks.")
+    ] = False,
+    out: Out = Path("runs"),
+    resume_run: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            help="Go on with this run under the same settings;"
+            " `swe-router resume RUN --budget USD` also raises its cap.",
+        ),
+    ] = None,
+    no_grade: Annotated[bool, typer.Option("--no-grade", help="Do not grade at the end.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and say the plan; spend nothing.")
+    ] = False,
+    knock: Annotated[
+        bool, typer.Option("--knock", help="With --dry-run: one short call a tier, a cent at most.")
+    ] = False,
+    outcomes: Annotated[
+        str | None,
+        typer.Option(help="With --dry-run: outcome table to expect by. Default: the shipped one."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Solve a split under a budget: route, work, verify, escalate, select, grade.
+
+    The whole run, its resumes included, never spends more than --budget. Example:
+    swe-router run --split verified --budget 150 --workers 8
+    """
+    with loading("swe_router.commands.run.run_driver"):
+        from swe_router import settings
+        from swe_router.commands.run import dry_run_report
+        from swe_router.commands.run import notifier as notifying
+        from swe_router.commands.run import run_driver as launch
+
+    if (knock or outcomes) and not dry_run:
+        raise UsageError("--knock and --outcomes go with --dry-run")
+    if dry_run and resume_run is not None:
+        raise UsageError("--dry-run plans a new run; `swe-router show RUN` says what one owes")
+    ends = _some(hours)
+    notifying.hook_of(notify)
+    if source is None and (trajectories is not None or rest):
+        raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
+    only, split, source = chosen(ids(instances), split, source, failed, out)
+    if failed and (trajectories is not None or rest):
+        raise UsageError("--failed begins afresh: --trajectories and --rest do not go with it")
+    knobs = pairs(policy_set or [], "--policy-set")
+    resolved = settings.load(
+        preset or settings.preset_of(split),
+        sets=sets or (),
+        split=split,
+        budget=dollars(budget),
+        policy__name=policy,
+        policy__knobs=knobs or None,
+        instances=only,
+        filter=filter_,
+        slice=slice_,
+        shuffle=shuffle or None,
+        seed=seed,
+        workers=workers,
+        candidates=candidates,
+        sandbox__kind=sandbox,
+        sandbox__unsafe=unsafe or None,
+        repos=repos,
+        source=source,
+        trajectories=trajectories,
+        rest=rest or None,
+        grade__enabled=False if no_grade else None,
+    )
+    if dry_run:
+        plan = dry_run_report.plan(
+            resolved, talk, launch.resolved, out=out, knocking=knock, outcomes=outcomes or ""
+        )
+        return _finish(plan, as_json)
+    waits: list[str] = []
+    if resume_run is not None:
+        folder = launch.find(resume_run, out, wished=resolved)
+        waits = launch.require_same(folder, resolved, sets or ())
+    else:
+        folder = launch.create(resolved, out, talk)
+    retry = "none" if resume_run is None else "infra"
+    done = launch.drive(
+        folder, workers=workers, retry=retry, say=talk, hours=ends, notify=notify, sets=waits
+    )
+    return _finish(done, as_json)
+
+
+def resume(
+    run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")],
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Raise the run's cap to so many US dollars: what ended for lack of money goes"
+            " on. Also while another process drives the run."
+        ),
+    ] = None,
+    retry: Annotated[
+        str,
+        typer.Option(help="What to try again: infra, limit (out of money, steps or time), all."),
+    ] = "infra",
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Wait otherwise for what is away: breaker.KEY=value or"
+            " tiers.NAME.give_up_seconds=value. Also while another process drives the run.",
+        ),
+    ] = None,
+    workers: Workers = None,
+    hours: Hours = None,
+    notify: Notify = None,
+    trust: Trust = False,
+    out: Out = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """Finish exactly what a run owes: never a finished instance again, never a dollar twice."""
+    with loading("swe_router.commands.run.run_driver"):
+        from swe_router.commands.run import run_driver as launch
+
+    if retry not in {"infra", "limit", "all"}:
+        raise UsageError(f"--retry {retry!r}: say infra, limit or all")
+    folder = launch.find(run_name, out, trusted=trust)
+    done = launch.drive(
+        folder,
+        workers=workers,
+        retry=retry,
+        say=talk,
+        budget=dollars(budget),
+        hours=_some(hours),
+        notify=notify,
+        sets=sets or (),
+    )
+    return _finish(done, as_json)
+
+
+def grade(
+    run_name: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run's name or folder.")
+    ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="A predictions file (.json, .jsonl) instead of a run.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", "--subset", help="Split of --predictions.")
+    ] = None,
+    sandbox: Annotated[
+        str, typer.Option(help="auto, docker (the official harness) or local.")
+    ] = "auto",
+    unsafe: Annotated[bool, typer.Option("--unsafe", help="As for run.")] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for one evaluation.")] = 1800.0,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="At a time.")] = 2,
+    candidates: Annotated[
+        bool | None,
+        typer.Option("--candidates/--no-candidates", help="Of a run: also patches not handed in."),
+    ] = None,
+    trust: Trust = False,
+    out: Out = Path("runs"),
+    as_json: Json = False,
+) -> int:
+    """Official verdicts, through swebench: resolved, unresolved, or ungraded with the reason.
+
+    Of a run every other patch that an attempt left is graded too (grade.candidates), for
+    `report` and `calibrate`; printed are the verdicts on what is handed in.
+    """
+    from swe_router.commands.grade import grading_run
+
+    if (run_name is None) == (predictions is None):
+        raise UsageError("grade a RUN, or --predictions FILE --split NAME")
+    if predictions is not None:
+        if split is None:
+            raise UsageError("--predictions needs --split: the split that the ids belong to")
+        grades = grading_run.grade_file(
+            predictions, split, sandbox=sandbox, unsafe=unsafe, timeout=timeout, workers=workers,
+            say=talk,
+        )  # fmt: skip
+    else:
+        from swe_router.commands.run import run_driver as launch
+
+        run_ = launch.find(run_name or "", out, trusted=trust, boxes_only=True)
+        grades = grading_run.grade_run(run_, say=talk, candidates=candidates)
+    emit(grading_run.facts(grades), as_json=as_json, view=grading_run.view(grades))
+    return 0
+
+
+def _finish(done: object, as_json: bool) -> int:
+    from swe_router.commands.result import CommandResult
+
+    assert isinstance(done, CommandResult)
+    emit(done.facts, as_json=as_json, view=done.view)
+    return done.code
+
+
+def chosen(
+    only: list[str] | None, split: str | None, source: str | None, failed: bool, out: Path
+) -> tuple[list[str] | None, str | None, str | None]:
+    """Instance ids, split and predictions as ``--from`` and ``--failed`` say."""
+    if source is None:
+        if failed:
+            raise UsageError("--failed goes with --from RUN: a graded run")
+        return only, split, None
+    from swe_router.commands.run import failed_instances as graded
+
+    if not failed:
+        return only, split, graded.predictions_of(source, out)
+    found = graded.failed_of(source, out)
+    talk(found.said)
+    wished = [name for name in found.ids if only is None or name in only]
+    if not wished:
+        raise UsageError(f"--failed and --instances have none in common: {source} failed others")
+    return wished, split or found.split, None
+
+
+def _some(hours: float | None) -> float | None:
+    """Hours that pass at all. Raises ``UsageError`` for 0 and for what is no number."""
+    from swe_router.commands import signals
+
+    signals.check_hours(hours)
+    return hours

@@ -1,0 +1,1 @@
+"""``calibrate``: graded verdicts to a calibration, recorded attempts to a stop-loss."""

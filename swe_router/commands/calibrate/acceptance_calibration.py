@@ -1,0 +1,237 @@
+"""``calibrate``: the user's own graded verdicts to the file that ``verify.calibration`` takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from swe_router.commands.grade.pending_grades import patch_of, resolved
+from swe_router.commands.report.graded_verdicts import BLANK
+from swe_router.commands.result import CommandResult
+from swe_router.commands.show import find
+from swe_router.errors import UsageError
+from swe_router.estimates.acceptance import calibration, fit, selective_threshold, verdict_signals
+from swe_router.estimates.acceptance.calibration import Calibration
+from swe_router.estimates.acceptance.fit import VerdictRow
+from swe_router.journal.header import of_run
+from swe_router.journal.instance_log import InstanceLog
+from swe_router.journal.run_folder import RunFolder
+from swe_router.jsonl import write_whole
+from swe_router.outcomes.tables import labels
+from swe_router.records import Verdict
+from swe_router.stats import rates
+from swe_router.verifiers.signals import authors
+
+LEAST = 20
+"""Graded patches under which nothing is fitted."""
+MIN_OF_A_KIND = 5
+"""Instances with a right patch, and with a wrong one, under which nothing is fitted."""
+UNGRADED = "patches without an official result (`swe-router grade RUN`)"
+UNLABELLED = "rows without a label"
+UNSEEN = "rows of blank patches, or without a verdict"
+"""Such are refused without any verifier: counted, they would lower the bound on false accepts."""
+AGAIN = "patches that an attempt on the same instance left before"
+
+
+@dataclass(frozen=True)
+class CalibrateRequest:
+    """What the command line asks for."""
+
+    out: Path
+    runs: Sequence[str] = ()
+    runs_in: Path = Path("runs")
+    verdicts: Sequence[Path] = ()
+    """Files of rows that ``verify`` wrote."""
+    labels: Sequence[Path] = ()
+    false_accepts: float = 0.28
+    confidence: float = 0.95
+
+
+def calibrate(wish: CalibrateRequest) -> CommandResult:
+    """Fit weights and thresholds and write them.
+
+    Raises ``UsageError``: nothing to fit on, too few graded patches, files that do not serve.
+    """
+    for name, value in (("false-accepts", wish.false_accepts), ("confidence", wish.confidence)):
+        if not 0 < value < 1:
+            raise UsageError(f"--{name} {value:g}: a share between 0 and 1")
+    if not wish.out.name or wish.out.is_dir():
+        raise UsageError(f"--out {wish.out} is a folder: name the file to write")
+    left: Counter[str] = Counter()
+    base = calibration.load(calibration.SHIPPED)
+    rows = [_of_today(row, base) for row in _rows(wish, left)]
+    _check_enough(rows, left)
+    sources = [*wish.runs, *(path.name for path in wish.verdicts)]
+    made = fit.fit(rows, base, name=wish.out.stem or "own", sources=sources)
+    try:
+        wish.out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(wish.out, made.dump())
+    except OSError as error:
+        raise UsageError(f"cannot write {wish.out}: {error.strerror or error}") from None
+    recordings = any(of_run(find(name, wish.runs_in)).recordings for name in wish.runs)
+    facts = {**_facts(made, rows, wish, left), "recordings": recordings}
+    return CommandResult(facts=facts, view=_view(facts))
+
+
+def _rows(wish: CalibrateRequest, left: Counter[str]) -> Iterator[VerdictRow]:
+    if not wish.runs and not wish.verdicts:
+        raise UsageError("name graded runs, or --verdicts FILE --labels FILE")
+    if bool(wish.verdicts) != bool(wish.labels):
+        raise UsageError("--verdicts and --labels go together: what was said, and what was right")
+    seen: set[tuple[str, str, str]] = set()
+    for name in dict.fromkeys(wish.runs):
+        yield from _of_run(find(name, wish.runs_in), left, seen)
+    if wish.verdicts:
+        yield from _of_files(wish, left)
+
+
+def _of_run(
+    run: RunFolder, left: Counter[str], seen: set[tuple[str, str, str]]
+) -> Iterator[VerdictRow]:
+    """One row a distinct patch of an instance, in the order of the attempts.
+
+    ``seen`` holds (run, instance id, patch) of what was given before: a copy of a run is no more.
+    """
+    graded = run.graded()
+    for record in run.records().values():
+        tape = InstanceLog(run.attempt_folder(record.instance.id))
+        for outcome in record.outcomes:
+            if not patch_of(outcome).strip() or not outcome.verdicts:
+                continue
+            right = resolved(graded, record.instance.id, outcome)
+            key = (record.run, record.instance.id, patch_of(outcome))
+            if right is None:
+                left[UNGRADED] += 1
+            elif key in seen:
+                left[AGAIN] += 1
+            else:
+                seen.add(key)
+                author = authors.names_of(outcome, tape.steps(outcome.attempt.id))
+                instance = record.instance
+                yield VerdictRow(instance.id, instance.repo, author, right, outcome.verdicts)
+
+
+def _of_files(wish: CalibrateRequest, left: Counter[str]) -> Iterator[VerdictRow]:
+    known = labels.read(wish.labels)
+    for _, where, key, line in labels.verdicts(wish.verdicts):
+        if line.get("patch") == BLANK or line.get("verdicts") == []:
+            left[UNSEEN] += 1
+            continue
+        right = known.get(key)
+        if right is None:
+            left[UNLABELLED] += 1
+            continue
+        try:
+            yield fit.row_of(line, right)
+        except (KeyError, UsageError) as error:
+            raise UsageError(f"{where} is no row of `verify --json`: {error}") from None
+
+
+def _of_today(row: VerdictRow, base: Calibration | None) -> VerdictRow:
+    """The opinion of ``behaviour`` as the shipped fit gives it: the new file carries that fit."""
+
+    def again(verdict: Verdict) -> Verdict:
+        signals = verdict.evidence.get("signals")
+        if verdict.verifier != "behaviour" or not signals or base is None or not base.behaviour:
+            return verdict
+        score, lift = base.behaves(signals, row.author, row.repo)
+        return verdict.model_copy(
+            update={"score": score, "evidence": {**verdict.evidence, "lift": lift}}
+        )
+
+    return row._replace(verdicts=tuple(again(one) for one in row.verdicts))
+
+
+def _check_enough(rows: Sequence[VerdictRow], left: Mapping[str, int]) -> None:
+    """Raises ``UsageError`` that says what there is and what is missing."""
+    right = len({row.instance for row in rows if row.right})
+    wrong = len({row.instance for row in rows if not row.right})
+    if len(rows) >= LEAST and min(right, wrong) >= MIN_OF_A_KIND:
+        return
+    rest = "".join(f"; {n} {why}" for why, n in left.items())
+    raise UsageError(
+        f"too few to fit on: {len(rows)} graded patches, right ones of {right} instances, wrong"
+        f" ones of {wrong}; needed are {LEAST} patches, of {MIN_OF_A_KIND} instances each{rest}"
+    )
+
+
+def _facts(
+    made: Calibration, rows: Sequence[VerdictRow], wish: CalibrateRequest, left: Mapping[str, int]
+) -> dict[str, Any]:
+    return {
+        "out": str(wish.out),
+        "digest": made.digest,
+        "rows": len(rows),
+        "right": sum(row.right for row in rows),
+        "instances": len({row.instance for row in rows}),
+        "repositories": len({row.repo for row in rows}),
+        "left_out": dict(left),
+        "false_accepts": wish.false_accepts,
+        "confidence": wish.confidence,
+        "classes": {name: _class(made, name, wish) for name in verdict_signals.CLASSES},
+    }
+
+
+def _class(made: Calibration, name: str, wish: CalibrateRequest) -> dict[str, Any]:
+    """Threshold, claim and what the held-out scores of a class of authors reach."""
+    held = [h for h in made.held_out if h.author == name]
+    bar = made.threshold(name, wish.false_accepts, wish.confidence)
+    right, wrong = ([h for h in held if h.right is truth] for truth in (True, False))
+    accepts = selective_threshold.nested(held, wish.false_accepts, wish.confidence)
+    scores = np.array([h.score for h in held], dtype=float)
+    truth = np.array([h.right for h in held], dtype=float)
+    value = rates.auc(scores, truth)
+    low, high = rates.auc_interval(scores, truth, [h.instance for h in held])
+    return {
+        "threshold": bar.value,
+        "shown": bar.shown,
+        "claim": bar.claim,
+        "right": len(right),
+        "wrong": len(wrong),
+        # At thresholds that the other repositories set: the rows that chose one flatter it.
+        "true_accepts": accepts[0],
+        "false_accepts": accepts[1],
+        "auc": None if np.isnan(value) else value,
+        "auc_low": None if np.isnan(low) else low,
+        "auc_high": None if np.isnan(high) else high,
+    }
+
+
+def _view(facts: Mapping[str, Any]) -> Group:
+    table = Table(box=None, pad_edge=False)
+    for column in ("authors", "threshold", "right accepted", "wrong accepted", "AUC"):
+        table.add_column(column, justify="left" if column == "authors" else "right", no_wrap=True)
+    table.add_column("bound", overflow="fold")
+    for name, one in facts["classes"].items():
+        auc = "-"
+        if one["auc"] is not None and one["auc_low"] is not None:
+            auc = f"{one['auc']:.2f} [{one['auc_low']:.2f}, {one['auc_high']:.2f}]"
+        table.add_row(
+            name,
+            f"{one['threshold']:.2f}",
+            f"{one['true_accepts']} of {one['right']}",
+            f"{one['false_accepts']} of {one['wrong']}",
+            auc,
+            Text(one["claim"], style="" if one["shown"] else "yellow"),
+        )
+    count = (
+        f"{facts['rows']} graded patches ({facts['right']} right) of {facts['instances']} instances"
+        f" of {facts['repositories']} repositories -> {facts['out']}"
+    )
+    use = f"use it with: --set verify.calibration={facts['out']}"
+    for name, default in (("false_accepts", 0.28), ("confidence", 0.95)):
+        if facts[name] != default:
+            use += f" --set verify.{name}={facts[name]:g}"
+    notes = [Text(f"left out: {n} {why}", "yellow") for why, n in facts["left_out"].items()]
+    if facts["recordings"]:
+        notes.append(Text("models of these runs are recordings: nothing is learned of any model"))
+    said = Text("scores are of repositories that their fit never saw", style="dim")
+    return Group(Text(count, style="bold"), table, said, *notes, Text(use))

@@ -1,0 +1,150 @@
+"""What other selectors would have handed in of a run's candidates, and how often it was right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from swe_router import plugins
+from swe_router.commands.result import CommandResult
+from swe_router.commands.show import find
+from swe_router.errors import UsageError
+from swe_router.journal.header import of_run
+from swe_router.records import Grade, RunRecord
+from swe_router.reports.fitted_table import Fitted
+from swe_router.reports.sentences import count
+from swe_router.seams import Selector
+from swe_router.stats import bootstrap, significance
+
+RUN = "this run"
+MEAN = "mean single"
+ORACLE = "oracle"
+FEW = 10
+"""Instances below which no difference is told."""
+ALPHA = 0.05
+"""Of a difference, after Holm's correction for their number."""
+
+Graded = Mapping[tuple[str, str], Grade]
+
+
+def compare(name: str, out: Path, selectors: Sequence[str]) -> CommandResult:
+    """Each selector over the recorded candidates; ``all`` names every one.
+
+    Instances count of which every distinct patch has an official verdict. Differences from the
+    run's own choice are paired by instance; "differs" needs an interval that excludes 0 and an
+    exact test (of signs; of a blind choice, the law of its number right) at .05 after Holm.
+    Raises ``UsageError`` for an unknown selector, or when nothing was graded.
+    """
+    run = find(name, out)
+    graded = run.graded()
+    records = [one for one in run.records().values() if _whole(one, graded)]
+    if not records:
+        raise UsageError(
+            f"run {run.name}: of no instance every patch is graded, so selectors cannot be compared"
+        )
+    names = plugins.names("selectors") if "all" in selectors else list(selectors)
+    seed = of_run(run).settings.seed
+    chosen = {one: [_chosen(one, record, graded, seed) for record in records] for one in names}
+    chosen = {RUN: [record.chosen for record in records], **chosen}
+    right = {one: np.array([_right(record, attempt, graded) for record, attempt in
+             zip(records, chosen[one], strict=True)]) for one in chosen}  # fmt: skip
+    right[MEAN] = np.array([_mean(record, graded) for record in records])
+    ids = [record.instance.id for record in records]
+    tested = {one: significance.sign_test(right[one] - right[RUN], ids) for one in chosen
+              if one not in (RUN, ORACLE)}  # fmt: skip
+    tested[MEAN] = significance.poisson_binomial_test(int(right[RUN].sum()), list(right[MEAN]))
+    p = dict(zip(tested, significance.holm(list(tested.values())), strict=True))
+    rows = [_row(one, right[one], right[RUN], seed, p.get(one)) for one in (*chosen, MEAN)]
+    picks = {
+        record.instance.id: {one: chosen[one][n] for one in chosen}
+        for n, record in enumerate(records)
+    }
+    facts = {"run": run.name, "instances": len(records), "selectors": rows, "chosen": picks}
+    return CommandResult(facts=facts, view=_view(run.name, len(records), rows))
+
+
+def _whole(record: RunRecord, graded: Graded) -> bool:
+    """Every patch of the instance has a verdict, and there is one."""
+    made = [o.candidate for o in record.outcomes if o.candidate and o.candidate.patch.strip()]
+    known = [graded.get((record.instance.id, one.digest)) for one in made]
+    return bool(made) and all(g is not None and g.outcome != "ungraded" for g in known)
+
+
+def _is_right(record: RunRecord, digest: str, graded: Graded) -> bool:
+    grade = graded.get((record.instance.id, digest))
+    return grade is not None and grade.outcome == "resolved"
+
+
+def _chosen(name: str, record: RunRecord, graded: Graded, seed: int) -> str | None:
+    """Attempt whose candidate the selector hands in; official results go to the oracle alone."""
+    kind, knobs = plugins.load("selectors", name), dict[str, Any]()
+    if name == ORACLE:
+        digests = [o.candidate.digest for o in record.outcomes if o.candidate]
+        knobs = {"resolved": {digest: _is_right(record, digest, graded) for digest in digests}}
+    if name == "random":
+        knobs = {"seed": seed}
+    selector: Selector = kind(**knobs)
+    candidate = selector.select(record.outcomes, record.matrix)
+    return candidate.attempt_id if candidate is not None else None
+
+
+def _right(record: RunRecord, attempt: str | None, graded: Graded) -> float:
+    made = [o.candidate for o in record.outcomes if o.attempt.id == attempt and o.candidate]
+    return float(bool(made) and _is_right(record, made[0].digest, graded))
+
+
+def _mean(record: RunRecord, graded: Graded) -> float:
+    """Chance of a blind choice among the non-empty candidates to be right."""
+    made = [o.candidate for o in record.outcomes if o.candidate and o.candidate.patch.strip()]
+    return float(np.mean([_is_right(record, one.digest, graded) for one in made]))
+
+
+def _row(name: str, right: Any, own: Any, seed: int, p: float | None) -> dict[str, Any]:
+    gap = right - own
+    low, high = bootstrap.interval(
+        bootstrap.means(bootstrap.weights(len(gap), seed=seed), gap)[:, 0]
+    )
+    apart_ = (low > 0 or high < 0) and p is not None and p < ALPHA
+    said = "differs" if apart_ else "not told" if gap.any() else "same"
+    if name == ORACLE:
+        said = "hindsight"
+    return {
+        "selector": name,
+        "resolved": round(float(right.sum()), 3),
+        "difference": round(float(gap.sum()), 3),
+        "low": round(low * len(gap), 3),
+        "high": round(high * len(gap), 3),
+        "p": None if p is None else round(float(p), 6),
+        "said": said if len(gap) >= FEW or name == ORACLE else "too few instances",
+    }
+
+
+def _view(name: str, instances: int, rows: Sequence[Mapping[str, Any]]) -> Group:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("selector", no_wrap=True)
+    for column in ("resolved", "less this run's", "95% interval", "p", "difference"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        own = row["selector"] == RUN
+        p = "" if row["p"] is None else f"{row['p']:.2g}"
+        told = (f"{row['difference']:+g}", f"[{row['low']:+g}, {row['high']:+g}]", p, row["said"])
+        table.add_row(row["selector"], f"{row['resolved']:g}", *(("",) * 4 if own else told))
+    title = f"{name}: what each selector hands in, over {count(instances, 'instance')}"
+    return Group(Text(title, "bold"), Text(""), Fitted(table), Text(""), Text(_words(rows)))
+
+
+def _words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How the last column comes about: an interval may exclude 0 and still tell no difference."""
+    tests = sum(row["p"] is not None for row in rows)
+    return (
+        f"differs: the interval excludes 0 and p is under {ALPHA:g}. p is of an exact test paired"
+        f" by instance (the interval is of resampled ones, and too narrow where they are few),"
+        f" after Holm's correction for {count(tests, 'comparison')}; not told: one of the two does"
+        " not hold."
+    )

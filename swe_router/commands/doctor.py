@@ -1,0 +1,187 @@
+"""Around the machine: what a run needs of it, and what killed runs left on it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from swe_router.commands.result import CommandResult
+from swe_router.commands.run import candidate_import
+from swe_router.commands.run.dry_run_report import surroundings
+from swe_router.errors import SandboxError, SweRouterError, UsageError
+from swe_router.lazy_imports import deferred
+from swe_router.records import Instance
+from swe_router.sandboxes import local, reaper, resource_limits
+from swe_router.settings import SandboxSettings, Settings
+from swe_router.wiring import acceptance_thresholds, preflight
+from swe_router.wiring.connectivity import ConnectivityCheck, looked
+from swe_router.wiring.repositories import check_git
+
+if TYPE_CHECKING:
+    from swe_router.sandboxes import docker_engine
+else:
+    docker_engine = deferred("swe_router.sandboxes.docker_engine")
+
+OPEN_FILES = 1024
+"""Fewer than this and many workers run out of file descriptors."""
+QUOTAS = ("btrfs", "zfs", "devicemapper", "windowsfilter")
+"""Storage drivers of Docker that limit a container always; overlay2 does on xfs with pquota."""
+
+
+def clean() -> CommandResult:
+    """Remove what killed runs left; spares live runs."""
+    found = _engine()
+    removed = reaper.reap(found)
+    text = "\n".join(f"removed {name}" for name in removed) or "nothing was left behind"
+    if found is None:
+        text += "\n(no Docker engine answers: only local boxes were looked for)"
+    return CommandResult(facts={"removed": removed, "docker": found is not None}, view=Text(text))
+
+
+def sweep(run: str) -> None:
+    """Remove what an earlier launch of ``run``, whose lock the caller holds, left behind."""
+    with contextlib.suppress(SandboxError):
+        reaper.reap(_engine(), run=run, mine=True)
+
+
+def _engine() -> docker_engine.Engine | None:
+    """The Docker engine, if one answers."""
+    try:
+        return docker_engine.Engine.connect()
+    except SweRouterError:
+        return None
+
+
+def doctor(
+    resolved: Settings,
+    out: Path,
+    begin: Callable[[Settings, Callable[[str], None]], object] | None = None,
+) -> CommandResult:
+    """Check what ``run`` with the same settings would need; exit code 1 when it could not work.
+
+    ``begin`` is what a run begins with, to be refused as it would be.
+    """
+    kind, why = _kind(resolved)
+    instances, missing = _instances(resolved)
+    boxes: list[tuple[str, Callable[[], str]]] = [
+        ("docker", _docker),
+        ("local sandbox", lambda: _local(resolved.sandbox)),
+    ]
+    found = [looked(name, look) for name, look in boxes]
+    wanted = "docker" if kind == "docker" else "local sandbox"
+    found = [one if one.name == wanted or one.level == "ok" else _unneeded(one) for one in found]
+    checks = [
+        looked("python", _python),
+        looked("git", check_git),
+        *([why] if why else []),
+        *found,
+        looked("open files", partial(_open_files, resolved.workers)),
+        looked("workers", _workers),
+        *([missing] if missing else []),
+        *surroundings(resolved, instances, kind, out),
+        *(
+            ConnectivityCheck("acceptance", "ok", line)
+            for line in acceptance_thresholds.words(acceptance_thresholds.facts(resolved))
+        ),
+        *(_other(resolved, name) for name in resolved.tiers if name not in _used(resolved)),
+    ]
+    return _table([*checks, *_refused(resolved, begin, checks)])
+
+
+def _refused(
+    settings: Settings,
+    begin: Callable[[Settings, Callable[[str], None]], object] | None,
+    checks: Sequence[ConnectivityCheck],
+) -> list[ConnectivityCheck]:
+    """What ``run`` would refuse beyond what the other checks found: plugins, knobs, limits."""
+    try:
+        if begin is not None:
+            begin(settings, lambda line: None)
+    except UsageError as error:
+        said = [one.detail for one in checks if one.level == "no"]
+        left = [part for part in str(error).split("; ") if not any(part in one for one in said)]
+        return [ConnectivityCheck("settings", "no", "; ".join(left))] if left else []
+    return []
+
+
+def _table(checks: Sequence[ConnectivityCheck]) -> CommandResult:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    colours = {"ok": "green", "warning": "yellow", "no": "red"}
+    for one in checks:
+        word = "ok" if one.level == "ok" else "no" if one.level == "no" else "warn"
+        table.add_row(Text(word, colours[one.level]), one.name, one.detail)
+    usable = all(one.level != "no" for one in checks)
+    problems = [f"{one.name}: {one.detail}" for one in checks if one.level == "no"]
+    facts = {"ok": usable, "problems": problems, "checks": [one.row() for one in checks]}
+    return CommandResult(facts=facts, view=table, code=0 if usable else 1)
+
+
+def _kind(settings: Settings) -> tuple[str, ConnectivityCheck | None]:
+    """The sandbox that a run would use, or why there is none."""
+    try:
+        return preflight.sandbox_kind(settings), None
+    except UsageError as error:
+        return settings.sandbox.kind, ConnectivityCheck("sandbox", "no", str(error))
+
+
+def _instances(settings: Settings) -> tuple[Sequence[Instance], ConnectivityCheck | None]:
+    try:
+        return candidate_import.begin(settings, lambda line: None).instances, None
+    except UsageError as error:
+        return (), ConnectivityCheck(f"split {settings.split}", "no", str(error))
+
+
+def _unneeded(one: ConnectivityCheck) -> ConnectivityCheck:
+    return ConnectivityCheck(one.name, "warning", f"{one.detail} (this run does not use it)")
+
+
+def _used(settings: Settings) -> set[str]:
+    ladder = preflight.policy_tiers(settings, settings.ladder)
+    return {*ladder, *preflight.asked_tiers(settings)}
+
+
+def _other(settings: Settings, name: str) -> ConnectivityCheck:
+    """A tier of the preset that this run does not use: its key and price only."""
+    gap = preflight.tier_gap(settings, name)
+    return ConnectivityCheck(
+        f"tier {name}", "warning" if gap else "ok", gap or "not used by this run"
+    )
+
+
+def _python() -> str:
+    return f"{sys.version.split()[0]} on {sys.platform}"
+
+
+def _docker() -> str:
+    found = docker_engine.Engine.connect().describe()
+    rest = "; disk limited by file, by container only on xfs with pquota"
+    rest = "" if found["Driver"] in QUOTAS else rest
+    return ", ".join(f"{name} {value}" for name, value in found.items()) + rest
+
+
+def _local(box: SandboxSettings) -> str:
+    wall = local.best_wall(unsafe=False)
+    return f"isolated by {wall}; disk limited to {box.disk} a file and not a box, {resource_limits.told(box)}"
+
+
+def _workers() -> str:
+    address = os.environ.get("RAY_ADDRESS", "")
+    threads = "one thread each (OMP_NUM_THREADS), which no box inherits"
+    if address:
+        return (
+            f"the Ray cluster at {address}: as nice as it was started (15 unless by"
+            f" RAY_worker_niceness=0), and so are the tests in local boxes; {threads}"
+        )
+    return f"Ray of our own, as nice as this process unless RAY_worker_niceness is set; {threads}"
+
+
+def _open_files(workers: int) -> str:
+    return preflight.open_files(max(OPEN_FILES, preflight.FILES_PER_WORKER * workers))

@@ -1,0 +1,1 @@
+"""``export``: a run in the forms that other tools take."""

@@ -1,0 +1,226 @@
+"""What a run can prove of how it came about: the facts under the statement for a leaderboard."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from swe_router.errors import UsageError
+from swe_router.grading.hidden import sought
+from swe_router.journal.header import Header, is_whole
+from swe_router.journal.run_folder import RunFolder
+from swe_router.records import ACCEPTANCE, IMPORTED, Attempt, Instance, Outcome, RunRecord
+from swe_router.settings import Settings
+
+MATRIX = "cross-evaluation"
+"""In the place of a verifier: the comparison of several candidates."""
+CUT_OFF = ("docker:", "local:bwrap", "local:unshare")
+"""Sandboxes without a network, by the beginning of their identity."""
+
+
+def facts(run: RunFolder, header: Header) -> dict[str, Any]:
+    """The facts as plain values; what cannot be established is told as such."""
+    records = run.records()
+    attempts = [one.attempt for record in records.values() for one in record.outcomes]
+    tests = list(provenance(records))
+    settings = header.settings
+    return {
+        "run": run.name,
+        "split": settings.split,
+        "policy": settings.policy.name,
+        "selector": settings.selector,
+        "code": header.code,
+        "digest": header.digest,
+        "settings_intact": is_whole(run),
+        "recordings": header.recordings,
+        "models": {name: tier.model for name, tier in settings.tiers.items()},
+        "instances": len(run.instances()),
+        "concluded": len(records),
+        "attempts": _attempts(records),
+        "imported": sorted({one.source or "unnamed" for one in attempts if _imported(one)}),
+        "fields": list(Instance.model_fields),
+        "hidden": _hidden(settings, records),
+        "fitted": _fitted(header),
+        "weights": _weights(header),
+        "tests": {
+            "n": len(tests),
+            "by_verifier": _counted(tests, "verifier"),
+            "by_source": _counted(tests, "source"),
+            "unnamed": _unnamed(records),
+        },
+        "leak_guard": _guard(attempts),
+        "audit": [
+            {"attempt": f"{one.instance_id}/{one.id}", "kind": found.kind, "detail": found.detail}
+            for one in attempts
+            for found in one.audit
+        ],
+        "sandboxes": _sandboxes(attempts),
+    }
+
+
+def provenance(records: Mapping[str, RunRecord]) -> Iterator[dict[str, Any]]:
+    """Every test that a verdict rests on: id, source, and what it said at base and after."""
+    for record in records.values():
+        for outcome in record.outcomes:
+            for verdict in outcome.verdicts:
+                tests = verdict.evidence.get("tests")
+                if isinstance(tests, Mapping):
+                    place = {
+                        "instance_id": record.instance.id,
+                        "attempt": outcome.attempt.id,
+                        "verifier": verdict.verifier,
+                    }
+                    for name, told in tests.items():
+                        yield {**place, "test": name, **_told(told)}
+        yield from _crossed(record)
+
+
+def _crossed(record: RunRecord) -> Iterator[dict[str, Any]]:
+    """Tests of one candidate that were run on another, which no verdict tells of."""
+    matrix = record.matrix
+    for run in matrix.runs if matrix is not None else ():
+        source = matrix.tests.get(run.test) if matrix is not None else None
+        for outcome in record.outcomes:
+            if outcome.candidate is not None and outcome.candidate.digest == run.patch:
+                yield {
+                    "instance_id": record.instance.id,
+                    "attempt": outcome.attempt.id,
+                    "verifier": MATRIX,
+                    "test": run.test,
+                    "source": source.kind if source else "unknown",
+                    "by": source.by if source else "",
+                    "base": source.base if source else "",
+                    "after": run.after,
+                    "digest": "",
+                    "own": source is not None and source.by == outcome.attempt.id,
+                }
+
+
+def _told(told: Any) -> dict[str, Any]:
+    if isinstance(told, Mapping):
+        named = {key: told.get(key, "") for key in ("source", "by", "base", "after", "digest")}
+        return {**named, "own": bool(told.get("own"))}
+    pair = isinstance(told, Sequence) and not isinstance(told, str) and len(told) > 1
+    base, after = (told[0], told[1]) if pair else ("", told)
+    return {"source": "repo", "by": "base commit", "base": base, "after": after, "digest": "",
+            "own": False}  # fmt: skip
+
+
+def _counted(tests: Sequence[Mapping[str, Any]], key: str) -> dict[str, int]:
+    return dict(sorted(Counter(str(one[key]) for one in tests).items()))
+
+
+def _unnamed(records: Mapping[str, RunRecord]) -> int:
+    """Verdicts that rest on tests of which the record names none."""
+    return sum(
+        bool(one.evidence.get("counts")) and "tests" not in one.evidence
+        for outcome in _outcomes(records)
+        for one in outcome.verdicts
+    )
+
+
+def _outcomes(records: Mapping[str, RunRecord]) -> Iterator[Outcome]:
+    for record in records.values():
+        yield from record.outcomes
+
+
+def _imported(attempt: Attempt) -> bool:
+    return bool(attempt.source) or attempt.plan.arm.model == IMPORTED
+
+
+def _attempts(records: Mapping[str, RunRecord]) -> dict[str, Any]:
+    """How often an instance was attempted; what broke by its surroundings left no patch."""
+    numbers, broke = {}, 0
+    for name, record in records.items():
+        lost = [one for one in record.outcomes if _lost(one)]
+        broke += len(lost)
+        numbers[name] = len(record.outcomes) - len(lost)
+    more = [name for name, number in numbers.items() if number > 1]
+    return {
+        "total": sum(numbers.values()),
+        "most": max(numbers.values(), default=0),
+        "instances_with_more": len(more),
+        "broken_by_surroundings": broke,
+    }
+
+
+def _lost(outcome: Outcome) -> bool:
+    failure = outcome.attempt.failure
+    left = outcome.candidate is not None and outcome.candidate.patch.strip()
+    return failure is not None and not failure.counts and not left
+
+
+def _texts(record: RunRecord) -> dict[str, str]:
+    """All that was seen when a record's candidates were judged: place -> text."""
+    found = {
+        f"{one.attempt.id} {verdict.verifier}": json.dumps(
+            verdict.model_dump(mode="json")["evidence"], ensure_ascii=False
+        )
+        for one in record.outcomes
+        for verdict in one.verdicts
+    }
+    if record.matrix is not None:
+        found[MATRIX] = json.dumps(record.matrix.model_dump(mode="json"), ensure_ascii=False)
+    return found
+
+
+def _hidden(settings: Settings, records: Mapping[str, RunRecord]) -> dict[str, Any]:
+    """Whether a name of the hidden tests occurs in any evidence; looked up by the graders."""
+    texts = {name: _texts(record) for name, record in records.items()}
+    try:
+        found = sought(settings.split, texts, dataset=settings.dataset)
+    except UsageError as error:
+        return {"checked": False, "why": str(error), "found": []}
+    return {
+        "checked": True,
+        "why": "",
+        "instances": found.instances,
+        "names": found.names,
+        "found": [f"{instance} {place}" for instance, place in found.found],
+    }
+
+
+def _fitted(header: Header) -> list[str]:
+    """Files that were fitted on official results of past runs, and decided something here."""
+    settings = header.settings
+    found = []
+    if settings.verify.calibration not in ("shipped", "none"):
+        found.append(f"verify.calibration = {settings.verify.calibration}")
+    if settings.stop_loss:
+        found.append(f"stop_loss = {settings.stop_loss}")
+    if "outcomes" in settings.policy.knobs:
+        found.append(f"policy.knobs.outcomes = {settings.policy.knobs['outcomes']}")
+    return found
+
+
+def _weights(header: Header) -> str:
+    """Whose weights ``acceptance`` and ``behaviour`` used; empty where none was asked."""
+    verify = header.settings.verify
+    return verify.calibration if {ACCEPTANCE, "behaviour"} & set(verify.names) else ""
+
+
+def _guard(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """The leak guard of each attempt that was made here and had a sandbox."""
+    here = [one for one in attempts if not _imported(one) and one.sandbox]
+    proved = [one for one in here if one.leaks is not None and one.leaks.verified]
+    return {
+        "attempts": len(here),
+        "verified": len(proved),
+        "removed": sum(len(one.leaks.removed) for one in proved if one.leaks is not None),
+        "not_verified": [f"{o.instance_id}/{o.id}" for o in here if o not in proved],
+    }
+
+
+def _sandboxes(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    kinds: Counter[str] = Counter()
+    open_: list[str] = []
+    for one in attempts:
+        if _imported(one) or not one.sandbox:
+            continue
+        kind = one.sandbox.split(":sha256")[0]
+        kinds[kind] += 1
+        if not one.sandbox.startswith(CUT_OFF):
+            open_.append(f"{one.instance_id}/{one.id}")
+    return {"kinds": dict(kinds), "with_a_network": open_}

@@ -1,0 +1,151 @@
+"""``swe-router features``: the features of a split in a file, each row written as it is made."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rich.text import Text
+
+from swe_router.codegraph.repo_cache import RepoCache
+from swe_router.commands.features.judge_ratings import IssueRater
+from swe_router.commands.result import CommandResult
+from swe_router.errors import UsageError
+from swe_router.features import feature_files
+from swe_router.features.extraction_steps import extract, key_of, version, with_score
+from swe_router.features.feature_store import FeatureStore
+from swe_router.instances import splits
+from swe_router.records import Features, Instance
+from swe_router.wiring.repositories import graph_of, past_of, repo_cache
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class _Maker:
+    """Makes features and counts how it came by them."""
+
+    repos: RepoCache
+    store: FeatureStore
+    say: Say
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def features(self, instance: Instance) -> tuple[Features, str]:
+        """The scored features, and in a word how they came to be."""
+        key = key_of(instance)
+        found = self.store.get(key, instance)
+        if found is not None:
+            self.counts["cached"] += 1
+            return with_score(found), "from the cache"
+        graph = graph_of(self.repos, instance, self.say)
+        if graph is None:
+            self.counts["text_only"] += 1
+            return extract(instance, None), "text only"
+        past = past_of(self.repos, instance, self.say)
+        self.counts["made"] += 1
+        self.counts["without_history"] += not past
+        found = extract(instance, graph, past, scored=False)
+        if past:
+            self.store.put(key, found)
+        return with_score(found), f"{len(graph.files)} files, {len(past)} past commits"
+
+
+def make(
+    split: str,
+    out: Path,
+    *,
+    repos: str,
+    ids: Sequence[str],
+    pattern: str,
+    cut: str,
+    say: Say,
+    cache: Path | None = None,
+    url: str | None = None,
+    judge: IssueRater | None = None,
+) -> CommandResult:
+    """Bring ``out`` to hold the features of the chosen instances.
+
+    ``judge`` adds its ratings once all rows are there. Rows that it holds of the same version and
+    inputs are kept; those made from text alone are tried again. Rows of other instances stay.
+    ``cache`` and ``url`` stand in for the user's repository cache and the place to clone from.
+    Raises ``UsageError``.
+    """
+    chosen = splits.load(split, ids=ids, filter=pattern, slice=cut)
+    known_repos = repo_cache(repos, say)
+    if cache is not None:
+        known_repos = replace(known_repos, folder=cache)
+    if url is not None:
+        known_repos = replace(known_repos, sources=replace(known_repos.sources, url=url))
+    if not out.name or out.is_dir():
+        raise UsageError(f"--out {out} is a folder: name the file to write")
+    before = feature_files.known(out)
+    kept = {one.id: before[one.id][0] for one in chosen if _is_current(one, before)}
+    began = time.monotonic()
+    _begin(out, before, chosen, kept)
+    maker = _Maker(known_repos, FeatureStore(known_repos.folder / "features"), say)
+    owed = [one for one in chosen if one.id not in kept]
+    with out.open("a", encoding="utf-8") as file:
+        for number, instance in enumerate(owed, 1):
+            features, how = maker.features(instance)
+            file.write(feature_files.line(features, key_of(instance)))
+            file.flush()
+            say(f"{number}/{len(owed)} {instance.id}: {how}")
+    if judge is not None:
+        _rate(judge, chosen, out, say)
+    counts = maker.counts
+    known = {
+        "out": str(out),
+        "version": version(),
+        "instances": len(chosen),
+        "kept": len(kept),
+        **{name: counts[name] for name in ("made", "cached", "text_only", "without_history")},
+        **({} if judge is None else {"rated": judge.counts["rated"], "usd": float(judge.usd)}),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    if counts["text_only"]:
+        say(
+            f"warning: {counts['text_only']} of {len(chosen)} instances have features of their"
+            " text only, since their repository is missing; give it with --repos DIR and go on"
+        )
+    return CommandResult(facts=known, view=Text("\n".join(f"{k}: {v}" for k, v in known.items())))
+
+
+def _rate(judge: IssueRater, chosen: Sequence[Instance], out: Path, say: Say) -> None:
+    """Put a judge's ratings into the rows; its answers are durable, the file is replaced whole."""
+    rows = feature_files.known(out)
+    for number, instance in enumerate(chosen, 1):
+        row, key = rows[instance.id]
+        rows[instance.id] = judge.of(instance, row.model_copy(update={"text": ""})), key
+        say(f"{number}/{len(chosen)} {instance.id}: ${judge.usd:.4f} spent on ratings")
+    feature_files.write(out, "".join(feature_files.line(row, key) for row, key in rows.values()))
+    if judge.counts["unrated"]:
+        say(f"warning: {judge.counts['unrated']} of {len(chosen)} instances are not rated")
+
+
+def _is_current(instance: Instance, before: Mapping[str, tuple[Features, str]]) -> bool:
+    if instance.id not in before:
+        return False
+    row, key = before[instance.id]
+    whole = "repo" in row.provenance.values()
+    return whole and row.version == version() and key == key_of(instance)
+
+
+def _begin(
+    out: Path,
+    before: Mapping[str, tuple[Features, str]],
+    chosen: Sequence[Instance],
+    kept: Mapping[str, Features],
+) -> None:
+    """The rows that stay, those asked for under the complexity that ships today."""
+    asked = {one.id for one in chosen}
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {out.parent}")
+    lines = [
+        feature_files.line(with_score(row) if name in kept else row, key)
+        for name, (row, key) in before.items()
+        if name in kept or name not in asked
+    ]
+    feature_files.write(out, "".join(lines))

@@ -1,0 +1,125 @@
+"""``features --judge``: a model rates issues by a fixed rubric, each call reserved and settled."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from swe_router import jsonl, plugins
+from swe_router.agents import prompts
+from swe_router.errors import LedgerRefused, ModelError, UsageError
+from swe_router.features import rubric
+from swe_router.ledger import Ledger
+from swe_router.models import tier_checks
+from swe_router.models.metered import MeteredModel
+from swe_router.models.retrying import RetryingModel
+from swe_router.records import CallLimits, Features, Instance, Message, digest_of
+from swe_router.settings import Settings
+
+Say = Callable[[str], None]
+OUTPUT_TOKENS = 2048
+"""Cap of one answer, reasoning included: the JSON itself is about 100 tokens."""
+ASKED = 2
+"""Times one issue is asked about when the answer cannot be read."""
+
+
+class IssueRater:
+    """The rater of a features file; its answers and its ledger lie in ``place``."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tier: str,
+        *,
+        budget: Decimal,
+        place: Path,
+        routes: Mapping[str, str],
+        say: Say,
+    ) -> None:
+        """Raises ``UsageError``: unknown tier, missing key, no price, a ledger of other money."""
+        if tier not in settings.tiers:
+            raise UsageError(f"--judge {tier!r}: the preset has {', '.join(settings.tiers)}")
+        self._name, self._tier, self._routes, self._say = tier, settings.tiers[tier], routes, say
+        today = datetime.datetime.now(datetime.UTC).date()
+        on = settings.prices.date or today
+        self._rate = tier_checks.rate_of(tier, self._tier, settings.prices.usd_per_gpu_hour, on)
+        self._key = tier_checks.key_of(tier, self._tier, os.environ)
+        place.mkdir(exist_ok=True)
+        self._answers = place / "answers.jsonl"
+        self._known = {row["key"]: row["answer"] for row in jsonl.read(self._answers)}
+        self._ledger = Ledger(place / "ledger.jsonl", budget)
+        self.counts: Counter[str] = Counter()
+        self._broke = ""
+
+    @property
+    def usd(self) -> Decimal:
+        """USD spent on ratings so far, earlier calls of the command included."""
+        return self._ledger.view().spent
+
+    def of(self, instance: Instance, features: Features) -> Features:
+        """The features with the ratings of the issue, or as they are when none could be had."""
+        key = self._identity(instance)
+        if key not in self._known and not self._broke:
+            self._ask(instance, key)
+        answer = self._known.get(key)
+        if answer is None:
+            self.counts["unrated"] += 1
+            return features
+        self.counts["rated"] += 1
+        return rubric.judged(features, rubric.parsed(answer, list(self._routes)))
+
+    def _identity(self, instance: Instance) -> str:
+        asked = [rubric.VERSION, self._tier.model, dict(self._routes), instance.repo]
+        return digest_of([*asked, instance.problem])
+
+    def _ask(self, instance: Instance, key: str) -> None:
+        model = self._model(instance)
+        messages = [Message(role="user", content=self._prompt(instance))]
+        limits = CallLimits(
+            max_output_tokens=min(OUTPUT_TOKENS, self._tier.max_output_tokens),
+            timeout=self._tier.timeout,
+            temperature=self._tier.temperature,
+        )
+        for _ in range(ASKED):
+            try:
+                answer = model.complete(messages, limits=limits)
+            except LedgerRefused as error:
+                self._broke = str(error)
+                self._say(f"no more issues are rated: {error}")
+                return
+            except ModelError as error:
+                self._say(f"{instance.id} is not rated: {type(error).__name__}: {error}")
+                return
+            text = answer.message.content
+            try:
+                rubric.parsed(text, list(self._routes))
+            except ValueError as error:
+                self._say(f"{instance.id}: {error}")
+                messages += [answer.message, Message(role="user", content=f"{error}. Once more.")]
+                continue
+            row = {"key": key, "instance_id": instance.id, "answer": text, "usd": str(answer.usd)}
+            jsonl.append(self._answers, {**row, "model": answer.model})
+            self._known[key] = text
+            return
+
+    def _prompt(self, instance: Instance) -> str:
+        return prompts.render(
+            "judge-issue",
+            repo=instance.repo,
+            problem=instance.problem,
+            criteria=rubric.CRITERIA,
+            routes=self._routes,
+            example=rubric.example(list(self._routes)),
+        )
+
+    def _model(self, instance: Instance) -> Any:
+        bare = plugins.load("models", self._tier.dialect)(
+            self._tier, session=f"{instance.id}#1", key=self._key
+        )
+        book = self._ledger.overhead(f"{instance.id}/judge")
+        return RetryingModel(MeteredModel(bare, book, self._rate), self._tier.retries)

@@ -1,0 +1,1 @@
+"""``grade``: official verdicts on a run or on a predictions file."""

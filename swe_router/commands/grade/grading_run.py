@@ -1,0 +1,212 @@
+"""Grading a run or a predictions file: which backend, where it works, what it is shown."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from swe_router.commands.grade.pending_grades import owed
+from swe_router.datasets import OpensSandbox, SupportsNetwork
+from swe_router.errors import UsageError, WouldNotStart
+from swe_router.grading import graders
+from swe_router.grading import predictions as files
+from swe_router.grading.grade import grade_patches, grade_predictions, predicted
+from swe_router.journal.header import of_run
+from swe_router.journal.instance_log import InstanceLog
+from swe_router.journal.run_folder import RunFolder
+from swe_router.records import Grade, Instance
+from swe_router.reports.run_text import STYLE
+from swe_router.reports.sentences import count
+from swe_router.sandboxes.docker import DockerSandboxes
+from swe_router.sandboxes.local import LocalSandboxes
+from swe_router.seams import Sandbox
+from swe_router.settings import SandboxSettings
+from swe_router.wiring.repositories import cache_folder, repo_cache
+from swe_router.wiring.run_wiring import RunWiring
+
+Say = Callable[[str], None]
+
+
+def predictions(run: RunFolder) -> list[files.Prediction]:
+    """One prediction per instance: what was chosen, else what an interrupted attempt left."""
+    found = []
+    records = run.records()
+    name = f"swe-router ({run.name})"
+    for instance in run.instances():
+        record = records.get(instance.id)
+        patch = record.patch if record is not None else _rescued(run, instance.id)
+        found.append(files.Prediction(instance_id=instance.id, patch=patch, model=name))
+    return found
+
+
+def write_predictions(run: RunFolder) -> None:
+    """``preds.json``, which the official harness and sb-cli take."""
+    files.write_predictions(run.predictions_file, predictions(run))
+
+
+def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Mapping[str, Grade]:
+    """Grade the concluded instances of a run; the verdicts on what is handed in, by instance.
+
+    Every other patch that an attempt left is graded too where the settings say so (``candidates``
+    goes before them), and kept beside. Only what is missing is graded: what was asked before, or
+    stands in a verdict on the same patch, is not asked again, so a grading that was cut off is
+    simply gone on with.
+    """
+    header = of_run(run)
+    settings = header.settings
+    records = run.records()
+    todo = [p for p in predictions(run) if p.instance_id in records]
+    others = settings.grade.candidates if candidates is None else candidates
+    left = owed(run, todo, candidates=others)
+    run.add_grades(left.known)
+    fresh = [*left.handed_in, *left.candidates]
+    if fresh:
+        main = {(p.instance_id, p.digest) for p in left.handed_in}
+
+        def keep(grade: Grade) -> None:
+            grade = _portable(grade, run.path)
+            name = grade.instance_id
+            if (name, grade.patch) in main:
+                run.add_grades([grade])
+            else:
+                run.add_candidate_grade(grade)
+                name += " (a candidate not handed in)"
+            graded.append(name)
+            say(f"[graded {len(graded)}/{len(fresh)}] {name}: {grade.outcome}")
+
+        graded: list[str] = []
+        grader = graders.evaluating(
+            settings.split,
+            settings.dataset,
+            folder=run.path / "grading",
+            timeout=settings.grade.timeout,
+            sandbox=header.sandbox,
+            opens=_opener(lambda: RunWiring(run, header, say).boxes),
+            network=settings.grade.network,
+        )
+        beside = count(len(left.candidates), "other candidate")
+        more = f" and {beside}" if left.candidates else ""
+        patches = count(len(left.handed_in), "patch", "patches")
+        say(f"grading {patches}{more} ({header.sandbox})")
+        grade_patches(
+            fresh,
+            {one.id: one for one in run.instances()},
+            grader,
+            workers=settings.grade.workers,
+            run=run.name,
+            progress=keep,
+        )
+    known = run.grades()
+    return {p.instance_id: known[p.instance_id] for p in todo}
+
+
+def _portable(grade: Grade, folder: Path) -> Grade:
+    """Paths of a run's own logs are told from its folder on: the folder may be moved."""
+    whole, given = f"{folder.resolve()}/", f"{folder}/"
+    evidence = {
+        key: value.removeprefix(whole).removeprefix(given) if isinstance(value, str) else value
+        for key, value in grade.evidence.items()
+    }
+    return grade.model_copy(update={"evidence": evidence})
+
+
+def grade_file(
+    path: Path,
+    split: str,
+    *,
+    dataset: str = "",
+    sandbox: str,
+    unsafe: bool,
+    timeout: float,
+    workers: int,
+    network: Sequence[str] = (),
+    say: Say,
+) -> Mapping[str, Grade]:
+    """Grade a predictions file; ``gold`` as its name grades the answer key's own patches."""
+    gold = str(path) == "gold"
+    found = graders.gold_predictions(split, dataset) if gold else files.read(path)
+    kind = ("local" if split == "demo" else "docker") if sandbox == "auto" else sandbox
+    if kind not in {"local", "docker"}:
+        raise UsageError(f"--sandbox {sandbox!r}: say auto, docker or local")
+    work = cache_folder()[0].parent / "grading"
+
+    def boxes() -> Any:
+        work.mkdir(parents=True, exist_ok=True)
+        options: dict[str, Any] = {"run": "grade", "lock": work / "lock"}
+        if kind == "docker":
+            return DockerSandboxes(SandboxSettings(kind="docker"), progress=say, **options)
+        settings = SandboxSettings(kind="local", unsafe=unsafe)
+        return LocalSandboxes(settings, start=repo_cache("", say).path, **options)
+
+    grader = graders.evaluating(
+        split,
+        dataset,
+        folder=work,
+        timeout=timeout,
+        sandbox=kind,
+        opens=_opener(boxes),
+        network=tuple(network),
+    )
+    instances = predicted(found, split, dataset)
+    done = 0
+
+    def progress(grade: Grade) -> None:
+        nonlocal done
+        done += 1
+        say(f"[{done}/{len(found)}] {grade.instance_id}: {grade.outcome}")
+
+    return grade_predictions(found, instances, grader, workers=workers, progress=progress)
+
+
+def view(grades: Mapping[str, Grade]) -> RenderableType:
+    """A table of verdicts, and how many of each."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("instance", "outcome", "evidence"):
+        table.add_column(name, overflow="fold")
+    for name, grade in grades.items():
+        why = str(grade.evidence.get("reason", grade.evidence))[:200]
+        doubt = next(iter(grade.doubt), "")
+        why += f"; doubt: {doubt[:200]}" if doubt else ""
+        table.add_row(name, Text(grade.outcome, STYLE[grade.outcome]), Text(why))
+    counts = Counter(grade.outcome for grade in grades.values())
+    said = ", ".join(f"{n} {name}" for name, n in counts.items())
+    doubted = sum(bool(grade.doubt) for grade in grades.values())
+    said += f"; the runner's own record contradicts {doubted} of them" if doubted else ""
+    return Group(table, Text(said, "bold"))
+
+
+def facts(grades: Mapping[str, Grade]) -> dict[str, Any]:
+    """Outcome and evidence by instance, and the doubt where the runner's record says other."""
+    return {
+        name: {"outcome": one.outcome, "evidence": one.evidence}
+        | ({"doubt": one.doubt} if one.doubt else {})
+        for name, one in grades.items()
+    }
+
+
+def _rescued(run: RunFolder, instance_id: str) -> str:
+    outcome = InstanceLog(run.attempt_folder(instance_id)).last_rescue()
+    return outcome.candidate.patch if outcome is not None and outcome.candidate else ""
+
+
+def _opener(boxes: Callable[[], Any]) -> OpensSandbox:
+    """Opens the sandboxes of evaluations; the factory is made at the first one."""
+    made = functools.cache(boxes)
+
+    def open_(instance: Instance, *, network: bool = False) -> AbstractContextManager[Sandbox]:
+        factory = made()
+        if not network:
+            return factory.open(instance)  # type: ignore[no-any-return]
+        if not isinstance(factory, SupportsNetwork):
+            raise WouldNotStart("this kind of sandbox has no network; grade with --sandbox docker")
+        return factory.open_networked(instance)
+
+    return open_

@@ -1,0 +1,158 @@
+"""The leaderboard of a table or of runs: what is read, what is asked, what is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from swe_router import plain_values, plugins
+from swe_router.commands import outcome_tables as recorded
+from swe_router.commands import output_files
+from swe_router.commands.report import error_rates
+from swe_router.commands.result import CommandResult
+from swe_router.commands.show import find
+from swe_router.errors import UsageError
+from swe_router.features import feature_files
+from swe_router.features.extraction_steps import extract
+from swe_router.instances import splits
+from swe_router.outcomes.importers.forms import read_table
+from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
+from swe_router.outcomes.simulation import verifier_model
+from swe_router.outcomes.tables.shipped import features as shipped_features
+from swe_router.outcomes.tables.shipped import shipped
+from swe_router.outcomes.tables.table import OutcomeTable
+from swe_router.records import Features
+from swe_router.reports import board_html, board_plot
+from swe_router.reports import board_table as words
+from swe_router.settings.overrides import ALWAYS
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class LeaderboardRequest:
+    """What the command line asks for."""
+
+    runs: Sequence[str] = ()
+    runs_in: Path = Path("runs")
+    outcomes: Path | None = None
+    split: str | None = None
+    features: Path | None = None
+    weak: str = ""
+    strong: str = ""
+    models: tuple[str, ...] = ()
+    verifier: str = "hybrid"
+    budget: Decimal | None = None
+    policies: tuple[str, ...] = ()
+    bootstraps: int = 10_000
+    seed: int = 0
+    random_cv: bool = False
+    out: Path | None = None
+
+
+TEXTS_ALONE = (
+    "the shipped features are of the issue texts alone: no policy sees the code graph or the"
+    " history of their repositories (`swe-router features` makes them, --features gives them)"
+)
+"""Said of the board of the shipped table."""
+
+
+def leaderboard(wish: LeaderboardRequest, say: Say) -> CommandResult:
+    """The board, and its files when a folder is named. Raises ``UsageError``."""
+    if wish.out is not None:
+        output_files.folder(wish.out, "the board")
+    verifier = _verifier(wish)
+    named = tuple(dict.fromkeys(_plugin(name) for name in wish.policies))
+    for name in named:
+        plugins.load("policies", name.partition("+")[0])
+    table = _table(wish)
+    facts = board(
+        table,
+        _known(wish, table),
+        BoardRequest(
+            verifier,
+            wish.weak,
+            wish.strong,
+            wish.models,
+            named,
+            wish.budget,
+            wish.bootstraps,
+            wish.seed,
+            wish.random_cv,
+        ),
+        say,
+    )
+    if wish.features is None and wish.split is None and not (wish.outcomes or wish.runs):
+        facts = {**facts, "assumptions": [*facts["assumptions"], TEXTS_ALONE]}
+    if wish.out is not None:
+        written = _written(facts, wish.out)
+        say(f"wrote {', '.join(written)} to {wish.out}")
+    return CommandResult(facts=facts, view=words.view(facts))
+
+
+def _plugin(name: str) -> str:
+    """``always-SYSTEM`` is a row of the policy ``fixed``, which has one a system."""
+    return "fixed" if name.startswith(ALWAYS) else name
+
+
+def _verifier(wish: LeaderboardRequest) -> verifier_model.VerifierModel:
+    """The channel that was stated, or what a graded run's own verifiers came to.
+
+    ``RUN`` or ``RUN:TIER``; of a run that has the ``--weak`` tier only that tier's patches count:
+    a cascade asks of the weak tier. Raises ``UsageError`` for a run that says nothing.
+    """
+    if verifier_model.stated(wish.verifier):
+        return verifier_model.parse(wish.verifier)
+    name, _, tier = wish.verifier.partition(":")
+    try:
+        run = find(name, wish.runs_in)
+    except UsageError as error:
+        raise UsageError(
+            f"--verifier {wish.verifier!r}: {error}; else write {verifier_model.KNOWN}"
+        ) from None
+    return error_rates.channel_of(run, tier, wish.weak)
+
+
+def _table(wish: LeaderboardRequest) -> OutcomeTable:
+    """The table that was named, the rows of the runs beside it; else the one that ships."""
+    parts = []
+    if wish.outcomes is not None:
+        parts.append(read_table(wish.outcomes))
+    if wish.runs:
+        parts.append(recorded.of_runs(wish.runs, wish.runs_in).table)
+    if not parts:
+        return shipped()
+    rows = tuple(row for part in parts for row in part.rows)
+    keys = {(row.instance_id, row.system, row.run) for row in rows}
+    if len(keys) < len(rows):
+        raise UsageError("the runs and --outcomes hold the same runs: name one of the two")
+    return OutcomeTable(rows, ", ".join(part.source for part in parts))
+
+
+def _known(wish: LeaderboardRequest, table: OutcomeTable) -> list[Features]:
+    """Features and texts that were given, that ship, or that the runs worked on; else none."""
+    wanted = set(table.instances)
+    issues = [] if wish.split is None else splits.load(wish.split)
+    if wish.features is not None:
+        return feature_files.read(wish.features, issues)
+    told = shipped_features() if wish.outcomes is None and not wish.runs else []
+    told += [extract(one, None) for one in issues if one.id in wanted]
+    for name in wish.runs if wish.split is None else ():
+        told += [extract(one, None) for one in find(name, wish.runs_in).instances()]
+    return list({one.instance_id: one for one in told}.values())
+
+
+def _written(facts: Mapping[str, Any], out: Path) -> list[str]:
+    """All files of a board, by name. Raises ``UsageError`` when the folder cannot be written."""
+    plane, verifier = board_plot.plane(facts), board_plot.verifier_map(facts["verifier_map"])
+    content = {
+        "leaderboard.csv": words.as_csv(facts).encode(),
+        "leaderboard.json": plain_values.text(facts, indent=1).encode(),
+        "leaderboard.html": board_html.page(facts, plane, verifier).encode(),
+        "leaderboard.png": plane,
+        "verifier-map.png": verifier,
+    }
+    return output_files.write(out, content)

@@ -1,0 +1,297 @@
+"""A run replayed: every record made again from what was recorded, and held against the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+
+from rich.console import Group
+from rich.text import Text
+
+from swe_router import plugins
+from swe_router.agents import recorded_attempt
+from swe_router.agents.dialogue import DialogueSetup
+from swe_router.commands.calibrate import stop_loss_calibration
+from swe_router.commands.result import CommandResult
+from swe_router.commands.run import candidate_import
+from swe_router.commands.show import find
+from swe_router.errors import UsageError
+from swe_router.features.extraction_steps import complexity_of, version
+from swe_router.grading.evidence import follows
+from swe_router.grading.predictions import Prediction
+from swe_router.integrity import trust
+from swe_router.integrity.unexplained_spend import unexplained
+from swe_router.journal import imported_candidates, run_inputs
+from swe_router.journal.header import Header, is_whole, of_run, provenance
+from swe_router.journal.instance_log import InstanceLog
+from swe_router.journal.run_folder import RunFolder
+from swe_router.journal.verifier_store import VerifierStore
+from swe_router.ledger import log_reader
+from swe_router.ledger.state import LedgerState
+from swe_router.records import (
+    Grade,
+    Instance,
+    Outcome,
+    Plan,
+    RunRecord,
+    Step,
+    escaped,
+    patch_digest,
+)
+from swe_router.replay.record_check import ReplayContext, ReplayCount, check
+from swe_router.settings import Settings
+from swe_router.solve.handover import Handed
+from swe_router.wiring import ensemble
+from swe_router.wiring.handover_limit import handover_limit
+from swe_router.wiring.run_wiring import build_policy, desk_of
+
+
+def replay(name: str, out: Path) -> CommandResult:
+    """Make every record of a run again; exit code 1 when something comes out otherwise.
+
+    Raises ``UsageError`` for a damaged run, and for one that names code (``received.check``).
+    """
+    run = find(name, out, exact=False)
+    header = of_run(run)
+    trust.check(run, header)
+    book = log_reader.read(run.ledger_file)
+    instances = {one.id: one for one in run.instances()}
+    grades = run.grades()
+    others, left = _others(run)
+    rows, broken = {}, _frame(run, header, book)
+    whole = not broken
+    try:
+        means = _means(run, header, book)
+    except UsageError as error:  # settings that were changed need not make sense
+        raise UsageError("; ".join([*broken, str(error)])) from None
+    money = unexplained(run, book)
+    for instance_id, record in run.records().items():
+        count = ReplayCount()
+        check(record, means, count)
+        _moves(run, record, count)
+        _written(run, record, count)
+        _came_with(run, record, count)
+        _surroundings(record, header, instances, book, count)
+        _grade(record, grades.get(instance_id), count)
+        _candidate_grades(instance_id, others.get(instance_id, ()), left[instance_id], count)
+        said = [
+            f"{d.where}: recorded {d.recorded}, recomputed {d.recomputed}"
+            for d in count.divergences
+        ]
+        said += money.pop(instance_id, [])
+        share = 1 - len(said) / max(1, count.compared)
+        rows[instance_id] = {
+            "identical_share": max(0.0, share),
+            "divergences": said,
+            "patch_identical": not any("patch" in line or "chosen" in line for line in said),
+        }
+        broken += [f"{instance_id}: {line}" for line in said]
+    broken += [f"{name}: {line}" for name, told in money.items() for line in told]
+    verdict = f"{len(rows)} instances replayed: " + (
+        "all as recorded" if not broken else f"{len(broken)} divergences"
+    )
+    if rest := len(instances.keys() - rows.keys()):
+        verdict += f"; {rest} of {len(instances)} not concluded, of which nothing can be replayed"
+    view = Group(Text(verdict, style="bold"), *(Text(line, style="red") for line in broken))
+    settings_row = {"settings_intact": whole}
+    return CommandResult(facts={**rows, **({} if whole else {"settings": settings_row})},
+                 view=view, code=1 if broken else 0)  # fmt: skip
+
+
+def _frame(run: RunFolder, header: Header, book: LedgerState) -> list[str]:
+    """What is wrong with what holds for the run as a whole."""
+    said = []
+    if not is_whole(run):
+        said.append(f"{run.settings_file.name}: a setting, rate or digest was changed")
+    if book.opened != header.settings.budget:
+        budget = header.settings.budget
+        said.append(f"{run.ledger_file.name}: budget {book.opened}, in the settings {budget}")
+    if (
+        header.settings.source
+        and candidate_import.digest(candidate_import.kept(run)) != header.settings.source_digest
+    ):
+        said.append("the candidates that the run began with were changed")
+    return said
+
+
+def _came_with(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
+    """The imported attempts of a record must be those that the run began with."""
+    case = imported_candidates.load(run.attempt_folder(record.instance.id))
+    mine = [one for one in record.outcomes if one.imported]
+    bare = tuple(one.model_copy(update={"verdicts": ()}) for one in mine)
+    for was, now in zip_longest(case.outcomes if case else (), bare):
+        one = was or now
+        count.same(record.instance.id, f"attempt {one.attempt.id} as it was imported", was, now)
+
+
+def _surroundings(
+    record: RunRecord,
+    header: Header,
+    instances: Mapping[str, Instance],
+    book: LedgerState,
+    count: ReplayCount,
+) -> None:
+    """What a record says of its instance, of its making and of its money, against the rest."""
+    name = record.instance.id
+    count.same(name, "instance", instances.get(name), record.instance)
+    of_issue = (name, record.instance.repo, record.instance.problem)
+    seen = (record.features.instance_id, record.features.repo, record.features.text)
+    count.same(name, "features: issue", seen, of_issue)
+    score = record.features.values.get("complexity")
+    # A score by another fit is taken as it stands: what it led to is computed again all the same.
+    if score is not None and record.features.version == version():
+        count.same(
+            name,
+            "features: complexity",
+            score,
+            complexity_of(record.features.values, record.features.repo),
+        )
+    made = provenance(header).model_copy(update={"code": record.provenance.code})
+    count.same(name, "provenance", record.provenance, made)
+    _caps(record, book, count)
+    tiers = {o.attempt.id: o.arm.model for o in record.outcomes}
+    for call in book.calls.values():
+        owner, _, attempt = call.key.partition("/")
+        if owner == name and attempt in tiers:
+            count.same(name, f"attempt {attempt} ledger: tier", call.tier, tiers[attempt])
+
+
+def _caps(record: RunRecord, book: LedgerState, count: ReplayCount) -> None:
+    """The cap that each decision saw must be one that the ledger had, and a raise stays."""
+    caps, place = book.caps, 0
+    for number, decided in enumerate(record.decisions, 1):
+        seen = decided.purse.budget
+        later = [n for n in range(place, len(caps)) if caps[n] == seen]
+        known = seen if later else f"one of {', '.join(map(str, caps[place:]))}"
+        count.same(record.instance.id, f"decision {number} cap", seen, known)
+        place = later[0] if later else place
+
+
+def _grade(record: RunRecord, grade: Grade | None, count: ReplayCount) -> None:
+    """An official verdict must be of this patch, and follow from the tests kept with it."""
+    if grade is None:
+        return
+    name = record.instance.id
+    patch = record.patch or ""
+    digest = patch_digest(patch)
+    if patch:
+        count.same(name, "grade: patch", grade.patch, digest)
+        other = "not resolved" if grade.outcome == "resolved" else "resolved"
+        again = grade.outcome if follows(grade) else f"{other}, by the tests kept with it"
+        count.same(name, "grade: outcome", grade.outcome, again)
+
+
+def _others(run: RunFolder) -> tuple[dict[str, list[Grade]], dict[str, set[str]]]:
+    """By instance: the grades of other candidates, and the digests of all patches ever left."""
+    grades: dict[str, list[Grade]] = {}
+    for grade in run.candidate_grades():
+        grades.setdefault(grade.instance_id, []).append(grade)
+    left: dict[str, set[str]] = {}
+    for record in run.concluded():  # those that were tried again too: their patches were graded
+        name = record.instance.id
+        left.setdefault(name, set()).update(
+            Prediction(instance_id=name, patch=one.candidate.patch).digest
+            for one in record.outcomes
+            if one.candidate is not None
+        )
+    return grades, left
+
+
+def _candidate_grades(
+    name: str, grades: Sequence[Grade], left: set[str], count: ReplayCount
+) -> None:
+    """Each must be of a patch that an attempt left, and follow from the tests kept with it."""
+    said: dict[str, str] = {}
+    for grade in grades:
+        where = f"candidate grade {grade.patch[:12]}"
+        count.same(name, f"{where}: patch", True, grade.patch in left)
+        other = "not resolved" if grade.outcome == "resolved" else "resolved"
+        again = grade.outcome if follows(grade) else f"{other}, by the tests kept with it"
+        count.same(name, f"{where}: outcome", grade.outcome, again)
+        if grade.outcome != "ungraded":
+            before = said.setdefault(grade.patch, grade.outcome)
+            count.same(name, f"{where}: outcome, told twice", before, grade.outcome)
+
+
+def _means(run: RunFolder, header: Header, book: LedgerState) -> ReplayContext:
+    charged: dict[str, Decimal] = {}
+    for call in book.calls.values():
+        if call.fate == "settled":
+            charged[call.key] = charged.get(call.key, Decimal(0)) + call.charged
+    settings, sheet = header.settings, run_inputs.sheet(run, header)
+    verify = run_inputs.verify_settings(run, header)
+
+    def conversation(
+        record: RunRecord, outcome: Outcome, steps: Sequence[Step], handed: Handed
+    ) -> Iterator[tuple[str, str, str]]:
+        plan = outcome.attempt.plan
+        for one in recorded_attempt.recompute(
+            sheet,
+            record.instance,
+            steps,
+            setup_of(settings, plan, handed),
+            recorded=outcome.attempt.trajectory,
+            budget=plan.budget,
+            stop_loss=stop_loss_calibration.of_plan(header, plan),
+        ):
+            yield one.where, one.recorded, one.recomputed
+
+    return ReplayContext(
+        policy=build_policy(header, run.instances()),
+        selector=ensemble.selector(settings),
+        early_stop=settings.ensemble.early_stop,
+        verifiers={n: plugins.load("verifiers", n)(verify) for n in verify.names},
+        rates=header.rates,
+        conversation=conversation,
+        steps=lambda instance_id, attempt_id: InstanceLog(run.attempt_folder(instance_id)).steps(
+            attempt_id
+        ),
+        charged=charged,
+        room=partial(handover_limit, header),
+        asked={"reproduction": settings.verify.writer, "judge": settings.verify.judge},
+    )
+
+
+def setup_of(settings: Settings, plan: Plan, handed: Handed) -> DialogueSetup:
+    """What shaped the requests of an attempt."""
+    desk = replace(
+        desk_of(settings, plan),
+        handover=handed.text,
+        continued=handed.continued,
+        seed=plan.seed,
+        variant=plan.variant,
+    )
+    box = settings.sandbox
+    return DialogueSetup.of(desk, box.command_timeout, box.command_timeout_max)
+
+
+def _written(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
+    """Tests that verdicts say a model wrote must be what it was paid for writing."""
+    notes = VerifierStore(run.attempt_folder(record.instance.id) / "notes.jsonl")
+    paid = {escaped(str(one.get("text", ""))) for one in notes.values() if isinstance(one, dict)}
+    for outcome in record.outcomes:
+        for verdict in outcome.verdicts:
+            tests = verdict.evidence.get("tests", {})
+            for test, facts in tests.items() if verdict.verifier == "reproduction" else ():
+                if facts.get("source") == "written":
+                    told = "as it was paid for" if facts.get("text") in paid else "another one"
+                    where = f"attempt {outcome.attempt.id} verdict reproduction {test}: text"
+                    count.same(record.instance.id, where, told, "as it was paid for")
+
+
+def _moves(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
+    """The moves as they fell must be those of the record, unless it is being tried again."""
+    if not InstanceLog(run.attempt_folder(record.instance.id)).belongs_to(record):
+        return
+    moves = InstanceLog(run.attempt_folder(record.instance.id)).moves()
+    count.same(record.instance.id, "moves: decisions", record.decisions,
+               tuple(move.decided for move in moves))  # fmt: skip
+    came = InstanceLog(run.attempt_folder(record.instance.id)).imported() or ()
+    fell = (*came, *(outcome for move in moves for outcome in move.outcomes or ()))
+    count.same(record.instance.id, "moves: outcomes", record.outcomes, fell)
+    left = tuple(move.left_out for move in moves if move.left_out is not None)
+    count.same(record.instance.id, "moves: left out", record.left_out, left)

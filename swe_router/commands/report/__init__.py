@@ -1,0 +1,1 @@
+"""``report``: how often the verifiers of runs were wrong."""

@@ -1,0 +1,131 @@
+"""Verdicts joined with the official result on the very same patch: of runs, and of files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from swe_router.commands.grade.pending_grades import Graded, patch_of, resolved
+from swe_router.errors import UsageError
+from swe_router.estimates.acceptance import calibration, fit
+from swe_router.grading.predictions import Prediction
+from swe_router.journal.header import Header
+from swe_router.journal.run_folder import RunFolder
+from swe_router.outcomes.importers.run_folders import verdict
+from swe_router.outcomes.tables import labels
+from swe_router.records import ACCEPTANCE, IMPORTED, JudgedVerdict, Outcome, RunRecord, Verdict
+from swe_router.verifiers.signals.authors import maker_of
+
+BLANK = hashlib.sha256(b"").hexdigest()
+STRONGEST = ("strong authors", f"{IMPORTED}, strong authors")
+"""Classes in the place of tiers that no other class stands above."""
+
+
+def judged(run: RunFolder, header: Header) -> list[JudgedVerdict]:
+    """Every verdict of a run on a patch that is not blank, with its official result if any."""
+    graded = run.graded()
+    return [row for record in run.records().values() for row in _joined(record, graded, header)]
+
+
+def _joined(record: RunRecord, graded: Graded, header: Header) -> Iterator[JudgedVerdict]:
+    for outcome in record.outcomes:
+        patch = patch_of(outcome)
+        if not patch.strip() or not outcome.verdicts:
+            continue
+        tier = header.settings.tiers.get(outcome.arm.model)
+        common = {
+            "run": record.run,
+            "instance_id": record.instance.id,
+            "repo": record.instance.repo,
+            "attempt": outcome.attempt.id,
+            "tier": _tier(outcome),
+            "author": maker_of(outcome.attempt.source) or (tier.model if tier is not None else ""),
+            "patch": Prediction(instance_id=record.instance.id, patch=patch).digest,
+            "resolved": resolved(graded, record.instance.id, outcome),
+        }
+        yield from _of_one((*outcome.verdicts, *_combined(outcome)), common)
+
+
+def _combined(outcome: Outcome) -> list[Verdict]:
+    """What decided on accepting a patch, where no verifier ``acceptance`` did."""
+    if outcome.weighed is not None or outcome.candidate is None:
+        return []
+    return [
+        Verdict(
+            candidate=outcome.candidate.digest,
+            verifier=ACCEPTANCE,
+            outcome=verdict(outcome) or "unknown",
+        )
+    ]
+
+
+def of_files(said: Sequence[Path], told: Sequence[Path]) -> Iterator[JudgedVerdict]:
+    """Rows of ``verify`` joined with labels; by class of their authors in the place of tiers.
+
+    A row without a label has no official result. Raises ``UsageError`` for rows of another form.
+    """
+    known = labels.read(told)
+    for path, where, key, line in labels.verdicts(said):
+        right = known.get(key)
+        try:
+            row = fit.row_of(line, bool(right))
+        except (KeyError, UsageError) as error:
+            raise UsageError(f"{where} is no row of `verify --json`: {error}") from None
+        if line.get("patch") == BLANK:
+            continue
+        common = {
+            "run": path.name,
+            "instance_id": key[0],
+            "repo": row.repo,
+            "attempt": key[1],
+            "tier": f"{_class_of(row.author, row.verdicts)} authors",
+            "author": row.author,
+            "patch": str(line.get("patch", "")),
+            "resolved": right,
+        }
+        yield from _of_one((*row.verdicts, *_standing(line, row.verdicts)), common)
+
+
+def _standing(line: Mapping[str, Any], verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """What a row came to, where no verifier ``acceptance`` was asked."""
+    if any(one.verifier == ACCEPTANCE for one in verdicts) or not verdicts:
+        return []
+    told = {"candidate": "", "verifier": ACCEPTANCE, "outcome": line.get("outcome", "unknown")}
+    return [Verdict.model_validate(told)]
+
+
+def _of_one(verdicts: Sequence[Verdict], common: Mapping[str, Any]) -> Iterator[JudgedVerdict]:
+    """A row a verdict; the combination costs what it rests on."""
+    whole = {
+        "seconds": sum(one.seconds for one in verdicts),
+        "usd": sum((one.usd for one in verdicts), start=Decimal(0)),
+    }
+    for one in verdicts:
+        own = {"seconds": one.seconds, "usd": one.usd}
+        yield JudgedVerdict(
+            verifier=one.verifier,
+            outcome=one.outcome,
+            score=one.score,
+            **(whole if one.verifier == ACCEPTANCE else own),
+            **common,
+        )
+
+
+def _tier(outcome: Outcome) -> str:
+    """The arm; patches that were brought are told apart by the class of their author."""
+    if not outcome.imported:
+        return str(outcome.arm)
+    kind = _class_of(maker_of(outcome.attempt.source), outcome.verdicts)
+    return f"{IMPORTED}, {kind} authors"
+
+
+def _class_of(author: str, verdicts: Sequence[Verdict]) -> str:
+    """Weak | strong | unknown: as ``acceptance`` took it, else as the shipped calibration does."""
+    for one in verdicts:
+        if one.verifier == ACCEPTANCE and one.evidence.get("author"):
+            return str(one.evidence["author"])
+    shipped = calibration.load(calibration.SHIPPED)
+    return shipped.class_of(author) if shipped is not None else "unknown"

@@ -1,0 +1,17 @@
+"""What a command hands to the command line: facts for ``--json`` and a view for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import RenderableType
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """The same facts twice, and the exit code they mean."""
+
+    facts: Any
+    view: RenderableType
+    code: int = 0

@@ -1,0 +1,1 @@
+"""``run`` and ``resume``: create, drive, resume and finish a run."""

@@ -1,0 +1,112 @@
+"""``--from``: candidates that exist already become attempt 0 of their instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from swe_router.candidates import joining, trajectory_folders
+from swe_router.candidates.joining import CandidateCase, ForeignCandidates
+from swe_router.candidates.prediction_files import may_be_diff
+from swe_router.errors import UsageError
+from swe_router.instances import splits
+from swe_router.journal import imported_candidates
+from swe_router.journal.header import Header
+from swe_router.journal.instance_log import InstanceLog
+from swe_router.journal.run_folder import RunFolder
+from swe_router.records import Instance, digest_of
+from swe_router.settings import Settings
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ImportStart:
+    """The instances of a run and what they came with."""
+
+    settings: Settings
+    """With the digest of what the source held, so that it names the run."""
+    instances: list[Instance]
+    cases: Mapping[str, CandidateCase] = field(default_factory=dict)
+
+
+def begin(settings: Settings, say: Say) -> ImportStart:
+    """The instances that the settings ask for, with the candidates that ``source`` has of them.
+
+    With a source these are the instances that it has candidates for, and with ``rest`` all others
+    of the split too. Raises ``UsageError``.
+    """
+    known = splits.load(settings.split, dataset=settings.dataset)
+    found = joining.read(Path(settings.source)) if settings.source else []
+    joining.check_known(found, {one.id for one in known}, settings.split)
+    name, there = settings.split, {one.instance_id for one in found}
+    if settings.source and not settings.rest:
+        known = [one for one in known if one.id in there]
+        name = f"{settings.split} with candidates in {settings.source}"
+    instances = splits.narrow(
+        known, name, ids=settings.instances, filter=settings.filter, slice=settings.slice,
+        shuffle=settings.shuffle, seed=settings.seed,
+    )  # fmt: skip
+    if not settings.source:
+        return ImportStart(settings, instances)
+    ids = {one.id for one in instances}
+    told = (
+        trajectory_folders.read(Path(settings.trajectories), ids, say)
+        if settings.trajectories
+        else []
+    )
+    mine = _diffs([one for one in found if one.instance_id in ids], say)
+    joined = joining.join(mine, told, Path(settings.source).name)
+    if said := joining.mended(joined):
+        say(said)
+    say(f"{len(mine)} candidates of {len(joined)} instances, {len(told)} trajectories")
+    sealed = settings.model_copy(update={"source_digest": digest(joined)})
+    return ImportStart(sealed, instances, joined)
+
+
+def _diffs(found: Sequence[ForeignCandidates], say: Say) -> list[ForeignCandidates]:
+    """The candidates; one whose text is no diff has no patch, as an attempt that gave up."""
+    made = []
+    for one in found:
+        if not may_be_diff(one.patch):
+            say(f"{one.instance_id}: candidate {one.name!r} is no diff: it counts as no patch")
+            one = one.model_copy(update={"patch": ""})  # noqa: PLW2901
+        made.append(one)
+    return made
+
+
+def digest(joined: Mapping[str, CandidateCase]) -> str:
+    """SHA-256 over everything that the instances came with.
+
+    The sources too: they name the author, whose class decides how a verdict is weighed.
+    """
+
+    def told(case: CandidateCase) -> object:
+        sources = [one.attempt.source for one in (*case.outcomes, *case.peers)]
+        return [case.digest(), sources, dict(case.names), dict(case.models)]
+
+    return digest_of({name: told(case) for name, case in joined.items()})
+
+
+def kept(run: RunFolder) -> dict[str, CandidateCase]:
+    """What the instances of a run came with, by instance."""
+    found = (
+        (one.id, imported_candidates.load(run.attempt_folder(one.id))) for one in run.instances()
+    )
+    return {name: case for name, case in found if case is not None}
+
+
+def unseen(run: RunFolder, instance: Instance) -> bool:
+    """Whether the instance came with candidates that are still to be verified."""
+    folder = run.attempt_folder(instance.id)
+    return (folder / imported_candidates.NAME).exists() and InstanceLog(folder).imported() is None
+
+
+def check(run: RunFolder, header: Header) -> None:
+    """Raise ``UsageError`` when the run's folder does not hold what the run began with."""
+    if header.settings.source and digest(kept(run)) != header.settings.source_digest:
+        raise UsageError(
+            f"run {run.name} does not hold the candidates that it began with (it was killed while"
+            " it was created, or they were changed): begin it anew with --from"
+        )

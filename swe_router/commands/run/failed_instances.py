@@ -1,0 +1,61 @@
+"""``--from RUN``: a run's predictions; ``--failed``: the instances that it officially failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from swe_router.errors import UsageError
+from swe_router.journal.header import of_run
+from swe_router.journal.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class FailedInstances:
+    """Instances of a graded run whose official outcome is not ``resolved``."""
+
+    split: str
+    ids: tuple[str, ...]
+    said: str
+    """What was taken, in a sentence."""
+
+
+def predictions_of(source: str, out: Path) -> str:
+    """The file that ``--from`` names: itself, or the predictions of the run of that name."""
+    if Path(source).is_file():
+        return source
+    try:
+        return str(RunFolder.find(source, out).predictions_file)
+    except UsageError:
+        return source  # whoever reads it says what is amiss
+
+
+def failed_of(source: str, out: Path) -> FailedInstances:
+    """What a graded run failed; its own ``preds.json`` may be named for it.
+
+    Without a grade, or with one that says ``ungraded``, an instance has no official outcome: it
+    is left out. Raises ``UsageError`` when there is no such run, or nothing that it failed.
+    """
+    path = Path(source)
+    if path.is_file():
+        if not (path.parent / "settings.json").is_file():
+            raise UsageError(
+                f"--failed needs official outcomes, and {source} lies in no run: name a graded RUN"
+            )
+        run = RunFolder.find(str(path.parent), out)
+    else:
+        run = RunFolder.find(source, out)
+    grades = run.grades()
+    names = [one.id for one in run.instances()]
+    told = [name for name in names if name in grades and grades[name].outcome != "ungraded"]
+    found = tuple(name for name in told if grades[name].outcome != "resolved")
+    without = len(names) - len(told)
+    if not found:
+        hint = f" and {without} have no official outcome (`swe-router grade`)" if without else ""
+        raise UsageError(f"run {run.name} failed none of {len(told)} graded instances{hint}")
+    said = (
+        f"{len(found)} of {len(names)} instances of {run.name} are officially not resolved"
+        + (f", {without} without an outcome are left out" if without else "")
+        + "; the answer key chose them, so what this run resolves is no score of the split"
+    )
+    return FailedInstances(of_run(run).settings.split, found, said)

@@ -1,0 +1,278 @@
+"""``--from … --dry-run``: how many candidates will not do, and what trying again may cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from swe_router import plugins
+from swe_router.candidates.joining import CandidateCase
+from swe_router.estimates.acceptance import calibration, verdict_signals
+from swe_router.estimates.prediction.escalation_cost import (
+    EscalationStep,
+    OpenInstance,
+    Range,
+    any_of,
+    bill,
+    escalations,
+    of_one,
+)
+from swe_router.estimates.prediction.training import Training
+from swe_router.journal.header import Header
+from swe_router.lazy_imports import deferred
+from swe_router.outcomes.simulation import verifier_model
+from swe_router.policies.base import checked
+from swe_router.records import ACCEPTANCE, IMPORTED, Instance, Outcome, Plan
+from swe_router.stats.rates import rate
+from swe_router.verifiers import applies
+from swe_router.verifiers.patches import path_kinds
+from swe_router.verifiers.signals import authors
+from swe_router.wiring import training_data
+from swe_router.wiring.preflight import ONE_TIER, asked_tiers
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = deferred("numpy")
+
+USUAL_SHARE = 0.25
+"""Of an attempt's limit, as ``policies.ration`` takes it."""
+CHEAP = 0.05
+"""Share of a tier's past runs that cost less than what an attempt is taken to cost at least."""
+MIN_HELD = 20
+"""Graded patches of a calibration under which its rate of acceptance is no better than a guess."""
+
+
+def forecast(
+    header: Header, instances: Sequence[Instance], joined: Mapping[str, CandidateCase]
+) -> dict[str, Any]:
+    """What ``run --from`` is expected to escalate, of what was read alone; opens no box.
+
+    Certain are candidates that their text refuses (empty, no source file, tests deleted). The
+    others are accepted at the rate of the calibration's held-out patches by the same class of
+    authors, else at an operating point that is named. Those of one instance are taken to stand or
+    fall together, which makes the number an upper one; at the low end to be independent.
+    """
+    verify = header.settings.verify
+    left = {name: [one for one in case.outcomes if not _refused(one, verify.names)]
+            for name, case in joined.items()}  # fmt: skip
+    certain = sum(not found for found in left.values())
+    rates = _Rates(header)
+    still_open = _still_open(left, joined, rates)
+    escalated = escalations(certain, still_open)
+    ladder, costs_from = _ladder(header, instances, rates.channel)
+    one = of_one(ladder)
+    budget = float(header.settings.budget)
+    more = len(instances) - len(joined)
+    shown = sum(len(found) for found in left.values())
+    asked = shown * float(_asked(header))
+    tried = Range(escalated.expected + more, escalated.low + more, escalated.high + more)
+    return {
+        "candidates": sum(len(case.outcomes) for case in joined.values()),
+        "instances": len(joined),
+        "without_a_candidate": more,
+        "rejected_by_their_text": certain,
+        "to_be_verified": len(joined) - certain,
+        "escalated": _rounded(dataclasses.asdict(escalated)),
+        "usd_of_one": _rounded(dataclasses.asdict(one)),
+        "usd": _rounded(dataclasses.asdict(bill(tried, one, budget, asked))),
+        "verifying_usd_at_most": round(asked, 4),
+        "paid_for_at_least": _paid_for(budget - asked, one.high, len(joined)),
+        "accepted_from": rates.words,
+        "costs_from": costs_from,
+    }
+
+
+def lines(said: Mapping[str, Any]) -> list[str]:
+    """The same for people."""
+    many, usd = said["escalated"], said["usd"]
+    more, asked = said["without_a_candidate"], said["verifying_usd_at_most"]
+    calls = f" with up to ${asked:.2f} for the verifiers' own calls on the candidates,"
+    on_top = calls if asked else ""
+    least = f"${usd['low']:.2f} to" if usd["low"] >= 0.005 else "at most"
+    return [
+        f"candidates: {said['candidates']} of {said['instances']} instances;"
+        f" {said['rejected_by_their_text']} instances have none that could be accepted"
+        + (f"; {more} more instances, tried in any case, have none at all" if more else ""),
+        f"to be escalated: about {many['expected']:.1f} (90%: {many['low']:.0f} to"
+        f" {many['high']:.0f}); {'; '.join(said['accepted_from'])}",
+        f"for about ${usd['expected']:.2f} ({least} ${usd['high']:.2f}),{on_top}"
+        f" capped by the budget, which pays for at least {said['paid_for_at_least']} of them at"
+        f" their limits; {said['costs_from']}",
+    ]
+
+
+def _paid_for(left: float, one: float, every: int) -> int:
+    """Escalated instances that ``left`` USD pay for at ``one`` USD each."""
+    return math.floor(max(0.0, left) / one + 1e-9) if one else every
+
+
+def _refused(outcome: Outcome, names: Sequence[str]) -> bool:
+    """Whether its text alone fails it; that it applies is taken for granted."""
+    patch = outcome.candidate.patch if outcome.candidate else ""
+    if not patch:
+        return True
+    facts = applies.text_facts(patch, path_kinds.tests_of(None)) | {"applied": True}
+    return applies.NAME in names and applies.outcome_of(facts) == "fail"
+
+
+class _Rates:
+    """How often a candidate is accepted, by the class of its author."""
+
+    def __init__(self, header: Header) -> None:
+        settings = header.settings
+        _, asked = training_data.split(settings.policy.knobs)
+        self.channel = verifier_model.parse(asked.verifier)
+        self._verify = settings.verify
+        weighed = ACCEPTANCE in settings.verify.names
+        self._fitted = calibration.load(settings.verify.calibration) if weighed else None
+        self.words: list[str] = []
+        self._found: dict[str, tuple[float, float, float]] = {}
+
+    def kind(self, outcome: Outcome, case: CandidateCase) -> str:
+        """Class of its author: weak | strong | unknown."""
+        if self._fitted is None:
+            return verdict_signals.UNKNOWN
+        steps = case.steps.get(outcome.attempt.id, ())
+        return self._fitted.class_of(authors.names_of(outcome, steps))
+
+    def accepted(self, kind: str) -> tuple[float, float, float]:
+        """Rate of acceptance and its 95% interval for a class of authors; found once a class."""
+        if kind not in self._found:
+            self._found[kind] = self._measured(kind) or self._supposed(kind)
+        return self._found[kind]
+
+    def _supposed(self, kind: str) -> tuple[float, float, float]:
+        """By the operating point alone; a threshold set by hand may be anywhere on its curve."""
+        right = 1 / (1 + math.exp(-verdict_signals.BIAS[kind]))
+        middle = right * self.channel.tpr + (1 - right) * self.channel.fpr
+        guess = f"{kind} authors: no graded patches to go by, so {middle:.2f} accepted"
+        if self._fitted is not None and self._verify.threshold is not None:
+            own = f"the threshold of {self._verify.threshold:g} is your own"
+            self.words.append(f"{guess} for want of better, between none and all: {own}")
+            return middle, 0.0, 1.0
+        self.words.append(
+            f"{guess}, between the"
+            f" {self.channel.fpr:g} of all wrong and the {self.channel.tpr:g} of all right ones"
+        )
+        return middle, min(self.channel.fpr, middle), max(self.channel.tpr, middle)
+
+    def _measured(self, kind: str) -> tuple[float, float, float] | None:
+        """Of all graded patches: one on which nothing ran is never accepted."""
+        fitted, verify = self._fitted, self._verify
+        if fitted is None:
+            return None
+        held = [h for h in fitted.held_out if h.author == kind]
+        bare = fitted.ungrounded.get(kind, ())
+        if len(held) + len(bare) < MIN_HELD:
+            return None
+        bar = verify.threshold if verify.threshold is not None else verify.bars.get(IMPORTED)
+        if bar is None:
+            bar = fitted.threshold(kind, verify.false_accepts, verify.confidence).value
+        hits = [one.score >= bar for one in held] + [False] * len(bare)
+        found = rate(hits, [*(one.instance for one in held), *bare])
+        middle = found.successes / found.n
+        ran = f", on {len(bare)} of which nothing ran"
+        if kind not in fitted.ungrounded:
+            ran = " on which something ran; the others, never accepted, it does not count"
+        self.words.append(f"{kind} authors: {middle:.2f} accepted, as {found.successes} of"
+                          f" {found.n} graded patches of {fitted.name!r}{ran}")  # fmt: skip
+        return middle, found.low, found.high
+
+
+def _still_open(
+    left: Mapping[str, Sequence[Outcome]], joined: Mapping[str, CandidateCase], rates: _Rates
+) -> list[OpenInstance]:
+    """The instances with candidates ``left``, in groups of as many by the same classes."""
+    groups = Counter(tuple(sorted(rates.kind(one, joined[name]) for one in found))
+                     for name, found in left.items() if found)  # fmt: skip
+    made = [OpenInstance(count, *any_of([rates.accepted(kind) for kind in kinds]))
+            for kinds, count in sorted(groups.items())]  # fmt: skip
+    if any(len(kinds) > 1 for kinds in groups):
+        rates.words.append("those of one instance taken to fall together, at the low end apart")
+    return made
+
+
+def _ladder(
+    header: Header, instances: Sequence[Instance], verifier: verifier_model.VerifierModel
+) -> tuple[list[EscalationStep], str]:
+    """The rungs with what they are expected to cost, and where that comes from."""
+    plans, many = moves(header)
+    arms = [str(plan.arm) for plan in plans]
+    own, asked = training_data.split(header.settings.policy.knobs)
+    given = own.get("costs", {})
+    costs = np.array([USUAL_SHARE * float(plan.budget.dollars) for plan in plans])
+    solved = np.full(len(plans), 0.5)
+    cheap = np.zeros(len(plans))
+    notice = (f"an attempt is taken to cost {USUAL_SHARE:g} of its limit where no outcomes are"
+              " named, and nothing tells how little")  # fmt: skip
+    if asked.outcomes or asked.systems:  # ranks of the shipped table say nothing of these prices
+        past, notice = training_data.past(asked, arms, instances)
+        costs, solved = np.nanmean(past.usd, axis=0), np.nanmean(past.resolved, axis=0)
+        cheap = np.array([_cheap(past, arm) for arm in arms])
+    checks = many * float(_asked(header))
+    rungs = []
+    for plan, arm, cost, least, right in zip(plans, arms, costs, cheap, solved, strict=True):
+        most = float(plan.budget.dollars)
+        usual = float(given[arm]) if arm in given else float(cost)
+        taken = float(right) * verifier.tpr + (1 - float(right)) * verifier.fpr
+        limits = float(_limits(header, plan, many))
+        # A cost that the user names is a mean: how little it may be, past runs do not tell then.
+        little = 0.0 if arm in given else float(least)
+        rungs.append(EscalationStep(arm, many * min(usual, most), limits, taken, little, checks))
+    return rungs, f"costs: {notice}"
+
+
+def _cheap(past: Training, arm: str) -> float:
+    """USD that only ``CHEAP`` of an arm's past runs cost less than; 0 where none is known."""
+    known = [run.usd for one in past.examples for run in one.runs.get(arm, ())
+             if run.usd is not None]  # fmt: skip
+    return float(np.quantile(known, CHEAP)) if known else 0.0
+
+
+def _asked(header: Header) -> Decimal:
+    """Most that the verifiers' own calls on one candidate may cost, USD."""
+    return header.settings.verify.usd if asked_tiers(header.settings) else Decimal(0)
+
+
+def at_most(header: Header, instances: int, candidates: int = 0) -> Decimal:
+    """USD that a run cannot exceed: every attempt at its limit, what verifiers ask, the budget.
+
+    ``candidates``: those that the instances came with, to be verified before any attempt.
+    """
+    plans, many = moves(header)
+    one = sum((_limits(header, plan, many) for plan in plans), start=Decimal(0))
+    checks = candidates + instances * many * len(plans)
+    own = header.settings.limits.instance_usd
+    whole = instances * one + checks * _asked(header)
+    return min(header.settings.budget, whole if own is None else min(whole, instances * own))
+
+
+def moves(header: Header) -> tuple[list[Plan], int]:
+    """The plans that the policy may come to on an instance, and how many attempts of each."""
+    settings, plans = header.settings, list(header.ladder())
+    name = settings.policy.name
+    own, _ = training_data.split(settings.policy.knobs)
+    if settings.candidates > 1:
+        own = {"candidates": settings.candidates, **own}
+    knobs = checked(name, plugins.load("policies", name).knobs_type, own)
+    many = int(getattr(knobs, "k" if name == "best-of-k" else "candidates"))
+    if name in ONE_TIER:
+        tier = getattr(knobs, "tier", "")
+        plans = [plan for plan in plans if str(plan.arm) == tier] or plans[:1]
+    return plans, many
+
+
+def _limits(header: Header, plan: Plan, many: int) -> Decimal:
+    """Limits of the ``many`` candidates of a move; those of ``ensemble.tiers`` may be dearer."""
+    beside = [one for one in header.ladder() if one.arm.model in header.settings.ensemble.tiers]
+    dearest = max(one.budget.dollars for one in (plan, *beside))
+    return plan.budget.dollars + (many - 1) * dearest
+
+
+def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in figures.items()}

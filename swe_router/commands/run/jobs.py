@@ -1,0 +1,168 @@
+"""The jobs of a run as its driver knows them: which to give out next, and what came of each."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from swe_router import pool
+from swe_router.commands.run import candidate_import
+from swe_router.commands.run.notifier import Notifier
+from swe_router.commands.run.worker import Done, Job, Rejected, Stopped
+from swe_router.integrity import unfinished
+from swe_router.jsonl import append
+from swe_router.models.waiting_model import service_of
+from swe_router.records import Budget, Instance, RouteDecision, RunRecord, Try
+from swe_router.reports.live_view import LiveView
+from swe_router.reports.sentences import count
+from swe_router.seams import Policy
+from swe_router.solve.imported_outcomes import lesson
+from swe_router.wiring.run_wiring import LedgerBudget, RunWiring
+
+
+def learned(wiring: RunWiring) -> Policy:
+    """The policy of a run as it stands: prepared, with all that concluded instances taught."""
+    batch = [wiring.features(one, None) for one in wiring.run.instances()]
+    policy = wiring.policy().prepare(batch, Budget(dollars=wiring.ledger.view().budget))
+    for record in unfinished.told(wiring.run):
+        policy = policy.update(lesson(record))
+    return policy
+
+
+class Jobs:
+    """What the driver knows between jobs: the policy as it learns, and what is left.
+
+    ``held`` are instances that came to a tier which was given up. Those that would begin with it
+    come last; when so many of them in a row got no further, the rest are not begun.
+    """
+
+    def __init__(
+        self, wiring: RunWiring, todo: Sequence[Instance], view: LiveView, told: Notifier
+    ) -> None:
+        self._wiring, self._todo, self._view, self._told = wiring, todo, view, told
+        self._left = len(todo)
+        self._looking: set[str] = set()
+        self._over: set[str] = set()
+        self.held: set[str] = set()
+        self._fruitless = 0
+        self._first: dict[str, frozenset[str]] = {}
+        self._policy = learned(wiring)
+
+    def jobs(self) -> Iterator[Job]:
+        """All that is owed; what instances came with is looked at before any attempt is made.
+
+        A policy that rations its money must know how many are left.
+        """
+        run = self._wiring.run
+        first = [one for one in self._todo if candidate_import.unseen(run, one)]
+        self._looking = {one.id for one in first}
+        for instance in first:
+            yield Job(run.path, instance, self._policy, self._left, first=True)
+        rest = [one for one in self._todo if one.id not in self._over]
+        while rest:
+            free, able = self._next(rest)
+            if free is None or not (able or self._worth_a_try()):
+                if not self._looking:
+                    self._view.say(f"{count(len(rest), 'instance')} more would begin with it: owed")
+                    return
+                yield pool.LATER
+            else:
+                rest.remove(free)
+                yield Job(run.path, free, self._policy, self._left)
+            rest = [one for one in rest if one.id not in self._over]
+
+    def _next(self, rest: Sequence[Instance]) -> tuple[Instance | None, bool]:
+        """The instance to go on with, and whether nothing that it begins with was given up."""
+        free = [one for one in rest if one.id not in self._looking]
+        gone = self._wiring.breaker.given_up().keys()
+        if gone:
+            able = next((one for one in free if not self._begins_with(one) & gone), None)
+            return able or next(iter(free), None), able is not None
+        return next(iter(free), None), True
+
+    def _worth_a_try(self) -> bool:
+        """A policy may decide otherwise once it knows the code, and a tier may be back."""
+        return self._fruitless < self._wiring.settings.breaker.failures
+
+    def _begins_with(self, one: Instance) -> frozenset[str]:
+        """Services that the next move of an instance takes, as far as can be told from here."""
+        if one.id not in self._first:
+            moves = self._wiring.tape(one).moves()
+            decision = moves[-1].decided.decision if moves else self._decided(one)
+            begun = bool(moves) and moves[-1].outcomes is not None
+            plans = decision.plans if isinstance(decision, Try) and not begun else ()
+            self._first[one.id] = frozenset(service_of(plan.arm.model) for plan in plans)
+        return self._first[one.id]
+
+    def _decided(self, one: Instance) -> RouteDecision:
+        wiring = self._wiring
+        purse = LedgerBudget(wiring.ledger, self._left, one.id, wiring.settings.limits.instance_usd)
+        return self._policy.decide(wiring.features(one, None), (), purse.view())
+
+    def done(self, job: Job, result: Done | pool.WorkerLost | pool.JobFault) -> None:
+        """Put on record, learn and show what came of a job."""
+        self._looking.discard(job.instance.id)
+        if not isinstance(result, Rejected):
+            self._over.add(job.instance.id)
+        if isinstance(result, RunRecord):
+            self._wiring.tape(job.instance).tidy()
+            self._wiring.run.add_record(result)
+            self._policy = self._policy.update(lesson(result))
+            self._left -= 1
+            self._fruitless = 0
+            self.spent()  # first, for the line that tells this instance tells the money too
+            self._view.done(result)
+        elif isinstance(result, Stopped) and not self._wiring.run.stopping():
+            self.held.add(job.instance.id)
+            self._fruitless += 1
+            self._view.held(job.instance.id)
+        elif isinstance(result, pool.WorkerLost):
+            self._view.say(f"{job.instance.id}: {result.why}; it is owed")
+        elif isinstance(result, pool.JobFault):
+            self._fault(job.instance.id, result)
+        self.spent()
+
+    def _fault(self, instance_id: str, fault: pool.JobFault) -> None:
+        log = self._wiring.run.logs / "faults.jsonl"
+        row = {"instance": instance_id, "at": time.time(), "why": fault.why, "trace": fault.trace}
+        append(log, row)
+        self._view.say(
+            f"{instance_id}: a fault of swe-router's own ({fault.why}); it is owed; see {log}"
+        )
+
+    def tick(self, tail: LogTail) -> None:
+        """Show what workers told of, and the money."""
+        tail.read()
+        self.spent()
+
+    def spent(self) -> None:
+        """Show what is spent."""
+        view = self._wiring.ledger.view()
+        self._view.spent(view.spent, view.budget)
+        self._told.spent(self._wiring.run.name, view.spent, view.budget)
+        gone = self._wiring.breaker.away()
+        self._view.paused({name: row.cause for name, row in gone.items() if row.paused})
+
+
+class LogTail:
+    """Progress that Ray workers wrote to a file, passed on to the view."""
+
+    def __init__(self, path: Path, view: LiveView) -> None:
+        self._path, self._view = path, view
+        self._offset = path.stat().st_size if path.exists() else 0
+
+    def read(self) -> None:
+        """Pass on what came since the last time."""
+        if not self._path.exists():
+            return
+        with self._path.open(encoding="utf-8") as file:
+            file.seek(self._offset)
+            for line in iter(file.readline, ""):
+                if not line.endswith("\n"):
+                    break
+                self._offset += len(line.encode("utf-8"))
+                with contextlib.suppress(ValueError):  # the line that a killed worker tore
+                    self._view.event(*json.loads(line))

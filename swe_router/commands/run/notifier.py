@@ -1,0 +1,125 @@
+"""Tells somebody outside: a command or a URL gets one JSON value; its faults break nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from swe_router.errors import UsageError
+from swe_router.lazy_imports import deferred
+
+if TYPE_CHECKING:
+    from urllib import request
+else:
+    request = deferred("urllib.request")
+
+SHARE = Decimal("0.8")
+"""Part of the cap that is told when it is spent."""
+SECONDS = 20.0
+"""Most that a hook may take."""
+VARIABLE = "SWE_ROUTER_NOTIFY"
+SCHEMES = ("http", "https")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s]*)\S*$")
+
+
+def hook_of(hook: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """The hook that is given, else the environment's; "" for none.
+
+    Raises ``UsageError`` for a URL that nothing can be sent to.
+    """
+    told = (hook if hook is not None else environment.get(VARIABLE, "")).strip()
+    place = _URL.match(told)
+    if place and not (place[1].lower() in SCHEMES and place[2]):
+        raise UsageError(
+            f"--notify {place[1]}://…: give an http:// or https:// URL with a host, or a command"
+        )
+    return told
+
+
+class Notifier:
+    """The hook of one launch; empty does nothing.
+
+    ``hook``: an ``http(s)://`` URL, which is sent the JSON by POST, or a command for the shell,
+    which has it on its standard input. The JSON holds names, counts and USD, no setting and no key.
+    """
+
+    def __init__(
+        self,
+        hook: str | None,
+        say: Callable[[str], None],
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._hook, self._say = hook_of(hook, environment), say
+        self._told: Decimal | None = None
+        self._threads: list[threading.Thread] = []
+
+    def spent(self, run: str, usd: Decimal, cap: Decimal) -> None:
+        """Say so when ``SHARE`` of the cap is spent: once a cap, beside the work."""
+        if not self._hook or self._told == cap or usd < SHARE * cap:
+            return
+        self._told = cap
+        said = {"event": "spent", "run": run, "usd": float(usd), "budget": float(cap)}
+        one = threading.Thread(target=self._tell, args=(said,), daemon=True)
+        self._threads.append(one)
+        one.start()
+
+    def ended(self, facts: Mapping[str, Any], code: int) -> None:
+        """Say how the launch ended; returns when the hook has."""
+        if not self._hook:
+            return
+        for one in self._threads:
+            one.join(SECONDS)
+        names = ("run", "split", "policy", "instances", "resolved", "unresolved", "ungraded",
+                 "empty", "usd", "budget", "escalated", "seconds", "ended")  # fmt: skip
+        self._tell({"event": "end", **{n: facts[n] for n in names if n in facts}, "code": code})
+
+    @contextmanager
+    def faults(self, run: str) -> Iterator[None]:
+        """Say that the launch ended without a result, by the kind of its error alone."""
+        try:
+            yield
+        except BaseException as error:
+            if self._hook:
+                self._tell({"event": "end", "run": run, "error": type(error).__name__})
+            raise
+
+    def _tell(self, said: Mapping[str, Any]) -> None:
+        text = json.dumps(said)
+        place = urllib.parse.urlsplit(self._hook)
+        try:
+            if place.scheme in {"http", "https"}:
+                _post(self._hook, text)
+            else:
+                _run(self._hook, text)
+        except Exception as error:
+            # Of a URL only the host is named: its path is often the key to a channel.
+            where = place.hostname if place.scheme in {"http", "https"} else self._hook.split()[0]
+            self._say(f"--notify {where} did not take it: {type(error).__name__}")
+
+
+def _post(url: str, text: str) -> None:
+    asked = request.Request(
+        url, data=text.encode(), headers={"Content-Type": "application/json"}, method="POST"
+    )
+    with request.urlopen(asked, timeout=SECONDS):
+        pass
+
+
+def _run(command: str, text: str) -> None:
+    """Its output goes nowhere: stdout carries our own result."""
+    subprocess.run(
+        ["/bin/sh", "-c", command],
+        input=text.encode(),
+        timeout=SECONDS,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )

@@ -1,0 +1,325 @@
+"""A run from its settings to its summary: create, drive, resume, finish."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+
+from rich.console import Group
+from rich.text import Text
+
+from swe_router import pool
+from swe_router.commands import doctor, run_facts
+from swe_router.commands.calibrate import stop_loss_calibration
+from swe_router.commands.grade import grading_run, pending_grades
+from swe_router.commands.report import error_rates
+from swe_router.commands.result import CommandResult
+from swe_router.commands.run import candidate_import, dry_run_report
+from swe_router.commands.run.jobs import Jobs, LogTail
+from swe_router.commands.run.notifier import Notifier
+from swe_router.commands.run.worker import at_once, run_in_ray, run_local
+from swe_router.commands.signals import end_process, ending_after, graceful, interruptible
+from swe_router.errors import UsageError
+from swe_router.grading import graders
+from swe_router.integrity import consistency, own_runs, trust, unfinished
+from swe_router.journal import imported_candidates, run_inputs
+from swe_router.journal.header import Header, instances_digest, of_run, run_name
+from swe_router.journal.run_folder import RunFolder, text_digest
+from swe_router.jsonl import append
+from swe_router.records import Budget
+from swe_router.reports import exit_status, run_text, verifier_errors_text
+from swe_router.reports.live_view import LiveView
+from swe_router.sandboxes import temp_folders
+from swe_router.sandboxes.reaper import held
+from swe_router.settings import Settings
+from swe_router.terminal import Console
+from swe_router.wiring import (
+    acceptance_thresholds,
+    preflight,
+    service_breaker,
+    training_data,
+    worker_environment,
+)
+from swe_router.wiring.run_wiring import RunWiring, build_policy, features_of, knobs_of
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Where the driver of a run shows its progress, and what ends it there."""
+
+    console: Console = field(
+        default_factory=lambda: Console(stderr=True, markup=False, emoji=False)
+    )
+    second: Callable[[], None] = end_process
+    """What a second Ctrl-C does."""
+
+
+def create(settings: Settings, out: Path, say: Say) -> RunFolder:
+    """A new run folder after every check. Raises ``UsageError``."""
+    header, start = resolved(settings, say)
+    dry_run_report.must_do(header, start.instances)
+    name = run_name(header.settings, header.created)
+    kept = run_inputs.parts(header.settings)
+    header = replace(
+        header,
+        made_with={key: text_digest(text) for key, text in kept.items()},
+        instances=instances_digest(start.instances),
+    )
+    run = RunFolder.create(out, name, header.plain(), start.instances, kept.values())
+    own_runs.remember(run)
+    for instance_id, case in start.cases.items():
+        imported_candidates.store(run.attempt_folder(instance_id), case)
+    RunWiring(run, header, say).ledger.figures()
+    say(f"run folder: {run.path}")
+    return run
+
+
+def find(
+    name: str,
+    out: Path,
+    *,
+    trusted: bool = False,
+    wished: Settings | None = None,
+    boxes_only: bool = False,
+) -> RunFolder:
+    """A run by name or path, to go on with.
+
+    Raises ``UsageError`` as ``sound.check`` and ``received.may_act`` do.
+    """
+    run = RunFolder.find(name, out)
+    header = consistency.check(run, acts=True)
+    trust.may_act(run, header, trusted=trusted, wished=wished, boxes_only=boxes_only)
+    return run
+
+
+def require_same(run: RunFolder, settings: Settings, sets: Sequence[str] = ()) -> list[str]:
+    """Raises ``UsageError`` when the run was made under other settings.
+
+    How long to wait for what is away may differ: gives what of ``sets`` (``a.b=value``) says so.
+    """
+    header = of_run(run)
+    if settings.source:
+        settings = candidate_import.begin(settings, lambda line: None).settings
+    if header.settings.verify.bars:
+        settings = acceptance_thresholds.resolved(settings)
+    wished = settings.budget
+    if wished == unfinished.cap_of(run):  # it was raised to that: the rest must be the same
+        settings = settings.model_copy(update={"budget": header.settings.budget})
+    # Not by the digest: that of an older run lacks the fields that were added since.
+    old, new = (
+        service_breaker.without_patience(one.model_dump(mode="json"))
+        for one in (header.settings, settings)
+    )
+    differ = [name for name in old if old[name] != new[name] and name != "workers"]
+    if not differ:
+        return service_breaker.wishes(header.settings, settings, sets)
+    more = f"; `{_resuming(run)} --budget {wished}` raises its cap" if "budget" in differ else ""
+    raise UsageError(
+        f"run {run.name} was made under other settings: {', '.join(differ)} differ;"
+        f" `{_resuming(run)}` goes on with its own{more}"
+    )
+
+
+def drive(
+    run: RunFolder,
+    *,
+    workers: int | None,
+    retry: str,
+    say: Say,
+    budget: Decimal | None = None,
+    hours: float | None = None,
+    notify: str | None = None,
+    sets: Sequence[str] = (),
+    screen: Screen | None = None,
+) -> CommandResult:
+    """Carry out what a run owes, grade it, and sum it up.
+
+    ``budget``: raise the run's cap to so many USD first; ``sets``: wait otherwise for what is
+    away; ``hours``: stop after so many; ``notify``: the hook of ``notify.Notifier``; ``screen``:
+    where progress is shown; None is stderr. Exit codes are those of ``reports.ending``.
+    """
+    header, told, screen = of_run(run), Notifier(notify, say), screen or Screen()
+    unfinished.same_budget(run, header)
+    waits = service_breaker.ask_patience(run, header.settings, sets, say)
+    if budget is not None:
+        unfinished.raise_cap(RunWiring(run, header, say).ledger, run, budget, say)
+    if (waits or budget is not None) and held(run.lock_file):
+        return _told(run)
+    if _finished(run, header, retry):
+        known = run_facts.of(run)  # a file that is damaged is told first
+        say("nothing is owed")
+        shown = _closing(run, known, False)
+        told.ended(shown.facts, shown.code)
+        return shown
+    candidate_import.check(run, header)
+    wiring = RunWiring(run, header, say)
+    number = header.settings.workers if workers is None else workers
+    preflight.open_files(preflight.FILES_PER_WORKER * max(1, number))
+    with (
+        told.faults(run.name),
+        interruptible(),
+        run.locked(),
+        ending_after(hours, run.stopping, say),
+    ):
+        # The lock says that nobody else drives this run: what others held is nobody's now.
+        wiring.ledger.abandon_others()
+        doctor.sweep(run.name)
+        wiring.breaker.forget()
+        ends = _launched(wiring, number, retry, told, screen)
+        # Somebody may have raised the cap meanwhile, or a tier that was given up came back.
+        while not (ends.stopped or run.stopping()) and (
+            unfinished.newly_paid(run) or (ends.held and not wiring.breaker.given_up())
+        ):
+            ends = _launched(wiring, number, "none", told, screen)
+        known = run_facts.of(run)
+        account = verifier_errors_text.markdown(error_rates.of_runs([run]))
+        run.write_text("report.md", run_text.markdown(known) + account)
+    shown = _closing(run, known, ends.stopped)
+    told.ended(shown.facts, shown.code)
+    return shown
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """What came of a round of work."""
+
+    stopped: bool = False
+    """By the user."""
+    held: frozenset[str] = frozenset()
+    """Instances that need a tier which was given up."""
+
+
+def _launched(wiring: RunWiring, workers: int, retry: str, told: Notifier, screen: Screen) -> _Ends:
+    """Work on what is owed and grade it."""
+    run, began = wiring.run, time.time()
+    try:
+        ends = _work(wiring, workers, retry, told, screen)
+    finally:
+        doctor.sweep(run.name)  # what workers left that were killed
+        append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
+    wiring.ledger.abandon_others()
+    grading_run.write_predictions(run)
+    if wiring.settings.grade.enabled and not (ends.stopped or run.stopping()):
+        try:
+            grading_run.grade_run(run, say=wiring.say)
+        except KeyboardInterrupt:
+            ends = replace(ends, stopped=True)
+    return ends
+
+
+def _told(run: RunFolder) -> CommandResult:
+    """More money, or another patience, for a run that another process drives."""
+    cap = unfinished.cap_of(run) or Decimal(0)
+    facts_ = {"run": run.name, "budget": float(cap), "driven": True}
+    said = f"{run.name} is being driven: its driver goes by that from now on (cap ${cap})"
+    return CommandResult(facts_, Text(said))
+
+
+def _finished(run: RunFolder, header: Header, retry: str) -> bool:
+    """Nothing is owed and nothing is to be graded: a finished run is only read."""
+    if unfinished.owed(run, retry) or not run.predictions_file.exists():
+        return False
+    if not header.settings.grade.enabled:
+        return True
+    if unfinished.ungraded(run):
+        return False
+    return not (header.settings.grade.candidates and pending_grades.unseen(run))
+
+
+def resolved(settings: Settings, say: Say) -> tuple[Header, candidate_import.ImportStart]:
+    """What a run begins with, checked on this machine. Raises ``UsageError``."""
+    start = candidate_import.begin(settings, say)
+    settings, instances = acceptance_thresholds.resolved(start.settings), start.instances
+    if settings.grade.enabled:
+        graders.check(settings.split, tuple(one.id for one in instances), settings.dataset)
+    ready = preflight.ready(settings, instances, say)
+    header = Header(
+        settings=settings,
+        digest=settings.digest(),
+        rates=ready.rates,
+        skipped=ready.skipped,
+        sandbox=ready.sandbox,
+        prompts=ready.prompts,
+        created=time.time(),
+        stop_loss=stop_loss_calibration.read(settings.stop_loss, settings.ladder),
+        knobs=knobs_of(settings),
+    )
+    policy = build_policy(header, instances, say)
+    if getattr(policy, "needs", ""):
+        knobs = settings.policy.knobs
+        batch = [training_data.judged(features_of(one, None), knobs) for one in instances]
+        policy.prepare(batch, Budget(dollars=settings.budget))
+    return header, start
+
+
+def _work(wiring: RunWiring, workers: int, retry: str, told: Notifier, screen: Screen) -> _Ends:
+    """Do what is owed."""
+    run = wiring.run
+    todo = unfinished.owed(run, retry)
+    total = len(run.instances())
+    unfinished.take_up(run, retry, todo)
+    if not todo:
+        wiring.say("nothing is owed")
+        return _Ends()
+    with (
+        LiveView(total, wiring.ledger.view().budget, screen.console) as view,
+        graceful(run.stop_file, view.say, at_once=screen.second),
+    ):
+        view.skipped(total - len(todo))
+        state = Jobs(wiring, todo, view, told)
+        if workers:
+            tail = LogTail(run.logs / "progress.jsonl", view)
+            with temp_folders.folder(run.name, run.lock_file) as place:
+                made = pool.Pool(
+                    run_in_ray,
+                    workers,
+                    run.stopping,
+                    lambda: state.tick(tail),
+                    place,
+                    env=worker_environment.handed(wiring.settings, os.environ),
+                )
+                made.run(state.jobs(), state.done)
+        else:
+            beside = at_once(wiring.header)
+            made = pool.Pool(
+                lambda job: run_local(job, view.event, beside), 0, run.stopping, state.spent,
+                threads=beside, halt=run.stop_file.touch,
+            )  # fmt: skip
+            made.run(state.jobs(), state.done)
+    stopped = run.stopping() and not service_breaker.given_up(run)
+    return _Ends(stopped, frozenset() if run.stopping() else frozenset(state.held))
+
+
+def _closing(run: RunFolder, known: run_facts.RunFacts, stopped: bool) -> CommandResult:
+    stands = unfinished.concluded(run)
+    how = exit_status.ended(known.instances, stands, stopped=stopped)
+    owes = exit_status.ended(known.instances, stands) == "infra"
+    resume = f"\nfinish it with: {_resuming(run)}" if owes else ""
+    short = sum(record.short_of_money for record in known.records.values())
+    if short:
+        resume += f"\nfor {short} of them the money ended: {_resuming(run)} --budget USD adds some"
+    away = service_breaker.breaker_of(run, of_run(run)).given_up() if owes else {}
+    gone = [f"{name} stayed away: {row.cause} ({row.why})" for name, row in away.items()]
+    view = Group(
+        run_text.instances_table(known),
+        Text(""),
+        run_text.closing(known),
+        *(Text(line, "bold") for line in gone),
+        Text(f"run folder: {run.path}{resume}"),
+    )
+    said = {**run_facts.summary(known), "ended": how}
+    if away:
+        said["away"] = {n: {"cause": row.cause, "why": row.why} for n, row in away.items()}
+    return CommandResult(said, view, exit_status.CODES[how])
+
+
+def _resuming(run: RunFolder) -> str:
+    """The command for this run; by its folder, as a name is looked up under ``runs`` only."""
+    return f"swe-router resume {shlex.quote(str(run.path))}"

@@ -1,0 +1,209 @@
+"""What a plain run is expected to come to before anything is spent: instances, USD, hours, GB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swe_router import assets
+from swe_router.commands.run import forecast
+from swe_router.errors import SweRouterError
+from swe_router.journal.header import Header
+from swe_router.journal.run_folder import RunFolder
+from swe_router.lazy_imports import deferred
+from swe_router.prices import PriceRate
+from swe_router.records import Instance, Usage
+from swe_router.wiring import training_data
+
+if TYPE_CHECKING:
+    import swe_router.outcomes.tables.table as tables
+    from swe_router.estimates.prediction import reach
+    from swe_router.outcomes.importers import forms
+    from swe_router.outcomes.simulation import verifier_model
+    from swe_router.outcomes.tables import shipped
+    from swe_router.sandboxes import docker_engine
+else:
+    tables = deferred("swe_router.outcomes.tables.table")
+    reach = deferred("swe_router.estimates.prediction.reach")
+    verifier_model = deferred("swe_router.outcomes.simulation.verifier_model")
+    shipped = deferred("swe_router.outcomes.tables.shipped")
+    forms = deferred("swe_router.outcomes.importers.forms")
+    docker_engine = deferred("swe_router.sandboxes.docker_engine")
+
+FIGURES = ("instances", "resolved", "usd", "hours", "usd_of_all")
+
+
+def outlook(header: Header, instances: Sequence[Instance], outcomes: str) -> dict[str, Any]:
+    """How far the money is expected to go, by the shipped outcomes or the table ``outcomes``.
+
+    Raises ``UsageError`` for a table that cannot be read or holds no cost.
+    """
+    settings = header.settings
+    _, asked = training_data.split(settings.policy.knobs)
+    file = outcomes or asked.outcomes
+    if header.recordings and not file and (own := _sample()) is not None:
+        return _of(header, instances, [own], 1.0, 1.0, 1, {
+            "table": "the shipped demo run", "issues": len(own.usd), "stands_for": {},
+            "applies": "the same recordings, routed by cascade",
+        })  # fmt: skip
+    known = forms.read_table(Path(file)) if file else shipped.shipped()
+    plans, many = forecast.moves(header)
+    arms = [str(plan.arm) for plan in plans]
+    mapped = training_data.mapped(known, dict(asked.systems), arms)
+    issues = [one for one in known.instances
+              if all((one, system) in known.runs for system in mapped.values())]  # fmt: skip
+    heard = verifier_model.parse(asked.verifier)
+    ladder = [
+        _past(known, issues, mapped[arm], header.rates[plan.arm.model],
+              float(plan.budget.dollars), plan.budget.seconds)
+        for plan, arm in zip(plans, arms, strict=True)
+    ]  # fmt: skip
+    name = Path(file).name if file else "the shipped outcomes (SWE-Effi)"
+    return _of(header, instances, ladder, heard.tpr, heard.fpr, many, {
+        "table": name, "issues": len(issues), "stands_for": mapped,
+        "applies": _applies(header, file),
+    })  # fmt: skip
+
+
+def _of(
+    header: Header,
+    instances: Sequence[Instance],
+    ladder: Sequence[reach.PastRun],
+    tpr: float,
+    fpr: float,
+    many: int,
+    whence: Mapping[str, Any],
+) -> dict[str, Any]:
+    found = reach.reach(
+        ladder,
+        instances=len(instances),
+        budget=float(header.settings.budget),
+        tpr=tpr,
+        fpr=fpr,
+        workers=header.settings.workers,
+        many=many,
+        seed=header.settings.seed,
+    )
+    said = {
+        name: dict(zip(("expected", "low", "high"), _rounded(getattr(found, name)), strict=True))
+        for name in FIGURES
+    }
+    return {**said, "of": len(instances), "gb": _gigabytes(header, instances), **whence}
+
+
+def _sample() -> reach.PastRun | None:
+    """Whole instances of the demo run that ships; None where it does not."""
+    try:
+        run = RunFolder.find("sample", assets.root() / "runs")
+        records, grades = run.records(), run.grades()
+    except SweRouterError:
+        return None
+    rows = [(float(one.whole_usd), one.seconds, name) for name, one in records.items()]
+    if not rows:
+        return None
+    usd, seconds, names = zip(*rows, strict=True)
+    right = [float(name in grades and grades[name].outcome == "resolved") for name in names]
+    return reach.PastRun(usd, seconds, right)
+
+
+def lines(said: Mapping[str, Any]) -> list[str]:
+    """The same for people."""
+    usd, hours, all_ = said["usd"], said["hours"], said["usd_of_all"]
+    reached = said["instances"]
+    short = reached["expected"] < said["of"]
+    verdict = (
+        f"the cap is under the ${all_['expected']:.2f} that all are expected to cost"
+        if short
+        else f"all are expected to cost ${all_['expected']:.2f}, under the cap"
+    )
+    stands = "".join(f", {arm} = {system}" for arm, system in said["stands_for"].items())
+    gb = said["gb"]
+    disk = (
+        "no image is to be pulled"
+        if not gb["images"]
+        else f"{gb['images']} images to be pulled: about {gb['expected']:.0f} GB"
+        f" (90%: {gb['low']:.0f} to {gb['high']:.0f})"
+        if gb["expected"] is not None
+        else f"{gb['images']} images to be pulled, of a size that nothing here tells"
+    )
+    return [
+        f"expected: {reached['expected']:.0f} of {said['of']} instances reached"
+        f" (90%: {reached['low']:.0f} to {reached['high']:.0f}), for ${usd['expected']:.2f}"
+        f" (${usd['low']:.2f} to ${usd['high']:.2f}) and {hours['expected']:.1f} hours"
+        f" ({hours['low']:.1f} to {hours['high']:.1f}); {verdict}",
+        f"disk: {disk}",
+        f"by {said['issues']} issues of {said['table']}{stands}; {said['applies']}",
+    ]
+
+
+def _past(
+    known: tables.OutcomeTable,
+    issues: Sequence[str],
+    system: str,
+    rate: PriceRate,
+    most: float,
+    seconds: float,
+) -> reach.PastRun:
+    usd, wall, right = [], [], []
+    for one in issues:
+        runs = known.runs[(one, system)]
+        costs = [min(most, cost) for row in runs if (cost := _usd(row, rate)) is not None]
+        usd.append(sum(costs) / len(costs) if costs else most)
+        times = [row.seconds for row in runs if row.seconds is not None]
+        mean = sum(times) / len(times) if times else seconds
+        wall.append(min(mean, seconds) if seconds else mean)
+        right.append(sum(row.resolved for row in runs) / len(runs))
+    return reach.PastRun(usd, wall, right)
+
+
+def _usd(row: tables.OutcomeRow, rate: PriceRate) -> float | None:
+    """A past run's tokens at the tier's price; its own cost where no tokens are told."""
+    if row.input_tokens is None or row.output_tokens is None:
+        return row.usd
+    calls = max(1, row.steps or 1)
+    usage = Usage(
+        input_tokens=row.input_tokens // calls,
+        cache_read_tokens=(row.cache_read_tokens or 0) // calls,
+        cache_write_tokens=(row.cache_write_tokens or 0) // calls,
+        output_tokens=row.output_tokens // calls,
+        seconds=(row.seconds or 0.0) / calls,
+    )
+    return calls * float(rate.usd(usage))
+
+
+def _applies(header: Header, file: str) -> str:
+    if header.recordings:
+        return "recordings are like none of them"
+    if file:
+        return "tokens of those runs at your tiers' prices; as far as that table is like this run"
+    return (
+        "tokens of other models in other scaffolds at your tiers' prices, input without a cache: an"
+        " order of magnitude; name a table of your own with --outcomes and systems.TIER=SYSTEM"
+    )
+
+
+def _gigabytes(header: Header, instances: Sequence[Instance]) -> dict[str, Any]:
+    """Of images that are still to be pulled, by the sizes of those that are here."""
+    nothing = {"images": 0, "expected": 0.0, "low": 0.0, "high": 0.0}
+    if header.sandbox != "docker":
+        return nothing
+    try:
+        docker = docker_engine.Engine.connect()
+        sizes = {name: docker.bytes_of(name) for name in {one.image for one in instances} if name}
+    except SweRouterError:
+        return nothing
+    here = sorted(size / 1e9 for size in sizes.values() if size)
+    missing = sum(not size for size in sizes.values())
+    if not missing:
+        return nothing
+    if not here:
+        return {"images": missing, "expected": None, "low": None, "high": None}
+    middle = sum(here) / len(here)
+    low, high = here[len(here) // 20], here[-1 - len(here) // 20]
+    return {"images": missing, "expected": missing * middle, "low": missing * low,
+            "high": missing * high}  # fmt: skip
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(value, 4) for value in values]

@@ -1,0 +1,136 @@
+"""One job in one process, in this one or in a Ray worker: frozen values in, a record out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+from swe_router.journal.header import Header, of_run, provenance
+from swe_router.journal.run_folder import RunFolder
+from swe_router.ledger.owner import is_alive, this_process
+from swe_router.records import Instance, RunRecord
+from swe_router.seams import Policy
+from swe_router.solve.engine import solve
+from swe_router.solve.imported_outcomes import accepted_import, verify_imported
+from swe_router.solve.moves import Interrupted
+from swe_router.wiring.run_wiring import RunWiring
+
+Progress = Callable[[str, str, int, str], None]
+ALONE = ("cascade", "fixed")
+"""Policies that decide on each instance as if it were the only one."""
+MAX_AT_ONCE = 4
+"""Threads share an interpreter, so that more would wait for it and not for their boxes."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One instance of a run, with the policy as it stood when the job was given out."""
+
+    run: Path
+    instance: Instance
+    policy: Policy
+    left: int
+    """Instances of the run not yet concluded, this one included."""
+    first: bool = False
+    """Only look at what the instance came with, which costs no attempt."""
+    driver: str = field(default_factory=this_process)
+    """The process that gave it out."""
+
+    def __post_init__(self) -> None:
+        """A worker stands elsewhere, and another command may move about meanwhile."""
+        object.__setattr__(self, "run", self.run.absolute())
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Nothing that the instance came with was accepted: it is still to be worked on."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The user asked to stop; the instance is owed."""
+
+
+Done = RunRecord | Rejected | Stopped
+
+
+def run_in_ray(job: Job) -> Done:
+    """The job in a Ray worker: progress goes to a file that the driver reads."""
+    if threading.current_thread() is threading.main_thread():
+        # A terminal's Ctrl-C reaches every process; only the driver may act on it. A handler and
+        # not SIG_IGN, which what runs in a box would inherit.
+        signal.signal(signal.SIGINT, lambda number, frame: None)
+    log = job.run / "logs" / "progress.jsonl"
+
+    def progress(*event: object) -> None:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+    with RunFolder(job.run).working():
+        # A killed driver's resume waits for this lock, so who gets it late must not begin.
+        return run_local(job, progress) if is_alive(job.driver) else Stopped()
+
+
+def run_local(job: Job, progress: Progress, beside: int = 1) -> Done:
+    """The job in this process; ``beside``: how many of them share its cores."""
+    wiring = _wiring(job.run, threading.get_ident())
+    wiring.breaker.tell = lambda line: progress("", "", 0, line)
+    wiring.settle_receipts(job.instance)
+    wiring.opened.held = lambda of, why: progress(of, "", 0, why)
+    try:
+        if not job.first:  # those that came with a candidate may need no attempt
+            wiring.opened.begin(job.instance)
+        progress(job.instance.id, "", 0, "reading the repository")
+        graph = wiring.graph(job.instance)
+        features = wiring.features(job.instance, graph)
+        bench = wiring.bench(job.instance, graph, job.left, progress)
+        bench = replace(bench, cores=max(1, bench.cores // beside))
+        if job.first and accepted_import(verify_imported(bench, job.instance)) is None:
+            return Rejected()
+        return solve(
+            job.instance,
+            features,
+            policy=job.policy,
+            bench=bench,
+            run=wiring.run.name,
+            provenance=provenance(wiring.header),
+        )
+    except Interrupted:
+        return Stopped()
+    finally:
+        wiring.opened.rest(job.instance)
+
+
+def at_once(header: Header) -> int:
+    """Instances that this process works on at a time when there are no Ray workers.
+
+    Recordings answer at once, so the cores are what such a run waits for: each gets an instance,
+    and one more is there for the moments in which boxes start and end. A real model, and a policy
+    whose decisions hang on other instances or on what they left of the money, gets one instance
+    after another; so does a run that begins with candidates, all of which are looked at first.
+    """
+    settings = header.settings
+    recorded = all(tier.dialect == "scripted" for tier in settings.tiers.values())
+    alone = settings.policy.name in ALONE
+    return (
+        min(MAX_AT_ONCE, (os.cpu_count() or 1) + 1)
+        if recorded and alone and not settings.source
+        else 1
+    )
+
+
+@lru_cache(maxsize=16)
+def _wiring(path: Path, thread: int) -> RunWiring:
+    """What a thread works with: nothing in it is shared with another one."""
+    run = RunFolder(path)
+    return RunWiring(run, of_run(run), say=_quiet)
+
+
+def _quiet(message: str) -> None:
+    """Workers have no terminal; what they meet is in the records."""

@@ -1,0 +1,57 @@
+"""A run folder read back into the facts that reports are made of."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+from swe_router import jsonl
+from swe_router.errors import UsageError
+from swe_router.journal.header import of_run
+from swe_router.journal.run_folder import RunFolder
+from swe_router.ledger import log_reader
+from swe_router.reports.run_summary import Money, RunFacts, summary
+
+__all__ = ["RunFacts", "of", "summary"]
+
+
+def of(run: RunFolder) -> RunFacts:
+    """Everything a summary is computed from. Raises ``UsageError`` for a damaged folder."""
+    header = of_run(run)
+    state = log_reader.read(run.ledger_file)
+    money = Money(
+        budget=header.settings.budget if state.budget is None else state.budget,
+        raises=tuple((one.at, one.by, one.budget) for one in state.raises),
+        settled=sum(state.settled.values(), start=Decimal(0)),
+        lost=sum(state.lost.values(), start=Decimal(0)),
+        reserved=state.reserved,
+        by_tier={
+            name: state.settled.get(name, Decimal(0)) + state.lost.get(name, Decimal(0))
+            for name in {*state.settled, *state.lost}
+        },
+    )
+    return RunFacts(
+        run=run.name,
+        split=header.settings.split,
+        policy=header.settings.policy.name,
+        instances=[one.id for one in run.instances()],
+        records=run.records(),
+        grades=run.grades(),
+        money=money,
+        tiers=header.settings.ladder,
+        seconds=_seconds(run.path / "sessions.jsonl"),
+        recordings=header.recordings,
+    )
+
+
+def _seconds(path: Path) -> float:
+    """How long the run was worked on, over all its sessions."""
+    total = 0.0
+    for number, row in enumerate(jsonl.read(path), 1):
+        try:
+            total += float(row["to"]) - float(row["from"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise UsageError(
+                f"{path}:{number} is no session ({error!r}): restore the line or delete it"
+            ) from None
+    return total

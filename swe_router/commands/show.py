@@ -1,0 +1,127 @@
+"""What ``show`` shows: a run, an instance, an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.text import Text
+
+from swe_router import assets, suggest
+from swe_router.commands import run_facts
+from swe_router.commands.result import CommandResult
+from swe_router.errors import UsageError
+from swe_router.integrity import consistency
+from swe_router.journal.instance_log import InstanceLog
+from swe_router.journal.run_folder import LATEST, RunFolder
+from swe_router.reports import exit_status, run_rows, run_text
+
+SHOWN = 12
+"""Ids that an error lists."""
+SAMPLE = "sample"
+"""Name of the recorded demo run that ships with the package."""
+
+
+def find(name: str, out: Path, *, exact: bool = True) -> RunFolder:
+    """A run by name or path; ``sample`` is the one that ships, unless there is one in ``out``.
+
+    Raises ``UsageError`` for one whose files do not belong together (``sound.check``).
+    """
+    shipped = assets.root() / "runs" / SAMPLE
+    if name == SAMPLE and not (out / SAMPLE).exists() and shipped.exists():
+        run = RunFolder(shipped)
+        consistency.check(run, exact=exact)
+        return run
+    run = RunFolder.find(name, out)
+    consistency.check(run, exact=exact)
+    return run
+
+
+def show(name: str, out: Path, instance: str | None, attempt: str | None) -> CommandResult:
+    """A run, one instance of it, or one attempt."""
+    run = _run(name, out, instance)
+    known = run_facts.of(run)
+    if instance is None:
+        whole = summary_of(run, known)
+        notes = [Text(note, "yellow") for note in whole.get("notes", ())]
+        view = Group(run_text.instances_table(known), Text(""), run_text.closing(known), *notes)
+        return CommandResult(facts=whole, view=view)
+    record = known.records.get(instance)
+    if record is None:
+        raise UsageError(f"run {run.name} has no record of {instance!r}{_instead(known, instance)}")
+    if attempt is None:
+        return CommandResult(
+            facts=record.model_dump(mode="json"), view=run_text.record_view(record, known)
+        )
+    ids = [one.attempt.id for one in record.outcomes]
+    steps = InstanceLog(run.attempt_folder(instance)).steps(_attempt(attempt, ids))
+    if not steps:
+        raise UsageError(
+            f"{instance} has no steps of attempt {attempt!r}: there is {', '.join(ids) or 'none'}"
+        )
+    return CommandResult(
+        facts=[s.model_dump(mode="json") for s in steps], view=run_text.steps_view(steps)
+    )
+
+
+def _run(name: str, out: Path, instance: str | None) -> RunFolder:
+    """The run; an instance's id in its place is told how to be asked for."""
+    try:
+        return find(name, out)
+    except UsageError as error:
+        if name == LATEST or not _is_of_latest(name, out):
+            raise
+        words = " ".join(("latest", name) if instance is None else ("latest", name, instance))
+        raise UsageError(
+            f"{name!r} is an instance, no run: did you mean `swe-router show {words}`?"
+        ) from error
+
+
+def _is_of_latest(name: str, out: Path) -> bool:
+    """Whether the newest run has an instance of this id."""
+    try:
+        latest = RunFolder.find(LATEST, out)
+    except UsageError:
+        return False
+    return name in {one.id for one in latest.instances()}
+
+
+def summary_of(run: RunFolder, known: run_facts.RunFacts) -> dict[str, Any]:
+    """The summary, the money as the ledger closes it, tokens, and one row per instance."""
+    money, notes = known.money, consistency.notes(run)
+    used = [o.attempt.trajectory.usage for r in known.records.values() for o in r.outcomes]
+    return {
+        **run_facts.summary(known),
+        "settled": float(money.settled),
+        "lost": float(money.lost),
+        "reserved": float(money.reserved),
+        "unused": float(money.unused),
+        "ended": exit_status.ended(known.instances, known.records),
+        "tokens": run_rows.tokens(used),
+        "rows": run_rows.rows(known),
+        **({"notes": notes} if notes else {}),
+    }
+
+
+def _instead(known: run_facts.RunFacts, instance: str) -> str:
+    """What to ask for instead: it is owed, it is near another id, or which ones there are."""
+    if instance in known.instances:
+        return ": it is owed, `swe-router resume` concludes it"
+    if hint := suggest.hint(instance, known.records):
+        return hint
+    there = list(known.records)
+    more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
+    return f": there is {', '.join(there[:SHOWN]) or 'none yet'}{more}"
+
+
+def _attempt(asked: str, ids: Sequence[str]) -> str:
+    """An attempt by its id, its number or its tier, where only one is meant."""
+    if asked in ids:
+        return asked
+    for part in (0, 2):
+        found = [one for one in ids if one.partition("-")[part] == asked]
+        if len(found) == 1:
+            return found[0]
+    return asked

@@ -1,0 +1,1 @@
+"""``verify``: the verifiers over the candidates of a predictions file."""

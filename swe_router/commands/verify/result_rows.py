@@ -1,0 +1,211 @@
+"""Rows of ``verify``: what was said of one candidate, and the file that a later call goes on with.
+
+A row is kept when its patch, the settings and all that lay beside the patch are the same, and no
+verifier broke on it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from swe_router import jsonl
+from swe_router.candidates.joining import CandidateCase
+from swe_router.errors import UsageError
+from swe_router.patch_identity import effect
+from swe_router.records import Outcome, Verdict
+from swe_router.verifiers.signals import authors
+
+Row = dict[str, Any]
+HALF = "unfinished"
+"""True in a row whose candidate's peers were still looked at when it was written."""
+
+
+def row_of(outcome: Outcome, case: CandidateCase) -> Row:
+    """One candidate: what was said of it, by whom and on what evidence."""
+    key = outcome.attempt.id
+    assert outcome.candidate is not None
+    return {
+        "instance_id": case.instance_id,
+        "candidate": case.names[key],
+        "outcome": standing(outcome),
+        "probability": outcome.probability,
+        "seconds": round(sum(one.seconds for one in outcome.verdicts), 3),
+        "why": why(outcome),
+        "verdicts": [
+            {
+                "verifier": one.verifier,
+                "outcome": one.outcome,
+                "score": one.score,
+                "seconds": round(one.seconds, 3),
+                "evidence": one.evidence,
+            }
+            for one in outcome.verdicts
+        ],
+        "model_name_or_path": case.models[key],
+        "made_by": authors.names_of(outcome, case.steps.get(key, ())),
+        "attempt": key,
+        "patch": outcome.candidate.digest,
+        "same_as": _same_as(outcome, case),
+    }
+
+
+def faulty(outcome: Outcome, case: CandidateCase, said: str) -> Row:
+    """The row of a candidate that a fault of ours kept from being looked at."""
+    bare = outcome.model_copy(update={"verdicts": ()})
+    return {**row_of(bare, case), "why": f"a fault of swe-router's own: {said}"}
+
+
+def standing(outcome: Outcome) -> str:
+    """``pass``, ``fail`` or ``unknown``: what ``acceptance`` said, else one pass and no fail."""
+    if outcome.weighed is not None:
+        return outcome.weighed.outcome
+    said = {one.outcome for one in outcome.verdicts}
+    return "fail" if "fail" in said else "pass" if "pass" in said else "unknown"
+
+
+def why(outcome: Outcome) -> str:
+    """One line: what decided it, or what kept it from being decided."""
+    said = standing(outcome)
+    broke = [f"{one.verifier} could not look: {one.evidence['broke']}"
+             for one in outcome.verdicts if "broke" in one.evidence]  # fmt: skip
+    if said == "unknown" and broke:
+        return "; ".join(broke)
+    for one in (*filter(None, [outcome.weighed]), *_of(outcome, said)):
+        if one.evidence.get("why"):
+            return f"{one.verifier}: {one.evidence['why']}"
+    return "; ".join(f"{one.verifier} {one.outcome}" for one in outcome.verdicts)
+
+
+def _of(outcome: Outcome, said: str) -> list[Verdict]:
+    """The verdicts that said so; of several passes the last looked deepest."""
+    found = [one for one in outcome.verdicts if one.outcome == said]
+    return found if said == "fail" else found[::-1]
+
+
+def _same_as(outcome: Outcome, case: CandidateCase) -> str:
+    """Name of an earlier candidate that leaves the very same files behind, if there is one.
+
+    The verdicts tell, who had the files to compare; without any the texts do.
+    """
+    assert outcome.candidate is not None
+    told = [one.evidence["same_as"] for one in outcome.verdicts if "same_as" in one.evidence]
+    if outcome.verdicts:
+        return case.names.get(told[0], "") if told else ""
+    mine = effect(outcome.candidate.patch)
+    for other in case.outcomes:
+        if other.attempt.id == outcome.attempt.id:
+            return ""
+        if other.candidate and effect(other.candidate.patch) == mine:
+            return case.names[other.attempt.id]
+    return ""
+
+
+def _is_row(row: Any) -> bool:
+    """The form of a row, as far as it is looked at here."""
+    if not isinstance(row, dict) or not isinstance(row.get("instance_id"), str):
+        return False
+    verdicts = row.get("verdicts")
+    return isinstance(verdicts, list) and all(
+        isinstance(one, dict) and isinstance(one.get("evidence"), dict) for one in verdicts
+    )
+
+
+class ResultFile:
+    """The rows that there are; with a ``path`` they are durable as soon as they are added.
+
+    Raises ``UsageError`` when the file is damaged or holds no rows of ours.
+    """
+
+    def __init__(
+        self, path: Path | None, settings: str, joined: Mapping[str, CandidateCase]
+    ) -> None:
+        self.path, self._settings = path, settings
+        self._joined = joined
+        self._cases = {name: case.digest() for name, case in joined.items()}
+        self._rows: dict[tuple[str, str], Row] = {}
+        self._halves: dict[tuple[str, str], Row] = {}
+        self._lock = threading.Lock()
+        if path is None:
+            return
+        if path.suffix == ".gz" or path.is_dir() or not path.absolute().parent.is_dir():
+            raise UsageError(f"--out {path}: name a .jsonl file in a folder that there is")
+        for row in jsonl.read(path):
+            if not _is_row(row):
+                raise UsageError(f"--out {path} holds something else than rows of verify")
+            if self._holds(row):
+                kept = self._halves if row.get(HALF) else self._rows
+                kept[row["instance_id"], str(row.get("candidate"))] = row
+
+    def complete(self, instance_id: str) -> bool:
+        """Every candidate of the instance has its row."""
+        names = self._joined[instance_id].names.values()
+        return all((instance_id, name) in self._rows for name in names)
+
+    def add(self, made: Sequence[Row]) -> None:
+        """Add the rows of an instance; one that is there already stays as it is."""
+        for row in made:
+            if (row["instance_id"], row["candidate"]) not in self._rows:
+                self._keep(row, self._rows)
+
+    def add_half(self, row: Row) -> None:
+        """Add what the verifiers said that look at one candidate, while its peers are looked at.
+
+        A later call goes on from it; the row of the whole takes its place (see ``settle``).
+        """
+        if self.path is not None:
+            self._keep({**row, HALF: True}, self._halves)
+
+    def _keep(self, row: Row, into: dict[tuple[str, str], Row]) -> None:
+        row |= {"settings": self._settings, "case": self._cases[row["instance_id"]]}
+        with self._lock:
+            into[row["instance_id"], row["candidate"]] = row
+            if self.path is not None:
+                jsonl.append(self.path, row)
+
+    def halves(self, case: CandidateCase) -> tuple[Outcome, ...]:
+        """The outcomes of a case, with the verdicts of an earlier call that was cut off."""
+        return tuple(self._with_half(one, case) for one in case.outcomes)
+
+    def _with_half(self, one: Outcome, case: CandidateCase) -> Outcome:
+        row = self._halves.get((case.instance_id, case.names[one.attempt.id]))
+        if row is None or one.candidate is None or row["patch"] != one.candidate.digest:
+            return one
+        try:
+            said = tuple(Verdict.model_validate({**verdict, "candidate": row["patch"]})
+                         for verdict in row["verdicts"])  # fmt: skip
+        except ValueError:
+            return one  # of another form: looked at again
+        return one.model_copy(update={"verdicts": said})
+
+    def settle(self) -> None:
+        """Take out of the file what the rows of the whole made superfluous, in one step."""
+        over = {key for key in self._halves if key in self._rows}
+        if self.path is None or not over:
+            return
+
+        def stays(row: Row) -> bool:
+            return not row.get(HALF) or (row["instance_id"], str(row["candidate"])) not in over
+
+        kept = [row for row in jsonl.read(self.path) if stays(row)]
+        jsonl.replace(self.path, kept)
+        for key in over:
+            self._halves.pop(key)
+
+    def ordered(self, keys: Sequence[tuple[str, str]]) -> list[Row]:
+        """The rows in the order of the ``keys`` (instance id, candidate), as far as they go."""
+        return [self._rows[key] for key in keys if key in self._rows]
+
+    def _holds(self, row: Row) -> bool:
+        case = self._cases.get(row["instance_id"])
+        looked = row["verdicts"] and not any("broke" in v["evidence"] for v in row["verdicts"])
+        same = row.get("settings") == self._settings and row.get("case") == case
+        return bool(looked and same and self._same_author(row) and row.get("patch"))
+
+    def _same_author(self, row: Row) -> bool:
+        """Whether the file still says who made it: the class of the author decides the bar."""
+        case = self._joined[row["instance_id"]]
+        keys = [key for key, name in case.names.items() if name == row.get("candidate")]
+        return [case.models[key] for key in keys] == [row.get("model_name_or_path")]

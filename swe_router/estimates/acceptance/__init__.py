@@ -1,0 +1,1 @@
+"""P(a patch is right), from its verdicts: signals, calibration, thresholds."""

@@ -1,0 +1,190 @@
+"""A threshold with a stated bound on false accepts, or the plain statement that none is shown.
+
+For n wrong patches that the scores never saw, the k-th highest of their scores is an exact
+one-sided tolerance limit: accepting above it lets through more than the Clopper-Pearson bound for
+k - 1 of n with probability at most 1 - confidence (Wilks 1941). As the threshold rises the bound
+falls, so the lowest threshold that holds owes no correction for having been searched for.
+Wrong patches of one issue are no independent witnesses: together they count as one. Issues of one
+repository are alike too: that a bound holds elsewhere is claimed only where it stands on several.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from swe_router.lazy_imports import deferred
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+    from scipy import special
+
+    Floats = NDArray[np.float64]
+else:
+    np = deferred("numpy")
+    special = deferred("scipy.special")  # a third of the time that scipy.stats takes to import
+    Floats = Any
+
+MIN_REPOS = 3
+"""Repositories (effective ones) with wrong patches under which nothing is claimed of a new one."""
+MIN_WRONG = 5
+"""Issues with wrong patches under which not even their share chooses a threshold."""
+NO_THRESHOLD = 0.5
+"""Where nothing chooses one: more likely right than wrong."""
+
+
+class HeldOutScores(NamedTuple):
+    """A graded patch and its score by a fit that left its repository out."""
+
+    score: float
+    right: bool
+    instance: str
+    repo: str
+    author: str
+    """Class of authors by whose fit it was scored: weak | strong | unknown."""
+
+
+class AcceptanceThreshold(NamedTuple):
+    """From which probability on a patch is trusted, and what that is known to keep."""
+
+    value: float
+    claim: str
+    shown: bool
+
+
+def upper_bound(accepted: ArrayLike, wrong: float, delta: float) -> Floats:
+    """Clopper-Pearson upper bounds on shares, at confidence 1 - delta; 1 with no data."""
+    k = np.asarray(accepted, dtype=float)
+    if wrong <= 0:
+        return np.ones_like(k)
+    some = np.minimum(k, wrong - 1e-9)
+    return np.where(k >= wrong, 1.0, special.betaincinv(some + 1, wrong - some, 1 - delta))
+
+
+def threshold(held: Sequence[HeldOutScores], most: float, confidence: float) -> AcceptanceThreshold:
+    """The lowest threshold whose false accepts are shown to be at most ``most``.
+
+    Shown is a bound that stands on every repository: the wrong patches come from as much as
+    ``MIN_REPOS`` even ones, and it holds with any one of them left out. Else the threshold is
+    the one that would hold if all issues were alike, else the lowest at which the share itself is
+    at most ``most``; the claim says so.
+    """
+    wrong = [one for one in held if not one.right]
+    repos = repositories(wrong)
+    many = f"{len(wrong)} wrong patches of {len({one.instance for one in wrong})} issues"
+    steps, delta = _steps(held), 1 - confidence
+    alike = _lowest(steps, [wrong], most, delta) if _count(wrong) >= MIN_REPOS else None
+    found = _lowest(steps, _without_one(wrong), most, delta) if repos >= MIN_REPOS else None
+    if found is not None:
+        value, bound = found
+        up = math.ceil(100 * bound) / 100
+        said = f"false accepts <= {up:.2f} at {confidence:.0%}: shown on {many}"
+        more = f"of {_count(wrong)} repositories, any one left out"
+        return AcceptanceThreshold(value, f"{said} {more}; {_kept(held, value)}", shown=True)
+    claim = f"not shown: {many} of {_count(wrong)} repositories, as much as {repos:.1f} even ones"
+    claim = f"{claim}, are too few for <= {most:g} at {confidence:.0%}"
+    if alike is not None:
+        said = f"if all issues were like these it would be shown; {_kept(held, alike[0])}"
+        return AcceptanceThreshold(alike[0], f"{claim}; {said}", shown=False)
+    if len({one.instance for one in wrong}) >= MIN_WRONG:
+        low = np.flatnonzero(_shares(wrong, steps)[0] <= most)
+        if len(low):
+            return AcceptanceThreshold(steps[low[0]], claim, shown=False)
+    return AcceptanceThreshold(NO_THRESHOLD, claim, shown=False)
+
+
+def claim_at(
+    held: Sequence[HeldOutScores], value: float, most: float, confidence: float
+) -> AcceptanceThreshold:
+    """What is known of false accepts at a threshold that was chosen for another reason.
+
+    Shown as in ``threshold``: the bound on every repository, any one left out, is at most
+    ``most``. Since the threshold was not searched for here, the bound is that of one look.
+    """
+    wrong = [one for one in held if not one.right]
+    many = f"{len(wrong)} wrong patches of {len({one.instance for one in wrong})} issues"
+    if wrong and repositories(wrong) >= MIN_REPOS:
+        found = _lowest([value], _without_one(wrong), 1.0, 1 - confidence)
+        bound = 1.0 if found is None else found[1]
+        up = math.ceil(100 * bound) / 100
+        if bound <= most:
+            said = f"false accepts <= {up:.2f} at {confidence:.0%}: shown on {many}"
+            more = f"of {_count(wrong)} repositories, any one left out"
+            return AcceptanceThreshold(value, f"{said} {more}; {_kept(held, value)}", shown=True)
+        said = f"false accepts <= {most:g} are not shown at this bar: the bound is {up:.2f}"
+        return AcceptanceThreshold(
+            value, f"{said} at {confidence:.0%} on {many}; {_kept(held, value)}", shown=False
+        )
+    kept = f"; {_kept(held, value)}" if any(one.right for one in held) else ""
+    return AcceptanceThreshold(
+        value,
+        f"no bound on false accepts is shown: {many} of {_count(wrong)} repositories are too few"
+        + kept,
+        shown=False,
+    )
+
+
+def nested(held: Sequence[HeldOutScores], most: float, confidence: float) -> tuple[int, int]:
+    """Right and wrong patches accepted, each at the threshold that the other repositories set."""
+    right = wrong = 0
+    for repo in sorted({one.repo for one in held}):
+        bar = threshold([one for one in held if one.repo != repo], most, confidence).value
+        taken = [one.right for one in held if one.repo == repo and one.score >= bar]
+        right += sum(taken)
+        wrong += len(taken) - sum(taken)
+    return right, wrong
+
+
+def repositories(rows: Sequence[HeldOutScores]) -> float:
+    """Effective number of repositories: 1 / sum of squared shares of the issues (Kish 1965)."""
+    of_repo = Counter(repo for repo, _ in {(one.repo, one.instance) for one in rows})
+    whole = sum(of_repo.values())
+    return whole**2 / sum(count**2 for count in of_repo.values()) if whole else 0.0
+
+
+def _lowest(
+    steps: Sequence[float], groups: Sequence[Sequence[HeldOutScores]], most: float, delta: float
+) -> tuple[float, float] | None:
+    """The lowest step at which the bound on every group of wrong patches is at most ``most``."""
+    every = []
+    for wrong in groups:
+        shares, issues = _shares(wrong, steps)
+        every.append(upper_bound(shares * issues, issues, delta))
+    worst = np.max(every, axis=0)
+    fits = np.flatnonzero(worst <= most)
+    return (steps[fits[0]], float(worst[fits[0]])) if len(fits) else None
+
+
+def _without_one(rows: Sequence[HeldOutScores]) -> list[list[HeldOutScores]]:
+    return [[one for one in rows if one.repo != repo] for repo in sorted({r.repo for r in rows})]
+
+
+def _count(rows: Sequence[HeldOutScores]) -> int:
+    return len({one.repo for one in rows})
+
+
+def _steps(held: Sequence[HeldOutScores]) -> list[float]:
+    """Every score, lowest first, and one above them all."""
+    scores = sorted({one.score for one in held})
+    return [*scores, round(min(1.0, scores[-1] + 1e-4), 4)] if scores else []
+
+
+def _shares(wrong: Sequence[HeldOutScores], steps: Sequence[float]) -> tuple[Floats, int]:
+    """Share of the wrong issues let through at each step, and how many issues there are.
+
+    An issue counts by the share of its wrong patches.
+    """
+    of_issue = Counter(one.instance for one in wrong)
+    rows = sorted(wrong, key=lambda one: one.score)
+    passed = np.cumsum([0.0, *(1 / of_issue[one.instance] for one in reversed(rows))])[::-1]
+    below = np.searchsorted([one.score for one in rows], steps, side="left")
+    return passed[below] / max(1, len(of_issue)), len(of_issue)
+
+
+def _kept(held: Sequence[HeldOutScores], value: float) -> str:
+    right = [one for one in held if one.right]
+    share = sum(one.score >= value for one in right) / len(right) if right else 0.0
+    return f"{share:.0%} of right ones accepted"

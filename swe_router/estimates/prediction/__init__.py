@@ -1,0 +1,1 @@
+"""Quality and cost per tier, fitted on past outcomes."""

@@ -1,0 +1,1 @@
+"""When to give an attempt up, and how the rule is fitted."""

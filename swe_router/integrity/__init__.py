@@ -1,0 +1,1 @@
+"""Whether a run folder may be trusted, belongs together, and what it still owes."""

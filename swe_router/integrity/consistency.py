@@ -1,0 +1,158 @@
+"""Whether the files of a run belong together: before anything is told of it or done with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from swe_router.errors import UsageError
+from swe_router.integrity import unfinished
+from swe_router.journal.header import Header, instances_digest, is_whole, of_run
+from swe_router.journal.instance_log import InstanceLog
+from swe_router.journal.run_folder import RunFolder
+from swe_router.ledger import log_reader
+from swe_router.ledger.ledger import other_run
+from swe_router.ledger.state import LedgerState
+from swe_router.records import SCHEMA, Instance, RunRecord
+from swe_router.safe_files import check_regular
+
+ZERO = Decimal(0)
+CHANGED = "was changed after the run began (its seal does not fit)"
+
+
+class PaidCalls(NamedTuple):
+    """What the records say was paid."""
+
+    key: str
+    """Where the ledger books it: ``INSTANCE/ATTEMPT``, ``INSTANCE/verify:ATTEMPT``."""
+    calls: int
+    usd: Decimal
+
+
+def check(run: RunFolder, *, acts: bool = False, exact: bool = True) -> Header:
+    """The header of a run whose files belong together.
+
+    Raises ``UsageError``: another format or a newer version, no or other instances, records of
+    another run, a ledger that does not hold the money that the records say was paid. ``acts``: the
+    run is gone on with, so its settings must be as they were and the steps of unfinished attempts
+    count as well. Not ``exact``: what a replay tells by itself is left to it, as an amount or an
+    issue that was changed.
+    """
+    header = of_run(run)
+    split = Path(header.settings.split).expanduser()
+    if split.exists() and not split.is_dir():
+        check_regular(split)
+    # Records before the ledger: of a run under way the ledger is then the newer one.
+    records = run.records()
+    instances = _instances(run, header, exact=exact)
+    _same_run(run, header, records, instances)
+    paid = [one for record in records.values() for one in _of_record(record)]
+    if acts:
+        unfinished.same_budget(run, header)
+        if not is_whole(run):
+            raise UsageError(f"{run.settings_file} {CHANGED}: put it back, or begin a new run")
+        rest = [one for name, one in instances.items() if name not in records]
+        paid += [one for instance in rest for one in _of_steps(run, instance)]
+    _money(run, log_reader.read(run.ledger_file), paid, exact=exact)
+    _nobody_is_missing(run, instances)
+    return header
+
+
+def notes(run: RunFolder) -> list[str]:
+    """What to say beside all that is told of a run: its settings are not what it began with."""
+    if is_whole(run):
+        return []
+    return [f"{run.settings_file} {CHANGED}: what is told of settings, policy and split may not be"]
+
+
+def _instances(run: RunFolder, header: Header, *, exact: bool) -> dict[str, Instance]:
+    found = run.instances()
+    file = run.path / "instances.jsonl"
+    if not found:
+        raise UsageError(f"{file} is missing or empty: it says what the run is of; bring it back")
+    if exact and header.instances and header.instances != instances_digest(found):
+        raise UsageError(f"{file} is not what the run began with: bring it back")
+    return {one.id: one for one in found}
+
+
+def _nobody_is_missing(run: RunFolder, known: dict[str, Instance]) -> None:
+    """A trajectory of an instance tells that it was of the run, also where no digest does so."""
+    folder = run.path / "trajectories"
+    begun = {one.name for one in folder.iterdir() if one.is_dir()} if folder.is_dir() else set()
+    if gone := sorted(begun - known.keys()):
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise UsageError(
+            f"{run.path / 'instances.jsonl'} was cut: the run worked on {gone[0]}{more}, which it"
+            " does not hold; bring it back"
+        )
+
+
+def _same_run(
+    run: RunFolder, header: Header, records: dict[str, RunRecord], known: dict[str, Instance]
+) -> None:
+    for name, record in records.items():
+        made = record.provenance.settings
+        if record.schema_version != SCHEMA:
+            raise UsageError(
+                f"{run.records_file}: the record of {name} is of another format"
+                f" ({record.schema_version!r}; this swe-router reads {SCHEMA!r}): use the"
+                " swe-router that made it"
+            )
+        if name not in known or (made and made != header.digest):
+            why = "settings" if name in known else "instances"
+            raise UsageError(
+                f"{run.records_file} holds a record of another run ({name}: its {why} are not this"
+                " run's): bring back the run's own files"
+            )
+
+
+def _of_record(record: RunRecord) -> Iterator[PaidCalls]:
+    name = record.instance.id
+    for outcome in record.outcomes:
+        if not outcome.imported:
+            end = outcome.attempt.trajectory
+            yield PaidCalls(f"{name}/{outcome.attempt.id}", end.steps if end.usd else 0, end.usd)
+        told = [verdict for verdict in outcome.verdicts if verdict.usd]
+        calls = sum(len(verdict.evidence.get("calls", ())) or 1 for verdict in told)
+        asked = sum((verdict.usd for verdict in told), ZERO)
+        yield PaidCalls(f"{name}/verify:{outcome.attempt.id}", calls, asked)
+
+
+def _of_steps(run: RunFolder, instance: Instance) -> Iterator[PaidCalls]:
+    tape = InstanceLog(run.attempt_folder(instance.id))
+    for attempt in {name for move in tape.moves() for name in move.attempts}:
+        steps = [one for one in tape.steps(attempt) if one.completion.usd]
+        usd = sum((step.completion.usd for step in steps), ZERO)
+        yield PaidCalls(f"{instance.id}/{attempt}", len(steps), usd)
+
+
+def _money(run: RunFolder, book: LedgerState, paid: list[PaidCalls], *, exact: bool) -> None:
+    """What a dead process left open is held as well: it may have been paid."""
+    if book.run not in ("", run.seal()):
+        raise UsageError(other_run(run.ledger_file))
+    calls: Counter[str] = Counter()
+    held: dict[str, Decimal] = {}
+    for call in book.calls.values():
+        if call.fate != "void":
+            calls[call.key] += 1
+            usd = call.usd if call.fate == "open" else call.charged
+            held[call.key] = held.get(call.key, ZERO) + usd
+    short = [
+        one
+        for one in paid
+        if one.usd
+        # A replay tells amounts that were changed; calls that are gone it could not tell apart.
+        and (held.get(one.key, ZERO) < one.usd if exact else calls[one.key] < one.calls)
+    ]
+    if short:
+        one = short[0]
+        more = f", and {len(short) - 1} more" if len(short) > 1 else ""
+        what = "is missing" if not run.ledger_file.exists() else "was cut, or is another run's"
+        raise UsageError(
+            f"{run.ledger_file} {what}: the records say that ${one.usd} were paid in {one.calls}"
+            f" calls for {one.key}, the ledger knows ${held.get(one.key, ZERO)} in"
+            f" {calls[one.key]}{more}. It is where the money of a run is counted: bring it back"
+        )

@@ -1,0 +1,133 @@
+"""A run that may have come from a stranger: who only looks at it loads no code that it names.
+
+Who goes on with one is told first what it would do to this machine or with a key, and says yes.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from swe_router.errors import UsageError
+from swe_router.integrity import own_runs
+from swe_router.journal import run_inputs
+from swe_router.journal.header import Header
+from swe_router.journal.run_folder import RunFolder
+from swe_router.lazy_imports import deferred
+from swe_router.safe_files import check_regular
+from swe_router.settings import Settings
+
+if TYPE_CHECKING:
+    from swe_router.estimates.acceptance import calibration
+else:
+    calibration = deferred("swe_router.estimates.acceptance.calibration")
+
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def check(run: RunFolder, header: Header) -> None:
+    """Raise ``UsageError`` for a run whose settings name code, or files inside its own folder.
+
+    ``module:Class`` would import whatever stands there; a plugin that is installed has a name.
+    """
+    settings = header.settings
+    for place, name in _plugins(settings):
+        if ":" in name:
+            raise UsageError(
+                f"{run.settings_file}: {place} names code ({name!r}), which is not loaded from a"
+                " run folder: install the plugin and register its name as an entry point"
+            )
+    for place, name in _paths(settings):
+        path = Path(name).expanduser()
+        if name and path.exists() and path.resolve().is_relative_to(run.path.resolve()):
+            raise UsageError(
+                f"{run.settings_file}: {place} names a file of the run folder itself ({name!r}):"
+                " nothing is loaded from there"
+            )
+        if name and place != "scaffold":
+            check_regular(path)
+
+
+def may_act(
+    run: RunFolder, header: Header, *, trusted: bool, wished: Settings | None, boxes_only: bool
+) -> None:
+    """Raise ``UsageError`` where going on with a run that was not begun here would be a risk.
+
+    ``trusted``: the user looked at it, which is remembered. ``wished``: what the user's own
+    settings ask for is no risk. ``boxes_only``: nothing but its boxes are used, as in grading.
+    """
+    found = [*_risks(header.settings), *_risks_of_rest(run, header)]
+    known: Collection[str] = () if wished is None else [words for _, words in _risks(wished)]
+    said = [
+        words
+        for place, words in found
+        if words not in known and (place.startswith("sandbox") or not boxes_only)
+    ]
+    if not said or own_runs.is_ours(run):
+        return
+    if trusted:
+        own_runs.remember(run)
+        return
+    raise UsageError(
+        f"run {run.name} was not begun by you on this machine, and it would"
+        f" {'; '.join(dict.fromkeys(said))}: look at {run.settings_file}, and if you trust who made"
+        f" it say `swe-router {'grade' if boxes_only else 'resume'} {shlex.quote(str(run.path))}"
+        " --trust`"
+    )
+
+
+def names_code(settings: Settings) -> bool:
+    """Whether a policy, verifier or selector is named as ``module:Class``."""
+    return any(":" in name for _, name in _plugins(settings))
+
+
+def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Place and words of what these settings do that a stranger could mean ill by."""
+    named = [*_plugins(settings), ("sandbox.kind", settings.sandbox.kind)]
+    for name, tier in settings.tiers.items():
+        named += [(f"tiers.{name}.dialect", tier.dialect)]
+        named += [(f"tiers.{name}.options.record", str(tier.options.get("record", "")))]
+        host = urlsplit(tier.base_url).hostname or ""
+        if tier.api_key_env and host and host not in LOOPBACK:
+            yield f"tiers.{name}", f"send ${tier.api_key_env} to {tier.base_url} (tiers.{name})"
+        if tier.options.get("record"):
+            file = str(tier.options.get("file", ""))
+            yield f"tiers.{name}", f"write {file!r} (tiers.{name}.options)"
+    for place, name in named:
+        if ":" in name:
+            yield place, f"load code that it names ({place} = {name!r})"
+    if settings.sandbox.unsafe:
+        yield "sandbox.unsafe", "run commands of models and tests without a box (sandbox.unsafe)"
+
+
+def _risks_of_rest(run: RunFolder, header: Header) -> Iterator[tuple[str, str]]:
+    """The same of what was resolved when the run began and stands beside the settings."""
+    if ":" in header.sandbox:
+        yield "sandbox", f"load code that it names (sandbox.kind = {header.sandbox!r})"
+    strategy = run_inputs.sheet(run, header).strategy if header.made_with else ""
+    if ":" in strategy:
+        yield "scaffold", f"load code that it names (strategy = {strategy!r} of its scaffold)"
+
+
+def _plugins(settings: Settings) -> list[tuple[str, str]]:
+    """Where the settings name a plugin that a replay makes, and the name."""
+    verifiers = [("verify.names", name) for name in settings.verify.names]
+    return [("policy.name", settings.policy.name), ("selector", settings.selector), *verifiers]
+
+
+def _paths(settings: Settings) -> list[tuple[str, str]]:
+    """Where the settings name a file that a replay reads, and the path."""
+    given = settings.verify.calibration
+    fitted = "" if given in (calibration.SHIPPED, calibration.NONE) else given
+    knobs = settings.policy.knobs
+    features = [part.strip() for part in str(knobs.get("features", "")).split(",")]
+    return [
+        ("scaffold", settings.scaffold),
+        ("verify.calibration", fitted),
+        ("policy.knobs.outcomes", str(knobs.get("outcomes", ""))),
+        *(("policy.knobs.features", one) for one in features if one),
+    ]

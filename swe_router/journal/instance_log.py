@@ -1,0 +1,296 @@
+"""What happened on one instance, as it falls: moves (decided, outcomes) and steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from swe_router import jsonl
+from swe_router.errors import UsageError
+from swe_router.records import (
+    Completion,
+    Decided,
+    FrozenRecord,
+    LeftOut,
+    Outcome,
+    RunRecord,
+    Step,
+    Stop,
+    checked_name,
+)
+
+_ANSWER = ".answer.json"
+_PAID = "paid"
+"""Key of a line that holds a receipt and no step."""
+_BESIDE = ("moves", "notes")
+"""Files of an instance that belong to no attempt."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A decision and, once it was carried out, its outcomes; ``outcomes`` None is still owed."""
+
+    decided: Decided
+    attempts: tuple[str, ...]
+    """Ids of its attempts, one a plan."""
+    outcomes: tuple[Outcome, ...] | None
+    left_out: LeftOut | None = None
+    """Those of its attempts that were not needed any more."""
+
+    @property
+    def stopped(self) -> bool:
+        """It was the decision to try nothing more."""
+        return isinstance(self.decided.decision, Stop)
+
+    @property
+    def never_begun(self) -> bool:
+        """None of its attempts had the money to begin."""
+        return bool(self.outcomes) and all(one.never_begun for one in self.outcomes or ())
+
+
+class Receipt(FrozenRecord):
+    """A paid answer, kept until its step is on the tape."""
+
+    request: str
+    """Digest of the request, as ``Step.request``."""
+    reservation: str
+    """Its id in the ledger."""
+    completion: Completion
+
+
+class Receipts:
+    """The last paid answer of one attempt: on disk before it is settled or acted upon.
+
+    ``among_steps``: it stands in the file of the attempt's steps, so that one sync makes it and
+    the step before it durable. A conversation without steps, as a verifier's, has its own file.
+    """
+
+    def __init__(self, tape: InstanceLog, attempt_id: str, *, among_steps: bool = False) -> None:
+        self._tape, self._attempt, self._among_steps = tape, attempt_id, among_steps
+        self._left = tape.receipt(attempt_id)
+        if self._left is not None:
+            known = {step.request for step in tape.steps(attempt_id)}
+            if self._left.request in known:
+                self._left = None
+
+    def paid(self, request: str) -> Completion | None:
+        """The answer that a killed predecessor had paid for this request, once."""
+        left, self._left = self._left, None
+        return left.completion if left is not None and left.request == request else None
+
+    def keep(self, request: str, reservation: str, answer: Completion) -> None:
+        """Put an answer in the place of the one before; durable when it returns."""
+        kept = Receipt(request=request, reservation=reservation, completion=answer)
+        self._tape.keep(self._attempt, kept, among_steps=self._among_steps)
+
+
+class InstanceLog:
+    """The durable memory of one instance; a killed worker's successor continues from it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._moves = folder / "moves.jsonl"
+
+    def decided(self, decided: Decided, attempts: Sequence[str]) -> None:
+        """Note a decision and the ids of its attempts before it is carried out."""
+        jsonl.make_folder(self._folder)
+        row = {"decided": decided.model_dump(mode="json"), "attempts": list(attempts)}
+        jsonl.append(self._moves, row)
+
+    def rescued(self, outcome: Outcome) -> None:
+        """Keep what an interrupted attempt left; the attempt itself is still owed."""
+        jsonl.append(self._moves, {"rescued": outcome.model_dump(mode="json")})
+
+    def broke(self, outcome: Outcome) -> None:
+        """Keep an attempt whose sandbox broke, before it is made again under the next name."""
+        jsonl.append(self._moves, {"broke": outcome.model_dump(mode="json")})
+
+    def broken(self, attempt_id: str) -> tuple[Outcome, ...]:
+        """The attempt and its repeats whose sandboxes broke, of those that were made again."""
+        found: list[Outcome] = []
+        for number, row in enumerate(jsonl.read(self._moves), 1):
+            if "broke" in row:
+                found += self._outcomes(number, [row["broke"]])
+        return tuple(one for one in found if f"{one.attempt.id}.".startswith(f"{attempt_id}."))
+
+    def next_number(self) -> int:
+        """The first attempt number not yet used, restarts included."""
+        names = [path.name for path in self._folder.glob("*-*.jsonl*")]
+        for file in self._folder.glob("moves*.jsonl"):
+            names += [name for row in jsonl.read(file) for name in row.get("attempts", ())]
+        return 1 + max((int(n.partition("-")[0]) for n in names if n[0].isdigit()), default=0)
+
+    def outcomes(self, outcomes: Sequence[Outcome], left_out: LeftOut | None = None) -> None:
+        """Note what the last decision brought, and which of its attempts were left out."""
+        row: dict[str, Any] = {"outcomes": [one.model_dump(mode="json") for one in outcomes]}
+        if left_out is not None:
+            row["left_out"] = left_out.model_dump(mode="json")
+        jsonl.append(self._moves, row)
+
+    def verified(self, outcomes: Sequence[Outcome]) -> None:
+        """Note what the verifiers said of the candidates that the instance came with."""
+        jsonl.make_folder(self._folder)
+        rows = [outcome.model_dump(mode="json") for outcome in outcomes]
+        jsonl.append(self._moves, {"imported": rows})
+
+    def imported(self) -> tuple[Outcome, ...] | None:
+        """What ``verified`` noted, or None when that is still owed."""
+        for number, row in enumerate(jsonl.read(self._moves), 1):
+            if "imported" in row:
+                return self._outcomes(number, row["imported"])
+        return None
+
+    def moves(self) -> list[Move]:
+        """All moves so far, in order. Raises ``UsageError`` on a damaged file."""
+        moves: list[Move] = []
+        for number, row in enumerate(jsonl.read(self._moves), 1):
+            if "decided" in row:
+                decided = jsonl.parsed(self._moves, number, Decided, row["decided"])
+                moves.append(Move(decided, tuple(map(str, row.get("attempts") or ())), None))
+            elif "rescued" in row or "imported" in row or "broke" in row:
+                continue
+            elif "reopened" in row:
+                del moves[int(row["reopened"]) :]
+            elif moves and "outcomes" in row:
+                outcomes = self._outcomes(number, row["outcomes"])
+                left = row.get("left_out")
+                left_out = (
+                    jsonl.parsed(self._moves, number, LeftOut, left) if left is not None else None
+                )
+                moves[-1] = Move(moves[-1].decided, moves[-1].attempts, outcomes, left_out)
+            else:
+                raise UsageError(f"{self._moves}:{number} holds an outcome without a decision")
+        return moves
+
+    def _outcomes(self, number: int, rows: Any) -> tuple[Outcome, ...]:
+        rows = rows if isinstance(rows, list) else [rows]
+        return tuple(jsonl.parsed(self._moves, number, Outcome, row) for row in rows)
+
+    def last_rescue(self) -> Outcome | None:
+        """What the last interrupted attempt left, if the instance has one."""
+        found = None
+        for number, row in enumerate(jsonl.read(self._moves), 1):
+            if "rescued" in row:
+                (found,) = self._outcomes(number, [row["rescued"]])
+        return found
+
+    def belongs_to(self, record: RunRecord) -> bool:
+        """Whether ``record`` was made of these moves; False once the instance started anew."""
+        anew = any(self._folder.glob("moves.*.jsonl"))
+        told = self._moves.read_bytes() if self._moves.exists() else b""
+        if not anew and b'\n{"reopened":' not in told:  # most were begun once: nothing to parse
+            return True
+        return tuple(move.decided for move in self.moves()) == record.decisions
+
+    def reopen(self) -> None:
+        """Take back the last decision to stop, so that the instance goes on where it ended.
+
+        So are attempts before it that had no money to begin with; all others stay its history.
+        """
+        moves = self.moves()
+        kept = len(moves)
+        while kept and (moves[kept - 1].stopped or moves[kept - 1].never_begun):
+            kept -= 1
+        jsonl.append(self._moves, {"reopened": kept})
+
+    def restart(self) -> None:
+        """Put the moves aside so that the instance starts anew; steps and money stay on record.
+
+        So does what was said of the candidates that it came with.
+        """
+        if self._moves.exists():
+            known = self.imported()
+            older = len(list(self._folder.glob("moves.*.jsonl"))) + 1
+            self._moves.rename(self._folder / f"moves.{older}.jsonl")
+            if known is not None:
+                self.verified(known)
+
+    def record(self, attempt_id: str, step: Step) -> None:
+        """Append a step; a killed process leaves it whole.
+
+        It is synced with the next receipt (``keep``) or with ``close``. A power cut before that
+        takes this step alone: its paid answer is durable, and a resume acts on it once more.
+        """
+        self._append(attempt_id, step.model_dump(mode="json"), durable=False)
+
+    def _append(self, attempt_id: str, row: Any, *, durable: bool) -> None:
+        path = self._file(attempt_id, ".jsonl")
+        if not path.exists():
+            jsonl.make_folder(self._folder)
+            # Closed before its process was killed, and now gone on with.
+            jsonl.decompress(path)
+        jsonl.append(path, row, durable=durable)
+
+    def steps(self, attempt_id: str) -> tuple[Step, ...]:
+        """The steps of an attempt, closed or not; none when it never began."""
+        for ending in (".jsonl", ".jsonl.gz"):
+            path = self._file(attempt_id, ending)
+            if path.exists():
+                return tuple(
+                    jsonl.parsed(path, number, Step, row)
+                    for number, row in enumerate(jsonl.read(path), 1)
+                    if _PAID not in row
+                )
+        return ()
+
+    def close(self, attempt_id: str) -> None:
+        """Compress the steps of an attempt that is over; durable when this returns."""
+        path = self._file(attempt_id, ".jsonl")
+        if path.exists():
+            jsonl.compress(path, without=b'{"%s":' % _PAID.encode())
+        self._file(attempt_id, _ANSWER).unlink(missing_ok=True)
+
+    def keep(self, attempt_id: str, receipt: Receipt, *, among_steps: bool = False) -> None:
+        """Note the paid answer that waits for its step, in the place of the one before.
+
+        Durable when this returns, and with it all steps of this attempt so far.
+        """
+        if among_steps:
+            self._append(attempt_id, {_PAID: receipt.model_dump(mode="json")}, durable=True)
+            return
+        jsonl.make_folder(self._folder)
+        text = jsonl.as_json(receipt.model_dump(mode="json")).decode()
+        jsonl.write_whole(self._file(attempt_id, _ANSWER), text)
+
+    def tidy(self) -> None:
+        """Remove the answers that wait for nothing any more: the instance is concluded."""
+        for path in self._folder.glob(f"*{_ANSWER}"):
+            path.unlink(missing_ok=True)
+
+    def receipt(self, attempt_id: str) -> Receipt | None:
+        """The last paid answer of an attempt that is not closed. Raises ``UsageError``."""
+        path = self._file(attempt_id, ".jsonl")
+        found = [row[_PAID] for row in jsonl.read(path) if _PAID in row]
+        try:
+            if found:
+                return Receipt.model_validate(found[-1])
+            path = self._file(attempt_id, _ANSWER)
+            return Receipt.model_validate(json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise UsageError(f"{path} is damaged ({error.errors()[0]['msg']}): delete it") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise UsageError(f"{path} is damaged ({error}): delete it") from None
+
+    def receipts(self) -> Iterator[Receipt]:
+        """The last paid answer of each attempt that is not closed."""
+        names = {path.name.removesuffix(_ANSWER) for path in self._folder.glob(f"*{_ANSWER}")}
+        files = {path.name.removesuffix(".jsonl") for path in self._folder.glob("*.jsonl")}
+        names |= {name for name in files if not name.startswith(_BESIDE)}
+        for name in sorted(names):
+            found = self.receipt(name)
+            if found is not None:
+                yield found
+
+    def _file(self, attempt_id: str, ending: str) -> Path:
+        """A file of an attempt. Raises ``UsageError`` for an id that is a path or no name."""
+        try:
+            return self._folder / f"{checked_name(attempt_id)}{ending}"
+        except ValueError as error:
+            raise UsageError(f"{self._folder}: attempt {error}") from None

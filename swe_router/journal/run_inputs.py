@@ -1,0 +1,124 @@
+"""What a run is made with, kept in its folder by content: a resume and a replay use that.
+
+Prompts, scaffold and tools are kept as texts, named by their SHA-256 in the sealed settings; the
+loop's rules are a version number there. So a prompt, a tool or a rule may change from one day to
+the next, and every run that was made before goes on and replays as it was. Runs that keep nothing
+yet are found by the digests of their prompts in ``prompts/earlier.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swe_router import assets, templates
+from swe_router.agents import loop_rules, manifest, prompts
+from swe_router.agents.manifest import Manifest
+from swe_router.agents.tools import Toolset
+from swe_router.errors import UsageError
+from swe_router.journal.header import Header
+from swe_router.journal.run_folder import RunFolder
+from swe_router.lazy_imports import deferred
+from swe_router.settings import Settings, VerifySettings
+
+if TYPE_CHECKING:
+    from swe_router.estimates.acceptance import calibration
+else:
+    calibration = deferred("swe_router.estimates.acceptance.calibration")
+
+SCAFFOLD, TOOLS, CALIBRATION = "scaffold", "tools", "calibration"
+EARLIER = "earlier.json"
+
+
+def parts(settings: Settings) -> dict[str, str]:
+    """Label -> text of everything that a run under these settings is made with, as it is now."""
+    sheet = manifest.read(settings.scaffold)
+    found = {
+        SCAFFOLD: json.dumps(plain(sheet), indent=1),
+        TOOLS: sheet.toolset.model_dump_json(indent=1),
+        **{f"prompt/{name}": sheet.text(name) for name in sheet.said()},
+    }
+    for name in asked(settings):
+        found[f"prompt/{name}"] = templates.text(name)
+    verify = settings.verify
+    weighs = {"acceptance", "behaviour", "judge"} & set(verify.names)
+    if weighs and verify.calibration != calibration.NONE:
+        found[CALIBRATION] = calibration.source(verify.calibration)
+    return found
+
+
+def plain(sheet: Manifest) -> dict[str, Any]:
+    """A manifest as JSON, with its name and digest and without its texts."""
+    return {**sheet.model_dump(mode="json"), "name": sheet.name, "digest": sheet.digest}
+
+
+def asked(settings: Settings) -> list[str]:
+    """Prompts that verifiers of a run say to a model."""
+    verify = settings.verify
+    roles = (("reproduction", verify.writer), ("judge", verify.judge))
+    return [name for name, tier in roles if tier and name in verify.names]
+
+
+def sheet(run: RunFolder, header: Header) -> Manifest:
+    """The scaffold of a run with its prompts, tools and rules, as they were when it began.
+
+    Raises ``UsageError`` when the folder does not hold them any more, and for rules of a newer
+    version.
+    """
+    loop_rules.of(header.rules)
+    found = texts(run, header)
+    try:
+        made = Manifest.model_validate(json.loads(found[SCAFFOLD]))
+        return made.model_copy(update={
+            "texts": {name: found[f"prompt/{name}"] for name in made.said()},
+            "toolset": Toolset.model_validate_json(found[TOOLS]),
+            "rules": header.rules,
+        })  # fmt: skip
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{run.path}: what the run was made with is damaged: {error}") from None
+
+
+def texts(run: RunFolder, header: Header) -> dict[str, str]:
+    """Label -> text of the prompts, the scaffold and the tools of a run. Raises ``UsageError``."""
+    if not header.made_with:
+        return _earlier(run, header)
+    return {key: run.kept(one) for key, one in header.made_with.items() if key != CALIBRATION}
+
+
+def verify_settings(run: RunFolder, header: Header) -> VerifySettings:
+    """The settings of the verifiers, with the calibration that the run keeps."""
+    verify, known = header.settings.verify, header.made_with.get(CALIBRATION)
+    if known is None:
+        return verify
+    return verify.model_copy(update={"calibration": str(run.kept_file(known))})
+
+
+def _earlier(run: RunFolder, header: Header) -> dict[str, str]:
+    """The same for a run that keeps nothing: by the digests of its prompts, from what shipped."""
+    known = json.loads((assets.root() / "prompts" / EARLIER).read_bytes())
+    found = {TOOLS: json.dumps(known[TOOLS])}
+    for key, digest in header.prompts.items():
+        if key.startswith("prompt/") and digest in known["prompts"]:
+            found[key] = known["prompts"][digest]
+        elif key.startswith("scaffold/") and digest in known["scaffolds"]:
+            found[SCAFFOLD] = json.dumps(known["scaffolds"][digest])
+    return found if len(found) > len(header.prompts) else _own(run, header, found)
+
+
+def _own(run: RunFolder, header: Header, found: dict[str, str]) -> dict[str, str]:
+    """The user's own scaffold of such a run, if it lies where it lay and is as it was."""
+    name = header.settings.scaffold
+    refused = UsageError(
+        f"run {run.name} does not keep what it was made with, and scaffold {name!r} is not as it"
+        " was: bring it back, or install the swe-router that made the run"
+    )
+    if Path(name).expanduser().resolve().is_relative_to(run.path.resolve()):
+        raise refused
+    now = parts(header.settings)
+    mine = manifest.read(name)
+    same = prompts.prints(mine).items() <= dict(header.prompts).items()
+    if not same or any(templates.digest(now[key]) != header.prompts[key] for key in now
+                       if key.startswith("prompt/")):  # fmt: skip
+        raise refused
+    return {**now, TOOLS: found[TOOLS]}

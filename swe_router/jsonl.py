@@ -1,0 +1,212 @@
+"""Append-only JSON lines that survive a kill at any moment: a torn last line is owed again."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import gzip
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from swe_router.errors import DiskFull, UsageError
+from swe_router.records import FrozenRecord
+from swe_router.safe_files import check_regular
+
+GONE = frozenset(
+    (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE)
+)
+"""What is met when a folder was renamed, removed or made read-only."""
+R = TypeVar("R", bound=FrozenRecord)
+
+
+def append(path: Path, value: Any, *, durable: bool = True) -> None:
+    """Append one JSON line and make it durable; a torn tail left by a crash is cut off first.
+
+    Not ``durable``: it outlives this process, and a power cut only once a later line of the file
+    is durable. Raises ``DiskFull`` when the device is full.
+    """
+    data = as_json(value)
+    try:
+        with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            _cut_torn_tail(file)
+            file.write(data + b"\n")
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise full_disk(error, path) from error
+
+
+def as_json(value: Any) -> bytes:
+    """A value as JSON in UTF-8: half a surrogate pair, which UTF-8 has no bytes for, is escaped.
+
+    So stand bytes of a diff that are no text (``surrogateescape``).
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Each line's object; a torn last line (no newline) is passed over.
+
+    Raises ``UsageError`` that names file and line for one that is damaged, and for a file that
+    cannot be read to its end.
+    """
+    check_regular(path)
+    if not path.exists():
+        return
+    number = 0
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                yield _object(path, number, line)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(
+            f"{path} is damaged after line {number} ({error or 'it is cut off'}): restore the file"
+        ) from None
+
+
+def parsed(path: Path, number: int, kind: type[R], row: Any) -> R:
+    """A value of a line as a record. Raises ``UsageError`` that names file, line and field."""
+    try:
+        return kind.model_validate(row)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise UsageError(
+            f"{path}:{number} is no {kind.__name__} ({where}: {fault['msg']});"
+            " restore the line or delete it"
+        ) from None
+
+
+def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line.decode("utf-8", "surrogatepass"))
+        if not isinstance(found, dict):
+            raise TypeError("it holds no object")
+        return found
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UsageError(
+            f"{path}:{number} is damaged ({error}): restore the line or delete it"
+            " (what it held is then owed again)"
+        ) from None
+
+
+def replace(path: Path, values: Iterable[Any]) -> None:
+    """Put these lines in the place of a file's own, in one step that a kill leaves whole."""
+    whole = b"".join(as_json(value) + b"\n" for value in values)
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        with beside.open("wb") as file:
+            file.write(whole)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise full_disk(error, path) from error
+
+
+def make_folder(folder: Path) -> None:
+    """A folder and the one above it; never the run folder itself, which may have been moved."""
+    try:
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise full_disk(error, folder) from error
+
+
+def compress(path: Path, *, without: bytes = b"") -> Path:
+    """Replace ``path`` by ``path.gz`` in one step; the same bytes give the same file.
+
+    Lines that begin with ``without``, if it is given, are left out. Durable when it returns.
+    """
+    packed = path.with_name(path.name + ".gz")
+    partial = packed.with_name(packed.name + ".part")
+    try:
+        rows = path.read_bytes().splitlines(keepends=True)
+        data = b"".join(row for row in rows if not (without and row.startswith(without)))
+        with partial.open("wb") as file:
+            file.write(gzip.compress(data, mtime=0))
+            file.flush()
+            # The lines themselves may not be on the disk yet, and are gone in a moment.
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise full_disk(error, path) from error
+    partial.replace(packed)
+    path.unlink()
+    return packed
+
+
+def decompress(path: Path) -> None:
+    """Bring ``path`` back from ``path.gz``, in one step; nothing happens where there is none."""
+    packed = path.with_name(path.name + ".gz")
+    if not packed.exists():
+        return
+    partial = path.with_name(path.name + ".part")
+    try:
+        data = gzip.decompress(packed.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{packed} is damaged ({error}): restore the file") from None
+    try:
+        partial.write_bytes(data)
+    except OSError as error:
+        raise full_disk(error, path) from error
+    partial.replace(path)
+    packed.unlink()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file in one step, so that a reader sees the old or the new, never half."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("w", encoding="utf-8", errors="surrogatepass") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise full_disk(error, path) from error
+
+
+def full_disk(error: OSError, path: Path) -> Exception:
+    """``DiskFull`` for a full device or quota, ``UsageError`` for a folder that went away."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFull(f"no space left to write {path}: free some, then `swe-router resume`")
+    if error.errno in GONE:
+        return UsageError(
+            f"cannot write {path} ({error.strerror}): the run folder was moved, or may not be"
+            " written to any more; bring it back, then `swe-router resume` it: what was paid for"
+            " is on record"
+        )
+    return error
+
+
+def _cut_torn_tail(file: Any) -> None:
+    end = file.seek(0, os.SEEK_END)
+    keep = end
+    while keep > 0:
+        start = max(0, keep - 65_536)
+        file.seek(start)
+        block = file.read(keep - start)
+        if block.endswith(b"\n"):
+            break
+        cut = block.rfind(b"\n")
+        keep = start + cut + 1
+        if cut >= 0:
+            break
+    if keep < end:
+        file.truncate(keep)
+    file.seek(0, os.SEEK_END)

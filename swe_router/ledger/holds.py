@@ -1,0 +1,145 @@
+"""Where calls are booked: in the money of one attempt, or against the run itself."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Protocol, Self
+
+from swe_router.errors import LedgerRefused
+from swe_router.ledger.state import HoldState
+from swe_router.records import Usage
+
+
+class CallLedger(Protocol):
+    """Where calls are booked: an attempt's ``Hold``, or the run itself (``Overhead``)."""
+
+    def reserve(self, usd: Decimal) -> str:
+        """Set the worst case of a call aside; durable when it returns the reservation's id.
+
+        Raises ``LedgerRefused`` when the money is not there.
+        """
+        ...
+
+    def settle(self, reservation: str, usd: Decimal, usage: Usage, note: str = "") -> None:
+        """Charge what the answer cost, above the reservation too (an overrun)."""
+        ...
+
+    def void(self, reservation: str) -> None:
+        """The call was provably not billed: nothing is charged."""
+        ...
+
+    def lose(self, reservation: str, why: str = "") -> None:
+        """The answer never came: the reservation stays charged until ``Ledger.reconcile``."""
+        ...
+
+
+class LedgerBackend(Protocol):
+    """The part of the ledger that bookings go through."""
+
+    def reserve_in(self, hold: HoldState, usd: Decimal) -> str: ...  # noqa: D102
+
+    def reserve_overhead(self, key: str, usd: Decimal, cap: Decimal | None = None) -> str: ...  # noqa: D102
+
+    def spent_by(self, key: str) -> Decimal: ...  # noqa: D102
+
+    def finish(self, op: str, reservation: str, **fields: Any) -> None: ...  # noqa: D102
+
+    def release(self, hold: HoldState) -> None: ...  # noqa: D102
+
+
+class _CallBooking:
+    """What ``Hold`` and ``Overhead`` share: the fate of a reservation."""
+
+    def __init__(self, ledger: LedgerBackend) -> None:
+        self._ledger = ledger
+
+    def settle(self, reservation: str, usd: Decimal, usage: Usage, note: str = "") -> None:
+        """See ``CallLedger.settle``. Raises ``JournalError`` for a second settlement."""
+        must_be_money(usd)
+        self._ledger.finish(
+            "settle", reservation, usd=str(usd), usage=usage.model_dump(mode="json"), note=note
+        )
+
+    def void(self, reservation: str) -> None:
+        """See ``CallLedger.void``."""
+        self._ledger.finish("void", reservation)
+
+    def lose(self, reservation: str, why: str = "") -> None:
+        """See ``CallLedger.lose``."""
+        self._ledger.finish("lose", reservation, why=why)
+
+
+class Hold(_CallBooking):
+    """The dollar limit of one attempt; as a context manager it gives its rest back at the end."""
+
+    def __init__(self, ledger: LedgerBackend, state: HoldState) -> None:
+        super().__init__(ledger)
+        self._state = state
+
+    @property
+    def id(self) -> str:
+        """The hold's id in the ledger."""
+        return self._state.id
+
+    @property
+    def key(self) -> str:
+        """What it was taken for: the attempt."""
+        return self._state.key
+
+    @property
+    def spent(self) -> Decimal:
+        """USD charged to this hold so far, lost calls included."""
+        return self._state.spent
+
+    @property
+    def rest(self) -> Decimal:
+        """USD that calls may still reserve."""
+        return self._state.rest
+
+    def reserve(self, usd: Decimal) -> str:
+        """See ``CallLedger.reserve``; never waits, for nobody else can free an attempt's own money."""
+        return self._ledger.reserve_in(self._state, usd)
+
+    def release(self) -> None:
+        """Give the unspent rest back; an unanswered call is lost. Safe to call twice."""
+        self._ledger.release(self._state)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class Overhead(_CallBooking):
+    """Calls outside an attempt: booked under tier ``overhead`` against the run's budget.
+
+    ``limit``: USD that calls under this key may cost, those of earlier processes included; None
+    is no limit of its own. ``cap``: USD that its instance may cost in all.
+    """
+
+    def __init__(
+        self,
+        ledger: LedgerBackend,
+        key: str,
+        limit: Decimal | None = None,
+        cap: Decimal | None = None,
+    ) -> None:
+        super().__init__(ledger)
+        self._key, self._limit, self._cap = key, limit, cap
+
+    def reserve(self, usd: Decimal) -> str:
+        """See ``CallLedger.reserve``; waits while others hold what could be freed."""
+        if self._limit is not None:
+            left = self._limit - self._ledger.spent_by(self._key)
+            if usd > left:
+                raise LedgerRefused(
+                    f"a call needs {usd} USD; {left} of {self._limit} is left for {self._key}"
+                )
+        return self._ledger.reserve_overhead(self._key, usd, self._cap)
+
+
+def must_be_money(usd: Decimal) -> None:
+    """Raise ``ValueError`` for what no reservation can be."""
+    if not (usd.is_finite() and usd >= 0):
+        raise ValueError(f"{usd} is no amount of money")

@@ -1,0 +1,318 @@
+"""The one book of a run: holds for attempts, reservations for calls, and who must wait."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from swe_router.errors import LedgerRefused, UsageError
+from swe_router.ledger.holds import Hold, Overhead, must_be_money
+from swe_router.ledger.log import Entry, Log
+from swe_router.ledger.owner import is_alive, process_of, this_party
+from swe_router.ledger.state import (
+    OVERHEAD,
+    ZERO,
+    Fate,
+    Figures,
+    HoldState,
+    LedgerState,
+    TierFigures,
+    TierView,
+    owner,
+)
+from swe_router.records import SCHEMA
+
+FIRST_NAP, LONGEST_NAP = 0.02, 0.5
+
+
+class Ledger:
+    """All money of a run, in one file, for every thread, worker and resume.
+
+    ``clock`` gives Unix seconds; ``sleep`` waits seconds while money is held by others;
+    ``stopping`` ends such waits when the user asked the run to stop. A hold, and a wait,
+    belongs to the thread that took it: ``party`` names it, ``alive`` asks for its process.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        budget: Decimal,
+        *,
+        run: str = "",
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+        stopping: Callable[[], bool] = lambda: False,
+        party: Callable[[], str] = this_party,
+        alive: Callable[[str], bool] = is_alive,
+    ) -> None:
+        """Open or create the book, and charge what dead processes left unanswered.
+
+        ``budget`` is the one that the run began with; the file may say that it was raised since.
+        ``run``: whose book it is, the seal of its settings; a book that does not say is anybody's.
+        Raises ``UsageError`` when it began with another, ``JournalError`` when it is corrupt.
+        """
+        self._path = path
+        self._clock, self._sleep, self._stopping = clock, sleep, stopping
+        self._party, self._alive = party, alive
+        self._state = LedgerState()
+        self._log = Log(path, self._state.apply)
+        with self._log.locked():
+            if self._state.budget is None:
+                of = {"run": run} if run else {}
+                self._append("open", schema=SCHEMA, budget=str(budget), **of)
+            if self._state.opened != budget:
+                raise UsageError(other_budget(path, self._state, budget))
+            if run and self._state.run not in ("", run):
+                raise UsageError(other_run(path))
+            self._reap()
+
+    def hold(self, tier: str, usd: Decimal, key: str, cap: Decimal | None = None) -> Hold:
+        """Set an attempt's dollar limit aside; waits while others hold what could be freed.
+
+        ``key`` names the attempt; ``cap``: USD that its instance may cost in all. Raises
+        ``LedgerRefused`` when it fits nowhere.
+        """
+        must_be_money(usd)
+        fields = {"tier": tier, "key": key, "usd": str(usd)}
+        name = self._take("hold", usd, f"an attempt on tier {tier}", fields, cap)
+        return Hold(self, self._state.holds[name])
+
+    def overhead(
+        self, key: str = "", limit: Decimal | None = None, cap: Decimal | None = None
+    ) -> Overhead:
+        """The book for calls outside an attempt, such as judges; ``key`` says whose.
+
+        ``limit``: USD that all calls under this key may cost; ``cap``: as for ``hold``.
+        """
+        return Overhead(self, key, limit, cap)
+
+    def reconcile(self, reservation: str, usd: Decimal) -> None:
+        """Replace the charge of a lost call by what it really cost."""
+        must_be_money(usd)
+        with self._log.locked():
+            self._state.call(reservation, "lost")
+            self._append("reconcile", id=reservation, usd=str(usd))
+
+    def raise_cap(self, budget: Decimal, by: str) -> bool:
+        """Let the run spend up to ``budget`` USD; False when that is its cap already.
+
+        Every process that has the book open goes by it from its next look on. ``by``: who says
+        so. Raises ``UsageError`` for a lower one: others may decide by the cap at this moment.
+        """
+        must_be_money(budget)
+        with self._log.locked():
+            state = self._state
+            cap = state.budget or ZERO
+            if budget < cap:
+                raise UsageError(
+                    f"the cap of {self._path.parent} is ${cap:f}, with ${state.spent.normalize():f}"
+                    f" spent and ${state.reserved.normalize():f} held: --budget raises it, and"
+                    f" ${budget:f} would lower it"
+                )
+            if budget > cap:
+                self._append("raise", budget=str(budget), by=by, pid=os.getpid())
+            return budget > cap
+
+    def view(self) -> TierView:
+        """The money at this moment."""
+        with self._log.locked():
+            state = self._state
+            return TierView(
+                budget=state.budget or ZERO,
+                spent=state.spent,
+                reserved=state.reserved,
+                left=state.free,
+            )
+
+    def figures(self) -> Figures:
+        """The closing figures; what dead processes left unanswered is charged first."""
+        with self._log.locked():
+            self._reap()
+            state = self._state
+            tiers = sorted({*state.settled, *state.lost})
+            return Figures(
+                budget=state.budget or ZERO,
+                reserved=state.reserved,
+                settled=sum(state.settled.values(), ZERO),
+                lost=sum(state.lost.values(), ZERO),
+                unused=state.free,
+                overrun=state.overrun,
+                by_tier={name: _tier(state, name) for name in tiers},
+            )
+
+    def taken_by(self, instance: str) -> Decimal:
+        """USD that an instance has spent or keeps set aside, under all its keys."""
+        with self._log.locked():
+            return self._state.taken(instance)
+
+    def spent_by(self, key: str) -> Decimal:
+        """USD settled and lost under one key, over all its holds."""
+        with self._log.locked():
+            return self._state.by_key.get(key, ZERO)
+
+    def lost(self) -> Mapping[str, Decimal]:
+        """Reservations that are charged without an answer, for ``reconcile``."""
+        with self._log.locked():
+            calls = self._state.calls.values()
+            return {call.id: call.charged for call in calls if call.fate == "lost"}
+
+    def abandon_others(self) -> None:
+        """Treat every other process as dead: for a resume that holds the run's lock."""
+        with self._log.locked():
+            self._reap(spare={process_of(self._party())})
+
+    def close(self) -> None:
+        """Close the file; what is held stays held."""
+        self._log.close()
+
+    def _take(
+        self, op: str, usd: Decimal, what: str, fields: Mapping[str, str], cap: Decimal | None
+    ) -> str:
+        """Append ``op`` once ``usd`` is free, and give the new entry's id."""
+        nap, waiting = FIRST_NAP, False
+        try:
+            while True:
+                with self._log.locked():
+                    self._within(cap, usd, what, owner(fields["key"]))
+                    if usd > self._state.free:
+                        self._reap()
+                    fits = usd <= self._state.free
+                    why = "" if fits else self._why_not_wait(usd, what)
+                    if waiting and (fits or why):
+                        # In one step with the end of the wait: who seems to wait but does not
+                        # would get others refused who could wait for him.
+                        waiting = False
+                        self._append("go", party=self._party())
+                    if fits:
+                        return self._new(op, fields)
+                    if why:
+                        raise LedgerRefused(why)
+                    if not waiting:
+                        self._append("wait", party=self._party())
+                        waiting = True
+                self._sleep(nap)
+                nap = min(nap * 1.5, LONGEST_NAP)
+        finally:
+            if waiting:
+                with self._log.locked():
+                    self._append("go", party=self._party())
+
+    def _within(self, cap: Decimal | None, usd: Decimal, what: str, instance: str) -> None:
+        """Raise ``LedgerRefused`` where an instance would come over its own cap."""
+        if cap is not None and self._state.taken(instance) + usd > cap:
+            left = max(ZERO, cap - self._state.taken(instance))
+            raise LedgerRefused(
+                f"{instance} may cost {cap} USD in all: {what} needs {usd} and {left} is left"
+            )
+
+    def _why_not_wait(self, usd: Decimal, what: str) -> str:
+        """Why waiting for ``usd`` is in vain; empty when somebody may free it."""
+        state = self._state
+        need = f"{what} needs {usd} USD and {state.free} of {state.budget} USD is free"
+        if self._stopping():
+            return f"{need}; the run is stopping"
+        # Who waits for money cannot give any back: to wait for him could be for ever.
+        if state.holders() - state.waiting - {self._party()}:
+            return ""
+        return f"{need}; nobody holds what could be freed"
+
+    def reserve_in(self, hold: HoldState, usd: Decimal) -> str:
+        """A reservation within an attempt's own money; see ``Hold.reserve``."""
+        must_be_money(usd)
+        with self._log.locked():
+            if not hold.open:
+                raise LedgerRefused(f"the money of {hold.key} on tier {hold.tier} was released")
+            if usd > hold.rest:
+                raise LedgerRefused(
+                    f"a call needs {usd} USD and {hold.rest} of its attempt's {hold.usd} is left"
+                )
+            fields = {"tier": hold.tier, "key": hold.key, "usd": str(usd), "hold": hold.id}
+            return self._new("reserve", fields)
+
+    def reserve_overhead(self, key: str, usd: Decimal, cap: Decimal | None = None) -> str:
+        """A reservation against the run's budget; see ``Overhead.reserve``."""
+        must_be_money(usd)
+        fields = {"tier": OVERHEAD, "key": key, "usd": str(usd), "hold": ""}
+        return self._take("reserve", usd, "a call outside an attempt", fields, cap)
+
+    def finish(self, op: str, reservation: str, **fields: Any) -> None:
+        """Settle, void or lose a reservation. Raises ``JournalError`` when that was done."""
+        with self._log.locked():
+            # A call given up for lost may still be answered: its holder was only thought dead.
+            fates: tuple[Fate, ...] = ("open",) if op == "lose" else ("open", "lost")
+            call = self._state.call(reservation, *fates)
+            entry = self._entry(op, id=reservation, **fields)
+            # A settlement within a hold is made durable by the next reservation or the release,
+            # and until then by its receipt: what a power cut takes is reconciled from that.
+            self._log.append(entry, durable=not (op == "settle" and call.hold))
+
+    def release(self, hold: HoldState) -> None:
+        """Give the rest of a hold back; see ``Hold.release``."""
+        with self._log.locked():
+            if not hold.open:
+                return
+            calls = self._state.calls
+            names = [n for n in sorted(self._state.open_calls) if calls[n].hold == hold.id]
+            self._log.append(
+                *(self._entry("lose", id=name, why="the attempt ended") for name in names),
+                self._entry("release", id=hold.id),
+            )
+
+    def _reap(self, spare: set[str] | None = None) -> None:
+        """Charge the unanswered calls of dead processes and free the rest of their holds."""
+        state = self._state
+        parties = state.holders() | state.waiting
+        processes = {process_of(party) for party in parties}
+        alive = {name for name in processes if (name in spare if spare else self._alive(name))}
+        dead = {party for party in parties if process_of(party) not in alive}
+        calls = [n for n in sorted(state.open_calls) if state.calls[n].party in dead]
+        holds = [n for n in sorted(state.open_holds) if state.holds[n].party in dead]
+        made = [
+            *(self._entry("lose", id=name, why="its process is gone") for name in calls),
+            *(self._entry("release", id=name) for name in holds),
+            *(self._entry("go", party=party) for party in sorted(state.waiting & dead)),
+        ]
+        if made:
+            self._log.append(*made)
+
+    def _new(self, op: str, fields: Mapping[str, str]) -> str:
+        name = f"{op[0]}{self._state.entries}"
+        self._append(op, id=name, party=self._party(), **fields)
+        return name
+
+    def _append(self, op: str, **fields: Any) -> None:
+        self._log.append(self._entry(op, **fields))
+
+    def _entry(self, op: str, **fields: Any) -> Entry:
+        return {"op": op, "at": round(self._clock(), 3), **fields}
+
+
+def other_budget(path: Path, state: LedgerState, budget: Decimal) -> str:
+    """What to say when settings name another budget than the one that the book began with."""
+    folder = shlex.quote(str(path.parent))
+    return (
+        f"{path} was opened with a budget of {state.opened} USD, and the settings say {budget}:"
+        f" they are sealed. Put {state.opened} back; `swe-router resume {folder} --budget USD`"
+        " raises the cap"
+    )
+
+
+def other_run(path: Path) -> str:
+    """What to say of a ledger that was opened for a run with other settings or another start."""
+    return (
+        f"{path} is another run's, or {path.parent / 'settings.json'} is: they were not begun"
+        " together. The ledger is where the money of a run is counted: bring its own back"
+    )
+
+
+def _tier(state: LedgerState, name: str) -> TierFigures:
+    return TierFigures(
+        calls=state.answered.get(name, 0),
+        settled=state.settled.get(name, ZERO),
+        lost=state.lost.get(name, ZERO),
+    )

@@ -1,0 +1,350 @@
+"""One HTTP exchange with a provider: bounded, scrubbed of the key, its failures named."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn
+
+import httpx2
+
+from swe_router import active_clock
+from swe_router.errors import (
+    BadReply,
+    ModelError,
+    NoAnswer,
+    NoConnection,
+    SettingRefused,
+)
+from swe_router.models import error_mapping
+from swe_router.records import CallLimits, Completion, ToolCall, Usage
+from swe_router.settings import Tier
+
+REPLY_BYTES = 32_000_000
+"""Longest reply that is read; no model answers with a hundredth of it."""
+CONNECT_SECONDS = 10.0
+_SHOWN = 400
+_MOST_TOKENS = 10**9
+_SHORTEST_SECRET = 6
+_CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_BEARER = re.compile(r"(?i)\b(bearer\s+|sk-(?:ant-)?)[\w.~+/=-]{6,}")
+
+
+def redact(text: str, key: str) -> str:
+    """``text`` without the key, nor anything else that looks like one."""
+    if len(key) >= _SHORTEST_SECRET:
+        text = text.replace(key, "[key]")
+    return _BEARER.sub(r"\1[key]", text)
+
+
+def short(text: str, key: str) -> str:
+    """``text`` fit for an error message: one redacted line of limited length."""
+    line = " ".join(redact(text, key).split())
+    return line if len(line) <= _SHOWN else line[:_SHOWN] + "…"
+
+
+def own_ways(client: Any) -> None:
+    """Make an SDK's client take nothing but the tier's key and address.
+
+    The SDKs read headers, an organisation and a project out of the environment
+    (``ANTHROPIC_CUSTOM_HEADERS``, ``OPENAI_ORG_ID`` and the like, often set for other tools),
+    and would send them, secrets included, to whatever server a tier names.
+    """
+    client._custom_headers = {}
+    for name in ("organization", "project", "admin_api_key"):
+        if hasattr(client, name):
+            setattr(client, name, None)
+
+
+_NEARLY = 0.9
+
+
+def told_apart(answer: Completion, tier: Tier, limits: CallLimits) -> Completion:
+    """The answer, with ``window`` for its stop where not the cap but the window cut it off.
+
+    Servers clip the cap to what the window leaves, and say ``length`` of both. A server that caps
+    at less than was asked for does the same, so few tokens alone tell of the window only where the
+    server is known not to (vLLM).
+    """
+    used = answer.usage
+    if answer.stop != "length" or not used.prompt_tokens:
+        return answer
+    short = used.output_tokens < limits.max_output_tokens
+    near = used.prompt_tokens + used.output_tokens >= _NEARLY * tier.window
+    clipped = tier.dialect == "vllm" and used.output_tokens < _NEARLY * limits.max_output_tokens
+    return answer.model_copy(update={"stop": "window"}) if short and (near or clipped) else answer
+
+
+def timeouts(limits: CallLimits) -> httpx2.Timeout:
+    """The SDK's timeouts for one call; the whole answer is bounded by ``bounded``."""
+    return httpx2.Timeout(limits.seconds, connect=min(CONNECT_SECONDS, limits.seconds))
+
+
+def hooks(key: str) -> dict[str, list[Callable[[Any], None]]]:
+    """Event hooks for an ``httpx2.Client`` that bound a reply in time and size.
+
+    They also take the key out of its headers, which the SDKs log.
+    """
+
+    def scrub_headers(response: httpx2.Response) -> None:
+        for name, value in response.headers.items():
+            if (clean := redact_key(value, key)) != value:
+                response.headers[name] = clean
+
+    return {"request": [_start_clock], "response": [_bound, scrub_headers]}
+
+
+def _start_clock(request: httpx2.Request) -> None:
+    seconds = request.extensions.get("timeout", {}).get("read")
+    if seconds is not None:
+        request.extensions = {**request.extensions, "deadline": active_clock.now() + seconds}
+
+
+def _bound(response: httpx2.Response) -> None:
+    deadline = response.request.extensions.get("deadline", float("inf"))
+    response.stream = _Bounded(response.stream, deadline)  # type: ignore[arg-type]
+
+
+class _Bounded(httpx2.SyncByteStream):
+    """A body that ends with an error at its deadline (read timeouts start anew at each byte)."""
+
+    def __init__(self, inner: httpx2.SyncByteStream, deadline: float) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for chunk in self._inner:
+            size += len(chunk)
+            if size > REPLY_BYTES:
+                raise BadReply(f"the reply is longer than {REPLY_BYTES} bytes")
+            if active_clock.now() > self._deadline:
+                raise httpx2.ReadTimeout("the answer took longer than its limit")
+            yield chunk
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def exchange(
+    send: Callable[[], httpx2.Response],
+    status_error: type[Exception],
+    connection_error: type[Exception],
+    key: str,
+    body: Mapping[str, Any],
+) -> httpx2.Response:
+    """The response of ``send``, or the ``ModelError`` that its failure amounts to.
+
+    ``body`` is the request's. The SDK's own exception holds the request with its key: it is
+    dropped, not chained.
+    """
+    failure: ModelError
+    try:
+        return send()
+    except status_error as error:
+        failure = _of_status(error, key, body)
+    except connection_error as error:
+        failure = _of_transport(error.__cause__ or error, key)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        failure = _of_transport(error, key)
+    except ModelError as error:
+        failure = error
+    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        # The SDK itself stumbled over the answer, as over a broken event stream.
+        failure = BadReply(
+            f"the SDK cannot read it: {type(error).__name__}: {short(str(error), key)}"
+        )
+    failure.__cause__ = failure.__context__ = None
+    raise failure
+
+
+def _cap(body: Mapping[str, Any]) -> int:
+    return next((int(body[name]) for name in _CAPS if name in body), 0)
+
+
+def _of_status(error: Any, key: str, body: Mapping[str, Any]) -> ModelError:
+    """The error of an HTTP status; an error event inside a stream comes with status 200."""
+    status, headers = int(error.status_code), error.response.headers
+    said = _body_of(error)
+    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False, default=str)
+    page = (
+        error_mapping.in_text(said) if isinstance(said, str) and said.lstrip()[:1] == "<" else None
+    )
+    fault = page or error_mapping.ProviderError.of(said)
+    if page is not None:
+        fault.statuses = []
+    where = f"HTTP {status}" if status >= 400 else "an error in the stream"
+    found = error_mapping.named(
+        fault,
+        status,
+        f"{where}: {short(text, key)}",
+        after=retry_after(headers),
+        cap=_cap(body),
+        sent=body,
+        # A stream that had begun to answer may be billed.
+        billed=True if status < 400 and getattr(error, "begun", True) else None,
+    )
+    found.told = redact(found.told, key)
+    return found
+
+
+def _body_of(error: Any) -> Any:
+    """What the server said, whole: the SDKs leave out what stands around an ``error``."""
+    if int(error.status_code) >= 400:
+        try:
+            text = error.response.text
+        except httpx2.StreamError:
+            text = ""
+        try:
+            return json.loads(text) if text else ""
+        except (ValueError, RecursionError):
+            return text
+    return str(error) if error.body is None else error.body
+
+
+def _of_transport(error: BaseException, key: str) -> ModelError:
+    what = f"{type(error).__name__}: {short(str(error), key)}"
+    if isinstance(error, ModelError):
+        return error
+    if isinstance(
+        error, httpx2.InvalidURL | httpx2.UnsupportedProtocol | httpx2.LocalProtocolError
+    ):
+        return SettingRefused(what)
+    if isinstance(error, _UNSENT):
+        return NoConnection(f"could not connect: {what}")
+    return NoAnswer(what)
+
+
+_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+
+
+def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
+    """Seconds that the provider asks to wait, or None; never negative."""
+    try:
+        if "retry-after-ms" in headers:
+            seconds = float(headers["retry-after-ms"]) / 1000
+        elif (given := headers.get("retry-after", "")).strip():
+            moment = email.utils.parsedate_tz(given)
+            seconds = float(given) if moment is None else email.utils.mktime_tz(moment) - now()
+        else:
+            return None
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, seconds) if seconds < float("inf") else None
+
+
+def json_of(response: httpx2.Response, key: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON object of a reply to the request ``body``.
+
+    Raises the ``ModelError`` of an error that stands in it, as the status of its own code, and
+    ``BadReply`` when it is no JSON object.
+    """
+    fault, billed = None, None
+    text = response.text
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        fault = error_mapping.in_text(text)
+    else:
+        if (error := error_mapping.in_reply(value)) is not None:
+            fault, billed = error_mapping.ProviderError.of(error), _worked(value) or None
+        elif isinstance(value, dict):
+            return scrub(value, key)  # type: ignore[no-any-return]
+    said = short(text[:2000], key)
+    if fault is None:
+        raise BadReply(f"the reply is not a JSON object: {said}")
+    what = f"HTTP {response.status_code}, with an error in it: {said}"
+    after = retry_after(response.headers)
+    found = error_mapping.named(
+        fault, 200, what, after=after, cap=_cap(body), sent=body, billed=billed
+    )
+    found.told = redact(found.told, key)
+    raise found
+
+
+def _worked(reply: Any) -> bool:
+    """Whether a reply counts tokens: then its error came after work that is billed."""
+    usage = reply.get("usage") if isinstance(reply, dict) else None
+    names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
+    try:
+        return any(count(usage, name) for name in names)
+    except NoCount:
+        return True
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def scrub(value: Any, key: str) -> Any:
+    """A JSON value whose strings are valid Unicode and free of the key."""
+    if isinstance(value, str):
+        sound = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return redact_key(sound, key)
+    if isinstance(value, list):
+        return [scrub(item, key) for item in value]
+    if isinstance(value, dict):
+        return {redact_key(name, key): scrub(item, key) for name, item in value.items()}
+    return value
+
+
+def redact_key(text: str, key: str) -> str:
+    """``text`` without the key itself; a model may write about other keys."""
+    return text.replace(key, "[key]") if len(key) >= _SHORTEST_SECRET else text
+
+
+def tool_call(call_id: Any, name: Any, arguments: Any, key: str) -> ToolCall:
+    """A tool call from a reply; arguments that cannot be read become its ``error``."""
+    if isinstance(arguments, str):
+        try:
+            arguments = scrub(json.loads(arguments or "{}", parse_constant=_no_constant), key)
+        except (ValueError, RecursionError) as error:
+            why = f"the arguments are not valid JSON: {error}"
+            return ToolCall(id=str(call_id or ""), name=str(name or ""), error=why)
+    if not isinstance(arguments, dict):
+        why = f"the arguments must be a JSON object, not {type(arguments).__name__}"
+        return ToolCall(id=str(call_id or ""), name=str(name or ""), error=why)
+    return ToolCall(id=str(call_id or ""), name=str(name or ""), arguments=arguments)
+
+
+class NoCount(ValueError):
+    """A usage that is nonsense counts as none: the answer stays, charged as reserved."""
+
+
+def count(table: Any, *names: str) -> int:
+    """The first of these token counts that is given, else 0. Raises ``NoCount`` for nonsense."""
+    for name in names:
+        value = table.get(name) if isinstance(table, Mapping) else None
+        if value is None:
+            continue
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
+            raise NoCount(f"the usage says {name} = {str(value)[:40]}")
+        return value
+    return 0
+
+
+def usage(
+    *, prompt: int, read: int, write: int, output: int, reasoning: int, total: int, seconds: float
+) -> Usage:
+    """The usage of the OpenAI dialects, whose ``prompt`` includes the cached tokens.
+
+    Their ``output`` includes the reasoning, but some that speak the dialect leave it out; the
+    ``total`` tells (0: not given).
+    """
+    read = min(read, prompt)
+    write = min(write, prompt - read)
+    if reasoning > output or 0 < reasoning == total - prompt - output:
+        output += reasoning
+    return Usage(
+        input_tokens=prompt - read - write,
+        cache_read_tokens=read,
+        cache_write_tokens=write,
+        output_tokens=output,
+        reasoning_tokens=reasoning,
+        seconds=seconds,
+    )

@@ -1,0 +1,40 @@
+"""Independent answers of one tier to the same question: each seed is a session of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from swe_router.records import CallLimits, Completion, Message, ToolSpec
+from swe_router.seams import Model
+from swe_router.settings import Tier
+
+
+class SamplingSeeds:
+    """A tier as verifiers ask it: its own caps and temperature, one fresh session a seed.
+
+    ``made`` gives the bare model of a session name ``INSTANCE#SEED``. The seed itself is sent
+    only to tiers that have a temperature of their own: others answer without, and differ anyway.
+    """
+
+    def __init__(self, tier: Tier, made: Callable[[str], Model], instance_id: str) -> None:
+        self._tier, self._made, self._instance = tier, made, instance_id
+        self._sessions: dict[int, Model] = {}
+
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
+    ) -> Completion:
+        """See ``seams.Model``."""
+        seed = limits.seed or 1
+        if seed not in self._sessions:
+            self._sessions[seed] = self._made(f"{self._instance}#{seed}")
+        tier = self._tier
+        warm = tier.temperature is not None
+        own = limits.model_copy(
+            update={
+                "max_output_tokens": min(limits.max_output_tokens, tier.max_output_tokens),
+                "timeout": min(limits.timeout, tier.timeout),
+                "temperature": tier.temperature if warm else limits.temperature,
+                "seed": limits.seed if warm else None,
+            }
+        )
+        return self._sessions[seed].complete(messages, tools, limits=own)

@@ -1,0 +1,133 @@
+"""What can be said of a tier before a cent is spent: its key, price, window and retirement."""
+
+from __future__ import annotations
+
+import datetime
+import urllib.parse
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import cast
+
+from swe_router import prices
+from swe_router.errors import UsageError
+from swe_router.prices import CacheTtl, PriceRate
+from swe_router.settings import Price, Tier
+
+NOTICE_DAYS = 30
+STEP_TOKENS = 10_000
+"""One step of an attempt: an observation at its cap (32 kB) and its call."""
+_CLOUDS = ("anthropic", "openai")
+
+
+def key_of(name: str, tier: Tier, environ: Mapping[str, str]) -> str:
+    """The key of a tier, empty where it needs none.
+
+    Raises ``UsageError`` that names the tier and the variable, for a missing key and for a
+    tier that cannot be reached as it is declared.
+    """
+    if tier.base_url and not tier.base_url.startswith(("http://", "https://")):
+        raise UsageError(
+            f"tiers.{name}.base_url must begin with http:// or https://:"
+            f" {tier.base_url.rpartition('@')[2]!r}"
+        )
+    if tier.dialect == "vllm" and not tier.base_url:
+        raise UsageError(f"tiers.{name}.base_url is missing: where does the vLLM server listen?")
+    if not tier.api_key_env:
+        if tier.dialect in _CLOUDS and not tier.base_url:
+            raise UsageError(f"tiers.{name}.api_key_env is missing: which variable holds the key?")
+        return ""
+    key = environ.get(tier.api_key_env, "").strip()
+    if not key:
+        raise UsageError(
+            f"tier {name!r} needs a key: set the environment variable {tier.api_key_env}"
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise UsageError(f"tier {name!r}: {tier.api_key_env} holds characters that no key has")
+    return key
+
+
+CALL_PATHS = ("/chat/completions", "/completions", "/responses", "/messages", "/models")
+
+
+def address_of(name: str, tier: Tier) -> str:
+    """A tier's ``base_url`` as it may stand in a run folder and be called.
+
+    Raises ``UsageError`` for one that holds a password, which every message and the settings of
+    the run would show, and for the address of one kind of call.
+    """
+    try:
+        parts = urllib.parse.urlsplit(tier.base_url)
+        secret = "@" in parts.netloc
+    except ValueError as error:
+        raise UsageError(f"tiers.{name}.base_url is no address: {error}") from None
+    if secret:
+        raise UsageError(
+            f"tiers.{name}.base_url holds a user or a password, which would be kept in the run"
+            " folder: leave it out, and name the variable of a key in api_key_env"
+        )
+    path = parts.path.rstrip("/")
+    if called := next((one for one in CALL_PATHS if path.endswith(one)), ""):
+        home = tier.base_url[: tier.base_url.rindex(called)]
+        if tier.dialect == "anthropic":
+            home = home.removesuffix("/v1")
+        raise UsageError(
+            f"tiers.{name}.base_url is the address of a call ({called}): give what stands before"
+            f" it, {home}"
+        )
+    return tier.base_url
+
+
+def rate_of(name: str, tier: Tier, usd_per_gpu_hour: Decimal, on: datetime.date) -> PriceRate:
+    """The rate of a tier on a day. Raises ``UsageError`` for a model without a price."""
+    if isinstance(tier.price, Price):
+        return prices.flat(
+            tier.price.input,
+            tier.price.output,
+            cache_read=tier.price.cache_read,
+            cache_write=tier.price.cache_write,
+            source=f"tiers.{name}.price",
+            on=on,
+        )
+    if tier.price == "free":
+        return prices.free(on)
+    if tier.price == "gpu-hour":
+        return prices.gpu_hour(usd_per_gpu_hour, tier.concurrency, on)
+    return prices.rate_for(
+        tier.model,
+        dialect=tier.dialect,
+        base_url=tier.base_url,
+        on=on,
+        cache_ttl=cast(CacheTtl, tier.options.get("cache_ttl", "5m")),
+        tier=name,
+    )
+
+
+def retirement_notice(name: str, tier: Tier, today: datetime.date) -> str | None:
+    """What to tell the user of a model that is retired, or will be within 30 days."""
+    if tier.retires is None or (tier.retires - today).days > NOTICE_DAYS:
+        return None
+    if tier.model == tier.successor:
+        # The user took the advice; the date is that of the model before.
+        return None
+    days = (tier.retires - today).days
+    when = (
+        f"was retired on {tier.retires}"
+        if days <= 0
+        else f"retires on {tier.retires} (in {days} days)"
+    )
+    hint = (
+        f"set tiers.{name}.model = {tier.successor!r}" if tier.successor else "choose another model"
+    )
+    return f"tier {name!r}: {tier.model} {when}: {hint}"
+
+
+def window_gap(name: str, tier: Tier, prompt_tokens: int, step_tokens: int = STEP_TOKENS) -> str:
+    """Why a tier's window is too small for prompt, one step and output; empty when it is not."""
+    need = prompt_tokens + step_tokens + tier.max_output_tokens
+    if need <= tier.window:
+        return ""
+    return (
+        f"tier {name!r}: its window of {tier.window} tokens cannot hold the prompt"
+        f" ({prompt_tokens}), one step ({step_tokens}) and the output"
+        f" ({tier.max_output_tokens}): {need} tokens"
+    )

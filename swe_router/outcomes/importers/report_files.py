@@ -1,0 +1,149 @@
+"""Official verdicts out of the reports that harnesses write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swe_router.errors import UsageError
+from swe_router.outcomes.importers.gathering import INSTANCE_ID, list_of, load_json, once
+
+WON = ("resolved_ids", "resolved")
+LOST = ("unresolved_ids", "empty_patch_ids", "unresolved", "no_generation", "no_logs", "applied",
+        "with_logs", "generated")  # fmt: skip
+"""Lists of ids in the closing reports of swebench 2 to 5, sb-cli and the experiments folders.
+
+``error_ids``, ``infra_failure_ids`` and ``incomplete_ids`` are no verdicts.
+"""
+NONE = ("error_ids", "infra_failure_ids", "incomplete_ids")
+INSIDE = ("verdicts", "results", "instances", "eval_results", "per_instance")
+"""Keys under which a report may keep what it says of instances, beside a summary."""
+_APART = re.compile(r"__|[-/:@.#]|\A\d+\Z")
+
+
+@dataclass(frozen=True)
+class ReportedVerdicts:
+    """What reports say for certain."""
+
+    known: Mapping[str, bool]
+    winners_only: bool = False
+    """They list who was resolved, and nothing says of anybody that he was not."""
+    undecided: frozenset[str] = frozenset()
+    """Of whom they say that there is no verdict."""
+
+    def praise_alone(self, silent: Collection[str]) -> bool:
+        """Whether nobody of these failed, though they pass some over: a table of winners."""
+        bare = self.winners_only or all(self.known.values())
+        return bool(set(silent) - self.undecided) and bool(self.known) and bare
+
+
+def looks_like_an_id(name: str) -> bool:
+    """Whether a key may name an instance, of any benchmark, and not a figure of a summary."""
+    if INSTANCE_ID.fullmatch(name):
+        return True
+    return any(map(str.isdecimal, name)) and bool(_APART.search(name)) and "pass@" not in name
+
+
+def said_of(value: object) -> bool | None:
+    """The verdict that a value is: of its own, or under ``resolved``; None for no verdict.
+
+    Where the surroundings failed there is none, whatever stands beside it.
+    """
+    if isinstance(value, Mapping):
+        value = None if value.get("infra_failure") else value.get("resolved")
+    return bool(value) if isinstance(value, bool) or value in (0, 1) else None
+
+
+def verdicts(path: Path) -> dict[str, bool]:
+    """Instance id -> resolved; see ``read``."""
+    return dict(read(path).known)
+
+
+def read(path: Path) -> ReportedVerdicts:
+    """What a report says for certain.
+
+    ``path`` is a closing report (``resolved_ids`` and the like), an object of
+    ``{id: {"resolved": bool}}`` or ``{id: bool}``, or a folder of ``report.json`` or
+    ``ID.report.json`` files, as swebench leaves under logs/run_evaluation. Raises
+    ``UsageError``: nothing there, no such form, or two reports that contradict each other.
+    """
+    if not path.is_dir():
+        said = _of_file(path)
+        if not said.known:
+            raise UsageError(
+                f"{path} holds no verdicts (resolved_ids, or resolved by instance id; a summary"
+                " in figures is none)"
+            )
+        return said
+    names = sorted({*path.rglob("report.json"), *path.rglob("*.report.json")})
+    if not names:
+        raise UsageError(f"{path} holds no report.json")
+    whole: dict[str, bool] = {}
+    bares = []
+    for name in names:
+        said = _of_file(name)
+        bares.append(said.winners_only)
+        for key, value in said.known.items():
+            if whole.setdefault(key, value) != value:
+                raise UsageError(f"{name} contradicts another report on {key}")
+    return ReportedVerdicts(whole, all(bares))
+
+
+def told(path: Path) -> bool:
+    """Whether a report holds any verdict."""
+    return bool(_of_file(path).known)
+
+
+def _of_file(path: Path) -> ReportedVerdicts:
+    """Verdicts of one report."""
+    tree = load_json(path, hook=once)
+    if isinstance(tree, list):
+        tree = _listed(tree)
+    if not isinstance(tree, Mapping):
+        raise UsageError(f"{path} is no report: it holds no object")
+    if isinstance(tree.get("resolved"), bool):
+        said = said_of(tree)
+        return ReportedVerdicts({} if said is None else {_named(path): said})
+    if (lists := of_lists(tree)) is not None:
+        return lists
+    inner = next((tree[key] for key in INSIDE if isinstance(tree.get(key), Mapping | list)), tree)
+    inner = _listed(inner) if isinstance(inner, list) else inner
+    found = {str(key): said for key, value in inner.items()
+             if looks_like_an_id(str(key)) and (said := said_of(value)) is not None}  # fmt: skip
+    return ReportedVerdicts(found)
+
+
+def of_lists(tree: Mapping[str, Any]) -> ReportedVerdicts | None:
+    """The verdicts of a report that lists ids (``resolved_ids``); None where it lists none."""
+    if not any(isinstance(tree.get(key), list) for key in WON):
+        return None
+    bare = not any(isinstance(tree.get(key), list) for key in LOST)
+    undecided = frozenset(str(one) for key in NONE for one in list_of(tree.get(key)))
+    return ReportedVerdicts(dict(_lists(tree)), bare, undecided)
+
+
+def _listed(entries: Sequence[Any]) -> Mapping[str, Any]:
+    """A list of ids are those resolved; of objects each tells of the instance that it names."""
+    if not any(isinstance(one, Mapping) for one in entries):
+        return {"resolved": entries}
+    return {str(one.get("instance_id")): one for one in entries if isinstance(one, Mapping)}
+
+
+def _lists(tree: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    won = {str(name) for key in WON for name in list_of(tree.get(key))}
+    unknown = {str(n) for key in NONE for n in list_of(tree.get(key))}
+    lost = {str(name) for key in LOST for name in list_of(tree.get(key))} - won - unknown
+    yield from ((name, True) for name in sorted(won))
+    yield from ((name, False) for name in sorted(lost))
+
+
+def _named(path: Path) -> str:
+    """The instance of a bare report: from its name, else from its folder."""
+    own = path.name.removesuffix(".json").removesuffix("report").rstrip(".")
+    for name in (own, path.parent.name):
+        if INSTANCE_ID.fullmatch(name):
+            return name
+    raise UsageError(f"{path} does not say of which instance it is: name it ID.report.json")

@@ -1,0 +1,159 @@
+"""Our own runs: a row an attempt whose patch was officially graded, and one for the run itself."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Literal
+
+from swe_router.outcomes.importers.gathering import NO_VERDICT, Imported
+from swe_router.outcomes.tables.table import OutcomeRow
+from swe_router.records import IMPORTED, Grade, Outcome, Passed, RunRecord, Usage
+
+BROKEN = "broken by its surroundings, says nothing of the tier"
+UNGRADED = "attempt whose patch was not graded"
+
+
+def rows(
+    records: Mapping[str, RunRecord],
+    grades: Mapping[str, Grade],
+    *,
+    system: str,
+    models: Mapping[str, str],
+    priced_on: Mapping[str, datetime.date],
+    candidates: Mapping[tuple[str, str], Grade] | None = None,
+) -> Imported:
+    """The outcomes of a run.
+
+    ``system`` names the run as a whole, ``models`` and ``priced_on`` tell of each tier the
+    provider's model id and the day of its rate. ``grades`` are of the patches that are handed in,
+    by instance; ``candidates`` of any patch, by instance and SHA-256 of the patch. An attempt
+    takes the verdict on its very patch, byte for byte, an empty patch is unresolved by the rules
+    of the harness, and any other attempt is left out and counted.
+    """
+    known = dict(candidates or {})
+    known |= {(k, one.patch): one for k, one in grades.items() if one.outcome != "ungraded"}
+    seen: Counter[str] = Counter()
+    found: list[OutcomeRow] = []
+    for record in records.values():
+        grade = grades.get(record.instance.id)
+        if grade is None or grade.outcome == "ungraded":
+            seen[NO_VERDICT] += 1
+        else:
+            found.append(_whole(record, grade, system, priced_on))
+        found += _attempts(record, known, models, priced_on, seen)
+    return Imported(tuple(found), seen)
+
+
+def verdict(outcome: Outcome) -> Passed | Literal[""]:
+    """The verifiers' verdicts on an attempt in one word; empty when none was asked."""
+    if not outcome.verdicts:
+        return ""
+    if outcome.accepted:
+        return "pass"
+    return "fail" if any(one.outcome == "fail" for one in outcome.verdicts) else "unknown"
+
+
+def _whole(
+    record: RunRecord, grade: Grade, system: str, priced_on: Mapping[str, datetime.date]
+) -> OutcomeRow:
+    chosen = [one for one in record.outcomes if one.attempt.id == record.chosen]
+    made = [one for one in record.outcomes if one.arm.model != IMPORTED]
+    days = {priced_on.get(one.arm.model) for one in made}
+    row = OutcomeRow(
+        instance_id=record.instance.id,
+        system=system,
+        resolved=grade.outcome == "resolved",
+        usd=float(record.whole_usd),
+        steps=sum(one.attempt.trajectory.steps for one in made),
+        seconds=record.seconds,
+        verdict=verdict(chosen[0]) if chosen else "",
+        probability=chosen[0].probability if chosen else None,
+        price_date=str(day) if len(days) == 1 and (day := days.pop()) else "",
+    )
+    return _with_tokens(row, record.usage + _asked(record))
+
+
+def _asked(record: RunRecord) -> Usage:
+    """Tokens of the verifiers' own calls: of the run, of no arm's."""
+    verdicts = [one for outcome in record.outcomes for one in outcome.verdicts]
+    calls = [call for one in verdicts for call in one.evidence.get("calls", ())]
+    usages = (Usage.model_validate(call["usage"]) for call in calls if "usage" in call)
+    return sum(usages, Usage())
+
+
+def _attempts(
+    record: RunRecord,
+    known: Mapping[tuple[str, str], Grade],
+    models: Mapping[str, str],
+    priced_on: Mapping[str, datetime.date],
+    seen: Counter[str],
+) -> Iterator[OutcomeRow]:
+    nth: Counter[str] = Counter()
+    for outcome in record.outcomes:
+        resolved = _resolved(record.instance.id, outcome, known)
+        failure = outcome.attempt.failure
+        if failure is not None and not failure.counts and not _patch(outcome):
+            seen[BROKEN] += 1
+            continue
+        if resolved is None:
+            seen[UNGRADED] += 1
+            continue
+        arm, path = _system(outcome), outcome.attempt.trajectory
+        nth[arm] += 1
+        row = OutcomeRow(
+            instance_id=record.instance.id,
+            system=arm,
+            resolved=resolved,
+            run=str(nth[arm]),
+            model=models.get(outcome.arm.model, ""),
+            # Of one that was made elsewhere only its trajectory tells what it cost.
+            usd=float(path.usd) if path.usd or arm != IMPORTED else None,
+            steps=path.steps,
+            seconds=outcome.attempt.seconds,
+            verdict=verdict(outcome),
+            probability=outcome.probability,
+            price_date=str(priced_on.get(outcome.arm.model, "")),
+        )
+        yield _with_tokens(row, path.usage)
+
+
+def _system(outcome: Outcome) -> str:
+    """The arm; with ``+notes`` or ``+continue`` where it began with another's work.
+
+    Such a run is no repeat of the arm by itself.
+    """
+    mode = outcome.attempt.plan.handover
+    return str(outcome.arm) if mode == "fresh" else f"{outcome.arm}+{mode}"
+
+
+def _patch(outcome: Outcome) -> str:
+    return outcome.candidate.patch if outcome.candidate is not None else ""
+
+
+def _resolved(
+    instance_id: str, outcome: Outcome, known: Mapping[tuple[str, str], Grade]
+) -> bool | None:
+    if outcome.candidate is None:
+        return None
+    if not _patch(outcome).strip():
+        return False
+    grade = known.get((instance_id, outcome.candidate.digest))
+    if grade is None or grade.outcome == "ungraded":
+        return None
+    return grade.outcome == "resolved"
+
+
+def _with_tokens(row: OutcomeRow, usage: Usage) -> OutcomeRow:
+    """With the tokens of a usage; one that was never reported stays missing."""
+    if not usage.prompt_tokens and not usage.output_tokens:
+        return row
+    return replace(
+        row,
+        input_tokens=usage.input_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_tokens=usage.output_tokens,
+    )

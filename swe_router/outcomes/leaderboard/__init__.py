@@ -1,0 +1,1 @@
+"""Policies compared over one outcome table: scores, intervals, rows."""

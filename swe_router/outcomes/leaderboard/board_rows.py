@@ -1,0 +1,155 @@
+"""The leaderboard: every policy over one table, with intervals, as one JSON-ready mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swe_router import plugins
+from swe_router.outcomes.leaderboard import scoring, verdict_words
+from swe_router.outcomes.leaderboard.verifier_map import verifier_map
+from swe_router.outcomes.simulation import ladders
+from swe_router.outcomes.simulation.entries import HANDED, Terms, entries
+from swe_router.outcomes.simulation.oracle_policies import live, oracles
+from swe_router.outcomes.simulation.stage import Simulation, stage
+from swe_router.outcomes.simulation.verifier_model import VerifierModel
+from swe_router.outcomes.tables.issue_data import gathered, has_texts
+from swe_router.outcomes.tables.table import OutcomeTable
+from swe_router.records import Features
+from swe_router.stats import bootstrap
+from swe_router.stats.hull import hull_at
+
+
+@dataclass(frozen=True)
+class BoardRequest:
+    """What the board is made of."""
+
+    channel: VerifierModel
+    weak: str = ""
+    strong: str = ""
+    models: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    """Names of plugins; none is all of them."""
+    budget: Decimal | None = None
+    """USD for all issues together, a hard cap; policies are then played one issue at a time."""
+    bootstraps: int = bootstrap.BOOTSTRAPS
+    seed: int = 0
+    random_cv: bool = False
+    curves: bool = True
+    replicates: int = 40
+
+
+def board(
+    table: OutcomeTable,
+    known: Sequence[Features],
+    asked: BoardRequest,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """``rows`` and what they rest on. Raises ``UsageError`` when there is nothing to compare.
+
+    Nothing depends on the order of the table's rows or of ``known``.
+    """
+    features = gathered(table, known)
+    ids = [one.instance_id for one in features]
+    names = ladders.ladder(table, ids, weak=asked.weak, strong=asked.strong, models=asked.models)
+    played_on = stage(table, names, features, asked.channel)
+    field = _field(played_on, asked)
+    terms = Terms(asked.budget, asked.random_cv, asked.curves, asked.replicates)
+    default = (*plugins.names("policies"), *HANDED)
+    made = entries(played_on, asked.policies or default, terms, say)
+    runs, short = live(played_on)
+    for line in short:
+        say(line)
+    lines = scoring.rows(made, [*oracles(played_on), *runs], field)
+    ids = [one.instance_id for one in played_on.features]
+    return {
+        "rows": sorted(lines, key=_standing),
+        "assumptions": _assumptions(played_on, asked),
+        "ladder": [_rung(played_on, field, k) for k in range(len(names))],
+        "systems": [vars(p) for p in ladders.points(table, ids)],
+        "hull": _strip(field),
+        "verifier_map": verifier_map(played_on, names[0], names[field.strong] if field.strong
+                                     else names[-1]),
+        "n": len(ids),
+        "table": ", ".join(Path(one).name for one in table.source.split(", ")),
+        "channel": {"tpr": asked.channel.tpr, "fpr": asked.channel.fpr,
+                    "recorded": asked.channel.recorded, "said": asked.channel.said},
+        "budget": None if asked.budget is None else float(asked.budget),
+        "bootstraps": asked.bootstraps,
+        "seed": asked.seed,
+        "texts": has_texts(played_on.features),
+    }  # fmt: skip
+
+
+def _field(played_on: Simulation, asked: BoardRequest) -> scoring.Field:
+    cells = [
+        [played_on.cells[(f.instance_id, arm, _first(played_on, f.instance_id, arm))]
+         for f in played_on.features]
+        for arm in played_on.arms
+    ]  # fmt: skip
+    return scoring.Field(
+        played_on.arms,
+        np.array([[cell.resolved for cell in column] for column in cells]),
+        np.array([[cell.usd for cell in column] for column in cells]),
+        tuple(one.repo for one in played_on.features),
+        asked.bootstraps,
+        asked.seed,
+    )
+
+
+def _first(played_on: Simulation, instance_id: str, arm: str) -> int:
+    """The first run; a board that has none is refused by ``stage``."""
+    return next(nth for nth in range(64) if (instance_id, arm, nth) in played_on.cells)
+
+
+def _rung(played_on: Simulation, field: scoring.Field, k: int) -> dict[str, Any]:
+    return {
+        "system": played_on.arms[k],
+        "rate": float(field.rate[k]),
+        "usd_per_issue": float(field.cost[k]),
+        "limit_usd": float(played_on.ladder[k].budget.dollars),
+    }
+
+
+def _standing(line: Mapping[str, Any]) -> tuple[int, float, str]:
+    """Oracles, then what ran by its margin, then what could not."""
+    kinds = 0 if line["kind"] == "oracle" else 2 if line["rate"] is None else 1
+    return kinds, -(line["hull_margin_pp"] or 0.0), line["policy"]
+
+
+def _assumptions(played_on: Simulation, asked: BoardRequest) -> list[str]:
+    said = [
+        f"verifier: {asked.channel.said}",
+        "learned policies are fitted without the repository that they are scored on",
+        f"intervals: 95%, {asked.bootstraps} paired resamples of issues (repo_ fields: of"
+        " repositories); they hold the recorded runs and the verifier's error rates for given",
+        "hull: blind mixes of the ladder's systems and of leaving issues undone; a row's word is"
+        " Holm's, at 5% over all policies of the board",
+        "over cascade: margin over blind mixes that the plain cascade is one of: what routing adds"
+        " to verifying",
+        "a run counts with its recorded cost; the verifier's own cost is not in it",
+    ]
+    n, there = len(played_on.features), len(played_on.table.instances)
+    if n < there:
+        said.append(f"{n} of the table's {there} issues are told of and run by the whole ladder")
+    if n < verdict_words.FEW:
+        said.append(f"with fewer than {verdict_words.FEW} issues nothing is told from a random mix")
+    if asked.budget is not None:
+        said.append(
+            f"hard cap: ${asked.budget} for {len(played_on.features)} issues, each policy in"
+            f" {asked.replicates} shuffled worlds; a run starts only if its limit still fits"
+        )
+    return said
+
+
+def _strip(field: scoring.Field, samples: int = 60) -> list[dict[str, float]]:
+    """The hull as points for a drawing, from its cheapest system to the dearest one."""
+    spend = np.linspace(float(field.cost.min()), float(field.cost.max()), samples)
+    height = hull_at(field.cost, field.rate, spend)
+    return [{"usd_per_issue": float(x), "rate": float(y)}
+            for x, y in zip(spend, height, strict=True)]  # fmt: skip

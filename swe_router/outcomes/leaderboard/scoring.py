@@ -1,0 +1,300 @@
+"""Entries to rows: figures, intervals, and the word that says what the figures bear."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from swe_router.estimates.prediction.training import Floats
+from swe_router.outcomes.leaderboard import metrics, verdict_words
+from swe_router.outcomes.simulation.entries import BASELINES, BoardEntry, alike
+from swe_router.outcomes.simulation.oracle_policies import OracleBound
+from swe_router.outcomes.simulation.simulate import SimulatedRun
+from swe_router.stats import bootstrap
+from swe_router.stats.rates import wilson
+
+PLAIN = "cascade"
+"""The policy whose blind mixes with the systems are the second hull: a verifier and no router."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """The systems that all policies are made of, and how chance is drawn."""
+
+    systems: tuple[str, ...]
+    rates: Floats
+    """First runs of each system, (m, n)."""
+    usds: Floats
+    groups: tuple[str, ...]
+    """Repository of each instance."""
+    bootstraps: int = bootstrap.BOOTSTRAPS
+    seed: int = 0
+    value: float = 2.0
+    """USD that a resolved issue is worth, for regret."""
+    margin: float = 0.02
+    """Loss of rate that non-inferiority allows."""
+
+    @property
+    def cost(self) -> Floats:
+        """Mean USD of each system."""
+        mean: Floats = self.usds.mean(axis=1)
+        return mean
+
+    @property
+    def rate(self) -> Floats:
+        """Rate of each system."""
+        mean: Floats = self.rates.mean(axis=1)
+        return mean
+
+    @property
+    def strong(self) -> int:
+        """Place of the best system; the cheaper of equals."""
+        return max(range(len(self.systems)), key=lambda i: (self.rate[i], -self.cost[i]))
+
+
+@dataclass(frozen=True)
+class _Chance:
+    """Bootstrap samples, one column a scored line."""
+
+    usd: Floats
+    margin: Floats
+    mixed: Floats | None
+    """Margins above the hull that the plain cascade is in; None without one."""
+    cluster: Floats
+    cluster_rate: Floats
+    lead: Floats
+    """Rate minus that of the best system."""
+    pareto: Floats
+
+
+def rows(
+    entries: Sequence[BoardEntry], bounds: Sequence[OracleBound], field: Field
+) -> list[dict[str, Any]]:
+    """A row an entry and a bound, in their order; the figures of what could not run are None."""
+    there = [e for e in entries if e.played is not None]
+    plays = [e.played for e in there if e.played is not None]
+    rate = np.stack([p.resolved for p in plays] + [b.resolved for b in bounds])
+    usd = np.stack([p.usd for p in plays] + [b.usd for b in bounds])
+    twins = _twins(there)
+    own = [k for k, entry in enumerate(there) if entry.policy not in twins]
+    plain = next((k for k, entry in enumerate(there) if entry.policy == PLAIN), None)
+    chance = _chance(rate, usd, own, plain, field)
+    place = {id(entry): k for k, entry in enumerate(there)}
+    out = []
+    for entry in entries:
+        if entry.played is None:
+            out.append(_bare(entry, rate.shape[1]))
+            continue
+        k = place[id(entry)]
+        line = {
+            "policy": entry.policy,
+            "knobs": dict(entry.knobs),
+            "kind": "baseline" if entry.plugin in BASELINES else "policy",
+            **_figures(rate[k], usd[k], field),
+            **_intervals(rate[k], usd[k], k, chance, field),
+            **_of_curve(entry, entry.played, field),
+            **_regrets(rate[k], usd[k], bounds, field),
+            "surrogate": entry.surrogate or None,
+            "same_as": twins.get(entry.policy),
+            "rate_random_cv": _mean(entry.random_cv),
+            "drawn": entry.drawn,
+            "most_spent": entry.played.most_spent if entry.drawn else None,
+            **_beyond_cascade(rate[k], usd[k], k, chance, (rate, usd, plain), field),
+        }
+        out.append(line)
+    for j, bound in enumerate(bounds):
+        k = len(plays) + j
+        line = {"policy": bound.name, "knobs": {}, "kind": bound.kind, "idea": bound.idea,
+                **_figures(rate[k], usd[k], field),
+                **_intervals(rate[k], usd[k], k, chance, field)}  # fmt: skip
+        out.append(line)
+    verdict_words.tell(out)
+    return [{name: _plain(value) for name, value in line.items()} for line in out]
+
+
+def _chance(
+    rate: Floats, usd: Floats, own: Sequence[int], plain: int | None, field: Field
+) -> _Chance:
+    shares = bootstrap.weights(rate.shape[1], field.bootstraps, field.seed)
+    groups = bootstrap.cluster_weights(field.groups, field.bootstraps, field.seed)
+    best = rate - field.rates[field.strong]
+    # An oracle would keep every policy off the frontier, and a twin would halve its chances.
+    pareto = np.full(len(rate), np.nan)
+    pareto[own] = bootstrap.on_pareto(shares, rate[own], usd[own])
+    margin = bootstrap.hull_margins(shares, rate, usd, field.rates, field.usds)
+    mixed = None
+    if plain is not None:
+        point = (rate[plain], usd[plain])
+        mixed = bootstrap.raised_margins(shares, rate, usd, point, field.rates, field.usds, margin)
+    return _Chance(
+        bootstrap.means(shares, usd),
+        margin,
+        mixed,
+        bootstrap.hull_margins(groups, rate, usd, field.rates, field.usds),
+        bootstrap.means(groups, rate),
+        bootstrap.means(shares, best),
+        pareto,
+    )
+
+
+def _figures(rate: Floats, usd: Floats, field: Field) -> dict[str, Any]:
+    n, resolved, paid = len(rate), float(rate.sum()), float(usd.sum())
+    low, high = wilson(resolved, n)
+    costs = [*field.cost.tolist()]
+    return {
+        "n": n,
+        "resolved": resolved,
+        "rate": resolved / n,
+        "rate_low": low,
+        "rate_high": high,
+        "usd": paid,
+        "usd_per_issue": paid / n,
+        "usd_per_resolved": metrics.usd_per_resolved(paid, resolved),
+        "pgr": metrics.pgr(resolved / n, float(field.rate[0]), float(field.rate[field.strong])),
+        "ibc": metrics.ibc(
+            paid / n,
+            resolved / n,
+            (costs[0], float(field.rate[0])),
+            (costs[field.strong], float(field.rate[field.strong])),
+        ),
+        "router_arena": metrics.router_arena(resolved / n, paid / n, min(costs), max(costs)),
+        "hull_margin_pp": _pp(
+            float(metrics.hull_margin(paid / n, resolved / n, field.cost, field.rate))
+        ),
+    }
+
+
+def _intervals(rate: Floats, usd: Floats, k: int, chance: _Chance, field: Field) -> dict[str, Any]:
+    n = len(usd)
+    cheap, dear = bootstrap.bca(chance.usd[:, k], usd)
+    low, high = bootstrap.interval(chance.margin[:, k])
+    cluster = bootstrap.interval(chance.cluster[:, k])
+    rates = bootstrap.interval(chance.cluster_rate[:, k])
+    strong = field.rates[field.strong]
+    whole = bool(np.isin(rate, (0, 1)).all() and np.isin(strong, (0, 1)).all())
+    ahead = bootstrap.interval(chance.lead[:, k])
+    return {
+        "usd_low": cheap * n,
+        "usd_high": dear * n,
+        "usd_per_issue_low": cheap,
+        "usd_per_issue_high": dear,
+        "hull_margin_low": _pp(low),
+        "hull_margin_high": _pp(high),
+        "hull_margin_repo_low": _pp(cluster[0]),
+        "hull_margin_repo_high": _pp(cluster[1]),
+        "rate_repo_low": rates[0],
+        "rate_repo_high": rates[1],
+        "p": bootstrap.two_sided(chance.margin[:, k]),
+        "lead_pp": 100 * float((rate - strong).mean()),
+        "lead_low": 100 * ahead[0],
+        "lead_high": 100 * ahead[1],
+        "mcnemar_p": bootstrap.mcnemar(rate, strong) if whole else None,
+        "non_inferior": bootstrap.non_inferior(chance.lead[:, k], field.margin),
+        "on_pareto_probability": float(chance.pareto[k]),
+    }
+
+
+def _beyond_cascade(
+    rate: Floats,
+    usd: Floats,
+    k: int,
+    chance: _Chance,
+    plays: tuple[Floats, Floats, int | None],
+    field: Field,
+) -> dict[str, Any]:
+    """The margin over blind mixes of the systems and the plain cascade: routing, not verifying."""
+    every, costs, plain = plays
+    if plain is None or chance.mixed is None:
+        return {}
+    points = np.append(field.rate, every[plain].mean())
+    prices = np.append(field.cost, costs[plain].mean())
+    low, high = bootstrap.interval(chance.mixed[:, k])
+    return {
+        "cascade_margin_pp": _pp(
+            float(metrics.hull_margin(usd.mean(), rate.mean(), prices, points))
+        ),
+        "cascade_margin_low": _pp(low),
+        "cascade_margin_high": _pp(high),
+        "cascade_p": 1.0 if k == plain else bootstrap.two_sided(chance.mixed[:, k]),
+    }
+
+
+def _of_curve(entry: BoardEntry, played: SimulatedRun, field: Field) -> dict[str, Any]:
+    """Figures of the whole curve; of one point when there is no knob to turn."""
+    plays = (played, *entry.curve)
+    rate = np.array([p.resolved.mean() for p in plays])
+    cost = np.array([p.usd.mean() for p in plays])
+    calls = np.array([np.minimum(p.runs[:, field.strong], 1).mean() for p in plays])
+    weak, strong = 0, field.strong
+    gap = np.asarray(metrics.pgr(rate, float(field.rate[weak]), float(field.rate[strong])))
+    low, high = float(field.cost.min()), float(field.cost.max())
+    run = float(field.cost[strong] - field.cost[weak])
+    paid = (cost - field.cost[weak]) / run if run > 0 else np.full(len(cost), np.nan)
+    return {
+        "strong_calls": float(calls[0]),
+        "points": [{"usd_per_issue": float(c), "rate": float(r)}
+                   for c, r in zip(cost, rate, strict=True)],
+        "aiq": metrics.aiq(cost, rate, low, high),
+        "apgr": metrics.apgr(calls, gap),
+        "cpt50_calls": metrics.cpt(calls, gap, 0.5),
+        "cpt80_calls": metrics.cpt(calls, gap, 0.8),
+        "cpt50_cost": metrics.cpt(paid, gap, 0.5) if run > 0 else math.nan,
+        "cpt80_cost": metrics.cpt(paid, gap, 0.8) if run > 0 else math.nan,
+        "cost_save": metrics.cost_save(
+            cost, rate, float(field.cost[strong]), float(field.rate[strong])
+        ),
+        "hypervolume": metrics.hypervolume(cost, rate, high),
+    }  # fmt: skip
+
+
+def _regrets(
+    rate: Floats, usd: Floats, bounds: Sequence[OracleBound], field: Field
+) -> dict[str, Any]:
+    names = ("regret", "regret_abandon")
+    return {
+        name: metrics.regret(rate, usd, (bound.resolved, bound.usd), field.value)
+        for name, bound in zip(names, bounds, strict=False)
+    }
+
+
+def _twins(there: Sequence[BoardEntry]) -> dict[str, str]:
+    """Policy -> the one whose decisions it takes: exact before drawn, real before surrogate."""
+    found: dict[str, str] = {}
+    ordered = sorted(there, key=lambda entry: (entry.drawn, bool(entry.surrogate)))
+    for k, entry in enumerate(ordered):
+        for other in ordered[:k]:
+            if other.policy not in found and alike(other, entry):
+                found[entry.policy] = other.policy
+                break
+    return found
+
+
+def _bare(entry: BoardEntry, n: int) -> dict[str, Any]:
+    """Every figure of a row that could not run is None; it still says what it is."""
+    nothing = ("resolved", "rate", "rate_low", "rate_high", "usd", "usd_per_issue", "usd_low",
+               "usd_high", "hull_margin_pp", "hull_margin_low", "hull_margin_high", "aiq", "apgr",
+               "on_pareto_probability")  # fmt: skip
+    return {"policy": entry.policy, "knobs": dict(entry.knobs), "kind": "policy", "n": n,
+            **dict.fromkeys(nothing), "surrogate": entry.surrogate or None,
+            "verdict": f"unavailable: {entry.trouble}"}  # fmt: skip
+
+
+def _mean(played: SimulatedRun | None) -> float | None:
+    return None if played is None else float(played.resolved.mean())
+
+
+def _pp(share: float) -> float:
+    """Percentage points, without the dust of rounding."""
+    return round(100 * share, 9) + 0.0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,1 @@
+"""Policies played over recorded runs, without spending a cent."""

@@ -1,0 +1,1 @@
+"""Outcome tables: their form, those that ship, labels and issue data."""

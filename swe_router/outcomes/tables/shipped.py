@@ -1,0 +1,40 @@
+"""The outcome table that ships, so that a board can be had without a file of one's own."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+from swe_router import assets
+from swe_router.features import feature_files
+from swe_router.outcomes.tables.table import OutcomeTable, read
+from swe_router.records import Features, Instance
+
+NAME = "swe_effi"
+
+
+def shipped() -> OutcomeTable:
+    """SWE-Effi: 5 scaffolds x 3 models on 50 instances of Verified; see eval/outcomes/README.md."""
+    return read(assets.find("eval/outcomes", NAME, ".csv.gz"))
+
+
+def issues() -> list[Instance]:
+    """The 50 issues of the table: text, repository and base commit (SWE-bench, MIT)."""
+    rows = map(json.loads, _lines(f"{NAME}_issues"))
+    return [
+        Instance(id=row["instance_id"], repo=row["repo"], base_commit=row["base_commit"],
+                 problem=row["problem_statement"], suite=NAME)
+        for row in rows
+    ]  # fmt: skip
+
+
+def features() -> list[Features]:
+    """What the texts of these issues show, with the texts: nothing of their repositories."""
+    texts = {one.id: one.problem for one in issues()}
+    found = [feature_files.row(line, f"{NAME}_features")[0] for line in _lines(f"{NAME}_features")]
+    return [one.model_copy(update={"text": texts[one.instance_id]}) for one in found]
+
+
+def _lines(name: str) -> list[str]:
+    path = assets.find("eval/outcomes", name, ".jsonl.gz")
+    return gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")[:-1]

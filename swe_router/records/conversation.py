@@ -1,0 +1,149 @@
+"""The conversation with a model: messages, tools, usage, and the steps of an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import Field
+
+from swe_router.records.frozen import FrozenRecord, Usd, digest_of
+
+StopReason = Literal["end", "tool", "length", "window", "refusal"]
+"""Why an answer ended; ``length`` is the output cap, ``window`` a window with no room left."""
+
+
+class Usage(FrozenRecord):
+    """Tokens of one or more calls; the four kinds are disjoint."""
+
+    input_tokens: int = Field(default=0, ge=0)
+    """Uncached input."""
+    cache_read_tokens: int = Field(default=0, ge=0)
+    cache_write_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+    """Output, reasoning included."""
+    reasoning_tokens: int = Field(default=0, ge=0)
+    """Part of ``output_tokens`` that was reasoning, where the provider says so."""
+    seconds: float = Field(default=0.0, ge=0)
+    """Wall seconds of the calls: what a GPU-hour price is multiplied with."""
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            seconds=self.seconds + other.seconds,
+        )
+
+    @property
+    def prompt_tokens(self) -> int:
+        """All input, cached or not."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+
+class ToolCall(FrozenRecord):
+    """A tool the model asked for; ``error`` is set when the call could not be parsed."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] = Field(default_factory=dict)
+    error: str = ""
+
+
+class Message(FrozenRecord):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+    """For role ``tool``: the call that this answers."""
+    kept: tuple[Mapping[str, Any], ...] = Field(default=(), exclude_if=lambda kept: not kept)
+    """For role ``assistant``: what the provider wants back with this answer as it gave it, in its
+    own form (thinking with its signature, encrypted reasoning). Left out of records and digests
+    where there is none, so that those of earlier versions stay what they were."""
+
+
+class ToolSpec(FrozenRecord):
+    """A tool as shown to a model: name, description and JSON schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+class CallLimits(FrozenRecord):
+    """Limits of one model call."""
+
+    max_output_tokens: int = Field(gt=0)
+    timeout: float = Field(default=600.0, gt=0)
+    """Wall seconds for the answer."""
+    within: float | None = Field(default=None, gt=0, exclude=True)
+    """Wall seconds that are left for it by the clock, where that may be less. It changes from one
+    moment to the next, so it is no part of a request's identity."""
+    temperature: float | None = None
+    seed: int | None = None
+    tool_choice: Literal["auto", "required"] = "auto"
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds that are really waited for the answer."""
+        return self.timeout if self.within is None else min(self.timeout, self.within)
+
+
+class Completion(FrozenRecord):
+    """A model's answer, what it used and what that cost."""
+
+    message: Message
+    usage: Usage = Usage()
+    stop: StopReason = "end"
+    usd: Usd = Decimal(0)
+    """Set by the meter; 0 from a bare model."""
+    model: str = ""
+    """The model id that the provider says it was."""
+    request_id: str = ""
+
+
+class Result(FrozenRecord):
+    """What a command did. A non-zero exit is an ordinary result, a dead sandbox is not."""
+
+    exit_code: int
+    output: str
+    """Standard output and error as they came, head and tail kept when capped."""
+    dropped: int = 0
+    """Bytes left out of ``output``."""
+    timed_out: bool = False
+    seconds: float = 0.0
+
+
+class Action(FrozenRecord):
+    """One tool call carried out, and what the agent was shown."""
+
+    call: ToolCall
+    observation: str
+    exit_code: int | None = None
+    seconds: float = 0.0
+    refused: bool = Field(default=False, exclude_if=lambda refused: not refused)
+    """The call could be read, and was not carried out: an edit of text that is not there."""
+
+
+class Step(FrozenRecord):
+    """One turn of an attempt: a request, its answer, and what was done about it."""
+
+    index: int
+    request: str
+    """SHA-256 of the request as sent (messages, tools, limits)."""
+    completion: Completion
+    actions: tuple[Action, ...] = ()
+    note: str = ""
+    """What the loop did to the conversation before this request, e.g. an elision."""
+    seal: str = ""
+    """SHA-256 chain over this step and the one before it; see ``Step.sealed``."""
+
+    def sealed(self, before: str) -> Step:
+        """This step with its seal set, chained to the ``before`` step's seal."""
+        bare = {**self.model_dump(mode="json"), "seal": ""}
+        return self.model_copy(update={"seal": digest_of([before, bare])})

@@ -1,0 +1,322 @@
+"""One record, made again: decisions, requests, costs, verdicts and the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any
+
+from swe_router.prices import PriceRate
+from swe_router.records import (
+    CrossMatrix,
+    Decided,
+    Features,
+    LeftOut,
+    Outcome,
+    Plan,
+    RouteDecision,
+    RunRecord,
+    Step,
+    Stop,
+    Usage,
+    patch_digest,
+)
+from swe_router.seams import Policy, Selector, Verifier
+from swe_router.solve.engine import conclude
+from swe_router.solve.handover import Handed, fell_back, hand_over
+from swe_router.solve.imported_outcomes import accepted_import, made_here, passed_on
+from swe_router.solve.moves import settled
+from swe_router.solve.selection import selector_for
+from swe_router.solve.unpaid import unpaid
+
+
+@dataclass(frozen=True)
+class RecordDivergence:
+    """One thing that does not come out as it was recorded."""
+
+    instance_id: str
+    where: str
+    """What it is: e.g. ``attempt 1-local step 3 price`` or ``decision 2``."""
+    recorded: str
+    recomputed: str
+
+
+@dataclass
+class ReplayCount:
+    """How much was compared, and what differed."""
+
+    compared: int = 0
+    divergences: list[RecordDivergence] = field(default_factory=list)
+
+    def same(self, instance_id: str, where: str, recorded: object, recomputed: object) -> None:
+        """Compare two values and note a difference."""
+        self.compared += 1
+        if recorded != recomputed:
+            first, second = _apart(str(recorded), str(recomputed))
+            self.divergences.append(RecordDivergence(instance_id, where, first, second))
+
+
+ZERO = Decimal(0)
+Difference = tuple[str, str, str]
+"""Where, recorded, recomputed."""
+Conversation = Callable[[RunRecord, Outcome, Sequence[Step], Handed], Iterator[Difference]]
+
+
+@dataclass(frozen=True)
+class ReplayContext:
+    """What a replay computes with; the same objects that the run was made with."""
+
+    policy: Policy
+    selector: Selector
+    verifiers: Mapping[str, Verifier]
+    rates: Mapping[str, PriceRate]
+    """Tier -> the rate recorded in the run's settings."""
+    conversation: Conversation
+    """Rebuilds an attempt from its answers and observations, given what was handed over to it:
+    yields (where, recorded, recomputed) for each request, seal, sum or exit that differs."""
+    steps: Callable[[str, str], Sequence[Step]]
+    """Instance id, attempt id -> recorded steps."""
+    charged: Mapping[str, Decimal]
+    """``INSTANCE/ATTEMPT`` -> USD that the ledger settled for it; ``INSTANCE/verify:ATTEMPT`` for
+    what the verifiers' own calls on its candidate cost."""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """Verifier -> the tier that it asks."""
+    room: Callable[[Plan], int] = lambda plan: 0
+    """``solve.bench.Bench.room``."""
+    early_stop: bool = True
+    """The run left out what could not change the choice any more."""
+
+
+def check(record: RunRecord, means: ReplayContext, count: ReplayCount) -> None:
+    """Make one record again and note in ``count`` whatever comes out otherwise."""
+    _decisions(record, means, count)
+    before = _befores(record)
+    for outcome in record.outcomes:
+        if outcome.imported:
+            _imported(record, outcome, means, count)
+        else:
+            _attempt(record, outcome, before.get(outcome.attempt.id, ()), means, count)
+        _verdicts(record, outcome, means, count)
+    again = conclude(
+        record.run,
+        record.instance,
+        record.features,
+        record.decisions,
+        record.outcomes,
+        selector_for(means.policy, record.features, means.selector),
+        record.provenance,
+        record.seconds,
+        runs=record.matrix.runs if record.matrix else (),
+        left_out=record.left_out,
+    )
+    _matrix(record, again.matrix, count)
+    if record.unpaid is not None and record.decisions:
+        short = unpaid(means.policy, record.features, record.outcomes, record.decisions[-1])
+        count.same(record.instance.id, "unpaid", record.unpaid, short)
+    for name in ("chosen", "status", "stop", "usd", "usage"):
+        count.same(record.instance.id, name, getattr(record, name), getattr(again, name))
+
+
+def _decisions(record: RunRecord, means: ReplayContext, count: ReplayCount) -> None:
+    """Ask the policy again, with the purse, the state and the history that it saw."""
+    outcomes = list(made_here(record.outcomes))
+    history: tuple[Outcome, ...] = ()
+    came = [one for one in record.outcomes if one.imported]
+    gone = {one.move: one for one in record.left_out}
+    for number, decided in enumerate(record.decisions, 1):
+        accepted = accepted_import(came) if number == 1 else None
+        asked = ask_again(means.policy, record.features, history, decided)
+        again = accepted or passed_on(asked, means.policy, (*came, *history))
+        count.same(record.instance.id, f"decision {number}", decided.decision, again)
+        if not isinstance(decided.decision, Stop):
+            left = gone.pop(number - 1, None)
+            made = len(decided.decision.plans) - (len(left.attempts) if left else 0)
+            move = _of_move(outcomes, made)
+            _left_out(record, number, (*came, *history), move, (made, left), means, count)
+            history += tuple(move)
+    count.same(record.instance.id, "plans left out beyond the decisions", 0, len(gone))
+    count.same(record.instance.id, "outcomes beyond the decisions", 0, len(outcomes))
+
+
+def _befores(record: RunRecord) -> dict[str, tuple[Outcome, ...]]:
+    """Attempt id -> the outcomes of the moves before its own, which it was handed."""
+    rest = [one for one in record.outcomes if not one.imported]
+    past = tuple(one for one in record.outcomes if one.imported)
+    gone = {one.move: len(one.attempts) for one in record.left_out}
+    found: dict[str, tuple[Outcome, ...]] = {}
+    for number, decided in enumerate(record.decisions):
+        if not isinstance(decided.decision, Stop):
+            move = _of_move(rest, len(decided.decision.plans) - gone.get(number, 0))
+            found |= {outcome.attempt.id: past for outcome in move}
+            past += tuple(move)
+    return found
+
+
+def _imported(
+    record: RunRecord, outcome: Outcome, means: ReplayContext, count: ReplayCount
+) -> None:
+    """What was made elsewhere cannot be made again: its steps must be those that were sealed."""
+    attempt, name = outcome.attempt, record.instance.id
+    place = f"attempt {attempt.id}"
+    seal = ""
+    for step in means.steps(name, attempt.id):
+        again = step.sealed(seal).seal
+        count.same(name, f"{place} step {step.index + 1} seal", step.seal, again)
+        seal = step.seal
+    count.same(name, f"{place} seal", attempt.trajectory.seal, seal)
+    charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
+    count.same(name, f"{place} ledger", charged, Decimal(0))
+
+
+def ask_again(
+    policy: Policy, features: Features, history: Sequence[Outcome], decided: Decided
+) -> RouteDecision:
+    """The decision that the policy takes on what it saw; a guard's stop is taken as it stands."""
+    if isinstance(decided.decision, Stop) and "never stopped by itself" in decided.decision.why:
+        return decided.decision
+    return policy.restored(decided.state).decide(features, history, decided.purse)
+
+
+def _of_move(outcomes: list[Outcome], plans: int) -> list[Outcome]:
+    """The outcomes of one move: one a plan, and those of attempts made again (id ``N-tier.2``)."""
+    taken: list[Outcome] = []
+    for _ in range(plans):
+        if not outcomes:
+            break
+        taken.append(outcomes.pop(0))
+        base = taken[-1].attempt.id
+        while outcomes and outcomes[0].attempt.id.startswith(f"{base}."):
+            taken.append(outcomes.pop(0))
+    return taken
+
+
+def _left_out(
+    record: RunRecord,
+    number: int,
+    history: Sequence[Outcome],
+    move: Sequence[Outcome],
+    made: tuple[int, LeftOut | None],
+    means: ReplayContext,
+    count: ReplayCount,
+) -> None:
+    """Ask the selector again between the plans of a move whether the choice was settled."""
+    selector = selector_for(means.policy, record.features, means.selector)
+    decision = record.decisions[number - 1].decision
+    plans = 0 if isinstance(decision, Stop) else len(decision.plans)
+    carried, left = made
+    shown, again = left.why if left else "", ""
+    for done in range(1, min(carried + (left is not None), plans)):
+        seen = _of_move(list(move), done)
+        if means.early_stop and not again:
+            again = settled(selector, (*history, *seen), plans - done)
+            again = f"after {done}: {again}" if again else ""
+    count.same(
+        record.instance.id,
+        f"decision {number} left out",
+        f"after {carried}: {shown}" if shown else "",
+        again,
+    )
+
+
+def _matrix(record: RunRecord, again: CrossMatrix | None, count: ReplayCount) -> None:
+    """Every cell of the matrix, as the evidence of the verdicts and of the later runs has it."""
+    name, was = record.instance.id, record.matrix
+    if was is None or again is None:
+        count.same(name, "matrix", was is not None, again is not None)
+        return
+    count.same(name, "matrix: same patches", dict(was.same), dict(again.same))
+    count.same(name, "matrix: tests", dict(was.tests), dict(again.tests))
+    for patch in sorted({*was.results, *again.results}):
+        first, second = was.results.get(patch, {}), again.results.get(patch, {})
+        for test in sorted({*first, *second}):
+            place = f"matrix: {test} on patch {patch[:12]}"
+            count.same(name, place, first.get(test, "not run"), second.get(test, "not run"))
+
+
+def _attempt(
+    record: RunRecord,
+    outcome: Outcome,
+    before: Sequence[Outcome],
+    means: ReplayContext,
+    count: ReplayCount,
+) -> None:
+    attempt = outcome.attempt
+    name, place = record.instance.id, f"attempt {attempt.id}"
+    steps = means.steps(name, attempt.id)
+    rate = means.rates.get(attempt.plan.arm.model)
+    for step in steps:
+        priced = rate.usd(step.completion.usage) if rate else step.completion.usd
+        count.same(name, f"{place} step {step.index + 1} price", step.completion.usd, priced)
+    usd = sum((step.completion.usd for step in steps), start=Decimal(0))
+    charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
+    count.same(name, f"{place} ledger", charged, usd)
+    count.compared += len(steps)
+    told, plan = partial(means.steps, name), attempt.plan
+    handed = hand_over(plan, before, told, means.room(plan), fell_back(steps))
+    for where, recorded, recomputed in means.conversation(record, outcome, steps, handed):
+        first, second = _apart(recorded, recomputed)
+        count.divergences.append(RecordDivergence(name, f"{place} {where}", first, second))
+
+
+def _verdicts(
+    record: RunRecord, outcome: Outcome, means: ReplayContext, count: ReplayCount
+) -> None:
+    candidate, name = outcome.candidate, record.instance.id
+    place = f"attempt {outcome.attempt.id}"
+    if candidate is None:
+        count.same(name, f"{place} verdicts", 0, len(outcome.verdicts))
+        return
+    digest = patch_digest(candidate.patch)
+    count.same(name, f"{place} patch", candidate.digest, digest)
+    _paid(name, place, outcome, means, count)
+    for verdict in outcome.verdicts:
+        where = f"{place} verdict {verdict.verifier}"
+        count.same(name, f"{where} candidate", verdict.candidate, candidate.digest)
+        verifier = means.verifiers.get(verdict.verifier)
+        if verifier is not None and "broke" not in verdict.evidence:
+            count.same(name, where, verdict.outcome, verifier.check(verdict))
+
+
+def _paid(
+    name: str, place: str, outcome: Outcome, means: ReplayContext, count: ReplayCount
+) -> None:
+    """What verdicts say that their own calls cost, against the ledger and the prices."""
+    told = Decimal(0)
+    for verdict in outcome.verdicts:
+        where = f"{place} verdict {verdict.verifier}"
+        usd = _money(verdict.evidence.get("usd", "0"))
+        calls = _calls(verdict.evidence)
+        count.same(name, f"{where} usd", usd, sum((_money(c.get("usd")) for c in calls), ZERO))
+        rate = means.rates.get(means.asked.get(verdict.verifier, ""))
+        for number, call in enumerate(calls, 1):
+            if rate is not None and "usage" in call:
+                priced = rate.usd(Usage.model_validate(call["usage"]))
+                count.same(name, f"{where} call {number} price", _money(call.get("usd")), priced)
+        told += usd
+    key = f"{name}/verify:{outcome.attempt.id}"
+    count.same(name, f"{place} verdicts' usd in the ledger", means.charged.get(key, ZERO), told)
+
+
+def _calls(evidence: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The calls that a verdict paid for; a judge of an older version was one call itself."""
+    if "calls" in evidence or "usage" not in evidence or "paid_before" in evidence:
+        found: Sequence[Mapping[str, Any]] = evidence.get("calls", ())
+        return found
+    return [evidence]
+
+
+def _money(text: object) -> Decimal:
+    """USD as evidence writes it; what is no number equals nothing."""
+    try:
+        return Decimal(str(text))
+    except InvalidOperation:
+        return Decimal("NaN")
+
+
+def _apart(first: str, second: str, width: int = 120) -> tuple[str, str]:
+    """Two long texts, cut to where they differ."""
+    start = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), 0)
+    start = max(0, start - 40) if max(len(first), len(second)) > width else 0
+    return first[start : start + width], second[start : start + width]

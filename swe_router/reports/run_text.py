@@ -1,0 +1,236 @@
+"""The same facts for people: the closing summary, one instance, and report.md."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import takewhile
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from swe_router import terminal
+from swe_router.records import Outcome, RunRecord, Step, Stop, Usage
+from swe_router.reports.fitted_table import Fitted
+from swe_router.reports.run_rows import tokens
+from swe_router.reports.run_summary import RunFacts, left_undone, standing, summary, tier_of
+from swe_router.reports.sentences import count, tried, verdict
+
+STYLE = {"resolved": "green", "unresolved": "red", "ungraded": "yellow", "empty": "dim"}
+
+
+def usd(value: Decimal | float) -> str:
+    """Dollars with four digits after the point: agents' steps cost fractions of a cent."""
+    return f"${float(value):.4f}"
+
+
+ROOM = 80
+"""Columns that the table needs beside the ids; where they are missing each instance is a block."""
+
+
+class Instances:
+    """One row an instance: what was tried, what it cost, how it stands.
+
+    An id is copied by hand: it is never folded, whatever the width.
+    """
+
+    def __init__(self, facts: RunFacts) -> None:
+        self._facts = facts
+        self._longest = max((len(name) for name in facts.instances), default=0)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.max_width >= self._longest + ROOM:
+            yield self._table()
+        else:
+            yield from self._blocks()
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False)
+        table.add_column("instance", no_wrap=True, min_width=self._longest)
+        table.add_column("tried", overflow="fold")
+        table.add_column("handed in", overflow="fold")
+        table.add_column("USD", justify="right", no_wrap=True)
+        table.add_column("standing", no_wrap=True)
+        table.add_column("why it stopped", overflow="fold", ratio=1)
+        for name in self._facts.instances:
+            stands, way, tier, paid, why = self._cells(name)
+            table.add_row(name, way, tier, paid, stands, why)
+        return table
+
+    def _blocks(self) -> Iterator[RenderableType]:
+        for name in self._facts.instances:
+            stands, way, tier, paid, why = self._cells(name)
+            yield Text(name, style="bold", no_wrap=True, overflow="ignore")
+            yield Text.assemble("  ", stands, f"  {paid}" if paid else "")
+            if way:
+                yield Padding(Text(f"{way}; handed in: {tier}"), (0, 0, 0, 2))
+                yield Padding(Text(why, style="dim"), (0, 0, 0, 2))
+
+    def _cells(self, name: str) -> tuple[Text, str, str, str, str]:
+        """Standing, what was tried, the tier that is handed in, USD, why it stopped."""
+        record = self._facts.records.get(name)
+        if record is None:
+            return Text("owed", style="yellow"), "", "", "", ""
+        stands = standing(self._facts, name)
+        way = " > ".join(tried(outcome) for outcome in record.outcomes)
+        paid = usd(record.whole_usd)
+        return Text(stands, style=STYLE[stands]), way, tier_of(record) or "-", paid, record.stop
+
+
+def instances_table(facts: RunFacts) -> Instances:
+    """One row an instance, as wide as the console lets it be."""
+    return Instances(facts)
+
+
+def closing(facts: RunFacts) -> RenderableType:
+    """The closing summary."""
+    facts_json = summary(facts)
+    tiers = Table(box=None, pad_edge=False)
+    for name in ("tier", "attempts", "USD", "resolved", "tokens in", "cached", "out"):
+        tiers.add_column(name, justify="left" if name == "tier" else "right", no_wrap=True)
+    for name, row in facts_json["by_tier"].items():
+        used = _tokens([o.attempt.trajectory.usage for record in facts.records.values()
+                        for o in record.outcomes if o.arm.model == name])  # fmt: skip
+        tiers.add_row(name, str(row["attempts"]), usd(row["usd"]), str(row["resolved"]), *used)
+    money = facts.money
+    parts: list[RenderableType] = [
+        Text(
+            f"{facts_json['resolved']} resolved, {facts_json['unresolved']} unresolved,"
+            f" {facts_json['ungraded']} ungraded, {facts_json['empty']} without a patch"
+            f"{_of_these(facts)} of {facts_json['instances']}; {facts_json['escalated']} escalated",
+            style="bold",
+        ),
+        Fitted(tiers),
+        Text(
+            f"budget {usd(money.budget)} = settled {usd(money.settled)} + lost {usd(money.lost)}"
+            f" + reserved {usd(money.reserved)} + unused {usd(money.unused)}"
+        ),
+    ]
+    for at, by, raised in money.raises:
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
+        parts.append(Text(f"the cap was raised to {usd(raised)} by {by} on {when}"))
+    parts += [Text(f"left undone: {name}: {why}", "yellow") for name, why in left_undone(facts)]
+    if facts.recordings:
+        parts.append(
+            Text("The models of this run are recordings: it shows the machinery, not a model.")
+        )
+    return Group(*parts)
+
+
+def _tokens(usages: Sequence[Usage]) -> list[str]:
+    """Prompt tokens, the share of them that came from the cache, output tokens; blank of none."""
+    told = tokens(usages)
+    prompt = told["input"] + told["cache_read"] + told["cache_write"]
+    if not prompt + told["output"]:
+        return ["", "", ""]
+    share = "-" if told["cache_share"] is None else f"{told['cache_share']:.0%}"
+    return [f"{prompt:,}", share, f"{told['output']:,}"]
+
+
+def _of_these(facts: RunFacts) -> str:
+    """How many without a patch say nothing of any tier; empty when there are none."""
+    bare = [name for name in facts.instances if standing(facts, name) == "empty"]
+    states = [facts.records[name].status if name in facts.records else "owed" for name in bare]
+    kinds = {"owed": "not concluded", "infra": "broken surroundings", "budget": "lack of money"}
+    said = [f"{states.count(kind)} {word}" for kind, word in kinds.items() if kind in states]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
+    """One instance in full: each decision with what it saw, each attempt with its verdicts."""
+    parts: list[RenderableType] = [
+        Text(f"{record.instance.id}  ({record.instance.repo} at {record.instance.base_commit})"),
+        Text(f"stands: {standing(facts, record.instance.id)}; {record.stop}", style="bold"),
+    ]
+    left = [one for one in record.outcomes if not one.imported]
+    for outcome in record.outcomes:
+        if outcome.imported:
+            parts.append(Text(f"came with: {outcome.attempt.source}", style="cyan"))
+            parts += _outcome_lines(outcome, chosen=outcome.attempt.id == record.chosen)
+    for number, decided in enumerate(record.decisions, 1):
+        seen = f"saw {usd(decided.purse.free)} left, {decided.purse.instances_left} instances"
+        if decided.purse.own is not None:
+            seen += f", {usd(decided.purse.own)} of its own limit"
+        parts.append(Text(f"decision {number}: {decided.decision.why}  [{seen}]", style="cyan"))
+        if isinstance(decided.decision, Stop):
+            continue
+        for _ in decided.decision.plans:
+            for outcome in _of_one_plan(left):
+                parts += _outcome_lines(outcome, chosen=outcome.attempt.id == record.chosen)
+        for gone in record.left_out:
+            if gone.move == number - 1:
+                names = f"{count(len(gone.attempts), 'attempt')} ({', '.join(gone.attempts)})"
+                parts.append(Text(f"  left out: {names}: {gone.why}", style="yellow"))
+    parts += [line for outcome in left for line in _outcome_lines(outcome, chosen=False)]
+    return Group(*parts)
+
+
+def _of_one_plan(left: list[Outcome]) -> list[Outcome]:
+    """Take the outcomes of the next plan: its attempt, and those made again in a fresh box."""
+    taken = left[:1]
+    again = f"{taken[0].attempt.id}." if taken else ""
+    taken += takewhile(lambda outcome: outcome.attempt.id.startswith(again), left[1:])
+    del left[: len(taken)]
+    return taken
+
+
+def steps_view(steps: Sequence[Step]) -> RenderableType:
+    """Every step of an attempt: what the model said, what it did, what it saw."""
+    parts: list[RenderableType] = []
+    for step in steps:
+        said = step.completion.message.content.strip()
+        parts.append(Text(_step_head(step), style="cyan"))
+        if step.note:
+            parts.append(Text(f"  note: {step.note}", style="yellow"))
+        if said:
+            parts.append(Text(said))
+        for action in step.actions:
+            arguments = " ".join(f"{k}={v!r}" for k, v in action.call.arguments.items())
+            parts.append(Text(f"  > {action.call.name} {arguments}", style="bold"))
+            parts.append(Text(action.observation, style="dim"))
+    return Group(*parts)
+
+
+def _step_head(step: Step) -> str:
+    prompt, cached, output = _tokens([step.completion.usage])
+    used = f"  {prompt} tokens in ({cached} from the cache), {output} out" if prompt else ""
+    return f"step {step.index + 1}  {usd(step.completion.usd)}{used}"
+
+
+def markdown(facts: RunFacts) -> str:
+    """``report.md``: the closing summary and the table, as text."""
+    console = terminal.Console(
+        width=140, record=True, file=None, quiet=True, color_system=None, markup=False, emoji=False
+    )
+    with console.capture() as captured:
+        console.quiet = False
+        console.print(closing(facts))
+        console.print(instances_table(facts))
+    return f"# Run {facts.run}\n\n```\n{captured.get().rstrip()}\n```\n"
+
+
+def _outcome_lines(outcome: Outcome, *, chosen: bool) -> list[RenderableType]:
+    attempt = outcome.attempt
+    mark = "  <- handed in" if chosen else ""
+    elsewhere = " paid elsewhere" if outcome.imported else ""
+    lines: list[RenderableType] = [
+        Text(
+            f"  attempt {attempt.id}: {attempt.plan.arm},"
+            f" {count(attempt.trajectory.steps, 'step')},"
+            f" {usd(attempt.trajectory.usd)}{elsewhere}, exit {attempt.trajectory.exit}{mark}",
+            style="bold",
+        )
+    ]
+    prompt, cached, output = _tokens([attempt.trajectory.usage])
+    if prompt:
+        lines.append(Text(f"    tokens: {prompt} in ({cached} from the cache), {output} out"))
+    if attempt.failure:
+        lines.append(Text(f"    broke: {attempt.failure.kind}: {attempt.failure.message}", "red"))
+    if outcome.candidate is not None and outcome.candidate.patch:
+        lines.append(Text(f"    patch: {', '.join(outcome.candidate.files)}"))
+    lines += [Text(f"    {verdict(v)}") for v in outcome.verdicts]
+    lines += [Text(f"    audit: {f.kind}: {f.detail}", style="yellow") for f in attempt.audit]
+    return lines

@@ -1,0 +1,166 @@
+"""What the selectors count: votes for a change, tests that speak for it, and who left them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from swe_router.errors import UsageError
+from swe_router.patch_identity import normalised
+from swe_router.records import CrossMatrix, Outcome, Verdict
+from swe_router.settings import Table
+
+Form = tuple[str, ...]
+FACTS = frozenset({"applies", "syntax"})
+"""Verifiers whose fail is a fact."""
+K = TypeVar("K", bound=Table)
+
+
+def knobs_of(selector: str, kind: type[K], given: Mapping[str, Any]) -> K:
+    """A selector's knobs as a value. Raises ``UsageError`` with one line for each fault."""
+    try:
+        return kind.model_validate(dict(given))
+    except ValidationError as error:
+        faults = error.errors()
+    said = []
+    for fault in faults:
+        where = ".".join(str(part) for part in fault["loc"])
+        known = ", ".join(sorted(kind.model_fields)) or "none"
+        unknown = fault["type"] == "extra_forbidden"
+        said.append(
+            f"there is no knob {where!r}: there is {known}"
+            if unknown
+            else f"knob {where!r}: {fault['msg']} (given: {fault['input']!r})"
+        )
+    raise UsageError(f"selector {selector!r}: " + "; ".join(said))
+
+
+def filled(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes whose candidate changes something."""
+    return [one for one in outcomes if patch_of(one).strip()]
+
+
+def patch_of(outcome: Outcome) -> str:
+    """Its patch, or the empty string."""
+    return outcome.candidate.patch if outcome.candidate is not None else ""
+
+
+def form_of(outcome: Outcome) -> Form:
+    """What its vote is for: the normalised change."""
+    return normalised(patch_of(outcome))
+
+
+def size(form: Form) -> int:
+    """Characters of a change."""
+    return sum(len(line) for line in form)
+
+
+def votes_of(outcomes: Sequence[Outcome]) -> Counter[Form]:
+    """Candidates that made each change."""
+    return Counter(form_of(one) for one in filled(outcomes))
+
+
+def cannot_be_outvoted(votes: Mapping[Form, int], form: Form, left: int) -> bool:
+    """True when ``left`` more candidates, all alike, would still have fewer votes than ``form``."""
+    others = max((count for other, count in votes.items() if other != form), default=0)
+    return votes[form] > others + left
+
+
+def number(attempt_id: str) -> tuple[int, int]:
+    """``12-weak.2`` as (12, 2): attempt ids count up as the ladder is climbed."""
+    found = re.match(r"(\d+)", attempt_id)
+    again = re.search(r"\.(\d+)\Z", attempt_id)
+    return int(found.group(1)) if found else 0, int(again.group(1)) if again else 1
+
+
+def earliest(outcome: Outcome) -> tuple[int, int, str, str]:
+    """Sorts the earlier of two attempts above the later."""
+    first, again = number(outcome.attempt.id)
+    digest = outcome.candidate.digest if outcome.candidate else ""
+    return -first, -again, digest, outcome.attempt.id
+
+
+def unfailed(outcome: Outcome) -> bool:
+    """No verifier says fail; where ``acceptance`` weighed them, none whose fail is a fact.
+
+    Of 138 real right patches 29 break an existing test, most by the issue's own wish: with all
+    verdicts weighed, one such test is no veto.
+    """
+    weighed = outcome.weighed is not None
+    counted = (v for v in outcome.verdicts if not weighed or v.verifier in FACTS)
+    return all(verdict.outcome != "fail" for verdict in counted)
+
+
+def said_by(outcome: Outcome, verifier: str) -> Verdict | None:
+    """The verdict of a verifier, if it was asked."""
+    return next((one for one in outcome.verdicts if one.verifier == verifier), None)
+
+
+def regressions(outcome: Outcome) -> int:
+    """Existing tests that passed before the patch and fail after it."""
+    verdict = said_by(outcome, "repo-tests")
+    return int(verdict.evidence.get("counts", {}).get("broken", 0)) if verdict else 0
+
+
+def repo_rate(outcome: Outcome) -> float | None:
+    """Existing tests still passing over those that passed before, in hundredths; None without any.
+
+    One broken test of hundreds is as often an old expectation as a fault.
+    """
+    verdict = said_by(outcome, "repo-tests")
+    counts = verdict.evidence.get("counts", {}) if verdict else {}
+    before = int(counts.get("passed_before", 0))
+    return round(int(counts.get("still_pass", 0)) / before, 2) if before else None
+
+
+def written(outcome: Outcome) -> tuple[int, int]:
+    """Tests written from the issue that its candidate passed, and that it passed or failed.
+
+    Those that its own model wrote have no vote.
+    """
+    verdict = said_by(outcome, "reproduction")
+    tests = verdict.evidence.get("tests", {}).values() if verdict else ()
+    after = Counter(t["after"] for t in tests if t["source"] == "written" and not t.get("own"))
+    return after["passed"], after["passed"] + after["failed"]
+
+
+def authors(outcomes: Sequence[Outcome], matrix: CrossMatrix) -> dict[str, set[str]]:
+    """Row of the matrix -> attempts whose candidate it stands for: they own their tests."""
+    owners: dict[str, set[str]] = {}
+    for one in filled(outcomes):
+        digest = one.candidate.digest if one.candidate else ""
+        owners.setdefault(matrix.same.get(digest, digest), set()).add(one.attempt.id)
+    return owners
+
+
+def of_others(outcomes: Sequence[Outcome], matrix: CrossMatrix | None) -> dict[str, float]:
+    """Digest -> mean share of the tests left by each other attempt that it passes.
+
+    Each attempt has one vote however many tests it left; a test of a candidate's own run, or of
+    one that made the same patch, has none. Absent where nobody else left a test that ran on it.
+    """
+    if matrix is None:
+        return {}
+    owners = authors(outcomes, matrix)
+    found: dict[str, float] = {}
+    for digest, row in ((d, matrix.same.get(d, d)) for d in _digests(outcomes)):
+        by: dict[str, list[bool]] = {}
+        for test, said in matrix.row(digest).items():
+            source = matrix.tests.get(test)
+            if source is None or source.kind != "harvested" or said == "unknown":
+                continue
+            if owners[row].isdisjoint(source.by.split(", ")):
+                by.setdefault(source.by, []).append(said == "passed")
+        if by:
+            shares = [sum(said) / len(said) for said in by.values()]
+            found[digest] = round(math.fsum(shares) / len(shares), 9)
+    return found
+
+
+def _digests(outcomes: Sequence[Outcome]) -> list[str]:
+    return [one.candidate.digest for one in filled(outcomes) if one.candidate]

@@ -1,0 +1,226 @@
+"""What a later attempt is told of an earlier one: facts and failures, never its wrong diff."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from swe_router.records import NOTES_BYTES, Outcome, Step, Verdict
+
+MAX_TOLD = 3
+"""Latest attempts that are told of."""
+MAX_NAMES = 12
+"""Files or tests named in one list."""
+TEST_BYTES = 1500
+"""Bytes shown of one reproduction test."""
+LONG = 6
+"""Characters from which an added line is looked for inside other text; shorter ones are common."""
+ENDED = {
+    "submitted": "was submitted",
+    "budget": "hit its dollar limit",
+    "steps": "hit its step limit",
+    "time": "hit its time limit",
+    "gave_up": "gave up",
+    "broke": "was broken off by its surroundings",
+    "interrupted": "was interrupted",
+    "stop_loss": "was stopped early, since attempts like it rarely end well",
+}
+CUT = "[cut here]"
+_ENDINGS = (
+    "py|pyx|pyi|js|jsx|ts|tsx|java|kt|go|rs|rb|php|c|cc|cpp|h|hpp|cs|swift|scala"
+    "|txt|cfg|ini|toml|json|ya?ml|md|rst|html|css|sh|sql"
+)
+_PATH = re.compile(rf"(?<![\w/.-])(?:/testbed/)?((?:[\w.-]+/)*[\w-][\w.-]*\.(?:{_ENDINGS}))\b")
+_WRITES = re.compile(
+    r"\b(?:sed|perl)\b[^|;&]*\s-\w*i|<<|\bpatch\s|\bgit\s+(?:apply|am)\b|\btee\b"
+    r"|>\s*(?!/tmp/|/dev/null|&|>)[\w./\"']|write|replace\("
+)
+"""Commands that change files: they hold the wrong change."""
+_HEAD = re.compile(r"(?m)^diff --git a/(\S+) b/")
+_CALL = re.compile(r"<call\b.*?(?:</call>|\Z)", re.DOTALL)
+_FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_DIFF = re.compile(r"\s*(diff --git |index [0-9a-f]{6,}|@@ |\+\+\+ |--- )")
+
+
+def notes(told: Sequence[tuple[Outcome, Sequence[Step]]], limit: int = NOTES_BYTES) -> str:
+    """The attempts in words, each with its steps, in at most ``limit`` UTF-8 bytes.
+
+    No added line of any of their patches is in it, nor a line that is a removed one.
+    """
+    told = told[-MAX_TOLD:]
+    wrong = [FailedCheck.of(outcome.candidate.patch) for outcome, _ in told if outcome.candidate]
+    parts, left = [], limit
+    for place, (outcome, steps) in enumerate(told):
+        share = left // (len(told) - place) - 2
+        parts.append(shortened("\n".join(_lines(outcome, steps, wrong)), share))
+        left -= len(parts[-1].encode("utf-8", "replace")) + 2
+    return "\n\n".join(parts)
+
+
+def shortened(text: str, limit: int) -> str:
+    """The text, or its first whole lines within ``limit`` UTF-8 bytes and a mark."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode()
+    room = max(0, limit - len(CUT) - 1)
+    head = data[:room].decode("utf-8", "ignore")
+    return f"{head[: head.rfind(chr(10)) + 1] or head + chr(10)}{CUT}"[: max(0, limit)]
+
+
+@dataclass(frozen=True)
+class FailedCheck:
+    """What must not be handed on: the lines of a patch, by file."""
+
+    added: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, patch: str) -> FailedCheck:
+        """The lines that a git diff adds, as they stand, and removes, stripped."""
+        added: dict[str, list[str]] = {}
+        removed, name, inside = set(), "", False
+        for line in patch.splitlines():
+            if line.startswith("diff --git "):
+                name, inside = line, False
+            elif line.startswith("@@"):
+                inside = True
+            elif inside and line.startswith("+"):
+                added.setdefault(name, []).append(line[1:])
+            elif inside and line.startswith("-"):
+                removed.add(line[1:].strip())
+        return cls(added, frozenset(one for one in removed if len(one) >= LONG))
+
+    def marks(self, beside: str = "") -> Iterator[str]:
+        """The added lines worth looking for, without a file that is the text ``beside``."""
+        for lines in self.added.values():
+            if not beside or "\n".join(lines).strip() != beside.strip():
+                yield from (one for line in lines if len(one := line.strip()) >= LONG)
+
+
+def clean(text: str, wrong: Sequence[FailedCheck], beside: str = "") -> list[str]:
+    """The lines of a text that give away nothing of the patches; ``beside``: see ``marks``."""
+    marks = {mark for one in wrong for mark in one.marks(beside)}
+    gone = frozenset().union(*(one.removed for one in wrong)) if wrong else frozenset()
+    return [
+        line
+        for line in text.splitlines()
+        if not _DIFF.match(line)
+        and line.strip() not in gone
+        and not any(mark in line for mark in marks)
+    ]
+
+
+def _lines(outcome: Outcome, steps: Sequence[Step], wrong: Sequence[FailedCheck]) -> Iterator[str]:
+    """What is said of one attempt, the weightiest first."""
+    attempt, candidate = outcome.attempt, outcome.candidate
+    why = " ".join(clean(attempt.trajectory.why, wrong))[:200]
+    reason = f" ({why})" if why and attempt.trajectory.exit != "submitted" else ""
+    count = attempt.trajectory.steps
+    yield f"An earlier attempt {ENDED[attempt.trajectory.exit]} after {count} steps{reason}."
+    if candidate is None or not candidate.patch:
+        yield "It left no change."
+    else:
+        files = candidate.files or tuple(dict.fromkeys(_HEAD.findall(candidate.patch)))
+        yield f"It changed {_named(files) or 'files'}; that change is not trusted."
+    said = ", ".join(f"{one.verifier}: {one.outcome}" for one in outcome.verdicts)
+    yield f"Checks of its change said {said or 'nothing'}."
+    for verdict in outcome.verdicts:
+        yield from _failed(verdict, wrong)
+    yield from _done(steps, wrong)
+
+
+def _failed(verdict: Verdict, wrong: Sequence[FailedCheck]) -> Iterator[str]:
+    """What failed, as far as the evidence of a verdict tells; single tests whatever it came to."""
+    refused = verdict.outcome == "fail"
+    why = " ".join(clean(str(verdict.evidence.get("why") or ""), wrong))[:300]
+    if why and refused:
+        yield f"{verdict.verifier} failed: {why}"
+    tests = verdict.evidence.get("tests")
+    results = tests if isinstance(tests, Mapping) else {}
+    for test, result in results.items():
+        if isinstance(result, Mapping):
+            yield from _reproduction(str(test), result, wrong)
+    broken = [str(test) for test, result in results.items() if _broken(result)]
+    if broken and refused:
+        named = _named(broken)
+        yield f"Tests of the repository that pass without its change and fail with it: {named}"
+
+
+def _broken(result: object) -> bool:
+    """``[base, after]`` of a test that the change breaks."""
+    pair = result if isinstance(result, Sequence) and not isinstance(result, str) else ()
+    return tuple(pair) == ("passed", "failed")
+
+
+def _reproduction(
+    name: str, result: Mapping[str, Any], wrong: Sequence[FailedCheck]
+) -> Iterator[str]:
+    if result.get("after") != "failed":
+        return
+    text = str(result.get("text") or "")
+    reason = " ".join(clean(str(result.get("reason") or ""), wrong, text))[:300]
+    yield f"Reproduction test {name} fails with its change" + (f" ({reason})" if reason else "")
+    shown = shortened("\n".join(clean(text, wrong, text)), TEST_BYTES)
+    yield from (f"    {line}" for line in shown.splitlines())
+    said = shortened("\n".join(clean(str(result.get("said") or ""), wrong, text)), TEST_BYTES // 3)
+    if said:
+        yield "  and said:"
+        yield from (f"    {line}" for line in said.splitlines())
+
+
+def _done(steps: Sequence[Step], wrong: Sequence[FailedCheck]) -> Iterator[str]:
+    """Files looked at, commands, and the attempt's own last words."""
+    looked, edited, found = Counter[str](), Counter[str](), Counter[str]()
+    ran: list[tuple[str, int | None]] = []
+    for action in (action for step in steps for action in step.actions if not action.call.error):
+        given = {name: str(value) for name, value in action.call.arguments.items()}
+        if action.call.name == "edit":
+            edited[_relative(given.get("path", ""))] += 1
+        elif action.call.name == "bash":
+            ran.append((given.get("command", ""), action.exit_code))
+            looked.update(_paths(given.get("command", "")))
+        elif action.call.name == "search":
+            found.update(_paths(action.observation))
+    relevant = [*dict.fromkeys([*edited, *(name for name, n in looked.most_common() if n > 1)])]
+    rest = [name for name in looked if name not in relevant]
+    led = [name for name, _ in found.most_common(6) if name not in (*relevant, *rest)]
+    if relevant:
+        yield f"Files it took for relevant: {_named(relevant)}"
+    if rest:
+        yield f"It also looked at: {_named(rest)}"
+    if led:
+        yield f"Its searches led to: {_named(led)}"
+    told = [(command.strip(), code) for command, code in ran if not _WRITES.search(command)]
+    short = [(clean(command, wrong)[:1], code) for command, code in told]
+    commands = [f"`{line[0][:100]}` (exit code {code})" for line, code in short if line]
+    if commands:
+        yield f"It ran {len(ran)} commands, of late {', '.join(commands[-4:])}"
+    yield from _words(steps, wrong)
+
+
+def _paths(text: str) -> list[str]:
+    """The paths in a text, each once, in order: a replay in another process must agree."""
+    return list(dict.fromkeys(_PATH.findall(text)))
+
+
+def _words(steps: Sequence[Step], wrong: Sequence[FailedCheck]) -> Iterator[str]:
+    """The last prose of the model, without code."""
+    texts = [_FENCE.sub("", _CALL.sub("", step.completion.message.content)) for step in steps]
+    prose = [line.lstrip("-+* ").strip() for text in texts[-6:] for line in clean(text, wrong)]
+    kept = [line for line in prose if line]
+    if kept:
+        yield "Its own last words:"
+        yield from (f"    {line[:300]}" for line in kept[-8:])
+
+
+def _relative(path: str) -> str:
+    return posixpath.normpath(path.removeprefix("/testbed/") or ".")
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,89 @@
+"""Candidates that an instance came with: verified first, taken without a decision if accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from swe_router.policies.base import fault_of
+from swe_router.policies.escalation_order import Worth, hopeless
+from swe_router.records import IMPORTED, Instance, Outcome, RouteDecision, RunRecord, Stop, Try
+from swe_router.seams import Policy
+from swe_router.solve.context import SolveContext
+from swe_router.solve.moves import Interrupted
+from swe_router.solve.verification import together
+
+
+def verify_imported(bench: SolveContext, instance: Instance) -> tuple[Outcome, ...]:
+    """The outcomes of what the instance came with, from memory where they were verified before.
+
+    Raises ``Interrupted`` when the user asked to stop meanwhile: they are verified again then.
+    """
+    if not bench.came_with:
+        return ()
+    known = bench.memory.imported()
+    if known is not None:
+        return tuple(known)
+    if bench.stopping():
+        raise Interrupted(instance.id)
+    bench.progress(instance.id, IMPORTED, 0, "verifying")
+    outcomes = together(bench.checks, instance, bench.came_with, bench.peers)
+    if bench.stopping():
+        raise Interrupted(instance.id)
+    bench.memory.verified(outcomes)
+    return outcomes
+
+
+def accepted_import(outcomes: Sequence[Outcome]) -> Stop | None:
+    """Why nothing is tried: a candidate that the instance came with was accepted; pure."""
+    accepted = [one for one in outcomes if one.imported and one.accepted]
+    if not accepted:
+        return None
+    named = " ".join(dict.fromkeys(one.attempt.source for one in accepted if one.attempt.source))
+    return Stop(why=f"the candidate it came with was accepted: {named or accepted[0].attempt.id}")
+
+
+def eligible(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """What may be handed in: where an accepted candidate ended it, the accepted ones. Pure.
+
+    A selector may count votes; what it chooses here must be what the instance stopped for.
+    """
+    if accepted_import(outcomes) is None or made_here(outcomes):
+        return outcomes
+    return [one for one in outcomes if one.accepted]
+
+
+def passed_on(
+    decision: RouteDecision, policy: Policy, outcomes: Sequence[Outcome]
+) -> RouteDecision:
+    """The decision, given what the instance came with, which a policy does not see. Pure.
+
+    It ends as HOPELESS where the policy's knobs name a value and the refused candidates leave
+    too little of it, and it begins with their work where the policy hands work over.
+    """
+    if not isinstance(decision, Try) or not any(one.imported for one in outcomes):
+        return decision
+    knobs = getattr(policy, "knobs", None)
+    if isinstance(knobs, Worth):
+        given_up = hopeless(outcomes, decision.plans[0], knobs, fault_of(outcomes[-1]))
+        if given_up:
+            return Stop(why=given_up)
+    mode = getattr(knobs, "handover", "fresh")
+    if mode == "fresh":
+        return decision
+    plans = tuple(plan.model_copy(update={"handover": mode}) for plan in decision.plans)
+    return decision.model_copy(update={"plans": plans})
+
+
+def made_here(outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+    """What a policy looks back on: its own attempts, so that each policy decides as if fresh."""
+    return tuple(one for one in outcomes if not one.imported)
+
+
+def lesson(record: RunRecord) -> RunRecord:
+    """The record as a policy learns from it: without what no arm of its own made."""
+    mine = made_here(record.outcomes)
+    return (
+        record
+        if len(mine) == len(record.outcomes)
+        else record.model_copy(update={"outcomes": mine})
+    )

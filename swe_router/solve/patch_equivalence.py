@@ -1,0 +1,103 @@
+"""Which patches of an instance leave the very same files behind, asked of boxes where it matters.
+
+The text of a diff does not settle it: git looks for the context and not for the line number, so
+that two texts with the same edits at the same numbers may land in different places.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from swe_router.errors import BoundaryError
+from swe_router.patch_identity import effect
+from swe_router.records import Candidate, Instance, Result
+from swe_router.seams import Sandbox
+from swe_router.verifiers.patches import changed_files
+
+Open = Callable[[Instance], AbstractContextManager[Sandbox]]
+Apply = Callable[[Sandbox, str], Result]
+LARGEST = 20_000_000
+"""Bytes of a file that are compared."""
+LOOK = 60.0
+"""Seconds for the question what kind of file each path is."""
+_KINDS = """
+for p in {paths}; do
+  if [ -L "$p" ]; then echo "link $(readlink "$p")"
+  elif [ -f "$p" ]; then if [ -x "$p" ]; then echo executable; else echo file; fi
+  elif [ -d "$p" ]; then echo folder
+  else echo none; fi
+done
+"""
+
+
+class PatchEquivalence:
+    """Tells texts of one effect apart; what boxes said is kept in ``cache``."""
+
+    def __init__(
+        self, open_sandbox: Open, apply: Apply, instance: Instance, cache: MutableMapping[Any, Any]
+    ) -> None:
+        self._open, self._apply = open_sandbox, apply
+        self._instance, self._cache = instance, cache
+
+    def key(self, candidate: Candidate) -> str:
+        """What runs on the candidate are known by: one key for patches that leave the same files.
+
+        The first text of an effect takes the effect's own; no box is opened for it.
+        """
+        found = effect(candidate.patch)
+        first = self._cache.setdefault(("effect", found), candidate)
+        if first.digest == candidate.digest:
+            return found
+        mine = self.left(candidate)
+        if not mine:
+            return candidate.digest
+        return found if mine == self.left(first) else f"{found}:{mine}"
+
+    def left(self, candidate: Candidate) -> str:
+        """SHA-256 of the files that the patch leaves behind in a fresh checkout.
+
+        Empty where it does not apply (known as a misfit then), and where that cannot be told.
+        """
+        at = ("left", candidate.digest)
+        if at not in self._cache:
+            try:
+                with self._open(self._instance) as box:
+                    done = self._apply(box, candidate.patch)
+                    fits = done.exit_code == 0 and not done.timed_out
+                    self._cache["misfit", candidate.digest] = not fits
+                    self._cache[at] = _files(box, candidate.patch) if fits else ""
+            except BoundaryError:
+                return ""  # of this box; the next may hold
+        return str(self._cache[at])
+
+
+def misfit(cache: MutableMapping[Any, Any], candidate: Candidate) -> bool:
+    """Known not to apply, though another patch of the same effect may."""
+    return bool(cache.get(("misfit", candidate.digest)))
+
+
+def _files(box: Sandbox, patch: str) -> str:
+    """Digest of every file that the patch names, as it lies there; empty if it cannot be told."""
+    files = changed_files.changes(patch)
+    if files is None:
+        return ""
+    names = sorted({name for file in files for name in (file.path, file.before) if name})
+    words = " ".join(shlex.quote(f"./{name}") for name in names)
+    said = box.run(_KINDS.format(paths=words), timeout=LOOK)
+    if said.exit_code != 0 or said.timed_out:
+        return ""
+    found = hashlib.sha256(said.output.encode("utf-8", "surrogateescape"))
+    for name in names:
+        try:
+            data = box.read(f"/testbed/{name}", limit=LARGEST)
+        except ValueError:
+            return ""
+        except OSError:
+            data = b""  # gone, or no file: its kind says which
+        found.update(f"\0{name}\0{len(data)}\0".encode("utf-8", "surrogateescape"))
+        found.update(data)
+    return found.hexdigest()

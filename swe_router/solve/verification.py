@@ -1,0 +1,301 @@
+"""What the verifiers say of one candidate, in order; one that breaks says ``unknown``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+from swe_router.errors import BoundaryError
+from swe_router.patch_identity import effect
+from swe_router.records import (
+    ACCEPTANCE,
+    Candidate,
+    Instance,
+    Outcome,
+    Result,
+    Step,
+    Verdict,
+)
+from swe_router.seams import Model, Sandbox, VerificationContext, Verifier
+from swe_router.solve.cross_evaluation import side_by_side
+from swe_router.solve.patch_equivalence import PatchEquivalence, misfit
+from swe_router.solve.sandbox_reuse import SandboxReuse
+from swe_router.solve.stoppable import unless_stopping
+from swe_router.solve.verifier_cost import billed, tallied
+from swe_router.verifiers.repo_tests import HINT
+
+RETURNS = 3
+"""Times a verifier is asked whose sandbox engine went away meanwhile."""
+DECISIVE = frozenset({"applies", "syntax"})
+"""Verifiers whose ``fail`` is a fact and no opinion."""
+OF_THE_PATCH = frozenset({"applies", "syntax", "repo-tests"})
+"""Verifiers that look at the patch alone: what they said holds for whoever makes the same one."""
+RUN_TESTS = frozenset({"repo-tests", "reproduction"})
+"""Verifiers that mostly wait for runs in boxes of their own and know nothing of each other."""
+AFTER_PEERS = frozenset({"agreement", "judge", ACCEPTANCE})
+"""Verifiers that are asked when the peers' own verdicts are known."""
+
+
+@dataclass(frozen=True)
+class VerificationSetup:
+    """What the candidates of one instance are checked with."""
+
+    verifiers: Sequence[tuple[str, Verifier]]
+    open_sandbox: Callable[[Instance], AbstractContextManager[Sandbox]]
+    apply: Callable[[Sandbox, str], Result]
+    steps: Callable[[str], Sequence[Step]]
+    """Steps of an attempt of the instance, by its id."""
+    graph: Any = None
+    writer: Callable[[str], Model] | None = None
+    """Attempt id -> the model that writes reproduction tests; metered, booked as overhead."""
+    judge: Callable[[str], Model] | None = None
+    """Attempt id -> the model that reads issue, diff and evidence; likewise."""
+    seconds: float = 600.0
+    """Time box of all verdicts on one candidate."""
+    clock: Callable[[], float] = lambda: 0.0
+    stopping: Callable[[], bool] = lambda: False
+    watch: Callable[[str, str], None] = lambda attempt_id, verifier: None
+    """Told who is about to be looked at, and by which verifier."""
+    cache: dict[Any, Any] = field(default_factory=dict)
+    """Results that the verifiers of this instance share."""
+    hint: Callable[[], str] = str
+    """Names the test runner where the repository does not tell."""
+    notes: MutableMapping[str, Any] = field(default_factory=dict)
+    """What they paid for, durable."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """``seams.Kit.prompts``."""
+    looked: Callable[[Outcome], None] = lambda outcome: None
+    """Told each candidate with what verifiers said that look at it alone, as soon as they did."""
+    cores: int = 1
+    """Boxes that may be busy at a time: those of several candidates, or one candidate's."""
+
+    def sameness(self, instance: Instance) -> PatchEquivalence:
+        """Tells which patches of the instance are one."""
+        return PatchEquivalence(self.open_sandbox, self.apply, instance, self.cache)
+
+    def kit(self, attempt_id: str, parking: SandboxReuse | None = None) -> VerificationContext:
+        """What the verdicts on an attempt's candidate are made with; their time runs from now."""
+        opening = parking.open if parking else self.open_sandbox
+        self.cache.setdefault(HINT, self.hint)
+        return VerificationContext(
+            open_sandbox=lambda of: unless_stopping(opening(of), self.stopping),
+            apply=parking.apply if parking else self.apply,
+            writer=self.writer(attempt_id) if self.writer else None,
+            judge=self.judge(attempt_id) if self.judge else None,
+            graph=self.graph,
+            deadline=self.clock() + self.seconds,
+            clock=self.clock,
+            steps=self.steps,
+            cache=self.cache,
+            notes=self.notes,
+            prompts=self.prompts,
+        )
+
+
+def verdicts(
+    checks: VerificationSetup, instance: Instance, outcome: Outcome, peers: Sequence[Outcome]
+) -> tuple[Verdict, ...]:
+    """Every verdict on the outcome's candidate, in the order of the verifiers.
+
+    Goes on from the verdicts that the outcome has. After a ``fail`` that is a fact
+    (``DECISIVE``) nothing but ``acceptance`` is asked.
+    """
+    if outcome.candidate is None:
+        return ()
+    said = list(outcome.verdicts)
+    _share_runs(checks, instance, outcome.candidate)
+    with SandboxReuse(checks.open_sandbox, checks.apply) as parking:
+        kit = checks.kit(outcome.attempt.id, parking)
+        for group in _groups(checks):
+            asked = [(n, v) for n, v in group if n == ACCEPTANCE or not _refused(said)]
+            case = outcome.model_copy(update={"verdicts": tuple(said)}), peers, instance
+
+            def ask(
+                one: tuple[str, Verifier],
+                case: tuple[Outcome, Sequence[Outcome], Instance] = case,
+            ) -> Verdict:
+                return _verdict(checks, *one, kit, case)
+
+            said += side_by_side(asked, ask, checks.cores)
+    return tuple(said)
+
+
+def _groups(checks: VerificationSetup) -> list[list[tuple[str, Verifier]]]:
+    """The verifiers in their order; neighbours that may work side by side in one group."""
+    groups: list[list[tuple[str, Verifier]]] = []
+    for name, verifier in checks.verifiers:
+        if checks.cores > 1 and name in RUN_TESTS and groups and groups[-1][0][0] in RUN_TESTS:
+            groups[-1].append((name, verifier))
+        else:
+            groups.append([(name, verifier)])
+    return groups
+
+
+def _share_runs(checks: VerificationSetup, instance: Instance, candidate: Candidate) -> None:
+    """Test runs on an earlier patch that leaves the same files are runs on this one."""
+    cache = checks.cache
+    if misfit(cache, candidate):
+        return
+    key = checks.sameness(instance).key(candidate)
+    first = cache.setdefault(("first", key), candidate.digest)
+    if first != candidate.digest:
+        for found in list(cache):  # a copy: other candidates may be looked at meanwhile
+            if isinstance(found, tuple) and found[:2] == ("cross", first):
+                cache.setdefault(("cross", candidate.digest, *found[2:]), cache[found])
+
+
+def _verdict(
+    checks: VerificationSetup,
+    name: str,
+    verifier: Verifier,
+    kit: VerificationContext,
+    case: tuple[Outcome, Sequence[Outcome], Instance],
+) -> Verdict:
+    """One verdict; of the patch alone it is made once an instance and then known."""
+    outcome, peers, instance = case
+    candidate = outcome.candidate
+    assert candidate is not None
+    # Whether it applies hangs on its context as well, which its effect does not tell.
+    own = name not in OF_THE_PATCH or name == "applies" or misfit(checks.cache, candidate)
+    known_by = candidate.digest if own else checks.sameness(instance).key(candidate)
+    key = f"verdict:{name}:{known_by}:{candidate.mended if name == 'applies' else ''}"
+    if key in checks.cache:
+        known, of = checks.cache[key]
+        made = {"candidate": candidate.digest, "evidence": {**known.evidence, "same_as": of}}
+        return known.model_copy(update={**made, "seconds": 0.0})  # type: ignore[no-any-return]
+    checks.watch(outcome.attempt.id, name)
+    begun = checks.clock()
+    kit, calls = tallied(kit)
+    for again in range(RETURNS, 0, -1):
+        try:
+            verdict = verifier.verify(outcome, peers, instance, kit)
+        except BoundaryError as error:
+            if again > 1 and error.says_nothing_of_instance and not checks.stopping():
+                continue  # its engine went away; opening the next box waits until it is back
+            verdict = Verdict(
+                candidate=candidate.digest,
+                verifier=name,
+                outcome="unknown",
+                evidence={"broke": f"{type(error).__name__}: {error}"},
+            )
+        break
+    verdict = billed(verdict, outcome.attempt.id, kit, calls)
+    verdict = verdict.model_copy(update={"seconds": max(0.0, checks.clock() - begun)})
+    if name in OF_THE_PATCH and "broke" not in verdict.evidence and not checks.stopping():
+        checks.cache[key] = verdict, outcome.attempt.id
+    return verdict
+
+
+def together(
+    checks: VerificationSetup,
+    instance: Instance,
+    outcomes: Sequence[Outcome],
+    peers: Sequence[Outcome] = (),
+) -> tuple[Outcome, ...]:
+    """Several candidates of one instance, verified so that their order changes nothing.
+
+    First whatever looks at one candidate, for all of them; then what weighs them against each
+    other, with everything known. ``peers`` are further attempts that are not verified. Patches
+    that leave the same files are looked at as one: the first of them stands for all. An outcome
+    that has verdicts was looked at by the first verifiers before, and is not again.
+    """
+    stand_in = _stand_ins(checks, instance, outcomes)
+    for number, verifiers in enumerate(_stages(checks.verifiers)):
+        part, known = replace(checks, verifiers=verifiers), (*outcomes, *peers)
+
+        def look(
+            one: Outcome,
+            cores: int,
+            part: VerificationSetup = part,
+            known: Sequence[Outcome] = known,
+            number: int = number,
+        ) -> Outcome:
+            if number == 0 and one.verdicts:
+                return one
+            others = [other for other in known if other is not one]
+            made = _looked(replace(part, cores=cores), instance, one, others, stand_in)
+            if number == 0 and not checks.stopping():
+                checks.looked(made)
+            return made
+
+        outcomes = _all(look, outcomes, stand_in, checks.cores)
+    return tuple(outcomes)
+
+
+def _stages(verifiers: Sequence[tuple[str, Verifier]]) -> list[Sequence[tuple[str, Verifier]]]:
+    """The verifiers in their order, cut where one needs all that was said of the peers before.
+
+    ``acceptance`` is asked when the opinions on every candidate are known: twins share them.
+    """
+    names = [name for name, _ in verifiers]
+    cuts = {next((n for n, name in enumerate(names) if name in AFTER_PEERS), len(names))}
+    cuts |= {n for n, name in enumerate(names) if name == ACCEPTANCE}
+    ends = [0, *sorted(cuts), len(names)]
+    return [verifiers[a:b] for a, b in pairwise(ends) if b > a]
+
+
+def _stand_ins(
+    checks: VerificationSetup, instance: Instance, outcomes: Sequence[Outcome]
+) -> dict[str, Candidate]:
+    """Digest of each candidate -> the one that is looked at for it."""
+    alike: dict[str, dict[str, Candidate]] = {}
+    for outcome in outcomes:
+        if outcome.candidate is not None:
+            own = alike.setdefault(effect(outcome.candidate.patch), {})
+            own.setdefault(outcome.candidate.digest, outcome.candidate)
+    sameness = checks.sameness(instance)
+    found: dict[str, Candidate] = {}
+    for texts in alike.values():
+        firsts: dict[str, Candidate] = {}
+        for digest, one in texts.items():
+            left = sameness.left(one) if len(texts) > 1 else ""
+            found[digest] = firsts.setdefault(left or digest, one)
+    return found
+
+
+def _all(
+    look: Callable[[Outcome, int], Outcome],
+    outcomes: Sequence[Outcome],
+    stand_in: Mapping[str, Candidate],
+    cores: int,
+) -> tuple[Outcome, ...]:
+    """``look`` at each, with so many cores: one alone, whose base runs serve all; then the others.
+
+    Candidates for which another stands come last: what is asked of them is known by then.
+    """
+    own = {id(candidate) for candidate in stand_in.values()}
+    order = sorted(range(len(outcomes)), key=lambda n: id(outcomes[n].candidate) not in own)
+    leading = [n for n in order if id(outcomes[n].candidate) in own]
+    turns = (leading[:1], leading[1:], order[len(leading) :])
+    made: dict[int, Outcome] = {}
+    for turn, workers in zip(turns, (1, cores, 1), strict=True):
+        each = cores // max(1, min(workers, len(turn))) or 1
+        asked = [(outcomes[n], each) for n in turn]
+        looked = side_by_side(asked, lambda one: look(*one), workers)
+        made |= dict(zip(turn, looked, strict=True))
+    return tuple(made[n] for n in range(len(outcomes)))
+
+
+def _looked(
+    checks: VerificationSetup,
+    instance: Instance,
+    outcome: Outcome,
+    peers: Sequence[Outcome],
+    stand_in: Mapping[str, Candidate],
+) -> Outcome:
+    """The outcome with the verdicts on the candidate that stands for its own."""
+    own = outcome.candidate
+    if own is None or not checks.verifiers:
+        return outcome
+    shown = stand_in[own.digest].model_copy(update={"mended": own.mended})
+    said = verdicts(checks, instance, outcome.model_copy(update={"candidate": shown}), peers)
+    mine = tuple(one.model_copy(update={"candidate": own.digest}) for one in said)
+    return outcome.model_copy(update={"verdicts": mine})
+
+
+def _refused(said: Sequence[Verdict]) -> bool:
+    """A fact that no further look can outweigh: nothing more is run for such a patch."""
+    return any(one.verifier in DECISIVE and one.outcome == "fail" for one in said)

@@ -1,0 +1,62 @@
+"""What a verifier paid for, told whatever ends it: a verdict that broke off has a price too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from swe_router.records import CallLimits, Completion, Message, ToolSpec, Verdict
+from swe_router.seams import Model, VerificationContext
+
+
+@dataclass(frozen=True)
+class CallTally:
+    """A model whose paid answers are noted while one verdict is made."""
+
+    model: Model
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+    def complete(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
+    ) -> Completion:
+        """See ``seams.Model``."""
+        answer = self.model.complete(messages, tools, limits=limits)
+        self.calls.append(
+            {
+                "sample": limits.seed or 1,
+                "usd": str(answer.usd),
+                "usage": answer.usage.model_dump(mode="json"),
+            }
+        )
+        return answer
+
+
+def tallied(kit: VerificationContext) -> tuple[VerificationContext, list[dict[str, Any]]]:
+    """The kit for one verdict, and the list that its paid calls will stand in."""
+    calls: list[dict[str, Any]] = []
+    writer = CallTally(kit.writer, calls) if kit.writer is not None else None
+    judge = CallTally(kit.judge, calls) if kit.judge is not None else None
+    return replace(kit, writer=writer, judge=judge), calls
+
+
+def billed(
+    verdict: Verdict, attempt_id: str, kit: VerificationContext, calls: Sequence[dict[str, Any]]
+) -> Verdict:
+    """The verdict with all that it paid for, whatever ended it and whoever died on the way.
+
+    Counted are ``calls``, those of this process, and what an earlier one noted for this attempt.
+    """
+    noted: list[dict[str, Any]] = []
+    for key in kit.notes:
+        note = kit.notes[key] if key.startswith(f"{verdict.verifier}:") else None
+        if isinstance(note, Mapping) and note.get("charged_to") == attempt_id:
+            usd, usage = note.get("usd"), note.get("usage")
+            noted.append(dict(note.get("call") or {"sample": 1, "usd": usd, "usage": usage}))
+    paid = [*noted, *(call for call in calls if call not in noted)]
+    if not paid:
+        return verdict
+    usd = sum((Decimal(str(call["usd"])) for call in paid), Decimal(0))
+    facts = {name: what for name, what in verdict.evidence.items() if name != "paid_before"}
+    return verdict.model_copy(update={"evidence": {**facts, "usd": str(usd), "calls": paid}})

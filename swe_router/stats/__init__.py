@@ -1,0 +1,1 @@
+"""Statistics with their sources: intervals, tests, regressions, hulls."""

@@ -1,0 +1,201 @@
+"""How sure a measured rate is: intervals for shares and for orderings, with repeats in clusters.
+
+Several candidates of one instance succeed and fail together, so they are not that many
+independent trials: where they repeat, whole instances are resampled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from swe_router.estimates.prediction.training import Floats
+from swe_router.lazy_imports import deferred
+
+if TYPE_CHECKING:
+    import numpy as np
+    from scipy import special
+else:
+    np = deferred("numpy")
+    special = deferred("scipy.special")
+
+Z95 = 1.959963984540054
+RESAMPLES = 2000
+FEW = 10
+"""Instances below which resampling them is no guide: its interval is far too narrow."""
+CHUNK = 250
+"""Resamples that are held in memory together."""
+LEVEL = (0.025, 0.975)
+Statistic = Callable[[Floats], Floats]
+"""How often each row was drawn, (b, n), to a value a resample, (b,)."""
+
+
+def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
+    """Wilson's score interval of a rate (Wilson 1927); ``successes`` may be an expectation."""
+    if n == 0:
+        return 0.0, 1.0
+    rate, spread = successes / n, z * z / n
+    middle = (rate + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(max(0.0, rate * (1 - rate)) / n + spread / (4 * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+@dataclass(frozen=True)
+class MeasuredRate:
+    """A share with its 95% interval."""
+
+    successes: int
+    n: int
+    low: float
+    high: float
+    how: str
+    """``wilson``, ``wilson over instances``, or ``instances resampled``: no narrower than Wilson's
+    with the effective number of candidates."""
+
+    @property
+    def rate(self) -> float | None:
+        """The share; None of nothing."""
+        return self.successes / self.n if self.n else None
+
+
+def rate(hits: Sequence[bool], clusters: Sequence[str]) -> MeasuredRate:
+    """The share of ``hits`` (n,), each of the instance that ``clusters`` (n,) names.
+
+    Wilson's interval where no instance repeats, else the percentile interval of resampled
+    instances or Wilson's with the ``effective`` n, each end the farther one: near 0 and 1 the first
+    alone covers the rate too rarely. Of few instances, or where the share is 0 or 1 and resamples
+    to itself, Wilson's with the number of instances, as if each had been tried once.
+    """
+    k, n, instances = sum(hits), len(hits), len(set(clusters))
+    if n == instances:
+        return MeasuredRate(k, n, *wilson(k, n), "wilson")
+    share = k / n
+    if k in (0, n) or instances < FEW:
+        return MeasuredRate(k, n, *wilson(share * instances, instances), "wilson over instances")
+    values = np.asarray(hits, dtype=float)
+    size = effective(values, clusters)
+    ends = [*resampled(ratio(values), clusters), *wilson(share * size, size)]
+    return MeasuredRate(k, n, min(*ends, share), max(*ends, share), "instances resampled")
+
+
+def effective(values: Floats, clusters: Sequence[str]) -> float:
+    """How many independent trials a share is worth whose 0/1 ``values`` (n,) repeat in clusters.
+
+    p (1 - p) by the clusters' variance of p, no more than n, times (z / t)^2 as the variance has
+    only as many degrees of freedom as clusters less one (Korn & Graubard 1998, Survey Methodology
+    24:193). The share is neither 0 nor 1, the clusters are two or more.
+    """
+    n, share = len(values), float(values.mean())
+    names, place = np.unique(np.asarray(clusters), return_inverse=True)
+    free = len(names) - 1
+    off = np.bincount(place, weights=values - share)
+    spread = (free + 1) / free * float((off**2).sum()) / n**2
+    worth = min(n, share * (1 - share) / spread) if spread > 0 else n
+    return worth * (Z95 / float(special.stdtrit(free, LEVEL[1]))) ** 2
+
+
+def resampled(
+    statistic: Statistic, clusters: Sequence[str], count: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float]:
+    """95% percentile interval of a statistic, whole clusters resampled.
+
+    ``statistic`` takes how often each of the n rows was drawn, (b, n), and gives a value a
+    resample, (b,). NaN (no right patch drawn, no wrong one) is left out; (NaN, NaN) when less
+    than half are left. (Cameron, Gelbach & Miller 2008, pairs cluster bootstrap.)
+    """
+    names, place = np.unique(np.asarray(clusters), return_inverse=True)
+    if len(names) < 2:
+        return math.nan, math.nan
+    rng = np.random.default_rng(seed)
+    found = []
+    for start in range(0, count, CHUNK):
+        size = (min(CHUNK, count - start), len(names))
+        drawn = rng.integers(0, len(names), size) + len(names) * np.arange(size[0])[:, None]
+        times = np.bincount(drawn.ravel(), minlength=size[0] * size[1]).reshape(size)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found.append(statistic(times[:, place].astype(float)))
+    values = np.concatenate(found)
+    kept = values[np.isfinite(values)]
+    if 2 * len(kept) < count:
+        return math.nan, math.nan
+    low, high = np.quantile(kept, LEVEL)
+    return float(low), float(high)
+
+
+def ratio(over: Floats, under: Floats | None = None) -> Statistic:
+    """Sum of ``over`` by the sum of ``under`` (ones: a mean), each (n,)."""
+    below = np.ones(len(over)) if under is None else under
+    return lambda times: (times @ over) / (times @ below)
+
+
+def auc(scores: Floats, right: Floats) -> float:
+    """P(a right one scores higher than a wrong one), ties a half (Mann & Whitney 1947).
+
+    (n,) scores and 0/1 labels; NaN without both kinds.
+    """
+    if not len(right) or right.min() == right.max():
+        return math.nan
+    return float(_aucs(scores, right)(np.ones((1, len(scores))))[0])
+
+
+def _aucs(scores: Floats, right: Floats) -> Statistic:
+    """AUC of rows drawn several times: right ones of each score against wrong ones below it."""
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])
+    good, bad = right[order], 1 - right[order]
+
+    def of(times: Floats) -> Floats:
+        drawn = times[:, order]
+        ups = np.add.reduceat(drawn * good, starts, axis=1)
+        downs = np.add.reduceat(drawn * bad, starts, axis=1)
+        below = np.cumsum(downs, axis=1) - downs / 2
+        won: Floats = (ups * below).sum(axis=1) / (ups.sum(axis=1) * downs.sum(axis=1))
+        return won
+
+    return of
+
+
+def auc_interval(scores: Floats, right: Floats, clusters: Sequence[str]) -> tuple[float, float]:
+    """95% interval of ``auc``, instances resampled; NaNs where nothing can be said.
+
+    Of few instances, or at an AUC of 0 or 1 that resamples to itself, the interval that inverts
+    Hanley & McNeil's variance (Newcombe 2006, Stat Med 25:559, method 5), instances for patches.
+    """
+    value = auc(scores, right)
+    if math.isnan(value):
+        return math.nan, math.nan
+    names = np.asarray(clusters)
+    good, bad = (len(set(names[right == kind].tolist())) for kind in (1, 0))
+    if value in (0.0, 1.0) or min(good, bad) < FEW:
+        return newcombe_auc(value, good, bad)
+    low, high = resampled(_aucs(scores, right), clusters)
+    return min(low, value), max(high, value)
+
+
+def newcombe_auc(value: float, good: int, bad: int, z: float = Z95) -> tuple[float, float]:
+    """The AUCs from which ``value`` is no more than z standard errors away (method 5)."""
+
+    def off(true: float) -> float:
+        half = (good + bad) / 2 - 1
+        spread = 1 + half * ((1 - true) / (2 - true) + true / (1 + true))
+        return abs(value - true) - z * math.sqrt(true * (1 - true) * spread / (good * bad))
+
+    grid = np.linspace(0, 1, 20_001)
+    inside = [float(x) for x in grid.tolist() if off(x) <= 0] or [value]
+    return min(*inside, value), max(*inside, value)
+
+
+def within_pairs(
+    scores: Floats, right: Floats, clusters: Sequence[str]
+) -> list[tuple[str, float, int]]:
+    """(instance, right-against-wrong pairs ordered right with ties a half, pairs), where any."""
+    names = np.asarray(clusters)
+    out = []
+    for name in dict.fromkeys(clusters):
+        mine, label = scores[names == name], right[names == name]
+        pairs = int(label.sum()) * int((1 - label).sum())
+        if pairs:
+            out.append((name, auc(mine, label) * pairs, pairs))
+    return out

@@ -1,0 +1,1 @@
+"""What a patch does, read from its text."""

@@ -1,0 +1,21 @@
+"""A patch has no vote on itself: the tests that judge it are those of the base commit."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+
+from swe_router.seams import Sandbox
+from swe_router.verifiers.patches import tampering
+from swe_router.verifiers.patches.changed_files import PatchSummary
+
+
+def restore_tests(
+    box: Sandbox, files: Sequence[PatchSummary], is_test: Callable[[str], bool]
+) -> None:
+    """Put tests and test settings back to their base form, and take out those that are new."""
+    old, new = tampering.put_back(files, is_test)
+    if old:
+        box.run(f"git checkout -q HEAD -- {shlex.join(old)}", timeout=60)
+    if new:
+        box.run(f"rm -f -- {shlex.join(new)}", timeout=60)

@@ -1,0 +1,89 @@
+"""What a patch may not decide about its own trial: tests, their settings, and what loads itself."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import sys
+from collections.abc import Callable, Sequence
+
+from swe_router.verifiers.patches.changed_files import PatchSummary
+
+SETTINGS = frozenset(
+    {
+        "conftest.py",
+        *("pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml"),
+        *("tox.ini", "setup.cfg", "pyproject.toml", ".coveragerc"),
+        *("phpunit.xml", "phpunit.xml.dist", ".rspec", ".mocharc.json", ".mocharc.js"),
+        *(".mocharc.cjs", ".mocharc.yml", ".mocharc.yaml", "jest.config.js", "jest.config.ts"),
+        *("jest.config.json", "jest.config.cjs", "jest.config.mjs", "vitest.config.ts"),
+        *("vitest.config.js", "vitest.config.mts", "vitest.config.mjs"),
+    }
+)
+"""Files by name that say which tests run and how; manifests of builds are not among them."""
+_LOADED_BY_ITSELF = re.compile(
+    r"(\A|/)(sitecustomize|usercustomize)(\.py|/)|\.pth\Z|\.(egg|dist)-info/|(\A|/)bin/test\Z"
+)
+_SHADOWED = frozenset(sys.stdlib_module_names) | {
+    *("pytest", "_pytest", "pluggy", "iniconfig", "py", "pytest_cov", "xdist", "hypothesis"),
+    "recorder",
+}
+_MACHINERY = re.compile(
+    r"\b_pytest\b|\bpytest_(runtest|collection|configure|sessionfinish|report|pyfunc|itemcollected)"
+    r"|\bunittest\.(TestResult|result|runner|suite|case\.TestCase\.run)\b"
+    r"|\b(TestResult|TestReport|PyTestReporter)\.\w+\s*="
+    r"|swe.router|\bgc\.get_(objects|referrers)\b|sys\.modules\[['\"](pytest|_pytest|unittest)"
+)
+
+_OF_TESTS = re.compile(r"(\A|[/_.])(py|doc|unit|run)?test(s|ing)?(?=[/_.]|\Z)")
+
+
+def is_own_trial(path: str, is_test: Callable[[str], bool]) -> bool:
+    """A file that is a test, settles how tests run, or is loaded by Python unasked."""
+    name = posixpath.basename(path)
+    return name in SETTINGS or is_test(path) or bool(_LOADED_BY_ITSELF.search(path))
+
+
+def put_back(
+    files: Sequence[PatchSummary], is_test: Callable[[str], bool]
+) -> tuple[list[str], list[str]]:
+    """Paths to be put back to their base form, and paths to be taken out, for a run of old tests.
+
+    Taken out: new tests and settings, and new modules at the top that would stand in for one of
+    Python's or pytest's own.
+    """
+    old = [f.before for f in files if f.before and is_own_trial(f.before, is_test)]
+    new = [
+        f.path
+        for f in files
+        if not f.deleted
+        and f.path != f.before
+        and (is_own_trial(f.path, is_test) or (not f.before and shadows(f.path)))
+    ]
+    return sorted(set(old)), sorted(set(new) - set(old))
+
+
+def shadows(path: str) -> bool:
+    """A module at the top of the tree that is named like one of Python's own or pytest's."""
+    top, slash, rest = path.partition("/")
+    if not slash:
+        return top.endswith(".py") and top.removesuffix(".py") in _SHADOWED
+    return rest == "__init__.py" and top in _SHADOWED
+
+
+def meddling(files: Sequence[PatchSummary], is_test: Callable[[str], bool]) -> list[str]:
+    """Lines added to the product that reach for the machinery of tests; at most 20.
+
+    Not looked for in projects that are that machinery: their removed lines and paths speak of it.
+    """
+    found: list[str] = []
+    for file in files:
+        if is_own_trial(file.path, is_test) or not file.path.endswith((".py", ".pyi")):
+            continue
+        if _OF_TESTS.search(file.path):
+            continue
+        if any(_MACHINERY.search(line) for line in file.removed_lines):
+            continue
+        hits = (line.strip() for line in file.added_lines if _MACHINERY.search(line))
+        found += [f"{file.path}: {line[:120]}" for line in hits]
+    return found[:20]

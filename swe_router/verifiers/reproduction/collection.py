@@ -1,0 +1,202 @@
+"""The tests of one verdict: those a writer made of the issue and those that attempts left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from swe_router.patch_identity import effect
+from swe_router.records import Candidate, Instance, Outcome
+from swe_router.seams import VerificationContext
+from swe_router.settings import VerifySettings
+from swe_router.verifiers.patches import changed_files, path_kinds, similarity
+from swe_router.verifiers.reproduction import harvested_scripts, test_oracles, test_writer
+from swe_router.verifiers.reproduction.failure_reasons import IssueNames
+from swe_router.verifiers.reproduction.harvested_scripts import HarvestedScript
+from swe_router.verifiers.reproduction.paired_runs import PairedRuns
+from swe_router.verifiers.reproduction.single_run import Test
+from swe_router.verifiers.reproduction.test_oracles import OracleReading, Unusable
+from swe_router.verifiers.signals import authors
+
+MAX_ATTEMPTS = 8
+"""Other attempts whose scripts are looked at, of those that left any."""
+
+
+@dataclass(frozen=True)
+class CandidateTest:
+    """A usable test, and how it is read."""
+
+    test: Test
+    reading: OracleReading
+    source: Literal["written", "harvested"]
+    by: str
+    """Model that wrote it, or attempt that left it."""
+    own: bool
+    """Left by the run under judgement, or written by its own model: it has no vote."""
+
+
+class TestCollection:
+    """Collects the tests for one candidate; what cannot be used is noted with its reason."""
+
+    def __init__(
+        self,
+        settings: VerifySettings,
+        outcome: Outcome,
+        peers: Sequence[Outcome],
+        instance: Instance,
+        kit: VerificationContext,
+        runs: PairedRuns,
+    ) -> None:
+        self.settings, self.outcome, self.peers = settings, outcome, peers
+        self.instance, self.kit, self.runs = instance, kit, runs
+        self.issue = IssueNames.of(instance.problem)
+        self.unusable: dict[str, str] = {}
+        self.calls: list[dict[str, Any]] = []
+        """Calls of the writer that were charged for this verdict."""
+        self.asked = 0
+
+    def written(self) -> dict[str, CandidateTest]:
+        """Tests of the writer that fail at the base for the issue's reason."""
+        attempt = self.outcome.attempt
+        mine = bool(self.settings.writer) and self.settings.writer == attempt.plan.arm.model
+        # Its own tests would have no vote: none is paid for now, those that are there are used.
+        samples = test_writer.paid(self.kit) if mine else self.settings.samples
+        if self.kit.writer is None or not samples:
+            return {}
+        around = self.runs.surroundings()
+        if not around.writable:
+            self.unusable["written"] = "no way is known here to run a written test of this project"
+            return {}
+        have, missing = test_writer.written(samples, self.instance, around, self.kit, attempt.id)
+        self.unusable |= missing
+        self.asked = len(have)
+        self.calls = [one.call for one in have if one.charged_to == attempt.id]
+        steps = self.kit.steps(attempt.id)
+        found: dict[str, CandidateTest] = {}
+        for name, one in test_writer.distinct(have).items():
+            test = Test(text=one.text, way=around.way, place=around.place)
+            try:
+                if not one.text:
+                    raise Unusable("the answer holds no test")
+                reading = test_oracles.by_result(self.runs.base(test), self.issue)
+                self.runs.steady(test)
+            except Unusable as error:
+                self.unusable[name] = str(error)
+                continue
+            own = mine or authors.made(self.outcome, steps, one.by)
+            found[name] = CandidateTest(test, reading, "written", one.by, own)
+        return self._preferred(found)
+
+    def harvested(self) -> dict[str, CandidateTest]:
+        """Scripts that the other attempts left, then those of the run under judgement itself."""
+        found: dict[str, CandidateTest] = {}
+        for maker, one in self._left():
+            name = f"{maker.attempt.id}:{one.path}"
+            try:
+                reading = self._read(one, maker)
+            except Unusable as error:
+                self.unusable[name] = str(error)
+                continue
+            # It was kept because it passes after its author's patch: of the same edit by another
+            # attempt it says no more than of its author's.
+            own = maker.attempt.id == self.outcome.attempt.id or self._same_edit(maker)
+            found[name] = CandidateTest(one.test, reading, "harvested", maker.attempt.id, own)
+        return found
+
+    def _same_edit(self, other: Outcome) -> bool:
+        mine, theirs = self.outcome.candidate, other.candidate
+        if mine is None or theirs is None:
+            return False
+        return effect(mine.patch) == effect(theirs.patch)
+
+    def _left(self) -> list[tuple[Outcome, HarvestedScript]]:
+        """What was left, run at the base once; the same text counts for who left it first."""
+        found: list[tuple[Outcome, HarvestedScript]] = []
+        texts: set[str] = set()
+        for maker, scripts in (*self._makers(), (self.outcome, self._scripts(self.outcome))):
+            for one in scripts:
+                name = f"{maker.attempt.id}:{one.path}"
+                try:
+                    if one.test.digest in texts:
+                        raise Unusable("another attempt left the same text")
+                    self.runs.base(one.test)
+                except Unusable as error:
+                    self.unusable[name] = str(error)
+                    continue
+                texts.add(one.test.digest)
+                found.append((maker, one))
+        return found
+
+    def _makers(self) -> list[tuple[Outcome, Sequence[HarvestedScript]]]:
+        """The other attempts that left scripts; of too many the same ones in whatever order."""
+        makers = [(one, left) for one in self.peers if (left := self._scripts(one))]
+        ranked = sorted(makers, key=lambda one: one[0].attempt.trajectory.fingerprint())
+        over = {one.attempt.id for one, _ in ranked[MAX_ATTEMPTS:]}
+        for key in sorted(over):
+            self.unusable[key] = f"passed over: {MAX_ATTEMPTS} other attempts left scripts"
+        return [(one, left) for one, left in makers if one.attempt.id not in over]
+
+    def _scripts(self, maker: Outcome) -> Sequence[HarvestedScript]:
+        steps = self.kit.steps(maker.attempt.id)
+        return harvested_scripts.left(steps, self._known(maker.candidate)) if steps else ()
+
+    def _read(self, one: HarvestedScript, maker: Outcome) -> OracleReading:
+        patch = maker.candidate
+        base = self.runs.base(one.test)
+        fixed = None
+        if patch is not None and patch.patch.strip() and not base.timed_out:
+            fixed = self.runs.patched(one.test, patch)
+        reading = test_oracles.of_script(base, fixed, self._issue(maker))
+        self.runs.steady(one.test)
+        return reading
+
+    def _issue(self, maker: Outcome) -> IssueNames:
+        """The issue, and the names that most patches of others than the maker bring along.
+
+        An issue that asks for a new option seldom names it. What its maker made up alone judges
+        nobody; what most others, by other models, came to as well is how the issue reads.
+        """
+        model = self._model(maker)
+        every = [one for one in (*self.peers, self.outcome) if one.candidate is not None]
+        others = [one for one in every if self._model(one) != model]
+        patches = {effect(one.candidate.patch): one.candidate.patch for one in others}  # type: ignore[union-attr]
+        brought = [_new_names(patch) for patch in patches.values()]
+        tally = Counter(name for names in brought for name in names)
+        agreed = {name for name, count in tally.items() if count >= max(2, len(brought) / 2)}
+        return replace(self.issue, words=self.issue.words | agreed)
+
+    def _model(self, one: Outcome) -> str:
+        return authors.model_of(one, self.kit.steps(one.attempt.id))
+
+    def _known(self, candidate: Candidate | None) -> Callable[[str], bool]:
+        """Whether a path is the repository's, or source of the patch that was handed in."""
+        known = set(self.runs.surroundings().known)
+        patch = candidate.patch if candidate else ""
+        for file in changed_files.changes(patch) or ():
+            if not path_kinds.is_test(file.path) and not path_kinds.is_scratch(file.path):
+                known.add(file.path)
+        return known.__contains__
+
+    def _preferred(self, found: dict[str, CandidateTest]) -> dict[str, CandidateTest]:
+        """Those whose failure names what the issue names, where there are such."""
+        named = {
+            name: one
+            for name, one in found.items()
+            if one.reading.basis and one.reading.basis.named
+        }
+        if not named:
+            return found
+        for name in found.keys() - named.keys():
+            self.unusable[name] = "its failure names nothing of the issue, as another's does"
+        return named
+
+
+def _new_names(patch: str) -> set[str]:
+    """Identifiers that a patch adds to the sources and takes away nowhere."""
+    tokens = {token for token, _ in similarity.change_of(patch).tokens}
+    added = {
+        token[1:] for token in tokens if token.startswith("+") and f"-{token[1:]}" not in tokens
+    }
+    return {name for name in added if name.isidentifier() and len(name) > 2}

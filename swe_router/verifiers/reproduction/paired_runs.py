@@ -1,0 +1,173 @@
+"""Runs of tests at the base commit and with a patch applied, each pair made once."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Self
+
+from swe_router.records import Candidate, Instance
+from swe_router.seams import Sandbox, VerificationContext
+from swe_router.verifiers import start_state
+from swe_router.verifiers.patches import changed_files, path_kinds, restored_tests
+from swe_router.verifiers.reproduction import printed_output, repository_context, single_run
+from swe_router.verifiers.reproduction.single_run import Test, TestTrial
+from swe_router.verifiers.reproduction.test_oracles import Unusable
+
+MIN_SECONDS = 2.0
+"""Time left under which no run is begun."""
+MAX_SECONDS = 120.0
+"""Given to one run, however much time there is: a test that shows an issue takes seconds."""
+PATIENCE = 20.0
+"""Seconds after which a run that did not end is not tried again for another candidate."""
+SPARE = 4.0
+"""A run is made a second time only when this many times its seconds are left."""
+BASE = "base"
+"""The state of a box in which no patch was applied; others go by the digest of theirs."""
+SHARE = 0.34
+"""Of the time that is left, for one run."""
+
+
+class PairedRuns:
+    """The runs of one instance; shared by all its candidates through ``kit.cache``.
+
+    Used in a ``with``. Tests of the same state follow each other in one fresh box, as long as
+    each leaves the work tree as it found it; a test that does not is the end of its box. A box of
+    the base and one of the last candidate stand side by side, for tests go from one to the other.
+    """
+
+    def __init__(self, instance: Instance, kit: VerificationContext, seconds: float) -> None:
+        self.instance, self.kit = instance, kit
+        self.until = kit.clock() + seconds
+        if kit.deadline:
+            self.until = min(self.until, kit.deadline)
+        self._open: dict[str, tuple[Sandbox, ExitStack]] = {}
+        self._left: dict[str, tuple[str, ...]] = {}
+        """How the last run left each box that is open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with ExitStack() as ends:
+            for state in list(self._open):
+                ends.callback(self._close, state)
+
+    def left(self) -> float:
+        """Seconds until the verdict must be there."""
+        return self.until - self.kit.clock()
+
+    def surroundings(self) -> repository_context.RepositoryContext:
+        """What the repository shows of its tests."""
+        key = ("surroundings", self.instance.base_commit)
+        if key not in self.kit.cache:
+            limit = max(MIN_SECONDS, min(60.0, self.left()))
+            start = start_state.of(self.instance, self.kit, self._base_box, limit)
+            self.kit.cache[key] = repository_context.look(
+                start, self._base_box, self.instance.problem
+            )
+        found: repository_context.RepositoryContext = self.kit.cache[key]
+        return found
+
+    def base(self, test: Test) -> TestTrial:
+        """A run at the base commit. Raises ``Unusable`` when there is no time for it."""
+        key = ("base", self.instance.base_commit, test.key)
+        if key not in self.kit.cache:
+            python = self.surroundings().python
+            if self.left() < MIN_SECONDS:
+                raise Unusable("no time was left to run it at the base")
+            return self._kept(key, self._run(BASE, self._base_box(), test, python))
+        found: TestTrial = self.kit.cache[key]
+        return found
+
+    def steady(self, test: Test) -> None:
+        """Run a test at the base once more. Raises ``Unusable`` when it says something else then.
+
+        Once for an instance; without time for it the first run stands.
+        """
+        key = ("again", self.instance.base_commit, test.key)
+        first = self.base(test)
+        if key not in self.kit.cache and self.left() > SPARE * first.seconds + MIN_SECONDS:
+            second = self._run(BASE, self._base_box(), test, self.surroundings().python)
+            self.kit.cache[key] = _alike(first, second)
+        if not self.kit.cache.get(key, True):
+            raise Unusable("it does not say the same twice at the base")
+
+    def confirmed(self, test: Test, candidate: Candidate, found: TestTrial) -> bool:
+        """Whether a run after the patch says the same again; yes, when there is no time to ask."""
+        key = ("again", candidate.digest, test.key)
+        if key not in self.kit.cache and self.left() > SPARE * found.seconds + MIN_SECONDS:
+            box = self._patched_box(candidate)
+            if box is None:
+                return True
+            python = self.surroundings().python
+            self.kit.cache[key] = _alike(found, self._run(candidate.digest, box, test, python))
+        return bool(self.kit.cache.get(key, True))
+
+    def patched(self, test: Test, candidate: Candidate) -> TestTrial | None:
+        """A run with a patch applied; None when it does not apply or there was no time."""
+        key = ("cross", candidate.digest, test.key)
+        if key not in self.kit.cache:
+            python = self.surroundings().python
+            if self.left() < MIN_SECONDS:
+                return None
+            box = self._patched_box(candidate)
+            if box is None:
+                return None
+            return self._kept(key, self._run(candidate.digest, box, test, python))
+        found: TestTrial = self.kit.cache[key]
+        return found
+
+    def _kept(self, key: tuple[str, ...], made: TestTrial) -> TestTrial:
+        """Remember a run, unless it only had too little time."""
+        if not made.timed_out or made.limit >= PATIENCE:
+            self.kit.cache[key] = made
+        return made
+
+    def _run(self, state: str, box: Sandbox, test: Test, python: str) -> TestTrial:
+        limit = max(MIN_SECONDS, min(MAX_SECONDS, SHARE * self.left()))
+        made = single_run.run(box, test, python, limit, self._left.get(state, ()))
+        if made.soils:
+            self._close(state)
+        else:
+            self._left[state] = made.state
+        return made
+
+    def _base_box(self) -> Sandbox:
+        return self._box(BASE)
+
+    def _patched_box(self, candidate: Candidate) -> Sandbox | None:
+        """A box with the patch applied and its own tests taken away; None when it does not fit."""
+        state = candidate.digest
+        if state in self._open:
+            return self._open[state][0]
+        for other in [other for other in self._open if other != BASE]:
+            self._close(other)
+        box = self._box(state)
+        if self.kit.apply(box, candidate.patch).exit_code != 0:
+            self._close(state)
+            return None
+        files = changed_files.changes(candidate.patch) or ()
+        restored_tests.restore_tests(box, files, path_kinds.tests_of(self.kit.graph))
+        return box
+
+    def _box(self, state: str) -> Sandbox:
+        if state not in self._open:
+            stack = ExitStack()
+            self._open[state] = (stack.enter_context(self.kit.open_sandbox(self.instance)), stack)
+        return self._open[state][0]
+
+    def _close(self, state: str) -> None:
+        self._left.pop(state, None)
+        self._open.pop(state)[1].close()
+
+
+def _alike(one: TestTrial, other: TestTrial) -> bool:
+    """Two runs of a test say the same: of each function, and of a script in what it prints."""
+    if {seen.id: seen.outcome for seen in one.seen.values()} != {
+        seen.id: seen.outcome for seen in other.seen.values()
+    }:
+        return False
+    printed_only = "script" in one.seen and one.seen["script"].outcome == "passed"
+    return not printed_only or printed_output.marks(one.output) == printed_output.marks(
+        other.output
+    )

@@ -1,0 +1,138 @@
+"""What the repository shows of its own tests: the runner, and an existing test near the issue."""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from swe_router.seams import Sandbox
+from swe_router.verifiers.patches import path_kinds
+from swe_router.verifiers.reproduction.single_run import Way
+from swe_router.verifiers.start_state import StartStateFacts
+from swe_router.verifiers.testing import runners
+
+EXCERPT_LINES = 40
+EXCERPT_BYTES = 3000
+WAYS: dict[str, Way] = {
+    "django": "django",
+    "pytest": "pytest",
+    "sympy": "module",
+    "unittest": "module",
+}
+_COMMON = frozenset({"test", "testing", "python", "unit"})
+_DATA = re.compile(r"(\A|/)(examples?\w*|data|testdata|fixtures)/")
+"""Folders whose tests are what other tests are made of."""
+SOURCES = ("py", "js", "ts", "tsx", "go", "rs", "java", "rb", "php", "c", "cpp", "cc")
+"""Suffixes of source files; of equally many the first counts."""
+SHOWN = {
+    "django": "Django's own runner (tests/runtests.py, SQLite); the file is a module of the test"
+    " app in whose folder it lies and uses django.test.TestCase or SimpleTestCase",
+    "pytest": "pytest",
+    "sympy": "plain functions named test_* with assert statements; pytest is not installed",
+    "unittest": "unittest test cases; pytest is not installed",
+    "": "plain functions named test_* with assert statements, standard library only",
+}
+
+
+@dataclass(frozen=True)
+class RepositoryContext:
+    """What a writer may see of the repository, and what a run needs to know of it."""
+
+    runner: str
+    python: str
+    """Path of the interpreter inside the box; empty when there is none."""
+    known: tuple[str, ...]
+    """Every file at the base commit."""
+    example: str
+    """Path of an existing test module; empty when there is none."""
+    excerpt: str
+
+    @property
+    def writable(self) -> bool:
+        """Whether a written test could be run: a project of Python, with its interpreter."""
+        languages = Counter(path.rpartition(".")[2] for path in self.known)
+        most = max(SOURCES, key=lambda suffix: languages[suffix])
+        return bool(self.python) and most == "py" and languages["py"] > 0
+
+    @property
+    def way(self) -> Way:
+        """How a test of this project is run."""
+        return WAYS.get(self.runner, "module")
+
+    @property
+    def place(self) -> str:
+        """The folder in which a written test is put."""
+        return posixpath.dirname(self.example)
+
+    @property
+    def shown(self) -> str:
+        """The runner, in words."""
+        return SHOWN.get(self.runner, self.runner)
+
+
+def look(
+    start: StartStateFacts, fresh_box: Callable[[], Sandbox], problem: str
+) -> RepositoryContext:
+    """What a start state shows; ``fresh_box`` is opened only to read an example."""
+    chosen = runners.choose(set(start.facts))
+    runner = chosen if start.python else ""
+    tests = [path for path in start.files if _serves(path, runner)]
+    example = nearest(problem, tests)
+    excerpt = _excerpt(fresh_box(), example) if example else ""
+    return RepositoryContext(runner, start.python, start.files, example, excerpt)
+
+
+def nearest(problem: str, tests: Sequence[str]) -> str:
+    """The test module whose path has most words of the issue, rare words first; or the first."""
+    words = _words(problem)
+    parts = {path: set(_words(path.removesuffix(".py"))) - _COMMON for path in tests}
+    often: dict[str, int] = {}
+    for found in parts.values():
+        for word in found:
+            often[word] = often.get(word, 0) + 1
+    counted = {word: words.count(word) for word in set(words)}
+
+    def score(path: str) -> float:
+        return sum(
+            min(3, counted[word]) * math.log((1 + len(tests)) / often[word])
+            for word in parts[path]
+            if word in counted
+        )
+
+    return min(tests, key=lambda path: (-score(path), len(path), path), default="")
+
+
+def _serves(path: str, runner: str) -> bool:
+    if not path_kinds.is_test_module(path) or _DATA.search(path):
+        return False
+    known = runners.RUNNERS.get(runner)
+    if known is not None and not known.runs(path):
+        return False
+    # Django's app is the folder: a module right under tests/ has none.
+    return runner != "django" or path.count("/") >= 2
+
+
+def _words(text: str) -> list[str]:
+    """Words, those in camel case both whole and in parts."""
+    found = []
+    for word in re.findall(r"[A-Za-z]{3,}", text.replace("_", " ")):
+        parts = re.findall(r"[A-Z]?[a-z]{2,}", word)
+        found += [word.lower(), *(part.lower() for part in parts if len(parts) > 1)]
+    return _singular(found)
+
+
+def _singular(words: Iterable[str]) -> list[str]:
+    return [word.removesuffix("s") if len(word) > 4 else word for word in words]
+
+
+def _excerpt(box: Sandbox, example: str) -> str:
+    try:
+        data = box.read(f"/testbed/{example}", limit=2_000_000)
+    except (FileNotFoundError, ValueError):
+        return ""
+    lines = data[: 10 * EXCERPT_BYTES].decode("utf-8", "replace").splitlines()[:EXCERPT_LINES]
+    return "\n".join(lines)[:EXCERPT_BYTES]

@@ -1,0 +1,103 @@
+"""Tests that show the issue, written from its text alone or left by agents, run on a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from swe_router.records import Candidate, Instance, Outcome, Verdict
+from swe_router.seams import VerificationContext
+from swe_router.settings import VerifySettings
+from swe_router.verifiers.patches import changed_files, path_kinds, tampering
+from swe_router.verifiers.reproduction import test_oracles, verdict_rules
+from swe_router.verifiers.reproduction.collection import CandidateTest, TestCollection
+from swe_router.verifiers.reproduction.paired_runs import PairedRuns
+
+NAME = "reproduction"
+
+
+class ReproductionVerifier:
+    """Verifier ``reproduction``: fails at the base for the issue's reason, must pass after.
+
+    A test is evidence only if it fails at the base commit, and by rules (``reasons``) for the
+    issue's reason; a script that ends well may also show the issue in what it prints
+    (``oracles``). Each written test has one vote and each attempt that left tests has one; what
+    the run under judgement left, or its own model wrote, is listed and has none.
+    """
+
+    def __init__(self, settings: VerifySettings) -> None:
+        self.settings = settings
+
+    def verify(
+        self,
+        outcome: Outcome,
+        peers: Sequence[Outcome],
+        instance: Instance,
+        kit: VerificationContext,
+    ) -> Verdict:
+        """Run every usable test before and after.
+
+        Raises ``VerifierError`` or ``SandboxError`` when it could not look.
+        """
+        candidate = outcome.candidate
+        patch = candidate.patch if candidate else ""
+        if candidate is None or not patch.strip():
+            return _verdict(candidate, {"tests": {}, "why": "there is no patch to test"})
+        files = changed_files.changes(patch)
+        if files is None:
+            return _verdict(candidate, {"tests": {}, "why": "the patch cannot be read as a diff"})
+        meddles = tampering.meddling(files, path_kinds.tests_of(kit.graph))
+        if meddles:
+            why = f"the patch reaches for the machinery of tests: {meddles[0][:120]}"
+            return _verdict(candidate, {"tests": {}, "meddles": meddles, "why": why})
+        with PairedRuns(instance, kit, self.settings.seconds) as runs:
+            found = TestCollection(self.settings, outcome, peers, instance, kit, runs)
+            shown = found.written() | found.harvested()
+            tests = {name: _facts(one, candidate, runs) for name, one in shown.items()}
+        usd = sum((Decimal(call["usd"]) for call in found.calls), Decimal(0))
+        facts: dict[str, Any] = {
+            "tests": tests,
+            "unusable": found.unusable,
+            "written": found.asked,
+            "usd": str(usd),
+            "calls": found.calls,
+        }
+        facts["why"] = verdict_rules.why(facts)
+        return _verdict(candidate, facts)
+
+    def check(self, verdict: Verdict) -> str:
+        """Recompute the outcome from the recorded texts, results and costs."""
+        return verdict_rules.outcome_of(verdict.evidence)
+
+
+def _facts(one: CandidateTest, candidate: Candidate, runs: PairedRuns) -> dict[str, Any]:
+    """A test as it stands in the evidence; what fails is run twice, for some tests are flaky."""
+    kept: dict[str, Any] = {
+        "source": one.source,
+        "by": one.by,
+        "own": one.own,
+        "digest": one.test.digest,
+        "text": one.test.text,
+        "way": one.test.way,
+        "place": one.test.place,
+        "base": "failed",
+        "reason": one.reading.why,
+    }
+    trial = runs.patched(one.test, candidate)
+    kept |= test_oracles.facts(one.reading, trial)
+    failed = verdict_rules.result_of(kept) == "failed"
+    if trial is not None and failed and not runs.confirmed(one.test, candidate, trial):
+        kept |= {"flaky": True}
+    return {**kept, "after": verdict_rules.result_of(kept)}
+
+
+def _verdict(candidate: Candidate | None, facts: Mapping[str, Any]) -> Verdict:
+    return Verdict.model_validate(
+        {
+            "candidate": candidate.digest if candidate else "",
+            "verifier": NAME,
+            "outcome": verdict_rules.outcome_of(facts),
+            "evidence": facts,
+        }
+    )

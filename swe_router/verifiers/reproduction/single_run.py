@@ -1,0 +1,247 @@
+"""One test, one box, one run: where the test is put, how it is started, what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import posixpath
+import secrets
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from swe_router.errors import VerifierError
+from swe_router.seams import Sandbox
+
+Way = Literal["pytest", "django", "module", "script"]
+WITNESS = Path(__file__).with_name("witness.py")
+REPORT_LIMIT = 8_000_000
+"""Bytes of results read of one run."""
+
+_STATE = (
+    "{ git rev-parse HEAD; git diff HEAD -- .; } | git hash-object --stdin;"
+    " git ls-files -o -z --exclude='*.pyc' | xargs -0r stat -c '%n %s %Y' | git hash-object --stdin"
+)
+"""Two lines that tell the state of the files that git knows (a script may commit what it changed),
+and which others there are, their sizes and times (it may build an extension anew)."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """A test as text, and how it is run."""
+
+    __test__ = False
+
+    text: str
+    way: Way
+    place: str = ""
+    """Folder of the repository in which it is put; empty is the root."""
+    stem: str = "test"
+    """What its file name begins with; the rest is made up for each run."""
+    arguments: tuple[str, ...] = ()
+    """Of a script."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files that it needs beside it: path -> text."""
+    where: str = ""
+    """Folder in which the command is started; empty is /testbed."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Set for the command."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 hex of its text."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def key(self) -> str:
+        """SHA-256 hex of all that its results depend on, beside the code that is tried."""
+        given = [list(self.arguments), dict(self.files), self.where, dict(self.variables)]
+        whole = [self.text, self.way, self.place, *given]
+        text = json.dumps(whole, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What the witness tells of one test function; ``script`` for a whole script."""
+
+    id: str
+    outcome: str
+    """passed | failed | skipped | error (its file does not load)."""
+    phase: str
+    """load | setup | call."""
+    touched: bool = False
+    """It called code of the project."""
+    kind: str = ""
+    """Class of the exception."""
+    bases: tuple[str, ...] = ()
+    message: str = ""
+    line: str = ""
+    """The line of the test that failed."""
+    where: str = ""
+    """Whose code the exception left first: test | project | other."""
+    project: bool = False
+    """Code of the project lies on the traceback, below the test."""
+    functions: tuple[str, ...] = ()
+    """Innermost functions of the project on the traceback."""
+
+
+@dataclass(frozen=True)
+class TestTrial:
+    """What one run of a test gave."""
+
+    seen: Mapping[str, TrialResult] = field(default_factory=dict)
+    ended: bool = False
+    """The run came to its own end."""
+    timed_out: bool = False
+    exit_code: int = 0
+    output: str = ""
+    cut: bool = False
+    """Part of the output was left out."""
+    seconds: float = 0.0
+    limit: float = 0.0
+    meddles: bool = False
+    """It left files of the repository otherwise than it found them."""
+    tampered: bool = False
+    """Someone else wrote to the report, or took lines away: nothing of it is to be trusted."""
+    soils: bool = False
+    """It did, or left files behind, or did not come to its end: its box is not fresh any more."""
+    state: tuple[str, ...] = ()
+    """Of the box when it was over, as ``run`` takes it."""
+
+
+def run(
+    box: Sandbox, test: Test, python: str, limit: float, before: tuple[str, ...] = ()
+) -> TestTrial:
+    """Run a test in a box for at most ``limit`` seconds, under a name that no patch can know.
+
+    ``before``: the state in which the last run left the box, where nothing was done to it since.
+    Raises ``VerifierError`` when the report cannot be read, ``SandboxError`` when the box broke.
+    """
+    folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
+    report, key = f"{folder}/{secrets.token_hex(8)}", secrets.token_hex(16)
+    name = f"{test.stem}_{secrets.token_hex(6)}"
+    path = posixpath.join(test.place, f"{name}.py")
+    before = before or tuple(box.run(_STATE, timeout=60).output.splitlines())
+    box.write(f"{folder}/witness.py", WITNESS.read_bytes())
+    told = {"report": posixpath.basename(report), "key": key}
+    box.write(f"{folder}/told", json.dumps(told).encode())
+    for other, text in test.files.items():
+        box.write(_inside(other), text.encode("utf-8", "surrogateescape"))
+    box.write(_inside(path), test.text.encode("utf-8", "surrogateescape"))
+    command = _command(test, path, folder, shlex.quote(python))
+    result = box.run(f"{_prepared(test, path)}{command}", timeout=limit)
+    try:
+        lines = box.read(report, limit=REPORT_LIMIT)
+    except FileNotFoundError:
+        lines = b""
+    except ValueError:
+        raise VerifierError(f"the test report is over {REPORT_LIMIT} bytes") from None
+    finally:
+        gone = f"rm -rf -- {shlex.join([folder, path, *test.files])} >/dev/null 2>&1"
+        state = tuple(box.run(f"{gone}\n{_STATE}", timeout=120).output.splitlines())
+    seen, ended, tampered = parse(lines, key)
+    return TestTrial(
+        seen=seen,
+        ended=ended,
+        timed_out=result.timed_out,
+        exit_code=result.exit_code,
+        output=result.output.replace(name, test.stem),
+        cut=result.dropped > 0,
+        seconds=result.seconds,
+        limit=limit,
+        tampered=tampered,
+        meddles=state[:1] != before[:1],
+        soils=state != before or result.timed_out,
+        state=state,
+    )
+
+
+def parse(lines: bytes, key: str) -> tuple[dict[str, TrialResult], bool, bool]:
+    """What the witness wrote, whether the run ended, and whether the report was tampered with.
+
+    A torn last line is left. A test that is told of twice (subtests, a failed teardown) keeps its
+    first failure.
+    """
+    seen: dict[str, TrialResult] = {}
+    ended, foreign, numbers = False, False, set[int]()
+    for line in lines.splitlines(keepends=True):
+        entry = _entry(line, key)
+        if entry is None:
+            foreign = foreign or line.endswith(b"\n")
+            continue
+        numbers.add(entry["n"])
+        ended = ended or entry.get("end") is True
+        if isinstance(entry.get("id"), str):
+            one = _seen(entry)
+            if seen.get(one.id, one).outcome not in ("failed", "error"):
+                seen[one.id] = one
+            seen.setdefault(one.id, one)
+    missing = max(numbers, default=-1) + 1 != len(numbers)
+    return seen, ended, foreign or missing
+
+
+def _entry(line: bytes, key: str) -> dict[str, Any] | None:
+    """A line that the witness signed; None for any other."""
+    mac, _, text = line.rstrip(b"\n").partition(b" ")
+    wanted = hmac.new(key.encode(), text, hashlib.sha256).hexdigest()[:32].encode()
+    if not hmac.compare_digest(mac, wanted):
+        return None
+    entry: dict[str, Any] = json.loads(text)
+    return entry
+
+
+def _seen(entry: Mapping[str, Any]) -> TrialResult:
+    def text(key: str) -> str:
+        return str(entry.get(key, ""))
+
+    return TrialResult(
+        id=text("id"),
+        outcome=text("outcome"),
+        phase=text("phase"),
+        touched=entry.get("touched") is True,
+        kind=text("kind"),
+        bases=tuple(map(str, entry.get("bases", ()))),
+        message=text("message"),
+        line=text("line"),
+        where=text("where"),
+        project=entry.get("project") is True,
+        functions=tuple(map(str, entry.get("functions", ()))),
+    )
+
+
+def _prepared(test: Test, path: str) -> str:
+    """The lines before the command: what the witness is told, and what the script expects."""
+    file = path if path.startswith("/") else f"$PWD/{path}"
+    own = "".join(
+        f" {name}={shlex.quote(value)}"
+        for name, value in test.variables.items()
+        if name.isidentifier()
+    )
+    where = f"cd {shlex.quote(test.where)} && " if test.where else ""
+    return f'export SWE_ROUTER_ROOT="$PWD" SWE_ROUTER_TEST="{file}"{own}; {where}'
+
+
+def _command(test: Test, path: str, folder: str, python: str) -> str:
+    file = path if path.startswith("/") or not test.where else f"/testbed/{path}"
+    file = shlex.quote(file)
+    if test.way == "pytest":
+        found = f"PYTHONPATH={folder}${{PYTHONPATH:+:$PYTHONPATH}}"
+        return f"{found} {python} -m pytest -q --tb=short -p no:cacheprovider -p witness {file}"
+    if test.way == "django":
+        label = path.removeprefix("tests/").removesuffix(".py").replace("/", ".")
+        flags = "--verbosity 0 --settings=test_sqlite --parallel 1"
+        return f"{python} {folder}/witness.py runner tests/runtests.py {flags} {shlex.quote(label)}"
+    rest = _joined(test.arguments)
+    return f"{python} {folder}/witness.py {test.way} {file}{rest}"
+
+
+def _joined(words: Sequence[str]) -> str:
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
+def _inside(path: str) -> str:
+    return path if path.startswith("/") else f"/testbed/{path}"

@@ -1,0 +1,139 @@
+"""How a test that shows the issue is read: by its result, by words it prints, by its output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from swe_router.verifiers.reproduction import failure_reasons, printed_output, usability
+from swe_router.verifiers.reproduction.failure_reasons import IssueNames
+from swe_router.verifiers.reproduction.single_run import TestTrial
+from swe_router.verifiers.reproduction.usability import BaseResult
+
+Oracle = Literal["result", "marks", "output"]
+
+
+@dataclass(frozen=True)
+class OracleReading:
+    """A test as evidence, by its run at the base and, for a script, after its author's patch."""
+
+    oracle: Oracle
+    why: str
+    """Why it fails at the base and why that is the issue's reason."""
+    base: TestTrial
+    basis: BaseResult | None = None
+    """For ``result``."""
+    marks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """For ``marks``: word of failure -> lines at the base, lines that were no failure."""
+    outputs: tuple[str, str] = ("", "")
+    """For ``output``: digests at the base and after the author's patch."""
+
+
+class Unusable(Exception):
+    """A test is no evidence; the text says why."""
+
+
+def by_result(base: TestTrial, issue: IssueNames) -> OracleReading:
+    """A test that fails at the base, as such. Raises ``Unusable``."""
+    basis = usability.basis(base, issue)
+    if not basis.usable:
+        raise Unusable(basis.why)
+    return OracleReading("result", basis.why, base, basis)
+
+
+def of_script(base: TestTrial, fixed: TestTrial | None, issue: IssueNames) -> OracleReading:
+    """A test or script that an agent left; ``fixed`` is its run after that agent's own patch.
+
+    Raises ``Unusable``.
+    """
+    if base.meddles:
+        raise Unusable("it changes files of the repository")
+    script = base.seen.get("script")
+    prints = script is not None and script.outcome == "passed" and not base.timed_out
+    return _by_print(base, fixed) if prints else _by_result(base, fixed, issue)
+
+
+def _by_result(base: TestTrial, fixed: TestTrial | None, issue: IssueNames) -> OracleReading:
+    reading = by_result(base, issue)
+    assert reading.basis is not None
+    if fixed is None:
+        if not reading.basis.named:
+            raise Unusable("its failure names nothing of the issue, and its author has no patch")
+        return reading
+    after = [now for _, now in usability.after(reading.basis, base, fixed).values()]
+    if set(after) != {"passed"}:
+        raise Unusable("it does not pass after its own author's patch either")
+    return reading
+
+
+def _by_print(base: TestTrial, fixed: TestTrial | None) -> OracleReading:
+    if not base.seen["script"].touched:
+        raise Unusable("it called nothing of the project")
+    counts = printed_output.marks(base.output)
+    if fixed is None:
+        marks = {word: (n, 0) for word, n in counts.items() if word in printed_output.STRONG}
+        if not marks:
+            raise Unusable("it passes at the base and prints no word of failure")
+        return OracleReading("marks", _told(base, list(marks)), base, marks=marks)
+    if not _came_through(fixed):
+        raise Unusable("it does not end well after its own author's patch")
+    calm = printed_output.marks(fixed.output)
+    marks = {word: (n, calm[word]) for word, n in counts.items() if n > calm[word]}
+    if marks:
+        return OracleReading("marks", _told(base, list(marks)), base, marks=marks)
+    outputs = printed_output.digest(base.output), printed_output.digest(fixed.output)
+    if outputs[0] == outputs[1]:
+        raise Unusable("it prints the same at the base and after its own author's patch")
+    if printed_output.says_well(base.output):
+        raise Unusable("it says at the base that all is as it should be")
+    if base.cut or fixed.cut:
+        raise Unusable("it prints more than is kept")
+    why = "script ends well and prints something else after its author's patch"
+    return OracleReading("output", why, base, outputs=outputs)
+
+
+def facts(reading: OracleReading, trial: TestTrial | None) -> dict[str, Any]:
+    """What is kept of the runs: enough for ``weighing.result_of``. None: it could not be run."""
+    said = "no time was left, or the patch does not apply"
+    if trial is not None:
+        said = trial.output.strip()[-600:]
+    kept: dict[str, Any] = {"oracle": reading.oracle, "said": said}
+    if reading.oracle == "result":
+        assert reading.basis is not None
+        kept["results"] = (
+            usability.after(reading.basis, reading.base, trial)
+            if trial is not None
+            else usability.not_run(reading.basis)
+        )
+    elif reading.oracle == "marks":
+        now = printed_output.marks(trial.output) if trial is not None else {}
+        kept["marks"] = {
+            word: [bad, calm, now.get(word, 0)] for word, (bad, calm) in reading.marks.items()
+        }
+        kept["ended"] = _ended(trial)
+    else:
+        kept["outputs"] = [*reading.outputs, printed_output.digest(trial.output) if trial else ""]
+        kept["ended"] = _ended(trial)
+    return kept
+
+
+def _ended(trial: TestTrial | None) -> str:
+    """``well``, ``badly``, or empty when that says nothing of the patch."""
+    if trial is None or trial.timed_out or trial.tampered:
+        return ""
+    if _came_through(trial):
+        return "well"
+    script = trial.seen.get("script")
+    return "" if script is not None and failure_reasons.broken_test(script) else "badly"
+
+
+def _came_through(trial: TestTrial) -> bool:
+    script = trial.seen.get("script")
+    return trial.ended and script is not None and script.outcome == "passed"
+
+
+def _told(base: TestTrial, words: list[str]) -> str:
+    lines = (line.strip() for line in base.output.splitlines())
+    line = next((line for line in lines if any(w in line.lower() for w in words)), "")
+    return f"script ends well and prints {', '.join(sorted(words))}: {line[:200]}"

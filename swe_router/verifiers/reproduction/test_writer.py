@@ -1,0 +1,166 @@
+"""Has a model write tests from the issue alone, once for an instance, and remembers them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from swe_router import templates
+from swe_router.errors import LedgerRefused, ModelError
+from swe_router.records import CallLimits, Completion, Instance, Message
+from swe_router.seams import VerificationContext
+from swe_router.verifiers.reproduction.repository_context import RepositoryContext
+
+PROMPT = "reproduction"
+MAX_TOKENS = 4096
+"""Output cap of one test, reasoning included; the tier's own cap may be lower."""
+LONGEST = 3600.0
+"""Seconds for one answer, whatever time there is."""
+ANGLES = (
+    "Take the example of the issue as it stands.",
+    "Take other values and inputs than the issue's example, of the kind that it speaks of.",
+    "Take the conditions and exceptions that the issue lists beside its example.",
+    "Take the way in which a user would come upon it, from the outside of the project.",
+)
+_FENCED = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.M | re.S)
+
+
+@dataclass(frozen=True)
+class Written:
+    """One answer of the writer."""
+
+    number: int
+    """1 for the first sample."""
+    by: str
+    """Model id, as the provider gave it."""
+    text: str
+    """The test; empty when the answer holds none."""
+    charged_to: str
+    """Attempt whose verdict paid for it."""
+    call: dict[str, Any]
+    """Sample, USD and usage of the call, for the evidence."""
+
+
+def written(
+    samples: int,
+    instance: Instance,
+    around: RepositoryContext,
+    kit: VerificationContext,
+    attempt_id: str,
+) -> tuple[list[Written], dict[str, str]]:
+    """The tests of an instance, and why others could not be had.
+
+    What is in ``kit.notes`` is taken from there; what was paid for is put there before it is used.
+    """
+    have: list[Written] = []
+    missing: dict[str, str] = {}
+    for number in range(1, samples + 1):
+        try:
+            one = _remembered(kit, number)
+            if one is None and kit.writer is not None:
+                one = _asked(number, samples, instance, around, kit, attempt_id)
+        except (ModelError, LedgerRefused) as error:
+            missing[f"written-{number}"] = f"not written: {type(error).__name__}: {error}"
+            if isinstance(error, LedgerRefused):
+                break
+            continue
+        if one is not None:
+            have.append(one)
+    return have, missing
+
+
+def paid(kit: VerificationContext) -> int:
+    """How many tests of the instance are there already."""
+    return sum(key.startswith(f"{PROMPT}:") for key in kit.notes)
+
+
+def messages(
+    number: int,
+    samples: int,
+    instance: Instance,
+    around: RepositoryContext,
+    template: str | None = None,
+) -> tuple[Message, ...]:
+    """What the writer is asked: the issue and what the repository shows, nothing of any patch.
+
+    ``template`` is the prompt, where it is not the one of today.
+    """
+    text = templates.filled(
+        templates.text(PROMPT) if template is None else template,
+        f"prompt {PROMPT}",
+        repo=instance.repo,
+        problem=instance.problem.strip(),
+        runner=around.shown,
+        example=around.example,
+        excerpt=around.excerpt,
+        number=number,
+        samples=samples,
+        angle=ANGLES[(number - 1) % len(ANGLES)],
+    )
+    return (Message(role="user", content=text),)
+
+
+def test_of(answer: str) -> str:
+    """The last fenced block of an answer that looks like Python; empty when there is none."""
+    blocks = [match[2] for match in _FENCED.finditer(answer)]
+    if not blocks and re.match(r"\s*(import|from|def|class|#|\"\"\")", answer):
+        blocks = [answer]
+    return next((block for block in reversed(blocks) if block.strip()), "")
+
+
+def _asked(
+    number: int,
+    samples: int,
+    instance: Instance,
+    around: RepositoryContext,
+    kit: VerificationContext,
+    attempt_id: str,
+) -> Written:
+    assert kit.writer is not None
+    limits = CallLimits(
+        max_output_tokens=MAX_TOKENS, timeout=LONGEST, within=_patience(kit), seed=number
+    )
+    asked = messages(number, samples, instance, around, kit.prompts.get(PROMPT))
+    answer = kit.writer.complete(asked, (), limits=limits)
+    note: dict[str, Any] = {
+        "by": answer.model,
+        "text": test_of(answer.message.content),
+        "charged_to": attempt_id,
+        "call": _call(number, answer),
+    }
+    kit.notes[f"{PROMPT}:{number}"] = note
+    return Written(number=number, **note)
+
+
+def _call(number: int, answer: Completion) -> dict[str, Any]:
+    return {
+        "sample": number,
+        "usd": str(answer.usd),
+        "usage": answer.usage.model_dump(mode="json"),
+    }
+
+
+def _remembered(kit: VerificationContext, number: int) -> Written | None:
+    note = kit.notes.get(f"{PROMPT}:{number}")
+    return Written(number=number, **note) if note is not None else None
+
+
+def _patience(kit: VerificationContext) -> float:
+    """Seconds for one answer: a share of what is left, and never so little that none can come."""
+    if not kit.deadline:
+        return 600.0
+    return max(10.0, 0.5 * (kit.deadline - kit.clock()))
+
+
+def distinct(tests: Sequence[Written]) -> dict[str, Written]:
+    """Id -> test, the same text once: a copy is no second witness."""
+    seen: dict[str, Written] = {}
+    texts: set[str] = set()
+    for one in tests:
+        bare = "\n".join(line.rstrip() for line in one.text.strip().splitlines())
+        if bare not in texts:
+            texts.add(bare)
+            seen[f"written-{one.number}"] = one
+    return seen

@@ -1,0 +1,1 @@
+"""Numbers from a trajectory, a patch and its author; opinions, never proofs."""

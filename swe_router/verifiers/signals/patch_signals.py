@@ -1,0 +1,112 @@
+"""What a patch looks like, and how it sits with the issue's own words: numbers from two texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from swe_router.verifiers.patches import changed_files, path_kinds
+
+_HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@(.*)$", re.MULTILINE)
+_WORD = re.compile(r"[A-Za-z_]\w{2,60}")
+_BRANCH = re.compile(r"\s*(?:if|elif|else|for|while|switch|case|try|except|catch|with)\b")
+_GUARD = re.compile(r"\b(?:isinstance|hasattr|getattr|callable|len)\(|\bis (?:not )?None\b")
+_SWALLOW = re.compile(r"\s*(?:except\b|catch\b)")
+_DEFINED = re.compile(r"\s*(?:async\s+)?(?:def|class|function|func|fn)\s+(\w+)")
+_COMMENT = re.compile(r"\s*(?:#|//|/\*|\*)")
+_LITERAL = re.compile(r"'[^'\n]{3,}'|\"[^\"\n]{3,}\"|\b\d{2,}\b")
+_MAX_COUNT = 200_000
+"""Characters of an issue that are read."""
+MIN_CODE = 8
+"""Characters without blanks from which a line of the issue says something when it reappears."""
+
+
+def signals(patch: str, problem: str, is_test: Callable[[str], bool]) -> dict[str, float]:
+    """Numbers by name, ``patch_*`` and ``issue_*``; empty when the text is no diff."""
+    files = changed_files.changes(patch)
+    if not files:
+        return {}
+    source = [file for file in files if _is_source(file, is_test)]
+    added = [line for file in source for line in file.added_lines if line.strip()]
+    removed = [line for file in source for line in file.removed_lines if line.strip()]
+    return {
+        **_sizes(patch, files, source, is_test),
+        **_made_of(added, removed),
+        **_words(source, added, removed, _HUNK.findall(patch), problem[:_MAX_COUNT]),
+    }
+
+
+def _is_source(file: changed_files.PatchSummary, is_test: Callable[[str], bool]) -> bool:
+    scratch = not file.before and path_kinds.is_scratch(file.path)
+    return not (scratch or is_test(file.path) or path_kinds.is_doc(file.path))
+
+
+def _sizes(
+    patch: str,
+    files: Sequence[changed_files.PatchSummary],
+    source: Sequence[changed_files.PatchSummary],
+    is_test: Callable[[str], bool],
+) -> dict[str, float]:
+    added = sum(len(file.added_lines) for file in source)
+    removed = sum(len(file.removed_lines) for file in source)
+    return {
+        "patch_files": float(len(source)),
+        "patch_hunks": float(len(_HUNK.findall(patch))),
+        "patch_added": float(added),
+        "patch_removed": float(removed),
+        "patch_only_adds": float(not removed),
+        "patch_new_files": float(sum(not file.before for file in source)),
+        "patch_scratch": float(sum(not f.before and path_kinds.is_scratch(f.path) for f in files)),
+        "patch_tests": float(any(is_test(file.path) for file in files)),
+        "patch_docs": float(any(path_kinds.is_doc(file.path) for file in files)),
+    }
+
+
+def _made_of(added: Sequence[str], removed: Sequence[str]) -> dict[str, float]:
+    def more(pattern: re.Pattern[str]) -> float:
+        return float(max(0, _count(pattern, added) - _count(pattern, removed)))
+
+    comments = sum(bool(_COMMENT.match(line)) for line in added)
+    before = {name for line in removed for name in _DEFINED.findall(line)}
+    after = {name for line in added for name in _DEFINED.findall(line)}
+    return {
+        "patch_comment_share": comments / len(added) if added else 0.0,
+        "patch_branches": more(_BRANCH),
+        "patch_guards": more(_GUARD),
+        "patch_swallows": more(_SWALLOW),
+        "patch_literals": more(_LITERAL),
+        "patch_new_definitions": float(len(after - before)),
+        "patch_signatures": float(len(after & before)),
+    }
+
+
+def _count(pattern: re.Pattern[str], lines: Iterable[str]) -> int:
+    return sum(bool(pattern.search(line)) for line in lines)
+
+
+def _words(
+    source: Sequence[changed_files.PatchSummary],
+    added: Sequence[str],
+    removed: Sequence[str],
+    sections: Sequence[str],
+    problem: str,
+) -> dict[str, float]:
+    """How much of what is changed the issue names."""
+    known = set(_WORD.findall(problem))
+    changed = {word for line in (*added, *removed) for word in _WORD.findall(line)}
+    scopes = {name for text in (*sections, *removed) for name in _DEFINED.findall(text)}
+    stems = {file.path.rsplit("/", 1)[-1].split(".")[0] for file in source}
+    return {
+        "issue_words_shared": len(changed & known) / len(changed) if changed else 0.0,
+        "issue_names_scope": float(bool(scopes & known)),
+        "issue_names_file": float(any(file.path in problem for file in source)),
+        "issue_names_module": float(bool({stem for stem in stems if len(stem) > 3} & known)),
+        "issue_fix_taken": float(_fix_taken(added, problem)),
+    }
+
+
+def _fix_taken(added: Sequence[str], problem: str) -> bool:
+    """A line of the issue, blanks aside, stands among the lines that the patch adds."""
+    said = {"".join(line.lstrip(" \t>+").split()) for line in problem.splitlines()}
+    ours = {"".join(line.split()) for line in added}
+    return any(len(line) >= MIN_CODE and not _COMMENT.match(line) for line in said & ours)

@@ -1,0 +1,1 @@
+"""Running a project's own tests: runners, batches, results, before against after."""

@@ -1,0 +1,86 @@
+"""Test files that run in one process, what they said at the base, and which run again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from swe_router.verifiers.testing import comparison
+from swe_router.verifiers.testing.results import TestRun
+
+MIN_SECONDS = 2.0
+"""Time left under which no test run is begun."""
+RERUN = 3
+"""Files at most that are run again at a time."""
+QUICK = 3.0
+"""A batch at the base that took less is mostly start-up: the next may be so much larger."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Test files that run in one process, and what they said at the base."""
+
+    files: tuple[str, ...]
+    before: TestRun
+
+
+def grown(batch: Batch) -> int:
+    """Files that the batch after this one may hold."""
+    quick = batch.before.ended and batch.before.seconds < QUICK
+    return (4 if quick else 2) * len(batch.files)
+
+
+def patience(batch: Batch) -> float:
+    """Seconds after which a run is called hung, with a little over; a cut run gets half more."""
+    if not batch.before.ended:
+        return max(2 * MIN_SECONDS, 1.5 * batch.before.seconds)
+    least = 2 * comparison.MIN_HUNG
+    return max(least, 1.2 * comparison.HUNG_FACTOR * batch.before.seconds)
+
+
+def owning(batch: Batch, tests: Sequence[str]) -> Batch:
+    """The files of a batch that hold these tests, and these tests; all files if that is unknown."""
+    mine = [test for test in tests if test in batch.before.results]
+    owners = {batch.before.files.get(test, "") for test in mine}
+    files = tuple(path for path in batch.files if path in owners)
+    if mine and len(files) < len(owners):
+        files = batch.files
+    return Batch(files if mine else (), batch.before)
+
+
+def few(batches: Sequence[Batch]) -> list[Batch]:
+    """The first batches that have files, up to ``RERUN`` files, each less what it does not hold."""
+    chosen: list[Batch] = []
+    room = RERUN
+    for batch in batches:
+        told = set(batch.before.files.values()) <= set(batch.files)
+        files = batch.files[:room] if told else batch.files
+        if files and room > 0:
+            held = {
+                test: outcome
+                for test, outcome in batch.before.results.items()
+                if not told or batch.before.files[test] in files
+            }
+            chosen.append(Batch(files, replace(batch.before, results=held)))
+            room -= len(files)
+    return chosen
+
+
+def merged(batches: Sequence[Batch]) -> TestRun:
+    """All that was said at the base, as one run."""
+    results: dict[str, str] = {}
+    files: dict[str, str] = {}
+    why: dict[str, str] = {}
+    for batch in batches:
+        results |= batch.before.results
+        files |= batch.before.files
+        why |= batch.before.why
+    return TestRun(
+        results=results,
+        files=files,
+        why=why,
+        ended=all(batch.before.ended for batch in batches),
+        timed_out=any(batch.before.timed_out for batch in batches),
+        seconds=sum(batch.before.seconds for batch in batches),
+        tail=next((batch.before.tail for batch in batches if batch.before.tail), ""),
+    )

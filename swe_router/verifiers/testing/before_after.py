@@ -1,0 +1,254 @@
+"""Tests run in batches, nearest first and as many as fit the time; the base once for all."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from swe_router.records import Instance
+from swe_router.seams import Sandbox, VerificationContext
+from swe_router.verifiers.testing import comparison, runners
+from swe_router.verifiers.testing.batches import (
+    MIN_SECONDS,
+    Batch,
+    few,
+    grown,
+    merged,
+    owning,
+    patience,
+)
+from swe_router.verifiers.testing.results import TestRun
+
+AGAIN = 2
+"""Further pairs of runs that a broken test must fail after and pass before, as time allows."""
+ENOUGH = 60.0
+"""Seconds at the base after which no further batch is begun once some tests passed."""
+SURE = 3
+"""Tests that broke twice, from which on a third time is not needed."""
+STEP = 60.0
+"""Seconds for one of the git commands around a run."""
+
+
+@dataclass
+class BeforeAfterResult:
+    """What the batches said before and after."""
+
+    now: dict[str, str] = field(default_factory=dict)
+    """Test that passed before -> what became of it (``comparison.compare``)."""
+    ran: list[Batch] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """Files for which there was no time."""
+    seconds: float = 0.0
+    tampered: str = ""
+    pairs: int = 0
+    """Times that the broken tests were run again, before and after."""
+    confirmed: bool = False
+    """Some test broke again each time."""
+    applied: bool = True
+
+    @property
+    def broken(self) -> list[str]:
+        """Tests that count against the patch, as of now."""
+        return [test for test, came in self.now.items() if came in comparison.BROKEN]
+
+
+@dataclass(frozen=True)
+class BeforeAfterRunner:
+    """Runs batches of one instance; ``until`` is the Unix second by which it is over."""
+
+    kit: VerificationContext
+    instance: Instance
+    runner: str
+    python: str
+    until: float
+    old: Sequence[str] = ()
+    """Files of the patch that are put back for a run."""
+    new: Sequence[str] = ()
+    """Files of the patch that are taken out for a run."""
+
+    def left(self) -> float:
+        """Seconds left."""
+        return self.until - self.kit.clock()
+
+    def base(
+        self, tests: Sequence[str], share: float, fresh_box: Callable[[], Sandbox]
+    ) -> list[Batch]:
+        """Batches of ``tests`` (nearest first), run at the base in ``share`` of the time left.
+
+        Batches of other candidates of the instance are taken over where they fit. Each new batch
+        is at most twice the last one (four times a ``QUICK`` one), and no more than what the files
+        so far say will fit into ``ENOUGH`` seconds. ``fresh_box`` gives a start state nothing ran
+        in, when it is needed.
+        """
+        known = self._known()
+        rank = {path: number for number, path in enumerate(tests)}
+        used: list[Batch] = []
+        covered: set[str] = set()
+        for batch in known:
+            if rank.keys() >= set(batch.files) and covered.isdisjoint(batch.files):
+                used.append(batch)
+                covered.update(batch.files)
+        waiting = [path for path in tests if path not in covered]
+        seconds = max(1.1 * MIN_SECONDS, share * self.left())
+        if waiting and self.left() >= seconds:
+            fresh = self._measure(fresh_box, used, waiting, seconds)
+            known += fresh
+            used += fresh
+        # A later run of a file that was cut short before may have got further.
+        return sorted(used, key=lambda batch: min(rank[path] for path in batch.files))
+
+    def _measure(
+        self,
+        fresh_box: Callable[[], Sandbox],
+        used: Sequence[Batch],
+        waiting: list[str],
+        seconds: float,
+    ) -> list[Batch]:
+        """Run what waits, after the batches that are used already."""
+        fresh: list[Batch] = []
+        size = grown(used[-1]) if used else 1
+        ends = self.kit.clock() + seconds
+        while waiting and (left := ends - self.kit.clock()) >= MIN_SECONDS:
+            ran = [*used, *fresh]
+            if any("passed" in batch.before.results.values() for batch in ran):
+                # There is evidence; more of it is worth this much and no more.
+                spent = max(0.01, sum(batch.before.seconds for batch in ran))
+                left = min(left, ENOUGH - spent)
+                fits = int(left * sum(len(batch.files) for batch in ran) / spent)
+                size = max(1, min(size, fits))
+                if left < MIN_SECONDS:
+                    break
+            files, waiting = tuple(waiting[:size]), waiting[size:]
+            # One slow file must not take all the time from the others.
+            limit = max(MIN_SECONDS, left * (0.6 if waiting else 1.0))
+            fresh.append(Batch(files, self._run(fresh_box(), files, limit)))
+            size = max(size, grown(fresh[-1]))
+        return fresh
+
+    def trial(self, batches: Sequence[Batch], patch: str) -> BeforeAfterResult:
+        """Run the batches with the patch: all at once where that tells all, else in their order.
+
+        One process for all saves the start-up of the others. What failed in it is run again in
+        ``again``, before and after in the same company, so that company alone breaks nothing; a
+        run that tells less than batch by batch would (it broke off, a file did not load, tests
+        were not reached) is made anew, batch by batch.
+        """
+        batches = [b for b in batches if "passed" in b.before.results.values()]
+        whole = merged(batches)
+        if self._all_at_once(batches, whole):
+            with self.kit.open_sandbox(self.instance) as box:
+                if not self._patched(box, patch):
+                    return BeforeAfterResult(applied=False)
+                files = [path for batch in batches for path in batch.files]
+                limit = min(patience(Batch(tuple(files), whole)), 0.4 * self.left())
+                after = self._run(box, files, limit)
+            now = comparison.compare(whole, after)
+            if after.ended and not after.tampered and {*now.values()} <= {"passed", "failed"}:
+                return BeforeAfterResult(now=now, ran=batches, seconds=after.seconds)
+        trial = BeforeAfterResult()
+        with self.kit.open_sandbox(self.instance) as box:
+            if not self._patched(box, patch):
+                return BeforeAfterResult(applied=False)
+            for batch in batches:
+                self._next(trial, box, batch)
+        return trial
+
+    def _all_at_once(self, batches: Sequence[Batch], whole: TestRun) -> bool:
+        """Whether one process for all is worth a try, and leaves time to do without it."""
+        if len(batches) < 2 or any(batch.before.tampered for batch in batches):
+            return False
+        enough = 0.4 * self.left() >= max(MIN_SECONDS, 2 * whole.seconds)
+        return whole.ended and not whole.timed_out and enough
+
+    def _next(self, trial: BeforeAfterResult, box: Sandbox, batch: Batch) -> None:
+        """Run one batch more, if there is time."""
+        left, wanted = self.left(), 1.5 * batch.before.seconds
+        if left < MIN_SECONDS or (trial.ran and left < wanted):
+            trial.left_out += batch.files
+            return
+        # What is kept back is for a second look at what broke.
+        limit = min(patience(batch), max(0.6 * left, min(left, wanted)))
+        after = self._run(box, batch.files, limit)
+        trial.ran.append(batch)
+        trial.seconds += after.seconds
+        trial.tampered = trial.tampered or after.tampered
+        trial.now |= comparison.compare(batch.before, after)
+
+    def again(self, trial: BeforeAfterResult, patch: str) -> None:
+        """Further pairs of runs of what broke, while there is time: flaky tests fall out.
+
+        Only ``RERUN`` files at a time, nearest first: one break that stays settles the verdict,
+        and several that stay at once leave no doubt.
+        """
+        while trial.pairs < AGAIN + len(trial.ran):
+            batches = few([owning(batch, trial.broken) for batch in trial.ran])
+            wanted = sum(batch.before.seconds for batch in batches)
+            if not batches or self.left() < 2.5 * wanted + MIN_SECONDS:
+                return
+            tests = {test for batch in batches for test in batch.before.results}
+            if not self._pair(trial, batches, patch):
+                return
+            trial.pairs += 1
+            stayed = [test for test in trial.broken if test in tests]
+            trial.confirmed = trial.confirmed or bool(stayed)
+            if len(stayed) >= SURE or (stayed and trial.pairs >= AGAIN):
+                return
+
+    def _pair(self, trial: BeforeAfterResult, batches: Sequence[Batch], patch: str) -> bool:
+        """Run batches before and after once more; False when time ran out over it."""
+        firsts = self._firsts(trial.pairs, batches)
+        if firsts is None:
+            return False
+        now = trial.now
+        with self.kit.open_sandbox(self.instance) as box:
+            if not self._patched(box, patch):
+                return False
+            for batch, first in zip(batches, firsts, strict=True):
+                if not self._has_time():
+                    return False
+                second = self._run(box, batch.files, min(patience(batch), self.left()))
+                came = set(comparison.compare(first, second).values())
+                if second.timed_out and {"unfinished", "cut"} & came:
+                    return False
+                mine = {test: now[test] for test in batch.before.results if test in now}
+                now = now | comparison.confirmed(mine, first, second)
+        trial.now = now
+        return True
+
+    def _firsts(self, pair: int, batches: Sequence[Batch]) -> list[TestRun] | None:
+        """The base's half of a pair, made once for all candidates; None when time ran out."""
+        files = tuple(batch.files for batch in batches)
+        key = f"repo-tests:{self.instance.base_commit}:{self.runner}:pairs"
+        known: dict[Any, list[TestRun]] = self.kit.cache.setdefault(key, {})
+        if (pair, files) not in known:
+            with self.kit.open_sandbox(self.instance) as box:
+                ran = [self._run(box, of, self._half()) for of in files if self._has_time()]
+            if len(ran) < len(files) or any(first.timed_out for first in ran):
+                return None
+            known[pair, files] = ran
+        return known[pair, files]
+
+    def _has_time(self) -> bool:
+        return self.left() >= MIN_SECONDS
+
+    def _half(self) -> float:
+        return max(MIN_SECONDS, self.left() / 2)
+
+    def _known(self) -> list[Batch]:
+        key = f"repo-tests:{self.instance.base_commit}:{self.runner}:batches"
+        found: list[Batch] = self.kit.cache.setdefault(key, [])
+        return found
+
+    def _run(self, box: Sandbox, files: Sequence[str], limit: float) -> TestRun:
+        return runners.run(box, self.runner, self.python, files, limit)
+
+    def _patched(self, box: Sandbox, patch: str) -> bool:
+        if self.kit.apply(box, patch).exit_code != 0:
+            return False
+        if self.old:
+            box.run(f"git checkout -q HEAD -- {shlex.join(self.old)}", timeout=STEP)
+        if self.new:
+            box.run(f"rm -rf -- {shlex.join(self.new)}", timeout=STEP)
+        return True

@@ -1,0 +1,155 @@
+"""What the same tests said before and after a patch; pure, so that a reader can redo it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from swe_router.verifiers.testing.results import TestRun
+
+BROKEN = ("failed", "error", "died", "hung")
+"""What a test that passed before may have come to, and that counts against the patch."""
+MAX_LISTED = 200
+"""Tests listed in the evidence; all that broke come first and are all listed."""
+HUNG_FACTOR = 5.0
+"""A run that got this many times the seconds it took before, and did not end, hangs."""
+MIN_HUNG = 30.0
+"""Seconds under which no run is called hung: a busy machine stutters."""
+_NETWORK = re.compile(
+    r"gaierror|name or service not known|temporary failure in name resolution"
+    r"|network is unreachable|name resolution|max retries exceeded|urlopen error"
+    r"|failed to establish a new connection|nodename nor servname|no route to host",
+    re.IGNORECASE,
+)
+
+
+def needs_network(why: str) -> bool:
+    """A failure that says no more than that the box has no network."""
+    return bool(_NETWORK.search(why))
+
+
+def compare(before: TestRun, after: TestRun) -> dict[str, str]:
+    """Each test that passed before, in the order of its run -> what became of it.
+
+    passed | failed | error (its file no longer loads) | gone (no longer there, or skipped) |
+    died (the run broke off in it) | hung | unfinished (not reached, where it was reached before) |
+    cut (not reached, in a run that was cut short before as well).
+    """
+    passed = [test for test, outcome in before.results.items() if outcome == "passed"]
+    now = {test: _after(test, before, after) for test in passed}
+    stops = [test for test, came in now.items() if came in ("died", "hung")]
+    # The run stands in the first of them; the others were only not reached.
+    return now | dict.fromkeys(stops[1:], "unfinished")
+
+
+def _after(test: str, before: TestRun, after: TestRun) -> str:
+    said = after.results.get(test)
+    if said is not None:
+        return "gone" if said == "skipped" else said
+    if after.timed_out or not after.ended:
+        return _unreached(before, after)
+    return "error" if not after.results or _unloaded(test, before, after) else "gone"
+
+
+def _unreached(before: TestRun, after: TestRun) -> str:
+    if not before.ended:
+        return "cut"
+    if not after.timed_out:
+        return "died"
+    patience = max(MIN_HUNG, HUNG_FACTOR * before.seconds)
+    return "hung" if after.limit >= patience else "unfinished"
+
+
+def _unloaded(test: str, before: TestRun, after: TestRun) -> bool:
+    """The test's file, or one that nobody names, broke in loading and did not before."""
+    files = ("", before.files.get(test, ""))
+    return any(
+        outcome == "error" and after.files.get(other, "") in files
+        for other, outcome in after.results.items()
+        if before.results.get(other) != "error"
+    )
+
+
+def confirmed(now: Mapping[str, str], before: TestRun, after: TestRun) -> dict[str, str]:
+    """``now`` with ``flaky`` for a broken test that a second pair of runs does not break again."""
+    again = compare(before, after)
+    return {
+        test: "flaky" if came in BROKEN and again.get(test, "gone") not in BROKEN else came
+        for test, came in now.items()
+    }
+
+
+def evidence_of(now: Mapping[str, str], before: TestRun) -> dict[str, Any]:
+    """Counts of all tests, and the tests themselves as far as they are listed.
+
+    ``needed_network``: tests that failed before because there is none; they say nothing.
+    """
+    order = sorted(now, key=lambda test: (now[test] not in BROKEN, test))
+    broken = sum(came in BROKEN for came in now.values())
+    listed = order[: max(MAX_LISTED, broken)]
+    facts = {
+        "counts": {
+            **counted(now.values()),
+            "not_passed_before": len(before.results) - len(now),
+        },
+        "tests": {test: ["passed", now[test]] for test in listed},
+        "listed": len(listed),
+    }
+    network = network_of(before)
+    return {**facts, "needed_network": network[:MAX_LISTED]} if network else facts
+
+
+def network_of(before: TestRun) -> list[str]:
+    """Tests that failed before for lack of network, sorted."""
+    return sorted(
+        test
+        for test, why in before.why.items()
+        if before.results.get(test) in ("failed", "error") and needs_network(why)
+    )
+
+
+def counted(came: Iterable[str]) -> dict[str, int]:
+    """How many of the tests that passed before came to what."""
+    tally = Counter(came)
+    return {
+        "passed_before": tally.total(),
+        "still_pass": tally["passed"],
+        "broken": sum(tally[kind] for kind in BROKEN),
+        "flaky": tally["flaky"],
+        "gone": tally["gone"],
+        "unfinished": tally["unfinished"],
+        "cut": tally["cut"],
+    }
+
+
+def outcome_of(evidence: Mapping[str, Any]) -> str:
+    """The outcome that the evidence stands for, or a word that says it contradicts itself.
+
+    Without time to see a failure twice it may be a flaky test, and a report that someone wrote
+    to may say anything: both are ``unknown``. So is a run in which more tests vanished than
+    passed, one that did not end though it did before, and a patch that reaches for the tests'
+    machinery; such a patch can still fail.
+    """
+    if evidence.get("deleted_tests"):
+        return "fail"
+    if "counts" not in evidence:
+        return "unknown"
+    counts = evidence["counts"]
+    if _contradictory(evidence, counts):
+        return "contradictory"
+    if counts["broken"] and not evidence.get("tampered"):
+        return "unknown" if evidence.get("confirmed") is False else "fail"
+    if evidence.get("tampered") or evidence.get("meddles") or counts["unfinished"]:
+        return "unknown"
+    lost = max(counts["gone"], counts.get("cut", 0))
+    return "pass" if counts["still_pass"] > 0 and counts["still_pass"] >= lost else "unknown"
+
+
+def _contradictory(evidence: Mapping[str, Any], counts: Mapping[str, int]) -> bool:
+    tests = counted(came for _, came in evidence["tests"].values())
+    whole = len(evidence["tests"]) == counts["passed_before"]
+    if whole and any(tests[key] != counts.get(key, 0) for key in tests):
+        return True
+    return tests["broken"] != counts["broken"]

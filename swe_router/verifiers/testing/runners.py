@@ -1,0 +1,195 @@
+"""How a project's tests are run, read from its own files, with results nobody can print."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from swe_router.errors import VerifierError
+from swe_router.seams import Sandbox
+from swe_router.verifiers.patches import path_kinds
+from swe_router.verifiers.testing import languages
+from swe_router.verifiers.testing.results import Report, TestRun, recorded
+
+RECORDER = Path(__file__).with_name("recorder.py")
+REPORT_LIMIT = 64_000_000
+"""Bytes of results read of one run: about 400,000 tests."""
+LOOK = """
+P=$(command -v python || command -v python3) && echo "python $P"
+[ -f tests/runtests.py ] && [ -d django ] && echo django
+[ -f sympy/testing/runtests_pytest.py ] && echo sympy-by-pytest
+[ -f bin/test ] && [ -d sympy ] && [ ! -f sympy/testing/runtests_pytest.py ] && echo sympy
+HAS='from importlib.util import find_spec as f; f("pytest").name; f("_pytest").name'
+[ -n "$P" ] && "$P" -c "$HAS" >/dev/null 2>&1 && echo has-pytest
+[ -f pytest.ini ] || [ -f conftest.py ] || [ -f tests/conftest.py ] && echo says-pytest
+says() { grep -qs -e "$1" tox.ini setup.cfg pyproject.toml setup.py Makefile noxfile.py; }
+says pytest && echo says-pytest
+says '-m unittest' && echo says-unittest
+"""
+TAIL = 2000
+"""Bytes kept of what a run prints; a test may print gigabytes."""
+_QUIET = """
+OUT={folder}/out; mkfifo $OUT 2>/dev/null || OUT=/dev/null
+tail -c {tail} <$OUT >{folder}/tail & TAIL_PID=$!
+{{ {command}
+}} >$OUT 2>&1
+CODE=$?
+for nap in 0.01 0.01 0.03 0.05 0.1 0.1 0.1 0.1 0.1 0.2 0.2; do
+  kill -0 $TAIL_PID 2>/dev/null || break; sleep $nap
+done
+cat {folder}/tail
+exit $CODE
+"""
+"""Output goes through a pipe of its own: a server that a test left running may hold it open."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A way of running test files; ``command`` has REPORTER where the recorder goes."""
+
+    name: str
+    command: Callable[[Sequence[str]], str]
+    runs: Callable[[str], bool] = path_kinds.is_test_module
+    """Whether it can be pointed at a file."""
+    read: Callable[[bytes], Report] | None = None
+    """Reads the report of a foreign runner, which its command writes to REPORT; None: signed
+    lines of the recorder."""
+    seen: str = "run"
+    """``run``: its results were read from real runs; ``parsed``: from samples of its format."""
+
+
+def _pytest(files: Sequence[str]) -> str:
+    # Old pytest has no --no-header; maxfail=0 undoes an -x of the project's own settings.
+    flags = "-q --tb=short --show-capture=no --maxfail=0 -o cache_dir=REPORTER/cache"
+    return f"{_STILL} PYTHON REPORTER/recorder.py -m pytest {flags} {shlex.join(files)}"
+
+
+def _django(files: Sequence[str]) -> str:
+    labels = [path.removeprefix("tests/").removesuffix(".py").replace("/", ".") for path in files]
+    flags = "--verbosity 0 --settings=test_sqlite --parallel 1"
+    script = "REPORTER/recorder.py tests/runtests.py"
+    return f"{_STILL} PYTHON {script} {flags} {shlex.join(labels)}"
+
+
+def _sympy(files: Sequence[str]) -> str:
+    calm = "PYTHONWARNINGS=ignore::UserWarning,ignore::SyntaxWarning"
+    flags = "-C --no-subprocess --seed 1"
+    return f"{_STILL} {calm} PYTHON REPORTER/recorder.py bin/test {flags} {shlex.join(files)}"
+
+
+def _unittest(files: Sequence[str]) -> str:
+    return f"{_STILL} PYTHON REPORTER/recorder.py -m unittest -q {shlex.join(files)}"
+
+
+_STILL = "PYTHONHASHSEED=0"
+"""Orders of sets, and test ids made from them, are the same before and after."""
+
+
+def _on_sqlite(path: str) -> bool:
+    """Django's runner aborts as a whole when gis_tests are asked for on a plain database."""
+    plain = path.startswith("tests/") and not path.startswith("tests/gis_tests/")
+    return plain and path_kinds.is_test_module(path)
+
+
+RUNNERS: Mapping[str, Runner] = {
+    "django": Runner("django", _django, _on_sqlite),
+    "sympy": Runner("sympy", _sympy),
+    "pytest": Runner("pytest", _pytest),
+    "unittest": Runner("unittest", _unittest),
+} | {
+    row.name: Runner(row.name, row.command, row.runs, row.read, row.seen) for row in languages.TABLE
+}
+
+
+_TELLING = frozenset(("django", "sympy", "sympy-by-pytest", "says-pytest", "says-unittest"))
+"""What a repository's own files say of its runner, before which no hint goes."""
+
+
+def look(box: Sandbox, timeout: float) -> tuple[set[str], str]:
+    """What the repository's files and the box say of test runners, and the path of Python."""
+    said = box.run(f"{LOOK}{languages.LOOK}:", timeout=timeout).output.splitlines()
+    facts = {line.strip() for line in said}
+    python = next((line.split(" ", 1)[1] for line in said if line.startswith("python ")), "")
+    return facts, python
+
+
+def choose(facts: set[str], endings: Sequence[str] = (), hint: Callable[[], str] = str) -> str:
+    """The runner that the project's own files ask for; ``hint`` is asked where they do not."""
+    for ending in endings:
+        if ending in (".py", ".pyi"):
+            break
+        found = languages.choose(facts, ending)
+        if found:
+            return found
+    if not facts & _TELLING and hint() in RUNNERS:
+        return hint()
+    return _python(facts)
+
+
+def _python(facts: set[str]) -> str:
+    for own in ("django", "sympy"):
+        if own in facts:
+            return own
+    if "sympy-by-pytest" in facts:
+        # From 1.13 on sympy's own command starts pytest, out of the recorder's sight, and wants a
+        # plugin for its seed: the recorder's own pytest runs the same files.
+        return "pytest" if "has-pytest" in facts else ""
+    only_unittest = "says-unittest" in facts and "says-pytest" not in facts
+    if "has-pytest" in facts and not only_unittest:
+        return "pytest"
+    return "" if "says-pytest" in facts else "unittest"
+
+
+def shown(runner: str, files: Sequence[str]) -> str:
+    """The command for a reader, without paths of one box."""
+    return RUNNERS[runner].command(files).replace("PYTHON ", "python ", 1)
+
+
+def run(box: Sandbox, runner: str, python: str, files: Sequence[str], limit: float) -> TestRun:
+    """Run test files in a box for at most ``limit`` seconds.
+
+    Raises ``VerifierError`` when the report cannot be read, ``SandboxError`` when the box broke.
+    """
+    folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
+    name, key = secrets.token_hex(8), secrets.token_hex(16)
+    report = f"{folder}/{name}"
+    if RUNNERS[runner].read is None:
+        box.write(f"{folder}/recorder.py", RECORDER.read_bytes())
+        box.write(f"{folder}/key", json.dumps({"report": name, "key": key}).encode())
+    else:
+        box.write(f"{folder}/begun", b"")
+    command = RUNNERS[runner].command(files)
+    command = command.replace("REPORTER", folder).replace("REPORT", report)
+    command = command.replace("PYTHON ", f"{shlex.quote(python)} ", 1)
+    result = box.run(_QUIET.format(folder=folder, tail=TAIL, command=command), timeout=limit)
+    try:
+        lines = box.read(report, limit=REPORT_LIMIT)
+    except OSError:  # not there, or made into something else by a test
+        lines = b""
+    except ValueError:
+        raise VerifierError(f"the test report is over {REPORT_LIMIT} bytes") from None
+    finally:
+        box.run(f"rm -rf {folder}", timeout=60)
+    read = RUNNERS[runner].read
+    found = recorded(lines, key) if read is None else read(lines)
+    gave = TestRun(
+        results=found.results,
+        files=found.files,
+        ended=found.ended if read is None else not result.timed_out,
+        timed_out=result.timed_out,
+        seconds=result.seconds,
+        limit=limit,
+        why=found.why,
+        tampered=found.tampered,
+    )
+    return gave if found.results else replace(gave, tail=result.output[-500:])
+
+
+def parse(lines: bytes) -> tuple[dict[str, str], dict[str, str], bool]:
+    """Results, files and whether the run ended, from unsigned lines of the recorder."""
+    report = recorded(lines)
+    return report.results, report.files, report.ended

@@ -1,0 +1,170 @@
+"""The acceptance bars of a run: chosen by expected money when it begins, then recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from swe_router import plugins
+from swe_router.estimates.acceptance import calibration, cost_threshold
+from swe_router.estimates.acceptance.cost_threshold import CostThreshold, Share
+from swe_router.policies.base import checked
+from swe_router.policies.escalation_order import RESCUED, Worth, check_tiers
+from swe_router.records import ACCEPTANCE, IMPORTED
+from swe_router.settings import Settings
+from swe_router.wiring import training_data
+
+
+def resolved(settings: Settings) -> Settings:
+    """The settings with the money bar of each tier; as they are where another bar holds."""
+    verify = settings.verify
+    if not _wanted(settings):
+        return settings
+    found = {tier: one.value for tier, one in of_ladder(settings).items()}
+    return settings.model_copy(update={"verify": verify.model_copy(update={"bars": found})})
+
+
+def of_ladder(settings: Settings) -> dict[str, CostThreshold]:
+    """Tier -> its bar; the last tier, above which nothing is asked, takes that of the one below.
+
+    An imported candidate is held against the price of the first tier. Raises ``UsageError`` for a
+    knob that the policy does not have.
+    """
+    ladder, knobs = settings.ladder, _knobs(settings)
+    own = settings.verify.wrong_usd
+    price = float(own) if own is not None else knobs.value if knobs is not None else None
+
+    def bar(tier: str, following: str) -> CostThreshold:
+        rescue = knobs.rescued(tier) if knobs is not None else RESCUED
+        return cost_threshold.money_bar(_expected(settings, knobs, following), rescue, price)
+
+    made = {IMPORTED: bar(IMPORTED, ladder[0])}
+    for tier, following in pairwise(ladder):
+        made[tier] = bar(tier, following)
+    made[ladder[-1]] = made[ladder[-2]] if len(ladder) > 1 else made[IMPORTED]
+    return made
+
+
+def facts(settings: Settings) -> list[dict[str, Any]]:
+    """Per tier: its bar, and the shares of right patches that it is expected to refuse.
+
+    Empty where no calibration gives a probability.
+    """
+    verify = settings.verify
+    if ACCEPTANCE not in verify.names:
+        return []
+    fitted = calibration.load(verify.calibration)
+    if fitted is None:
+        return []
+    sums = of_ladder(settings) if _by_money(settings) else {}
+    rows = []
+    for tier in settings.ladder:
+        author = fitted.class_of(settings.tiers[tier].model)
+        bar = verify.threshold
+        if bar is None:
+            bar = verify.bars.get(tier, sums[tier].value if tier in sums else None)
+        if bar is None:
+            bar = fitted.threshold(author, verify.false_accepts, verify.confidence).value
+        known = cost_threshold.expected(fitted.held_out, author, bar)
+        one = sums.get(tier)
+        rows.append(
+            {
+                "tier": tier,
+                "authors": author,
+                "bar": bar,
+                "chosen_by": _chosen(settings),
+                "escalation_usd": one.escalation_usd if one else None,
+                "wrong_usd": one.wrong_usd if one else None,
+                "wrong_usd_assumed": one.assumed if one else None,
+                "right_refused": _share(known.right_refused) if known else None,
+                "wrong_accepted": _share(known.wrong_accepted) if known else None,
+                "calibration": fitted.name,
+            }
+        )
+    return rows
+
+
+def words(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The same for people, a line per tier."""
+    return [_line(row) for row in rows]
+
+
+def _line(row: dict[str, Any]) -> str:
+    said = f"bar of {row['tier']}: accepted from p {row['bar']:.2f} on ({row['chosen_by']}"
+    if row["wrong_usd"] is not None:
+        assumed = ", assumed" if row["wrong_usd_assumed"] else ""
+        said += (
+            f": {_dollars(row['escalation_usd'])} per escalation,"
+            f" {_dollars(row['wrong_usd'])} per wrong patch{assumed}"
+        )
+    said += ")"
+    right, wrong = row["right_refused"], row["wrong_accepted"]
+    if right is None:
+        return f"{said}; too few graded patches of {row['authors']} authors to say what it refuses"
+    return (
+        f"{said}; of graded patches of {row['authors']} authors it refuses {_percent(right)} of the"
+        f" right ones and accepts {_percent(wrong)} of the wrong ones"
+    )
+
+
+def _dollars(usd: float) -> str:
+    """Cents, or the first two digits of a sum below one: a small price is not none."""
+    return f"${usd:.2f}" if usd == 0 or usd >= 0.01 else f"${usd:.2g}"
+
+
+def _percent(share: dict[str, Any]) -> str:
+    low, high = 100 * share["low"], 100 * share["high"]
+    return f"{100 * share['rate']:.0f}% [{low:.0f}, {high:.0f}] ({share['of']})"
+
+
+def _share(found: Share) -> dict[str, Any]:
+    return {
+        "rate": round(found.rate, 4),
+        "low": round(found.low, 4),
+        "high": round(found.high, 4),
+        "of": found.patches,
+    }
+
+
+def _chosen(settings: Settings) -> str:
+    if settings.verify.threshold is not None:
+        return "set by hand"
+    return "by expected money" if _by_money(settings) else "by the bound on false accepts"
+
+
+def _by_money(settings: Settings) -> bool:
+    verify = settings.verify
+    return verify.threshold is None and (bool(verify.bars) or verify.bar == "money")
+
+
+def _wanted(settings: Settings) -> bool:
+    verify = settings.verify
+    return (
+        verify.threshold is None
+        and verify.bar == "money"
+        and not verify.bars
+        and ACCEPTANCE in verify.names
+        and verify.calibration != calibration.NONE
+    )
+
+
+def _knobs(settings: Settings) -> Worth | None:
+    """The policy's knobs where it has a ``value`` and a ``rescue``."""
+    name = settings.policy.name
+    kind = plugins.load("policies", name).knobs_type
+    if not issubclass(kind, Worth):
+        return None
+    own, _ = training_data.split(settings.policy.knobs)
+    knobs = checked(name, kind, own)
+    assert isinstance(knobs, Worth)
+    check_tiers(name, settings.ladder, knobs)
+    return knobs
+
+
+def _expected(settings: Settings, knobs: Worth | None, tier: str) -> float:
+    """Expected USD of asking a tier once, as the policy reckons it."""
+    limit = settings.tiers[tier].attempt_usd
+    taken = knobs if knobs is not None else Worth()
+    usual = taken.costs.get(tier, limit * taken.usual_share)
+    return float(min(usual, limit)) * settings.candidates

@@ -1,0 +1,275 @@
+"""What a run needs of the world outside, looked at before the first cent: servers, images, disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from swe_router import assets, plugins
+from swe_router.errors import (
+    BoundaryError,
+    ImageMissing,
+    NoConnection,
+    NoImageStore,
+    SweRouterError,
+    UsageError,
+)
+from swe_router.lazy_imports import deferred
+from swe_router.models import tier_checks
+from swe_router.records import CallLimits, Instance, Message, ToolSpec
+from swe_router.settings import Settings, Tier
+from swe_router.wiring import repositories
+
+if TYPE_CHECKING:
+    from swe_router.models import server_probe
+    from swe_router.sandboxes import docker_engine
+else:
+    server_probe = deferred("swe_router.models.server_probe")
+    docker_engine = deferred("swe_router.sandboxes.docker_engine")
+
+Level = Literal["ok", "warning", "no"]
+RUN_GB = 1.0
+"""Free space under which not even the run folder has room."""
+IMAGES_GB = 20.0
+"""Free space under which a handful of official images fill the disk."""
+MAX_ASKED = 3
+"""Images that the store is asked for: what holds of these holds of the others."""
+SIDE_BY_SIDE = 8
+KNOCK = ToolSpec(
+    name="submit",
+    description="Say that you are done.",
+    parameters={"type": "object", "properties": {}},
+)
+
+
+@dataclass(frozen=True)
+class ConnectivityCheck:
+    """One thing that was looked at."""
+
+    name: str
+    level: Level
+    detail: str
+
+    def row(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {"check": self.name, "ok": self.level != "no", "level": self.level,
+                "detail": self.detail}  # fmt: skip
+
+
+def looked(name: str, look: Callable[[], str | tuple[Level, str]]) -> ConnectivityCheck:
+    """The check that ``look`` amounts to: its words, a level with them, or its failure."""
+    try:
+        said = look()
+    except SweRouterError as error:
+        return ConnectivityCheck(name, "no", str(error))
+    return (
+        ConnectivityCheck(name, "ok", said)
+        if isinstance(said, str)
+        else ConnectivityCheck(name, *said)
+    )
+
+
+def side_by_side(looks: Iterable[tuple[str, Callable[[], Any]]]) -> list[ConnectivityCheck]:
+    """All of them, in their order; a server that does not answer costs its seconds once."""
+    asked = list(looks)
+    if not asked:
+        return []
+    with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(asked))) as pool:
+        return list(pool.map(lambda one: looked(*one), asked))
+
+
+def tiers(
+    settings: Settings, names: Sequence[str], *, knocking: bool = False
+) -> list[ConnectivityCheck]:
+    """Each tier's key, server, model, window and, with ``knocking``, one call."""
+    return side_by_side(
+        (f"tier {name}", _tier(name, settings.tiers[name], knocking)) for name in names
+    )
+
+
+def _tier(name: str, tier: Tier, knocking: bool) -> Callable[[], str | tuple[Level, str]]:
+    def look() -> str | tuple[Level, str]:
+        kind = plugins.load("models", tier.dialect)
+        key = tier_checks.key_of(name, tier, os.environ)
+        level, said = _server(name, tier, key)
+        if knocking and server_probe.address(tier):
+            said += "; " + _called(name, tier, kind, key)
+        return level, said
+
+    return look
+
+
+def _server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
+    """What the tier's server says when it is asked for its models. Raises ``UsageError``."""
+    by = f"{tier.model} by {tier.dialect}"
+    url = tier.base_url or server_probe.HOMES.get(tier.dialect, "its provider")
+    try:
+        found = server_probe.listing(tier, key)
+    except BoundaryError as error:
+        what = "nobody answers" if isinstance(error, NoConnection) else "no answer comes"
+        raise UsageError(f"{what} at {url} ({error}): start the server, or see base_url,"
+                         " HTTPS_PROXY and NO_PROXY") from None  # fmt: skip
+    if found is None:
+        return "ok", by
+    if found.status in {401, 407}:
+        where = tier.api_key_env or f"none was sent: name its variable, tiers.{name}.api_key_env"
+        raise UsageError(f"{url} refuses the key ({where}): HTTP {found.status} {found.text}")
+    if found.status >= 500 or found.status in {402, 429}:
+        raise UsageError(f"{url} answers HTTP {found.status}: {found.text}")
+    if found.models is None:
+        return _unlisted(tier, found, f"{by} at {url}")
+    window = found.models.get(tier.model)
+    if window is None and not server_probe.serves(tier, key):
+        there = ", ".join(list(found.models)[:8]) or "no model at all"
+        raise UsageError(f"{url} does not serve {tier.model!r}: it lists {there};"
+                         f" see tiers.{name}.model")  # fmt: skip
+    if window and tier.window > window:
+        raise UsageError(f"tiers.{name}.window = {tier.window}, and {url} says that {tier.model}"
+                         f" has {window}: --set tiers.{name}.window={window}")  # fmt: skip
+    told = f", window {window}" if window else ""
+    return "ok", f"{by}, served{told}"
+
+
+def _unlisted(tier: Tier, found: server_probe.ModelListing, who: str) -> tuple[Level, str]:
+    """A server that answers without a list of models."""
+    if found.text.lstrip().startswith("<"):
+        raise UsageError(f"{who}: a page in HTML answers ({found.text[:120]}), no model"
+                         " server: is base_url right, and is a proxy in between?")  # fmt: skip
+    if found.status in {307, 308}:  # a call that is led on so stays a call
+        return "warning", f"{who}: HTTP {found.status}, {found.text}: name that in base_url"
+    if 300 <= found.status < 400:
+        raise UsageError(f"{who}: HTTP {found.status}, {found.text}: no model server; is base_url"
+                         " right, and is a login or a proxy in between?")  # fmt: skip
+    if found.status == 404 and tier.dialect == "vllm":
+        raise UsageError(f"{who}: HTTP 404 for its list of models: does base_url lack /v1?")
+    if found.status >= 400:
+        return "warning", f"{who}: answers, and gives no list (HTTP {found.status} {found.text})"
+    return "ok", f"{who}: answers, and gives no list of models"
+
+
+def _called(name: str, tier: Tier, kind: Any, key: str) -> str:
+    """One call with a tool, as short as the dialect takes it; costs what it costs."""
+    most = 16 if tier.dialect == "openai" else 1
+    limits = CallLimits(max_output_tokens=most, timeout=min(60.0, tier.timeout))
+    tools = (KNOCK,) if tier.tools == "native" else ()
+    talk = (Message(role="user", content="Call submit."),)
+    what = "a call with a tool" if tools else "a call"
+    try:
+        answer = kind(tier, session="knock#1", key=key).complete(talk, tools, limits=limits)
+    except BoundaryError as error:
+        if error.counts and getattr(error, "billed", False):
+            return f"{what} is answered"  # cut off in the middle, as it was asked to be
+        why = error.cause or type(error).__name__
+        raise UsageError(f"{what} is refused ({why}): {error}") from None
+    usage = answer.usage
+    return f"{what} is answered ({usage.prompt_tokens} + {usage.output_tokens} tokens)"
+
+
+def images(settings: Settings, instances: Sequence[Instance]) -> str | tuple[Level, str]:
+    """Whether the engine has every image, or may pull it. Raises ``UsageError`` for all at once."""
+    docker = docker_engine.Engine.connect()
+    bare = [one.id for one in instances if not one.image]
+    if bare:
+        raise UsageError(f"{_some(bare)} {'name' if len(bare) > 1 else 'names'} no image: give the"
+                         " rows an image column, or use --sandbox local")  # fmt: skip
+    names = list(dict.fromkeys(one.image for one in instances))
+    missing = [name for name in names if not docker.has(name)]
+    there = f"{len(names) - len(missing)} of {len(names)} images are on the engine"
+    if not missing:
+        return there
+    said = f"{there}; missing: {_some(missing)}"
+    own = {one.image: one.id for one in instances if one.repo.startswith("demo/")}
+    if missing[0] in own:  # no store has these
+        raise UsageError(f"{said}; {_built(missing[0], own[missing[0]])}, or use --sandbox local")
+    how = "docker pull or docker load them, or use --sandbox local"
+    if not settings.sandbox.pull:
+        raise UsageError(f"{said}; sandbox.pull is off: {how}, or --set sandbox.pull=true")
+    for name in missing[:MAX_ASKED]:
+        try:
+            docker.offered(name)
+        except (ImageMissing, NoImageStore) as error:
+            raise UsageError(f"{said}; {error}: {how}") from None
+    return "ok", f"{said}; to be pulled"
+
+
+def _built(image: str, instance: str) -> str:
+    """How an image of the demo is made."""
+    root = assets.root()
+    return (
+        f"build each, the first with: docker build -f {root / 'docker' / 'demo.Dockerfile'}"
+        f" --build-arg INSTANCE={instance} -t {image} {root / 'eval' / 'suites' / 'demo'}"
+        " (the file says how to build all)"
+    )
+
+
+def repository(
+    settings: Settings, instances: Sequence[Instance], kind: str
+) -> list[ConnectivityCheck]:
+    """Whether each repository is to be had: without one a local box has nothing to start from."""
+    cache = repositories.repo_cache(settings.repos, lambda line: None)
+    first = {one.repo: one for one in reversed(instances)}
+
+    def look(one: Instance) -> Callable[[], str]:
+        return lambda: cache.offered(one)
+
+    found = side_by_side((f"repository {repo}", look(one)) for repo, one in first.items())
+    bad = [check for check in found if check.level == "no"]
+    if not bad:
+        return [ConnectivityCheck("repositories", "ok", f"{len(found)}: {_some(sorted(first))}")]
+    if kind != "local":
+        # The box brings its own: routing and search go by the text alone.
+        return [
+            ConnectivityCheck(one.name, "warning", f"{one.detail}; routed by the text alone")
+            for one in bad
+        ]
+    return bad
+
+
+def disk(place: Path, *, need: float) -> str:
+    """Free space where the run folder will lie. Raises ``UsageError`` for less than ``need`` GB."""
+    there = next(path for path in (place, *place.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError(f"{there} is a file: give a folder with --out")
+    free = shutil.disk_usage(there).free / 1e9
+    if free < need:
+        raise UsageError(f"{free:.1f} GB free at {there}: {need:g} GB are needed")
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"{there} cannot be written to: give another folder with --out")
+    return f"{free:.0f} GB free at {there}"
+
+
+def caches() -> str | tuple[Level, str]:
+    """Where repositories are kept."""
+    folder, wanted = repositories.cache_folder()
+    if folder == wanted:
+        return f"repositories are kept in {folder}"
+    return "warning", f"{wanted} cannot be written to: repositories are kept in {folder}"
+
+
+def proxies(environ: Mapping[str, str]) -> str | tuple[Level, str]:
+    """Proxy and certificate settings that every client of ours goes by."""
+    names = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+    given = [name for name in names if environ.get(name) or environ.get(name.lower())]
+    certificates = next((environ[n] for n in CERTIFICATES if environ.get(n)), "")
+    if certificates and not Path(certificates).exists():
+        raise UsageError(f"the certificates that {_named(environ)} names are not there:"
+                         f" {certificates}")  # fmt: skip
+    said = [*given, *([f"certificates of {certificates}"] if certificates else [])]
+    return ", ".join(said) or "no proxy, the system's certificates"
+
+
+CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO")
+
+
+def _named(environ: Mapping[str, str]) -> str:
+    return next(name for name in CERTIFICATES if environ.get(name))
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,239 @@
+"""What is checked before the first cent: keys, prices, windows, sandbox, open files."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import resource
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from swe_router import plugins, templates
+from swe_router.agents import manifest, prompts
+from swe_router.errors import SweRouterError, UsageError
+from swe_router.journal import run_inputs
+from swe_router.models import tier_checks
+from swe_router.prices import PriceRate
+from swe_router.records import Instance
+from swe_router.sandboxes.kind_choice import choose
+from swe_router.settings import Settings, Tier
+from swe_router.wiring import ensemble
+from swe_router.wiring.repositories import check_git
+
+ONE_TIER = frozenset({"fixed", "best-of-k"})
+"""Policies that make all their attempts with one tier, which a knob names."""
+FILES_PER_WORKER = 64
+"""Open files that one worker may need: its box, its provider, its logs, its share of Ray."""
+
+
+@dataclass(frozen=True)
+class PreflightResult:
+    """What the checks resolved."""
+
+    rates: Mapping[str, PriceRate]
+    skipped: Mapping[str, str]
+    sandbox: str
+    prompts: Mapping[str, str]
+
+
+def ready(
+    settings: Settings, instances: Sequence[Instance], say: Callable[[str], None]
+) -> PreflightResult:
+    """Check a run's needs and tell what the user should know.
+
+    Raises ``UsageError`` that names every fault at once: no git, a missing key, a model without a
+    price, no tier that can be used or paid, no sandbox, too few open files.
+    """
+    today = datetime.datetime.now(datetime.UTC).date()
+    on = settings.prices.date or today
+    rates: dict[str, PriceRate] = {}
+    skipped: dict[str, str] = {}
+    faults: list[str] = []
+
+    def without_fault(look: Callable[[], Any]) -> Any:
+        try:
+            return look()
+        except UsageError as error:
+            faults.append(str(error))
+            return None
+
+    def check_tier(name: str) -> None:
+        rates[name] = _rate(settings, name, on)
+        if gap := _skipped(settings, name, instances, say):
+            skipped[name] = gap
+
+    def check_asked(name: str) -> None:
+        rates[name] = _asked(settings, name, on, say)
+
+    without_fault(check_git)
+    notices = (tier_checks.retirement_notice(n, settings.tiers[n], today) for n in settings.ladder)
+    for said in filter(None, notices):
+        say(said)
+    for name in settings.ladder:
+        without_fault(partial(check_tier, name))
+    for name in asked_tiers(settings):
+        without_fault(partial(check_asked, name))
+    without_fault(lambda: _payable(settings, skipped))
+    without_fault(lambda: open_files(FILES_PER_WORKER * max(1, settings.workers)))
+    for name in settings.verify.names:
+        without_fault(partial(plugins.load, "verifiers", name))
+    without_fault(lambda: ensemble.check(settings, say))
+    sandbox = without_fault(lambda: sandbox_kind(settings))
+    prints = without_fault(lambda: scaffold_prints(settings))
+    if faults:
+        raise UsageError("; ".join(dict.fromkeys(faults)))
+    return PreflightResult(rates, skipped, sandbox, prints)
+
+
+def _rate(settings: Settings, name: str, on: datetime.date) -> PriceRate:
+    """A tier's rate, its dialect and key seen to. Raises ``UsageError``."""
+    tier = settings.tiers[name]
+    plugins.load("models", tier.dialect)
+    tier_checks.key_of(name, tier, os.environ)
+    tier_checks.address_of(name, tier)
+    return tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
+
+
+def _skipped(
+    settings: Settings, name: str, instances: Sequence[Instance], say: Callable[[str], None]
+) -> str:
+    """Why a tier's window is too small for every issue; says so, and of one that is too long."""
+    sizes = sorted(instances, key=lambda one: len(one.problem.encode()))
+    if gap := _window_gap(settings, name, sizes[0]):
+        say(f"skipped: {gap}")
+        return gap
+    if gap := _window_gap(settings, name, sizes[-1]):
+        # One long issue is no reason to deny the others their cheapest tier.
+        say(f"{gap} of {sizes[-1].id}: such issues may end there without a step")
+    return ""
+
+
+def policy_tiers(settings: Settings, ladder: Sequence[str]) -> list[str]:
+    """Those of the ladder's tiers that the policy may try: one, where a knob names it."""
+    if settings.policy.name not in ONE_TIER:
+        return list(ladder)
+    named = str(settings.policy.knobs.get("tier", ""))
+    return [name for name in ladder if name == named] or list(ladder[:1])
+
+
+def unpayable(settings: Settings, ladder: Sequence[str]) -> dict[str, str]:
+    """Tier of the policy -> why the whole budget pays for no attempt of it."""
+    return {
+        name: f"the limit of tier {name!r}, ${settings.tiers[name].attempt_usd} an attempt, is over"
+        f" the budget of ${settings.budget}: it is never tried"
+        for name in policy_tiers(settings, ladder)
+        if settings.tiers[name].attempt_usd > settings.budget
+    } | {
+        name: f"the limit of tier {name!r}, ${settings.tiers[name].attempt_usd} an attempt, is over"
+        f" what an instance may cost, ${own}: it is never tried"
+        for name in policy_tiers(settings, ladder)
+        if (own := settings.limits.instance_usd) is not None
+        and settings.tiers[name].attempt_usd > own
+    }
+
+
+def sandbox_kind(settings: Settings) -> str:
+    """``docker``, ``local`` or a plugin's name: what ``auto`` comes to here, known to be usable.
+
+    The demo's repositories are ours and need no image: ``auto`` runs them locally.
+    """
+    box = settings.sandbox
+    if box.kind == "auto" and settings.split == "demo":
+        box = box.model_copy(update={"kind": "local"})
+    plugins.load("sandboxes", box.kind if box.kind != "auto" else "local")
+    return choose(box)
+
+
+def scaffold_prints(settings: Settings) -> dict[str, str]:
+    """SHA-256 of the scaffold and each prompt that is used, for the records' provenance."""
+    found = prompts.prints(manifest.read(settings.scaffold))
+    for verifier in run_inputs.asked(settings):
+        found[f"prompt/{verifier}"] = templates.fingerprint(verifier)
+    return found
+
+
+def asked_tiers(settings: Settings) -> list[str]:
+    """Tiers that verifiers of this run ask: the writer of tests, the judge."""
+    verify = settings.verify
+    roles = (("reproduction", verify.writer), ("judge", verify.judge))
+    return list(dict.fromkeys(name for of, name in roles if name and of in verify.names))
+
+
+def _asked(
+    settings: Settings, name: str, on: datetime.date, say: Callable[[str], None]
+) -> PriceRate:
+    """Check a tier that verifiers ask, which need not be on the ladder; its rate."""
+    tier = settings.tiers[name]
+    plugins.load("models", tier.dialect)
+    tier_checks.key_of(name, tier, os.environ)
+    said = tier_checks.retirement_notice(name, tier, datetime.datetime.now(datetime.UTC).date())
+    if said and name not in settings.ladder:
+        say(said)
+    if name in settings.ladder and name == settings.verify.writer:
+        say(f"tier {name!r} writes tests and makes candidates: its tests do not vote on its own")
+    return tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
+
+
+def tier_gap(settings: Settings, name: str) -> str:
+    """What keeps a tier from being used, for ``doctor``; empty when nothing does."""
+    tier = settings.tiers[name]
+    today = datetime.datetime.now(datetime.UTC).date()
+    try:
+        tier_checks.key_of(name, tier, os.environ)
+        tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, today)
+    except SweRouterError as error:
+        return str(error)
+    return ""
+
+
+def notice(tier: Tier, name: str) -> str:
+    """What to know of a model's retirement; empty when it is far."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    return tier_checks.retirement_notice(name, tier, today) or ""
+
+
+def open_files(need: int) -> str:
+    """Raise the soft limit to what is needed. Raises ``UsageError`` when that is not allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < need and (hard == resource.RLIM_INFINITY or hard >= need):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
+        soft = need
+    if soft < need:
+        raise UsageError(
+            f"{need} open files are needed and {hard} are allowed: run `ulimit -n {need}`,"
+            " or use fewer --workers"
+        )
+    return f"{soft} allowed"
+
+
+def _payable(settings: Settings, skipped: Mapping[str, str]) -> None:
+    """A budget that pays for no attempt at all would end in silence: say so at once.
+
+    Nor is there one where no tier's window holds an issue.
+    """
+    if len(skipped) == len(settings.ladder):
+        raise UsageError("no tier can be used: " + "; ".join(skipped.values()))
+    used = policy_tiers(settings, [name for name in settings.ladder if name not in skipped])
+    least = min(used, key=lambda name: settings.tiers[name].attempt_usd)
+    limit = settings.tiers[least].attempt_usd
+    if limit > settings.budget:
+        raise UsageError(
+            f"a budget of ${settings.budget} pays for no attempt: the"
+            f" {'cheapest' if len(used) > 1 else 'only'} tier {least!r} has a limit of"
+            f" ${limit} each (lower it with --set tiers.{least}.attempt_usd=…)"
+        )
+    own = settings.limits.instance_usd
+    if own is not None and limit > own:
+        raise UsageError(
+            f"limits.instance_usd of ${own} pays for no attempt: tier {least!r} has a limit of"
+            f" ${limit} each (raise it, or lower tiers.{least}.attempt_usd)"
+        )
+
+
+def _window_gap(settings: Settings, name: str, instance: Instance) -> str:
+    tier = settings.tiers[name]
+    sheet = manifest.read(settings.scaffold)
+    need = prompts.window_need(sheet, instance, text=tier.tools == "text")
+    return tier_checks.window_gap(name, tier, need // 3)

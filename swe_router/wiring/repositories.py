@@ -1,0 +1,121 @@
+"""Where the repositories come from: the cache, the user's folder, the demo's texts, an image."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swe_router import assets
+from swe_router.codegraph.commits import PastCommit, past
+from swe_router.codegraph.fact_store import FactStore
+from swe_router.codegraph.git_objects import RepoError
+from swe_router.codegraph.graph import Graph, build
+from swe_router.codegraph.repo_cache import RepoCache, Sources, default_folder
+from swe_router.errors import SandboxError, UsageError
+from swe_router.lazy_imports import deferred
+from swe_router.records import Instance
+
+if TYPE_CHECKING:
+    import swe_router.sandboxes.docker_engine as engines
+else:
+    engines = deferred("swe_router.sandboxes.docker_engine")
+
+Say = Callable[[str], None]
+
+
+def check_git(path: str | None = None) -> str:
+    """Where git is, in PATH or in ``path``. Raises ``UsageError`` that says how to get it."""
+    found = shutil.which("git", path=path)
+    if found is None:
+        raise UsageError("git is not in PATH, and repositories and patches need it: install git")
+    return found
+
+
+def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
+    """The user's repository cache; ``images``: those on the Docker engine may be copied from.
+
+    Raises ``UsageError`` without git, or when ``repos`` is no folder.
+    """
+    check_git()
+    folder = Path(repos).expanduser() if repos else None
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"--repos {repos}: there is no such folder")
+    streams = assets.root() / "eval" / "suites" / "demo" / "repos"
+    sources = Sources(repos=folder, streams=streams, progress=say)
+    if images:
+        sources = replace(sources, copy_out=copy_out)
+    place, wanted = cache_folder()
+    if place != wanted:
+        say(f"{wanted} cannot be written to: repositories are kept in {place}")
+    return RepoCache(place, sources)
+
+
+def cache_folder() -> tuple[Path, Path]:
+    """Where repositories are kept, and where they would be if that could be written to.
+
+    A home that is read only (a container, a cluster's node) is no reason to fail: they go to a
+    folder of this user among the temporary ones then.
+    """
+    wanted = default_folder()
+    if _writable(wanted):
+        return wanted, wanted
+    own = Path(tempfile.gettempdir()) / f"swe-router-{os.getuid()}"
+    with contextlib.suppress(OSError):
+        own.mkdir(mode=0o700, exist_ok=True)
+        if own.is_symlink() or own.stat().st_uid != os.getuid():
+            return wanted, wanted  # somebody else's: using it would be worse than failing
+    place = own / "repos"
+    return (place, wanted) if _writable(place) else (wanted, wanted)
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made if need be; ``access`` may be wrong."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def copy_out(instance: Instance, place: Path) -> Path | None:
+    """The git folder of an image that is on this engine already, in ``place``; never pulls."""
+    try:
+        engine = engines.Engine.connect()
+        if not instance.image or not engine.has(instance.image):
+            return None
+        with tempfile.TemporaryFile() as file:
+            for chunk in engine.export_path(instance.image, "/testbed/.git"):
+                file.write(chunk)
+            file.seek(0)
+            with tarfile.open(fileobj=file) as tar:
+                tar.extractall(place, filter="data")
+    except (UsageError, SandboxError, tarfile.TarError, OSError):
+        return None
+    return place / ".git"
+
+
+def graph_of(repos: RepoCache, instance: Instance, say: Say) -> Graph | None:
+    """The code graph at the base commit, or None (and a word) when it cannot be read."""
+    try:
+        facts = FactStore(repos.folder / "facts.db")
+        return build(repos.path(instance), instance.base_commit, facts)
+    except RepoError as error:
+        say(f"{instance.id}: routed by its text alone: {error}")
+        return None
+
+
+def past_of(repos: RepoCache, instance: Instance, say: Say) -> tuple[PastCommit, ...]:
+    """What was changed before the base commit; nothing (and a word) when it cannot be read."""
+    try:
+        return past(repos.path(instance), instance.base_commit)
+    except RepoError as error:
+        say(f"{instance.id}: routed without its repository's history: {error}")
+        return ()

@@ -1,0 +1,373 @@
+"""The objects of one run in one process, each made from its name."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from functools import cached_property, partial
+from typing import Any
+
+from swe_router import active_clock, plugins
+from swe_router.agents.manifest import Manifest
+from swe_router.breaker import Breaker
+from swe_router.codegraph.graph import Graph
+from swe_router.codegraph.repo_cache import RepoCache
+from swe_router.codegraph.search import GraphSearch
+from swe_router.commands.calibrate import stop_loss_calibration
+from swe_router.features.extraction_steps import extract
+from swe_router.grading import runner
+from swe_router.journal import imported_candidates, run_inputs
+from swe_router.journal.header import Header
+from swe_router.journal.instance_log import InstanceLog, Receipts
+from swe_router.journal.run_folder import RunFolder
+from swe_router.journal.verifier_store import VerifierStore
+from swe_router.ledger import Hold, Ledger
+from swe_router.models import tier_checks
+from swe_router.models.metered import MeteredModel
+from swe_router.models.sampling_seeds import SamplingSeeds
+from swe_router.policies.base import checked
+from swe_router.records import Arm, BudgetView, Features, Instance, Plan
+from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patch_capture
+from swe_router.seams import AttemptContext, Model, Policy, Scaffold, Selector, Verifier
+from swe_router.settings import Settings, Tier
+from swe_router.solve.context import SolveContext
+from swe_router.wiring import ensemble, training_data
+from swe_router.wiring.handover_limit import handover_limit
+from swe_router.wiring.repositories import graph_of, past_of, repo_cache
+from swe_router.wiring.sandbox_pools import SandboxPools
+from swe_router.wiring.service_breaker import breaker_of, require, waiting
+
+Say = Callable[[str], None]
+
+
+class LedgerBudget:
+    """The run's ledger as one instance sees it."""
+
+    def __init__(
+        self, ledger: Ledger, instances_left: int, instance: str = "", cap: Decimal | None = None
+    ) -> None:
+        """``cap``: USD that the instance may cost in all; None is no such cap."""
+        self._ledger, self._left = ledger, instances_left
+        self._instance, self._cap = instance, cap
+
+    def view(self) -> BudgetView:
+        """The money now; what dead processes held is freed first."""
+        figures = self._ledger.figures()
+        return BudgetView(
+            budget=figures.budget,
+            spent=figures.settled + figures.lost,
+            reserved=figures.reserved,
+            instances_left=self._left,
+            clock=time.time(),
+            own=self._own(),
+        )
+
+    def _own(self) -> Decimal | None:
+        if self._cap is None:
+            return None
+        return max(Decimal(0), self._cap - self._ledger.taken_by(self._instance))
+
+    def wait(self) -> None:
+        """Half a second: an attempt takes minutes."""
+        time.sleep(0.5)
+
+    @contextmanager
+    def hold(self, tier: str, usd: Decimal, key: str) -> Iterator[Hold]:
+        """An attempt's limit, less what the same attempt spent before it was cut off."""
+        rest = max(Decimal(0), usd - self._ledger.spent_by(key))
+        with self._ledger.hold(tier, rest, key, self._cap) as hold:
+            yield hold
+
+
+class RunWiring:
+    """Everything that the instances of a run share in one process."""
+
+    def __init__(self, run: RunFolder, header: Header, say: Say) -> None:
+        self.run, self.header, self.say = run, header, say
+        self.settings = header.settings
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The run's one money book."""
+        return Ledger(
+            self.run.ledger_file, self.settings.budget, run=self.run.seal(),
+            stopping=self.run.stopping,
+        )  # fmt: skip
+
+    @cached_property
+    def breaker(self) -> Breaker:
+        """What is known of the services that are away, shared by all processes of the run."""
+        return breaker_of(self.run, self.header)
+
+    @cached_property
+    def repos(self) -> RepoCache:
+        """The bare repositories that routing, search and local boxes read."""
+        images = self.header.sandbox == "docker"
+        return repo_cache(self.settings.repos, self.say, images=images)
+
+    @cached_property
+    def boxes(self) -> Any:
+        """The factory of sandboxes."""
+        kind = plugins.load("sandboxes", self.header.sandbox)
+        options: dict[str, Any] = {
+            "run": self.run.name,
+            "lock": self.run.lock_file,
+            "stopping": self.run.stopping,
+        }
+        if self.header.sandbox == "local":
+            options["start"] = self.repos.path
+        if self.header.sandbox == "docker":
+            options["progress"] = self.say
+        return kind(self.settings.sandbox, **options)
+
+    @cached_property
+    def opened(self) -> SandboxPools:
+        """The boxes of attempts and of checks."""
+        return SandboxPools(self.run, self.header, lambda: self.boxes, self.breaker)
+
+    @cached_property
+    def verifiers(self) -> list[tuple[str, Verifier]]:
+        """The verifier stack, in order."""
+        verify = run_inputs.verify_settings(self.run, self.header)
+        return [(n, plugins.load("verifiers", n)(verify)) for n in verify.names]
+
+    @cached_property
+    def sheet(self) -> Manifest:
+        """The scaffold of the run, as it keeps it."""
+        return run_inputs.sheet(self.run, self.header)
+
+    @cached_property
+    def prompts(self) -> dict[str, str]:
+        """The prompts that its verifiers say, as it keeps them."""
+        asked = run_inputs.asked(self.settings)
+        found = run_inputs.texts(self.run, self.header) if asked else {}
+        return {name: found[f"prompt/{name}"] for name in asked}
+
+    @cached_property
+    def selector(self) -> Selector:
+        """What chooses the candidate."""
+        return ensemble.selector(self.settings)
+
+    def policy(self) -> Policy:
+        """The routing policy over the usable tiers, fitted when it learns."""
+        return build_policy(self.header, self.run.instances())
+
+    def features(self, instance: Instance, graph: Graph | None) -> Features:
+        """What is known of an instance, with what a judge said of it in the policy's features."""
+        known = features_of(instance, graph, self.repos)
+        return training_data.judged(known, self.settings.policy.knobs)
+
+    def graph(self, instance: Instance) -> Graph | None:
+        """The code graph at the base commit, or None when the repository cannot be read."""
+        return graph_of(self.repos, instance, self.say)
+
+    def tape(self, instance: Instance) -> InstanceLog:
+        """The durable memory of an instance."""
+        return InstanceLog(self.run.attempt_folder(instance.id))
+
+    def settle_receipts(self, instance: Instance) -> None:
+        """Charge calls at their price whose answers came and whose process died before it said so.
+
+        To be called before the instance is gone on with.
+        """
+        receipts = list(self.tape(instance).receipts())
+        if receipts:
+            self.ledger.figures()  # what dead processes left open is lost from here on
+        lost = self.ledger.lost() if receipts else {}
+        for receipt in receipts:
+            if receipt.reservation in lost:
+                self.ledger.reconcile(receipt.reservation, receipt.completion.usd)
+
+    def bench(
+        self,
+        instance: Instance,
+        graph: Graph | None,
+        instances_left: int,
+        progress: Callable[[str, str, int, str], None],
+    ) -> SolveContext:
+        """Everything for one instance."""
+        search = None
+        if graph is not None:
+            repository = self.repos.path(instance)
+            search = partial(GraphSearch, repository, graph)
+        came = imported_candidates.load(self.run.attempt_folder(instance.id))
+
+        def held(tier: str) -> Callable[[str], None]:
+            return lambda why: progress(instance.id, tier, 0, why)
+
+        return SolveContext(
+            came_with=came.outcomes if came else (),
+            peers=came.peers if came else (),
+            purse=LedgerBudget(
+                self.ledger, instances_left, instance.id, self.settings.limits.instance_usd
+            ),
+            memory=self.tape(instance),
+            selector=self.selector,
+            verifiers=self.verifiers,
+            open_sandbox=self.opened.attempts.open,
+            open_check=self.opened.checks.open if self.opened.checks else None,
+            soon_check=self.opened.begin_check,
+            guard=leak_guard.guard,
+            snapshot=patch_capture.StartSnapshot.take,
+            apply=patch_application.apply,
+            audit=leak_audit.audit,
+            scaffold=self._scaffold,
+            model=partial(self._model, instance, held),
+            ready=lambda plan: require(self.breaker, plan.arm.model),
+            desk=lambda plan: replace(
+                desk_of(self.settings, plan),
+                stop_loss=stop_loss_calibration.of_plan(self.header, plan),
+            ),
+            room=partial(handover_limit, self.header),
+            graph=graph,
+            search=search,
+            writer=self._asked(instance, "writer", "reproduction", held),
+            judge=self._asked(instance, "judge", "judge", held),
+            prompts=self.prompts,
+            notes=VerifierStore(self.run.attempt_folder(instance.id) / "notes.jsonl"),
+            hint=lambda: runner.hint(self.settings.split, instance.id, self.settings.dataset),
+            verify_seconds=self.settings.verify.seconds,
+            early_stop=self.settings.ensemble.early_stop,
+            cross=self.settings.ensemble.cross,
+            cores=max(1, (os.cpu_count() or 1) // max(1, self.settings.workers)),
+            clock=self.breaker.now,
+            stopping=self.run.stopping,
+            progress=progress,
+        )
+
+    def _asked(
+        self,
+        instance: Instance,
+        role: str,
+        by: str,
+        held: Callable[[str], Callable[[str], None]] = lambda tier: lambda why: None,
+    ) -> Callable[[str], Model] | None:
+        """Attempt id -> the tier that a verifier asks, with ``verify.usd`` for that candidate."""
+        name = str(getattr(self.settings.verify, role))
+        if not name or by not in self.settings.verify.names:
+            return None
+        tier = self.settings.tiers[name]
+        key = tier_checks.key_of(name, tier, os.environ)
+
+        def model(attempt_id: str) -> Model:
+            account = overhead_key(instance.id, attempt_id)
+            book = self.ledger.overhead(
+                account, self.settings.verify.usd, self.settings.limits.instance_usd
+            )
+            receipts = Receipts(self.tape(instance), f"{role}.{attempt_id}")
+            kind = plugins.load("models", tier.dialect)
+            draws = SamplingSeeds(
+                tier, lambda session: kind(tier, session=session, key=key), instance.id
+            )
+            metered = MeteredModel(draws, book, self.header.rates[name], receipts=receipts)
+            return waiting(
+                metered, self.breaker, name, tier, key=key, instance=instance.id,
+                held=held(name), over=self.run.stopping,
+            )  # fmt: skip
+
+        return model
+
+    def _scaffold(self, arm: Arm) -> Scaffold:
+        sheet, box = self.sheet, self.settings.sandbox
+        made: Scaffold = plugins.load("scaffolds", sheet.strategy)(
+            sheet,
+            command_timeout=box.command_timeout,
+            command_timeout_max=box.command_timeout_max,
+        )
+        return made
+
+    def _model(
+        self,
+        instance: Instance,
+        held: Callable[[str], Callable[[str], None]],
+        plan: Plan,
+        session: str,
+        hold: Hold,
+    ) -> Model:
+        name = plan.arm.model
+        tier = self.settings.tiers[name]
+        key = tier_checks.key_of(name, tier, os.environ)
+        bare = plugins.load("models", tier.dialect)(tier, session=session, key=key)
+        attempt_id = hold.key.removeprefix(f"{instance.id}/")
+        receipts = Receipts(self.tape(instance), attempt_id, among_steps=True)
+        metered = MeteredModel(bare, hold, self.header.rates[name], receipts=receipts)
+        seconds, begun = plan.budget.seconds, self.breaker.now()
+
+        def over() -> bool:
+            late = bool(seconds) and self.breaker.now() - begun > seconds
+            return late or self.run.stopping()
+
+        return waiting(
+            metered, self.breaker, name, tier, key=key, instance=instance.id,
+            held=held(name), over=over,
+        )  # fmt: skip
+
+
+def overhead_key(instance_id: str, attempt_id: str) -> str:
+    """Where the ledger books what verifiers' calls on one candidate cost."""
+    return f"{instance_id}/verify:{attempt_id}"
+
+
+def desk_of(settings: Settings, plan: Plan) -> AttemptContext:
+    """What a tier lays on the desk of an attempt; the bench adds what is the attempt's own."""
+    tier = settings.tiers[plan.arm.model]
+    return AttemptContext(
+        record=lambda step: None,
+        clock=active_clock.now,
+        window=tier.window,
+        max_output_tokens=tier.max_output_tokens,
+        timeout=tier.timeout,
+        text_tools=tier.tools == "text",
+        temperature=_temperature(tier, plan),
+    )
+
+
+def _temperature(tier: Tier, plan: Plan) -> float | None:
+    """The plan's own, only where the tier takes one: some providers refuse the parameter."""
+    wished = tier.temperature is not None and plan.temperature is not None
+    return plan.temperature if wished else tier.temperature
+
+
+def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | None = None) -> Policy:
+    """The policy of a run over ``issues``, fitted when it learns.
+
+    Raises ``UsageError`` for a knob that it does not have, and for outcomes that do not serve.
+    """
+    settings = header.settings
+    knobs, asked = training_data.split(settings.policy.knobs)
+    if settings.candidates > 1:
+        knobs.setdefault("candidates", settings.candidates)
+    if settings.seed:
+        knobs.setdefault("seed", settings.seed)
+    knobs = {**header.knobs, **knobs}
+    made = plugins.load("policies", settings.policy.name)(header.ladder(), **knobs)
+    policy = training_data.fitted(made, asked, issues, say or _quiet)
+    return ensemble.varied(policy, settings, header.ladder())
+
+
+def knobs_of(settings: Settings) -> dict[str, Any]:
+    """Knobs of the policy, defaults included, as JSON; empty for one that declares none.
+
+    Raises ``UsageError`` for a knob that it does not have.
+    """
+    kind = getattr(plugins.load("policies", settings.policy.name), "knobs_type", None)
+    if kind is None:
+        return {}
+    own, _ = training_data.split(settings.policy.knobs)
+    return dict(checked(settings.policy.name, kind, own).model_dump(mode="json"))
+
+
+def _quiet(message: str) -> None:
+    """Workers have no terminal; what they meet is in the records."""
+
+
+def features_of(
+    instance: Instance, graph: Graph | None, repos: RepoCache | None = None, say: Say = _quiet
+) -> Features:
+    """What is known of an instance before anything is spent; ``repos`` tells its history."""
+    past = past_of(repos, instance, say) if graph is not None and repos is not None else ()
+    return extract(instance, graph, past)

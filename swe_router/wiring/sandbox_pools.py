@@ -1,0 +1,69 @@
+"""The boxes of a run in one process, for attempts and for checks, and which of them start early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from swe_router.breaker import Breaker
+from swe_router.journal.header import Header
+from swe_router.journal.run_folder import RunFolder
+from swe_router.records import Instance
+from swe_router.sandboxes.waiting_factory import WaitingSandboxes
+from swe_router.sandboxes.warm_pool import WarmSandboxes
+from swe_router.solve.verification import RUN_TESTS
+
+
+class SandboxPools:
+    """Boxes of a run's sandbox, waited for while its engine is away."""
+
+    def __init__(
+        self, run: RunFolder, header: Header, factory: Callable[[], Any], breaker: Breaker
+    ) -> None:
+        """``factory`` makes what opens boxes, and needs the engine to answer."""
+        self._run, self._factory, self._breaker = run, factory, breaker
+        box = header.settings.sandbox
+        # Local boxes take no time to start, and end with the thread that opened them.
+        self._ahead = box.warm if header.sandbox == "docker" else 0
+        self._tests = not RUN_TESTS.isdisjoint(header.settings.verify.names)
+        self.held: Callable[[str, str], None] = lambda instance, why: None
+        """Told which instance waits for its box, and why."""
+
+    @cached_property
+    def attempts(self) -> WaitingSandboxes | WarmSandboxes:
+        """Boxes for attempts."""
+        held = WaitingSandboxes(self._factory, self._breaker, self._told)
+        return self._warm(held, 0) if self._ahead else held
+
+    @cached_property
+    def checks(self) -> WarmSandboxes | None:
+        """Boxes for checks, where others than those of attempts serve better."""
+        if not self._ahead:
+            return None
+        # Where no test is run each patch needs one box.
+        return self._warm(
+            WaitingSandboxes(self._factory, self._breaker), self._ahead if self._tests else 0
+        )
+
+    def begin(self, instance: Instance) -> None:
+        """Let the box of the first attempt start while the repository is read."""
+        if isinstance(self.attempts, WarmSandboxes):
+            self.attempts.soon(instance)
+
+    def begin_check(self, instance: Instance) -> None:
+        """Let the first box for checks start while the patch is taken."""
+        if self.checks is not None:
+            self.checks.soon(instance)
+
+    def rest(self, instance: Instance) -> None:
+        """Remove the boxes that wait for an instance."""
+        for boxes in (self.attempts, self.checks):
+            if isinstance(boxes, WarmSandboxes):
+                boxes.rest(instance)
+
+    def _told(self, instance: str, why: str) -> None:
+        self.held(instance, why)  # each job has its own
+
+    def _warm(self, held: WaitingSandboxes, ahead: int) -> WarmSandboxes:
+        return WarmSandboxes(held, ahead=ahead, stopping=self._run.stopping)

@@ -1,0 +1,191 @@
+"""The run's breaker, each tier's model behind it, and how long the user wants to wait."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from swe_router import active_clock
+from swe_router.breaker import Breaker, Patience
+from swe_router.errors import UsageError
+from swe_router.journal.header import Header
+from swe_router.journal.run_folder import RunFolder
+from swe_router.lazy_imports import deferred
+from swe_router.models.waiting_model import WaitingModel, service_of
+from swe_router.safe_files import check_regular
+from swe_router.sandboxes.waiting_factory import SERVICE
+from swe_router.seams import Model
+from swe_router.settings import Settings, Tier, build, merge, parse_set
+
+if TYPE_CHECKING:
+    from swe_router.models import retrying, server_probe
+else:
+    server_probe = deferred("swe_router.models.server_probe")
+    retrying = deferred("swe_router.models.retrying")
+
+LONGEST = "give_up_seconds"
+GIVEN_UP = "given up"
+"""In the stop file of a run that ends because of services that stayed away."""
+
+
+def breaker_of(run: RunFolder, header: Header) -> Breaker:
+    """The breaker of a run.
+
+    When it gives up what every instance needs (the sandbox, a tier that verifiers ask, all tiers
+    of the ladder), the run stops as if it was asked to; else the rest of it goes on.
+    """
+    made: Breaker
+
+    def gave_up() -> None:
+        if needed_by_all(header, made.given_up()) and not run.stopping():
+            run.stop_file.write_text(GIVEN_UP, encoding="utf-8")
+
+    made = Breaker(
+        run.path,
+        lambda service: _patience(patient(run, header.settings), service),
+        stopping=run.stopping,
+        gave_up=gave_up,
+        limits=active_clock.now,
+        slept=active_clock.slept,
+    )
+    return made
+
+
+def needed_by_all(header: Header, gone: Mapping[str, Any]) -> bool:
+    """Whether no instance can be done without a service of ``gone``; pure."""
+    verify = header.settings.verify
+    asked = {"reproduction": verify.writer, "judge": verify.judge}
+    always = {service_of(tier) for by, tier in asked.items() if tier and by in verify.names}
+    ladder = {service_of(plan.arm.model) for plan in header.ladder()}
+    return bool(gone.keys() & (always | {SERVICE})) or ladder <= gone.keys()
+
+
+def given_up(run: RunFolder) -> bool:
+    """Whether the run is stopping by itself, and not because the user asked it to."""
+    try:
+        return run.stop_file.read_text(encoding="utf-8") == GIVEN_UP
+    except OSError:
+        return False
+
+
+def patient(run: RunFolder, settings: Settings) -> Settings:
+    """The settings of a run with the patience that its user asked for last.
+
+    Raises ``UsageError`` when the file that holds it is damaged.
+    """
+    check_regular(run.patience_file)
+    try:
+        over = json.loads(run.patience_file.read_text(encoding="utf-8"))
+        return build(merge(settings.model_dump(mode="json"), over))
+    except FileNotFoundError:
+        return settings  # nobody asked
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, UsageError) as error:
+        raise UsageError(
+            f"{run.patience_file} is damaged ({error}): remove it, and say again how long to wait"
+        ) from None
+
+
+def ask_patience(
+    run: RunFolder, settings: Settings, sets: Sequence[str], say: Callable[[str], None]
+) -> bool:
+    """Keep a wish for another patience, for this launch and later ones; whether there was one.
+
+    Raises ``UsageError`` where ``sets`` (``a.b=value``) hold anything but how long to wait: all
+    else is what the run was made with.
+    """
+    before = patient(run, settings)
+    tree = asked_for(sets)
+    for key, value in _leaves(tree):
+        if key[:1] != ("breaker",) and key[::2] != ("tiers", LONGEST):
+            raise UsageError(
+                f"--set {'.'.join(key)}={value}: that is what the run was made with; a resume may"
+                " change breaker.* and tiers.NAME.give_up_seconds, and --budget its cap"
+            )
+    if not tree:
+        return False
+    wished = build(merge(before.model_dump(mode="json"), tree))
+    over = patience_in(wished.model_dump(mode="json"))
+    run.write_text(run.patience_file.name, json.dumps(over, indent=1) + "\n")
+    changed = patience_in(tree)
+    say(f"what is away is waited for as asked: {json.dumps(changed)}, until it is said otherwise")
+    return True
+
+
+def asked_for(sets: Sequence[str]) -> Mapping[str, Any]:
+    """``a.b=value`` texts as one tree. Raises ``UsageError``."""
+    tree: dict[str, Any] = {}
+    for text in sets:
+        tree = merge(tree, parse_set(text))
+    return tree
+
+
+def wishes(made: Settings, now: Settings, sets: Sequence[str]) -> list[str]:
+    """What of ``sets``, or of a file changed since the run was made, says how long to wait."""
+    was, wished = (_leaves(patience_in(one.model_dump(mode="json"))) for one in (made, now))
+    changed = [f"{'.'.join(map(json.dumps, key))}={value}" for key, value in wished
+               if (key, value) not in was and value is not None]  # fmt: skip
+    return [*changed, *(one for one in sets if patience_in(parse_set(one)))]
+
+
+def patience_in(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a tree of settings says how long to wait."""
+    tiers, usual = tree.get("tiers", {}), tree.get("breaker", {})
+    own = {n: {LONGEST: t[LONGEST]} for n, t in tiers.items() if LONGEST in t}
+    return {**({"breaker": dict(usual)} if usual else {}), **({"tiers": own} if own else {})}
+
+
+def without_patience(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """All other settings: what a run was made with."""
+    tiers = {
+        name: {key: value for key, value in tier.items() if key != LONGEST}
+        for name, tier in tree["tiers"].items()
+    }
+    return {**{key: value for key, value in tree.items() if key != "breaker"}, "tiers": tiers}
+
+
+def _leaves(tree: Mapping[str, Any], at: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for name, value in tree.items():
+        key = (*at, name)
+        found += _leaves(value, key) if isinstance(value, Mapping) else [(key, value)]
+    return found
+
+
+def _patience(settings: Settings, service: str) -> Patience:
+    usual = Patience(**settings.breaker.model_dump())
+    for name, tier in settings.tiers.items():
+        own = tier.give_up_seconds
+        if service_of(name) == service and own is not None:
+            return replace(usual, give_up_seconds=own, refused_seconds=own)
+    return usual
+
+
+def require(breaker: Breaker, tier: str) -> None:
+    """Raise ``StillAway`` before anything is begun that needs a tier which was given up."""
+    breaker.require(service_of(tier))
+
+
+def waiting(
+    metered: Model,
+    breaker: Breaker,
+    name: str,
+    tier: Tier,
+    *,
+    key: str,
+    instance: str,
+    held: Callable[[str], None],
+    over: Callable[[], bool],
+) -> Model:
+    """A tier's metered model, retried call by call, and waited for while it is away as a whole."""
+    patient = retrying.RetryingModel(
+        metered,
+        tier.retries,
+        over=lambda: over() or breaker.is_paused(service_of(name)),
+        connecting=False,
+        told=held,
+    )
+    return WaitingModel(
+        patient, breaker, name, instance, held, lambda: server_probe.check(tier, key)
+    )

@@ -1,0 +1,209 @@
+"""The verifier stack by itself, without a run: boxes, graph, verifiers and, if asked, a model."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from swe_router import __version__, active_clock, plugins, suggest
+from swe_router.breaker import Breaker, Patience
+from swe_router.candidates.joining import CandidateCase
+from swe_router.errors import UsageError
+from swe_router.estimates.acceptance import calibration
+from swe_router.grading import runner
+from swe_router.journal.verifier_store import VerifierStore
+from swe_router.ledger import Ledger
+from swe_router.models import tier_checks
+from swe_router.models.metered import MeteredModel
+from swe_router.models.sampling_seeds import SamplingSeeds
+from swe_router.records import Instance, Outcome, digest_of
+from swe_router.sandboxes import patch_application
+from swe_router.sandboxes.warm_pool import WarmSandboxes
+from swe_router.seams import Model, Verifier
+from swe_router.settings import Settings
+from swe_router.solve.verification import VerificationSetup, together
+from swe_router.wiring import preflight
+from swe_router.wiring.repositories import graph_of, repo_cache
+from swe_router.wiring.run_wiring import overhead_key
+from swe_router.wiring.service_breaker import waiting
+
+Say = Callable[[str], None]
+
+
+class VerifierStack:
+    """What candidates are verified with, shared by the threads of one process.
+
+    ``place`` is a folder of this call's own, ``lock`` a file in it that is held while it lives;
+    ``boxes`` stands in for the factory of the settings; ``cores`` are what one instance may use.
+    Raises ``UsageError`` for a verifier, a sandbox, a tier or a key that is not to be had.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        name: str,
+        place: Path,
+        lock: Path,
+        say: Say,
+        stopping: Callable[[], bool],
+        boxes: Any = None,
+        cores: int = 1,
+    ) -> None:
+        self.settings, self.name, self._say, self._stopping = settings, name, say, stopping
+        self._place, self._lock, self._cores = place, lock, cores
+        for one in settings.verify.names:
+            plugins.load("verifiers", one)
+        self.sandbox = preflight.sandbox_kind(settings) if boxes is None else "given"
+        self.repos = repo_cache(settings.repos, say, images=self.sandbox == "docker")
+        self._boxes = boxes
+        self.ledger = Ledger(place / "ledger.jsonl", settings.budget, stopping=stopping)
+        self._rates = {
+            tier: tier_checks.rate_of(
+                tier, tier_of(settings, tier), settings.prices.usd_per_gpu_hour, _day(settings)
+            )
+            for tier in {settings.verify.writer, settings.verify.judge} - {""}
+        }
+
+    @cached_property
+    def breaker(self) -> Breaker:
+        """A tier that is away is waited for once, and then done without: its verdicts are unknown.
+
+        What it said for other candidates is kept; the rows tell which it is missing from.
+        """
+        usual = Patience(**self.settings.breaker.model_dump())
+        made = Breaker(self._place, lambda name: usual, stopping=self._stopping, tell=self._say)
+        made.forget()
+        return made
+
+    @cached_property
+    def boxes(self) -> Any:
+        """The factory of sandboxes."""
+        if self._boxes is not None:
+            return self._boxes
+        options: dict[str, Any] = {
+            "run": self.name, "lock": self._lock, "stopping": self._stopping,
+        }  # fmt: skip
+        if self.sandbox == "local":
+            options["start"] = self.repos.path
+        if self.sandbox == "docker":
+            options["progress"] = self._say
+        return plugins.load("sandboxes", self.sandbox)(self.settings.sandbox, **options)
+
+    @cached_property
+    def warm(self) -> WarmSandboxes | None:
+        """Boxes that are started ahead, where that saves time."""
+        ahead = self.settings.sandbox.warm
+        if self.sandbox != "docker" or not ahead:
+            return None
+        return WarmSandboxes(self.boxes, ahead=ahead * self._cores, stopping=self._stopping)
+
+    def close(self) -> None:
+        """Remove every box that waits."""
+        if self.warm is not None:
+            self.warm.close()
+
+    @cached_property
+    def verifiers(self) -> list[tuple[str, Verifier]]:
+        """The verifiers, in order."""
+        verify = self.settings.verify
+        return [(n, plugins.load("verifiers", n)(verify)) for n in verify.names]
+
+    def digest(self) -> str:
+        """SHA-256 over everything but the candidates that a verdict depends on."""
+        verify = self.settings.verify
+        models = {
+            name: self.settings.tiers[name].model_dump(mode="json", exclude={"give_up_seconds"})
+            for name in {verify.writer, verify.judge} - {""}
+        }
+        box = self.settings.sandbox.model_dump(mode="json", exclude={"pull", "kind", "warm"})
+        # By its content: a calibration is fitted anew under the same name.
+        fitted = calibration.load(verify.calibration)
+        weights = fitted.digest if fitted is not None else ""
+        said = [__version__, verify.model_dump(mode="json"), weights, models, self.sandbox, box]
+        return digest_of(said)
+
+    def look(
+        self,
+        instance: Instance,
+        case: CandidateCase,
+        watch: Callable[[str, str], None],
+        looked: Callable[[Outcome], None] = lambda outcome: None,
+    ) -> tuple[Outcome, ...]:
+        """Every candidate of a case, verified; see ``solve.verifying.together``."""
+        verify = self.settings.verify
+        made = VerificationSetup(
+            verifiers=self.verifiers,
+            open_sandbox=(self.warm or self.boxes).open,
+            apply=patch_application.apply,
+            steps=lambda attempt_id: case.steps.get(attempt_id, ()),
+            graph=graph_of(self.repos, instance, self._say),
+            writer=self._model(verify.writer, instance),
+            judge=self._model(verify.judge, instance),
+            notes=VerifierStore(self._place / "notes" / f"{instance.id}.jsonl"),
+            hint=lambda: runner.hint(self.settings.split, instance.id, self.settings.dataset),
+            seconds=verify.seconds,
+            clock=active_clock.now,
+            stopping=self._stopping,
+            cores=self._cores,
+            watch=watch,
+            looked=looked,
+        )
+        try:
+            return together(made, instance, case.outcomes, case.peers)
+        finally:
+            if self.warm is not None:
+                self.warm.rest(instance)
+
+    @property
+    def stopped(self) -> bool:
+        """The user asked to stop."""
+        return self._stopping()
+
+    def spent(self) -> Decimal:
+        """USD that the verifiers' own calls cost so far."""
+        figures = self.ledger.figures()
+        return figures.settled + figures.lost
+
+    def _model(self, name: str, instance: Instance) -> Callable[[str], Model] | None:
+        """Attempt id -> a tier as its writer or judge: metered, retried, booked as overhead."""
+        if not name:
+            return None
+        tier = self.settings.tiers[name]
+        key = tier_checks.key_of(name, tier, os.environ)
+        kind = plugins.load("models", tier.dialect)
+
+        def model(attempt_id: str) -> Model:
+            account = overhead_key(instance.id, attempt_id)
+            book = self.ledger.overhead(
+                account, self.settings.verify.usd, self.settings.limits.instance_usd
+            )
+            draws = SamplingSeeds(
+                tier, lambda session: kind(tier, session=session, key=key), instance.id
+            )
+            metered = MeteredModel(draws, book, self._rates[name])
+            return waiting(
+                metered, self.breaker, name, tier, key=key, instance=instance.id,
+                held=self._say, over=self._stopping,
+            )  # fmt: skip
+
+        return model
+
+
+def tier_of(settings: Settings, name: str) -> Any:
+    """A tier by name. Raises ``UsageError`` with the nearest right one."""
+    tiers: Mapping[str, Any] = settings.tiers
+    if name not in tiers:
+        hint = suggest.hint(name, tiers)
+        raise UsageError(f"there is no tier {name!r}: there is {', '.join(tiers)}{hint}")
+    tier_checks.key_of(name, tiers[name], os.environ)
+    return tiers[name]
+
+
+def _day(settings: Settings) -> datetime.date:
+    return settings.prices.date or datetime.datetime.now(datetime.UTC).date()
