@@ -27,8 +27,9 @@ def main(file: str, split: str, weak: str, strong: str, bootstraps: str = "10000
         plugins.load("policies", name)
     for curves in (False, True):
         wall, cpu = time.perf_counter(), time.process_time()
-        asked = BoardRequest(verifier_model.parse("hybrid"), weak, strong, bootstraps=int(bootstraps),
-                      curves=curves)  # fmt: skip
+        asked = BoardRequest(
+            verifier_model.parse("hybrid"), weak, strong, bootstraps=int(bootstraps), curves=curves
+        )
         facts = board(known, features, asked)
         ran = sum(row["rate"] is not None and row["kind"] != "oracle" for row in facts["rows"])
         print(

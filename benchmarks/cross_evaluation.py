@@ -85,8 +85,10 @@ def seconds(
         verify__names=given.names.split(",") if given.names else None,
         verify__writer="writer" if demo else "", budget=Decimal(1),
     )  # fmt: skip
-    found = [ForeignCandidates(instance_id=instance.id, name=str(n), patch=text, model="x", named=True)
-             for n, text in enumerate(case.patches, 1)]  # fmt: skip
+    found = [
+        ForeignCandidates(instance_id=instance.id, name=str(n), patch=text, model="x", named=True)
+        for n, text in enumerate(case.patches, 1)
+    ]
     joined = joining.join(found, told, "benchmark")[instance.id]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

@@ -13,7 +13,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from swe_router import moved
+
 __version__ = "0.1.0"
+
+moved.install()
 
 _LAZY = {
     "Arm": "records",

@@ -47,7 +47,7 @@ class PriceBand(FrozenRecord):
     cache_write: Usd
 
     @property
-    def dearest_input(self) -> Decimal:
+    def max_input_price(self) -> Decimal:
         """The highest price that an input token can have in this band."""
         return max(self.input, self.cache_read, self.cache_write)
 
@@ -98,7 +98,7 @@ class PriceRate(FrozenRecord):
         reachable = [b for b in self.bands if b.above == 0 or input_tokens > b.above]
         with localcontext(prec=60):
             tokens = max(
-                input_tokens * band.dearest_input + output_tokens * band.output
+                input_tokens * band.max_input_price + output_tokens * band.output
                 for band in reachable
             )
             exact = tokens / MILLION + Decimal(str(seconds)) * self.per_second

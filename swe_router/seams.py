@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol, Self
 
+from swe_router.moved import renamed
 from swe_router.records import (
     Budget,
     BudgetView,
@@ -33,6 +34,8 @@ from swe_router.records import (
     Trajectory,
     Verdict,
 )
+
+__getattr__ = renamed(__name__)
 
 IN_PLACE = "already in place: "
 FITTED = "fitted by: "

@@ -55,7 +55,7 @@ class ToolLoop:
         """
         try:
             session = _LoopSession(self._manifest, self._timeouts, instance, sandbox, budget, desk)
-            session.relive()
+            session.replay_past_steps()
             exit_, why = session.work(model)
         except SweRouterError:
             raise
@@ -113,7 +113,7 @@ class _LoopSession:
         self._note = "" if desk.past else desk.note
         self._begun = desk.clock()
 
-    def relive(self) -> None:
+    def replay_past_steps(self) -> None:
         """Rebuild conversation and sandbox from the steps that were paid for before a crash."""
         for step in self._desk.past:
             self._dialogue.make_room()
@@ -173,7 +173,7 @@ class _LoopSession:
         self._dialogue.add(answer, actions)
 
     def _engine_left(self, error: BaseException) -> bool:
-        """Whether the next box makes this step whole; relived as it is, its edit would be lost."""
+        """Whether the next sandbox makes this step whole; replayed, its edit would be lost."""
         gone = isinstance(error, SandboxError) and error.says_nothing_of_instance
         return gone and self._desk.comes_back
 

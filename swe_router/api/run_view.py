@@ -13,6 +13,7 @@ from swe_router.api.driving import Progress, drive
 from swe_router.api.row_list import RowList, html_table
 from swe_router.commands import run_facts, show
 from swe_router.errors import UsageError
+from swe_router.integrity.locate import find_run
 from swe_router.journal.header import of_run
 from swe_router.journal.run_folder import LATEST, RunFolder
 from swe_router.lazy_imports import deferred
@@ -236,7 +237,7 @@ def load_run(name: str | Path = LATEST, out: str | Path = "runs") -> Run:
     ...
     swe_router.errors.UsageError: no run 'yesterday': there ...
     """
-    return Run(show.find(str(name), Path(out)))
+    return Run(find_run(str(name), Path(out)))
 
 
 def _tokens(row: Mapping[str, Any]) -> dict[str, Any]:

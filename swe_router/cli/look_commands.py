@@ -36,7 +36,9 @@ def show(
 
 def runs(out: Out = Path("runs"), as_json: Json = False) -> int:
     """The runs in a folder, newest first: how far each is, what it solved, what it cost."""
-    listed = policies_command.listed(out)
+    from swe_router.commands import list_runs
+
+    listed = list_runs.listed(out)
     emit(listed.facts, as_json=as_json, view=listed.view)
     return 0
 

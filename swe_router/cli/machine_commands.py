@@ -9,7 +9,6 @@ import typer
 
 from swe_router.cli.output import dollars, emit, ids, pairs
 from swe_router.cli.run_commands import chosen
-from swe_router.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
 AS = "As for run."
@@ -58,9 +57,8 @@ def doctor(
     from swe_router.commands import doctor as doctor_command
     from swe_router.commands.run import run_driver
 
-    if source is None and (trajectories is not None or rest):
-        raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
-    only, split, source = chosen(ids(instances), split, source, failed, out)
+    only = ids(instances)
+    only, split, source = chosen(only, split, source, failed, out, trajectories, rest)
     resolved = settings.load(
         preset or settings.preset_of(split),
         sets=sets or (),

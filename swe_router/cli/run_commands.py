@@ -151,9 +151,8 @@ def run(
         raise UsageError("--dry-run plans a new run; `swe-router show RUN` says what one owes")
     ends = _some(hours)
     notifying.hook_of(notify)
-    if source is None and (trajectories is not None or rest):
-        raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
-    only, split, source = chosen(ids(instances), split, source, failed, out)
+    only = ids(instances)
+    only, split, source = chosen(only, split, source, failed, out, trajectories, rest)
     if failed and (trajectories is not None or rest):
         raise UsageError("--failed begins afresh: --trajectories and --rest do not go with it")
     knobs = pairs(policy_set or [], "--policy-set")
@@ -303,10 +302,18 @@ def _finish(done: object, as_json: bool) -> int:
 
 
 def chosen(
-    only: list[str] | None, split: str | None, source: str | None, failed: bool, out: Path
+    only: list[str] | None,
+    split: str | None,
+    source: str | None,
+    failed: bool,
+    out: Path,
+    trajectories: str | None,
+    rest: bool,
 ) -> tuple[list[str] | None, str | None, str | None]:
-    """Instance ids, split and predictions as ``--from`` and ``--failed`` say."""
+    """Instance ids, split and predictions, from ``--from`` and ``--failed``."""
     if source is None:
+        if trajectories is not None or rest:
+            raise UsageError("--trajectories and --rest go with --from PREDICTIONS")
         if failed:
             raise UsageError("--failed goes with --from RUN: a graded run")
         return only, split, None

@@ -274,3 +274,31 @@ def _readable(repo: Path, commit: str) -> bool:
         return objects.has(commit) and objects.complete(commit)
     except RepoError:
         return False
+
+
+def cache_folder() -> tuple[Path, Path]:
+    """Where repositories are kept, and where they would be if that could be written to.
+
+    A home that is read only (a container, a cluster's node) is no reason to fail: they go to a
+    folder of this user among the temporary ones then.
+    """
+    wanted = default_folder()
+    if _writable(wanted):
+        return wanted, wanted
+    own = Path(tempfile.gettempdir()) / f"swe-router-{os.getuid()}"
+    with contextlib.suppress(OSError):
+        own.mkdir(mode=0o700, exist_ok=True)
+        if own.is_symlink() or own.stat().st_uid != os.getuid():
+            return wanted, wanted  # somebody else's: using it would be worse than failing
+    place = own / "repos"
+    return (place, wanted) if _writable(place) else (wanted, wanted)
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made if need be; ``access`` may be wrong."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from swe_router import plugins
 from swe_router.commands.result import CommandResult
-from swe_router.commands.show import find
 from swe_router.errors import UsageError
+from swe_router.integrity.locate import find_run
 from swe_router.journal.header import of_run
 from swe_router.records import Grade, RunRecord
 from swe_router.reports.fitted_table import Fitted
@@ -41,7 +41,7 @@ def compare(name: str, out: Path, selectors: Sequence[str]) -> CommandResult:
     exact test (of signs; of a blind choice, the law of its number right) at .05 after Holm.
     Raises ``UsageError`` for an unknown selector, or when nothing was graded.
     """
-    run = find(name, out)
+    run = find_run(name, out)
     graded = run.graded()
     records = [one for one in run.records().values() if _whole(one, graded)]
     if not records:

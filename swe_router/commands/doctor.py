@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from rich.text import Text
 from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import
 from swe_router.commands.run.dry_run_report import surroundings
-from swe_router.errors import SandboxError, SweRouterError, UsageError
+from swe_router.errors import UsageError
 from swe_router.lazy_imports import deferred
 from swe_router.records import Instance
 from swe_router.sandboxes import local, reaper, resource_limits
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from swe_router.sandboxes import docker_engine
 else:
     docker_engine = deferred("swe_router.sandboxes.docker_engine")
+from swe_router.wiring.cleanup import docker_if_any
 
 OPEN_FILES = 1024
 """Fewer than this and many workers run out of file descriptors."""
@@ -38,26 +38,12 @@ QUOTAS = ("btrfs", "zfs", "devicemapper", "windowsfilter")
 
 def clean() -> CommandResult:
     """Remove what killed runs left; spares live runs."""
-    found = _engine()
+    found = docker_if_any()
     removed = reaper.reap(found)
     text = "\n".join(f"removed {name}" for name in removed) or "nothing was left behind"
     if found is None:
         text += "\n(no Docker engine answers: only local boxes were looked for)"
     return CommandResult(facts={"removed": removed, "docker": found is not None}, view=Text(text))
-
-
-def sweep(run: str) -> None:
-    """Remove what an earlier launch of ``run``, whose lock the caller holds, left behind."""
-    with contextlib.suppress(SandboxError):
-        reaper.reap(_engine(), run=run, mine=True)
-
-
-def _engine() -> docker_engine.Engine | None:
-    """The Docker engine, if one answers."""
-    try:
-        return docker_engine.Engine.connect()
-    except SweRouterError:
-        return None
 
 
 def doctor(
@@ -169,7 +155,8 @@ def _docker() -> str:
 
 def _local(box: SandboxSettings) -> str:
     wall = local.best_wall(unsafe=False)
-    return f"isolated by {wall}; disk limited to {box.disk} a file and not a box, {resource_limits.told(box)}"
+    rest = f"disk limited to {box.disk} per file, not per sandbox, {resource_limits.told(box)}"
+    return f"isolated by {wall}; {rest}"
 
 
 def _workers() -> str:

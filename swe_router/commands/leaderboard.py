@@ -13,11 +13,11 @@ from swe_router.commands import outcome_tables as recorded
 from swe_router.commands import output_files
 from swe_router.commands.report import error_rates
 from swe_router.commands.result import CommandResult
-from swe_router.commands.show import find
 from swe_router.errors import UsageError
 from swe_router.features import feature_files
 from swe_router.features.extraction_steps import extract
 from swe_router.instances import splits
+from swe_router.integrity.locate import find_run
 from swe_router.outcomes.importers.forms import read_table
 from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
 from swe_router.outcomes.simulation import verifier_model
@@ -108,7 +108,7 @@ def _verifier(wish: LeaderboardRequest) -> verifier_model.VerifierModel:
         return verifier_model.parse(wish.verifier)
     name, _, tier = wish.verifier.partition(":")
     try:
-        run = find(name, wish.runs_in)
+        run = find_run(name, wish.runs_in)
     except UsageError as error:
         raise UsageError(
             f"--verifier {wish.verifier!r}: {error}; else write {verifier_model.KNOWN}"
@@ -141,7 +141,7 @@ def _known(wish: LeaderboardRequest, table: OutcomeTable) -> list[Features]:
     told = shipped_features() if wish.outcomes is None and not wish.runs else []
     told += [extract(one, None) for one in issues if one.id in wanted]
     for name in wish.runs if wish.split is None else ():
-        told += [extract(one, None) for one in find(name, wish.runs_in).instances()]
+        told += [extract(one, None) for one in find_run(name, wish.runs_in).instances()]
     return list({one.instance_id: one for one in told}.values())
 
 

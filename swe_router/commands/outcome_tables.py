@@ -13,9 +13,9 @@ from rich.text import Text
 
 from swe_router.commands.report import verdict_export
 from swe_router.commands.result import CommandResult
-from swe_router.commands.show import find
 from swe_router.errors import UsageError
 from swe_router.instances import splits
+from swe_router.integrity.locate import find_run
 from swe_router.journal.header import of_run
 from swe_router.outcomes.auditing import cells, published_rates
 from swe_router.outcomes.auditing.audit import Audit
@@ -56,23 +56,23 @@ def export(
     """
     if out is None and said is None:
         raise UsageError("say --out TABLE (a row an attempt), --verdicts FILE (a row a verdict)")
-    path = find(name, folder).path
+    path = find_run(name, folder).path
     parts = []
     if out is not None:
         parts.append(bring(RUN, [path], ImportOptions(system=system), out))
     if said is not None:
-        parts.append(verdict_export.export(find(name, folder), said))
+        parts.append(verdict_export.export(find_run(name, folder), said))
     facts = {key: value for part in parts for key, value in part.facts.items()}
     return CommandResult(facts=facts, view=Group(*(part.view for part in parts)))
 
 
 def of_runs(names: Sequence[str], folder: Path) -> Gathered:
     """Runs by name as one table, in memory: a live run as a row of a board."""
-    return gather(_run, [find(name, folder).path for name in names], ImportOptions())
+    return gather(_run, [find_run(name, folder).path for name in names], ImportOptions())
 
 
 def _run(path: Path, given: ImportOptions) -> Imported:
-    run = find(str(path), path.parent)
+    run = find_run(str(path), path.parent)
     header = of_run(run)
     settings = header.settings
     return run_folders.rows(

@@ -15,15 +15,14 @@ from rich.text import Text
 from swe_router import plugins
 from swe_router.agents import recorded_attempt
 from swe_router.agents.dialogue import DialogueSetup
-from swe_router.commands.calibrate import stop_loss_calibration
 from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import
-from swe_router.commands.show import find
 from swe_router.errors import UsageError
 from swe_router.features.extraction_steps import complexity_of, version
 from swe_router.grading.evidence import follows
 from swe_router.grading.predictions import Prediction
 from swe_router.integrity import trust
+from swe_router.integrity.locate import find_run
 from swe_router.integrity.unexplained_spend import unexplained
 from swe_router.journal import imported_candidates, run_inputs
 from swe_router.journal.header import Header, is_whole, of_run, provenance
@@ -45,7 +44,7 @@ from swe_router.records import (
 from swe_router.replay.record_check import ReplayContext, ReplayCount, check
 from swe_router.settings import Settings
 from swe_router.solve.handover import Handed
-from swe_router.wiring import ensemble
+from swe_router.wiring import ensemble, stop_loss
 from swe_router.wiring.handover_limit import handover_limit
 from swe_router.wiring.run_wiring import build_policy, desk_of
 
@@ -55,7 +54,7 @@ def replay(name: str, out: Path) -> CommandResult:
 
     Raises ``UsageError`` for a damaged run, and for one that names code (``received.check``).
     """
-    run = find(name, out, exact=False)
+    run = find_run(name, out, exact=False)
     header = of_run(run)
     trust.check(run, header)
     book = log_reader.read(run.ledger_file)
@@ -236,7 +235,7 @@ def _means(run: RunFolder, header: Header, book: LedgerState) -> ReplayContext:
             setup_of(settings, plan, handed),
             recorded=outcome.attempt.trajectory,
             budget=plan.budget,
-            stop_loss=stop_loss_calibration.of_plan(header, plan),
+            stop_loss=stop_loss.rule_of_plan(header, plan),
         ):
             yield one.where, one.recorded, one.recomputed
 

@@ -9,34 +9,18 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from swe_router import assets, suggest
+from swe_router import suggest
 from swe_router.commands import run_facts
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
 from swe_router.integrity import consistency
+from swe_router.integrity.locate import find_run
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import LATEST, RunFolder
 from swe_router.reports import exit_status, run_rows, run_text
 
 SHOWN = 12
 """Ids that an error lists."""
-SAMPLE = "sample"
-"""Name of the recorded demo run that ships with the package."""
-
-
-def find(name: str, out: Path, *, exact: bool = True) -> RunFolder:
-    """A run by name or path; ``sample`` is the one that ships, unless there is one in ``out``.
-
-    Raises ``UsageError`` for one whose files do not belong together (``sound.check``).
-    """
-    shipped = assets.root() / "runs" / SAMPLE
-    if name == SAMPLE and not (out / SAMPLE).exists() and shipped.exists():
-        run = RunFolder(shipped)
-        consistency.check(run, exact=exact)
-        return run
-    run = RunFolder.find(name, out)
-    consistency.check(run, exact=exact)
-    return run
 
 
 def show(name: str, out: Path, instance: str | None, attempt: str | None) -> CommandResult:
@@ -69,7 +53,7 @@ def show(name: str, out: Path, instance: str | None, attempt: str | None) -> Com
 def _run(name: str, out: Path, instance: str | None) -> RunFolder:
     """The run; an instance's id in its place is told how to be asked for."""
     try:
-        return find(name, out)
+        return find_run(name, out)
     except UsageError as error:
         if name == LATEST or not _is_of_latest(name, out):
             raise

@@ -6,8 +6,8 @@ import contextlib
 import re
 from pathlib import Path
 
+from swe_router.codegraph.repo_cache import cache_folder
 from swe_router.journal.run_folder import RunFolder
-from swe_router.wiring.repositories import cache_folder
 
 _SEAL = re.compile(r"[0-9a-f]{64}")
 

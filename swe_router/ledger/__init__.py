@@ -3,6 +3,9 @@
 from swe_router.ledger.holds import CallLedger, Hold, Overhead
 from swe_router.ledger.ledger import Ledger
 from swe_router.ledger.state import BudgetRaise, Figures, TierFigures, TierView
+from swe_router.moved import renamed
+
+__getattr__ = renamed(__name__)
 
 __all__ = [
     "BudgetRaise",

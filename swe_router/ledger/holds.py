@@ -97,7 +97,7 @@ class Hold(_CallBooking):
         return self._state.rest
 
     def reserve(self, usd: Decimal) -> str:
-        """See ``CallLedger.reserve``; never waits, for nobody else can free an attempt's own money."""
+        """See ``CallLedger.reserve``; never waits: nobody else can free an attempt's own money."""
         return self._ledger.reserve_in(self._state, usd)
 
     def release(self) -> None:

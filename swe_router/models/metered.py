@@ -166,7 +166,7 @@ class MeteredModel:
 
     def _is_given(self, answer: Completion) -> bool:
         """Whether the usage can be true: no prompt, or words out of no tokens, cannot."""
-        by_the_token = any(band.dearest_input or band.output for band in self._rate.bands)
+        by_the_token = any(band.max_input_price or band.output for band in self._rate.bands)
         spoke = bool(answer.message.content or answer.message.tool_calls)
         usage = answer.usage
         counted = usage.prompt_tokens > 0 and (usage.output_tokens > 0 or not spoke)

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from swe_router import errors, suggest
 from swe_router.errors import UsageError
+from swe_router.moved import renamed
 from swe_router.records import (
     ACCEPTANCE,
     Budget,
@@ -24,6 +25,8 @@ from swe_router.records import (
 )
 from swe_router.settings import Table
 from swe_router.stats.rounding import apart
+
+__getattr__ = renamed(__name__)
 
 _SAID_IN_WORDS = (
     "NoConnection",

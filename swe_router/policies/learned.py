@@ -12,9 +12,10 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from swe_router.errors import UsageError
-from swe_router.estimates.prediction.training import Floats, Training, training
+from swe_router.estimates.prediction.training import Training, training
 from swe_router.policies.base import Knobs, LadderPolicy
 from swe_router.records import Budget, Example, Features
+from swe_router.stats.arrays import Floats
 
 K = TypeVar("K", bound=Knobs)
 

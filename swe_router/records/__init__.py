@@ -5,6 +5,7 @@ No gold field exists here: the answer key lives in ``grading.gold`` alone.
 Money is ``Decimal`` US dollars, time is seconds, sizes are tokens or bytes as the name says.
 """
 
+from swe_router.moved import renamed
 from swe_router.records.conversation import (
     Action,
     CallLimits,
@@ -62,6 +63,8 @@ from swe_router.records.values import (
     Try,
     Verdict,
 )
+
+__getattr__ = renamed(__name__)
 
 __all__ = [
     "ACCEPTANCE",

@@ -35,9 +35,9 @@ class TestPassRate:
     """Selector ``test-pass-rate``; the order is total, so the order of the outcomes is no matter.
 
     Better is, in this order: accepted by the verifiers; not failed by any; a higher score (see
-    ``TestWeights``); more candidates with the same normalised change; passing more of the tests that
-    other attempts left (a competitor's test may break a tie and no more); a smaller change; the
-    change that a later, that is a stronger, attempt made; of one change the earliest attempt.
+    ``TestWeights``); more candidates with the same normalised change; passing more of the tests
+    that other attempts left (a competitor's test may break a tie and no more); a smaller change;
+    the change that a later, that is a stronger, attempt made; of one change the earliest attempt.
     A candidate that a verifier failed is handed in only when there is nothing better: on
     SWE-bench a wrong patch costs no more than none. Empty patches are never chosen.
     """

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swe_router.estimates.prediction.training import Floats
 from swe_router.lazy_imports import deferred
-from swe_router.outcomes.leaderboard.metrics import pareto
+from swe_router.stats.arrays import Floats
+from swe_router.stats.hull import pareto
 
 if TYPE_CHECKING:
     from scipy import stats

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from swe_router.estimates.prediction.training import Floats
+from swe_router.stats.arrays import Floats
 
 
 def upper_hull(cost: Floats, rate: Floats) -> list[int]:
@@ -57,3 +57,16 @@ def mix_at(cost: Floats, hull: list[int], spend: float) -> Floats:
             return shares
     shares[hull[-1]] = 1.0
     return shares
+
+
+def pareto(cost: Floats, rate: Floats) -> np.ndarray:
+    """Which points no other dominates (cheaper or as cheap, better or as good, one strictly).
+
+    Points along the last axis, (..., k) -> bool (..., k). Twins keep each other on the frontier.
+    """
+    on = np.ones(cost.shape, dtype=bool)
+    for j in range(cost.shape[-1]):
+        x, y = cost[..., j : j + 1], rate[..., j : j + 1]
+        worse = (cost >= x) & (rate <= y) & ((cost > x) | (rate < y))
+        on &= ~worse
+    return on

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from swe_router.lazy_imports import deferred
+from swe_router.stats.arrays import Floats
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
     from scipy import optimize
 
-    Floats = NDArray[np.float64]
 else:
     np = deferred("numpy")
     optimize = deferred("scipy.optimize")
-    Floats = Any
 
 BIAS_STRENGTH = 1.0
 """Strength of the bias's own prior: about that of four rows."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from swe_router.estimates.prediction.training import Floats
 from swe_router.lazy_imports import deferred
+from swe_router.stats.arrays import Floats
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from swe_router.estimates.prediction.training import Floats
 from swe_router.lazy_imports import deferred
+from swe_router.stats.arrays import Floats
 from swe_router.stats.rates import MeasuredRate
 
 if TYPE_CHECKING:

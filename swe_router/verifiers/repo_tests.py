@@ -21,7 +21,7 @@ from swe_router.verifiers.testing.results import TestRun
 
 NAME = "repo-tests"
 HINT = "runner"
-"""Key of ``VerificationContext.cache``: a function that names the runner where the repository does not tell."""
+"""Key of ``VerificationContext.cache``: a function that names the runner of the repository."""
 SHARE = 0.6
 """Share of the time left until the common deadline that this verifier takes at most."""
 MARGIN = 10.0

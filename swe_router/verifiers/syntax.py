@@ -19,7 +19,7 @@ from swe_router.settings import VerifySettings
 from swe_router.verifiers.patches import changed_files, path_kinds
 
 NAME = "syntax"
-PROBE = Path(__file__).with_name("probe.py")
+PROBE = Path(__file__).parent / "in_sandbox" / "import_probe.py"
 MAX_FILES = 60
 """Changed files looked at; a patch of more says so in its evidence."""
 SECONDS = 120.0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from swe_router import assets, plugins
+from swe_router.codegraph import repo_cache
 from swe_router.errors import (
     BoundaryError,
     ImageMissing,
@@ -245,7 +246,7 @@ def disk(place: Path, *, need: float) -> str:
 
 def caches() -> str | tuple[Level, str]:
     """Where repositories are kept."""
-    folder, wanted = repositories.cache_folder()
+    folder, wanted = repo_cache.cache_folder()
     if folder == wanted:
         return f"repositories are kept in {folder}"
     return "warning", f"{wanted} cannot be written to: repositories are kept in {folder}"

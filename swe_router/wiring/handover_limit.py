@@ -28,7 +28,7 @@ def handover_limit(header: Header, plan: Plan) -> int:
     rate = header.rates.get(plan.arm.model)
     if rate is None:
         return by_window
-    dearest = max(band.dearest_input for band in rate.bands)
+    dearest = max(band.max_input_price for band in rate.bands)
     if not dearest:
         return by_window
     by_money = int(plan.budget.dollars * SHARE * 1_000_000 / dearest)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 import tarfile
 import tempfile
@@ -17,7 +15,7 @@ from swe_router.codegraph.commits import PastCommit, past
 from swe_router.codegraph.fact_store import FactStore
 from swe_router.codegraph.git_objects import RepoError
 from swe_router.codegraph.graph import Graph, build
-from swe_router.codegraph.repo_cache import RepoCache, Sources, default_folder
+from swe_router.codegraph.repo_cache import RepoCache, Sources
 from swe_router.errors import SandboxError, UsageError
 from swe_router.lazy_imports import deferred
 from swe_router.records import Instance
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     import swe_router.sandboxes.docker_engine as engines
 else:
     engines = deferred("swe_router.sandboxes.docker_engine")
+from swe_router.codegraph.repo_cache import cache_folder
 
 Say = Callable[[str], None]
 
@@ -55,34 +54,6 @@ def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
     if place != wanted:
         say(f"{wanted} cannot be written to: repositories are kept in {place}")
     return RepoCache(place, sources)
-
-
-def cache_folder() -> tuple[Path, Path]:
-    """Where repositories are kept, and where they would be if that could be written to.
-
-    A home that is read only (a container, a cluster's node) is no reason to fail: they go to a
-    folder of this user among the temporary ones then.
-    """
-    wanted = default_folder()
-    if _writable(wanted):
-        return wanted, wanted
-    own = Path(tempfile.gettempdir()) / f"swe-router-{os.getuid()}"
-    with contextlib.suppress(OSError):
-        own.mkdir(mode=0o700, exist_ok=True)
-        if own.is_symlink() or own.stat().st_uid != os.getuid():
-            return wanted, wanted  # somebody else's: using it would be worse than failing
-    place = own / "repos"
-    return (place, wanted) if _writable(place) else (wanted, wanted)
-
-
-def _writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, which is made if need be; ``access`` may be wrong."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
 
 
 def copy_out(instance: Instance, place: Path) -> Path | None:

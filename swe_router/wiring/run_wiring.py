@@ -17,7 +17,6 @@ from swe_router.breaker import Breaker
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repo_cache import RepoCache
 from swe_router.codegraph.search import GraphSearch
-from swe_router.commands.calibrate import stop_loss_calibration
 from swe_router.features.extraction_steps import extract
 from swe_router.grading import runner
 from swe_router.journal import imported_candidates, run_inputs
@@ -35,7 +34,7 @@ from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patc
 from swe_router.seams import AttemptContext, Model, Policy, Scaffold, Selector, Verifier
 from swe_router.settings import Settings, Tier
 from swe_router.solve.context import SolveContext
-from swe_router.wiring import ensemble, training_data
+from swe_router.wiring import ensemble, stop_loss, training_data
 from swe_router.wiring.handover_limit import handover_limit
 from swe_router.wiring.repositories import graph_of, past_of, repo_cache
 from swe_router.wiring.sandbox_pools import SandboxPools
@@ -220,7 +219,7 @@ class RunWiring:
             ready=lambda plan: require(self.breaker, plan.arm.model),
             desk=lambda plan: replace(
                 desk_of(self.settings, plan),
-                stop_loss=stop_loss_calibration.of_plan(self.header, plan),
+                stop_loss=stop_loss.rule_of_plan(self.header, plan),
             ),
             room=partial(handover_limit, self.header),
             graph=graph,

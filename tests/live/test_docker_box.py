@@ -214,7 +214,8 @@ from swe_router.sandboxes.docker import DockerSandboxes
 from swe_router.settings import SandboxSettings
 from swe_router.records import Instance
 wanted = Instance(id="i", repo="o/n", base_commit="c", problem="p", image=sys.argv[2])
-with DockerSandboxes(SandboxSettings(), run=sys.argv[1], lock=Path(sys.argv[3])).open(wanted) as box:
+factory = DockerSandboxes(SandboxSettings(), run=sys.argv[1], lock=Path(sys.argv[3]))
+with factory.open(wanted) as box:
     print("up", flush=True)
     if sys.argv[4] == "busy":
         box.run("trap '' TERM HUP; while :; do sleep 1; done", timeout=500)

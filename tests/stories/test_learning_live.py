@@ -43,7 +43,7 @@ def test_a_bandit_learns_between_issues_and_after_a_resume_and_replays(tmp_path,
     seen = [record.decisions[0].state for record in folder.concluded()]
     assert seen[0]["shifts"] == []
     assert any(seen[1]["shifts"]), "the second issue was decided on what the first one taught"
-    resumed = jobs.learned(run_driver.Wiring(folder, run_driver.of_run(folder), str)).state()
+    resumed = jobs.learned(run_driver.RunWiring(folder, run_driver.of_run(folder), str)).state()
     assert resumed["shifts"] != seen[1]["shifts"], "a resume would forget what the run taught"
     assert main(["replay", "latest", "--out", str(tmp_path / "runs")]) == 0
     assert "2 instances replayed: all as recorded" in capsys.readouterr().out

@@ -88,7 +88,7 @@ class Leaves(TempBox):
 
 @pytest.mark.parametrize("comes_back", [True, False])
 def test_an_edit_that_the_engine_cut_short_is_made_in_the_next_box(tmp_path, whole, comes_back):
-    """Recorded without its actions it was relived without them: an empty patch was handed in."""
+    """Recorded without its actions it was replayed without them: an empty patch was handed in."""
     end, _, requests = whole
     told, loop = Told(), ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
     desk = told.desk(comes_back=comes_back, **SMALL)

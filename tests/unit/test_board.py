@@ -21,8 +21,16 @@ HYBRID = verifier_model.parse("hybrid")
 
 
 def asked(**more) -> BoardRequest:
-    return BoardRequest(**{"channel": HYBRID, "weak": "cheap", "strong": "strong", "policies": CHEAP,
-                    "bootstraps": 120, **more})  # fmt: skip
+    return BoardRequest(
+        **{
+            "channel": HYBRID,
+            "weak": "cheap",
+            "strong": "strong",
+            "policies": CHEAP,
+            "bootstraps": 120,
+            **more,
+        }
+    )
 
 
 def rows_of(facts):

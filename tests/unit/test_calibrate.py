@@ -15,9 +15,9 @@ from swe_router.__main__ import main
 from swe_router.commands.calibrate import acceptance_calibration
 from swe_router.commands.calibrate.acceptance_calibration import CalibrateRequest, calibrate
 from swe_router.commands.report.error_rates import of_runs
-from swe_router.commands.show import find
 from swe_router.errors import UsageError
 from swe_router.estimates.acceptance import calibration
+from swe_router.integrity.locate import find_run
 from swe_router.outcomes.tables import labels
 from swe_router.verifiers.acceptance import AcceptanceVerifier
 from tests.doubles.judged import attempt, digest, folder, grade, patch, record, said
@@ -202,7 +202,7 @@ def test_what_was_said_before_a_change_and_a_copy_of_a_file_count_no_second_time
 
 
 def test_a_copy_of_a_run_is_fitted_no_second_time(tmp_path):
-    run = find("sample", tmp_path)
+    run = find_run("sample", tmp_path)
     copy = tmp_path / "copy"
     shutil.copytree(run.path, copy)
     one, two = (

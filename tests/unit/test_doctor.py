@@ -58,7 +58,7 @@ def test_how_fast_workers_are_and_how_far_a_disk_is_limited_are_told(
     assert "127.0.0.1:1" in told
     assert "RAY_worker_niceness=0" in told
     box = str(said(tmp_path, 1, "local sandbox")["detail"])
-    assert "16g a file" in box or "no local sandbox" in box
+    assert "16g per file" in box or "no local sandbox" in box
 
 
 def looked(*words: str) -> dict[str, dict[str, object]]:

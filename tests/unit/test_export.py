@@ -13,11 +13,11 @@ import pytest
 from swe_router import assets
 from swe_router.__main__ import main
 from swe_router.commands.export import formats, statement_facts
-from swe_router.commands.show import find
 from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
 from swe_router.grading import predictions as files
 from swe_router.grading.hidden import new_tests, sought
+from swe_router.integrity.locate import find_run
 from swe_router.journal.header import of_run
 from swe_router.outcomes.importers.gathering import ImportOptions
 from swe_router.outcomes.importers.published import experiments
@@ -197,7 +197,7 @@ def names_that_no_base_test_has() -> dict[str, set[str]]:
 
 def test_no_hidden_test_name_occurs_in_any_evidence_of_the_demo():
     names = names_that_no_base_test_has()
-    records = find("sample", Path("runs")).records()
+    records = find_run("sample", Path("runs")).records()
     assert sum(len(names[name]) for name in records) > 15, "there is something to look for"
     evidence = 0
     for name, made in records.items():
@@ -254,7 +254,7 @@ def test_predictions_go_to_the_file_that_was_named(run, tmp_path, name):
 
 
 def test_the_experiments_folder_is_read_back_as_what_the_sample_was(tmp_path):
-    sample = find("sample", Path("runs"))
+    sample = find_run("sample", Path("runs"))
     out = tmp_path / "20260101_made-up"
     formats.export("sample", tmp_path, "experiments", out, partial=False)
     rows = experiments(out, ImportOptions()).rows

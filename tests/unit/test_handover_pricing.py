@@ -38,8 +38,14 @@ def told(known: OutcomeTable) -> OutcomeTable:
 
 
 def asked(*policies: str, **more) -> BoardRequest:
-    return BoardRequest(channel=verifier_model.parse("hybrid"), weak="cheap", strong="strong", policies=policies,
-                 bootstraps=100, **more)  # fmt: skip
+    return BoardRequest(
+        channel=verifier_model.parse("hybrid"),
+        weak="cheap",
+        strong="strong",
+        policies=policies,
+        bootstraps=100,
+        **more,
+    )
 
 
 def rows_of(facts):

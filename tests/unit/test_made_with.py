@@ -57,10 +57,10 @@ def tomorrow(place):
         prompt.write_text("Tomorrow. " + prompt.read_text("utf-8"), "utf-8")
     tools = place / "swe_router" / "agents" / "tools.py"
     tools.write_text(tools.read_text("utf-8").replace("Find code.", "Find any code."), "utf-8")
-    loop = place / "swe_router" / "agents" / "rules.py"
+    loop = place / "swe_router" / "agents" / "loop_rules.py"
     text = loop.read_text("utf-8")
     loop.write_text(
-        f"{text}\nVERSIONS = {{**VERSIONS, 99: Rules(True, True, True)}}\nCURRENT = 99\n"
+        f"{text}\nVERSIONS = {{**VERSIONS, 99: LoopRules(True, True, True)}}\nCURRENT = 99\n"
     )
     return place
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swe_router.outcomes.leaderboard import metrics
+from swe_router.stats import hull
 from swe_router.stats.hull import hull_at, upper_hull
 from swe_router.stats.rates import wilson
 
@@ -77,7 +78,7 @@ def test_router_arena_is_its_formula_and_held_to_its_range():
 
 
 def test_the_frontier_keeps_twins_and_drops_the_dominated():
-    on = metrics.pareto(a(1, 1, 2, 2, 3), a(0.5, 0.5, 0.7, 0.6, 0.7))
+    on = hull.pareto(a(1, 1, 2, 2, 3), a(0.5, 0.5, 0.7, 0.6, 0.7))
     assert on.tolist() == [True, True, True, False, False]
 
 

@@ -15,9 +15,9 @@ from swe_router import assets
 from swe_router.__main__ import main
 from swe_router.candidates import run_attempts
 from swe_router.commands.run import run_driver
-from swe_router.commands.show import SAMPLE
 from swe_router.errors import UsageError
 from swe_router.integrity import own_runs
+from swe_router.integrity.locate import SAMPLE
 from swe_router.journal.header import of_run
 from swe_router.journal.run_folder import RunFolder
 from swe_router.records import digest_of

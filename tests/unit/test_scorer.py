@@ -121,8 +121,13 @@ def test_a_replay_shows_recorded_probabilities_with_recorded_verdicts_only(tmp_p
 def test_a_cascade_decides_alike_with_and_without_recorded_probabilities():
     known = probable(table(n=20))
     bare = OutcomeTable(tuple(replace(r, probability=None) for r in known.rows), known.source)
-    asked = BoardRequest(verifier_model.parse("recorded"), weak="cheap", strong="strong", policies=("cascade",),
-                  bootstraps=100)  # fmt: skip
+    asked = BoardRequest(
+        verifier_model.parse("recorded"),
+        weak="cheap",
+        strong="strong",
+        policies=("cascade",),
+        bootstraps=100,
+    )
     one, two = (board(t, features(t), asked)["rows"] for t in (known, bare))
     assert [(r["policy"], r["rate"], r["usd"]) for r in one] == [
         (r["policy"], r["rate"], r["usd"]) for r in two

@@ -29,8 +29,11 @@ def test_the_shipped_features_are_what_the_extractor_makes_of_the_shipped_texts(
 
 
 def test_no_row_of_the_shipped_board_lacks_texts_features_or_prices():
-    facts = board(shipped(), features(), BoardRequest(verifier_model.parse("hybrid"), policies=ASKED,
-                                               bootstraps=100, curves=False))  # fmt: skip
+    facts = board(
+        shipped(),
+        features(),
+        BoardRequest(verifier_model.parse("hybrid"), policies=ASKED, bootstraps=100, curves=False),
+    )
     assert facts["texts"]
     said = {row["policy"]: row["verdict"] for row in facts["rows"] if row["rate"] is None}
     assert said == {}

@@ -22,6 +22,7 @@ from swe_router.journal.run_folder import RunFolder
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write
 from swe_router.records import Budget
 from swe_router.settings import load
+from swe_router.wiring import stop_loss
 from tests.doubles.agent import INSTANCE, LOOK, SUBMIT, PlayedModel, TempBox, Told, answer
 from tests.unit.test_agent_resume import SHEET, journaled, setup
 
@@ -182,11 +183,11 @@ def test_the_command_writes_what_a_run_reads(tmp_path):
     shown = stop_loss_calibration.calibrate(
         table(tmp_path), 2.0, ["local=weak"], tmp_path / "out" / "stop.json"
     )
-    known = stop_loss_calibration.read(str(tmp_path / "out" / "stop.json"), ["local", "cloud"])
+    known = stop_loss.read_profiles(str(tmp_path / "out" / "stop.json"), ["local", "cloud"])
     assert known["local"].points
     assert shown.facts["tiers"]["local"]["checked"]["net_usd"] > 0
     assert json.dumps(shown.facts)
-    assert stop_loss_calibration.read("", ["local"]) == {}
+    assert stop_loss.read_profiles("", ["local"]) == {}
 
 
 @pytest.mark.parametrize(
@@ -207,18 +208,18 @@ def test_a_bad_wish_is_one_line(tmp_path, systems, value, said):
 def test_a_file_that_is_none_is_refused_before_a_run_begins(tmp_path):
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(UsageError, match="is no file of"):
-        stop_loss_calibration.read(str(tmp_path / "x.json"), ["local"])
+        stop_loss.read_profiles(str(tmp_path / "x.json"), ["local"])
     with pytest.raises(UsageError, match="No such file"):
-        stop_loss_calibration.read(str(tmp_path / "y.json"), ["local"])
+        stop_loss.read_profiles(str(tmp_path / "y.json"), ["local"])
     stop_loss_calibration.calibrate(table(tmp_path), 2.0, ["locl=weak"], tmp_path / "z.json")
     with pytest.raises(UsageError, match="for tier 'locl'"):
-        stop_loss_calibration.read(str(tmp_path / "z.json"), ["local"])
+        stop_loss.read_profiles(str(tmp_path / "z.json"), ["local"])
 
 
 def test_a_run_keeps_the_rule_that_it_began_with_whatever_becomes_of_the_file(tmp_path):
     file = tmp_path / "stop.json"
     stop_loss_calibration.calibrate(table(tmp_path), 2.0, ["local=weak"], file)
-    rules = stop_loss_calibration.read(str(file), ["local", "cloud"])
+    rules = stop_loss.read_profiles(str(file), ["local", "cloud"])
     known = load("demo")
     header = Header(known, known.digest(), {}, {}, "local", {}, 0.0, stop_loss=rules)
     run = RunFolder.create(tmp_path / "runs", "one", header.plain(), ())
@@ -227,10 +228,10 @@ def test_a_run_keeps_the_rule_that_it_began_with_whatever_becomes_of_the_file(tm
     local, cloud = again.ladder()
     assert again.stop_loss == rules
     assert is_whole(run)
-    given_up = stop_loss_calibration.of_plan(again, local)
+    given_up = stop_loss.rule_of_plan(again, local)
     assert given_up(1, Decimal(0)) == ""
     assert given_up(999, Decimal(0)).startswith("stop-loss at ")
-    assert stop_loss_calibration.of_plan(again, cloud) is None
+    assert stop_loss.rule_of_plan(again, cloud) is None
     text = run.settings_file.read_text()
     run.settings_file.write_text(text.replace(str(rules["local"].points[0].at), "7", 1))
     assert not is_whole(run), "a point that was moved is seen"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +11,7 @@ from swe_router.records import Candidate, Verdict
 from swe_router.settings import Settings, VerifySettings
 from swe_router.verifiers.applies import AppliesVerifier, text_facts, verdict_of
 from swe_router.verifiers.patches import changed_files, path_kinds
+from swe_router.verifiers.testing.runners import RECORDER
 from tests.doubles.project import INSTANCE, Project, outcome
 
 TESTS = "def test_a():\n    assert True\n\n\ndef test_b():\n    assert True\n"
@@ -167,7 +166,7 @@ def test_the_settings_know_the_shipped_names() -> None:
 
 
 def test_the_package_ships_what_runs_inside() -> None:
-    assert (Path(changed_files.__file__).parent / "recorder.py").is_file()
+    assert RECORDER.is_file()
 
 
 BINARY = (

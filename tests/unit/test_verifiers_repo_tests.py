@@ -214,7 +214,7 @@ def listened(folder: Path, command: list[str]) -> Report:
     )
     (home / "key").write_text('{"report": "r", "key": "k"}')
     (home / "r").unlink(missing_ok=True)
-    words = [sys.executable, str(home / "recorder.py"), *command]
+    words = [sys.executable, str(home / "result_recorder.py"), *command]
     subprocess.run(words, cwd=folder, capture_output=True, check=False)
     assert not (home / "key").exists()
     return recorded((home / "r").read_bytes() if (home / "r").exists() else b"", "k")

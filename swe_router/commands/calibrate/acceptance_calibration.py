@@ -16,11 +16,11 @@ from rich.text import Text
 from swe_router.commands.grade.pending_grades import patch_of, resolved
 from swe_router.commands.report.graded_verdicts import BLANK
 from swe_router.commands.result import CommandResult
-from swe_router.commands.show import find
 from swe_router.errors import UsageError
 from swe_router.estimates.acceptance import calibration, fit, selective_threshold, verdict_signals
 from swe_router.estimates.acceptance.calibration import Calibration
 from swe_router.estimates.acceptance.fit import VerdictRow
+from swe_router.integrity.locate import find_run
 from swe_router.journal.header import of_run
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
@@ -76,7 +76,7 @@ def calibrate(wish: CalibrateRequest) -> CommandResult:
         write_whole(wish.out, made.dump())
     except OSError as error:
         raise UsageError(f"cannot write {wish.out}: {error.strerror or error}") from None
-    recordings = any(of_run(find(name, wish.runs_in)).recordings for name in wish.runs)
+    recordings = any(of_run(find_run(name, wish.runs_in)).recordings for name in wish.runs)
     facts = {**_facts(made, rows, wish, left), "recordings": recordings}
     return CommandResult(facts=facts, view=_view(facts))
 
@@ -88,7 +88,7 @@ def _rows(wish: CalibrateRequest, left: Counter[str]) -> Iterator[VerdictRow]:
         raise UsageError("--verdicts and --labels go together: what was said, and what was right")
     seen: set[tuple[str, str, str]] = set()
     for name in dict.fromkeys(wish.runs):
-        yield from _of_run(find(name, wish.runs_in), left, seen)
+        yield from _of_run(find_run(name, wish.runs_in), left, seen)
     if wish.verdicts:
         yield from _of_files(wish, left)
 

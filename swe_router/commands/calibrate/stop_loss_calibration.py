@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
 
@@ -15,11 +14,9 @@ from swe_router import plain_values
 from swe_router.commands import output_files
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
-from swe_router.estimates.stop_loss.rule import Profile, StopLoss
-from swe_router.journal.header import Header
+from swe_router.estimates.stop_loss.rule import StopLoss
 from swe_router.lazy_imports import deferred
 from swe_router.outcomes.tables.issue_data import repository
-from swe_router.records import Plan
 
 if TYPE_CHECKING:
     import swe_router.outcomes.tables.table as tables
@@ -47,34 +44,6 @@ def calibrate(outcomes: Path, value: float, systems: Sequence[str], out: Path) -
     made = StopLoss(outcomes=outcomes.name, digest=rows, tiers=tiers)
     output_files.write_file(out, f"{plain_values.text(made, indent=1)}\n".encode())
     return CommandResult(facts={"out": str(out), **made.model_dump(mode="json")}, view=_view(made))
-
-
-def read(path: str, tiers: Sequence[str]) -> dict[str, Profile]:
-    """The profiles of a file, by tier; none for an empty path.
-
-    Raises ``UsageError`` when the file cannot be read, or knows a tier that the run has not.
-    """
-    if not path:
-        return {}
-    try:
-        known = StopLoss.model_validate_json(Path(path).read_bytes())
-    except OSError as error:
-        raise UsageError(f"stop_loss {path}: {error.strerror or error}") from None
-    except ValidationError as error:
-        said = error.errors()[0]["msg"]
-        raise UsageError(
-            f"stop_loss {path} is no file of `swe-router calibrate --stop-loss`: {said}"
-        ) from None
-    for tier in known.tiers:
-        if tier not in tiers:
-            raise UsageError(f"stop_loss {path} is for tier {tier!r}, there is {', '.join(tiers)}")
-    return dict(known.tiers)
-
-
-def of_plan(header: Header, plan: Plan) -> Any:
-    """``Desk.stop_loss`` of an attempt: its tier's rule as the run began with it, or None."""
-    profile = header.stop_loss.get(plan.arm.model)
-    return profile.gives_up if profile is not None and profile.points else None
 
 
 def _pairs(texts: Sequence[str]) -> Mapping[str, str]:

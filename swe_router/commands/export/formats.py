@@ -15,9 +15,9 @@ from swe_router.commands import output_files
 from swe_router.commands.export import statement_facts
 from swe_router.commands.grade import grading_run
 from swe_router.commands.result import CommandResult
-from swe_router.commands.show import find
 from swe_router.errors import UsageError
 from swe_router.grading import predictions as files
+from swe_router.integrity.locate import find_run
 from swe_router.journal.header import Header, of_run
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
@@ -40,7 +40,7 @@ def export(name: str, folder: Path, form: str, out: Path, *, partial: bool) -> C
     """
     if form not in FORMS:
         raise UsageError(f"--format {form!r}: there is {', '.join(FORMS)}")
-    run = find(name, folder)
+    run = find_run(name, folder)
     left = unfinished(run)
     if left and not partial:
         raise UsageError(

@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from swe_router.codegraph.repo_cache import cache_folder
 from swe_router.commands.grade.pending_grades import owed
 from swe_router.datasets import OpensSandbox, SupportsNetwork
 from swe_router.errors import UsageError, WouldNotStart
@@ -29,7 +30,7 @@ from swe_router.sandboxes.docker import DockerSandboxes
 from swe_router.sandboxes.local import LocalSandboxes
 from swe_router.seams import Sandbox
 from swe_router.settings import SandboxSettings
-from swe_router.wiring.repositories import cache_folder, repo_cache
+from swe_router.wiring.repositories import repo_cache
 from swe_router.wiring.run_wiring import RunWiring
 
 Say = Callable[[str], None]

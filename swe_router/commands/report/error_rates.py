@@ -10,9 +10,9 @@ from swe_router import plain_values
 from swe_router.commands import output_files
 from swe_router.commands.report.graded_verdicts import STRONGEST, judged, of_files
 from swe_router.commands.result import CommandResult
-from swe_router.commands.show import find
 from swe_router.errors import UsageError
 from swe_router.integrity import consistency, trust
+from swe_router.integrity.locate import find_run
 from swe_router.journal import run_inputs
 from swe_router.journal.header import of_run
 from swe_router.journal.run_folder import RunFolder
@@ -47,7 +47,7 @@ def report(
         raise UsageError("name graded runs, or --verdicts FILE --labels FILE")
     if bool(said) != bool(labels):
         raise UsageError("--verdicts and --labels go together: what was said, and what was right")
-    facts = of_runs([find(name, folder) for name in dict.fromkeys(names)], said, labels)
+    facts = of_runs([find_run(name, folder) for name in dict.fromkeys(names)], said, labels)
     if out is not None:
         _write(facts, out)
     return CommandResult(facts=facts, view=verifier_errors_text.view(facts))

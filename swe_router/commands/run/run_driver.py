@@ -14,8 +14,7 @@ from rich.console import Group
 from rich.text import Text
 
 from swe_router import pool
-from swe_router.commands import doctor, run_facts
-from swe_router.commands.calibrate import stop_loss_calibration
+from swe_router.commands import run_facts
 from swe_router.commands.grade import grading_run, pending_grades
 from swe_router.commands.report import error_rates
 from swe_router.commands.result import CommandResult
@@ -40,8 +39,10 @@ from swe_router.settings import Settings
 from swe_router.terminal import Console
 from swe_router.wiring import (
     acceptance_thresholds,
+    cleanup,
     preflight,
     service_breaker,
+    stop_loss,
     training_data,
     worker_environment,
 )
@@ -170,7 +171,7 @@ def drive(
     ):
         # The lock says that nobody else drives this run: what others held is nobody's now.
         wiring.ledger.abandon_others()
-        doctor.sweep(run.name)
+        cleanup.sweep(run.name)
         wiring.breaker.forget()
         ends = _launched(wiring, number, retry, told, screen)
         # Somebody may have raised the cap meanwhile, or a tier that was given up came back.
@@ -202,7 +203,7 @@ def _launched(wiring: RunWiring, workers: int, retry: str, told: Notifier, scree
     try:
         ends = _work(wiring, workers, retry, told, screen)
     finally:
-        doctor.sweep(run.name)  # what workers left that were killed
+        cleanup.sweep(run.name)  # what workers left that were killed
         append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
     wiring.ledger.abandon_others()
     grading_run.write_predictions(run)
@@ -248,7 +249,7 @@ def resolved(settings: Settings, say: Say) -> tuple[Header, candidate_import.Imp
         sandbox=ready.sandbox,
         prompts=ready.prompts,
         created=time.time(),
-        stop_loss=stop_loss_calibration.read(settings.stop_loss, settings.ladder),
+        stop_loss=stop_loss.read_profiles(settings.stop_loss, settings.ladder),
         knobs=knobs_of(settings),
     )
     policy = build_policy(header, instances, say)

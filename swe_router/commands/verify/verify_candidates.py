@@ -18,7 +18,6 @@ from rich.text import Text
 
 from swe_router.candidates import joining, trajectory_folders
 from swe_router.candidates.joining import CandidateCase
-from swe_router.commands import doctor
 from swe_router.commands.result import CommandResult
 from swe_router.commands.signals import graceful
 from swe_router.commands.verify import result_rows
@@ -26,7 +25,7 @@ from swe_router.instances import splits
 from swe_router.records import Instance, Outcome
 from swe_router.sandboxes import temp_folders
 from swe_router.settings import Settings
-from swe_router.wiring import acceptance_thresholds
+from swe_router.wiring import acceptance_thresholds, cleanup
 from swe_router.wiring.verifier_stack import VerifierStack
 
 Say = Callable[[str], None]
@@ -103,7 +102,7 @@ def _stack(settings: Settings, wish: VerifyRequest, say: Say) -> Iterator[Verifi
             finally:
                 stack.close()
                 if stack.sandbox == "docker":
-                    doctor.sweep(name)
+                    cleanup.sweep(name)
 
 
 def _drive(

@@ -14,7 +14,8 @@ from swe_router.errors import UsageError
 from swe_router.estimates.acceptance.verdict_signals import log_odds
 from swe_router.estimates.complexity.score import Term
 from swe_router.lazy_imports import deferred
-from swe_router.stats.logistic import Floats, Sign, fitted, logistic
+from swe_router.stats.arrays import Floats
+from swe_router.stats.logistic import Sign, fitted, logistic
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,20 +13,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from swe_router.lazy_imports import deferred
+from swe_router.stats.arrays import Floats
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
     from scipy import special
 
-    Floats = NDArray[np.float64]
 else:
     np = deferred("numpy")
     special = deferred("scipy.special")  # a third of the time that scipy.stats takes to import
-    Floats = Any
 
 MIN_REPOS = 3
 """Repositories (effective ones) with wrong patches under which nothing is claimed of a new one."""

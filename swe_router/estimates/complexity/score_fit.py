@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.stats import spearmanr
 
@@ -26,8 +25,8 @@ from swe_router.estimates.complexity.score import (
     rate_of,
     stretched,
 )
+from swe_router.stats.arrays import Floats
 
-Floats = NDArray[np.float64]
 SHRINKAGE = 1000.0
 """Weight of the common weight, in rows; one of 30, 100, 300, 1000, which hardly differ."""
 CUT = 0.02
@@ -45,20 +44,41 @@ class WeightSign(NamedTuple):
 
 
 SIGNS = (
-    WeightSign("log_words", -1, log=False), WeightSign("prose_words", -1), WeightSign("symbol_mentions", -1),
-    WeightSign("capital_words", -1), WeightSign("code_definitions", -1), WeightSign("indented_lines", -1),
-    WeightSign("versions", -1), WeightSign("wishes", -1), WeightSign("file_mentions", +1), WeightSign("line_mentions", +1),
-    WeightSign("fix_hints", +1), WeightSign("diff", +1, log=False),
-    WeightSign("unknown_share", -1, log=False), WeightSign("ambiguity", -1), WeightSign("frames_found", +1),
-    WeightSign("files_found", +1), WeightSign("seed_weight", +1), WeightSign("named_size", +1, log=False),
-    WeightSign("ppr_entropy", -1, log=False), WeightSign("ppr_top1", +1, log=False),
-    WeightSign("plausible_files", -1), WeightSign("plausible_packages", -1),
-    WeightSign("word_lead", +1, log=False), WeightSign("word_match", +1, log=False),
-    WeightSign("top_lines", -1), WeightSign("top_centrality", -1, log=False), WeightSign("top_tests", -1),
-    WeightSign("region_lines", -1), WeightSign("region_fan_in", -1), WeightSign("region_tests", +1),
-    WeightSign("kin_lines", -1, log=False), WeightSign("kin_tests", -1, log=False),
-    WeightSign("region_churn", -1), WeightSign("region_fix_share", -1, log=False),
-)  # fmt: skip
+    WeightSign("log_words", -1, log=False),
+    WeightSign("prose_words", -1),
+    WeightSign("symbol_mentions", -1),
+    WeightSign("capital_words", -1),
+    WeightSign("code_definitions", -1),
+    WeightSign("indented_lines", -1),
+    WeightSign("versions", -1),
+    WeightSign("wishes", -1),
+    WeightSign("file_mentions", +1),
+    WeightSign("line_mentions", +1),
+    WeightSign("fix_hints", +1),
+    WeightSign("diff", +1, log=False),
+    WeightSign("unknown_share", -1, log=False),
+    WeightSign("ambiguity", -1),
+    WeightSign("frames_found", +1),
+    WeightSign("files_found", +1),
+    WeightSign("seed_weight", +1),
+    WeightSign("named_size", +1, log=False),
+    WeightSign("ppr_entropy", -1, log=False),
+    WeightSign("ppr_top1", +1, log=False),
+    WeightSign("plausible_files", -1),
+    WeightSign("plausible_packages", -1),
+    WeightSign("word_lead", +1, log=False),
+    WeightSign("word_match", +1, log=False),
+    WeightSign("top_lines", -1),
+    WeightSign("top_centrality", -1, log=False),
+    WeightSign("top_tests", -1),
+    WeightSign("region_lines", -1),
+    WeightSign("region_fan_in", -1),
+    WeightSign("region_tests", +1),
+    WeightSign("kin_lines", -1, log=False),
+    WeightSign("kin_tests", -1, log=False),
+    WeightSign("region_churn", -1),
+    WeightSign("region_fix_share", -1, log=False),
+)
 """What the score is made of. Those of one feature alone: ``complexity.Score.parts``."""
 
 

@@ -20,8 +20,9 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
-from swe_router.estimates.prediction.training import Floats, Training, values_of
+from swe_router.estimates.prediction.training import Training, values_of
 from swe_router.records import Features
+from swe_router.stats.arrays import Floats
 
 Predictor = Callable[[Sequence[Features]], Floats]
 """Issues -> (n, m), one column an arm."""

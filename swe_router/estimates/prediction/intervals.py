@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from swe_router.estimates.prediction.estimators import by_numbers, cost
-from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.estimates.prediction.training import Training
 from swe_router.records import Features
+from swe_router.stats.arrays import Floats
 
 
 @dataclass(frozen=True)

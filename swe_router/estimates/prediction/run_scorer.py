@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from swe_router.errors import UsageError
-from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.estimates.prediction.training import Training
 from swe_router.records import Outcome
+from swe_router.stats.arrays import Floats
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Scorer:
 
 
 def observed(outcome: Outcome) -> Floats:
-    """(4,): verdict, log USD, log steps, log odds of P(right) of an outcome, as in ``RunFeatures.x``."""
+    """(4,): verdict, log USD, log steps, log odds of P(right), as in ``RunFeatures.x``."""
     spent = float(outcome.attempt.trajectory.usd)
     steps = outcome.attempt.trajectory.steps
     effort = (math.log(max(spent, 1e-4)), math.log1p(steps))

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from swe_router.errors import UsageError
 from swe_router.lazy_imports import deferred
 from swe_router.records import Example, Features
+from swe_router.stats.arrays import Floats
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
 else:
     np = deferred("numpy")
-    Floats = Any
 
 F = TypeVar("F")
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swe_router.errors import UsageError
-from swe_router.estimates.prediction.training import Floats
 from swe_router.estimates.stop_loss.rule import Checked, Measure, Profile, StopPoint
 from swe_router.lazy_imports import deferred
+from swe_router.stats.arrays import Floats
 
 if TYPE_CHECKING:
     from scipy import optimize, stats

@@ -17,8 +17,8 @@ from scipy.stats import rankdata, spearmanr
 
 from swe_router.outcomes.auditing.findings import AuditFinding, named
 from swe_router.outcomes.tables.table import OutcomeTable
+from swe_router.stats.arrays import Floats
 
-Floats = NDArray[np.float64]
 Z = 1.645
 """A system is refused when even the upper end of a 95% one-sided interval is under the floor."""
 FEW_POSITIVES = 20
@@ -193,7 +193,12 @@ def copies(table: OutcomeTable) -> list[AuditFinding]:
             key = (one.place[order].tobytes(), one.won[order].tobytes())
             alike.setdefault(key, []).append(one.system)
     return [
-        AuditFinding("warn", "duplicates", f"the same verdicts on every instance as {named(names[1:])}",
-                names[0])
-        for names in alike.values() if len(names) > 1
-    ]  # fmt: skip
+        AuditFinding(
+            "warn",
+            "duplicates",
+            f"the same verdicts on every instance as {named(names[1:])}",
+            names[0],
+        )
+        for names in alike.values()
+        if len(names) > 1
+    ]

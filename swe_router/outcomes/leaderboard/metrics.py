@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from swe_router.estimates.prediction.training import Floats
+from swe_router.stats.arrays import Floats
 from swe_router.stats.hull import hull_at
 
 
@@ -144,19 +144,6 @@ def router_arena(
         cheap = min(1.0, max(0.0, cheap))
     below = beta * rate + cheap
     return (1 + beta) * rate * cheap / below if below > 0 else 0.0
-
-
-def pareto(cost: Floats, rate: Floats) -> np.ndarray:
-    """Which points no other dominates (cheaper or as cheap, better or as good, one strictly).
-
-    Points along the last axis, (..., k) -> bool (..., k). Twins keep each other on the frontier.
-    """
-    on = np.ones(cost.shape, dtype=bool)
-    for j in range(cost.shape[-1]):
-        x, y = cost[..., j : j + 1], rate[..., j : j + 1]
-        worse = (cost >= x) & (rate <= y) & ((cost > x) | (rate < y))
-        on &= ~worse
-    return on
 
 
 def hull_margin(

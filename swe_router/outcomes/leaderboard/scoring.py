@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from swe_router.estimates.prediction.training import Floats
 from swe_router.outcomes.leaderboard import metrics, verdict_words
 from swe_router.outcomes.simulation.entries import BASELINES, BoardEntry, alike
 from swe_router.outcomes.simulation.oracle_policies import OracleBound
 from swe_router.outcomes.simulation.simulate import SimulatedRun
 from swe_router.stats import bootstrap
+from swe_router.stats.arrays import Floats
 from swe_router.stats.rates import wilson
 
 PLAIN = "cascade"

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from swe_router.estimates.prediction.training import Floats
 from swe_router.outcomes.simulation.stage import Simulation
+from swe_router.stats.arrays import Floats
 from swe_router.stats.hull import hull_at
 from swe_router.stats.rates import wilson
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swe_router.estimates.prediction.training import Floats
 from swe_router.outcomes.simulation.stage import Simulation
+from swe_router.stats.arrays import Floats
 
 LIVE = "swe-router:"
 """What the system of a whole run of ours begins with; it is a policy at work, not a rung."""
@@ -63,8 +63,13 @@ def oracles(stage: Simulation) -> tuple[OracleBound, OracleBound]:
         saved.append(min(solving) if solving else 0.0)
     resolved = np.array(right)
     return (
-        OracleBound("oracle", "the cheapest run that resolves, else the cheapest", resolved,
-              np.array(paid)),
-        OracleBound("oracle-abandon", "the cheapest run that resolves, else nothing is spent", resolved,
-              np.array(saved)),
-    )  # fmt: skip
+        OracleBound(
+            "oracle", "the cheapest run that resolves, else the cheapest", resolved, np.array(paid)
+        ),
+        OracleBound(
+            "oracle-abandon",
+            "the cheapest run that resolves, else nothing is spent",
+            resolved,
+            np.array(saved),
+        ),
+    )

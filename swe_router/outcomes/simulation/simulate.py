@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from swe_router.outcomes.simulation.handover_cost import reread
 from swe_router.outcomes.simulation.stage import Cell, Simulation
@@ -31,8 +30,8 @@ from swe_router.records import (
     Try,
 )
 from swe_router.seams import Policy
+from swe_router.stats.arrays import Floats
 
-Floats = NDArray[np.float64]
 REPLICATES = 40
 """Worlds for policies whose decisions hang together."""
 UNBOUND = Decimal(10**9)

@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from swe_router.estimates.prediction.estimators import by_forest, cost
-from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs, is_infra_failure, rung_of
 from swe_router.policies.learned import Learned
 from swe_router.policies.predicted.utility import UtilityKnobs
 from swe_router.policies.single import Choice, SingleShot
 from swe_router.records import BudgetView, Features, RunRecord
+from swe_router.stats.arrays import Floats
 
 
 class MixLlmKnobs(UtilityKnobs):

@@ -8,11 +8,12 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.learned import Learned
 from swe_router.policies.mixing import Mixing, Shares
 from swe_router.records import Features
+from swe_router.stats.arrays import Floats
 from swe_router.stats.hull import mix_at, upper_hull
 
 

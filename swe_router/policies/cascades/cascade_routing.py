@@ -13,7 +13,7 @@ from scipy.stats import norm, qmc
 
 from swe_router.estimates.prediction.estimators import by_numbers, cost
 from swe_router.estimates.prediction.run_scorer import scorer
-from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import (
     Knobs,
     affordable,
@@ -26,6 +26,7 @@ from swe_router.policies.base import (
 from swe_router.policies.escalation_order import Escalation, handed
 from swe_router.policies.learned import Learned
 from swe_router.records import BudgetView, Features, Outcome, RouteDecision, Stop, Try
+from swe_router.stats.arrays import Floats
 
 DRAWS = 256
 MAX_COUNT = 6

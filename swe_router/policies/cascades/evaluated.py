@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from swe_router.estimates.prediction.run_scorer import scorer
-from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs, rung_of
 from swe_router.policies.cascades.climb import Climb, Judgement
 from swe_router.policies.escalation_order import Escalation
 from swe_router.policies.learned import Learned
 from swe_router.records import Features, Outcome
+from swe_router.stats.arrays import Floats
 
 
 class EvaluatedKnobs(Escalation):

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from swe_router.estimates.prediction.run_scorer import scorer
-from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import (
     Knobs,
     LadderPolicy,
@@ -21,6 +21,7 @@ from swe_router.policies.base import (
 )
 from swe_router.policies.learned import Learned
 from swe_router.records import BudgetView, Features, Outcome, Plan, RouteDecision, Stop, Try
+from swe_router.stats.arrays import Floats
 
 
 class BestOfKnobs(Knobs):

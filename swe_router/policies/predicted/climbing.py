@@ -14,11 +14,12 @@ import numpy as np
 from pydantic import Field
 
 from swe_router.estimates.prediction.estimators import Predictor
-from swe_router.estimates.prediction.training import Floats, Training, out_of_fold
+from swe_router.estimates.prediction.training import Training, out_of_fold
 from swe_router.policies.base import Knobs
 from swe_router.policies.learned import Learned
 from swe_router.policies.single import Choice, SingleShot
 from swe_router.records import BudgetView, Features
+from swe_router.stats.arrays import Floats
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 

@@ -15,10 +15,11 @@ import numpy as np
 
 from swe_router.errors import UsageError
 from swe_router.estimates.prediction.estimators import Predictor, constant, logistic, rows_of, texts
-from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.estimates.prediction.training import Training
 from swe_router.policies.predicted.climbing import Climbing, ClimbKnobs
 from swe_router.policies.predicted.routellm import columns
 from swe_router.records import Example, Features
+from swe_router.stats.arrays import Floats
 
 ENCODER = "TF-IDF and logistic regression for the fine-tuned DeBERTa"
 LEAST = 6

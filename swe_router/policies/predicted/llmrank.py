@@ -11,11 +11,12 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from swe_router.estimates.prediction.estimators import numbers
-from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.learned import Learned
 from swe_router.policies.single import Choice, SingleShot
 from swe_router.records import BudgetView, Features
+from swe_router.stats.arrays import Floats
 
 
 class LlmRankKnobs(Knobs):

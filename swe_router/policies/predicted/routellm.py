@@ -20,9 +20,10 @@ from sklearn.linear_model import LogisticRegression
 
 from swe_router.errors import UsageError
 from swe_router.estimates.prediction.estimators import Predictor, rows_of, texts
-from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.estimates.prediction.training import Training
 from swe_router.policies.predicted.climbing import Climbing, ClimbKnobs
 from swe_router.records import Features
+from swe_router.stats.arrays import Floats
 
 EMBEDDING = "TF-IDF cosine for text-embedding-3-small"
 RATING = "judge.weak_rating"

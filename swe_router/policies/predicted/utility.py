@@ -20,11 +20,12 @@ from swe_router.estimates.prediction.estimators import (
     clusters,
     cost,
 )
-from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.learned import Learned
 from swe_router.policies.single import Choice, SingleShot
 from swe_router.records import BudgetView, Features
+from swe_router.stats.arrays import Floats
 
 VALUES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 EMBEDDING = "TF-IDF for the sentence embedding"

@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from swe_router.estimates.prediction.estimators import by_network, by_numbers, rows_of, texts
-from swe_router.estimates.prediction.training import Floats, Training
+from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.learned import Learned
 from swe_router.policies.single import Choice, SingleShot
 from swe_router.records import BudgetView, Features, Outcome, RouteDecision
+from swe_router.stats.arrays import Floats
 
 EMBEDDING = "TF-IDF for the sentence embedding"
 SHARPNESS = 5.0

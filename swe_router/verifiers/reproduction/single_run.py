@@ -17,7 +17,7 @@ from swe_router.errors import VerifierError
 from swe_router.seams import Sandbox
 
 Way = Literal["pytest", "django", "module", "script"]
-WITNESS = Path(__file__).with_name("witness.py")
+WITNESS = Path(__file__).parents[1] / "in_sandbox" / "failure_recorder.py"
 REPORT_LIMIT = 8_000_000
 """Bytes of results read of one run."""
 

@@ -176,21 +176,35 @@ _JAVA_TEST = _named(r"/src/test/.*(\ATest\w*|Tests?|TestCase|IT)\.(java|kt)\Z")
 _C_TEST = _named(r"(\A|/)(tests?|unittests?)/|(\A|[/_])tests?[_.]|_test\.")
 TABLE: tuple[RunnerRow, ...] = (
     RunnerRow("go", (".go",), _go, result_parsers.go, _named(r"_test\.go\Z"), "parsed"),
-    RunnerRow("cargo", (".rs",), _cargo, result_parsers.cargo,
-        _named(r"(\A|/)tests/(\w+|\w+/main)\.rs\Z|(\A|/)src/(.*/)?tests?\w*\.rs\Z"), "run"),
+    RunnerRow(
+        "cargo",
+        (".rs",),
+        _cargo,
+        result_parsers.cargo,
+        _named(r"(\A|/)tests/(\w+|\w+/main)\.rs\Z|(\A|/)src/(.*/)?tests?\w*\.rs\Z"),
+        "run",
+    ),
     RunnerRow("vitest", _SCRIPT, _vitest, result_parsers.jest, _SCRIPT_TEST, "run"),
     RunnerRow("jest", _SCRIPT, _jest, result_parsers.jest, _SCRIPT_TEST, "run"),
     RunnerRow("mocha", _SCRIPT, _mocha, result_parsers.mocha, _SCRIPT_TEST, "run"),
     RunnerRow("mvnw", (".java", ".kt"), _mvnw, result_parsers.junit, _JAVA_TEST, "parsed"),
     RunnerRow("maven", (".java", ".kt"), _maven, result_parsers.junit, _JAVA_TEST, "parsed"),
     RunnerRow("gradle", (".java", ".kt"), _gradle, result_parsers.junit, _JAVA_TEST, "parsed"),
-    RunnerRow("phpunit", (".php",), _phpunit, result_parsers.junit, _named(r"Test\.php\Z"), "parsed"),
+    RunnerRow(
+        "phpunit", (".php",), _phpunit, result_parsers.junit, _named(r"Test\.php\Z"), "parsed"
+    ),
     RunnerRow("rspec", (".rb",), _rspec, result_parsers.rspec, _named(r"_spec\.rb\Z"), "parsed"),
-    RunnerRow("minitest", (".rb",), _minitest, result_parsers.minitest,
-        _named(r"(\A|/)test/(.*/)?(test_\w+|\w+_test)\.rb\Z"), "parsed"),
+    RunnerRow(
+        "minitest",
+        (".rb",),
+        _minitest,
+        result_parsers.minitest,
+        _named(r"(\A|/)test/(.*/)?(test_\w+|\w+_test)\.rb\Z"),
+        "parsed",
+    ),
     RunnerRow("ctest", _C, _ctest, result_parsers.junit, _C_TEST, "run"),
     RunnerRow("make-check", _C, _make_check, result_parsers.lines, _C_TEST, "parsed"),
     RunnerRow("make-test", _C, _make_test, result_parsers.lines, _C_TEST, "run"),
-)  # fmt: skip
+)
 """Seen to run: cargo 1.95, jest 30, vitest 4.1, mocha 12, ctest 3.25 and make, each on a suite of
 a few tests. Add a runner here: its facts in ``LOOK``, its command, its reader in ``reports``."""

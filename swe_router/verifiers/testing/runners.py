@@ -15,7 +15,7 @@ from swe_router.verifiers.patches import path_kinds
 from swe_router.verifiers.testing import languages
 from swe_router.verifiers.testing.results import Report, TestRun, recorded
 
-RECORDER = Path(__file__).with_name("recorder.py")
+RECORDER = Path(__file__).parents[1] / "in_sandbox" / "result_recorder.py"
 REPORT_LIMIT = 64_000_000
 """Bytes of results read of one run: about 400,000 tests."""
 LOOK = """

@@ -1,1 +1,0 @@
-"""Settings -> wired objects: the only room that knows every name."""

@@ -1,0 +1,27 @@
+"""A run by name or path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from swe_router import assets
+from swe_router.integrity import consistency
+from swe_router.journal.run_folder import RunFolder
+
+SAMPLE = "sample"
+"""Name of the recorded demo run that ships with the package."""
+
+
+def find_run(name: str, out: Path, *, exact: bool = True) -> RunFolder:
+    """A run by name or path; ``sample`` is the one that ships, unless there is one in ``out``.
+
+    Raises ``UsageError`` for one whose files do not belong together (``sound.check``).
+    """
+    shipped = assets.root() / "runs" / SAMPLE
+    if name == SAMPLE and not (out / SAMPLE).exists() and shipped.exists():
+        run = RunFolder(shipped)
+        consistency.check(run, exact=exact)
+        return run
+    run = RunFolder.find(name, out)
+    consistency.check(run, exact=exact)
+    return run

@@ -1,0 +1,58 @@
+"""Where modules and names of earlier versions went: an old import says what to write instead.
+
+The table is ``moved.txt``: ``old new`` per line, ``module`` or ``module:Name``;
+several new ones with commas. It is read only
+when an import failed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+PACKAGE = "swe_router"
+
+
+@cache
+def table() -> dict[str, str]:
+    """Old name -> new name."""
+    text = Path(__file__).with_name("moved.txt").read_text(encoding="utf-8")
+    return dict(line.split(" ") for line in text.splitlines())
+
+
+class MovedFinder:
+    """The last finder of ``sys.meta_path``: a module that nobody else found may have moved."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """None for a name that never was; raises ``ModuleNotFoundError`` for one that moved."""
+        new = table().get(name) if name.startswith(f"{PACKAGE}.") else None
+        if new is not None and new != name:
+            where = new.replace(",", ", ")
+            raise ModuleNotFoundError(f"{name} is now {where}: change the import", name=name)
+        return None
+
+
+def install() -> None:
+    """Append the finder once."""
+    if MovedFinder not in sys.meta_path:
+        sys.meta_path.append(MovedFinder)
+
+
+def renamed(module: str) -> Callable[[str], Any]:
+    """``__getattr__`` of a public module whose names changed."""
+
+    def missing(name: str) -> Any:
+        new = table().get(f"{module}:{name}")
+        note = f": it is now {new.replace(':', '.')}" if new else ""
+        error = ImportError if new and not name.startswith("_") else AttributeError
+        raise error(f"{module} has no {name!r}{note}", name=name)
+
+    return missing
