@@ -101,6 +101,15 @@ class SupportsFolders(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsRecognition(Protocol):
+    """A data set whose columns others have too: it tells its rows by what is in them."""
+
+    def recognises(self, row: Row) -> bool:
+        """Whether a row with its ``marks``, cut to its ``question``, is one of its own."""
+        ...
+
+
 class OpensSandbox(Protocol):
     """How a grader opens a sandbox."""
 
@@ -146,6 +155,8 @@ class GradingContext:
     """Opens a sandbox; None where nothing is evaluated."""
     network: tuple[str, ...] = ()
     """Hosts that evaluations may reach; ``*`` is any host."""
+    code: str = ""
+    """Copy of the data set's own repository; empty where the user named none."""
 
 
 @runtime_checkable

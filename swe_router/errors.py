@@ -9,7 +9,7 @@ SweRouterError
    ├─ SandboxError     EngineGone · NoImageStore · DiskFull · ImageMissing · WouldNotStart · Lost
    ├─ LedgerRefused    the money is not there: a limit, turned into an exit by the loop
    ├─ StillAway        what the run waited for was given up, or the run stopped: the work is owed
-   └─ ScaffoldError · VerifierError · JournalError
+   └─ ScaffoldError · VerifierError · GradingError · JournalError
 
 Each class says three things of itself: ``retry`` (may the whole attempt be run again?),
 ``counts`` (does the failure say something of the arm, or only of the weather?) and
@@ -223,6 +223,10 @@ class ScaffoldError(BoundaryError):
 
 class VerifierError(BoundaryError):
     """A verifier broke; its verdict is ``unknown``."""
+
+
+class GradingError(BoundaryError):
+    """A data set's own evaluation could not give a verdict; the grade is ``ungraded``."""
 
 
 class JournalError(BoundaryError):

@@ -58,7 +58,17 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "wide-mlp": "swe_router.policies.rules.abstaining:WideMlp",
         "zero-router": "swe_router.policies.baselines.zero_router:ZeroRouter",
     },
-    "datasets": {"swe-bench": "swe_router.instances.swebench:SweBench"},
+    "datasets": {
+        "swe-bench": "swe_router.instances.swebench:SweBench",
+        "harbor": "swe_router.instances.harbor:HarborFolder",
+        "multi-swe-bench": "swe_router.instances.multi_swe_bench:MultiSwebench",
+        "swe-bench-live": "swe_router.instances.swebench_live:SwebenchLive",
+        "swe-bench-multimodal": "swe_router.instances.swebench_multimodal:SwebenchMultimodal",
+        "swe-bench-pro": "swe_router.instances.swebench_pro:SwebenchPro",
+        "swe-gym": "swe_router.instances.swe_gym:SweGym",
+        "swe-rebench": "swe_router.instances.swe_rebench:SweRebench",
+        "swe-smith": "swe_router.instances.swe_smith:SweSmith",
+    },
     "graders": {},  # in ``grading.graders``: nothing outside of that room can load one by name
     "models": {
         "anthropic": "swe_router.models.anthropic:AnthropicModel",

@@ -6,6 +6,8 @@ import json
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
+from pydantic import Field
+
 from swe_router.errors import UsageError
 from swe_router.instances import sources
 from swe_router.instances.rows import Hub
@@ -26,6 +28,7 @@ COLUMNS = (
     "eval_type",
     "hints_text",
     "difficulty",
+    "image_assets",
 )
 
 
@@ -46,6 +49,8 @@ class Gold(FrozenRecord):
     eval_type: str
     hints: str = ""
     difficulty: str = ""
+    image_assets: str = Field(default="", exclude_if=lambda text: not text)
+    """JSON of the binary files that patch and test patch need (SWE-bench Multimodal)."""
 
     def row(self) -> dict[str, Any]:
         """The row as ``swebench.harness`` reads it."""
@@ -62,6 +67,7 @@ class Gold(FrozenRecord):
             "eval_script": self.eval_script,
             "log_parser": self.log_parser,
             "eval_type": self.eval_type,
+            **({"image_assets": self.image_assets} if self.image_assets else {}),
         }
 
 
@@ -112,7 +118,12 @@ def _gold(row: Mapping[str, Any]) -> Gold:
         eval_type=text("eval_type"),
         hints=text("hints_text"),
         difficulty=text("difficulty"),
+        image_assets=_assets(row["image_assets"]),
     )
+
+
+def _assets(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value) if value else ""
 
 
 def _tests(row: Mapping[str, Any], column: str) -> tuple[str, ...]:

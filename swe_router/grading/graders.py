@@ -13,7 +13,17 @@ from swe_router.grading.predictions import Prediction
 from swe_router.instances import sources
 from swe_router.instances.rows import Hub
 
-BUILT_IN: Mapping[str, str] = {"swe-bench": "swe_router.grading.swebench:SweBenchGrader"}
+BUILT_IN: Mapping[str, str] = {
+    "harbor": "swe_router.grading.harbor:Harbor",
+    "multi-swe-bench": "swe_router.grading.multi_swe_bench:MultiSwebench",
+    "swe-bench": "swe_router.grading.swebench:SweBenchGrader",
+    "swe-bench-live": "swe_router.grading.swebench_live:SwebenchLive",
+    "swe-bench-multimodal": "swe_router.grading.swebench_multimodal:SwebenchMultimodal",
+    "swe-bench-pro": "swe_router.grading.swebench_pro:SwebenchPro",
+    "swe-gym": "swe_router.grading.swe_gym:SweGym",
+    "swe-rebench": "swe_router.grading.swe_rebench:SweRebench",
+    "swe-smith": "swe_router.grading.swe_smith:SweSmith",
+}
 """Name -> ``module:Class``. Not in ``plugins``: no room of the solving side may load a grader."""
 PARTS = ("answers", "grade", "close")
 

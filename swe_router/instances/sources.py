@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from swe_router import plugins, suggest
-from swe_router.datasets import Dataset, Row, SupportsFolders
+from swe_router.datasets import Dataset, Row, SupportsFolders, SupportsRecognition
 from swe_router.errors import UsageError
 from swe_router.instances import files, rows, unknown
 from swe_router.instances.rows import Hub, HubId
@@ -260,7 +260,7 @@ def _recognised(label: str, found: Sequence[files.Placed]) -> Dataset:
     if not found:
         raise UsageError(f"split {label!r} has no rows")
     row: Mapping[str, Any] = found[0][1]
-    fitting = [one for one in datasets() if one.marks and all(mark in row for mark in one.marks)]
+    fitting = [one for one in datasets() if _fits(one, row)]
     if not fitting:
         return named(DATASET)
     most = max(len(one.marks) for one in fitting)
@@ -271,6 +271,14 @@ def _recognised(label: str, found: Sequence[files.Placed]) -> Dataset:
             f"the rows of {label!r} fit several data sets ({names}): say which by --dataset NAME"
         )
     return best[0]
+
+
+def _fits(one: Dataset, row: Mapping[str, Any]) -> bool:
+    if not one.marks or not all(mark in row for mark in one.marks):
+        return False
+    if isinstance(one, SupportsRecognition):
+        return one.recognises(Row({name: row.get(name) for name in one.question}))
+    return True
 
 
 def _nothing(text: str) -> str:

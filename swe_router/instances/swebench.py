@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from swe_router import assets
 from swe_router.datasets import Row
@@ -32,8 +32,8 @@ class SweBench(RowDataset):
 
     name = "swe-bench"
     grader = "swe-bench"
-    marks = HARNESS
-    question = ("instance_id", "repo", "base_commit", "problem_statement", "image")
+    marks: Sequence[str] = HARNESS
+    question: Sequence[str] = ("instance_id", "repo", "base_commit", "problem_statement", "image")
 
     @property
     def splits(self) -> Mapping[str, str]:

@@ -28,6 +28,7 @@ class Instance(FrozenRecord):
     repo: str
     """``owner/name`` of the project."""
     base_commit: str
+    """Commit that the issue was written at; empty where the start state is to be the first one."""
     problem: str
     """The issue text as the user wrote it."""
     image: str = ""
@@ -46,3 +47,8 @@ class Instance(FrozenRecord):
     """Hosts that the evaluation must reach; ``*`` is any host."""
     images: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
     """Addresses (``https:`` or ``data:``) of the images that the issue shows."""
+    setup: str = Field(default="", exclude_if=_is_empty)
+    """Shell lines that bring the image to the issue's start state, in the work folder; run in every
+    sandbox but those of evaluations, before anybody works there."""
+    build: str = Field(default="", exclude_if=_is_empty)
+    """Folder with a Dockerfile that makes ``image`` where the engine lacks it."""

@@ -7,6 +7,7 @@ kill -9, the engine closes the loop's input, the loop ends and ``AutoRemove`` ta
 from __future__ import annotations
 
 import secrets
+import shlex
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "KILL")
 to open (DAC_OVERRIDE) any file of the project, to drop to another user (SETUID, SETGID, as pip,
 git and su do), and for the loop to kill what such a user started (KILL). Nothing that reaches
 out of the container (NET_RAW, MKNOD, SYS_CHROOT, ...) is given back."""
+
+SETUP = 600.0
+"""Seconds for an instance's set-up lines."""
 
 
 def _never() -> bool:
@@ -119,6 +123,9 @@ class DockerSandboxes:
         found = self._engine.image_id(image)
         if found:
             return found
+        if instance.build:
+            self._engine.build(instance.build, image, self._progress)
+            return self._engine.image_id(image)
         if not self._settings.pull:
             raise ImageMissing(
                 f"image {image} is not on this engine and sandbox.pull is off: "
@@ -144,6 +151,8 @@ class DockerSandboxes:
                 empty=lambda: self._engine.empty(container),
             )
             box.start()
+            if instance.setup:
+                _set_up(box, instance)
         except BaseException as error:
             self._drop(container)
             final = isinstance(error, SandboxError) and not error.retry
@@ -192,3 +201,15 @@ class DockerSandboxes:
             # The output comes to us by the socket; a log of it would fill the engine's disk.
             "log_config": {"Type": "none", "Config": {}},
         }
+
+
+def _set_up(box: ChannelSandbox, instance: Instance) -> None:
+    """Carry out the instance's set-up lines. Raises ``WouldNotStart``."""
+    place = shlex.quote(instance.workdir)
+    script = (
+        f"git config --global --add safe.directory {place}; cd {place} && {{ {instance.setup}\n}}"
+    )
+    result = box.run(script, timeout=SETUP, cwd="/")
+    if result.exit_code or result.timed_out:
+        said = result.output.strip()[-300:] or f"exit {result.exit_code}"
+        raise WouldNotStart(f"{instance.id}: the image cannot be set up for the issue: {said}")

@@ -147,6 +147,25 @@ class Engine:
         except BROKEN as error:
             raise _translated(error, image) from None
 
+    def build(self, folder: str, image: str, progress: Callable[[str], None]) -> None:
+        """Build ``image`` from a folder with a Dockerfile; ``progress`` gets its lines.
+
+        Raises ``ImageMissing`` with the builder's last words.
+        """
+        try:
+            for event in self._api.build(path=folder, tag=image, rm=True, decode=True):
+                if "error" in event:
+                    raise ImageMissing(f"{folder} makes no image: {str(event['error'])[:400]}")
+                line = str(event.get("stream", "")).strip()
+                if line:
+                    progress(f"{image}: {line[:200]}")
+        except TypeError as error:  # docker-py's word for a folder without a Dockerfile
+            raise ImageMissing(f"{folder} makes no image: {error}") from None
+        except APIError as error:
+            raise ImageMissing(f"{folder} makes no image: {_words(error)}") from None
+        except BROKEN as error:
+            raise _translated(error, image) from None
+
     def containers(self, label: str) -> list[Container]:
         """Every container, running or not, that bears ``label`` (``key`` or ``key=value``)."""
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from swe_router.errors import SandboxError, WouldNotStart
 from swe_router.records import Finding, Instance, LeakReport
-from swe_router.sandboxes import git_in_sandbox, leak_scan, setup_commits
+from swe_router.sandboxes import first_commit, git_in_sandbox, leak_scan, setup_commits
 from swe_router.sandboxes.git_in_sandbox import Git
 from swe_router.sandboxes.leak_scan import Leak
 from swe_router.seams import Sandbox
@@ -82,6 +82,9 @@ def guard(sandbox: Sandbox, instance: Instance) -> LeakReport:
 
 
 def _guarded(sandbox: Sandbox, instance: Instance, git: Git) -> LeakReport:
+    if not instance.base_commit:
+        start = first_commit.make(sandbox, git)
+        instance = instance.model_copy(update={"base_commit": start})
     place = _find_place(sandbox, instance, git)
     if place is None:
         return _without_repository(sandbox, instance, git)

@@ -231,6 +231,8 @@ class GradeSettings(Table):
     workers: int = Field(default=2, gt=0)
     network: tuple[str, ...] = ()
     """Hosts that evaluations which need the network may reach; ``*`` is any host."""
+    code: str = ""
+    """Copy of the data set's own repository, where its scripts or log parsers are read from."""
 
 
 class Settings(Table):

@@ -66,7 +66,7 @@ def test_the_form_of_its_rows_is_told_without_a_name(dataset):
 
 
 def test_its_instances_are_whole_and_name_their_data_set(dataset):
-    found = splits.load(str(sample(dataset.name)))
+    found = splits.load(str(sample(dataset.name)), dataset=dataset.name)
     assert found
     for one in found:
         assert one.dataset == dataset.name
@@ -85,7 +85,7 @@ def test_no_answer_column_is_a_question(dataset):
 
 
 def test_a_column_of_the_answers_is_refused(dataset):
-    origin = sources.locate(str(sample(dataset.name)))
+    origin = sources.locate(str(sample(dataset.name)), dataset.name)
     for column in grader_of(dataset).answers:
         with pytest.raises(UsageError, match="only a grader may read"):
             origin.rows([column])

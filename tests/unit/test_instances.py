@@ -222,7 +222,7 @@ def test_a_revision_from_before_swebench_5_is_named(column):
         ({"selected_test_files_to_run": "[]", "dockerhub_tag": "t"}, "a row of SWE-bench Pro"),
         ({"org": "o", "f2p_tests": {}}, "a row of Multi-SWE-bench"),
         ({"install_config": {}, "image_name": "i"}, "a row of SWE-rebench"),
-        ({"repo": "getmoto/moto"}, "'getmoto/moto' is no repository of SWE-bench"),
+        ({"repo": "ours/moto"}, "'ours/moto' is no repository of SWE-bench"),
         ({"version": None, "strategy": "lm"}, "are not those of SWE-bench"),
         ({"repo": "django/django"}, "a revision from before swebench 5"),
     ],

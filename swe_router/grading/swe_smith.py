@@ -1,0 +1,121 @@
+"""SWE-smith: the bug is a branch of the image's repository, and the gold patch is its reverse.
+
+The test commands are the project's profile in the swesmith package, which cannot be installed
+with swebench 5; the few Python profiles that differ from the usual one are written down here.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from swe_router.errors import GradingError
+from swe_router.grading.reversing import reverse
+from swe_router.grading.scripted import (
+    BROKEN,
+    FOLDER,
+    PATCH,
+    PATCH_REFUSED,
+    AnswerRow,
+    EvaluationOutput,
+    EvaluationPlan,
+    PatchJudgement,
+    ScriptedGrader,
+    judged,
+    names,
+    prepared,
+)
+from swe_router.grading.statuses import parsed
+from swe_router.records import Instance
+
+BUG = f"{FOLDER}/bug.patch"
+PRINTED = f"{FOLDER}/tests.log"
+ACTIVATE = "source /opt/miniconda3/bin/activate && conda activate testbed"
+_PROFILE = re.compile(r"(?P<repo>.+)\.[0-9a-f]{8}\..+")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How the tests of a project are run and read."""
+
+    command: str = "pytest --disable-warnings --color=no --tb=no --verbose"
+    parser: str = "pytest-verbose"
+    conda: bool = True
+
+
+USUAL = Profile()
+PROFILES: Mapping[str, Profile] = {
+    "tkrajina__gpxpy": Profile("pytest test.py --verbose --color=no --tb=no --disable-warnings"),
+    "mido__mido": Profile(f"{USUAL.command} -rs -c /dev/null"),
+    "paramiko__paramiko": Profile("pytest -rA --color=no --disable-warnings", "pytest-summary"),
+    "un33k__python-slugify": Profile("python test.py --verbose", "unittest-verbose"),
+    "tornadoweb__tornado": Profile("python -m tornado.test --verbose", "unittest-verbose"),
+    "pydantic__pydantic": Profile(f"/root/.local/bin/uv run {USUAL.command}", conda=False),
+}
+"""Projects whose profile is not the usual one."""
+ELSEWHERE = frozenset({"python__mypy", "hips__autograd"})
+"""Python projects whose profile does more than run one command and read its usual lines."""
+
+
+class SweSmith(ScriptedGrader):
+    """Grades SWE-smith's Python rows: the tests of both lists, with the bug on its branch.
+
+    A test without a status counts as passed in PASS_TO_PASS, as in the data set's evaluation; one
+    of FAIL_TO_PASS must have passed.
+    """
+
+    answers = ("patch", "FAIL_TO_PASS", "PASS_TO_PASS", "test_cmd")
+
+    def usable(self, instance_id: str, key: AnswerRow) -> None:
+        """Its project's profile must be known."""
+        _profile(instance_id, key)
+
+    def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
+        """The bug with its tests, the patch without changes of tests, the project's tests."""
+        profile = _profile(instance.id, key)
+        must_pass, must_stay = names(key, "FAIL_TO_PASS"), names(key, "PASS_TO_PASS")
+        files = sorted({name.split("::")[0] for name in (*must_pass, *must_stay) if "::" in name})
+        branch = shlex.quote(instance.id)
+        script = [
+            *prepared(instance.workdir),
+            # The branch's last commit takes the tests away that find the bug.
+            f"git checkout -q {branch}~1 2>/dev/null || git checkout -q origin/{branch}~1"
+            f" 2>/dev/null || git apply {BUG} || exit {BROKEN}",
+            f"[ ! -s {PATCH} ] || git apply {PATCH} || exit {PATCH_REFUSED}",
+            *(f"git checkout -q HEAD -- {shlex.quote(file)} 2>/dev/null" for file in files),
+            ACTIVATE if profile.conda else "",
+            f"( {profile.command}\n) > {PRINTED} 2>&1",
+            f"cat {PRINTED}",
+            "exit 0",
+        ]
+        return EvaluationPlan("\n".join(script), {BUG: str(key["patch"]).encode()}, (PRINTED,))
+
+    def judgement(
+        self, instance: Instance, key: AnswerRow, output: EvaluationOutput
+    ) -> PatchJudgement:
+        """The statuses against the lists."""
+        statuses = parsed(_profile(instance.id, key).parser, output.outputs.get(PRINTED, ""))
+        must_pass, must_stay = names(key, "FAIL_TO_PASS"), names(key, "PASS_TO_PASS")
+        return judged(must_pass, must_stay, statuses, absent=True)
+
+    def gold_patch(self, row: AnswerRow) -> str:
+        """The reverse of the row's patch, which makes the bug."""
+        return reverse(str(row.get("patch") or ""))
+
+
+def _profile(instance_id: str, key: AnswerRow) -> Profile:
+    match = _PROFILE.fullmatch(instance_id)
+    project = match["repo"].lower() if match else ""
+    if command := str(key.get("test_cmd") or ""):
+        return Profile(command)
+    if project in PROFILES:
+        return PROFILES[project]
+    tests = names(key, "FAIL_TO_PASS")
+    if project in ELSEWHERE or not all(".py" in name for name in tests):
+        raise GradingError(
+            f"the test command of {project or instance_id} is a profile of the swesmith package,"
+            " which cannot be installed with swebench 5: give it as a column test_cmd of a file"
+        )
+    return USUAL

@@ -1,0 +1,96 @@
+"""SWE-bench-Live: the row's own commands, read by pytest's summary or by the row's own parser.
+
+The data set asks for a denominator of gold patches that pass on the same machine, since its
+tests follow living projects: ``NOTE`` says so wherever its grades are shown.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from swe_router.errors import GradingError
+from swe_router.grading.scripted import (
+    BROKEN,
+    FOLDER,
+    PATCH,
+    PATCH_REFUSED,
+    AnswerRow,
+    EvaluationOutput,
+    EvaluationPlan,
+    PatchJudgement,
+    ScriptedGrader,
+    judged,
+    lines,
+    names,
+    prepared,
+)
+from swe_router.grading.statuses import Statuses, foreign, parsed
+from swe_router.records import Instance
+
+TESTS = f"{FOLDER}/test.patch"
+PRINTED = f"{FOLDER}/printed.log"
+NOTE = (
+    "SWE-bench-Live counts only instances whose gold patch passes on the same machine:"
+    " grade --predictions gold first, and divide by what it resolves"
+)
+
+
+class SwebenchLive(ScriptedGrader):
+    """Grades SWE-bench-Live (Lite, Verified, Full) and its MultiLang rows."""
+
+    answers = (
+        *("patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS", "rebuild_cmds"),
+        *("test_cmds", "print_cmds", "log_parser", "parser"),
+    )
+    note = NOTE
+
+    def usable(self, instance_id: str, key: AnswerRow) -> None:
+        """The row must say how it is tested."""
+        _tests(key)
+
+    def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
+        """Test patch, patch, rebuild, tests; the log is what the row prints, or their output."""
+        tests = _tests(key)
+        # One line per group, as in the data set's evaluation: `a ; b` goes on after a failure.
+        printing = " ; ".join(lines(key, "print_cmds")).strip()
+        testing = " ; ".join(tests)
+        script = [
+            *prepared(instance.workdir),
+            # Of about one row in a hundred the project is a folder of the work folder.
+            '[ -d .git ] || cd "$(dirname "$(find . -maxdepth 2 -name .git -type d | head -1)")"',
+            f"git apply {TESTS} || exit {BROKEN}",
+            f"[ ! -s {PATCH} ] || git apply {PATCH} || exit {PATCH_REFUSED}",
+            f"cd {shlex.quote(instance.workdir)}",
+            " ; ".join(lines(key, "rebuild_cmds")),
+            f"( {testing}\n) > {PRINTED} 2>&1" if not printing else f"( {testing}\n)",
+            f"( {printing}\n) > {PRINTED} 2>&1" if printing else "",
+            f"cat {PRINTED}",
+            "exit 0",
+        ]
+        patch = str(key.get("test_patch") or "")
+        return EvaluationPlan("\n".join(script), {TESTS: patch.encode()}, (PRINTED,))
+
+    def judgement(
+        self, instance: Instance, key: AnswerRow, output: EvaluationOutput
+    ) -> PatchJudgement:
+        """The data set's rule: no test of a list failed, and each of FAIL_TO_PASS passed.
+
+        A test of PASS_TO_PASS without a status is no failure.
+        """
+        statuses = _statuses(key, output.outputs.get(PRINTED, ""))
+        must_pass, must_stay = names(key, "FAIL_TO_PASS"), names(key, "PASS_TO_PASS")
+        return judged(must_pass, must_stay, statuses, absent=True)
+
+
+def _tests(key: AnswerRow) -> list[str]:
+    tests = lines(key, "test_cmds")
+    if not tests:
+        raise GradingError("the row has no test_cmds")
+    return tests
+
+
+def _statuses(key: AnswerRow, log: str) -> Statuses:
+    parser = str(key.get("log_parser") or key.get("parser") or "pytest").strip()
+    if parser.lower() == "pytest":
+        return parsed("pytest-summary", log)
+    return foreign(parser, "parser", log)

@@ -1,0 +1,105 @@
+"""SWE-bench Pro: the run script and the parser of each instance, as its own evaluation calls them.
+
+Neither is a column of the published rows: they come from a copy of the data set's repository
+(``run_scripts/ID``), or with the row (``run_script``, ``parser``) where a file has them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+from swe_router.errors import GradingError
+from swe_router.grading.scripted import (
+    BROKEN,
+    PATCH,
+    PATCH_REFUSED,
+    AnswerRow,
+    EvaluationOutput,
+    EvaluationPlan,
+    PatchJudgement,
+    ScriptedGrader,
+    judged,
+    names,
+    prepared,
+)
+from swe_router.grading.statuses import spoken
+from swe_router.records import Instance
+
+PLACE = "/workspace"
+RESULT = f"{PLACE}/output.json"
+REPOSITORY = "https://github.com/scaleapi/SWE-bench_Pro-os"
+_SECTION = re.compile(r"(?=^diff --git )", re.MULTILINE)
+_BINARY = re.compile(r"^(Binary files .* differ|GIT binary patch)$", re.MULTILINE)
+
+
+class SwebenchPro(ScriptedGrader):
+    """Grades SWE-bench Pro: every test of both lists has the status PASSED."""
+
+    answers = (
+        *("patch", "fail_to_pass", "pass_to_pass", "before_repo_set_cmd"),
+        *("selected_test_files_to_run", "run_script", "parser"),
+    )
+
+    def usable(self, instance_id: str, key: AnswerRow) -> None:
+        """Its scripts must be at hand."""
+        self._scripts(instance_id, key)
+
+    def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
+        """The steps of the data set's own evaluation."""
+        run, parser = self._scripts(instance.id, key)
+        tests = shlex.quote(",".join(names(key, "selected_test_files_to_run")))
+        base = shlex.quote(instance.base_commit)
+        # The last line alone: the ones before it reset the work tree, which would undo the patch.
+        setting = (str(key.get("before_repo_set_cmd") or "").strip().splitlines() or [""])[-1]
+        script = [
+            *prepared(instance.workdir),
+            f"git reset -q --hard {base} || exit {BROKEN}",
+            f"git checkout -q {base} || exit {BROKEN}",
+            f"[ ! -s {PATCH} ] || git apply -v {PATCH} || exit {PATCH_REFUSED}",
+            setting,
+            f"bash {PLACE}/run_script.sh {tests} > {PLACE}/stdout.log 2> {PLACE}/stderr.log",
+            "code=$?",
+            f"cat {PLACE}/stdout.log {PLACE}/stderr.log",
+            "python=$(command -v python || command -v python3)",
+            f'"$python" {PLACE}/parser.py {PLACE}/stdout.log {PLACE}/stderr.log {RESULT}',
+            f"[ $code -ne {BROKEN} ] && [ $code -ne {PATCH_REFUSED} ] || code=1",
+            "exit $code",
+        ]
+        scripts = {f"{PLACE}/run_script.sh": run.encode(), f"{PLACE}/parser.py": parser.encode()}
+        return EvaluationPlan("\n".join(script), scripts, (RESULT,))
+
+    def judgement(
+        self, instance: Instance, key: AnswerRow, output: EvaluationOutput
+    ) -> PatchJudgement:
+        """The parser's result against the lists."""
+        if RESULT not in output.outputs:
+            raise GradingError("the data set's parser wrote no result")
+        try:
+            tests = json.loads(output.outputs[RESULT])["tests"]
+            statuses = spoken({str(test["name"]): test["status"] for test in tests})
+        except (ValueError, KeyError, TypeError) as error:
+            raise GradingError(f"the data set's parser wrote no test results: {error}") from None
+        return judged(names(key, "fail_to_pass"), names(key, "pass_to_pass"), statuses)
+
+    def carried(self, patch: str) -> str:
+        """Without binary sections, which the data set's evaluation leaves out."""
+        return "".join(part for part in _SECTION.split(patch) if not _BINARY.search(part))
+
+    def _scripts(self, instance_id: str, key: AnswerRow) -> tuple[str, str]:
+        found = []
+        folder = self._context.code
+        for column, name in (("run_script", "run_script.sh"), ("parser", "parser.py")):
+            text = str(key.get(column) or "")
+            file = Path(folder) / "run_scripts" / instance_id / name if folder else None
+            if not text and file is not None and file.is_file():
+                text = file.read_text(encoding="utf-8", errors="replace")
+            if not text.strip():
+                raise GradingError(
+                    f"its {name} is in the data set's repository: git clone {REPOSITORY} and"
+                    " --set grade.code=FOLDER"
+                )
+            found.append(text)
+        return found[0], found[1]

@@ -1,0 +1,43 @@
+"""SWE-rebench V2: issues of many languages, each with an interface; the project lies at /NAME."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from swe_router.datasets import Row
+from swe_router.instances.rowset import RowDataset, commit, required, text, with_sections
+from swe_router.records import Instance
+
+HUB = "nebius/SWE-rebench-V2"
+
+
+class SweRebench(RowDataset):
+    """SWE-rebench V2."""
+
+    name = "swe-rebench"
+    grader = "swe-rebench"
+    marks = ("install_config", "interface", "language")
+    question = (
+        *("instance_id", "repo", "base_commit", "problem_statement"),
+        *("interface", "language", "image_name"),
+    )
+
+    @property
+    def splits(self) -> Mapping[str, str]:
+        """Its only split."""
+        return {"rebench": f"{HUB}@train"}
+
+    def instance(self, row: Row, label: str) -> Instance:
+        """The issue with its interface, which the hidden tests take for granted."""
+        name = row["instance_id"]
+        repo = required(row, "repo", name, label)
+        problem = required(row, "problem_statement", name, label)
+        return Instance(
+            id=name,
+            repo=repo,
+            base_commit=commit(row, "base_commit", name, label),
+            problem=with_sections(problem, {"Interface": text(row, "interface")}),
+            image=text(row, "image_name"),
+            workdir=f"/{repo.rpartition('/')[2]}",
+            language=text(row, "language").lower(),
+        )
