@@ -15,6 +15,7 @@ import numpy as np
 from swe_router.lazy_imports import deferred
 from swe_router.stats.arrays import Floats
 from swe_router.stats.hull import pareto
+from swe_router.stats.significance import even
 
 if TYPE_CHECKING:
     from scipy import stats
@@ -156,8 +157,7 @@ def mcnemar(one: Floats, other: Floats) -> float:
     """
     if not np.isin(one, (0, 1)).all() or not np.isin(other, (0, 1)).all():
         raise ValueError("McNemar's test needs outcomes that are 0 or 1")
-    ups, downs = int(((one == 1) & (other == 0)).sum()), int(((one == 0) & (other == 1)).sum())
-    return float(stats.binomtest(ups, ups + downs, 0.5).pvalue) if ups + downs else 1.0
+    return even(int(((one == 1) & (other == 0)).sum()), int(((one == 0) & (other == 1)).sum()))
 
 
 def non_inferior(differences: Floats, margin: float, alpha: float = 0.05) -> bool:

@@ -16,10 +16,11 @@ from swe_router.stats.arrays import Floats
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import ArrayLike
     from scipy import special
 else:
     np = deferred("numpy")
-    special = deferred("scipy.special")
+    special = deferred("scipy.special")  # a third of the time that scipy.stats takes to import
 
 Z95 = 1.959963984540054
 RESAMPLES = 2000
@@ -40,6 +41,18 @@ def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
     middle = (rate + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(max(0.0, rate * (1 - rate)) / n + spread / (4 * n))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def clopper_pearson_upper(successes: ArrayLike, n: float, delta: float) -> Floats:
+    """Upper bounds on shares at confidence 1 - delta (Clopper & Pearson 1934); 1 with no data.
+
+    Exact for counts; ``successes`` (...) and ``n`` may be fractional, as of an effective number.
+    """
+    k = np.asarray(successes, dtype=float)
+    if n <= 0:
+        return np.ones_like(k)
+    some = np.minimum(k, n - 1e-9)
+    return np.where(k >= n, 1.0, special.betaincinv(some + 1, n - some, 1 - delta))
 
 
 @dataclass(frozen=True)

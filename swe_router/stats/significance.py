@@ -42,7 +42,11 @@ def sign_test(gaps: Floats, clusters: Sequence[str]) -> float:
     """
     _, place = np.unique(np.asarray(clusters), return_inverse=True)
     sums = np.bincount(place, weights=gaps)
-    ups, downs = int((sums > 0).sum()), int((sums < 0).sum())
+    return even(int((sums > 0).sum()), int((sums < 0).sum()))
+
+
+def even(ups: int, downs: int) -> float:
+    """Exact two-sided p that ups are as likely as downs; 1 with none of either."""
     return float(stats.binomtest(ups, ups + downs, 0.5).pvalue) if ups + downs else 1.0
 
 

@@ -11,11 +11,11 @@ from scipy.stats import binomtest, norm
 
 from swe_router import plugins
 from swe_router.errors import UsageError
-from swe_router.estimates.acceptance import selective_threshold
 from swe_router.estimates.prediction.run_scorer import blind_scores, scorer
 from swe_router.estimates.prediction.training import training
 from swe_router.policies.cascades import automix, cascade_routing, gate
 from swe_router.records import Example, Stop
+from swe_router.stats.rates import clopper_pearson_upper
 from tests.doubles.lessons import TIERS, USD, examples, issue, run
 from tests.doubles.project import outcome, verdict
 from tests.unit.test_policies import LADDER, purse
@@ -54,9 +54,9 @@ def after(made: Any, *history: Any, left: str = "100") -> str:
 @pytest.mark.parametrize(("accepted", "wrong"), [(0, 10), (3, 40), (30, 200)])
 def test_the_bound_of_the_gate_is_clopper_and_pearson_s(accepted, wrong):
     known = binomtest(accepted, wrong).proportion_ci(confidence_level=0.9, method="exact").high
-    assert selective_threshold.upper_bound(accepted, wrong, 0.05) == pytest.approx(known)
-    assert selective_threshold.upper_bound(0, 0, 0.05) == 1.0
-    assert selective_threshold.upper_bound(wrong, wrong, 0.05) == 1.0
+    assert clopper_pearson_upper(accepted, wrong, 0.05) == pytest.approx(known)
+    assert clopper_pearson_upper(0, 0, 0.05) == 1.0
+    assert clopper_pearson_upper(wrong, wrong, 0.05) == 1.0
 
 
 def test_the_gate_accepts_nothing_that_few_wrong_patches_cannot_vouch_for():

@@ -45,6 +45,7 @@ def seen(kind: str, message: str = "", **more: Any) -> TrialResult:
         (seen("OperationalError", "no such table: a", where="project", project=True), True),
         (seen("ImproperlyConfigured", "settings", where="project", project=True), True),
         (seen("URLError", "[Errno -3] Temporary failure in name resolution"), True),
+        (seen("ConnectionError", "HTTPSConnectionPool: Max retries exceeded with url"), True),
         (seen("AssertionError", where="other", touched=True), False),
         (seen("ZeroDivisionError", where="other", touched=True), True),
         # The issue's own kind of exception, had without the project; then of what it gave.

@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from swe_router.lazy_imports import deferred
 from swe_router.stats.arrays import Floats
+from swe_router.stats.rates import clopper_pearson_upper
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import ArrayLike
-    from scipy import special
 
 else:
     np = deferred("numpy")
-    special = deferred("scipy.special")  # a third of the time that scipy.stats takes to import
 
 MIN_REPOS = 3
 """Repositories (effective ones) with wrong patches under which nothing is claimed of a new one."""
@@ -52,15 +50,6 @@ class AcceptanceThreshold(NamedTuple):
     value: float
     claim: str
     shown: bool
-
-
-def upper_bound(accepted: ArrayLike, wrong: float, delta: float) -> Floats:
-    """Clopper-Pearson upper bounds on shares, at confidence 1 - delta; 1 with no data."""
-    k = np.asarray(accepted, dtype=float)
-    if wrong <= 0:
-        return np.ones_like(k)
-    some = np.minimum(k, wrong - 1e-9)
-    return np.where(k >= wrong, 1.0, special.betaincinv(some + 1, wrong - some, 1 - delta))
 
 
 def threshold(held: Sequence[HeldOutScores], most: float, confidence: float) -> AcceptanceThreshold:
@@ -151,7 +140,7 @@ def _lowest(
     every = []
     for wrong in groups:
         shares, issues = _shares(wrong, steps)
-        every.append(upper_bound(shares * issues, issues, delta))
+        every.append(clopper_pearson_upper(shares * issues, issues, delta))
     worst = np.max(every, axis=0)
     fits = np.flatnonzero(worst <= most)
     return (steps[fits[0]], float(worst[fits[0]])) if len(fits) else None

@@ -18,6 +18,17 @@ from swe_router.errors import UsageError
 from swe_router.estimates.prediction.training import Training
 from swe_router.records import Outcome
 from swe_router.stats.arrays import Floats
+from swe_router.stats.logistic import Sign, fitted, sigmoid
+
+SIGNS = (
+    Sign("verdict", 0, strength=1.0),
+    Sign("log USD", 0, strength=1.0),
+    Sign("log steps", 0, strength=1.0),
+    Sign("log odds of P(right)", +1, strength=1.0),
+)
+"""What is known of the weights of ``RunFeatures.x``, in standard deviations."""
+BIAS_STRENGTH = 1e-3
+"""Hardly any: the base rate is what the runs say it is."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +91,7 @@ class Scorer:
         mean, scale, weights = self._models[arm]
         held = np.clip(_standard(x, mean, scale), -4, 4)
         z = np.column_stack([np.ones(len(x)), held]) @ weights
-        probability: Floats = 1 / (1 + np.exp(-np.clip(z, -30, 30)))
-        return probability
+        return sigmoid(np.clip(z, -30, 30))
 
     def seen(self, outcome: Outcome) -> float:
         """Probability for what a policy looks back on; 0 without a patch or for an unknown arm."""
@@ -113,30 +123,9 @@ def _standard(x: Floats, mean: Floats, scale: Floats) -> Floats:
 
 
 def _fit(z: Floats, known: RunFeatures) -> Floats:
-    """Weights with intercept; that of the last column, P(right), is held to 0 or more.
-
-    The loss is convex, so that a weight that comes out negative is 0 at the best that is allowed.
-    """
-    beta = _unheld(z, known)
-    if beta[-1] < 0:
-        beta = np.append(_unheld(z[:, :-1], known), 0.0)
-    return beta
-
-
-def _unheld(z: Floats, known: RunFeatures) -> Floats:
-    """Weights with intercept, by iteratively reweighted least squares with a ridge of 1."""
-    x = np.column_stack([np.ones(len(z)), z])
-    beta = np.zeros(x.shape[1])
-    ridge = np.diag([1e-3, *([1.0] * z.shape[1])])
-    for _ in range(25):
-        p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
-        curve = np.maximum(p * (1 - p), 1e-6) * known.weight
-        slope = x.T @ (known.weight * (known.right - p)) - ridge @ beta
-        step = np.linalg.solve((x * curve[:, None]).T @ x + ridge, slope)
-        beta = beta + step
-        if np.abs(step).max() < 1e-8:
-            break
-    return beta
+    """Weights (5,) with intercept; that of the last column, P(right), is held to 0 or more."""
+    bias, weights = fitted(z, known.right, known.weight, SIGNS, bias_strength=BIAS_STRENGTH)
+    return np.array([bias, *weights])
 
 
 def scorer(lessons: Training) -> Scorer:

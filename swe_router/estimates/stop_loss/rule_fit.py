@@ -20,12 +20,12 @@ from swe_router.errors import UsageError
 from swe_router.estimates.stop_loss.rule import Checked, Measure, Profile, StopPoint
 from swe_router.lazy_imports import deferred
 from swe_router.stats.arrays import Floats
+from swe_router.stats.rates import clopper_pearson_upper
 
 if TYPE_CHECKING:
-    from scipy import optimize, stats
+    from scipy import optimize
 else:
     optimize = deferred("scipy.optimize")
-    stats = deferred("scipy.stats")
 
 MIN_RUNS, MIN_REPOSITORIES, MIN_BEYOND = 60, 4, 20
 CONFIDENCE = 0.95
@@ -103,7 +103,8 @@ def _best(runs: Sequence[PastAttempt], value: float, measure: Measure) -> StopPo
         if n < MIN_BEYOND:
             continue
         further = float(_further(runs, at, measure)[beyond].mean())
-        if _upper(right, n) * value >= further:
+        upper = float(clopper_pearson_upper(right, n, 1 - CONFIDENCE))
+        if upper * value >= further:
             continue
         gain = n * (further - value * float(chance[beyond].mean()))
         if best is None or gain > best[0]:
@@ -138,11 +139,6 @@ def monotone(length: Floats, resolved: Floats) -> Floats:
     held = optimize.isotonic_regression(rates, weights=counts.astype(float), increasing=False).x
     out: Floats = held[place]
     return out if len(distinct) else np.zeros(0)
-
-
-def _upper(right: int, n: int) -> float:
-    """Clopper-Pearson upper bound of a share at ``CONFIDENCE``."""
-    return 1.0 if right >= n else float(stats.beta.ppf(CONFIDENCE, right + 1, n - right))
 
 
 def effect(runs: Sequence[PastAttempt], points: Sequence[StopPoint]) -> tuple[Floats, Floats]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from swe_router.estimates.acceptance.selective_threshold import MIN_REPOS, upper_bound
+from swe_router.estimates.acceptance.selective_threshold import MIN_REPOS
 from swe_router.estimates.prediction.run_scorer import RunFeatures, blind_scores, grid, scorer
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs, rung_of
@@ -24,6 +24,7 @@ from swe_router.policies.escalation_order import Escalation
 from swe_router.policies.learned import Learned
 from swe_router.records import Features, Outcome
 from swe_router.stats.arrays import Floats
+from swe_router.stats.rates import clopper_pearson_upper
 
 
 class GateKnobs(Escalation):
@@ -81,7 +82,7 @@ class Gate(Learned[GateKnobs], Climb[GateKnobs]):
                 return 1.1
             for bar in grid(scores, 25):
                 let_through = float(wrong[scores >= bar].sum())
-                if upper_bound(let_through, len(issues), delta) <= alpha:
+                if clopper_pearson_upper(let_through, len(issues), delta) <= alpha:
                     return float(bar)
             return 1.1
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from swe_router.verifiers.reproduction.single_run import TrialResult
+from swe_router.verifiers.testing import comparison
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -14,11 +15,6 @@ _CODELIKE = re.compile(
 )
 _DOTTED = re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _QUOTED = re.compile(r"['\"]([^'\"]+)['\"]")
-_NETWORK = re.compile(
-    r"name or service not known|network is unreachable|name resolution|no route to host"
-    r"|failed to establish a new connection|getaddrinfo|nodename nor servname",
-    re.I,
-)
 _NETWORK_KINDS = frozenset({"gaierror", "URLError", "ConnectTimeout", "MaxRetryError"})
 _UNREADY = re.compile(
     r"no such table|no such column|doesn't declare an explicit app_label"
@@ -112,7 +108,7 @@ def _lacks(seen: TrialResult, issue: IssueNames) -> bool:
 
 def needs_network(seen: TrialResult) -> bool:
     """The failure is that of a box without a network."""
-    return seen.kind in _NETWORK_KINDS or bool(_NETWORK.search(seen.message))
+    return seen.kind in _NETWORK_KINDS or comparison.needs_network(seen.message)
 
 
 def broken_test(seen: TrialResult) -> bool:

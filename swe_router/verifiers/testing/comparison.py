@@ -18,7 +18,7 @@ HUNG_FACTOR = 5.0
 MIN_HUNG = 30.0
 """Seconds under which no run is called hung: a busy machine stutters."""
 _NETWORK = re.compile(
-    r"gaierror|name or service not known|temporary failure in name resolution"
+    r"gaierror|getaddrinfo|name or service not known|temporary failure in name resolution"
     r"|network is unreachable|name resolution|max retries exceeded|urlopen error"
     r"|failed to establish a new connection|nodename nor servname|no route to host",
     re.IGNORECASE,
