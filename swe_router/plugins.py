@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from importlib.metadata import entry_points
-from typing import Any
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, NamedTuple
 
 from swe_router import suggest
 from swe_router.errors import UsageError
@@ -102,6 +104,36 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
 }
 """Seam -> name -> ``module:Class``."""
+
+
+class Seam(NamedTuple):
+    """How a class of a seam is made, and the Protocol (``module:Class``) that it fits."""
+
+    protocol: str
+    positional: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    offered: tuple[str, ...] = ()
+    """Keywords that only a class which names them is given."""
+
+
+SEAMS = {
+    "datasets": Seam("swe_router.datasets:Dataset"),
+    "graders": Seam("swe_router.datasets:Grader", ("context",)),
+    "models": Seam("swe_router.seams:Model", ("tier",), ("session", "key")),
+    "policies": Seam("swe_router.seams:Policy", ("ladder",)),  # and its knobs
+    "sandboxes": Seam(
+        "swe_router.seams:SandboxFactory",
+        ("settings",),
+        ("run", "lock", "stopping"),
+        ("start", "progress"),
+    ),
+    "scaffolds": Seam(
+        "swe_router.seams:Scaffold", ("manifest",), ("command_timeout", "command_timeout_max")
+    ),
+    "selectors": Seam("swe_router.seams:Selector"),  # with its knobs alone
+    "verifiers": Seam("swe_router.seams:Verifier", ("settings",)),
+}
+"""Seam -> what ``load`` holds a class from outside this package against."""
 FEW_NAMES = 12
 """Most names that an error lists."""
 
@@ -124,21 +156,97 @@ def _instead(seam: str, name: str, own: Mapping[str, str]) -> str:
 def load(seam: str, name: str, own: Mapping[str, str] | None = None) -> Any:
     """The class behind a name, or behind ``module:Class``; ``own`` in the place of ``BUILT_IN``.
 
-    Raises ``UsageError`` with the nearest right name.
+    Raises ``UsageError``: for an unknown name with the nearest right one, for a class that cannot
+    be loaded or does not fit its Protocol with its package and what to mend.
     """
     own = BUILT_IN[seam] if own is None else own
     target = own.get(name)
-    if target is None:
-        points = [point for point in entry_points(group=f"swe_router.{seam}") if point.name == name]
-        if points:
-            return points[0].load()
-        target = name if ":" in name else None
-    if target is None:
-        raise UsageError(f"no {seam} plugin named {name!r}{_instead(seam, name, own)}")
-    module, _, attribute = target.partition(":")
-    try:
+    if target is not None:
+        module, _, attribute = target.partition(":")
         return getattr(importlib.import_module(module), attribute)
-    except (ModuleNotFoundError, AttributeError) as error:
+    points = [point for point in entry_points(group=f"swe_router.{seam}") if point.name == name]
+    if len({_package(point) for point in points}) > 1:
+        packages = " and ".join(sorted(map(_package, points)))
+        raise UsageError(f"{seam} plugin {name!r} is offered by {packages}: uninstall one of them")
+    if not points and ":" not in name:
+        raise UsageError(f"no {seam} plugin named {name!r}{_instead(seam, name, own)}")
+    point = points[0] if points else EntryPoint(name, name, f"swe_router.{seam}")
+    origin = f"{seam} plugin {name!r}" + (f" of {_package(point)}" if points else "")
+    fix = "mend or uninstall the package" if points else "name another"
+    try:
+        kind = point.load()
+    except Exception as error:  # the module of a stranger may raise anything when it is imported
+        said = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{origin} cannot be loaded from {point.value} ({said}): {fix}") from error
+    if faults := _faults(seam, kind):
+        protocol = SEAMS[seam].protocol.replace(":", ".")
         raise UsageError(
-            f"{seam} plugin {name!r} cannot be loaded from {target}: {error}"
-        ) from None
+            f"{origin} ({point.value}) does not fit {protocol}: {'; '.join(faults)}; {fix}"
+        )
+    return kind
+
+
+def named(kind: Any, offered: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the keywords that are offered which the class names when it is made."""
+    return {key: value for key, value in offered.items() if key in _parameters(kind)}
+
+
+def _parameters(called: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(called).parameters
+    except (TypeError, ValueError):  # made in C: it does not tell
+        return {}
+
+
+def _package(point: EntryPoint) -> str:
+    """The package that registers an entry point, with its version."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
+
+
+@lru_cache(maxsize=64)
+def _faults(seam: str, kind: Any) -> tuple[str, ...]:
+    """What keeps a class of somebody else from being used as its seam says; empty for nothing."""
+    if seam not in SEAMS:
+        return ()
+    if not isinstance(kind, type):
+        return (f"it is a {type(kind).__name__} and no class",)
+    wanted = SEAMS[seam]
+    module, _, attribute = wanted.protocol.partition(":")
+    protocol = getattr(importlib.import_module(module), attribute)
+    found = []
+    keywords = (*wanted.keywords, *named(kind, dict.fromkeys(wanted.offered)))
+    if not _takes(kind, wanted.positional, keywords):
+        call = ", ".join((*wanted.positional, *(f"{one}=…" for one in keywords)))
+        found.append(f"it is made as {kind.__name__}({call}) and does not take that")
+    for name, method in vars(protocol).items():
+        if inspect.isfunction(method) and not name.startswith("_"):
+            found += _method_faults(kind, name, inspect.signature(method))
+    return tuple(found)
+
+
+def _method_faults(kind: type, name: str, wanted: inspect.Signature) -> list[str]:
+    """What is amiss with one method of a class."""
+    parameters = list(wanted.parameters.values())[1:]
+    keywords = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+    positional = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+    call = f"{name}({', '.join((*positional, *(f'{one}=…' for one in keywords)))})"
+    own = getattr(kind, name, None)
+    if not callable(own):
+        return [f"it has no method {call}"]
+    if inspect.iscoroutinefunction(own):
+        return [f"{call} is async, and is called without await"]
+    bound = isinstance(inspect.getattr_static(kind, name), staticmethod | classmethod)
+    if not _takes(own, positional if bound else ["self", *positional], keywords):
+        return [f"{call} is called, and it takes {inspect.signature(own)}"]
+    return []
+
+
+def _takes(called: Any, positional: Sequence[str], keywords: Sequence[str]) -> bool:
+    """Whether something can be called with so many arguments and these keywords."""
+    try:
+        inspect.signature(called).bind(*positional, **dict.fromkeys(keywords))
+    except TypeError:
+        return False
+    except ValueError:  # made in C: it does not tell
+        return True
+    return True

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from swe_router.moved import renamed
 from swe_router.records import (
@@ -69,6 +69,20 @@ class Policy(Protocol):
     def restored(self, state: Mapping[str, Any]) -> Self:
         """A policy with a state that ``state()`` gave: how a replay asks again."""
         ...
+
+
+@runtime_checkable
+class DeclaresKnobs(Protocol):
+    """A policy's class that says which knobs it takes: a pydantic model of them."""
+
+    knobs_type: type[Any]
+
+
+@runtime_checkable
+class HasKnobs(Protocol):
+    """A policy that shows the knobs it was made with, as a pydantic model."""
+
+    knobs: Any
 
 
 class Learner(Protocol):
@@ -129,6 +143,23 @@ class Sandbox(Protocol):
 
     def close(self) -> None:
         """Remove the box and everything in it; safe to call twice."""
+        ...
+
+
+class SandboxFactory(Protocol):
+    """Opens the sandboxes of one run.
+
+    A plugin is made as ``(settings, *, run, lock, stopping)``: the ``SandboxSettings``, the run's
+    name, a file that is locked while the run lives, and a function that is true once it stops.
+    It also gets those of ``start`` (instance -> a bare repository that holds the base commit) and
+    ``progress`` (a function of a line) that its ``__init__`` names.
+    """
+
+    def open(self, instance: Instance) -> AbstractContextManager[Sandbox]:
+        """A fresh start state of the instance, removed at the end of the ``with``.
+
+        Raises ``SandboxError`` when there is none.
+        """
         ...
 
 

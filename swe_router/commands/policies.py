@@ -6,12 +6,15 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic.fields import FieldInfo
 from rich.table import Table
 from rich.text import Text
 
 from swe_router import plugins
 from swe_router.commands.result import CommandResult
+from swe_router.errors import UsageError
 from swe_router.reports.fitted_table import Fitted
+from swe_router.seams import DeclaresKnobs
 from swe_router.settings.overrides import ALWAYS
 
 
@@ -22,7 +25,7 @@ def policies(name: str | None = None) -> CommandResult:
     """
     if name is not None:
         return _one("fixed" if name.startswith(ALWAYS) else name)
-    rows = [_row(name, plugins.load("policies", name)) for name in plugins.names("policies")]
+    rows = [_loaded(name) for name in plugins.names("policies")]
     table = Table(box=None, pad_edge=False)
     for column in ("policy", "idea", "knobs", "source", "maturity", "stands in / needs"):
         # Words and no letters: what has no room for them is told as a block a policy.
@@ -44,16 +47,30 @@ def _one(name: str) -> CommandResult:
     lines += [f"needs: {row['needs']}"] if row["needs"] else []
     lines += [f"surrogate: {row['surrogate']}"] if row["surrogate"] else []
     lines += ["", "knobs (--policy-set NAME=VALUE):" if row["knobs"] else "no knobs"]
-    for key, field in kind.knobs_type.model_fields.items():
+    for key, field in _fields(kind).items():
         said = f"  {field.description}" if field.description else ""
         lines.append(f"  {key} = {row['knobs'][key]}{said}")
     return CommandResult(facts=row, view=Text("\n".join(lines)))
 
 
+def _loaded(name: str) -> Mapping[str, Any]:
+    """The row of a policy; of one that cannot be loaded, the reason in the place of its idea."""
+    try:
+        return _row(name, plugins.load("policies", name))
+    except UsageError as error:
+        return {"policy": name, "idea": str(error), "source": "", "knobs": {}, "maturity": "broken",
+                "surrogate": "", "needs": "", "learns": False, "sequential": False}  # fmt: skip
+
+
+def _fields(kind: Any) -> Mapping[str, FieldInfo]:
+    """The knobs that a policy's class declares; none for one of another package that does not."""
+    return kind.knobs_type.model_fields if isinstance(kind, DeclaresKnobs) else {}
+
+
 def _row(name: str, kind: Any) -> Mapping[str, Any]:
     knobs = {
         key: str(field.get_default(call_default_factory=True))
-        for key, field in kind.knobs_type.model_fields.items()
+        for key, field in _fields(kind).items()
     }
     return {
         "policy": name,

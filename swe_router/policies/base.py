@@ -23,6 +23,7 @@ from swe_router.records import (
     RouteDecision,
     RunRecord,
 )
+from swe_router.seams import DeclaresKnobs
 from swe_router.settings import Table
 from swe_router.stats.rounding import apart
 
@@ -93,6 +94,24 @@ class LadderPolicy(Generic[K]):
     def restored(self, state: Mapping[str, Any]) -> Self:
         """Itself: there is no state."""
         return self
+
+
+def knobs_type_of(kind: Any) -> type[Knobs]:
+    """The knobs that a policy's class declares, else those that every policy takes."""
+    own: type[Knobs] = kind.knobs_type if isinstance(kind, DeclaresKnobs) else Knobs
+    return own
+
+
+def knobs_for(policy: str, kind: Any, knobs: Mapping[str, Any]) -> Knobs:
+    """The knobs of a policy's class as a value; of one that declares none, the common ones.
+
+    Raises ``UsageError`` as ``checked`` does.
+    """
+    own = knobs_type_of(kind)
+    declared = isinstance(kind, DeclaresKnobs)
+    return checked(
+        policy, own, {k: v for k, v in knobs.items() if declared or k in own.model_fields}
+    )
 
 
 def checked(policy: str, kind: type[Knobs], knobs: Mapping[str, Any]) -> Knobs:

@@ -9,7 +9,7 @@ from typing import Any
 from swe_router import plugins
 from swe_router.estimates.acceptance import calibration, cost_threshold
 from swe_router.estimates.acceptance.cost_threshold import CostThreshold, Share
-from swe_router.policies.base import checked
+from swe_router.policies.base import checked, knobs_type_of
 from swe_router.policies.escalation_order import RESCUED, Worth, check_tiers
 from swe_router.records import ACCEPTANCE, IMPORTED
 from swe_router.settings import Settings
@@ -152,7 +152,7 @@ def _wanted(settings: Settings) -> bool:
 def _knobs(settings: Settings) -> Worth | None:
     """The policy's knobs where it has a ``value`` and a ``rescue``."""
     name = settings.policy.name
-    kind = plugins.load("policies", name).knobs_type
+    kind = knobs_type_of(plugins.load("policies", name))
     if not issubclass(kind, Worth):
         return None
     own, _ = training_data.split(settings.policy.knobs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from swe_router.breaker import Breaker
 from swe_router.codegraph.graph import Graph
 from swe_router.codegraph.repo_cache import RepoCache
 from swe_router.codegraph.search import GraphSearch
+from swe_router.errors import UsageError
 from swe_router.features.extraction_steps import extract
 from swe_router.grading import runner
 from swe_router.journal import imported_candidates, run_inputs
@@ -31,7 +33,15 @@ from swe_router.models.sampling_seeds import SamplingSeeds
 from swe_router.policies.base import checked
 from swe_router.records import Arm, BudgetView, Features, Instance, Plan
 from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patch_capture
-from swe_router.seams import AttemptContext, Model, Policy, Scaffold, Selector, Verifier
+from swe_router.seams import (
+    AttemptContext,
+    DeclaresKnobs,
+    Model,
+    Policy,
+    Scaffold,
+    Selector,
+    Verifier,
+)
 from swe_router.settings import Settings, Tier
 from swe_router.solve.context import SolveContext
 from swe_router.wiring import ensemble, stop_loss, training_data
@@ -112,16 +122,13 @@ class RunWiring:
     def boxes(self) -> Any:
         """The factory of sandboxes."""
         kind = plugins.load("sandboxes", self.header.sandbox)
-        options: dict[str, Any] = {
-            "run": self.run.name,
-            "lock": self.run.lock_file,
-            "stopping": self.run.stopping,
-        }
-        if self.header.sandbox == "local":
-            options["start"] = self.repos.path
-        if self.header.sandbox == "docker":
-            options["progress"] = self.say
-        return kind(self.settings.sandbox, **options)
+        return kind(
+            self.settings.sandbox,
+            run=self.run.name,
+            lock=self.run.lock_file,
+            stopping=self.run.stopping,
+            **plugins.named(kind, {"start": self.repos.path, "progress": self.say}),
+        )
 
     @cached_property
     def opened(self) -> SandboxPools:
@@ -343,7 +350,12 @@ def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | Non
     if settings.seed:
         knobs.setdefault("seed", settings.seed)
     knobs = {**header.knobs, **knobs}
-    made = plugins.load("policies", settings.policy.name)(header.ladder(), **knobs)
+    kind = plugins.load("policies", settings.policy.name)
+    try:
+        inspect.signature(kind).bind(header.ladder(), **knobs)
+    except TypeError as error:
+        raise UsageError(f"policy {settings.policy.name!r}: its knobs: {error}") from None
+    made = kind(header.ladder(), **knobs)
     policy = training_data.fitted(made, asked, issues, say or _quiet)
     return ensemble.varied(policy, settings, header.ladder())
 
@@ -353,11 +365,11 @@ def knobs_of(settings: Settings) -> dict[str, Any]:
 
     Raises ``UsageError`` for a knob that it does not have.
     """
-    kind = getattr(plugins.load("policies", settings.policy.name), "knobs_type", None)
-    if kind is None:
+    kind = plugins.load("policies", settings.policy.name)
+    if not isinstance(kind, DeclaresKnobs):
         return {}
     own, _ = training_data.split(settings.policy.knobs)
-    return dict(checked(settings.policy.name, kind, own).model_dump(mode="json"))
+    return dict(checked(settings.policy.name, kind.knobs_type, own).model_dump(mode="json"))
 
 
 def _quiet(message: str) -> None:

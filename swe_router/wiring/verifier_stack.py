@@ -86,14 +86,14 @@ class VerifierStack:
         """The factory of sandboxes."""
         if self._boxes is not None:
             return self._boxes
-        options: dict[str, Any] = {
-            "run": self.name, "lock": self._lock, "stopping": self._stopping,
-        }  # fmt: skip
-        if self.sandbox == "local":
-            options["start"] = self.repos.path
-        if self.sandbox == "docker":
-            options["progress"] = self._say
-        return plugins.load("sandboxes", self.sandbox)(self.settings.sandbox, **options)
+        kind = plugins.load("sandboxes", self.sandbox)
+        return kind(
+            self.settings.sandbox,
+            run=self.name,
+            lock=self._lock,
+            stopping=self._stopping,
+            **plugins.named(kind, {"start": self.repos.path, "progress": self._say}),
+        )
 
     @cached_property
     def warm(self) -> WarmSandboxes | None:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, assert_type
 
 import swe_router
-from swe_router import InvokedRun, Leaderboard, RunRecord, Settings, UsageError, Verdict
+from swe_router import Leaderboard, Run, RunRecord, Settings, UsageError, Verdict
 
 given: Settings = swe_router.load_settings("demo", sets=["limits.instance_usd=2"])
 run = swe_router.run("demo", budget=1, settings={"seed": 2}, progress=print)
-assert_type(run, InvokedRun)
-assert_type(swe_router.run(settings=given, budget=Decimal("0.5"), instances=["a"]), InvokedRun)
-assert_type(swe_router.load_run(Path("runs") / "latest"), InvokedRun)
-assert_type(run.resume(budget="2", hours=1.5), InvokedRun)
+assert_type(run, Run)
+assert_type(swe_router.run(settings=given, budget=Decimal("0.5"), instances=["a"]), Run)
+assert_type(swe_router.load_run(Path("runs") / "latest"), Run)
+assert_type(run.resume(budget="2", hours=1.5), Run)
 assert_type(run.records, Mapping[str, RunRecord])
 assert_type(run.spend, dict[str, Any])
 assert_type(run.instances[0], dict[str, Any])

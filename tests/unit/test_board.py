@@ -13,7 +13,6 @@ from swe_router.outcomes.simulation import ladders, verifier_model
 from swe_router.outcomes.simulation.stage import stage
 from swe_router.outcomes.tables.table import OutcomeTable
 from swe_router.policies.cascade import Cascade
-from swe_router.records import Features
 from tests.doubles.recorded import features, table
 
 CHEAP = ("fixed", "random-mix", "zero-router", "cascade")
@@ -142,10 +141,8 @@ def test_a_plugin_that_breaks_costs_its_own_row_only(known):
     assert said
 
 
-class Broken:
+class Broken(Cascade):
     """A policy of someone's with a fault."""
-
-    knobs_type = Features
 
     def __init__(self, ladder, **knobs):
         raise ZeroDivisionError("division by zero")

@@ -25,7 +25,7 @@ from swe_router.estimates.prediction.training import Training
 from swe_router.journal.header import Header
 from swe_router.lazy_imports import deferred
 from swe_router.outcomes.simulation import verifier_model
-from swe_router.policies.base import checked
+from swe_router.policies.base import knobs_for
 from swe_router.records import ACCEPTANCE, IMPORTED, Instance, Outcome, Plan
 from swe_router.stats.rates import rate
 from swe_router.verifiers import applies
@@ -259,7 +259,7 @@ def moves(header: Header) -> tuple[list[Plan], int]:
     own, _ = training_data.split(settings.policy.knobs)
     if settings.candidates > 1:
         own = {"candidates": settings.candidates, **own}
-    knobs = checked(name, plugins.load("policies", name).knobs_type, own)
+    knobs = knobs_for(name, plugins.load("policies", name), own)
     many = int(getattr(knobs, "k" if name == "best-of-k" else "candidates"))
     if name in ONE_TIER:
         tier = getattr(knobs, "tier", "")

@@ -15,6 +15,7 @@ from swe_router.outcomes.simulation import cross_fitting
 from swe_router.outcomes.simulation.handover_cost import SURROGATE, Unpriced
 from swe_router.outcomes.simulation.simulate import SimulatedRun, SupportsMixture, play
 from swe_router.outcomes.simulation.stage import MissingRun, Simulation
+from swe_router.seams import DeclaresKnobs, HasKnobs
 
 Say = Callable[[str], None]
 FIRST = ("fixed", "random-mix", "zero-router", "cascade", "ration")
@@ -93,7 +94,7 @@ def planned(stage: Simulation, kind: Any) -> dict[str, Any]:
     channel refuses. No decision on an issue depends on that issue's own outcome but through them.
     """
     known: dict[str, Any] = {}
-    fields = kind.knobs_type.model_fields
+    fields = kind.knobs_type.model_fields if isinstance(kind, DeclaresKnobs) else {}
     firsts = {arm: [stage.cells[(f.instance_id, arm, 0)] for f in stage.features
                     if (f.instance_id, arm, 0) in stage.cells] for arm in stage.arms}  # fmt: skip
     if "costs" in fields:
@@ -114,7 +115,7 @@ def _entry(
     drawn = terms.budget is not None or bool(getattr(kind, "sequential", False))
     try:
         base = kind(stage.ladder, **knobs)
-        shown = plain_values.plain(base.knobs.model_dump())
+        shown = plain_values.plain(base.knobs.model_dump() if isinstance(base, HasKnobs) else knobs)
         surrogate = _stands_in(surrogate, shown)
         fitted = cross_fitting.cross_fitted(base, stage)
         played = _play(fitted, stage, terms)
