@@ -98,12 +98,12 @@ def measure(case: Case, opened: Open, seconds: float, full_seconds: float) -> No
     took = []
     for name, text in case.patches:
         now = time.time()
-        kit = VerificationContext(
+        context = VerificationContext(
             opened, patch_application.apply, graph=graph, clock=time.time, cache=cache
         )
         settings = VerifySettings(seconds=seconds)
         verdict = RepoTestsVerifier(settings).verify(
-            outcome(case.instance, text), (), case.instance, kit
+            outcome(case.instance, text), (), case.instance, context
         )
         took.append((name, time.time() - now, verdict))
         tell(*took[-1])

@@ -189,7 +189,7 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class AttemptContext:
-    """What a scaffold finds on its desk beside the model and the sandbox."""
+    """What one attempt gives its scaffold in addition to the model and the sandbox."""
 
     record: Callable[[Step], None]
     """Called once a step, as soon as it is over; durable when it returns."""
@@ -238,7 +238,7 @@ class Scaffold(Protocol):
         model: Model,
         sandbox: Sandbox,
         budget: Budget,
-        desk: AttemptContext,
+        context: AttemptContext,
     ) -> Trajectory:
         """Work on the issue until submitted or a limit is reached."""
         ...
@@ -285,7 +285,7 @@ class Verifier(Protocol):
         outcome: Outcome,
         peers: Sequence[Outcome],
         instance: Instance,
-        kit: VerificationContext,
+        context: VerificationContext,
     ) -> Verdict:
         """Verdict on ``outcome.candidate``; ``peers`` are the other outcomes of the instance.
 

@@ -39,7 +39,7 @@ ROOMY = 0.7
 
 @dataclass(frozen=True)
 class DialogueSetup:
-    """What of the desk and the settings shapes the requests."""
+    """What of the context and the settings shapes the requests."""
 
     window: int = 0
     """Tokens; 0 is unknown."""
@@ -57,19 +57,19 @@ class DialogueSetup:
 
     @classmethod
     def of(
-        cls, desk: AttemptContext, command_timeout: float, command_timeout_max: float
+        cls, context: AttemptContext, command_timeout: float, command_timeout_max: float
     ) -> DialogueSetup:
         """The setup of an attempt."""
         return cls(
-            window=desk.window,
-            max_output_tokens=desk.max_output_tokens,
-            timeout=desk.timeout,
-            text_tools=desk.text_tools,
-            temperature=desk.temperature,
-            seed=desk.seed,
-            handover=desk.handover,
-            continued=desk.continued,
-            variant=desk.variant,
+            window=context.window,
+            max_output_tokens=context.max_output_tokens,
+            timeout=context.timeout,
+            text_tools=context.text_tools,
+            temperature=context.temperature,
+            seed=context.seed,
+            handover=context.handover,
+            continued=context.continued,
+            variant=context.variant,
             command_timeout=command_timeout,
             command_timeout_max=command_timeout_max,
         )

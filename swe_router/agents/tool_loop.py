@@ -46,7 +46,7 @@ class ToolLoop:
         model: Model,
         sandbox: Sandbox,
         budget: Budget,
-        desk: AttemptContext,
+        context: AttemptContext,
     ) -> Trajectory:
         """Work on the issue until submitted or a limit is reached.
 
@@ -54,7 +54,9 @@ class ToolLoop:
         Raises ``ScaffoldError`` for a fault of our own, so that one attempt breaks and no run.
         """
         try:
-            session = _LoopSession(self._manifest, self._timeouts, instance, sandbox, budget, desk)
+            session = _LoopSession(
+                self._manifest, self._timeouts, instance, sandbox, budget, context
+            )
             session.replay_past_steps()
             exit_, why = session.work(model)
         except SweRouterError:
@@ -86,14 +88,14 @@ class _LoopSession:
         instance: Instance,
         sandbox: Sandbox,
         budget: Budget,
-        desk: AttemptContext,
+        context: AttemptContext,
     ) -> None:
-        self._budget, self._desk = budget, desk
+        self._budget, self._context = budget, context
         self._rules = loop_rules.of(manifest.rules)
-        self._dialogue = Dialogue(manifest, instance, DialogueSetup.of(desk, *timeouts))
+        self._dialogue = Dialogue(manifest, instance, DialogueSetup.of(context, *timeouts))
         lookup = Lookup(
             sandbox,
-            desk.search,
+            context.search,
             base=instance.base_commit,
             limit=manifest.limits.search_results,
             timeout=timeouts[0],
@@ -101,21 +103,21 @@ class _LoopSession:
         self._box = Toolbox(
             sandbox=sandbox,
             lookup=lookup,
-            clock=desk.clock,
+            clock=context.clock,
             remaining=self._remaining,
             command_timeout=timeouts[0],
             command_timeout_max=timeouts[1],
             observation_bytes=self._dialogue.observation_bytes,
             tells_refusals=self._rules.rest_waits,
         )
-        self.steps: list[Step] = list(desk.past)
+        self.steps: list[Step] = list(context.past)
         self._spent = sum((step.completion.usd for step in self.steps), Decimal(0))
-        self._note = "" if desk.past else desk.note
-        self._begun = desk.clock()
+        self._note = "" if context.past else context.note
+        self._begun = context.clock()
 
     def replay_past_steps(self) -> None:
         """Rebuild conversation and sandbox from the steps that were paid for before a crash."""
-        for step in self._desk.past:
+        for step in self._context.past:
             self._dialogue.make_room()
             if self._dialogue.request().digest() != step.request:
                 self._note = f"{PAST_LEFT} {step.index}: its request would be another one now"
@@ -125,7 +127,7 @@ class _LoopSession:
                 if not action.call.error and action.call.name in ("bash", "edit"):
                     self._box.carry_out(action.call)
             self._dialogue.add(step.completion, step.actions)
-        self._begun = self._desk.clock() - sum(map(_seconds, self.steps))
+        self._begun = self._context.clock() - sum(map(_seconds, self.steps))
 
     def work(self, model: Model) -> tuple[Exit, str]:
         """Live steps until the attempt ends: how, and why."""
@@ -156,7 +158,7 @@ class _LoopSession:
                 # One answer may hold any number of calls: the rest of them is not carried out.
                 if actions and self._remaining() <= 0:
                     break
-                if self._desk.stopping():
+                if self._context.stopping():
                     return
                 actions.append(self._act(call))
                 if call.name == tools.SUBMIT and not call.error:
@@ -167,7 +169,7 @@ class _LoopSession:
             if not (self._engine_left(error) or self._stopped(error)):
                 self._record(digest, answer, actions, note)
             raise
-        if self._desk.stopping():
+        if self._context.stopping():
             return
         self._record(digest, answer, actions, note)
         self._dialogue.add(answer, actions)
@@ -175,7 +177,7 @@ class _LoopSession:
     def _engine_left(self, error: BaseException) -> bool:
         """Whether the next sandbox makes this step whole; replayed, its edit would be lost."""
         gone = isinstance(error, SandboxError) and error.says_nothing_of_instance
-        return gone and self._desk.comes_back
+        return gone and self._context.comes_back
 
     def _stopped(self, error: BaseException) -> bool:
         """Whether a stop of the run is behind an error.
@@ -184,7 +186,7 @@ class _LoopSession:
         """
         tries = GRACE if isinstance(error, SandboxError) else 1
         for left in range(tries, 0, -1):
-            if self._desk.stopping():
+            if self._context.stopping():
                 return True
             if left > 1:
                 time.sleep(GRACE_SECONDS / GRACE)
@@ -200,7 +202,7 @@ class _LoopSession:
         ).sealed(self.steps[-1].seal if self.steps else "")
         self.steps.append(step)
         self._spent += answer.usd
-        self._desk.record(step)
+        self._context.record(step)
 
     def _act(self, call: ToolCall) -> Action:
         return self._dialogue.corrective(call) if call.error else self._box.carry_out(call)
@@ -208,11 +210,11 @@ class _LoopSession:
     def _remaining(self) -> float:
         if not self._budget.seconds:
             return float("inf")
-        return self._budget.seconds - (self._desk.clock() - self._begun)
+        return self._budget.seconds - (self._context.clock() - self._begun)
 
     def _limit(self) -> tuple[Exit, str] | None:
         """The limit that is reached before the next step, if one is."""
-        if self._desk.stopping():
+        if self._context.stopping():
             return "interrupted", "the run was asked to stop"
         if self._budget.steps and len(self.steps) >= self._budget.steps:
             return "steps", f"the limit of {self._budget.steps} steps is reached"
@@ -221,7 +223,9 @@ class _LoopSession:
         spent = self._spent
         if spent and spent >= self._budget.dollars:
             return "budget", f"${spent} of ${self._budget.dollars} are spent"
-        given_up = self._desk.stop_loss(len(self.steps), spent) if self._desk.stop_loss else ""
+        given_up = (
+            self._context.stop_loss(len(self.steps), spent) if self._context.stop_loss else ""
+        )
         return ("stop_loss", given_up) if given_up else None
 
 

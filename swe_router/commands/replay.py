@@ -46,7 +46,7 @@ from swe_router.settings import Settings
 from swe_router.solve.handover import Handed
 from swe_router.wiring import ensemble, stop_loss
 from swe_router.wiring.handover_limit import handover_limit
-from swe_router.wiring.run_wiring import build_policy, desk_of
+from swe_router.wiring.run_wiring import attempt_context_of, build_policy
 
 
 def replay(name: str, out: Path) -> CommandResult:
@@ -257,15 +257,15 @@ def _means(run: RunFolder, header: Header, book: LedgerState) -> ReplayContext:
 
 def setup_of(settings: Settings, plan: Plan, handed: Handed) -> DialogueSetup:
     """What shaped the requests of an attempt."""
-    desk = replace(
-        desk_of(settings, plan),
+    context = replace(
+        attempt_context_of(settings, plan),
         handover=handed.text,
         continued=handed.continued,
         seed=plan.seed,
         variant=plan.variant,
     )
     box = settings.sandbox
-    return DialogueSetup.of(desk, box.command_timeout, box.command_timeout_max)
+    return DialogueSetup.of(context, box.command_timeout, box.command_timeout_max)
 
 
 def _written(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:

@@ -84,7 +84,7 @@ class ReplayContext:
     asked: Mapping[str, str] = field(default_factory=dict)
     """Verifier -> the tier that it asks."""
     room: Callable[[Plan], int] = lambda plan: 0
-    """``solve.bench.Bench.room``."""
+    """``solve.context.SolveContext.room``."""
     early_stop: bool = True
     """The run left out what could not change the choice any more."""
 

@@ -57,7 +57,7 @@ class _AttemptState:
 
 
 def carry_out(
-    bench: SolveContext,
+    context: SolveContext,
     instance: Instance,
     plan: Plan,
     attempt_id: str,
@@ -70,58 +70,66 @@ def carry_out(
     ``before``: what of the history came before this move, and so is handed over; all of it
     when it is not given.
     """
-    bench = replace(bench, before=history if before is None else before)
-    outcomes = list(bench.memory.broken(attempt_id))
+    context = replace(context, before=history if before is None else before)
+    outcomes = list(context.memory.broken(attempt_id))
     remembered = len(outcomes)
     if not outcomes:
-        outcomes.append(_once(bench, instance, plan, attempt_id, history))
-    while len(outcomes) <= bench.sandbox_retries:
+        outcomes.append(_once(context, instance, plan, attempt_id, history))
+    while len(outcomes) <= context.sandbox_retries:
         failure = outcomes[-1].attempt.failure
         if failure is None or failure.boundary != "sandbox" or not failure.retry:
             break
-        if bench.stopping():
+        if context.stopping():
             break
         if len(outcomes) > remembered:
-            bench.memory.broke(outcomes[-1])
+            context.memory.broke(outcomes[-1])
         retry_id = f"{attempt_id}.{len(outcomes) + 1}"
-        outcomes.append(_once(bench, instance, plan, retry_id, (*history, *outcomes)))
+        outcomes.append(_once(context, instance, plan, retry_id, (*history, *outcomes)))
     return tuple(outcomes)
 
 
 def _once(
-    bench: SolveContext, instance: Instance, plan: Plan, attempt_id: str, history: Sequence[Outcome]
+    context: SolveContext,
+    instance: Instance,
+    plan: Plan,
+    attempt_id: str,
+    history: Sequence[Outcome],
 ) -> Outcome:
     """The attempt; gone on with from its paid steps when the sandbox's engine went away under it.
 
     Opening the next box waits until the engine is back.
     """
     for left in range(RETURNS - 1, -1, -1):
-        again = replace(bench, comes_back=left > 0)
+        again = replace(context, comes_back=left > 0)
         outcome, failure = _made(again, instance, plan, attempt_id, history)
         gone = isinstance(failure, SandboxError) and failure.says_nothing_of_instance
-        if not gone or bench.stopping():
+        if not gone or context.stopping():
             break
-    if outcome.attempt.trajectory.exit == "interrupted" or bench.stopping():
+    if outcome.attempt.trajectory.exit == "interrupted" or context.stopping():
         return outcome  # owed: a stop cuts commands short, so no verdict could be trusted
-    bench.memory.close(attempt_id)
-    bench.progress(instance.id, str(plan.arm), outcome.attempt.trajectory.steps, "verifying")
+    context.memory.close(attempt_id)
+    context.progress(instance.id, str(plan.arm), outcome.attempt.trajectory.steps, "verifying")
     return outcome.model_copy(
-        update={"verdicts": verdicts(bench.checks, instance, outcome, (*history, *bench.peers))}
+        update={"verdicts": verdicts(context.checks, instance, outcome, (*history, *context.peers))}
     )
 
 
 def _made(
-    bench: SolveContext, instance: Instance, plan: Plan, attempt_id: str, history: Sequence[Outcome]
+    context: SolveContext,
+    instance: Instance,
+    plan: Plan,
+    attempt_id: str,
+    history: Sequence[Outcome],
 ) -> tuple[Outcome, BoundaryError | None]:
     """The attempt as far as it came, without verdicts, and what broke it."""
-    started = bench.clock()
+    started = context.clock()
     course = _AttemptState()
-    bench.progress(instance.id, str(plan.arm), 0, "starting")
+    context.progress(instance.id, str(plan.arm), 0, "starting")
     try:
-        bench.ready(plan)
+        context.ready(plan)
         key = f"{instance.id}/{attempt_id}"
-        with bench.purse.hold(plan.arm.model, plan.budget.dollars, key) as hold:
-            _work(bench, instance, plan, attempt_id, history, hold, course)
+        with context.purse.hold(plan.arm.model, plan.budget.dollars, key) as hold:
+            _work(context, instance, plan, attempt_id, history, hold, course)
     except LedgerRefused as error:
         course.exit, course.failure = "budget", None
         course.notes.append(str(error))
@@ -129,23 +137,23 @@ def _made(
         course.owed(str(error))
     except BoundaryError as error:
         course.failure = error
-    steps = tuple(bench.memory.steps(attempt_id))
+    steps = tuple(context.memory.steps(attempt_id))
     attempt = Attempt(
         id=attempt_id,
         instance_id=instance.id,
         plan=plan,
         trajectory=course.trajectory or _trajectory(steps, course),
         failure=as_failure(course.failure) if course.failure else None,
-        seconds=max(0.0, bench.clock() - started),
+        seconds=max(0.0, context.clock() - started),
         leaks=course.leaks,
-        audit=bench.audit(steps, instance),
+        audit=context.audit(steps, instance),
         sandbox=course.sandbox,
     )
     return Outcome(attempt=attempt, candidate=course.candidate), course.failure
 
 
 def _work(
-    bench: SolveContext,
+    context: SolveContext,
     instance: Instance,
     plan: Plan,
     attempt_id: str,
@@ -153,16 +161,16 @@ def _work(
     hold: Any,
     course: _AttemptState,
 ) -> None:
-    with bench.open_sandbox(instance) as box:
+    with context.open_sandbox(instance) as box:
         course.sandbox = box.identity
-        course.leaks = bench.guard(box, instance)
-        before = bench.snapshot(box)
+        course.leaks = context.guard(box, instance)
+        before = context.snapshot(box)
         try:
-            model = bench.model(plan, f"{instance.id}#{_session(plan, history)}", hold)
-            handed = _handed(bench, plan, box)
-            desk = bench.desk_for(plan, attempt_id, instance.id, handed)
-            course.trajectory = bench.scaffold(plan.arm).solve(
-                instance, model, box, plan.budget, desk
+            model = context.model(plan, f"{instance.id}#{_session(plan, history)}", hold)
+            handed = _handed(context, plan, box)
+            attempt_context = context.attempt_context_for(plan, attempt_id, instance.id, handed)
+            course.trajectory = context.scaffold(plan.arm).solve(
+                instance, model, box, plan.budget, attempt_context
             )
         except LedgerRefused as error:
             course.exit = "budget"
@@ -173,8 +181,8 @@ def _work(
             course.failure = error
         except KeyboardInterrupt:
             course.owed("stopped by the user")
-        if bench.verifiers and not bench.stopping():
-            bench.soon_check(instance)
+        if context.verifiers and not context.stopping():
+            context.soon_check(instance)
         course.candidate = _rescue(before, box, attempt_id, course)
 
 
@@ -194,18 +202,18 @@ def _session(plan: Plan, history: Sequence[Outcome]) -> int:
     return 1 + len(before)
 
 
-def _handed(bench: SolveContext, plan: Plan, box: Sandbox) -> Handed:
+def _handed(context: SolveContext, plan: Plan, box: Sandbox) -> Handed:
     """What earlier attempts leave to this one; a patch that is gone on from is in the box."""
-    steps, room = bench.memory.steps, bench.room(plan)
-    handed = hand_over(plan, bench.before, steps, room)
+    steps, room = context.memory.steps, context.room(plan)
+    handed = hand_over(plan, context.before, steps, room)
     if not handed.patch:
         return handed
-    applied = bench.apply(box, handed.patch)
+    applied = context.apply(box, handed.patch)
     if applied.exit_code == 0:
         return handed
     said = " ".join(applied.output.split())[:200]
     fallen = f"the patch of {handed.attempt} does not apply: {said}"
-    return hand_over(plan, bench.before, steps, room, fallen)
+    return hand_over(plan, context.before, steps, room, fallen)
 
 
 def _trajectory(steps: Sequence[Step], course: _AttemptState) -> Trajectory:

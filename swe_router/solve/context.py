@@ -84,7 +84,7 @@ class SolveContext:
     scaffold: Callable[[Arm], Scaffold]
     model: Callable[[Plan, str, Any], Model]
     """Plan, session name and hold -> a metered, retrying model."""
-    desk: Callable[[Plan], AttemptContext]
+    attempt_context: Callable[[Plan], AttemptContext]
     """The tier's window, caps and dialect; ``attempt`` adds what is its own."""
     ready: Callable[[Plan], None] = lambda plan: None
     """Raises ``StillAway`` for a plan whose tier was given up, before its box is opened."""
@@ -117,13 +117,13 @@ class SolveContext:
     clock: Callable[[], float] = lambda: 0.0
     stopping: Callable[[], bool] = lambda: False
     comes_back: bool = False
-    """``seams.Desk.comes_back``."""
+    """``seams.AttemptContext.comes_back``."""
     before: Sequence[Outcome] = ()
     """Outcomes of the moves before the one that is carried out."""
     cache: dict[Any, Any] = field(default_factory=dict)
     """Results that the verifiers of this instance share."""
     prompts: Mapping[str, str] = field(default_factory=dict)
-    """``seams.Kit.prompts``."""
+    """``seams.VerificationContext.prompts``."""
     notes: MutableMapping[str, Any] = field(default_factory=dict)
     """What the verifiers paid for, durable."""
     hint: Callable[[], str] = str
@@ -151,10 +151,10 @@ class SolveContext:
             cores=self.cores,
         )
 
-    def desk_for(
+    def attempt_context_for(
         self, plan: Plan, attempt_id: str, instance_id: str, handed: Handed
     ) -> AttemptContext:
-        """The desk of one attempt."""
+        """The context of one attempt."""
         past = tuple(self.memory.steps(attempt_id))
 
         def record(step: Step) -> None:
@@ -162,7 +162,7 @@ class SolveContext:
             self.progress(instance_id, str(plan.arm), step.index + 1, "working")
 
         return replace(
-            self.desk(plan),
+            self.attempt_context(plan),
             record=record,
             clock=self.clock,
             stopping=self.stopping,

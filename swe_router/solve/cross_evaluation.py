@@ -22,7 +22,7 @@ from swe_router.records import (
 from swe_router.seams import VerificationContext, Verifier
 
 REPRODUCTION = "reproduction"
-"""The verifier whose tests are run on every candidate; it keeps each run in ``kit.cache``."""
+"""The verifier whose tests are run on every candidate; it keeps each run in ``context.cache``."""
 _REPO: Mapping[str, TestResult] = {
     "passed": "passed",
     "failed": "failed",
@@ -75,19 +75,19 @@ def gaps(outcomes: Sequence[Outcome], matrix: CrossMatrix) -> list[Outcome]:
 def completed(
     outcomes: Sequence[Outcome],
     instance: Instance,
-    kit: VerificationContext,
+    context: VerificationContext,
     verifier: Verifier,
     workers: int = 0,
 ) -> tuple[CrossRun, ...]:
     """Results of the tests that later candidates brought, run on the earlier ones.
 
-    ``verifier`` is asked again with all attempts as peers; what it ran before is in ``kit.cache``.
-    No model is asked. Candidates are looked at side by side, each in boxes of its own:
-    ``workers`` at a time, 0 for one a core. What cannot be run stays a gap.
+    ``verifier`` is asked again with all attempts as peers; ``context.cache`` holds what it ran
+    before. No model is asked. Candidates are looked at in parallel, each in sandboxes of its own:
+    ``workers`` at a time, 0 for one per core. What cannot be run stays a gap.
     """
     matrix = matrix_of(outcomes)
     open_ = gaps(outcomes, matrix) if matrix is not None else []
-    quiet = replace(kit, writer=None, judge=None)
+    quiet = replace(context, writer=None, judge=None)
 
     def ask(outcome: Outcome) -> list[CrossRun]:
         peers = [one for one in outcomes if one is not outcome]

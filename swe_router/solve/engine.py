@@ -44,22 +44,22 @@ def solve(
     features: Features,
     *,
     policy: Policy,
-    bench: SolveContext,
+    context: SolveContext,
     run: str,
     provenance: Provenance | None = None,
 ) -> RunRecord:
     """One instance, to its record.
 
-    Continues from the bench's memory when an earlier process was killed: finished moves are
+    Continues from the context's memory when an earlier process was killed: finished moves are
     taken as they stand, an unfinished one is carried out under its recorded decision.
     Raises ``Interrupted`` when the user asked to stop.
     """
-    started = bench.clock()
-    selector = selector_for(policy, features, bench.selector)
+    started = context.clock()
+    selector = selector_for(policy, features, context.selector)
     decisions: list[Decided] = []
     left_out: list[LeftOut] = []
-    history = verify_imported(bench, instance)
-    for move in bench.memory.moves():
+    history = verify_imported(context, instance)
+    for move in context.memory.moves():
         decisions.append(move.decided)
         decision = move.decided.decision
         if isinstance(decision, Stop):
@@ -67,33 +67,33 @@ def solve(
         outcomes, left = move.outcomes, move.left_out
         if outcomes is None:
             outcomes, left = carry_out_plans(
-                bench, instance, decision, move.attempts, history, selector, len(decisions) - 1
+                context, instance, decision, move.attempts, history, selector, len(decisions) - 1
             )
         history += outcomes
         left_out += [left] if left else []
     while not (decisions and isinstance(decisions[-1].decision, Stop)):
-        if bench.stopping():
+        if context.stopping():
             raise Interrupted(instance.id)
         accepted = None if decisions else accepted_import(history)
         if accepted is not None:
-            decided = Decided(decision=accepted, purse=bench.purse.view())
+            decided = Decided(decision=accepted, purse=context.purse.view())
         else:
-            decided = decide(policy, features, made_here(history), bench, len(decisions))
+            decided = decide(policy, features, made_here(history), context, len(decisions))
             handed = passed_on(decided.decision, policy, history)
             decided = decided.model_copy(update={"decision": handed})
         decisions.append(decided)
         if isinstance(decided.decision, Try):
-            ids = attempt_ids(bench.memory.next_number(), decided.decision.plans)
-            bench.memory.decided(decided, ids)
+            ids = attempt_ids(context.memory.next_number(), decided.decision.plans)
+            context.memory.decided(decided, ids)
             outcomes, left = carry_out_plans(
-                bench, instance, decided.decision, ids, history, selector, len(decisions) - 1
+                context, instance, decided.decision, ids, history, selector, len(decisions) - 1
             )
             history += outcomes
             left_out += [left] if left else []
         else:
-            bench.memory.decided(decided, ())
-    runs = cross_runs(bench, instance, history)
-    seconds = max(0.0, bench.clock() - started)
+            context.memory.decided(decided, ())
+    runs = cross_runs(context, instance, history)
+    seconds = max(0.0, context.clock() - started)
     return conclude(
         run, instance, features, decisions, history, selector, provenance, seconds,
         runs=runs, left_out=left_out, unpaid=unpaid(policy, features, history, decisions[-1]),
@@ -104,22 +104,22 @@ def decide(
     policy: Policy,
     features: Features,
     history: Sequence[Outcome],
-    bench: SolveContext,
+    context: SolveContext,
     made: int,
 ) -> Decided:
     """The policy's next decision with all that it saw."""
-    purse = bench.purse.view()
+    purse = context.purse.view()
     decision: RouteDecision
     if made >= MAX_MOVES:
         decision = Stop(why=f"stopped after {MAX_MOVES} moves: the policy never stopped by itself")
     else:
         decision = policy.decide(features, history, purse)
         while _waits_for_money(policy, features, history, purse, decision):
-            if bench.stopping():
+            if context.stopping():
                 raise Interrupted(features.instance_id)
-            bench.progress(features.instance_id, "", 0, "waiting for money that others hold")
-            bench.purse.wait()
-            purse = bench.purse.view()
+            context.progress(features.instance_id, "", 0, "waiting for money that others hold")
+            context.purse.wait()
+            purse = context.purse.view()
             decision = policy.decide(features, history, purse)
     return Decided(decision=decision, purse=purse, state=dict(policy.state()))
 

@@ -13,23 +13,23 @@ from swe_router.solve.moves import Interrupted
 from swe_router.solve.verification import together
 
 
-def verify_imported(bench: SolveContext, instance: Instance) -> tuple[Outcome, ...]:
+def verify_imported(context: SolveContext, instance: Instance) -> tuple[Outcome, ...]:
     """The outcomes of what the instance came with, from memory where they were verified before.
 
     Raises ``Interrupted`` when the user asked to stop meanwhile: they are verified again then.
     """
-    if not bench.came_with:
+    if not context.came_with:
         return ()
-    known = bench.memory.imported()
+    known = context.memory.imported()
     if known is not None:
         return tuple(known)
-    if bench.stopping():
+    if context.stopping():
         raise Interrupted(instance.id)
-    bench.progress(instance.id, IMPORTED, 0, "verifying")
-    outcomes = together(bench.checks, instance, bench.came_with, bench.peers)
-    if bench.stopping():
+    context.progress(instance.id, IMPORTED, 0, "verifying")
+    outcomes = together(context.checks, instance, context.came_with, context.peers)
+    if context.stopping():
         raise Interrupted(instance.id)
-    bench.memory.verified(outcomes)
+    context.memory.verified(outcomes)
     return outcomes
 
 

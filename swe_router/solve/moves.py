@@ -17,7 +17,7 @@ class Interrupted(Exception):
 
 
 def carry_out_plans(
-    bench: SolveContext,
+    context: SolveContext,
     instance: Instance,
     decision: Try,
     ids: Sequence[str],
@@ -33,21 +33,21 @@ def carry_out_plans(
     left_out = None
     for place, (plan, attempt_id) in enumerate(zip(decision.plans, ids, strict=True)):
         why = ""
-        if bench.early_stop and outcomes:
+        if context.early_stop and outcomes:
             why = settled(selector, (*history, *outcomes), len(ids) - place)
         if why:
             left_out = LeftOut(move=move, attempts=tuple(ids[place:]), why=why)
             break
         seen = (*history, *outcomes)
-        brought = carry_out(bench, instance, plan, attempt_id, seen, history)
+        brought = carry_out(context, instance, plan, attempt_id, seen, history)
         stopped = any(outcome.attempt.trajectory.exit == "interrupted" for outcome in brought)
-        if stopped or bench.stopping():
+        if stopped or context.stopping():
             # Also when it had ended by itself: the stop may have cut short what was checked, or
             # refused its money. Its paid steps are on record and its diff is kept.
-            bench.memory.rescued(brought[-1])
+            context.memory.rescued(brought[-1])
             raise Interrupted(instance.id)
         outcomes += brought
-    bench.memory.outcomes(outcomes, left_out)
+    context.memory.outcomes(outcomes, left_out)
     return outcomes, left_out
 
 
@@ -63,19 +63,19 @@ def attempt_ids(first: int, plans: Sequence[Plan]) -> list[str]:
 
 
 def cross_runs(
-    bench: SolveContext, instance: Instance, history: Sequence[Outcome]
+    context: SolveContext, instance: Instance, history: Sequence[Outcome]
 ) -> tuple[CrossRun, ...]:
     """The tests that later candidates brought, run on the earlier ones.
 
     Raises ``Interrupted`` when the user asked to stop meanwhile: it is done again then.
     """
-    named = dict(bench.verifiers)
+    named = dict(context.verifiers)
     verifier = named.get(cross_evaluation.REPRODUCTION)
-    if not bench.cross or verifier is None or not history:
+    if not context.cross or verifier is None or not history:
         return ()
-    bench.progress(instance.id, "", 0, "comparing candidates")
-    kit = replace(bench.checks, writer=None, judge=None).kit(history[-1].attempt.id)
-    runs = cross_evaluation.completed(history, instance, kit, verifier, bench.cores)
-    if bench.stopping():
+    context.progress(instance.id, "", 0, "comparing candidates")
+    made = replace(context.checks, writer=None, judge=None).context(history[-1].attempt.id)
+    runs = cross_evaluation.completed(history, instance, made, verifier, context.cores)
+    if context.stopping():
         raise Interrupted(instance.id)
     return runs

@@ -66,7 +66,7 @@ class VerificationSetup:
     notes: MutableMapping[str, Any] = field(default_factory=dict)
     """What they paid for, durable."""
     prompts: Mapping[str, str] = field(default_factory=dict)
-    """``seams.Kit.prompts``."""
+    """``seams.VerificationContext.prompts``."""
     looked: Callable[[Outcome], None] = lambda outcome: None
     """Told each candidate with what verifiers said that look at it alone, as soon as they did."""
     cores: int = 1
@@ -76,7 +76,7 @@ class VerificationSetup:
         """Tells which patches of the instance are one."""
         return PatchEquivalence(self.open_sandbox, self.apply, instance, self.cache)
 
-    def kit(self, attempt_id: str, parking: SandboxReuse | None = None) -> VerificationContext:
+    def context(self, attempt_id: str, parking: SandboxReuse | None = None) -> VerificationContext:
         """What the verdicts on an attempt's candidate are made with; their time runs from now."""
         opening = parking.open if parking else self.open_sandbox
         self.cache.setdefault(HINT, self.hint)
@@ -108,7 +108,7 @@ def verdicts(
     said = list(outcome.verdicts)
     _share_runs(checks, instance, outcome.candidate)
     with SandboxReuse(checks.open_sandbox, checks.apply) as parking:
-        kit = checks.kit(outcome.attempt.id, parking)
+        context = checks.context(outcome.attempt.id, parking)
         for group in _groups(checks):
             asked = [(n, v) for n, v in group if n == ACCEPTANCE or not _refused(said)]
             case = outcome.model_copy(update={"verdicts": tuple(said)}), peers, instance
@@ -117,7 +117,7 @@ def verdicts(
                 one: tuple[str, Verifier],
                 case: tuple[Outcome, Sequence[Outcome], Instance] = case,
             ) -> Verdict:
-                return _verdict(checks, *one, kit, case)
+                return _verdict(checks, *one, context, case)
 
             said += side_by_side(asked, ask, checks.cores)
     return tuple(said)
@@ -151,7 +151,7 @@ def _verdict(
     checks: VerificationSetup,
     name: str,
     verifier: Verifier,
-    kit: VerificationContext,
+    context: VerificationContext,
     case: tuple[Outcome, Sequence[Outcome], Instance],
 ) -> Verdict:
     """One verdict; of the patch alone it is made once an instance and then known."""
@@ -168,10 +168,10 @@ def _verdict(
         return known.model_copy(update={**made, "seconds": 0.0})  # type: ignore[no-any-return]
     checks.watch(outcome.attempt.id, name)
     begun = checks.clock()
-    kit, calls = tallied(kit)
+    context, calls = tallied(context)
     for again in range(RETURNS, 0, -1):
         try:
-            verdict = verifier.verify(outcome, peers, instance, kit)
+            verdict = verifier.verify(outcome, peers, instance, context)
         except BoundaryError as error:
             if again > 1 and error.says_nothing_of_instance and not checks.stopping():
                 continue  # its engine went away; opening the next box waits until it is back
@@ -182,7 +182,7 @@ def _verdict(
                 evidence={"broke": f"{type(error).__name__}: {error}"},
             )
         break
-    verdict = billed(verdict, outcome.attempt.id, kit, calls)
+    verdict = billed(verdict, outcome.attempt.id, context, calls)
     verdict = verdict.model_copy(update={"seconds": max(0.0, checks.clock() - begun)})
     if name in OF_THE_PATCH and "broke" not in verdict.evidence and not checks.stopping():
         checks.cache[key] = verdict, outcome.attempt.id

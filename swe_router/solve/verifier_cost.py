@@ -33,24 +33,24 @@ class CallTally:
         return answer
 
 
-def tallied(kit: VerificationContext) -> tuple[VerificationContext, list[dict[str, Any]]]:
-    """The kit for one verdict, and the list that its paid calls will stand in."""
+def tallied(context: VerificationContext) -> tuple[VerificationContext, list[dict[str, Any]]]:
+    """The context for one verdict, and the list that its paid calls will stand in."""
     calls: list[dict[str, Any]] = []
-    writer = CallTally(kit.writer, calls) if kit.writer is not None else None
-    judge = CallTally(kit.judge, calls) if kit.judge is not None else None
-    return replace(kit, writer=writer, judge=judge), calls
+    writer = CallTally(context.writer, calls) if context.writer is not None else None
+    judge = CallTally(context.judge, calls) if context.judge is not None else None
+    return replace(context, writer=writer, judge=judge), calls
 
 
 def billed(
-    verdict: Verdict, attempt_id: str, kit: VerificationContext, calls: Sequence[dict[str, Any]]
+    verdict: Verdict, attempt_id: str, context: VerificationContext, calls: Sequence[dict[str, Any]]
 ) -> Verdict:
     """The verdict with all that it paid for, whatever ended it and whoever died on the way.
 
     Counted are ``calls``, those of this process, and what an earlier one noted for this attempt.
     """
     noted: list[dict[str, Any]] = []
-    for key in kit.notes:
-        note = kit.notes[key] if key.startswith(f"{verdict.verifier}:") else None
+    for key in context.notes:
+        note = context.notes[key] if key.startswith(f"{verdict.verifier}:") else None
         if isinstance(note, Mapping) and note.get("charged_to") == attempt_id:
             usd, usage = note.get("usd"), note.get("usage")
             noted.append(dict(note.get("call") or {"sample": 1, "usd": usd, "usage": usage}))

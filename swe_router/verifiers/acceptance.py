@@ -38,14 +38,14 @@ class AcceptanceVerifier:
         outcome: Outcome,
         peers: Sequence[Outcome],
         instance: Instance,
-        kit: VerificationContext,
+        context: VerificationContext,
     ) -> Verdict:
         """The verdict that counts, from ``outcome.verdicts``."""
-        facts = self._facts(outcome, kit)
+        facts = self._facts(outcome, context)
         score = self._scored(facts, outcome, instance)
         if not facts["empty"] and not _refused(facts):
             for twin in equivalence.twins_of(outcome, peers):
-                theirs = self._facts(twin, kit)
+                theirs = self._facts(twin, context)
                 other = self._scored(theirs, twin, instance)
                 if not _refused(theirs) and _better(theirs, other, facts, score):
                     facts, score = {**theirs, "same_change_as": twin.attempt.id}, other
@@ -63,9 +63,9 @@ class AcceptanceVerifier:
             }
         )
 
-    def _facts(self, outcome: Outcome, kit: VerificationContext) -> dict[str, Any]:
+    def _facts(self, outcome: Outcome, context: VerificationContext) -> dict[str, Any]:
         """What is known of a candidate, its author's part apart."""
-        author = authors.names_of(outcome, kit.steps(outcome.attempt.id))
+        author = authors.names_of(outcome, context.steps(outcome.attempt.id))
         candidate = outcome.candidate
         return {
             "said": {one.verifier: one.outcome for one in outcome.verdicts},

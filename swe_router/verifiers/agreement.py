@@ -41,7 +41,7 @@ class AgreementVerifier:
         outcome: Outcome,
         peers: Sequence[Outcome],
         instance: Instance,
-        kit: VerificationContext,
+        context: VerificationContext,
     ) -> Verdict:
         """Compare with the peers; a first candidate has none."""
         candidate = outcome.candidate
@@ -52,8 +52,8 @@ class AgreementVerifier:
         if not others:
             why = "there is no other candidate to compare with"
             return _verdict(outcome, {"independent": 0, "same_change": 0, "why": why})
-        author = authors.model_of(outcome, kit.steps(outcome.attempt.id))
-        told = [_peer(mine, author, peer, kit) for peer in others]
+        author = authors.model_of(outcome, context.steps(outcome.attempt.id))
+        told = [_peer(mine, author, peer, context) for peer in others]
         passed, failed = _their_tests(outcome, others)
         facts = {
             "independent": len(told),
@@ -139,10 +139,10 @@ def contested(broken: Iterable[str], peers: Sequence[tuple[Collection[str], floa
 
 
 def _peer(
-    mine: similarity.NormalisedChange, author: str, peer: Outcome, kit: VerificationContext
+    mine: similarity.NormalisedChange, author: str, peer: Outcome, context: VerificationContext
 ) -> dict[str, Any]:
     assert peer.candidate is not None
-    other = authors.model_of(peer, kit.steps(peer.attempt.id))
+    other = authors.model_of(peer, context.steps(peer.attempt.id))
     return {
         "attempt": peer.attempt.id,
         "alike": similarity.similarity(mine, similarity.change_of(peer.candidate.patch)),

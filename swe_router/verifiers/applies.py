@@ -26,17 +26,17 @@ class AppliesVerifier:
         outcome: Outcome,
         peers: Sequence[Outcome],
         instance: Instance,
-        kit: VerificationContext,
+        context: VerificationContext,
     ) -> Verdict:
         """Apply the candidate to a fresh start state and read what it touches."""
         candidate = outcome.candidate
         patch = candidate.patch if candidate else ""
-        facts = text_facts(patch, path_kinds.tests_of(kit.graph))
+        facts = text_facts(patch, path_kinds.tests_of(context.graph))
         if candidate and candidate.mended:
             facts["mended"] = candidate.mended
         if patch.strip():
-            with kit.open_sandbox(instance) as box:
-                result = kit.apply(box, patch)
+            with context.open_sandbox(instance) as box:
+                result = context.apply(box, patch)
             facts["applied"] = result.exit_code == 0 and not result.timed_out
             if not facts["applied"]:
                 facts["git_said"] = result.output[-1000:]

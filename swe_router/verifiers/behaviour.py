@@ -31,18 +31,18 @@ class BehaviourVerifier:
         outcome: Outcome,
         peers: Sequence[Outcome],
         instance: Instance,
-        kit: VerificationContext,
+        context: VerificationContext,
     ) -> Verdict:
         """Score the run and its patch; needs neither a box nor a model."""
         candidate = outcome.candidate
         if candidate is None or not candidate.patch.strip():
             return _verdict(outcome, {"why": "there is no patch to look at"})
         form = patch_signals.signals(
-            candidate.patch, instance.problem, path_kinds.tests_of(kit.graph)
+            candidate.patch, instance.problem, path_kinds.tests_of(context.graph)
         )
         if not form:
             return _verdict(outcome, {"why": "the patch cannot be read as a diff"})
-        steps = kit.steps(outcome.attempt.id)
+        steps = context.steps(outcome.attempt.id)
         found = form | trajectory_signals.signals(outcome.attempt, steps)
         facts: dict[str, Any] = {"signals": {name: round(v, 4) for name, v in found.items()}}
         fitted = self.calibration

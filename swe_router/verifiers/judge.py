@@ -56,18 +56,18 @@ class JudgeVerifier:
         outcome: Outcome,
         peers: Sequence[Outcome],
         instance: Instance,
-        kit: VerificationContext,
+        context: VerificationContext,
     ) -> Verdict:
         """Ask the judge once; the same question is not paid for twice."""
         candidate = outcome.candidate
         if candidate is None or not candidate.patch.strip():
             return _verdict(outcome, {"why": "there is no patch to judge"})
-        if kit.judge is None:
+        if context.judge is None:
             return _verdict(outcome, {"why": "no judge is named"})
-        asked = messages(outcome, instance, kit.prompts.get(PROMPT))
+        asked = messages(outcome, instance, context.prompts.get(PROMPT))
         request = digest_of([one.model_dump(mode="json") for one in asked])
         try:
-            note = _answer(asked, request, kit, outcome.attempt.id)
+            note = _answer(asked, request, context, outcome.attempt.id)
         except (ModelError, LedgerRefused) as error:
             why = f"the judge gave no answer: {type(error).__name__}: {error}"
             return _verdict(outcome, {"request": request, "usd": "0", "why": why})
@@ -150,18 +150,18 @@ def _number(value: Any, highest: float) -> float | None:
 
 
 def _answer(
-    asked: Sequence[Message], request: str, kit: VerificationContext, attempt_id: str
+    asked: Sequence[Message], request: str, context: VerificationContext, attempt_id: str
 ) -> dict[str, Any]:
     """The answer as it is kept; from the notes where it was paid for before."""
-    assert kit.judge is not None
+    assert context.judge is not None
     key = f"{PROMPT}:{request}"
-    known = kit.notes.get(key)
+    known = context.notes.get(key)
     if known is not None:
         return {**known, "usd": "0", "paid_before": known["usd"]}
-    left = kit.deadline - kit.clock() if kit.deadline else 600.0
+    left = context.deadline - context.clock() if context.deadline else 600.0
     limits = CallLimits(max_output_tokens=MAX_TOKENS, timeout=LONGEST, within=max(10.0, left))
-    note = _note(kit.judge.complete(asked, (), limits=limits), attempt_id)
-    kit.notes[key] = note
+    note = _note(context.judge.complete(asked, (), limits=limits), attempt_id)
+    context.notes[key] = note
     return note
 
 

@@ -47,7 +47,7 @@ class RepoTestsVerifier:
         outcome: Outcome,
         peers: Sequence[Outcome],
         instance: Instance,
-        kit: VerificationContext,
+        context: VerificationContext,
     ) -> Verdict:
         """Run the nearest tests before and after.
 
@@ -59,12 +59,12 @@ class RepoTestsVerifier:
         files = changed_files.changes(candidate.patch)
         if files is None:
             return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
-        is_test = path_kinds.tests_of(kit.graph)
+        is_test = path_kinds.tests_of(context.graph)
         gone = changed_files.deleted_tests(files, is_test)
         if gone:
             why = f"the patch takes tests away: {', '.join(gone[:3])}"
             return _verdict(candidate, {"deleted_tests": gone[:50], "why": why})
-        return _RunState(self.settings, candidate, files, instance, kit).verdict()
+        return _RunState(self.settings, candidate, files, instance, context).verdict()
 
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome from the recorded test results."""
@@ -80,28 +80,33 @@ class _RunState:
         candidate: Candidate,
         files: Sequence[changed_files.PatchSummary],
         instance: Instance,
-        kit: VerificationContext,
+        context: VerificationContext,
     ) -> None:
-        self.candidate, self.files, self.instance, self.kit = candidate, files, instance, kit
+        self.candidate, self.files, self.instance, self.context = (
+            candidate,
+            files,
+            instance,
+            context,
+        )
         self.most = settings.max_test_files
-        now = kit.clock()
+        now = context.clock()
         self.until = now + settings.seconds - min(MARGIN, 0.05 * settings.seconds)
-        if kit.deadline:
-            self.until = min(self.until, now + SHARE * (kit.deadline - now))
-        self.is_test = path_kinds.tests_of(kit.graph)
+        if context.deadline:
+            self.until = min(self.until, now + SHARE * (context.deadline - now))
+        self.is_test = path_kinds.tests_of(context.graph)
         self.facts: dict[str, Any] = {}
 
     def verdict(self) -> Verdict:
-        if self.until - self.kit.clock() < MIN_SECONDS:
+        if self.until - self.context.clock() < MIN_SECONDS:
             return self._unknown("out of time before a test could be run")
         with contextlib.ExitStack() as boxes:
 
             @functools.cache
             def fresh_box() -> Sandbox:
-                return boxes.enter_context(self.kit.open_sandbox(self.instance))
+                return boxes.enter_context(self.context.open_sandbox(self.instance))
 
             look = self._look(fresh_box)
-            hint = self.kit.cache.get(HINT, str)
+            hint = self.context.cache.get(HINT, str)
             runner = runners.choose(set(look.facts), self._endings(), hint)
             if not runner or (not look.python and runners.RUNNERS[runner].read is None):
                 return self._unknown("no test runner known here fits the repository")
@@ -109,22 +114,22 @@ class _RunState:
             tests = self._near(look, runner)
             if not tests:
                 return self._unknown("no existing test lies near the change")
-            bench = self._bench(look, runner)
-            batches = bench.base(tests, BASE_SHARE, fresh_box)
+            runs = self._before_after(look, runner)
+            batches = runs.base(tests, BASE_SHARE, fresh_box)
         before = merged(batches)
         if "passed" not in before.results.values():
             return self._nothing(batches, before)
-        return self._tried(bench, batches, tests)
+        return self._tried(runs, batches, tests)
 
     def _tried(
-        self, bench: BeforeAfterRunner, batches: Sequence[Batch], tests: Sequence[str]
+        self, runs: BeforeAfterRunner, batches: Sequence[Batch], tests: Sequence[str]
     ) -> Verdict:
-        trial = bench.trial(batches, self.candidate.patch)
+        trial = runs.trial(batches, self.candidate.patch)
         if not trial.applied:
             return self._unknown("the patch does not apply")
         if not trial.ran:
             return self._unknown("out of time before the patch could be tested")
-        bench.again(trial, self.candidate.patch)
+        runs.again(trial, self.candidate.patch)
         return self._told(tests, trial)
 
     def _endings(self) -> list[str]:
@@ -137,17 +142,19 @@ class _RunState:
         known = [path for path in look.files if runners.RUNNERS[runner].runs(path)]
         changed = [f for f in self.files if not self.is_test(f.path)]
         edited = [f.before for f in self.files if f.before in set(known)]
-        near, by = nearby_tests.nearest(changed, known, self.kit.graph, self.most)
+        near, by = nearby_tests.nearest(changed, known, self.context.graph, self.most)
         tests = list(dict.fromkeys([*edited, *near]))[: self.most]
         self.facts |= {"files": tests, "found_by": by, "command": runners.shown(runner, tests)}
         return tests
 
-    def _bench(self, look: start_state.StartStateFacts, runner: str) -> BeforeAfterRunner:
+    def _before_after(self, look: start_state.StartStateFacts, runner: str) -> BeforeAfterRunner:
         old, new = tampering.put_back(self.files, self.is_test)
         meddles = tampering.meddling(self.files, self.is_test)
         told = {"put_back": old, "taken_out": new, "meddles": meddles}
         self.facts |= {key: found for key, found in told.items() if found}
-        return BeforeAfterRunner(self.kit, self.instance, runner, look.python, self.until, old, new)
+        return BeforeAfterRunner(
+            self.context, self.instance, runner, look.python, self.until, old, new
+        )
 
     def _told(self, tests: Sequence[str], trial: BeforeAfterResult) -> Verdict:
         before = merged(trial.ran)
@@ -184,8 +191,8 @@ class _RunState:
         return self._unknown(why, said=before.tail)
 
     def _look(self, fresh_box: Callable[[], Sandbox]) -> start_state.StartStateFacts:
-        timeout = max(MIN_SECONDS, self.until - self.kit.clock())
-        return start_state.of(self.instance, self.kit, fresh_box, timeout)
+        timeout = max(MIN_SECONDS, self.until - self.context.clock())
+        return start_state.of(self.instance, self.context, fresh_box, timeout)
 
     def _unknown(self, why: str, **facts: Any) -> Verdict:
         return _verdict(self.candidate, {**self.facts, **facts, "why": why})

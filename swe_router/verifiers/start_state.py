@@ -24,16 +24,19 @@ class StartStateFacts:
 
 
 def of(
-    instance: Instance, kit: VerificationContext, fresh_box: Callable[[], Sandbox], timeout: float
+    instance: Instance,
+    context: VerificationContext,
+    fresh_box: Callable[[], Sandbox],
+    timeout: float,
 ) -> StartStateFacts:
     """The start state of an instance; ``fresh_box`` gives a box that nothing ran in.
 
     ``timeout``: seconds for each of the commands. Raises ``SandboxError``.
     """
     key = f"start-state:{instance.base_commit}"
-    if key not in kit.cache:
-        kit.cache[key] = _look(fresh_box(), timeout)
-    found: StartStateFacts = kit.cache[key]
+    if key not in context.cache:
+        context.cache[key] = _look(fresh_box(), timeout)
+    found: StartStateFacts = context.cache[key]
     return found
 
 

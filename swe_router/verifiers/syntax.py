@@ -52,7 +52,7 @@ class SyntaxVerifier:
         outcome: Outcome,
         peers: Sequence[Outcome],
         instance: Instance,
-        kit: VerificationContext,
+        context: VerificationContext,
     ) -> Verdict:
         """Look at the changed files before and after, in one box. Raises ``SandboxError``."""
         candidate = outcome.candidate
@@ -62,14 +62,14 @@ class SyntaxVerifier:
         files = changed_files.changes(patch)
         if files is None:
             return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
-        is_test = path_kinds.tests_of(kit.graph)
+        is_test = path_kinds.tests_of(context.graph)
         wanted = [f for f in files if not f.deleted and _language(f.path) and not is_test(f.path)]
         if not wanted:
             return _verdict(
                 candidate, {"why": "no changed source file is in a language known here"}
             )
-        with kit.open_sandbox(instance) as box:
-            facts = _looked(box, wanted[:MAX_FILES], patch, instance, kit)
+        with context.open_sandbox(instance) as box:
+            facts = _looked(box, wanted[:MAX_FILES], patch, instance, context)
         if len(wanted) > MAX_FILES:
             facts["not_looked_at"] = len(wanted) - MAX_FILES
         return _verdict(candidate, facts)
@@ -99,16 +99,16 @@ def _looked(
     files: Sequence[changed_files.PatchSummary],
     patch: str,
     instance: Instance,
-    kit: VerificationContext,
+    context: VerificationContext,
 ) -> dict[str, Any]:
     python = _python(box)
     look = _Look(box, python)
-    seen: dict[str, Any] = kit.cache.setdefault(f"{NAME}:{instance.base_commit}", {})
+    seen: dict[str, Any] = context.cache.setdefault(f"{NAME}:{instance.base_commit}", {})
     before = [f.before for f in files if f.before]
     fresh = [path for path in dict.fromkeys(before) if path not in seen]
     base = look.states(fresh, imports=lambda path: True)
     seen.update({path: base[path] for path in fresh})
-    if kit.apply(box, patch).exit_code != 0:
+    if context.apply(box, patch).exit_code != 0:
         return {"why": "the patch does not apply"}
 
     def imported_before(path: str) -> bool:

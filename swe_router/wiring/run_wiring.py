@@ -188,7 +188,7 @@ class RunWiring:
             if receipt.reservation in lost:
                 self.ledger.reconcile(receipt.reservation, receipt.completion.usd)
 
-    def bench(
+    def solve_context(
         self,
         instance: Instance,
         graph: Graph | None,
@@ -224,8 +224,8 @@ class RunWiring:
             scaffold=self._scaffold,
             model=partial(self._model, instance, held),
             ready=lambda plan: require(self.breaker, plan.arm.model),
-            desk=lambda plan: replace(
-                desk_of(self.settings, plan),
+            attempt_context=lambda plan: replace(
+                attempt_context_of(self.settings, plan),
                 stop_loss=stop_loss.rule_of_plan(self.header, plan),
             ),
             room=partial(handover_limit, self.header),
@@ -318,8 +318,8 @@ def overhead_key(instance_id: str, attempt_id: str) -> str:
     return f"{instance_id}/verify:{attempt_id}"
 
 
-def desk_of(settings: Settings, plan: Plan) -> AttemptContext:
-    """What a tier lays on the desk of an attempt; the bench adds what is the attempt's own."""
+def attempt_context_of(settings: Settings, plan: Plan) -> AttemptContext:
+    """The part of an attempt's context that its tier sets; ``SolveContext`` adds the rest."""
     tier = settings.tiers[plan.arm.model]
     return AttemptContext(
         record=lambda step: None,

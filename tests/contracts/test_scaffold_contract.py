@@ -24,9 +24,9 @@ def box(tmp_path):
     return TempBox(tmp_path / "box")
 
 
-def solve(scaffold, box, model, told, **desk) -> Trajectory:
+def solve(scaffold, box, model, told, **context) -> Trajectory:
     return scaffold.solve(
-        INSTANCE, model, box, Budget(dollars=Decimal(1), steps=5), told.desk(**desk)
+        INSTANCE, model, box, Budget(dollars=Decimal(1), steps=5), told.context(**context)
     )
 
 

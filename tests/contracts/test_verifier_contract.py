@@ -40,7 +40,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def judge(name: str, project: Project, patch: str, *said: Verdict) -> Verdict:
     # A threshold by hand: that of the shipped calibration moves with each refit.
     verifier: Any = plugins.load("verifiers", name)(VerifySettings(seconds=60, threshold=0.5))
-    made: Verdict = verifier.verify(outcome(patch, *said), (), ISSUE, project.kit(writer=WRITER))
+    made: Verdict = verifier.verify(
+        outcome(patch, *said), (), ISSUE, project.context(writer=WRITER)
+    )
     assert made.verifier == name
     assert made.evidence["why"]
     recorded = Verdict.model_validate_json(made.model_dump_json())
@@ -80,7 +82,7 @@ def test_an_opinion_passes_nothing(name: str, project: Project) -> None:
 def test_an_outcome_without_a_candidate_never_passes(name: str, project: Project) -> None:
     verifier: Any = plugins.load("verifiers", name)(VerifySettings())
     bare = outcome().model_copy(update={"candidate": None})
-    assert verifier.verify(bare, (), INSTANCE, project.kit()).outcome != "pass"
+    assert verifier.verify(bare, (), INSTANCE, project.context()).outcome != "pass"
 
 
 def test_no_verifier_names_the_answer_key() -> None:

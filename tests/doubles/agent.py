@@ -1,4 +1,4 @@
-"""Doubles for one attempt: a box in a temporary folder, a model that plays answers, a desk."""
+"""Doubles for one attempt: a box in a temporary folder, a model that plays answers, a context."""
 
 from __future__ import annotations
 
@@ -114,12 +114,12 @@ class PlayedModel:
 
 @dataclass
 class Told:
-    """What a scaffold recorded, and the desk that it sat at."""
+    """What a scaffold recorded, with the context that it got."""
 
     steps: list[Step] = field(default_factory=list)
     ticks: Any = field(default_factory=lambda: itertools.count(1000))
 
-    def desk(self, **fields: Any) -> AttemptContext:
+    def context(self, **fields: Any) -> AttemptContext:
         base: dict[str, Any] = {
             "record": self.steps.append,
             "clock": lambda: float(next(self.ticks)),

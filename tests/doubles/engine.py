@@ -40,7 +40,7 @@ FEATURES = Features(instance_id=INSTANCE.id, repo=INSTANCE.repo, text=INSTANCE.p
 
 @dataclass
 class ListMemory:
-    """``Memory`` that lives as long as the test; give it to a second bench to resume."""
+    """``Memory`` that lives as long as the test; give it to a second context to resume."""
 
     written: list[tuple[str, Any]] = field(default_factory=list)
     told: dict[str, list[Step]] = field(default_factory=dict)
@@ -176,7 +176,7 @@ class First:
 class Says:
     """A verifier that passes patches which contain ``right``."""
 
-    def verify(self, outcome, peers, instance, kit):
+    def verify(self, outcome, peers, instance, context):
         said = "pass" if "right" in outcome.candidate.patch else "fail"
         return Verdict(
             candidate=outcome.candidate.digest, verifier="says", outcome=said, evidence={"is": said}
@@ -194,14 +194,14 @@ class Plays:
     before_end: Callable[[], None] = lambda: None
     exit: str = "submitted"
 
-    def solve(self, instance, model, sandbox, budget, desk):
-        seal = desk.past[-1].seal if desk.past else ""
-        for index in range(len(desk.past), self.steps):
+    def solve(self, instance, model, sandbox, budget, context):
+        seal = context.past[-1].seal if context.past else ""
+        for index in range(len(context.past), self.steps):
             step = step_of(index).sealed(seal)
             seal = step.seal
-            desk.record(step)
+            context.record(step)
             self.before_end()
-            if desk.stopping():
+            if context.stopping():
                 return self._ended("interrupted", index + 1, seal)
         return self._ended(self.exit, self.steps, seal)
 
@@ -235,8 +235,8 @@ def candidate(attempt_id: str, patch: str) -> Candidate:
     return Candidate(attempt_id=attempt_id, patch=patch, digest=digest_of(patch), proven=True)
 
 
-def bench(memory=None, purse=None, scaffold=None, patch="right", **changes) -> SolveContext:
-    """A bench of doubles; any part can be replaced."""
+def context(memory=None, purse=None, scaffold=None, patch="right", **changes) -> SolveContext:
+    """A context of doubles; any part can be replaced."""
 
     @contextmanager
     def open_sandbox(instance):
@@ -254,7 +254,7 @@ def bench(memory=None, purse=None, scaffold=None, patch="right", **changes) -> S
         "audit": lambda steps, instance: (),
         "scaffold": lambda arm: scaffold or Plays(),
         "model": lambda plan, session, hold: None,
-        "desk": lambda plan: AttemptContext(record=lambda step: None, clock=lambda: 0.0),
+        "attempt_context": lambda plan: AttemptContext(record=lambda step: None, clock=lambda: 0.0),
     }
     return SolveContext(**{**parts, **changes})
 

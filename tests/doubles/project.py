@@ -142,7 +142,7 @@ class Project:
         box.write("/tmp/.patch", patch.encode())
         return box.run("git apply /tmp/.patch", timeout=30)
 
-    def kit(
+    def context(
         self, graph: Any = None, writer: Model | None = None, **more: Any
     ) -> VerificationContext:
         given = {"notes": self.notes, "cache": self.cache, "graph": graph, "writer": writer} | more

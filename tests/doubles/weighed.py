@@ -1,4 +1,4 @@
-"""What is weighed: patches, what the verifiers say of them, and a kit that opens no box."""
+"""What is weighed: patches, what the verifiers say of them, and a context that opens no box."""
 
 from __future__ import annotations
 

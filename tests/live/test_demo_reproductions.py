@@ -86,8 +86,8 @@ def issue(name: str) -> Instance:
 
 def judged(home: Project, name: str, patch: str) -> Verdict:
     verifier = ReproductionVerifier(SETTINGS.verify)
-    kit = home.kit(writer=recorded(name))
-    verdict = verifier.verify(outcome(patch), (), issue(name), kit)
+    context = home.context(writer=recorded(name))
+    verdict = verifier.verify(outcome(patch), (), issue(name), context)
     assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
     return verdict
 

@@ -37,7 +37,7 @@ def by_unittest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 def judge(project: Project, changes: dict[str, str | None], seconds: float = 120) -> Verdict:
     verifier = RepoTestsVerifier(VerifySettings(seconds=seconds))
-    verdict = verifier.verify(outcome(project.patch(changes)), (), INSTANCE, project.kit())
+    verdict = verifier.verify(outcome(project.patch(changes)), (), INSTANCE, project.context())
     assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
     return verdict
 
@@ -108,7 +108,7 @@ def test_tests_that_got_to_nothing_in_time_are_not_told_as_failing(tmp_path):
     project = Project(tmp_path, {"calc.py": CALC, "test_calc.py": slow})
     patch = project.patch({"calc.py": CALC + "\n"})
     settings = VerifySettings(seconds=5.1)
-    said = RepoTestsVerifier(settings).verify(outcome(patch), (), INSTANCE, project.kit())
+    said = RepoTestsVerifier(settings).verify(outcome(patch), (), INSTANCE, project.context())
     assert said.outcome == "unknown"
     assert "passed before the patch within 2 s" in said.evidence["why"]
 

@@ -53,8 +53,8 @@ def judged(
         others.append(outcome(project.patch(patch) if patch else "", number=number))
         steps[others[-1].attempt.id] = left_steps
     verifier = ReproductionVerifier(VerifySettings(seconds=seconds))
-    kit = project.kit(steps=lambda attempt: steps[attempt])
-    found = verifier.verify(this, others, ISSUE, kit)
+    context = project.context(steps=lambda attempt: steps[attempt])
+    found = verifier.verify(this, others, ISSUE, context)
     assert verifier.check(Verdict.model_validate_json(found.model_dump_json())) == found.outcome
     assert not any(box.root.exists() for box in project.opened)
     return found

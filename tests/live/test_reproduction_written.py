@@ -62,11 +62,11 @@ def judge(
     writer: Writer | None = None,
     settings: VerifySettings | None = None,
     tier: str = "weak",
-    **kit: Any,
+    **context: Any,
 ) -> Verdict:
     settings = settings or VerifySettings(samples=max(1, len(tests)), seconds=60)
     verifier = ReproductionVerifier(settings)
-    made = project.kit(writer=writer or Writer(*tests), **kit)
+    made = project.context(writer=writer or Writer(*tests), **context)
     found = verifier.verify(outcome(project.patch(changes), tier=tier), (), ISSUE, made)
     recorded = Verdict.model_validate_json(found.model_dump_json())
     assert verifier.check(recorded) == found.outcome
@@ -339,6 +339,6 @@ def test_a_project_of_another_language_is_asked_for_no_test(tmp_path: Path) -> N
 def test_no_patch_and_no_writer_are_unknown(project: Project) -> None:
     verifier = ReproductionVerifier(VerifySettings())
     for patch in ("", "not a diff\n"):
-        assert verifier.verify(outcome(patch), (), ISSUE, project.kit()).outcome == "unknown"
-    bare = verifier.verify(outcome(project.patch(RIGHT)), (), ISSUE, project.kit())
+        assert verifier.verify(outcome(patch), (), ISSUE, project.context()).outcome == "unknown"
+    bare = verifier.verify(outcome(project.patch(RIGHT)), (), ISSUE, project.context())
     assert (bare.outcome, bare.evidence["usd"]) == ("unknown", "0")

@@ -82,7 +82,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
 
 
 class Bench:
-    """One project in containers, judged by the same kit for all its candidates."""
+    """One project in containers, judged by the same context for all its candidates."""
 
     def __init__(self, images: Images, home: Path, suite: str) -> None:
         files = {"calc.py": CALC, "test_calc.py": suite, "Makefile": MAKE}
@@ -96,13 +96,13 @@ class Bench:
         self.boxes = DockerSandboxes(SandboxSettings(pull=False), run=RUN, lock=lock)
 
     def judge(self, text: str, seconds: float, kind: type = RepoTestsVerifier) -> Verdict:
-        kit = VerificationContext(
+        context = VerificationContext(
             self.boxes.open, patches.apply, clock=time.time, cache=self.project.cache
         )
         patch = self.project.patch({"calc.py": text})
         begun = time.monotonic()
         verdict: Verdict = kind(VerifySettings(seconds=seconds)).verify(
-            outcome(patch), (), self.instance, kit
+            outcome(patch), (), self.instance, context
         )
         assert time.monotonic() - begun < seconds + 120, "the time box is a promise"
         assert not Engine.connect().containers(f"{RUN_LABEL}={RUN}"), "nothing is left behind"

@@ -28,9 +28,11 @@ WRONG = CALC.replace("a - b", "b - a")
 MAKE = "test:\n\tpython -m unittest\n"
 
 
-def judged(project: Project, patch: str, kit: VerificationContext, seconds: float = 120) -> Verdict:
+def judged(
+    project: Project, patch: str, context: VerificationContext, seconds: float = 120
+) -> Verdict:
     verifier = RepoTestsVerifier(VerifySettings(seconds=seconds))
-    verdict = verifier.verify(outcome(patch), (), INSTANCE, kit)
+    verdict = verifier.verify(outcome(patch), (), INSTANCE, context)
     assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
     assert not any(box.root.exists() for box in project.opened)
     return verdict
@@ -46,14 +48,14 @@ def judge(
     """The verdict on changes of a project tested by pytest; ``more`` are its further files."""
     files = {"calc.py": CALC, "test_calc.py": suite, "pytest.ini": "[pytest]\n", **more}
     project = Project(home, files)
-    return judged(project, project.patch(changes), project.kit(), seconds)
+    return judged(project, project.patch(changes), project.context(), seconds)
 
 
 def judge_by_unittest(
     home: Path, changes: dict[str, str | None], suite: str, seconds: float = 120
 ) -> Verdict:
     project = Project(home, {"calc.py": CALC, "test_calc.py": suite, "Makefile": MAKE})
-    return judged(project, project.patch(changes), project.kit(), seconds)
+    return judged(project, project.patch(changes), project.context(), seconds)
 
 
 DESELECT = "def pytest_collection_modifyitems(items):\n    items[:] = items[:1]\n"
@@ -226,7 +228,7 @@ def test_a_test_must_fail_again_and_again(
     project = Numbered(
         tmp_path, {"calc.py": CALC, "test_calc.py": SUITE + coin, "pytest.ini": "[pytest]\n"}
     )
-    said = judged(project, project.patch({"calc.py": CALC + "#\n"}), project.kit())
+    said = judged(project, project.patch({"calc.py": CALC + "#\n"}), project.context())
     assert said.outcome == outcome_
     assert said.evidence["counts"]["flaky"] == (outcome_ == "pass")
 
@@ -246,7 +248,7 @@ def test_a_slow_file_takes_no_time_from_the_others(slow: str, tmp_path: Path) ->
     project = Project(tmp_path, files)
     begun = time.time()
     patch = project.patch({"calc.py": CALC + "#\n"})
-    said = judged(project, patch, project.kit(), seconds=40)
+    said = judged(project, patch, project.context(), seconds=40)
     assert said.outcome == "pass"
     assert said.evidence["counts"]["still_pass"] == 2
     assert time.time() - begun < 300, "it waited for the file that hangs for 600 s"
@@ -259,7 +261,7 @@ def test_batches_of_other_candidates_are_taken_over_and_no_file_runs_twice(tmp_p
     texts = [{"calc.py": CALC + "#\n"}, {"more.py": "X = 2\n"}]
     texts.append({"calc.py": CALC + "#\n", "more.py": "X = 2\n"})
     for changes in texts:
-        said = judged(project, project.patch(dict(changes)), project.kit())
+        said = judged(project, project.patch(dict(changes)), project.context())
         files = said.evidence["files"]
         assert len(files) == len(set(files))
         assert said.outcome == "pass", said.evidence
@@ -294,9 +296,11 @@ def test_a_server_that_a_suite_leaves_running_holds_nothing_up(tmp_path: Path) -
         SandboxSettings(), start=lambda _: tree, run="t", lock=tmp_path / "l" / "lock", wall=wall
     )
     real = INSTANCE.model_copy(update={"base_commit": commit})
-    kit = VerificationContext(open_sandbox=boxes.open, apply=patches.apply, clock=time.time)
+    context = VerificationContext(open_sandbox=boxes.open, apply=patches.apply, clock=time.time)
     patch = project.patch({"calc.py": CALC + "#\n"})
-    verdict = RepoTestsVerifier(VerifySettings(seconds=120)).verify(outcome(patch), (), real, kit)
+    verdict = RepoTestsVerifier(VerifySettings(seconds=120)).verify(
+        outcome(patch), (), real, context
+    )
     assert verdict.outcome == "pass", verdict.evidence
     left = subprocess.run(["pgrep", "-f", mark], check=False, capture_output=True, text=True)
     assert left.stdout == ""

@@ -33,10 +33,10 @@ def loop(sheet: Manifest | None = None) -> ToolLoop:
     return ToolLoop(sheet, command_timeout=20, command_timeout_max=60)
 
 
-def solve(tmp_path, model, *, budget=RICH, sheet=None, told=None, box=None, **desk):
+def solve(tmp_path, model, *, budget=RICH, sheet=None, told=None, box=None, **context):
     told = told or Told()
     box = box or TempBox(tmp_path / "box")
-    end = loop(sheet).solve(INSTANCE, model, box, budget, told.desk(**desk))
+    end = loop(sheet).solve(INSTANCE, model, box, budget, told.context(**context))
     return end, told.steps, box
 
 

@@ -36,15 +36,15 @@ PLAYS = [
 ]
 
 
-def run(tmp_path, plays, past=(), **desk):
+def run(tmp_path, plays, past=(), **context):
     told, box, model = Told(), TempBox(tmp_path), PlayedModel(*plays)
     loop = ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
-    end = loop.solve(INSTANCE, model, box, RICH, told.desk(past=past, **{**SMALL, **desk}))
+    end = loop.solve(INSTANCE, model, box, RICH, told.context(past=past, **{**SMALL, **context}))
     return end, told.steps, box, model
 
 
-def setup(**desk):
-    return DialogueSetup(**{**SMALL, **desk}, command_timeout=20, command_timeout_max=60)
+def setup(**context):
+    return DialogueSetup(**{**SMALL, **context}, command_timeout=20, command_timeout_max=60)
 
 
 def journaled(steps):
@@ -91,9 +91,9 @@ def test_an_edit_that_the_engine_cut_short_is_made_in_the_next_box(tmp_path, who
     """Recorded without its actions it was replayed without them: an empty patch was handed in."""
     end, _, requests = whole
     told, loop = Told(), ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
-    desk = told.desk(comes_back=comes_back, **SMALL)
+    context = told.context(comes_back=comes_back, **SMALL)
     with pytest.raises(EngineGone):
-        loop.solve(INSTANCE, PlayedModel(*PLAYS), Leaves(tmp_path / "a"), RICH, desk)
+        loop.solve(INSTANCE, PlayedModel(*PLAYS), Leaves(tmp_path / "a"), RICH, context)
     if not comes_back:  # nobody acts upon it again: the paid answer is kept
         assert [len(step.actions) for step in told.steps] == [2, 0]
         return
@@ -133,8 +133,8 @@ def test_the_seconds_before_the_crash_count(tmp_path, whole):
     told, model = Told(), PlayedModel(answer(SUBMIT))
     loop = ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
     budget = Budget(dollars=Decimal(10), seconds=3)
-    desk = told.desk(past=steps[:4], clock=lambda: 1000.0, **SMALL)
-    end = loop.solve(INSTANCE, model, TempBox(tmp_path), budget, desk)
+    context = told.context(past=steps[:4], clock=lambda: 1000.0, **SMALL)
+    end = loop.solve(INSTANCE, model, TempBox(tmp_path), budget, context)
     assert (end.exit, told.steps) == ("time", [])
 
 

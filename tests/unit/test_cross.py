@@ -90,8 +90,8 @@ class Reruns:
     asked: list[str] = field(default_factory=list)
     wait: Barrier | None = None
 
-    def verify(self, of, peers, instance, kit):
-        assert kit.writer is None
+    def verify(self, of, peers, instance, context):
+        assert context.writer is None
         self.asked.append(of.attempt.id)
         if self.wait is not None:
             self.wait.wait(timeout=120)

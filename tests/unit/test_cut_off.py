@@ -98,9 +98,9 @@ def work(folder: Path, fuse: Fuse, most: int = STEPS):
         box = SimpleNamespace(identity="test:quick", run=fuse.around(QuickBox().run))
         model = MeteredModel(talker, book, RATE, receipts=kept)
         record = fuse.around(lambda step: tape.record(ATTEMPT, step))
-        desk = Told().desk(record=record, past=tape.steps(ATTEMPT))
+        context = Told().context(record=record, past=tape.steps(ATTEMPT))
         loop = ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
-        return loop.solve(INSTANCE, model, box, Budget(dollars=5, steps=most), desk)
+        return loop.solve(INSTANCE, model, box, Budget(dollars=5, steps=most), context)
 
 
 def killed_at(folder: Path, at: int) -> bool:
@@ -139,7 +139,7 @@ def check(folder: Path) -> None:
     tape.close(ATTEMPT)
     steps = tape.steps(ATTEMPT)
     assert [step.index for step in steps] == list(range(STEPS))
-    dialogue = Dialogue(SHEET, INSTANCE, DialogueSetup.of(Told().desk(), 20, 60))
+    dialogue = Dialogue(SHEET, INSTANCE, DialogueSetup.of(Told().context(), 20, 60))
     seal = ""
     for step in steps:
         assert dialogue.request().digest() == step.request, "the replay of the step is exact"

@@ -23,7 +23,7 @@ from tests.doubles.engine import (
     Patches,
     Plays,
     Says,
-    bench,
+    context,
     outcome_ids,
     plan,
 )
@@ -56,8 +56,8 @@ def run(patches, memory=None, **changes) -> RunRecord:
     left = iter(patches)
     parts: dict[str, Any] = {"selector": Majority(), "snapshot": lambda box: Exact(next(left))}
     scaffold = changes.pop("scaffolds", lambda arm: Plays())
-    made = replace(bench(memory or ListMemory(), **{**parts, **changes}), scaffold=scaffold)
-    return solve(INSTANCE, FEATURES, policy=FIVE, bench=made, run="test")
+    made = replace(context(memory or ListMemory(), **{**parts, **changes}), scaffold=scaffold)
+    return solve(INSTANCE, FEATURES, policy=FIVE, context=made, run="test")
 
 
 def replayed(record: RunRecord, memory: ListMemory, **changes: Any) -> list[str]:
@@ -141,8 +141,8 @@ def test_a_resumed_move_stops_where_it_would_have():
 class Runs(Says):
     """A verifier that ran one test."""
 
-    def verify(self, outcome, peers, instance, kit):
-        said = super().verify(outcome, peers, instance, kit)
+    def verify(self, outcome, peers, instance, context):
+        said = super().verify(outcome, peers, instance, context)
         after = "passed" if "same" in outcome.candidate.patch else "failed"
         tests = {"t::x": ["passed", after]}
         evidence = {"is": said.outcome, "tests": tests}
@@ -175,9 +175,9 @@ class Late(Runs):
     def __init__(self, stop):
         self.stop, self.asked = stop, []
 
-    def verify(self, outcome, peers, instance, kit):
+    def verify(self, outcome, peers, instance, context):
         self.asked.append(outcome.attempt.id)
-        if kit.writer is None and peers[-1:] and peers[-1].attempt.id > outcome.attempt.id:
+        if context.writer is None and peers[-1:] and peers[-1].attempt.id > outcome.attempt.id:
             self.stop.append(1)
         left = [a for a in (outcome.attempt.id, *(p.attempt.id for p in peers)) if a == "3-weak"]
         tests = {
@@ -197,9 +197,9 @@ def test_a_stop_while_candidates_are_compared_leaves_the_comparison_owed():
 
     def solved(stopping):
         left = iter(patches)
-        made = bench(memory, selector=Majority(), snapshot=lambda box: Exact(next(left)),
+        made = context(memory, selector=Majority(), snapshot=lambda box: Exact(next(left)),
                      stopping=stopping, **parts)  # fmt: skip
-        return solve(INSTANCE, FEATURES, policy=policy, bench=made, run="test")
+        return solve(INSTANCE, FEATURES, policy=policy, context=made, run="test")
 
     with pytest.raises(Interrupted):
         solved(lambda: bool(stop))

@@ -10,7 +10,7 @@ from swe_router.policies.cascade import Cascade
 from swe_router.records import Features, Instance, RunRecord
 from swe_router.reports.exit_status import CODES, ended
 from swe_router.solve.engine import solve
-from tests.doubles.engine import FEATURES, INSTANCE, ExactPurse, Patches, Plays, bench, plan
+from tests.doubles.engine import FEATURES, INSTANCE, ExactPurse, Patches, Plays, context, plan
 
 
 def record(**changes):
@@ -67,21 +67,21 @@ TWO = (plan("local", "1"), plan("cloud", "5"))
 
 
 def test_a_ladder_that_could_not_be_paid_to_its_end_is_short_of_money():
-    wrong = bench(purse=ExactPurse(budget=Decimal(3)), snapshot=lambda box: Patches("wrong"))
-    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), bench=wrong, run="r")
+    wrong = context(purse=ExactPurse(budget=Decimal(3)), snapshot=lambda box: Patches("wrong"))
+    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=wrong, run="r")
     assert (made.status, made.unpaid) == ("candidate", True)
 
 
 @pytest.mark.parametrize(("patch", "budget"), [("right", 3), ("wrong", 30)])
 def test_an_accepted_patch_and_a_ladder_at_its_end_are_not_short_of_money(patch, budget):
-    rich = bench(purse=ExactPurse(budget=Decimal(budget)), snapshot=lambda box: Patches(patch))
-    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), bench=rich, run="r")
+    rich = context(purse=ExactPurse(budget=Decimal(budget)), snapshot=lambda box: Patches(patch))
+    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=rich, run="r")
     assert made.unpaid is False
 
 
 def test_limits_of_the_attempts_themselves_are_not_the_runs_money():
-    cut = bench(scaffold=Plays(exit="budget"), snapshot=lambda box: Patches(""))
-    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), bench=cut, run="r")
+    cut = context(scaffold=Plays(exit="budget"), snapshot=lambda box: Patches(""))
+    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=cut, run="r")
     assert (made.status, made.unpaid) == ("budget", False)
     assert ended([INSTANCE.id], {INSTANCE.id: made}) == "done"
 
@@ -92,6 +92,8 @@ def test_an_attempt_whose_money_others_took_before_it_began_is_short_of_money():
             self.budget = Decimal(0)
             return super().hold(tier, usd, key)
 
-    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO[:1]), bench=bench(purse=Outrun()), run="r")
+    made = solve(
+        INSTANCE, FEATURES, policy=Cascade(TWO[:1]), context=context(purse=Outrun()), run="r"
+    )
     assert [one.attempt.trajectory.steps for one in made.outcomes] == [0]
     assert made.unpaid is True

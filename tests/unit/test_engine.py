@@ -22,7 +22,7 @@ from tests.doubles.engine import (
     Patches,
     Plays,
     Says,
-    bench,
+    context,
     outcome_ids,
     plan,
     step_of,
@@ -32,7 +32,7 @@ TWO = Ladder([plan("local"), plan("cloud")])
 
 
 def run(bench_, policy=TWO):
-    return solve(INSTANCE, FEATURES, policy=policy, bench=bench_, run="test")
+    return solve(INSTANCE, FEATURES, policy=policy, context=bench_, run="test")
 
 
 class Breaks:
@@ -41,8 +41,8 @@ class Breaks:
     def __init__(self, error):
         self.error = error
 
-    def solve(self, instance, model, sandbox, budget, desk):
-        desk.record(step_of(0).sealed(""))
+    def solve(self, instance, model, sandbox, budget, context):
+        context.record(step_of(0).sealed(""))
         raise self.error
 
 
@@ -51,20 +51,20 @@ def by_arm(**scaffolds):
 
 
 def test_an_accepted_cheap_patch_ends_the_instance():
-    record = run(bench())
+    record = run(context())
     assert outcome_ids(record.outcomes) == ["1-local"]
     assert (record.status, record.chosen, record.usd) == ("candidate", "1-local", Decimal("0.02"))
 
 
 def test_a_rejected_patch_escalates_and_the_better_one_is_handed_in():
     patches = iter(["wrong", "right"])
-    record = run(bench(snapshot=lambda box: Patches(next(patches))))
+    record = run(context(snapshot=lambda box: Patches(next(patches))))
     assert outcome_ids(record.outcomes) == ["1-local", "2-cloud"]
     assert record.patch == "right"
 
 
 def test_a_broken_provider_is_data_and_its_diff_is_rescued():
-    broken = bench(snapshot=lambda box: Patches("right but unfinished"))
+    broken = context(snapshot=lambda box: Patches("right but unfinished"))
     scaffold = by_arm(local=Breaks(Overloaded("down")), cloud=Plays())
     record = run(replace(broken, scaffold=scaffold))
     first: Outcome = record.outcomes[0]
@@ -84,7 +84,7 @@ def test_a_lost_sandbox_is_tried_once_more_under_its_own_id():
             raise Lost("container killed")
         yield Box()
 
-    record = run(bench(open_sandbox=open_sandbox))
+    record = run(context(open_sandbox=open_sandbox))
     assert outcome_ids(record.outcomes) == ["1-local", "1-local.2"]
     assert record.status == "candidate"
 
@@ -98,36 +98,36 @@ def test_the_box_of_the_checks_is_announced_before_the_patch_is_taken():
             return super().candidate(sandbox, attempt_id)
 
     parts = {"snapshot": lambda box: Taken("right"), "soon_check": lambda of: told.append(of.id)}
-    run(bench(**parts))
+    run(context(**parts))
     assert told == [INSTANCE.id, "patch"]
     told.clear()
-    run(bench(**parts, verifiers=[]))
+    run(context(**parts, verifiers=[]))
     assert told == ["patch", "patch"], "nobody looks at what no verifier is asked of"
 
 
 def test_nothing_but_weather_on_every_tier_is_infra_not_empty():
     dead = replace(
-        bench(snapshot=lambda box: Patches("")),
+        context(snapshot=lambda box: Patches("")),
         scaffold=lambda arm: Breaks(NoAnswer("gone")),
     )
     assert run(dead).status == "infra"
 
 
 def test_no_money_for_a_first_attempt_is_budget():
-    record = run(bench(purse=ExactPurse(budget=Decimal("0.5"))))
+    record = run(context(purse=ExactPurse(budget=Decimal("0.5"))))
     assert record.status == "budget"
     assert record.usd == 0
 
 
 def test_a_verifier_that_breaks_says_unknown_and_does_not_accept():
     class Broken:
-        def verify(self, outcome, peers, instance, kit):
+        def verify(self, outcome, peers, instance, context):
             raise VerifierError("no tests found")
 
         def check(self, verdict):
             return "unknown"
 
-    record = run(bench(verifiers=[("broken", Broken())]))
+    record = run(context(verifiers=[("broken", Broken())]))
     assert [v.outcome for o in record.outcomes for v in o.verdicts] == ["unknown", "unknown"]
     assert len(record.outcomes) == 2, "unknown is not accepted: the next tier was tried"
 
@@ -148,8 +148,8 @@ def test_a_kill_between_moves_resumes_with_the_finished_attempt_not_again():
         return Plays()
 
     with pytest.raises(Killed):
-        run(replace(bench(memory, purse, snapshot=snapshot), scaffold=dies))
-    record = run(bench(memory, purse, snapshot=lambda box: Patches("right")))
+        run(replace(context(memory, purse, snapshot=snapshot), scaffold=dies))
+    record = run(context(memory, purse, snapshot=lambda box: Patches("right")))
     assert outcome_ids(record.outcomes) == ["1-local", "2-cloud"]
     assert purse.held.count("demo__x-1/1-local") == 1
     assert memory.closed == ["1-local", "2-cloud"]
@@ -166,8 +166,8 @@ def test_a_kill_inside_an_attempt_keeps_its_paid_steps():
             raise Killed
 
     with pytest.raises(Killed):
-        run(bench(memory, scaffold=Plays(steps=3, before_end=die_at_second)))
-    record = run(bench(memory, scaffold=Plays(steps=3)))
+        run(context(memory, scaffold=Plays(steps=3, before_end=die_at_second)))
+    record = run(context(memory, scaffold=Plays(steps=3)))
     assert [step.index for step in memory.steps("1-local")] == [0, 1, 2], "no step paid twice"
     assert record.outcomes[0].attempt.trajectory.steps == 3
 
@@ -176,11 +176,11 @@ def test_a_stop_rescues_the_diff_and_leaves_the_attempt_owed():
     memory, stop = ListMemory(), []
     scaffold = Plays(steps=3, before_end=lambda: stop.append(1))
     with pytest.raises(Interrupted):
-        run(bench(memory, scaffold=scaffold, stopping=lambda: bool(stop)))
+        run(context(memory, scaffold=scaffold, stopping=lambda: bool(stop)))
     assert [kind for kind, _ in memory.written] == ["decided", "rescued"]
     assert memory.written[-1][1].candidate.patch == "right"
     assert memory.closed == []
-    record = run(bench(memory, scaffold=Plays(steps=3)))
+    record = run(context(memory, scaffold=Plays(steps=3)))
     assert record.status == "candidate"
     assert len(memory.steps("1-local")) == 3
 
@@ -189,16 +189,16 @@ def test_a_stop_while_verifying_begins_no_further_command():
     memory, stop, begun = ListMemory(), [], []
 
     class Runs(Says):
-        def verify(self, outcome, peers, instance, kit):
-            with kit.open_sandbox(instance) as box:
+        def verify(self, outcome, peers, instance, context):
+            with context.open_sandbox(instance) as box:
                 begun.append(box.run("first", timeout=1))
                 stop.append(1)
                 begun.append(box.run("second", timeout=1))
-            return super().verify(outcome, peers, instance, kit)
+            return super().verify(outcome, peers, instance, context)
 
     verifiers = (("slow", Runs()),)
     with pytest.raises(Interrupted):
-        run(bench(memory, verifiers=verifiers, stopping=lambda: bool(stop)))
+        run(context(memory, verifiers=verifiers, stopping=lambda: bool(stop)))
     assert len(begun) == 1
     assert [kind for kind, _ in memory.written] == ["decided", "rescued"]
 
@@ -208,7 +208,7 @@ def test_a_policy_that_never_stops_is_stopped():
         def decide(self, features, history, purse):
             return Try(plans=(plan("local"),), why="again")
 
-    record = run(bench(), Forever([plan("local")]))
+    record = run(context(), Forever([plan("local")]))
     assert "never stopped" in record.stop
 
 
@@ -224,7 +224,7 @@ class Thrifty(Ladder):
 
 def test_money_that_others_hold_is_waited_for_not_given_up():
     purse = ExactPurse(budget=Decimal(2), others=[Decimal(2), Decimal("1.5"), Decimal(0)])
-    record = run(bench(purse=purse), Thrifty([plan("local")]))
+    record = run(context(purse=purse), Thrifty([plan("local")]))
     assert record.status == "candidate"
     assert purse.others == [Decimal(0)]
     assert record.decisions[0].purse.left == 2, "the decision is recorded with what it saw at last"
@@ -232,7 +232,7 @@ def test_money_that_others_hold_is_waited_for_not_given_up():
 
 def test_money_that_nobody_can_free_is_not_waited_for():
     purse = ExactPurse(budget=Decimal("0.5"), others=[Decimal("0.2")])
-    assert run(bench(purse=purse), Thrifty([plan("local")])).status == "budget"
+    assert run(context(purse=purse), Thrifty([plan("local")])).status == "budget"
 
 
 class StopsMeanwhile(Says):
@@ -241,15 +241,15 @@ class StopsMeanwhile(Says):
     def __init__(self, stopped):
         self.stopped = stopped
 
-    def verify(self, outcome, peers, instance, kit):
+    def verify(self, outcome, peers, instance, context):
         self.stopped.append(True)
-        return super().verify(outcome, peers, instance, kit)
+        return super().verify(outcome, peers, instance, context)
 
 
 def test_a_stop_while_verifying_leaves_the_move_owed_and_the_diff_kept():
     stopped, memory = [], ListMemory()
     verifiers = [("says", StopsMeanwhile(stopped))]
     with pytest.raises(Interrupted):
-        run(bench(memory, verifiers=verifiers, stopping=lambda: bool(stopped)))
+        run(context(memory, verifiers=verifiers, stopping=lambda: bool(stopped)))
     assert [kind for kind, _ in memory.written] == ["decided", "rescued"], "no verdict is kept"
     assert memory.written[-1][1].candidate.patch == "right"

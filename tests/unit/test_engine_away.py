@@ -17,7 +17,7 @@ from tests.doubles.engine import (
     ListMemory,
     Plays,
     Says,
-    bench,
+    context,
     outcome_ids,
     plan,
 )
@@ -44,8 +44,8 @@ def solved(tmp_path, **parts):
     boxes = parts.pop("boxes", GoesAway())
     breaker = Breaker(tmp_path, lambda name: QUICK)
     held = WaitingSandboxes(lambda: boxes, breaker)
-    made = bench(open_sandbox=held.open, **parts)
-    return solve(INSTANCE, FEATURES, policy=policy, bench=made, run="r")
+    made = context(open_sandbox=held.open, **parts)
+    return solve(INSTANCE, FEATURES, policy=policy, context=made, run="r")
 
 
 def test_an_engine_that_is_away_when_a_box_is_opened_is_waited_for(tmp_path):
@@ -101,11 +101,11 @@ def test_an_engine_that_goes_away_under_a_verifier_makes_no_doubtful_patch(tmp_p
     class Interrupted(Says):
         asked = 0
 
-        def verify(self, outcome, peers, instance, kit):
+        def verify(self, outcome, peers, instance, context):
             self.asked += 1
             if self.asked == 1:
                 raise EngineGone("refused")
-            return super().verify(outcome, peers, instance, kit)
+            return super().verify(outcome, peers, instance, context)
 
     record = solved(tmp_path, verifiers=[("says", Interrupted())])
     assert outcome_ids(record.outcomes) == ["1-local"], "escalated because of the engine"

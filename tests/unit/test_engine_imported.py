@@ -22,7 +22,7 @@ from tests.doubles.engine import (
     Ladder,
     ListMemory,
     Says,
-    bench,
+    context,
     outcome_ids,
     plan,
 )
@@ -41,7 +41,7 @@ def came(patch: str, key: str = "0-imported"):
 
 
 def run(bench_, policy=TWO):
-    return solve(INSTANCE, FEATURES, policy=policy, bench=bench_, run="test")
+    return solve(INSTANCE, FEATURES, policy=policy, context=bench_, run="test")
 
 
 def means(policy):
@@ -72,7 +72,7 @@ class Refuses(Ladder):
 
 
 def test_an_accepted_candidate_ends_the_instance_without_a_decision_or_a_cent():
-    record = run(bench(came_with=[came("right")]), Refuses([]))
+    record = run(context(came_with=[came("right")]), Refuses([]))
     assert outcome_ids(record.outcomes) == ["0-imported"]
     assert (record.chosen, record.status, record.usd) == ("0-imported", "candidate", Decimal(0))
     assert record.usage == Usage()
@@ -83,7 +83,7 @@ def test_an_accepted_candidate_ends_the_instance_without_a_decision_or_a_cent():
 @pytest.mark.parametrize("patch", ["wrong", ""])
 def test_a_rejected_candidate_escalates_and_the_policy_decides_as_if_fresh(patch):
     Watched.shown.clear()
-    record = run(bench(came_with=[came(patch)]), Watched([plan("local"), plan("cloud")]))
+    record = run(context(came_with=[came(patch)]), Watched([plan("local"), plan("cloud")]))
     assert outcome_ids(record.outcomes) == ["0-imported", "1-local"]
     # Asked once more at the end, with a free purse, whether money was what was lacking.
     assert Watched.shown == [[], ["1-local"], ["1-local"]]
@@ -99,7 +99,7 @@ def test_a_rejected_candidate_whose_escalation_is_not_worth_its_price_is_given_u
     patch, value, made
 ):
     cascade = Cascade([plan("local")], value=value)
-    record = run(bench(came_with=[came(patch)]), cascade)
+    record = run(context(came_with=[came(patch)]), cascade)
     assert outcome_ids(record.outcomes) == ["0-imported", *made]
     assert record.stop.startswith("HOPELESS: imported") == (not made)
     count = ReplayCount()
@@ -108,19 +108,19 @@ def test_a_rejected_candidate_whose_escalation_is_not_worth_its_price_is_given_u
 
 
 def test_the_best_of_all_is_handed_in_though_nothing_better_came():
-    record = run(bench(came_with=[came("wrong")], patch=""))
+    record = run(context(came_with=[came("wrong")], patch=""))
     assert outcome_ids(record.outcomes) == ["0-imported", "1-local", "2-cloud"]
     assert (record.chosen, record.status) == ("0-imported", "candidate")
 
 
 def test_an_empty_candidate_and_no_money_is_budget_and_not_empty():
-    record = run(bench(purse=ExactPurse(budget=Decimal("0.5")), came_with=[came("")]))
+    record = run(context(purse=ExactPurse(budget=Decimal("0.5")), came_with=[came("")]))
     assert record.status == "budget"
 
 
 def test_of_several_one_accepted_is_enough_and_is_the_one_that_is_named():
     two = [came("wrong", "0-imported.1"), came("right", "0-imported.2")]
-    record = run(bench(came_with=two), Refuses([]))
+    record = run(context(came_with=two), Refuses([]))
     assert record.chosen == "0-imported.2"
     assert record.stop.endswith("preds.json 0-imported.2")
     assert accepted_import(record.outcomes[:1]) is None
@@ -130,14 +130,14 @@ class Counts(Says):
     def __init__(self):
         self.looked = 0
 
-    def verify(self, outcome, peers, instance, kit):
+    def verify(self, outcome, peers, instance, context):
         self.looked += 1
-        return super().verify(outcome, peers, instance, kit)
+        return super().verify(outcome, peers, instance, context)
 
 
 def test_what_was_rejected_is_not_handed_in_for_the_votes_it_has():
     votes = [came("wrong", "0-imported.1"), came("wrong", "0-imported.2")]
-    record = run(bench(came_with=[*votes, came("right", "0-imported.3")], selector=Majority()))
+    record = run(context(came_with=[*votes, came("right", "0-imported.3")], selector=Majority()))
     assert record.stop.startswith("the candidate it came with was accepted")
     assert (record.chosen, record.patch) == ("0-imported.3", "right")
 
@@ -150,7 +150,7 @@ def test_what_is_on_the_tape_is_not_verified_again_after_a_kill():
         raise Killed
 
     memory, counts = ListMemory(), Counts()
-    parts = bench(memory, verifiers=[("says", counts)], came_with=[came("wrong")])
+    parts = context(memory, verifiers=[("says", counts)], came_with=[came("wrong")])
     with pytest.raises(Killed):
         run(replace(parts, scaffold=dies))
     assert counts.looked == 1
@@ -163,11 +163,11 @@ def test_a_stop_while_it_is_verified_leaves_it_owed():
     stopped, memory = [], ListMemory()
 
     class Stops(Says):
-        def verify(self, outcome, peers, instance, kit):
+        def verify(self, outcome, peers, instance, context):
             stopped.append(1)
-            return super().verify(outcome, peers, instance, kit)
+            return super().verify(outcome, peers, instance, context)
 
-    parts = bench(memory, verifiers=[("says", Stops())], stopping=lambda: bool(stopped),
+    parts = context(memory, verifiers=[("says", Stops())], stopping=lambda: bool(stopped),
                   came_with=[came("right")])  # fmt: skip
     with pytest.raises(Interrupted):
         run(parts)
@@ -179,11 +179,11 @@ def test_peers_are_shown_to_verifiers_and_are_no_outcomes():
     seen = []
 
     class Sees(Says):
-        def verify(self, outcome, peers, instance, kit):
+        def verify(self, outcome, peers, instance, context):
             seen.append((outcome.attempt.id, outcome_ids(peers)))
-            return super().verify(outcome, peers, instance, kit)
+            return super().verify(outcome, peers, instance, context)
 
-    parts = bench(verifiers=[("says", Sees())], came_with=[came("wrong")],
+    parts = context(verifiers=[("says", Sees())], came_with=[came("wrong")],
                   peers=[came("right", "0-peer.1")])  # fmt: skip
     record = run(parts)
     assert seen == [("0-imported", ["0-peer.1"]), ("1-local", ["0-imported", "0-peer.1"])]

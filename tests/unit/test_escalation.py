@@ -17,7 +17,7 @@ from swe_router.policies.escalation_order import RESCUED
 from swe_router.policies.ration import Ration
 from swe_router.records import ACCEPTANCE, Stop, Try, Verdict
 from swe_router.solve.engine import solve
-from tests.doubles.engine import FEATURES, INSTANCE, Patches, Plays, Says, bench, plan, step_of
+from tests.doubles.engine import FEATURES, INSTANCE, Patches, Plays, Says, context, plan, step_of
 from tests.doubles.lessons import examples
 from tests.doubles.project import outcome, verdict
 from tests.unit.test_policies import LADDER, broke, issue, purse, tried
@@ -31,7 +31,7 @@ class Weighs:
     def __init__(self, *chances: float | None, bar: float = 0.62) -> None:
         self.chances, self.bar = iter(chances), bar
 
-    def verify(self, outcome, peers, instance, kit):
+    def verify(self, outcome, peers, instance, context):
         chance = next(self.chances)
         said = "unknown" if chance is None else "pass" if chance >= self.bar else "fail"
         return Verdict(
@@ -47,7 +47,7 @@ class Weighs:
 
 
 class Fails:
-    def verify(self, outcome, peers, instance, kit):
+    def verify(self, outcome, peers, instance, context):
         return Verdict(candidate="c", verifier="repo-tests", outcome="fail")
 
     def check(self, verdict):
@@ -55,13 +55,13 @@ class Fails:
 
 
 class Breaks:
-    def solve(self, instance, model, sandbox, budget, desk):
-        desk.record(step_of(0).sealed(""))
+    def solve(self, instance, model, sandbox, budget, context):
+        context.record(step_of(0).sealed(""))
         raise Overloaded("down")
 
 
 class Refused:
-    def solve(self, instance, model, sandbox, budget, desk):
+    def solve(self, instance, model, sandbox, budget, context):
         raise LedgerRefused("the next call does not fit")
 
 
@@ -109,10 +109,10 @@ def test_each_trigger_escalates_and_says_its_own_reason(parts, first, said):
     made = {"local": first, "cloud": Plays()}
     snapshots = iter([parts.pop("patch", "right"), "right"])
     work = replace(
-        bench(snapshot=lambda box: Patches(next(snapshots)), **parts),
+        context(snapshot=lambda box: Patches(next(snapshots)), **parts),
         scaffold=lambda arm: made[arm.model],
     )
-    record = solve(INSTANCE, FEATURES, policy=Cascade(RUNGS), bench=work, run="test")
+    record = solve(INSTANCE, FEATURES, policy=Cascade(RUNGS), context=work, run="test")
     second = record.decisions[1].decision
     assert isinstance(second, Try)
     assert second.why == f"{said}: try cloud" or second.why.startswith(f"{said} (")
@@ -121,7 +121,7 @@ def test_each_trigger_escalates_and_says_its_own_reason(parts, first, said):
 
 def test_a_probability_over_the_bar_is_trusted_and_one_just_under_is_told_apart():
     record = solve(
-        INSTANCE, FEATURES, policy=Cascade(RUNGS), bench=bench(verifiers=weighed(0.7)), run="t"
+        INSTANCE, FEATURES, policy=Cascade(RUNGS), context=context(verifiers=weighed(0.7)), run="t"
     )
     assert [o.arm.model for o in record.outcomes] == ["local"]
     near = outcome("d", weighs(0.6199))

@@ -89,10 +89,10 @@ def test_a_run_of_a_test_has_two_looks_at_the_state_and_no_command_beside(projec
 
 def test_the_start_state_is_looked_at_once_for_all_verifiers(project: Project) -> None:
     project.opened.clear()
-    kit = project.kit()
+    context = project.context()
     one = outcome(project.patch({"pkg/__init__.py": "ONE = 2\n"}))
-    assert RepoTestsVerifier(VerifySettings()).verify(one, (), INSTANCE, kit).outcome == "pass"
-    with PairedRuns(INSTANCE, kit, 60.0) as runs:
+    assert RepoTestsVerifier(VerifySettings()).verify(one, (), INSTANCE, context).outcome == "pass"
+    with PairedRuns(INSTANCE, context, 60.0) as runs:
         around = runs.surroundings()
     assert (around.runner, around.example) == ("pytest", "tests/test_pkg.py")
     asked = [command for box in project.opened for command in box.commands]
@@ -105,7 +105,7 @@ def test_boxes_before_and_after_stay_while_tests_go_from_one_to_the_other(
 ) -> None:
     patch = project.patch({"pkg/__init__.py": "ONE = 2\n"})
     candidate = Candidate(attempt_id="1-weak", patch=patch, digest=digest_of(patch))
-    with PairedRuns(INSTANCE, project.kit(), 120.0) as runs:
+    with PairedRuns(INSTANCE, project.context(), 120.0) as runs:
         runs.surroundings()
         project.opened.clear()
         for number in range(2):

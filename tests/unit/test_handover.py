@@ -19,7 +19,7 @@ from swe_router.solve.engine import solve
 from swe_router.solve.handover import FELL_BACK, fell_back, hand_over
 from tests.doubles.agent import FIX, LOOK, SUBMIT, PlayedModel, answer, call
 from tests.doubles.earlier import BASE, WORK, WRONG
-from tests.doubles.engine import FEATURES, INSTANCE, Ladder, ListMemory, bench, plan
+from tests.doubles.engine import FEATURES, INSTANCE, Ladder, ListMemory, context, plan
 from tests.doubles.plain_box import PlainBox
 from tests.doubles.project import outcome, verdict
 
@@ -47,7 +47,7 @@ MEND = call("edit", action="replace", path="calc.py", old="a * b", new="a + b")
 
 
 class RightOnly:
-    def verify(self, outcome, peers, instance, kit):
+    def verify(self, outcome, peers, instance, context):
         said = "pass" if "+    return a + b" in outcome.candidate.patch else "fail"
         return verdict(said, "repo-tests").model_copy(
             update={"candidate": outcome.candidate.digest}
@@ -81,8 +81,8 @@ LOOP = ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
 
 
 def real(place, plays, memory=None, **parts):
-    """A bench with git and the tool loop; ``plays``: tier -> its model."""
-    return bench(
+    """A context with git and the tool loop; ``plays``: tier -> its model."""
+    return context(
         memory=memory,
         open_sandbox=place[0],
         snapshot=StartSnapshot.take,
@@ -109,7 +109,7 @@ def first_message(model):
 def test_continuing_goes_on_in_the_earlier_state_and_the_diff_is_against_the_start(place):
     strong = PlayedModel(answer(MEND), answer(SUBMIT))
     work = real(place, {"local": weak(), "cloud": strong})
-    record = solve(INSTANCE, FEATURES, policy=ladder("continue"), bench=work, run="t")
+    record = solve(INSTANCE, FEATURES, policy=ladder("continue"), context=work, run="t")
     last = record.outcomes[1].candidate
     assert last.files == ("calc.py", "left.txt")
     assert "-    return a - b\n+    return a + b" in last.patch
@@ -123,7 +123,7 @@ def test_continuing_goes_on_in_the_earlier_state_and_the_diff_is_against_the_sta
 def test_notes_begin_in_the_start_state(place):
     strong = PlayedModel(answer(FIX), answer(SUBMIT))
     work = real(place, {"local": weak(), "cloud": strong})
-    record = solve(INSTANCE, FEATURES, policy=ladder("notes"), bench=work, run="t")
+    record = solve(INSTANCE, FEATURES, policy=ladder("notes"), context=work, run="t")
     assert record.outcomes[1].candidate.files == ("calc.py",)
     assert "whose changes are not in /testbed" in first_message(strong)
     assert "a * b" not in first_message(strong)
@@ -138,7 +138,7 @@ def test_a_patch_that_does_not_apply_is_handed_over_as_notes_and_the_first_step_
         memory,
         apply=lambda box, text: Result(exit_code=1, output="error: patch\nfailed"),
     )
-    record = solve(INSTANCE, FEATURES, policy=ladder("continue"), bench=work, run="t")
+    record = solve(INSTANCE, FEATURES, policy=ladder("continue"), context=work, run="t")
     assert "whose changes are not in /testbed" in first_message(strong)
     note = memory.steps("2-cloud")[0].note
     assert note == f"{FELL_BACK}: the patch of 1-local does not apply: error: patch failed"
@@ -164,7 +164,7 @@ def test_a_replay_makes_the_same_requests_and_finds_another_conversation(place, 
     memory = ListMemory()
     strong = PlayedModel(answer(LOOK), answer(SUBMIT))
     work = real(place, {"local": weak(), "cloud": strong}, memory)
-    record = solve(INSTANCE, FEATURES, policy=ladder(mode), bench=work, run="t")
+    record = solve(INSTANCE, FEATURES, policy=ladder(mode), context=work, run="t")
     assert replayed(record, memory, mode) == []
     said = memory.told["1-local"][1].completion
     other = said.model_copy(
@@ -188,10 +188,10 @@ def test_a_killed_attempt_that_goes_on_from_another_is_resumed_without_paying_tw
     memory = ListMemory()
     work = real(place, {"local": weak(), "cloud": Dies(answer(LOOK), answer(SUBMIT))}, memory)
     with pytest.raises(Killed):
-        solve(INSTANCE, FEATURES, policy=ladder(mode), bench=work, run="t")
+        solve(INSTANCE, FEATURES, policy=ladder(mode), context=work, run="t")
     strong = PlayedModel(answer(SUBMIT))
     again = replace(work, model=lambda plan, session, hold: strong)
-    record = solve(INSTANCE, FEATURES, policy=ladder(mode), bench=again, run="t")
+    record = solve(INSTANCE, FEATURES, policy=ladder(mode), context=again, run="t")
     assert len(strong.requests) == 1
     steps = memory.steps("2-cloud")
     assert [s.index for s in steps] == [0, 1]
@@ -214,7 +214,7 @@ def test_candidates_made_side_by_side_are_not_each_others_past(place):
             return move.model_copy(update={"plans": (*move.plans, *more)})
 
     work = real(place, plays)
-    solve(INSTANCE, FEATURES, policy=Pair([plan("local"), handing("notes")]), bench=work, run="t")
+    solve(INSTANCE, FEATURES, policy=Pair([plan("local"), handing("notes")]), context=work, run="t")
     first, second = (request.messages[1].content for request in plays["cloud"].requests)
     assert first == second
     assert "Times!" in first
@@ -227,7 +227,7 @@ def test_what_an_instance_came_with_is_handed_over_as_the_policy_says(place, mod
     local = PlayedModel(answer(SUBMIT))
     work = real(place, {"local": local}, came_with=[brought])
     policy = Cascade([plan("local")], handover=mode)
-    record = solve(INSTANCE, FEATURES, policy=policy, bench=work, run="t")
+    record = solve(INSTANCE, FEATURES, policy=policy, context=work, run="t")
     assert record.decisions[0].decision.plans[0].handover == mode
     said = first_message(local)
     assert ("earlier attempt" in said) == (mode != "fresh")

@@ -82,8 +82,8 @@ def test_the_prefix_is_reserved_for_at_the_price_of_input(limit):
     def reserved(handover: str) -> Decimal:
         books = Books()
         model = MeteredModel(PlayedModel(answer(SUBMIT)), books, price)
-        desk = AttemptContext(record=lambda step: None, clock=lambda: 0.0, handover=handover)
-        request = Dialogue(SHEET, INSTANCE, DialogueSetup.of(desk, 20, 60)).request()
+        context = AttemptContext(record=lambda step: None, clock=lambda: 0.0, handover=handover)
+        request = Dialogue(SHEET, INSTANCE, DialogueSetup.of(context, 20, 60)).request()
         model.complete(request.messages, request.tools, limits=request.limits)
         return books.reserved[0]
 

@@ -20,7 +20,7 @@ from swe_router.reports.exit_status import ended
 from swe_router.reports.run_text import record_view
 from swe_router.solve.engine import solve
 from swe_router.wiring.run_wiring import LedgerBudget
-from tests.doubles.engine import FEATURES, INSTANCE, Patches, Plays, bench, plan
+from tests.doubles.engine import FEATURES, INSTANCE, Patches, Plays, context, plan
 from tests.doubles.office import NOTHING
 from tests.unit.test_summary import facts
 
@@ -54,15 +54,15 @@ def capped(ledger, cap, ladder, patch="wrong"):
     purse = LedgerBudget(ledger, 1, INSTANCE.id, cap)
 
     class Scaffold(Plays):
-        def solve(self, instance, model, sandbox, budget, desk):
+        def solve(self, instance, model, sandbox, budget, context):
             model.settle(model.reserve(D("0.25")), D("0.25"), NOTHING)
-            return super().solve(instance, model, sandbox, budget, desk)
+            return super().solve(instance, model, sandbox, budget, context)
 
-    there = bench(
+    there = context(
         purse=purse, scaffold=Scaffold(), snapshot=lambda box: Patches(patch),
         model=lambda plan, session, hold: hold,
     )  # fmt: skip
-    return solve(INSTANCE, FEATURES, policy=ladder, bench=there, run="r")
+    return solve(INSTANCE, FEATURES, policy=ladder, context=there, run="r")
 
 
 TWO = Cascade((plan("local", "0.5"), plan("cloud", "1")))

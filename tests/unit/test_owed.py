@@ -9,7 +9,7 @@ from swe_router.integrity.unfinished import owed
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.solve.engine import solve
-from tests.doubles.engine import FEATURES, INSTANCE, Ladder, bench, plan
+from tests.doubles.engine import FEATURES, INSTANCE, Ladder, context, plan
 
 STATES = ("candidate", "empty", "budget", "infra")
 
@@ -26,7 +26,7 @@ def conclude(run, name):
     [instance] = [one for one in run.instances() if one.id.endswith(name)]
     tape = InstanceLog(run.attempt_folder(instance.id))
     policy = Ladder([plan("local")])
-    record = solve(instance, FEATURES, policy=policy, bench=bench(tape), run=run.name)
+    record = solve(instance, FEATURES, policy=policy, context=context(tape), run=run.name)
     run.add_record(record.model_copy(update={"status": name}))
     return tape
 

@@ -26,7 +26,7 @@ from swe_router.verifiers.judge import JudgeVerifier
 from swe_router.verifiers.reproduction import test_writer
 from swe_router.verifiers.reproduction.repository_context import RepositoryContext
 from tests.doubles.agent import PlayedModel
-from tests.doubles.engine import FEATURES, INSTANCE, Box, Ladder, ListMemory, Plays, bench, plan
+from tests.doubles.engine import FEATURES, INSTANCE, Box, Ladder, ListMemory, Plays, context, plan
 from tests.doubles.project import outcome
 from tests.unit.test_metered import RATE, Answers
 
@@ -74,10 +74,10 @@ def kit_of(role, answers, ledger, tape, clock, notes):
 
 @pytest.mark.parametrize("role", ["writer", "judge"])
 def test_an_answer_paid_before_a_death_is_had_again_at_another_time(tmp_path, role):
-    def asked(kit):
+    def asked(context):
         if role == "writer":
-            return test_writer.written(1, INSTANCE, AROUND, kit, "1-weak")[0]
-        return JudgeVerifier(VerifySettings()).verify(outcome(DIFF), (), INSTANCE, kit)
+            return test_writer.written(1, INSTANCE, AROUND, context, "1-weak")[0]
+        return JudgeVerifier(VerifySettings()).verify(outcome(DIFF), (), INSTANCE, context)
 
     answers = Answers(says("```\nassert 1\n```" if role == "writer" else json.dumps(GOOD)))
     ledger, tape = Ledger(tmp_path / "ledger.jsonl", D("1")), InstanceLog(tmp_path)
@@ -97,14 +97,14 @@ class Pays:
     def __init__(self, role="writer", note=True, breaks=True):
         self.role, self.note, self.breaks = role, note, breaks
 
-    def verify(self, outcome, peers, instance, kit):
-        model = getattr(kit, self.role)
+    def verify(self, outcome, peers, instance, context):
+        model = getattr(context, self.role)
         if model is not None:
             limits = CallLimits(max_output_tokens=9, seed=1)
             answer = model.complete((Message(role="user", content="?"),), (), limits=limits)
             call = {"sample": 1, "usd": str(answer.usd), "usage": answer.usage.model_dump()}
             if self.note:
-                kit.notes["reproduction:1"] = {"charged_to": outcome.attempt.id, "call": call}
+                context.notes["reproduction:1"] = {"charged_to": outcome.attempt.id, "call": call}
         if self.breaks:
             raise Lost("container killed")
         return Verdict(candidate=outcome.candidate.digest, verifier="reproduction",
@@ -178,11 +178,11 @@ def test_the_repeat_of_an_attempt_whose_box_broke_is_gone_on_with_after_a_kill()
 
     memory = ListMemory()
     ladder = Ladder([plan("local")])
-    dies = bench(memory, scaffold=Plays(before_end=kill), open_sandbox=open_sandbox)
+    dies = context(memory, scaffold=Plays(before_end=kill), open_sandbox=open_sandbox)
     with pytest.raises(Killed):
-        solve(INSTANCE, FEATURES, policy=ladder, bench=dies, run="r")
+        solve(INSTANCE, FEATURES, policy=ladder, context=dies, run="r")
     assert set(memory.told) == {"1-local.2"}, "the repeat was paid for"
-    record = solve(INSTANCE, FEATURES, policy=ladder, bench=bench(memory), run="r")
+    record = solve(INSTANCE, FEATURES, policy=ladder, context=context(memory), run="r")
     assert [one.attempt.id for one in record.outcomes] == ["1-local", "1-local.2"]
     assert record.outcomes[0].attempt.failure.kind == "Lost"
     assert record.usd == sum(step.completion.usd for step in memory.told["1-local.2"])
@@ -190,7 +190,9 @@ def test_the_repeat_of_an_attempt_whose_box_broke_is_gone_on_with_after_a_kill()
 
 def test_the_tape_remembers_a_broken_attempt_under_any_tiers_name(tmp_path):
     tape = InstanceLog(tmp_path)
-    made = solve(INSTANCE, FEATURES, policy=Ladder([plan("gpt-4.1")]), bench=bench(tape), run="r")
+    made = solve(
+        INSTANCE, FEATURES, policy=Ladder([plan("gpt-4.1")]), context=context(tape), run="r"
+    )
     tape.broke(made.outcomes[0])
     assert [one.attempt.id for one in InstanceLog(tmp_path).broken("1-gpt-4.1")] == ["1-gpt-4.1"]
     assert InstanceLog(tmp_path).broken("2-gpt-4.1") == ()

@@ -15,7 +15,7 @@ from tests.doubles.engine import (
     First,
     Ladder,
     Patches,
-    bench,
+    context,
     plan,
 )
 from tests.doubles.project import outcome
@@ -67,8 +67,8 @@ def test_a_policy_that_does_not_rank_leaves_the_choice_to_the_selector():
 
 def lived(policy, patches) -> str:
     left = iter(patches)
-    made = bench(snapshot=lambda box: Patches(next(left)))
-    return solve(INSTANCE, FEATURES, policy=policy, bench=made, run="test").patch
+    made = context(snapshot=lambda box: Patches(next(left)))
+    return solve(INSTANCE, FEATURES, policy=policy, context=made, run="test").patch
 
 
 def test_a_run_hands_in_what_its_policy_chose():

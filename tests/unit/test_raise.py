@@ -21,7 +21,7 @@ from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import log_reader
 from swe_router.policies.cascade import Cascade
 from swe_router.solve.engine import solve
-from tests.doubles.engine import FEATURES, INSTANCE, ExactPurse, Patches, Plays, bench, plan
+from tests.doubles.engine import FEATURES, INSTANCE, ExactPurse, Patches, Plays, context, plan
 from tests.doubles.office import Office, WouldWait
 
 D = Decimal
@@ -84,14 +84,16 @@ class Counted(Plays):
 
 
 def poor(tape, scaffold, budget="3"):
-    wrong = bench(tape, ExactPurse(budget=D(budget)), scaffold, snapshot=lambda b: Patches("wrong"))
-    return solve(INSTANCE, FEATURES, policy=Cascade(TWO), bench=wrong, run="r")
+    wrong = context(
+        tape, ExactPurse(budget=D(budget)), scaffold, snapshot=lambda b: Patches("wrong")
+    )
+    return solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=wrong, run="r")
 
 
 def rich(tape, scaffold):
     purse = ExactPurse(budget=D("30"))
     return solve(
-        INSTANCE, FEATURES, policy=Cascade(TWO), bench=bench(tape, purse, scaffold), run="r"
+        INSTANCE, FEATURES, policy=Cascade(TWO), context=context(tape, purse, scaffold), run="r"
     )
 
 
@@ -118,11 +120,11 @@ def test_an_attempt_that_had_no_money_to_begin_is_made_once_there_is_some(tmp_pa
 
     tape, scaffold = InstanceLog(tmp_path), Counted()
     ladder = Cascade(TWO[:1])
-    refused = bench(tape, Outrun(), scaffold)
-    first = solve(INSTANCE, FEATURES, policy=ladder, bench=refused, run="r")
+    refused = context(tape, Outrun(), scaffold)
+    first = solve(INSTANCE, FEATURES, policy=ladder, context=refused, run="r")
     assert (first.status, first.unpaid, scaffold.made) == ("budget", True, 0)
     tape.reopen()
-    again = solve(INSTANCE, FEATURES, policy=ladder, bench=bench(tape, None, scaffold), run="r")
+    again = solve(INSTANCE, FEATURES, policy=ladder, context=context(tape, None, scaffold), run="r")
     assert [one.attempt.id for one in again.outcomes] == ["2-local"]
     assert (again.status, scaffold.made) == ("candidate", 1)
 
@@ -148,10 +150,10 @@ def test_lack_of_money_is_owed_after_a_raise_or_when_it_is_asked_for(tmp_path, r
      ("submitted", "wrong", "")],
 )  # fmt: skip
 def test_retry_limit_takes_what_ended_at_a_limit_and_was_not_accepted(tmp_path, exit_, patch, how):
-    cut = bench(
+    cut = context(
         InstanceLog(tmp_path), scaffold=Plays(exit=exit_), snapshot=lambda b: Patches(patch)
     )
-    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), bench=cut, run="r")
+    made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=cut, run="r")
     assert unfinished.again(made, "limit", D(10)) == how
     assert unfinished.again(made, "infra", D(10)) == ""
 

@@ -99,8 +99,8 @@ def reads_of_an_attempt(tmp_path, steps: int) -> int:
             Talker(message=CountedMessage), hold, RATE, receipts=Receipts(tape, "1-a")
         )
         loop = ToolLoop(manifest.read("default"), command_timeout=20, command_timeout_max=60)
-        desk = Told().desk(record=lambda step: tape.record("1-a", step))
-        end = loop.solve(INSTANCE, model, QuickBox(), Budget(dollars=50, steps=steps), desk)
+        context = Told().context(record=lambda step: tape.record("1-a", step))
+        end = loop.solve(INSTANCE, model, QuickBox(), Budget(dollars=50, steps=steps), context)
     assert end.steps == steps
     return len(CountedMessage.reads)
 

@@ -111,10 +111,14 @@ def rule(steps: int = 2) -> Profile:
 def attempt(tmp_path: Path, profile: Profile | None, budget: Budget | None = None, past=()):
     told = Told()
     loop = ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
-    desk = told.desk(past=past, stop_loss=profile.gives_up if profile else None)
+    context = told.context(past=past, stop_loss=profile.gives_up if profile else None)
     plays = [*[answer(LOOK)] * 3, answer(SUBMIT)][len(past) :]
     end = loop.solve(
-        INSTANCE, PlayedModel(*plays), TempBox(tmp_path), budget or Budget(dollars=Decimal(9)), desk
+        INSTANCE,
+        PlayedModel(*plays),
+        TempBox(tmp_path),
+        budget or Budget(dollars=Decimal(9)),
+        context,
     )
     return end, journaled([*past, *told.steps])
 

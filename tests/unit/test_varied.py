@@ -19,7 +19,7 @@ from swe_router.policies.ensembles.varied import Varied, Variety
 from swe_router.records import BudgetView, Features, Plan, Try
 from swe_router.solve.handover import Handed
 from swe_router.wiring import ensemble
-from swe_router.wiring.run_wiring import desk_of
+from swe_router.wiring.run_wiring import attempt_context_of
 from tests.doubles.engine import INSTANCE, plan
 
 LADDER = (plan("weak", "0.10"), plan("strong", "0.40"))
@@ -93,10 +93,10 @@ def test_a_temperature_reaches_only_a_tier_that_takes_one():
     wished = demo(**{"tiers.local.temperature": 0.5})
     for tier, sent in (("local", 0.9), ("cloud", None)):
         hot = plan(tier).model_copy(update={"temperature": 0.9, "seed": 3, "variant": "minimal"})
-        assert desk_of(wished, hot).temperature == sent
+        assert attempt_context_of(wished, hot).temperature == sent
         setup = setup_of(wished, hot, Handed())
         assert (setup.temperature, setup.seed, setup.variant) == (sent, 3, "minimal")
-    assert desk_of(wished, plan("local")).temperature == 0.5
+    assert attempt_context_of(wished, plan("local")).temperature == 0.5
 
 
 def test_the_settings_make_it_and_say_what_has_no_effect():

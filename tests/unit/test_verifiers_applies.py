@@ -25,7 +25,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def judge(project: Project, patch: str) -> Verdict:
     verifier = AppliesVerifier(VerifySettings())
-    verdict = verifier.verify(outcome(patch), (), INSTANCE, project.kit())
+    verdict = verifier.verify(outcome(patch), (), INSTANCE, project.context())
     assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
     return verdict
 

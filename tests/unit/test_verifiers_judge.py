@@ -36,13 +36,13 @@ def says(text: str) -> Completion:
 
 
 def judged(model: Any, *said: Verdict, notes: Any = None) -> Verdict:
-    kit = VerificationContext(
+    context = VerificationContext(
         open_sandbox=KIT.open_sandbox,
         apply=KIT.apply,
         judge=model,
         notes={} if notes is None else notes,
     )
-    made = JudgeVerifier(SETTINGS).verify(outcome(diff("x = 2\n"), *said), (), INSTANCE, kit)
+    made = JudgeVerifier(SETTINGS).verify(outcome(diff("x = 2\n"), *said), (), INSTANCE, context)
     assert made.outcome == "unknown"
     assert (
         JudgeVerifier(SETTINGS).check(Verdict.model_validate_json(made.model_dump_json()))

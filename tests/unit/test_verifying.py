@@ -24,7 +24,7 @@ class Looks:
         self.name, self.says, self.breaks = name, says, breaks
         self.seen: list[tuple] = []
 
-    def verify(self, outcome, peers, instance, kit):
+    def verify(self, outcome, peers, instance, context):
         others = sorted((p.attempt.id, tuple(v.verifier for v in p.verdicts)) for p in peers)
         before = tuple(v.verifier for v in outcome.verdicts)
         self.seen.append((outcome.attempt.id, before, others))
@@ -108,9 +108,9 @@ def test_a_patch_with_wrong_context_is_not_passed_by_one_of_the_same_edits_nor_f
     bent = DIFF.replace("\n c\n", "\n z\n")
 
     class Applies(Looks):
-        def verify(self, outcome, peers, instance, kit):
+        def verify(self, outcome, peers, instance, context):
             self.says = "fail" if outcome.candidate.patch == bent else "pass"
-            return super().verify(outcome, peers, instance, kit)
+            return super().verify(outcome, peers, instance, context)
 
     def apply(box, text):
         return Result(exit_code=int(text == bent), output="")
@@ -141,10 +141,10 @@ class Meets(Looks):
         super().__init__(name)
         self.wait = wait
 
-    def verify(self, outcome, peers, instance, kit):
+    def verify(self, outcome, peers, instance, context):
         if self.seen:
             self.wait.wait(timeout=120)
-        return super().verify(outcome, peers, instance, kit)
+        return super().verify(outcome, peers, instance, context)
 
 
 def test_after_the_first_candidates_are_looked_at_side_by_side():
@@ -163,9 +163,9 @@ def test_verifiers_that_run_tests_work_side_by_side_and_are_told_in_their_order(
     barrier = Barrier(2, timeout=120)
 
     class Meets(Looks):
-        def verify(self, outcome, peers, instance, kit):
+        def verify(self, outcome, peers, instance, context):
             barrier.wait()
-            return super().verify(outcome, peers, instance, kit)
+            return super().verify(outcome, peers, instance, context)
 
     tests, shown, after = Meets("repo-tests"), Meets("reproduction"), Looks("behaviour")
     given = checks(Looks("applies"), tests, shown, after, cores=2)
@@ -194,12 +194,12 @@ class Runs(Looks):
         super().__init__("reproduction")
         self.ran: list[str] = []
 
-    def verify(self, outcome, peers, instance, kit):
+    def verify(self, outcome, peers, instance, context):
         key = ("cross", outcome.candidate.digest, "a test")
-        if key not in kit.cache:
+        if key not in context.cache:
             self.ran.append(outcome.attempt.id)
-            kit.cache[key] = "passed"
-        return super().verify(outcome, peers, instance, kit)
+            context.cache[key] = "passed"
+        return super().verify(outcome, peers, instance, context)
 
 
 def test_a_test_is_not_run_again_on_a_patch_of_the_same_effect():

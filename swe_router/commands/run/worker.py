@@ -89,15 +89,15 @@ def run_local(job: Job, progress: Progress, beside: int = 1) -> Done:
         progress(job.instance.id, "", 0, "reading the repository")
         graph = wiring.graph(job.instance)
         features = wiring.features(job.instance, graph)
-        bench = wiring.bench(job.instance, graph, job.left, progress)
-        bench = replace(bench, cores=max(1, bench.cores // beside))
-        if job.first and accepted_import(verify_imported(bench, job.instance)) is None:
+        context = wiring.solve_context(job.instance, graph, job.left, progress)
+        context = replace(context, cores=max(1, context.cores // beside))
+        if job.first and accepted_import(verify_imported(context, job.instance)) is None:
             return Rejected()
         return solve(
             job.instance,
             features,
             policy=job.policy,
-            bench=bench,
+            context=context,
             run=wiring.run.name,
             provenance=provenance(wiring.header),
         )

@@ -46,11 +46,11 @@ class TestCollection:
         outcome: Outcome,
         peers: Sequence[Outcome],
         instance: Instance,
-        kit: VerificationContext,
+        context: VerificationContext,
         runs: PairedRuns,
     ) -> None:
         self.settings, self.outcome, self.peers = settings, outcome, peers
-        self.instance, self.kit, self.runs = instance, kit, runs
+        self.instance, self.context, self.runs = instance, context, runs
         self.issue = IssueNames.of(instance.problem)
         self.unusable: dict[str, str] = {}
         self.calls: list[dict[str, Any]] = []
@@ -62,18 +62,20 @@ class TestCollection:
         attempt = self.outcome.attempt
         mine = bool(self.settings.writer) and self.settings.writer == attempt.plan.arm.model
         # Its own tests would have no vote: none is paid for now, those that are there are used.
-        samples = test_writer.paid(self.kit) if mine else self.settings.samples
-        if self.kit.writer is None or not samples:
+        samples = test_writer.paid(self.context) if mine else self.settings.samples
+        if self.context.writer is None or not samples:
             return {}
         around = self.runs.surroundings()
         if not around.writable:
             self.unusable["written"] = "no way is known here to run a written test of this project"
             return {}
-        have, missing = test_writer.written(samples, self.instance, around, self.kit, attempt.id)
+        have, missing = test_writer.written(
+            samples, self.instance, around, self.context, attempt.id
+        )
         self.unusable |= missing
         self.asked = len(have)
         self.calls = [one.call for one in have if one.charged_to == attempt.id]
-        steps = self.kit.steps(attempt.id)
+        steps = self.context.steps(attempt.id)
         found: dict[str, CandidateTest] = {}
         for name, one in test_writer.distinct(have).items():
             test = Test(text=one.text, way=around.way, place=around.place)
@@ -139,7 +141,7 @@ class TestCollection:
         return [(one, left) for one, left in makers if one.attempt.id not in over]
 
     def _scripts(self, maker: Outcome) -> Sequence[HarvestedScript]:
-        steps = self.kit.steps(maker.attempt.id)
+        steps = self.context.steps(maker.attempt.id)
         return harvested_scripts.left(steps, self._known(maker.candidate)) if steps else ()
 
     def _read(self, one: HarvestedScript, maker: Outcome) -> OracleReading:
@@ -168,7 +170,7 @@ class TestCollection:
         return replace(self.issue, words=self.issue.words | agreed)
 
     def _model(self, one: Outcome) -> str:
-        return authors.model_of(one, self.kit.steps(one.attempt.id))
+        return authors.model_of(one, self.context.steps(one.attempt.id))
 
     def _known(self, candidate: Candidate | None) -> Callable[[str], bool]:
         """Whether a path is the repository's, or source of the patch that was handed in."""

@@ -28,18 +28,18 @@ SHARE = 0.34
 
 
 class PairedRuns:
-    """The runs of one instance; shared by all its candidates through ``kit.cache``.
+    """The runs of one instance; shared by all its candidates through ``context.cache``.
 
     Used in a ``with``. Tests of the same state follow each other in one fresh box, as long as
     each leaves the work tree as it found it; a test that does not is the end of its box. A box of
     the base and one of the last candidate stand side by side, for tests go from one to the other.
     """
 
-    def __init__(self, instance: Instance, kit: VerificationContext, seconds: float) -> None:
-        self.instance, self.kit = instance, kit
-        self.until = kit.clock() + seconds
-        if kit.deadline:
-            self.until = min(self.until, kit.deadline)
+    def __init__(self, instance: Instance, context: VerificationContext, seconds: float) -> None:
+        self.instance, self.context = instance, context
+        self.until = context.clock() + seconds
+        if context.deadline:
+            self.until = min(self.until, context.deadline)
         self._open: dict[str, tuple[Sandbox, ExitStack]] = {}
         self._left: dict[str, tuple[str, ...]] = {}
         """How the last run left each box that is open."""
@@ -54,29 +54,29 @@ class PairedRuns:
 
     def left(self) -> float:
         """Seconds until the verdict must be there."""
-        return self.until - self.kit.clock()
+        return self.until - self.context.clock()
 
     def surroundings(self) -> repository_context.RepositoryContext:
         """What the repository shows of its tests."""
         key = ("surroundings", self.instance.base_commit)
-        if key not in self.kit.cache:
+        if key not in self.context.cache:
             limit = max(MIN_SECONDS, min(60.0, self.left()))
-            start = start_state.of(self.instance, self.kit, self._base_box, limit)
-            self.kit.cache[key] = repository_context.look(
+            start = start_state.of(self.instance, self.context, self._base_box, limit)
+            self.context.cache[key] = repository_context.look(
                 start, self._base_box, self.instance.problem
             )
-        found: repository_context.RepositoryContext = self.kit.cache[key]
+        found: repository_context.RepositoryContext = self.context.cache[key]
         return found
 
     def base(self, test: Test) -> TestTrial:
         """A run at the base commit. Raises ``Unusable`` when there is no time for it."""
         key = ("base", self.instance.base_commit, test.key)
-        if key not in self.kit.cache:
+        if key not in self.context.cache:
             python = self.surroundings().python
             if self.left() < MIN_SECONDS:
                 raise Unusable("no time was left to run it at the base")
             return self._kept(key, self._run(BASE, self._base_box(), test, python))
-        found: TestTrial = self.kit.cache[key]
+        found: TestTrial = self.context.cache[key]
         return found
 
     def steady(self, test: Test) -> None:
@@ -86,27 +86,27 @@ class PairedRuns:
         """
         key = ("again", self.instance.base_commit, test.key)
         first = self.base(test)
-        if key not in self.kit.cache and self.left() > SPARE * first.seconds + MIN_SECONDS:
+        if key not in self.context.cache and self.left() > SPARE * first.seconds + MIN_SECONDS:
             second = self._run(BASE, self._base_box(), test, self.surroundings().python)
-            self.kit.cache[key] = _alike(first, second)
-        if not self.kit.cache.get(key, True):
+            self.context.cache[key] = _alike(first, second)
+        if not self.context.cache.get(key, True):
             raise Unusable("it does not say the same twice at the base")
 
     def confirmed(self, test: Test, candidate: Candidate, found: TestTrial) -> bool:
         """Whether a run after the patch says the same again; yes, when there is no time to ask."""
         key = ("again", candidate.digest, test.key)
-        if key not in self.kit.cache and self.left() > SPARE * found.seconds + MIN_SECONDS:
+        if key not in self.context.cache and self.left() > SPARE * found.seconds + MIN_SECONDS:
             box = self._patched_box(candidate)
             if box is None:
                 return True
             python = self.surroundings().python
-            self.kit.cache[key] = _alike(found, self._run(candidate.digest, box, test, python))
-        return bool(self.kit.cache.get(key, True))
+            self.context.cache[key] = _alike(found, self._run(candidate.digest, box, test, python))
+        return bool(self.context.cache.get(key, True))
 
     def patched(self, test: Test, candidate: Candidate) -> TestTrial | None:
         """A run with a patch applied; None when it does not apply or there was no time."""
         key = ("cross", candidate.digest, test.key)
-        if key not in self.kit.cache:
+        if key not in self.context.cache:
             python = self.surroundings().python
             if self.left() < MIN_SECONDS:
                 return None
@@ -114,13 +114,13 @@ class PairedRuns:
             if box is None:
                 return None
             return self._kept(key, self._run(candidate.digest, box, test, python))
-        found: TestTrial = self.kit.cache[key]
+        found: TestTrial = self.context.cache[key]
         return found
 
     def _kept(self, key: tuple[str, ...], made: TestTrial) -> TestTrial:
         """Remember a run, unless it only had too little time."""
         if not made.timed_out or made.limit >= PATIENCE:
-            self.kit.cache[key] = made
+            self.context.cache[key] = made
         return made
 
     def _run(self, state: str, box: Sandbox, test: Test, python: str) -> TestTrial:
@@ -143,17 +143,20 @@ class PairedRuns:
         for other in [other for other in self._open if other != BASE]:
             self._close(other)
         box = self._box(state)
-        if self.kit.apply(box, candidate.patch).exit_code != 0:
+        if self.context.apply(box, candidate.patch).exit_code != 0:
             self._close(state)
             return None
         files = changed_files.changes(candidate.patch) or ()
-        restored_tests.restore_tests(box, files, path_kinds.tests_of(self.kit.graph))
+        restored_tests.restore_tests(box, files, path_kinds.tests_of(self.context.graph))
         return box
 
     def _box(self, state: str) -> Sandbox:
         if state not in self._open:
             stack = ExitStack()
-            self._open[state] = (stack.enter_context(self.kit.open_sandbox(self.instance)), stack)
+            self._open[state] = (
+                stack.enter_context(self.context.open_sandbox(self.instance)),
+                stack,
+            )
         return self._open[state][0]
 
     def _close(self, state: str) -> None:

@@ -34,7 +34,7 @@ class ReproductionVerifier:
         outcome: Outcome,
         peers: Sequence[Outcome],
         instance: Instance,
-        kit: VerificationContext,
+        context: VerificationContext,
     ) -> Verdict:
         """Run every usable test before and after.
 
@@ -47,12 +47,12 @@ class ReproductionVerifier:
         files = changed_files.changes(patch)
         if files is None:
             return _verdict(candidate, {"tests": {}, "why": "the patch cannot be read as a diff"})
-        meddles = tampering.meddling(files, path_kinds.tests_of(kit.graph))
+        meddles = tampering.meddling(files, path_kinds.tests_of(context.graph))
         if meddles:
             why = f"the patch reaches for the machinery of tests: {meddles[0][:120]}"
             return _verdict(candidate, {"tests": {}, "meddles": meddles, "why": why})
-        with PairedRuns(instance, kit, self.settings.seconds) as runs:
-            found = TestCollection(self.settings, outcome, peers, instance, kit, runs)
+        with PairedRuns(instance, context, self.settings.seconds) as runs:
+            found = TestCollection(self.settings, outcome, peers, instance, context, runs)
             shown = found.written() | found.harvested()
             tests = {name: _facts(one, candidate, runs) for name, one in shown.items()}
         usd = sum((Decimal(call["usd"]) for call in found.calls), Decimal(0))

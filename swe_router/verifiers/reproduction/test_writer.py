@@ -47,20 +47,20 @@ def written(
     samples: int,
     instance: Instance,
     around: RepositoryContext,
-    kit: VerificationContext,
+    context: VerificationContext,
     attempt_id: str,
 ) -> tuple[list[Written], dict[str, str]]:
     """The tests of an instance, and why others could not be had.
 
-    What is in ``kit.notes`` is taken from there; what was paid for is put there before it is used.
+    What is in ``context.notes`` is taken from there; what was paid for is put there before use.
     """
     have: list[Written] = []
     missing: dict[str, str] = {}
     for number in range(1, samples + 1):
         try:
-            one = _remembered(kit, number)
-            if one is None and kit.writer is not None:
-                one = _asked(number, samples, instance, around, kit, attempt_id)
+            one = _remembered(context, number)
+            if one is None and context.writer is not None:
+                one = _asked(number, samples, instance, around, context, attempt_id)
         except (ModelError, LedgerRefused) as error:
             missing[f"written-{number}"] = f"not written: {type(error).__name__}: {error}"
             if isinstance(error, LedgerRefused):
@@ -71,9 +71,9 @@ def written(
     return have, missing
 
 
-def paid(kit: VerificationContext) -> int:
+def paid(context: VerificationContext) -> int:
     """How many tests of the instance are there already."""
-    return sum(key.startswith(f"{PROMPT}:") for key in kit.notes)
+    return sum(key.startswith(f"{PROMPT}:") for key in context.notes)
 
 
 def messages(
@@ -115,22 +115,22 @@ def _asked(
     samples: int,
     instance: Instance,
     around: RepositoryContext,
-    kit: VerificationContext,
+    context: VerificationContext,
     attempt_id: str,
 ) -> Written:
-    assert kit.writer is not None
+    assert context.writer is not None
     limits = CallLimits(
-        max_output_tokens=MAX_TOKENS, timeout=LONGEST, within=_patience(kit), seed=number
+        max_output_tokens=MAX_TOKENS, timeout=LONGEST, within=_patience(context), seed=number
     )
-    asked = messages(number, samples, instance, around, kit.prompts.get(PROMPT))
-    answer = kit.writer.complete(asked, (), limits=limits)
+    asked = messages(number, samples, instance, around, context.prompts.get(PROMPT))
+    answer = context.writer.complete(asked, (), limits=limits)
     note: dict[str, Any] = {
         "by": answer.model,
         "text": test_of(answer.message.content),
         "charged_to": attempt_id,
         "call": _call(number, answer),
     }
-    kit.notes[f"{PROMPT}:{number}"] = note
+    context.notes[f"{PROMPT}:{number}"] = note
     return Written(number=number, **note)
 
 
@@ -142,16 +142,16 @@ def _call(number: int, answer: Completion) -> dict[str, Any]:
     }
 
 
-def _remembered(kit: VerificationContext, number: int) -> Written | None:
-    note = kit.notes.get(f"{PROMPT}:{number}")
+def _remembered(context: VerificationContext, number: int) -> Written | None:
+    note = context.notes.get(f"{PROMPT}:{number}")
     return Written(number=number, **note) if note is not None else None
 
 
-def _patience(kit: VerificationContext) -> float:
+def _patience(context: VerificationContext) -> float:
     """Seconds for one answer: a share of what is left, and never so little that none can come."""
-    if not kit.deadline:
+    if not context.deadline:
         return 600.0
-    return max(10.0, 0.5 * (kit.deadline - kit.clock()))
+    return max(10.0, 0.5 * (context.deadline - context.clock()))
 
 
 def distinct(tests: Sequence[Written]) -> dict[str, Written]:

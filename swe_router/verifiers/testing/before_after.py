@@ -58,7 +58,7 @@ class BeforeAfterResult:
 class BeforeAfterRunner:
     """Runs batches of one instance; ``until`` is the Unix second by which it is over."""
 
-    kit: VerificationContext
+    context: VerificationContext
     instance: Instance
     runner: str
     python: str
@@ -70,7 +70,7 @@ class BeforeAfterRunner:
 
     def left(self) -> float:
         """Seconds left."""
-        return self.until - self.kit.clock()
+        return self.until - self.context.clock()
 
     def base(
         self, tests: Sequence[str], share: float, fresh_box: Callable[[], Sandbox]
@@ -109,8 +109,8 @@ class BeforeAfterRunner:
         """Run what waits, after the batches that are used already."""
         fresh: list[Batch] = []
         size = grown(used[-1]) if used else 1
-        ends = self.kit.clock() + seconds
-        while waiting and (left := ends - self.kit.clock()) >= MIN_SECONDS:
+        ends = self.context.clock() + seconds
+        while waiting and (left := ends - self.context.clock()) >= MIN_SECONDS:
             ran = [*used, *fresh]
             if any("passed" in batch.before.results.values() for batch in ran):
                 # There is evidence; more of it is worth this much and no more.
@@ -138,7 +138,7 @@ class BeforeAfterRunner:
         batches = [b for b in batches if "passed" in b.before.results.values()]
         whole = merged(batches)
         if self._all_at_once(batches, whole):
-            with self.kit.open_sandbox(self.instance) as box:
+            with self.context.open_sandbox(self.instance) as box:
                 if not self._patched(box, patch):
                     return BeforeAfterResult(applied=False)
                 files = [path for batch in batches for path in batch.files]
@@ -148,7 +148,7 @@ class BeforeAfterRunner:
             if after.ended and not after.tampered and {*now.values()} <= {"passed", "failed"}:
                 return BeforeAfterResult(now=now, ran=batches, seconds=after.seconds)
         trial = BeforeAfterResult()
-        with self.kit.open_sandbox(self.instance) as box:
+        with self.context.open_sandbox(self.instance) as box:
             if not self._patched(box, patch):
                 return BeforeAfterResult(applied=False)
             for batch in batches:
@@ -202,7 +202,7 @@ class BeforeAfterRunner:
         if firsts is None:
             return False
         now = trial.now
-        with self.kit.open_sandbox(self.instance) as box:
+        with self.context.open_sandbox(self.instance) as box:
             if not self._patched(box, patch):
                 return False
             for batch, first in zip(batches, firsts, strict=True):
@@ -221,9 +221,9 @@ class BeforeAfterRunner:
         """The base's half of a pair, made once for all candidates; None when time ran out."""
         files = tuple(batch.files for batch in batches)
         key = f"repo-tests:{self.instance.base_commit}:{self.runner}:pairs"
-        known: dict[Any, list[TestRun]] = self.kit.cache.setdefault(key, {})
+        known: dict[Any, list[TestRun]] = self.context.cache.setdefault(key, {})
         if (pair, files) not in known:
-            with self.kit.open_sandbox(self.instance) as box:
+            with self.context.open_sandbox(self.instance) as box:
                 ran = [self._run(box, of, self._half()) for of in files if self._has_time()]
             if len(ran) < len(files) or any(first.timed_out for first in ran):
                 return None
@@ -238,14 +238,14 @@ class BeforeAfterRunner:
 
     def _known(self) -> list[Batch]:
         key = f"repo-tests:{self.instance.base_commit}:{self.runner}:batches"
-        found: list[Batch] = self.kit.cache.setdefault(key, [])
+        found: list[Batch] = self.context.cache.setdefault(key, [])
         return found
 
     def _run(self, box: Sandbox, files: Sequence[str], limit: float) -> TestRun:
         return runners.run(box, self.runner, self.python, files, limit)
 
     def _patched(self, box: Sandbox, patch: str) -> bool:
-        if self.kit.apply(box, patch).exit_code != 0:
+        if self.context.apply(box, patch).exit_code != 0:
             return False
         if self.old:
             box.run(f"git checkout -q HEAD -- {shlex.join(self.old)}", timeout=STEP)
