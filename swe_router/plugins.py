@@ -176,8 +176,10 @@ def load(seam: str, name: str, own: Mapping[str, str] | None = None) -> Any:
     try:
         kind = point.load()
     except Exception as error:  # the module of a stranger may raise anything when it is imported
-        said = f"{type(error).__name__}: {error}"
-        raise UsageError(f"{origin} cannot be loaded from {point.value} ({said}): {fix}") from error
+        raised = f"{type(error).__name__}: {error}"
+        raise UsageError(
+            f"{origin} cannot be loaded from {point.value} ({raised}): {fix}"
+        ) from error
     if faults := _faults(seam, kind):
         protocol = SEAMS[seam].protocol.replace(":", ".")
         raise UsageError(
@@ -186,7 +188,7 @@ def load(seam: str, name: str, own: Mapping[str, str] | None = None) -> Any:
     return kind
 
 
-def named(kind: Any, offered: Mapping[str, Any]) -> dict[str, Any]:
+def accepted_keywords(kind: Any, offered: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the keywords that are offered which the class names when it is made."""
     return {key: value for key, value in offered.items() if key in _parameters(kind)}
 
@@ -214,7 +216,7 @@ def _faults(seam: str, kind: Any) -> tuple[str, ...]:
     module, _, attribute = wanted.protocol.partition(":")
     protocol = getattr(importlib.import_module(module), attribute)
     found = []
-    keywords = (*wanted.keywords, *named(kind, dict.fromkeys(wanted.offered)))
+    keywords = (*wanted.keywords, *accepted_keywords(kind, dict.fromkeys(wanted.offered)))
     if not _takes(kind, wanted.positional, keywords):
         call = ", ".join((*wanted.positional, *(f"{one}=…" for one in keywords)))
         found.append(f"it is made as {kind.__name__}({call}) and does not take that")

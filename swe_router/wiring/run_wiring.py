@@ -127,7 +127,7 @@ class RunWiring:
             run=self.run.name,
             lock=self.run.lock_file,
             stopping=self.run.stopping,
-            **plugins.named(kind, {"start": self.repos.path, "progress": self.say}),
+            **plugins.accepted_keywords(kind, {"start": self.repos.path, "progress": self.say}),
         )
 
     @cached_property

@@ -92,7 +92,7 @@ class VerifierStack:
             run=self.name,
             lock=self._lock,
             stopping=self._stopping,
-            **plugins.named(kind, {"start": self.repos.path, "progress": self._say}),
+            **plugins.accepted_keywords(kind, {"start": self.repos.path, "progress": self._say}),
         )
 
     @cached_property
