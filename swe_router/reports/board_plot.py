@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from swe_router import plain_values
 from swe_router.reports.board_table import labels, short
 from swe_router.reports.label_placement import Box, placed
-from swe_router.reports.plot_parts import arms, literal, png
+from swe_router.reports.plot_parts import arms, literal, png, settle
 
 COLOURS = {"oracle": "#7b3294", "baseline": "#222222", "above hull": "#1a7f37",
            "below hull": "#c0392b", "other": "#8c959f"}  # fmt: skip
@@ -69,7 +69,7 @@ def plane(facts: Mapping[str, Any]) -> bytes:
     names = labels(facts)
     numbers = {row["policy"]: str(k) for k, row in enumerate(_numbered(rows), 1)}
     _listed(beside, facts, numbers, names)
-    figure.draw_without_rendering()
+    settle(figure)
     _label(axes, canvas, rows, {**names, **numbers})
     return png(figure)
 

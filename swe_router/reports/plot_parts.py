@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
@@ -29,8 +30,17 @@ def literal() -> Iterator[None]:
         yield
 
 
+def settle(figure: Figure) -> None:
+    """Lay the figure out, for good: what is placed by its pixels afterwards stays where it is."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
 def png(figure: Figure) -> bytes:
-    """The picture as bytes; without metadata, so that the same facts give the same bytes."""
+    """The picture as bytes; without metadata, so that the same facts give the same bytes.
+
+    ``savefig`` would lay it out and draw it once more before it draws it.
+    """
     out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(out, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return out.getvalue()

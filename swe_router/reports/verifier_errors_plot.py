@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from swe_router import plain_values
 from swe_router.records import ACCEPTANCE
 from swe_router.reports.label_placement import Box, placed
-from swe_router.reports.plot_parts import arms, literal, png
+from swe_router.reports.plot_parts import arms, literal, png, settle
 from swe_router.reports.verifier_errors import ALL, FEW
 
 COLOURS = ("#222222", "#0969da", "#1a7f37", "#c0392b", "#7b3294", "#d0a215", "#4c8c8c", "#8c564b",
@@ -54,7 +54,7 @@ def drawn(facts: Mapping[str, Any]) -> Figure:
     count = f"{facts['right']} right and {facts['wrong']} wrong patches"
     said = " (recordings, not models)" if facts["recordings"] else ""
     figure.suptitle(f"{count} of {facts['instances']} instances{said}", fontsize=FONT + 3)
-    canvas.draw()  # type: ignore[no-untyped-call]
+    settle(figure)
     _label(plane, canvas, facts)
     return figure
 

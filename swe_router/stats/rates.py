@@ -189,15 +189,12 @@ def auc_interval(scores: Floats, right: Floats, clusters: Sequence[str]) -> tupl
 
 def newcombe_auc(value: float, good: int, bad: int, z: float = Z95) -> tuple[float, float]:
     """The AUCs from which ``value`` is no more than z standard errors away (method 5)."""
-
-    def off(true: float) -> float:
-        half = (good + bad) / 2 - 1
-        spread = 1 + half * ((1 - true) / (2 - true) + true / (1 + true))
-        return abs(value - true) - z * math.sqrt(true * (1 - true) * spread / (good * bad))
-
-    grid = np.linspace(0, 1, 20_001)
-    inside = [float(x) for x in grid.tolist() if off(x) <= 0] or [value]
-    return min(*inside, value), max(*inside, value)
+    true = np.linspace(0, 1, 20_001)
+    half = (good + bad) / 2 - 1
+    spread = 1 + half * ((1 - true) / (2 - true) + true / (1 + true))
+    off = np.abs(value - true) - z * np.sqrt(true * (1 - true) * spread / (good * bad))
+    inside = true[off <= 0]
+    return float(inside.min(initial=value)), float(inside.max(initial=value))
 
 
 def within_pairs(

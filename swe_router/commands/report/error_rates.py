@@ -47,7 +47,10 @@ def report(
         raise UsageError("name graded runs, or --verdicts FILE --labels FILE")
     if bool(said) != bool(labels):
         raise UsageError("--verdicts and --labels go together: what was said, and what was right")
-    facts = of_runs([find_run(name, folder) for name in dict.fromkeys(names)], said, labels)
+    runs = [find_run(name, folder) for name in dict.fromkeys(names)]
+    if out is not None:
+        output_files.folder(out, "report.json, report.md, report.html and report.png")
+    facts = of_runs(runs, said, labels)
     if out is not None:
         _write(facts, out)
     return CommandResult(facts=facts, view=verifier_errors_text.view(facts))
