@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from swe_router import plugins
-from swe_router.features.extraction_steps import extract
+from swe_router.features.extraction_steps import extract_features
 from swe_router.instances import splits
 from swe_router.outcomes.importers.forms import read_table
 from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
@@ -22,7 +22,7 @@ from swe_router.outcomes.simulation import verifier_model
 
 def main(file: str, split: str, weak: str, strong: str, bootstraps: str = "10000") -> None:
     known = read_table(Path(file))
-    features = [extract(one, None) for one in splits.load(split)]
+    features = [extract_features(one, None) for one in splits.load(split)]
     for name in plugins.names("policies"):
         plugins.load("policies", name)
     for curves in (False, True):

@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from swe_router.codegraph.graph import build
+from swe_router.codegraph.graph import build_graph
 
 LABELS = Path(__file__).with_name("graph_labels.csv")
 
@@ -31,7 +31,7 @@ def main() -> None:
         if not found:
             print(f"{repo}: not in {sys.argv[1]}")
             continue
-        edges = {(a, b, k) for a, b, k in build(found[0], commit).nx.edges(data="kind")}
+        edges = {(a, b, k) for a, b, k in build_graph(found[0], commit).nx.edges(data="kind")}
         seen: Counter[tuple[str, bool, bool]] = Counter()
         for row in rows:
             if row["repository"] == repo:

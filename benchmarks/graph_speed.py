@@ -22,9 +22,9 @@ from typing import NamedTuple, TypeVar
 
 from swe_router.codegraph.fact_store import FactStore
 from swe_router.codegraph.file_facts import MAX_BYTES
-from swe_router.codegraph.git_objects import Objects
-from swe_router.codegraph.grammar import grammar_of, tools
-from swe_router.codegraph.graph import build
+from swe_router.codegraph.git_objects import GitObjects
+from swe_router.codegraph.grammar import grammar_of, language_tools
+from swe_router.codegraph.graph import build_graph
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ def took(work: Callable[[], T]) -> tuple[T, Took]:
 
 def sources(repo: Path, commit: str) -> tuple[int, list[tuple[str, bytes]]]:
     """Number of source files, and the distinct contents with a path of each."""
-    objects = Objects(repo)
+    objects = GitObjects(repo)
     entries = [e for e in objects.tree(commit) if grammar_of(e.path) and e.mode.startswith("100")]
     entries = [e for e in entries if e.size <= MAX_BYTES]
     paths = {e.sha: e.path for e in entries}
@@ -63,7 +63,7 @@ def parse(contents: list[tuple[str, bytes]]) -> None:
     """What tree-sitter alone does, bytes already in memory."""
     for path, content in contents:
         grammar = grammar_of(path)
-        reading = tools(grammar) if grammar is not None else None
+        reading = language_tools(grammar) if grammar is not None else None
         if reading is not None:
             reading.parser.parse(content)
 
@@ -81,18 +81,18 @@ def main() -> None:
     print(f"raw parse    {raw}")
     with tempfile.TemporaryDirectory() as folder:
         store = FactStore(Path(folder) / "facts.sqlite")
-        graph, first = took(lambda: build(repo, commits[0], store))
+        graph, first = took(lambda: build_graph(repo, commits[0], store))
         _, again = took(lambda: parse(contents))
         mean = Took((raw.cpu + again.cpu) / 2, (raw.wall + again.wall) / 2)
         print(f"raw again    {again}")
         print(f"whole graph  {first} = {first.over(mean)} raw parse")
         if len(commits) == 2:
-            graph, second = took(lambda: build(repo, commits[1], store))
+            graph, second = took(lambda: build_graph(repo, commits[1], store))
             print(f"next commit  {second} = {second.over(first)} whole graph")
             print(f"             {graph.links.relinked} files linked again")
             alias = Path(folder) / "other.sqlite"
             alias.write_bytes(store.path.read_bytes())
-            _, third = took(lambda: build(repo, commits[1], FactStore(alias)))
+            _, third = took(lambda: build_graph(repo, commits[1], FactStore(alias)))
             print(f"store alone  {third} = {third.over(first)} whole graph")
     for what, kinds in graph.counts().items():
         print(what, " ".join(f"{kind}={number}" for kind, number in kinds.items()))

@@ -24,7 +24,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from swe_router.codegraph.graph import build
+from swe_router.codegraph.graph import build_graph
 from swe_router.records import (
     Arm,
     Attempt,
@@ -92,7 +92,7 @@ def measure(case: Case, opened: Open, seconds: float, full_seconds: float) -> No
     """Print the time of each verdict and of the whole suite."""
     print(f"{case.instance.id} at {case.instance.base_commit[:10]}")
     begun = time.perf_counter()
-    graph = build(case.repository, case.instance.base_commit)
+    graph = build_graph(case.repository, case.instance.base_commit)
     print(f"  graph             {time.perf_counter() - begun:8.1f} s")
     cache: dict[str, Any] = {}
     took = []

@@ -35,7 +35,7 @@ from sklearn.pipeline import make_pipeline
 
 from swe_router.estimates.complexity import score_fit
 from swe_router.estimates.complexity.score import rate_of
-from swe_router.features.feature_files import read
+from swe_router.features.feature_files import read_features
 from swe_router.records import Features
 
 DRAWS, SEED = 2000, 0
@@ -166,7 +166,7 @@ def main() -> None:
     args = parser.parse_args()
     table = {row["instance_id"]: row for row in pq.read_table(args.split).to_pylist()}
     runs = outcomes(args.outcomes, "model")
-    known = [one for one in read(args.features) if one.instance_id in table]
+    known = [one for one in read_features(args.features) if one.instance_id in table]
     repos = np.array([one.repo for one in known])
     texts = [table[one.instance_id]["problem_statement"] for one in known]
     labels = [table[one.instance_id].get("difficulty") or "" for one in known]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.estimates.complexity import score_fit
-from swe_router.features.feature_files import read
+from swe_router.features.feature_files import read_features
 
 FREE = {"mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-4.0", "cc0-1.0"}
 Run = tuple[str, str, bool]
@@ -45,7 +45,7 @@ def main() -> None:
                        "runs": len(found), "systems": systems})  # fmt: skip
         runs += found
     rates = score_fit.solve_rates(runs)
-    known = [one for one in read(args.features) if one.instance_id in rates]
+    known = [one for one in read_features(args.features) if one.instance_id in rates]
     rows = [score_fit.OutcomeExample(one.repo, one.values, rates[one.instance_id]) for one in known]
     issue = {k for one in known for k, source in one.provenance.items() if source == "issue"}
     models: dict[str, Any] = {}

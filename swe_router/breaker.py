@@ -46,7 +46,7 @@ class Patience:
     refused_seconds: float = 120.0
     """The same for a failure that somebody has to mend; never more than ``give_up_seconds``."""
 
-    def lasts(self, row: Away) -> float:
+    def lasts(self, row: Outage) -> float:
         """Seconds that a service which failed like this is waited for."""
         return min(self.give_up_seconds, self.refused_seconds if row.refused else inf)
 
@@ -56,7 +56,7 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Away:
+class Outage:
     """What is known of a service that failed last; times are unix seconds."""
 
     kind: str
@@ -163,18 +163,18 @@ class Breaker:
             self._failed(service, met, who)
             self._give_back(begun)
 
-    def away(self) -> Mapping[str, Away]:
+    def away(self) -> Mapping[str, Outage]:
         """Every service that failed last, by name."""
         try:
             tree = json.loads(self._file.read_text(encoding="utf-8"))
             return {
-                name: Away(**{**row, "who": tuple(row.get("who", ()))})
+                name: Outage(**{**row, "who": tuple(row.get("who", ()))})
                 for name, row in tree.items()
             }
         except (OSError, ValueError, TypeError, AttributeError):
             return {}  # nothing is away, or a file of another version: found out anew
 
-    def given_up(self) -> Mapping[str, Away]:
+    def given_up(self) -> Mapping[str, Outage]:
         """The services that the run gave up."""
         return {name: row for name, row in self.away().items() if row.given_up}
 
@@ -279,7 +279,7 @@ class Breaker:
         patience, line = self._patience(service), ""
         with self._state() as state:
             row, now, kind = state.get(service), self._clock(), _kind(error)
-            before = row or Away(kind="", cause="", why="", since=now, equal=0, knocks=0)
+            before = row or Outage(kind="", cause="", why="", since=now, equal=0, knocks=0)
             if not before.held:
                 before = replace(before, since=now)
             same = before.kind == kind
@@ -290,7 +290,7 @@ class Breaker:
             after = replace(
                 before,
                 kind=kind,
-                cause=cause_of(error),
+                cause=short_cause(error),
                 refused=error.for_people,
                 why=" ".join(str(error).split())[:300],
                 equal=equal,
@@ -325,7 +325,7 @@ class Breaker:
         if row is not None and row.paused:
             self.tell(f"{service} is back after {self._clock() - row.since:.0f} s")
 
-    def _give_up(self, service: str) -> Away | None:
+    def _give_up(self, service: str) -> Outage | None:
         with self._state() as state:
             row = state.get(service)
             if row is None or row.given_up:
@@ -337,7 +337,7 @@ class Breaker:
         return row
 
     @contextmanager
-    def _state(self) -> Iterator[dict[str, Away]]:
+    def _state(self) -> Iterator[dict[str, Outage]]:
         """The file's rows under its lock; written back whole, gone when there are none."""
         with self._lock.open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -355,11 +355,11 @@ class Breaker:
             fresh.replace(self._file)
 
 
-def _still_away(service: str, row: Away, now: float) -> StillAway:
+def _still_away(service: str, row: Outage, now: float) -> StillAway:
     return StillAway(f"{service}: {row.cause} for {now - row.since:.0f} s ({row.why})")
 
 
-def cause_of(error: BoundaryError) -> str:
+def short_cause(error: BoundaryError) -> str:
     """A failure in two or three words."""
     said = error.cause or type(error).__name__
     status = getattr(error, "status", 0)

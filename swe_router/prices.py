@@ -116,7 +116,7 @@ class PriceRate(FrozenRecord):
         return Usage(**{dearest: input_tokens}, output_tokens=output_tokens, seconds=seconds)
 
 
-def flat(
+def flat_rate(
     price_input: Decimal,
     price_output: Decimal,
     *,
@@ -135,12 +135,12 @@ def flat(
     return PriceRate(bands=(band,), source=source, date=on)
 
 
-def free(on: datetime.date) -> PriceRate:
+def free_rate(on: datetime.date) -> PriceRate:
     """The rate of a tier of which the user says that it costs nothing."""
-    return flat(Decimal(0), Decimal(0), source="free (tiers.NAME.price)", on=on)
+    return flat_rate(Decimal(0), Decimal(0), source="free (tiers.NAME.price)", on=on)
 
 
-def gpu_hour(usd_per_hour: Decimal, concurrency: int, on: datetime.date) -> PriceRate:
+def gpu_hour_rate(usd_per_hour: Decimal, concurrency: int, on: datetime.date) -> PriceRate:
     """The rate of a rented GPU that ``concurrency`` calls share: wall seconds of the call."""
     nothing = PriceBand(
         input=Decimal(0), output=Decimal(0), cache_read=Decimal(0), cache_write=Decimal(0)
@@ -198,7 +198,7 @@ def _listed(model: str, dialect: str, base_url: str) -> types.ModelInfo | None:
     return None
 
 
-def window(model: str, dialect: str, base_url: str) -> int | None:
+def listed_window(model: str, dialect: str, base_url: str) -> int | None:
     """Tokens of a model's context window as genai-prices has it; None when it does not say.
 
     Of a vLLM server of one's own nothing is known: it says at its start how much it holds.
@@ -278,7 +278,7 @@ def _from_table(path: Path, model: str, dialect: str, on: datetime.date) -> Pric
     if not rows:
         return None
     row = max(rows, key=lambda row: row.since)
-    return flat(
+    return flat_rate(
         row.input,
         row.output,
         cache_read=row.cache_read,

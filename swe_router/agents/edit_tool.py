@@ -160,8 +160,8 @@ def _inserted(path: str, before: bytes, arguments: Mapping[str, Any]) -> bytes:
 
 
 def _check_syntax(path: str, before: bytes, after: bytes) -> None:
-    faults = python_syntax.errors(after, path)
-    if not faults or python_syntax.errors(before, path):
+    faults = python_syntax.syntax_errors(after, path)
+    if not faults or python_syntax.syntax_errors(before, path):
         return
     line, column = faults[0]
     raise EditRefused(

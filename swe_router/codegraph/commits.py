@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from swe_router.codegraph.git_objects import Objects, RepoError, git_env
+from swe_router.codegraph.git_objects import GitObjects, RepoError, git_env
 
 MAX_COMMITS = 2000
 """The newest ancestors that are read; merges, which only repeat their parts, are not."""
@@ -42,7 +42,7 @@ class PastCommit(NamedTuple):
     changes: tuple[FileChange, ...]
 
 
-def past(repo: Path, commit: str) -> tuple[PastCommit, ...]:
+def past_commits(repo: Path, commit: str) -> tuple[PastCommit, ...]:
     """Ancestors of ``commit``, itself included, newest first.
 
     Bounded by ``MAX_COMMITS`` and by ``MAX_YEARS`` before the commit's own date, so that it does
@@ -51,7 +51,7 @@ def past(repo: Path, commit: str) -> tuple[PastCommit, ...]:
     """
     if commit.startswith("-"):
         raise RepoError(f"{commit!r} is not a commit")
-    objects = Objects(repo)
+    objects = GitObjects(repo)
     stamp = _git(objects, "log", "-1", "--format=%ct", commit).strip()
     if not stamp.isdigit():
         raise RepoError(f"{repo} tells no date of {commit}")
@@ -64,7 +64,7 @@ def past(repo: Path, commit: str) -> tuple[PastCommit, ...]:
     return tuple(_commits(out))
 
 
-def _git(objects: Objects, *args: str) -> str:
+def _git(objects: GitObjects, *args: str) -> str:
     command = ["git", "--git-dir", str(objects.git_dir), *args]
     try:
         done = subprocess.run(

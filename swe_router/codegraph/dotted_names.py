@@ -14,7 +14,7 @@ _LAST = re.compile(r"[^\W\d]\w*[?!]?$")
 _FOREIGN_PART = re.compile(r"[^\W\d]\w*[?!]?(?:\.[^\W\d]\w*[?!]?)*$")
 
 
-def plain(text: str) -> str:
+def plain_name(text: str) -> str:
     r"""A defined or inherited name: ``A::B`` and ``A\B`` as ``A.B``, without type arguments."""
     if text.isidentifier():
         return text
@@ -22,13 +22,13 @@ def plain(text: str) -> str:
     return _JOINTS.sub(".", bare).strip(".") or text
 
 
-def last(text: str) -> str:
+def last_identifier(text: str) -> str:
     """The identifier at the end of a text."""
     found = _LAST.search(text.rstrip())
     return found.group() if found else ""
 
 
-def dotted(language: str) -> Callable[[str], str]:
+def dotted_form(language: str) -> Callable[[str], str]:
     """The function that brings a called name of a language to one form."""
     return _python if language == "python" else _foreign
 
@@ -50,10 +50,10 @@ def _foreign(text: str) -> str:
     bare = _SELF.sub("self.", _SUPER.sub("super().", bare))
     if _FOREIGN_PART.match(bare.removeprefix("super().")):
         return bare
-    return f"?.{last(bare)}"
+    return f"?.{last_identifier(bare)}"
 
 
-def bound_by(name: str, assigned: set[str], parameters: str) -> bool:
+def is_bound_locally(name: str, assigned: set[str], parameters: str) -> bool:
     """The head of a called name is a local variable or a parameter (by its text) of a function.
 
     ``self`` and ``cls`` are parameters too, but their class is known.

@@ -31,7 +31,9 @@ _WHOLE = re.compile(r"definition|declaration|_item|statement|class|module|method
 _TEXT = re.compile(r"string|comment|template|heredoc|regex")
 
 
-def mended(content: bytes, tree: Tree, language: str, parser: Parser) -> tuple[bytes, Tree]:
+def blank_broken_code(
+    content: bytes, tree: Tree, language: str, parser: Parser
+) -> tuple[bytes, Tree]:
     """The content with what is broken blanked, and its tree; both as given where nothing is won.
 
     ``content`` and the result are equal in length and in their line ends.

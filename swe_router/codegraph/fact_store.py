@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from swe_router.codegraph.file_facts import VERSION, Call, Definition, Facts
-from swe_router.codegraph.import_statements import Import
+from swe_router.codegraph.file_facts import VERSION, Call, Definition, FileFacts
+from swe_router.codegraph.import_statements import ImportedName
 
 
 class FactStore:
@@ -26,7 +26,7 @@ class FactStore:
         except sqlite3.DatabaseError:
             self._db = self._anew()
 
-    def get(self, keys: Iterable[str]) -> dict[str, Facts]:
+    def get(self, keys: Iterable[str]) -> dict[str, FileFacts]:
         """The facts that are known, by blob and grammar key."""
         wanted = set(keys)
         if self._db is None or not wanted:
@@ -40,7 +40,7 @@ class FactStore:
             self._db = self._anew()
             return {}
 
-    def put(self, facts: Mapping[str, Facts]) -> None:
+    def put(self, facts: Mapping[str, FileFacts]) -> None:
         """Keep facts; all of them or none."""
         if self._db is None or not facts:
             return
@@ -88,16 +88,16 @@ class FactStore:
             return None
 
 
-def _encode(facts: Facts) -> str:
+def _encode(facts: FileFacts) -> str:
     # A NamedTuple is written as the list of its fields.
     return _write([facts.definitions, facts.imports, facts.calls, facts.problem])
 
 
-def _decode(text: str) -> Facts:
+def _decode(text: str) -> FileFacts:
     definitions, imports, calls, problem = json.loads(text)
-    return Facts(
+    return FileFacts(
         tuple([Definition(n, k, ln, e, s, tuple(b)) for n, k, ln, e, s, b in definitions]),
-        tuple(map(Import._make, imports)),
+        tuple(map(ImportedName._make, imports)),
         tuple(map(Call._make, calls)),
         problem,
     )

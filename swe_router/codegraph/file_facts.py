@@ -9,8 +9,8 @@ from typing import NamedTuple
 from tree_sitter import Node, QueryCursor
 
 from swe_router.codegraph import dotted_names, error_recovery, import_statements
-from swe_router.codegraph.grammar import PYTHON, Grammar, tools
-from swe_router.codegraph.import_statements import Import
+from swe_router.codegraph.grammar import PYTHON, Grammar, language_tools
+from swe_router.codegraph.import_statements import ImportedName
 
 VERSION = "5"
 """Facts made under another version (or another query) are made again."""
@@ -61,11 +61,11 @@ class Call(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FileFacts:
     """Everything that one file says."""
 
     definitions: tuple[Definition, ...] = ()
-    imports: tuple[Import, ...] = ()
+    imports: tuple[ImportedName, ...] = ()
     calls: tuple[Call, ...] = ()
     problem: str = ""
     """Why it is counted as skipped: ``large``, ``binary``, ``generated``, ``no grammar``; or what
@@ -86,19 +86,21 @@ _Found = tuple[int, int, int, Node]
 """Start, end, index of the innermost scope around it, and the captured node."""
 
 
-def extract(content: bytes, grammar: Grammar) -> Facts:
+def extract_facts(content: bytes, grammar: Grammar) -> FileFacts:
     """Facts of one file; broken input gives fewer facts and a ``problem``, never an error."""
     problem = _unreadable(content)
     if problem not in KEPT:
-        return Facts(problem=problem)
-    reading = tools(grammar)
+        return FileFacts(problem=problem)
+    reading = language_tools(grammar)
     if reading is None:
-        return Facts(problem="no grammar")
+        return FileFacts(problem="no grammar")
     content = content.replace(b"\0", b" ")  # as wide, and no end of the text to a scanner
     tree = reading.parser.parse(content)
     if tree.root_node.has_error:
         problem = problem or "syntax"
-        content, tree = error_recovery.mended(content, tree, grammar.name, reading.parser)
+        content, tree = error_recovery.blank_broken_code(
+            content, tree, grammar.name, reading.parser
+        )
     root = tree.root_node
     cursor = QueryCursor(reading.query)
     cursor.set_max_start_depth(MAX_DEPTH)
@@ -112,14 +114,14 @@ def extract(content: bytes, grammar: Grammar) -> Facts:
     calls = _within(found.get("call", ()), scopes)
     calls += _within(found.get("method", ()), scopes, from_parent=True)
     own = _locals(found, named, scopes, text) if grammar is PYTHON else {}
-    return Facts(
+    return FileFacts(
         definitions=(*definitions, *_variables(named, definitions, index, read)),
         imports=tuple(
             imported
             for node in sorted(found.get("import", ()), key=lambda n: n.start_byte)
-            for imported in import_statements.read(grammar.name, node)
+            for imported in import_statements.read_imports(grammar.name, node)
         ),
-        calls=_calls(calls, index, own, text, read, dotted_names.dotted(grammar.name)),
+        calls=_calls(calls, index, own, text, read, dotted_names.dotted_form(grammar.name)),
         problem=problem,
     )
 
@@ -186,7 +188,7 @@ def _scopes(found: Mapping[str, list[Node]], read: Callable[[slice], str]) -> li
         titles = sorted(n.start_byte for n in found.get(f"{kind}.name", ()))
         by_start = {n.start_byte: n for n in found.get(f"{kind}.name", ())}
         for (start, _, node), title in zip(nodes, titles, strict=False):
-            name = dotted_names.plain(read(slice(title, by_start[title].end_byte)))
+            name = dotted_names.plain_name(read(slice(title, by_start[title].end_byte)))
             out.append(_Scope(start, node.end_byte, kind, name, node))
     out.sort(key=lambda scope: (scope.start, -scope.end))
     return out
@@ -228,7 +230,7 @@ def _definitions(
     """Definitions, and for each scope the index of the definition that it is or lies in."""
     heirs: dict[int, list[str]] = {}
     for start, end, scope, _ in _within(found.get("base", ()), scopes):
-        heirs.setdefault(scope, []).append(dotted_names.plain(read(slice(start, end))))
+        heirs.setdefault(scope, []).append(dotted_names.plain_name(read(slice(start, end))))
     owners = {
         scope: read(slice(start, end))
         for start, end, scope, _ in _within(found.get("owner", ()), scopes)
@@ -332,11 +334,11 @@ def _calls(
         if raw.isascii() and raw.isidentifier():
             name = raw
         elif end - start > MAX_NAME:
-            name = f"?.{dotted_names.last(read(slice(end - MAX_NAME, end)))}"
+            name = f"?.{dotted_names.last_identifier(read(slice(end - MAX_NAME, end)))}"
         else:
             name = dotted(raw if raw.isascii() else read(slice(start, end)))
         local = own.get(scope)
-        if local is not None and raw[:5] != "self." and dotted_names.bound_by(name, *local):
+        if local is not None and raw[:5] != "self." and dotted_names.is_bound_locally(name, *local):
             name = f"?.{name.rpartition('.')[2]}"
         home = index[scope] if scope != MODULE else MODULE
         if (home, name) not in seen:
@@ -344,4 +346,13 @@ def _calls(
     return tuple(seen.values())
 
 
-__all__ = ["MAX_BYTES", "MODULE", "VERSION", "Call", "Definition", "Facts", "Import", "extract"]
+__all__ = [
+    "MAX_BYTES",
+    "MODULE",
+    "VERSION",
+    "Call",
+    "Definition",
+    "FileFacts",
+    "ImportedName",
+    "extract_facts",
+]

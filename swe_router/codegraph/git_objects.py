@@ -60,7 +60,7 @@ def git_env() -> dict[str, str]:
     return {**kept, **SAFE_ENV}
 
 
-class Objects:
+class GitObjects:
     """The object store of one repository, bare or not, as bytes. Never writes.
 
     A terminal's Ctrl-C goes to a whole process group. Every git here is in one of its own: what it

@@ -46,7 +46,7 @@ class Grammar:
         return _digest(self.query)
 
 
-class Tools(NamedTuple):
+class LanguageTools(NamedTuple):
     """What reads one language."""
 
     parser: Parser
@@ -86,23 +86,23 @@ def grammar_of(path: str) -> Grammar | None:
 _OF_THREAD = threading.local()
 
 
-def tools(grammar: Grammar) -> Tools | None:
+def language_tools(grammar: Grammar) -> LanguageTools | None:
     """Parser and compiled query of a grammar, made once a thread; None without its wheel."""
     # A parser has a state of its own while it parses, so threads must not share it.
     made = _OF_THREAD.__dict__.setdefault("tools", {})
     if grammar not in made:
         made[grammar] = _made(grammar)
-    found: Tools | None = made[grammar]
+    found: LanguageTools | None = made[grammar]
     return found
 
 
-def _made(grammar: Grammar) -> Tools | None:
+def _made(grammar: Grammar) -> LanguageTools | None:
     try:
         wheel = importlib.import_module(grammar.package)
     except ImportError:
         return None
     language = Language(getattr(wheel, grammar.entry)())
-    return Tools(Parser(language), Query(language, grammar.query))
+    return LanguageTools(Parser(language), Query(language, grammar.query))
 
 
 @cache

@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from swe_router.codegraph import test_paths
 from swe_router.codegraph.fact_store import FactStore
-from swe_router.codegraph.file_facts import KEPT, MAX_BYTES, VERSION, Facts, extract
+from swe_router.codegraph.file_facts import KEPT, MAX_BYTES, VERSION, FileFacts, extract_facts
 from swe_router.codegraph.file_links import FileLinks
-from swe_router.codegraph.git_objects import Objects, TreeEntry
+from swe_router.codegraph.git_objects import GitObjects, TreeEntry
 from swe_router.codegraph.grammar import Grammar, grammar_of
-from swe_router.codegraph.linking import Links, joined, link, network, path_of
+from swe_router.codegraph.linking import (
+    GraphLinks,
+    cross_file_edges,
+    frozen_graph,
+    link_files,
+    path_of,
+)
 from swe_router.codegraph.resolve import Edge
 from swe_router.lazy_imports import deferred
 
@@ -27,7 +33,7 @@ else:
 
 GRAPHS = 2
 """Repositories of which a process keeps the latest graph, for the next commit to begin from."""
-_LATEST: dict[tuple[Path, Path], Graph] = {}
+_LATEST: dict[tuple[Path, Path], CodeGraph] = {}
 """By store and repository."""
 
 
@@ -48,7 +54,7 @@ class SourceLocation(NamedTuple):
         return f"{self.path}::{self.name}"
 
 
-class Graph:
+class CodeGraph:
     """What the files of one commit define and how they hang together; read only.
 
     Nodes (attribute ``kind``): ``file`` (its path), ``module`` (``module:PATH``), ``class`` and
@@ -58,26 +64,28 @@ class Graph:
 
     def __init__(
         self,
-        facts: Mapping[str, Facts],
+        facts: Mapping[str, FileFacts],
         skipped: Mapping[str, int],
         commit: str,
-        before: Graph | None = None,
+        before: CodeGraph | None = None,
     ) -> None:
         """``facts`` by path; ``skipped`` counts by reason. Use ``build``.
 
         ``before``: the graph of a near commit; the outcome is the same with it and without.
         """
         self.commit = commit
-        self.facts: dict[str, Facts] = dict(sorted(facts.items()))
+        self.facts: dict[str, FileFacts] = dict(sorted(facts.items()))
         self.files: tuple[str, ...] = tuple(self.facts)
         """Source files in the graph, sorted."""
         self.skipped: dict[str, int] = dict(sorted(skipped.items()))
         """Reason -> files: symlink, submodule, large, binary, encoding, generated,
         no grammar (its wheel is not installed); ``syntax`` files are
         broken in places, what parsed of them is kept."""
-        self.known: dict[str, Facts] = {}
+        self.known: dict[str, FileFacts] = {}
         """Facts by blob and grammar, those of skipped files too."""
-        self.links: Links = link(self.facts, before.links if before is not None else None)
+        self.links: GraphLinks = link_files(
+            self.facts, before.links if before is not None else None
+        )
         self.modules = self.links.modules
 
     @staticmethod
@@ -106,12 +114,12 @@ class Graph:
         """
         changed = sorted(set(paths))
         distance = self._distances([path for path in changed if path in self.facts])
-        subjects = {test_paths.subject(path) for path in changed} - {"__init__"}
+        subjects = {test_paths.tested_name(path) for path in changed} - {"__init__"}
         ranked = []
         for path in self.files:
             if not test_paths.is_runnable_test(path):
                 continue
-            namesake = test_paths.subject(path) in subjects
+            namesake = test_paths.tested_name(path) in subjects
             steps = distance.get(path)
             if steps is None and not namesake:
                 continue
@@ -123,13 +131,13 @@ class Graph:
     @cached_property
     def nx(self) -> nx.DiGraph:
         """The graph itself, made when it is first asked for: nothing of a run asks."""
-        return network(self.links.parts)
+        return frozen_graph(self.links.parts)
 
     @cached_property
     def file_graph(self) -> FileLinks:
         """Files only, with the number of links from one file into another."""
         links: Counter[tuple[str, str]] = Counter()
-        for source, target, _ in joined(self.links.parts):
+        for source, target, _ in cross_file_edges(self.links.parts):
             pair = (path_of(source), path_of(target))
             if pair[0] != pair[1]:
                 links[pair] += 1
@@ -138,7 +146,7 @@ class Graph:
     @cached_property
     def callers(self) -> Counter[str]:
         """Node -> how many others call it or inherit from it."""
-        found = joined(self.links.parts)
+        found = cross_file_edges(self.links.parts)
         return Counter(target for _, target, kind in found if kind in ("call", "inherit"))
 
     def _distances(self, targets: list[str]) -> dict[str, int]:
@@ -176,27 +184,27 @@ class Graph:
         return []
 
 
-def build(repo_path: Path, commit: str, cache: FactStore | None = None) -> Graph:
+def build_graph(repo_path: Path, commit: str, cache: FactStore | None = None) -> CodeGraph:
     """The graph of a commit, from git objects; ``cache`` spares parsing of known blobs.
 
     With a cache, the latest graph of the repository in this process is begun from: only what
     changed since is read and linked. Raises ``RepoError`` when the repository or the commit
     cannot be read.
     """
-    objects = Objects(repo_path)
+    objects = GitObjects(repo_path)
     wanted, skipped = _choose(objects.tree(commit))
     place = (cache.path, objects.git_dir) if cache is not None else None
     before = _LATEST.get(place) if place is not None else None
     with _uncollected():
         known = _known(objects, wanted, cache, before)
-        facts: dict[str, Facts] = {}
+        facts: dict[str, FileFacts] = {}
         for entry, grammar in wanted:
             found = known[_key(entry, grammar)]
             if found.problem:
                 skipped[found.problem] += 1
             if found.problem in KEPT:
                 facts[entry.path] = found
-        graph = Graph(facts, skipped, commit, before)
+        graph = CodeGraph(facts, skipped, commit, before)
     graph.known = known
     if place is not None:
         _LATEST.pop(place, None)
@@ -219,11 +227,11 @@ def _uncollected() -> Iterator[None]:
 
 
 def _known(
-    objects: Objects,
+    objects: GitObjects,
     wanted: Iterable[tuple[TreeEntry, Grammar]],
     cache: FactStore | None,
-    before: Graph | None,
-) -> dict[str, Facts]:
+    before: CodeGraph | None,
+) -> dict[str, FileFacts]:
     """Facts of all wanted blobs by key: of the graph before, of the cache, or parsed now."""
     asked = {_key(entry, grammar): (entry.sha, grammar) for entry, grammar in wanted}
     had = before.known if before is not None else {}
@@ -258,13 +266,13 @@ def _key(entry: TreeEntry, grammar: Grammar) -> str:
     return f"{entry.sha}:{grammar.name}:{grammar.version}"
 
 
-def _parse(objects: Objects, missing: Mapping[str, tuple[str, Grammar]]) -> dict[str, Facts]:
+def _parse(objects: GitObjects, missing: Mapping[str, tuple[str, Grammar]]) -> dict[str, FileFacts]:
     shas = dict.fromkeys(sha for sha, _ in missing.values())
     asked: dict[str, list[tuple[str, Grammar]]] = {}
     for key, (sha, grammar) in missing.items():
         asked.setdefault(sha, []).append((key, grammar))
     return {
-        key: extract(content, grammar)
+        key: extract_facts(content, grammar)
         for sha, content in objects.blobs(shas)
         for key, grammar in asked[sha]
     }
@@ -283,4 +291,4 @@ def _apart(path: str, others: Iterable[str]) -> int:
     return best
 
 
-__all__ = ["VERSION", "Edge", "Graph", "SourceLocation", "build", "path_of"]
+__all__ = ["VERSION", "CodeGraph", "Edge", "SourceLocation", "build_graph", "path_of"]

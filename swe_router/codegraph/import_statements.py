@@ -12,7 +12,7 @@ WHOLE = "*"
 """Name of an import that brings in everything."""
 
 
-class Import(NamedTuple):
+class ImportedName(NamedTuple):
     """One imported name: ``from {module} import {name} as {alias}`` or ``import {module}``."""
 
     module: str
@@ -26,20 +26,20 @@ class Import(NamedTuple):
     line: int
 
 
-def read(language: str, node: Node) -> list[Import]:
+def read_imports(language: str, node: Node) -> list[ImportedName]:
     """The rows of one import statement."""
     if language == "python":
         return _python(node)
     text = (node.text or b"").decode("utf-8", "replace")
     line = node.start_point[0] + 1
-    return [Import(*row, 0, line) for row in _READERS[language](text)]
+    return [ImportedName(*row, 0, line) for row in _READERS[language](text)]
 
 
 Row = tuple[str, str, str]
 """Module, name, alias."""
 
 
-def _python(node: Node) -> list[Import]:
+def _python(node: Node) -> list[ImportedName]:
     line = node.start_point[0] + 1
     module, level = "", 0
     source = node.child_by_field_name("module_name")
@@ -47,15 +47,15 @@ def _python(node: Node) -> list[Import]:
         text = _text(source).replace(" ", "")
         module = text.lstrip(".")
         level = len(text) - len(module)
-    out: list[Import] = []
+    out: list[ImportedName] = []
     for child in node.children_by_field_name("name"):
         whole, alias = _aliased(child)
         if source is None:
-            out.append(Import(whole, "", alias or whole, 0, line))
+            out.append(ImportedName(whole, "", alias or whole, 0, line))
         else:
-            out.append(Import(module, whole, alias or whole, level, line))
+            out.append(ImportedName(module, whole, alias or whole, level, line))
     if not out and source is not None and _text(node).rstrip().endswith("*"):
-        out.append(Import(module, WHOLE, WHOLE, level, line))
+        out.append(ImportedName(module, WHOLE, WHOLE, level, line))
     return out
 
 

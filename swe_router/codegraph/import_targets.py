@@ -13,7 +13,7 @@ _SCRIPTS = (".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".d.ts
 _ROOTS = ("mod", "lib", "main")
 
 
-class Places:
+class ImportTargets:
     """Finds files by what imports write, among the files of one language family."""
 
     def __init__(self, family: str, paths: Collection[str], written: Collection[str]) -> None:
@@ -139,7 +139,7 @@ class Places:
     def _crates(self) -> list[str]:
         return sorted({crate for crate, _ in self._rust.values()})
 
-    _FINDERS: Mapping[str, Callable[[Places, str, str], list[str]]] = {
+    _FINDERS: Mapping[str, Callable[[ImportTargets, str, str], list[str]]] = {
         "javascript": _script, "go": _package, "rust": _crate, "java": _class_file,
         "c": _header, "ruby": _script_of_ruby, "php": _namespaced,
     }  # fmt: skip

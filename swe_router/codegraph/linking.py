@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from swe_router.codegraph import other_languages, test_paths
-from swe_router.codegraph.file_facts import Facts
+from swe_router.codegraph.file_facts import FileFacts
 from swe_router.codegraph.grammar import PYTHON, grammar_of
-from swe_router.codegraph.python_modules import Modules
+from swe_router.codegraph.python_modules import PythonModules
 from swe_router.codegraph.resolve import (
-    Answer,
+    BoundNames,
     Edge,
-    Names,
     Question,
+    Resolution,
     Resolver,
     Token,
+    carry_over,
     module_node,
-    still_true,
 )
 from swe_router.lazy_imports import deferred
 
@@ -31,7 +31,7 @@ _KINDS = {kind: {"kind": kind} for kind in ("define", "import", "call", "inherit
 """Attributes of the edges of a kind: one dictionary for all of them."""
 
 
-class Part(NamedTuple):
+class FileNodes(NamedTuple):
     """One file's nodes and the edges that start in it."""
 
     nodes: list[tuple[str, dict[str, Any]]]
@@ -44,27 +44,27 @@ class Part(NamedTuple):
 
 
 @dataclass
-class Links:
+class GraphLinks:
     """All files of a commit, linked."""
 
-    facts: Mapping[str, Facts]
-    modules: Modules
-    names: dict[str, Names] = field(default_factory=dict)
-    answers: dict[Question, Answer] = field(default_factory=dict)
-    parts: dict[str, Part] = field(default_factory=dict)
+    facts: Mapping[str, FileFacts]
+    modules: PythonModules
+    names: dict[str, BoundNames] = field(default_factory=dict)
+    answers: dict[Question, Resolution] = field(default_factory=dict)
+    parts: dict[str, FileNodes] = field(default_factory=dict)
     """By path, sorted."""
     relinked: int = 0
     """Files whose edges were worked out rather than taken over."""
 
 
-def link(facts: Mapping[str, Facts], before: Links | None = None) -> Links:
+def link_files(facts: Mapping[str, FileFacts], before: GraphLinks | None = None) -> GraphLinks:
     """Nodes and edges of all files, sorted by path; ``before``: those of a near commit."""
     python = [path for path in facts if grammar_of(path) is PYTHON]
-    links = Links(facts, Modules(python))
+    links = GraphLinks(facts, PythonModules(python))
     for path in python:
         known = before.names.get(path) if before is not None else None
         links.names[path] = (
-            known if known is not None and known.facts == facts[path] else Names(facts[path])
+            known if known is not None and known.facts == facts[path] else BoundNames(facts[path])
         )
     resolver = Resolver(links.names, links.modules)
     dirty = _dirty(before, links, resolver) if before is not None else set(python)
@@ -84,7 +84,7 @@ def link(facts: Mapping[str, Facts], before: Links | None = None) -> Links:
     return links
 
 
-def network(parts: Mapping[str, Part]) -> nx.DiGraph:
+def frozen_graph(parts: Mapping[str, FileNodes]) -> nx.DiGraph:
     """The parts as one frozen graph.
 
     The three dictionaries of networkx are filled directly, which takes a third of the time of
@@ -110,7 +110,7 @@ def network(parts: Mapping[str, Part]) -> nx.DiGraph:
     return nx.freeze(graph)
 
 
-def joined(parts: Mapping[str, Part]) -> Iterator[Edge]:
+def cross_file_edges(parts: Mapping[str, FileNodes]) -> Iterator[Edge]:
     """(source, target, kind) of every import, call and inheritance that ``network`` has.
 
     An edge that also defines, or that a test covers its subject by, counts as that there.
@@ -127,7 +127,7 @@ def path_of(node: str) -> str:
     return node.removeprefix("module:").partition("::")[0]
 
 
-def _dirty(before: Links, links: Links, resolver: Resolver) -> set[str]:
+def _dirty(before: GraphLinks, links: GraphLinks, resolver: Resolver) -> set[str]:
     """Python files whose edges may differ from those they had; answers that hold are kept."""
     old, new = before.names, links.names
     modules, renamed = before.modules.moved(links.modules)
@@ -147,7 +147,7 @@ def _dirty(before: Links, links: Links, resolver: Resolver) -> set[str]:
     if not changed:
         resolver.answers.update(before.answers)
         return dirty
-    off = still_true(before.answers, changed, resolver)
+    off = carry_over(before.answers, changed, resolver)
     for path, part in before.parts.items():
         if path in new and not (changed.isdisjoint(part.seen) and off.isdisjoint(part.asked)):
             dirty.add(path)
@@ -155,25 +155,25 @@ def _dirty(before: Links, links: Links, resolver: Resolver) -> set[str]:
 
 
 def _foreign_edges(
-    facts: Mapping[str, Facts], old: Mapping[str, Facts] | None
+    facts: Mapping[str, FileFacts], old: Mapping[str, FileFacts] | None
 ) -> dict[str, list[Edge]]:
     """Edges of all files of each language family of which any file changed."""
-    families: dict[str, dict[str, Facts]] = {}
+    families: dict[str, dict[str, FileFacts]] = {}
     for path, found in facts.items():
         family = other_languages.family_of(path)
         if family:
             families.setdefault(family, {})[path] = found
-    had: dict[str, dict[str, Facts]] = {}
+    had: dict[str, dict[str, FileFacts]] = {}
     for path, found in (old or {}).items():
         had.setdefault(other_languages.family_of(path), {})[path] = found
     out: dict[str, list[Edge]] = {}
     for family, files in families.items():
         if old is None or had.get(family) != files:
-            out.update(other_languages.edges(family, files))
+            out.update(other_languages.family_edges(family, files))
     return out
 
 
-def _part(path: str, facts: Facts, module_name: str, edges: Iterable[Edge]) -> Part:
+def _part(path: str, facts: FileFacts, module_name: str, edges: Iterable[Edge]) -> FileNodes:
     module = module_node(path)
     nodes: list[tuple[str, dict[str, Any]]] = [
         (path, {"kind": "file", "test": test_paths.is_test(path)}),
@@ -199,7 +199,7 @@ def _part(path: str, facts: Facts, module_name: str, edges: Iterable[Edge]) -> P
             subject = path_of(target)
             if subject != path and not test_paths.is_test(subject):
                 covers[path, subject] = None
-    return Part(nodes, list(defines), links, list(covers))
+    return FileNodes(nodes, list(defines), links, list(covers))
 
 
-__all__ = ["Links", "Part", "joined", "link", "network", "path_of"]
+__all__ = ["FileNodes", "GraphLinks", "cross_file_edges", "frozen_graph", "link_files", "path_of"]

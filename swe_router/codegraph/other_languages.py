@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from swe_router.codegraph.file_facts import MODULE, Facts
+from swe_router.codegraph.file_facts import MODULE, FileFacts
 from swe_router.codegraph.grammar import FAMILY, PYTHON, grammar_of
-from swe_router.codegraph.import_statements import WHOLE, Import
-from swe_router.codegraph.import_targets import Places
-from swe_router.codegraph.resolve import Edge, Names, Symbol, Token, module_node
+from swe_router.codegraph.import_statements import WHOLE, ImportedName
+from swe_router.codegraph.import_targets import ImportTargets
+from swe_router.codegraph.resolve import BoundNames, Edge, Symbol, Token, module_node
 
 MAX_TRAIL = 100
 """Names looked at before a chain of re-exports or base classes is given up."""
@@ -56,7 +56,7 @@ def family_of(path: str) -> str:
     return FAMILY.get(grammar.name, grammar.name)
 
 
-def edges(family: str, facts: Mapping[str, Facts]) -> dict[str, list[Edge]]:
+def family_edges(family: str, facts: Mapping[str, FileFacts]) -> dict[str, list[Edge]]:
     """Import, inherit and call edges of all files of a family, by the file they start in."""
     linker = _Linker(family, facts)
     return {path: list(linker.edges(path)) for path in facts}
@@ -65,11 +65,11 @@ def edges(family: str, facts: Mapping[str, Facts]) -> dict[str, list[Edge]]:
 class _Linker:
     """Looks names up in the files of one family."""
 
-    def __init__(self, family: str, facts: Mapping[str, Facts]) -> None:
+    def __init__(self, family: str, facts: Mapping[str, FileFacts]) -> None:
         self._rules = _RULES[family]
-        self._names = {path: Names(found) for path, found in facts.items()}
+        self._names = {path: BoundNames(found) for path, found in facts.items()}
         written = [one.module for found in facts.values() for one in found.imports]
-        self._places = Places(family, facts, written)
+        self._places = ImportTargets(family, facts, written)
         self._folders = self._shared(lambda path: path.rpartition("/")[0], ("class", "function"))
         self._tree = self._shared(lambda _: "", self._rules.tree)
 
@@ -103,7 +103,7 @@ class _Linker:
                 start = source if scope == MODULE else f"{path}::{names.scopes[scope].name}"
                 yield start, found.node, "call"
 
-    def _targets(self, path: str, imported: Import) -> Iterator[Symbol]:
+    def _targets(self, path: str, imported: ImportedName) -> Iterator[Symbol]:
         found = self._bound(path, imported, set())
         if found is not None and found.kind != "variable":
             yield found
@@ -113,10 +113,10 @@ class _Linker:
             if found is None or file != found.path or found.kind == "variable":
                 yield Symbol(file, "", "module")
 
-    def _homes(self, path: str, imported: Import) -> list[str]:
+    def _homes(self, path: str, imported: ImportedName) -> list[str]:
         return self._places.files(path, imported.module) if imported.module else []
 
-    def _bound(self, path: str, imported: Import, seen: set[Token]) -> Symbol | None:
+    def _bound(self, path: str, imported: ImportedName, seen: set[Token]) -> Symbol | None:
         """What a named import means: a definition, or a file."""
         module, name, alias, _, _ = imported
         if name in ("", WHOLE):

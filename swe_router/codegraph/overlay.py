@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from swe_router.codegraph.git_objects import Objects, TreeEntry
+from swe_router.codegraph.git_objects import GitObjects, TreeEntry
 
 MAX_FILE = 1_000_000
 """Larger files are not searched."""
@@ -17,7 +17,7 @@ class Overlay:
     """Searchable files by path; the base is read at the first need."""
 
     def __init__(self, repo: Path, commit: str) -> None:
-        self._objects, self._commit = Objects(repo), commit
+        self._objects, self._commit = GitObjects(repo), commit
         self._base: dict[str, bytes] | None = None
         self._entries: dict[str, TreeEntry] | None = None
         self._over: dict[str, bytes | None] = {}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from swe_router.codegraph.test_paths import is_test
 
 
-class Modules:
+class PythonModules:
     """The importable modules of a tree."""
 
     def __init__(self, paths: Iterable[str]) -> None:
@@ -42,7 +42,7 @@ class Modules:
         kept = parts[: len(parts) - (level - 1)]
         return ".".join([*kept, module] if module else kept)
 
-    def moved(self, after: Modules) -> tuple[set[str], set[str]]:
+    def moved(self, after: PythonModules) -> tuple[set[str], set[str]]:
         """Module names and paths that may mean another file ``after``, and renamed files."""
         names = {
             name

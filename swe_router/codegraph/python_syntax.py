@@ -14,7 +14,7 @@ _PYTHON = Language(tree_sitter_python.language())
 SUFFIXES = (".py", ".pyi")
 
 
-def errors(source: bytes, path: str) -> list[tuple[int, int]]:
+def syntax_errors(source: bytes, path: str) -> list[tuple[int, int]]:
     """Places (line, column), both from 1, of the syntax errors in ``source``.
 
     Empty for a file that is not Python. tree-sitter knows the syntax of every version, but

@@ -44,7 +44,7 @@ class _CloneProgress(git.RemoteProgress):
             self._report(f"cloning {self._url}: {share}% {message}".rstrip())
 
 
-def clone(url: str, into: Path, report: Report) -> None:
+def clone_bare(url: str, into: Path, report: Report) -> None:
     """Clone ``url`` bare into a folder that does not exist. Raises ``RepoError``."""
     report(f"cloning {url}")
     progress = _CloneProgress(url, report)
@@ -63,7 +63,7 @@ def clone(url: str, into: Path, report: Report) -> None:
         raise RepoError(f"cannot clone {url}: {_said(said)}") from None
 
 
-def fetch(repo: Path, source: str, refspec: str) -> None:
+def fetch_refspec(repo: Path, source: str, refspec: str) -> None:
     """Fetch one refspec into a bare repository. Raises ``RepoError``."""
     _drop_stale_locks(repo)
     _git(
@@ -72,7 +72,7 @@ def fetch(repo: Path, source: str, refspec: str) -> None:
     )
 
 
-def ask(url: str) -> None:
+def check_answers(url: str) -> None:
     """See that a repository answers at ``url``. Raises ``RepoError``."""
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"}
     try:
@@ -90,14 +90,14 @@ def ask(url: str) -> None:
         raise RepoError(f"cannot read {url}: {_said(done.stderr.decode('utf-8', 'replace'))}")
 
 
-def init(into: Path) -> None:
+def init_bare(into: Path) -> None:
     """An empty bare repository without hooks."""
     _git(["init", "--quiet", "--bare", "--template=", str(into)], f"cannot make {into}")
 
 
-def from_stream(stream: Path, into: Path) -> None:
+def build_from_stream(stream: Path, into: Path) -> None:
     """Build a repository from a ``git fast-import`` text: the same bytes give the same commits."""
-    init(into)
+    init_bare(into)
     with stream.open("rb") as source:
         _git(
             ["--git-dir", str(into), "fast-import", "--quiet"],

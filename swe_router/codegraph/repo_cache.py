@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swe_router.codegraph.git_objects import Objects, RepoError
+from swe_router.codegraph.git_objects import GitObjects, RepoError
 from swe_router.lazy_imports import deferred
 from swe_router.records import Instance
 
@@ -51,7 +51,7 @@ def _no_copy(instance: Instance, place: Path) -> Path | None:
 
 
 @dataclass(frozen=True)
-class Sources:
+class RepoSources:
     """Where a repository may come from."""
 
     repos: Path | None = None
@@ -71,7 +71,7 @@ class RepoCache:
     """Bare repositories by project, in one folder."""
 
     folder: Path
-    sources: Sources = Sources()
+    sources: RepoSources = RepoSources()
     _failed: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Repository -> why it could not be had, and when that was found out."""
 
@@ -113,7 +113,7 @@ class RepoCache:
         if instance.repo.startswith(f"{DEMO_OWNER}/") or not url:
             raise RepoError(self._nowhere(instance, "there is nowhere to clone it from"))
         try:
-            repo_building.ask(url)
+            repo_building.check_answers(url)
         except RepoError as error:
             raise RepoError(self._nowhere(instance, str(error))) from None
         return url
@@ -135,7 +135,7 @@ class RepoCache:
 
     def _from_stream(self, stream: Path, entry: Path, instance: Instance) -> None:
         with self._new(entry) as fresh:
-            repo_building.from_stream(stream, fresh)
+            repo_building.build_from_stream(stream, fresh)
             if not _readable(fresh, instance.base_commit):
                 raise RepoError(f"{stream} does not hold commit {instance.base_commit}")
 
@@ -150,7 +150,7 @@ class RepoCache:
                 _fetch_all(entry, copied, instance.base_commit)
             else:
                 with self._new(entry) as fresh:
-                    repo_building.init(fresh)
+                    repo_building.init_bare(fresh)
                     _fetch_all(fresh, copied, instance.base_commit)
         except RepoError as error:
             self.sources.progress(f"the repository in the image of {instance.id}: {error}")
@@ -167,10 +167,10 @@ class RepoCache:
         try:
             if not entry.exists():
                 with self._new(entry) as fresh:
-                    repo_building.clone(url, fresh, self.sources.progress)
+                    repo_building.clone_bare(url, fresh, self.sources.progress)
             if not _readable(entry, instance.base_commit):
                 refspec = f"+{instance.base_commit}:refs/bases/{instance.base_commit}"
-                repo_building.fetch(entry, url, refspec)
+                repo_building.fetch_refspec(entry, url, refspec)
         except RepoError as error:
             self._failed[instance.repo] = str(error), time.monotonic()
             raise RepoError(self._nowhere(instance, str(error))) from None
@@ -235,9 +235,9 @@ class RepoCache:
 def _fetch_all(into: Path, source: Path, commit: str) -> None:
     """HEAD of an image (its set-up commits) or, where that lacks the commit, all of its refs."""
     with contextlib.suppress(RepoError):
-        repo_building.fetch(into, str(source), f"+HEAD:refs/images/{commit}/HEAD")
+        repo_building.fetch_refspec(into, str(source), f"+HEAD:refs/images/{commit}/HEAD")
     if not _readable(into, commit):
-        repo_building.fetch(into, str(source), f"+refs/*:refs/images/{commit}/*")
+        repo_building.fetch_refspec(into, str(source), f"+refs/*:refs/images/{commit}/*")
     if not _readable(into, commit):
         raise RepoError(f"does not hold commit {commit}")
 
@@ -262,7 +262,7 @@ def _sound(entry: Path) -> bool:
     if not _whole(entry):
         return False
     try:
-        return Objects(entry).sound()
+        return GitObjects(entry).sound()
     except RepoError:
         return False
 
@@ -270,7 +270,7 @@ def _sound(entry: Path) -> bool:
 def _readable(repo: Path, commit: str) -> bool:
     """The commit is there, and so are all objects of its tree."""
     try:
-        objects = Objects(repo)
+        objects = GitObjects(repo)
         return objects.has(commit) and objects.complete(commit)
     except RepoError:
         return False

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from typing import NamedTuple
 
-from swe_router.codegraph.file_facts import MODULE, Facts
-from swe_router.codegraph.import_statements import WHOLE, Import
-from swe_router.codegraph.python_modules import Modules
+from swe_router.codegraph.file_facts import MODULE, FileFacts
+from swe_router.codegraph.import_statements import WHOLE, ImportedName
+from swe_router.codegraph.python_modules import PythonModules
 
 MAX_TRAIL = 400
 """Names looked at before a chain of re-exports or base classes is given up."""
@@ -45,19 +45,19 @@ class Symbol(NamedTuple):
         return f"{self.path}::{self.name}" if self.name else module_node(self.path)
 
 
-class Answer(NamedTuple):
+class Resolution(NamedTuple):
     """What a question came to, and the trail."""
 
     symbol: Symbol | None
     trail: frozenset[Token]
 
 
-class Names:
+class BoundNames:
     """Names bound in one file."""
 
     __slots__ = ("bases", "facts", "imports", "kinds", "scopes", "stars")
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: FileFacts) -> None:
         self.facts = facts
         self.kinds = {d.name: d.kind for d in facts.definitions}
         self.bases = {d.name: (d.scope, d.bases) for d in facts.definitions if d.bases}
@@ -66,7 +66,7 @@ class Names:
         self.stars = [i for i in facts.imports if i.name == WHOLE]
         self.scopes = facts.definitions
 
-    def changed(self, after: Names) -> set[str]:
+    def changed(self, after: BoundNames) -> set[str]:
         """Names whose meaning to other files may differ; ``*`` for the star imports."""
         out = _differ(self.kinds, after.kinds) | _differ(_heirs(self), _heirs(after))
         out |= _differ(_bound(self.imports), _bound(after.imports))
@@ -82,11 +82,11 @@ class Names:
 class Resolver:
     """Links the facts of all Python files of one tree."""
 
-    def __init__(self, files: Mapping[str, Names], modules: Modules) -> None:
+    def __init__(self, files: Mapping[str, BoundNames], modules: PythonModules) -> None:
         """``answers`` may be filled with those of an earlier tree that still hold."""
         self._files = files
         self._modules = modules
-        self.answers: dict[Question, Answer] = {}
+        self.answers: dict[Question, Resolution] = {}
         self._lines: dict[Token, tuple[tuple[Symbol, ...], frozenset[Token]]] = {}
         self._here = ""
         self._bindings: dict[str, Symbol | None] = {}
@@ -115,7 +115,7 @@ class Resolver:
                 found.append((source, target.node, "call"))
         return found, frozenset(self._asked), frozenset(self._seen)
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, question: Question) -> Resolution:
         """The answer to a question, from memory if it is known."""
         known = self.answers.get(question)
         if known is None:
@@ -125,7 +125,7 @@ class Resolver:
                 found = self._find_attribute(path, name, attribute, seen)
             else:
                 found = self._find(path, name, seen, 0)
-            known = self.answers[question] = Answer(found, frozenset(seen))
+            known = self.answers[question] = Resolution(found, frozenset(seen))
         return known
 
     def asks_sense(self, question: Question) -> bool:
@@ -144,7 +144,7 @@ class Resolver:
                     node = module_node(target.path) if variable else target.node
                     yield source, node, "import"
 
-    def _import_targets(self, path: str, imported: Import) -> Iterator[Symbol]:
+    def _import_targets(self, path: str, imported: ImportedName) -> Iterator[Symbol]:
         module, name, _, level, _ = imported
         home = self._module(path, module, level, self._seen)
         if name in ("", WHOLE):
@@ -157,7 +157,7 @@ class Resolver:
         if found is not None:
             yield found
 
-    def _bound(self, path: str, imported: Import) -> Symbol | None:
+    def _bound(self, path: str, imported: ImportedName) -> Symbol | None:
         """What an import binds; ``_bindings`` knows it of the asking file."""
         here = path == self._here
         if here and imported.alias in self._bindings:
@@ -172,7 +172,7 @@ class Resolver:
             self._bindings[alias] = found
         return found
 
-    def _bound_at(self, home: Symbol | None, path: str, imported: Import) -> Symbol | None:
+    def _bound_at(self, home: Symbol | None, path: str, imported: ImportedName) -> Symbol | None:
         module, name, _, level, _ = imported
         found = self._member(home.path, name) if home is not None else None
         if found is not None:
@@ -187,7 +187,9 @@ class Resolver:
         file = self._modules.file(name, "" if level else importer)
         return Symbol(file, "", "module") if file is not None else None
 
-    def _imported(self, path: str, imported: Import, seen: set[Token], hops: int) -> Symbol | None:
+    def _imported(
+        self, path: str, imported: ImportedName, seen: set[Token], hops: int
+    ) -> Symbol | None:
         """What an import binds: a submodule, a definition, or what that file re-exports."""
         module, name, alias, level, _ = imported
         if name == "":
@@ -244,7 +246,7 @@ class Resolver:
             start = self._attribute(start, part)
         return start
 
-    def _bare(self, path: str, file: Names, scope: int, name: str) -> Symbol | None:
+    def _bare(self, path: str, file: BoundNames, scope: int, name: str) -> Symbol | None:
         abroad = path != self._here
         definitions = file.scopes
         while scope != MODULE:
@@ -348,8 +350,8 @@ class Resolver:
         return None
 
 
-def still_true(
-    old: Mapping[Question, Answer], changed: Set[Token], fresh: Resolver
+def carry_over(
+    old: Mapping[Question, Resolution], changed: Set[Token], fresh: Resolver
 ) -> set[Question]:
     """Carry over the answers whose trail was not touched; those that came out otherwise."""
     stale = [question for question, answer in old.items() if not changed.isdisjoint(answer.trail)]
@@ -368,7 +370,7 @@ def module_node(path: str) -> str:
     return f"module:{path}"
 
 
-def _enclosing_class(file: Names, scope: int) -> str | None:
+def _enclosing_class(file: BoundNames, scope: int) -> str | None:
     definitions = file.scopes
     while scope != MODULE and definitions[scope].kind != "class":
         scope = definitions[scope].scope
@@ -381,7 +383,7 @@ def _differ(a: Mapping[str, object], b: Mapping[str, object]) -> set[str]:
     return {name for name in a.keys() | b.keys() if a.get(name) != b.get(name)}
 
 
-def _heirs(names: Names) -> dict[str, object]:
+def _heirs(names: BoundNames) -> dict[str, object]:
     """Bases by class, with the scope by its name: an index moves with every line."""
     return {
         name: (names.scopes[scope].name if scope != MODULE else "", bases)
@@ -389,8 +391,8 @@ def _heirs(names: Names) -> dict[str, object]:
     }
 
 
-def _bound(imports: Mapping[str, Import]) -> dict[str, object]:
+def _bound(imports: Mapping[str, ImportedName]) -> dict[str, object]:
     return {alias: one[:4] for alias, one in imports.items()}
 
 
-__all__ = ["Answer", "Edge", "Names", "Question", "Resolver", "Symbol", "Token"]
+__all__ = ["BoundNames", "Edge", "Question", "Resolution", "Resolver", "Symbol", "Token"]

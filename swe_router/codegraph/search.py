@@ -16,9 +16,9 @@ from pathlib import Path
 from tree_sitter import Node
 
 from swe_router.codegraph import regex_process
-from swe_router.codegraph.file_facts import Definition, Facts, extract
-from swe_router.codegraph.grammar import grammar_of, tools
-from swe_router.codegraph.graph import Graph, SourceLocation
+from swe_router.codegraph.file_facts import Definition, FileFacts, extract_facts
+from swe_router.codegraph.grammar import grammar_of, language_tools
+from swe_router.codegraph.graph import CodeGraph, SourceLocation
 from swe_router.codegraph.overlay import Overlay
 
 LINE_CAP = 300
@@ -32,11 +32,11 @@ Hit = tuple[str, int, str]
 class GraphSearch:
     """``seams.CodeSearch`` over a graph and the git objects of its commit."""
 
-    def __init__(self, repo: Path, graph: Graph, *, seconds: float = 10.0) -> None:
+    def __init__(self, repo: Path, graph: CodeGraph, *, seconds: float = 10.0) -> None:
         """``seconds`` is the most that one regex may take before it is cut off."""
         self._graph, self._seconds = graph, seconds
         self._snapshot = Overlay(repo, graph.commit)
-        self._facts: dict[str, Facts | None] = {}
+        self._facts: dict[str, FileFacts | None] = {}
 
     def text(self, pattern: str, *, regex: bool, path: str, limit: int) -> str:
         """Lines that match, as ``file:line: text``; a faulty or runaway regex is said so."""
@@ -97,7 +97,7 @@ class GraphSearch:
         self._snapshot.change(path, content)
         grammar = grammar_of(path)
         if grammar is not None:
-            self._facts[path] = extract(content, grammar) if content is not None else None
+            self._facts[path] = extract_facts(content, grammar) if content is not None else None
 
     def _definitions(self, name: str) -> list[SourceLocation]:
         kept = [p for p in self._graph.definitions(name) if p.path not in self._facts]
@@ -113,7 +113,7 @@ class GraphSearch:
         sought, hits = last.encode(), []
         for path, content in self._snapshot.texts():
             grammar = grammar_of(path)
-            reading = tools(grammar) if grammar is not None and sought in content else None
+            reading = language_tools(grammar) if grammar is not None and sought in content else None
             if reading is None:
                 continue
             root = reading.parser.parse(content).root_node
@@ -137,7 +137,7 @@ def _named(one: Definition, name: str) -> bool:
 
 
 def _sources_first(place: SourceLocation) -> tuple[bool, SourceLocation]:
-    return Graph.is_test(place.path), place
+    return CodeGraph.is_test(place.path), place
 
 
 def _used_on(root: Node, content: bytes, name: bytes) -> set[int]:

@@ -37,7 +37,7 @@ def is_runnable_test(path: str) -> bool:
     return bool(_TEST_FILE.search(name))
 
 
-def subject(path: str) -> str:
+def tested_name(path: str) -> str:
     """The name that a test file is about: ``foo`` of ``test_foo.py`` or ``foo_test.py``."""
     stem = path.rpartition("/")[2].split(".")[0]
     return stem.removeprefix("test_").removesuffix("_tests").removesuffix("_test")

@@ -15,7 +15,7 @@ from swe_router.commands.report import error_rates
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
 from swe_router.features import feature_files
-from swe_router.features.extraction_steps import extract
+from swe_router.features.extraction_steps import extract_features
 from swe_router.instances import splits
 from swe_router.integrity.locate import find_run
 from swe_router.outcomes.importers.forms import read_table
@@ -137,11 +137,11 @@ def _known(wish: LeaderboardRequest, table: OutcomeTable) -> list[Features]:
     wanted = set(table.instances)
     issues = [] if wish.split is None else splits.load(wish.split)
     if wish.features is not None:
-        return feature_files.read(wish.features, issues)
+        return feature_files.read_features(wish.features, issues)
     told = shipped_features() if wish.outcomes is None and not wish.runs else []
-    told += [extract(one, None) for one in issues if one.id in wanted]
+    told += [extract_features(one, None) for one in issues if one.id in wanted]
     for name in wish.runs if wish.split is None else ():
-        told += [extract(one, None) for one in find_run(name, wish.runs_in).instances()]
+        told += [extract_features(one, None) for one in find_run(name, wish.runs_in).instances()]
     return list({one.instance_id: one for one in told}.values())
 
 

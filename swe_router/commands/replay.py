@@ -18,7 +18,7 @@ from swe_router.agents.dialogue import DialogueSetup
 from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import
 from swe_router.errors import UsageError
-from swe_router.features.extraction_steps import complexity_of, version
+from swe_router.features.extraction_steps import complexity_of, features_version
 from swe_router.grading.evidence import follows
 from swe_router.grading.predictions import Prediction
 from swe_router.integrity import trust
@@ -57,7 +57,7 @@ def replay(name: str, out: Path) -> CommandResult:
     run = find_run(name, out, exact=False)
     header = of_run(run)
     trust.check(run, header)
-    book = log_reader.read(run.ledger_file)
+    book = log_reader.read_ledger(run.ledger_file)
     instances = {one.id: one for one in run.instances()}
     grades = run.grades()
     others, left = _others(run)
@@ -142,7 +142,7 @@ def _surroundings(
     count.same(name, "features: issue", seen, of_issue)
     score = record.features.values.get("complexity")
     # A score by another fit is taken as it stands: what it led to is computed again all the same.
-    if score is not None and record.features.version == version():
+    if score is not None and record.features.version == features_version():
         count.same(
             name,
             "features: complexity",

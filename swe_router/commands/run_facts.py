@@ -18,7 +18,7 @@ __all__ = ["RunFacts", "of", "summary"]
 def of(run: RunFolder) -> RunFacts:
     """Everything a summary is computed from. Raises ``UsageError`` for a damaged folder."""
     header = of_run(run)
-    state = log_reader.read(run.ledger_file)
+    state = log_reader.read_ledger(run.ledger_file)
     money = Money(
         budget=header.settings.budget if state.budget is None else state.budget,
         raises=tuple((one.at, one.by, one.budget) for one in state.raises),

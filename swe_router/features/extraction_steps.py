@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 
 from swe_router.codegraph.commits import PastCommit
 from swe_router.codegraph.file_facts import VERSION as FACTS
-from swe_router.codegraph.graph import Graph
+from swe_router.codegraph.graph import CodeGraph
 from swe_router.estimates.complexity.score import Score, model_version, score
-from swe_router.features.graph_walk import seeds
-from swe_router.features.issue_text import MAX_CHARACTERS, mentions, text_features
+from swe_router.features.graph_walk import seed_weights
+from swe_router.features.issue_text import MAX_CHARACTERS, find_mentions, text_features
 from swe_router.features.past_changes import history_features
-from swe_router.features.predicted_region import REGION, ranked, region_features
+from swe_router.features.predicted_region import REGION, ranked_files, region_features
 from swe_router.features.word_overlap import word_features
 from swe_router.records import Features, Instance, digest_of
 
@@ -22,8 +22,12 @@ VERSION = "features/2"
 COMPLEXITY = "complexity"
 
 
-def extract(
-    instance: Instance, graph: Graph | None, past: Sequence[PastCommit] = (), *, scored: bool = True
+def extract_features(
+    instance: Instance,
+    graph: CodeGraph | None,
+    past: Sequence[PastCommit] = (),
+    *,
+    scored: bool = True,
 ) -> Features:
     """What is known of an instance before anything is spent on it.
 
@@ -33,9 +37,9 @@ def extract(
     """
     sources = {"issue": text_features(instance.problem)}
     if graph is not None:
-        named, text = mentions(instance.problem), instance.problem[:MAX_CHARACTERS]
-        weights = seeds(graph, named)
-        rank = ranked(graph, weights)
+        named, text = find_mentions(instance.problem), instance.problem[:MAX_CHARACTERS]
+        weights = seed_weights(graph, named)
+        rank = ranked_files(graph, weights)
         sources["repo"] = {
             **region_features(graph, named, weights, rank),
             **word_features(graph, text),
@@ -64,14 +68,14 @@ def with_score(features: Features) -> Features:
     widest = next((one for one in ("history", "repo") if one in used), "issue")
     return features.model_copy(
         update={
-            "version": version(),
+            "version": features_version(),
             "values": {**values, COMPLEXITY: complexity_of(values, features.repo)},
             "provenance": {**features.provenance, COMPLEXITY: widest},
         }
     )
 
 
-def version() -> str:
+def features_version() -> str:
     """Version of scored features: that of the values, and of the model that scores them."""
     return f"{VERSION}+{model_version()}"
 
@@ -86,7 +90,7 @@ def score_of(features: Features) -> Score:
     return score(features.values, features.repo)
 
 
-def key_of(instance: Instance) -> str:
+def input_key(instance: Instance) -> str:
     """SHA-256 that names what features are made from, and the code that makes them."""
     text = hashlib.sha256(instance.problem.encode("utf-8", "surrogatepass")).hexdigest()
     return digest_of([text, instance.repo, instance.base_commit, VERSION, FACTS])

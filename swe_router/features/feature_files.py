@@ -12,21 +12,21 @@ from pydantic import ValidationError
 
 from swe_router import plain_values
 from swe_router.errors import UsageError
-from swe_router.features.leak_linter import checked
+from swe_router.features.leak_linter import check_no_leaks
 from swe_router.records import Features, Instance
 
 KEY = "key"
 """Field beside those of ``Features``: names the inputs (``extract.key_of``)."""
 
 
-def read(path: Path, instances: Iterable[Instance] = ()) -> list[Features]:
+def read_features(path: Path, instances: Iterable[Instance] = ()) -> list[Features]:
     """The features of a file, in its order, with the texts of ``instances`` put in by id.
 
     Raises ``UsageError`` for a file that cannot be read, a row that is none, an issue that is
     there twice, and a feature that could carry the answer (``leaks``).
     """
     texts = {one.id: one.problem for one in instances}
-    rows = checked((features for features, _ in rows_of(path)), str(path))
+    rows = check_no_leaks((features for features, _ in rows_of(path)), str(path))
     seen: set[str] = set()
     for one in rows:
         if one.instance_id in seen:
@@ -44,28 +44,28 @@ def rows_of(path: Path) -> list[tuple[Features, str]]:
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip():
-            found.append(row(line, f"{path}:{number}"))
+            found.append(parse_row(line, f"{path}:{number}"))
     return found
 
 
-def known(path: Path) -> dict[str, tuple[Features, str]]:
+def known_rows(path: Path) -> dict[str, tuple[Features, str]]:
     """Rows that an earlier call wrote, by instance; a line that a kill cut off is dropped."""
     if not path.exists():
         return {}
     text = path.read_text(encoding="utf-8", errors="replace")
     whole, _, torn = text.rpartition("\n")
     if torn:
-        write(path, whole + "\n" if whole else "")
+        write_features(path, whole + "\n" if whole else "")
     return {features.instance_id: (features, key) for features, key in rows_of(path)}
 
 
-def line(features: Features, key: str) -> str:
+def feature_line(features: Features, key: str) -> str:
     """One row as text, its newline included."""
     tree: dict[str, Any] = {KEY: key, **features.model_dump(mode="json", exclude={"text"})}
     return plain_values.text(tree, sort_keys=True) + "\n"
 
 
-def write(path: Path, text: str) -> None:
+def write_features(path: Path, text: str) -> None:
     """Put ``text`` in the place of a file, all of it or nothing. Raises ``UsageError``."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -76,7 +76,7 @@ def write(path: Path, text: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def row(text: str, where: str) -> tuple[Features, str]:
+def parse_row(text: str, where: str) -> tuple[Features, str]:
     """One line as features, with the key of their inputs. Raises ``UsageError`` at ``where``."""
     try:
         tree = json.loads(text)

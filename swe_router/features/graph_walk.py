@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from swe_router.codegraph.graph import Graph
+from swe_router.codegraph.graph import CodeGraph
 from swe_router.features.issue_text import Mentions
 from swe_router.features.pagerank import pagerank
 
@@ -18,7 +18,7 @@ MANY_HOMES = 20
 """A name that is defined in more files than this points nowhere."""
 
 
-def seeds(graph: Graph, named: Mentions) -> dict[str, float]:
+def seed_weights(graph: CodeGraph, named: Mentions) -> dict[str, float]:
     """Weight of each source file that the issue names, by path, frame, symbol or bare word."""
     weights: Counter[str] = Counter()
     for file in named.files:
@@ -26,14 +26,14 @@ def seeds(graph: Graph, named: Mentions) -> dict[str, float]:
     for path, _ in named.frames:
         _share(weights, _sources(resolve_path(graph, path)), FRAME_WEIGHT)
     for symbol in named.symbols:
-        _share(weights, homes(graph, symbol), SYMBOL_WEIGHT)
+        _share(weights, defining_files(graph, symbol), SYMBOL_WEIGHT)
     if not weights:
         for word in sorted(named.words):
-            _share(weights, homes(graph, word), WORD_WEIGHT)
+            _share(weights, defining_files(graph, word), WORD_WEIGHT)
     return dict(sorted(weights.items()))
 
 
-def resolve_path(graph: Graph, written: str) -> list[str]:
+def resolve_path(graph: CodeGraph, written: str) -> list[str]:
     """Files of the graph that end in the path as it is written in a message or a traceback."""
     parts = [part for part in written.replace("\\", "/").split("/") if part not in ("", ".")]
     by_name = _by_file_name(graph)
@@ -50,7 +50,7 @@ def resolve_path(graph: Graph, written: str) -> list[str]:
     return [] if foreign or len(kept) > MANY_HOMES else kept
 
 
-def walk(graph: Graph, weights: Mapping[str, float]) -> dict[str, float]:
+def walk_shares(graph: CodeGraph, weights: Mapping[str, float]) -> dict[str, float]:
     """Personalised PageRank of the source files; uniform restarts when nothing is named."""
     sources = source_graph(graph)
     if not sources:
@@ -60,7 +60,7 @@ def walk(graph: Graph, weights: Mapping[str, float]) -> dict[str, float]:
 
 
 @lru_cache(maxsize=1)
-def source_graph(graph: Graph) -> dict[str, dict[str, float]]:
+def source_graph(graph: CodeGraph) -> dict[str, dict[str, float]]:
     """Source files, joined either way; the first link counts most."""
     joined: dict[str, dict[str, float]] = {
         path: {} for path in graph.files if not graph.is_test(path)
@@ -74,7 +74,7 @@ def source_graph(graph: Graph) -> dict[str, dict[str, float]]:
     return joined
 
 
-def homes(graph: Graph, symbol: str) -> list[str]:
+def defining_files(graph: CodeGraph, symbol: str) -> list[str]:
     """Source files that define a symbol; a dotted name falls back to its last parts."""
     parts = symbol.split(".")
     for name in dict.fromkeys((symbol, ".".join(parts[-2:]), parts[-1])):
@@ -92,11 +92,11 @@ def _share(weights: Counter[str], paths: list[str], weight: float) -> None:
 
 
 def _sources(paths: Iterable[str]) -> list[str]:
-    return [path for path in paths if not Graph.is_test(path)]
+    return [path for path in paths if not CodeGraph.is_test(path)]
 
 
 @lru_cache(maxsize=1)
-def _by_file_name(graph: Graph) -> dict[str, list[str]]:
+def _by_file_name(graph: CodeGraph) -> dict[str, list[str]]:
     index: dict[str, list[str]] = {}
     for path in graph.files:
         index.setdefault(path.rpartition("/")[2], []).append(path)

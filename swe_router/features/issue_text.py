@@ -57,7 +57,7 @@ class Mentions:
     """Words of the text that could be names."""
 
 
-def mentions(text: str) -> Mentions:
+def find_mentions(text: str) -> Mentions:
     """The files, stack frames and symbols that a text names."""
     text = text[:MAX_CHARACTERS]
     frames = [(m[1], m[3] or "") for m in _FRAME.finditer(text)]
@@ -97,7 +97,7 @@ def text_features(text: str) -> dict[str, float]:
     text = text[:MAX_CHARACTERS]
     prose, fences = without_fences(text)
     title = text.strip().partition("\n")[0]
-    named = mentions(text)
+    named = find_mentions(text)
     return {
         "words": float(len(text.split())),
         "prose_words": float(len(prose.split())),

@@ -39,7 +39,7 @@ def leaks_of(features: Features) -> list[str]:
     ]
 
 
-def checked(rows: Iterable[Features], where: str) -> list[Features]:
+def check_no_leaks(rows: Iterable[Features], where: str) -> list[Features]:
     """The rows as they are. Raises ``UsageError`` that names the first leak in ``where``."""
     kept = []
     for one in rows:

@@ -76,19 +76,19 @@ def _kin(past: Sequence[PastCommit], text: str) -> dict[str, float]:
     chosen = [commit for commit in past if 0 < len(_sources(commit)) <= MAX_FILES]
     if len(chosen) < MIN_KIN:
         return {}
-    words = Words.of(commit.subject for commit in chosen)
+    words = TfidfWords.of(commit.subject for commit in chosen)
     if not words.place:
         return {}
     known, asked = words.vectors([c.subject for c in chosen]), words.vectors([text])
     found = []
     for tests in (False, True):
         sizes = np.log1p([float(_added(commit, tests)) for commit in chosen])
-        found.append(_settled(ridge(known, sizes, asked)))
+        found.append(_settled(ridge_prediction(known, sizes, asked)))
     return {"kin_lines": found[0], "kin_tests": found[1]}
 
 
 @dataclass(frozen=True)
-class Words:
+class TfidfWords:
     """TF-IDF of words of three letters or more: log counts, smooth idf, length 1.
 
     As ``TfidfVectorizer(sublinear_tf=True, min_df=2)`` of scikit-learn, whose import would cost
@@ -101,7 +101,7 @@ class Words:
     """Smooth idf of each column."""
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Words:
+    def of(cls, texts: Iterable[str]) -> TfidfWords:
         """The words of some texts."""
         each = [set(_words(text)) for text in texts]
         found = Counter(word for one in each for word in one)
@@ -125,7 +125,9 @@ class Words:
         return sparse.csr_array((values, (rows, columns)), shape=shape, dtype=float)
 
 
-def ridge(known: sparse.csr_array, sizes: NDArray[np.float64], asked: sparse.csr_array) -> float:
+def ridge_prediction(
+    known: sparse.csr_array, sizes: NDArray[np.float64], asked: sparse.csr_array
+) -> float:
     """What a ridge regression with an intercept, fitted on ``known``, says of ``asked``."""
     middle = np.asarray(known.mean(axis=0)).ravel()
     centred = linalg.LinearOperator(

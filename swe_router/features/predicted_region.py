@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from statistics import fmean
 
-from swe_router.codegraph.graph import Graph, SourceLocation
-from swe_router.features.graph_walk import homes, resolve_path, source_graph, walk
+from swe_router.codegraph.graph import CodeGraph, SourceLocation
+from swe_router.features.graph_walk import defining_files, resolve_path, source_graph, walk_shares
 from swe_router.features.issue_text import Mentions
 from swe_router.features.pagerank import pagerank
 
@@ -24,7 +24,7 @@ FAR = 5
 
 
 def region_features(
-    graph: Graph,
+    graph: CodeGraph,
     named: Mentions,
     weights: Mapping[str, float],
     rank: Sequence[tuple[str, float]],
@@ -41,16 +41,19 @@ def region_features(
     }
 
 
-def ranked(graph: Graph, weights: Mapping[str, float]) -> list[tuple[str, float]]:
+def ranked_files(graph: CodeGraph, weights: Mapping[str, float]) -> list[tuple[str, float]]:
     """Source files with their share of the walk, the likeliest first."""
-    shares = walk(graph, weights)
+    shares = walk_shares(graph, weights)
     return sorted(shares.items(), key=lambda item: (-round(item[1], 9), item[0]))
 
 
 def _localisation(
-    graph: Graph, named: Mentions, weights: Mapping[str, float], rank: Sequence[tuple[str, float]]
+    graph: CodeGraph,
+    named: Mentions,
+    weights: Mapping[str, float],
+    rank: Sequence[tuple[str, float]],
 ) -> dict[str, float]:
-    found = [len(homes(graph, symbol)) for symbol in named.symbols]
+    found = [len(defining_files(graph, symbol)) for symbol in named.symbols]
     known = [count for count in found if count]
     frames = sum(bool(resolve_path(graph, path)) for path, _ in named.frames)
     mass = [share for _, share in rank]
@@ -72,7 +75,7 @@ def _localisation(
     }
 
 
-def _coupling(graph: Graph, files: list[str]) -> dict[str, float]:
+def _coupling(graph: CodeGraph, files: list[str]) -> dict[str, float]:
     """Size and links of the likeliest file, and of the region."""
     links = graph.file_graph
     fan_in = {a for path in files for a in links.predecessors(path) if not graph.is_test(a)}
@@ -98,7 +101,7 @@ def _coupling(graph: Graph, files: list[str]) -> dict[str, float]:
     }
 
 
-def _named(graph: Graph, named: Mentions) -> dict[str, float]:
+def _named(graph: CodeGraph, named: Mentions) -> dict[str, float]:
     """The classes and functions that the issue names and that can be told apart."""
     places = {place.node: place for symbol in named.symbols for place in _places(graph, symbol)}
     sizes = [math.log1p(place.end - place.line + 1) for place in places.values()]
@@ -110,7 +113,7 @@ def _named(graph: Graph, named: Mentions) -> dict[str, float]:
     }
 
 
-def _places(graph: Graph, symbol: str) -> list[SourceLocation]:
+def _places(graph: CodeGraph, symbol: str) -> list[SourceLocation]:
     parts = symbol.split(".")
     for name in dict.fromkeys((symbol, ".".join(parts[-2:]), parts[-1])):
         places = [
@@ -123,7 +126,7 @@ def _places(graph: Graph, symbol: str) -> list[SourceLocation]:
     return []
 
 
-def _distance(graph: Graph, weights: Mapping[str, float]) -> float:
+def _distance(graph: CodeGraph, weights: Mapping[str, float]) -> float:
     """Mean links between the most named files, two by two; 0 for fewer than two."""
     joined = source_graph(graph)
     chosen = sorted(weights, key=lambda path: (-weights[path], path))[:8]
@@ -145,7 +148,7 @@ def _reach(joined: Mapping[str, Mapping[str, float]], path: str, most: int) -> d
 
 
 @lru_cache(maxsize=1)
-def _centrality(graph: Graph) -> dict[str, float]:
+def _centrality(graph: CodeGraph) -> dict[str, float]:
     """Share of the files whose PageRank is not above the file's own (1 is the most central)."""
     rank = pagerank(graph.file_graph.after) if graph.files else {}
     rounded = {path: round(share, 12) for path, share in rank.items()}
@@ -156,7 +159,7 @@ def _centrality(graph: Graph) -> dict[str, float]:
     }
 
 
-def _lines(graph: Graph, path: str) -> int:
+def _lines(graph: CodeGraph, path: str) -> int:
     return max((one.end for one in graph.facts[path].definitions), default=0)
 
 

@@ -29,7 +29,7 @@ PREFIX, ROUTE, OTHER = "judge.", "judge.route.", "other"
 VERSION = "rubric/1"
 
 
-def example(routes: Sequence[str]) -> str:
+def example_answer(routes: Sequence[str]) -> str:
     """An answer of the form that is asked for."""
     tree: dict[str, object] = dict.fromkeys(CRITERIA, 3)
     if routes:
@@ -37,7 +37,7 @@ def example(routes: Sequence[str]) -> str:
     return json.dumps(tree)
 
 
-def parsed(answer: str, routes: Sequence[str]) -> dict[str, float]:
+def parse_ratings(answer: str, routes: Sequence[str]) -> dict[str, float]:
     """The features that an answer gives. Raises ``ValueError`` that says what is amiss."""
     start, end = answer.find("{"), answer.rfind("}")
     try:
@@ -60,7 +60,7 @@ def parsed(answer: str, routes: Sequence[str]) -> dict[str, float]:
     return values
 
 
-def judged(features: Features, said: Mapping[str, float]) -> Features:
+def with_ratings(features: Features, said: Mapping[str, float]) -> Features:
     """The features with a judge's ratings in the place of any that were there."""
     kept = {k: v for k, v in features.values.items() if not k.startswith(PREFIX)}
     origin = {k: v for k, v in features.provenance.items() if not k.startswith(PREFIX)}

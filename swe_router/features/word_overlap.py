@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from functools import lru_cache
 
-from swe_router.codegraph.graph import Graph
+from swe_router.codegraph.graph import CodeGraph
 
 K1, B = 1.2, 0.75
 """Robertson and Zaragoza 2009, section 3.4: saturation of a repeated word, share of length."""
@@ -17,12 +17,12 @@ _PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 @lru_cache(maxsize=200_000)
-def parts(name: str) -> tuple[str, ...]:
+def word_parts(name: str) -> tuple[str, ...]:
     """Lower-case words of three letters or more in a name, a path or a text."""
     return tuple(word.lower() for word in _PART.findall(name) if len(word) > 2)
 
 
-def word_features(graph: Graph, text: str) -> dict[str, float]:
+def word_features(graph: CodeGraph, text: str) -> dict[str, float]:
     """How well, and how clearly, one file matches the words of the issue.
 
     ``word_match`` is the best BM25 score per word of the issue, ``word_lead`` the best score over
@@ -44,7 +44,7 @@ def word_features(graph: Graph, text: str) -> dict[str, float]:
     }
 
 
-def _scores(graph: Graph, query: Counter[str]) -> list[float]:
+def _scores(graph: CodeGraph, query: Counter[str]) -> list[float]:
     documents = _documents(graph)
     count = len(documents)
     if not count:
@@ -64,12 +64,12 @@ def _scores(graph: Graph, query: Counter[str]) -> list[float]:
 
 
 @lru_cache(maxsize=1)
-def _documents(graph: Graph) -> list[Counter[str]]:
+def _documents(graph: CodeGraph) -> list[Counter[str]]:
     """Words of each source file: its path and what it defines."""
     return [
         Counter([
-            *parts(path),
-            *(word for one in facts.definitions for word in parts(one.name.rpartition(".")[2])),
+            *word_parts(path),
+            *(w for one in facts.definitions for w in word_parts(one.name.rpartition(".")[2])),
         ])
         for path, facts in graph.facts.items()
         if not graph.is_test(path)

@@ -14,7 +14,7 @@ from swe_router.journal.header import Header, instances_digest, is_whole, of_run
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import log_reader
-from swe_router.ledger.ledger import other_run
+from swe_router.ledger.ledger import run_mismatch
 from swe_router.ledger.state import LedgerState
 from swe_router.records import SCHEMA, Instance, RunRecord
 from swe_router.safe_files import check_regular
@@ -56,7 +56,7 @@ def check(run: RunFolder, *, acts: bool = False, exact: bool = True) -> Header:
             raise UsageError(f"{run.settings_file} {CHANGED}: put it back, or begin a new run")
         rest = [one for name, one in instances.items() if name not in records]
         paid += [one for instance in rest for one in _of_steps(run, instance)]
-    _money(run, log_reader.read(run.ledger_file), paid, exact=exact)
+    _money(run, log_reader.read_ledger(run.ledger_file), paid, exact=exact)
     _nobody_is_missing(run, instances)
     return header
 
@@ -132,7 +132,7 @@ def _of_steps(run: RunFolder, instance: Instance) -> Iterator[PaidCalls]:
 def _money(run: RunFolder, book: LedgerState, paid: list[PaidCalls], *, exact: bool) -> None:
     """What a dead process left open is held as well: it may have been paid."""
     if book.run not in ("", run.seal()):
-        raise UsageError(other_run(run.ledger_file))
+        raise UsageError(run_mismatch(run.ledger_file))
     calls: Counter[str] = Counter()
     held: dict[str, Decimal] = {}
     for call in book.calls.values():

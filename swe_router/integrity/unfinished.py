@@ -12,7 +12,7 @@ from swe_router.journal.header import Header
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import log_reader
-from swe_router.ledger.ledger import Ledger, other_budget
+from swe_router.ledger.ledger import Ledger, budget_mismatch
 from swe_router.ledger.owner import this_person
 from swe_router.records import Instance, RunRecord
 
@@ -107,7 +107,7 @@ def _raised(record: RunRecord, cap: Decimal | None) -> bool:
 
 def cap_of(run: RunFolder) -> Decimal | None:
     """The cap in force, as the ledger has it; None before there is one."""
-    return log_reader.read(run.ledger_file).budget
+    return log_reader.read_ledger(run.ledger_file).budget
 
 
 def ungraded(run: RunFolder) -> bool:
@@ -122,9 +122,9 @@ def ungraded(run: RunFolder) -> bool:
 
 def same_budget(run: RunFolder, header: Header) -> None:
     """Raises ``UsageError`` when the budget was changed in the settings of a run."""
-    state, said = log_reader.read(run.ledger_file), header.settings.budget
+    state, said = log_reader.read_ledger(run.ledger_file), header.settings.budget
     if state.opened is not None and state.opened != said:
-        raise UsageError(other_budget(run.ledger_file, state, said))
+        raise UsageError(budget_mismatch(run.ledger_file, state, said))
 
 
 def raise_cap(ledger: Ledger, run: RunFolder, budget: Decimal, say: Callable[[str], None]) -> None:

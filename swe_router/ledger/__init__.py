@@ -2,7 +2,7 @@
 
 from swe_router.ledger.holds import CallLedger, Hold, Overhead
 from swe_router.ledger.ledger import Ledger
-from swe_router.ledger.state import BudgetRaise, Figures, TierFigures, TierView
+from swe_router.ledger.state import BudgetRaise, Figures, MoneyView, TierFigures
 from swe_router.moved import renamed
 
 __getattr__ = renamed(__name__)
@@ -13,7 +13,7 @@ __all__ = [
     "Figures",
     "Hold",
     "Ledger",
+    "MoneyView",
     "Overhead",
     "TierFigures",
-    "TierView",
 ]

@@ -55,7 +55,7 @@ class _CallBooking:
 
     def settle(self, reservation: str, usd: Decimal, usage: Usage, note: str = "") -> None:
         """See ``CallLedger.settle``. Raises ``JournalError`` for a second settlement."""
-        must_be_money(usd)
+        check_amount(usd)
         self._ledger.finish(
             "settle", reservation, usd=str(usd), usage=usage.model_dump(mode="json"), note=note
         )
@@ -139,7 +139,7 @@ class Overhead(_CallBooking):
         return self._ledger.reserve_overhead(self._key, usd, self._cap)
 
 
-def must_be_money(usd: Decimal) -> None:
+def check_amount(usd: Decimal) -> None:
     """Raise ``ValueError`` for what no reservation can be."""
     if not (usd.is_finite() and usd >= 0):
         raise ValueError(f"{usd} is no amount of money")

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.errors import LedgerRefused, UsageError
-from swe_router.ledger.holds import Hold, Overhead, must_be_money
-from swe_router.ledger.log import Entry, Log
-from swe_router.ledger.owner import is_alive, process_of, this_party
+from swe_router.ledger.holds import Hold, Overhead, check_amount
+from swe_router.ledger.log import Entry, LedgerLog
+from swe_router.ledger.owner import is_alive, process_of_owner, this_thread
 from swe_router.ledger.state import (
     OVERHEAD,
     ZERO,
@@ -21,9 +21,9 @@ from swe_router.ledger.state import (
     Figures,
     HoldState,
     LedgerState,
+    MoneyView,
     TierFigures,
-    TierView,
-    owner,
+    instance_of_key,
 )
 from swe_router.records import SCHEMA
 
@@ -47,7 +47,7 @@ class Ledger:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         stopping: Callable[[], bool] = lambda: False,
-        party: Callable[[], str] = this_party,
+        party: Callable[[], str] = this_thread,
         alive: Callable[[str], bool] = is_alive,
     ) -> None:
         """Open or create the book, and charge what dead processes left unanswered.
@@ -60,15 +60,15 @@ class Ledger:
         self._clock, self._sleep, self._stopping = clock, sleep, stopping
         self._party, self._alive = party, alive
         self._state = LedgerState()
-        self._log = Log(path, self._state.apply)
+        self._log = LedgerLog(path, self._state.apply)
         with self._log.locked():
             if self._state.budget is None:
                 of = {"run": run} if run else {}
                 self._append("open", schema=SCHEMA, budget=str(budget), **of)
             if self._state.opened != budget:
-                raise UsageError(other_budget(path, self._state, budget))
+                raise UsageError(budget_mismatch(path, self._state, budget))
             if run and self._state.run not in ("", run):
-                raise UsageError(other_run(path))
+                raise UsageError(run_mismatch(path))
             self._reap()
 
     def hold(self, tier: str, usd: Decimal, key: str, cap: Decimal | None = None) -> Hold:
@@ -77,7 +77,7 @@ class Ledger:
         ``key`` names the attempt; ``cap``: USD that its instance may cost in all. Raises
         ``LedgerRefused`` when it fits nowhere.
         """
-        must_be_money(usd)
+        check_amount(usd)
         fields = {"tier": tier, "key": key, "usd": str(usd)}
         name = self._take("hold", usd, f"an attempt on tier {tier}", fields, cap)
         return Hold(self, self._state.holds[name])
@@ -93,7 +93,7 @@ class Ledger:
 
     def reconcile(self, reservation: str, usd: Decimal) -> None:
         """Replace the charge of a lost call by what it really cost."""
-        must_be_money(usd)
+        check_amount(usd)
         with self._log.locked():
             self._state.call(reservation, "lost")
             self._append("reconcile", id=reservation, usd=str(usd))
@@ -104,7 +104,7 @@ class Ledger:
         Every process that has the book open goes by it from its next look on. ``by``: who says
         so. Raises ``UsageError`` for a lower one: others may decide by the cap at this moment.
         """
-        must_be_money(budget)
+        check_amount(budget)
         with self._log.locked():
             state = self._state
             cap = state.budget or ZERO
@@ -118,11 +118,11 @@ class Ledger:
                 self._append("raise", budget=str(budget), by=by, pid=os.getpid())
             return budget > cap
 
-    def view(self) -> TierView:
+    def view(self) -> MoneyView:
         """The money at this moment."""
         with self._log.locked():
             state = self._state
-            return TierView(
+            return MoneyView(
                 budget=state.budget or ZERO,
                 spent=state.spent,
                 reserved=state.reserved,
@@ -164,7 +164,7 @@ class Ledger:
     def abandon_others(self) -> None:
         """Treat every other process as dead: for a resume that holds the run's lock."""
         with self._log.locked():
-            self._reap(spare={process_of(self._party())})
+            self._reap(spare={process_of_owner(self._party())})
 
     def close(self) -> None:
         """Close the file; what is held stays held."""
@@ -178,7 +178,7 @@ class Ledger:
         try:
             while True:
                 with self._log.locked():
-                    self._within(cap, usd, what, owner(fields["key"]))
+                    self._within(cap, usd, what, instance_of_key(fields["key"]))
                     if usd > self._state.free:
                         self._reap()
                     fits = usd <= self._state.free
@@ -223,7 +223,7 @@ class Ledger:
 
     def reserve_in(self, hold: HoldState, usd: Decimal) -> str:
         """A reservation within an attempt's own money; see ``Hold.reserve``."""
-        must_be_money(usd)
+        check_amount(usd)
         with self._log.locked():
             if not hold.open:
                 raise LedgerRefused(f"the money of {hold.key} on tier {hold.tier} was released")
@@ -236,7 +236,7 @@ class Ledger:
 
     def reserve_overhead(self, key: str, usd: Decimal, cap: Decimal | None = None) -> str:
         """A reservation against the run's budget; see ``Overhead.reserve``."""
-        must_be_money(usd)
+        check_amount(usd)
         fields = {"tier": OVERHEAD, "key": key, "usd": str(usd), "hold": ""}
         return self._take("reserve", usd, "a call outside an attempt", fields, cap)
 
@@ -267,9 +267,9 @@ class Ledger:
         """Charge the unanswered calls of dead processes and free the rest of their holds."""
         state = self._state
         parties = state.holders() | state.waiting
-        processes = {process_of(party) for party in parties}
+        processes = {process_of_owner(party) for party in parties}
         alive = {name for name in processes if (name in spare if spare else self._alive(name))}
-        dead = {party for party in parties if process_of(party) not in alive}
+        dead = {party for party in parties if process_of_owner(party) not in alive}
         calls = [n for n in sorted(state.open_calls) if state.calls[n].party in dead]
         holds = [n for n in sorted(state.open_holds) if state.holds[n].party in dead]
         made = [
@@ -292,7 +292,7 @@ class Ledger:
         return {"op": op, "at": round(self._clock(), 3), **fields}
 
 
-def other_budget(path: Path, state: LedgerState, budget: Decimal) -> str:
+def budget_mismatch(path: Path, state: LedgerState, budget: Decimal) -> str:
     """What to say when settings name another budget than the one that the book began with."""
     folder = shlex.quote(str(path.parent))
     return (
@@ -302,7 +302,7 @@ def other_budget(path: Path, state: LedgerState, budget: Decimal) -> str:
     )
 
 
-def other_run(path: Path) -> str:
+def run_mismatch(path: Path) -> str:
     """What to say of a ledger that was opened for a run with other settings or another start."""
     return (
         f"{path} is another run's, or {path.parent / 'settings.json'} is: they were not begun"

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.errors import DiskFull, JournalError, UsageError
-from swe_router.ledger.log_reader import BROKEN, damage
+from swe_router.ledger.log_reader import BROKEN, describe_damage
 from swe_router.safe_files import check_regular
 
 Entry = Mapping[str, Any]
 
 
-class Log:
+class LedgerLog:
     """One process's view of the file: it reads only what others appended since it last looked."""
 
     def __init__(self, path: Path, apply: Callable[[Entry], None]) -> None:
@@ -117,7 +117,7 @@ class Log:
                 raise TypeError("not an object")
             self._apply(entry)
         except BROKEN as error:
-            raise JournalError(damage(self._path, self._line, error)) from None
+            raise JournalError(describe_damage(self._path, self._line, error)) from None
 
 
 _sync = getattr(os, "fdatasync", os.fsync)

@@ -17,7 +17,7 @@ ADVICE = (
 )
 
 
-def read(path: Path) -> LedgerState:
+def read_ledger(path: Path) -> LedgerState:
     """What the entries of a ledger add up to; a torn last line is passed over.
 
     Raises ``UsageError`` that names file and line for a damaged one.
@@ -35,11 +35,11 @@ def read(path: Path) -> LedgerState:
                 raise TypeError("not an object")
             state.apply(entry)
         except BROKEN as error:
-            raise UsageError(damage(path, number, error)) from None
+            raise UsageError(describe_damage(path, number, error)) from None
     return state
 
 
-def damage(path: Path, number: int, error: Exception) -> str:
+def describe_damage(path: Path, number: int, error: Exception) -> str:
     """What is wrong with a line of a ledger, and what to do."""
     missing = isinstance(error, KeyError)
     return f"{path}:{number} is damaged ({f'no {error}' if missing else error}): {ADVICE}"

@@ -25,7 +25,7 @@ def this_process() -> str:
     return _identity(os.getpid())
 
 
-def this_party() -> str:
+def this_thread() -> str:
     """Identity of the running thread: the one that can give back what it holds."""
     return f"{this_process()}{_SEPARATOR}{threading.get_ident()}"
 
@@ -39,7 +39,7 @@ def this_person() -> str:
     return f"{name}@{platform.node()}"
 
 
-def process_of(party: str) -> str:
+def process_of_owner(party: str) -> str:
     """The process that a party is a thread of."""
     return party.rpartition(_SEPARATOR)[0]
 

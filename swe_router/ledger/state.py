@@ -16,7 +16,7 @@ ZERO = Decimal(0)
 Fate = Literal["open", "settled", "void", "lost"]
 
 
-class TierView(FrozenRecord):
+class MoneyView(FrozenRecord):
     """The money at one moment, USD."""
 
     budget: Decimal
@@ -163,9 +163,11 @@ class LedgerState:
         """USD that an instance has spent or keeps set aside, over all its attempts and checks."""
         aside = [self.holds[n] for n in self.open_holds]
         alone = [self.calls[n] for n in self.open_calls]
-        own = [hold.held for hold in aside if owner(hold.key) == instance]
+        own = [hold.held for hold in aside if instance_of_key(hold.key) == instance]
         own += [
-            call.usd for call in alone if owner(call.key) == instance and not self._in_hold(call)
+            call.usd
+            for call in alone
+            if instance_of_key(call.key) == instance and not self._in_hold(call)
         ]
         return sum(own, self.by_instance.get(instance, ZERO))
 
@@ -260,7 +262,7 @@ class LedgerState:
             _add(self.lost, call.tier, -call.charged)
             self._move(call, spent=usd - call.charged)
         _add(self.by_key, call.key, usd - call.charged)
-        _add(self.by_instance, owner(call.key), usd - call.charged)
+        _add(self.by_instance, instance_of_key(call.key), usd - call.charged)
         call.fate, call.charged = fate, usd
 
     def _move(self, call: CallState, *, reserved: Decimal = ZERO, spent: Decimal = ZERO) -> None:
@@ -281,7 +283,7 @@ class LedgerState:
         self.waiting.discard(entry["party"])
 
 
-def owner(key: str) -> str:
+def instance_of_key(key: str) -> str:
     """The instance that a key belongs to: ``INSTANCE/ATTEMPT`` or ``INSTANCE/verify:ATTEMPT``."""
     return key.partition("/")[0]
 

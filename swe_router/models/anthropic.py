@@ -54,7 +54,7 @@ class AnthropicModel:
         key: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        call_options.check(tier, OPTIONS)
+        call_options.check_options(tier, OPTIONS)
         self._tier, self._session, self._key, self._clock = tier, session, key, clock
 
     def complete(
@@ -68,7 +68,7 @@ class AnthropicModel:
 
         def send(fit: dict[str, Any]) -> Completion:
             start = self._clock()
-            response = http_calls.exchange(
+            response = http_calls.send_request(
                 lambda: self._send(dict(fit), limits),
                 anthropic.APIStatusError,
                 anthropic.APIConnectionError,
@@ -78,9 +78,9 @@ class AnthropicModel:
             seconds = max(0.0, self._clock() - start)
             reply = http_calls.json_of(response, self._key, fit)
             answer = self._read(reply, response.headers, seconds)
-            return http_calls.told_apart(answer, self._tier, limits)
+            return http_calls.with_window_stop(answer, self._tier, limits)
 
-        return server_quirks.asked(self._tier, body, send)
+        return server_quirks.send_with_quirks(self._tier, body, send)
 
     @cached_property
     def _client(self) -> anthropic.Anthropic:
@@ -88,9 +88,9 @@ class AnthropicModel:
             api_key=self._key or "none",
             base_url=self._tier.base_url or OWN_ADDRESS,
             max_retries=0,
-            http_client=anthropic.DefaultHttpxClient(event_hooks=http_calls.hooks(self._key)),
+            http_client=anthropic.DefaultHttpxClient(event_hooks=http_calls.event_hooks(self._key)),
         )
-        http_calls.own_ways(client)
+        http_calls.isolate_client(client)
         return client
 
     def _send(self, body: dict[str, Any], limits: CallLimits) -> httpx2.Response:
@@ -128,7 +128,7 @@ class AnthropicModel:
             "messages": self._turns([m for m in messages if m.role != "system"]),
         }
         system = "\n\n".join(
-            message_history.sound(m.content) for m in messages if m.role == "system"
+            message_history.sendable_text(m.content) for m in messages if m.role == "system"
         )
         if system:
             body["system"] = system
@@ -154,7 +154,7 @@ class AnthropicModel:
 
     def _turns(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         turns: list[dict[str, Any]] = []
-        for message in message_history.legal(messages, message_history.STRICT_ID):
+        for message in message_history.legal_messages(messages, message_history.STRICT_ID):
             role = "assistant" if message.role == "assistant" else "user"
             blocks = self._blocks(message)
             if turns and turns[-1]["role"] == role:
@@ -188,14 +188,14 @@ class AnthropicModel:
             blocks += [_tool_use(call) for call in calls]
         if not blocks or blocks[-1].get("type") in _THOUGHTS:
             # The API refuses an answer that is empty, or ends in a thought.
-            blocks.append({"type": "text", "text": message_history.worded(text)})
+            blocks.append({"type": "text", "text": message_history.nonblank_text(text)})
         return blocks
 
     def _read(self, body: dict[str, Any], headers: Mapping[str, str], seconds: float) -> Completion:
         content = body.get("content")
         if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
             raise BadReply("the reply has no content")
-        content = message_history.typed(content)
+        content = message_history.typed_blocks(content)
         calls = tuple(
             http_calls.tool_call(block.get("id"), block.get("name"), block.get("input"), self._key)
             for block in content
@@ -236,7 +236,7 @@ def _tool(tool: ToolSpec, strict: bool) -> dict[str, Any]:
 
 
 def _tool_use(call: ToolCall) -> dict[str, Any]:
-    arguments = message_history.sounded(dict(call.arguments))
+    arguments = message_history.sendable_json(dict(call.arguments))
     return {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments}
 
 
@@ -256,7 +256,7 @@ def _as_kept(message: Message, calls: list[ToolCall]) -> list[dict[str, Any]]:
         elif kind != "text":
             blocks.append(dict(block))
         elif str(block.get("text") or "").strip():
-            blocks.append(message_history.sounded(dict(block)))
+            blocks.append(message_history.sendable_json(dict(block)))
     return blocks
 
 
@@ -265,12 +265,12 @@ def _usage(usage: Any, seconds: float) -> Usage:
     details = usage.get("output_tokens_details") if isinstance(usage, Mapping) else None
     try:
         return Usage(
-            input_tokens=http_calls.count(usage, "input_tokens"),
-            cache_read_tokens=http_calls.count(usage, "cache_read_input_tokens"),
-            cache_write_tokens=http_calls.count(usage, "cache_creation_input_tokens"),
-            output_tokens=http_calls.count(usage, "output_tokens"),
-            reasoning_tokens=http_calls.count(details, "thinking_tokens"),
+            input_tokens=http_calls.first_token_count(usage, "input_tokens"),
+            cache_read_tokens=http_calls.first_token_count(usage, "cache_read_input_tokens"),
+            cache_write_tokens=http_calls.first_token_count(usage, "cache_creation_input_tokens"),
+            output_tokens=http_calls.first_token_count(usage, "output_tokens"),
+            reasoning_tokens=http_calls.first_token_count(details, "thinking_tokens"),
             seconds=seconds,
         )
-    except http_calls.NoCount:
+    except http_calls.InvalidUsage:
         return Usage(seconds=seconds)

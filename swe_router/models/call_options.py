@@ -12,7 +12,7 @@ COMMON = ("leave_out", "strict")
 """Of every HTTP dialect: names of parameters that are never sent; whether tools are ``strict``."""
 
 
-def check(tier: Tier, known: Sequence[str]) -> None:
+def check_options(tier: Tier, known: Sequence[str]) -> None:
     """Raise ``UsageError`` for an option that the dialect does not have.
 
     Options are a closed list because some, such as a service tier, would change the price.

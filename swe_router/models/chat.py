@@ -32,7 +32,7 @@ _STOPS: dict[str, StopReason] = {
 }
 
 
-def body(
+def chat_request(
     tier: Tier,
     messages: Sequence[Message],
     tools: Sequence[ToolSpec],
@@ -66,7 +66,7 @@ def body(
 
 
 def _messages(messages: Sequence[Message], native: bool) -> list[dict[str, Any]]:
-    fit = message_history.legal(messages, message_history.CHAT_ID)
+    fit = message_history.legal_messages(messages, message_history.CHAT_ID)
     return [_message(message, native) for message in fit]
 
 
@@ -86,11 +86,11 @@ def _message(message: Message, native: bool) -> dict[str, Any]:
             call.update(extra)
     elif not text.strip():
         out["content"] = message_history.NOTHING
-    return {**out, **message_history.sounded(kept)}
+    return {**out, **message_history.sendable_json(kept)}
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    arguments = json.dumps(message_history.sounded(dict(call.arguments)), ensure_ascii=False)
+    arguments = json.dumps(message_history.sendable_json(dict(call.arguments)), ensure_ascii=False)
     return {
         "id": call.id,
         "type": "function",
@@ -107,20 +107,24 @@ def _tool(tool: ToolSpec, strict: bool) -> dict[str, Any]:
     return {"type": "function", "function": {**function, "strict": True} if strict else function}
 
 
-def read(reply: Mapping[str, Any], key: str, seconds: float, request_id: str) -> Completion:
+def read_chat_reply(
+    reply: Mapping[str, Any], key: str, seconds: float, request_id: str
+) -> Completion:
     """The completion. Raises ``BadReply``."""
     choices = reply.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     said = first.get("message") if isinstance(first, dict) else None
     if not isinstance(first, dict) or not isinstance(said, dict):
-        raise BadReply(f"the reply has no message: {http_calls.short(json.dumps(reply), key)}")
+        raise BadReply(
+            f"the reply has no message: {http_calls.short_message(json.dumps(reply), key)}"
+        )
     calls = _calls(said.get("tool_calls"), key)
     stop = _STOPS.get(str(first.get("finish_reason")), "tool" if calls else "end")
     if said.get("refusal"):
         stop = "refusal"
     content = said.get("content") or said.get("refusal") or ""
     message = Message(
-        role="assistant", content=text_of(content), tool_calls=calls, kept=_kept(said)
+        role="assistant", content=text_of_content(content), tool_calls=calls, kept=_kept(said)
     )
     return Completion(
         message=message,
@@ -143,7 +147,7 @@ def _kept(said: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return (kept,) if kept else ()
 
 
-def text_of(content: Any) -> str:
+def text_of_content(content: Any) -> str:
     """Text of a content that may be a string or a list of parts."""
     if isinstance(content, str):
         return content
@@ -177,17 +181,19 @@ def _usage(usage: Any, seconds: float) -> Usage:
     table = usage if isinstance(usage, Mapping) else {}
     details, said = table.get("prompt_tokens_details"), table.get("completion_tokens_details")
     try:
-        read = http_calls.count(details, "cached_tokens") or http_calls.count(
-            usage, "prompt_cache_hit_tokens"
-        )
-        return http_calls.usage(
-            prompt=http_calls.count(usage, "prompt_tokens"),
+        read = http_calls.first_token_count(
+            details, "cached_tokens"
+        ) or http_calls.first_token_count(usage, "prompt_cache_hit_tokens")
+        return http_calls.openai_usage(
+            prompt=http_calls.first_token_count(usage, "prompt_tokens"),
             read=read,
-            write=http_calls.count(details, "cache_write_tokens", "created_cache_tokens"),
-            output=http_calls.count(usage, "completion_tokens"),
-            reasoning=http_calls.count(said, "reasoning_tokens"),
-            total=http_calls.count(usage, "total_tokens"),
+            write=http_calls.first_token_count(
+                details, "cache_write_tokens", "created_cache_tokens"
+            ),
+            output=http_calls.first_token_count(usage, "completion_tokens"),
+            reasoning=http_calls.first_token_count(said, "reasoning_tokens"),
+            total=http_calls.first_token_count(usage, "total_tokens"),
             seconds=seconds,
         )
-    except http_calls.NoCount:
+    except http_calls.InvalidUsage:
         return Usage(seconds=seconds)

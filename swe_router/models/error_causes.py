@@ -285,7 +285,7 @@ def status_of_words(text: str) -> int:
     return next((status for pattern, status in _WORDS if pattern.search(text)), 0)
 
 
-def account(names: Iterable[str], text: str, status: int) -> type[ModelError] | None:
+def account_error(names: Iterable[str], text: str, status: int) -> type[ModelError] | None:
     """What keeps a provider from serving this account at all; None when it is something else."""
     called = frozenset(names)
     no_credit = NO_CREDIT_NAMES & called or _NO_CREDIT.search(text)

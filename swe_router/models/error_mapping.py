@@ -121,7 +121,7 @@ def _parsed(text: str) -> Any:
     return [text[:at], value] if text[:start].strip() else value
 
 
-def named(
+def to_model_error(
     fault: ProviderError, status: int, what: str, *, after: float | None = None,
     cap: int = 0, sent: Collection[str] = (), billed: bool | None = None,
 ) -> ModelError:  # fmt: skip
@@ -145,7 +145,7 @@ def _kind(
     own = _own_status(fault, status)
     # A setting is looked for first: "temperature is not supported with this model".
     setting = own in _VAGUE and _setting(fault, sent)
-    account = error_causes.account(fault.names, "" if _of_a_turn(fault) else fault.text, own)
+    account = error_causes.account_error(fault.names, "" if _of_a_turn(fault) else fault.text, own)
     if account and not (setting and account is ModelUnknown):
         return account, own
     if (window := _window(fault, own, cap)) is not None:
@@ -220,10 +220,12 @@ def _of_status(status: int, fault: ProviderError) -> type[ModelError]:
     return next((kind for holds, kind in kinds if holds), Refused)
 
 
-def in_reply(reply: Any) -> Any | None:
+def error_in_reply(reply: Any) -> Any | None:
     """The error that stands in the JSON of a good reply, of any dialect; None if there is none."""
     if isinstance(reply, list):
-        return next((error for item in reply[:4] if (error := in_reply(item)) is not None), None)
+        return next(
+            (error for item in reply[:4] if (error := error_in_reply(item)) is not None), None
+        )
     if not isinstance(reply, Mapping):
         return None
     place = next((place for place in _places(reply) if _tells(place)), None)
@@ -273,7 +275,7 @@ def _envelope(reply: Mapping[str, Any]) -> bool:
     return bool(told & {"message", "msg"} and (numbered or told == {"message"}))
 
 
-def in_text(text: str) -> ProviderError | None:
+def error_in_text(text: str) -> ProviderError | None:
     """The error of a reply that is no JSON: a proxy's page, an event stream, a short word."""
     start = text.lstrip()[:200].lower()
     if start.startswith(("<!doctype", "<html", "<head", "<body", "<?xml", "<center", "<h1")):
@@ -300,7 +302,7 @@ def _of_events(text: str) -> ProviderError | None:
         if not line.startswith("data:"):
             continue
         try:
-            error = in_reply(json.loads(line.removeprefix("data:")))
+            error = error_in_reply(json.loads(line.removeprefix("data:")))
         except (ValueError, RecursionError):
             continue
         if error is not None:

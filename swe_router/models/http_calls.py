@@ -40,13 +40,13 @@ def redact(text: str, key: str) -> str:
     return _BEARER.sub(r"\1[key]", text)
 
 
-def short(text: str, key: str) -> str:
+def short_message(text: str, key: str) -> str:
     """``text`` fit for an error message: one redacted line of limited length."""
     line = " ".join(redact(text, key).split())
     return line if len(line) <= _SHOWN else line[:_SHOWN] + "…"
 
 
-def own_ways(client: Any) -> None:
+def isolate_client(client: Any) -> None:
     """Make an SDK's client take nothing but the tier's key and address.
 
     The SDKs read headers, an organisation and a project out of the environment
@@ -62,7 +62,7 @@ def own_ways(client: Any) -> None:
 _NEARLY = 0.9
 
 
-def told_apart(answer: Completion, tier: Tier, limits: CallLimits) -> Completion:
+def with_window_stop(answer: Completion, tier: Tier, limits: CallLimits) -> Completion:
     """The answer, with ``window`` for its stop where not the cap but the window cut it off.
 
     Servers clip the cap to what the window leaves, and say ``length`` of both. A server that caps
@@ -83,7 +83,7 @@ def timeouts(limits: CallLimits) -> httpx2.Timeout:
     return httpx2.Timeout(limits.seconds, connect=min(CONNECT_SECONDS, limits.seconds))
 
 
-def hooks(key: str) -> dict[str, list[Callable[[Any], None]]]:
+def event_hooks(key: str) -> dict[str, list[Callable[[Any], None]]]:
     """Event hooks for an ``httpx2.Client`` that bound a reply in time and size.
 
     They also take the key out of its headers, which the SDKs log.
@@ -129,7 +129,7 @@ class _Bounded(httpx2.SyncByteStream):
         self._inner.close()
 
 
-def exchange(
+def send_request(
     send: Callable[[], httpx2.Response],
     status_error: type[Exception],
     connection_error: type[Exception],
@@ -155,7 +155,7 @@ def exchange(
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         # The SDK itself stumbled over the answer, as over a broken event stream.
         failure = BadReply(
-            f"the SDK cannot read it: {type(error).__name__}: {short(str(error), key)}"
+            f"the SDK cannot read it: {type(error).__name__}: {short_message(str(error), key)}"
         )
     failure.__cause__ = failure.__context__ = None
     raise failure
@@ -171,16 +171,18 @@ def _of_status(error: Any, key: str, body: Mapping[str, Any]) -> ModelError:
     said = _body_of(error)
     text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False, default=str)
     page = (
-        error_mapping.in_text(said) if isinstance(said, str) and said.lstrip()[:1] == "<" else None
+        error_mapping.error_in_text(said)
+        if isinstance(said, str) and said.lstrip()[:1] == "<"
+        else None
     )
     fault = page or error_mapping.ProviderError.of(said)
     if page is not None:
         fault.statuses = []
     where = f"HTTP {status}" if status >= 400 else "an error in the stream"
-    found = error_mapping.named(
+    found = error_mapping.to_model_error(
         fault,
         status,
-        f"{where}: {short(text, key)}",
+        f"{where}: {short_message(text, key)}",
         after=retry_after(headers),
         cap=_cap(body),
         sent=body,
@@ -206,7 +208,7 @@ def _body_of(error: Any) -> Any:
 
 
 def _of_transport(error: BaseException, key: str) -> ModelError:
-    what = f"{type(error).__name__}: {short(str(error), key)}"
+    what = f"{type(error).__name__}: {short_message(str(error), key)}"
     if isinstance(error, ModelError):
         return error
     if isinstance(
@@ -247,18 +249,18 @@ def json_of(response: httpx2.Response, key: str, body: Mapping[str, Any]) -> dic
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        fault = error_mapping.in_text(text)
+        fault = error_mapping.error_in_text(text)
     else:
-        if (error := error_mapping.in_reply(value)) is not None:
+        if (error := error_mapping.error_in_reply(value)) is not None:
             fault, billed = error_mapping.ProviderError.of(error), _worked(value) or None
         elif isinstance(value, dict):
-            return scrub(value, key)  # type: ignore[no-any-return]
-    said = short(text[:2000], key)
+            return scrub_json(value, key)  # type: ignore[no-any-return]
+    said = short_message(text[:2000], key)
     if fault is None:
         raise BadReply(f"the reply is not a JSON object: {said}")
     what = f"HTTP {response.status_code}, with an error in it: {said}"
     after = retry_after(response.headers)
-    found = error_mapping.named(
+    found = error_mapping.to_model_error(
         fault, 200, what, after=after, cap=_cap(body), sent=body, billed=billed
     )
     found.told = redact(found.told, key)
@@ -270,8 +272,8 @@ def _worked(reply: Any) -> bool:
     usage = reply.get("usage") if isinstance(reply, dict) else None
     names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
     try:
-        return any(count(usage, name) for name in names)
-    except NoCount:
+        return any(first_token_count(usage, name) for name in names)
+    except InvalidUsage:
         return True
 
 
@@ -279,15 +281,15 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def scrub(value: Any, key: str) -> Any:
+def scrub_json(value: Any, key: str) -> Any:
     """A JSON value whose strings are valid Unicode and free of the key."""
     if isinstance(value, str):
         sound = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return redact_key(sound, key)
     if isinstance(value, list):
-        return [scrub(item, key) for item in value]
+        return [scrub_json(item, key) for item in value]
     if isinstance(value, dict):
-        return {redact_key(name, key): scrub(item, key) for name, item in value.items()}
+        return {redact_key(name, key): scrub_json(item, key) for name, item in value.items()}
     return value
 
 
@@ -300,7 +302,7 @@ def tool_call(call_id: Any, name: Any, arguments: Any, key: str) -> ToolCall:
     """A tool call from a reply; arguments that cannot be read become its ``error``."""
     if isinstance(arguments, str):
         try:
-            arguments = scrub(json.loads(arguments or "{}", parse_constant=_no_constant), key)
+            arguments = scrub_json(json.loads(arguments or "{}", parse_constant=_no_constant), key)
         except (ValueError, RecursionError) as error:
             why = f"the arguments are not valid JSON: {error}"
             return ToolCall(id=str(call_id or ""), name=str(name or ""), error=why)
@@ -310,12 +312,12 @@ def tool_call(call_id: Any, name: Any, arguments: Any, key: str) -> ToolCall:
     return ToolCall(id=str(call_id or ""), name=str(name or ""), arguments=arguments)
 
 
-class NoCount(ValueError):
+class InvalidUsage(ValueError):
     """A usage that is nonsense counts as none: the answer stays, charged as reserved."""
 
 
-def count(table: Any, *names: str) -> int:
-    """The first of these token counts that is given, else 0. Raises ``NoCount`` for nonsense."""
+def first_token_count(table: Any, *names: str) -> int:
+    """The first of these counts that is given, else 0. Raises ``InvalidUsage`` for nonsense."""
     for name in names:
         value = table.get(name) if isinstance(table, Mapping) else None
         if value is None:
@@ -323,12 +325,12 @@ def count(table: Any, *names: str) -> int:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
-            raise NoCount(f"the usage says {name} = {str(value)[:40]}")
+            raise InvalidUsage(f"the usage says {name} = {str(value)[:40]}")
         return value
     return 0
 
 
-def usage(
+def openai_usage(
     *, prompt: int, read: int, write: int, output: int, reasoning: int, total: int, seconds: float
 ) -> Usage:
     """The usage of the OpenAI dialects, whose ``prompt`` includes the cached tokens.

@@ -22,7 +22,7 @@ CHAT_ID = re.compile(r"[\x21-\x7e]{1,40}")
 STRICT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def legal(messages: Iterable[Message], ids: re.Pattern[str]) -> list[Message]:
+def legal_messages(messages: Iterable[Message], ids: re.Pattern[str]) -> list[Message]:
     """The messages with names and ids that a provider takes, each call with its result.
 
     An id that is blank, longer or other than ``ids``, or was there before, gives way to one of
@@ -36,20 +36,20 @@ def legal(messages: Iterable[Message], ids: re.Pattern[str]) -> list[Message]:
         if message.role == "tool" and waiting:
             at = next((n for n, (was, _) in enumerate(waiting) if was == message.tool_call_id), 0)
             _, mine = waiting.pop(at)
-            out.append(_set(message, tool_call_id=mine, content=worded(message.content)))
+            out.append(_set(message, tool_call_id=mine, content=nonblank_text(message.content)))
             continue
         out += _unanswered(waiting)
         waiting = []
         if message.role == "tool":
             # A result without a call has no place of its own.
-            out.append(Message(role="user", content=worded(message.content)))
+            out.append(Message(role="user", content=nonblank_text(message.content)))
         elif message.tool_calls:
             calls = tuple(_call(call, used, ids) for call in message.tool_calls)
             pairs = zip(message.tool_calls, calls, strict=True)
             waiting = [(old.id, new.id) for old, new in pairs]
-            out.append(_set(message, tool_calls=calls, content=sound(message.content)))
+            out.append(_set(message, tool_calls=calls, content=sendable_text(message.content)))
         else:
-            out.append(_set(message, content=worded(message.content)))
+            out.append(_set(message, content=nonblank_text(message.content)))
     return out + _unanswered(waiting)
 
 
@@ -81,29 +81,29 @@ def legal_name(name: str) -> str:
     return found[0] if found else _NAMELESS
 
 
-def sound(text: str) -> str:
+def sendable_text(text: str) -> str:
     """``text`` as it can be sent: no lone surrogate, no NUL."""
     return (
         text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\N{REPLACEMENT CHARACTER}")
     )
 
 
-def worded(text: str) -> str:
+def nonblank_text(text: str) -> str:
     """Sound text that is not blank, which some providers refuse."""
-    return sound(text) if text.strip() else NOTHING
+    return sendable_text(text) if text.strip() else NOTHING
 
 
-def typed(blocks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def typed_blocks(blocks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The blocks that say what they are; no server takes any other one back."""
     return [block for block in blocks if isinstance(block.get("type"), str) and block["type"]]
 
 
-def sounded(value: Any) -> Any:
+def sendable_json(value: Any) -> Any:
     """A JSON value with sound texts."""
     if isinstance(value, str):
-        return sound(value)
+        return sendable_text(value)
     if isinstance(value, list | tuple):
-        return [sounded(item) for item in value]
+        return [sendable_json(item) for item in value]
     if isinstance(value, dict):
-        return {sound(str(name)): sounded(item) for name, item in value.items()}
+        return {sendable_text(str(name)): sendable_json(item) for name, item in value.items()}
     return value

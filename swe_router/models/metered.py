@@ -26,7 +26,7 @@ NO_USAGE = "the provider gave no usage: charged as reserved"
 _log = logging.getLogger(__name__)
 
 
-def bytes_of(message: Message) -> int:
+def message_bytes(message: Message) -> int:
     """UTF-8 bytes of a message as sent: no tokenizer makes more tokens than there are bytes."""
     calls = [[call.id, call.name, dict(call.arguments)] for call in message.tool_calls]
     size = len(message.content.encode("utf-8", "replace")) + len(message.tool_call_id)
@@ -40,7 +40,7 @@ def input_bound(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> int:
 
 
 def _bound_of(message: Message) -> int:
-    return bytes_of(message) + MESSAGE_TOKENS * (1 + len(message.tool_calls))
+    return message_bytes(message) + MESSAGE_TOKENS * (1 + len(message.tool_calls))
 
 
 def _tools_bound(tools: Sequence[ToolSpec]) -> int:

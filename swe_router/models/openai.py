@@ -53,7 +53,7 @@ class OpenAIModel:
         key: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        call_options.check(tier, self.options)
+        call_options.check_options(tier, self.options)
         self._tier, self._session, self._key, self._clock = tier, session, key, clock
 
     def complete(
@@ -67,11 +67,11 @@ class OpenAIModel:
         strict = bool(tier.options.get("strict", self.strict))
         if by_responses:
             path = "/responses"
-            body = responses.body(tier, messages, tools, limits, self._session, strict)
+            body = responses.responses_request(tier, messages, tools, limits, self._session, strict)
         else:
             path = "/chat/completions"
-            body = chat.body(tier, messages, tools, limits, strict, self._reasons)
-        read = responses.read if by_responses else chat.read
+            body = chat.chat_request(tier, messages, tools, limits, strict, self._reasons)
+        read = responses.read_response if by_responses else chat.read_chat_reply
 
         def send(fit: dict[str, Any]) -> Completion:
             start = self._clock()
@@ -79,12 +79,14 @@ class OpenAIModel:
             seconds = max(0.0, self._clock() - start)
             reply = http_calls.json_of(response, self._key, fit)
             request_id = http_calls.redact_key(_request_id(response.headers), self._key)
-            return http_calls.told_apart(read(reply, self._key, seconds, request_id), tier, limits)
+            return http_calls.with_window_stop(
+                read(reply, self._key, seconds, request_id), tier, limits
+            )
 
-        return server_quirks.asked(tier, body, send)
+        return server_quirks.send_with_quirks(tier, body, send)
 
     def _post(self, path: str, body: dict[str, Any], limits: CallLimits) -> httpx2.Response:
-        return http_calls.exchange(
+        return http_calls.send_request(
             lambda: self._client.post(
                 path,
                 body=body,
@@ -113,9 +115,9 @@ class OpenAIModel:
             api_key=self._key or "none",
             base_url=self._tier.base_url or OWN_ADDRESS,
             max_retries=0,
-            http_client=openai.DefaultHttpx2Client(event_hooks=http_calls.hooks(self._key)),
+            http_client=openai.DefaultHttpx2Client(event_hooks=http_calls.event_hooks(self._key)),
         )
-        http_calls.own_ways(client)
+        http_calls.isolate_client(client)
         return client
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from swe_router.errors import BadReply, NoAnswer
 from swe_router.models import http_calls, message_history
-from swe_router.models.chat import text_of
+from swe_router.models.chat import text_of_content
 from swe_router.records import (
     CallLimits,
     Completion,
@@ -21,7 +21,7 @@ from swe_router.records import (
 from swe_router.settings import Tier
 
 
-def body(
+def responses_request(
     tier: Tier,
     messages: Sequence[Message],
     tools: Sequence[ToolSpec],
@@ -31,7 +31,7 @@ def body(
 ) -> dict[str, Any]:
     """The request; nothing is stored at the provider, reasoning travels encrypted."""
     native = tier.tools == "native"
-    talk = message_history.legal(
+    talk = message_history.legal_messages(
         (m for m in messages if m.role != "system"), message_history.STRICT_ID
     )
     out: dict[str, Any] = {
@@ -42,7 +42,9 @@ def body(
         "include": ["reasoning.encrypted_content"],
         "prompt_cache_key": session[-64:],
     }
-    system = "\n\n".join(message_history.sound(m.content) for m in messages if m.role == "system")
+    system = "\n\n".join(
+        message_history.sendable_text(m.content) for m in messages if m.role == "system"
+    )
     if system:
         out["instructions"] = system
     if tools:
@@ -74,7 +76,7 @@ def _items(message: Message, native: bool) -> list[dict[str, Any]]:
         items += [_function_call(call) for call in calls]
     if not items or items[-1].get("type") == "reasoning":
         # Reasoning is refused without something that follows from it.
-        items.append({"role": "assistant", "content": message_history.worded(text)})
+        items.append({"role": "assistant", "content": message_history.nonblank_text(text)})
     return items
 
 
@@ -86,13 +88,13 @@ def _as_kept(message: Message, calls: list[ToolCall]) -> list[dict[str, Any]]:
         if item.get("type") == "function_call":
             if (call := next(left, None)) is not None:
                 items.append({**item, **_function_call(call)})
-        elif item.get("type") != "message" or text_of(item.get("content")).strip():
-            items.append(message_history.sounded(dict(item)))
+        elif item.get("type") != "message" or text_of_content(item.get("content")).strip():
+            items.append(message_history.sendable_json(dict(item)))
     return items
 
 
 def _function_call(call: ToolCall) -> dict[str, Any]:
-    arguments = json.dumps(message_history.sounded(dict(call.arguments)), ensure_ascii=False)
+    arguments = json.dumps(message_history.sendable_json(dict(call.arguments)), ensure_ascii=False)
     return {
         "type": "function_call",
         "call_id": call.id,
@@ -111,16 +113,20 @@ def _tool(tool: ToolSpec, strict: bool) -> dict[str, Any]:
     }
 
 
-def read(reply: Mapping[str, Any], key: str, seconds: float, request_id: str) -> Completion:
+def read_response(
+    reply: Mapping[str, Any], key: str, seconds: float, request_id: str
+) -> Completion:
     """The completion. Raises ``BadReply``, and ``NoAnswer`` for a response that failed."""
     items = reply.get("output")
     if reply.get("status") in ("failed", "cancelled"):
         raise NoAnswer(
-            f"the response failed: {http_calls.short(json.dumps(reply.get('error')), key)}"
+            f"the response failed: {http_calls.short_message(json.dumps(reply.get('error')), key)}"
         )
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise BadReply(f"the reply has no output: {http_calls.short(json.dumps(reply), key)}")
-    items = message_history.typed(items)
+        raise BadReply(
+            f"the reply has no output: {http_calls.short_message(json.dumps(reply), key)}"
+        )
+    items = message_history.typed_blocks(items)
     calls = tuple(
         http_calls.tool_call(item.get("call_id"), item.get("name"), item.get("arguments"), key)
         for item in items
@@ -136,7 +142,7 @@ def read(reply: Mapping[str, Any], key: str, seconds: float, request_id: str) ->
     refusals = "".join(str(part.get("refusal") or "") for part in parts)
     message = Message(
         role="assistant",
-        content=text_of(parts) or refusals,
+        content=text_of_content(parts) or refusals,
         tool_calls=calls,
         kept=tuple(items) if any(item.get("type") == "reasoning" for item in items) else (),
     )
@@ -166,14 +172,14 @@ def _usage(usage: Any, seconds: float) -> Usage:
     table = usage if isinstance(usage, Mapping) else {}
     details, said = table.get("input_tokens_details"), table.get("output_tokens_details")
     try:
-        return http_calls.usage(
-            prompt=http_calls.count(usage, "input_tokens"),
-            read=http_calls.count(details, "cached_tokens"),
-            write=http_calls.count(details, "cache_write_tokens"),
-            output=http_calls.count(usage, "output_tokens"),
-            reasoning=http_calls.count(said, "reasoning_tokens"),
-            total=http_calls.count(usage, "total_tokens"),
+        return http_calls.openai_usage(
+            prompt=http_calls.first_token_count(usage, "input_tokens"),
+            read=http_calls.first_token_count(details, "cached_tokens"),
+            write=http_calls.first_token_count(details, "cache_write_tokens"),
+            output=http_calls.first_token_count(usage, "output_tokens"),
+            reasoning=http_calls.first_token_count(said, "reasoning_tokens"),
+            total=http_calls.first_token_count(usage, "total_tokens"),
             seconds=seconds,
         )
-    except http_calls.NoCount:
+    except http_calls.InvalidUsage:
         return Usage(seconds=seconds)

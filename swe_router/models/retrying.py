@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
-from swe_router.breaker import cause_of
+from swe_router.breaker import short_cause
 from swe_router.errors import ModelError, NoAnswer, NoConnection, Overloaded, RateLimited
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.seams import Model
@@ -90,5 +90,5 @@ class RetryingModel:
         wait = min(wait, self._longest_wait) + random.uniform(0, self._first_wait)  # noqa: S311
         if tries <= self._retries:
             of = f"try {tries + 1} of {1 + self._retries} in {wait:.0f} s"
-            self._told(f"{cause_of(error)}: {of}")
+            self._told(f"{short_cause(error)}: {of}")
         return wait

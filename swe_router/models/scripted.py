@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from swe_router import assets, errors, toolcalls
 from swe_router.errors import ContextTooLong, ModelError, Refused
 from swe_router.models import call_options
-from swe_router.models.metered import bytes_of
+from swe_router.models.metered import message_bytes
 from swe_router.records import (
     CallLimits,
     Completion,
@@ -63,13 +63,13 @@ class ScriptedModel:
     """
 
     def __init__(self, tier: Tier, *, session: str, key: str = "") -> None:
-        call_options.check(tier, OPTIONS)
+        call_options.check_options(tier, OPTIONS)
         self._tier = tier
         self._instance, _, attempt = session.rpartition("#")
         self._attempt = attempt
         if not self._instance:
             self._instance, self._attempt = session, "1"
-        self._bytes = RunningSum(bytes_of)
+        self._bytes = RunningSum(message_bytes)
         self._turns = RunningSum(lambda message: int(message.role == "assistant"))
 
     def complete(
@@ -126,7 +126,7 @@ class ScriptedModel:
         while last >= 0 and messages[last].role != "assistant":
             last -= 1
         before = _tokens(self._bytes.of(messages, max(0, last)))
-        prompt, output = _tokens(self._bytes.of(messages)), _tokens(bytes_of(answer))
+        prompt, output = _tokens(self._bytes.of(messages)), _tokens(message_bytes(answer))
         options = self._tier.options
         reading = float(options.get("prompt_tokens_per_second", PROMPT_TOKENS_PER_SECOND))
         writing = float(options.get("output_tokens_per_second", OUTPUT_TOKENS_PER_SECOND))

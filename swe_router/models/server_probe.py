@@ -37,17 +37,17 @@ class ModelListing:
     """The begin of an answer that was no list; one line, without the key."""
 
 
-def listing(tier: Tier, key: str, *, seconds: float = SECONDS) -> ModelListing | None:
+def list_models(tier: Tier, key: str, *, seconds: float = SECONDS) -> ModelListing | None:
     """What the tier's server lists; None for a dialect that has no server.
 
     Raises ``NoConnection`` when nobody could be reached and ``NoAnswer`` when nothing came back
     in time; every answer, an error too, is a ``ModelListing``.
     """
-    url = address(tier)
+    url = models_url(tier)
     if not url:
         return None
     try:
-        with httpx2.Client(timeout=seconds, event_hooks=http_calls.hooks(key)) as client:
+        with httpx2.Client(timeout=seconds, event_hooks=http_calls.event_hooks(key)) as client:
             response = client.get(url, headers=_headers(tier, key))
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
         raise NoConnection(f"could not connect: {_said(error, key)}") from None
@@ -55,17 +55,17 @@ def listing(tier: Tier, key: str, *, seconds: float = SECONDS) -> ModelListing |
         raise NoConnection(f"the proxy did not let it through: {_said(error, key)}") from None
     except (httpx2.HTTPError, httpx2.InvalidURL, ModelError) as error:
         raise NoAnswer(f"{url} gave no answer in {seconds:g} s: {_said(error, key)}") from None
-    text = http_calls.short(response.text[:2000], key)
+    text = http_calls.short_message(response.text[:2000], key)
     if response.is_redirect:
-        text = f"leads to {http_calls.short(response.headers.get('location', '?'), key)}"
+        text = f"leads to {http_calls.short_message(response.headers.get('location', '?'), key)}"
     return ModelListing(response.status_code, _models(response), text)
 
 
-def serves(tier: Tier, key: str, *, seconds: float = SECONDS) -> bool:
+def serves_model(tier: Tier, key: str, *, seconds: float = SECONDS) -> bool:
     """Whether the server knows the tier's model by name: a list may have pages and no aliases."""
-    url = f"{address(tier)}/{quote(tier.model, safe='')}"
+    url = f"{models_url(tier)}/{quote(tier.model, safe='')}"
     try:
-        with httpx2.Client(timeout=seconds, event_hooks=http_calls.hooks(key)) as client:
+        with httpx2.Client(timeout=seconds, event_hooks=http_calls.event_hooks(key)) as client:
             response = client.get(url, headers=_headers(tier, key))
         row = response.json() if response.status_code == 200 else None
         return isinstance(row, dict) and isinstance(row.get("id"), str)
@@ -73,18 +73,18 @@ def serves(tier: Tier, key: str, *, seconds: float = SECONDS) -> bool:
         return False
 
 
-def check(tier: Tier, key: str) -> None:
+def check_server(tier: Tier, key: str) -> None:
     """Raise the ``ModelError`` that every call would meet now.
 
     Nobody there, no answer, a gateway without a server behind it; what a server says of the key
     or the model is left to the call itself.
     """
-    found = listing(tier, key, seconds=min(SECONDS, tier.timeout))
+    found = list_models(tier, key, seconds=min(SECONDS, tier.timeout))
     if found is not None and found.status in {502, 503, 521, 522, 523, 529}:
         raise NoAnswer(f"HTTP {found.status}: {found.text}", status=found.status)
 
 
-def address(tier: Tier) -> str:
+def models_url(tier: Tier) -> str:
     """Where the tier's server lists its models; empty for a dialect without a server."""
     if tier.dialect not in {"anthropic", "openai", "vllm"}:
         return ""
@@ -122,4 +122,4 @@ def _window(row: Mapping[str, Any]) -> int:
 
 
 def _said(error: BaseException, key: str) -> str:
-    return f"{type(error).__name__}: {http_calls.short(str(error), key)}"
+    return f"{type(error).__name__}: {http_calls.short_message(str(error), key)}"

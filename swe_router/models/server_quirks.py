@@ -171,7 +171,7 @@ _known: dict[str, ServerQuirks] = {}
 _known_lock = threading.Lock()
 
 
-def of(tier: Tier) -> ServerQuirks:
+def quirks_of(tier: Tier) -> ServerQuirks:
     """The lessons of a tier, with what its options say; one for all its attempts."""
     key = f"{tier.dialect} {tier.base_url} {tier.model} {sorted(tier.options.items(), key=str)}"
     with _known_lock:
@@ -184,9 +184,9 @@ def of(tier: Tier) -> ServerQuirks:
         return _known[key]
 
 
-def asked(tier: Tier, body: Mapping[str, Any], send: Callable[[dict[str, Any]], T]) -> T:
+def send_with_quirks(tier: Tier, body: Mapping[str, Any], send: Callable[[dict[str, Any]], T]) -> T:
     """``send`` of the request as the server takes it, again after each refusal that teaches."""
-    lessons = of(tier)
+    lessons = quirks_of(tier)
     while True:
         fit = lessons.fitted(body)
         try:

@@ -80,7 +80,7 @@ def address_of(name: str, tier: Tier) -> str:
 def rate_of(name: str, tier: Tier, usd_per_gpu_hour: Decimal, on: datetime.date) -> PriceRate:
     """The rate of a tier on a day. Raises ``UsageError`` for a model without a price."""
     if isinstance(tier.price, Price):
-        return prices.flat(
+        return prices.flat_rate(
             tier.price.input,
             tier.price.output,
             cache_read=tier.price.cache_read,
@@ -89,9 +89,9 @@ def rate_of(name: str, tier: Tier, usd_per_gpu_hour: Decimal, on: datetime.date)
             on=on,
         )
     if tier.price == "free":
-        return prices.free(on)
+        return prices.free_rate(on)
     if tier.price == "gpu-hour":
-        return prices.gpu_hour(usd_per_gpu_hour, tier.concurrency, on)
+        return prices.gpu_hour_rate(usd_per_gpu_hour, tier.concurrency, on)
     return prices.rate_for(
         tier.model,
         dialect=tier.dialect,

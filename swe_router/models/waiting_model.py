@@ -30,7 +30,7 @@ class WaitingModel:
     ) -> Completion:
         """See ``seams.Model``. Raises ``StillAway`` when the run gave the tier up or stops."""
         return self.breaker.through(
-            service_of(self.tier),
+            service_name(self.tier),
             lambda: self.model.complete(messages, tools, limits=limits),
             who=self.instance,
             held=self.held,
@@ -38,6 +38,6 @@ class WaitingModel:
         )
 
 
-def service_of(tier: str) -> str:
+def service_name(tier: str) -> str:
     """A tier as the breaker names it."""
     return f"tier {tier}"

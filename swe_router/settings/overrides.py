@@ -45,7 +45,7 @@ def _tier(tier: Any, was: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
                        if key in tier and key not in given}}  # fmt: skip
     if isinstance(was.get("price"), Mapping) and "price" not in given:
         made["price"] = "table"
-    window = None if "window" in given else prices.window(
+    window = None if "window" in given else prices.listed_window(
         str(made.get("model")), str(made.get("dialect")), str(made.get("base_url", ""))
     )  # fmt: skip
     return {**made, "window": window} if window else made

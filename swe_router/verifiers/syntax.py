@@ -183,8 +183,8 @@ def _places(source: bytes, path: str) -> list[tuple[int, int]] | None:
     """Lines and columns of syntax errors; None when no grammar is installed."""
     found = grammar.grammar_of(path)
     if found is None or found.name == "python":
-        return python_syntax.errors(source, path)
-    tools = grammar.tools(found)
+        return python_syntax.syntax_errors(source, path)
+    tools = grammar.language_tools(found)
     return None if tools is None else _errors(tools.parser.parse(source).root_node)
 
 

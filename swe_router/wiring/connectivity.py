@@ -98,7 +98,7 @@ def _tier(name: str, tier: Tier, knocking: bool) -> Callable[[], str | tuple[Lev
         kind = plugins.load("models", tier.dialect)
         key = tier_checks.key_of(name, tier, os.environ)
         level, said = _server(name, tier, key)
-        if knocking and server_probe.address(tier):
+        if knocking and server_probe.models_url(tier):
             said += "; " + _called(name, tier, kind, key)
         return level, said
 
@@ -110,7 +110,7 @@ def _server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
     by = f"{tier.model} by {tier.dialect}"
     url = tier.base_url or server_probe.HOMES.get(tier.dialect, "its provider")
     try:
-        found = server_probe.listing(tier, key)
+        found = server_probe.list_models(tier, key)
     except BoundaryError as error:
         what = "nobody answers" if isinstance(error, NoConnection) else "no answer comes"
         raise UsageError(f"{what} at {url} ({error}): start the server, or see base_url,"
@@ -125,7 +125,7 @@ def _server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
     if found.models is None:
         return _unlisted(tier, found, f"{by} at {url}")
     window = found.models.get(tier.model)
-    if window is None and not server_probe.serves(tier, key):
+    if window is None and not server_probe.serves_model(tier, key):
         there = ", ".join(list(found.models)[:8]) or "no model at all"
         raise UsageError(f"{url} does not serve {tier.model!r}: it lists {there};"
                          f" see tiers.{name}.model")  # fmt: skip

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swe_router import assets
-from swe_router.codegraph.commits import PastCommit, past
+from swe_router.codegraph.commits import PastCommit, past_commits
 from swe_router.codegraph.fact_store import FactStore
 from swe_router.codegraph.git_objects import RepoError
-from swe_router.codegraph.graph import Graph, build
-from swe_router.codegraph.repo_cache import RepoCache, Sources
+from swe_router.codegraph.graph import CodeGraph, build_graph
+from swe_router.codegraph.repo_cache import RepoCache, RepoSources
 from swe_router.errors import SandboxError, UsageError
 from swe_router.lazy_imports import deferred
 from swe_router.records import Instance
@@ -47,7 +47,7 @@ def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
     if folder is not None and not folder.is_dir():
         raise UsageError(f"--repos {repos}: there is no such folder")
     streams = assets.root() / "eval" / "suites" / "demo" / "repos"
-    sources = Sources(repos=folder, streams=streams, progress=say)
+    sources = RepoSources(repos=folder, streams=streams, progress=say)
     if images:
         sources = replace(sources, copy_out=copy_out)
     place, wanted = cache_folder()
@@ -73,11 +73,11 @@ def copy_out(instance: Instance, place: Path) -> Path | None:
     return place / ".git"
 
 
-def graph_of(repos: RepoCache, instance: Instance, say: Say) -> Graph | None:
+def graph_of(repos: RepoCache, instance: Instance, say: Say) -> CodeGraph | None:
     """The code graph at the base commit, or None (and a word) when it cannot be read."""
     try:
         facts = FactStore(repos.folder / "facts.db")
-        return build(repos.path(instance), instance.base_commit, facts)
+        return build_graph(repos.path(instance), instance.base_commit, facts)
     except RepoError as error:
         say(f"{instance.id}: routed by its text alone: {error}")
         return None
@@ -86,7 +86,7 @@ def graph_of(repos: RepoCache, instance: Instance, say: Say) -> Graph | None:
 def past_of(repos: RepoCache, instance: Instance, say: Say) -> tuple[PastCommit, ...]:
     """What was changed before the base commit; nothing (and a word) when it cannot be read."""
     try:
-        return past(repos.path(instance), instance.base_commit)
+        return past_commits(repos.path(instance), instance.base_commit)
     except RepoError as error:
         say(f"{instance.id}: routed without its repository's history: {error}")
         return ()

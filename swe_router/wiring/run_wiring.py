@@ -15,11 +15,11 @@ from typing import Any
 from swe_router import active_clock, plugins
 from swe_router.agents.manifest import Manifest
 from swe_router.breaker import Breaker
-from swe_router.codegraph.graph import Graph
+from swe_router.codegraph.graph import CodeGraph
 from swe_router.codegraph.repo_cache import RepoCache
 from swe_router.codegraph.search import GraphSearch
 from swe_router.errors import UsageError
-from swe_router.features.extraction_steps import extract
+from swe_router.features.extraction_steps import extract_features
 from swe_router.grading import runner
 from swe_router.journal import imported_candidates, run_inputs
 from swe_router.journal.header import Header
@@ -162,12 +162,12 @@ class RunWiring:
         """The routing policy over the usable tiers, fitted when it learns."""
         return build_policy(self.header, self.run.instances())
 
-    def features(self, instance: Instance, graph: Graph | None) -> Features:
+    def features(self, instance: Instance, graph: CodeGraph | None) -> Features:
         """What is known of an instance, with what a judge said of it in the policy's features."""
         known = features_of(instance, graph, self.repos)
         return training_data.judged(known, self.settings.policy.knobs)
 
-    def graph(self, instance: Instance) -> Graph | None:
+    def graph(self, instance: Instance) -> CodeGraph | None:
         """The code graph at the base commit, or None when the repository cannot be read."""
         return graph_of(self.repos, instance, self.say)
 
@@ -191,7 +191,7 @@ class RunWiring:
     def solve_context(
         self,
         instance: Instance,
-        graph: Graph | None,
+        graph: CodeGraph | None,
         instances_left: int,
         progress: Callable[[str, str, int, str], None],
     ) -> SolveContext:
@@ -377,8 +377,8 @@ def _quiet(message: str) -> None:
 
 
 def features_of(
-    instance: Instance, graph: Graph | None, repos: RepoCache | None = None, say: Say = _quiet
+    instance: Instance, graph: CodeGraph | None, repos: RepoCache | None = None, say: Say = _quiet
 ) -> Features:
     """What is known of an instance before anything is spent; ``repos`` tells its history."""
     past = past_of(repos, instance, say) if graph is not None and repos is not None else ()
-    return extract(instance, graph, past)
+    return extract_features(instance, graph, past)

@@ -13,7 +13,7 @@ from swe_router.errors import UsageError
 from swe_router.journal.header import Header
 from swe_router.journal.run_folder import RunFolder
 from swe_router.lazy_imports import deferred
-from swe_router.models.waiting_model import WaitingModel, service_of
+from swe_router.models.waiting_model import WaitingModel, service_name
 from swe_router.safe_files import check_regular
 from swe_router.sandboxes.waiting_factory import SERVICE
 from swe_router.seams import Model
@@ -57,8 +57,8 @@ def needed_by_all(header: Header, gone: Mapping[str, Any]) -> bool:
     """Whether no instance can be done without a service of ``gone``; pure."""
     verify = header.settings.verify
     asked = {"reproduction": verify.writer, "judge": verify.judge}
-    always = {service_of(tier) for by, tier in asked.items() if tier and by in verify.names}
-    ladder = {service_of(plan.arm.model) for plan in header.ladder()}
+    always = {service_name(tier) for by, tier in asked.items() if tier and by in verify.names}
+    ladder = {service_name(plan.arm.model) for plan in header.ladder()}
     return bool(gone.keys() & (always | {SERVICE})) or ladder <= gone.keys()
 
 
@@ -157,14 +157,14 @@ def _patience(settings: Settings, service: str) -> Patience:
     usual = Patience(**settings.breaker.model_dump())
     for name, tier in settings.tiers.items():
         own = tier.give_up_seconds
-        if service_of(name) == service and own is not None:
+        if service_name(name) == service and own is not None:
             return replace(usual, give_up_seconds=own, refused_seconds=own)
     return usual
 
 
 def require(breaker: Breaker, tier: str) -> None:
     """Raise ``StillAway`` before anything is begun that needs a tier which was given up."""
-    breaker.require(service_of(tier))
+    breaker.require(service_name(tier))
 
 
 def waiting(
@@ -182,10 +182,10 @@ def waiting(
     patient = retrying.RetryingModel(
         metered,
         tier.retries,
-        over=lambda: over() or breaker.is_paused(service_of(name)),
+        over=lambda: over() or breaker.is_paused(service_name(name)),
         connecting=False,
         told=held,
     )
     return WaitingModel(
-        patient, breaker, name, instance, held, lambda: server_probe.check(tier, key)
+        patient, breaker, name, instance, held, lambda: server_probe.check_server(tier, key)
     )

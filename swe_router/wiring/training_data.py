@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from swe_router import suggest
 from swe_router.errors import UsageError
 from swe_router.features import feature_files
-from swe_router.features.extraction_steps import extract
+from swe_router.features.extraction_steps import extract_features
 from swe_router.instances import splits
 from swe_router.lazy_imports import deferred
 from swe_router.outcomes.tables.issue_data import repository
@@ -207,5 +207,5 @@ def _read(source: str) -> list[Features]:
     if path.is_file() and path.suffix == ".jsonl":
         with path.open(encoding="utf-8-sig") as file:
             if '"values"' in file.readline():
-                return feature_files.read(path)
-    return [extract(one, None) for one in splits.load(source)]
+                return feature_files.read_features(path)
+    return [extract_features(one, None) for one in splits.load(source)]

@@ -116,7 +116,7 @@ class Bench:
         if name in BARE:
             return self.bare(name)
         ledger = Ledger(self.folder / "ledger.jsonl", Decimal(1))
-        rate = prices.flat(Decimal(2), Decimal(10), source="s", on=datetime.date(2026, 11, 24))
+        rate = prices.flat_rate(Decimal(2), Decimal(10), source="s", on=datetime.date(2026, 11, 24))
         meter = MeteredModel(self.bare("scripted"), ledger.overhead(), rate)
         if name == "metered":
             return meter

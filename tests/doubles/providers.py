@@ -27,7 +27,7 @@ TALK = (
     Message(role="system", content="You fix bugs."),
     Message(role="user", content="Fix it."),
 )
-RATE = prices.flat(
+RATE = prices.flat_rate(
     Decimal(2),
     Decimal(10),
     cache_read=Decimal("0.1"),

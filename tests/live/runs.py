@@ -171,7 +171,7 @@ class Launch:
         ]
 
     def book(self):
-        return log_reader.read(self.run / "ledger.jsonl")
+        return log_reader.read_ledger(self.run / "ledger.jsonl")
 
     def assert_no_work_goes_on(self) -> None:
         """No driver, worker or box; Ray's own agents need 20 s to see that their parent is dead."""
@@ -241,7 +241,7 @@ def audit(run: Path, reference: dict[str, object]) -> int:
 
 def audit_money(run: Path) -> int:
     """Each step paid once, the ledger is the traces to the cent; gives the number of lost calls."""
-    folder, book = RunFolder(run), log_reader.read(run / "ledger.jsonl")
+    folder, book = RunFolder(run), log_reader.read_ledger(run / "ledger.jsonl")
     names = list(folder.records())
     settled = [call.key for call in book.calls.values() if call.fate == "settled"]
     paid = Counter(key for key in settled if "/verify:" not in key)

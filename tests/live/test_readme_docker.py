@@ -122,7 +122,7 @@ def _run_folder(one, home, run):
     grades = [json.loads(line) for line in (path / "grades.jsonl").read_text().splitlines()]
     won = sum(row["outcome"] == "resolved" for row in grades)
     said = (path / "report.md").read_text()
-    book = log_reader.read(path / "ledger.jsonl")
+    book = log_reader.read_ledger(path / "ledger.jsonl")
     paid = book.settled
     # What verifiers ask is the run's, and no attempt's.
     own = sum(usd for name, usd in paid.items() if name != "overhead")

@@ -66,7 +66,7 @@ def test_a_forced_tool_call_is_well_formed_and_measured(tier):
 
 def test_a_conversation_is_paid_by_the_gpu_second_within_its_reservation(tier, tmp_path):
     ledger = Ledger(tmp_path / "ledger.jsonl", Decimal(1))
-    rate = prices.gpu_hour(Decimal(2), 1, datetime.date(2026, 11, 24))
+    rate = prices.gpu_hour_rate(Decimal(2), 1, datetime.date(2026, 11, 24))
     limits = CallLimits(max_output_tokens=20, timeout=300)
     with ledger.hold("local", Decimal("0.5"), "x#1") as hold:
         meter = MeteredModel(VllmModel(tier, session="x#1"), hold, rate)

@@ -133,7 +133,7 @@ def test_a_provider_that_stays_away_ends_the_run_with_what_is_owed(tmp_path, cap
         assert main(["resume", str(run_folder.path)]) == 0
         assert local.asked - asked == 5
     spent = sum(r.usd for r in run_folder.records().values())
-    assert sum(log_reader.read(run_folder.ledger_file).settled.values()) == spent
+    assert sum(log_reader.read_ledger(run_folder.ledger_file).settled.values()) == spent
     assert len(run_folder.records()) == 2
     assert cloud.asked == 0
 

@@ -52,7 +52,7 @@ def test_a_dear_tier_that_stays_away_holds_only_those_that_need_it(tmp_path, cap
         made = folder(tmp_path)
         assert set(made.records()) == set(THREE) - {HARD}
         assert {one.status for one in made.records().values()} == {"candidate"}
-        assert log_reader.read(made.ledger_file).reserved == 0
+        assert log_reader.read_ledger(made.ledger_file).reserved == 0
 
         # It is back: only its own instance is gone on with, and nothing is paid for twice.
         cloud.refuse = lambda n: None
@@ -62,7 +62,7 @@ def test_a_dear_tier_that_stays_away_holds_only_those_that_need_it(tmp_path, cap
     attempts = [one.attempt.id for one in made.records()[HARD].outcomes]
     assert attempts == ["1-local", "2-cloud"]
     spent = sum(one.usd for one in made.records().values())
-    assert sum(log_reader.read(made.ledger_file).settled.values()) == spent
+    assert sum(log_reader.read_ledger(made.ledger_file).settled.values()) == spent
     assert main(["replay", str(made.path)]) == 0
     assert "all as recorded" in capsys.readouterr().out
 

@@ -21,7 +21,7 @@ from swe_router.journal.run_folder import RunFolder
 from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger import Ledger
 from swe_router.models.sampling_seeds import SamplingSeeds
-from swe_router.prices import flat
+from swe_router.prices import flat_rate
 from swe_router.records import CallLimits, Completion, Message, Usage
 from swe_router.wiring import preflight, run_wiring
 from swe_router.wiring.run_wiring import RunWiring
@@ -95,7 +95,7 @@ def test_overhead_under_one_key_never_passes_its_limit(asked: list[Decimal]) -> 
 @pytest.fixture
 def wiring(tmp_path: Path) -> RunWiring:
     usd, day = Decimal(1), datetime.date(2026, 1, 1)
-    rate = flat(usd, usd, cache_read=None, cache_write=None, source="t", on=day)
+    rate = flat_rate(usd, usd, cache_read=None, cache_write=None, source="t", on=day)
     header: Any = SimpleNamespace(settings=DEMO, rates={"writer": rate}, sandbox="local")
     (tmp_path / "settings.json").write_text('{"settings": {}, "seal": "of this run"}')
     return RunWiring(RunFolder(tmp_path), header, print)

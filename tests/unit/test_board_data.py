@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from swe_router.features.extraction_steps import extract
+from swe_router.features.extraction_steps import extract_features
 from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
 from swe_router.outcomes.simulation import verifier_model
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable
@@ -32,7 +32,7 @@ def known():
         )
     columns = ["instance_id", "repo", "problem_statement", "base_commit"]
     issues = [
-        extract(Instance(id=r["instance_id"], repo=r["repo"], base_commit=r["base_commit"],
+        extract_features(Instance(id=r["instance_id"], repo=r["repo"], base_commit=r["base_commit"],
                          problem=r["problem_statement"]), None)
         for r in pq.read_table(ISSUES, columns=columns).to_pylist()
     ]  # fmt: skip

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from swe_router.codegraph import python_syntax
-from swe_router.codegraph.file_facts import MAX_BROKEN_BYTES, extract
+from swe_router.codegraph.file_facts import MAX_BROKEN_BYTES, extract_facts
 from swe_router.codegraph.grammar import PYTHON, grammar_of
 
 MANY = "".join(f"def f{n}(x):\n    return g{n}(x) + {n}\n\n\n" for n in range(900))
@@ -20,7 +20,7 @@ DEFAULTS = (
 
 
 def names(content: bytes, grammar=PYTHON) -> set[str]:
-    found = extract(content, grammar)
+    found = extract_facts(content, grammar)
     assert found.problem in ("syntax", "nul", "encoding")
     return {one.name for one in found.definitions if one.kind != "variable"}
 
@@ -43,8 +43,8 @@ def test_bytes_that_are_no_utf_8_cost_nothing():
 
 
 def test_what_is_no_text_is_still_binary():
-    assert extract(b"\x7fELF\0\0\0" * 50, PYTHON).problem == "binary"
-    assert extract(MANY.encode("utf-16"), PYTHON).problem == "binary"
+    assert extract_facts(b"\x7fELF\0\0\0" * 50, PYTHON).problem == "binary"
+    assert extract_facts(MANY.encode("utf-16"), PYTHON).problem == "binary"
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ def test_a_huge_broken_stretch_is_told_in_time_and_keeps_what_stands_whole_aroun
 
 def test_a_default_of_a_type_parameter_is_no_syntax_error_to_who_edits():
     for text in DEFAULTS:
-        assert python_syntax.errors(text.encode(), "m.py") == []
-    assert python_syntax.errors(b"def f[T = int](x: T -> T:\n    return x\n", "m.py")
-    assert python_syntax.errors(b"x: list[int int] = 1\n", "m.py")
+        assert python_syntax.syntax_errors(text.encode(), "m.py") == []
+    assert python_syntax.syntax_errors(b"def f[T = int](x: T -> T:\n    return x\n", "m.py")
+    assert python_syntax.syntax_errors(b"x: list[int int] = 1\n", "m.py")
 
 
 @pytest.mark.parametrize("slip", [
@@ -93,7 +93,7 @@ def test_a_bracket_that_is_never_closed_swallows_no_definition_behind_it(slip, w
     if within:
         inside = within + "".join(f"    {line}\n" if line else "\n" for line in inside.split("\n"))
     text = f"{inside}\n\ndef last():\n    pass\n"
-    found = extract(text.encode(), PYTHON)
+    found = extract_facts(text.encode(), PYTHON)
     told = {one.name: one.line for one in found.definitions if one.kind != "variable"}
     assert found.problem == "syntax"
     missing = [n for n in range(60) if f"Outer.f{n}" not in told and f"f{n}" not in told]
@@ -108,12 +108,12 @@ def test_a_bracket_that_is_never_closed_swallows_no_definition_behind_it(slip, w
 def test_a_slip_in_javascript_swallows_no_function_behind_it(slip):
     good = [f"function f{n}(x) {{\n  return g(x) + {n};\n}}\n\n" for n in range(60)]
     text = "".join([*good[:30], slip, *good[30:]])
-    found = {one.name for one in extract(text.encode(), grammar_of("a.js")).definitions}
+    found = {one.name for one in extract_facts(text.encode(), grammar_of("a.js")).definitions}
     assert len({f"f{n}" for n in range(60)} - found) <= 1
 
 
 def test_what_a_text_says_is_no_definition_that_was_swallowed():
     inside = 'S = """\ndef not_one():\n    pass\n"""\n\nx = = 1\n\ndef one():\n    pass\n'
-    told = {one.name for one in extract(inside.encode(), PYTHON).definitions}
+    told = {one.name for one in extract_facts(inside.encode(), PYTHON).definitions}
     assert "one" in told
     assert "not_one" not in told

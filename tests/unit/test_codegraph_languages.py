@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from swe_router.codegraph.file_facts import extract
-from swe_router.codegraph.grammar import GRAMMARS, Grammar, grammar_of, tools
-from swe_router.codegraph.graph import Graph
+from swe_router.codegraph.file_facts import extract_facts
+from swe_router.codegraph.grammar import GRAMMARS, Grammar, grammar_of, language_tools
+from swe_router.codegraph.graph import CodeGraph
 
 Edges = set[tuple[str, str, str]]
 
@@ -146,15 +146,15 @@ CASES: list[tuple[str, Mapping[str, str], Edges]] = [
 ]  # fmt: skip
 
 
-def graph_of(files: Mapping[str, str]) -> Graph:
+def graph_of(files: Mapping[str, str]) -> CodeGraph:
     """A graph straight from sources."""
     facts = {}
     for path, text in files.items():
         grammar = grammar_of(path)
         assert grammar is not None
-        facts[path] = extract(text.encode(), grammar)
+        facts[path] = extract_facts(text.encode(), grammar)
         assert facts[path].problem == ""
-    return Graph(facts, {}, "0" * 40)
+    return CodeGraph(facts, {}, "0" * 40)
 
 
 @pytest.mark.parametrize(("name", "files", "wanted"), CASES, ids=[case[0] for case in CASES])
@@ -174,20 +174,20 @@ def test_symbols_of_a_language_are_linked(
     [b"", b"\xef\xbb\xbf\n", b"}{)(<?php ]]", "é := ünï(ö)\n".encode(), b"((((" * 400, b"x" * 9000],
 )
 def test_foreign_or_broken_syntax_ends_in_facts(grammar: Grammar, source: bytes) -> None:
-    facts = extract(source, grammar)
+    facts = extract_facts(source, grammar)
     assert facts.problem in ("", "syntax", "generated")
 
 
 def test_a_missing_wheel_is_counted_not_raised() -> None:
     absent = Grammar("absent", (".none",), "tree_sitter_of_nobody")
-    assert tools(absent) is None
-    assert extract(b"x", absent).problem == "no grammar"
+    assert language_tools(absent) is None
+    assert extract_facts(b"x", absent).problem == "no grammar"
 
 
 def test_minified_code_is_counted_as_generated() -> None:
     grammar = grammar_of("jquery.min.js")
     assert grammar is not None
-    assert extract(b"function a(b){return b}" * 800, grammar).problem == "generated"
+    assert extract_facts(b"function a(b){return b}" * 800, grammar).problem == "generated"
 
 
 def test_circular_inheritance_and_exports_end() -> None:
@@ -211,5 +211,5 @@ def test_circular_inheritance_and_exports_end() -> None:
     ],
 )
 def test_tests_of_every_language_are_told_by_their_path(path: str) -> None:
-    assert Graph.is_test(path)
-    assert not Graph.is_test(path.replace("est", "ool").replace("_spec", ""))
+    assert CodeGraph.is_test(path)
+    assert not CodeGraph.is_test(path.replace("est", "ool").replace("_spec", ""))

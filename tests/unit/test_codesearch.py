@@ -6,24 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.codegraph.graph import Graph, build
+from swe_router.codegraph.graph import CodeGraph, build_graph
 from swe_router.codegraph.search import GraphSearch
 from tests.unit.test_codegraph import PROJECT, commit
 
 
 @pytest.fixture
-def indexed(tmp_path: Path) -> tuple[Path, Graph]:
+def indexed(tmp_path: Path) -> tuple[Path, CodeGraph]:
     extra = {
         "README.md": "Cart (a+b) costs\n",
         "logo.bin": b"Cart\0\0",
         "bad.txt": b"caf\xe9 Cart\n",
     }
     repo, sha = commit(tmp_path, {**PROJECT, **extra})
-    return repo, build(repo, sha)
+    return repo, build_graph(repo, sha)
 
 
 @pytest.fixture
-def search(indexed: tuple[Path, Graph]) -> GraphSearch:
+def search(indexed: tuple[Path, CodeGraph]) -> GraphSearch:
     return GraphSearch(*indexed, seconds=60.0)
 
 
@@ -60,7 +60,7 @@ def test_a_bad_regex_is_a_message(search: GraphSearch, pattern: str) -> None:
 
 
 def test_a_runaway_regex_is_cut_off_and_keeps_what_it_found(
-    indexed: tuple[Path, Graph],
+    indexed: tuple[Path, CodeGraph],
 ) -> None:
     for seconds in (0.25, 2.0, 16.0, 60.0):  # a busy machine may not even begin in the first
         search = GraphSearch(*indexed, seconds=seconds)

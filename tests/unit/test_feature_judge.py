@@ -46,7 +46,7 @@ def rate(
 
 def test_ratings_reach_the_file_with_their_source_and_are_paid_once(tmp_path: Path) -> None:
     first, _ = rate(tmp_path, GOOD, **ROUTES)
-    (row,) = feature_files.read(tmp_path / "f.jsonl")
+    (row,) = feature_files.read_features(tmp_path / "f.jsonl")
     assert row.values["judge.weak_rating"] == 4.0
     assert row.provenance["judge.weak_rating"] == "judge"
     assert chosen_route(row) == "quick"
@@ -54,7 +54,7 @@ def test_ratings_reach_the_file_with_their_source_and_are_paid_once(tmp_path: Pa
     assert first.usd > 0
     second, _ = rate(tmp_path, "never asked again", **ROUTES)
     assert second.usd == first.usd
-    assert feature_files.read(tmp_path / "f.jsonl") == [row]
+    assert feature_files.read_features(tmp_path / "f.jsonl") == [row]
 
 
 def test_another_rubric_or_route_is_asked_anew(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_budget_is_never_passed_and_the_row_stays(tmp_path: Path) -> None:
     judge, said = rate(tmp_path, GOOD, budget="0.000001")
     assert judge.usd == 0
     assert any("no more issues are rated" in line for line in said)
-    (row,) = feature_files.read(tmp_path / "f.jsonl")
+    (row,) = feature_files.read_features(tmp_path / "f.jsonl")
     assert not any(name.startswith("judge.") for name in row.values)
 
 
@@ -88,8 +88,11 @@ def test_an_unknown_tier_names_those_there_are(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_is_no_rating_is_refused(answer: str) -> None:
     with pytest.raises(ValueError, match=r"must be|holds no"):
-        rubric.parsed(answer, list(ROUTES))
+        rubric.parse_ratings(answer, list(ROUTES))
 
 
 def test_prose_around_the_object_is_no_fault() -> None:
-    assert rubric.parsed(f"Here:\n```json\n{GOOD}\n```", list(ROUTES))["judge.route.quick"] == 1.0
+    assert (
+        rubric.parse_ratings(f"Here:\n```json\n{GOOD}\n```", list(ROUTES))["judge.route.quick"]
+        == 1.0
+    )

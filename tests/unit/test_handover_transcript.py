@@ -12,7 +12,7 @@ from swe_router.agents import manifest
 from swe_router.agents.dialogue import Dialogue, DialogueSetup
 from swe_router.journal.header import Header
 from swe_router.models.metered import MeteredModel
-from swe_router.prices import flat, free
+from swe_router.prices import flat_rate, free_rate
 from swe_router.records import Budget
 from swe_router.seams import AttemptContext
 from swe_router.settings import load
@@ -49,8 +49,8 @@ def test_old_observations_go_before_old_steps():
 def test_an_earlier_conversation_takes_what_window_and_limit_bear():
     sizes = ("local.window=10000", "local.max_output_tokens=2000", "cloud.window=200000")
     settings = load("demo", sets=[f"tiers.{one}" for one in sizes])
-    price = flat(Decimal(3), Decimal(15), source="t", on=datetime.date(2026, 1, 1))
-    rates = {"local": free(datetime.date(2026, 1, 1)), "cloud": price}
+    price = flat_rate(Decimal(3), Decimal(15), source="t", on=datetime.date(2026, 1, 1))
+    rates = {"local": free_rate(datetime.date(2026, 1, 1)), "cloud": price}
     header = Header(settings, "", rates, {}, "local", {}, 0.0)
     local, cloud = header.ladder()
     assert handover_limit(header, local) == 8000 * 3 // 2, (
@@ -76,7 +76,7 @@ class Books:
 
 @given(limit=st.integers(500, 30_000))
 def test_the_prefix_is_reserved_for_at_the_price_of_input(limit):
-    price = flat(Decimal(3), Decimal(15), source="t", on=datetime.date(2026, 1, 1))
+    price = flat_rate(Decimal(3), Decimal(15), source="t", on=datetime.date(2026, 1, 1))
     text = transcript([step(0, did("bash", "x" * 40_000, 0, command="echo"))], limit)
 
     def reserved(handover: str) -> Decimal:

@@ -107,7 +107,7 @@ def test_a_server_that_cannot_be_reached_is_named_with_its_cause(tmp_path, url, 
         resolved = settings.load(str(preset(tmp_path, url.format(**ports))))
         tier = resolved.tiers["local"]
         with pytest.raises(ModelError, match=r"connect|no answer in 0.3 s"):
-            server_probe.listing(tier, "", seconds=0.3)  # the hung one would not end by itself
+            server_probe.list_models(tier, "", seconds=0.3)  # the hung one would not end by itself
         if "hung" in url:  # a patient look would take its seconds
             return
         found = looked(tmp_path, tier.base_url)

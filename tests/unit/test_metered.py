@@ -28,7 +28,7 @@ from swe_router.records import CallLimits, Completion, Message, Step, ToolCall, 
 D = Decimal
 
 DAY = datetime.date(2026, 11, 24)
-RATE = prices.flat(D(2), D(10), cache_read=D("0.2"), cache_write=D("2.5"), source="s", on=DAY)
+RATE = prices.flat_rate(D(2), D(10), cache_read=D("0.2"), cache_write=D("2.5"), source="s", on=DAY)
 LIMITS = CallLimits(max_output_tokens=1000, timeout=10)
 ASK = (Message(role="user", content="fix it"),)
 TOOL = ToolSpec(name="bash", description="run", parameters={"type": "object"})
@@ -116,7 +116,7 @@ def test_an_answer_without_usage_is_charged_as_reserved_and_replays_so(hold, led
 
 
 def test_gpu_time_reserves_the_timeout_and_settles_the_wall_time(ledger):
-    rate = prices.gpu_hour(D("3600"), 1, DAY)
+    rate = prices.gpu_hour_rate(D("3600"), 1, DAY)
     hold = ledger.hold("local", D("0.5"), "x#1")
     model = metered(Answers(said(output_tokens=5, seconds=0.25)), hold, rate)
     with pytest.raises(LedgerRefused):
@@ -156,7 +156,7 @@ def test_a_huge_prompt_is_reserved_for_whole_whatever_the_tier_says_of_its_windo
 
 
 def test_reading_a_late_answer_costs_no_second_above_the_reservation(ledger):
-    rate = prices.gpu_hour(D("3600"), 1, DAY)
+    rate = prices.gpu_hour_rate(D("3600"), 1, DAY)
     hold = ledger.hold("local", D("0.5"), "x#1")
     late = metered(Answers(said(output_tokens=5, seconds=0.504)), hold, rate)
     late.complete(ASK, limits=CallLimits(max_output_tokens=10, timeout=0.5))

@@ -29,7 +29,9 @@ from tests.doubles.providers import LIMITS, TALK, every_dialect, plain, reply, s
 def kind(status, body, cap=100):
     sent = ("model", "messages", "max_tokens", "temperature", "tools", "tool_choice", "seed")
     return type(
-        error_mapping.named(error_mapping.ProviderError.of(body), status, "", cap=cap, sent=sent)
+        error_mapping.to_model_error(
+            error_mapping.ProviderError.of(body), status, "", cap=cap, sent=sent
+        )
     )
 
 
@@ -220,7 +222,7 @@ def test_a_key_or_account_that_is_refused_says_so_with_any_status(status, body):
 @pytest.mark.parametrize(("status", "body", "error"), BUSY)
 def test_a_busy_provider_is_known_by_its_own_code_or_type(status, body, error):
     if status == 200:
-        body = error_mapping.in_reply(body)
+        body = error_mapping.error_in_reply(body)
     assert kind(status, body) is error
 
 

@@ -33,11 +33,13 @@ def changed(value, place, new):
 
 def read(dialect, body):
     """What is made of a reply, by the functions that read it."""
-    if error_mapping.in_reply(body) is not None:
+    if error_mapping.error_in_reply(body) is not None:
         return None
     if dialect == "anthropic":
         return model(dialect, "http://127.0.0.1:9")._read(body, {}, 1.0)
-    return (responses if dialect == "responses" else chat).read(body, "", 1.0, "")
+    if dialect == "responses":
+        return responses.read_response(body, "", 1.0, "")
+    return chat.read_chat_reply(body, "", 1.0, "")
 
 
 @pytest.mark.parametrize("new", [[], {}, [{}], 5, None, "\x00"], ids=repr)
@@ -66,6 +68,6 @@ def test_reasoning_that_cannot_be_sent_as_it_came_is_mended_on_the_way_back():
     kept = ({"reasoning_content": "a\x00b\ud800", "reasoning_details": [{"text": "\x00"}]},)
     said = Message(role="assistant", content="x", kept=kept)
     tier = model("chat", "http://127.0.0.1:9")._tier
-    sent = chat.body(tier, [*TALK, said], (), LIMITS, strict=False, reasons=False)
+    sent = chat.chat_request(tier, [*TALK, said], (), LIMITS, strict=False, reasons=False)
     assert "\\u0000" not in json.dumps(sent)
     assert "\\ud800" not in json.dumps(sent)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swe_router.codegraph.file_links import FileLinks
-from swe_router.codegraph.graph import build, path_of
+from swe_router.codegraph.graph import build_graph, path_of
 from swe_router.features.graph_walk import source_graph
 from swe_router.features.pagerank import pagerank
 from tests.unit.test_codegraph import PROJECT, commit
@@ -44,7 +44,7 @@ def test_files_are_linked_as_their_parts_are_in_the_whole_graph(tmp_path):
         "app/b.ts": "export class b {}\n",
         "app/a.test.ts": "import { A } from './a'\nnew A()\n",
     }
-    graph = build(*commit(tmp_path, {**PROJECT, **more}))
+    graph = build_graph(*commit(tmp_path, {**PROJECT, **more}))
     counted: dict[tuple[str, str], float] = {}
     callers: dict[str, int] = {}
     for a, b, kind in graph.nx.edges(data="kind"):
@@ -64,12 +64,12 @@ def test_files_are_linked_as_their_parts_are_in_the_whole_graph(tmp_path):
 FEATURES = """
 import json, sys
 from pathlib import Path
-from swe_router.codegraph.graph import build
-from swe_router.features.extraction_steps import extract
+from swe_router.codegraph.graph import build_graph
+from swe_router.features.extraction_steps import extract_features
 from swe_router.records import Instance
-found = extract(
+found = extract_features(
     Instance(id="one", repo="o/n", base_commit="a" * 40, problem="Cart.total() is wrong"),
-    build(Path(sys.argv[1]), sys.argv[2]),
+    build_graph(Path(sys.argv[1]), sys.argv[2]),
 )
 heads = {name.partition(".")[0] for name in sys.modules}
 print(json.dumps([found.values["seeds"], sorted(heads & {"networkx", "scipy", "numpy"})]))

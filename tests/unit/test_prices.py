@@ -92,7 +92,7 @@ def test_our_arithmetic_is_that_of_genai_prices(model, usage):
 
 
 def test_a_fraction_of_a_nano_dollar_is_rounded_up():
-    rate = prices.flat(D("0.0001"), D(0), source="s", on=DAY)
+    rate = prices.flat_rate(D("0.0001"), D(0), source="s", on=DAY)
     assert rate.usd(Usage(input_tokens=1)) == D("0.000000001")
     assert rate.usd(Usage()) == 0
 
@@ -160,7 +160,7 @@ def test_a_model_that_is_billed_for_more_than_its_tokens_counts_as_unpriced(mode
 
 
 def test_a_gpu_hour_is_never_silently_free():
-    rate = prices.gpu_hour(D("2.00"), 4, DAY)
+    rate = prices.gpu_hour_rate(D("2.00"), 4, DAY)
     assert rate.usd(Usage(input_tokens=10**6, output_tokens=10**6, seconds=3600)) >= D("0.5")
     assert rate.worst(0, 0, 300.0) >= rate.usd(Usage(seconds=300.0)) > D("0.04")
 

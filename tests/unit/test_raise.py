@@ -42,7 +42,7 @@ def test_a_raise_is_on_record_and_every_open_book_goes_by_it(office):
     [entry] = [row for row in map(json.loads, office.path.open()) if row["op"] == "raise"]
     assert (entry["budget"], entry["by"]) == ("2", "me@here")
     assert entry["pid"] > 0
-    state = log_reader.read(office.path)
+    state = log_reader.read_ledger(office.path)
     assert (state.opened, state.budget, state.caps) == (D("1"), D("2"), (D("1"), D("2")))
     figures = driver.figures()
     assert figures.settled + figures.lost + figures.reserved + figures.unused == D("2")
@@ -222,7 +222,7 @@ def test_a_run_that_another_process_drives_is_raised_and_left_to_its_driver(run,
     assert json.loads(capsys.readouterr().out) == {
         "run": run.name, "budget": 9.0, "driven": True,
     }  # fmt: skip
-    assert log_reader.read(run.ledger_file).budget == 9
+    assert log_reader.read_ledger(run.ledger_file).budget == 9
 
 
 def test_a_decision_under_a_cap_that_the_run_never_had_diverges(run):

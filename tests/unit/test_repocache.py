@@ -14,8 +14,8 @@ from pathlib import Path
 import git
 import pytest
 
-from swe_router.codegraph.git_objects import Objects, RepoError
-from swe_router.codegraph.repo_cache import RepoCache, Sources
+from swe_router.codegraph.git_objects import GitObjects, RepoError
+from swe_router.codegraph.repo_cache import RepoCache, RepoSources
 from swe_router.errors import UsageError
 from swe_router.records import Instance
 from swe_router.wiring.repositories import check_git
@@ -32,7 +32,7 @@ def origin(tmp_path: Path) -> tuple[Path, str]:
 
 
 def cache(tmp_path: Path, url: Path | str, **more: object) -> RepoCache:
-    return RepoCache(tmp_path / "cache", Sources(url=str(url), **more))  # type: ignore[arg-type]
+    return RepoCache(tmp_path / "cache", RepoSources(url=str(url), **more))  # type: ignore[arg-type]
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -68,7 +68,7 @@ def test_a_commit_that_came_later_is_fetched(tmp_path: Path, origin: tuple[Path,
     found = store.path(instance(origin[1]))
     (found / "packed-refs.lock").touch()  # of a git that was killed
     _, later = commit(origin[0], {"b.py": "y = 2\n"})
-    assert Objects(store.path(instance(later))).has(later)
+    assert GitObjects(store.path(instance(later))).has(later)
 
 
 def test_no_network_names_the_url_and_the_way_out(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_stream_is_built_to_the_same_commits(tmp_path: Path, origin: tuple[Pat
     with (streams / "toy.fi").open("wb") as out:
         subprocess.run(["git", "fast-export", "--all"], cwd=origin[0], stdout=out, check=True)
     store = cache(tmp_path, "", streams=streams)
-    assert Objects(store.path(instance(origin[1], "demo/toy"))).has(origin[1])
+    assert GitObjects(store.path(instance(origin[1], "demo/toy"))).has(origin[1])
     with pytest.raises(RepoError, match=r"toy\.fi does not hold commit"):
         store.path(instance("c" * 40, "demo/toy"))
 
@@ -107,7 +107,7 @@ def test_an_images_repository_is_copied(
     store = cache(tmp_path, "", copy_out=lambda one, place: origin[0])
     found = store.path(instance(origin[1]))
     shutil.rmtree(origin[0])
-    assert Objects(found).complete(origin[1])
+    assert GitObjects(found).complete(origin[1])
 
 
 def test_what_a_killed_builder_left_is_removed_and_a_neighbours_work_is_not(
@@ -126,7 +126,7 @@ def test_what_a_killed_builder_left_is_removed_and_a_neighbours_work_is_not(
 def test_an_image_without_the_commit_falls_back(tmp_path: Path, origin: tuple[Path, str]) -> None:
     other, _ = commit(tmp_path / "other", {"z.py": "z = 1\n"})
     store = cache(tmp_path, origin[0], copy_out=lambda one, place: other)
-    assert Objects(store.path(instance(origin[1]))).has(origin[1])
+    assert GitObjects(store.path(instance(origin[1]))).has(origin[1])
 
 
 @pytest.mark.parametrize("damage", ["mark", "HEAD", "pack", "index", "ref"])
@@ -147,7 +147,7 @@ def test_a_damaged_entry_is_built_again(
         [file] = (found / "objects/pack").glob("*.pack" if damage == "pack" else "*.idx")
         file.chmod(0o644)
         file.write_bytes(file.read_bytes()[:40])
-    assert Objects(store.path(instance(origin[1]))).complete(origin[1])
+    assert GitObjects(store.path(instance(origin[1]))).complete(origin[1])
     assert any("damaged" in line for line in told)
 
 
@@ -165,7 +165,7 @@ def test_a_base_commit_is_an_id(tmp_path: Path, sha: str) -> None:
 
 def _worker(folder: Path, url: str, sha: str, notes: Path) -> None:
     told: list[str] = []
-    RepoCache(folder, Sources(url=url, progress=told.append)).path(instance(sha))
+    RepoCache(folder, RepoSources(url=url, progress=told.append)).path(instance(sha))
     (notes / f"{os.getpid()}").write_text("\n".join(told))
 
 
@@ -189,7 +189,7 @@ def test_a_kill_in_the_middle_leaves_nothing_half_built(
 ) -> None:
     script = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from swe_router.codegraph.repo_cache import RepoCache, Sources\n"
+        "from swe_router.codegraph.repo_cache import RepoCache, RepoSources\n"
         "from swe_router.records import Instance\n"
         "def stuck(one):\n    print('in', flush=True)\n    time.sleep(60)\n"
         "class Slow(RepoCache):\n"
@@ -212,7 +212,7 @@ def test_a_kill_in_the_middle_leaves_nothing_half_built(
     start = time.monotonic()
     found = cache(tmp_path, origin[0]).path(instance(origin[1]))
     assert time.monotonic() - start < 60, "it waited for the lock of the dead"
-    assert Objects(found).has(origin[1])
+    assert GitObjects(found).has(origin[1])
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == [
         ".locks",
         "owner__name.git",

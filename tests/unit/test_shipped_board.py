@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from swe_router.features.extraction_steps import extract, key_of
+from swe_router.features.extraction_steps import extract_features, input_key
 from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
 from swe_router.outcomes.simulation import verifier_model
 from swe_router.outcomes.simulation.handover_cost import _known
@@ -23,9 +23,9 @@ def test_every_issue_of_the_shipped_table_has_its_text_and_its_features():
 
 def test_the_shipped_features_are_what_the_extractor_makes_of_the_shipped_texts():
     """A change of the features must bring the file with it."""
-    made = {one.id: extract(one, None) for one in issues()}
+    made = {one.id: extract_features(one, None) for one in issues()}
     for one in features():
-        assert one == made[one.instance_id], key_of
+        assert one == made[one.instance_id], input_key
 
 
 def test_no_row_of_the_shipped_board_lacks_texts_features_or_prices():

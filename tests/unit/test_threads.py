@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import swe_router
-from swe_router.codegraph.python_syntax import errors
+from swe_router.codegraph.python_syntax import syntax_errors
 from swe_router.silent_warnings import no_warnings
 from tests.doubles.sources import nodes
 from tests.unit.test_codegraph import commit
@@ -53,11 +53,11 @@ def test_a_source_that_is_parsed_while_another_thread_parses_is_told_right() -> 
     """Python 3.11's ``ast.parse`` ends in a SystemError then."""
 
     def deep(number: int) -> list[tuple[int, int]]:
-        return deep(number - 1) if number else errors(b"y = f(x)\n", "b.py")
+        return deep(number - 1) if number else syntax_errors(b"y = f(x)\n", "b.py")
 
     with broken_into(lambda: deep(7)) as said:
         for _ in range(20):
-            assert errors(CALLS, "a.py") == []
+            assert syntax_errors(CALLS, "a.py") == []
     assert said
     assert all(one == [] for one in said)
 
@@ -120,8 +120,8 @@ def test_a_ctrl_c_at_a_terminal_does_not_reach_git(tmp_path: Path) -> None:
     script = (
         "import os, sys, git\n"
         "from pathlib import Path\n"
-        "from swe_router.codegraph.graph import build\n"
-        "from swe_router.codegraph.commits import past\n"
+        "from swe_router.codegraph.graph import build_graph\n"
+        "from swe_router.codegraph.commits import past_commits\n"
         "from swe_router.codegraph.search import GraphSearch\n"
         "repo, sha = Path(sys.argv[1]), sys.argv[2]\n"
         "print(os.getpgrp())\n"

@@ -153,7 +153,7 @@ def test_a_file_that_was_broken_before_may_be_edited():
     ],
 )
 def test_syntax_of_any_version_is_syntax(source):
-    assert python_syntax.errors(source, "m.py") == []
+    assert python_syntax.syntax_errors(source, "m.py") == []
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_syntax_of_any_version_is_syntax(source):
     [(b"x = 1\ny = (\n", 2), (b"def f():\nx = 1\n", 2), (b"if x:\n    a\n  b\n", 3), (b"a b\n", 1)],
 )
 def test_syntax_errors_have_a_line_and_a_column(source, line):
-    places = python_syntax.errors(source, "m.pyi")
+    places = python_syntax.syntax_errors(source, "m.pyi")
     assert places[0][0] == line
     assert places[0][1] >= 1
 

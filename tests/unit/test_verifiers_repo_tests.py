@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.codegraph.graph import build
+from swe_router.codegraph.graph import build_graph
 from swe_router.verifiers.patches import changed_files
 from swe_router.verifiers.patches.changed_files import PatchSummary
 from swe_router.verifiers.testing import runners
@@ -191,7 +191,7 @@ def test_a_file_that_uses_what_changed_is_nearer_than_one_that_only_imports(
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=seed, check=True, capture_output=True, text=True
     ).stdout.strip()
-    graph = build(seed, head)
+    graph = build_graph(seed, head)
     known = [path for path in files if "test" in path]
     change = changed_files.changes(
         project.patch({"pkg/shop/core.py": files["pkg/shop/core.py"].replace("1", "2")})

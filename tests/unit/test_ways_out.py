@@ -35,7 +35,7 @@ def called(dialect: str, url: str) -> None:
 
 
 def listed(dialect: str, url: str) -> None:
-    server_probe.listing(tier(dialect, url), "")
+    server_probe.list_models(tier(dialect, url), "")
 
 
 every_way = pytest.mark.parametrize("ask", [called, listed])
@@ -109,10 +109,10 @@ def test_git_believes_it_too(bare, company):
     cert, context = company
     with Provider(tls=context) as server:
         with pytest.raises(RepoError, match="certificate"):
-            repo_building.ask(f"{server.url}/o/n.git")
+            repo_building.check_answers(f"{server.url}/o/n.git")
         given = {"SSL_CERT_FILE": str(cert)}
         one_certificate(given)
         for name, value in given.items():
             bare.setenv(name, value)
         with pytest.raises(RepoError, match="not found"):  # it was spoken to, and has none
-            repo_building.ask(f"{server.url}/o/n.git")
+            repo_building.check_answers(f"{server.url}/o/n.git")

@@ -15,7 +15,12 @@ from swe_router.commands.features.judge_ratings import IssueRater
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
 from swe_router.features import feature_files
-from swe_router.features.extraction_steps import extract, key_of, version, with_score
+from swe_router.features.extraction_steps import (
+    extract_features,
+    features_version,
+    input_key,
+    with_score,
+)
 from swe_router.features.feature_store import FeatureStore
 from swe_router.instances import splits
 from swe_router.records import Features, Instance
@@ -35,7 +40,7 @@ class _Maker:
 
     def features(self, instance: Instance) -> tuple[Features, str]:
         """The scored features, and in a word how they came to be."""
-        key = key_of(instance)
+        key = input_key(instance)
         found = self.store.get(key, instance)
         if found is not None:
             self.counts["cached"] += 1
@@ -43,11 +48,11 @@ class _Maker:
         graph = graph_of(self.repos, instance, self.say)
         if graph is None:
             self.counts["text_only"] += 1
-            return extract(instance, None), "text only"
+            return extract_features(instance, None), "text only"
         past = past_of(self.repos, instance, self.say)
         self.counts["made"] += 1
         self.counts["without_history"] += not past
-        found = extract(instance, graph, past, scored=False)
+        found = extract_features(instance, graph, past, scored=False)
         if past:
             self.store.put(key, found)
         return with_score(found), f"{len(graph.files)} files, {len(past)} past commits"
@@ -81,7 +86,7 @@ def make(
         known_repos = replace(known_repos, sources=replace(known_repos.sources, url=url))
     if not out.name or out.is_dir():
         raise UsageError(f"--out {out} is a folder: name the file to write")
-    before = feature_files.known(out)
+    before = feature_files.known_rows(out)
     kept = {one.id: before[one.id][0] for one in chosen if _is_current(one, before)}
     began = time.monotonic()
     _begin(out, before, chosen, kept)
@@ -90,7 +95,7 @@ def make(
     with out.open("a", encoding="utf-8") as file:
         for number, instance in enumerate(owed, 1):
             features, how = maker.features(instance)
-            file.write(feature_files.line(features, key_of(instance)))
+            file.write(feature_files.feature_line(features, input_key(instance)))
             file.flush()
             say(f"{number}/{len(owed)} {instance.id}: {how}")
     if judge is not None:
@@ -98,7 +103,7 @@ def make(
     counts = maker.counts
     known = {
         "out": str(out),
-        "version": version(),
+        "version": features_version(),
         "instances": len(chosen),
         "kept": len(kept),
         **{name: counts[name] for name in ("made", "cached", "text_only", "without_history")},
@@ -115,12 +120,14 @@ def make(
 
 def _rate(judge: IssueRater, chosen: Sequence[Instance], out: Path, say: Say) -> None:
     """Put a judge's ratings into the rows; its answers are durable, the file is replaced whole."""
-    rows = feature_files.known(out)
+    rows = feature_files.known_rows(out)
     for number, instance in enumerate(chosen, 1):
         row, key = rows[instance.id]
         rows[instance.id] = judge.of(instance, row.model_copy(update={"text": ""})), key
         say(f"{number}/{len(chosen)} {instance.id}: ${judge.usd:.4f} spent on ratings")
-    feature_files.write(out, "".join(feature_files.line(row, key) for row, key in rows.values()))
+    feature_files.write_features(
+        out, "".join(feature_files.feature_line(row, key) for row, key in rows.values())
+    )
     if judge.counts["unrated"]:
         say(f"warning: {judge.counts['unrated']} of {len(chosen)} instances are not rated")
 
@@ -130,7 +137,7 @@ def _is_current(instance: Instance, before: Mapping[str, tuple[Features, str]]) 
         return False
     row, key = before[instance.id]
     whole = "repo" in row.provenance.values()
-    return whole and row.version == version() and key == key_of(instance)
+    return whole and row.version == features_version() and key == input_key(instance)
 
 
 def _begin(
@@ -144,8 +151,8 @@ def _begin(
     if not out.parent.is_dir():
         raise UsageError(f"--out {out}: there is no folder {out.parent}")
     lines = [
-        feature_files.line(with_score(row) if name in kept else row, key)
+        feature_files.feature_line(with_score(row) if name in kept else row, key)
         for name, (row, key) in before.items()
         if name in kept or name not in asked
     ]
-    feature_files.write(out, "".join(lines))
+    feature_files.write_features(out, "".join(lines))

@@ -71,7 +71,7 @@ class IssueRater:
             self.counts["unrated"] += 1
             return features
         self.counts["rated"] += 1
-        return rubric.judged(features, rubric.parsed(answer, list(self._routes)))
+        return rubric.with_ratings(features, rubric.parse_ratings(answer, list(self._routes)))
 
     def _identity(self, instance: Instance) -> str:
         asked = [rubric.VERSION, self._tier.model, dict(self._routes), instance.repo]
@@ -97,7 +97,7 @@ class IssueRater:
                 return
             text = answer.message.content
             try:
-                rubric.parsed(text, list(self._routes))
+                rubric.parse_ratings(text, list(self._routes))
             except ValueError as error:
                 self._say(f"{instance.id}: {error}")
                 messages += [answer.message, Message(role="user", content=f"{error}. Once more.")]
@@ -114,7 +114,7 @@ class IssueRater:
             problem=instance.problem,
             criteria=rubric.CRITERIA,
             routes=self._routes,
-            example=rubric.example(list(self._routes)),
+            example=rubric.example_answer(list(self._routes)),
         )
 
     def _model(self, instance: Instance) -> Any:

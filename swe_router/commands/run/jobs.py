@@ -14,7 +14,7 @@ from swe_router.commands.run.notifier import Notifier
 from swe_router.commands.run.worker import Done, Job, Rejected, Stopped
 from swe_router.integrity import unfinished
 from swe_router.jsonl import append
-from swe_router.models.waiting_model import service_of
+from swe_router.models.waiting_model import service_name
 from swe_router.records import Budget, Instance, RouteDecision, RunRecord, Try
 from swe_router.reports.live_view import LiveView
 from swe_router.reports.sentences import count
@@ -94,7 +94,7 @@ class Jobs:
             decision = moves[-1].decided.decision if moves else self._decided(one)
             begun = bool(moves) and moves[-1].outcomes is not None
             plans = decision.plans if isinstance(decision, Try) and not begun else ()
-            self._first[one.id] = frozenset(service_of(plan.arm.model) for plan in plans)
+            self._first[one.id] = frozenset(service_name(plan.arm.model) for plan in plans)
         return self._first[one.id]
 
     def _decided(self, one: Instance) -> RouteDecision:

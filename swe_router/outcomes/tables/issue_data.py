@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from swe_router.errors import UsageError
-from swe_router.features.leak_linter import checked
+from swe_router.features.leak_linter import check_no_leaks
 from swe_router.outcomes.tables.table import OutcomeTable
 from swe_router.records import Features
 
@@ -72,7 +72,7 @@ def gathered(table: OutcomeTable, known: Iterable[Features]) -> tuple[Features, 
     Where something is known of some issues, the others are left out: a board is about one set.
     Raises ``UsageError`` for features that could carry the answer, or when none fits the table.
     """
-    given = {one.instance_id: one for one in checked(known, "features")}
+    given = {one.instance_id: one for one in check_no_leaks(known, "features")}
     if not given:
         made = [Features(instance_id=i, repo=repository(i)) for i in table.instances]
     else:

@@ -31,7 +31,9 @@ def issues() -> list[Instance]:
 def features() -> list[Features]:
     """What the texts of these issues show, with the texts: nothing of their repositories."""
     texts = {one.id: one.problem for one in issues()}
-    found = [feature_files.row(line, f"{NAME}_features")[0] for line in _lines(f"{NAME}_features")]
+    found = [
+        feature_files.parse_row(line, f"{NAME}_features")[0] for line in _lines(f"{NAME}_features")
+    ]
     return [one.model_copy(update={"text": texts[one.instance_id]}) for one in found]
 
 
