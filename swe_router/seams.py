@@ -114,7 +114,7 @@ class Model(Protocol):
 
 
 class Sandbox(Protocol):
-    """A project at /testbed in a box that can be thrown away.
+    """A project in a box that can be thrown away.
 
     ``SandboxError`` means that the box broke; it is never given as command output. A command
     that fails, times out or is missing is an ordinary ``Result``.
@@ -125,8 +125,13 @@ class Sandbox(Protocol):
         """Kind and identity, e.g. ``docker:sha256:…`` or ``local:bwrap``."""
         ...
 
-    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
-        """Run a shell command as its own process group.
+    @property
+    def workdir(self) -> str:
+        """Absolute folder of the project, as ``Instance.workdir`` names it."""
+        ...
+
+    def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
+        """Run a shell command as its own process group, in ``cwd`` (from the work folder).
 
         The whole tree it started is gone when this returns, background processes included, and
         exports do not survive. ``timeout`` is in seconds; ``Result.timed_out`` tells.
@@ -134,7 +139,10 @@ class Sandbox(Protocol):
         ...
 
     def read(self, path: str, *, limit: int = 2_000_000) -> bytes:
-        """Bytes of a file inside; ``FileNotFoundError`` if absent, ``ValueError`` over limit."""
+        """Bytes of a file inside; ``FileNotFoundError`` if absent, ``ValueError`` over limit.
+
+        A relative path is taken from the work folder, here and in ``write``.
+        """
         ...
 
     def write(self, path: str, data: bytes) -> None:
@@ -251,9 +259,9 @@ class VerificationContext:
     open_sandbox: Callable[[Instance], AbstractContextManager[Sandbox]]
     """A fresh start state of the instance, closed by the caller's ``with``."""
     apply: Callable[[Sandbox, str], Result]
-    """Apply a patch text at /testbed; a non-zero exit says that it does not fit. Output that begins
-    with ``IN_PLACE`` names files, with commas, that the start state holds already as patched; with
-    ``FITTED``, what applied it where git could not."""
+    """Apply a patch text in the work folder; a non-zero exit says that it does not fit. Output
+    that begins with ``IN_PLACE`` names files, with commas, that the start state holds already as
+    patched; with ``FITTED``, what applied it where git could not."""
     writer: Model | None = None
     """Writes tests from the issue; metered, booked as overhead. None: the run names none."""
     judge: Model | None = None

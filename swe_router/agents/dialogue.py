@@ -103,6 +103,7 @@ class Dialogue:
     """One conversation; ``room``, ``request``, ``calls`` and ``add`` are called once a turn."""
 
     def __init__(self, manifest: Manifest, instance: Instance, setup: DialogueSetup) -> None:
+        manifest = manifest.at(instance.workdir)
         self._manifest, self._setup = manifest, setup
         self._rules = loop_rules.of(manifest.rules)
         self._window = setup.window

@@ -82,6 +82,11 @@ class Manifest(_ManifestTable):
         """The tools as they are shown to a model, in the order of the manifest."""
         return tuple(self.toolset.specs[name] for name in self.tools)
 
+    def at(self, workdir: str) -> Manifest:
+        """The manifest with the tools of an instance whose project lies at ``workdir``."""
+        tools = self.toolset.at(workdir)
+        return self if tools is self.toolset else self.model_copy(update={"toolset": tools})
+
     def said(self) -> list[str]:
         """Every prompt that it may say, sorted."""
         return sorted({*self.prompts.model_dump().values(), *self.variants.values()})

@@ -33,12 +33,14 @@ def opening(
     most that can be asked for. ``handover``: what earlier attempts leave; ``continued``: it is a
     conversation that is gone on with.
     """
+    manifest, workdir = manifest.at(instance.workdir), instance.workdir
     section = ""
     if text:
         taught = manifest.toolset.describe(manifest.tools)
         section = manifest.say(manifest.prompts.text_tools, description=taught)
     system = manifest.say(
         manifest.prompts.system,
+        workdir=workdir,
         text_tools=section,
         command_timeout=f"{timeouts[0]:g}",
         command_timeout_max=f"{timeouts[1]:g}",
@@ -46,9 +48,10 @@ def opening(
     left = ""
     if handover.strip():
         name = manifest.prompts.handover
-        left = manifest.say(name, text=handover.strip(), continued=continued)
+        left = manifest.say(name, workdir=workdir, text=handover.strip(), continued=continued)
     first = manifest.say(
         manifest.first_prompt(variant),
+        workdir=workdir,
         repo=instance.repo,
         problem=instance.problem.strip(),
         handover=left.strip(),
@@ -58,7 +61,7 @@ def opening(
 
 def window_need(manifest: Manifest, instance: Instance, *, text: bool) -> int:
     """UTF-8 bytes of the first request, for a look at the window before anything is paid."""
-    offered = () if text else manifest.offered
+    offered = () if text else manifest.at(instance.workdir).offered
     return sum(map(size, opening(manifest, instance, text=text))) + sum(map(size, offered))
 
 

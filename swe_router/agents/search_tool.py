@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from swe_router.agents.edit_tool import EditRefused
-from swe_router.agents.tool_paths import ROOT, relative
+from swe_router.agents.tool_paths import relative
 from swe_router.seams import CodeSearch, Sandbox
 
 MAX_FILES = 300
@@ -52,7 +52,8 @@ class Lookup:
             raise EditRefused("The query is empty.")
         if kind == "regex":
             _check_regex(query)
-        path = relative(arguments["path"]) if arguments.get("path", "").strip() else "."
+        given = arguments.get("path", "")
+        path = relative(given, self._sandbox.workdir) if given.strip() else "."
         found = self._by_graph(query, kind, path) if self._graph else self._plain(query, kind, path)
         found = found.strip("\n") or f"Nothing found for {query!r} ({kind})."
         return f"{found}\n{_BLIND}" if self._blind else found
@@ -87,7 +88,7 @@ class Lookup:
 
     def _read(self, path: str) -> bytes | None:
         try:
-            return self._sandbox.read(f"{ROOT}/{path}", limit=MAX_BYTES)
+            return self._sandbox.read(path, limit=MAX_BYTES)
         except (OSError, ValueError):
             return None
 

@@ -1,4 +1,4 @@
-"""Paths that a model gives: inside /testbed, outside .git, whatever links say."""
+"""Paths that a model gives: inside the work folder, outside .git, whatever links say."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from swe_router.agents.edit_tool import EditRefused
 from swe_router.seams import Sandbox
 
-ROOT = "/testbed"
 _PROBE = """\
 p={path}
 if [ -d "$p" ]; then echo folder; elif [ -f "$p" ]; then echo file
@@ -26,23 +25,18 @@ class SandboxPath:
     """From the root of the repository, with forward slashes."""
     exists: bool
 
-    @property
-    def absolute(self) -> str:
-        """The path inside the sandbox."""
-        return f"{ROOT}/{self.relative}"
 
-
-def relative(path: str) -> str:
-    """The path from /testbed, ``.`` for itself. Raises ``EditRefused`` when it leaves."""
+def relative(path: str, root: str) -> str:
+    """The path from the work folder ``root``, ``.`` for itself. Raises ``EditRefused``."""
     text = path.strip()
     if not text or not text.isprintable():
         raise EditRefused(f"{path!r} is no path.")
-    full = posixpath.normpath(posixpath.join(ROOT, text))
+    full = posixpath.normpath(posixpath.join(root, text))
     # normpath keeps two leading slashes, which POSIX lets mean something else.
     full = "/" + full.lstrip("/")
-    if full != ROOT and not full.startswith(ROOT + "/"):
-        raise EditRefused(f"{path} is outside {ROOT}, the only place for edits and searches.")
-    inside = posixpath.relpath(full, ROOT)
+    if full != root and not full.startswith(root + "/"):
+        raise EditRefused(f"{path} is outside {root}, the only place for edits and searches.")
+    inside = posixpath.relpath(full, root)
     if any(part.lower() == ".git" for part in inside.split("/")):
         raise EditRefused(f"{path} belongs to git itself and is not part of the source.")
     return inside
@@ -50,17 +44,17 @@ def relative(path: str) -> str:
 
 def editable(sandbox: Sandbox, path: str, *, timeout: float) -> SandboxPath:
     """The place of a file to edit, looked at inside the sandbox. Raises ``EditRefused``."""
-    inside = relative(path)
+    inside = relative(path, sandbox.workdir)
     if inside == ".":
         raise EditRefused(f"{path} is the repository itself, not a file.")
     probe = sandbox.run(_PROBE.format(path=shlex.quote(f"./{inside}")), timeout=timeout)
     answer = probe.output.split("\n")
     if probe.exit_code != 0 or len(answer) < 3:
         raise EditRefused(f"{path} cannot be looked at: {probe.output.strip()[:300]}")
-    kind, root, real = answer[0], answer[1], answer[2]
+    kind, home, real = answer[0], answer[1], answer[2]
     if kind in ("folder", "other"):
         raise EditRefused(f"{path} is {'a folder' if kind == 'folder' else 'no regular file'}.")
-    parts = real.removeprefix(root).split("/")
-    if not f"{real}/".startswith(f"{root}/") or any(part.lower() == ".git" for part in parts):
-        raise EditRefused(f"{path} leads to {real}, outside the source in {ROOT}.")
+    parts = real.removeprefix(home).split("/")
+    if not f"{real}/".startswith(f"{home}/") or any(part.lower() == ".git" for part in parts):
+        raise EditRefused(f"{path} leads to {real}, outside the source in {sandbox.workdir}.")
     return SandboxPath(relative=inside, exists=kind == "file")

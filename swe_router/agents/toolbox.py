@@ -75,14 +75,14 @@ class Toolbox:
         before: bytes | None = None
         if place.exists:
             try:
-                before = self.sandbox.read(place.absolute)
+                before = self.sandbox.read(place.relative)
             except ValueError:
                 raise EditRefused(f"{place.relative} is too large for edit; use bash.") from None
             except OSError as error:
                 raise EditRefused(f"{place.relative} cannot be read: {error}") from None
         after = edit_tool.apply(place.relative, before, call.arguments)
         try:
-            self.sandbox.write(place.absolute, after)
+            self.sandbox.write(place.relative, after)
         except OSError as error:
             raise EditRefused(f"{place.relative} cannot be written: {error}") from None
         self.lookup.changed(place.relative, after)

@@ -27,6 +27,8 @@ def _text(description: str, *choices: str) -> dict[str, Any]:
     return {"type": "string", "description": description, **enum}
 
 
+WORKDIR = "{workdir}"
+"""What stands in a description for the work folder of the instance."""
 SEARCH = _spec(
     "search",
     "Find code. Sees the files as they are now.",
@@ -51,14 +53,14 @@ EDIT = _spec(
     " would add a syntax error to a Python file is refused.",
     ["action", "path"],
     action=_text("What to do.", "create", "replace", "insert"),
-    path=_text("The file, relative to /testbed."),
+    path=_text(f"The file, relative to {WORKDIR}."),
     old=_text("For replace: the text to be replaced, exactly as it stands in the file."),
     new=_text("The new text."),
     line={"type": "integer", "description": "For insert: the line number to insert after."},
 )
 BASH = _spec(
     "bash",
-    "Run a shell command at /testbed; shows its output and exit code.",
+    f"Run a shell command at {WORKDIR}; shows its output and exit code.",
     ["command"],
     command=_text("The command, or a script of several lines."),
     timeout={"type": "number", "description": "Seconds after which it is killed."},
@@ -90,6 +92,13 @@ class Toolset(FrozenRecord):
             taught={name: toolcalls.described(spec) for name, spec in TABLE.items()},
             example=toolcalls.render([EXAMPLE]),
         )
+
+    def at(self, workdir: str) -> Toolset:
+        """The tools with the work folder in the place of its name."""
+        text = self.model_dump_json()
+        if WORKDIR not in text:
+            return self  # of a run in whose tools the folder stands as such
+        return type(self).model_validate_json(text.replace(WORKDIR, workdir))
 
     def describe(self, names: Sequence[str]) -> str:
         """The text that teaches these tools."""

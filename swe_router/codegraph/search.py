@@ -23,7 +23,6 @@ from swe_router.codegraph.overlay import Overlay
 
 LINE_CAP = 300
 """Characters of a line that are searched by a regex and shown."""
-ROOT = "/testbed/"
 
 Hit = tuple[str, int, str]
 """Path, line number from 1, text of the line."""
@@ -32,9 +31,14 @@ Hit = tuple[str, int, str]
 class GraphSearch:
     """``seams.CodeSearch`` over a graph and the git objects of its commit."""
 
-    def __init__(self, repo: Path, graph: CodeGraph, *, seconds: float = 10.0) -> None:
-        """``seconds`` is the most that one regex may take before it is cut off."""
-        self._graph, self._seconds = graph, seconds
+    def __init__(
+        self, repo: Path, graph: CodeGraph, *, workdir: str = "", seconds: float = 10.0
+    ) -> None:
+        """``workdir``: where the sandbox holds the project, which absolute paths begin with.
+
+        ``seconds`` is the most that one regex may take before it is cut off.
+        """
+        self._graph, self._seconds, self._root = graph, seconds, f"{workdir}/"
         self._snapshot = Overlay(repo, graph.commit)
         self._facts: dict[str, FileFacts | None] = {}
 
@@ -42,7 +46,9 @@ class GraphSearch:
         """Lines that match, as ``file:line: text``; a faulty or runaway regex is said so."""
         if not pattern:
             return "Nothing to search for: the pattern is empty."
-        files = [(name, content) for name, content in self._snapshot.texts() if _under(name, path)]
+        files = [
+            (name, content) for name, content in self._snapshot.texts() if self._under(name, path)
+        ]
         if not files:
             return f"No file at {path!r}."
         if not regex:
@@ -64,7 +70,7 @@ class GraphSearch:
 
     def files(self, pattern: str, *, limit: int) -> str:
         """Paths that match a glob (``*.py``, ``src/**/io.py``) or contain the text."""
-        wanted = _relative(pattern)
+        wanted = self._relative(pattern)
         paths = self._snapshot.paths()
         if any(sign in wanted for sign in "*?["):
             found = [path for path in paths if _globs(path, wanted)]
@@ -93,11 +99,29 @@ class GraphSearch:
 
     def changed(self, path: str, content: bytes | None) -> None:
         """Lay a file that the agent wrote over the base, and parse it again."""
-        path = _relative(path)
+        path = self._relative(path)
         self._snapshot.change(path, content)
         grammar = grammar_of(path)
         if grammar is not None:
             self._facts[path] = extract_facts(content, grammar) if content is not None else None
+
+    def _relative(self, path: str) -> str:
+        cleaned = path.strip()
+        if cleaned.rstrip("/") == self._root.rstrip("/"):
+            return ""
+        cleaned = cleaned.removeprefix(self._root)
+        while cleaned.startswith("./"):
+            cleaned = cleaned[2:]
+        return cleaned
+
+    def _under(self, name: str, path: str) -> bool:
+        """A file, a folder or a glob; empty or ``.`` is everything."""
+        wanted = self._relative(path).rstrip("/")
+        if wanted in ("", "."):
+            return True
+        if any(sign in wanted for sign in "*?["):
+            return _globs(name, wanted)
+        return name == wanted or name.startswith(wanted + "/")
 
     def _definitions(self, name: str) -> list[SourceLocation]:
         kept = [p for p in self._graph.definitions(name) if p.path not in self._facts]
@@ -239,26 +263,6 @@ def _show(hits: Sequence[Hit], more: int, nothing: str, note: str) -> str:
 
 def _printable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _relative(path: str) -> str:
-    cleaned = path.strip()
-    if cleaned.rstrip("/") == ROOT.rstrip("/"):
-        return ""
-    cleaned = cleaned.removeprefix(ROOT)
-    while cleaned.startswith("./"):
-        cleaned = cleaned[2:]
-    return cleaned
-
-
-def _under(name: str, path: str) -> bool:
-    """A file, a folder or a glob; empty or ``.`` is everything."""
-    wanted = _relative(path).rstrip("/")
-    if wanted in ("", "."):
-        return True
-    if any(sign in wanted for sign in "*?["):
-        return _globs(name, wanted)
-    return name == wanted or name.startswith(wanted + "/")
 
 
 def _globs(path: str, pattern: str) -> bool:

@@ -254,7 +254,9 @@ def _attempt(
     count.same(name, f"{place} ledger", charged, usd)
     count.compared += len(steps)
     told, plan = partial(means.steps, name), attempt.plan
-    handed = hand_over(plan, before, told, means.room(plan), fell_back(steps))
+    handed = hand_over(
+        plan, before, told, means.room(plan), fell_back(steps), workdir=record.instance.workdir
+    )
     for where, recorded, recomputed in means.conversation(record, outcome, steps, handed):
         first, second = _apart(recorded, recomputed)
         count.divergences.append(RecordDivergence(name, f"{place} {where}", first, second))

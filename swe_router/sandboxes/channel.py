@@ -65,6 +65,7 @@ class ChannelSandbox:
         transport: SandboxChannel,
         identity: str,
         *,
+        workdir: str,
         output_bytes: int,
         stopping: Callable[[], bool],
         sweep: Callable[[], None] = lambda: None,
@@ -78,6 +79,7 @@ class ChannelSandbox:
         ``clock`` gives seconds in which this process could look at the box.
         """
         self.identity = identity
+        self.workdir = workdir
         self._transport = transport
         self._output_bytes = output_bytes
         self._stopping = stopping
@@ -96,8 +98,8 @@ class ChannelSandbox:
         except Lost as error:
             raise Lost(f"{error}: {said.text()[0].strip()}" if said.total else str(error)) from None
 
-    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
-        """Run ``command`` in a shell; ``timeout`` is in seconds.
+    def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
+        """Run ``command`` in a shell at ``cwd``; ``timeout`` is in seconds.
 
         A command that the user's stop of the run cuts short gives exit code 130; one that is
         started afterwards (rescuing the diff) runs normally. Raises ``ValueError`` for a NUL
@@ -107,6 +109,7 @@ class ChannelSandbox:
             raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}")
         if "\0" in command or "\0" in cwd:
             raise ValueError("a command cannot hold a NUL byte")
+        cwd = self._absolute(cwd)
         code = command.encode("utf-8", "surrogateescape")
         if len(code) <= LONGEST:
             return self._result(command, cwd, timeout)
@@ -124,7 +127,7 @@ class ChannelSandbox:
         Raises ``FileNotFoundError`` if absent, ``IsADirectoryError`` or ``OSError`` if it is no
         regular file or cannot be read, ``ValueError`` over ``limit`` bytes.
         """
-        name = shlex.quote(_absolute(path))
+        name = shlex.quote(self._absolute(path))
         kept = HeadTail(limit + 1)
         code = self._exchange(
             f"exec 2>/dev/null; [ -d {name} ] && exit 42; [ -e {name} ] || exit 41; "
@@ -151,7 +154,7 @@ class ChannelSandbox:
 
         Raises ``OSError`` when the path cannot be written, ``DiskFull`` when space ran out.
         """
-        path = _absolute(path)
+        path = self._absolute(path)
         name, parent = shlex.quote(path), shlex.quote(posixpath.dirname(path))
         first, *others = _pieces(data) or [b""]
         there = f"[ -d {parent} ] || mkdir -p {parent}"
@@ -164,6 +167,11 @@ class ChannelSandbox:
         self._dead = self._dead or "it was closed"
         self._transport.close()
         self._sweep()
+
+    def _absolute(self, path: str) -> str:
+        if "\0" in path:
+            raise ValueError("a path cannot hold a NUL byte")
+        return posixpath.join(self.workdir, path) if path else self.workdir
 
     def _must(self, path: str, command: str, *arguments: bytes) -> None:
         code, said = self._plain(command, 120.0, *arguments)
@@ -282,9 +290,3 @@ def _pieces(data: bytes) -> list[bytes]:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _absolute(path: str) -> str:
-    if "\0" in path:
-        raise ValueError("a path cannot hold a NUL byte")
-    return posixpath.join("/testbed", path)

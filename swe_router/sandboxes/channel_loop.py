@@ -23,7 +23,7 @@ cd /; umask 022
 { printf swe-box >/proc/$$/comm; } 2>/dev/null
 if [ -f /opt/miniconda3/bin/activate ]; then
   . /opt/miniconda3/bin/activate
-  conda activate testbed
+  conda activate testbed 2>/dev/null || :
 fi
 export LANG=C.UTF-8 TZ=UTC TERM=dumb PAGER=cat GIT_PAGER=cat GIT_EDITOR=: GIT_TERMINAL_PROMPT=0
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'

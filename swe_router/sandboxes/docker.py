@@ -146,6 +146,7 @@ class DockerSandboxes:
             box = ChannelSandbox(
                 wire,
                 f"docker:{image}",
+                workdir=instance.workdir,
                 output_bytes=self._settings.output_bytes,
                 stopping=self._stopping,
                 empty=lambda: self._engine.empty(container),
@@ -178,6 +179,7 @@ class DockerSandboxes:
             "stdin_open": True,  # docker-py sets StdinOnce with it: our end closes the input
             "tty": False,
             "working_dir": "/",
+            "user": instance.user or None,
             "environment": {"SWE_ROUTER_LOOP": LOOP, "SWE_ROUTER_SCOPE": "namespace"},
             "labels": {**self._labels, INSTANCE_LABEL: instance.id},
             "healthcheck": {"test": ["NONE"]},

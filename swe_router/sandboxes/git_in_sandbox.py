@@ -15,7 +15,6 @@ from swe_router.errors import DiskFull, Lost, SandboxError, WouldNotStart
 from swe_router.records import Result
 from swe_router.seams import Sandbox
 
-TESTBED = "/testbed"
 LIMIT = 512_000_000
 """Bytes that one answer of git may have."""
 CUT_SHORT = 130
@@ -47,16 +46,16 @@ git() {{ {git} "$@"; }}
 real() ( unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE; exec {git} "$@" )
 """
 _FIND = r"""
-git=$(command -v git) || { echo "no git"; exit 3; }
+git=$(command -v git) || {{ echo "no git"; exit 3; }}
 case $git in /*) ;; *) git=$(PATH=/usr/local/bin:/usr/bin:/bin command -v git) ;; esac
-for home in "${HOME:-/root}" /var/tmp /tmp; do
+for home in "${{HOME:-/root}}" /var/tmp /tmp; do
   [ -d "$home" ] && [ -w "$home" ] || continue
   work=$(mktemp -d "$home/.swe-router-git-XXXXXXXX" 2>/dev/null) || continue
-  case $work in /testbed/*) rmdir "$work"; continue ;; esac
+  case $work in {workdir}/*) rmdir "$work"; continue ;; esac
   printf 'found\t%s\t%s\t%s\n' "$git" "$work" "$PATH"
   exit 0
 done
-echo "no writable folder outside /testbed"; exit 4
+echo "no writable folder outside {workdir}"; exit 4
 """
 
 
@@ -82,7 +81,7 @@ class Git:
         return Git(self.path, self.work, self.search, {**self.env, **env})
 
     def run(
-        self, sandbox: Sandbox, script: str, *, timeout: float = 600.0, cwd: str = TESTBED
+        self, sandbox: Sandbox, script: str, *, timeout: float = 600.0, cwd: str = ""
     ) -> Result:
         """Run a POSIX sh script where ``git`` is a function, and ``$W`` the private folder.
 
@@ -97,9 +96,7 @@ class Git:
             result = sandbox.run(command, timeout=timeout, cwd=cwd)
         return result
 
-    def must(
-        self, sandbox: Sandbox, script: str, *, timeout: float = 600.0, cwd: str = TESTBED
-    ) -> str:
+    def must(self, sandbox: Sandbox, script: str, *, timeout: float = 600.0, cwd: str = "") -> str:
         """Output of a script that has to succeed. Raises ``SandboxError`` or ``DiskFull``."""
         result = self.run(sandbox, f"set -e\n{script}", timeout=timeout, cwd=cwd)
         if result.exit_code == 0 and not result.timed_out:
@@ -109,9 +106,7 @@ class Git:
         why = f"no answer in {timeout:g} s" if result.timed_out else f"exit {result.exit_code}"
         raise SandboxError(f"git in the sandbox failed ({why}): {result.output.strip()[-600:]}")
 
-    def ask(
-        self, sandbox: Sandbox, script: str, *, timeout: float = 600.0, cwd: str = TESTBED
-    ) -> bytes:
+    def ask(self, sandbox: Sandbox, script: str, *, timeout: float = 600.0, cwd: str = "") -> bytes:
         """Standard output of a script that has to succeed, whole and byte for byte."""
         wrapped = f'{{\n{script}\n}} >"$W/answer"'
         self.must(sandbox, wrapped, timeout=timeout, cwd=cwd)
@@ -139,9 +134,9 @@ class Git:
 def find(sandbox: Sandbox) -> Git:
     """The box's git, with a fresh private folder.
 
-    Raises ``WouldNotStart`` when the box has no git or no place to write outside /testbed.
+    Raises ``WouldNotStart`` when the box has no git or no place to write outside the work folder.
     """
-    result = sandbox.run(_FIND, timeout=60.0, cwd="/")
+    result = sandbox.run(_FIND.format(workdir=shlex.quote(sandbox.workdir)), timeout=60.0, cwd="/")
     for line in result.output.splitlines():
         word, _, rest = line.partition("\t")
         if word == "found":

@@ -114,6 +114,7 @@ class _Project:
     """How the project is called on the net, in package indexes and on the disk."""
 
     def __init__(self, instance: Instance) -> None:
+        self.workdir = instance.workdir
         owner, _, name = instance.repo.lower().rpartition("/")
         self.name = re.sub(r"[-_.]+", "-", name)
         module = re.escape(_MODULES.get(name, name)).replace(r"\-", "[-_]")
@@ -151,13 +152,13 @@ def _reached(
     given = action.call.arguments
     if action.call.name in _QUIET:
         if isinstance(path := given.get("path"), str) and isinstance(new := given.get("new"), str):
-            written[_name(path)] = new
+            written[_name(path, project)] = new
         return
     for value in given.values():
         if not isinstance(value, str):
             continue
         for simple in _simple_commands(value):
-            code = _ran(simple, written)
+            code = _ran(simple, written, project)
             kind = _judged(simple, project, seen) or _by_python(simple, code, project, seen)
             if not kind and code and simple.program in SHELLS:
                 kind = next(filter(None, (_judged(one, project, seen)
@@ -165,19 +166,19 @@ def _reached(
             if kind:
                 yield kind, simple.text
             if simple.body and simple.target:
-                written[_name(simple.target)] = simple.body
+                written[_name(simple.target, project)] = simple.body
 
 
-def _name(path: str) -> str:
-    return path.removeprefix("/testbed/").removeprefix("./")
+def _name(path: str, project: _Project) -> str:
+    return path.removeprefix(f"{project.workdir}/").removeprefix("./")
 
 
-def _ran(simple: _Simple, written: Mapping[str, str]) -> str:
+def _ran(simple: _Simple, written: Mapping[str, str], project: _Project) -> str:
     """The code of the file that is run, where the trajectory shows how it was written."""
     if simple.program not in SHELLS and not _PYTHON.fullmatch(simple.program):
-        return written.get(_name(simple.words[0]), "")
+        return written.get(_name(simple.words[0], project), "")
     names = (word for word in simple.words[1:] if not word.startswith("-"))
-    return written.get(_name(next(names, "")), "")
+    return written.get(_name(next(names, ""), project), "")
 
 
 def _by_python(simple: _Simple, ran: str, project: _Project, seen: set[str]) -> str:

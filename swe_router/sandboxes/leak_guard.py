@@ -25,10 +25,11 @@ git rev-parse -q --verify "$BASE^{commit}" || echo
 git symbolic-ref -q HEAD || echo
 """
 _REPACK = """
+home=$PWD
 cd "$COMMON/objects"
 rm -rf info/commit-graph info/commit-graphs info/packs info/http-alternates
 rm -f pack/*.keep pack/*.bitmap pack/multi-pack-index* pack/*.promisor
-cd /testbed
+cd "$home"
 git repack -a -d -q -n
 rm -f "$COMMON/objects/info/alternates"
 git prune --expire=now
@@ -124,7 +125,7 @@ def _find_place(sandbox: Sandbox, instance: Instance, git: Git) -> _GitPlace | N
     if not head:
         raise WouldNotStart(f"{instance.id}: HEAD of the image is no commit (base is {base})")
     if folder != common:
-        raise WouldNotStart(f"{instance.id}: /testbed is a linked work tree of {common}")
+        raise WouldNotStart(f"{instance.id}: {instance.workdir} is a linked work tree of {common}")
     return _GitPlace(git.having(COMMON=common, BASE=base, BRANCH=branch), head, base)
 
 
@@ -135,7 +136,9 @@ def _without_repository(sandbox: Sandbox, instance: Instance, git: Git) -> LeakR
     _clean(sandbox, bare, leaks)
     if left := leak_scan.elsewhere(sandbox, bare, instance):
         raise WouldNotStart(f"the image leaks and cannot be cleaned: {_named(left)}")
-    note = Finding(kind="no-repository", detail="/testbed has no .git: no history of any kind")
+    note = Finding(
+        kind="no-repository", detail=f"{instance.workdir} has no .git: no history of any kind"
+    )
     return LeakReport(base=instance.base_commit, removed=(note, *_findings(leaks)), verified=True)
 
 

@@ -79,7 +79,7 @@ for file do
   case $file in
   "$COMMON"/worktrees/*/HEAD)
     tree=$(cat "${{file%/HEAD}}/gitdir" 2>/dev/null); tree=${{tree%/.git}}
-    case /testbed/ in "$tree"/*) continue ;; esac
+    case $PWD/ in "$tree"/*) continue ;; esac
     [ -d "$tree" ] || continue
     past "$(git --git-dir="${{file%/HEAD}}" rev-parse HEAD)" || printf "worktree %s\0" "$tree" ;;
   */HEAD)
@@ -146,7 +146,7 @@ def elsewhere(sandbox: Sandbox, git: Git, instance: Instance) -> list[Leak]:
     Only a container is searched whole: elsewhere the rest of the machine is not ours to look at.
     Raises ``WouldNotStart`` for a checked-out copy of another state of the project.
     """
-    roots = "/" if sandbox.identity.startswith("docker") else git_in_sandbox.TESTBED
+    roots = "/" if sandbox.identity.startswith("docker") else sandbox.workdir
     script = _ELSEWHERE.format(roots=roots)
     found = git_in_sandbox.split(git.having(REPO=f"/{instance.repo}").ask(sandbox, script))
     leaks = []

@@ -100,9 +100,9 @@ class LocalSandboxes:
             card.write(json.dumps({**owner, "groups": [str(group) for group in groups]}))
             card.flush()
             self._trees.make(repository, instance.base_commit, folder / "tree")
-            return self._launched(folder, groups)
+            return self._launched(instance.workdir, folder, groups)
 
-    def _launched(self, folder: Path, groups: list[Path]) -> ChannelSandbox:
+    def _launched(self, workdir: str, folder: Path, groups: list[Path]) -> ChannelSandbox:
         tree = folder / "tree"
         variables = visible_mounts.environment()
         scope = {"SWE_ROUTER_LOOP": LOOP, "SWE_ROUTER_SCOPE": "namespace"}
@@ -112,7 +112,7 @@ class LocalSandboxes:
             variables["PATH"] += os.pathsep + os.environ.get("PATH", "")
             scope["SWE_ROUTER_SCOPE"] = "group"
         command = resource_limits.enter(
-            groups, self._settings, self._command(folder, variables | scope)
+            groups, self._settings, self._command(workdir, folder, variables | scope)
         )
         pipes = Pipes(
             command, variables | scope if self.wall == "process" else None, owner=self._owner
@@ -120,12 +120,13 @@ class LocalSandboxes:
         identity = f"local:{self.wall}"
         if self.wall == "process":
             box: ChannelSandbox = UnwalledSandbox(
-                pipes, identity, self._settings.output_bytes, self._stopping, tree
+                pipes, identity, self._settings.output_bytes, self._stopping, tree, workdir
             )
         else:
             box = ChannelSandbox(
                 pipes,
                 identity,
+                workdir=workdir,
                 output_bytes=self._settings.output_bytes,
                 stopping=self._stopping,
                 empty=lambda: inner_processes.empty(pipes.pid),
@@ -138,7 +139,7 @@ class LocalSandboxes:
             ) from None
         return box
 
-    def _command(self, folder: Path, env: dict[str, str]) -> list[str]:
+    def _command(self, workdir: str, folder: Path, env: dict[str, str]) -> list[str]:
         launch = ["sh", "-c", LAUNCH]
         if self.wall == "process":
             return launch
@@ -147,7 +148,9 @@ class LocalSandboxes:
             (folder / name).write_text(text.format(uid=who.uid, gid=who.gid), encoding="ascii")
             (folder / name).chmod(0o644)
         hidden = [Path.home(), self._lock.parent, Path(tempfile.gettempdir())]
-        mounts = visible_mounts.plan(folder / "tree", hidden, [folder / name for name in ETC])
+        mounts = visible_mounts.plan(
+            folder / "tree", workdir, hidden, [folder / name for name in ETC]
+        )
         if self.wall == "bwrap":
             return bwrap.command(mounts, launch, env, owner=self._owner, scratch=self._scratch)
         (folder / "root").mkdir()

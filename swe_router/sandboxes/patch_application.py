@@ -28,7 +28,7 @@ MAX_FILES = 400
 
 
 def apply(sandbox: Sandbox, patch_text: str) -> Result:
-    """Apply a patch at /testbed byte for byte: all that is not there yet, or nothing.
+    """Apply a patch in the work folder byte for byte: all that is not there yet, or nothing.
 
     A non-zero exit says that some of it does not fit, that all of it is there already, that it is
     empty, or no patch. Raises ``SandboxError``.

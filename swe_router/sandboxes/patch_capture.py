@@ -81,7 +81,7 @@ class StartSnapshot:
 
     @classmethod
     def take(cls, sandbox: Sandbox) -> StartSnapshot:
-        """Record the start state of /testbed.
+        """Record the start state of the work folder.
 
         Raises ``SandboxError``; a box without git is ``WouldNotStart``.
         """

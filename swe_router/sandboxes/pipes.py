@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -89,7 +90,7 @@ class Pipes:
 
 
 class UnwalledSandbox(ChannelSandbox):
-    """A process without walls: /testbed is a name for the work tree, put in by text.
+    """A process without walls: the work folder is a name for the work tree, put in by text.
 
     What leaves its process group is found by a variable of its environment and killed.
     """
@@ -101,27 +102,38 @@ class UnwalledSandbox(ChannelSandbox):
         output_bytes: int,
         stopping: Callable[[], bool],
         tree: Path,
+        workdir: str,
     ) -> None:
         super().__init__(
-            pipes, identity, output_bytes=output_bytes, stopping=stopping, sweep=self._sweep_strays
+            pipes,
+            identity,
+            workdir=workdir,
+            output_bytes=output_bytes,
+            stopping=stopping,
+            sweep=self._sweep_strays,
         )
         self._tree = tree
+        # As a whole path: /app is no part of /usr/app, nor of /application.
+        self._name = re.compile(rf"(?<![\w.~-]){re.escape(workdir)}(?![\w-])")
         self._loop = pipes
 
-    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
-        """As ``ChannelSandbox.run``, with /testbed standing for the work tree."""
-        return super().run(self._there(command), timeout=timeout, cwd=self._there(cwd))
+    def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
+        """As ``ChannelSandbox.run``, with the work folder standing for the work tree."""
+        return super().run(self._there(command), timeout=timeout, cwd=cwd)
 
     def read(self, path: str, *, limit: int = 2_000_000) -> bytes:
-        """As ``ChannelSandbox.read``, with /testbed standing for the work tree."""
-        return super().read(self._there(path), limit=limit)
+        """As ``ChannelSandbox.read``, with the work folder standing for the work tree."""
+        return super().read(path, limit=limit)
 
     def write(self, path: str, data: bytes) -> None:
-        """As ``ChannelSandbox.write``, with /testbed standing for the work tree."""
-        super().write(self._there(path), data)
+        """As ``ChannelSandbox.write``, with the work folder standing for the work tree."""
+        super().write(path, data)
 
     def _there(self, text: str) -> str:
-        return text.replace("/testbed", str(self._tree))
+        return self._name.sub(lambda _: str(self._tree), text)
+
+    def _absolute(self, path: str) -> str:
+        return self._there(super()._absolute(path))
 
     def _sweep_strays(self) -> None:
         mark = f"SWE_ROUTER_BOX={self._tree.parent.name}\0".encode()

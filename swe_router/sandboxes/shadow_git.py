@@ -104,7 +104,7 @@ class Start:
 
 
 def begin(sandbox: Sandbox) -> Start:
-    """Take the start state of /testbed. Raises ``SandboxError``."""
+    """Take the start state of the work folder. Raises ``SandboxError``."""
     git = made(sandbox, git_in_sandbox.find(sandbox))
     index = _real_index(sandbox, git)
     everything = list_others(sandbox, git, "")
@@ -156,7 +156,7 @@ def made(sandbox: Sandbox, git: Git) -> Git:
     git.must(sandbox, _MADE, cwd="/")
     return git.having(
         GIT_DIR=f"{git.work}/shadow",
-        GIT_WORK_TREE=git_in_sandbox.TESTBED,
+        GIT_WORK_TREE=sandbox.workdir,
         GIT_INDEX_FILE=f"{git.work}/none",
     )
 

@@ -31,7 +31,7 @@ done
 _FASTENED = r"""
 mounts=$(cat /proc/self/mountinfo)
 while read -r _ _ _ _ point options _; do
-  case $point in /|/tmp|/dev/shm|/proc|/testbed) continue ;; esac
+  case $point in /|/tmp|/dev/shm|/proc|WORKDIR) continue ;; esac
   case $options in rw|rw,*) ;; *) continue ;; esac
   mount -o "remount,bind,ro${options#rw}" "$(printf '%b' "$point")"
 done <<EOF
@@ -72,13 +72,24 @@ def command(
     lines += ["ln -s /proc/self/fd dev/fd", "mkdir dev/shm", _scratch("dev/shm", scratch)]
     lines += ["mount -t proc -o nosuid,nodev,noexec proc proc"]
     lines += [_COVERED.format(fixed=_words(READ_ONLY), masked=_words(MASKED))]
-    lines += ["mkdir .old", "pivot_root . .old", "umount -l /.old", "rmdir /.old", _FASTENED]
+    lines += [
+        "mkdir .old",
+        "pivot_root . .old",
+        "umount -l /.old",
+        "rmdir /.old",
+        _fastened(mounts),
+    ]
     lines += ["ip link set lo up 2>/dev/null || :"]
     pairs = " ".join(shlex.quote(f"{key}={value}") for key, value in env.items())
     become = shlex.join(owner.become() if owner else ["setpriv", *POWERLESS])
     lines.append(f"cd /; exec env -i {pairs} {become} {shlex.join(inside)}")
     extra = ["--map-root-user"] if user else []
     return [*MORTAL, "unshare", *extra, *SPACES, "sh", "-c", "\n".join(lines)]
+
+
+def _fastened(mounts: Sequence[Mount]) -> str:
+    work = [mount.target for mount in mounts if mount.kind == "work"]
+    return _FASTENED.replace("WORKDIR", "|".join(map(shlex.quote, work or ["/"])))
 
 
 def _scratch(target: str, size: int) -> str:

@@ -85,8 +85,8 @@ def _known(name: str) -> bool:
     return any(first <= NOBODY < first + count for first, count in ranges)
 
 
-def plan(work: Path, hidden: Iterable[Path], etc: Iterable[Path] = ()) -> list[Mount]:
-    """The mounts of a box whose work tree is ``work``, outermost first.
+def plan(work: Path, workdir: str, hidden: Iterable[Path], etc: Iterable[Path] = ()) -> list[Mount]:
+    """The mounts of a box whose work tree ``work`` lies at ``workdir``, outermost first.
 
     ``hidden`` are folders that must not be seen even when they lie in one that is; ``etc`` are
     files that appear in the box's /etc.
@@ -101,7 +101,7 @@ def plan(work: Path, hidden: Iterable[Path], etc: Iterable[Path] = ()) -> list[M
     masks = [name for path in [*ours((*prefixes, *USERS)), *hidden] for name in _names(path)]
     seen = {place for name in masks if (place := _place(name, shown))}
     hides = [Mount("hide", name) for name in sorted(seen - {"/", *SYSTEM, *shown})]
-    mounts = [*shown.values(), *hides, Mount("work", "/testbed", str(work))]
+    mounts = [*shown.values(), *hides, Mount("work", workdir, str(work))]
     return sorted(mounts, key=lambda mount: len(Path(mount.target).parts))
 
 

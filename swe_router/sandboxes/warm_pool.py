@@ -44,7 +44,7 @@ tar -cf {folder}/made.tar -T {folder}/made
 
 
 class SandboxFactory(Protocol):
-    """What opens a new box; ``files`` is a tar that is unpacked at /testbed first."""
+    """What opens a new box; ``files`` is a tar that is unpacked in the work folder first."""
 
     def open(self, instance: Instance, files: bytes = b"") -> AbstractContextManager[Sandbox]:
         """A new box."""
@@ -197,7 +197,7 @@ class WarmSandboxes:
         """Byte code made in a box of its own, where nothing of a patch or a test ever ran."""
         folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
         with self._boxes.open(instance) as box:
-            listed = "".join(f"{posixpath.join('/testbed', name)}\n" for name in sources)
+            listed = "".join(f"{posixpath.join(instance.workdir, name)}\n" for name in sources)
             box.write(f"{folder}/sources", listed.encode("utf-8", "surrogateescape"))
             done = box.run(_COMPILED.format(folder=folder), timeout=300.0)
             if done.exit_code != 0 or done.timed_out:
@@ -219,7 +219,7 @@ class WarmSandboxes:
 
 
 def _sources(box: Sandbox) -> list[str]:
-    """Paths of the modules, below /testbed, that were compiled in a box."""
+    """Paths of the modules, from the work folder, that were compiled in a box."""
     file = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
     box.run(_SEEN.format(file=file), timeout=60.0)
     listed = box.read(file, limit=LIST_LIMIT).decode("utf-8", "surrogateescape")

@@ -205,7 +205,7 @@ def _session(plan: Plan, history: Sequence[Outcome]) -> int:
 def _handed(context: SolveContext, plan: Plan, box: Sandbox) -> Handed:
     """What earlier attempts leave to this one; a patch that is gone on from is in the box."""
     steps, room = context.memory.steps, context.room(plan)
-    handed = hand_over(plan, context.before, steps, room)
+    handed = hand_over(plan, context.before, steps, room, workdir=box.workdir)
     if not handed.patch:
         return handed
     applied = context.apply(box, handed.patch)
@@ -213,7 +213,7 @@ def _handed(context: SolveContext, plan: Plan, box: Sandbox) -> Handed:
         return handed
     said = " ".join(applied.output.split())[:200]
     fallen = f"the patch of {handed.attempt} does not apply: {said}"
-    return hand_over(plan, context.before, steps, room, fallen)
+    return hand_over(plan, context.before, steps, room, fallen, workdir=box.workdir)
 
 
 def _trajectory(steps: Sequence[Step], course: _AttemptState) -> Trajectory:

@@ -35,24 +35,30 @@ class Handed:
 
 
 def hand_over(
-    plan: Plan, before: Sequence[Outcome], steps: Steps, room: int, fallen: str = ""
+    plan: Plan,
+    before: Sequence[Outcome],
+    steps: Steps,
+    room: int,
+    fallen: str = "",
+    *,
+    workdir: str,
 ) -> Handed:
     """What ``plan`` hands over; pure, so that a replay makes it again.
 
     ``before``: outcomes of the moves before this one; those made beside it are none of its past.
     ``room``: UTF-8 bytes that the first message may hold of it. ``fallen``: why it cannot
-    continue, which makes it notes.
+    continue, which makes it notes. ``workdir``: of the instance.
     """
     past = [one for one in before if _patch(one) or steps(one.attempt.id)]
     if plan.handover == "fresh" or not past:
         return Handed()
     told = [(outcome, steps(outcome.attempt.id)) for outcome in past]
     if plan.handover == "notes" or fallen:
-        return Handed(text=notes(told), note=f"{FELL_BACK}: {fallen}" if fallen else "")
+        return Handed(text=notes(told, workdir), note=f"{FELL_BACK}: {fallen}" if fallen else "")
     going_on = _best(past)
     patch = _patch(going_on)
     name = going_on.attempt.id
-    head = notes([pair for pair in told if pair[0] is going_on])
+    head = notes([pair for pair in told if pair[0] is going_on], workdir)
     left = room - len(head.encode("utf-8", "replace"))
     text = f"{head}\n\n{transcript(steps(name), left)}"
     return Handed(text.strip(), True, patch, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from collections import Counter
@@ -34,7 +35,6 @@ _ENDINGS = (
     "py|pyx|pyi|js|jsx|ts|tsx|java|kt|go|rs|rb|php|c|cc|cpp|h|hpp|cs|swift|scala"
     "|txt|cfg|ini|toml|json|ya?ml|md|rst|html|css|sh|sql"
 )
-_PATH = re.compile(rf"(?<![\w/.-])(?:/testbed/)?((?:[\w.-]+/)*[\w-][\w.-]*\.(?:{_ENDINGS}))\b")
 _WRITES = re.compile(
     r"\b(?:sed|perl)\b[^|;&]*\s-\w*i|<<|\bpatch\s|\bgit\s+(?:apply|am)\b|\btee\b"
     r"|>\s*(?!/tmp/|/dev/null|&|>)[\w./\"']|write|replace\("
@@ -46,17 +46,20 @@ _FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _DIFF = re.compile(r"\s*(diff --git |index [0-9a-f]{6,}|@@ |\+\+\+ |--- )")
 
 
-def notes(told: Sequence[tuple[Outcome, Sequence[Step]]], limit: int = NOTES_BYTES) -> str:
+def notes(
+    told: Sequence[tuple[Outcome, Sequence[Step]]], workdir: str, limit: int = NOTES_BYTES
+) -> str:
     """The attempts in words, each with its steps, in at most ``limit`` UTF-8 bytes.
 
-    No added line of any of their patches is in it, nor a line that is a removed one.
+    ``workdir``: where the project lay in their sandboxes. No added line of any of their patches
+    is in it, nor a line that is a removed one.
     """
     told = told[-MAX_TOLD:]
     wrong = [FailedCheck.of(outcome.candidate.patch) for outcome, _ in told if outcome.candidate]
     parts, left = [], limit
     for place, (outcome, steps) in enumerate(told):
         share = left // (len(told) - place) - 2
-        parts.append(shortened("\n".join(_lines(outcome, steps, wrong)), share))
+        parts.append(shortened("\n".join(_lines(outcome, steps, wrong, workdir)), share))
         left -= len(parts[-1].encode("utf-8", "replace")) + 2
     return "\n\n".join(parts)
 
@@ -114,7 +117,9 @@ def clean(text: str, wrong: Sequence[FailedCheck], beside: str = "") -> list[str
     ]
 
 
-def _lines(outcome: Outcome, steps: Sequence[Step], wrong: Sequence[FailedCheck]) -> Iterator[str]:
+def _lines(
+    outcome: Outcome, steps: Sequence[Step], wrong: Sequence[FailedCheck], workdir: str
+) -> Iterator[str]:
     """What is said of one attempt, the weightiest first."""
     attempt, candidate = outcome.attempt, outcome.candidate
     why = " ".join(clean(attempt.trajectory.why, wrong))[:200]
@@ -130,7 +135,7 @@ def _lines(outcome: Outcome, steps: Sequence[Step], wrong: Sequence[FailedCheck]
     yield f"Checks of its change said {said or 'nothing'}."
     for verdict in outcome.verdicts:
         yield from _failed(verdict, wrong)
-    yield from _done(steps, wrong)
+    yield from _done(steps, wrong, workdir)
 
 
 def _failed(verdict: Verdict, wrong: Sequence[FailedCheck]) -> Iterator[str]:
@@ -172,19 +177,19 @@ def _reproduction(
         yield from (f"    {line}" for line in said.splitlines())
 
 
-def _done(steps: Sequence[Step], wrong: Sequence[FailedCheck]) -> Iterator[str]:
+def _done(steps: Sequence[Step], wrong: Sequence[FailedCheck], workdir: str) -> Iterator[str]:
     """Files looked at, commands, and the attempt's own last words."""
     looked, edited, found = Counter[str](), Counter[str](), Counter[str]()
     ran: list[tuple[str, int | None]] = []
     for action in (action for step in steps for action in step.actions if not action.call.error):
         given = {name: str(value) for name, value in action.call.arguments.items()}
         if action.call.name == "edit":
-            edited[_relative(given.get("path", ""))] += 1
+            edited[_relative(given.get("path", ""), workdir)] += 1
         elif action.call.name == "bash":
             ran.append((given.get("command", ""), action.exit_code))
-            looked.update(_paths(given.get("command", "")))
+            looked.update(_paths(given.get("command", ""), workdir))
         elif action.call.name == "search":
-            found.update(_paths(action.observation))
+            found.update(_paths(action.observation, workdir))
     relevant = [*dict.fromkeys([*edited, *(name for name, n in looked.most_common() if n > 1)])]
     rest = [name for name in looked if name not in relevant]
     led = [name for name, _ in found.most_common(6) if name not in (*relevant, *rest)]
@@ -202,9 +207,15 @@ def _done(steps: Sequence[Step], wrong: Sequence[FailedCheck]) -> Iterator[str]:
     yield from _words(steps, wrong)
 
 
-def _paths(text: str) -> list[str]:
+@functools.lru_cache(maxsize=32)
+def _path_of(workdir: str) -> re.Pattern[str]:
+    home = re.escape(f"{workdir}/")
+    return re.compile(rf"(?<![\w/.-])(?:{home})?((?:[\w.-]+/)*[\w-][\w.-]*\.(?:{_ENDINGS}))\b")
+
+
+def _paths(text: str, workdir: str) -> list[str]:
     """The paths in a text, each once, in order: a replay in another process must agree."""
-    return list(dict.fromkeys(_PATH.findall(text)))
+    return list(dict.fromkeys(_path_of(workdir).findall(text)))
 
 
 def _words(steps: Sequence[Step], wrong: Sequence[FailedCheck]) -> Iterator[str]:
@@ -217,8 +228,8 @@ def _words(steps: Sequence[Step], wrong: Sequence[FailedCheck]) -> Iterator[str]
         yield from (f"    {line[:300]}" for line in kept[-8:])
 
 
-def _relative(path: str) -> str:
-    return posixpath.normpath(path.removeprefix("/testbed/") or ".")
+def _relative(path: str, workdir: str) -> str:
+    return posixpath.normpath(path.removeprefix(f"{workdir}/") or ".")
 
 
 def _named(names: Sequence[str]) -> str:

@@ -93,7 +93,7 @@ def _files(box: Sandbox, patch: str) -> str:
     found = hashlib.sha256(said.output.encode("utf-8", "surrogateescape"))
     for name in names:
         try:
-            data = box.read(f"/testbed/{name}", limit=LARGEST)
+            data = box.read(name, limit=LARGEST)
         except ValueError:
             return ""
         except OSError:

@@ -44,7 +44,7 @@ class _Lazy:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._opened(), name)
 
-    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+    def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
         self.spoil()
         return self._opened().run(command, timeout=timeout, cwd=cwd)
 

@@ -22,7 +22,7 @@ class _Stoppable:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._box, name)
 
-    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+    def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
         _refuse(self._stopping)
         return self._box.run(command, timeout=timeout, cwd=cwd)
 

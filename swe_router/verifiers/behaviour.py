@@ -43,7 +43,7 @@ class BehaviourVerifier:
         if not form:
             return _verdict(outcome, {"why": "the patch cannot be read as a diff"})
         steps = context.steps(outcome.attempt.id)
-        found = form | trajectory_signals.signals(outcome.attempt, steps)
+        found = form | trajectory_signals.signals(outcome.attempt, steps, instance.workdir)
         facts: dict[str, Any] = {"signals": {name: round(v, 4) for name, v in found.items()}}
         fitted = self.calibration
         if fitted is None or not fitted.behaviour:

@@ -160,7 +160,7 @@ class _Look:
     def _foreign(self, path: str) -> list[str]:
         name = _language(path)
         try:
-            source = self.box.read(f"/testbed/{path}")
+            source = self.box.read(path)
         except FileNotFoundError:
             return ["absent", ""]
         except (ValueError, OSError):

@@ -63,7 +63,7 @@ def copy_out(instance: Instance, place: Path) -> Path | None:
         if not instance.image or not engine.has(instance.image):
             return None
         with tempfile.TemporaryFile() as file:
-            for chunk in engine.export_path(instance.image, "/testbed/.git"):
+            for chunk in engine.export_path(instance.image, f"{instance.workdir}/.git"):
                 file.write(chunk)
             file.seek(0)
             with tarfile.open(fileobj=file) as tar:

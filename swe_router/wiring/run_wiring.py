@@ -199,7 +199,7 @@ class RunWiring:
         search = None
         if graph is not None:
             repository = self.repos.path(instance)
-            search = partial(GraphSearch, repository, graph)
+            search = partial(GraphSearch, repository, graph, workdir=instance.workdir)
         came = imported_candidates.load(self.run.attempt_folder(instance.id))
 
         def held(tier: str) -> Callable[[str], None]:

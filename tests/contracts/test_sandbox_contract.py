@@ -38,6 +38,12 @@ class SandboxContract:
         assert result.exit_code == 0
         assert result.output.strip() in {"testbed", "tree"}
 
+    def test_relative_paths_begin_at_the_work_folder(self, box):
+        box.write("below/file", b"1")
+        assert box.read(f"{box.workdir}/below/file") == box.read("below/file") == b"1"
+        assert box.run("cat file", timeout=20, cwd="below").output == "1"
+        assert box.run("pwd", timeout=20).output == box.run("pwd", timeout=20, cwd=".").output
+
     def test_exports_and_functions_do_not_survive(self, box):
         box.run("export LEAKED=yes; cd /; leak() { :; }", timeout=20)
         result = box.run('echo "[$LEAKED]"; leak', timeout=20)

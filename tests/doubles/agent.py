@@ -26,6 +26,7 @@ class TempBox:
     """A Sandbox over a folder: /bin/sh, no isolation; counts what it was asked."""
 
     identity = "test:temp"
+    workdir = "/testbed"
 
     def __init__(self, folder: Path, files: Mapping[str, bytes] | None = None) -> None:
         self.tree = folder / "testbed"
@@ -35,7 +36,7 @@ class TempBox:
         for path, data in (files or {"calc.py": BROKEN}).items():
             self.write(f"/testbed/{path}", data)
 
-    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+    def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
         self.ran.append(command)
         self.timeouts.append(timeout)
         env = {"PATH": os.environ["PATH"], "HOME": str(self.tree.parent), "LANG": "C.UTF-8"}

@@ -126,8 +126,9 @@ class Box:
     """A sandbox in which nothing happens; ``broken`` raises when it is opened."""
 
     identity: str = "double"
+    workdir: str = "/testbed"
 
-    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+    def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
         return Result(exit_code=0, output="")
 
     def read(self, path: str, *, limit: int = 0) -> bytes:

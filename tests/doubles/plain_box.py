@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import signal
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ class PlainBox:
     """Runs commands as they are; for tests of what works through the Protocol only."""
 
     identity = "test:plain"
+    workdir = "/testbed"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,10 +35,13 @@ class PlainBox:
     def there(self, text: str) -> str:
         return text.replace("/testbed", str(self.tree))
 
-    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+    def path(self, name: str) -> Path:
+        return Path(self.there(posixpath.join(self.workdir, name)))
+
+    def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
         child = subprocess.Popen(
             ["/bin/sh", "-c", self.there(command)],
-            cwd=self.there(cwd),
+            cwd=self.path(cwd),
             env=self.env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -60,13 +65,13 @@ class PlainBox:
         return result.output
 
     def read(self, path: str, *, limit: int = 2_000_000) -> bytes:
-        data = Path(self.there(path)).read_bytes()
+        data = self.path(path).read_bytes()
         if len(data) > limit:
             raise ValueError(f"{path} is over {limit} bytes")
         return data
 
     def write(self, path: str, data: bytes) -> None:
-        target = Path(self.there(path))
+        target = self.path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
 

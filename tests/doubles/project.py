@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import posixpath
 import re
 import shutil
 import signal
@@ -46,12 +47,13 @@ class Folder:
     """A sandbox double: a temporary copy of a repository, commands as plain process groups."""
 
     identity = "folder"
+    workdir = "/testbed"
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.commands: list[str] = []
 
-    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+    def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
         self.commands.append(command)
         begun = time.monotonic()
         env = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": "/nowhere"}
@@ -88,7 +90,7 @@ class Folder:
         shutil.rmtree(self.root)
 
     def _at(self, path: str) -> Path:
-        return self.root / path.lstrip("/")
+        return self.root / posixpath.join(self.workdir, path).lstrip("/")
 
 
 class Writer:

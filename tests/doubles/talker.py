@@ -35,6 +35,7 @@ class QuickBox:
     """A box in which every command says the same at once."""
 
     identity = "test:quick"
+    workdir = "/testbed"
 
-    def run(self, command, *, timeout, cwd="/testbed") -> Result:
+    def run(self, command, *, timeout, cwd="") -> Result:
         return Result(exit_code=0, output="x" * 50)

@@ -127,3 +127,11 @@ def test_every_protected_column_is_read_by_grading_alone():
         for column in [node.value]
     }
     assert guilty == set()
+
+
+def test_no_work_folder_is_written_down_but_by_data_sets():
+    """``Instance.workdir`` says where a project lies; its default is what older runs mean."""
+    prompts = sorted((ROOT / "prompts").glob("*.j2"))
+    guilty = {name_of(path) for path in [*SOURCES, *prompts] if "/testbed" in path.read_text()}
+    adapters = {name for name in guilty if name.startswith("swe_router/instances/")}
+    assert guilty - adapters == {"swe_router/records/instance.py"}

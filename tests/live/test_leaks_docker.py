@@ -42,7 +42,7 @@ class Container:
             "run", "-d", "--rm", "--network", "none", "-v", "/vol", image, "sleep", "600"
         ).strip()
 
-    def run(self, command: str, *, timeout: float, cwd: str = "/testbed") -> Result:
+    def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
         done = subprocess.run(
             ["docker", "exec", "-w", cwd, self._id, "sh", "-c", command],
             capture_output=True, timeout=timeout, check=False,

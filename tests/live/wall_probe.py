@@ -123,7 +123,7 @@ def main(wall: str, who: str) -> None:
         canaries = _canaries(folder)
         (folder / "work").mkdir()
         (folder / "work").chmod(0o777)
-        mounts = visible_mounts.plan(folder / "work", [], [folder / "canary"])
+        mounts = visible_mounts.plan(folder / "work", "/testbed", [], [folder / "canary"])
         mounts.append(Mount("show", "/canaries", str(canaries)))
         inside = [sys.executable, "-c", PROBE, _disk(folder)]
         env = visible_mounts.environment()

@@ -178,7 +178,7 @@ def test_a_command_that_a_stop_may_have_cut_short_is_no_observation(tmp_path, as
 class KilledBox(TempBox):
     """Its commands break it: a Ctrl-C in a terminal reaches a box and its driver at once."""
 
-    def run(self, command, *, timeout, cwd="/testbed"):
+    def run(self, command, *, timeout, cwd=""):
         raise Lost("the box is gone")
 
 
@@ -212,7 +212,7 @@ def test_a_command_never_outlives_the_attempt(tmp_path):
 
 
 class BreakingBox(TempBox):
-    def run(self, command, *, timeout, cwd="/testbed"):
+    def run(self, command, *, timeout, cwd=""):
         if "boom" in command:
             raise Lost("the container is gone")
         return super().run(command, timeout=timeout, cwd=cwd)

@@ -43,7 +43,7 @@ class Streams:
 
 def box(answer, **options):
     streams = Streams(answer)
-    options = {"output_bytes": 1000, "stopping": lambda: False, **options}
+    options = {"workdir": "/testbed", "output_bytes": 1000, "stopping": lambda: False, **options}
     return ChannelSandbox(streams, "double", **options), streams
 
 

@@ -24,7 +24,7 @@ def indexed(tmp_path: Path) -> tuple[Path, CodeGraph]:
 
 @pytest.fixture
 def search(indexed: tuple[Path, CodeGraph]) -> GraphSearch:
-    return GraphSearch(*indexed, seconds=60.0)
+    return GraphSearch(*indexed, workdir="/testbed", seconds=60.0)
 
 
 def test_plain_text_is_not_a_regex(search: GraphSearch) -> None:
@@ -63,7 +63,7 @@ def test_a_runaway_regex_is_cut_off_and_keeps_what_it_found(
     indexed: tuple[Path, CodeGraph],
 ) -> None:
     for seconds in (0.25, 2.0, 16.0, 60.0):  # a busy machine may not even begin in the first
-        search = GraphSearch(*indexed, seconds=seconds)
+        search = GraphSearch(*indexed, workdir="/testbed", seconds=seconds)
         search.changed("aa.txt", b"found\n" + b"a" * 200 + b"!\n")
         found = search.text(r"found|^(a+)+$", regex=True, path="", limit=9)
         assert f"stopped after {seconds:g} s" in found

@@ -12,7 +12,7 @@ from swe_router.agents import manifest, recorded_attempt
 from swe_router.agents.dialogue import DialogueSetup
 from swe_router.agents.tool_loop import ToolLoop
 from swe_router.policies.cascade import Cascade
-from swe_router.records import IMPORTED, Result, Stop
+from swe_router.records import IMPORTED, WORKDIR, Result, Stop
 from swe_router.sandboxes import patch_application
 from swe_router.sandboxes.patch_capture import StartSnapshot
 from swe_router.solve.engine import solve
@@ -23,6 +23,8 @@ from tests.doubles.engine import FEATURES, INSTANCE, Ladder, ListMemory, context
 from tests.doubles.plain_box import PlainBox
 from tests.doubles.project import outcome, verdict
 
+AT = {"workdir": WORKDIR}
+
 
 def handing(mode: str, **fields):
     return plan("cloud").model_copy(update={"handover": mode, **fields})
@@ -32,11 +34,11 @@ def test_the_likeliest_patch_is_gone_on_from_where_all_have_a_probability():
     sure = verdict("fail", "acceptance").model_copy(update={"score": 0.6})
     less = verdict("fail", "acceptance").model_copy(update={"score": 0.2})
     past = (outcome("one", sure), outcome("two", less, number=2))
-    assert hand_over(handing("continue"), past, lambda name: (), 999).patch == "one"
+    assert hand_over(handing("continue"), past, lambda name: (), 999, **AT).patch == "one"
     unknown = (*past, outcome("three", verdict("fail"), number=3))
-    assert hand_over(handing("continue"), unknown, lambda name: (), 999).patch == "three"
-    assert hand_over(handing("continue"), (), lambda name: (), 999).text == ""
-    assert hand_over(handing("fresh"), past, lambda name: WORK, 999).text == ""
+    assert hand_over(handing("continue"), unknown, lambda name: (), 999, **AT).patch == "three"
+    assert hand_over(handing("continue"), (), lambda name: (), 999, **AT).text == ""
+    assert hand_over(handing("fresh"), past, lambda name: WORK, 999, **AT).text == ""
 
 
 # One instance, for real: git, the tool loop, and a model that plays.
@@ -148,7 +150,9 @@ def test_a_patch_that_does_not_apply_is_handed_over_as_notes_and_the_first_step_
 
 def replayed(record, memory, mode, room=20_000):
     steps = memory.steps("2-cloud")
-    handed = hand_over(handing(mode), record.outcomes[:1], memory.steps, room, fell_back(steps))
+    handed = hand_over(
+        handing(mode), record.outcomes[:1], memory.steps, room, fell_back(steps), workdir=WORKDIR
+    )
     setup = DialogueSetup(
         handover=handed.text,
         continued=handed.continued,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swe_router.records import NOTES_BYTES
+from swe_router.records import NOTES_BYTES, WORKDIR
 from swe_router.solve.handover_notes import FailedCheck, notes, shortened
 from tests.doubles.earlier import WORK, WRONG, did, step
 from tests.doubles.project import outcome, verdict
@@ -39,7 +39,7 @@ def failed(diff: str = WRONG, **fields):
 
 
 def test_notes_tell_what_was_found_tried_and_failed():
-    said = notes([(failed(ended="steps"), WORK)])
+    said = notes([(failed(ended="steps"), WORK)], WORKDIR)
     assert "hit its step limit" in said
     assert "It changed calc.py" in said
     assert "Files it took for relevant: calc.py" in said
@@ -57,11 +57,11 @@ def test_notes_tell_what_was_found_tried_and_failed():
 def test_files_are_named_in_the_order_in_which_they_came_up_whatever_the_process():
     names = [f"part{n}/file{n * 7 % 5}{n}.py" for n in range(11)]
     work = (step(0, did("bash", "", 0, command="cat " + " ".join(names))),)
-    assert f"It also looked at: {', '.join(names)}" in notes([(failed(), work)])
+    assert f"It also looked at: {', '.join(names)}" in notes([(failed(), work)], WORKDIR)
 
 
 def test_notes_do_not_hand_the_wrong_change_on_in_any_guise():
-    said = notes([(failed(), WORK)])
+    said = notes([(failed(), WORK)], WORKDIR)
     assert "SOMETHING_WRONG" not in said
     assert not any(line.startswith(("+", "-", "@@", "diff ")) for line in said.splitlines())
 
@@ -79,7 +79,7 @@ def test_notes_do_not_hand_the_wrong_change_on_in_any_guise():
 )
 def test_a_command_that_makes_the_wrong_change_is_not_told(command):
     ran = (step(0, did("bash", "", 0, command=command), did("bash", "", 1, command="make test")),)
-    said = notes([(failed(), ran)])
+    said = notes([(failed(), ran)], WORKDIR)
     assert "a * b" not in said
     assert "`make test` (exit code 1)" in said
     assert "It ran 2 commands" in said
@@ -87,20 +87,20 @@ def test_a_command_that_makes_the_wrong_change_is_not_told(command):
 
 def test_a_command_that_writes_outside_the_project_is_told():
     ran = (step(0, did("bash", "", 0, command="echo '1 2' > /tmp/in.txt 2>&1")),)
-    assert "`echo '1 2' > /tmp/in.txt 2>&1`" in notes([(failed(), ran)])
+    assert "`echo '1 2' > /tmp/in.txt 2>&1`" in notes([(failed(), ran)], WORKDIR)
 
 
 def test_a_failing_test_is_told_though_the_majority_of_tests_passed():
     said = verdict("unknown", "reproduction", **REPRODUCTION)
-    assert "Reproduction test w1 fails" in notes([(outcome(WRONG, said), ())])
-    assert "It changed calc.py;" in notes([(outcome(WRONG, said), ())])
+    assert "Reproduction test w1 fails" in notes([(outcome(WRONG, said), ())], WORKDIR)
+    assert "It changed calc.py;" in notes([(outcome(WRONG, said), ())], WORKDIR)
 
 
 def test_a_test_that_the_change_itself_added_is_still_told():
     lines = "".join(f"+{line}\n" for line in TEST.splitlines())
     head = "diff --git a/t.py b/t.py\nnew file mode 100644\n--- /dev/null\n+++ b/t.py\n"
     added = f"{head}@@ -0,0 +1,3 @@\n{lines}"
-    assert "    assert add(2, 3) == 5, add(2, 3)" in notes([(failed(WRONG + added), ())])
+    assert "    assert add(2, 3) == 5, add(2, 3)" in notes([(failed(WRONG + added), ())], WORKDIR)
 
 
 words = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=40)
@@ -112,7 +112,7 @@ words = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_
 def test_no_added_line_and_no_byte_too_many_comes_through(added, said, limit):
     diff = "diff --git a/x.py b/x.py\n@@ -0,0 +1 @@\n" + "".join(f"+{line}\n" for line in added)
     prose = "\n".join([*said, *added])
-    told = notes([(failed(diff), (step(0, say=prose),))], limit)
+    told = notes([(failed(diff), (step(0, say=prose),))], WORKDIR, limit)
     assert len(told.encode()) <= limit
     for mark in FailedCheck.of(diff).marks():
         assert all(mark not in line for line in told.splitlines() if line.startswith("    "))
@@ -125,4 +125,6 @@ def test_a_text_is_cut_to_its_bytes(text, limit):
 
 def test_notes_of_many_long_attempts_stay_bounded():
     long = step(0, say="\n".join(f"sentence number {n} " * 9 for n in range(400)))
-    assert len(notes([(failed(number=n), (long,)) for n in range(9)]).encode()) <= NOTES_BYTES
+    assert (
+        len(notes([(failed(number=n), (long,)) for n in range(9)], WORKDIR).encode()) <= NOTES_BYTES
+    )

@@ -19,8 +19,9 @@ import pytest
 
 from swe_router import assets
 from swe_router.errors import Lost, WouldNotStart
-from swe_router.sandboxes import reaper, visible_mounts
+from swe_router.sandboxes import patch_application, reaper, visible_mounts
 from swe_router.sandboxes.local import CARD, LocalSandboxes, best_wall
+from swe_router.sandboxes.patch_capture import StartSnapshot
 from swe_router.sandboxes.temp_folders import PREFIX, named
 from swe_router.settings import SandboxSettings
 from tests.live.boxes import instance, repository
@@ -328,3 +329,27 @@ def test_a_plain_process_keeps_the_promises_that_it_can(home):
         made.run(f"setsid sleep {mark} & nohup sleep {mark} & sleep {mark}", timeout=0.4)
         assert made.run("echo alive", timeout=20).output == "alive\n"
     assert until(lambda: not running(f"sleep {mark}"))
+
+
+@pytest.mark.parametrize("wall", [WALL, "process"])
+@pytest.mark.parametrize("workdir", ["/app", "/workspace/some.repo-1"])
+def test_the_project_lies_where_its_instance_says(home, wall, workdir):
+    one = home[2].model_copy(update={"workdir": workdir})
+    with boxes(home, wall=wall).open(one) as made:
+        assert made.workdir == workdir
+        assert made.read(f"{workdir}/file.txt") == made.read("file.txt") == b"1\n"
+        start = StartSnapshot.take(made)
+        made.run(f"echo 2 > {workdir}/file.txt; cd / && echo 3 > {workdir}/new", timeout=20)
+        patch = start.candidate(made, "a").patch
+        assert "+2" in patch
+        assert "b/new" in patch
+        if wall != "process":
+            assert made.run("pwd; ls -d /testbed", timeout=20).output.startswith(f"{workdir}\n")
+            assert made.run("touch /somewhere", timeout=20).exit_code != 0
+        else:
+            assert made.run(f"echo /usr{workdir} {workdir}x", timeout=20).output == (
+                f"/usr{workdir} {workdir}x\n"
+            ), "a longer path is another one"
+    with boxes(home, wall=wall).open(one) as made:
+        assert patch_application.apply(made, patch).exit_code == 0
+        assert made.read("new") == b"3\n"

@@ -19,7 +19,7 @@ class Tray:
         self.did: list[str] = []
         self.open = True
 
-    def run(self, command, *, timeout, cwd="/testbed"):
+    def run(self, command, *, timeout, cwd=""):
         self.did.append(command)
         return Result(exit_code=int(command == "git apply bad"), output=command)
 

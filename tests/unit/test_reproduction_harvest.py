@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swe_router.records import WORKDIR
 from swe_router.shell import commands
 from swe_router.verifiers.reproduction import printed_output
 from swe_router.verifiers.reproduction.harvested_scripts import HarvestedScript, left
@@ -16,7 +17,7 @@ from tests.doubles.steps import bash, step
 
 
 def found(*scripts: str | tuple[str, str, int], known: Sequence[str] = ()) -> list[HarvestedScript]:
-    return left(bash(*scripts), set(known).__contains__)
+    return left(bash(*scripts), set(known).__contains__, WORKDIR)
 
 
 # shell text --------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ def test_files_of_the_edit_tool_count_too() -> None:
             ("bash", {"command": "python x.py"}, "wrong", 0),
         ),
     ]
-    assert [one.test.text for one in left(steps, lambda path: False)] == ["a = 2\n"]
+    assert [one.test.text for one in left(steps, lambda path: False, WORKDIR)] == ["a = 2\n"]
 
 
 def test_files_of_foreign_editors_count_too() -> None:

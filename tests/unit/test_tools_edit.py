@@ -171,20 +171,20 @@ def test_syntax_errors_have_a_line_and_a_column(source, line):
 )
 def test_paths_outside_are_refused(path):
     with pytest.raises(EditRefused):
-        tool_paths.relative(path)
+        tool_paths.relative(path, "/testbed")
 
 
 @pytest.mark.parametrize("path", [".git/config", "sub/.git/hooks/x", "/testbed/.GIT/HEAD", ".git"])
 def test_git_itself_is_refused(path):
     with pytest.raises(EditRefused, match="git"):
-        tool_paths.relative(path)
+        tool_paths.relative(path, "/testbed")
 
 
 def test_paths_inside_are_told_from_the_root():
-    assert tool_paths.relative("/testbed/a/./b.py") == "a/b.py"
-    assert tool_paths.relative("//testbed/a") == "a"
-    assert tool_paths.relative("a/../.gitignore") == ".gitignore"
-    assert tool_paths.relative("/testbed/") == "."
+    assert tool_paths.relative("/testbed/a/./b.py", "/testbed") == "a/b.py"
+    assert tool_paths.relative("//testbed/a", "/testbed") == "a"
+    assert tool_paths.relative("a/../.gitignore", "/testbed") == ".gitignore"
+    assert tool_paths.relative("/testbed/", "/testbed") == "."
 
 
 @pytest.fixture

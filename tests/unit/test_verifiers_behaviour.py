@@ -9,7 +9,7 @@ import pytest
 
 from swe_router.errors import UsageError
 from swe_router.estimates.acceptance import behaviour_model as fits
-from swe_router.records import Action, Completion, Message, Step, ToolCall
+from swe_router.records import WORKDIR, Action, Completion, Message, Step, ToolCall
 from swe_router.settings import VerifySettings
 from swe_router.verifiers.behaviour import BehaviourVerifier
 from swe_router.verifiers.patches import path_kinds
@@ -59,7 +59,7 @@ def test_a_run_is_read_whatever_the_scaffold() -> None:
         bash("python -m pytest tests/test_core.py", None, "1 failed\n[exit code 1]", "Hmm, wait."),
         bash("git checkout pkg/core.py"),
     ]
-    found = trajectory_signals.signals(outcome("d").attempt, steps)
+    found = trajectory_signals.signals(outcome("d").attempt, steps, WORKDIR)
     assert found["run_steps"] == 7
     assert (found["run_edits"], found["run_files"], found["run_edits_again"]) == (3, 2, 1)
     assert (found["run_tests"], found["run_scripts"], found["run_undone"]) == (1, 1, 1)
@@ -75,13 +75,13 @@ def test_our_own_tools_are_read_too() -> None:
     answer = Completion(message=Message(role="assistant", tool_calls=(call, bad)))
     step = Step(index=0, request="r", completion=answer,
                 actions=(Action(call=call, observation="Edited a.py."),))  # fmt: skip
-    found = trajectory_signals.signals(outcome("d").attempt, [step])
+    found = trajectory_signals.signals(outcome("d").attempt, [step], WORKDIR)
     assert (found["run_edits"], found["run_files"], found["run_malformed"]) == (1, 1, 1)
     assert "run_error_share" not in found
 
 
 def test_what_is_not_known_of_a_run_is_left_out_and_not_nought() -> None:
-    assert trajectory_signals.signals(outcome("d").attempt, ()) == {}
+    assert trajectory_signals.signals(outcome("d").attempt, (), WORKDIR) == {}
     verdict = BehaviourVerifier(SETTINGS).verify(outcome(diff("    return 2")), (), INSTANCE, KIT)
     assert all(not name.startswith("run_") for name in verdict.evidence["signals"])
     assert verdict.score is not None

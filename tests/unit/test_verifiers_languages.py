@@ -204,13 +204,15 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
 def test_results_are_read_and_what_a_test_prints_is_not(
     read: Any, text: str, results: dict[str, str]
 ) -> None:
-    assert read(text.encode()).results == results
+    assert read(text.encode()).seen_from("/testbed").results == results
 
 
 def test_a_test_is_traced_to_its_file() -> None:
-    found = result_parsers.junit(PHPUNIT.encode())
+    found = result_parsers.junit(PHPUNIT.encode()).seen_from("/testbed")
     assert found.files == {"SumTest::testAdds": "tests/SumTest.php"}
-    assert set(result_parsers.jest(json.dumps(JEST).encode()).files.values()) == {
+    assert set(
+        result_parsers.jest(json.dumps(JEST).encode()).seen_from("/testbed").files.values()
+    ) == {
         "src/a.test.js",
         "b.test.js",
     }

@@ -51,7 +51,7 @@ def test_unshare_asks_for_no_sbin_in_path(tmp_path, user):
     work, root = tmp_path / "work", tmp_path / "root"
     work.mkdir()
     root.mkdir()
-    mounts = visible_mounts.plan(work, [])
+    mounts = visible_mounts.plan(work, "/testbed", [])
     command = unshare.command(
         mounts, ["echo", "up"], visible_mounts.environment(), root=root, user=user
     )
@@ -63,7 +63,7 @@ def test_unshare_asks_for_no_sbin_in_path(tmp_path, user):
 
 def test_a_folder_to_hide_lies_on_top_of_the_one_that_shows_it(tmp_path):
     prefix = Path(sys.prefix)
-    mounts = visible_mounts.plan(tmp_path, [prefix / "lib"])
+    mounts = visible_mounts.plan(tmp_path, "/testbed", [prefix / "lib"])
     kinds = [(mount.kind, mount.target) for mount in mounts]
     assert kinds.index(("show", str(prefix))) < kinds.index(("hide", str(prefix / "lib")))
 

@@ -142,7 +142,11 @@ class TestCollection:
 
     def _scripts(self, maker: Outcome) -> Sequence[HarvestedScript]:
         steps = self.context.steps(maker.attempt.id)
-        return harvested_scripts.left(steps, self._known(maker.candidate)) if steps else ()
+        return (
+            harvested_scripts.left(steps, self._known(maker.candidate), self.instance.workdir)
+            if steps
+            else ()
+        )
 
     def _read(self, one: HarvestedScript, maker: Outcome) -> OracleReading:
         patch = maker.candidate

@@ -14,7 +14,7 @@ from swe_router.records import Action, Step
 from swe_router.shell import Command
 from swe_router.verifiers.patches import path_kinds
 from swe_router.verifiers.reproduction import invoked, printed_output
-from swe_router.verifiers.reproduction.invoked import ROOT, InvokedRun, from_root
+from swe_router.verifiers.reproduction.invoked import Folder, InvokedRun
 from swe_router.verifiers.reproduction.single_run import Test, Way
 
 MAX_TEXT = 20_000
@@ -47,7 +47,7 @@ class HarvestedScript:
     """A script as it was when it was last run."""
 
     path: str
-    """As the agent named it, from /testbed; ``inline-N.py`` for what never was a file."""
+    """As the agent named it, from the work folder; ``inline-N.py`` for what never was a file."""
     test: Test
     runs: list[Ran] = field(default_factory=list)
     """Recorded runs of exactly this text."""
@@ -67,20 +67,22 @@ class HarvestedScript:
         return 2 if True in bad else 0 if not bad else 1
 
 
-def left(steps: Sequence[Step], is_known: Callable[[str], bool]) -> list[HarvestedScript]:
+def left(
+    steps: Sequence[Step], is_known: Callable[[str], bool], workdir: str
+) -> list[HarvestedScript]:
     """What the steps of an attempt made and ran beside the repository, most telling first.
 
     ``is_known``: whether a path lies in the repository at the base commit, or in the patch that
-    the attempt handed in.
+    the attempt handed in. ``workdir``: where the project lies in the attempt's sandbox.
     """
-    return _Watch(is_known).through(steps)
+    return _Watch(is_known, workdir).through(steps)
 
 
 class _Watch:
     """The files that an agent made, as they are at each moment."""
 
-    def __init__(self, is_known: Callable[[str], bool]) -> None:
-        self.is_known = is_known
+    def __init__(self, is_known: Callable[[str], bool], workdir: str) -> None:
+        self.is_known, self.home = is_known, Folder(workdir, workdir)
         self.files: dict[str, str | None] = {}
         """Path -> text; None where it is not known any more."""
         self.found: dict[tuple[str, str], HarvestedScript] = {}
@@ -120,10 +122,10 @@ class _Watch:
         given = action.call.arguments
         if not action.call.error:
             old, new = str(given.get("old", "")), str(given.get("new", ""))
-            path = from_root(str(given.get("path", "")), ROOT)
+            path = self.home.path(str(given.get("path", "")))
             self._change(path, given.get("action"), old, new)
 
-    def _editor(self, words: Sequence[str], where: str) -> None:
+    def _editor(self, words: Sequence[str], where: Folder) -> None:
         """``str_replace_editor create PATH --file_text TEXT`` and the like, of SWE-agent."""
         if words[:1] != ["str_replace_editor"] or len(words) < 3:
             return
@@ -131,7 +133,7 @@ class _Watch:
         kind = {"str_replace": "replace"}.get(words[1], words[1])
         new = given.get("--file_text", given.get("--new_str", ""))
         if kind != "view":
-            self._change(from_root(words[2], where), kind, given.get("--old_str", ""), new)
+            self._change(where.path(words[2]), kind, given.get("--old_str", ""), new)
 
     def _lines(self, script: str) -> bool:
         """``create PATH``, then ``edit 1:1`` and lines up to ``end_of_edit``: older SWE-agent.
@@ -140,7 +142,7 @@ class _Watch:
         """
         opened = _OPENS.match(script)
         if opened:
-            self.opened = from_root(opened[2], ROOT)
+            self.opened = self.home.path(opened[2])
             if opened[1] == "create":
                 self._change(self.opened, "create", "", "\n")
             return True
@@ -167,14 +169,14 @@ class _Watch:
             self.files[path] = None
 
     def _bash(self, action: Action, script: str, step: int) -> None:
-        where, text = ROOT, ""
+        where, text = self.home, ""
         if self._lines(script):
             return
         for command in shell.commands(script):
             program = shell.program(command.words)
             words = list(program.words)
             if words[:1] == ["cd"] and len(words) > 1:
-                where = posixpath.normpath(posixpath.join(where, words[1]))
+                where = where.into(words[1])
                 continue
             self._moved(words, where)
             self._editor(words, where)
@@ -185,7 +187,7 @@ class _Watch:
             for run in invoked.runs(words, command.document or piped, where):
                 self._note(run, where, variables, Ran(step, action.exit_code, action.observation))
 
-    def _wrote(self, command: Command, words: Sequence[str], where: str, piped: str) -> str:
+    def _wrote(self, command: Command, words: Sequence[str], where: Folder, piped: str) -> str:
         """Follow what a command writes to files; its own output as far as that is known."""
         program = words[0] if words else ""
         output: str | None = None
@@ -197,7 +199,7 @@ class _Watch:
         if program == "tee":
             targets += [(w, "-a" in words) for w in words[1:] if not w.startswith("-")]
         for name, adds in targets:
-            path = from_root(name, where)
+            path = where.path(name)
             if self.is_known(path) or path.startswith("/dev/"):
                 continue
             before = self.files.get(path) if adds else ""
@@ -205,22 +207,22 @@ class _Watch:
             self.files[path] = whole
         return output or ""
 
-    def _moved(self, words: Sequence[str], where: str) -> None:
+    def _moved(self, words: Sequence[str], where: Folder) -> None:
         names = [word for word in words[1:] if not word.startswith("-")]
         if words[:1] in (["mv"], ["cp"]) and len(names) == 2:
-            source, target = (from_root(name, where) for name in names)
+            source, target = (where.path(name) for name in names)
             if source in self.files and not self.is_known(target):
                 self.files[target] = self.files[source]
         elif words[:1] == ["touch"]:
-            for path in (from_root(name, where) for name in names):
+            for path in (where.path(name) for name in names):
                 if not self.is_known(path):
                     self.files.setdefault(path, "")
         elif words[:1] == ["sed"] and any(word.startswith("-i") for word in words):
-            for path in (from_root(name, where) for name in names):
+            for path in (where.path(name) for name in names):
                 if path in self.files:
                     self.files[path] = None
 
-    def _note(self, run: InvokedRun, where: str, variables: Mapping[str, str], ran: Ran) -> None:
+    def _note(self, run: InvokedRun, where: Folder, variables: Mapping[str, str], ran: Ran) -> None:
         text = run.text
         if text is None:
             text = self.files.get(run.path)
@@ -246,7 +248,7 @@ class _Watch:
                 stem=_stem(path, run.way),
                 arguments=run.arguments,
                 files=_needed(text, beside),
-                where="" if where == ROOT else where,
+                where="" if where == self.home else where.now,
                 variables=dict(variables),
             )
             known = self.found[(path, text)] = HarvestedScript(path, test)

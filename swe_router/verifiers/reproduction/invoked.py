@@ -9,9 +9,25 @@ from dataclasses import dataclass
 
 from swe_router.verifiers.reproduction.single_run import Way
 
-ROOT = "/testbed"
 _PYTHON = re.compile(r"python[\d.]*\Z|pypy3?\Z")
 _TAKES_VALUE = frozenset({"-W", "-X", "-k", "-m", "-p", "-c", "-o", "--settings", "--tb"})
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where a command line is, in a project that lies at ``root``."""
+
+    root: str
+    now: str
+
+    def path(self, name: str) -> str:
+        """A path as seen from the root; one outside of it stays absolute."""
+        whole = posixpath.normpath(posixpath.join(self.now, name))
+        return whole.removeprefix(f"{self.root}/")
+
+    def into(self, name: str) -> Folder:
+        """The folder after a ``cd``."""
+        return Folder(self.root, posixpath.normpath(posixpath.join(self.now, name)))
 
 
 @dataclass
@@ -25,7 +41,7 @@ class InvokedRun:
     """Of a script that is no file."""
 
 
-def runs(words: Sequence[str], given: str, where: str) -> list[InvokedRun]:
+def runs(words: Sequence[str], given: str, where: Folder) -> list[InvokedRun]:
     """The files that a command runs, by how it runs them."""
     if not words:
         return []
@@ -41,7 +57,7 @@ def runs(words: Sequence[str], given: str, where: str) -> list[InvokedRun]:
     return _interpreted(rest, given, where)
 
 
-def _interpreted(rest: list[str], given: str, where: str) -> list[InvokedRun]:
+def _interpreted(rest: list[str], given: str, where: Folder) -> list[InvokedRun]:
     """What ``python`` with these words runs."""
     while rest and rest[0].startswith("-") and rest[0] not in ("-", "-m", "-c"):
         rest = rest[2:] if rest[0] in ("-W", "-X") else rest[1:]
@@ -55,22 +71,22 @@ def _interpreted(rest: list[str], given: str, where: str) -> list[InvokedRun]:
         return _files(more, where, "module")
     if posixpath.basename(first) == "runtests.py":
         return _labels(more)
-    return [InvokedRun(from_root(first, where), "script", tuple(more))]
+    return [InvokedRun(where.path(first), "script", tuple(more))]
 
 
-def _modules(module: str, rest: list[str], where: str) -> list[InvokedRun]:
+def _modules(module: str, rest: list[str], where: Folder) -> list[InvokedRun]:
     """What ``python -m`` with these words runs."""
     if module in ("pytest", "py.test"):
         return _files(rest, where, "pytest")
     if module == "unittest":
         dotted = [w if w.endswith(".py") else f"{w.replace('.', '/')}.py" for w in rest]
         return _files(dotted, where, "module")
-    return [InvokedRun(from_root(f"{module.replace('.', '/')}.py", where), "script", tuple(rest))]
+    return [InvokedRun(where.path(f"{module.replace('.', '/')}.py"), "script", tuple(rest))]
 
 
-def _files(words: Sequence[str], where: str, way: Way) -> list[InvokedRun]:
+def _files(words: Sequence[str], where: Folder, way: Way) -> list[InvokedRun]:
     named = (word.split("::")[0] for word in words if not word.startswith("-"))
-    return [InvokedRun(from_root(name, where), way) for name in named if name.endswith(".py")]
+    return [InvokedRun(where.path(name), way) for name in named if name.endswith(".py")]
 
 
 def _labels(words: Sequence[str]) -> list[InvokedRun]:
@@ -86,9 +102,3 @@ def _labels(words: Sequence[str]) -> list[InvokedRun]:
             for n in range(1, len(parts) + 1)
         ]
     return found
-
-
-def from_root(name: str, where: str) -> str:
-    """A path as seen from /testbed; one outside of it stays absolute."""
-    whole = posixpath.normpath(posixpath.join(where, name))
-    return whole.removeprefix(f"{ROOT}/") if whole.startswith(f"{ROOT}/") else whole

@@ -131,7 +131,7 @@ def _singular(words: Iterable[str]) -> list[str]:
 
 def _excerpt(box: Sandbox, example: str) -> str:
     try:
-        data = box.read(f"/testbed/{example}", limit=2_000_000)
+        data = box.read(example, limit=2_000_000)
     except (FileNotFoundError, ValueError):
         return ""
     lines = data[: 10 * EXCERPT_BYTES].decode("utf-8", "replace").splitlines()[:EXCERPT_LINES]

@@ -46,7 +46,7 @@ class Test:
     files: Mapping[str, str] = field(default_factory=dict)
     """Files that it needs beside it: path -> text."""
     where: str = ""
-    """Folder in which the command is started; empty is /testbed."""
+    """Folder in which the command is started; empty is the work folder."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Set for the command."""
 
@@ -130,9 +130,9 @@ def run(
     told = {"report": posixpath.basename(report), "key": key}
     box.write(f"{folder}/told", json.dumps(told).encode())
     for other, text in test.files.items():
-        box.write(_inside(other), text.encode("utf-8", "surrogateescape"))
-    box.write(_inside(path), test.text.encode("utf-8", "surrogateescape"))
-    command = _command(test, path, folder, shlex.quote(python))
+        box.write(other, text.encode("utf-8", "surrogateescape"))
+    box.write(path, test.text.encode("utf-8", "surrogateescape"))
+    command = _command(test, path, folder, shlex.quote(python), box.workdir)
     result = box.run(f"{_prepared(test, path)}{command}", timeout=limit)
     try:
         lines = box.read(report, limit=REPORT_LIMIT)
@@ -225,8 +225,8 @@ def _prepared(test: Test, path: str) -> str:
     return f'export SWE_ROUTER_ROOT="$PWD" SWE_ROUTER_TEST="{file}"{own}; {where}'
 
 
-def _command(test: Test, path: str, folder: str, python: str) -> str:
-    file = path if path.startswith("/") or not test.where else f"/testbed/{path}"
+def _command(test: Test, path: str, folder: str, python: str, workdir: str) -> str:
+    file = posixpath.join(workdir, path) if test.where else path
     file = shlex.quote(file)
     if test.way == "pytest":
         found = f"PYTHONPATH={folder}${{PYTHONPATH:+:$PYTHONPATH}}"
@@ -241,7 +241,3 @@ def _command(test: Test, path: str, folder: str, python: str) -> str:
 
 def _joined(words: Sequence[str]) -> str:
     return "".join(f" {shlex.quote(word)}" for word in words)
-
-
-def _inside(path: str) -> str:
-    return path if path.startswith("/") else f"/testbed/{path}"

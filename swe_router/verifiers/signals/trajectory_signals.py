@@ -48,8 +48,11 @@ class _Did:
     """The exit code is known."""
 
 
-def signals(attempt: Attempt, steps: Sequence[Step]) -> dict[str, float]:
-    """Numbers by name, ``run_*``; what cannot be known is left out, never 0."""
+def signals(attempt: Attempt, steps: Sequence[Step], workdir: str) -> dict[str, float]:
+    """Numbers by name, ``run_*``; what cannot be known is left out, never 0.
+
+    ``workdir``: where the project lay in the attempt's sandbox.
+    """
     trajectory = attempt.trajectory
     count = len(steps) or trajectory.steps
     usd = float(trajectory.usd or sum(step.completion.usd for step in steps))
@@ -61,11 +64,15 @@ def signals(attempt: Attempt, steps: Sequence[Step]) -> dict[str, float]:
         found["run_usd_per_step"] = usd / count
     if not steps:
         return found
-    return found | _worked(steps) | _talked(steps)
+    return found | _worked(steps, workdir) | _talked(steps)
 
 
-def _worked(steps: Sequence[Step]) -> dict[str, float]:
-    did = [_read(number, action) for number, step in enumerate(steps) for action in step.actions]
+def _worked(steps: Sequence[Step], workdir: str) -> dict[str, float]:
+    did = [
+        _read(number, action, workdir)
+        for number, step in enumerate(steps)
+        for action in step.actions
+    ]
     edits = [one for one in did if one.edits]
     tests = [one for one in did if one.tests]
     files = {path for one in edits for path in one.edits}
@@ -104,13 +111,13 @@ def _talked(steps: Sequence[Step]) -> dict[str, float]:
     }
 
 
-def _read(number: int, action: Action) -> _Did:
+def _read(number: int, action: Action, workdir: str) -> _Did:
     call = action.call
     code, known = _exit_of(action)
     if call.name in EDITORS:
         command = str(call.arguments.get("action") or call.arguments.get("command") or "")
         path = str(call.arguments.get("path", "?"))
-        wrote = (path.removeprefix("/testbed/"),) if command not in ("view", "undo_edit") else ()
+        wrote = (path.removeprefix(f"{workdir}/"),) if command not in ("view", "undo_edit") else ()
         return _Did(number, edits=wrote)
     command = str(call.arguments.get("command", ""))
     if not command:
@@ -119,7 +126,7 @@ def _read(number: int, action: Action) -> _Did:
     said = tests and bool(_FAILS.search(action.observation))
     return _Did(
         number,
-        edits=_written(command),
+        edits=_written(command, workdir),
         tests=tests,
         script=not tests and bool(_SCRIPT.search(command)),
         undoes=bool(_UNDO.search(command)),
@@ -128,12 +135,12 @@ def _read(number: int, action: Action) -> _Did:
     )
 
 
-def _written(command: str) -> tuple[str, ...]:
+def _written(command: str, workdir: str) -> tuple[str, ...]:
     if not _WRITES.search(command):
         return ()
     head = command.split("\n", 1)[0]
     found = _TARGET.findall(head) or _TARGET.findall(command[-300:])
-    return tuple(dict.fromkeys(path.removeprefix("/testbed/") for path in found[-1:])) or ("?",)
+    return tuple(dict.fromkeys(path.removeprefix(f"{workdir}/") for path in found[-1:])) or ("?",)
 
 
 def _exit_of(action: Action) -> tuple[int, bool]:

@@ -72,7 +72,7 @@ def jest(data: bytes) -> Report:
     """``jest --json`` and ``vitest --reporter=json``; a file without tests that failed: error."""
     report = Report()
     for file in _list(_json(data), "testResults"):
-        path = _relative(str(file.get("name", "")))
+        path = _normal(str(file.get("name", "")))
         tests = _list(file, "assertionResults")
         for test in tests:
             name = str(test.get("fullName") or test.get("title", ""))
@@ -87,7 +87,7 @@ def mocha(data: bytes) -> Report:
     report, whole = Report(), _json(data)
     for kind, outcome in (("passes", "passed"), ("failures", "failed"), ("pending", "skipped")):
         for test in _list(whole, kind):
-            path = _relative(str(test.get("file") or ""))
+            path = _normal(str(test.get("file") or ""))
             name = f"{path}::{test.get('fullTitle', '')}"
             # A hook that fails is listed among the failures under a name of its own.
             report.add(name, outcome, path)
@@ -176,7 +176,7 @@ class _Cases:
         if tag != "testcase" or self.case is None:
             return
         owner = self.case.get("classname") or self.case.get("class") or ""
-        file = _relative(self.case.get("file", "")) if self.case.get("file") else owner
+        file = _normal(self.case.get("file", "")) if self.case.get("file") else owner
         name = self.case.get("name", "")
         self.report.add(f"{owner}::{name}" if owner != name else name, self.outcome, file)
         self.case = None
@@ -205,5 +205,5 @@ def _list(whole: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def _relative(path: str) -> str:
-    return posixpath.normpath(path).removeprefix("/testbed/") if path else ""
+def _normal(path: str) -> str:
+    return posixpath.normpath(path) if path else ""

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 WORST = {"error": 4, "failed": 3, "passed": 2, "skipped": 1}
@@ -60,6 +60,19 @@ class Report:
             self.results[test] = outcome
             if why:
                 self.why[test] = why
+
+    def seen_from(self, workdir: str) -> Report:
+        """The same with paths from the work folder, where a runner gave absolute ones."""
+
+        def inside(name: str) -> str:
+            return name.removeprefix(f"{workdir}/")
+
+        return replace(
+            self,
+            results={inside(name): outcome for name, outcome in self.results.items()},
+            files={inside(name): inside(file) for name, file in self.files.items()},
+            why={inside(name): text for name, text in self.why.items()},
+        )
 
     @property
     def tampered(self) -> str:

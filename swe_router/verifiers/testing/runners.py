@@ -175,7 +175,7 @@ def run(box: Sandbox, runner: str, python: str, files: Sequence[str], limit: flo
     finally:
         box.run(f"rm -rf {folder}", timeout=60)
     read = RUNNERS[runner].read
-    found = recorded(lines, key) if read is None else read(lines)
+    found = recorded(lines, key) if read is None else read(lines).seen_from(box.workdir)
     gave = TestRun(
         results=found.results,
         files=found.files,
