@@ -1,4 +1,4 @@
-"""What every ladder policy shares: checked knobs, the state of a ladder, and money in words."""
+"""Base of every ladder policy: validated knobs, the state of a ladder, and money in words."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from swe_router.stats.rounding import apart
 
 __getattr__ = renamed(__name__)
 
-_SAID_IN_WORDS = (
+_EXPLAINED_ERRORS = (
     "NoConnection",
     "NoCredit",
     "ModelUnknown",
@@ -43,9 +43,9 @@ class Knobs(Table):
     """Knobs that every ladder policy takes."""
 
     candidates: int = Field(default=1, gt=0)
-    """Attempts made side by side on each rung, with different seeds."""
+    """Attempts per rung, run in parallel with different seeds."""
     seed: int = 0
-    """Start of the seeds that repeats are given, and of any drawn number."""
+    """First seed of repeated attempts, and the seed of every random draw."""
 
 
 K = TypeVar("K", bound=Knobs)
@@ -61,7 +61,7 @@ class LadderPolicy(Generic[K]):
     knobs: K
 
     def __init__(self, ladder: Sequence[Plan], **knobs: Any) -> None:
-        """Raises ``UsageError`` that names a bad knob, and the nearest right one."""
+        """Raises ``UsageError`` that names a bad knob and the nearest known one."""
         rungs = tuple(ladder)
         names = [str(plan.arm) for plan in rungs]
         if not rungs:
@@ -71,16 +71,16 @@ class LadderPolicy(Generic[K]):
         if len(set(names)) < len(names):
             raise UsageError(f"policy {self.name!r}: the ladder names a tier twice: {names}")
         object.__setattr__(self, "ladder", rungs)
-        object.__setattr__(self, "knobs", checked(self.name, self.knobs_type, knobs))
+        object.__setattr__(self, "knobs", validated_knobs(self.name, self.knobs_type, knobs))
 
     def prepare(self, batch: Sequence[Features], budget: Budget) -> Self:
         """Itself: nothing is learned from the batch."""
         return self
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: BudgetView
+        self, features: Features, history: Sequence[Outcome], budget: BudgetView
     ) -> RouteDecision:
-        """The next move; each policy says its own."""
+        """The next move; each policy implements its own."""
         raise NotImplementedError
 
     def update(self, record: RunRecord) -> Self:
@@ -105,38 +105,38 @@ def knobs_type_of(kind: Any) -> type[Knobs]:
 def knobs_for(policy: str, kind: Any, knobs: Mapping[str, Any]) -> Knobs:
     """The knobs of a policy's class as a value; of one that declares none, the common ones.
 
-    Raises ``UsageError`` as ``checked`` does.
+    Raises ``UsageError`` as ``validated_knobs`` does.
     """
     own = knobs_type_of(kind)
     declared = isinstance(kind, DeclaresKnobs)
-    return checked(
+    return validated_knobs(
         policy, own, {k: v for k, v in knobs.items() if declared or k in own.model_fields}
     )
 
 
-def checked(policy: str, kind: type[Knobs], knobs: Mapping[str, Any]) -> Knobs:
-    """Knobs as a value. Raises ``UsageError`` with one line for each fault."""
+def validated_knobs(policy: str, kind: type[Knobs], knobs: Mapping[str, Any]) -> Knobs:
+    """The knobs as one value. Raises ``UsageError`` that lists every fault."""
     try:
-        return kind.model_validate(_gathered(knobs, kind))
+        return kind.model_validate(_nested_knobs(knobs, kind))
     except ValidationError as error:
-        said = [_explain(fault, kind) for fault in error.errors()]
-    raise UsageError(f"policy {policy!r}: " + "; ".join(dict.fromkeys(said)))
+        faults = [_fault_text(fault, kind) for fault in error.errors()]
+    raise UsageError(f"policy {policy!r}: " + "; ".join(dict.fromkeys(faults)))
 
 
-def _gathered(knobs: Mapping[str, Any], kind: type[Knobs]) -> dict[str, Any]:
-    """With ``costs.TIER=1`` of a command line as an entry of the knob ``costs``."""
-    whole: dict[str, Any] = {}
+def _nested_knobs(knobs: Mapping[str, Any], kind: type[Knobs]) -> dict[str, Any]:
+    """The knobs, with ``costs.TIER=1`` of a command line as an entry of the knob ``costs``."""
+    nested: dict[str, Any] = {}
     for key, value in knobs.items():
         name, dot, entry = key.partition(".")
         if dot and key not in kind.model_fields and name in kind.model_fields:
-            known = whole.get(name, knobs.get(name, {}))
-            whole[name] = {**(known if isinstance(known, Mapping) else {}), entry: value}
+            known = nested.get(name, knobs.get(name, {}))
+            nested[name] = {**(known if isinstance(known, Mapping) else {}), entry: value}
         else:
-            whole.setdefault(key, value)
-    return whole
+            nested.setdefault(key, value)
+    return nested
 
 
-def _explain(fault: Any, kind: type[Knobs]) -> str:
+def _fault_text(fault: Any, kind: type[Knobs]) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     known = sorted(kind.model_fields)
     if fault["type"] == "extra_forbidden":
@@ -149,12 +149,12 @@ def _explain(fault: Any, kind: type[Knobs]) -> str:
 
 
 def rung_of(ladder: Sequence[Plan], outcome: Outcome) -> int:
-    """Place of the outcome's arm on the ladder; -1 for an arm that is not on it."""
+    """Index of the outcome's arm on the ladder; -1 for an arm that is not on it."""
     arms = [plan.arm for plan in ladder]
     return arms.index(outcome.arm) if outcome.arm in arms else -1
 
 
-def named(policy: str, ladder: Sequence[Plan], tier: str) -> Plan | None:
+def plan_of_tier(policy: str, ladder: Sequence[Plan], tier: str) -> Plan | None:
     """The plan of a tier that a knob names; None for an empty name.
 
     Raises ``UsageError`` with the nearest right name.
@@ -170,18 +170,18 @@ def named(policy: str, ladder: Sequence[Plan], tier: str) -> Plan | None:
 
 
 def is_infra_failure(outcome: Outcome) -> bool:
-    """True when something broke that says nothing of the arm."""
+    """True when the failure is no evidence about the arm."""
     return outcome.attempt.failure is not None and not outcome.attempt.failure.counts
 
 
 def sandbox_is_permanently_broken(outcome: Outcome) -> bool:
-    """True when the sandbox broke for good: another tier would meet the same box."""
+    """True when the sandbox broke for good: another tier would get the same sandbox."""
     failure = outcome.attempt.failure
     return failure is not None and failure.boundary == "sandbox" and not failure.retry
 
 
-def trusted(outcome: Outcome) -> bool:
-    """Submitted by an attempt that ended in order, and accepted by the verifiers."""
+def is_trusted(outcome: Outcome) -> bool:
+    """True when the attempt submitted without a failure and the verifiers accepted its patch."""
     attempt = outcome.attempt
     return outcome.accepted and attempt.failure is None and attempt.trajectory.exit == "submitted"
 
@@ -198,48 +198,48 @@ def fault_of(outcome: Outcome) -> str:
     }
     if attempt.failure is not None:
         where = "the provider" if attempt.failure.boundary == "model" else attempt.failure.boundary
-        return f"{arm} broke ({where}: {_cause(attempt.failure.kind)})"
+        return f"{arm} broke ({where}: {_failure_cause(attempt.failure.kind)})"
     if attempt.trajectory.exit in ends:
         why = attempt.trajectory.why if attempt.trajectory.exit == "stop_loss" else ""
         return f"{arm} {ends[attempt.trajectory.exit]}" + (f" ({why})" if why else "")
     if outcome.candidate is None or not outcome.candidate.patch:
         return f"{arm} left an empty patch"
-    return _doubt(outcome)
+    return _verdict_fault(outcome)
 
 
-def _cause(kind: str) -> str:
-    """What broke, in words; names that records of earlier versions hold stay as they are."""
-    known = getattr(errors, kind, None) if kind in _SAID_IN_WORDS else None
+def _failure_cause(kind: str) -> str:
+    """What broke, in words; a class name that is not listed is returned as it is."""
+    known = getattr(errors, kind, None) if kind in _EXPLAINED_ERRORS else None
     return known.cause if known is not None else kind
 
 
-def _doubt(outcome: Outcome) -> str:
+def _verdict_fault(outcome: Outcome) -> str:
     failed = [verdict.verifier for verdict in outcome.verdicts if verdict.outcome == "fail"]
     facts = [name for name in failed if name != ACCEPTANCE]
-    chance, bar = outcome.probability, _bar(outcome)
+    chance, bar = outcome.probability, _acceptance_threshold(outcome)
     if not outcome.accepted and chance is not None and bar is not None and chance < bar:
-        under = f"{outcome.arm}'s patch is right with p {_apart(chance, bar)}"
+        under = f"{outcome.arm}'s patch is right with p {_below_threshold(chance, bar)}"
         return under + (f" (failed {', '.join(facts)})" if facts else "")
     failed = facts or failed
     if failed:
         return f"{outcome.arm}'s patch failed {', '.join(failed)}"
     if not outcome.accepted:
-        said = [verdict for verdict in outcome.verdicts if verdict.verifier != ACCEPTANCE]
-        passed = [verdict.verifier for verdict in said if verdict.outcome == "pass"]
+        others = [verdict for verdict in outcome.verdicts if verdict.verifier != ACCEPTANCE]
+        passed = [verdict.verifier for verdict in others if verdict.outcome == "pass"]
         if passed:
             return f"{outcome.arm}'s patch passed {', '.join(passed)}, which does not carry it"
-        return f"no verifier passed {outcome.arm}'s patch ({len(said)} said unknown)"
+        return f"no verifier passed {outcome.arm}'s patch ({len(others)} said unknown)"
     return f"{outcome.arm} ended as {outcome.attempt.trajectory.exit}"
 
 
-def _bar(outcome: Outcome) -> float | None:
-    """The threshold that ``acceptance`` held its probability against, where it says so."""
+def _acceptance_threshold(outcome: Outcome) -> float | None:
+    """The threshold of ``acceptance``, if its evidence records one."""
     bar = outcome.weighed.evidence.get("threshold") if outcome.weighed is not None else None
     return float(bar) if isinstance(bar, int | float) else None
 
 
-def _apart(chance: float, bar: float) -> str:
-    """A probability under a threshold, with as many digits as tell the two apart."""
+def _below_threshold(chance: float, bar: float) -> str:
+    """A probability and the threshold above it, with enough digits to differ."""
     shown = [one.removeprefix("0") for one in apart(chance, bar)]
     return f"{shown[0]}, under {shown[1]}"
 
@@ -250,38 +250,37 @@ def usd(amount: Decimal) -> str:
     return f"${cents}" if cents == amount or amount >= 1 else f"${amount.normalize():f}"
 
 
-def rest(purse: BudgetView) -> str:
-    """``$0.05 left``, of the run's money or of what the instance itself may cost."""
-    return (
-        f"{usd(purse.left)} {'of its own cap (limits.instance_usd) ' if at_cap(purse) else ''}left"
-    )
+def money_left(budget: BudgetView) -> str:
+    """``$0.05 left``, of the run's budget or of the instance's own cap."""
+    own = "of its own cap (limits.instance_usd) " if is_at_own_cap(budget) else ""
+    return f"{usd(budget.left)} {own}left"
 
 
-def lack(purse: BudgetView) -> str:
-    """Why an instance that no tier can be paid for is left undone."""
-    return "at its own cap" if at_cap(purse) else "for lack of money"
+def lack_of_money(budget: BudgetView) -> str:
+    """Why no tier can be paid for: the instance's own cap or the run's budget."""
+    return "at its own cap" if is_at_own_cap(budget) else "for lack of money"
 
 
-def at_cap(purse: BudgetView) -> bool:
-    """Whether the instance's own cap, and not the run's money, is what ends first."""
-    return purse.own is not None and purse.own < purse.free
+def is_at_own_cap(budget: BudgetView) -> bool:
+    """Whether the instance's own cap is tighter than the run's free budget."""
+    return budget.own is not None and budget.own < budget.free
 
 
-def repeats(plan: Plan, count: int, seed: int) -> tuple[Plan, ...]:
-    """The plan and its repeats: the first as it stands, each later one with a seed of its own."""
+def seeded_repeats(plan: Plan, count: int, seed: int) -> tuple[Plan, ...]:
+    """The plan and its repeats: the first unchanged, each later one with its own seed."""
     first = seed if plan.seed is None else plan.seed
     more = (plan.model_copy(update={"seed": first + k}) for k in range(1, count))
     return (plan, *more)
 
 
-def affordable(plan: Plan, wanted: int, left: Decimal) -> int:
-    """How many attempts of a plan, at most ``wanted``, the money left pays for at their limits."""
+def affordable_attempts(plan: Plan, wanted: int, left: Decimal) -> int:
+    """How many attempts of a plan ``left`` USD pay for at their limits, at most ``wanted``."""
     if plan.budget.dollars <= 0:
         return wanted
     return min(wanted, int(left // plan.budget.dollars))
 
 
-def draw(*parts: object) -> float:
-    """A number in [0, 1) that depends on nothing but the parts: chance that replays."""
+def seeded_draw(*parts: object) -> float:
+    """A pseudo-random number in [0, 1) that depends on the parts only, so it replays."""
     text = "\x00".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:7], "big") / 2**56

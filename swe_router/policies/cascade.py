@@ -1,4 +1,4 @@
-"""Cascade: begin cheap, and climb a rung whenever the evidence does not carry the patch."""
+"""Cascade: start at the cheap tier, escalate when the evidence does not support the patch."""
 
 from __future__ import annotations
 
@@ -11,50 +11,55 @@ from pydantic import field_validator
 from swe_router.policies.base import (
     Knobs,
     LadderPolicy,
-    affordable,
+    affordable_attempts,
     fault_of,
     is_infra_failure,
-    lack,
-    repeats,
-    rest,
+    is_trusted,
+    lack_of_money,
+    money_left,
     rung_of,
     sandbox_is_permanently_broken,
-    trusted,
+    seeded_repeats,
     usd,
 )
-from swe_router.policies.escalation_order import Worth, handed, hopeless, known_tiers
+from swe_router.policies.escalation_order import (
+    EscalationValueKnobs,
+    check_ladder_tiers,
+    why_not_worth_escalating,
+    with_handover,
+)
 from swe_router.records import BudgetView, Features, Outcome, Plan, RouteDecision, Stop, Try
 
 
-class CascadeKnobs(Worth):
+class CascadeKnobs(EscalationValueKnobs):
     """Knobs of ``cascade``."""
 
     thresholds: tuple[float, ...] = ()
-    """Ascending complexities (1 to 10): above the k-th, the first attempt is made k rungs up.
+    """Ascending complexities (1 to 10): above the k-th, the first attempt starts k rungs up.
 
-    By default every issue begins at the cheap tier: complexity has shown no power on unseen issues.
+    By default every issue starts at the cheap tier: complexity has shown no power on unseen issues.
     Measured on 24 models x 500 Verified issues, a gate that sends complex issues straight to the
     strong tier resolves no more than the plain cascade and costs more."""
 
     @field_validator("thresholds", mode="before")
     @classmethod
-    def _one_is_a_list(cls, value: object) -> object:
+    def _number_to_tuple(cls, value: object) -> object:
         return (value,) if isinstance(value, int | float) else value
 
     @field_validator("thresholds")
     @classmethod
-    def _ascend(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+    def _check_ascending(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if any(math.isnan(bar) for bar in value) or list(value) != sorted(value):
             raise ValueError("the thresholds must be numbers that ascend")
         return value
 
 
 class Cascade(LadderPolicy[CascadeKnobs]):
-    """Begins at the cheap tier, or where ``thresholds`` say; one rung up for what is not trusted.
+    """Starts at the cheap tier, or where ``thresholds`` say; escalates while no patch is trusted.
 
-    Stops when a patch is trusted, at the top, or when no rung that is left can be paid for.
-    A provider that broke is no evidence against its tier: the next rung covers it, or, at the
-    top, one below that was not tried yet.
+    Stops when a patch is trusted, at the top tier, or when no remaining tier can be paid for.
+    A provider failure is no evidence against its tier: the next tier is tried, or, at the top,
+    one below it that was not tried yet.
     """
 
     name: ClassVar[str] = "cascade"
@@ -65,31 +70,31 @@ class Cascade(LadderPolicy[CascadeKnobs]):
     def __init__(self, ladder: Sequence[Plan], **knobs: Any) -> None:
         """Raises ``UsageError`` when a knob names a tier that is not on the ladder."""
         super().__init__(ladder, **knobs)
-        known_tiers(self.name, self.ladder, self.knobs)
+        check_ladder_tiers(self.name, self.ladder, self.knobs)
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: BudgetView
+        self, features: Features, history: Sequence[Outcome], budget: BudgetView
     ) -> RouteDecision:
         """The next move on one instance."""
         if not history:
-            return self._climb(*self._first(features), purse)
+            return self._climb(*self._start_order(features), budget)
         for outcome in history:
-            if trusted(outcome):
-                said = ", ".join(v.verifier for v in outcome.verdicts if v.outcome == "pass")
-                return Stop(why=f"accepted {outcome.arm}'s patch: passed {said}")
+            if is_trusted(outcome):
+                passed = ", ".join(v.verifier for v in outcome.verdicts if v.outcome == "pass")
+                return Stop(why=f"accepted {outcome.arm}'s patch: passed {passed}")
         reason = fault_of(history[-1])
         if sandbox_is_permanently_broken(history[-1]):
             return Stop(why=f"{reason}: every tier would meet the same sandbox")
-        rungs = self._untried(history)
+        rungs = self._untried_rungs(history)
         if not rungs:
             return Stop(why=f"{reason}, and no stronger tier is left")
-        given_up = hopeless(history, self.ladder[rungs[0]], self.knobs, reason)
-        if given_up:
-            return Stop(why=given_up)
-        return self._climb(rungs, reason, purse, history)
+        not_worth = why_not_worth_escalating(history, self.ladder[rungs[0]], self.knobs, reason)
+        if not_worth:
+            return Stop(why=not_worth)
+        return self._climb(rungs, reason, budget, history)
 
-    def _first(self, features: Features) -> tuple[list[int], str]:
-        """Rungs in the order in which they may begin, and why the first of them."""
+    def _start_order(self, features: Features) -> tuple[list[int], str]:
+        """Rungs in the order in which to start, and the reason for the first one."""
         complexity = features.values.get("complexity", math.nan)
         start = sum(complexity > bar for bar in self.knobs.thresholds)
         start = min(start, len(self.ladder) - 1)
@@ -101,7 +106,7 @@ class Cascade(LadderPolicy[CascadeKnobs]):
         bars = ", ".join(f"{bar:g}" for bar in self.knobs.thresholds)
         return order, f"complexity {complexity:.1f} of 10 (thresholds: {bars})"
 
-    def _untried(self, history: Sequence[Outcome]) -> list[int]:
+    def _untried_rungs(self, history: Sequence[Outcome]) -> list[int]:
         tried = {rung_of(self.ladder, outcome) for outcome in history}
         above = list(range(max(tried) + 1, len(self.ladder)))
         if all(is_infra_failure(outcome) for outcome in history):
@@ -110,29 +115,31 @@ class Cascade(LadderPolicy[CascadeKnobs]):
         return above
 
     def _climb(
-        self, rungs: Sequence[int], reason: str, purse: BudgetView, history: Sequence[Outcome] = ()
+        self, rungs: Sequence[int], reason: str, budget: BudgetView, history: Sequence[Outcome] = ()
     ) -> RouteDecision:
-        """Try the first of the rungs that can be paid for; say which were passed over."""
+        """Try the first rung that can be paid for; name those skipped."""
         unpaid: list[str] = []
         for rung in rungs:
             plan = self.ladder[rung]
-            count = affordable(plan, self.knobs.candidates, purse.left)
+            count = affordable_attempts(plan, self.knobs.candidates, budget.left)
             if count > 0:
-                skipped = _over(unpaid, purse)
+                skipped = _over_budget_text(unpaid, budget)
                 fewer = f" of {self.knobs.candidates}" if count < self.knobs.candidates else ""
                 times = f" ({count}{fewer} candidates)" if self.knobs.candidates > 1 else ""
                 return Try(
-                    plans=handed(
-                        repeats(plan, count, self.knobs.seed), self.knobs.handover, history
+                    plans=with_handover(
+                        seeded_repeats(plan, count, self.knobs.seed), self.knobs.handover, history
                     ),
                     why=f"{reason}{skipped}: try {plan.arm}{times}",
                 )
             unpaid.append(f"{plan.arm}'s limit of {usd(plan.budget.dollars)}")
-        return Stop(why=f"{reason}{_over(unpaid, purse)}: left undone {lack(purse)}")
+        return Stop(
+            why=f"{reason}{_over_budget_text(unpaid, budget)}: left undone {lack_of_money(budget)}"
+        )
 
 
-def _over(unpaid: Sequence[str], purse: BudgetView) -> str:
+def _over_budget_text(unpaid: Sequence[str], budget: BudgetView) -> str:
     if not unpaid:
         return ""
     verb = "is" if len(unpaid) == 1 else "are"
-    return f"; {' and '.join(unpaid)} {verb} over the {rest(purse)}"
+    return f"; {' and '.join(unpaid)} {verb} over the {money_left(budget)}"

@@ -1,4 +1,4 @@
-"""Fixed: always the same tier, the yardstick that every routing policy is held against."""
+"""Fixed: always the same tier, the baseline of every routing policy."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from swe_router.errors import UsageError
 from swe_router.policies.base import (
     Knobs,
     LadderPolicy,
-    affordable,
+    affordable_attempts,
     fault_of,
-    repeats,
-    rest,
-    trusted,
+    is_trusted,
+    money_left,
+    seeded_repeats,
     usd,
 )
 from swe_router.records import BudgetView, Features, Outcome, Plan, RouteDecision, Stop, Try
@@ -24,11 +24,11 @@ class FixedKnobs(Knobs):
     """Knobs of ``fixed``."""
 
     tier: str = ""
-    """Name of the tier; may be left out when the ladder holds only one."""
+    """Name of the tier; optional when the ladder has only one."""
 
 
 class Fixed(LadderPolicy[FixedKnobs]):
-    """One tier, one move, whatever the issue and whatever comes of it."""
+    """One tier and one move for every issue, whatever the result."""
 
     name: ClassVar[str] = "fixed"
     source: ClassVar[str] = "every router's yardstick: always the same model"
@@ -36,7 +36,7 @@ class Fixed(LadderPolicy[FixedKnobs]):
     knobs_type: ClassVar[type[Knobs]] = FixedKnobs
 
     def __init__(self, ladder: Sequence[Plan], **knobs: Any) -> None:
-        """Raises ``UsageError`` when the tier is not on the ladder, or must be named."""
+        """Raises ``UsageError`` when the tier is not on the ladder, or is missing."""
         super().__init__(ladder, **knobs)
         names = [str(plan.arm) for plan in self.ladder]
         if not self.knobs.tier and len(names) == 1:
@@ -51,24 +51,24 @@ class Fixed(LadderPolicy[FixedKnobs]):
     @property
     def plan(self) -> Plan:
         """The one plan."""
-        named = [plan for plan in self.ladder if str(plan.arm) == self.knobs.tier]
-        return (named or list(self.ladder))[0]
+        matches = [plan for plan in self.ladder if str(plan.arm) == self.knobs.tier]
+        return (matches or list(self.ladder))[0]
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: BudgetView
+        self, features: Features, history: Sequence[Outcome], budget: BudgetView
     ) -> RouteDecision:
         """Try the tier once; then stop."""
         if history:
-            good = [outcome for outcome in history if trusted(outcome)]
-            if good:
-                return Stop(why=f"{good[0].arm}'s patch was accepted")
+            accepted = [outcome for outcome in history if is_trusted(outcome)]
+            if accepted:
+                return Stop(why=f"{accepted[0].arm}'s patch was accepted")
             return Stop(why=f"{fault_of(history[-1])}, and no other tier is asked")
         plan = self.plan
-        count = affordable(plan, self.knobs.candidates, purse.left)
+        count = affordable_attempts(plan, self.knobs.candidates, budget.left)
         if count == 0:
             limit = f"{plan.arm}'s limit of {usd(plan.budget.dollars)}"
-            return Stop(why=f"{limit} is over the {rest(purse)}: left undone")
+            return Stop(why=f"{limit} is over the {money_left(budget)}: left undone")
         return Try(
-            plans=repeats(plan, count, self.knobs.seed),
+            plans=seeded_repeats(plan, count, self.knobs.seed),
             why=f"always {plan.arm}, at most {usd(plan.budget.dollars)} an attempt",
         )

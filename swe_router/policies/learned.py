@@ -1,6 +1,6 @@
-"""What every learned policy shares: fitted once, predicting a batch at once, then looking up.
+"""Base of every learned policy: fit once, predict a batch at once, then look predictions up.
 
-``state`` is the digest of what it was fitted on: a replay that fits on something else is told so.
+``state`` is the digest of the training data: a replay with other training data raises.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from swe_router.errors import UsageError
-from swe_router.estimates.prediction.training import Training, training
+from swe_router.estimates.prediction.training import Training, make_training
 from swe_router.policies.base import Knobs, LadderPolicy
 from swe_router.records import Budget, Example, Features
 from swe_router.stats.arrays import Floats
@@ -20,64 +20,62 @@ from swe_router.stats.arrays import Floats
 K = TypeVar("K", bound=Knobs)
 
 
-class Learned(LadderPolicy[K]):
-    """A ladder policy with a fit. Say ``learn`` and ``predict``; read ``self.seen(features)``.
+class LearnedPolicy(LadderPolicy[K]):
+    """A ladder policy with a fit: implement ``learn`` and ``predict``, read ``prediction``.
 
-    The fit is no part of the value that two policies are compared by: two made with the same
-    ladder, knobs and examples are equal in all they do.
+    Equality ignores the fit: two policies with the same ladder and knobs are equal.
     """
 
-    _lessons: Training | None = None
-    _seen: Mapping[str, tuple[Features, Floats]] | None = None
+    _training: Training | None = None
+    _predictions: Mapping[str, tuple[Features, Floats]] | None = None
 
-    def learn(self, lessons: Training) -> None:
-        """Fit what can be fitted before any issue is known; may raise ``UsageError``."""
+    def learn(self, training: Training) -> None:
+        """Fit all that needs no issue of the run; may raise ``UsageError``."""
 
-    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
-        """What the decision is taken on, a row an issue: (len(batch), any width)."""
+    def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
+        """What a decision is based on, one row per issue: (len(batch), any width)."""
         raise NotImplementedError
 
     def fitted(self, examples: Sequence[Example]) -> Self:
-        """The policy, fitted on past issues. Raises ``UsageError`` when they do not serve."""
-        lessons = training(examples, [str(plan.arm) for plan in self.ladder])
-        self.learn(lessons)
-        return self._with(_lessons=lessons, _seen=None)
+        """The policy, fitted on past issues. Raises ``UsageError`` when these are insufficient."""
+        training = make_training(examples, [str(plan.arm) for plan in self.ladder])
+        self.learn(training)
+        return self._with(_training=training, _predictions=None)
 
     def prepare(self, batch: Sequence[Features], budget: Budget) -> Self:
-        """The policy with its predictions for the whole batch made at once."""
-        rows = self.predict(self.lessons, batch) if batch else np.zeros((0, 0))
+        """The policy with predictions for the whole batch."""
+        rows = self.predict(self.training, batch) if batch else np.zeros((0, 0))
         pairs = zip(batch, rows, strict=True)
-        seen = {one.instance_id: (one, row) for one, row in pairs}
-        return self._with(_seen=seen)
+        return self._with(_predictions={one.instance_id: (one, row) for one, row in pairs})
 
-    def seen(self, features: Features) -> Floats:
-        """The prediction for an issue: from the batch, or made now when more is known since."""
-        known = (self._seen or {}).get(features.instance_id)
+    def prediction(self, features: Features) -> Floats:
+        """The prediction for an issue: from the batch, or computed anew if its features changed."""
+        known = (self._predictions or {}).get(features.instance_id)
         if known is not None and (known[0] is features or known[0] == features):
             return known[1]
-        row: Floats = self.predict(self.lessons, [features])[0]
+        row: Floats = self.predict(self.training, [features])[0]
         return row
 
     @property
-    def lessons(self) -> Training:
-        """What it was fitted on. Raises ``UsageError`` when it was not."""
-        if self._lessons is None:
+    def training(self) -> Training:
+        """The training data. Raises ``UsageError`` when the policy was not fitted."""
+        if self._training is None:
             raise UsageError(
                 f"policy {self.name!r} learns from recorded outcomes and was given none:"
                 " --policy-set outcomes=FILE"
             )
-        return self._lessons
+        return self._training
 
     def state(self) -> Mapping[str, Any]:
-        """Digest of what it was fitted on."""
-        return {"fitted_on": self.lessons.digest}
+        """Digest of the training data."""
+        return {"fitted_on": self.training.digest}
 
     def restored(self, state: Mapping[str, Any]) -> Self:
-        """Itself. Raises ``UsageError`` when it was fitted on something else than it was then."""
-        if state.get("fitted_on") not in (None, self.lessons.digest):
+        """Itself. Raises ``UsageError`` when the recorded policy had other training data."""
+        if state.get("fitted_on") not in (None, self.training.digest):
             raise UsageError(
                 f"policy {self.name!r} was fitted on other outcomes when this was recorded"
-                f" ({state['fitted_on'][:12]}, now {self.lessons.digest[:12]})"
+                f" ({state['fitted_on'][:12]}, now {self.training.digest[:12]})"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""What every single-shot router shares: choose one tier for an issue, once."""
+"""Base of every single-tier router: choose one tier per issue, once."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TypeVar
 from swe_router.policies.base import (
     Knobs,
     LadderPolicy,
-    affordable,
+    affordable_attempts,
     fault_of,
     is_infra_failure,
-    lack,
-    repeats,
-    rest,
+    is_trusted,
+    lack_of_money,
+    money_left,
     rung_of,
     sandbox_is_permanently_broken,
-    trusted,
+    seeded_repeats,
 )
 from swe_router.records import BudgetView, Features, Outcome, RouteDecision, Stop, Try
 
@@ -25,33 +25,33 @@ K = TypeVar("K", bound=Knobs)
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A rung of the ladder, why, and with what probability it was drawn."""
+class TierChoice:
+    """A rung of the ladder, the reason, and the probability with which it was drawn."""
 
     rung: int
     why: str
     propensity: float = 1.0
 
 
-class SingleShot(LadderPolicy[K]):
-    """One tier an issue, chosen by ``choose``; another only when a provider broke.
+class SingleTierPolicy(LadderPolicy[K]):
+    """One tier per issue, chosen by ``choose``; another only when a provider failed.
 
-    A tier that cannot be paid for gives way to the next cheaper one that can.
+    A tier that cannot be paid for is replaced by the next cheaper one that can.
     """
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
-        """The rung for an issue; each router says its own."""
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
+        """The rung for an issue; each router implements its own."""
         raise NotImplementedError
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: BudgetView
+        self, features: Features, history: Sequence[Outcome], budget: BudgetView
     ) -> RouteDecision:
-        """Try the chosen tier; then stop, whatever came of it."""
+        """Try the chosen tier; then stop, whatever the result."""
         if not history:
-            choice = self.choose(features, purse)
-            return self._try(choice, self._order(choice.rung, ()), purse)
+            choice = self.choose(features, budget)
+            return self._try(choice, self._order(choice.rung, ()), budget)
         for outcome in history:
-            if trusted(outcome):
+            if is_trusted(outcome):
                 return Stop(why=f"{outcome.arm}'s patch was accepted")
         reason = fault_of(history[-1])
         if sandbox_is_permanently_broken(history[-1]):
@@ -59,27 +59,30 @@ class SingleShot(LadderPolicy[K]):
         if not all(is_infra_failure(outcome) for outcome in history):
             return Stop(why=f"{reason}, and this policy tries one tier an issue")
         tried = {rung_of(self.ladder, outcome) for outcome in history}
-        rest = self._order(max(tried), tried)
-        if not rest:
+        untried = self._order(max(tried), tried)
+        if not untried:
             return Stop(why=f"{reason}, and no other tier is left")
-        return self._try(Choice(rest[0], f"{reason}, which says nothing of the issue"), rest, purse)
+        return self._try(
+            TierChoice(untried[0], f"{reason}, which says nothing of the issue"), untried, budget
+        )
 
     def _order(self, rung: int, tried: Sequence[int] | set[int]) -> list[int]:
-        """The chosen rung, then the cheaper ones, then the dearer ones."""
+        """The chosen rung, then the cheaper ones, then the more expensive ones."""
         order = [rung, *range(rung - 1, -1, -1), *range(rung + 1, len(self.ladder))]
         return [one for one in order if one not in tried and 0 <= one < len(self.ladder)]
 
-    def _try(self, choice: Choice, order: Sequence[int], purse: BudgetView) -> RouteDecision:
+    def _try(self, choice: TierChoice, order: Sequence[int], budget: BudgetView) -> RouteDecision:
         for rung in order:
             plan = self.ladder[rung]
-            count = affordable(plan, self.knobs.candidates, purse.left)
+            count = affordable_attempts(plan, self.knobs.candidates, budget.left)
             if count > 0:
-                short = "" if rung == choice.rung else " (the money does not reach further)"
+                note = "" if rung == choice.rung else " (the money does not reach further)"
                 return Try(
-                    plans=repeats(plan, count, self.knobs.seed),
-                    why=f"{choice.why}: try {plan.arm}{short}",
+                    plans=seeded_repeats(plan, count, self.knobs.seed),
+                    why=f"{choice.why}: try {plan.arm}{note}",
                     propensity=choice.propensity,
                 )
-        return Stop(
-            why=f"{choice.why}; no tier's limit fits the {rest(purse)}: left undone {lack(purse)}"
+        unpaid = (
+            f"no tier's limit fits the {money_left(budget)}: left undone {lack_of_money(budget)}"
         )
+        return Stop(why=f"{choice.why}; {unpaid}")

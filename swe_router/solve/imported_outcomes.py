@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from swe_router.policies.base import fault_of
-from swe_router.policies.escalation_order import Worth, hopeless
+from swe_router.policies.escalation_order import EscalationValueKnobs, why_not_worth_escalating
 from swe_router.records import IMPORTED, Instance, Outcome, RouteDecision, RunRecord, Stop, Try
 from swe_router.seams import Policy
 from swe_router.solve.context import SolveContext
@@ -63,8 +63,10 @@ def passed_on(
     if not isinstance(decision, Try) or not any(one.imported for one in outcomes):
         return decision
     knobs = getattr(policy, "knobs", None)
-    if isinstance(knobs, Worth):
-        given_up = hopeless(outcomes, decision.plans[0], knobs, fault_of(outcomes[-1]))
+    if isinstance(knobs, EscalationValueKnobs):
+        given_up = why_not_worth_escalating(
+            outcomes, decision.plans[0], knobs, fault_of(outcomes[-1])
+        )
         if given_up:
             return Stop(why=given_up)
     mode = getattr(knobs, "handover", "fresh")

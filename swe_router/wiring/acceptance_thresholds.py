@@ -9,8 +9,8 @@ from typing import Any
 from swe_router import plugins
 from swe_router.estimates.acceptance import calibration, cost_threshold
 from swe_router.estimates.acceptance.cost_threshold import CostThreshold, Share
-from swe_router.policies.base import checked, knobs_type_of
-from swe_router.policies.escalation_order import RESCUED, Worth, check_tiers
+from swe_router.policies.base import knobs_type_of, validated_knobs
+from swe_router.policies.escalation_order import RESCUE_RATE, EscalationValueKnobs, check_tier_names
 from swe_router.records import ACCEPTANCE, IMPORTED
 from swe_router.settings import Settings
 from swe_router.wiring import training_data
@@ -36,7 +36,7 @@ def of_ladder(settings: Settings) -> dict[str, CostThreshold]:
     price = float(own) if own is not None else knobs.value if knobs is not None else None
 
     def bar(tier: str, following: str) -> CostThreshold:
-        rescue = knobs.rescued(tier) if knobs is not None else RESCUED
+        rescue = knobs.rescue_rate(tier) if knobs is not None else RESCUE_RATE
         return cost_threshold.money_bar(_expected(settings, knobs, following), rescue, price)
 
     made = {IMPORTED: bar(IMPORTED, ladder[0])}
@@ -149,22 +149,22 @@ def _wanted(settings: Settings) -> bool:
     )
 
 
-def _knobs(settings: Settings) -> Worth | None:
+def _knobs(settings: Settings) -> EscalationValueKnobs | None:
     """The policy's knobs where it has a ``value`` and a ``rescue``."""
     name = settings.policy.name
     kind = knobs_type_of(plugins.load("policies", name))
-    if not issubclass(kind, Worth):
+    if not issubclass(kind, EscalationValueKnobs):
         return None
     own, _ = training_data.split(settings.policy.knobs)
-    knobs = checked(name, kind, own)
-    assert isinstance(knobs, Worth)
-    check_tiers(name, settings.ladder, knobs)
+    knobs = validated_knobs(name, kind, own)
+    assert isinstance(knobs, EscalationValueKnobs)
+    check_tier_names(name, settings.ladder, knobs)
     return knobs
 
 
-def _expected(settings: Settings, knobs: Worth | None, tier: str) -> float:
+def _expected(settings: Settings, knobs: EscalationValueKnobs | None, tier: str) -> float:
     """Expected USD of asking a tier once, as the policy reckons it."""
     limit = settings.tiers[tier].attempt_usd
-    taken = knobs if knobs is not None else Worth()
+    taken = knobs if knobs is not None else EscalationValueKnobs()
     usual = taken.costs.get(tier, limit * taken.usual_share)
     return float(min(usual, limit)) * settings.candidates

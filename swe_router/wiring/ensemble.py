@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from swe_router import plugins
 from swe_router.agents import manifest
 from swe_router.errors import UsageError
-from swe_router.policies.ensembles.varied import Varied, Variety
+from swe_router.policies.ensembles.varied import VariedPolicy, Variety
 from swe_router.records import Plan
 from swe_router.seams import Policy, Selector
 from swe_router.settings import Settings
@@ -16,13 +16,19 @@ from swe_router.settings import Settings
 def varied(policy: Policy, settings: Settings, ladder: Sequence[Plan]) -> Policy:
     """The policy, whose candidates of one move differ as the settings say."""
     wished = settings.ensemble
-    dealt = Variety(
+    variety = Variety(
         variants=wished.variants,
         temperatures=wished.temperatures,
-        beside=tuple(plan for plan in ladder if plan.arm.model in wished.tiers),
-        warm=frozenset(n for n, tier in settings.tiers.items() if tier.temperature is not None),
+        further_tiers=tuple(plan for plan in ladder if plan.arm.model in wished.tiers),
+        takes_temperature=frozenset(
+            n for n, tier in settings.tiers.items() if tier.temperature is not None
+        ),
     )
-    return Varied(policy, dealt) if dealt.variants or dealt.temperatures or dealt.beside else policy
+    return (
+        VariedPolicy(policy, variety)
+        if variety.variants or variety.temperatures or variety.further_tiers
+        else policy
+    )
 
 
 def selector(settings: Settings) -> Selector:

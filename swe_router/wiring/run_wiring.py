@@ -30,7 +30,7 @@ from swe_router.ledger import Hold, Ledger
 from swe_router.models import tier_checks
 from swe_router.models.metered import MeteredModel
 from swe_router.models.sampling_seeds import SamplingSeeds
-from swe_router.policies.base import checked
+from swe_router.policies.base import validated_knobs
 from swe_router.records import Arm, BudgetView, Features, Instance, Plan
 from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patch_capture
 from swe_router.seams import (
@@ -369,7 +369,7 @@ def knobs_of(settings: Settings) -> dict[str, Any]:
     if not isinstance(kind, DeclaresKnobs):
         return {}
     own, _ = training_data.split(settings.policy.knobs)
-    return dict(checked(settings.policy.name, kind.knobs_type, own).model_dump(mode="json"))
+    return dict(validated_knobs(settings.policy.name, kind.knobs_type, own).model_dump(mode="json"))
 
 
 def _quiet(message: str) -> None:

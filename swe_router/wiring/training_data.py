@@ -112,7 +112,7 @@ def past(
     examples, notice = _examples(asked.outcomes, asked.features, tuple(asked.systems.items()),
                                  asked.verifier, tuple(arms), _stamps(asked))  # fmt: skip
     mine = {one.repo for one in issues}
-    return training.training([one for one in examples if one.group not in mine], arms), notice
+    return training.make_training([one for one in examples if one.group not in mine], arms), notice
 
 
 def judged(features: Features, knobs: Mapping[str, Any]) -> Features:

@@ -90,8 +90,8 @@ def test_no_policy_is_fitted_on_the_repository_that_it_decides_on(table):
     issues = [Instance(id="o1__r-1", repo="o1/r", base_commit="c", problem="p"),
               Instance(id="x__y-1", repo="x/y", base_commit="c", problem="p")]  # fmt: skip
     parts = training_data.fitted(bare, asked, issues, lambda line: None).parts
-    assert set(parts["o1/r"].lessons.groups) == {"o0/r", "o2/r"}
-    assert set(parts["x/y"].lessons.groups) == {"o0/r", "o1/r", "o2/r"}
+    assert set(parts["o1/r"].training.groups) == {"o0/r", "o2/r"}
+    assert set(parts["x/y"].training.groups) == {"o0/r", "o1/r", "o2/r"}
 
 
 def test_the_card_tells_odds_costs_and_every_policy(capsys):

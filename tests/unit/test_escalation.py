@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from swe_router import plugins
 from swe_router.errors import LedgerRefused, Overloaded, UsageError
 from swe_router.policies.cascade import Cascade
-from swe_router.policies.escalation_order import RESCUED
+from swe_router.policies.escalation_order import RESCUE_RATE
 from swe_router.policies.ration import Ration
 from swe_router.records import ACCEPTANCE, Stop, Try, Verdict
 from swe_router.solve.engine import solve
@@ -254,7 +254,7 @@ def test_the_rule_is_its_formula_and_monotone(value: float, cost: Decimal, chanc
         move = Cascade(LADDER, **given_).decide(issue(), (outcome("d", weighs(p)),), purse())
         return isinstance(move, Try)
 
-    assert goes_on() == (value * RESCUED * (1 - chance) > cost)
+    assert goes_on() == (value * RESCUE_RATE * (1 - chance) > cost)
     if goes_on():
         assert goes_on(value=value * 2)
         assert goes_on(costs={"mid": cost / 2})

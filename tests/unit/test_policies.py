@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router.errors import UsageError
-from swe_router.policies.base import sandbox_is_permanently_broken, trusted
+from swe_router.policies.base import is_trusted, sandbox_is_permanently_broken
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.fixed import Fixed
 from swe_router.policies.ration import Ration
@@ -136,10 +136,10 @@ def test_a_box_that_may_come_back_is_no_reason_to_stop() -> None:
 def test_an_accepted_patch_of_an_attempt_that_broke_is_not_trusted() -> None:
     late = outcome("d", PASS, failure=broke())
     assert late.accepted
-    assert not trusted(late)
-    assert trusted(outcome("d", PASS))
-    assert not trusted(outcome("d", PASS, ended="steps"))
-    assert not trusted(outcome("d", FAIL))
+    assert not is_trusted(late)
+    assert is_trusted(outcome("d", PASS))
+    assert not is_trusted(outcome("d", PASS, ended="steps"))
+    assert not is_trusted(outcome("d", FAIL))
     assert tried(Cascade(LADDER), late) == "mid"
 
 

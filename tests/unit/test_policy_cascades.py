@@ -12,7 +12,7 @@ from scipy.stats import binomtest, norm
 from swe_router import plugins
 from swe_router.errors import UsageError
 from swe_router.estimates.prediction.run_scorer import blind_scores, scorer
-from swe_router.estimates.prediction.training import training
+from swe_router.estimates.prediction.training import make_training
 from swe_router.policies.cascades import automix, cascade_routing, gate
 from swe_router.records import Example, Stop
 from swe_router.stats.rates import clopper_pearson_upper
@@ -78,11 +78,11 @@ def test_repeated_runs_of_an_issue_are_no_further_witnesses_for_a_gate():
     said = policy("conformal", again).decide(issue(0), (outcome("d", PASS),), purse()).why
     assert "no gate for weak can be shown to hold" in said, "120 wrong runs, 6 wrong issues"
     runs, _ = blind(again, "weak")
-    shared, issues = gate.witnesses(runs)
+    shared, issues = gate.wrong_patch_weights(runs)
     assert (shared.sum(), len(issues)) == (pytest.approx(6), 6)
     # An issue that was half wrong still counts as one, by its wrong runs alone.
     mixed = replace(runs, right=np.where(np.arange(len(runs.right)) % 2, runs.right, 1.0))
-    assert gate.witnesses(mixed)[0].sum() == pytest.approx(6)
+    assert gate.wrong_patch_weights(mixed)[0].sum() == pytest.approx(6)
 
 
 @pytest.mark.parametrize("repos", [1, 2])
@@ -109,7 +109,7 @@ def test_an_arm_that_one_fold_alone_was_tried_with_leaves_out_that_fold():
 
 
 def blind(past, arm):
-    return blind_scores(training(past, TIERS), arm)
+    return blind_scores(make_training(past, TIERS), arm)
 
 
 def test_frugal_thresholds_earn_the_most_on_the_lessons():
@@ -117,13 +117,13 @@ def test_frugal_thresholds_earn_the_most_on_the_lessons():
     made = policy("frugalgpt", past, value=10.0)
     assert "accepted" in after(made, outcome("d", PASS))
     assert after(made, outcome("d", FAIL)) == "mid"
-    bars = made._bars(made.lessons)
-    best = made._worth(made.lessons, [bars["weak"], bars["mid"]])
+    bars = made._thresholds(made.training)
+    best = made._net_value(made.training, [bars["weak"], bars["mid"]])
     for weak in (0.0, 0.3, 0.6, 1.1):
         for mid in (0.0, 0.3, 0.6, 1.1):
-            assert made._worth(made.lessons, [weak, mid]) <= best + 1e-9
+            assert made._net_value(made.training, [weak, mid]) <= best + 1e-9
     # Nothing accepted before the top: 10 for the strong tier's success, less all three runs.
-    assert made._worth(made.lessons, [1.1, 1.1]) == pytest.approx(10 - 0.02 - 0.2 - 1.0)
+    assert made._net_value(made.training, [1.1, 1.1]) == pytest.approx(10 - 0.02 - 0.2 - 1.0)
     cheap = policy("frugalgpt", past, value=0.01)
     assert "accepted" in after(cheap, outcome("d", FAIL)), "no success is worth another run"
 
@@ -139,18 +139,18 @@ def test_a_frugal_tier_is_worth_what_its_accepted_runs_resolve_not_its_average_r
     _, scores = blind(past, "weak")
     between = (scores.min() + scores.max()) / 2
     # Half of weak's runs are accepted and all of these are right: 2 x .5; the rest climb in vain.
-    assert made._worth(made.lessons, [between, 1.1]) == pytest.approx(1 - 0.1 - 0.5 * 1.5)
-    assert made._worth(made.lessons, [0.0, 1.1]) == pytest.approx(1 - 0.1)
+    assert made._net_value(made.training, [between, 1.1]) == pytest.approx(1 - 0.1 - 0.5 * 1.5)
+    assert made._net_value(made.training, [0.0, 1.1]) == pytest.approx(1 - 0.1)
 
 
 def test_automix_states_and_its_rule():
     rates = np.array([[1.0, 0], [0, 1], [0, 0], [0.5, 1]])
-    later, paid = automix.beyond(rates, np.array([[0.2, 1.0]] * 4))
+    later, paid = automix.later_tiers(rates, np.array([[0.2, 1.0]] * 4))
     assert later == pytest.approx([1, 1, 0, 1])
     assert paid == pytest.approx([0.2, 1.2, 1.2, 0.7])
     past = many(40, 0.0)
     made = policy("automix", past, bins=2, value=4.0)
-    _, needy, price = made._table(made.lessons, 0)
+    _, needy, price = made._table(made.training, 0)
     # 20 of 40 fail, and the strong tier resolves all: P(NEEDY) is 0 of 20 and 20 of 20, each bin
     # with two more issues of the average 0.5. Going on costs 0.2, and 1 more where mid fails.
     assert sorted(needy) == pytest.approx([1 / 22, 21 / 22])
@@ -164,12 +164,14 @@ def test_the_best_of_several_normals_is_their_expected_maximum():
     held, mean, spread = 0.4, np.array([0.5, 0.3]), 0.2
     z = (mean - held) / spread
     alone = held + (mean - held) * norm.cdf(z) + spread * norm.pdf(z)
-    found = cascade_routing.best_of(held, mean, spread)
+    found = cascade_routing.expected_best_quality(held, mean, spread)
     assert found[0] == pytest.approx(held)
     assert found[1:3] == pytest.approx(alone, abs=0.005)
     drawn = np.random.default_rng(0).normal(mean, spread, (200_000, 2)).max(axis=1)
     assert found[3] == pytest.approx(np.maximum(drawn, held).mean(), abs=0.005)
-    assert cascade_routing.best_of(0.4, mean, 0.0) == pytest.approx([0.4, 0.5, 0.4, 0.5])
+    assert cascade_routing.expected_best_quality(0.4, mean, 0.0) == pytest.approx(
+        [0.4, 0.5, 0.4, 0.5]
+    )
 
 
 def test_cascade_routing_takes_the_set_that_is_worth_the_most_and_runs_its_cheapest():
@@ -188,15 +190,15 @@ def test_what_a_run_came_to_corrects_the_other_tiers():
     made = policy("cascade-routing", many(200, 0.0))
     quality = np.array([0.5, 0.5, 0.9])
     # mid is right on every other issue whatever weak does: nothing to learn.
-    assert made.corrected(quality, 0, 0.0)[1] == pytest.approx(0.5, abs=0.02)
-    assert made.corrected(quality, 0, 1.0)[0] == pytest.approx(1.0, abs=0.02)
-    assert made.corrected(quality, 0, 0.0)[0] == pytest.approx(0.0, abs=0.02)
+    assert made.corrected_quality(quality, 0, 0.0)[1] == pytest.approx(0.5, abs=0.02)
+    assert made.corrected_quality(quality, 0, 1.0)[0] == pytest.approx(1.0, abs=0.02)
+    assert made.corrected_quality(quality, 0, 0.0)[0] == pytest.approx(0.0, abs=0.02)
 
 
 def test_routerbench_s_cascade_has_one_threshold_and_a_cap_on_an_issue_s_cost():
     past = many(40, 0.4)
     made = policy("routerbench-cascade", past, threshold=0.6)
-    score = scorer(made.lessons).seen(outcome("d", PASS))
+    score = scorer(made.training).seen(outcome("d", PASS))
     assert ("stop" in after(made, outcome("d", PASS))) == (score >= 0.6)
     strict = policy("routerbench-cascade", past, threshold=0.999)
     assert after(strict, outcome("d", PASS)) == "mid", "a verdict alone is not enough"
@@ -217,7 +219,7 @@ def test_a_climb_hands_in_the_patch_at_which_it_stopped():
 def test_the_blender_hands_in_the_candidate_with_the_most_pairwise_wins():
     made = policy("llm-blender", many(40, 0.2))
     history = (outcome("d", FAIL), outcome("d", PASS, tier="mid", number=2))
-    chance = [scorer(made.lessons).seen(one) for one in history]
+    chance = [scorer(made.training).seen(one) for one in history]
     assert made.choose_among(issue(0), history) == int(np.argmax(chance))
     assert after(made) == "weak+mid+strong"
     assert after(made, left="1.5") == "weak+mid"
@@ -248,7 +250,7 @@ def test_an_unknown_cost_is_never_nothing():
     past = [one.model_copy(update={"runs": {
         tier: tuple(r.model_copy(update={"usd": None if n % 2 else r.usd}) for r in runs)
         for tier, runs in one.runs.items()}}) for n, one in enumerate(examples())]  # fmt: skip
-    lessons = training(past, TIERS)
+    lessons = make_training(past, TIERS)
     assert lessons.prices.min() > 0
     assert lessons.prices[1] == pytest.approx(np.nanmean(lessons.usd, axis=0))
     bare = [one.model_copy(update={"runs": {

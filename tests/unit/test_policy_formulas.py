@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from swe_router import plugins
 from swe_router.errors import UsageError
-from swe_router.estimates.prediction.training import training
+from swe_router.estimates.prediction.training import make_training
 from swe_router.policies.bandits import qcopt
 from swe_router.policies.predicted import hybrid_llm, llmrank, routellm
 from swe_router.policies.rules import abstaining
@@ -62,16 +62,16 @@ def test_the_ranking_of_all_tiers_is_the_weighted_logistic_regression_of_the_sou
 
 def test_an_issue_on_which_a_tier_was_not_tried_is_no_battle():
     odd = example(0, "1", tiers=("weak",)), example(1, "01", tiers=("weak", "mid"))
-    lessons = training((*odd, example(2, "011")), TIERS)
-    assert routellm.beaten(lessons, 1, 0).tolist() == [0, 1, 1]
-    assert routellm.beaten(lessons, 0, 1).tolist() == [0, 0, 0]
+    lessons = make_training((*odd, example(2, "011")), TIERS)
+    assert routellm.win_share(lessons, 1, 0).tolist() == [0, 1, 1]
+    assert routellm.win_share(lessons, 0, 1).tolist() == [0, 0, 0]
 
 
 def test_the_factorisation_is_bilinear_in_unit_model_vectors_and_learns_the_battles():
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(60, 4))
     winner = np.where(rows[:, 0] > 0, 0, 1)
-    fit = routellm.factorised(rows, winner, 1 - winner, 3, 4)
+    fit = routellm.fit_bilinear(rows, winner, 1 - winner, 3, 4)
     q, v = rows[7], fit.models / np.linalg.norm(fit.models, axis=1, keepdims=True)
     by_hand = [float(fit.head @ (v[m] * (fit.projection @ q))) for m in range(3)]
     assert fit.delta(rows[7:8])[0] == pytest.approx(by_hand)
@@ -82,23 +82,23 @@ def test_the_factorisation_is_bilinear_in_unit_model_vectors_and_learns_the_batt
 def test_three_classes_are_told_apart_and_a_tie_is_no_win():
     x = np.array([[1.0, 0], [1.1, 0], [0, 1], [0, 1.1], [-1, -1], [-1.1, -1]])
     labels = np.eye(3)[[2, 2, 1, 1, 0, 0]]
-    chance = routellm.classes(x, labels)(x)
+    chance = routellm.last_class_model(x, labels)(x)
     assert chance[:2].min() > 0.4 > chance[2:].max()
-    assert routellm.classes(x, np.eye(3)[[1] * 6])(x).tolist() == [0.0] * 6
+    assert routellm.last_class_model(x, np.eye(3)[[1] * 6])(x).tolist() == [0.0] * 6
 
 
 def test_hybrid_llm_labels_are_those_of_the_paper():
     said = (([1, 0], [1, 1]), ([0, 0], [0, 0]), ([1, 1], [0, 1]), ([0, 0], [1, 1]))
     runs = [(np.array(low, float), np.array(high, float)) for low, high in said]
-    assert hybrid_llm.no_worse(runs, 0).tolist() == [0.5, 1, 1, 0]
+    assert hybrid_llm.no_worse_rates(runs, 0).tolist() == [0.5, 1, 1, 0]
     det = plugins.load("policies", "hybrid-llm-det")(LADDER)
     assert det.labels(runs).tolist() == [1, 1, 1, 0]
     graded = [(np.array([low]), np.array([high]))
               for low, high in ((0, 0.5), (0, 0.5), (0, 1), (0.5, 1), (0, 1), (1, 1))]  # fmt: skip
     # t = 0: one label of six is 1 (10/36); t = 0.5: four (16/36); t = 1: all.
     assert hybrid_llm.best_shift(graded) == 0.5
-    assert hybrid_llm.no_worse(graded, 0.5).tolist() == [1, 1, 0, 1, 0, 1]
-    assert hybrid_llm.by_two(np.array([1.0, 0, 0])).tolist() == [0.5, 0.5, 0]
+    assert hybrid_llm.no_worse_rates(graded, 0.5).tolist() == [1, 1, 0, 1, 0, 1]
+    assert hybrid_llm.pair_means(np.array([1.0, 0, 0])).tolist() == [0.5, 0.5, 0]
 
 
 def test_hybrid_llm_asks_for_real_repeats_of_both_tiers():
@@ -119,14 +119,14 @@ def test_utility_is_value_times_quality_less_cost():
     row = np.array([0.2, 0.5, 0.6, 0.02, 0.2, 1.0])
     assert plug.utilities(row) == pytest.approx([0.38, 0.8, 0.2])
     assert plug.choose(issue(0), purse()).rung == int(
-        np.argmax(plug.utilities(plug.seen(issue(0))))
+        np.argmax(plug.utilities(plug.prediction(issue(0))))
     )
 
 
 def test_knn_is_the_mean_of_the_nearest():
     from swe_router.estimates.prediction.estimators import by_neighbours
 
-    known = training(examples(), TIERS)
+    known = make_training(examples(), TIERS)
     same = by_neighbours(known, 2)([known.features[0], known.features[4]])
     cosine = routellm.rows_of(known)[0] @ routellm.rows_of(known).T
     nearest = np.argsort(-cosine)[:2]
@@ -139,22 +139,22 @@ def test_avengers_weigh_normalised_accuracy_and_cheapness_over_near_clusters():
     from swe_router.estimates.prediction.estimators import clusters
 
     made = policy("avengers-pro", alpha=0.6, k=3, p=2, beta=9)
-    known = clusters(made.lessons, 3)
+    known = clusters(made.training, 3)
     near, gaps = known.near([issue(20)], 2)
     total = np.zeros(3)
     for cluster, weight in zip(near[0], softmax(-9 * gaps[0]), strict=True):
         rate, usd = known.rate[cluster], known.usd[cluster]
         accuracy = (rate - rate.min()) / (rate.max() - rate.min())
         total += weight * (0.6 * accuracy + 0.4 * (1 - usd / usd.max()))
-    assert made.predict(made.lessons, [issue(20)])[0] == pytest.approx(total)
+    assert made.predict(made.training, [issue(20)])[0] == pytest.approx(total)
 
 
 def test_ori_takes_the_best_of_the_nearest_cluster():
     from swe_router.estimates.prediction.estimators import clusters
 
     made = policy("ori", k=3, value=1000.0)
-    known = clusters(made.lessons, 3)
-    for one in made.lessons.features:
+    known = clusters(made.training, 3)
+    for one in made.training.features:
         nearest = known.near([one], 1)[0][0, 0]
         assert (
             first(made, one)
@@ -168,14 +168,14 @@ def test_llmrank_fits_utilities_pointwise_and_listwise():
     huge = llmrank.scaled_utility(rate, usd, 1e5)
     assert huge.argmax(axis=1).tolist() == [0, 0]
     assert huge[0] == pytest.approx((1 - 1e5 * usd[0]) / 3e4)
-    alone = llmrank.fitted_scores(np.ones((2, 1)), np.array([[1.0, 0, -1]] * 2))[0]
+    alone = llmrank.fit_score_weights(np.ones((2, 1)), np.array([[1.0, 0, -1]] * 2))[0]
     assert alone == pytest.approx([1, 0, -1], abs=1e-4)  # both losses are 0 there
     assert first(policy("llmrank", cost_weight=1e5), issue(1)) == "weak"
 
 
 def test_ipr_takes_the_cheapest_within_the_tolerance():
     made = policy("ipr", tolerance=0.2)
-    rates = made.seen(issue(4))
+    rates = made.prediction(issue(4))
     good = [tier for tier, rate in zip(TIERS, rates, strict=True) if rate >= 0.8 * rates.max()]
     assert first(made, issue(4)) == good[0]
 
@@ -185,16 +185,19 @@ def test_the_linear_program_has_one_fractional_issue_and_holds_its_budget():
     quality = np.sort(rng.random((40, 3)), axis=1)
     usd = np.sort(rng.random((40, 3)), axis=1) + 0.01
     for budget in usd.min(axis=1).sum() + np.array([0.5, 4.0, 12.0]):
-        shares, price = qcopt.program(quality, usd, budget)
+        shares, price = qcopt.solve_program(quality, usd, budget)
         assert ((shares > 1e-9) & (shares < 1 - 1e-9)).any(axis=1).sum() <= 1
-        rungs = qcopt.rounded(shares, usd).astype(int)
+        rungs = qcopt.rounded_rungs(shares, usd).astype(int)
         assert usd[np.arange(40), rungs].sum() <= budget
         lost = (quality * shares).sum() - quality[np.arange(40), rungs].sum()
         assert 0 <= lost <= 1
-        by_price = [qcopt.at_price(q, c, price) for q, c in zip(quality, usd, strict=True)]
+        by_price = [
+            qcopt.best_rung_at_price(q, c, price) for q, c in zip(quality, usd, strict=True)
+        ]
         assert (np.array(by_price) != rungs).sum() <= 1
     assert (
-        qcopt.program(quality, usd, 0.1)[0].argmax(axis=1).tolist() == usd.argmin(axis=1).tolist()
+        qcopt.solve_program(quality, usd, 0.1)[0].argmax(axis=1).tolist()
+        == usd.argmin(axis=1).tolist()
     )
 
 
@@ -234,7 +237,7 @@ def test_a_stranger_is_left_to_the_cascade(name):
     assert (
         made.decide(stranger, (outcome("d", verdict("fail")),), purse()).plans[0].arm.model == "mid"
     )
-    known = made.lessons.features[0]
+    known = made.training.features[0]
     assert "abstains" not in made.decide(known, (), purse()).why
 
 
@@ -268,7 +271,7 @@ def test_pickllm_moves_its_weights_by_the_rules_of_its_two_learners():
 
 def test_mixllm_takes_the_best_upper_bound_and_learns_from_verdicts():
     made = policy("mixllm", value=2.0, bonus=1.0, rate=0.5)
-    mean, spread, usd = np.split(made.seen(issue(5)), 3)
+    mean, spread, usd = np.split(made.prediction(issue(5)), 3)
     hope = np.clip(mean + spread, 0, 1)
     assert first(made, issue(5)) == TIERS[int(np.argmax(2 * hope - usd))]
     failed = (outcome("d", verdict("fail"), tier="mid"),)
@@ -283,8 +286,8 @@ def test_a_rating_stays_where_the_weak_tier_did_well_at_it():
     for number in range(12):
         rating = 5.0 if number % 2 else 1.0
         made = example(number, "111" if number % 2 else "001")
-        features = issue(number, **{routellm.RATING: rating})
+        features = issue(number, **{routellm.RATING_FEATURE: rating})
         past.append(made.model_copy(update={"features": features}))
     fitted = plugins.load("policies", "routellm-causal")(LADDER).fitted(past)
-    assert first(fitted, issue(40, **{routellm.RATING: 5.0})) == "weak"
-    assert first(fitted, issue(40, **{routellm.RATING: 1.0})) == "strong"
+    assert first(fitted, issue(40, **{routellm.RATING_FEATURE: 5.0})) == "weak"
+    assert first(fitted, issue(40, **{routellm.RATING_FEATURE: 1.0})) == "strong"

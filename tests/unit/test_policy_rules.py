@@ -6,8 +6,8 @@ import pytest
 
 from swe_router import plugins
 from swe_router.errors import UsageError
-from swe_router.policies.baselines.random_mix import stretched
-from swe_router.policies.rules.thresholds import a4_score
+from swe_router.policies.baselines.random_mix import stretch_shares
+from swe_router.policies.rules.thresholds import first_design_scale
 from swe_router.records import Features
 from tests.doubles.lessons import TIERS, issue
 from tests.unit.test_policies import plan, purse
@@ -20,9 +20,9 @@ def words(count: int, text: str = "", files: float = 1.0) -> Features:
 
 
 def test_the_scale_of_a4_is_the_document_s():
-    assert a4_score(words(100)) == 2 + 2
-    assert a4_score(words(1000, files=9)) == 4 + 3
-    assert a4_score(words(0, "Fix the bug: refactor this algorithm", 9)) == 4 + 3 + 2 + 1
+    assert first_design_scale(words(100)) == 2 + 2
+    assert first_design_scale(words(1000, files=9)) == 4 + 3
+    assert first_design_scale(words(0, "Fix the bug: refactor this algorithm", 9)) == 4 + 3 + 2 + 1
     assert first(policy("doc-a4"), words(100)) == "weak"
     assert first(policy("doc-a4"), words(1000, "a bug", 2)) == "strong"
     assert first(policy("doc-a4"), words(100, "a bug")) == "mid"
@@ -41,15 +41,15 @@ def test_the_document_s_rules_as_they_stand():
     four = (plan("a", "0.1"), plan("b", "0.2"), plan("c", "0.3"), plan("d", "0.4"))
     made = plugins.load("policies", "doc-6.6")(four)
     assert first(made, at(7.1)) == "d"
-    short, near = issue(50, "too short"), policy("doc-a3").lessons.features[0]
+    short, near = issue(50, "too short"), policy("doc-a3").training.features[0]
     assert first(policy("doc-a3"), short) == "weak"
     assert first(policy("doc-a3", words=0), near) == "weak"  # an exemplar of the weak tier itself
     assert first(policy("doc-a3", words=0), issue(3, "nothing alike")) == "strong"
 
 
 def test_shares_are_kept_and_stretched_over_other_ladders():
-    assert stretched((0.2, 0.5, 0.3), 3) == pytest.approx((0.2, 0.5, 0.3))
-    assert stretched((0.2, 0.5, 0.3), 2) == pytest.approx((0.45, 0.55))
+    assert stretch_shares((0.2, 0.5, 0.3), 3) == pytest.approx((0.2, 0.5, 0.3))
+    assert stretch_shares((0.2, 0.5, 0.3), 2) == pytest.approx((0.45, 0.55))
     mix = policy("random-mix", shares=(2, 5, 3))
     went = [first(mix, Features(instance_id=f"i{n}")) for n in range(2000)]
     assert [went.count(t) / 2000 for t in TIERS] == pytest.approx([0.2, 0.5, 0.3], abs=0.04)

@@ -84,7 +84,7 @@ def test_an_informative_probability_is_listened_to_by_every_policy_that_scores_r
     for name in ("frugalgpt", "automix", "routerbench-cascade", "llm-blender", "conformal",
                  "cascade-routing"):  # fmt: skip
         made = plugins.load("policies", name)(LADDER).fitted(informed.examples)
-        scores = [scorer(made.lessons).seen(weighed(chance)) for chance in (0.02, 0.98)]
+        scores = [scorer(made.training).seen(weighed(chance)) for chance in (0.02, 0.98)]
         assert scores[0] < 0.4 < 0.6 < scores[1], name
     made = plugins.load("policies", "routerbench-cascade")(LADDER).fitted(informed.examples)
     moves = [made.decide(issue(0), (weighed(c),), purse()).kind for c in (0.02, 0.98)]

@@ -1,4 +1,4 @@
-"""What the candidates of one move are dealt, and that no provider gets what it refuses."""
+"""What the candidates of one move are variety, and that no provider gets what it refuses."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from swe_router.agents import manifest, prompts
 from swe_router.commands.replay import setup_of
 from swe_router.errors import UsageError
 from swe_router.policies.cascade import Cascade
-from swe_router.policies.ensembles.best_of import Blender
-from swe_router.policies.ensembles.varied import Varied, Variety
+from swe_router.policies.ensembles.best_of import LlmBlender
+from swe_router.policies.ensembles.varied import VariedPolicy, Variety
 from swe_router.records import BudgetView, Features, Plan, Try
 from swe_router.solve.handover import Handed
 from swe_router.wiring import ensemble
@@ -32,7 +32,7 @@ def purse(left: str = "9") -> BudgetView:
 
 
 def plans(variety: Variety, candidates: int, left: str = "9") -> tuple[Plan, ...]:
-    policy = Varied(Cascade(LADDER, candidates=candidates, seed=5), variety)
+    policy = VariedPolicy(Cascade(LADDER, candidates=candidates, seed=5), variety)
     decision = policy.decide(ISSUE, (), purse(left))
     assert isinstance(decision, Try)
     return decision.plans
@@ -55,17 +55,17 @@ def test_in_the_long_run_each_variant_meets_each_temperature(variants, temperatu
     variety = Variety(
         variants=tuple(f"v{n}" for n in range(variants)),
         temperatures=tuple(n / 10 for n in range(temperatures)),
-        warm=frozenset({"weak"}),
+        takes_temperature=frozenset({"weak"}),
     )
-    made = variety.dealt([LADDER[0]] * (variants * temperatures))
+    made = variety.diversified([LADDER[0]] * (variants * temperatures))
     assert len({(p.variant, p.temperature) for p in made}) == variants * temperatures
 
 
 def test_as_many_are_made_as_their_own_limits_leave_money_for():
-    variety = Variety(beside=(LADDER[1],))
+    variety = Variety(further_tiers=(LADDER[1],))
     made = plans(variety, 4, left="0.55")
     assert [p.arm.model for p in made] == ["weak", "strong"]
-    policy = Varied(Cascade(LADDER, candidates=4), variety)
+    policy = VariedPolicy(Cascade(LADDER, candidates=4), variety)
     decision = policy.decide(ISSUE, (), purse("0.55"))
     assert "2 fewer candidates, for lack of money" in decision.why
 
@@ -73,15 +73,15 @@ def test_as_many_are_made_as_their_own_limits_leave_money_for():
 def test_a_single_attempt_and_a_policy_of_its_own_mind_are_left_alone():
     variety = Variety(variants=("reproduce-first",))
     assert plans(variety, 1)[0].variant == ""
-    own = Varied(Blender(LADDER), variety)
+    own = VariedPolicy(LlmBlender(LADDER), variety)
     assert [p.variant for p in own.decide(ISSUE, (), purse()).plans] == ["", ""]
 
 
 def test_it_shows_what_the_policy_has_and_survives_the_way_to_a_worker():
-    policy = Varied(Cascade(LADDER), Variety(variants=("a",)))
+    policy = VariedPolicy(Cascade(LADDER), Variety(variants=("a",)))
     assert policy.name == "cascade"
     assert not hasattr(policy, "choose_among")
-    assert hasattr(Varied(Blender(LADDER), Variety()), "choose_among")
+    assert hasattr(VariedPolicy(LlmBlender(LADDER), Variety()), "choose_among")
     assert pickle.loads(pickle.dumps(policy)) == policy
 
 

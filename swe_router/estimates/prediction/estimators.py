@@ -1,6 +1,6 @@
-"""Quality estimators: P(an arm resolves an issue), from text or numbers, fitted once per lessons.
+"""Quality estimators: P(an arm resolves an issue), from text or numbers, fitted once per training.
 
-Each recipe is a function (lessons) -> ``Predictor``; ``lessons.fit`` keeps what was fitted.
+Each recipe is a function (training) -> ``Predictor``; ``training.fit`` keeps what was fitted.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ class Texts:
     """Issue texts as unit vectors: TF-IDF of 1- and 2-grams, reduced by latent semantic analysis.
 
     The stand-in for every text embedding here. It learns from texts alone, no outcome; so the
-    folds inside the lessons share it.
+    folds inside the training share it.
     """
 
-    def __init__(self, lessons: Training) -> None:
-        """Fit vocabulary and axes on the lessons."""
+    def __init__(self, training: Training) -> None:
+        """Fit vocabulary and axes on the training."""
         self._tfidf = TfidfVectorizer(ngram_range=(1, 2), max_features=20_000, sublinear_tf=True,
-                                      min_df=2 if len(lessons) > 20 else 1)  # fmt: skip
+                                      min_df=2 if len(training) > 20 else 1)  # fmt: skip
         self._axes: TruncatedSVD | None = None
         self._known: dict[str, Floats] = {}
         try:
-            raw = self._tfidf.fit_transform([_words(text) for text in lessons.texts])
+            raw = self._tfidf.fit_transform([_words(text) for text in training.texts])
         except ValueError:  # no word at all
             return
         if min(raw.shape) < 3:
             return
         self._axes = TruncatedSVD(min(DIMENSIONS, min(raw.shape) - 1), random_state=0, n_iter=2)
-        self._known = dict(zip(lessons.texts, _unit(self._axes.fit_transform(raw)), strict=True))
+        self._known = dict(zip(training.texts, _unit(self._axes.fit_transform(raw)), strict=True))
 
     def of(self, batch: Sequence[Features]) -> Floats:
-        """(n, dimensions); all 0 when the lessons' texts told nothing apart."""
+        """(n, dimensions); all 0 when the training' texts told nothing apart."""
         if self._axes is None:
             return np.zeros((len(batch), 1))
         new = [one.text for one in batch if one.text not in self._known]
@@ -75,14 +75,14 @@ def _words(text: str) -> str:
     return text[:20_000] or "empty"
 
 
-def texts(lessons: Training) -> Texts:
-    """The vectors of these lessons."""
-    return (lessons.whole or lessons).fit(("texts",), Texts)
+def texts(training: Training) -> Texts:
+    """The vectors of these training."""
+    return (training.whole or training).fit(("texts",), Texts)
 
 
-def rows_of(lessons: Training) -> Floats:
-    """Text vectors of the lessons themselves."""
-    return lessons.fit(("text rows",), lambda known: texts(known).of(known.features))
+def rows_of(training: Training) -> Floats:
+    """Text vectors of the training themselves."""
+    return training.fit(("text rows",), lambda known: texts(known).of(known.features))
 
 
 class Numbers:
@@ -91,12 +91,12 @@ class Numbers:
     A feature that an issue lacks counts as the mean; with no feature at all there is one constant.
     """
 
-    def __init__(self, lessons: Training) -> None:
-        """Fit means and deviations on the lessons."""
-        self.names = lessons.names
+    def __init__(self, training: Training) -> None:
+        """Fit means and deviations on the training."""
+        self.names = training.names
         self._scale = StandardScaler()
-        self._scale.fit(self._raw(lessons.features))
-        self.rows: Floats = self.of(lessons.features)
+        self._scale.fit(self._raw(training.features))
+        self.rows: Floats = self.of(training.features)
 
     def of(self, batch: Sequence[Features]) -> Floats:
         """(n, features)."""
@@ -113,20 +113,20 @@ class Numbers:
         return squeezed
 
 
-def numbers(lessons: Training) -> Numbers:
-    """The scaled features of these lessons."""
-    return lessons.fit(("numbers",), Numbers)
+def numbers(training: Training) -> Numbers:
+    """The scaled features of these training."""
+    return training.fit(("numbers",), Numbers)
 
 
 def per_arm(
-    lessons: Training,
+    training: Training,
     rows: Any,
     target: Floats,
     make: Callable[[Any, Floats], Callable[[Any], Floats]],
 ) -> Callable[[Any], Floats]:
     """One model an arm, fitted where the target is known; the mean where it never varies."""
     models: list[Callable[[Any], Floats]] = []
-    for column in range(len(lessons.arms)):
+    for column in range(len(training.arms)):
         known = np.flatnonzero(~np.isnan(target[:, column]))
         y = target[known, column]
         if len(known) == 0 or np.ptp(y) == 0:
@@ -154,7 +154,7 @@ def logistic(x: Any, y: Floats, strength: float = 0.3) -> Callable[[Any], Floats
     return lambda z: np.asarray(model.predict_proba(z)[:, 1])
 
 
-def by_numbers(lessons: Training) -> Predictor:
+def by_numbers(training: Training) -> Predictor:
     """Logistic regression an arm on the numeric features (text structure and graph)."""
 
     def make(known: Training) -> Predictor:
@@ -162,7 +162,7 @@ def by_numbers(lessons: Training) -> Predictor:
         models = per_arm(known, scaled.rows, known.resolved, lambda x, y: logistic(x, y, 0.05))
         return lambda batch: models(scaled.of(batch))
 
-    return lessons.fit(("by_numbers",), make)
+    return training.fit(("by_numbers",), make)
 
 
 @lru_cache(maxsize=4096)
@@ -177,7 +177,7 @@ def hashed(batch: Sequence[Features]) -> Floats:
     return np.array([_hashed(one.text) for one in batch]).reshape(len(batch), -1)
 
 
-def by_hashes(lessons: Training) -> Predictor:
+def by_hashes(training: Training) -> Predictor:
     """FastText's shape without its trainer: hashed word n-grams into a linear classifier."""
 
     def make(known: Training) -> Predictor:
@@ -185,10 +185,10 @@ def by_hashes(lessons: Training) -> Predictor:
         models = per_arm(known, rows, known.resolved, lambda x, y: logistic(x, y, 1.0))
         return lambda batch: models(hashed(batch))
 
-    return lessons.fit(("by_hashes",), make)
+    return training.fit(("by_hashes",), make)
 
 
-def by_neighbours(lessons: Training, k: int) -> Predictor:
+def by_neighbours(training: Training, k: int) -> Predictor:
     """Mean of the k nearest issues by TF-IDF cosine (RouterBench's KNN router)."""
 
     def make(known: Training) -> Predictor:
@@ -202,10 +202,10 @@ def by_neighbours(lessons: Training, k: int) -> Predictor:
 
         return predict
 
-    return lessons.fit(("by_neighbours", k), make)
+    return training.fit(("by_neighbours", k), make)
 
 
-def by_network(lessons: Training, layers: tuple[int, ...], text: bool = False) -> Predictor:
+def by_network(training: Training, layers: tuple[int, ...], text: bool = False) -> Predictor:
     """A perceptron for all arms at once, on numbers or on text vectors."""
 
     def make(known: Training) -> Predictor:
@@ -218,11 +218,11 @@ def by_network(lessons: Training, layers: tuple[int, ...], text: bool = False) -
         size = len(known.arms)
         return lambda batch: np.clip(net.predict(source.of(batch)).reshape(-1, size), 0, 1)
 
-    return lessons.fit(("by_network", layers, text), make)
+    return training.fit(("by_network", layers, text), make)
 
 
 def by_forest(
-    lessons: Training, trees: int = 60
+    training: Training, trees: int = 60
 ) -> Callable[[Sequence[Features]], tuple[Floats, Floats]]:
     """Random forest on the numbers: mean and spread over trees, each (n, m)."""
 
@@ -241,23 +241,23 @@ def by_forest(
 
         return predict
 
-    return lessons.fit(("by_forest", trees), make)
+    return training.fit(("by_forest", trees), make)
 
 
 class Clusters:
     """KMeans over unit TF-IDF vectors, with each arm's mean in each cluster."""
 
-    def __init__(self, lessons: Training, k: int) -> None:
+    def __init__(self, training: Training, k: int) -> None:
         """Fit ``k`` clusters, fewer when there are fewer texts."""
-        self._words = texts(lessons)
-        rows = rows_of(lessons)
+        self._words = texts(training)
+        rows = rows_of(training)
         distinct = len(np.unique(rows.round(6), axis=0))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._means = KMeans(min(k, distinct), n_init=2, random_state=0).fit(rows)
         labels, count = self._means.labels_, self._means.n_clusters
-        self.rate = self._by(labels, count, lessons.resolved)
-        self.usd = self._by(labels, count, lessons.prices)
+        self.rate = self._by(labels, count, training.resolved)
+        self.usd = self._by(labels, count, training.prices)
 
     def near(self, batch: Sequence[Features], p: int) -> tuple[Any, Floats]:
         """The ``p`` nearest clusters of each issue and their distances, both (n, p)."""
@@ -276,12 +276,12 @@ class Clusters:
         return out
 
 
-def clusters(lessons: Training, k: int) -> Clusters:
-    """The clusters of these lessons."""
-    return lessons.fit(("clusters", k), lambda known: Clusters(known, k))
+def clusters(training: Training, k: int) -> Clusters:
+    """The clusters of these training."""
+    return training.fit(("clusters", k), lambda known: Clusters(known, k))
 
 
-def cost(lessons: Training) -> Predictor:
+def cost(training: Training) -> Predictor:
     """Expected USD an arm: ridge on log cost with Duan's smearing, on the numeric features."""
 
     def make(known: Training) -> Predictor:
@@ -297,4 +297,4 @@ def cost(lessons: Training) -> Predictor:
         models = per_arm(known, scaled.rows, known.usd, one)
         return lambda batch: np.minimum(models(scaled.of(batch)), ceiling)
 
-    return lessons.fit(("cost",), make)
+    return training.fit(("cost",), make)

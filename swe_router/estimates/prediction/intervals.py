@@ -31,36 +31,36 @@ class ExpectedOutcome:
     """Past issues with a run of the tier."""
 
 
-def expected(lessons: Training, features: Features, fits: int = 40) -> list[ExpectedOutcome]:
+def expected(training: Training, features: Features, fits: int = 40) -> list[ExpectedOutcome]:
     """One estimate an arm: logistic P(resolved), log-linear USD. Raises ``UsageError``.
 
     The bootstrap draws whole issues; a draw that lost a tier is made again.
     """
-    chance = by_numbers(lessons)([features])[0]
-    low, high = np.quantile(_bootstrap(lessons, features, fits), (0.05, 0.95), axis=0)
-    price = cost(lessons)([features])[0]
-    ratio = lessons.usd / cost(lessons)(lessons.features)
+    chance = by_numbers(training)([features])[0]
+    low, high = np.quantile(_bootstrap(training, features, fits), (0.05, 0.95), axis=0)
+    price = cost(training)([features])[0]
+    ratio = training.usd / cost(training)(training.features)
     made = []
-    for n, arm in enumerate(lessons.arms):
+    for n, arm in enumerate(training.arms):
         cheap, dear = np.nanquantile(ratio[:, n], (0.1, 0.9))
         p = float(chance[n])
         made.append(
             ExpectedOutcome(
                 arm, p, min(float(low[n]), p), max(float(high[n]), p),
                 float(price[n]), float(price[n] * cheap), float(price[n] * dear),
-                int((~np.isnan(lessons.resolved[:, n])).sum()),
+                int((~np.isnan(training.resolved[:, n])).sum()),
             )
         )  # fmt: skip
     return made
 
 
-def _bootstrap(lessons: Training, features: Features, fits: int) -> Floats:
+def _bootstrap(training: Training, features: Features, fits: int) -> Floats:
     draws, drawn = [], np.random.default_rng(0)
     for _ in range(10 * fits):
-        rows = drawn.integers(0, len(lessons), len(lessons))
-        if np.isnan(lessons.resolved[rows]).all(axis=0).any():
+        rows = drawn.integers(0, len(training), len(training))
+        if np.isnan(training.resolved[rows]).all(axis=0).any():
             continue
-        again = Training(tuple(lessons.examples[row] for row in rows), lessons.arms)
+        again = Training(tuple(training.examples[row] for row in rows), training.arms)
         draws.append(by_numbers(again)([features])[0])
         if len(draws) == fits:
             break

@@ -43,13 +43,13 @@ class RunFeatures:
     weight: Floats
     """(n,) probability of the verdict in ``x``."""
     issue: Floats
-    """(n,) row of the issue in the lessons."""
+    """(n,) row of the issue in the training."""
 
 
-def runs_of(lessons: Training, arm: str) -> RunFeatures:
+def runs_of(training: Training, arm: str) -> RunFeatures:
     """The runs of an arm; each stands once for either verdict that it may have got."""
     rows = []
-    for number, example in enumerate(lessons.examples):
+    for number, example in enumerate(training.examples):
         for run in example.runs.get(arm, ()):
             passed = 0.5 if run.passes is None else run.passes
             spent = math.nan if run.usd is None else math.log(max(run.usd, 1e-4))
@@ -78,11 +78,11 @@ def _odds(probability: float | None) -> float:
 class Scorer:
     """P(right) of a run of each arm."""
 
-    def __init__(self, lessons: Training) -> None:
+    def __init__(self, training: Training) -> None:
         """Fit one logistic regression an arm."""
         self._models = {}
-        for arm in lessons.arms:
-            known = runs_of(lessons, arm)
+        for arm in training.arms:
+            known = runs_of(training, arm)
             mean, scale = _spread(known.x)
             self._models[arm] = (mean, scale, _fit(_standard(known.x, mean, scale), known))
 
@@ -128,12 +128,12 @@ def _fit(z: Floats, known: RunFeatures) -> Floats:
     return np.array([bias, *weights])
 
 
-def scorer(lessons: Training) -> Scorer:
-    """The scorer of these lessons."""
-    return lessons.fit(("scorer",), Scorer)
+def scorer(training: Training) -> Scorer:
+    """The scorer of these training."""
+    return training.fit(("scorer",), Scorer)
 
 
-def blind_scores(lessons: Training, arm: str) -> tuple[RunFeatures, Floats]:
+def blind_scores(training: Training, arm: str) -> tuple[RunFeatures, Floats]:
     """The runs of an arm that fits without their repository could score, and these scores.
 
     None of a single repository. Where the rest of a fold lacks an arm there is no fit either:
@@ -155,10 +155,10 @@ def blind_scores(lessons: Training, arm: str) -> tuple[RunFeatures, Floats]:
         told = ~np.isnan(scores)
         return RunFeatures(*(column[told] for column in vars(runs).values())), scores[told]
 
-    return lessons.fit(("blind", arm), make)
+    return training.fit(("blind", arm), make)
 
 
-def usual_scores(lessons: Training, arm: str) -> tuple[RunFeatures, Floats]:
+def usual_scores(training: Training, arm: str) -> tuple[RunFeatures, Floats]:
     """``blind_scores``; where there are none, every run by the fit that saw it.
 
     For policies that claim nothing of their thresholds: any threshold is better than none.
@@ -168,8 +168,8 @@ def usual_scores(lessons: Training, arm: str) -> tuple[RunFeatures, Floats]:
         runs = runs_of(known, arm)
         return runs, scorer(known).of(arm, runs.x)
 
-    blind = blind_scores(lessons, arm)
-    return blind if len(blind[1]) else lessons.fit(("seeing", arm), make)
+    blind = blind_scores(training, arm)
+    return blind if len(blind[1]) else training.fit(("seeing", arm), make)
 
 
 def grid(scores: Sequence[float] | Floats, size: int = 12) -> Floats:

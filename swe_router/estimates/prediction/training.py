@@ -35,7 +35,7 @@ class Training:
     examples: tuple[Example, ...]
     arms: tuple[str, ...]
     whole: Training | None = field(default=None, repr=False)
-    """The lessons that these are a part of, for what is learned without any outcome."""
+    """The training that these are a part of, for what is learned without any outcome."""
     _fits: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -159,7 +159,7 @@ class Training:
 _KEPT: dict[tuple[tuple[int, ...], tuple[str, ...]], Training] = {}
 
 
-def training(examples: Sequence[Example], arms: Sequence[str]) -> Training:
+def make_training(examples: Sequence[Example], arms: Sequence[str]) -> Training:
     """The examples as arrays; the same tuple of examples gives the same object, fits and all."""
     made = tuple(examples)
     key = (tuple(map(id, made)), tuple(arms))
@@ -184,7 +184,7 @@ def values_of(features: Features, names: Sequence[str]) -> list[float]:
 
 
 def out_of_fold(
-    lessons: Training, predict: Callable[[Training, Sequence[Features]], Floats]
+    training: Training, predict: Callable[[Training, Sequence[Features]], Floats]
 ) -> Floats:
     """Predictions (n, any) for each issue by a fit that never saw its repository.
 
@@ -192,13 +192,13 @@ def out_of_fold(
     no such fit: the predictions are NaN. The rest of a fold may lack an arm: NaN as well.
     """
     out: Floats | None = None
-    for rows in lessons.folds():
-        if len(rows) == len(lessons):
+    for rows in training.folds():
+        if len(rows) == len(training):
             break
         try:
-            made = predict(lessons.without(rows), [lessons.features[row] for row in rows])
+            made = predict(training.without(rows), [training.features[row] for row in rows])
         except UsageError:  # an arm that only these repositories were tried with
             continue
-        out = np.full((len(lessons), made.shape[1]), np.nan) if out is None else out
+        out = np.full((len(training), made.shape[1]), np.nan) if out is None else out
         out[rows] = made
-    return np.full((len(lessons), 1), np.nan) if out is None else out
+    return np.full((len(training), 1), np.nan) if out is None else out

@@ -1,1 +1,1 @@
-"""Policies that learn while they go, and one that plans a whole batch."""
+"""Policies that learn during a run, and one that plans a whole batch."""

@@ -11,9 +11,9 @@ from pydantic import Field
 from swe_router.estimates.prediction.estimators import by_forest, cost
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs, is_infra_failure, rung_of
-from swe_router.policies.learned import Learned
+from swe_router.policies.learned import LearnedPolicy
 from swe_router.policies.predicted.utility import UtilityKnobs
-from swe_router.policies.single import Choice, SingleShot
+from swe_router.policies.single import SingleTierPolicy, TierChoice
 from swe_router.records import BudgetView, Features, RunRecord
 from swe_router.stats.arrays import Floats
 
@@ -24,10 +24,10 @@ class MixLlmKnobs(UtilityKnobs):
     bonus: float = Field(default=1.0, ge=0)
     """Weight of the forest's spread: the confidence bonus."""
     rate: float = Field(default=0.05, ge=0, le=1)
-    """How fast a tier's quality is corrected by the verdicts that it gets."""
+    """Learning rate of a tier's quality correction."""
 
 
-class MixLlm(Learned[MixLlmKnobs], SingleShot[MixLlmKnobs]):
+class MixLlm(LearnedPolicy[MixLlmKnobs], SingleTierPolicy[MixLlmKnobs]):
     """argmax value * (quality + correction + bonus * spread) - cost; corrected run by run.
 
     The reward of the correction is the verifier's verdict, the only one a live run has.
@@ -41,36 +41,36 @@ class MixLlm(Learned[MixLlmKnobs], SingleShot[MixLlmKnobs]):
     knobs_type: ClassVar[type[Knobs]] = MixLlmKnobs
     _shifts: tuple[float, ...] = ()
 
-    def learn(self, lessons: Training) -> None:
+    def learn(self, training: Training) -> None:
         """Fit forest and cost."""
-        by_forest(lessons)
-        cost(lessons)
+        by_forest(training)
+        cost(training)
 
-    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+    def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """Mean, spread and cost of each tier, (n, 3 m)."""
-        mean, spread = by_forest(lessons)(batch)
-        return np.hstack([mean, spread, cost(lessons)(batch)])
+        mean, spread = by_forest(training)(batch)
+        return np.hstack([mean, spread, cost(training)(batch)])
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
         """The best upper bound on the utility."""
-        mean, spread, usd = np.split(self.seen(features), 3)
+        mean, spread, usd = np.split(self.prediction(features), 3)
         shifts = np.array(self._shifts or [0.0] * len(self.ladder))
-        hope = np.clip(mean + shifts + self.knobs.bonus * spread, 0, 1)
-        gains = self.knobs.value * hope - usd
+        bound = np.clip(mean + shifts + self.knobs.bonus * spread, 0, 1)
+        gains = self.knobs.value * bound - usd
         rung = int(np.argmax(gains))
-        return Choice(rung, f"mixllm: upper bound {hope[rung]:.2f} for ${usd[rung]:.3f}")
+        return TierChoice(rung, f"mixllm: upper bound {bound[rung]:.2f} for ${usd[rung]:.3f}")
 
     def update(self, record: RunRecord) -> Self:
-        """Move the tier's correction towards what the verifier said of its first run."""
-        told = [
+        """Move the tier's correction towards the verdict on its first run."""
+        informative = [
             o for o in record.outcomes if rung_of(self.ladder, o) >= 0 and not is_infra_failure(o)
         ]
-        if not told:
+        if not informative:
             return self
-        outcome = told[0]
+        outcome = informative[0]
         rung = rung_of(self.ladder, outcome)
         shifts = list(self._shifts or [0.0] * len(self.ladder))
-        mean = self.seen(record.features)[rung]
+        mean = self.prediction(record.features)[rung]
         shifts[rung] += self.knobs.rate * (float(outcome.accepted) - mean - shifts[rung])
         return self._with(_shifts=tuple(shifts))
 

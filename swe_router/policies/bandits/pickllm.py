@@ -1,7 +1,7 @@
-"""PickLLM (arXiv 2412.12170): one arm for all, learned online from what each run earned.
+"""PickLLM (arXiv 2412.12170): one arm for all issues, learned online from rewards.
 
-It looks at nothing of the issue. The reward is what a live run can see: the verifier's verdict
-and the cost, never the official result.
+It ignores the issue. The reward uses what a live run knows: the verifier's verdict and the cost,
+never the official result.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.policies.base import Knobs, draw, is_infra_failure, rung_of
-from swe_router.policies.single import Choice, SingleShot
+from swe_router.policies.base import Knobs, is_infra_failure, rung_of, seeded_draw
+from swe_router.policies.single import SingleTierPolicy, TierChoice
 from swe_router.records import BudgetView, Features, Outcome, RunRecord
 
 
-class PickKnobs(Knobs):
-    """Knobs of both learners."""
+class PickLlmKnobs(Knobs):
+    """Knobs of both PickLLM policies."""
 
     rate: float = Field(default=0.1, gt=0, le=1)
     """Learning rate (eta of the automaton, alpha of the Q values)."""
@@ -30,18 +30,18 @@ class PickKnobs(Knobs):
     """Reward lost per unit of log(1 + seconds): w_l."""
 
 
-class QKnobs(PickKnobs):
+class PickLlmQKnobs(PickLlmKnobs):
     """Knobs of ``pickllm-q``."""
 
     explore: float = Field(default=0.1, ge=0, le=1)
     """Share of issues on which it tries a tier at random."""
 
 
-K = TypeVar("K", bound=PickKnobs)
+K = TypeVar("K", bound=PickLlmKnobs)
 
 
-class Pick(SingleShot[K]):
-    """One weight a rung, moved by what the first run of each issue earned."""
+class PickLlm(SingleTierPolicy[K]):
+    """One weight per rung, updated by the reward of each issue's first run."""
 
     maturity: ClassVar[str] = "research; converges to one tier"
     sequential: ClassVar[bool] = True
@@ -50,13 +50,13 @@ class Pick(SingleShot[K]):
     @property
     def weights(self) -> tuple[float, ...]:
         """Weight of each rung."""
-        return self._weights or self.first()
+        return self._weights or self.initial_weights()
 
-    def first(self) -> tuple[float, ...]:
-        """Weights before anything was learned."""
+    def initial_weights(self) -> tuple[float, ...]:
+        """Weights before any update."""
         raise NotImplementedError
 
-    def learned(self, rung: int, reward: float) -> list[float]:
+    def updated_weights(self, rung: int, reward: float) -> list[float]:
         """New weights after a reward."""
         raise NotImplementedError
 
@@ -67,14 +67,16 @@ class Pick(SingleShot[K]):
         return float(outcome.accepted) - self.knobs.price * cost - self.knobs.latency * late
 
     def update(self, record: RunRecord) -> Self:
-        """Learn from the first run of an issue that says something of its tier."""
-        told = [
+        """Learn from the first run of an issue that is evidence about its tier."""
+        informative = [
             o for o in record.outcomes if rung_of(self.ladder, o) >= 0 and not is_infra_failure(o)
         ]
-        if not told:
+        if not informative:
             return self
-        learned = self.learned(rung_of(self.ladder, told[0]), self.reward(told[0]))
-        return self.restored({"weights": learned})
+        weights = self.updated_weights(
+            rung_of(self.ladder, informative[0]), self.reward(informative[0])
+        )
+        return self.restored({"weights": weights})
 
     def state(self) -> Mapping[str, Any]:
         """The weights."""
@@ -87,32 +89,32 @@ class Pick(SingleShot[K]):
         return made
 
 
-class Automaton(Pick[PickKnobs]):
+class PickLlmAutomaton(PickLlm[PickLlmKnobs]):
     """Linear reward-inaction: p_i += eta R (1 - p_i), p_j -= eta R p_j."""
 
     name: ClassVar[str] = "pickllm-automaton"
     source: ClassVar[str] = "PickLLM (arXiv 2412.12170), section 3.3: learning automaton"
-    knobs_type: ClassVar[type[Knobs]] = PickKnobs
+    knobs_type: ClassVar[type[Knobs]] = PickLlmKnobs
 
-    def first(self) -> tuple[float, ...]:
-        """Weights before anything was learned."""
+    def initial_weights(self) -> tuple[float, ...]:
+        """Weights before any update."""
         return tuple([1 / len(self.ladder)] * len(self.ladder))
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
         """A rung drawn by its probability."""
-        drawn, below = draw(self.knobs.seed, features.instance_id), 0.0
+        drawn, below = seeded_draw(self.knobs.seed, features.instance_id), 0.0
         for rung, weight in enumerate(self.weights):
             below += weight
             if drawn < below:
-                return Choice(rung, f"drawn with probability {weight:.3f}", max(weight, 1e-9))
+                return TierChoice(rung, f"drawn with probability {weight:.3f}", max(weight, 1e-9))
         last = len(self.ladder) - 1
-        return Choice(last, "drawn", max(self.weights[last], 1e-9))
+        return TierChoice(last, "drawn", max(self.weights[last], 1e-9))
 
     def reward(self, outcome: Outcome) -> float:
-        """Held to [0, 1], as the automaton needs it."""
+        """Clipped to [0, 1], as the automaton needs it."""
         return float(np.clip(super().reward(outcome), 0, 1))
 
-    def learned(self, rung: int, reward: float) -> list[float]:
+    def updated_weights(self, rung: int, reward: float) -> list[float]:
         """New weights after a reward in [0, 1]."""
         step = self.knobs.rate * reward
         return [
@@ -121,28 +123,28 @@ class Automaton(Pick[PickKnobs]):
         ]
 
 
-class QLearner(Pick[QKnobs]):
+class PickLlmQ(PickLlm[PickLlmQKnobs]):
     """Stateless Q: Q += alpha (R - Q) for the arm that was run; epsilon-greedy."""
 
     name: ClassVar[str] = "pickllm-q"
     source: ClassVar[str] = "PickLLM (arXiv 2412.12170), section 3.2: stateless Q-learning"
-    knobs_type: ClassVar[type[Knobs]] = QKnobs
+    knobs_type: ClassVar[type[Knobs]] = PickLlmQKnobs
 
-    def first(self) -> tuple[float, ...]:
-        """Optimistic values, so that each tier is tried."""
+    def initial_weights(self) -> tuple[float, ...]:
+        """Optimistic initial values, so each tier is tried."""
         return tuple([1.0] * len(self.ladder))
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
-        """The highest value; now and then any tier."""
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
+        """The highest value, or with probability ``explore`` any tier."""
         size, explore = len(self.ladder), self.knobs.explore
         best = int(np.argmax(self.weights))
-        if draw(self.knobs.seed, features.instance_id, "explore") < explore:
-            rung = int(draw(self.knobs.seed, features.instance_id, "arm") * size)
+        if seeded_draw(self.knobs.seed, features.instance_id, "explore") < explore:
+            rung = int(seeded_draw(self.knobs.seed, features.instance_id, "arm") * size)
             chance = explore / size + (1 - explore) * (rung == best)
-            return Choice(rung, "explores", chance)
-        return Choice(best, f"Q {self.weights[best]:.3f}", 1 - explore + explore / size)
+            return TierChoice(rung, "explores", chance)
+        return TierChoice(best, f"Q {self.weights[best]:.3f}", 1 - explore + explore / size)
 
-    def learned(self, rung: int, reward: float) -> list[float]:
+    def updated_weights(self, rung: int, reward: float) -> list[float]:
         """New values after a reward."""
         values = list(self.weights)
         values[rung] += self.knobs.rate * (reward - values[rung])

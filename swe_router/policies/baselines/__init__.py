@@ -1,1 +1,1 @@
-"""Policies that a router must beat: one tier, blind mixes."""
+"""Baselines that a router must beat: random mixes of tiers."""

@@ -1,1 +1,1 @@
-"""Policies that look at what a tier left before they ask the next one."""
+"""Policies that look at a tier's result before they try the next one."""

@@ -1,4 +1,4 @@
-"""AutoMix (arXiv 2310.12963): GOOD, NEEDY or HOPELESS, judged by what a run left behind."""
+"""AutoMix (arXiv 2310.12963): GOOD, NEEDY or HOPELESS, judged by the result of a run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pydantic import Field
 from swe_router.estimates.prediction.run_scorer import observed, scorer, usual_scores
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs, rung_of
-from swe_router.policies.cascades.climb import Climb, Judgement
-from swe_router.policies.escalation_order import Escalation
-from swe_router.policies.learned import Learned
+from swe_router.policies.cascades.climb import LadderCascade, StopJudgement
+from swe_router.policies.escalation_order import EscalationKnobs
+from swe_router.policies.learned import LearnedPolicy
 from swe_router.records import Features, Outcome
 from swe_router.stats.arrays import Floats
 
 
-class AutoMixKnobs(Escalation):
+class AutoMixKnobs(EscalationKnobs):
     """Knobs of ``automix``."""
 
     value: float = Field(default=4.0, gt=0)
@@ -27,13 +27,13 @@ class AutoMixKnobs(Escalation):
     """Bins of the run's score."""
 
 
-class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
-    """Escalate when value * P(NEEDY | bin) > E[cost of going on | bin]; else stop.
+class AutoMix(LearnedPolicy[AutoMixKnobs], LadderCascade[AutoMixKnobs]):
+    """Escalate when value * P(NEEDY | bin) > E[cost of continuing | bin]; else stop.
 
     GOOD: this tier resolves. NEEDY: it does not and a later one would. HOPELESS: none does. The
     bin is the score of the run by a fit without the issue's repository, where there are several.
-    Going on costs the later tiers up to the first that resolves; with two tiers, the strong one's
-    run.
+    Continuing costs all later tiers up to the first that resolves; with two tiers, that is one
+    run of the strong tier.
     """
 
     name: ClassVar[str] = "automix"
@@ -45,36 +45,36 @@ class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
         {"value": value} for value in (0.5, 1.0, 2.0, 8.0, 20.0)
     )
 
-    def learn(self, lessons: Training) -> None:
+    def learn(self, training: Training) -> None:
         """Fit scores and tables."""
-        for place in range(len(lessons.arms) - 1):
-            self._table(lessons, place)
+        for place in range(len(training.arms) - 1):
+            self._table(training, place)
 
-    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
-        """Nothing is predicted before a run."""
+    def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
+        """Zeros: nothing is predicted before a run."""
         return np.zeros((len(batch), 1))
 
-    def judge(self, outcome: Outcome, spent: float) -> Judgement:
-        """Stop where going on is not worth its price."""
+    def judge(self, outcome: Outcome, spent: float) -> StopJudgement:
+        """Stop where continuing is not worth its price."""
         last = outcome
         place = rung_of(self.ladder, last)
         if place >= len(self.ladder) - 1:
-            return Judgement(True, f"{last.arm} is the strongest tier")
-        edges, needy, price = self._table(self.lessons, place)
+            return StopJudgement(True, f"{last.arm} is the strongest tier")
+        edges, needy, price = self._table(self.training, place)
         x = observed(last)[None]
-        score = float(scorer(self.lessons).of(str(last.arm), x)[0])
+        score = float(scorer(self.training).of(str(last.arm), x)[0])
         found = int(np.searchsorted(edges, score, side="right"))
         gain = self.knobs.value * needy[found]
-        said = (
+        why = (
             f"score {score:.2f}: P(needy) {needy[found]:.2f} is worth ${gain:.2f},"
             f" going on costs ${price[found]:.2f}"
         )
-        return Judgement(bool(gain <= price[found]), said)
+        return StopJudgement(bool(gain <= price[found]), why)
 
-    def _table(self, lessons: Training, place: int) -> tuple[Floats, Floats, Floats]:
-        """Edges of the bins, P(NEEDY) and expected USD of going on in each.
+    def _table(self, training: Training, place: int) -> tuple[Floats, Floats, Floats]:
+        """Edges of the bins, then P(NEEDY) and expected USD of continuing per bin.
 
-        Each bin counts two more runs of the average kind, so that a small one says little.
+        Each bin gets two pseudo-runs of the average kind: a small bin moves little.
         """
         bins = self.knobs.bins
 
@@ -83,7 +83,7 @@ class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
             edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
             found = np.searchsorted(edges, scores, side="right")
             rows = runs.issue.astype(int)
-            later, paid = beyond(known.rates[:, place + 1 :], known.prices[:, place + 1 :])
+            later, paid = later_tiers(known.rates[:, place + 1 :], known.prices[:, place + 1 :])
             price = paid[rows]
             needy = (1 - runs.right) * later[rows]
             size = len(edges) + 1
@@ -95,11 +95,11 @@ class AutoMix(Learned[AutoMixKnobs], Climb[AutoMixKnobs]):
             ]
             return edges, tables[0], tables[1]
 
-        return lessons.fit(("automix", place, bins), make)
+        return training.fit(("automix", place, bins), make)
 
 
-def beyond(rates: Floats, prices: Floats) -> tuple[Floats, Floats]:
-    """P(some of these tiers resolves) and USD up to the first that does, an issue each."""
+def later_tiers(rates: Floats, prices: Floats) -> tuple[Floats, Floats]:
+    """P(some of these tiers resolves) and USD up to the first that does, (n,) each."""
     failed: Floats = np.column_stack([np.ones(len(rates)), 1 - rates])
     missed: Floats = np.cumprod(failed, axis=1, dtype=np.float64)
     odds: Floats = 1.0 - missed[:, -1]

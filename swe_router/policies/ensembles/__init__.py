@@ -1,1 +1,1 @@
-"""Policies that let several candidates compete."""
+"""Policies that make several candidates and select one."""

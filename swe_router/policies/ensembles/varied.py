@@ -1,4 +1,4 @@
-"""Any policy, whose candidates of one move are made to differ by more than their seeds."""
+"""Wraps a policy: the candidates of one move differ by more than their seeds."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from swe_router.seams import Policy
 
 @dataclass(frozen=True)
 class Variety:
-    """What the candidates of one move are dealt."""
+    """How the candidates of one move differ."""
 
     variants: tuple[str, ...] = ()
     """Prompt variants; ``""`` is the scaffold's own prompt."""
     temperatures: tuple[float, ...] = ()
-    beside: tuple[Plan, ...] = ()
+    further_tiers: tuple[Plan, ...] = ()
     """Plans of further tiers, with their own limits."""
-    warm: frozenset[str] = frozenset()
+    takes_temperature: frozenset[str] = frozenset()
     """Tiers that take a temperature."""
 
-    def dealt(self, plans: Sequence[Plan]) -> tuple[Plan, ...]:
+    def diversified(self, plans: Sequence[Plan]) -> tuple[Plan, ...]:
         """Repeats of one plan, each with its tier, variant and temperature; seeds stay.
 
-        Tiers take turns. The n-th candidate of a tier has the n-th variant and the n-th
-        temperature, each list begun anew at its end and shifted against the other once all its
-        pairs came round, so that in the long run each meets each.
+        Tiers take turns. The n-th candidate of a tier gets the n-th variant and the n-th
+        temperature. Both lists cycle; the second is offset by one after each full cycle, so every
+        pair occurs.
         """
         own = plans[0]
-        tiers = [own, *(plan for plan in self.beside if plan.arm != own.arm)]
+        tiers = [own, *(plan for plan in self.further_tiers if plan.arm != own.arm)]
         made = []
         for place, plan in enumerate(plans):
             base, turn = tiers[place % len(tiers)], place // len(tiers)
             update: dict[str, Any] = {"arm": base.arm, "budget": base.budget}
             if self.variants:
                 update["variant"] = self.variants[turn % len(self.variants)]
-            if self.temperatures and base.arm.model in self.warm:
+            if self.temperatures and base.arm.model in self.takes_temperature:
                 round_ = math.lcm(len(self.variants) or 1, len(self.temperatures))
                 shifted = turn + turn // round_
                 update["temperature"] = self.temperatures[shifted % len(self.temperatures)]
@@ -56,8 +56,8 @@ class Variety:
 
 
 @dataclass(frozen=True)
-class Varied:
-    """A policy that decides as ``inner`` does; only the repeats of one plan are dealt variety.
+class VariedPolicy:
+    """A policy that decides as ``inner`` does; only the repeats of one plan are diversified.
 
     Where the tiers have other limits, as many of the candidates are kept as the money left pays
     for, the policy's own first one always. What else ``inner`` has (``choose_among``, ``needs``,
@@ -72,17 +72,17 @@ class Varied:
         return replace(self, inner=self.inner.prepare(batch, budget))
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: BudgetView
+        self, features: Features, history: Sequence[Outcome], budget: BudgetView
     ) -> RouteDecision:
         """The decision of ``inner``, its repeats made to differ."""
-        decision = self.inner.decide(features, history, purse)
+        decision = self.inner.decide(features, history, budget)
         if not isinstance(decision, Try) or len(decision.plans) < 2:
             return decision
         if len({plan.arm for plan in decision.plans}) > 1:
             return decision  # the policy itself made them differ
         plans: list[Plan] = []
-        left = purse.left
-        for plan in self.variety.dealt(decision.plans):
+        left = budget.left
+        for plan in self.variety.diversified(decision.plans):
             if plans and plan.budget.dollars > left:
                 break
             plans.append(plan)
@@ -92,7 +92,7 @@ class Varied:
         return decision.model_copy(update={"plans": tuple(plans), "why": why})
 
     def update(self, record: RunRecord) -> Self:
-        """``inner``, taught."""
+        """``inner``, updated."""
         return replace(self, inner=self.inner.update(record))
 
     def state(self) -> Mapping[str, Any]:

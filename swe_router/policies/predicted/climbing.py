@@ -1,7 +1,7 @@
-"""Routers that score the need to go beyond a tier, and climb while the score is over a threshold.
+"""Routers that score the need for a stronger tier, and climb while the score is over a threshold.
 
-The threshold is set by ``share``: the share of the training issues that would climb, taken on
-scores by fits that never saw an issue's repository (RouteLLM sets its thresholds on the test set).
+``share``, the share of training issues that would climb, sets the threshold. It is applied to
+scores by fits without the issue's repository (RouteLLM sets its thresholds on the test set).
 """
 
 from __future__ import annotations
@@ -16,71 +16,73 @@ from pydantic import Field
 from swe_router.estimates.prediction.estimators import Predictor
 from swe_router.estimates.prediction.training import Training, out_of_fold
 from swe_router.policies.base import Knobs
-from swe_router.policies.learned import Learned
-from swe_router.policies.single import Choice, SingleShot
+from swe_router.policies.learned import LearnedPolicy
+from swe_router.policies.single import SingleTierPolicy, TierChoice
 from swe_router.records import BudgetView, Features
 from swe_router.stats.arrays import Floats
 
-SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
+SWEPT_SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-class ClimbKnobs(Knobs):
-    """Knobs of every climbing router."""
+class NeedScoreKnobs(Knobs):
+    """Knobs of every need-score router."""
 
     share: float = Field(default=0.5, ge=0, le=1)
-    """Share of issues that go beyond each tier."""
+    """Share of issues that climb beyond each tier."""
 
 
-K = TypeVar("K", bound=ClimbKnobs)
+K = TypeVar("K", bound=NeedScoreKnobs)
 
 
-class Climbing(Learned[K], SingleShot[K]):
-    """From the cheapest tier up, one rung as long as the score calls for it."""
+class NeedScoreRouter(LearnedPolicy[K], SingleTierPolicy[K]):
+    """From the cheapest tier up, one rung while the score is over the threshold."""
 
     maturity: ClassVar[str] = "research"
-    knobs_type: ClassVar[type[Knobs]] = ClimbKnobs
-    sweep: ClassVar[Sequence[dict[str, object]]] = tuple({"share": s} for s in SHARES if s != 0.5)
+    knobs_type: ClassVar[type[Knobs]] = NeedScoreKnobs
+    sweep: ClassVar[Sequence[dict[str, object]]] = tuple(
+        {"share": s} for s in SWEPT_SHARES if s != 0.5
+    )
 
     def recipe(self) -> tuple[Any, ...]:
-        """What the scores depend on beside the lessons; knobs that the fit reads belong here."""
+        """What the scores depend on in addition to the training data: knobs that the fit reads."""
         return (self.name,)
 
-    def scorer(self, lessons: Training) -> Predictor:
-        """Issues -> (n, m - 1): the higher, the more an issue needs to go beyond that rung."""
+    def scorer(self, training: Training) -> Predictor:
+        """Issues -> (n, m - 1) scores: the higher, the more an issue needs a rung above."""
         raise NotImplementedError
 
-    def learn(self, lessons: Training) -> None:
+    def learn(self, training: Training) -> None:
         """Fit scores and thresholds."""
-        self._bars(lessons)
+        self._thresholds(training)
 
-    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
-        """Scores less their thresholds."""
-        scores = lessons.fit(("scorer", *self.recipe()), self.scorer)(batch)
-        gaps: Floats = scores - self._bars(lessons)
+    def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
+        """Scores minus their thresholds."""
+        scores = training.fit(("scorer", *self.recipe()), self.scorer)(batch)
+        gaps: Floats = scores - self._thresholds(training)
         return gaps
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
-        """The first rung that need not be left."""
-        gaps = self.seen(features)
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
+        """The first rung whose score is under the threshold."""
+        gaps = self.prediction(features)
         stays = np.flatnonzero(~(gaps >= 0))
         rung = int(stays[0]) if len(stays) else len(self.ladder) - 1
-        said = ", ".join(f"{gap:+.3f}" for gap in gaps[: rung + 1])
-        return Choice(rung, f"{self.name}: need to climb less threshold {said or 'none'}")
+        shown = ", ".join(f"{gap:+.3f}" for gap in gaps[: rung + 1])
+        return TierChoice(rung, f"{self.name}: need to climb less threshold {shown or 'none'}")
 
-    def _bars(self, lessons: Training) -> Floats:
-        blind = lessons.fit(("blind score", *self.recipe()), self._blind)
-        if self.knobs.share in (0, 1):  # none or all, however new an issue is
-            return np.full(len(lessons.arms) - 1, math.inf if self.knobs.share == 0 else -math.inf)
-        out: Floats = np.nanquantile(blind, 1 - self.knobs.share, axis=0)
+    def _thresholds(self, training: Training) -> Floats:
+        held_out = training.fit(("blind score", *self.recipe()), self._held_out_scores)
+        if self.knobs.share in (0, 1):  # none or all, whatever the features
+            return np.full(len(training.arms) - 1, math.inf if self.knobs.share == 0 else -math.inf)
+        out: Floats = np.nanquantile(held_out, 1 - self.knobs.share, axis=0)
         return out
 
-    def _blind(self, lessons: Training) -> Floats:
-        """Scores of the lessons by fits without their repository; in-sample when there is one."""
+    def _held_out_scores(self, training: Training) -> Floats:
+        """Training scores by fits without their repository; in-sample with a single repository."""
 
-        def rest(known: Training, batch: Sequence[Features]) -> Floats:
+        def scores_of(known: Training, batch: Sequence[Features]) -> Floats:
             return known.fit(("scorer", *self.recipe()), self.scorer)(batch)
 
-        scores = out_of_fold(lessons, rest)
+        scores = out_of_fold(training, scores_of)
         if np.isnan(scores).all():
-            scores = lessons.fit(("scorer", *self.recipe()), self.scorer)(lessons.features)
+            scores = training.fit(("scorer", *self.recipe()), self.scorer)(training.features)
         return scores

@@ -13,8 +13,8 @@ from scipy.special import log_softmax, softmax
 from swe_router.estimates.prediction.estimators import numbers
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs
-from swe_router.policies.learned import Learned
-from swe_router.policies.single import Choice, SingleShot
+from swe_router.policies.learned import LearnedPolicy
+from swe_router.policies.single import SingleTierPolicy, TierChoice
 from swe_router.records import BudgetView, Features
 from swe_router.stats.arrays import Floats
 
@@ -26,8 +26,8 @@ class LlmRankKnobs(Knobs):
     """lambda, per USD. The paper's 0, 1e3 and 1e5 belong to single prompts of about $1e-4."""
 
 
-class LlmRank(Learned[LlmRankKnobs], SingleShot[LlmRankKnobs]):
-    """Linear scores of readable features, fitted to the utility and to the ranking it gives."""
+class LlmRank(LearnedPolicy[LlmRankKnobs], SingleTierPolicy[LlmRankKnobs]):
+    """Linear scores of readable features, fitted to the utility and to its ranking."""
 
     name: ClassVar[str] = "llmrank"
     source: ClassVar[str] = "LLMRank (arXiv 2510.01234), section 3"
@@ -38,42 +38,42 @@ class LlmRank(Learned[LlmRankKnobs], SingleShot[LlmRankKnobs]):
         {"cost_weight": weight} for weight in (0.0, 0.1, 0.3, 3.0, 1e3, 1e5)
     )
 
-    def learn(self, lessons: Training) -> None:
+    def learn(self, training: Training) -> None:
         """Fit the scores."""
-        self._weights(lessons)
+        self._weights(training)
 
-    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+    def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """Score of each tier, (n, m)."""
-        x = numbers(lessons).of(batch)
-        scores: Floats = np.column_stack([np.ones(len(batch)), x]) @ self._weights(lessons)
+        x = numbers(training).of(batch)
+        scores: Floats = np.column_stack([np.ones(len(batch)), x]) @ self._weights(training)
         return scores
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
         """The highest score; the cheaper tier of equals."""
-        scores = self.seen(features)
+        scores = self.prediction(features)
         rung = int(np.argmax(scores))
-        return Choice(rung, f"llmrank: score {scores[rung]:+.3f}")
+        return TierChoice(rung, f"llmrank: score {scores[rung]:+.3f}")
 
-    def _weights(self, lessons: Training) -> Floats:
+    def _weights(self, training: Training) -> Floats:
         weight = self.knobs.cost_weight
 
         def make(known: Training) -> Floats:
             x = np.column_stack([np.ones(len(known)), numbers(known).rows])
-            return fitted_scores(x, scaled_utility(known.rates, known.prices, weight))
+            return fit_score_weights(x, scaled_utility(known.rates, known.prices, weight))
 
-        return lessons.fit(("llmrank", weight), make)
+        return training.fit(("llmrank", weight), make)
 
 
 def scaled_utility(rate: Floats, usd: Floats, weight: float) -> Floats:
     """(performance - lambda cost) / max(1, lambda * mean cost), (n, m).
 
-    The divisor moves no argmax; without it a high lambda would leave nothing but one-hot targets.
+    The divisor changes no argmax; without it a high lambda would give one-hot targets only.
     """
     utility: Floats = (rate - weight * usd) / max(1.0, weight * float(usd.mean()))
     return utility
 
 
-def fitted_scores(x: Floats, utility: Floats, decay: float = 0.02) -> Floats:
+def fit_score_weights(x: Floats, utility: Floats, decay: float = 0.02) -> Floats:
     """Weights (features, m) of linear scores, the first row intercepts.
 
     They minimise the mean of the squared error against the utility (pointwise) plus

@@ -1,7 +1,7 @@
-"""Routers that predict quality and cost of every tier and take the best of value * quality - cost.
+"""Routers that predict quality and cost of every tier and maximise value * quality - cost.
 
-The value is USD that a resolved issue is worth: the one unit in which every such router's lambda
-can be said (Martian calls it willingness to pay).
+``value`` is what a resolved issue is worth in USD: the common unit of such routers' lambda
+(Martian calls it willingness to pay).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from swe_router.estimates.prediction.estimators import (
 )
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs
-from swe_router.policies.learned import Learned
-from swe_router.policies.single import Choice, SingleShot
+from swe_router.policies.learned import LearnedPolicy
+from swe_router.policies.single import SingleTierPolicy, TierChoice
 from swe_router.records import BudgetView, Features
 from swe_router.stats.arrays import Floats
 
-VALUES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+SWEPT_VALUES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 EMBEDDING = "TF-IDF for the sentence embedding"
 
 
@@ -41,29 +41,29 @@ class UtilityKnobs(Knobs):
 K = TypeVar("K", bound=UtilityKnobs)
 
 
-class Utility(Learned[K], SingleShot[K]):
+class UtilityRouter(LearnedPolicy[K], SingleTierPolicy[K]):
     """The tier with the highest value * P(resolved) - E[cost]; the cheaper one of equals."""
 
     maturity: ClassVar[str] = "research"
     knobs_type: ClassVar[type[Knobs]] = UtilityKnobs
-    sweep: ClassVar[Sequence[dict[str, object]]] = tuple({"value": value} for value in VALUES)
+    sweep: ClassVar[Sequence[dict[str, object]]] = tuple({"value": value} for value in SWEPT_VALUES)
 
-    def quality(self, lessons: Training) -> Predictor:
+    def quality(self, training: Training) -> Predictor:
         """Issues -> P(resolved) of each tier."""
         raise NotImplementedError
 
-    def price(self, lessons: Training) -> Predictor:
+    def price(self, training: Training) -> Predictor:
         """Issues -> expected USD of each tier."""
-        return cost(lessons)
+        return cost(training)
 
-    def learn(self, lessons: Training) -> None:
+    def learn(self, training: Training) -> None:
         """Fit quality and cost."""
-        self.quality(lessons)
-        self.price(lessons)
+        self.quality(training)
+        self.price(training)
 
-    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+    def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """Quality, then cost: (n, 2 m)."""
-        return np.hstack([self.quality(lessons)(batch), self.price(lessons)(batch)])
+        return np.hstack([self.quality(training)(batch), self.price(training)(batch)])
 
     def utilities(self, row: Floats) -> Floats:
         """Value * quality - cost of each tier."""
@@ -71,88 +71,88 @@ class Utility(Learned[K], SingleShot[K]):
         gains: Floats = self.knobs.value * row[:size] - row[size : 2 * size]
         return gains
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
         """The best utility."""
-        row, size = self.seen(features), len(self.ladder)
+        row, size = self.prediction(features), len(self.ladder)
         gains = self.utilities(row)
         rung = int(np.argmax(np.where(np.isnan(gains), -np.inf, gains)))
-        return Choice(
+        return TierChoice(
             rung,
             f"{self.name}: p {row[rung]:.2f} for ${row[size + rung]:.3f},"
             f" utility {gains[rung]:.3f} at ${self.knobs.value:g} a resolved issue",
         )
 
 
-class NeighbourKnobs(UtilityKnobs):
+class KnnKnobs(UtilityKnobs):
     """Knobs of ``knn``."""
 
     k: int = Field(default=50, gt=0)
     """Neighbours."""
 
 
-class Neighbours(Utility[NeighbourKnobs]):
+class KnnRouter(UtilityRouter[KnnKnobs]):
     """Mean outcome of the k nearest past issues."""
 
     name: ClassVar[str] = "knn"
     source: ClassVar[str] = "RouterBench KNN router (arXiv 2403.12031)"
     surrogate: ClassVar[str] = EMBEDDING
-    knobs_type: ClassVar[type[Knobs]] = NeighbourKnobs
+    knobs_type: ClassVar[type[Knobs]] = KnnKnobs
 
-    def quality(self, lessons: Training) -> Predictor:
+    def quality(self, training: Training) -> Predictor:
         """By neighbours."""
-        return by_neighbours(lessons, self.knobs.k)
+        return by_neighbours(training, self.knobs.k)
 
 
-class Network(Utility[UtilityKnobs]):
+class MlpRouter(UtilityRouter[UtilityKnobs]):
     """A perceptron of three layers for the quality of all tiers."""
 
     name: ClassVar[str] = "mlp"
     source: ClassVar[str] = "RouterBench MLP router (arXiv 2403.12031)"
     surrogate: ClassVar[str] = EMBEDDING
 
-    def quality(self, lessons: Training) -> Predictor:
+    def quality(self, training: Training) -> Predictor:
         """By the published network (100, 100, 100), one for all tiers."""
-        return by_network(lessons, (100, 100, 100), text=True)
+        return by_network(training, (100, 100, 100), text=True)
 
 
-class PlugIn(Utility[UtilityKnobs]):
+class PlugInRouter(UtilityRouter[UtilityKnobs]):
     """Logistic quality and log-linear cost, plugged into one utility."""
 
     name: ClassVar[str] = "plug-in"
     source: ClassVar[str] = "CARROT (arXiv 2502.03261): quality and cost plug-in"
 
-    def quality(self, lessons: Training) -> Predictor:
+    def quality(self, training: Training) -> Predictor:
         """Logistic regression on text and graph features."""
-        return by_numbers(lessons)
+        return by_numbers(training)
 
 
-class ClusterKnobs(UtilityKnobs):
+class OriKnobs(UtilityKnobs):
     """Knobs of ``ori``."""
 
     k: int = Field(default=12, gt=0)
     """Clusters."""
 
 
-class Ori(Utility[ClusterKnobs]):
+class OriRouter(UtilityRouter[OriKnobs]):
     """The best tier of the nearest cluster of past issues; published without a cost term."""
 
     name: ClassVar[str] = "ori"
     source: ClassVar[str] = "ORI (arXiv 2502.10051)"
     surrogate: ClassVar[str] = EMBEDDING
-    knobs_type: ClassVar[type[Knobs]] = ClusterKnobs
+    knobs_type: ClassVar[type[Knobs]] = OriKnobs
 
-    def quality(self, lessons: Training) -> Predictor:
+    def quality(self, training: Training) -> Predictor:
         """Each tier's rate in the nearest cluster."""
-        known = clusters(lessons, self.knobs.k)
+        known = clusters(training, self.knobs.k)
         return lambda batch: np.asarray(known.rate[known.near(batch, 1)[0][:, 0]])
 
-    def price(self, lessons: Training) -> Predictor:
+    def price(self, training: Training) -> Predictor:
         """Each tier's mean cost in the nearest cluster."""
-        known = clusters(lessons, self.knobs.k)
+        known = clusters(training, self.knobs.k)
         return lambda batch: np.asarray(known.usd[known.near(batch, 1)[0][:, 0]])
 
 
-class AvengersKnobs(Knobs):
+class AvengersProKnobs(Knobs):
     """Knobs of ``avengers-pro``."""
 
     alpha: float = Field(default=0.7, ge=0, le=1)
@@ -164,25 +164,25 @@ class AvengersKnobs(Knobs):
     """Sharpness of the softmax over their distances."""
 
 
-class Avengers(Learned[AvengersKnobs], SingleShot[AvengersKnobs]):
+class AvengersPro(LearnedPolicy[AvengersProKnobs], SingleTierPolicy[AvengersProKnobs]):
     """alpha * minmax(accuracy) + (1 - alpha) * (1 - cost / highest cost), over near clusters."""
 
     name: ClassVar[str] = "avengers-pro"
     source: ClassVar[str] = "Avengers-Pro (arXiv 2508.12631)"
     surrogate: ClassVar[str] = EMBEDDING
     maturity: ClassVar[str] = "research"
-    knobs_type: ClassVar[type[Knobs]] = AvengersKnobs
+    knobs_type: ClassVar[type[Knobs]] = AvengersProKnobs
     sweep: ClassVar[Sequence[dict[str, object]]] = tuple(
         {"alpha": alpha} for alpha in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     )
 
-    def learn(self, lessons: Training) -> None:
+    def learn(self, training: Training) -> None:
         """Fit the clusters."""
-        clusters(lessons, self.knobs.k)
+        clusters(training, self.knobs.k)
 
-    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+    def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """Score of each tier, (n, m)."""
-        known = clusters(lessons, self.knobs.k)
+        known = clusters(training, self.knobs.k)
         rate, usd = known.rate, known.usd
         low, high = rate.min(axis=1, keepdims=True), rate.max(axis=1, keepdims=True)
         quality = (rate - low) / np.where(high > low, high - low, 1.0)
@@ -194,11 +194,11 @@ class Avengers(Learned[AvengersKnobs], SingleShot[AvengersKnobs]):
         out: Floats = np.einsum("np,npm->nm", weight, score[near])
         return out
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
         """The best score."""
-        scores = self.seen(features)
+        scores = self.prediction(features)
         rung = int(np.argmax(scores))
-        return Choice(rung, f"{self.name}: score {scores[rung]:.3f}")
+        return TierChoice(rung, f"{self.name}: score {scores[rung]:.3f}")
 
 
 class IprKnobs(Knobs):
@@ -208,7 +208,7 @@ class IprKnobs(Knobs):
     """How much worse than the best tier the predicted quality may be, as a share of it."""
 
 
-class Ipr(Learned[IprKnobs], SingleShot[IprKnobs]):
+class IprRouter(LearnedPolicy[IprKnobs], SingleTierPolicy[IprKnobs]):
     """The cheapest tier whose predicted quality is within the tolerance of the best one's."""
 
     name: ClassVar[str] = "ipr"
@@ -219,13 +219,13 @@ class Ipr(Learned[IprKnobs], SingleShot[IprKnobs]):
         {"tolerance": part} for part in (0.0, 0.05, 0.2, 0.3, 0.5)
     )
 
-    def predict(self, lessons: Training, batch: Sequence[Features]) -> Floats:
+    def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """P(resolved) of each tier."""
-        return by_numbers(lessons)(batch)
+        return by_numbers(training)(batch)
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
         """The first rung that is good enough."""
-        rates = self.seen(features)
+        rates = self.prediction(features)
         bar = (1 - self.knobs.tolerance) * rates.max()
         rung = int(np.flatnonzero(rates >= bar)[0])
-        return Choice(rung, f"{self.name}: p {rates[rung]:.2f}, bar {bar:.2f}")
+        return TierChoice(rung, f"{self.name}: p {rates[rung]:.2f}, bar {bar:.2f}")

@@ -1,1 +1,1 @@
-"""Policies of stated rules: nothing is learned but, at most, exemplars."""
+"""Policies with fixed rules: at most exemplars are learned."""

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from swe_router.errors import UsageError
 from swe_router.policies.base import Knobs
-from swe_router.policies.single import Choice, SingleShot
+from swe_router.policies.single import SingleTierPolicy, TierChoice
 from swe_router.records import Budget, BudgetView, Features, Plan
 
-ROUTE = "judge.route."
+ROUTE_PREFIX = "judge.route."
 
 
 class ArchKnobs(Knobs):
@@ -21,11 +21,11 @@ class ArchKnobs(Knobs):
     routes: Mapping[str, str] = Field(default_factory=dict)
     """Route name -> tier. The route model's choice is feature ``judge.route.NAME``."""
     default: str = ""
-    """Tier of an issue that fits no route; empty is the strongest."""
+    """Tier of an issue that fits no route; empty: the strongest."""
 
 
-class ArchRouter(SingleShot[ArchKnobs]):
-    """Named preference routes; a generative model says which one an issue is."""
+class ArchRouter(SingleTierPolicy[ArchKnobs]):
+    """Named preference routes; a generative model assigns one to an issue."""
 
     name: ClassVar[str] = "arch-router"
     source: ClassVar[str] = "Arch-Router (arXiv 2506.16655), katanemo/archgw"
@@ -43,20 +43,24 @@ class ArchRouter(SingleShot[ArchKnobs]):
                                  f" there is {', '.join(names)}")  # fmt: skip
 
     def prepare(self, batch: Sequence[Features], budget: Budget) -> Self:
-        """Itself. Raises ``UsageError`` when no route is named or was chosen for any issue."""
+        """Itself. Raises ``UsageError`` when no route is configured or chosen for any issue."""
         if not self.knobs.routes or (batch and not any(map(chosen_route, batch))):
             raise UsageError(f"needs {self.needs}")
         return self
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
-        """The tier of the route that was chosen; the default one for ``other``."""
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
+        """The tier of the chosen route; the default tier for ``other``."""
         route = chosen_route(features)
         names = [str(plan.arm) for plan in self.ladder]
         tier = self.knobs.routes.get(route, self.knobs.default or names[-1])
-        return Choice(names.index(tier), f"route {route or 'other'}")
+        return TierChoice(names.index(tier), f"route {route or 'other'}")
 
 
 def chosen_route(features: Features) -> str:
     """The route with the highest ``judge.route.NAME`` of an issue; empty where there is none."""
-    seen = {k.removeprefix(ROUTE): v for k, v in features.values.items() if k.startswith(ROUTE)}
+    seen = {
+        k.removeprefix(ROUTE_PREFIX): v
+        for k, v in features.values.items()
+        if k.startswith(ROUTE_PREFIX)
+    }
     return max(seen, key=lambda name: seen[name]) if seen else ""

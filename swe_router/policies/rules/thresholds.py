@@ -1,4 +1,4 @@
-"""The source document's own rule routers, as executable policies; kept as baselines, not advice."""
+"""Rule routers with fixed thresholds: two of our first design, and readable rules; baselines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from swe_router.policies.base import Knobs
-from swe_router.policies.single import Choice, SingleShot
+from swe_router.policies.single import SingleTierPolicy, TierChoice
 from swe_router.records import BudgetView, Features
 
 ALGORITHM = re.compile(r"algorithm|optimi[sz]ation|complexity|performance", re.IGNORECASE)
@@ -18,41 +18,41 @@ REFACTOR = re.compile(r"refactor", re.IGNORECASE)
 BUG = re.compile(r"\bbugs?\b|\bfix", re.IGNORECASE)
 
 
-def three(ladder_size: int) -> tuple[int, int, int]:
-    """Rungs for simple, middling and hard issues."""
+def three_rungs(ladder_size: int) -> tuple[int, int, int]:
+    """Rungs for simple, medium and hard issues."""
     return 0, (ladder_size - 1) // 2 if ladder_size > 2 else ladder_size - 1, ladder_size - 1
 
 
-class Document62Knobs(Knobs):
+class FirstDesignRulesKnobs(Knobs):
     """Knobs of ``doc-6.2``."""
 
     middle: float = 5.0
     """Complexity (1 to 10) above which the middle tier takes over."""
     high: float = 8.0
-    """Complexity above which the strong tier does."""
+    """Complexity above which the strong tier takes over."""
 
 
-class Document62(SingleShot[Document62Knobs]):
-    """Complexity over 8 to the strong tier, over 5 to the middle one; two words override it."""
+class FirstDesignRules(SingleTierPolicy[FirstDesignRulesKnobs]):
+    """Complexity over 8: strong tier; over 5: middle tier; two keywords override both."""
 
     name: ClassVar[str] = "doc-6.2"
     source: ClassVar[str] = "our own baseline: rules of our first design"
     maturity: ClassVar[str] = "baseline: the keyword override discards the score"
-    knobs_type: ClassVar[type[Knobs]] = Document62Knobs
+    knobs_type: ClassVar[type[Knobs]] = FirstDesignRulesKnobs
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
-        """By score, then by keyword."""
-        low, middle, high = three(len(self.ladder))
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
+        """By keyword, else by complexity."""
+        low, middle, high = three_rungs(len(self.ladder))
         if REFACTOR.search(features.text):
-            return Choice(high, "it says refactor")
+            return TierChoice(high, "it says refactor")
         if ALGORITHM_62.search(features.text):
-            return Choice(max(middle, high - 1), "it says algorithm or optimization")
+            return TierChoice(max(middle, high - 1), "it says algorithm or optimization")
         score = features.values.get("complexity", 0.0)
         rung = high if score > self.knobs.high else middle if score > self.knobs.middle else low
-        return Choice(rung, f"complexity {score:.1f}")
+        return TierChoice(rung, f"complexity {score:.1f}")
 
 
-class A4Knobs(Knobs):
+class FirstDesignScaleKnobs(Knobs):
     """Knobs of ``doc-a4``."""
 
     middle: float = 5.0
@@ -61,32 +61,32 @@ class A4Knobs(Knobs):
     """Added to the score; moves the mix."""
 
 
-class A4(SingleShot[A4Knobs]):
-    """The document's scale of files, words and keywords, with a predicted number of files.
+class FirstDesignScale(SingleTierPolicy[FirstDesignScaleKnobs]):
+    """The first design's scale of files, words and keywords, with a predicted number of files.
 
-    min(2 files, 4) + min(words / 50, 3) + 3 algorithm + 2 refactor + 1 bug. The document counts
-    the files of the gold patch, which is the answer; here it is the plausible files of the walk
-    over the code graph, or the files that the issue names.
+    min(2 files, 4) + min(words / 50, 3) + 3 algorithm + 2 refactor + 1 bug. The first design
+    counted the files of the gold patch, which is the answer. Here they are the plausible files of
+    the walk over the code graph, or the files that the issue names.
     """
 
     name: ClassVar[str] = "doc-a4"
     source: ClassVar[str] = "our own baseline: rules of our first design, its leak replaced"
     maturity: ClassVar[str] = "baseline: measured no better than its random mix"
-    knobs_type: ClassVar[type[Knobs]] = A4Knobs
+    knobs_type: ClassVar[type[Knobs]] = FirstDesignScaleKnobs
     sweep: ClassVar[Sequence[dict[str, object]]] = tuple(
         {"shift": float(shift)} for shift in (-4, -2, -1, 1, 2, 4)
     )
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
         """By the scale."""
-        low, middle, high = three(len(self.ladder))
-        score = a4_score(features) + self.knobs.shift
+        low, middle, high = three_rungs(len(self.ladder))
+        score = first_design_scale(features) + self.knobs.shift
         rung = high if score >= self.knobs.high else middle if score >= self.knobs.middle else low
-        return Choice(rung, f"scale {score:.1f}")
+        return TierChoice(rung, f"scale {score:.1f}")
 
 
-def a4_score(features: Features) -> float:
-    """The scale of appendix A4, 0 to 13 (the document says 10)."""
+def first_design_scale(features: Features) -> float:
+    """The scale of the first design, 0 to 13."""
     values = features.values
     files = values.get("plausible_files", values.get("file_mentions", 1.0))
     words = values.get("words", float(len(features.text.split())))
@@ -103,13 +103,13 @@ class RulesKnobs(Knobs):
     """Knobs of ``rules``."""
 
     easy_words: int = Field(default=60, ge=0)
-    """Issues shorter than this, with code or a file named, go to the cheap tier."""
+    """Shorter issues that name a file go to the cheap tier."""
     hard: float = 7.0
-    """Complexity from which the strong tier takes an issue."""
+    """Complexity from which an issue goes to the strong tier."""
 
 
-class RulesPolicy(SingleShot[RulesKnobs]):
-    """Readable rules, first match: named place and short, feature request, complex, else middle."""
+class RulesPolicy(SingleTierPolicy[RulesKnobs]):
+    """Readable rules, first match wins: shown fix, short, complex, feature request, else middle."""
 
     name: ClassVar[str] = "rules"
     source: ClassVar[str] = (
@@ -119,16 +119,16 @@ class RulesPolicy(SingleShot[RulesKnobs]):
     knobs_type: ClassVar[type[Knobs]] = RulesKnobs
     sweep: ClassVar[Sequence[dict[str, object]]] = tuple({"hard": x} for x in (4.0, 5.0, 6.0, 8.0))
 
-    def choose(self, features: Features, purse: BudgetView) -> Choice:
+    def choose(self, features: Features, budget: BudgetView) -> TierChoice:
         """The first rule that matches."""
-        low, middle, high = three(len(self.ladder))
+        low, middle, high = three_rungs(len(self.ladder))
         values = features.values
         if values.get("diff") or values.get("fix_hints", 0) >= 3:
-            return Choice(low, "rule: the issue shows the fix")
+            return TierChoice(low, "rule: the issue shows the fix")
         if values.get("words", 0) < self.knobs.easy_words and values.get("file_mentions"):
-            return Choice(low, "rule: short, and it names the file")
+            return TierChoice(low, "rule: short, and it names the file")
         if values.get("complexity", 0) >= self.knobs.hard:
-            return Choice(high, f"rule: complexity {values.get('complexity', 0):.1f}")
+            return TierChoice(high, f"rule: complexity {values.get('complexity', 0):.1f}")
         if values.get("feature_words", 0) > values.get("bug_words", 0):
-            return Choice(high, "rule: it asks for something new")
-        return Choice(middle, "rule: nothing speaks for another tier")
+            return TierChoice(high, "rule: it asks for something new")
+        return TierChoice(middle, "rule: nothing speaks for another tier")
