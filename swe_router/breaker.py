@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from swe_router.errors import BoundaryError, LedgerRefused, ModelError, RateLimited, StillAway
 
 T = TypeVar("T")
-Told = Callable[[str], None]
+Notify = Callable[[str], None]
 
 SERVER_STATUSES = frozenset({429, 502, 503, 521, 522, 523, 529})
 """HTTP statuses that a server, or the gateway before it, gives whatever it is asked."""
@@ -104,7 +104,7 @@ class Breaker:
         patience: Callable[[str], Patience],
         *,
         stopping: Callable[[], bool] = lambda: False,
-        tell: Told = lambda line: None,
+        tell: Notify = lambda line: None,
         gave_up: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
@@ -127,14 +127,14 @@ class Breaker:
         call: Callable[[], T],
         *,
         who: str = "",
-        held: Told = lambda why: None,
+        held: Notify = lambda why: None,
         check: Callable[[], None] = lambda: None,
     ) -> T:
         """What ``call`` gives, made again for as long as the service is away.
 
         A failure that may be this call's own is passed on, until it was met by as many instances
         (``who``) in a row as it takes; ``check`` then raises if the service is away after all.
-        ``held`` is told why this call waits. Raises ``StillAway`` when the run gives the service
+        ``held`` receives why this call waits. Raises ``StillAway`` when the run gives the service
         up, or is stopped meanwhile.
         """
         mine = False
@@ -214,9 +214,9 @@ class Breaker:
         self._failed(service, met, who, pause=False)
         return met, False
 
-    def _admit(self, service: str, mine: bool, held: Told) -> bool:
+    def _admit(self, service: str, mine: bool, held: Notify) -> bool:
         """Returns when this call may be made; True for one that is a knock."""
-        told = False
+        notified = False
         with contextlib.ExitStack() as stack:
             while self._is_noted():
                 row = self.away().get(service)
@@ -232,8 +232,8 @@ class Breaker:
                     return True
                 if row.given_up or stopping:
                     raise _still_away(service, row, now)
-                if not told:
-                    told = True
+                if not notified:
+                    notified = True
                     held(f"held: {service}: {row.cause}")
                     stack.enter_context(self._pausing())
                 self._sleep(max(0.01, min(POLL_SECONDS, row.next - now)))
@@ -361,9 +361,9 @@ def _still_away(service: str, row: Outage, now: float) -> StillAway:
 
 def short_cause(error: BoundaryError) -> str:
     """A failure in two or three words."""
-    said = error.cause or type(error).__name__
+    cause = error.cause or type(error).__name__
     status = getattr(error, "status", 0)
-    return f"{said} (HTTP {status})" if status and not isinstance(error, RateLimited) else said
+    return f"{cause} (HTTP {status})" if status and not isinstance(error, RateLimited) else cause
 
 
 def _kind(error: BoundaryError) -> str:

@@ -56,16 +56,16 @@ class BoundaryError(SweRouterError):
 class ModelError(BoundaryError):
     """A model could not answer.
 
-    ``billed`` tells the ledger what an unanswered call may have cost: ``no`` (the provider
-    rejected it before any work), or ``unknown`` (it may have been worked on: the reservation
-    stays charged). ``after`` is the provider's Retry-After in seconds, if it gave one; ``status``
-    the HTTP status that the answer had or told of, 0 where there was none.
+    ``billed`` tells the ledger what an unanswered call may have cost: False (the provider
+    rejected it before any work) or True (it may have been worked on: the reservation stays
+    charged). ``after`` is the provider's Retry-After in seconds, if it gave one; ``status``
+    the HTTP status that the answer had or named, 0 where there was none.
     """
 
     billed: bool = False
     """Of the class; of one error where it is known better."""
-    told: str = ""
-    """All that the provider said, less the key: for a client to learn from, not for people."""
+    refusal: str = ""
+    """The whole refusal without the key: for a client to learn from, not for people."""
 
     def __init__(
         self,

@@ -29,7 +29,7 @@ NANO = Decimal("0.000000001")
 CacheTtl = Literal["5m", "1h"]
 
 _PROVIDERS = {"anthropic": "anthropic", "openai": "openai"}
-_BESIDE_TOKENS = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
+_EXTRA_CHARGES = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
 """Prices that our usage could not be multiplied with: such a model counts as unpriced."""
 _SLOTS = tuple(datetime.time(hour, minute) for hour in range(24) for minute in (0, 30))
 
@@ -210,8 +210,8 @@ def listed_window(model: str, dialect: str, base_url: str) -> int | None:
 def _is_whole(price: types.ModelPrice) -> bool:
     """Input and output are all that is billed, and they are not given away by a list."""
     prices = (price.input_mtok, price.output_mtok)
-    beside = (getattr(price, name, None) for name in _BESIDE_TOKENS)
-    return None not in prices and any(prices) and not any(beside)
+    extra = (getattr(price, name, None) for name in _EXTRA_CHARGES)
+    return None not in prices and any(prices) and not any(extra)
 
 
 def _through_the_day(model: types.ModelInfo, on: datetime.date) -> Iterable[types.ModelPrice]:

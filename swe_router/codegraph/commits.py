@@ -78,8 +78,8 @@ def _git(objects: GitObjects, *args: str) -> str:
     except subprocess.TimeoutExpired:
         raise RepoError(f"the history of {objects.repo} takes over {MAX_SECONDS} s") from None
     if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip()
-        raise RepoError(f"the history of {objects.repo} cannot be read: {said[:300]}")
+        message = done.stderr.decode("utf-8", "replace").strip()
+        raise RepoError(f"the history of {objects.repo} cannot be read: {message[:300]}")
     return done.stdout.decode("utf-8", "replace")
 
 

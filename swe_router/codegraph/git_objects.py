@@ -64,7 +64,7 @@ class GitObjects:
     """The object store of one repository, bare or not, as bytes. Never writes.
 
     A terminal's Ctrl-C goes to a whole process group. Every git here is in one of its own: what it
-    read would else be cut short, and an agent be told so, before a thread knows of the stop.
+    read would else be cut short, and an agent be shown that, before a thread knows of the stop.
     """
 
     def __init__(self, repo: Path) -> None:
@@ -159,8 +159,8 @@ class GitObjects:
             start_new_session=True,
         )
         if check and done.returncode != 0:
-            said = done.stderr.decode("utf-8", "replace").strip()
-            raise RepoError(f"git {args[0]} failed in {self.repo}: {said}")
+            message = done.stderr.decode("utf-8", "replace").strip()
+            raise RepoError(f"git {args[0]} failed in {self.repo}: {message}")
         return done
 
 
@@ -173,8 +173,8 @@ def _entry(row: bytes) -> TreeEntry:
     )  # fmt: skip
 
 
-def _size(said: bytes) -> int:
+def _size(size_text: bytes) -> int:
     """Bytes as ``ls-tree -l`` says them."""
-    if said == b"BAD":
+    if size_text == b"BAD":
         return ABSENT
-    return 0 if said == b"-" else int(said)
+    return 0 if size_text == b"-" else int(size_text)

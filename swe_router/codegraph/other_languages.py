@@ -164,7 +164,7 @@ class _Linker:
         """A member of the class around."""
         if not name or "." in name:
             return None
-        near = None if head == "super()" else self._beside(path, scope, name)
+        near = None if head == "super()" else self._in_same_scope(path, scope, name)
         owner = self._owner(path, scope) if near is None else None
         if owner is None:
             return near
@@ -235,7 +235,7 @@ class _Linker:
             scope = names.scopes[scope].scope
         return Symbol(path, names.scopes[scope].name, "class") if scope != MODULE else None
 
-    def _beside(self, path: str, scope: int, name: str) -> Symbol | None:
+    def _in_same_scope(self, path: str, scope: int, name: str) -> Symbol | None:
         """A member that is defined, like the asking one, outside its class (C++)."""
         names = self._names[path]
         prefix = names.scopes[scope].name.rpartition(".")[0] if scope != MODULE else ""

@@ -59,8 +59,8 @@ def clone_bare(url: str, into: Path, report: Report) -> None:
             allow_unsafe_options=True,
         ).close()
     except git.GitCommandError as error:
-        said = "\n".join([str(error.stderr), *progress.other_lines, *progress.error_lines])
-        raise RepoError(f"cannot clone {url}: {_said(said)}") from None
+        output = "\n".join([str(error.stderr), *progress.other_lines, *progress.error_lines])
+        raise RepoError(f"cannot clone {url}: {_last_message(output)}") from None
 
 
 def fetch_refspec(repo: Path, source: str, refspec: str) -> None:
@@ -87,7 +87,9 @@ def check_answers(url: str) -> None:
     except subprocess.TimeoutExpired:
         raise RepoError(f"{url} gave no answer in {ASK_SECONDS:g} s") from None
     if done.returncode != 0:
-        raise RepoError(f"cannot read {url}: {_said(done.stderr.decode('utf-8', 'replace'))}")
+        raise RepoError(
+            f"cannot read {url}: {_last_message(done.stderr.decode('utf-8', 'replace'))}"
+        )
 
 
 def init_bare(into: Path) -> None:
@@ -116,7 +118,7 @@ def _git(args: list[str], failed: str, stdin: int = subprocess.DEVNULL) -> None:
         start_new_session=True,
     )
     if done.returncode != 0:
-        raise RepoError(f"{failed}: {_said(done.stderr.decode('utf-8', 'replace'))}")
+        raise RepoError(f"{failed}: {_last_message(done.stderr.decode('utf-8', 'replace'))}")
 
 
 def _net_env() -> dict[str, str]:
@@ -124,7 +126,7 @@ def _net_env() -> dict[str, str]:
     return {**git_env(), **slow}
 
 
-def _said(stderr: str) -> str:
+def _last_message(stderr: str) -> str:
     """The last line in which git says what went wrong."""
     lines = [line.strip(" '\n") for line in stderr.splitlines() if line.strip(" '\n")]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]

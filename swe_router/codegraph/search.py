@@ -43,7 +43,7 @@ class GraphSearch:
         self._facts: dict[str, FileFacts | None] = {}
 
     def text(self, pattern: str, *, regex: bool, path: str, limit: int) -> str:
-        """Lines that match, as ``file:line: text``; a faulty or runaway regex is said so."""
+        """Lines that match, as ``file:line: text``; a faulty or runaway regex is reported."""
         if not pattern:
             return "Nothing to search for: the pattern is empty."
         files = [
@@ -216,22 +216,22 @@ def _regex(
         "pattern": pattern, "limit": limit, "cap": LINE_CAP,
         "files": [(path, len(content)) for path, content in files],
     }  # fmt: skip
-    with tempfile.TemporaryFile() as job, tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as job, tempfile.TemporaryFile() as output:
         job.write(json.dumps(head).encode() + b"\n")
         job.writelines(content for _, content in files)
         job.seek(0)
         command = [sys.executable, "-I", "-S", str(Path(regex_process.__file__))]
         late = False
         with subprocess.Popen(
-            command, stdin=job, stdout=said, stderr=subprocess.DEVNULL, start_new_session=True
+            command, stdin=job, stdout=output, stderr=subprocess.DEVNULL, start_new_session=True
         ) as child:
             try:
                 child.wait(seconds)
             except subprocess.TimeoutExpired:
                 child.kill()
                 late = True
-        said.seek(0)
-        hits, more = _read_hits(said)
+        output.seek(0)
+        hits, more = _read_hits(output)
     return hits, more, late
 
 

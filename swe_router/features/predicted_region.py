@@ -102,7 +102,7 @@ def _coupling(graph: CodeGraph, files: list[str]) -> dict[str, float]:
 
 
 def _named(graph: CodeGraph, named: Mentions) -> dict[str, float]:
-    """The classes and functions that the issue names and that can be told apart."""
+    """The classes and functions that the issue names and that are unambiguous."""
     places = {place.node: place for symbol in named.symbols for place in _places(graph, symbol)}
     sizes = [math.log1p(place.end - place.line + 1) for place in places.values()]
     callers = [graph.callers[node] for node in places]

@@ -60,13 +60,13 @@ def parse_ratings(answer: str, routes: Sequence[str]) -> dict[str, float]:
     return values
 
 
-def with_ratings(features: Features, said: Mapping[str, float]) -> Features:
+def with_ratings(features: Features, ratings: Mapping[str, float]) -> Features:
     """The features with a judge's ratings in the place of any that were there."""
     kept = {k: v for k, v in features.values.items() if not k.startswith(PREFIX)}
     origin = {k: v for k, v in features.provenance.items() if not k.startswith(PREFIX)}
     return features.model_copy(
         update={
-            "values": {**kept, **said},
-            "provenance": {**origin, **dict.fromkeys(said, "judge")},
+            "values": {**kept, **ratings},
+            "provenance": {**origin, **dict.fromkeys(ratings, "judge")},
         }
     )

@@ -28,7 +28,7 @@ def unexplained(run: RunFolder, book: LedgerState) -> dict[str, list[str]]:
     for name in book.open_holds:
         hold = book.holds[name]
         if hold.key.partition("/")[0] in standing:
-            sums[hold.key, "still held"] += hold.rest
+            sums[hold.key, "still held"] += hold.remaining
     said: dict[str, list[str]] = defaultdict(list)
     for (key, fate), usd in sorted(sums.items()):
         if usd:

@@ -14,7 +14,7 @@ class CallLedger(Protocol):
     """Where calls are booked: an attempt's ``Hold``, or the run itself (``Overhead``)."""
 
     def reserve(self, usd: Decimal) -> str:
-        """Set the worst case of a call aside; durable when it returns the reservation's id.
+        """Reserve the worst case of a call; durable when it returns the reservation's id.
 
         Raises ``LedgerRefused`` when the money is not there.
         """
@@ -70,7 +70,7 @@ class _CallBooking:
 
 
 class Hold(_CallBooking):
-    """The dollar limit of one attempt; as a context manager it gives its rest back at the end."""
+    """The dollar limit of one attempt; as a context manager it releases what remains at its end."""
 
     def __init__(self, ledger: LedgerBackend, state: HoldState) -> None:
         super().__init__(ledger)
@@ -92,9 +92,9 @@ class Hold(_CallBooking):
         return self._state.spent
 
     @property
-    def rest(self) -> Decimal:
+    def remaining(self) -> Decimal:
         """USD that calls may still reserve."""
-        return self._state.rest
+        return self._state.remaining
 
     def reserve(self, usd: Decimal) -> str:
         """See ``CallLedger.reserve``; never waits: nobody else can free an attempt's own money."""
@@ -140,6 +140,6 @@ class Overhead(_CallBooking):
 
 
 def check_amount(usd: Decimal) -> None:
-    """Raise ``ValueError`` for what no reservation can be."""
+    """Raise ``ValueError`` for an amount that is negative or not finite."""
     if not (usd.is_finite() and usd >= 0):
         raise ValueError(f"{usd} is no amount of money")

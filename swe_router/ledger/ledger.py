@@ -1,4 +1,4 @@
-"""The one book of a run: holds for attempts, reservations for calls, and who must wait."""
+"""The ledger of a run: holds for attempts, reservations for calls, and who must wait."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Ledger:
 
     ``clock`` gives Unix seconds; ``sleep`` waits seconds while money is held by others;
     ``stopping`` ends such waits when the user asked the run to stop. A hold, and a wait,
-    belongs to the thread that took it: ``party`` names it, ``alive`` asks for its process.
+    belongs to the thread that took it: ``owner`` names it, ``alive`` asks for its process.
     """
 
     def __init__(
@@ -47,18 +47,18 @@ class Ledger:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         stopping: Callable[[], bool] = lambda: False,
-        party: Callable[[], str] = this_thread,
+        owner: Callable[[], str] = this_thread,
         alive: Callable[[str], bool] = is_alive,
     ) -> None:
-        """Open or create the book, and charge what dead processes left unanswered.
+        """Open or create the ledger, and charge what dead processes left unanswered.
 
         ``budget`` is the one that the run began with; the file may say that it was raised since.
-        ``run``: whose book it is, the seal of its settings; a book that does not say is anybody's.
+        ``run``: the seal of the settings that it belongs to; a ledger without one fits any run.
         Raises ``UsageError`` when it began with another, ``JournalError`` when it is corrupt.
         """
         self._path = path
         self._clock, self._sleep, self._stopping = clock, sleep, stopping
-        self._party, self._alive = party, alive
+        self._owner, self._alive = owner, alive
         self._state = LedgerState()
         self._log = LedgerLog(path, self._state.apply)
         with self._log.locked():
@@ -72,7 +72,7 @@ class Ledger:
             self._reap()
 
     def hold(self, tier: str, usd: Decimal, key: str, cap: Decimal | None = None) -> Hold:
-        """Set an attempt's dollar limit aside; waits while others hold what could be freed.
+        """Hold an attempt's dollar limit; waits while others hold what could be freed.
 
         ``key`` names the attempt; ``cap``: USD that its instance may cost in all. Raises
         ``LedgerRefused`` when it fits nowhere.
@@ -85,7 +85,7 @@ class Ledger:
     def overhead(
         self, key: str = "", limit: Decimal | None = None, cap: Decimal | None = None
     ) -> Overhead:
-        """The book for calls outside an attempt, such as judges; ``key`` says whose.
+        """Where calls outside an attempt, such as judges, are booked; ``key`` names their owner.
 
         ``limit``: USD that all calls under this key may cost; ``cap``: as for ``hold``.
         """
@@ -101,8 +101,9 @@ class Ledger:
     def raise_cap(self, budget: Decimal, by: str) -> bool:
         """Let the run spend up to ``budget`` USD; False when that is its cap already.
 
-        Every process that has the book open goes by it from its next look on. ``by``: who says
-        so. Raises ``UsageError`` for a lower one: others may decide by the cap at this moment.
+        Every process with the ledger open applies it from its next read on. ``by``: the user who
+        raises it. Raises ``UsageError`` for a lower one: others may decide by the cap at this
+        moment.
         """
         check_amount(budget)
         with self._log.locked():
@@ -146,7 +147,7 @@ class Ledger:
             )
 
     def taken_by(self, instance: str) -> Decimal:
-        """USD that an instance has spent or keeps set aside, under all its keys."""
+        """USD that an instance has spent or holds, under all its keys."""
         with self._log.locked():
             return self._state.taken(instance)
 
@@ -164,7 +165,7 @@ class Ledger:
     def abandon_others(self) -> None:
         """Treat every other process as dead: for a resume that holds the run's lock."""
         with self._log.locked():
-            self._reap(spare={process_of_owner(self._party())})
+            self._reap(spare={process_of_owner(self._owner())})
 
     def close(self) -> None:
         """Close the file; what is held stays held."""
@@ -184,23 +185,23 @@ class Ledger:
                     fits = usd <= self._state.free
                     why = "" if fits else self._why_not_wait(usd, what)
                     if waiting and (fits or why):
-                        # In one step with the end of the wait: who seems to wait but does not
-                        # would get others refused who could wait for him.
+                        # In one step with the end of the wait: a owner still marked waiting would
+                        # make others be refused instead of waiting for its release.
                         waiting = False
-                        self._append("go", party=self._party())
+                        self._append("go", party=self._owner())
                     if fits:
                         return self._new(op, fields)
                     if why:
                         raise LedgerRefused(why)
                     if not waiting:
-                        self._append("wait", party=self._party())
+                        self._append("wait", party=self._owner())
                         waiting = True
                 self._sleep(nap)
                 nap = min(nap * 1.5, LONGEST_NAP)
         finally:
             if waiting:
                 with self._log.locked():
-                    self._append("go", party=self._party())
+                    self._append("go", party=self._owner())
 
     def _within(self, cap: Decimal | None, usd: Decimal, what: str, instance: str) -> None:
         """Raise ``LedgerRefused`` where an instance would come over its own cap."""
@@ -216,8 +217,8 @@ class Ledger:
         need = f"{what} needs {usd} USD and {state.free} of {state.budget} USD is free"
         if self._stopping():
             return f"{need}; the run is stopping"
-        # Who waits for money cannot give any back: to wait for him could be for ever.
-        if state.holders() - state.waiting - {self._party()}:
+        # A waiting owner releases nothing; waiting on it could deadlock.
+        if state.holders() - state.waiting - {self._owner()}:
             return ""
         return f"{need}; nobody holds what could be freed"
 
@@ -227,9 +228,9 @@ class Ledger:
         with self._log.locked():
             if not hold.open:
                 raise LedgerRefused(f"the money of {hold.key} on tier {hold.tier} was released")
-            if usd > hold.rest:
+            if usd > hold.remaining:
                 raise LedgerRefused(
-                    f"a call needs {usd} USD and {hold.rest} of its attempt's {hold.usd} is left"
+                    f"a call needs {usd} USD; of its attempt's {hold.usd} {hold.remaining} is left"
                 )
             fields = {"tier": hold.tier, "key": hold.key, "usd": str(usd), "hold": hold.id}
             return self._new("reserve", fields)
@@ -252,7 +253,7 @@ class Ledger:
             self._log.append(entry, durable=not (op == "settle" and call.hold))
 
     def release(self, hold: HoldState) -> None:
-        """Give the rest of a hold back; see ``Hold.release``."""
+        """Release what remains of a hold; see ``Hold.release``."""
         with self._log.locked():
             if not hold.open:
                 return
@@ -266,23 +267,23 @@ class Ledger:
     def _reap(self, spare: set[str] | None = None) -> None:
         """Charge the unanswered calls of dead processes and free the rest of their holds."""
         state = self._state
-        parties = state.holders() | state.waiting
-        processes = {process_of_owner(party) for party in parties}
+        owners = state.holders() | state.waiting
+        processes = {process_of_owner(owner) for owner in owners}
         alive = {name for name in processes if (name in spare if spare else self._alive(name))}
-        dead = {party for party in parties if process_of_owner(party) not in alive}
-        calls = [n for n in sorted(state.open_calls) if state.calls[n].party in dead]
-        holds = [n for n in sorted(state.open_holds) if state.holds[n].party in dead]
+        dead = {owner for owner in owners if process_of_owner(owner) not in alive}
+        calls = [n for n in sorted(state.open_calls) if state.calls[n].owner in dead]
+        holds = [n for n in sorted(state.open_holds) if state.holds[n].owner in dead]
         made = [
             *(self._entry("lose", id=name, why="its process is gone") for name in calls),
             *(self._entry("release", id=name) for name in holds),
-            *(self._entry("go", party=party) for party in sorted(state.waiting & dead)),
+            *(self._entry("go", party=owner) for owner in sorted(state.waiting & dead)),
         ]
         if made:
             self._log.append(*made)
 
     def _new(self, op: str, fields: Mapping[str, str]) -> str:
         name = f"{op[0]}{self._state.entries}"
-        self._append(op, id=name, party=self._party(), **fields)
+        self._append(op, id=name, party=self._owner(), **fields)
         return name
 
     def _append(self, op: str, **fields: Any) -> None:
@@ -293,7 +294,7 @@ class Ledger:
 
 
 def budget_mismatch(path: Path, state: LedgerState, budget: Decimal) -> str:
-    """What to say when settings name another budget than the one that the book began with."""
+    """The error text when settings name another budget than the ledger was opened with."""
     folder = shlex.quote(str(path.parent))
     return (
         f"{path} was opened with a budget of {state.opened} USD, and the settings say {budget}:"
@@ -303,7 +304,7 @@ def budget_mismatch(path: Path, state: LedgerState, budget: Decimal) -> str:
 
 
 def run_mismatch(path: Path) -> str:
-    """What to say of a ledger that was opened for a run with other settings or another start."""
+    """The error text for a ledger that belongs to other settings or another start."""
     return (
         f"{path} is another run's, or {path.parent / 'settings.json'} is: they were not begun"
         " together. The ledger is where the money of a run is counted: bring its own back"

@@ -1,4 +1,4 @@
-"""Who holds money: a process that can be told from a later one with the same number."""
+"""The owner of held money: a process, distinguished from a later one with the same id."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def this_person() -> str:
     return f"{name}@{platform.node()}"
 
 
-def process_of_owner(party: str) -> str:
-    """The process that a party is a thread of."""
-    return party.rpartition(_SEPARATOR)[0]
+def process_of_owner(owner: str) -> str:
+    """The process that a owner is a thread of."""
+    return owner.rpartition(_SEPARATOR)[0]
 
 
 def is_alive(process: str) -> bool:

@@ -51,25 +51,25 @@ class Figures(FrozenRecord):
 
 @dataclass
 class HoldState:
-    """Money set aside for one attempt."""
+    """Money held for one attempt."""
 
     id: str
     tier: str
     key: str
     usd: Decimal
-    party: str
+    owner: str
     spent: Decimal = ZERO
     reserved: Decimal = ZERO
     open: bool = True
 
     @property
-    def rest(self) -> Decimal:
+    def remaining(self) -> Decimal:
         """What its calls may still reserve."""
         return self.usd - self.spent - self.reserved
 
     @property
     def held(self) -> Decimal:
-        """What it keeps from everybody else beyond what is spent."""
+        """USD that it withholds from all others beyond what is spent."""
         return max(self.usd - self.spent, self.reserved) if self.open else self.reserved
 
 
@@ -81,7 +81,7 @@ class CallState:
     tier: str
     key: str
     usd: Decimal
-    party: str
+    owner: str
     hold: str = ""
     fate: Fate = "open"
     charged: Decimal = ZERO
@@ -102,21 +102,21 @@ class BudgetRaise:
 
 @dataclass
 class LedgerState:
-    """All holds and calls of the book, with running sums so that no question walks over them."""
+    """All holds and calls of the ledger, with running sums: no query iterates over them."""
 
     budget: Decimal | None = None
     """The cap in force."""
     opened: Decimal | None = None
-    """The cap with which the book was opened: that of the settings."""
+    """The cap when the ledger was opened: that of the settings."""
     run: str = ""
-    """Seal of the settings that the book was opened for; empty where it does not say."""
+    """Seal of the settings that the ledger was opened for; empty where none was recorded."""
     raises: list[BudgetRaise] = field(default_factory=list)
     holds: dict[str, HoldState] = field(default_factory=dict)
     calls: dict[str, CallState] = field(default_factory=dict)
     open_holds: set[str] = field(default_factory=set)
     open_calls: set[str] = field(default_factory=set)
     waiting: set[str] = field(default_factory=set)
-    """Parties that wait for money, so cannot give any back."""
+    """Owners that wait for money, so cannot release any."""
     entries: int = 0
     spent: Decimal = ZERO
     reserved: Decimal = ZERO
@@ -160,7 +160,7 @@ class LedgerState:
         return (self.budget or ZERO) - self.spent - self.reserved
 
     def taken(self, instance: str) -> Decimal:
-        """USD that an instance has spent or keeps set aside, over all its attempts and checks."""
+        """USD that an instance has spent or holds, over all its attempts and checks."""
         aside = [self.holds[n] for n in self.open_holds]
         alone = [self.calls[n] for n in self.open_calls]
         own = [hold.held for hold in aside if instance_of_key(hold.key) == instance]
@@ -175,9 +175,9 @@ class LedgerState:
         return bool(call.hold) and self.holds[call.hold].open
 
     def holders(self) -> set[str]:
-        """Parties that hold something."""
-        held = {self.holds[name].party for name in self.open_holds}
-        return held | {self.calls[name].party for name in self.open_calls}
+        """Owners that hold something."""
+        held = {self.holds[name].owner for name in self.open_holds}
+        return held | {self.calls[name].owner for name in self.open_calls}
 
     def call(self, name: str, *fates: Fate) -> CallState:
         """A call, provided that its fate is one of these. Raises ``JournalError`` if not."""

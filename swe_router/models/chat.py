@@ -113,18 +113,18 @@ def read_chat_reply(
     """The completion. Raises ``BadReply``."""
     choices = reply.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
-    said = first.get("message") if isinstance(first, dict) else None
-    if not isinstance(first, dict) or not isinstance(said, dict):
+    message = first.get("message") if isinstance(first, dict) else None
+    if not isinstance(first, dict) or not isinstance(message, dict):
         raise BadReply(
             f"the reply has no message: {http_calls.short_message(json.dumps(reply), key)}"
         )
-    calls = _calls(said.get("tool_calls"), key)
+    calls = _calls(message.get("tool_calls"), key)
     stop = _STOPS.get(str(first.get("finish_reason")), "tool" if calls else "end")
-    if said.get("refusal"):
+    if message.get("refusal"):
         stop = "refusal"
-    content = said.get("content") or said.get("refusal") or ""
+    content = message.get("content") or message.get("refusal") or ""
     message = Message(
-        role="assistant", content=text_of_content(content), tool_calls=calls, kept=_kept(said)
+        role="assistant", content=text_of_content(content), tool_calls=calls, kept=_kept(message)
     )
     return Completion(
         message=message,
@@ -135,12 +135,14 @@ def read_chat_reply(
     )
 
 
-def _kept(said: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+def _kept(message: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     """The reasoning that thinking models want back, under the names that it came with."""
-    kept = {name: said[name] for name in REASONING if said.get(name) not in (None, "", [], {})}
+    kept = {
+        name: message[name] for name in REASONING if message.get(name) not in (None, "", [], {})
+    }
     extras = [
         {name: call[name] for name in _SIGNED if call.get(name) is not None}
-        for call in said.get("tool_calls") or ()
+        for call in message.get("tool_calls") or ()
     ]
     if any(extras):
         kept[_CALLS] = extras
@@ -179,7 +181,10 @@ def _calls(calls: Any, key: str) -> tuple[ToolCall, ...]:
 def _usage(usage: Any, seconds: float) -> Usage:
     """``prompt_tokens`` of this API includes the cached tokens: taken apart here, once."""
     table = usage if isinstance(usage, Mapping) else {}
-    details, said = table.get("prompt_tokens_details"), table.get("completion_tokens_details")
+    details, completion_details = (
+        table.get("prompt_tokens_details"),
+        table.get("completion_tokens_details"),
+    )
     try:
         read = http_calls.first_token_count(
             details, "cached_tokens"
@@ -191,7 +196,7 @@ def _usage(usage: Any, seconds: float) -> Usage:
                 details, "cache_write_tokens", "created_cache_tokens"
             ),
             output=http_calls.first_token_count(usage, "completion_tokens"),
-            reasoning=http_calls.first_token_count(said, "reasoning_tokens"),
+            reasoning=http_calls.first_token_count(completion_details, "reasoning_tokens"),
             total=http_calls.first_token_count(usage, "total_tokens"),
             seconds=seconds,
         )

@@ -87,9 +87,9 @@ class ProviderError:
             if (number := _status(table.get(name))) is not None:
                 self.statuses.append(number)
         for name in _NAMED:
-            said = table.get(name)
-            if isinstance(said, str) and said and _status(said) is None:
-                self.names.append(said.rpartition("#")[2].lower())
+            text_found = table.get(name)
+            if isinstance(text_found, str) and text_found and _status(text_found) is None:
+                self.names.append(text_found.rpartition("#")[2].lower())
         if isinstance(table.get("param"), str):
             self.param = self.param or table["param"]
         for name, item in table.items():
@@ -135,7 +135,7 @@ def to_model_error(
     if kind is NoAnswer:
         what = f"the answer broke off: {what}"
     error = kind(what, after=after, status=own, billed=billed)
-    error.told = f"'{fault.param}' {fault.text}" if fault.param else fault.text
+    error.refusal = f"'{fault.param}' {fault.text}" if fault.param else fault.text
     return error
 
 
@@ -184,8 +184,8 @@ def _window(fault: ProviderError, status: int, cap: int) -> type[ModelError] | N
     too_long = error_causes.TOO_LONG.search(text) or error_causes.TOO_LONG_NAMES.intersection(
         fault.names
     )
-    said = error_causes.WINDOW.search(text)
-    if cap and too_long and said and int(said[1].replace(",", "")) <= cap:
+    text_found = error_causes.WINDOW.search(text)
+    if cap and too_long and text_found and int(text_found[1].replace(",", "")) <= cap:
         return SettingRefused
     if error_causes.NO_ROOM.search(text) or (too_long and status != 500):
         return ContextTooLong
@@ -268,11 +268,11 @@ def _tells(error: Any) -> bool:
 
 def _envelope(reply: Mapping[str, Any]) -> bool:
     """Whether a reply without an answer has the form of some gateway's error."""
-    told = {str(name).lower() for name, value in reply.items() if value not in (None, "", [], {})}
-    if told & {"detail", "errors", "error_msg", "error_message", "fault", "base_resp", "__type"}:
+    fields = {str(name).lower() for name, value in reply.items() if value not in (None, "", [], {})}
+    if fields & {"detail", "errors", "error_msg", "error_message", "fault", "base_resp", "__type"}:
         return True
-    numbered = told & {"code", "status", "statuscode", "status_code", "error_code", "success"}
-    return bool(told & {"message", "msg"} and (numbered or told == {"message"}))
+    numbered = fields & {"code", "status", "statuscode", "status_code", "error_code", "success"}
+    return bool(fields & {"message", "msg"} and (numbered or fields == {"message"}))
 
 
 def error_in_text(text: str) -> ProviderError | None:
@@ -291,10 +291,10 @@ def error_in_text(text: str) -> ProviderError | None:
 def _of_page(page: str) -> ProviderError:
     heads = re.findall(r"(?is)<(?:title|h1|h2)[^>]*>(.*?)</", page)
     words = re.sub(r"(?s)<(script|style).*?</\1>|<[^>]*>", " ", page)
-    said = " ".join(" ".join(heads or [words]).split())[:200]
-    number = re.search(r"\b([45]\d\d)\b", said)
-    status = int(number[1]) if number else error_causes.status_of_words(said) or 502
-    return ProviderError(texts=[f"a page in HTML, not an answer: {said}"], statuses=[status])
+    text_found = " ".join(" ".join(heads or [words]).split())[:200]
+    number = re.search(r"\b([45]\d\d)\b", text_found)
+    status = int(number[1]) if number else error_causes.status_of_words(text_found) or 502
+    return ProviderError(texts=[f"a page in HTML, not an answer: {text_found}"], statuses=[status])
 
 
 def _of_events(text: str) -> ProviderError | None:

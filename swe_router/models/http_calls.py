@@ -27,7 +27,7 @@ REPLY_BYTES = 32_000_000
 """Longest reply that is read; no model answers with a hundredth of it."""
 CONNECT_SECONDS = 10.0
 _SHOWN = 400
-_MOST_TOKENS = 10**9
+_MAX_TOKENS = 10**9
 _SHORTEST_SECRET = 6
 _CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _BEARER = re.compile(r"(?i)\b(bearer\s+|sk-(?:ant-)?)[\w.~+/=-]{6,}")
@@ -168,14 +168,18 @@ def _cap(body: Mapping[str, Any]) -> int:
 def _of_status(error: Any, key: str, body: Mapping[str, Any]) -> ModelError:
     """The error of an HTTP status; an error event inside a stream comes with status 200."""
     status, headers = int(error.status_code), error.response.headers
-    said = _body_of(error)
-    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False, default=str)
+    body_text = _body_of(error)
+    text = (
+        body_text
+        if isinstance(body_text, str)
+        else json.dumps(body_text, ensure_ascii=False, default=str)
+    )
     page = (
-        error_mapping.error_in_text(said)
-        if isinstance(said, str) and said.lstrip()[:1] == "<"
+        error_mapping.error_in_text(body_text)
+        if isinstance(body_text, str) and body_text.lstrip()[:1] == "<"
         else None
     )
-    fault = page or error_mapping.ProviderError.of(said)
+    fault = page or error_mapping.ProviderError.of(body_text)
     if page is not None:
         fault.statuses = []
     where = f"HTTP {status}" if status >= 400 else "an error in the stream"
@@ -189,12 +193,12 @@ def _of_status(error: Any, key: str, body: Mapping[str, Any]) -> ModelError:
         # A stream that had begun to answer may be billed.
         billed=True if status < 400 and getattr(error, "begun", True) else None,
     )
-    found.told = redact(found.told, key)
+    found.refusal = redact(found.refusal, key)
     return found
 
 
 def _body_of(error: Any) -> Any:
-    """What the server said, whole: the SDKs leave out what stands around an ``error``."""
+    """The whole body of the server's reply: the SDKs leave out what stands around an ``error``."""
     if int(error.status_code) >= 400:
         try:
             text = error.response.text
@@ -255,15 +259,15 @@ def json_of(response: httpx2.Response, key: str, body: Mapping[str, Any]) -> dic
             fault, billed = error_mapping.ProviderError.of(error), _worked(value) or None
         elif isinstance(value, dict):
             return scrub_json(value, key)  # type: ignore[no-any-return]
-    said = short_message(text[:2000], key)
+    body_text = short_message(text[:2000], key)
     if fault is None:
-        raise BadReply(f"the reply is not a JSON object: {said}")
-    what = f"HTTP {response.status_code}, with an error in it: {said}"
+        raise BadReply(f"the reply is not a JSON object: {body_text}")
+    what = f"HTTP {response.status_code}, with an error in it: {body_text}"
     after = retry_after(response.headers)
     found = error_mapping.to_model_error(
         fault, 200, what, after=after, cap=_cap(body), sent=body, billed=billed
     )
-    found.told = redact(found.told, key)
+    found.refusal = redact(found.refusal, key)
     raise found
 
 
@@ -324,7 +328,7 @@ def first_token_count(table: Any, *names: str) -> int:
             continue
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_TOKENS:
             raise InvalidUsage(f"the usage says {name} = {str(value)[:40]}")
         return value
     return 0

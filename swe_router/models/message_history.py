@@ -1,6 +1,6 @@
 """A conversation as providers take it back: legal names, one id a call, a result for each call.
 
-What a model said is recorded as it was said; here it is made fit to be sent. The same words of
+A model's answer is recorded unchanged; here it is made fit to be sent. The same words of
 a conversation come out the same in each request that begins with them, so prompt caches hold.
 """
 

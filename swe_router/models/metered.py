@@ -96,7 +96,7 @@ class MeteredModel:
     ``rate`` prices a call. Raises ``LedgerRefused`` when the worst case of a call does not fit,
     before anything is sent.
     With ``receipts`` an answer is on disk before it is settled and before anything is done
-    with it, so that whoever is killed then has it for nothing when he asks again.
+    with it, so a resumed attempt reuses it without paying twice.
     """
 
     def __init__(

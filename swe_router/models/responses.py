@@ -170,14 +170,14 @@ def _stop(reply: Mapping[str, Any], calls: bool, refused: bool) -> StopReason:
 def _usage(usage: Any, seconds: float) -> Usage:
     """``input_tokens`` of this API includes the cached tokens: taken apart here, once."""
     table = usage if isinstance(usage, Mapping) else {}
-    details, said = table.get("input_tokens_details"), table.get("output_tokens_details")
+    details, output_details = table.get("input_tokens_details"), table.get("output_tokens_details")
     try:
         return http_calls.openai_usage(
             prompt=http_calls.first_token_count(usage, "input_tokens"),
             read=http_calls.first_token_count(details, "cached_tokens"),
             write=http_calls.first_token_count(details, "cache_write_tokens"),
             output=http_calls.first_token_count(usage, "output_tokens"),
-            reasoning=http_calls.first_token_count(said, "reasoning_tokens"),
+            reasoning=http_calls.first_token_count(output_details, "reasoning_tokens"),
             total=http_calls.first_token_count(usage, "total_tokens"),
             seconds=seconds,
         )

@@ -25,11 +25,11 @@ class RetryingModel:
 
     ``NoConnection``, ``RateLimited`` and ``Overloaded`` are tried again after the provider's
     Retry-After, else after exponential backoff with jitter; ``NoAnswer``, which may have been
-    billed, only once.
-    ``first_wait`` and ``longest_wait`` are seconds. Nothing is tried again once ``over`` says
-    that the attempt's time is up or the run is stopping. Put it around a ``MeteredModel``, so that
-    the ledger sees each try. ``connecting``: try again where nobody could be reached; off where a
-    ``HeldModel`` around it waits for that. ``told`` gets the cause and the wait of each retry.
+    billed, only once. ``first_wait`` and ``longest_wait`` are seconds. Nothing is tried again once
+    ``over`` says that the attempt's time is up or the run is stopping. Put it around a
+    ``MeteredModel``, so that the ledger sees each try. ``connecting``: try again where nobody could
+    be reached; off where a ``HeldModel`` around it waits for that. ``notify`` receives the cause
+    and the wait of each retry.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class RetryingModel:
         longest_wait: float = LONGEST_WAIT,
         over: Callable[[], bool] = lambda: False,
         connecting: bool = True,
-        told: Callable[[str], None] = lambda line: None,
+        notify: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._model, self._retries, self._over = model, retries, over
-        self._connecting, self._told = connecting, told
+        self._connecting, self._notify = connecting, notify
         self._first_wait, self._longest_wait = first_wait, longest_wait
 
     def complete(
@@ -90,5 +90,5 @@ class RetryingModel:
         wait = min(wait, self._longest_wait) + random.uniform(0, self._first_wait)  # noqa: S311
         if tries <= self._retries:
             of = f"try {tries + 1} of {1 + self._retries} in {wait:.0f} s"
-            self._told(f"{short_cause(error)}: {of}")
+            self._notify(f"{short_cause(error)}: {of}")
         return wait

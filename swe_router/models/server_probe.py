@@ -28,7 +28,7 @@ HOMES = {"anthropic": "https://api.anthropic.com", "openai": "https://api.openai
 
 @dataclass(frozen=True)
 class ModelListing:
-    """What a server said when it was asked for its models."""
+    """The models that a server lists."""
 
     status: int
     models: Mapping[str, int] | None = None
@@ -50,11 +50,11 @@ def list_models(tier: Tier, key: str, *, seconds: float = SECONDS) -> ModelListi
         with httpx2.Client(timeout=seconds, event_hooks=http_calls.event_hooks(key)) as client:
             response = client.get(url, headers=_headers(tier, key))
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-        raise NoConnection(f"could not connect: {_said(error, key)}") from None
+        raise NoConnection(f"could not connect: {_message(error, key)}") from None
     except httpx2.ProxyError as error:
-        raise NoConnection(f"the proxy did not let it through: {_said(error, key)}") from None
+        raise NoConnection(f"the proxy did not let it through: {_message(error, key)}") from None
     except (httpx2.HTTPError, httpx2.InvalidURL, ModelError) as error:
-        raise NoAnswer(f"{url} gave no answer in {seconds:g} s: {_said(error, key)}") from None
+        raise NoAnswer(f"{url} gave no answer in {seconds:g} s: {_message(error, key)}") from None
     text = http_calls.short_message(response.text[:2000], key)
     if response.is_redirect:
         text = f"leads to {http_calls.short_message(response.headers.get('location', '?'), key)}"
@@ -121,5 +121,5 @@ def _window(row: Mapping[str, Any]) -> int:
     return 0
 
 
-def _said(error: BaseException, key: str) -> str:
+def _message(error: BaseException, key: str) -> str:
     return f"{type(error).__name__}: {http_calls.short_message(str(error), key)}"

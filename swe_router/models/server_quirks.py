@@ -70,16 +70,16 @@ class ServerQuirks:
         """What a refusal of ``body`` teaches, in words; empty when it teaches nothing."""
         if refusal.billed or not isinstance(refusal, Refused | SettingRefused | ModelUnknown):
             return ""
-        told = refusal.told
+        text = refusal.refusal
         with self._lock:
-            if "reasoning_content" in told and _WANTED.search(told):
+            if "reasoning_content" in text and _WANTED.search(text):
                 new, self._wants_reasoning = not self._wants_reasoning, True
                 return "reasoning_content is sent with each call" if new else ""
-            if not _REFUSES.search(told):
+            if not _REFUSES.search(text):
                 return ""
             # A refusal of one turn may quote it: what is quoted there teaches nothing.
-            turn = bool(error_mapping.TURN.search(told))
-            return ("" if turn else self._of_caps(told, body)) or self._of_name(told, body, turn)
+            turn = bool(error_mapping.TURN.search(text))
+            return ("" if turn else self._of_caps(text, body)) or self._of_name(text, body, turn)
 
     def leave_out(self, name: str) -> None:
         """Never send a parameter."""
@@ -94,22 +94,22 @@ class ServerQuirks:
             return ""
         return next((other for other in CAPS if other not in self._refused_caps), "")
 
-    def _of_caps(self, told: str, body: Mapping[str, Any]) -> str:
+    def _of_caps(self, text: str, body: Mapping[str, Any]) -> str:
         sent = next((cap for cap in CAPS if cap in body), "")
-        first = re.search(r"max_(?:completion_)?tokens", told)
+        first = re.search(r"max_(?:completion_)?tokens", text)
         if not sent or first is None:
             return ""
         other = CAPS[1 - CAPS.index(sent)]
-        asked = re.search(rf"use\W{{1,4}}{other}\b", told, re.IGNORECASE)
-        if (first[0] != sent and not asked) or re.search(r"too large|greater than|at most", told):
+        asked = re.search(rf"use\W{{1,4}}{other}\b", text, re.IGNORECASE)
+        if (first[0] != sent and not asked) or re.search(r"too large|greater than|at most", text):
             return ""
         self._refused_caps.add(sent)
         return f"{other} in the place of {sent}" if self._other_cap(sent) else ""
 
-    def _of_name(self, told: str, body: Mapping[str, Any], turn: bool) -> str:
+    def _of_name(self, text: str, body: Mapping[str, Any], turn: bool) -> str:
         inside = [name for name in (*IN_MESSAGES, *IN_TOOLS) if _holds(body, name)]
         known = [*(name for name in body if name not in NEVER and not turn), *inside]
-        places = {name: at for name in known if (at := _place(name, told)) >= 0}
+        places = {name: at for name in known if (at := _place(name, text)) >= 0}
         if not places:
             return ""
         name = min(places, key=lambda one: places[one])
@@ -117,14 +117,14 @@ class ServerQuirks:
         return f"{name} is left out"
 
 
-def _place(name: str, told: str) -> int:
+def _place(name: str, text: str) -> int:
     """Where a text speaks of a parameter; -1: nowhere."""
     quoted = (
         rf"""["'`./\[]{re.escape(name)}["'`.\]]|["'`./]{re.escape(name)}\b|^{re.escape(name)}: """
     )
-    found = re.search(quoted, told)
+    found = re.search(quoted, text)
     if found is None and name not in _PLAIN_WORDS:
-        found = re.search(rf"\b{re.escape(name)}\b", told)
+        found = re.search(rf"\b{re.escape(name)}\b", text)
     return found.start() if found else -1
 
 

@@ -1,4 +1,4 @@
-"""What can be said of a tier before a cent is spent: its key, price, window and retirement."""
+"""What is known of a tier before a cent is spent: its key, price, window and retirement."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from swe_router.seams import Model
 class WaitingModel:
     """A tier's model behind the run's breaker; put it around what meters and retries.
 
-    ``instance`` is who asks, ``held`` is told why a call waits, ``check`` raises a ``ModelError``
-    when the tier's server does not answer at all, at no cost.
+    ``instance`` is the caller, ``held`` receives why a call waits, ``check`` raises a
+    ``ModelError`` when the tier's server does not answer at all, at no cost.
     """
 
     model: Model

@@ -184,7 +184,7 @@ def waiting(
         tier.retries,
         over=lambda: over() or breaker.is_paused(service_name(name)),
         connecting=False,
-        told=held,
+        notify=held,
     )
     return WaitingModel(
         patient, breaker, name, instance, held, lambda: server_probe.check_server(tier, key)

@@ -31,7 +31,7 @@ class Office:
             self.path,
             self.budget,
             sleep=kwargs.pop("sleep", _no_sleep),
-            party=lambda: f"{process}|1",
+            owner=lambda: f"{process}|1",
             alive=lambda name: name not in self.dead,
             **kwargs,
         )

@@ -26,7 +26,7 @@ def test_a_hold_gives_back_what_its_calls_did_not_use(office):
         first = hold.reserve(D("0.4"))
         assert book.view().reserved == D("0.6")
         hold.settle(first, D("0.1"), NOTHING)
-        assert (hold.spent, hold.rest) == (D("0.1"), D("0.5"))
+        assert (hold.spent, hold.remaining) == (D("0.1"), D("0.5"))
         assert book.view().reserved == D("0.5"), "what is spent is not reserved as well"
     view = book.view()
     assert (view.spent, view.reserved, view.left) == (D("0.1"), D(0), D("0.9"))
@@ -74,7 +74,7 @@ def test_no_room_is_refused_when_nobody_holds(office):
 def test_a_wait_ends_when_the_holder_lets_go(office):
     first = office.ledger("a").hold("local", D("0.7"), "x#1")
     book = office.ledger("b", sleep=lambda _: first.release())
-    assert book.hold("local", D("0.7"), "y#1").rest == D("0.7")
+    assert book.hold("local", D("0.7"), "y#1").remaining == D("0.7")
 
 
 def test_who_got_what_he_waited_for_no_longer_counts_as_waiting(office):

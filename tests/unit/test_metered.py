@@ -71,7 +71,7 @@ def metered(model, book, rate=RATE):
 def test_a_retry_says_its_cause_and_when():
     told: list[str] = []
     model = Answers(Overloaded("busy", status=502), RateLimited("slow", after=0.0), said())
-    RetryingModel(model, 3, first_wait=0.001, told=told.append).complete(ASK, limits=LIMITS)
+    RetryingModel(model, 3, first_wait=0.001, notify=told.append).complete(ASK, limits=LIMITS)
     assert told == ["overloaded (HTTP 502): try 2 of 4 in 0 s", "rate limit: try 3 of 4 in 0 s"]
 
 
@@ -87,7 +87,7 @@ def test_a_call_that_was_not_billed_costs_nothing(hold, error):
     with pytest.raises(type(error)):
         metered(Answers(error), hold).complete(ASK, limits=LIMITS)
     assert hold.spent == 0
-    assert hold.rest == D("0.5")
+    assert hold.remaining == D("0.5")
 
 
 @pytest.mark.parametrize("error", [NoAnswer("x"), BadReply("x"), KeyboardInterrupt(), ValueError()])

@@ -26,7 +26,7 @@ def wiring(tmp_path):
 
 def test_a_resume_charges_it_at_its_price_and_not_at_its_reservation(wiring):
     dead = "this host|another boot|1|1|1"
-    ledger = Ledger(wiring.run.ledger_file, Decimal(1), party=lambda: dead, alive=lambda _: True)
+    ledger = Ledger(wiring.run.ledger_file, Decimal(1), owner=lambda: dead, alive=lambda _: True)
     hold = ledger.hold("local", Decimal("0.5"), f"{INSTANCE.id}/1-local")
     reservation = hold.reserve(Decimal("0.3"))
     message = Message(role="assistant", content="paid")
