@@ -15,14 +15,14 @@ from swe_router.instances.rows import Hub
 
 BUILT_IN: Mapping[str, str] = {
     "harbor": "swe_router.grading.harbor:Harbor",
-    "multi-swe-bench": "swe_router.grading.multi_swe_bench:MultiSwebench",
+    "multi-swe-bench": "swe_router.grading.multi_swe_bench:MultiSwebenchGrader",
     "swe-bench": "swe_router.grading.swebench:SweBenchGrader",
-    "swe-bench-live": "swe_router.grading.swebench_live:SwebenchLive",
-    "swe-bench-multimodal": "swe_router.grading.swebench_multimodal:SwebenchMultimodal",
-    "swe-bench-pro": "swe_router.grading.swebench_pro:SwebenchPro",
-    "swe-gym": "swe_router.grading.swe_gym:SweGym",
-    "swe-rebench": "swe_router.grading.swe_rebench:SweRebench",
-    "swe-smith": "swe_router.grading.swe_smith:SweSmith",
+    "swe-bench-live": "swe_router.grading.swebench_live:SwebenchLiveGrader",
+    "swe-bench-multimodal": "swe_router.grading.swebench_multimodal:SwebenchMultimodalGrader",
+    "swe-bench-pro": "swe_router.grading.swebench_pro:SwebenchProGrader",
+    "swe-gym": "swe_router.grading.swe_gym:SweGymGrader",
+    "swe-rebench": "swe_router.grading.swe_rebench:SweRebenchGrader",
+    "swe-smith": "swe_router.grading.swe_smith:SweSmithGrader",
 }
 """Name -> ``module:Class``. Not in ``plugins``: no room of the solving side may load a grader."""
 PARTS = ("answers", "grade", "close")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.errors import GradingError, SandboxError
-from swe_router.grading.scripted import (
+from swe_router.grading.script_run import (
     BROKEN,
     FOLDER,
     PATCH,

@@ -11,7 +11,7 @@ from typing import Any
 
 from swe_router.errors import GradingError, MissingExtra
 from swe_router.grading import isolated
-from swe_router.grading.scripted import (
+from swe_router.grading.script_run import (
     FOLDER,
     PATCH,
     AnswerRow,
@@ -54,7 +54,7 @@ def report(row, log):
 """
 
 
-class MultiSwebench(ScriptedGrader):
+class MultiSwebenchGrader(ScriptedGrader):
     """Grades Multi-SWE-bench by its own report: nothing broke, and every listed test passed."""
 
     answers = (

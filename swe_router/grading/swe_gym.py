@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 
 from swe_router.errors import GradingError
-from swe_router.grading.scripted import (
+from swe_router.grading.script_run import (
     BROKEN,
     FOLDER,
     PATCH,
@@ -58,7 +58,7 @@ NO_TESTS = (
 """Endings of files that a test patch may bring and that are no tests."""
 
 
-class SweGym(ScriptedGrader):
+class SweGymGrader(ScriptedGrader):
     """Grades SWE-Gym by SWE-bench's rule, in its ready images."""
 
     answers = ("patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS")

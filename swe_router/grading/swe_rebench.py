@@ -13,7 +13,7 @@ from typing import Any
 
 from swe_router.errors import GradingError
 from swe_router.grading import statuses as parsers
-from swe_router.grading.scripted import (
+from swe_router.grading.script_run import (
     BROKEN,
     FOLDER,
     PATCH,
@@ -44,7 +44,7 @@ _TIMES = (
 """Durations that some runners write into the names of tests; the data set compares without."""
 
 
-class SweRebench(ScriptedGrader):
+class SweRebenchGrader(ScriptedGrader):
     """Grades SWE-rebench V2: every test of both lists passed, names compared without durations."""
 
     answers = ("patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS", "install_config")

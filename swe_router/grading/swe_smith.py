@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from swe_router.errors import GradingError
 from swe_router.grading.reversing import reverse
-from swe_router.grading.scripted import (
+from swe_router.grading.script_run import (
     BROKEN,
     FOLDER,
     PATCH,
@@ -37,7 +37,7 @@ _PROFILE = re.compile(r"(?P<repo>.+)\.[0-9a-f]{8}\..+")
 
 
 @dataclass(frozen=True)
-class Profile:
+class RepositoryProfile:
     """How the tests of a project are run and read."""
 
     command: str = "pytest --disable-warnings --color=no --tb=no --verbose"
@@ -45,21 +45,29 @@ class Profile:
     conda: bool = True
 
 
-USUAL = Profile()
-PROFILES: Mapping[str, Profile] = {
-    "tkrajina__gpxpy": Profile("pytest test.py --verbose --color=no --tb=no --disable-warnings"),
-    "mido__mido": Profile(f"{USUAL.command} -rs -c /dev/null"),
-    "paramiko__paramiko": Profile("pytest -rA --color=no --disable-warnings", "pytest-summary"),
-    "un33k__python-slugify": Profile("python test.py --verbose", "unittest-verbose"),
-    "tornadoweb__tornado": Profile("python -m tornado.test --verbose", "unittest-verbose"),
-    "pydantic__pydantic": Profile(f"/root/.local/bin/uv run {USUAL.command}", conda=False),
+USUAL = RepositoryProfile()
+PROFILES: Mapping[str, RepositoryProfile] = {
+    "tkrajina__gpxpy": RepositoryProfile(
+        "pytest test.py --verbose --color=no --tb=no --disable-warnings"
+    ),
+    "mido__mido": RepositoryProfile(f"{USUAL.command} -rs -c /dev/null"),
+    "paramiko__paramiko": RepositoryProfile(
+        "pytest -rA --color=no --disable-warnings", "pytest-summary"
+    ),
+    "un33k__python-slugify": RepositoryProfile("python test.py --verbose", "unittest-verbose"),
+    "tornadoweb__tornado": RepositoryProfile(
+        "python -m tornado.test --verbose", "unittest-verbose"
+    ),
+    "pydantic__pydantic": RepositoryProfile(
+        f"/root/.local/bin/uv run {USUAL.command}", conda=False
+    ),
 }
 """Projects whose profile is not the usual one."""
 ELSEWHERE = frozenset({"python__mypy", "hips__autograd"})
 """Python projects whose profile does more than run one command and read its usual lines."""
 
 
-class SweSmith(ScriptedGrader):
+class SweSmithGrader(ScriptedGrader):
     """Grades SWE-smith's Python rows: the tests of both lists, with the bug on its branch.
 
     A test without a status counts as passed in PASS_TO_PASS, as in the data set's evaluation; one
@@ -105,11 +113,11 @@ class SweSmith(ScriptedGrader):
         return reverse(str(row.get("patch") or ""))
 
 
-def _profile(instance_id: str, key: AnswerRow) -> Profile:
+def _profile(instance_id: str, key: AnswerRow) -> RepositoryProfile:
     match = _PROFILE.fullmatch(instance_id)
     project = match["repo"].lower() if match else ""
     if command := str(key.get("test_cmd") or ""):
-        return Profile(command)
+        return RepositoryProfile(command)
     if project in PROFILES:
         return PROFILES[project]
     tests = names(key, "FAIL_TO_PASS")

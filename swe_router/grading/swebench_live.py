@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 
 from swe_router.errors import GradingError
-from swe_router.grading.scripted import (
+from swe_router.grading.script_run import (
     BROKEN,
     FOLDER,
     PATCH,
@@ -35,7 +35,7 @@ NOTE = (
 )
 
 
-class SwebenchLive(ScriptedGrader):
+class SwebenchLiveGrader(ScriptedGrader):
     """Grades SWE-bench-Live (Lite, Verified, Full) and its MultiLang rows."""
 
     answers = (

@@ -9,7 +9,7 @@ from swe_router.grading.swebench import SweBenchGrader
 from swe_router.records import Grade, Instance, patch_digest
 
 
-class SwebenchMultimodal(SweBenchGrader):
+class SwebenchMultimodalGrader(SweBenchGrader):
     """As SWE-bench, where the network is allowed; else no verdict, with the reason."""
 
     answers: Sequence[str] = tuple(one for one in SweBenchGrader.answers if one != "image_assets")

@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 
 from swe_router.errors import GradingError
-from swe_router.grading.scripted import (
+from swe_router.grading.script_run import (
     BROKEN,
     PATCH,
     PATCH_REFUSED,
@@ -35,7 +35,7 @@ _SECTION = re.compile(r"(?=^diff --git )", re.MULTILINE)
 _BINARY = re.compile(r"^(Binary files .* differ|GIT binary patch)$", re.MULTILINE)
 
 
-class SwebenchPro(ScriptedGrader):
+class SwebenchProGrader(ScriptedGrader):
     """Grades SWE-bench Pro: every test of both lists has the status PASSED."""
 
     answers = (

@@ -43,7 +43,7 @@ tar -cf {folder}/made.tar -T {folder}/made
 """
 
 
-class SandboxFactory(Protocol):
+class SeededFactory(Protocol):
     """What opens a new box; ``files`` is a tar that is unpacked in the work folder first."""
 
     def open(self, instance: Instance, files: bytes = b"") -> AbstractContextManager[Sandbox]:
@@ -79,7 +79,7 @@ class WarmSandboxes:
     """
 
     def __init__(
-        self, boxes: SandboxFactory, *, ahead: int, stopping: Callable[[], bool] = lambda: False
+        self, boxes: SeededFactory, *, ahead: int, stopping: Callable[[], bool] = lambda: False
     ) -> None:
         """``ahead``: boxes of one instance that wait after the first was asked for.
 

@@ -54,7 +54,14 @@ CLEAN: tuple[str, ...] = (
 TWICE_MODULES = {
     "local": "a grader and a sandbox",
     "runner": "api: runs from Python; grading: the row's test runner",
-    "swebench": "the questions of SWE-bench, and the answers",
+    **dict.fromkeys(
+        (
+            p.stem
+            for p in (PACKAGE / "grading").glob("*.py")
+            if (PACKAGE / "instances" / p.name).exists() and p.stem[0] != "_"
+        ),
+        "the questions of a data set, and its answers",
+    ),
 }
 TWICE_CLASSES: dict[str, str] = {}
 
