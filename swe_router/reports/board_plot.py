@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 
 from swe_router import plain_values
 from swe_router.reports.board_table import labels, short
-from swe_router.reports.label_placement import Box, placed
+from swe_router.reports.label_placement import place
 from swe_router.reports.plot_parts import arms, literal, png, settle
 
 COLOURS = {"oracle": "#7b3294", "baseline": "#222222", "above hull": "#1a7f37",
@@ -42,7 +42,7 @@ def plane(facts: Mapping[str, Any]) -> bytes:
     """
     facts = plain_values.plain(facts)
     figure = Figure(figsize=(12.2, 6.8), dpi=DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)
     axes, beside = figure.subplots(1, 2, width_ratios=(4.6, 1))
     beside.set_axis_off()
     rows = [row for row in facts["rows"] if _drawn(row)]
@@ -70,7 +70,7 @@ def plane(facts: Mapping[str, Any]) -> bytes:
     numbers = {row["policy"]: str(k) for k, row in enumerate(_numbered(rows), 1)}
     _listed(beside, facts, numbers, names)
     settle(figure)
-    _label(axes, canvas, rows, {**names, **numbers})
+    _label(axes, rows, {**names, **numbers})
     return png(figure)
 
 
@@ -168,44 +168,29 @@ def _axes(axes: Any, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
     axes.legend(handles=handles, fontsize=FONT, loc="lower right", framealpha=0.9)
 
 
-def _label(
-    axes: Any, canvas: FigureCanvasAgg, rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]
-) -> None:
-    """Names beside the points that bear one, clear of each other and of the legend."""
+def _label(axes: Any, rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> None:
+    """Names near the points that bear one, clear of each other and of the legend.
+
+    Names choose their places before the numbers, which are shorter.
+    """
+    points = [(row["usd_per_issue"], 100 * row["rate"]) for row in rows]
+    lines = _along(axes)
+    dots = [*points, *axes.transData.inverted().transform(lines).tolist()] if lines else points
     ranks = ("baseline", "oracle", "above hull", "below hull", "other")
-    named = list(rows)
-    named.sort(key=lambda row: (ranks.index(_kind(row)), -abs(row["hull_margin_pp"] or 0)))
-    spots = [_pixel(axes, row) for row in named]
-    texts = [
-        axes.annotate(
-            names[row["policy"]], xy=(0, 0), xycoords="figure pixels",
-            fontsize=FONT if _kind(row) != "other" else FONT - 1.5,
-            color=COLOURS[_kind(row)] if _kind(row) != "other" else NUMBER, zorder=6,
-            path_effects=HALO,
-        )
-        for row in named
-    ]  # fmt: skip
-    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
-    boxes = [text.get_window_extent(renderer) for text in texts]
-    inner, legend = axes.get_window_extent(renderer), axes.get_legend().get_window_extent(renderer)
-    frame = Box(inner.x0, inner.y0, inner.x1, inner.y1)
-    found = placed(
-        spots,
-        [(box.width + 4, box.height + 2) for box in boxes],
-        frame,
-        [*(_pixel(axes, row) for row in rows), *_along(axes)],
-        [Box(legend.x0, legend.y0, legend.x1, legend.y1)],
+    order = sorted(
+        rows, key=lambda row: (ranks.index(_kind(row)), -abs(row["hull_margin_pp"] or 0))
     )
-    for text, spot, box in zip(texts, spots, found, strict=True):
-        if box is None:
-            text.remove()
-            continue
-        text.set_position((box.left + 2, box.bottom + 3))
-        near = (min(max(spot[0], box.left), box.right), min(max(spot[1], box.bottom), box.top))
-        axes.annotate(
-            "", xy=spot, xytext=near, xycoords="figure pixels", textcoords="figure pixels",
-            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": text.get_color(), "alpha": 0.7},
-        )  # fmt: skip
+    taken: list[Any] = [axes.get_legend()]
+    for numbered in (False, True):
+        texts = [
+            axes.text(
+                row["usd_per_issue"], 100 * row["rate"], names[row["policy"]],
+                fontsize=FONT - 1.5 if numbered else FONT, ha="center", va="center",
+                color=NUMBER if numbered else COLOURS[_kind(row)], zorder=6, path_effects=HALO,
+            )
+            for row in order if (_kind(row) == "other") == numbered
+        ]  # fmt: skip
+        taken += place(axes, texts, dots, taken)
 
 
 def _along(axes: Any, apart: float = 14.0) -> list[tuple[float, float]]:
@@ -229,11 +214,6 @@ def _corners(line: Any) -> list[tuple[float, float]]:
         return points
     turns = [((x, y), (to_x, y)) for (x, y), (to_x, _) in itertools.pairwise(points)]
     return [*(point for pair in turns for point in pair), *points[-1:]]
-
-
-def _pixel(axes: Any, row: Mapping[str, Any]) -> tuple[float, float]:
-    x, y = axes.transData.transform((row["usd_per_issue"], 100 * row["rate"]))
-    return float(x), float(y)
 
 
 @literal()

@@ -1,73 +1,75 @@
-"""Where labels of points go so that no two lie over each other: greedy, in pixels."""
+"""Labels of points moved apart by adjustText, so that no two lie over each other."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from adjustText import adjust_text
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+PLACING = {
+    "iter_lim": 120, "expand": (1.4, 1.8), "force_text": (1.0, 1.2), "force_static": (0.8, 1.0),
+    "force_pull": (0.02, 0.02), "force_explode": (0.5, 1.0), "max_move": (15, 15),
+}  # fmt: skip
+"""How texts are moved. Turns, not seconds, so that the same facts give the same picture."""
+MIN_LINE = 4.0
+"""Pixels between a point and its label from which a line joins them."""
 
 
-@dataclass(frozen=True)
-class Box:
-    """A rectangle in pixels, y upwards."""
-
-    left: float
-    bottom: float
-    right: float
-    top: float
-
-    def meets(self, other: Box) -> bool:
-        """Whether the two share any area."""
-        return (
-            self.left < other.right
-            and other.left < self.right
-            and self.bottom < other.top
-            and other.bottom < self.top
-        )
-
-    def within(self, other: Box) -> bool:
-        """Whether this lies inside the other."""
-        return (
-            self.left >= other.left
-            and self.right <= other.right
-            and self.bottom >= other.bottom
-            and self.top <= other.top
-        )
-
-
-def placed(
-    points: Sequence[tuple[float, float]],
-    sizes: Sequence[tuple[float, float]],
-    frame: Box,
+def place(
+    axes: Any,
+    texts: Sequence[Text],
     dots: Sequence[tuple[float, float]] = (),
-    taken: Sequence[Box] = (),
-    reach: float = 130.0,
-) -> list[Box | None]:
-    """A box of each size near its point, inside ``frame`` and clear of ``dots`` and ``taken``.
+    taken: Sequence[Any] = (),
+) -> list[Text]:
+    """Move texts off the points that they stand on, and join each to its own by a line.
 
-    The first points choose first; None where nothing within ``reach`` pixels is free.
+    Args:
+        axes: Drawn once, and not resized any more.
+        texts: In data coordinates, at their points, of which the first are kept first.
+        dots: Further points to keep clear of, in data coordinates.
+        taken: Artists that hold places already, as texts placed before and the legend.
+
+    Returns the texts that found a place inside the axes, clear of those before; others are removed.
     """
-    used = [*taken, *(Box(x - 5, y - 5, x + 5, y + 5) for x, y in (*dots, *points))]
-    out: list[Box | None] = []
-    for (x, y), (width, height) in zip(points, sizes, strict=True):
-        found = None
-        for box in _around(x, y, width, height, reach):
-            if box.within(frame) and not any(box.meets(other) for other in used):
-                found = box
-                used.append(box)
-                break
-        out.append(found)
-    return out
+    if not texts:
+        return []
+    renderer = axes.figure.canvas.get_renderer()
+    spots = [axes.transData.transform(text.get_position()) for text in texts]
+    if len(texts) + len(taken) + len(dots) > 1:
+        clear = np.reshape(np.asarray(dots, dtype=float), (-1, 2))
+        adjust_text(
+            list(texts), clear[:, 0], clear[:, 1], objects=list(taken) or None, ax=axes, **PLACING
+        )
+    frame = axes.get_window_extent(renderer)
+    used = [artist.get_window_extent(renderer) for artist in taken]
+    placed = []
+    for text, spot in zip(texts, spots, strict=True):
+        box = text.get_window_extent(renderer)
+        inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 <= frame.y1 - 1
+        if not inside or any(_meet(box, other) for other in used):
+            text.remove()
+            continue
+        used.append(box)
+        placed.append(text)
+        _join(axes, text, spot, box)
+    return placed
 
 
-def _around(x: float, y: float, width: float, height: float, reach: float) -> list[Box]:
-    """Candidates by growing distance: right, above, below, left, and what lies between."""
-    boxes = []
-    for step in range(int(reach // 12)):
-        away = 9 + 12 * step
-        for turn in (0, 30, -30, 60, -60, 90, -90, 120, -120, 150, -150, 180):
-            angle = math.radians(turn)
-            cx = x + math.cos(angle) * (away + width / 2)
-            cy = y + math.sin(angle) * (away + height / 2)
-            boxes.append(Box(cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2))
-    return boxes
+def _meet(one: Bbox, other: Bbox) -> bool:
+    """Whether two boxes share any area; matplotlib's ``overlaps`` counts a shared edge."""
+    return bool(one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1)
+
+
+def _join(axes: Any, text: Text, spot: Sequence[float], box: Bbox) -> None:
+    near = (min(max(spot[0], box.x0), box.x1), min(max(spot[1], box.y0), box.y1))
+    if np.hypot(near[0] - spot[0], near[1] - spot[1]) < MIN_LINE:
+        return
+    axes.annotate(
+        "", xy=spot, xytext=near, xycoords="figure pixels", textcoords="figure pixels",
+        arrowprops={"arrowstyle": "-", "lw": 0.5, "color": text.get_color(), "alpha": 0.7,
+                    "shrinkA": 0, "shrinkB": 0},
+    )  # fmt: skip

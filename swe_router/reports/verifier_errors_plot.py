@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from swe_router import plain_values
 from swe_router.records import ACCEPTANCE
-from swe_router.reports.label_placement import Box, placed
+from swe_router.reports.label_placement import place
 from swe_router.reports.plot_parts import arms, literal, png, settle
 from swe_router.reports.verifier_errors import ALL, FEW
 
@@ -43,19 +43,20 @@ def drawn(facts: Mapping[str, Any]) -> Figure:
     rows = len(_shown(facts))
     tall = 1.3 + 0.3 * max(rows, 2)
     figure = Figure(figsize=(11.0, tall + 6.0), dpi=DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    halves: Any = figure.subfigures(2, 1, height_ratios=(tall, 6.0))
-    top, bottom = halves
+    FigureCanvasAgg(figure)
+    halves = figure.add_gridspec(2, 1, height_ratios=(tall, 6.0))
     colours = _colours(facts)
-    _intervals(top.subplots(1, 2, sharey=True), facts, colours)
-    plane, curve = bottom.subplots(1, 2)
+    rates: Any = halves[0].subgridspec(1, 2).subplots(sharey=True)
+    _intervals(rates, facts, colours)
+    lower = halves[1].subgridspec(1, 2)
+    plane, curve = (figure.add_subplot(lower[0, side]) for side in range(2))
     _plane(plane, facts, colours)
     _curve(curve, facts, colours)
     count = f"{facts['right']} right and {facts['wrong']} wrong patches"
     said = " (recordings, not models)" if facts["recordings"] else ""
     figure.suptitle(f"{count} of {facts['instances']} instances{said}", fontsize=FONT + 3)
     settle(figure)
-    _label(plane, canvas, facts)
+    _label(plane, facts)
     return figure
 
 
@@ -146,32 +147,20 @@ def _plane(axes: Any, facts: Mapping[str, Any], colours: Mapping[str, str]) -> N
         _empty(axes, "no group has both a right and a wrong patch")
 
 
-def _label(axes: Any, canvas: FigureCanvasAgg, facts: Mapping[str, Any]) -> None:
-    """A name beside each spot, clear of the others; those of one spot below one another."""
+def _label(axes: Any, facts: Mapping[str, Any]) -> None:
+    """A name near each spot, clear of the others; those of one spot below one another."""
     spots: dict[tuple[float, float], list[str]] = {}
     for one in _shown(facts):
         x, y = axes.transData.transform((one["fpr"]["rate"], one["tpr"]["rate"]))
         near = next((at for at in spots if abs(at[0] - x) < NEAR and abs(at[1] - y) < NEAR), None)
         spots.setdefault(near or (float(x), float(y)), []).append(_named(one))
+    data = axes.transData.inverted()
+    points = [tuple(data.transform(spot).tolist()) for spot in spots]
     texts = [
-        axes.annotate("\n".join(names), xy=(0, 0), xycoords="figure pixels", fontsize=FONT,
-                      zorder=6)
-        for names in spots.values()
-    ]  # fmt: skip
-    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
-    sizes = [(box.width + 6, box.height + 4) for box in
-             (text.get_window_extent(renderer) for text in texts)]  # fmt: skip
-    inner = axes.get_window_extent(renderer)
-    frame = Box(inner.x0, inner.y0, inner.x1, inner.y1)
-    for text, spot, box in zip(texts, spots, placed(list(spots), sizes, frame), strict=True):
-        if box is None:
-            text.remove()
-            continue
-        text.set_position((box.left + 3, box.bottom + 4))
-        near = (min(max(spot[0], box.left), box.right), min(max(spot[1], box.bottom), box.top))
-        axes.annotate("", xy=spot, xytext=near, xycoords="figure pixels",
-                      textcoords="figure pixels",
-                      arrowprops={"arrowstyle": "-", "lw": 0.6, "color": "#555555"})  # fmt: skip
+        axes.text(*point, "\n".join(names), fontsize=FONT, zorder=6, ha="center", va="center")
+        for point, names in zip(points, spots.values(), strict=True)
+    ]
+    place(axes, texts, points)
 
 
 def _arms(one: Mapping[str, Any]) -> list[list[float]]:

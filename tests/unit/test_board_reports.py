@@ -6,6 +6,8 @@ import io
 import re
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from swe_router.commands import leaderboard
 from swe_router.errors import UsageError
@@ -14,7 +16,7 @@ from swe_router.outcomes.simulation import verifier_model
 from swe_router.outcomes.tables.table import write
 from swe_router.reports import board_html, board_plot
 from swe_router.reports import board_table as words
-from swe_router.reports.label_placement import Box, placed
+from swe_router.reports.label_placement import place
 from tests.doubles.recorded import features, table
 
 
@@ -67,14 +69,48 @@ def test_the_verifier_map_is_drawn_from_json_alone_with_a_measured_point(facts):
     assert board_plot.verifier_map(found).startswith(b"\x89PNG")
 
 
-def test_labels_never_lie_over_each_other_nor_outside():
-    frame = Box(0, 0, 400, 300)
-    crowd = [(200 + 3 * (k % 5), 150 + 3 * (k // 5)) for k in range(25)]
-    found = placed(crowd, [(90.0, 14.0)] * 25, frame)
-    boxes = [box for box in found if box is not None]
-    assert len(boxes) >= 8
-    assert not any(a.meets(b) for i, a in enumerate(boxes) for b in boxes[:i])
-    assert all(box.within(frame) for box in boxes)
+def crowded(count=25):
+    """Axes with a crowd of labelled points; the labels that found a place, and all of them."""
+    figure = Figure(figsize=(6, 4), dpi=100)
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    points = [(0.5 + 0.01 * (k % 5), 0.5 + 0.01 * (k // 5)) for k in range(count)]
+    texts = [axes.text(x, y, f"a name {k}", fontsize=8) for k, (x, y) in enumerate(points)]
+    figure.draw_without_rendering()
+    return axes, place(axes, texts, points), texts
+
+
+def test_labels_never_lie_over_each_other_nor_outside_and_are_joined_to_their_points():
+    axes, kept, texts = crowded()
+    renderer = axes.figure.canvas.get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in kept]
+    frame = axes.get_window_extent(renderer)
+    assert len(boxes) >= 12
+    assert kept[0] is texts[0], "the first are kept first"
+    for number, box in enumerate(boxes):
+        assert frame.x0 <= box.x0 and box.x1 <= frame.x1  # noqa: PT018
+        for other in boxes[:number]:
+            assert (
+                box.x1 <= other.x0
+                or other.x1 <= box.x0
+                or box.y1 <= other.y0
+                or (other.y1 <= box.y0)
+            )
+    lines = [one for one in axes.texts if one not in kept]
+    assert len(lines) > len(kept) / 2
+    assert set(texts) - set(kept) <= {one for one in texts if one.axes is None}
+
+
+def test_the_same_labels_are_placed_at_the_same_spots():
+    places = [[text.get_position() for text in crowded(9)[1]] for _ in range(2)]
+    assert places[0] == places[1]
+
+
+def test_a_label_alone_stays_and_none_is_no_error():
+    _, kept, _ = crowded(1)
+    assert len(kept) == 1
+    assert crowded(0)[1] == []
 
 
 def test_names_lose_what_they_share_but_stay_apart():
