@@ -88,7 +88,7 @@ class AnthropicModel:
             api_key=self._key or "none",
             base_url=self._tier.base_url or OWN_ADDRESS,
             max_retries=0,
-            http_client=anthropic.DefaultHttpxClient(event_hooks=http_calls.event_hooks(self._key)),
+            http_client=anthropic.DefaultHttpxClient(**http_calls.client_options(self._key)),
         )
         http_calls.isolate_client(client)
         return client

@@ -115,7 +115,7 @@ class OpenAIModel:
             api_key=self._key or "none",
             base_url=self._tier.base_url or OWN_ADDRESS,
             max_retries=0,
-            http_client=openai.DefaultHttpx2Client(event_hooks=http_calls.event_hooks(self._key)),
+            http_client=openai.DefaultHttpx2Client(**http_calls.client_options(self._key)),
         )
         http_calls.isolate_client(client)
         return client

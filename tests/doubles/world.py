@@ -11,6 +11,7 @@ from pathlib import Path
 
 from swe_router import assets
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write
+from tests.doubles.copies import copied
 from tests.doubles.judged import attempt, folder, grade, patch, record, said
 from tests.doubles.readme import PLACEHOLDERS
 
@@ -25,12 +26,12 @@ def make(root: Path) -> Path:
     runs = root / "runs"
     for name in ("RUN1", "RUN2"):
         _graded(runs, PLACEHOLDERS[name], 13 if name == "RUN1" else 17)
-    shutil.copytree(SAMPLE, runs / PLACEHOLDERS["RUN"])
+    copied(SAMPLE, runs / PLACEHOLDERS["RUN"])
     (runs / "latest").unlink(missing_ok=True)
     (runs / "latest").symlink_to(PLACEHOLDERS["RUN"])
     (root / "repos").mkdir()
     shutil.copyfile(SAMPLE / "preds.json", root / "preds.json")
-    shutil.copytree(SAMPLE, root / PLACEHOLDERS["DIR"])
+    copied(SAMPLE, root / PLACEHOLDERS["DIR"])
     _verified(root)
     write(_table(), root / "table.csv")
     (root / "benchmarks").symlink_to(assets.root() / "benchmarks")

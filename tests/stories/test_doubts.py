@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 from swe_router import assets
 from swe_router.__main__ import main
 from swe_router.commands.grade import grading_run
 from swe_router.records import Grade
+from tests.doubles.copies import copied
 
 DOUBT = "t.py::a counts as passed; the runner says: SUBFAILED (i=1) t.py::a"
 
 
 def test_report_counts_the_verdicts_that_the_runner_s_own_record_contradicts(tmp_path, capsys):
     run = tmp_path / "runs" / "sample"
-    shutil.copytree(assets.root() / "runs" / "sample", run)
+    copied(assets.root() / "runs" / "sample", run)
     told = ["report", "sample", "--runs", str(run.parent), "--json"]
     assert main(told) == 0
     assert json.loads(capsys.readouterr().out)["doubts"] == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from swe_router.__main__ import main
 from swe_router.commands import replay
 from swe_router.grading.predictions import Prediction
 from swe_router.journal.run_folder import RunFolder
+from tests.doubles.copies import copied
 
 SAMPLE = assets.root() / "runs" / "sample"
 ONE = "demo__confet-14"
@@ -26,7 +26,7 @@ def run(tmp_path) -> RunFolder:
     path = tmp_path / "run"
     ignored = [p.name for p in (SAMPLE / "trajectories").iterdir() if p.name != ONE]
     ignored.append("candidate_grades.jsonl")
-    shutil.copytree(SAMPLE, path, ignore=shutil.ignore_patterns(*ignored))
+    copied(SAMPLE, path, tuple(ignored))
     for name in ("records", "instances", "grades"):
         rows = [json.loads(text) for text in (path / f"{name}.jsonl").read_text().splitlines()]
         mine = [row for row in rows if ONE in (row.get("instance_id"), row.get("id"),

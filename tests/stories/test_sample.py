@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from swe_router.__main__ import main
 from swe_router.commands import replay as replay_command
 from swe_router.commands.run import run_driver
 from swe_router.errors import UsageError
+from tests.doubles.copies import copied
 
 SAMPLE = assets.root() / "runs" / "sample"
 ONE = "demo__confet-14"
@@ -50,7 +50,7 @@ def run(tmp_path) -> Path:
     """The sample cut down to one instance."""
     folder = tmp_path / "run"
     ignored = [p.name for p in (SAMPLE / "trajectories").iterdir() if p.name != ONE]
-    shutil.copytree(SAMPLE, folder, ignore=shutil.ignore_patterns(*ignored))
+    copied(SAMPLE, folder, tuple(ignored))
     for name in ("records", "instances", "grades"):
         path = folder / f"{name}.jsonl"
         write(path, [row for row in rows_of(path) if about(row) == ONE])

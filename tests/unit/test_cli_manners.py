@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -16,6 +15,7 @@ from swe_router.__main__ import main
 from swe_router.cli.output import ids
 from swe_router.errors import UsageError
 from tests.doubles.background import HEARS, in_background
+from tests.doubles.copies import copied
 
 STOPPED_SOON = (
     HEARS
@@ -45,7 +45,7 @@ SAMPLE = assets.root() / "runs" / "sample"
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(SAMPLE, tmp_path / "runs" / "one")
+    copied(SAMPLE, tmp_path / "runs" / "one")
     return tmp_path / "runs"
 
 
@@ -185,7 +185,7 @@ def test_subset_is_another_word_for_split(capsys):
 
 
 def test_runs_lists_the_runs_and_a_damaged_one_does_not_hide_the_others(runs, capsys):
-    shutil.copytree(SAMPLE, runs / "broken")
+    copied(SAMPLE, runs / "broken")
     (runs / "broken" / "settings.json").write_text('{"settings": 3}')
     assert main(["runs", "--json"]) == 0
     rows = {row["run"]: row for row in json.loads(capsys.readouterr().out)}
@@ -288,7 +288,7 @@ def test_runs_says_of_another_format_which_and_of_lost_settings_that_they_are_lo
     tmp_path, capsys
 ):
     for name in ("other", "lost"):
-        shutil.copytree(assets.root() / "runs" / "sample", tmp_path / name)
+        copied(assets.root() / "runs" / "sample", tmp_path / name)
     file = tmp_path / "other" / "settings.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"schema": "swe-router/9"}))
     (tmp_path / "lost" / "settings.json").unlink()

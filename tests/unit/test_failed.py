@@ -12,13 +12,14 @@ from swe_router import assets
 from swe_router.__main__ import main
 from swe_router.commands.run.failed_instances import failed_of, predictions_of
 from swe_router.errors import UsageError
+from tests.doubles.copies import copied
 
 SAMPLE = assets.root() / "runs" / "sample"
 
 
 @pytest.fixture
 def run(tmp_path):
-    return shutil.copytree(SAMPLE, tmp_path / "mine")
+    return copied(SAMPLE, tmp_path / "mine")
 
 
 def outcomes(run):

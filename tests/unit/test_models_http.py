@@ -7,6 +7,7 @@ import json
 import pytest
 
 from swe_router.errors import UsageError
+from swe_router.models import http_calls
 from swe_router.records import CallLimits, Message, ToolCall
 from tests.doubles.providers import (
     ALL,
@@ -210,3 +211,10 @@ def test_reasoning_models_are_asked_by_chat_in_their_own_words(httpserver):
 def test_an_option_that_could_change_the_price_is_unknown(dialect):
     with pytest.raises(UsageError, match="no option 'service_tier'"):
         model(dialect, "http://127.0.0.1:9", options={"service_tier": "priority"})
+
+
+def test_certificates_are_read_once_until_the_environment_names_others(monkeypatch, tmp_path):
+    usual = http_calls.shared_tls()
+    assert http_calls.shared_tls() is usual
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert http_calls.shared_tls() is not usual

@@ -119,7 +119,8 @@ def test_a_bound_at_a_bar_is_claimed_only_where_it_stands_on_several_repositorie
 def test_doctor_and_report_say_which_share_of_right_patches_is_refused(capsys, tmp_path) -> None:
     nowhere = [word for tier in ("local", "sonnet", "o3")
                for word in ("--set", f"tiers.{tier}.base_url=http://127.0.0.1:9/v1")]  # fmt: skip
-    main(["doctor", "--preset", "hybrid", *nowhere, "--json", "--out", str(tmp_path)])
+    asked = ["--preset", "hybrid", "--split", "demo", *nowhere]
+    main(["doctor", *asked, "--json", "--out", str(tmp_path)])
     checks = {row["check"]: row for row in json.loads(capsys.readouterr().out)["checks"]}
     assert "it refuses" in checks["acceptance"]["detail"]
     assert main(["report", "sample", "--json"]) == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import contextmanager
 from decimal import Decimal
 
@@ -26,6 +25,7 @@ from swe_router.verifiers.judge import JudgeVerifier
 from swe_router.verifiers.reproduction import test_writer
 from swe_router.verifiers.reproduction.repository_context import RepositoryContext
 from tests.doubles.agent import PlayedModel
+from tests.doubles.copies import copied
 from tests.doubles.engine import FEATURES, INSTANCE, Box, Ladder, ListMemory, Plays, context, plan
 from tests.doubles.project import outcome
 from tests.unit.test_metered import RATE, Answers
@@ -213,7 +213,7 @@ CALL = {"at": 1.0, "tier": "local", "usd": "0.02", "hold": "", "party": "h|b|1|1
 )
 @pytest.mark.parametrize("attempt", ["1-local.2", "verify:9-cloud"])
 def test_money_that_no_record_explains_is_named_by_replay(tmp_path, last, fate, attempt):
-    run = shutil.copytree(SAMPLE, tmp_path / "run")
+    run = copied(SAMPLE, tmp_path / "run")
     key = f"demo__confet-3/{attempt}"
     rows = [{"op": "reserve", "id": "r9999", "key": key, **CALL}]
     rows += [{"at": 2.0, "id": "r9999", **last}] if last else []

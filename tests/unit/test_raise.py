@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import shutil
 from decimal import Decimal
 
 import pytest
@@ -21,6 +20,7 @@ from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import log_reader
 from swe_router.policies.cascade import Cascade
 from swe_router.solve.engine import solve
+from tests.doubles.copies import copied
 from tests.doubles.engine import FEATURES, INSTANCE, ExactPurse, Patches, Plays, context, plan
 from tests.doubles.office import Office, WouldWait
 
@@ -173,7 +173,7 @@ SAMPLE = assets.root() / "runs" / "sample"
 
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
-    shutil.copytree(SAMPLE, tmp_path / "run")
+    copied(SAMPLE, tmp_path / "run")
     return RunFolder(tmp_path / "run")
 
 

@@ -23,6 +23,7 @@ from swe_router.journal.run_folder import RunFolder
 from swe_router.records import digest_of
 from swe_router.records.safe_names import checked_name
 from swe_router.settings import name_of
+from tests.doubles.copies import copied
 
 PATHS = ("../../../canary", "/canary", "..", ".", "a/b", "a\\b", "a\0b", "a\nb", "x" * 300, "",
          "\ud800", "\u202egpj.exe", "\x1b[31mred", ".hidden")  # fmt: skip
@@ -31,7 +32,7 @@ PATHS = ("../../../canary", "/canary", "..", ".", "a/b", "a\\b", "a\0b", "a\nb",
 @pytest.fixture
 def theirs(tmp_path):
     """A copy of the run that ships, as it comes out of somebody's archive."""
-    return shutil.copytree(assets.root() / "runs" / SAMPLE, tmp_path / "in" / "theirs")
+    return copied(assets.root() / "runs" / SAMPLE, tmp_path / "in" / "theirs")
 
 
 def sealed(run, change):
@@ -282,7 +283,7 @@ def test_a_report_imports_nothing_that_the_run_names(theirs, capsys):
 
 
 def test_a_run_that_was_begun_here_is_ours_wherever_it_is_moved(tmp_path):
-    theirs = shutil.copytree(assets.root() / "runs" / SAMPLE, tmp_path / "a")
+    theirs = copied(assets.root() / "runs" / SAMPLE, tmp_path / "a")
     sealed(theirs, risky("no box"))
     (theirs / "records.jsonl").write_text("")
     own_runs.remember(RunFolder(theirs))

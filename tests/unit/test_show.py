@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 
 import pytest
 
@@ -13,6 +12,7 @@ from swe_router.__main__ import main
 from swe_router.journal.run_folder import RunFolder
 from swe_router.records import ACCEPTANCE, LeftOut, Verdict
 from swe_router.reports import sentences
+from tests.doubles.copies import copied
 from tests.doubles.judged import attempt, folder, patch, record, said
 
 SAMPLE = assets.root() / "runs" / "sample"
@@ -98,7 +98,7 @@ def test_an_attempt_may_be_asked_for_by_its_number_or_its_tier(capsys):
 
 
 def test_an_instance_in_the_place_of_a_run_is_told_how_to_be_asked_for(capsys, tmp_path):
-    shutil.copytree(SAMPLE, tmp_path / "one")
+    copied(SAMPLE, tmp_path / "one")
     (tmp_path / "latest").symlink_to("one")
     assert main(["show", "demo__confet-3", "--out", str(tmp_path)]) == 2
     assert "did you mean `swe-router show latest demo__confet-3`?" in capsys.readouterr().err
@@ -110,7 +110,7 @@ def test_an_instance_in_the_place_of_a_run_is_told_how_to_be_asked_for(capsys, t
 
 def test_the_latest_of_copied_runs_is_the_newest_though_no_link_names_it(capsys, tmp_path):
     for name, created in (("a", 3.0), ("b", 9.0), ("c", 5.0)):
-        shutil.copytree(SAMPLE, tmp_path / name)
+        copied(SAMPLE, tmp_path / name)
         file = tmp_path / name / "settings.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | {"created": created}))
     (tmp_path / "damaged").mkdir()
