@@ -64,6 +64,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "swe-bench": "swe_router.instances.swebench:SweBench",
         "harbor": "swe_router.instances.harbor:HarborFolder",
         "multi-swe-bench": "swe_router.instances.multi_swe_bench:MultiSwebench",
+        "own-issue": "swe_router.instances.own_issue:OwnIssue",
         "swe-bench-live": "swe_router.instances.swebench_live:SwebenchLive",
         "swe-bench-multimodal": "swe_router.instances.swebench_multimodal:SwebenchMultimodal",
         "swe-bench-pro": "swe_router.instances.swebench_pro:SwebenchPro",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swe_router.cli.output import dollars, emit, ids, pairs, talk
+from swe_router.cli.output import DataSet, dollars, emit, ids, pairs, talk
 from swe_router.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,9 +19,10 @@ def features(
     split: Annotated[
         str,
         typer.Option(
-            "--split", "--subset", help="demo, lite, verified, full, multilingual, or a file."
+            "--split", "--subset", help="demo, lite, verified, …, a file, or ORG/NAME of the hub."
         ),
     ] = "demo",
+    dataset: DataSet = None,
     repos: Annotated[
         str | None, typer.Option(help="Folder of git repositories (read only).")
     ] = None,
@@ -65,8 +66,8 @@ def features(
 
     rater = _judge(judge, budget, route, preset, sets, out)
     done = extraction.make(
-        split, out, repos=repos or "", ids=ids(instances) or [], pattern=filter_ or "",
-        cut=slice_ or "", say=talk, judge=rater,
+        split, out, dataset=dataset or "", repos=repos or "", ids=ids(instances) or [],
+        pattern=filter_ or "", cut=slice_ or "", say=talk, judge=rater,
     )  # fmt: skip
     emit(done.facts, as_json=as_json, view=done.view)
     return 0

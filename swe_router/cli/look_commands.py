@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.output import emit, pairs, talk
+from swe_router.cli.output import DataSet, emit, pairs, talk
 from swe_router.lazy_imports import loading
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
@@ -76,6 +76,7 @@ def route(
     split: Annotated[
         str, typer.Option("--split", "--subset", help="Split or file it belongs to.")
     ] = "demo",
+    dataset: DataSet = None,
     preset: Annotated[str | None, typer.Option(help="Tiers and limits.")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="Override a setting.")] = None,
     policy: Annotated[str | None, typer.Option(help="Routing policy.")] = None,
@@ -106,6 +107,7 @@ def route(
         preset or settings.preset_of(split),
         sets=sets or (),
         split=split,
+        dataset=dataset,
         instances=[instance],
         policy__name=policy,
         policy__knobs=knobs or None,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.output import dollars, emit, ids, pairs, talk
+from swe_router.cli.output import DataSet, dollars, emit, ids, pairs, talk
+from swe_router.cli.own_issue_flags import own_issue, own_split
 from swe_router.errors import UsageError
 from swe_router.lazy_imports import loading
 
@@ -48,10 +49,11 @@ def run(
         typer.Option(
             "--split",
             "--subset",
-            help="demo, lite, verified, full, multilingual, or a .jsonl/.json/.parquet."
-            " Default: the preset's.",
+            help="demo, lite, verified, … (docs/datasets.md), a file, a folder, or ORG/NAME of the"
+            " hub. Default: the preset's.",
         ),
     ] = None,
+    dataset: DataSet = None,
     budget: Annotated[
         str | None,
         typer.Option(help="US dollars the run may never exceed. Default: the preset's."),
@@ -132,12 +134,33 @@ def run(
         str | None,
         typer.Option(help="With --dry-run: outcome table to expect by. Default: the shipped one."),
     ] = None,
+    repo: Annotated[
+        str | None,
+        typer.Option(help="An issue of your own: folder or address of its repository."),
+    ] = None,
+    issue: Annotated[
+        str | None, typer.Option(help="With --repo: file with its text, - for stdin, or the text.")
+    ] = None,
+    commit: Annotated[
+        str | None, typer.Option(help="With --repo: commit, branch or tag. Default: HEAD.")
+    ] = None,
+    test_command: Annotated[
+        str | None, typer.Option(help="With --repo: succeeds once it is resolved; else ungraded.")
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(help="With --repo: Docker image that holds it. Default: a local sandbox."),
+    ] = None,
+    workdir: Annotated[
+        str | None, typer.Option(help="With --image: where the image holds it.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Solve a split under a budget: route, work, verify, escalate, select, grade.
 
-    The whole run, its resumes included, never spends more than --budget. Example:
-    swe-router run --split verified --budget 150 --workers 8
+    The whole run, its resumes included, never spends more than --budget. Examples:
+    swe-router run --split verified --budget 150 --workers 8;
+    swe-router run --repo . --issue bug.md --test-command 'pytest tests/test_x.py' --budget 2
     """
     with loading("swe_router.commands.run.run_driver"):
         from swe_router import settings
@@ -151,6 +174,9 @@ def run(
         raise UsageError("--dry-run plans a new run; `swe-router show RUN` says what one owes")
     ends = _some(hours)
     notifying.hook_of(notify)
+    own = own_issue(repo, issue, commit, test_command, image, workdir)
+    if own is not None:
+        split, sandbox = own_split(own, split, source, sandbox, out)
     only = ids(instances)
     only, split, source = chosen(only, split, source, failed, out, trajectories, rest)
     if failed and (trajectories is not None or rest):
@@ -160,6 +186,7 @@ def run(
         preset or settings.preset_of(split),
         sets=sets or (),
         split=split,
+        dataset=dataset,
         budget=dollars(budget),
         policy__name=policy,
         policy__knobs=knobs or None,
@@ -254,12 +281,17 @@ def grade(
     split: Annotated[
         str | None, typer.Option("--split", "--subset", help="Split of --predictions.")
     ] = None,
+    dataset: DataSet = None,
     sandbox: Annotated[
         str, typer.Option(help="auto, docker (the official harness) or local.")
     ] = "auto",
     unsafe: Annotated[bool, typer.Option("--unsafe", help="As for run.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for one evaluation.")] = 1800.0,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="At a time.")] = 2,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="Host that evaluations which need one may reach; * is any."),
+    ] = None,
     candidates: Annotated[
         bool | None,
         typer.Option("--candidates/--no-candidates", help="Of a run: also patches not handed in."),
@@ -281,8 +313,8 @@ def grade(
         if split is None:
             raise UsageError("--predictions needs --split: the split that the ids belong to")
         grades = grading_run.grade_file(
-            predictions, split, sandbox=sandbox, unsafe=unsafe, timeout=timeout, workers=workers,
-            say=talk,
+            predictions, split, dataset=dataset or "", sandbox=sandbox, unsafe=unsafe,
+            timeout=timeout, workers=workers, network=network or (), say=talk,
         )  # fmt: skip
     else:
         from swe_router.commands.run import run_driver as launch

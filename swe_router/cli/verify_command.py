@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.output import dollars, emit, ids, talk, words
+from swe_router.cli.output import DataSet, dollars, emit, ids, talk, words
 from swe_router.errors import UsageError
 
 
@@ -24,6 +24,7 @@ def verify(
             help="Split that they are of: demo, lite, verified, ..., or a file.",
         ),
     ],
+    dataset: DataSet = None,
     trajectories: Annotated[
         Path | None,
         typer.Option(help="Folder of mini-swe-agent, SWE-agent or our own runs of these issues."),
@@ -89,6 +90,7 @@ def verify(
         preset or settings.preset_of(split),
         sets=sets or (),
         split=split,
+        dataset=dataset,
         budget=dollars(budget),
         verify__names=given,
         verify__seconds=seconds,

@@ -109,7 +109,7 @@ class RepoCache:
         entry = self.folder / f"{_flat(instance.repo)}.git"
         if _whole(entry) and _readable(entry, instance.base_commit):
             return str(entry)
-        url = self.sources.url.format(repo=instance.repo)
+        url = self._address(instance)
         if instance.repo.startswith(f"{DEMO_OWNER}/") or not url:
             raise RepoError(self._nowhere(instance, "there is nowhere to clone it from"))
         try:
@@ -158,7 +158,7 @@ class RepoCache:
         return _readable(entry, instance.base_commit)
 
     def _from_network(self, entry: Path, instance: Instance) -> None:
-        url = self.sources.url.format(repo=instance.repo)
+        url = self._address(instance)
         if instance.repo.startswith(f"{DEMO_OWNER}/") or not url:
             raise RepoError(self._nowhere(instance, "there is nowhere to clone it from"))
         why, at = self._failed.get(instance.repo, ("", 0.0))
@@ -184,7 +184,15 @@ class RepoCache:
             f"{looked}. Give a folder that holds {_flat(instance.repo)}.git with --repos DIR"
         )
 
+    def _address(self, instance: Instance) -> str:
+        return instance.repository or self.sources.url.format(repo=instance.repo)
+
     def _users(self, instance: Instance) -> Path | None:
+        given = Path(instance.repository)
+        if given.is_absolute():
+            if _readable(given, instance.base_commit):
+                return given
+            raise RepoError(f"{given} is no git repository with commit {instance.base_commit}")
         if self.sources.repos is None:
             return None
         flat, name = _flat(instance.repo), instance.repo.partition("/")[2]

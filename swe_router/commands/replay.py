@@ -76,7 +76,8 @@ def replay(name: str, out: Path) -> CommandResult:
         _came_with(run, record, count)
         _surroundings(record, header, instances, book, count)
         _grade(record, grades.get(instance_id), count)
-        _candidate_grades(instance_id, others.get(instance_id, ()), left[instance_id], count)
+        kept = others.get(instance_id, ())
+        _candidate_grades(instance_id, record.instance.dataset, kept, left[instance_id], count)
         said = [
             f"{d.where}: recorded {d.recorded}, recomputed {d.recomputed}"
             for d in count.divergences
@@ -180,7 +181,8 @@ def _grade(record: RunRecord, grade: Grade | None, count: ReplayCount) -> None:
     if patch:
         count.same(name, "grade: patch", grade.patch, digest)
         other = "not resolved" if grade.outcome == "resolved" else "resolved"
-        again = grade.outcome if follows(grade) else f"{other}, by the tests kept with it"
+        sound = follows(grade, record.instance.dataset)
+        again = grade.outcome if sound else f"{other}, by the tests kept with it"
         count.same(name, "grade: outcome", grade.outcome, again)
 
 
@@ -201,7 +203,7 @@ def _others(run: RunFolder) -> tuple[dict[str, list[Grade]], dict[str, set[str]]
 
 
 def _candidate_grades(
-    name: str, grades: Sequence[Grade], left: set[str], count: ReplayCount
+    name: str, dataset: str, grades: Sequence[Grade], left: set[str], count: ReplayCount
 ) -> None:
     """Each must be of a patch that an attempt left, and follow from the tests kept with it."""
     said: dict[str, str] = {}
@@ -209,7 +211,8 @@ def _candidate_grades(
         where = f"candidate grade {grade.patch[:12]}"
         count.same(name, f"{where}: patch", True, grade.patch in left)
         other = "not resolved" if grade.outcome == "resolved" else "resolved"
-        again = grade.outcome if follows(grade) else f"{other}, by the tests kept with it"
+        sound = follows(grade, dataset)
+        again = grade.outcome if sound else f"{other}, by the tests kept with it"
         count.same(name, f"{where}: outcome", grade.outcome, again)
         if grade.outcome != "ungraded":
             before = said.setdefault(grade.patch, grade.outcome)

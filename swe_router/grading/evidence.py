@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from swe_router.grading import own_record
 from swe_router.grading.gold import Gold
-from swe_router.records import Grade
+from swe_router.records import DATASET, Grade
 
 START, END = ">>>>> Start Test Output", ">>>>> End Test Output"
 EXIT = re.compile(r">>>>> Test Exit Code:\s*(-?\d+)")
@@ -105,10 +105,19 @@ def _counts(tests: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def follows(grade: Grade) -> bool:
-    """Whether a kept verdict is the one that the test counts kept with it give."""
+def follows(grade: Grade, dataset: str = DATASET) -> bool:
+    """Whether a kept verdict is the one that the test counts kept with it give.
+
+    Graders of other data sets may have rules beyond the counts: there a "resolved" must only not
+    be contradicted by a failed test, a reward below 1 or an exit status of the tests.
+    """
     counts = [grade.evidence.get(name) for name in ("fail_to_pass", "pass_to_pass")]
     known = [count for count in counts if isinstance(count, Mapping)]
+    if dataset != DATASET:
+        failed = any(count.get("failed") for count in known)
+        short = float(grade.evidence.get("reward", 1)) < 1
+        broken = grade.evidence.get("exit_after", "0") != "0"
+        return grade.outcome != "resolved" or not (failed or short or broken)
     if grade.outcome == "ungraded" or not known:
         return grade.outcome != "resolved"
     bare = not any(count["failed"] or count["passed"] for count in known)

@@ -17,6 +17,7 @@ BUILT_IN: Mapping[str, str] = {
     "harbor": "swe_router.grading.harbor:Harbor",
     "multi-swe-bench": "swe_router.grading.multi_swe_bench:MultiSwebenchGrader",
     "swe-bench": "swe_router.grading.swebench:SweBenchGrader",
+    "own-issue": "swe_router.grading.own_issue:OwnIssueGrader",
     "swe-bench-live": "swe_router.grading.swebench_live:SwebenchLiveGrader",
     "swe-bench-multimodal": "swe_router.grading.swebench_multimodal:SwebenchMultimodalGrader",
     "swe-bench-pro": "swe_router.grading.swebench_pro:SwebenchProGrader",

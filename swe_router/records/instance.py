@@ -27,6 +27,8 @@ class Instance(FrozenRecord):
     id: Name
     repo: str
     """``owner/name`` of the project."""
+    repository: str = Field(default="", exclude_if=_is_empty)
+    """Folder or address of the repository; empty is ``repo`` on GitHub."""
     base_commit: str
     """Commit that the issue was written at; empty where the start state is to be the first one."""
     problem: str

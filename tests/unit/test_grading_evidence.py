@@ -6,6 +6,7 @@ import pytest
 
 from swe_router.grading.evidence import HarnessVerdict, doubts_of, follows, from_report
 from swe_router.grading.gold import Gold
+from swe_router.records import Grade
 
 START, END = "+ : '>>>>> Start Test Output'", "+ : '>>>>> End Test Output'"
 EXIT = "+ echo '>>>>> Test Exit Code: {0}'\n>>>>> Test Exit Code: {0}"
@@ -253,3 +254,22 @@ def test_everything_else_is_unresolved_or_blamed_on_the_environment(
     made = grade(tmp_path, said, text)
     assert made.outcome == outcome
     assert reason in made.evidence["reason"]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "sound"),
+    [
+        ({"exit_after": "0"}, True),
+        ({"exit_after": "1"}, False),
+        ({"reward": 1.0}, True),
+        ({"reward": 0.5}, False),
+        ({"fail_to_pass": {"passed": 1, "failed": []}}, True),
+        ({"fail_to_pass": {"passed": 1, "failed": ["t"]}}, False),
+        ({}, True),
+    ],
+)
+def test_a_kept_verdict_of_another_data_set_is_held_against_what_is_kept_with_it(evidence, sound):
+    made = Grade(instance_id="i", outcome="resolved", evidence=evidence)
+    assert follows(made, "own-issue") == sound
+    lost = made.model_copy(update={"outcome": "unresolved"})
+    assert follows(lost, "own-issue"), "a rule of its own may refuse what its tests pass"

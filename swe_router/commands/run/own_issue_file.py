@@ -1,0 +1,115 @@
+"""The flags of one's own issue become a file of one row, which any command reads as a split."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from swe_router.codegraph.git_objects import git_env
+from swe_router.errors import UsageError
+from swe_router.instances import splits
+from swe_router.records import Instance, digest_of
+
+FOLDER = "own-issues"
+"""Below the folder of the run folders."""
+SECONDS = 60.0
+"""For git to say which commit is meant."""
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_IMAGE = re.compile(
+    r"!\[[^\]]*\]\(\s*(https://[^\s)]+)|<img\b[^>]*\bsrc=[\"'](https://[^\"']+)[\"']", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class OwnIssueRequest:
+    """What the user says of an issue of his own."""
+
+    repository: str
+    """A folder, or an address that git clones from."""
+    issue: str
+    """A file with the text, ``-`` for standard input, or the text itself."""
+    commit: str = ""
+    """A commit, branch or tag; empty is HEAD."""
+    test_command: str = ""
+    """A shell command that succeeds once the issue is resolved."""
+    image: str = ""
+    """Docker image that holds the project."""
+    workdir: str = ""
+    """Where the image holds it."""
+
+
+def write(request: OwnIssueRequest, out: Path) -> Path:
+    """The file, below ``out``; the same request has the same file. Raises ``UsageError``."""
+    text = _text(request.issue)
+    folder = Path(request.repository).expanduser()
+    local = folder.is_dir()
+    if not local and "://" not in request.repository and "@" not in request.repository:
+        raise UsageError(
+            f"--repo {request.repository!r}: no folder of that name, and no address of a repository"
+            " (https://…, ssh://…, git@…)"
+        )
+    place = str(folder.resolve()) if local else request.repository
+    row = {
+        "repository": place,
+        "commit": _commit(place, request.commit or "HEAD", local=local),
+        "issue": text,
+        "image": request.image,
+        "workdir": request.workdir,
+        "images": list(dict.fromkeys(one or two for one, two in _IMAGE.findall(text))),
+        "test_command": request.test_command,
+    }
+    file = out / FOLDER / f"{digest_of(row)[:12]}.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({key: one for key, one in row.items() if one}) + "\n", "utf-8")
+    _instance(file)
+    return file
+
+
+def _instance(file: Path) -> Instance:
+    return splits.load(str(file), dataset="own-issue")[0]
+
+
+def _text(given: str) -> str:
+    if given == "-":
+        text = sys.stdin.read()
+    else:
+        text = given
+        file = Path(given).expanduser() if len(given) < 4096 and "\n" not in given else None
+        try:
+            if file is not None and file.is_file():
+                text = file.read_text(encoding="utf-8")
+            elif file is not None and " " not in given.strip():
+                raise UsageError(f"--issue {given!r}: no such file; give a file, a text or -")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--issue {given}: cannot be read: {error}") from None
+    if not text.strip():
+        raise UsageError("--issue is empty: it is all that the models know of the problem")
+    return text
+
+
+def _commit(place: str, wanted: str, *, local: bool) -> str:
+    """The id of the commit that is meant. Raises ``UsageError``."""
+    if wanted.startswith("-"):
+        raise UsageError(f"--commit {wanted!r} is no commit, branch or tag")
+    if not local and _COMMIT.fullmatch(wanted.lower()):
+        return wanted.lower()
+    ask = ["rev-parse", "--verify", "--quiet", f"{wanted}^{{commit}}"]
+    command = ["git", "-C", place, *ask] if local else ["git", "ls-remote", "--", place, wanted]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            env={**git_env(), "GIT_TERMINAL_PROMPT": "0"}, timeout=SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"--repo {place}: no answer in {SECONDS:g} s") from None
+    except OSError as error:
+        raise UsageError(f"--repo {place}: git cannot be started: {error}") from None
+    found = done.stdout.split()
+    if done.returncode or not found:
+        said = " ".join(done.stderr.split())[:200] or "it has no such commit, branch or tag"
+        raise UsageError(f"--commit {wanted!r} is not in {place}: {said}")
+    return found[0]
