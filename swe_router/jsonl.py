@@ -9,8 +9,9 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from pydantic import ValidationError
 
@@ -31,17 +32,35 @@ def append(path: Path, value: Any, *, durable: bool = True) -> None:
     Not ``durable``: it outlives this process, and a power cut only once a later line of the file
     is durable. Raises ``DiskFull`` when the device is full.
     """
-    data = as_json(value)
+    append_line(path, as_json(value), durable=durable)
+
+
+def append_line(path: Path, line: bytes, *, durable: bool = True) -> None:
+    """``append`` of a value that is JSON already, without its line end."""
     try:
-        with path.open("a+b") as file:
+        with path.open("a+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            _cut_torn_tail(file)
-            file.write(data + b"\n")
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
+            write_whole_lines(file.fileno(), _cut_torn_tail(file), line + b"\n", durable=durable)
     except OSError as error:
         raise full_disk(error, path) from error
+
+
+def write_whole_lines(fd: int, end: int, lines: bytes, *, durable: bool) -> None:
+    """Write lines at the end of a file that this process has locked: all of them or none.
+
+    ``fd`` was opened to append, ``end`` is the file's size. Raises ``OSError``, and then the file
+    is as it was.
+    """
+    try:
+        rest = memoryview(lines)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        if durable:
+            _sync(fd)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(fd, end)
+        raise
 
 
 def as_json(value: Any) -> bytes:
@@ -194,7 +213,12 @@ def full_disk(error: OSError, path: Path) -> Exception:
     return error
 
 
-def _cut_torn_tail(file: Any) -> None:
+_sync = getattr(os, "fdatasync", os.fsync)
+"""The cheaper one where there is one: times of access are not worth waiting for."""
+
+
+def _cut_torn_tail(file: BinaryIO) -> int:
+    """Cut off what stands behind the last whole line; the size that is left, in bytes."""
     end = file.seek(0, os.SEEK_END)
     keep = end
     while keep > 0:
@@ -209,4 +233,4 @@ def _cut_torn_tail(file: Any) -> None:
             break
     if keep < end:
         file.truncate(keep)
-    file.seek(0, os.SEEK_END)
+    return keep

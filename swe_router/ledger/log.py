@@ -8,10 +8,11 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from swe_router import jsonl
 from swe_router.errors import DiskFull, JournalError, UsageError
 from swe_router.ledger.log_reader import BROKEN, describe_damage
 from swe_router.safe_files import check_regular
@@ -49,17 +50,10 @@ class LedgerLog:
         Not ``durable``: every process sees them, and they are on the disk with the next entry
         that is. Raises ``DiskFull`` when they do not fit: then none of them counts.
         """
-        lines = [json.dumps(entry, separators=(",", ":")) + "\n" for entry in entries]
-        data = "".join(lines).encode("utf-8")
+        data = b"".join(jsonl.as_json(entry) + b"\n" for entry in entries)
         try:
-            written = os.write(self._fd, data)
-            if written != len(data):
-                raise OSError(errno.ENOSPC, "short write")
-            if durable:
-                _sync(self._fd)
+            jsonl.write_whole_lines(self._fd, self._offset, data, durable=durable)
         except OSError as error:
-            with suppress(OSError):
-                os.ftruncate(self._fd, self._offset)
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise DiskFull(f"no space left to write {self._path}") from None
             raise UsageError(
@@ -118,10 +112,6 @@ class LedgerLog:
             self._apply(entry)
         except BROKEN as error:
             raise JournalError(describe_damage(self._path, self._line, error)) from None
-
-
-_sync = getattr(os, "fdatasync", os.fsync)
-"""The cheaper one where there is one: times of access are not worth waiting for."""
 
 
 def _sync_folder(folder: Path) -> None:

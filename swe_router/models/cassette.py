@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from swe_router import errors, plugins
+from swe_router import errors, jsonl, plugins
 from swe_router.errors import JournalError, ModelError, Refused, UsageError
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.records.requests import RequestDigests
@@ -48,13 +46,7 @@ class RecordingModel:
         occurrence = self._seen[request]
         self._seen[request] += 1
         entry = {"session": self._session, "request": request, "occurrence": occurrence, **what}
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            os.ftruncate(fd, _end_of_lines(self._path))
-            os.write(fd, (json.dumps(entry) + "\n").encode("ascii"))
-        finally:
-            os.close(fd)
+        jsonl.append(self._path, entry, durable=False)
 
 
 class ReplayingModel:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import resource
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -30,6 +32,32 @@ def test_a_line_torn_at_any_byte_is_owed_again_and_never_joined_to_the_next(
     assert list(jsonl.read(path)) == values[:-1]
     jsonl.append(path, {"n": "next"})
     assert list(jsonl.read(path)) == [*values[:-1], {"n": "next"}]
+
+
+@pytest.mark.parametrize("value", [{"text": "y" * 500}, {"text": "\ud800" * 100}])
+def test_a_line_that_does_not_fit_leaves_the_file_as_it_was(tmp_path, value):
+    path = tmp_path / "x.jsonl"
+    jsonl.append(path, {"n": 1})
+    whole = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 100, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            jsonl.append(path, value)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == whole
+
+
+def test_one_place_writes_lines_that_survive():
+    """Ledger, cassette, journal and the progress of workers: no other module locks to append."""
+    own = [
+        path.name
+        for path in Path(jsonl.__file__).parent.rglob("*.py")
+        if "os.write(" in path.read_text("utf-8") and "in_sandbox" not in path.parts
+    ]
+    assert "log.py" not in own
+    assert "cassette.py" not in own
 
 
 def test_a_damaged_line_in_the_middle_is_named_not_skipped(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from swe_router import jsonl
 from swe_router.codegraph.repo_cache import RepoCache
 from swe_router.commands.features.judge_ratings import IssueRater
 from swe_router.commands.result import CommandResult
@@ -93,12 +94,11 @@ def make(
     _begin(out, before, chosen, kept)
     maker = _Maker(known_repos, FeatureStore(known_repos.folder / "features"), say)
     owed = [one for one in chosen if one.id not in kept]
-    with out.open("a", encoding="utf-8") as file:
-        for number, instance in enumerate(owed, 1):
-            features, how = maker.features(instance)
-            file.write(feature_files.feature_line(features, input_key(instance)))
-            file.flush()
-            say(f"{number}/{len(owed)} {instance.id}: {how}")
+    for number, instance in enumerate(owed, 1):
+        features, how = maker.features(instance)
+        line = feature_files.feature_line(features, input_key(instance))
+        jsonl.append_line(out, line.rstrip("\n").encode(), durable=False)
+        say(f"{number}/{len(owed)} {instance.id}: {how}")
     if judge is not None:
         _rate(judge, chosen, out, say)
     counts = maker.counts

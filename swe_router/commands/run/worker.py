@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
+from swe_router import jsonl
 from swe_router.journal.header import Header, of_run, provenance
 from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger.owner import is_alive, this_process
@@ -69,8 +69,7 @@ def run_in_ray(job: Job) -> Done:
     log = job.run / "logs" / "progress.jsonl"
 
     def progress(*event: object) -> None:
-        with log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+        jsonl.append(log, event, durable=False)
 
     with RunFolder(job.run).working():
         # A killed driver's resume waits for this lock, so who gets it late must not begin.
