@@ -31,8 +31,8 @@ check: $(STAMP)  ## style, types, floors
 	$(BIN)/mypy tests/typing
 	$(BIN)/lint-imports
 
-live: $(STAMP)  ## the tiers that need this machine: TIERS="box or docker or ray"
-	$(BIN)/python -m pytest tests/live -m "$(or $(TIERS),box or docker or ray)"
+live: $(STAMP)  ## the tiers that need this machine: TIERS="box or docker or ray or plugins"
+	$(BIN)/python -m pytest tests/live -m "$(or $(TIERS),box or docker or ray or plugins)"
 
 build: $(STAMP)  ## wheel and sdist in dist/
 	rm -rf dist

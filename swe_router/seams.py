@@ -53,7 +53,7 @@ class Policy(Protocol):
         ...
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: BudgetView
+        self, features: Features, history: Sequence[Outcome], budget: BudgetView
     ) -> RouteDecision:
         """The next move for one instance, given what was tried on it and the money left."""
         ...

@@ -154,19 +154,22 @@ def rung_of(ladder: Sequence[Plan], outcome: Outcome) -> int:
     return arms.index(outcome.arm) if outcome.arm in arms else -1
 
 
-def plan_of_tier(policy: str, ladder: Sequence[Plan], tier: str) -> Plan | None:
-    """The plan of a tier that a knob names; None for an empty name.
+def required_tier(policy: str, ladder: Sequence[Plan], tier: str) -> Plan:
+    """The plan of a tier that a knob names. Raises ``UsageError`` with the nearest right name."""
+    # An arm has its scaffold in its name where that is another than the default.
+    found = [plan for plan in ladder if tier in (str(plan.arm), plan.arm.model)]
+    if found:
+        return found[0]
+    names = [plan.arm.model for plan in ladder]
+    raise UsageError(
+        f"policy {policy!r}: knob 'tier' must be one of {', '.join(names)}"
+        f" (given: {tier!r}){suggest.hint(tier, names)}"
+    )
 
-    Raises ``UsageError`` with the nearest right name.
-    """
-    names = [str(plan.arm) for plan in ladder]
-    if tier and tier not in names:
-        hint = suggest.hint(tier, names)
-        raise UsageError(
-            f"policy {policy!r}: knob 'tier' must be one of {', '.join(names)}"
-            f" (given: {tier!r}){hint}"
-        )
-    return ladder[names.index(tier)] if tier else None
+
+def plan_of_tier(policy: str, ladder: Sequence[Plan], tier: str) -> Plan | None:
+    """As ``required_tier``; None for an empty name."""
+    return required_tier(policy, ladder, tier) if tier else None
 
 
 def is_infra_failure(outcome: Outcome) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from swe_router import suggest
-from swe_router.errors import UsageError
 from swe_router.policies.base import (
     Knobs,
     LadderPolicy,
@@ -14,6 +12,8 @@ from swe_router.policies.base import (
     fault_of,
     is_trusted,
     money_left,
+    plan_of_tier,
+    required_tier,
     seeded_repeats,
     usd,
 )
@@ -38,21 +38,13 @@ class Fixed(LadderPolicy[FixedKnobs]):
     def __init__(self, ladder: Sequence[Plan], **knobs: Any) -> None:
         """Raises ``UsageError`` when the tier is not on the ladder, or is missing."""
         super().__init__(ladder, **knobs)
-        names = [str(plan.arm) for plan in self.ladder]
-        if not self.knobs.tier and len(names) == 1:
-            return
-        if self.knobs.tier not in names:
-            hint = suggest.hint(self.knobs.tier, names)
-            raise UsageError(
-                f"policy 'fixed': knob 'tier' must be one of {', '.join(names)}"
-                f" (given: {self.knobs.tier!r}){hint}"
-            )
+        if self.knobs.tier or len(self.ladder) > 1:
+            required_tier(self.name, self.ladder, self.knobs.tier)
 
     @property
     def plan(self) -> Plan:
         """The one plan."""
-        matches = [plan for plan in self.ladder if str(plan.arm) == self.knobs.tier]
-        return (matches or list(self.ladder))[0]
+        return plan_of_tier(self.name, self.ladder, self.knobs.tier) or self.ladder[0]
 
     def decide(
         self, features: Features, history: Sequence[Outcome], budget: BudgetView

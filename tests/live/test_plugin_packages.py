@@ -145,7 +145,7 @@ BROKEN = {
     "no-module": "cannot be loaded from outside_nowhere:Policy (ModuleNotFoundError",
     "no-class": "cannot be loaded from outside_broken:Absent (AttributeError",
     "no-policy": "does not fit swe_router.seams.Policy: it has no method prepare(batch, budget)",
-    "no-money": "decide(features, history, purse) is called, and it takes (self, features,",
+    "no-money": "decide(features, history, budget) is called, and it takes (self, features,",
 }
 
 

@@ -17,7 +17,7 @@ MODULE = """
     class Stays:
         def __init__(self, ladder): self.ladder = ladder
         def prepare(self, batch, budget): return self
-        def decide(self, features, history, purse):
+        def decide(self, features, history, budget):
             if history:
                 return Stop(why="one attempt is enough")
             return Try(plans=(self.ladder[-1],), why="the last tier")
@@ -35,7 +35,7 @@ MODULE = """
         def __init__(self): ...
 
     class Waits(Stays):
-        async def decide(self, features, history, purse): ...
+        async def decide(self, features, history, budget): ...
 
     def function(ladder): return Stays(ladder)
 
@@ -97,11 +97,11 @@ def test_a_class_that_fits_is_loaded_and_listed(install, seam, name):
 @pytest.mark.parametrize(
     ("seam", "target", "words"),
     [
-        ("policies", "outside_parts:NoDecide", "no method decide(features, history, purse)"),
+        ("policies", "outside_parts:NoDecide", "no method decide(features, history, budget)"),
         ("policies", "outside_parts:ShortDecide",
-         "decide(features, history, purse) is called, and it takes (self, features, history)"),
+         "decide(features, history, budget) is called, and it takes (self, features, history)"),
         ("policies", "outside_parts:NoLadder", "it is made as NoLadder(ladder) and does not take"),
-        ("policies", "outside_parts:Waits", "decide(features, history, purse) is async"),
+        ("policies", "outside_parts:Waits", "decide(features, history, budget) is async"),
         ("policies", "outside_parts:function", "it is a function and no class"),
         ("policies", "outside_parts:Picks", "no method prepare(batch, budget); it has no method"),
         ("models", "outside_parts:OldAnswers", "complete(messages, tools, limits=…) is called"),

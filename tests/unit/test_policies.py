@@ -237,3 +237,15 @@ def test_ration_reaches_every_issue_where_greed_does_not() -> None:
     costs = {"weak": "0.05", "mid": "0.6"}
     assert seen(Cascade(LADDER[:2]), "30") < 60
     assert seen(Ration(LADDER[:2], costs=costs, reject=1), "30") > 195
+
+
+def test_a_tier_is_named_alone_where_its_arm_has_another_scaffold():
+    """``--policy always-cloud --set scaffold=PATH`` was refused: the arm is cloud//PATH."""
+    ladder = [one.model_copy(update={"arm": Arm(model=one.arm.model, scaffold="/a/b")})
+              for one in LADDER]  # fmt: skip
+    assert Fixed(ladder, tier="mid").plan == ladder[1]
+    assert Fixed(ladder, tier="mid//a/b").plan == ladder[1]
+    with pytest.raises(UsageError, match=r"one of weak, mid, strong .given: 'md'.; did you mean"):
+        Fixed(ladder, tier="md")
+    with pytest.raises(UsageError, match=r"one of weak, mid, strong .given: ''"):
+        Fixed(ladder)

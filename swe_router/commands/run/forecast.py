@@ -263,7 +263,7 @@ def moves(header: Header) -> tuple[list[Plan], int]:
     many = int(getattr(knobs, "k" if name == "best-of-k" else "candidates"))
     if name in ONE_TIER:
         tier = getattr(knobs, "tier", "")
-        plans = [plan for plan in plans if str(plan.arm) == tier] or plans[:1]
+        plans = [plan for plan in plans if tier in (str(plan.arm), plan.arm.model)] or plans[:1]
     return plans, many
 
 

@@ -30,5 +30,5 @@ class WithoutBudget(Nothing):
 class Raises(WithoutBudget):
     """Fits, and breaks when it is asked."""
 
-    def decide(self, features, history, purse):
+    def decide(self, features, history, budget):
         raise ZeroDivisionError("outside-broken divides by zero")

@@ -28,7 +28,7 @@ class StrongestFirst:
         return self
 
     def decide(
-        self, features: Features, history: Sequence[Outcome], purse: BudgetView
+        self, features: Features, history: Sequence[Outcome], budget: BudgetView
     ) -> RouteDecision:
         if history:
             return Stop(why="outside-policy: one attempt is enough")

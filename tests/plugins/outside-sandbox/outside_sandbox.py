@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from swe_router.records import Instance, Result
-from swe_router.sandboxes.local import LocalBoxes
+from swe_router.sandboxes.local import LocalSandboxes
 from swe_router.seams import Sandbox
 from swe_router.settings import SandboxSettings
 
@@ -51,7 +51,7 @@ class CountedSandboxes:
         stopping: Callable[[], bool],
         start: Callable[[Instance], Path],
     ) -> None:
-        self._inner = LocalBoxes(settings, start=start, run=run, lock=lock, stopping=stopping)
+        self._inner = LocalSandboxes(settings, start=start, run=run, lock=lock, stopping=stopping)
 
     @contextmanager
     def open(self, instance: Instance) -> Iterator[CountedSandbox]:
