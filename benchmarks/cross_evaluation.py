@@ -127,7 +127,7 @@ def main() -> None:
     cases_ = [
         Case("one candidate", many[:1], 1, False),
         Case("one candidate, all cores", many[:1], cores, True),
-        Case(f"{len(many)} distinct, one after the other, plain boxes", many, 1, False),
+        Case(f"{len(many)} distinct, one after the other, plain sandboxes", many, 1, False),
         Case(f"{len(many)} distinct", many, cores, True),
         Case(f"{len(many)} of which {given.distinct} distinct", mix, cores, True),
     ]

@@ -99,16 +99,16 @@ def peer(plan: dict[str, Any]) -> None:
     ]
     sheet = yaml.safe_load((builtin_config_dir / "benchmarks" / "swebench.yaml").read_text())
     agent = sheet["agent"] | {"step_limit": 0, "cost_limit": 0}
-    # No network, as our boxes have none: making one takes the engine a while.
+    # No network, as our sandboxes have none: making one takes the engine a while.
     shut = ["--rm", "--network", "none"]
-    box = DockerEnvironment(image=plan["image"], cwd="/testbed", run_args=shut)
+    sandbox = DockerEnvironment(image=plan["image"], cwd="/testbed", run_args=shut)
     try:
-        made = DefaultAgent(StampedPeer(outputs=told), box, **agent)
+        made = DefaultAgent(StampedPeer(outputs=told), sandbox, **agent)
         end = made.run(plan["problem"])
         made.save(Path(plan["out"]))
         assert end["exit_status"] == "Submitted", end
     finally:
-        box.cleanup()
+        sandbox.cleanup()
 
 
 if __name__ == "__main__":

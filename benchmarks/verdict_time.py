@@ -5,7 +5,7 @@ Usage: python benchmarks/verdict_time.py [--packages 60] [--tests 50] [--ms 5]
                                          [--instance ID ...] [--full-seconds 1800]
 
 Without rows: a generated project of so many packages, each with so many tests of so many
-milliseconds, in local boxes; one module is changed, right and wrong. With rows (split rows that
+milliseconds, in local sandboxes; one module is changed, right and wrong. With rows (split rows that
 name an image on the Docker engine) and predictions (instance_id, model_patch): real instances.
 The full suite is the same runner over every test file, at the base alone; a verdict runs its
 files before and after the patch. The second verdict finds the base in the instance's cache.
@@ -75,17 +75,19 @@ def main() -> None:
         lock.parent.mkdir()
         lock.touch()
         if options.rows:
-            boxes: Any = DockerSandboxes(SandboxSettings(pull=False), run="verdict-time", lock=lock)
+            sandboxes: Any = DockerSandboxes(
+                SandboxSettings(pull=False), run="verdict-time", lock=lock
+            )
             cases: Iterator[Case] = real(options)
         else:
             case = generated(Path(folder), options.packages, options.tests, options.ms)
             start = case.repository
-            boxes = LocalSandboxes(
+            sandboxes = LocalSandboxes(
                 SandboxSettings(unsafe=True), start=lambda _: start, run="verdict-time", lock=lock
             )
             cases = iter([case])
         for case in cases:
-            measure(case, boxes.open, options.seconds, options.full_seconds)
+            measure(case, sandboxes.open, options.seconds, options.full_seconds)
 
 
 def measure(case: Case, opened: Open, seconds: float, full_seconds: float) -> None:
@@ -121,13 +123,13 @@ def tell(name: str, spent: float, verdict: Verdict) -> None:
 
 def full(instance: Instance, opened: Open, limit: float) -> float:
     """Seconds of all test files of the runner that the repository asks for."""
-    with opened(instance) as box:
-        facts, python = runners.look(box, 60)
+    with opened(instance) as sandbox:
+        facts, python = runners.look(sandbox, 60)
         runner = runners.choose(facts)
-        box.run("git ls-files -z >/tmp/.listed", timeout=60)
-        listed = box.read("/tmp/.listed", limit=64_000_000).decode().split("\0")
+        sandbox.run("git ls-files -z >/tmp/.listed", timeout=60)
+        listed = sandbox.read("/tmp/.listed", limit=64_000_000).decode().split("\0")
         files = [path for path in listed if runners.RUNNERS[runner].runs(path)]
-        run = runners.run(box, runner, python, files, limit)
+        run = runners.run(sandbox, runner, python, files, limit)
     end = "" if run.ended else " and not at its end"
     said = f"{len(run.results)} tests in {len(files)} files{end}"
     print(f"  full suite        {run.seconds:8.1f} s  {said}")

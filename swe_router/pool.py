@@ -317,7 +317,7 @@ def _started(workers: int, place: Path | None) -> Iterator[None]:
     else:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         options |= {"num_cpus": workers, "object_store_memory": 100 << 20}
-        # Ray's own is 15, which boxes inherit: tests would run slower than without workers.
+        # Ray's own is 15, which sandboxes inherit: tests would run slower than without workers.
         os.environ.setdefault("RAY_worker_niceness", "0")
         if place is not None and len(str(place)) <= LONGEST_PLACE:
             options["_temp_dir"] = str(place)

@@ -114,9 +114,9 @@ class Model(Protocol):
 
 
 class Sandbox(Protocol):
-    """A project in a box that can be thrown away.
+    """A project in a sandbox that can be thrown away.
 
-    ``SandboxError`` means that the box broke; it is never given as command output. A command
+    ``SandboxError`` means that the sandbox broke; it is never given as command output. A command
     that fails, times out or is missing is an ordinary ``Result``.
     """
 
@@ -150,7 +150,7 @@ class Sandbox(Protocol):
         ...
 
     def close(self) -> None:
-        """Remove the box and everything in it; safe to call twice."""
+        """Remove the sandbox and everything in it; safe to call twice."""
         ...
 
 
@@ -172,7 +172,7 @@ class SandboxFactory(Protocol):
 
 
 class CodeSearch(Protocol):
-    """The code graph as the search tool sees it; lives on the host, so it costs the box nothing."""
+    """The code graph as the search tool sees it; it lives on the host and costs no sandbox."""
 
     def text(self, pattern: str, *, regex: bool, path: str, limit: int) -> str:
         """Lines that match, as ``file:line: text``, grouped by file."""
@@ -212,7 +212,7 @@ class AttemptContext:
     handover: str = ""
     """What earlier attempts leave to the first message; empty for a fresh start."""
     continued: bool = False
-    """``handover`` holds an earlier conversation, and its changes are in the box already."""
+    """``handover`` holds an earlier conversation, and its changes are in the sandbox already."""
     note: str = ""
     """For the first step's note: what of the hand-over could not be kept."""
     window: int = 0
@@ -229,8 +229,8 @@ class AttemptContext:
     seed: int | None = None
     variant: str = ""
     comes_back: bool = False
-    """When the sandbox's engine goes away the attempt is gone on with in a new box: a step that was
-    cut short is not recorded, for its paid answer is acted upon anew there."""
+    """When the sandbox's engine goes away the attempt is gone on with in a new sandbox: a step that
+    was cut short is not recorded, for its paid answer is acted upon anew there."""
 
 
 class Scaffold(Protocol):

@@ -1,4 +1,4 @@
-"""An attempt made again from its recorded answers and observations, with no model and no box."""
+"""An attempt made again from its recorded answers and observations: no model, no sandbox."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from swe_router.seams import AttemptContext, Model, Sandbox
 PAST_LEFT = "past steps not used from"
 """Begins the note of the step before which a resumed attempt left its past."""
 GRACE, GRACE_SECONDS = 10, 0.2
-"""How often, and for how long in all, a stop is looked for behind a box that broke."""
+"""How often, and for how long in all, a stop is looked for behind a sandbox that broke."""
 
 
 class ToolLoop:
@@ -100,7 +100,7 @@ class _LoopSession:
             limit=manifest.limits.search_results,
             timeout=timeouts[0],
         )
-        self._box = Toolbox(
+        self._sandbox = Toolbox(
             sandbox=sandbox,
             lookup=lookup,
             clock=context.clock,
@@ -125,7 +125,7 @@ class _LoopSession:
             for action in step.actions:
                 # The recorded observation stands; only what changes the sandbox is done again.
                 if not action.call.error and action.call.name in ("bash", "edit"):
-                    self._box.carry_out(action.call)
+                    self._sandbox.carry_out(action.call)
             self._dialogue.add(step.completion, step.actions)
         self._begun = self._context.clock() - sum(map(_seconds, self.steps))
 
@@ -148,7 +148,7 @@ class _LoopSession:
     def _carry_out(self, digest: str, answer: Completion, note: str) -> None:
         """Do what the answer asks; the paid answer is recorded even if the sandbox breaks.
 
-        A stop of the run cuts commands short, or kills the box with its signal, and so does an
+        A stop of the run cuts commands short, or kills the sandbox with its signal, and so does an
         engine that goes away: what they said then is no observation. Such a step is not recorded;
         its answer is kept by the meter, and whoever goes on with the attempt acts on it anew.
         """
@@ -182,7 +182,7 @@ class _LoopSession:
     def _stopped(self, error: BaseException) -> bool:
         """Whether a stop of the run is behind an error.
 
-        A Ctrl-C may reach the box before it reaches us, and kill it: we know a moment later.
+        A Ctrl-C may reach the sandbox before it reaches us, and kill it: we know a moment later.
         """
         tries = GRACE if isinstance(error, SandboxError) else 1
         for left in range(tries, 0, -1):
@@ -205,7 +205,7 @@ class _LoopSession:
         self._context.record(step)
 
     def _act(self, call: ToolCall) -> Action:
-        return self._dialogue.corrective(call) if call.error else self._box.carry_out(call)
+        return self._dialogue.corrective(call) if call.error else self._sandbox.carry_out(call)
 
     def _remaining(self) -> float:
         if not self._budget.seconds:

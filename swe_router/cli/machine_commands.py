@@ -16,7 +16,7 @@ Text = Annotated[str | None, typer.Option(help=AS)]
 
 
 def clean(as_json: Json = False) -> int:
-    """Remove containers and boxes that a killed run left behind; spares those of live runs."""
+    """Remove containers and sandboxes that a killed run left behind; spares those of live runs."""
     from swe_router.commands import doctor as doctor_command
 
     done = doctor_command.clean()

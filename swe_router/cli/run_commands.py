@@ -35,7 +35,7 @@ Trust = Annotated[
     typer.Option(
         "--trust",
         help="Go on with a run of somebody else's that loads code by name, sends a key to an"
-        " address of its own or works without a box.",
+        " address of its own or works without a sandbox.",
     ),
 ]
 Workers = Annotated[
@@ -319,7 +319,7 @@ def grade(
     else:
         from swe_router.commands.run import run_driver as launch
 
-        run_ = launch.find(run_name or "", out, trusted=trust, boxes_only=True)
+        run_ = launch.find(run_name or "", out, trusted=trust, sandboxes_only=True)
         grades = grading_run.grade_run(run_, say=talk, candidates=candidates)
     emit(grading_run.facts(grades), as_json=as_json, view=grading_run.view(grades))
     return 0

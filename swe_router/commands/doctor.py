@@ -42,7 +42,7 @@ def clean() -> CommandResult:
     removed = reaper.reap(found)
     text = "\n".join(f"removed {name}" for name in removed) or "nothing was left behind"
     if found is None:
-        text += "\n(no Docker engine answers: only local boxes were looked for)"
+        text += "\n(no Docker engine answers: only local sandboxes were looked for)"
     return CommandResult(facts={"removed": removed, "docker": found is not None}, view=Text(text))
 
 
@@ -57,11 +57,11 @@ def doctor(
     """
     kind, why = _kind(resolved)
     instances, missing = _instances(resolved)
-    boxes: list[tuple[str, Callable[[], str]]] = [
+    sandboxes: list[tuple[str, Callable[[], str]]] = [
         ("docker", _docker),
         ("local sandbox", lambda: _local(resolved.sandbox)),
     ]
-    found = [looked(name, look) for name, look in boxes]
+    found = [looked(name, look) for name, look in sandboxes]
     wanted = "docker" if kind == "docker" else "local sandbox"
     found = [one if one.name == wanted or one.level == "ok" else _unneeded(one) for one in found]
     checks = [
@@ -153,19 +153,21 @@ def _docker() -> str:
     return ", ".join(f"{name} {value}" for name, value in found.items()) + rest
 
 
-def _local(box: SandboxSettings) -> str:
+def _local(sandbox: SandboxSettings) -> str:
     wall = local.best_wall(unsafe=False)
-    rest = f"disk limited to {box.disk} per file, not per sandbox, {resource_limits.told(box)}"
+    rest = (
+        f"disk limited to {sandbox.disk} per file, not per sandbox, {resource_limits.told(sandbox)}"
+    )
     return f"isolated by {wall}; {rest}"
 
 
 def _workers() -> str:
     address = os.environ.get("RAY_ADDRESS", "")
-    threads = "one thread each (OMP_NUM_THREADS), which no box inherits"
+    threads = "one thread each (OMP_NUM_THREADS), which no sandbox inherits"
     if address:
         return (
             f"the Ray cluster at {address}: as nice as it was started (15 unless by"
-            f" RAY_worker_niceness=0), and so are the tests in local boxes; {threads}"
+            f" RAY_worker_niceness=0), and so are the tests in local sandboxes; {threads}"
         )
     return f"Ray of our own, as nice as this process unless RAY_worker_niceness is set; {threads}"
 

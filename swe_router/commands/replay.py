@@ -267,8 +267,8 @@ def setup_of(settings: Settings, plan: Plan, handed: Handed) -> DialogueSetup:
         seed=plan.seed,
         variant=plan.variant,
     )
-    box = settings.sandbox
-    return DialogueSetup.of(context, box.command_timeout, box.command_timeout_max)
+    sandbox = settings.sandbox
+    return DialogueSetup.of(context, sandbox.command_timeout, sandbox.command_timeout_max)
 
 
 def _written(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:

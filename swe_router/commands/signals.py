@@ -1,4 +1,4 @@
-"""Ctrl-C once: no new attempts, diffs rescued, boxes removed. Twice: now.
+"""Ctrl-C once: no new attempts, diffs rescued, sandboxes removed. Twice: now.
 
 A scheduler's SIGTERM, the SIGHUP of a terminal that is closed and the end of ``--hours`` are a
 Ctrl-C each.
@@ -30,7 +30,7 @@ def check_hours(hours: float | None) -> None:
 def end_process() -> None:
     """End this process without a word more.
 
-    It needs no clean-up of its own: a box's main process reads from a pipe or socket of this
+    It needs no clean-up of its own: a sandbox's main process reads from a pipe or socket of this
     process and ends with it, and the ledger charges what was under way.
     """
     with contextlib.suppress(OSError):

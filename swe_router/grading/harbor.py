@@ -122,22 +122,22 @@ class Harbor(ScriptedGrader):
 
     def _solved(self, instance: Instance, folder: Path) -> str:
         """The change that ``solution/solve.sh`` makes in the work folder."""
-        with self.opened(instance) as box:
+        with self.opened(instance) as sandbox:
             for path, data in _files(folder / "solution", "/solution"):
-                box.write(path, data)
+                sandbox.write(path, data)
             start = "git rev-parse -q --verify HEAD >/dev/null || { git init -q . && git add -A &&"
             start += " git -c user.name=task -c user.email=task commit -q -m start; }"
             for line in (start, "bash /solution/solve.sh"):
                 command = "\n".join([*prepared(instance.workdir), line])
-                result = box.run(command, timeout=STEP)
+                result = sandbox.run(command, timeout=STEP)
                 if result.exit_code:
                     raise SandboxError(
                         f"the solution of {instance.id} failed: {result.output[-300:]}"
                     )
             file = f"{FOLDER}/gold.patch"
             taking = [*prepared(instance.workdir), f"mkdir -p {FOLDER}", f"{_DIFF} > {file}"]
-            box.run("\n".join(taking), timeout=STEP)
-            return box.read(file, limit=64_000_000).decode("utf-8", "surrogateescape")
+            sandbox.run("\n".join(taking), timeout=STEP)
+            return sandbox.read(file, limit=64_000_000).decode("utf-8", "surrogateescape")
 
 
 def _separate(settings: Mapping[str, Any]) -> bool:

@@ -45,7 +45,7 @@ class Local:
         self._open = open_sandbox
         self._root = workdir
         self._timeout = timeout
-        self._boxes: set[Sandbox] = set()
+        self._sandboxes: set[Sandbox] = set()
 
     def grade(self, task: GradingTask) -> Grade:
         """Apply the patch, run the evaluation script, and read its output."""
@@ -55,36 +55,36 @@ class Local:
         place.clear()
         place.folder.mkdir(parents=True)
         try:
-            with self._open(task.instance) as box:
-                self._boxes.add(box)
+            with self._open(task.instance) as sandbox:
+                self._sandboxes.add(sandbox)
                 try:
-                    return self._evaluate(box, place)
+                    return self._evaluate(sandbox, place)
                 finally:
-                    self._boxes.discard(box)
+                    self._sandboxes.discard(sandbox)
         except SandboxError as error:
             return place.judged.grade("ungraded", f"the sandbox failed: {error}")
 
     def close(self) -> None:
         """Close the sandboxes that are still in use, which ends what runs in them."""
-        for box in list(self._boxes):
-            box.close()
+        for sandbox in list(self._sandboxes):
+            sandbox.close()
 
-    def _evaluate(self, box: Sandbox, place: GradingPlace) -> Grade:
+    def _evaluate(self, sandbox: Sandbox, place: GradingPlace) -> Grade:
         gold, patch = place.task.gold, place.task.prediction.patch
         (place.folder / "patch.diff").write_bytes(encoded(patch))
-        box.write(PATCH, encoded(patch))
-        applied, said = _apply(box)
+        sandbox.write(PATCH, encoded(patch))
+        applied, said = _apply(sandbox)
         (place.folder / "run_instance.log").write_text(said, "utf-8", "replace")
         if not applied:
             return place.judged.grade("unresolved", "the patch does not apply", output=said[-2000:])
         script = harness.eval_script(gold)
         (place.folder / "eval.sh").write_text(script, "utf-8")
-        box.write(SCRIPT, script.encode())
+        sandbox.write(SCRIPT, script.encode())
         # Into a file, because a sandbox keeps only head and tail of what a command prints.
         command = f"/bin/bash {SCRIPT} > {OUTPUT} 2>&1"
-        result = box.run(command, timeout=self._timeout)
+        result = sandbox.run(command, timeout=self._timeout)
         try:
-            said = box.read(OUTPUT, limit=MAX_LOG).decode("utf-8", "replace")
+            said = sandbox.read(OUTPUT, limit=MAX_LOG).decode("utf-8", "replace")
             place.log.write_text(said, "utf-8")
         except (FileNotFoundError, ValueError) as error:
             return place.judged.grade("ungraded", f"the output cannot be read: {error}")
@@ -95,18 +95,18 @@ class Local:
         return from_report(place.judged, report)
 
 
-def _apply(box: Sandbox) -> tuple[bool, str]:
+def _apply(sandbox: Sandbox) -> tuple[bool, str]:
     """The harness's ways to apply a patch, each from a pristine tree; and what was said."""
     said = []
     for index, command in enumerate(harness.APPLY_COMMANDS):
         if index:
-            box.run("git checkout -- . ; git clean -fd", timeout=STEP)
-        result = box.run(f"{command} {shlex.quote(PATCH)}", timeout=STEP)
+            sandbox.run("git checkout -- . ; git clean -fd", timeout=STEP)
+        result = sandbox.run(f"{command} {shlex.quote(PATCH)}", timeout=STEP)
         said.append(f"$ {command}\n{result.output}")
         if result.exit_code == 0:
             return True, "\n".join([*said, harness.APPLIED])
     # A command may have applied all of it and still failed.
-    result = box.run(f"git apply --check --reverse {shlex.quote(PATCH)}", timeout=STEP)
+    result = sandbox.run(f"git apply --check --reverse {shlex.quote(PATCH)}", timeout=STEP)
     if result.exit_code == 0:
         return True, "\n".join([*said, harness.APPLIED])
     return False, "\n".join([*said, harness.NOT_APPLIED])

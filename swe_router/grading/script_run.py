@@ -130,10 +130,10 @@ class ScriptedGrader(ABC):
     def close(self) -> None:
         """Close the sandboxes that are still in use, which ends what runs in them."""
         with self._lock:
-            boxes = list(self._open)
-        for box in boxes:
+            sandboxes = list(self._open)
+        for sandbox in sandboxes:
             with suppress(SandboxError):
-                box.close()
+                sandbox.close()
 
     def key(self, instance_id: str) -> AnswerRow:
         """The answer columns of one instance. Raises ``GradingError`` for an unknown one."""
@@ -178,8 +178,8 @@ class ScriptedGrader(ABC):
         if self._context.open is None:
             raise GradingError("this grader was made to read, not to evaluate")
         bare = instance.model_copy(update={"setup": ""})
-        with self._context.open(bare, network=bool(self._context.network)) as box:
-            yield box
+        with self._context.open(bare, network=bool(self._context.network)) as sandbox:
+            yield sandbox
 
     def _stamp(self, instance: Instance, plan: EvaluationPlan) -> str:
         files = {name: data.hex() for name, data in plan.files.items()}
@@ -192,31 +192,31 @@ class ScriptedGrader(ABC):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "patch.diff").write_bytes(encoded(patch))
         (folder / "evaluate.sh").write_text(plan.script, encoding="utf-8")
-        with self.opened(instance) as box:
+        with self.opened(instance) as sandbox:
             with self._lock:
-                self._open.add(box)
+                self._open.add(sandbox)
             try:
-                return self._run(box, plan, patch, folder)
+                return self._run(sandbox, plan, patch, folder)
             finally:
                 with self._lock:
-                    self._open.discard(box)
+                    self._open.discard(sandbox)
 
     def _run(
-        self, box: Sandbox, plan: EvaluationPlan, patch: str, folder: Path
+        self, sandbox: Sandbox, plan: EvaluationPlan, patch: str, folder: Path
     ) -> EvaluationOutput:
         for path, data in {PATCH: encoded(self.carried(patch)), **plan.files}.items():
-            box.write(path, data)
-        box.write(SCRIPT, plan.script.encode())
+            sandbox.write(path, data)
+        sandbox.write(SCRIPT, plan.script.encode())
         # Into a file, because a sandbox keeps only head and tail of what a command prints.
-        result = box.run(f"bash {SCRIPT} > {LOG} 2>&1", timeout=self._context.timeout)
-        log = _text(box, LOG)
+        result = sandbox.run(f"bash {SCRIPT} > {LOG} 2>&1", timeout=self._context.timeout)
+        log = _text(sandbox, LOG)
         (folder / "test_output.txt").write_text(log, encoding="utf-8")
         if result.timed_out:
             raise GradingError(f"timed out after {self._context.timeout:g} s")
         outputs = {}
         for path in plan.outputs:
             with suppress(FileNotFoundError):
-                outputs[path] = _text(box, path, missing=True)
+                outputs[path] = _text(sandbox, path, missing=True)
         return EvaluationOutput(result.exit_code, log, outputs)
 
     def _grade(
@@ -307,9 +307,9 @@ def _seen(folder: Path, stamp: str) -> Grade | None:
         return None
 
 
-def _text(box: Sandbox, path: str, *, missing: bool = False) -> str:
+def _text(sandbox: Sandbox, path: str, *, missing: bool = False) -> str:
     try:
-        return box.read(path, limit=MAX_LOG).decode("utf-8", "replace")
+        return sandbox.read(path, limit=MAX_LOG).decode("utf-8", "replace")
     except FileNotFoundError as error:
         if missing:
             raise

@@ -53,19 +53,20 @@ def check(run: RunFolder, header: Header) -> None:
 
 
 def may_act(
-    run: RunFolder, header: Header, *, trusted: bool, wished: Settings | None, boxes_only: bool
+    run: RunFolder, header: Header, *, trusted: bool, wished: Settings | None, sandboxes_only: bool
 ) -> None:
     """Raise ``UsageError`` where going on with a run that was not begun here would be a risk.
 
     ``trusted``: the user looked at it, which is remembered. ``wished``: what the user's own
-    settings ask for is no risk. ``boxes_only``: nothing but its boxes are used, as in grading.
+    settings ask for is no risk. ``sandboxes_only``: nothing but its sandboxes are used, as in
+    grading.
     """
     found = [*_risks(header.settings), *_risks_of_rest(run, header)]
     known: Collection[str] = () if wished is None else [words for _, words in _risks(wished)]
     said = [
         words
         for place, words in found
-        if words not in known and (place.startswith("sandbox") or not boxes_only)
+        if words not in known and (place.startswith("sandbox") or not sandboxes_only)
     ]
     if not said or own_runs.is_ours(run):
         return
@@ -75,7 +76,8 @@ def may_act(
     raise UsageError(
         f"run {run.name} was not begun by you on this machine, and it would"
         f" {'; '.join(dict.fromkeys(said))}: look at {run.settings_file}, and if you trust who made"
-        f" it say `swe-router {'grade' if boxes_only else 'resume'} {shlex.quote(str(run.path))}"
+        f" it say `swe-router {'grade' if sandboxes_only else 'resume'}"
+        f" {shlex.quote(str(run.path))}"
         " --trust`"
     )
 
@@ -101,7 +103,10 @@ def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
         if ":" in name:
             yield place, f"load code that it names ({place} = {name!r})"
     if settings.sandbox.unsafe:
-        yield "sandbox.unsafe", "run commands of models and tests without a box (sandbox.unsafe)"
+        yield (
+            "sandbox.unsafe",
+            "run commands of models and tests without a sandbox (sandbox.unsafe)",
+        )
 
 
 def _risks_of_rest(run: RunFolder, header: Header) -> Iterator[tuple[str, str]]:

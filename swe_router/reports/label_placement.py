@@ -48,24 +48,31 @@ def place(
     used = [artist.get_window_extent(renderer) for artist in taken]
     placed = []
     for text, spot in zip(texts, spots, strict=True):
-        box = text.get_window_extent(renderer)
-        inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 <= frame.y1 - 1
-        if not inside or any(_meet(box, other) for other in used):
+        rectangle = text.get_window_extent(renderer)
+        inside = (
+            frame.x0 <= rectangle.x0
+            and rectangle.x1 <= frame.x1
+            and frame.y0 <= rectangle.y0 <= frame.y1 - 1
+        )
+        if not inside or any(_meet(rectangle, other) for other in used):
             text.remove()
             continue
-        used.append(box)
+        used.append(rectangle)
         placed.append(text)
-        _join(axes, text, spot, box)
+        _join(axes, text, spot, rectangle)
     return placed
 
 
 def _meet(one: Bbox, other: Bbox) -> bool:
-    """Whether two boxes share any area; matplotlib's ``overlaps`` counts a shared edge."""
+    """Whether two rectangles share any area; matplotlib's ``overlaps`` counts a shared edge."""
     return bool(one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1)
 
 
-def _join(axes: Any, text: Text, spot: Sequence[float], box: Bbox) -> None:
-    near = (min(max(spot[0], box.x0), box.x1), min(max(spot[1], box.y0), box.y1))
+def _join(axes: Any, text: Text, spot: Sequence[float], rectangle: Bbox) -> None:
+    near = (
+        min(max(spot[0], rectangle.x0), rectangle.x1),
+        min(max(spot[1], rectangle.y0), rectangle.y1),
+    )
     if np.hypot(near[0] - spot[0], near[1] - spot[1]) < MIN_LINE:
         return
     axes.annotate(

@@ -169,7 +169,7 @@ def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
 
 
 def _of_one_plan(left: list[Outcome]) -> list[Outcome]:
-    """Take the outcomes of the next plan: its attempt, and those made again in a fresh box."""
+    """Take the outcomes of the next plan: its attempt, and those made again in a fresh sandbox."""
     taken = left[:1]
     again = f"{taken[0].attempt.id}." if taken else ""
     taken += takewhile(lambda outcome: outcome.attempt.id.startswith(again), left[1:])

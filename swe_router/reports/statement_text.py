@@ -1,6 +1,6 @@
 """The statement that leaderboards ask for, written from the facts of a run and nothing else.
 
-A box is ticked only where the run's own records establish what it says; otherwise it stays open
+A sandbox is ticked only where the run's own records establish what it says; otherwise it stays open
 and the reason stands under it. The four lines are those of the SWE-bench submission checklist.
 """
 
@@ -130,7 +130,7 @@ def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
     unproved = facts["leak_guard"]["not_verified"]
     if unproved:
         why.append(
-            "not established: the box may have held later commits, and so the hidden tests, in"
+            "not established: the sandbox may have held later commits, and so the hidden tests, in"
             f" {listed(unproved)}"
         )
     clean = (
@@ -151,19 +151,19 @@ def _no_hints(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
 
 
 def _no_web(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
-    boxes, audit = facts["sandboxes"], facts["audit"]
-    kinds = ", ".join(f"{n} in {kind}" for kind, n in boxes["kinds"].items()) or "none"
+    sandboxes, audit = facts["sandboxes"], facts["audit"]
+    kinds = ", ".join(f"{n} in {kind}" for kind, n in sandboxes["kinds"].items()) or "none"
     why = [f"sandboxes of the attempts: {kinds}"]
-    if boxes["with_a_network"]:
+    if sandboxes["with_a_network"]:
         why.append(
-            f"not established: no wall to the network around {listed(boxes['with_a_network'])}"
+            f"not established: no wall to the network around {listed(sandboxes['with_a_network'])}"
         )
-    elif boxes["kinds"]:
+    elif sandboxes["kinds"]:
         why.append("each was started without a network")
     why.append(
         f"audit of the trajectories: {len(audit)} findings" + (", listed below" if audit else "")
     )
-    return bool(boxes["kinds"]) and not boxes["with_a_network"], why
+    return bool(sandboxes["kinds"]) and not sandboxes["with_a_network"], why
 
 
 def _tests(facts: Mapping[str, Any]) -> list[str]:
@@ -184,7 +184,7 @@ def _tests(facts: Mapping[str, Any]) -> list[str]:
 def _guard(facts: Mapping[str, Any]) -> list[str]:
     told = facts["leak_guard"]
     lines = [
-        f"- {told['verified']} of {told['attempts']} attempts began in a box that was proved to"
+        f"- {told['verified']} of {told['attempts']} attempts began in a sandbox that was proved to"
         f" hold no commit newer than the base commit; {told['removed']} things were removed first"
     ]
     if told["not_verified"]:

@@ -1,1 +1,1 @@
-"""Boxes to work in: Docker, or this machine behind walls; and what keeps the future out of them."""
+"""Sandboxes: Docker, or this machine behind walls; and what keeps the future out of them."""

@@ -60,7 +60,7 @@ class HeadTail:
 
 
 class Marker:
-    """Splits a stream at a secret that only the loop in the box and the host know."""
+    """Splits a stream at a secret that only the loop in the sandbox and the host know."""
 
     def __init__(self, secret: bytes, into: HeadTail) -> None:
         self._secret = secret

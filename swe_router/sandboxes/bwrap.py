@@ -1,4 +1,4 @@
-"""A local box raised by bubblewrap."""
+"""A local sandbox raised by bubblewrap."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from swe_router.sandboxes.visible_mounts import (
 SWITCH = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 """What ``setpriv`` needs to become another user, and gives up in doing so."""
 AROUND = (*MORTAL, "unshare", "--pid", "--fork", "--kill-child")
-"""Put before a bwrap whose box runs as another user, whom it may not kill when it dies: with the
-first process of a PID namespace the kernel ends all the others."""
+"""Put before a bwrap whose sandbox runs as another user, whom it may not kill when it dies: with
+the first process of a PID namespace the kernel ends all the others."""
 
 
 def command(
@@ -61,7 +61,7 @@ def command(
 
 
 def _scratch(target: str, size: int) -> list[str]:
-    """Room of the box's own that every user may write to."""
+    """Room of the sandbox's own that every user may write to."""
     return ["--perms", "1777", "--size", str(size), "--tmpfs", target]
 
 

@@ -1,9 +1,9 @@
-"""One protocol for every box: a loop in plain ``sh`` reads framed commands, writes framed output.
+"""One protocol for every sandbox: a loop in plain ``sh`` reads framed commands and answers.
 
 A frame is a line ``nonce seconds arguments``, then the folder, the command and the arguments, a
 line each; folder and command are ``printf`` formats, so any byte but NUL goes through as ASCII.
-While a command runs the host sends nothing but, to cut it short, one empty line; a watcher in
-the box waits for that line and for the end of the stream alike, so a dead driver ends its box.
+While a command runs the host sends nothing but, to cut it short, one empty line; a watcher in the
+sandbox waits for that line and for the end of the stream alike, so a dead driver ends its sandbox.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KILL_AFTER = 5.0
 GRACE = 15.0
 """Seconds that the loop is given to answer after it was told to cut a command."""
 PATIENCE = 5.0
-"""Seconds of these after which the box is emptied from outside: an agent may have stopped or
+"""Seconds of these after which the sandbox is emptied from outside: an agent may have stopped or
 killed what waits for the word."""
 START_TIMEOUT = 120.0
 """Seconds for the loop's first answer; activating conda on a cold disk is slow."""
@@ -38,7 +38,7 @@ TIMED_OUT, STOPPED = 124, 130
 
 
 class SandboxChannel(Protocol):
-    """The two byte streams of a box; nothing in it blocks longer than it is told."""
+    """The two byte streams of a sandbox; nothing in it blocks longer than it is told."""
 
     def send(self, data: bytes, timeout: float) -> None:
         """Write all of ``data``; raises ``Lost`` when ``timeout`` seconds do not suffice."""
@@ -75,8 +75,8 @@ class ChannelSandbox:
     ) -> None:
         """``grace``: seconds that the loop has to answer once it was told to cut a command.
 
-        ``empty`` kills all that runs in the box but the loop, from outside; False: it cannot.
-        ``clock`` gives seconds in which this process could look at the box.
+        ``empty`` kills all that runs in the sandbox but the loop, from outside; False: it cannot.
+        ``clock`` gives seconds in which this process could look at the sandbox.
         """
         self.identity = identity
         self.workdir = workdir
@@ -91,7 +91,7 @@ class ChannelSandbox:
         self._dead = ""
 
     def start(self) -> None:
-        """Wait for the loop's first answer. Raises ``Lost`` with what the box said instead."""
+        """Wait for the loop's first answer. Raises ``Lost`` with what the sandbox said instead."""
         said = HeadTail.of(4000)
         try:
             self._exchange(":", "/", START_TIMEOUT, said, stoppable=False)
@@ -103,7 +103,7 @@ class ChannelSandbox:
 
         A command that the user's stop of the run cuts short gives exit code 130; one that is
         started afterwards (rescuing the diff) runs normally. Raises ``ValueError`` for a NUL
-        byte or a timeout that is no positive number, ``Lost`` when the box is gone.
+        byte or a timeout that is no positive number, ``Lost`` when the sandbox is gone.
         """
         if not (math.isfinite(timeout) and timeout > 0):
             raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}")
@@ -113,7 +113,7 @@ class ChannelSandbox:
         code = command.encode("utf-8", "surrogateescape")
         if len(code) <= LONGEST:
             return self._result(command, cwd, timeout)
-        script = f"/tmp/.swe-router-{secrets.token_hex(8)}"  # noqa: S108  (inside the box)
+        script = f"/tmp/.swe-router-{secrets.token_hex(8)}"  # noqa: S108  (inside the sandbox)
         self.write(script, code)
         try:
             return self._result(f". {script}", cwd, timeout)
@@ -163,7 +163,7 @@ class ChannelSandbox:
             self._must(path, f'printf "$1" >>{name}', piece)
 
     def close(self) -> None:
-        """Remove the box; safe to call twice."""
+        """Remove the sandbox; safe to call twice."""
         self._dead = self._dead or "it was closed"
         self._transport.close()
         self._sweep()
@@ -236,7 +236,7 @@ class ChannelSandbox:
         if cut == "stopped" and was_cut:
             return code, cut
         # Only `timeout` or the cut end a command so late; 124 in good time is the command's own.
-        # The box has a clock of its own: it went on while this process was suspended.
+        # The sandbox has a clock of its own: it went on while this process was suspended.
         late = time.monotonic() - began >= timeout
         return code, "timeout" if late and (was_cut or code in (124, 137, 143)) else ""
 

@@ -1,16 +1,16 @@
-"""The loop inside every box, in plain ``sh``; ``channel`` is its other end.
+"""The loop inside every sandbox, in plain ``sh``; ``channel`` is its other end.
 
 It needs nothing else in the image: ``bash``, ``timeout`` and ``setsid`` are used where they are.
 Per command it forks a watcher, which waits for the host's line or the end of the stream, and the
 command; when the command is over (or the watcher says so) it kills all that is left in the PID
 namespace, itself spared, and only then writes the marker, so nothing can come after it.
 
-In a box with walls it is the first process of its PID namespace: no signal from inside ends or
+In a sandbox with walls it is the first process of its PID namespace: no signal from inside ends or
 stops it, so `kill -9 -1` of an agent ends that command and nothing more.
 """
 
 LAUNCH = 'b=$(command -v bash) && exec "$b" -c \'eval "$SWE_ROUTER_LOOP"\'; eval "$SWE_ROUTER_LOOP"'
-"""What a box starts by ``sh -c``: the loop's text stays out of the command line, where a
+"""What a sandbox starts by ``sh -c``: the loop's text stays out of the command line, where a
 ``pkill -f`` of the agent would find it."""
 
 LOOP = r"""

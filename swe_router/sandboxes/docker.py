@@ -1,4 +1,4 @@
-"""Boxes in Docker: the container's main process is the channel's loop itself.
+"""Sandboxes in Docker: the container's main process is the channel's loop itself.
 
 So whoever holds the attached socket holds the container's life: when the driver dies, even by
 kill -9, the engine closes the loop's input, the loop ends and ``AutoRemove`` takes the rest away.
@@ -97,21 +97,21 @@ class DockerSandboxes:
         ``ImageMissing``, ``DiskFull`` or ``WouldNotStart``.
         """
         image = self._image_id(instance)
-        box = self._started(instance, image, self._limits(), files)
+        sandbox = self._started(instance, image, self._limits(), files)
         try:
-            yield box
+            yield sandbox
         finally:
-            box.close()
+            sandbox.close()
 
     @contextmanager
     def open_networked(self, instance: Instance) -> Iterator[ChannelSandbox]:
         """See ``datasets.SupportsNetwork``: the container is on the engine's bridge network."""
         limits = {**self._limits(), "network_mode": "bridge"}
-        box = self._started(instance, self._image_id(instance), limits)
+        sandbox = self._started(instance, self._image_id(instance), limits)
         try:
-            yield box
+            yield sandbox
         finally:
-            box.close()
+            sandbox.close()
 
     def _image_id(self, instance: Instance) -> str:
         image = instance.image
@@ -143,7 +143,7 @@ class DockerSandboxes:
                 self._engine.put(container, instance.workdir, files)
             wire = self._engine.attach(container)
             self._engine.start(container)
-            box = ChannelSandbox(
+            sandbox = ChannelSandbox(
                 wire,
                 f"docker:{image}",
                 workdir=instance.workdir,
@@ -151,9 +151,9 @@ class DockerSandboxes:
                 stopping=self._stopping,
                 empty=lambda: self._engine.empty(container),
             )
-            box.start()
+            sandbox.start()
             if instance.setup:
-                _set_up(box, instance)
+                _set_up(sandbox, instance)
         except BaseException as error:
             self._drop(container)
             final = isinstance(error, SandboxError) and not error.retry
@@ -163,7 +163,7 @@ class DockerSandboxes:
                 message = f"the container of {instance.image} would not start: {error}"
                 raise WouldNotStart(message) from None
             raise
-        return box
+        return sandbox
 
     def _drop(self, container: str) -> None:
         try:
@@ -205,13 +205,13 @@ class DockerSandboxes:
         }
 
 
-def _set_up(box: ChannelSandbox, instance: Instance) -> None:
+def _set_up(sandbox: ChannelSandbox, instance: Instance) -> None:
     """Carry out the instance's set-up lines. Raises ``WouldNotStart``."""
     place = shlex.quote(instance.workdir)
     script = (
         f"git config --global --add safe.directory {place}; cd {place} && {{ {instance.setup}\n}}"
     )
-    result = box.run(script, timeout=SETUP, cwd="/")
+    result = sandbox.run(script, timeout=SETUP, cwd="/")
     if result.exit_code or result.timed_out:
         said = result.output.strip()[-300:] or f"exit {result.exit_code}"
         raise WouldNotStart(f"{instance.id}: the image cannot be set up for the issue: {said}")

@@ -1,4 +1,4 @@
-"""The only door to Docker: what the boxes, the reaper and the repository cache ask of an engine."""
+"""The only door to Docker: what sandboxes, reaper and repository cache ask of an engine."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The start state as the first commit of all, for issues whose base commit is not told.
 
 So the image's past (in SWE-smith the answer itself) leads nowhere, and a work folder without a
-repository gets one. The same tree makes the same commit in every box.
+repository gets one. The same tree makes the same commit in every sandbox.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Git inside a box, deaf to everything that the box's owner may have configured.
+"""Git inside a sandbox, deaf to everything that the sandbox's owner may have configured.
 
 Every script runs under ``env -i`` with an absolute git found beforehand, no system or global
 configuration, no hooks, no replace refs and no pager. Data comes and goes as files, because a
@@ -65,12 +65,12 @@ _FULL = ("No space left", "write failure on standard output")
 
 @dataclass(frozen=True)
 class Git:
-    """A git of one box, and a private folder outside the work tree for its files."""
+    """A git of one sandbox, and a private folder outside the work tree for its files."""
 
     path: str
     """Absolute path of the program, as found at the start."""
     work: str
-    """Private folder inside the box."""
+    """Private folder inside the sandbox."""
     search: str
     """PATH as it was at the start."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -132,9 +132,10 @@ class Git:
 
 
 def find(sandbox: Sandbox) -> Git:
-    """The box's git, with a fresh private folder.
+    """The sandbox's git, with a fresh private folder.
 
-    Raises ``WouldNotStart`` when the box has no git or no place to write outside the work folder.
+    Raises ``WouldNotStart`` when the sandbox has no git or no place to write outside the work
+    folder.
     """
     result = sandbox.run(_FIND.format(workdir=shlex.quote(sandbox.workdir)), timeout=60.0, cwd="/")
     for line in result.output.splitlines():

@@ -1,4 +1,4 @@
-"""The processes of a local box as this machine sees them, for when the loop inside cannot act."""
+"""The processes of a local sandbox as the host sees them, for when the loop inside cannot act."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROUNDS = 20
 
 
 def empty(pid: int) -> bool:
-    """Kill all that runs below the loop of the box that process ``pid`` raised.
+    """Kill all that runs below the loop of the sandbox that process ``pid`` raised.
 
     False when no loop is found there, or when some of it cannot be killed.
     """
@@ -34,7 +34,7 @@ def empty(pid: int) -> bool:
 
 
 def _loop(pid: int) -> int | None:
-    """The process of the box that is the first of its PID namespace and bears the loop's name."""
+    """The sandbox's first process of its PID namespace, which bears the name of the loop."""
     for one in [pid, *_below(pid)]:
         said = _status(one)
         if said.get("NSpid", "").split()[1:][-1:] == ["1"] and said.get("Name") == "swe-box":

@@ -1,4 +1,4 @@
-"""Which kind of box a run uses, decided once before it starts."""
+"""Which kind of sandbox a run uses, decided once before it starts."""
 
 from __future__ import annotations
 

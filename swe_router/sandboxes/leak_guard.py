@@ -1,4 +1,4 @@
-"""No future in the box: what is not the base commit's past is taken out, and that is verified.
+"""No future in the sandbox: what is not the base commit's past is taken out, and that is verified.
 
 Ancestry decides, never a date. What may stay: the base commit, its ancestors, branches and tags
 on them, and one set-up commit of the image on top, whose tree is the start state.
@@ -64,7 +64,7 @@ class _GitPlace:
 
 
 def guard(sandbox: Sandbox, instance: Instance) -> LeakReport:
-    """Take out of the box what lies after the instance's base commit, and prove that it is gone.
+    """Remove from the sandbox all that lies after the base commit, and prove that it is gone.
 
     The work tree stays as it is. Raises ``WouldNotStart`` when the base commit is missing, when
     the work tree itself may hold the future, or when something could not be taken out.

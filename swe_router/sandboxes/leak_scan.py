@@ -1,4 +1,4 @@
-"""Enumerate everything in a box that leads past the base commit, by allow-lists."""
+"""Enumerate everything in a sandbox that leads past the base commit, by allow-lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes on this machine without Docker: bubblewrap, else unshare, else, if asked, a process."""
+"""Sandboxes on this machine without Docker: bubblewrap, else unshare, else, if asked, a process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _never() -> bool:
 
 
 class LocalSandboxes:
-    """Opens boxes on this machine; ``start`` gives a bare repository that holds the base commit."""
+    """Opens sandboxes on this machine; ``start`` gives a bare repository with the base commit."""
 
     def __init__(
         self,
@@ -70,23 +70,24 @@ class LocalSandboxes:
 
     @contextmanager
     def open(self, instance: Instance) -> Iterator[ChannelSandbox]:
-        """A box with a fresh work tree of the base commit; removed at the end of the ``with``.
+        """A sandbox with a fresh work tree of the base commit; removed at the end of the ``with``.
 
         Raises ``WouldNotStart`` or ``DiskFull``.
         """
         repository = self._start(instance)
         with _broken_disk():
             folder = Path(tempfile.mkdtemp(prefix=named(self._run)))
-        box: ChannelSandbox | None = None
-        # Held as long as the box lives, so that the reaper knows an orphan from a box in use.
+        sandbox: ChannelSandbox | None = None
+        # Held as long as the sandbox lives, so that the reaper knows an orphan from a sandbox in
+        # use.
         with (folder / CARD).open("w", encoding="utf-8") as card:
             fcntl.flock(card, fcntl.LOCK_EX)
             try:
-                box = self._made(instance, repository, folder, card)
-                yield box
+                sandbox = self._made(instance, repository, folder, card)
+                yield sandbox
             finally:
-                if box is not None:
-                    box.close()
+                if sandbox is not None:
+                    sandbox.close()
                 discard(folder)
 
     def _made(
@@ -119,11 +120,11 @@ class LocalSandboxes:
         )
         identity = f"local:{self.wall}"
         if self.wall == "process":
-            box: ChannelSandbox = UnwalledSandbox(
+            sandbox: ChannelSandbox = UnwalledSandbox(
                 pipes, identity, self._settings.output_bytes, self._stopping, tree, workdir
             )
         else:
-            box = ChannelSandbox(
+            sandbox = ChannelSandbox(
                 pipes,
                 identity,
                 workdir=workdir,
@@ -132,12 +133,12 @@ class LocalSandboxes:
                 empty=lambda: inner_processes.empty(pipes.pid),
             )
         try:
-            box.start()
+            sandbox.start()
         except SandboxError as error:
             raise WouldNotStart(
                 f"the local sandbox ({self.wall}) would not start: {error}"
             ) from None
-        return box
+        return sandbox
 
     def _command(self, workdir: str, folder: Path, env: dict[str, str]) -> list[str]:
         launch = ["sh", "-c", LAUNCH]
@@ -193,7 +194,7 @@ def best_wall(*, unsafe: bool, works: Callable[[list[str]], bool] | None = None)
 
 
 def _tried(empty: Path) -> dict[str, list[str]]:
-    """Wall -> a box that runs ``true``, the strongest wall first."""
+    """Wall -> a sandbox that runs ``true``, the strongest wall first."""
     mounts, env, owner = (
         visible_mounts.system(),
         visible_mounts.environment(),
@@ -208,13 +209,13 @@ def _tried(empty: Path) -> dict[str, list[str]]:
 
 
 def _must_be_readable() -> None:
-    """Raise ``UsageError`` where a box would show an interpreter that its user cannot read."""
+    """Raise ``UsageError`` where a sandbox would show an interpreter that its user cannot read."""
     if visible_mounts.owner() is None:
         return
     for prefix in dict.fromkeys([sys.prefix, sys.base_prefix]):
         if not Path(prefix).stat().st_mode & stat.S_IXOTH:
             raise UsageError(
-                f"a box of root's runs as nobody, who cannot read {prefix}: run as an ordinary "
+                f"a sandbox of root's runs as nobody, who cannot read {prefix}: run as an ordinary "
                 f"user, or chmod -R o+rX {prefix}"
             )
 

@@ -75,7 +75,7 @@ class _TreeChange:
 
 @dataclass(frozen=True)
 class StartSnapshot:
-    """The start state of a box, to be compared with its end."""
+    """The start state of a sandbox, to be compared with its end."""
 
     start: shadow_git.Start
 
@@ -83,7 +83,7 @@ class StartSnapshot:
     def take(cls, sandbox: Sandbox) -> StartSnapshot:
         """Record the start state of the work folder.
 
-        Raises ``SandboxError``; a box without git is ``WouldNotStart``.
+        Raises ``SandboxError``; a sandbox without git is ``WouldNotStart``.
         """
         return cls(shadow_git.begin(sandbox))
 

@@ -1,4 +1,4 @@
-"""A box whose loop is a child process: its transport, and the variant without walls."""
+"""A sandbox whose loop is a child process: its transport, and the variant without walls."""
 
 from __future__ import annotations
 

@@ -22,15 +22,15 @@ else:
     engines = deferred("swe_router.sandboxes.docker_engine")
 
 YOUNG = 60.0
-"""Seconds for which a box folder without a card may still be in the making."""
+"""Seconds for which a sandbox folder without a card may still be in the making."""
 
 
 def reap(engine: engines.Engine | None, *, run: str | None = None, mine: bool = False) -> list[str]:
-    """What was removed, in words: containers of ours and folders of local boxes.
+    """What was removed, in words: containers of ours and folders of local sandboxes.
 
     Those of a run whose lock is held stay; ``run`` looks at one run only; ``engine`` None looks
     at this machine's folders alone. With ``mine`` the caller holds the lock of ``run`` itself and
-    has opened no box yet (a resume): all of that run is left over, as a container whose driver
+    has opened no sandbox yet (a resume): all of that run is left over, as a container whose driver
     was killed between creating and starting it. Raises ``SandboxError`` when the engine breaks.
     """
     mine = mine and run is not None

@@ -1,4 +1,4 @@
-"""Limits of a local box on memory, processes and CPU: cgroups where writable, else rlimits."""
+"""Limits of a local sandbox on memory, processes and CPU: cgroups where writable, else rlimits."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 def memory_bytes(settings: SandboxSettings) -> int:
-    """Bytes of memory of one box. Raises ``UsageError``."""
+    """Bytes of memory of one sandbox. Raises ``UsageError``."""
     return _bytes("memory", settings.memory)
 
 
 def disk_bytes(settings: SandboxSettings) -> int:
-    """Bytes of the largest file that a box may write. Raises ``UsageError``."""
+    """Bytes of the largest file that a sandbox may write. Raises ``UsageError``."""
     return _bytes("disk", settings.disk)
 
 
 def scratch_bytes(settings: SandboxSettings) -> int:
-    """Bytes of /tmp and of /dev/shm in a local box.
+    """Bytes of /tmp and of /dev/shm in a local sandbox.
 
-    They are memory, and nothing of a full box could run any more if they took all of it.
+    They are memory, and nothing of a full sandbox could run any more if they took all of it.
     """
     return min(memory_bytes(settings) * 3 // 8, disk_bytes(settings))
 
@@ -84,15 +84,15 @@ def enter(groups: list[Path], settings: SandboxSettings, command: list[str]) -> 
 
 
 def told(settings: SandboxSettings) -> str:
-    """What of a local box is limited as a whole here, for people: cgroups are made to see."""
+    """What of a local sandbox is limited as a whole here, for people: cgroups are made to see."""
     groups = make(f"swe-router-look-{os.getpid()}", settings)
     files = {file.name for path in groups for file in path.iterdir()}
     remove(groups)
     memory = bool(files & {"memory.max", "memory.limit_in_bytes"})
     whole = [f"memory to {settings.memory}"] if memory else []
     whole += [f"processes to {settings.pids}"] if "pids.max" in files else []
-    said = f"{' and '.join(whole)} a box (cgroup)" if whole else ""
-    each = "" if memory else f"memory to {settings.memory} a process and not a box"
+    said = f"{' and '.join(whole)} a sandbox (cgroup)" if whole else ""
+    each = "" if memory else f"memory to {settings.memory} a process and not a sandbox"
     free = "" if "pids.max" in files else "the number of processes is not limited"
     why = "" if len(whole) == 2 else "(no cgroup can be made here)"
     return ", ".join(part for part in (said, each, free) if part) + (f" {why}" if why else "")

@@ -15,7 +15,7 @@ from pathlib import Path
 from swe_router.sandboxes import resource_limits
 
 PREFIX = "swe-router-box-"
-"""Start of the name of every temporary folder of a box; the reaper looks for it."""
+"""Start of the name of every temporary folder of a sandbox; the reaper looks for it."""
 CARD = "box.json"
 """In such a folder: whose it is."""
 
@@ -27,7 +27,7 @@ def named(run: str) -> str:
 
 @contextmanager
 def folder(run: str, lock: Path) -> Iterator[Path]:
-    """A temporary folder for something else than a box; removed at the end of the ``with``."""
+    """A temporary folder for something else than a sandbox; removed at the end of the ``with``."""
     # Its name is short: Ray puts sockets in it, whose paths may hold 107 letters.
     made = Path(tempfile.mkdtemp(prefix=PREFIX))
     with (made / CARD).open("w", encoding="utf-8") as card:
@@ -41,7 +41,7 @@ def folder(run: str, lock: Path) -> Iterator[Path]:
 
 
 def discard(folder: Path) -> None:
-    """Remove a box's folder and its cgroups, whatever modes the agent gave to them."""
+    """Remove a sandbox's folder and its cgroups, whatever modes the agent gave to them."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         resource_limits.remove(

@@ -1,4 +1,4 @@
-"""A local box raised by ``unshare`` and ``mount``, where there is no bubblewrap."""
+"""A local sandbox raised by ``unshare`` and ``mount``, where there is no bubblewrap."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ done <<EOF
 $mounts
 EOF
 """
-"""Every mount but the box's own becomes read-only, whatever brought it: a folder, a file, a file
-system mounted below a folder, a device (still written to, but never renamed or given a mode). The
-other options (nosuid, nodev) have to be said again, or who is not root is refused."""
+"""Every mount but the sandbox's own becomes read-only, whatever brought it: a folder, a file, a
+file system mounted below a folder, a device (still written to, but never renamed or given a mode).
+The other options (nosuid, nodev) have to be said again, or who is not root is refused."""
 
 
 def command(
@@ -55,7 +55,7 @@ def command(
 ) -> list[str]:
     """The command line that runs ``inside`` within the mounts.
 
-    ``root`` is an empty folder that becomes the box's ``/``; ``user`` adds a user namespace for
+    ``root`` is an empty folder that becomes the sandbox's ``/``; ``user`` adds a user namespace for
     who is not root; ``owner``: whom ``inside`` runs as, None stays the driver's user;
     ``scratch``: bytes that /tmp and /dev/shm may hold each.
     """

@@ -1,4 +1,4 @@
-"""What a local box sees of this machine: system folders and the interpreter, and nothing else.
+"""What a local sandbox sees of this machine: system folders and the interpreter, and nothing else.
 
 Every mount is one entry of a plan that is sorted by depth, so that a folder to hide inside a
 folder to show (the installed package in the interpreter's prefix) lies on top of it.
@@ -53,7 +53,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class SandboxOwner:
-    """Who the commands of a box are, in numbers of this machine."""
+    """Who the commands of a sandbox are, in numbers of this machine."""
 
     uid: int
     gid: int
@@ -86,10 +86,10 @@ def _known(name: str) -> bool:
 
 
 def plan(work: Path, workdir: str, hidden: Iterable[Path], etc: Iterable[Path] = ()) -> list[Mount]:
-    """The mounts of a box whose work tree ``work`` lies at ``workdir``, outermost first.
+    """The mounts of a sandbox whose work tree ``work`` lies at ``workdir``, outermost first.
 
     ``hidden`` are folders that must not be seen even when they lie in one that is; ``etc`` are
-    files that appear in the box's /etc.
+    files that appear in the sandbox's /etc.
     """
     shown = {mount.target: mount for mount in system()}
     for path in etc:
@@ -106,7 +106,7 @@ def plan(work: Path, workdir: str, hidden: Iterable[Path], etc: Iterable[Path] =
 
 
 def system() -> list[Mount]:
-    """What every box sees of this machine, its interpreter aside."""
+    """What every sandbox sees of this machine, its interpreter aside."""
     shown = []
     for name in [*SYSTEM, *(f"/etc/{name}" for name in ETC)]:
         path = Path(name)
@@ -118,12 +118,12 @@ def system() -> list[Mount]:
 
 
 def environment() -> dict[str, str]:
-    """All variables of a command in a local box; the loop adds its own."""
+    """All variables of a command in a local sandbox; the loop adds its own."""
     path = [str(Path(sys.prefix) / "bin"), "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"]
     who = {"NAME": "box", "EMAIL": "box@localhost"}
     return {
         "PATH": os.pathsep.join(dict.fromkeys(path)),
-        "HOME": "/tmp",  # noqa: S108  (the box's own)
+        "HOME": "/tmp",  # noqa: S108  (the sandbox's own)
         "PYTHONDONTWRITEBYTECODE": "1",
         # The interpreter is ours, so its pytest plugins are ours too: they are no part of the
         # project, differ from machine to machine, and take a second to import.
@@ -140,7 +140,7 @@ def ours(prefixes: Iterable[str]) -> list[Path]:
     """Every copy of this package, with its data, that the interpreter's folders may hold.
 
     One installed in another interpreter below ``prefixes`` is a copy too: of a virtual
-    environment the box shows the interpreter that it was made from.
+    environment the sandbox shows the interpreter that it was made from.
     """
     pure = sysconfig.get_paths()
     folders = {
@@ -161,7 +161,7 @@ def _names(path: Path) -> set[str]:
 
 
 def _place(name: str, shown: dict[str, Mount]) -> str:
-    """Where a path lies in the box, one name for each place; empty for what is not shown."""
+    """Where a path lies in the sandbox, one name for each place; empty for what is not shown."""
     for parent in [Path(name), *Path(name).parents]:
         mount = shown.get(str(parent))
         if mount is not None and mount.kind == "show":

@@ -1,4 +1,4 @@
-"""Boxes that are waited for while their engine or the store of their images is away."""
+"""Sandboxes that are waited for while their engine or the store of their images is away."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ SERVICE = "sandbox"
 
 @dataclass(frozen=True)
 class WaitingSandboxes:
-    """A factory of boxes behind the run's breaker; ``held`` is told who waits, and why."""
+    """A factory of sandboxes behind the run's breaker; ``held`` is told who waits, and why."""
 
-    boxes: Callable[[], Any]
+    sandboxes: Callable[[], Any]
     """Makes the factory, which needs the engine to answer."""
     breaker: Breaker
     held: Callable[[str, str], None] = lambda instance, why: None
 
     @contextmanager
     def open(self, instance: Instance, *files: bytes) -> Iterator[Any]:
-        """A box as ``boxes`` opens it. Raises ``StillAway`` when the run gave up or stops."""
+        """A sandbox of ``sandboxes``. Raises ``StillAway`` when the run gave up or stops."""
         with ExitStack() as stack:
 
             def opened() -> Any:
                 try:
-                    boxes = self.boxes()
+                    sandboxes = self.sandboxes()
                 except UsageError as error:
                     raise EngineGone(str(error)) from None
-                return stack.enter_context(boxes.open(instance, *files))
+                return stack.enter_context(sandboxes.open(instance, *files))
 
             yield self.breaker.through(
                 SERVICE, opened, who=instance.id, held=lambda why: self.held(instance.id, why)

@@ -1,10 +1,10 @@
-"""Boxes that are started ahead of need and removed beside; those for checks bring byte code along.
+"""Sandboxes started ahead of need, removed in the background; those for checks hold byte code.
 
-Every box is a new container and is used once, so nothing that a test run did to one is met by the
-next. (Proving a used one clean, by a search for all that changed since it began, took longer than
-a new container: 1.6 s against 1.3 s on the same busy machine, and ``docker diff`` compares by
-size and time, which a test can forge.) What is saved is the waiting, and the compiling: images
-come without byte code, and a third to two thirds of a short test run is spent making it.
+Every sandbox is a new container and is used once, so nothing that a test run did to one is met by
+the next. (Proving a used one clean, by a search for all that changed since it began, took longer
+than a new container: 1.6 s against 1.3 s on the same busy machine, and ``docker diff`` compares by
+size and time, which a test can forge.) What is saved is the waiting, and the compiling: images come
+without byte code, and a third to two thirds of a short test run is spent making it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from swe_router.records import Instance
 from swe_router.seams import Sandbox
 
 MAX_SPARES = 8
-"""Boxes waiting at once, whatever was asked for: each is a container."""
+"""Sandboxes waiting at once, whatever was asked for: each is a container."""
 MAX_BYTES = 96_000_000
 """Of the byte code of one project."""
 MIN_MODULES = 20
-"""Compiled modules under which a box ran no tests, and bringing them would save nothing."""
+"""Compiled modules under which a sandbox ran no tests, and bringing them would save nothing."""
 LIST_LIMIT = 4_000_000
 _CACHED = re.compile(
     r"\A(?:(?P<folder>.*)/)?__pycache__/(?P<name>[^/.]+)\.[^./]+(?:\.opt-\d)?\.pyc\Z"
@@ -44,18 +44,18 @@ tar -cf {folder}/made.tar -T {folder}/made
 
 
 class SeededFactory(Protocol):
-    """What opens a new box; ``files`` is a tar that is unpacked in the work folder first."""
+    """What opens a new sandbox; ``files`` is a tar that is unpacked in the work folder first."""
 
     def open(self, instance: Instance, files: bytes = b"") -> AbstractContextManager[Sandbox]:
-        """A new box."""
+        """A new sandbox."""
         ...
 
 
 @dataclass
 class _Spare:
-    """A box that waits, and what removes it."""
+    """A sandbox that waits, and what removes it."""
 
-    box: Sandbox
+    sandbox: Sandbox
     stack: ExitStack
 
 
@@ -68,24 +68,24 @@ class _PoolShelf:
     compiled: bytes = b""
     """Tar of the byte code of the start state's own sources."""
     runs: int = 0
-    """Boxes that came back with compiled modules."""
+    """Sandboxes that came back with compiled modules."""
     asked: bool = False
 
 
 class WarmSandboxes:
-    """Opens boxes; ``close`` or ``rest`` removes those that wait.
+    """Opens sandboxes; ``close`` or ``rest`` removes those that wait.
 
-    When the process dies, so do the boxes: each hangs on a socket of it, as every box does.
+    When the process dies, so do the sandboxes: each hangs on a socket of it, as every sandbox does.
     """
 
     def __init__(
-        self, boxes: SeededFactory, *, ahead: int, stopping: Callable[[], bool] = lambda: False
+        self, sandboxes: SeededFactory, *, ahead: int, stopping: Callable[[], bool] = lambda: False
     ) -> None:
-        """``ahead``: boxes of one instance that wait after the first was asked for.
+        """``ahead``: sandboxes of one instance that wait after the first was asked for.
 
         With 0 none waits but the one that ``soon`` starts, and none brings byte code.
         """
-        self._boxes, self._stopping = boxes, stopping
+        self._sandboxes, self._stopping = sandboxes, stopping
         self._ahead = min(ahead, MAX_SPARES)
         self._lock = threading.Lock()
         self._shelves: dict[str, _PoolShelf] = {}
@@ -94,7 +94,7 @@ class WarmSandboxes:
         self._closed = False
 
     def soon(self, instance: Instance) -> None:
-        """A box will be asked for in a moment: let it start meanwhile.
+        """A sandbox will be asked for in a moment: let it start meanwhile.
 
         What keeps it from starting is raised by ``open``, which tries once more.
         """
@@ -102,7 +102,7 @@ class WarmSandboxes:
 
     @contextmanager
     def open(self, instance: Instance) -> Iterator[Sandbox]:
-        """A box nobody used; removed, not awaited, at the end of the ``with``.
+        """A sandbox nobody used; removed, not awaited, at the end of the ``with``.
 
         Raises what opening a new one raises.
         """
@@ -110,13 +110,13 @@ class WarmSandboxes:
         spare = self._waiting(shelf) or self._started(shelf)
         self._order(shelf)
         try:
-            yield spare.box
+            yield spare.sandbox
         finally:
             if not self._later(lambda: self._dismiss(shelf, spare)):
                 self._dismiss(shelf, spare)
 
     def rest(self, instance: Instance | None = None) -> None:
-        """Remove the boxes that wait for an instance, or all of them."""
+        """Remove the sandboxes that wait for an instance, or all of them."""
         with self._lock:
             names = [instance.id] if instance is not None else list(self._shelves)
             shelves = [self._shelves.pop(name) for name in names if name in self._shelves]
@@ -124,7 +124,7 @@ class WarmSandboxes:
             self._clear(shelf)
 
     def close(self) -> None:
-        """Remove every box and wait until that is done; safe to call twice."""
+        """Remove every sandbox and wait until that is done; safe to call twice."""
         self._closed = True
         self.rest()
         self._pool.shutdown(wait=True)
@@ -135,11 +135,11 @@ class WarmSandboxes:
 
     def _started(self, shelf: _PoolShelf) -> _Spare:
         with ExitStack() as stack:
-            box = stack.enter_context(self._boxes.open(shelf.instance, shelf.compiled))
-            return _Spare(box, stack.pop_all())
+            sandbox = stack.enter_context(self._sandboxes.open(shelf.instance, shelf.compiled))
+            return _Spare(sandbox, stack.pop_all())
 
     def _waiting(self, shelf: _PoolShelf) -> _Spare | None:
-        """A box that waits and still answers."""
+        """A sandbox that waits and still answers."""
         while True:
             with self._lock:
                 if not shelf.spares:
@@ -150,14 +150,14 @@ class WarmSandboxes:
             except SandboxError:
                 continue  # the new one that is opened instead says what is wrong
             try:
-                if spare.box.run(":", timeout=30.0, cwd="/").exit_code == 0:
+                if spare.sandbox.run(":", timeout=30.0, cwd="/").exit_code == 0:
                     return spare
             except SandboxError:
                 pass
             spare.stack.close()
 
     def _order(self, shelf: _PoolShelf, at_least: int = 0) -> None:
-        """Start as many boxes as are missing, while there is room for them."""
+        """Start as many sandboxes as are missing, while there is room for them."""
         with self._lock:
             if (
                 self._closed
@@ -183,7 +183,7 @@ class WarmSandboxes:
             if self._closed or self._stopping() or shelf.asked or not self._ahead:
                 return
             with suppress(SandboxError, OSError, ValueError):
-                sources = _sources(spare.box)
+                sources = _sources(spare.sandbox)
                 shelf.runs += len(sources) >= MIN_MODULES
                 # One such run is a run at the base; the second says that patches are tested.
                 if shelf.runs < 2 or len(sources) < MIN_MODULES:
@@ -194,18 +194,18 @@ class WarmSandboxes:
             self._renew(shelf)
 
     def _compiled(self, instance: Instance, sources: list[str]) -> bytes:
-        """Byte code made in a box of its own, where nothing of a patch or a test ever ran."""
-        folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
-        with self._boxes.open(instance) as box:
+        """Byte code made in a sandbox of its own, where nothing of a patch or a test ever ran."""
+        folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the sandbox)
+        with self._sandboxes.open(instance) as sandbox:
             listed = "".join(f"{posixpath.join(instance.workdir, name)}\n" for name in sources)
-            box.write(f"{folder}/sources", listed.encode("utf-8", "surrogateescape"))
-            done = box.run(_COMPILED.format(folder=folder), timeout=300.0)
+            sandbox.write(f"{folder}/sources", listed.encode("utf-8", "surrogateescape"))
+            done = sandbox.run(_COMPILED.format(folder=folder), timeout=300.0)
             if done.exit_code != 0 or done.timed_out:
                 return b""
-            return box.read(f"{folder}/made.tar", limit=MAX_BYTES)
+            return sandbox.read(f"{folder}/made.tar", limit=MAX_BYTES)
 
     def _renew(self, shelf: _PoolShelf) -> None:
-        """Put boxes with byte code in the place of those that wait without."""
+        """Put sandboxes with byte code in the place of those that wait without."""
         with self._lock:
             stale, shelf.spares = shelf.spares, []
         self._order(shelf)
@@ -218,11 +218,11 @@ class WarmSandboxes:
             _remove(stale)
 
 
-def _sources(box: Sandbox) -> list[str]:
-    """Paths of the modules, from the work folder, that were compiled in a box."""
-    file = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
-    box.run(_SEEN.format(file=file), timeout=60.0)
-    listed = box.read(file, limit=LIST_LIMIT).decode("utf-8", "surrogateescape")
+def _sources(sandbox: Sandbox) -> list[str]:
+    """Paths of the modules, from the work folder, that were compiled in a sandbox."""
+    file = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the sandbox)
+    sandbox.run(_SEEN.format(file=file), timeout=60.0)
+    listed = sandbox.read(file, limit=LIST_LIMIT).decode("utf-8", "surrogateescape")
     return sorted({source for line in listed.splitlines() if (source := source_of(line))})
 
 

@@ -17,7 +17,7 @@ from swe_router.sandboxes.visible_mounts import SandboxOwner
 MAX_BYTES = 8_000_000
 """Of a tree that is kept; a larger one is made by git each time."""
 MAX_KEPT = 4
-"""Trees that are kept, the last used ones: boxes of one instance follow each other."""
+"""Trees that are kept, the last used ones: sandboxes of one instance follow each other."""
 
 
 class Trees:

@@ -88,20 +88,21 @@ class PolicySettings(Table):
 
 
 class SandboxSettings(Table):
-    """The box in which commands run."""
+    """The sandbox in which commands run."""
 
     kind: str = "auto"
     """``auto``: local for the demo, docker for all else; ``docker``; ``local``."""
     unsafe: bool = False
     """With ``local``: a plain process when no isolation is to be had."""
     memory: str = "4g"
-    """Memory limit of one box, docker notation."""
+    """Memory limit of one sandbox, docker notation."""
     disk: str = "16g"
-    """Largest file that a command may write, docker notation; in Docker also what the whole box may
-    write, where the engine's storage driver can limit that. /tmp of a local box is memory."""
+    """Largest file that a command may write, docker notation; in Docker also what the whole sandbox
+    may write, where the engine's storage driver can limit that. /tmp of a local sandbox is
+    memory."""
     pids: int = Field(default=1024, gt=0)
     cpus: float = Field(default=0.0, ge=0)
-    """CPU limit of one box; 0 is none."""
+    """CPU limit of one sandbox; 0 is none."""
     command_timeout: float = Field(default=120.0, gt=0)
     """Seconds for one command of the agent, unless it asks for more."""
     command_timeout_max: float = Field(default=600.0, gt=0)
@@ -111,9 +112,9 @@ class SandboxSettings(Table):
     pull: bool = True
     """Pull images that are absent."""
     warm: int = Field(default=1, ge=0)
-    """Docker boxes that are started before the next check of an instance asks for them (for each
-    candidate that is checked at a time), with the project's byte code made once for all; 0: each
-    check waits for a plain one, as attempts do."""
+    """Docker sandboxes that are started before the next check of an instance asks for them (for
+    each candidate that is checked at a time), with the project's byte code made once for all; 0:
+    each check waits for a plain one, as attempts do."""
 
 
 class VerifySettings(Table):

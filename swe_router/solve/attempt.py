@@ -1,4 +1,4 @@
-"""One plan, carried out: a box, a guard, an agent, a patch whatever happens, and its verdicts."""
+"""One plan, carried out: sandbox, leak guard, agent, a patch whatever happens, verdicts."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _once(
 ) -> Outcome:
     """The attempt; gone on with from its paid steps when the sandbox's engine went away under it.
 
-    Opening the next box waits until the engine is back.
+    Opening the next sandbox waits until the engine is back.
     """
     for left in range(RETURNS - 1, -1, -1):
         again = replace(context, comes_back=left > 0)
@@ -161,16 +161,16 @@ def _work(
     hold: Any,
     course: _AttemptState,
 ) -> None:
-    with context.open_sandbox(instance) as box:
-        course.sandbox = box.identity
-        course.leaks = context.guard(box, instance)
-        before = context.snapshot(box)
+    with context.open_sandbox(instance) as sandbox:
+        course.sandbox = sandbox.identity
+        course.leaks = context.guard(sandbox, instance)
+        before = context.snapshot(sandbox)
         try:
             model = context.model(plan, f"{instance.id}#{_session(plan, history)}", hold)
-            handed = _handed(context, plan, box)
+            handed = _handed(context, plan, sandbox)
             attempt_context = context.attempt_context_for(plan, attempt_id, instance.id, handed)
             course.trajectory = context.scaffold(plan.arm).solve(
-                instance, model, box, plan.budget, attempt_context
+                instance, model, sandbox, plan.budget, attempt_context
             )
         except LedgerRefused as error:
             course.exit = "budget"
@@ -183,13 +183,15 @@ def _work(
             course.owed("stopped by the user")
         if context.verifiers and not context.stopping():
             context.soon_check(instance)
-        course.candidate = _rescue(before, box, attempt_id, course)
+        course.candidate = _rescue(before, sandbox, attempt_id, course)
 
 
-def _rescue(before: Any, box: Sandbox, attempt_id: str, course: _AttemptState) -> Candidate | None:
-    """The diff from the live box, whatever ended the attempt."""
+def _rescue(
+    before: Any, sandbox: Sandbox, attempt_id: str, course: _AttemptState
+) -> Candidate | None:
+    """The diff from the live sandbox, whatever ended the attempt."""
     try:
-        candidate: Candidate = before.candidate(box, attempt_id)
+        candidate: Candidate = before.candidate(sandbox, attempt_id)
     except SandboxError as error:
         course.failure = course.failure or error
         return None
@@ -202,18 +204,18 @@ def _session(plan: Plan, history: Sequence[Outcome]) -> int:
     return 1 + len(before)
 
 
-def _handed(context: SolveContext, plan: Plan, box: Sandbox) -> Handed:
-    """What earlier attempts leave to this one; a patch that is gone on from is in the box."""
+def _handed(context: SolveContext, plan: Plan, sandbox: Sandbox) -> Handed:
+    """What earlier attempts leave to this one; a patch that is gone on from is in the sandbox."""
     steps, room = context.memory.steps, context.room(plan)
-    handed = hand_over(plan, context.before, steps, room, workdir=box.workdir)
+    handed = hand_over(plan, context.before, steps, room, workdir=sandbox.workdir)
     if not handed.patch:
         return handed
-    applied = context.apply(box, handed.patch)
+    applied = context.apply(sandbox, handed.patch)
     if applied.exit_code == 0:
         return handed
     said = " ".join(applied.output.split())[:200]
     fallen = f"the patch of {handed.attempt} does not apply: {said}"
-    return hand_over(plan, context.before, steps, room, fallen, workdir=box.workdir)
+    return hand_over(plan, context.before, steps, room, fallen, workdir=sandbox.workdir)
 
 
 def _trajectory(steps: Sequence[Step], course: _AttemptState) -> Trajectory:
@@ -233,7 +235,10 @@ def as_failure(error: BoundaryError) -> Failure:
     kinds = (
         (ModelError, "model"),
         (SandboxError, "sandbox"),
-        (RepoError, "sandbox"),  # of a local box: every tier would start from the same repository
+        (
+            RepoError,
+            "sandbox",
+        ),  # of a local sandbox: every tier would start from the same repository
         (VerifierError, "verifier"),
     )
     boundary = next((name for kind, name in kinds if isinstance(error, kind)), "scaffold")

@@ -87,7 +87,7 @@ class SolveContext:
     attempt_context: Callable[[Plan], AttemptContext]
     """The tier's window, caps and dialect; ``attempt`` adds what is its own."""
     ready: Callable[[Plan], None] = lambda plan: None
-    """Raises ``StillAway`` for a plan whose tier was given up, before its box is opened."""
+    """Raises ``StillAway`` for a plan whose tier was given up, before its sandbox is opened."""
     room: Callable[[Plan], int] = lambda plan: 0
     """UTF-8 bytes that an earlier conversation may take in the first message of an attempt."""
     graph: Any = None
@@ -105,9 +105,9 @@ class SolveContext:
     cores: int = 1
     """Candidates that are checked side by side where several are there at once."""
     open_check: Callable[[Instance], AbstractContextManager[Sandbox]] | None = None
-    """Opens boxes for checks, where others than those of attempts will do."""
+    """Opens sandboxes for checks, where others than those of attempts will do."""
     soon_check: Callable[[Instance], None] = lambda instance: None
-    """Told when the first box for checks will be opened in a moment."""
+    """Told when the first sandbox for checks will be opened in a moment."""
     came_with: Sequence[Outcome] = ()
     """Candidates made elsewhere, to be verified before anything is tried."""
     peers: Sequence[Outcome] = ()

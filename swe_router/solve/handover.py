@@ -25,7 +25,7 @@ class Handed:
     text: str = ""
     """For its first message; empty for a fresh start."""
     continued: bool = False
-    """The earlier change is in the box, and ``text`` holds the earlier conversation."""
+    """The earlier change is in the sandbox, and ``text`` holds the earlier conversation."""
     patch: str = ""
     """To be applied after the start snapshot, so that the diff is against the start state."""
     attempt: str = ""

@@ -1,4 +1,4 @@
-"""Which patches of an instance leave the very same files behind, asked of boxes where it matters.
+"""Which patches of an instance leave the same files behind, checked in sandboxes if it matters.
 
 The text of a diff does not settle it: git looks for the context and not for the line number, so
 that two texts with the same edits at the same numbers may land in different places.
@@ -35,7 +35,7 @@ done
 
 
 class PatchEquivalence:
-    """Tells texts of one effect apart; what boxes said is kept in ``cache``."""
+    """Tells texts of one effect apart; what sandboxes said is kept in ``cache``."""
 
     def __init__(
         self, open_sandbox: Open, apply: Apply, instance: Instance, cache: MutableMapping[Any, Any]
@@ -46,7 +46,7 @@ class PatchEquivalence:
     def key(self, candidate: Candidate) -> str:
         """What runs on the candidate are known by: one key for patches that leave the same files.
 
-        The first text of an effect takes the effect's own; no box is opened for it.
+        The first text of an effect takes the effect's own; no sandbox is opened for it.
         """
         found = effect(candidate.patch)
         first = self._cache.setdefault(("effect", found), candidate)
@@ -65,13 +65,13 @@ class PatchEquivalence:
         at = ("left", candidate.digest)
         if at not in self._cache:
             try:
-                with self._open(self._instance) as box:
-                    done = self._apply(box, candidate.patch)
+                with self._open(self._instance) as sandbox:
+                    done = self._apply(sandbox, candidate.patch)
                     fits = done.exit_code == 0 and not done.timed_out
                     self._cache["misfit", candidate.digest] = not fits
-                    self._cache[at] = _files(box, candidate.patch) if fits else ""
+                    self._cache[at] = _files(sandbox, candidate.patch) if fits else ""
             except BoundaryError:
-                return ""  # of this box; the next may hold
+                return ""  # of this sandbox; the next may hold
         return str(self._cache[at])
 
 
@@ -80,20 +80,20 @@ def misfit(cache: MutableMapping[Any, Any], candidate: Candidate) -> bool:
     return bool(cache.get(("misfit", candidate.digest)))
 
 
-def _files(box: Sandbox, patch: str) -> str:
+def _files(sandbox: Sandbox, patch: str) -> str:
     """Digest of every file that the patch names, as it lies there; empty if it cannot be told."""
     files = changed_files.changes(patch)
     if files is None:
         return ""
     names = sorted({name for file in files for name in (file.path, file.before) if name})
     words = " ".join(shlex.quote(f"./{name}") for name in names)
-    said = box.run(_KINDS.format(paths=words), timeout=LOOK)
+    said = sandbox.run(_KINDS.format(paths=words), timeout=LOOK)
     if said.exit_code != 0 or said.timed_out:
         return ""
     found = hashlib.sha256(said.output.encode("utf-8", "surrogateescape"))
     for name in names:
         try:
-            data = box.read(name, limit=LARGEST)
+            data = sandbox.read(name, limit=LARGEST)
         except ValueError:
             return ""
         except OSError:

@@ -1,7 +1,8 @@
-"""A box in which a patch was applied and nothing else done serves the next who applies it.
+"""A sandbox in which a patch was applied and nothing else done serves the next who applies it.
 
 ``applies`` puts the patch into a fresh start state and runs nothing there; ``repo-tests`` begins
-with the very same. Boxes are opened at their first use, so that the second can take the first's.
+with the very same. Sandboxes are opened at their first use, so that the second can take the
+first's.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ Apply = Callable[[Sandbox, str], Result]
 
 @dataclass
 class _Kept:
-    """A box that holds a patch and nothing else."""
+    """A sandbox that holds a patch and nothing else."""
 
     instance: Instance
     patch: str
     result: Result
-    box: Sandbox
+    sandbox: Sandbox
     stack: ExitStack
 
 
@@ -61,13 +62,13 @@ class _Lazy:
         self.fresh, self._holds = False, None
 
     def take(self, patch: str) -> Result | None:
-        """What applying the patch gave, where a box that holds it waits; it is this one now."""
+        """What applying the patch gave, where a sandbox that holds it waits; it is this one now."""
         if not self.fresh or self._real is not None:
             return None  # one that was opened to look is this one's own, and must be closed by it
         kept = self._parking.take(self._instance, patch)
         if kept is None:
             return None
-        self._stack, self._real, self.fresh = kept.stack, kept.box, False
+        self._stack, self._real, self.fresh = kept.stack, kept.sandbox, False
         return kept.result
 
     def holds(self, patch: str, result: Result) -> None:
@@ -75,7 +76,7 @@ class _Lazy:
         self._holds = (patch, result)
 
     def leave(self) -> None:
-        """Keep the box for who applies the same patch, if that is all that was done to it."""
+        """Keep the sandbox for who applies the same patch, if that is all that was done to it."""
         kept = None
         if self._real is not None and self._holds is not None:
             kept = _Kept(self._instance, *self._holds, self._real, self._stack)
@@ -90,16 +91,16 @@ class _Lazy:
 
 @dataclass
 class SandboxReuse:
-    """One candidate's place for one box; to be used in a ``with``. Threads may share it."""
+    """One candidate's place for one sandbox; to be used in a ``with``. Threads may share it."""
 
     opening: Open
     applying: Apply
     kept: _Kept | None = None
     lock: Lock = field(default_factory=Lock)
-    """Verifiers may work side by side; a box goes to one of them."""
+    """Verifiers may work side by side; a sandbox goes to one of them."""
 
     def take(self, instance: Instance, patch: str) -> _Kept | None:
-        """The box that holds this patch, if it waits here; it is the caller's now."""
+        """The sandbox that holds this patch, if it waits here; it is the caller's now."""
         with self.lock:
             kept = self.kept
             if kept is None or (kept.instance, kept.patch) != (instance, patch):
@@ -107,12 +108,12 @@ class SandboxReuse:
             self.kept = None
             return kept
 
-    def keep(self, box: _Kept) -> bool:
+    def keep(self, sandbox: _Kept) -> bool:
         """Whether there was room for it."""
         with self.lock:
             if self.kept is not None:
                 return False
-            self.kept = box
+            self.kept = sandbox
             return True
 
     def __enter__(self) -> SandboxReuse:
@@ -135,13 +136,13 @@ class SandboxReuse:
         finally:
             lazy.leave()
 
-    def apply(self, box: Any, patch: str) -> Result:
-        """Apply a patch, or take the box in which it was applied."""
-        fresh = box.fresh
-        known: Result | None = box.take(patch)
+    def apply(self, sandbox: Any, patch: str) -> Result:
+        """Apply a patch, or take the sandbox in which it was applied."""
+        fresh = sandbox.fresh
+        known: Result | None = sandbox.take(patch)
         if known is not None:
             return known
-        result = self.applying(box, patch)
+        result = self.applying(sandbox, patch)
         if fresh and result.exit_code == 0 and not result.timed_out:
-            box.holds(patch, result)
+            sandbox.holds(patch, result)
         return result

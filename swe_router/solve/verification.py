@@ -34,7 +34,7 @@ DECISIVE = frozenset({"applies", "syntax"})
 OF_THE_PATCH = frozenset({"applies", "syntax", "repo-tests"})
 """Verifiers that look at the patch alone: what they said holds for whoever makes the same one."""
 RUN_TESTS = frozenset({"repo-tests", "reproduction"})
-"""Verifiers that mostly wait for runs in boxes of their own and know nothing of each other."""
+"""Verifiers that mostly wait for runs in sandboxes of their own and know nothing of each other."""
 AFTER_PEERS = frozenset({"agreement", "judge", ACCEPTANCE})
 """Verifiers that are asked when the peers' own verdicts are known."""
 
@@ -70,7 +70,7 @@ class VerificationSetup:
     looked: Callable[[Outcome], None] = lambda outcome: None
     """Told each candidate with what verifiers said that look at it alone, as soon as they did."""
     cores: int = 1
-    """Boxes that may be busy at a time: those of several candidates, or one candidate's."""
+    """Sandboxes that may be busy at a time: those of several candidates, or one candidate's."""
 
     def sameness(self, instance: Instance) -> PatchEquivalence:
         """Tells which patches of the instance are one."""
@@ -174,7 +174,7 @@ def _verdict(
             verdict = verifier.verify(outcome, peers, instance, context)
         except BoundaryError as error:
             if again > 1 and error.says_nothing_of_instance and not checks.stopping():
-                continue  # its engine went away; opening the next box waits until it is back
+                continue  # its engine went away; opening the next sandbox waits until it is back
             verdict = Verdict(
                 candidate=candidate.digest,
                 verifier=name,

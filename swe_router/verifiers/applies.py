@@ -35,8 +35,8 @@ class AppliesVerifier:
         if candidate and candidate.mended:
             facts["mended"] = candidate.mended
         if patch.strip():
-            with context.open_sandbox(instance) as box:
-                result = context.apply(box, patch)
+            with context.open_sandbox(instance) as sandbox:
+                result = context.apply(sandbox, patch)
             facts["applied"] = result.exit_code == 0 and not result.timed_out
             if not facts["applied"]:
                 facts["git_said"] = result.output[-1000:]

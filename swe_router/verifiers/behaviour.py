@@ -33,7 +33,7 @@ class BehaviourVerifier:
         instance: Instance,
         context: VerificationContext,
     ) -> Verdict:
-        """Score the run and its patch; needs neither a box nor a model."""
+        """Score the run and its patch; needs neither a sandbox nor a model."""
         candidate = outcome.candidate
         if candidate is None or not candidate.patch.strip():
             return _verdict(outcome, {"why": "there is no patch to look at"})

@@ -25,7 +25,7 @@ HINT = "runner"
 SHARE = 0.6
 """Share of the time left until the common deadline that this verifier takes at most."""
 MARGIN = 10.0
-"""Seconds kept for ending a run that is cut and closing its box."""
+"""Seconds kept for ending a run that is cut and closing its sandbox."""
 BASE_SHARE = 0.35
 """Share of its own time that it gives to runs at the base."""
 
@@ -99,13 +99,13 @@ class _RunState:
     def verdict(self) -> Verdict:
         if self.until - self.context.clock() < MIN_SECONDS:
             return self._unknown("out of time before a test could be run")
-        with contextlib.ExitStack() as boxes:
+        with contextlib.ExitStack() as sandboxes:
 
             @functools.cache
-            def fresh_box() -> Sandbox:
-                return boxes.enter_context(self.context.open_sandbox(self.instance))
+            def fresh_sandbox() -> Sandbox:
+                return sandboxes.enter_context(self.context.open_sandbox(self.instance))
 
-            look = self._look(fresh_box)
+            look = self._look(fresh_sandbox)
             hint = self.context.cache.get(HINT, str)
             runner = runners.choose(set(look.facts), self._endings(), hint)
             if not runner or (not look.python and runners.RUNNERS[runner].read is None):
@@ -115,7 +115,7 @@ class _RunState:
             if not tests:
                 return self._unknown("no existing test lies near the change")
             runs = self._before_after(look, runner)
-            batches = runs.base(tests, BASE_SHARE, fresh_box)
+            batches = runs.base(tests, BASE_SHARE, fresh_sandbox)
         before = merged(batches)
         if "passed" not in before.results.values():
             return self._nothing(batches, before)
@@ -184,15 +184,15 @@ class _RunState:
         self.facts["files"] = [path for batch in batches for path in batch.files]
         if network and not batches[0].before.timed_out:
             self.facts["needed_network"] = network[: comparison.MAX_LISTED]
-            return self._unknown("the nearest tests need the network, which the box has not")
+            return self._unknown("the nearest tests need the network, which the sandbox has not")
         why = "none of the nearest tests passed before the patch"
         if before.timed_out or not batches:
             why += f" within {sum(batch.before.limit for batch in batches):.0f} s"
         return self._unknown(why, said=before.tail)
 
-    def _look(self, fresh_box: Callable[[], Sandbox]) -> start_state.StartStateFacts:
+    def _look(self, fresh_sandbox: Callable[[], Sandbox]) -> start_state.StartStateFacts:
         timeout = max(MIN_SECONDS, self.until - self.context.clock())
-        return start_state.of(self.instance, self.context, fresh_box, timeout)
+        return start_state.of(self.instance, self.context, fresh_sandbox, timeout)
 
     def _unknown(self, why: str, **facts: Any) -> Verdict:
         return _verdict(self.candidate, {**self.facts, **facts, "why": why})

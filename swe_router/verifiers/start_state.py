@@ -16,9 +16,9 @@ class StartStateFacts:
     """Kept for all candidates of an instance."""
 
     facts: frozenset[str]
-    """What the repository's files and the box say of test runners."""
+    """What the repository's files and the sandbox say of test runners."""
     python: str
-    """Path of the interpreter inside the box; empty when there is none."""
+    """Path of the interpreter inside the sandbox; empty when there is none."""
     files: tuple[str, ...]
     """Every file at the base commit."""
 
@@ -26,28 +26,28 @@ class StartStateFacts:
 def of(
     instance: Instance,
     context: VerificationContext,
-    fresh_box: Callable[[], Sandbox],
+    fresh_sandbox: Callable[[], Sandbox],
     timeout: float,
 ) -> StartStateFacts:
-    """The start state of an instance; ``fresh_box`` gives a box that nothing ran in.
+    """The start state of an instance; ``fresh_sandbox`` gives a sandbox that nothing ran in.
 
     ``timeout``: seconds for each of the commands. Raises ``SandboxError``.
     """
     key = f"start-state:{instance.base_commit}"
     if key not in context.cache:
-        context.cache[key] = _look(fresh_box(), timeout)
+        context.cache[key] = _look(fresh_sandbox(), timeout)
     found: StartStateFacts = context.cache[key]
     return found
 
 
-def _look(box: Sandbox, timeout: float) -> StartStateFacts:
-    facts, python = runners.look(box, timeout)
-    path = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
-    box.run(f"git ls-files -z > {path}", timeout=timeout)
+def _look(sandbox: Sandbox, timeout: float) -> StartStateFacts:
+    facts, python = runners.look(sandbox, timeout)
+    path = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the sandbox)
+    sandbox.run(f"git ls-files -z > {path}", timeout=timeout)
     try:
-        listed = box.read(path, limit=runners.REPORT_LIMIT)
+        listed = sandbox.read(path, limit=runners.REPORT_LIMIT)
     except FileNotFoundError:
         listed = b""
-    box.run(f"rm -f {path}", timeout=timeout)
+    sandbox.run(f"rm -f {path}", timeout=timeout)
     names = listed.decode("utf-8", "surrogateescape").split("\0")
     return StartStateFacts(frozenset(facts), python, tuple(name for name in names if name))

@@ -33,7 +33,7 @@ OWN_TOOLS: Mapping[str, str] = {
     "ruby": "ruby -c",
     "go": "gofmt -e -l",
 }
-"""The languages' own tools, asked in the box before an error that our grammar saw is believed."""
+"""The languages' own tools, run in the sandbox to confirm an error that our grammar found."""
 
 
 class SyntaxVerifier:
@@ -54,7 +54,7 @@ class SyntaxVerifier:
         instance: Instance,
         context: VerificationContext,
     ) -> Verdict:
-        """Look at the changed files before and after, in one box. Raises ``SandboxError``."""
+        """Look at the changed files before and after, in one sandbox. Raises ``SandboxError``."""
         candidate = outcome.candidate
         patch = candidate.patch if candidate else ""
         if not patch.strip():
@@ -68,8 +68,8 @@ class SyntaxVerifier:
             return _verdict(
                 candidate, {"why": "no changed source file is in a language known here"}
             )
-        with context.open_sandbox(instance) as box:
-            facts = _looked(box, wanted[:MAX_FILES], patch, instance, context)
+        with context.open_sandbox(instance) as sandbox:
+            facts = _looked(sandbox, wanted[:MAX_FILES], patch, instance, context)
         if len(wanted) > MAX_FILES:
             facts["not_looked_at"] = len(wanted) - MAX_FILES
         return _verdict(candidate, facts)
@@ -95,20 +95,20 @@ def _broken(one: Mapping[str, Any]) -> bool:
 
 
 def _looked(
-    box: Sandbox,
+    sandbox: Sandbox,
     files: Sequence[changed_files.PatchSummary],
     patch: str,
     instance: Instance,
     context: VerificationContext,
 ) -> dict[str, Any]:
-    python = _python(box)
-    look = _Look(box, python)
+    python = _python(sandbox)
+    look = _Look(sandbox, python)
     seen: dict[str, Any] = context.cache.setdefault(f"{NAME}:{instance.base_commit}", {})
     before = [f.before for f in files if f.before]
     fresh = [path for path in dict.fromkeys(before) if path not in seen]
     base = look.states(fresh, imports=lambda path: True)
     seen.update({path: base[path] for path in fresh})
-    if context.apply(box, patch).exit_code != 0:
+    if context.apply(sandbox, patch).exit_code != 0:
         return {"why": "the patch does not apply"}
 
     def imported_before(path: str) -> bool:
@@ -123,10 +123,10 @@ def _looked(
 
 
 class _Look:
-    """Looks at files of one box."""
+    """Looks at files of one sandbox."""
 
-    def __init__(self, box: Sandbox, python: str) -> None:
-        self.box, self.python = box, python
+    def __init__(self, sandbox: Sandbox, python: str) -> None:
+        self.sandbox, self.python = sandbox, python
 
     def states(self, files: Sequence[str], imports: Callable[[str], bool]) -> dict[str, Any]:
         """Path -> ``{"parse": [word, said], "import": [word, said]}``."""
@@ -141,18 +141,18 @@ class _Look:
     def _probe(self, what: str, files: Sequence[str]) -> dict[str, list[str]]:
         if not files:
             return {}
-        folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
+        folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the sandbox)
         report = f"{folder}/{secrets.token_hex(8)}"
-        self.box.write(f"{folder}/probe.py", PROBE.read_bytes())
-        self.box.write(f"{folder}/list", json.dumps(list(files)).encode())
+        self.sandbox.write(f"{folder}/probe.py", PROBE.read_bytes())
+        self.sandbox.write(f"{folder}/list", json.dumps(list(files)).encode())
         flags = "-I -S " if what == "compile" else ""
         command = f"{shlex.quote(self.python)} {flags}{folder}/probe.py {what} {folder}/list"
-        self.box.run(f"{command} {report} >/dev/null 2>&1", timeout=SECONDS)
+        self.sandbox.run(f"{command} {report} >/dev/null 2>&1", timeout=SECONDS)
         try:
-            said = json.loads(self.box.read(report))
+            said = json.loads(self.sandbox.read(report))
         except (FileNotFoundError, ValueError):
             said = []
-        self.box.run(f"rm -rf {folder}", timeout=60)
+        self.sandbox.run(f"rm -rf {folder}", timeout=60)
         if len(said) != len(files):
             return {path: ["unknown", ""] for path in files}
         return dict(zip(files, said, strict=True))
@@ -160,7 +160,7 @@ class _Look:
     def _foreign(self, path: str) -> list[str]:
         name = _language(path)
         try:
-            source = self.box.read(path)
+            source = self.sandbox.read(path)
         except FileNotFoundError:
             return ["absent", ""]
         except (ValueError, OSError):
@@ -176,7 +176,7 @@ class _Look:
 
     def _accepted(self, tool: str, path: str) -> bool:
         command = f"{tool} {shlex.quote('./' + path)} >/dev/null 2>&1"
-        return self.box.run(command, timeout=60).exit_code == 0
+        return self.sandbox.run(command, timeout=60).exit_code == 0
 
 
 def _places(source: bytes, path: str) -> list[tuple[int, int]] | None:
@@ -211,7 +211,7 @@ def _facts(
     for file in files:
         old, new = base.get(file.before, none), after[file.path]
         name = _language(file.path)
-        by = "the box's Python" if name == "python" and look.python else f"tree-sitter {name}"
+        by = "the sandbox's Python" if name == "python" and look.python else f"tree-sitter {name}"
         parsed[file.path] = _pair(old["parse"], new["parse"]) | {"by": by}
         if not file.before and "/" not in file.path:
             parsed[file.path]["aside"] = True  # a scratch file at the top: nothing imports it
@@ -253,8 +253,8 @@ def _language(path: str) -> str:
     return found.name if found is not None else ""
 
 
-def _python(box: Sandbox) -> str:
-    said = box.run("command -v python || command -v python3", timeout=60).output.split()
+def _python(sandbox: Sandbox) -> str:
+    said = sandbox.run("command -v python || command -v python3", timeout=60).output.split()
     return said[0] if said else ""
 
 

@@ -211,7 +211,7 @@ def _built(image: str, instance: str) -> str:
 def repository(
     settings: Settings, instances: Sequence[Instance], kind: str
 ) -> list[ConnectivityCheck]:
-    """Whether each repository is to be had: without one a local box has nothing to start from."""
+    """Whether each repository is available: a local sandbox starts from it."""
     cache = repositories.repo_cache(settings.repos, lambda line: None)
     first = {one.repo: one for one in reversed(instances)}
 
@@ -223,7 +223,7 @@ def repository(
     if not bad:
         return [ConnectivityCheck("repositories", "ok", f"{len(found)}: {_some(sorted(first))}")]
     if kind != "local":
-        # The box brings its own: routing and search go by the text alone.
+        # The sandbox brings its own: routing and search go by the text alone.
         return [
             ConnectivityCheck(one.name, "warning", f"{one.detail}; routed by the text alone")
             for one in bad

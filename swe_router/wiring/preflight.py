@@ -25,7 +25,7 @@ from swe_router.wiring.repositories import check_git
 ONE_TIER = frozenset({"fixed", "best-of-k"})
 """Policies that make all their attempts with one tier, which a knob names."""
 FILES_PER_WORKER = 64
-"""Open files that one worker may need: its box, its provider, its logs, its share of Ray."""
+"""Open files that one worker may need: its sandbox, its provider, its logs, its share of Ray."""
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,11 @@ def sandbox_kind(settings: Settings) -> str:
 
     The demo's repositories are ours and need no image: ``auto`` runs them locally.
     """
-    box = settings.sandbox
-    if box.kind == "auto" and settings.split == "demo":
-        box = box.model_copy(update={"kind": "local"})
-    plugins.load("sandboxes", box.kind if box.kind != "auto" else "local")
-    return choose(box)
+    sandbox = settings.sandbox
+    if sandbox.kind == "auto" and settings.split == "demo":
+        sandbox = sandbox.model_copy(update={"kind": "local"})
+    plugins.load("sandboxes", sandbox.kind if sandbox.kind != "auto" else "local")
+    return choose(sandbox)
 
 
 def scaffold_prints(settings: Settings) -> dict[str, str]:

@@ -114,12 +114,12 @@ class RunWiring:
 
     @cached_property
     def repos(self) -> RepoCache:
-        """The bare repositories that routing, search and local boxes read."""
+        """The bare repositories that routing, search and local sandboxes read."""
         images = self.header.sandbox == "docker"
         return repo_cache(self.settings.repos, self.say, images=images)
 
     @cached_property
-    def boxes(self) -> Any:
+    def sandboxes(self) -> Any:
         """The factory of sandboxes."""
         kind = plugins.load("sandboxes", self.header.sandbox)
         return kind(
@@ -132,8 +132,8 @@ class RunWiring:
 
     @cached_property
     def opened(self) -> SandboxPools:
-        """The boxes of attempts and of checks."""
-        return SandboxPools(self.run, self.header, lambda: self.boxes, self.breaker)
+        """The sandboxes of attempts and of checks."""
+        return SandboxPools(self.run, self.header, lambda: self.sandboxes, self.breaker)
 
     @cached_property
     def verifiers(self) -> list[tuple[str, Verifier]]:
@@ -278,11 +278,11 @@ class RunWiring:
         return model
 
     def _scaffold(self, arm: Arm) -> Scaffold:
-        sheet, box = self.sheet, self.settings.sandbox
+        sheet, sandbox = self.sheet, self.settings.sandbox
         made: Scaffold = plugins.load("scaffolds", sheet.strategy)(
             sheet,
-            command_timeout=box.command_timeout,
-            command_timeout_max=box.command_timeout_max,
+            command_timeout=sandbox.command_timeout,
+            command_timeout_max=sandbox.command_timeout_max,
         )
         return made
 

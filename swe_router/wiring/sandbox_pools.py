@@ -1,4 +1,4 @@
-"""The boxes of a run in one process, for attempts and for checks, and which of them start early."""
+"""The sandboxes of a run in one process, for attempts and checks, and which start early."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ from swe_router.solve.verification import RUN_TESTS
 
 
 class SandboxPools:
-    """Boxes of a run's sandbox, waited for while its engine is away."""
+    """Sandboxes of a run's sandbox, waited for while its engine is away."""
 
     def __init__(
         self, run: RunFolder, header: Header, factory: Callable[[], Any], breaker: Breaker
     ) -> None:
-        """``factory`` makes what opens boxes, and needs the engine to answer."""
+        """``factory`` makes what opens sandboxes, and needs the engine to answer."""
         self._run, self._factory, self._breaker = run, factory, breaker
-        box = header.settings.sandbox
-        # Local boxes take no time to start, and end with the thread that opened them.
-        self._ahead = box.warm if header.sandbox == "docker" else 0
+        sandbox = header.settings.sandbox
+        # Local sandboxes take no time to start, and end with the thread that opened them.
+        self._ahead = sandbox.warm if header.sandbox == "docker" else 0
         self._tests = not RUN_TESTS.isdisjoint(header.settings.verify.names)
         self.held: Callable[[str, str], None] = lambda instance, why: None
-        """Told which instance waits for its box, and why."""
+        """Told which instance waits for its sandbox, and why."""
 
     @cached_property
     def attempts(self) -> WaitingSandboxes | WarmSandboxes:
-        """Boxes for attempts."""
+        """Sandboxes for attempts."""
         held = WaitingSandboxes(self._factory, self._breaker, self._told)
         return self._warm(held, 0) if self._ahead else held
 
     @cached_property
     def checks(self) -> WarmSandboxes | None:
-        """Boxes for checks, where others than those of attempts serve better."""
+        """Sandboxes for checks, where others than those of attempts serve better."""
         if not self._ahead:
             return None
-        # Where no test is run each patch needs one box.
+        # Where no test is run each patch needs one sandbox.
         return self._warm(
             WaitingSandboxes(self._factory, self._breaker), self._ahead if self._tests else 0
         )
 
     def begin(self, instance: Instance) -> None:
-        """Let the box of the first attempt start while the repository is read."""
+        """Let the sandbox of the first attempt start while the repository is read."""
         if isinstance(self.attempts, WarmSandboxes):
             self.attempts.soon(instance)
 
     def begin_check(self, instance: Instance) -> None:
-        """Let the first box for checks start while the patch is taken."""
+        """Let the first sandbox for checks start while the patch is taken."""
         if self.checks is not None:
             self.checks.soon(instance)
 
     def rest(self, instance: Instance) -> None:
-        """Remove the boxes that wait for an instance."""
-        for boxes in (self.attempts, self.checks):
-            if isinstance(boxes, WarmSandboxes):
-                boxes.rest(instance)
+        """Remove the sandboxes that wait for an instance."""
+        for sandboxes in (self.attempts, self.checks):
+            if isinstance(sandboxes, WarmSandboxes):
+                sandboxes.rest(instance)
 
     def _told(self, instance: str, why: str) -> None:
         self.held(instance, why)  # each job has its own

@@ -1,4 +1,4 @@
-"""The verifier stack by itself, without a run: boxes, graph, verifiers and, if asked, a model."""
+"""The verifier stack without a run: sandboxes, graph, verifiers and, if asked, a model."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class VerifierStack:
     """What candidates are verified with, shared by the threads of one process.
 
     ``place`` is a folder of this call's own, ``lock`` a file in it that is held while it lives;
-    ``boxes`` stands in for the factory of the settings; ``cores`` are what one instance may use.
-    Raises ``UsageError`` for a verifier, a sandbox, a tier or a key that is not to be had.
+    ``sandboxes`` stands in for the factory of the settings; ``cores`` are what one instance may
+    use. Raises ``UsageError`` for a verifier, a sandbox, a tier or a key that is not to be had.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class VerifierStack:
         lock: Path,
         say: Say,
         stopping: Callable[[], bool],
-        boxes: Any = None,
+        sandboxes: Any = None,
         cores: int = 1,
     ) -> None:
         self.settings, self.name, self._say, self._stopping = settings, name, say, stopping
         self._place, self._lock, self._cores = place, lock, cores
         for one in settings.verify.names:
             plugins.load("verifiers", one)
-        self.sandbox = preflight.sandbox_kind(settings) if boxes is None else "given"
+        self.sandbox = preflight.sandbox_kind(settings) if sandboxes is None else "given"
         self.repos = repo_cache(settings.repos, say, images=self.sandbox == "docker")
-        self._boxes = boxes
+        self._sandboxes = sandboxes
         self.ledger = Ledger(place / "ledger.jsonl", settings.budget, stopping=stopping)
         self._rates = {
             tier: tier_checks.rate_of(
@@ -82,10 +82,10 @@ class VerifierStack:
         return made
 
     @cached_property
-    def boxes(self) -> Any:
+    def sandboxes(self) -> Any:
         """The factory of sandboxes."""
-        if self._boxes is not None:
-            return self._boxes
+        if self._sandboxes is not None:
+            return self._sandboxes
         kind = plugins.load("sandboxes", self.sandbox)
         return kind(
             self.settings.sandbox,
@@ -97,14 +97,14 @@ class VerifierStack:
 
     @cached_property
     def warm(self) -> WarmSandboxes | None:
-        """Boxes that are started ahead, where that saves time."""
+        """Sandboxes that are started ahead, where that saves time."""
         ahead = self.settings.sandbox.warm
         if self.sandbox != "docker" or not ahead:
             return None
-        return WarmSandboxes(self.boxes, ahead=ahead * self._cores, stopping=self._stopping)
+        return WarmSandboxes(self.sandboxes, ahead=ahead * self._cores, stopping=self._stopping)
 
     def close(self) -> None:
-        """Remove every box that waits."""
+        """Remove every sandbox that waits."""
         if self.warm is not None:
             self.warm.close()
 
@@ -121,11 +121,11 @@ class VerifierStack:
             name: self.settings.tiers[name].model_dump(mode="json", exclude={"give_up_seconds"})
             for name in {verify.writer, verify.judge} - {""}
         }
-        box = self.settings.sandbox.model_dump(mode="json", exclude={"pull", "kind", "warm"})
+        sandbox = self.settings.sandbox.model_dump(mode="json", exclude={"pull", "kind", "warm"})
         # By its content: a calibration is fitted anew under the same name.
         fitted = calibration.load(verify.calibration)
         weights = fitted.digest if fitted is not None else ""
-        said = [__version__, verify.model_dump(mode="json"), weights, models, self.sandbox, box]
+        said = [__version__, verify.model_dump(mode="json"), weights, models, self.sandbox, sandbox]
         return digest_of(said)
 
     def look(
@@ -139,7 +139,7 @@ class VerifierStack:
         verify = self.settings.verify
         made = VerificationSetup(
             verifiers=self.verifiers,
-            open_sandbox=(self.warm or self.boxes).open,
+            open_sandbox=(self.warm or self.sandboxes).open,
             apply=patch_application.apply,
             steps=lambda attempt_id: case.steps.get(attempt_id, ()),
             graph=graph_of(self.repos, instance, self._say),

@@ -9,7 +9,7 @@ from swe_router.agents import manifest
 from swe_router.errors import LedgerRefused, Lost, NoAnswer
 from swe_router.plugins import BUILT_IN
 from swe_router.records import Budget, Trajectory
-from tests.doubles.agent import FIX, INSTANCE, SUBMIT, PlayedModel, TempBox, Told, answer
+from tests.doubles.agent import FIX, INSTANCE, SUBMIT, PlayedModel, TempSandbox, Told, answer
 
 
 @pytest.fixture(params=sorted(BUILT_IN["scaffolds"]))
@@ -20,53 +20,53 @@ def scaffold(request):
 
 
 @pytest.fixture
-def box(tmp_path):
-    return TempBox(tmp_path / "box")
+def sandbox(tmp_path):
+    return TempSandbox(tmp_path / "box")
 
 
-def solve(scaffold, box, model, told, **context) -> Trajectory:
+def solve(scaffold, sandbox, model, told, **context) -> Trajectory:
     return scaffold.solve(
-        INSTANCE, model, box, Budget(dollars=Decimal(1), steps=5), told.context(**context)
+        INSTANCE, model, sandbox, Budget(dollars=Decimal(1), steps=5), told.context(**context)
     )
 
 
-def test_the_trajectory_is_the_sum_of_the_recorded_steps(scaffold, box):
+def test_the_trajectory_is_the_sum_of_the_recorded_steps(scaffold, sandbox):
     told = Told()
-    end = solve(scaffold, box, PlayedModel(answer(FIX), answer(SUBMIT)), told)
+    end = solve(scaffold, sandbox, PlayedModel(answer(FIX), answer(SUBMIT)), told)
     assert end.exit == "submitted"
     assert end.steps == len(told.steps) == 2
     assert end.usd == sum(step.completion.usd for step in told.steps)
     assert end.seal == told.steps[-1].seal
-    assert box.read("/testbed/calc.py").endswith(b"a + b\n")
+    assert sandbox.read("/testbed/calc.py").endswith(b"a + b\n")
 
 
-def test_limits_are_exits_not_exceptions(scaffold, box):
-    assert solve(scaffold, box, PlayedModel(*[answer(FIX)] * 6), Told()).exit == "steps"
-    assert solve(scaffold, box, PlayedModel(LedgerRefused("none")), Told()).exit == "budget"
+def test_limits_are_exits_not_exceptions(scaffold, sandbox):
+    assert solve(scaffold, sandbox, PlayedModel(*[answer(FIX)] * 6), Told()).exit == "steps"
+    assert solve(scaffold, sandbox, PlayedModel(LedgerRefused("none")), Told()).exit == "budget"
     stop = {"stopping": lambda: True}
-    assert solve(scaffold, box, PlayedModel(), Told(), **stop).exit == "interrupted"
+    assert solve(scaffold, sandbox, PlayedModel(), Told(), **stop).exit == "interrupted"
 
 
-def test_broken_boundaries_pass_through_and_what_was_paid_is_recorded(scaffold, box):
+def test_broken_boundaries_pass_through_and_what_was_paid_is_recorded(scaffold, sandbox):
     told = Told()
     with pytest.raises(NoAnswer):
-        solve(scaffold, box, PlayedModel(answer(FIX), NoAnswer("cut")), told)
+        solve(scaffold, sandbox, PlayedModel(answer(FIX), NoAnswer("cut")), told)
     assert len(told.steps) == 1
 
     def gone(command, **_):
         raise Lost(command)
 
-    box.run, told = gone, Told()
+    sandbox.run, told = gone, Told()
     with pytest.raises(Lost):
-        solve(scaffold, box, PlayedModel(answer(FIX)), told)
+        solve(scaffold, sandbox, PlayedModel(answer(FIX)), told)
     assert len(told.steps) == 1
 
 
-def test_a_past_is_not_paid_again(scaffold, box, tmp_path):
+def test_a_past_is_not_paid_again(scaffold, sandbox, tmp_path):
     before = Told()
     with pytest.raises(NoAnswer):
-        solve(scaffold, box, PlayedModel(answer(FIX), NoAnswer("cut")), before)
-    fresh, after = TempBox(tmp_path / "fresh"), Told()
+        solve(scaffold, sandbox, PlayedModel(answer(FIX), NoAnswer("cut")), before)
+    fresh, after = TempSandbox(tmp_path / "fresh"), Told()
     model = PlayedModel(answer(SUBMIT))
     end = solve(scaffold, fresh, model, after, past=before.steps)
     assert (end.exit, end.steps, len(after.steps)) == ("submitted", 2, 1)

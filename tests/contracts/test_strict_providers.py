@@ -325,7 +325,7 @@ BODY = {
 @pytest.mark.parametrize(("text", "name"), REFUSALS)
 def test_refusals_in_the_words_of_many_servers_teach_the_parameter(text, name):
     known, refusal = server_quirks.ServerQuirks(), Refused(text)
-    refusal.told = text
+    refusal.refusal = text
     assert name in known.learn(refusal, BODY)
     fit = known.fitted(BODY)
     assert ("max_tokens" not in fit) == (name == "max_completion_tokens")
@@ -335,5 +335,5 @@ def test_refusals_in_the_words_of_many_servers_teach_the_parameter(text, name):
 @pytest.mark.parametrize("text", TEACH_NOTHING)
 def test_refusals_of_something_else_teach_nothing(text):
     refusal = Refused(text)
-    refusal.told = text
+    refusal.refusal = text
     assert server_quirks.ServerQuirks().learn(refusal, BODY) == ""

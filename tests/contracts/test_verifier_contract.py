@@ -47,7 +47,7 @@ def judge(name: str, project: Project, patch: str, *said: Verdict) -> Verdict:
     assert made.evidence["why"]
     recorded = Verdict.model_validate_json(made.model_dump_json())
     assert verifier.check(recorded) == made.outcome
-    assert not any(box.root.exists() for box in project.opened)
+    assert not any(sandbox.root.exists() for sandbox in project.opened)
     return made
 
 

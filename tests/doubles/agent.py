@@ -1,4 +1,4 @@
-"""Doubles for one attempt: a box in a temporary folder, a model that plays answers, a context."""
+"""Doubles for one attempt: a sandbox in a temporary folder, a scripted model, a context."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INSTANCE = Instance(
 BROKEN = b"def add(a, b):\n    return a - b\n"
 
 
-class TempBox:
+class TempSandbox:
     """A Sandbox over a folder: /bin/sh, no isolation; counts what it was asked."""
 
     identity = "test:temp"

@@ -122,7 +122,7 @@ class ExactPurse:
 
 
 @dataclass
-class Box:
+class FakeSandbox:
     """A sandbox in which nothing happens; ``broken`` raises when it is opened."""
 
     identity: str = "double"
@@ -189,7 +189,7 @@ class Says:
 
 @dataclass
 class Plays:
-    """A scaffold that records its steps at 0.01 USD each, then leaves ``patch`` in the box."""
+    """A scaffold that records its steps at 0.01 USD each, then leaves ``patch`` in the sandbox."""
 
     steps: int = 2
     before_end: Callable[[], None] = lambda: None
@@ -241,7 +241,7 @@ def context(memory=None, purse=None, scaffold=None, patch="right", **changes) ->
 
     @contextmanager
     def open_sandbox(instance):
-        yield Box()
+        yield FakeSandbox()
 
     parts = {
         "purse": purse or ExactPurse(),
@@ -249,9 +249,9 @@ def context(memory=None, purse=None, scaffold=None, patch="right", **changes) ->
         "selector": First(),
         "verifiers": [("says", Says())],
         "open_sandbox": open_sandbox,
-        "guard": lambda box, instance: LeakReport(verified=True),
-        "snapshot": lambda box: Patches(patch),
-        "apply": lambda box, text: Result(exit_code=0, output=""),
+        "guard": lambda sandbox, instance: LeakReport(verified=True),
+        "snapshot": lambda sandbox: Patches(patch),
+        "apply": lambda sandbox, text: Result(exit_code=0, output=""),
         "audit": lambda steps, instance: (),
         "scaffold": lambda arm: scaffold or Plays(),
         "model": lambda plan, session, hold: None,

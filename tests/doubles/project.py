@@ -1,4 +1,4 @@
-"""Doubles for verifiers: a repository in a folder, and boxes that are copies of it."""
+"""Doubles for verifiers: a repository in a folder, and sandboxes that are copies of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from swe_router.records import (
 from swe_router.seams import Model, Sandbox, VerificationContext
 
 BOXES_TMP = re.compile(r"/tmp/(?=swe-router-[0-9a-f]{16}|\.patch)")
-"""What a command names in the box's /tmp; the interpreter may lie in this machine's own."""
+"""What a command names in the sandbox's /tmp; the interpreter may lie in this machine's own."""
 INSTANCE = Instance(id="i", repo="o/n", base_commit="c0", problem="p")
 
 
@@ -130,19 +130,19 @@ class Project:
 
     @contextmanager
     def open(self, instance: Instance) -> Iterator[Sandbox]:
-        root = self.home / f"box{len(self.opened)}"
+        root = self.home / f"sandbox{len(self.opened)}"
         shutil.copytree(self.home / "seed", root)
-        box = Folder(root)
-        self.opened.append(box)
+        sandbox = Folder(root)
+        self.opened.append(sandbox)
         try:
-            yield box
+            yield sandbox
         finally:
-            box.close()
+            sandbox.close()
 
     @staticmethod
-    def apply(box: Sandbox, patch: str) -> Result:
-        box.write("/tmp/.patch", patch.encode())
-        return box.run("git apply /tmp/.patch", timeout=30)
+    def apply(sandbox: Sandbox, patch: str) -> Result:
+        sandbox.write("/tmp/.patch", patch.encode())
+        return sandbox.run("git apply /tmp/.patch", timeout=30)
 
     def context(
         self, graph: Any = None, writer: Model | None = None, **more: Any

@@ -49,7 +49,7 @@ NEEDS_BOX = (
     "swe-router run", "swe-router resume", "swe-router grade", "swe-router verify",
     "swe-router leaderboard",
 )  # fmt: skip
-"""Beginnings of commands that take minutes, boxes or a hub: run whole in the tier ``box``."""
+"""Beginnings of commands that take minutes, sandboxes or a hub: run whole in the tier ``box``."""
 
 TRIMMED = {
     "swe-router run --split demo --budget 1": "--dry-run",

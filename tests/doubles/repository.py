@@ -13,7 +13,7 @@ from pathlib import Path
 from swe_router import jsonl
 from swe_router.records import Candidate, encoded
 from swe_router.sandboxes.patch_capture import StartSnapshot
-from tests.doubles.plain_box import PlainBox
+from tests.doubles.plain_sandbox import PlainSandbox
 
 FILES = {
     "a.py": b"one\ntwo\nthree\n",
@@ -27,8 +27,8 @@ FILES = {
 }
 
 
-def commit(box: PlainBox, message: str = "base") -> None:
-    box.must(
+def commit(sandbox: PlainSandbox, message: str = "base") -> None:
+    sandbox.must(
         "git init -q -b main . 2>/dev/null; git add -A && "
         f"git -c user.name=p -c user.email=p@x -c gc.auto=0 commit -q --allow-empty -m '{message}'"
     )
@@ -36,7 +36,7 @@ def commit(box: PlainBox, message: str = "base") -> None:
 
 def repository(folder: Path) -> Path:
     """A repository with a file of each kind, committed."""
-    made = PlainBox(folder)
+    made = PlainSandbox(folder)
     for name, data in FILES.items():
         made.write(f"/testbed/{name}", data)
     (made.tree / "link").symlink_to("a.py")
@@ -44,10 +44,10 @@ def repository(folder: Path) -> Path:
     return made.tree
 
 
-def copy_of(tree: Path, folder: Path) -> PlainBox:
-    """A box with a copy of the tree."""
+def copy_of(tree: Path, folder: Path) -> PlainSandbox:
+    """A sandbox with a copy of the tree."""
     shutil.copytree(tree, folder / "tree", symlinks=True)
-    return PlainBox(folder)
+    return PlainSandbox(folder)
 
 
 def content(tree: Path) -> dict[str, object]:
@@ -66,18 +66,18 @@ def content(tree: Path) -> dict[str, object]:
     return found
 
 
-def made_by(box: PlainBox, act: Callable[[], object] | str) -> Candidate:
+def made_by(sandbox: PlainSandbox, act: Callable[[], object] | str) -> Candidate:
     """The candidate of an action; proved, and re-applied to a copy it gives the end state."""
-    before = box.folder / "before"
-    shutil.copytree(box.tree, before, symlinks=True)
-    snapshot = StartSnapshot.take(box)
-    _ = box.must(act) if isinstance(act, str) else act()
-    candidate = snapshot.candidate(box, "t1")
+    before = sandbox.folder / "before"
+    shutil.copytree(sandbox.tree, before, symlinks=True)
+    snapshot = StartSnapshot.take(sandbox)
+    _ = sandbox.must(act) if isinstance(act, str) else act()
+    candidate = snapshot.candidate(sandbox, "t1")
     assert candidate.proven, candidate.left_out
     assert candidate.digest == hashlib.sha256(encoded(candidate.patch)).hexdigest()
     assert json.loads(jsonl.as_json(candidate.model_dump(mode="json")))["patch"] == candidate.patch
     if candidate.patch:
-        file = box.folder / "p.diff"
+        file = sandbox.folder / "p.diff"
         file.write_bytes(encoded(candidate.patch))
         done = subprocess.run(
             ["git", "apply", "--verbose", str(file)],
@@ -88,5 +88,5 @@ def made_by(box: PlainBox, act: Callable[[], object] | str) -> Candidate:
         )
         assert done.returncode == 0, done.stderr
     if not candidate.left_out:
-        assert content(before) == content(box.tree)
+        assert content(before) == content(sandbox.tree)
     return candidate

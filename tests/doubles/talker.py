@@ -1,4 +1,4 @@
-"""A provider that keeps a bill of its own, and a box that answers at once."""
+"""A provider that keeps a bill of its own, and a sandbox that answers at once."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Talker:
         )
 
 
-class QuickBox:
-    """A box in which every command says the same at once."""
+class QuickSandbox:
+    """A sandbox in which every command says the same at once."""
 
     identity = "test:quick"
     workdir = "/testbed"

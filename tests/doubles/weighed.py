@@ -1,4 +1,4 @@
-"""What is weighed: patches, what the verifiers say of them, and a context that opens no box."""
+"""What is weighed: patches, what the verifiers say of them, and a context that opens no sandbox."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from swe_router.seams import VerificationContext
 from tests.doubles.project import verdict
 
 PATCH = "--- a/calc.py\n+++ b/calc.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n"
-KIT = VerificationContext(open_sandbox=lambda instance: None, apply=lambda box, patch: None)  # type: ignore[arg-type, return-value]
+KIT = VerificationContext(open_sandbox=lambda instance: None, apply=lambda sandbox, patch: None)  # type: ignore[arg-type, return-value]
 SHIPPED = load("shipped")
 assert SHIPPED is not None
 

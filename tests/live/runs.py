@@ -34,7 +34,7 @@ AGENTS, BUSY = ("ray::DashboardAgent", "ray::RuntimeEnvAgent"), ("ray::there", "
 def processes_with(mark: str, start: tuple[str, ...] = ("",)) -> list[int]:
     """Processes of a launch whose command line begins with ``start``.
 
-    Ours have ``mark`` in their environment; boxes, which have none, on their command line.
+    Ours have ``mark`` in their environment; sandboxes, which have none, on their command line.
     """
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -174,7 +174,7 @@ class Launch:
         return log_reader.read_ledger(self.run / "ledger.jsonl")
 
     def assert_no_work_goes_on(self) -> None:
-        """No driver, worker or box; Ray's own agents need 20 s to see that their parent is dead."""
+        """No driver, worker or sandbox; Ray's agents need 20 s to see that their parent is dead."""
         until = time.monotonic() + 60
         while left := set(processes_with(self.mark)) - set(processes_with(self.mark, AGENTS)):
             assert time.monotonic() < until, [_command_of(pid) for pid in left]

@@ -1,4 +1,4 @@
-"""The demo in Docker: images built offline by docker/demo.Dockerfile, judged as in local boxes."""
+"""The demo in Docker: images built offline by docker/demo.Dockerfile."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def left_behind(images: dict[str, str]) -> str:
     return "\n".join(name for name in names if any(mark in name for mark in marks))
 
 
-def test_standings_in_docker_are_those_of_local_boxes(images, tmp_path):
+def test_standings_in_docker_are_those_of_local_sandboxes(images, tmp_path):
     before = tags()
     docked = demo(tmp_path / "docker", "docker")
     assert left_behind(images) == ""

@@ -1,4 +1,4 @@
-"""The guard takes the project's future out of a box, keeps the rest, and proves it."""
+"""The guard takes the project's future out of a sandbox, keeps the rest, and proves it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from swe_router.errors import WouldNotStart
 from swe_router.records import Instance
 from swe_router.sandboxes.leak_guard import guard
-from tests.doubles.plain_box import PlainBox
+from tests.doubles.plain_sandbox import PlainSandbox
 
 pytestmark = pytest.mark.box
 
@@ -25,7 +25,7 @@ SECRET = "the fix nobody may see"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with some past, and a fix that its future brings."""
-    made = PlainBox(tmp_path_factory.mktemp("project"))
+    made = PlainSandbox(tmp_path_factory.mktemp("project"))
     made.must(
         f"git init -q -b main; for i in 1 2 3; do echo $i > a.py; git add -A;"
         f" {PROJECT} commit -q -m past$i; done; git tag v1 HEAD~1;"
@@ -42,56 +42,58 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def box(tmp_path: Path, project: Path) -> PlainBox:
+def sandbox(tmp_path: Path, project: Path) -> PlainSandbox:
     """The project, standing on its base commit."""
     shutil.copytree(project / "tree", tmp_path / "tree")
-    return PlainBox(tmp_path)
+    return PlainSandbox(tmp_path)
 
 
 @pytest.fixture
-def future(box: PlainBox, project: Path) -> str:
-    """Make a future commit in the box and step back to the base; its id."""
-    shutil.rmtree(box.tree)
-    shutil.copytree(project / "planted", box.tree)
+def future(sandbox: PlainSandbox, project: Path) -> str:
+    """Make a future commit in the sandbox and step back to the base; its id."""
+    shutil.rmtree(sandbox.tree)
+    shutil.copytree(project / "planted", sandbox.tree)
     return (project / "future").read_text().strip()
 
 
-def instance(box: PlainBox) -> Instance:
-    return Instance(id="p__p-1", repo="own/project", base_commit=base(box), problem="")
+def instance(sandbox: PlainSandbox) -> Instance:
+    return Instance(id="p__p-1", repo="own/project", base_commit=base(sandbox), problem="")
 
 
-def base(box: PlainBox) -> str:
-    return box.must("git rev-parse main").strip()
+def base(sandbox: PlainSandbox) -> str:
+    return sandbox.must("git rev-parse main").strip()
 
 
-def objects(box: PlainBox) -> set[str]:
+def objects(sandbox: PlainSandbox) -> set[str]:
     asked = "git cat-file --batch-all-objects --batch-check='%(objectname)'"
-    return set(box.must(asked).split())
+    return set(sandbox.must(asked).split())
 
 
-def reachable(box: PlainBox) -> set[str]:
-    return {line.split()[0] for line in box.must("git rev-list --objects --all HEAD").splitlines()}
+def reachable(sandbox: PlainSandbox) -> set[str]:
+    return {
+        line.split()[0] for line in sandbox.must("git rev-list --objects --all HEAD").splitlines()
+    }
 
 
-def holds_secret(box: PlainBox) -> bool:
-    files = [path for path in (box.tree / ".git").iterdir() if path.is_file()]
+def holds_secret(sandbox: PlainSandbox) -> bool:
+    files = [path for path in (sandbox.tree / ".git").iterdir() if path.is_file()]
     asked = f"git cat-file --batch-all-objects --batch | grep -a '{SECRET}' || :"
-    return any(SECRET.encode() in path.read_bytes() for path in files) or box.must(asked) != ""
+    return any(SECRET.encode() in path.read_bytes() for path in files) or sandbox.must(asked) != ""
 
 
-def status(box: PlainBox) -> str:
-    return box.must("git status --porcelain; cat a.py; ls -A | grep -v ^.git$")
+def status(sandbox: PlainSandbox) -> str:
+    return sandbox.must("git status --porcelain; cat a.py; ls -A | grep -v ^.git$")
 
 
-def test_a_clean_repository_is_left_as_it_is(box: PlainBox) -> None:
-    files = {p: p.read_bytes() for p in box.tree.rglob("*") if p.is_file()}
-    report = guard(box, instance(box))
+def test_a_clean_repository_is_left_as_it_is(sandbox: PlainSandbox) -> None:
+    files = {p: p.read_bytes() for p in sandbox.tree.rglob("*") if p.is_file()}
+    report = guard(sandbox, instance(sandbox))
     assert report.verified
-    assert (report.head, report.base) == (base(box), base(box))
+    assert (report.head, report.base) == (base(sandbox), base(sandbox))
     assert (report.removed, report.setup_commits) == ((), ())
-    assert {p: p.read_bytes() for p in box.tree.rglob("*") if p.is_file()} == files
-    assert box.must("git tag").split() == ["v1", "v2"]
-    assert list(box.home.glob(".swe-router-git-*")) == []
+    assert {p: p.read_bytes() for p in sandbox.tree.rglob("*") if p.is_file()} == files
+    assert sandbox.must("git tag").split() == ["v1", "v2"]
+    assert list(sandbox.home.glob(".swe-router-git-*")) == []
 
 
 GONE = "git branch -qD future; rm -rf .git/logs; git prune --expire=now;"
@@ -153,109 +155,118 @@ PLANTS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", PLANTS)
-def test_planted(box: PlainBox, future: str, name: str) -> None:
+def test_planted(sandbox: PlainSandbox, future: str, name: str) -> None:
     script, kind = PLANTS[name]
-    box.must(script)
-    report = guard(box, instance(box))
+    sandbox.must(script)
+    report = guard(sandbox, instance(sandbox))
     assert report.verified
     assert kind in {finding.kind for finding in report.removed}
-    left = objects(box)
-    assert left == reachable(box)
+    left = objects(sandbox)
+    assert left == reachable(sandbox)
     assert future not in left
-    assert not holds_secret(box)
-    assert "origin" not in (box.tree / ".git/config").read_text()
+    assert not holds_secret(sandbox)
+    assert "origin" not in (sandbox.tree / ".git/config").read_text()
     assert "hunter2" not in report.model_dump_json()
-    names = box.must("git log --all --reflog --format=%s; echo; git tag")
+    names = sandbox.must("git log --all --reflog --format=%s; echo; git tag")
     assert names.split("\n\n") == ["past3\npast2\npast1", "v1\nv2\n"]
-    box.must(f"git checkout -q {report.base} a.py && git fsck && git describe")
-    assert box.must("cat a.py; git status --porcelain").split() == ["3"]
+    sandbox.must(f"git checkout -q {report.base} a.py && git fsck && git describe")
+    assert sandbox.must("cat a.py; git status --porcelain").split() == ["3"]
 
 
-def test_the_official_set_up_commit_stays(box: PlainBox) -> None:
-    given = instance(box)
-    box.must(f"echo installed > setup.cfg; git add -A; {MAKERS} commit -q -m SWE-bench")
-    head = base(box)
-    before = status(box)
-    report = guard(box, given)
+def test_the_official_set_up_commit_stays(sandbox: PlainSandbox) -> None:
+    given = instance(sandbox)
+    sandbox.must(f"echo installed > setup.cfg; git add -A; {MAKERS} commit -q -m SWE-bench")
+    head = base(sandbox)
+    before = status(sandbox)
+    report = guard(sandbox, given)
     assert report.setup_commits == (head,)
     assert report.head == head
     assert report.verified
-    assert status(box) == before
+    assert status(sandbox) == before
 
 
-def test_several_set_up_commits_become_one(box: PlainBox) -> None:
-    given = instance(box)
-    box.must(
+def test_several_set_up_commits_become_one(sandbox: PlainSandbox) -> None:
+    given = instance(sandbox)
+    sandbox.must(
         f"echo '{SECRET}' > x; git add -A; {MAKERS} commit -q -m SWE-bench;"
         f" echo y > x; git add -A; {MAKERS} commit -q -m SWE-bench"
     )
-    report = guard(box, given)
+    report = guard(sandbox, given)
     assert len(report.setup_commits) == 1
-    assert box.must("git rev-parse HEAD^ HEAD").split() == [given.base_commit, report.head]
-    assert not holds_secret(box)
-    assert status(box) == "3\na.py\nx\n"
+    assert sandbox.must("git rev-parse HEAD^ HEAD").split() == [given.base_commit, report.head]
+    assert not holds_secret(sandbox)
+    assert status(sandbox) == "3\na.py\nx\n"
 
 
-def test_a_set_up_commit_of_strangers_is_made_anonymous(box: PlainBox) -> None:
-    given = instance(box)
-    box.must(f"echo y > x; git add -A; {OTHER} commit -q -m 'more {SECRET}'")
-    report = guard(box, given)
+def test_a_set_up_commit_of_strangers_is_made_anonymous(sandbox: PlainSandbox) -> None:
+    given = instance(sandbox)
+    sandbox.must(f"echo y > x; git add -A; {OTHER} commit -q -m 'more {SECRET}'")
+    report = guard(sandbox, given)
     assert report.setup_commits == (report.head,)
-    assert not holds_secret(box)
-    assert box.must("git show --format=%P -s").strip() == given.base_commit
+    assert not holds_secret(sandbox)
+    assert sandbox.must("git show --format=%P -s").strip() == given.base_commit
 
 
-def test_future_commits_whose_tree_is_the_base_are_dropped(box: PlainBox) -> None:
-    given = instance(box)
-    box.must(
+def test_future_commits_whose_tree_is_the_base_are_dropped(sandbox: PlainSandbox) -> None:
+    given = instance(sandbox)
+    sandbox.must(
         f"echo '{SECRET}' > a.py; {PROJECT} commit -qam fix; echo 3 > a.py; {PROJECT} commit -qam undo"  # noqa: E501
     )
-    report = guard(box, given)
+    report = guard(sandbox, given)
     assert (report.head, report.setup_commits) == (given.base_commit, ())
-    assert not holds_secret(box)
+    assert not holds_secret(sandbox)
 
 
 @pytest.mark.parametrize("on_top", ["true", f"{MAKERS} commit -q --allow-empty -m SWE-bench"])
-def test_an_image_on_a_future_commit_is_refused(box: PlainBox, on_top: str) -> None:
-    given = instance(box)
-    box.must(f"echo '{SECRET}' > a.py; {PROJECT} commit -qam 'Fixed 1'; {on_top}")
+def test_an_image_on_a_future_commit_is_refused(sandbox: PlainSandbox, on_top: str) -> None:
+    given = instance(sandbox)
+    sandbox.must(f"echo '{SECRET}' > a.py; {PROJECT} commit -qam 'Fixed 1'; {on_top}")
     with pytest.raises(WouldNotStart, match="may hold the fix"):
-        guard(box, given)
+        guard(sandbox, given)
 
 
-def test_a_missing_base_names_both(box: PlainBox) -> None:
+def test_a_missing_base_names_both(sandbox: PlainSandbox) -> None:
     lost = "f" * 40
     with pytest.raises(WouldNotStart, match=lost) as caught:
-        guard(box, instance(box).model_copy(update={"base_commit": lost}))
-    assert base(box) in str(caught.value)
+        guard(sandbox, instance(sandbox).model_copy(update={"base_commit": lost}))
+    assert base(sandbox) in str(caught.value)
 
 
-def test_an_image_on_the_past_is_refused(box: PlainBox) -> None:
-    given = instance(box)
-    box.must("git checkout -q HEAD~1")
+def test_an_image_on_the_past_is_refused(sandbox: PlainSandbox) -> None:
+    given = instance(sandbox)
+    sandbox.must("git checkout -q HEAD~1")
     with pytest.raises(WouldNotStart, match="older"):
-        guard(box, given)
+        guard(sandbox, given)
 
 
-def test_a_base_that_is_no_commit_id(box: PlainBox) -> None:
+def test_a_base_that_is_no_commit_id(sandbox: PlainSandbox) -> None:
     with pytest.raises(WouldNotStart, match="no commit id"):
-        guard(box, instance(box).model_copy(update={"base_commit": "--all"}))
+        guard(sandbox, instance(sandbox).model_copy(update={"base_commit": "--all"}))
 
 
-def test_detached_head_with_a_branch_ahead(box: PlainBox) -> None:
-    given = instance(box)
-    box.must(f"git checkout -q --detach; git checkout -q main; echo '{SECRET}' > a.py;"
+def test_detached_head_with_a_branch_ahead(sandbox: PlainSandbox) -> None:
+    given = instance(sandbox)
+    sandbox.must(f"git checkout -q --detach; git checkout -q main; echo '{SECRET}' > a.py;"
              f" {PROJECT} commit -qam later; git checkout -q {given.base_commit}")  # fmt: skip
-    report = guard(box, given)
+    report = guard(sandbox, given)
     assert report.head == given.base_commit
-    assert not holds_secret(box)
+    assert not holds_secret(sandbox)
 
 
 @pytest.mark.usefixtures("future")
-def test_a_shallow_clone(box: PlainBox, tmp_path: Path) -> None:
-    other = PlainBox(tmp_path / "second")
+def test_a_shallow_clone(sandbox: PlainSandbox, tmp_path: Path) -> None:
+    other = PlainSandbox(tmp_path / "second")
     subprocess.run(
-        ["git", "clone", "-q", "--depth=1", "-b", "main", box.tree.as_uri(), str(other.tree / "c")],
+        [
+            "git",
+            "clone",
+            "-q",
+            "--depth=1",
+            "-b",
+            "main",
+            sandbox.tree.as_uri(),
+            str(other.tree / "c"),
+        ],
         check=True,
     )
     other.must("mv c/.git .; mv c/a.py .; rmdir c")
@@ -266,39 +277,39 @@ def test_a_shallow_clone(box: PlainBox, tmp_path: Path) -> None:
 
 
 def test_no_repository_is_reported(tmp_path: Path) -> None:
-    box = PlainBox(tmp_path)
-    report = guard(box, Instance(id="i", repo="o/p", base_commit="a" * 40, problem=""))
+    sandbox = PlainSandbox(tmp_path)
+    report = guard(sandbox, Instance(id="i", repo="o/p", base_commit="a" * 40, problem=""))
     assert report.verified
     assert [finding.kind for finding in report.removed] == ["no-repository"]
 
 
 @pytest.mark.usefixtures("future")
-def test_a_dirty_start_state_is_kept(box: PlainBox) -> None:
-    box.must("echo mine >> a.py; echo new > n; echo staged > s; git add s")
-    before = status(box)
-    assert guard(box, instance(box)).verified
-    assert status(box) == before
+def test_a_dirty_start_state_is_kept(sandbox: PlainSandbox) -> None:
+    sandbox.must("echo mine >> a.py; echo new > n; echo staged > s; git add s")
+    before = status(sandbox)
+    assert guard(sandbox, instance(sandbox)).verified
+    assert status(sandbox) == before
 
 
 @pytest.mark.usefixtures("future")
-def test_a_checked_out_copy_of_the_future_is_refused(box: PlainBox) -> None:
-    box.must("git clone -q -b future . vendored")
+def test_a_checked_out_copy_of_the_future_is_refused(sandbox: PlainSandbox) -> None:
+    sandbox.must("git clone -q -b future . vendored")
     with pytest.raises(WouldNotStart, match="another copy"):
-        guard(box, instance(box))
+        guard(sandbox, instance(sandbox))
 
 
-def test_tracked_bundles_of_the_project_are_no_leak(box: PlainBox) -> None:
-    box.must(
+def test_tracked_bundles_of_the_project_are_no_leak(sandbox: PlainSandbox) -> None:
+    sandbox.must(
         f"git bundle create -q t.bundle main; git add -A; {PROJECT} commit -qm bundle; rm -rf .git/logs"  # noqa: E501
     )
-    guard(box, instance(box))
-    assert (box.tree / "t.bundle").exists()
+    guard(sandbox, instance(sandbox))
+    assert (sandbox.tree / "t.bundle").exists()
 
 
 @pytest.mark.usefixtures("future")
-def test_what_cannot_be_taken_out_stops_the_start(box: PlainBox) -> None:
+def test_what_cannot_be_taken_out_stops_the_start(sandbox: PlainSandbox) -> None:
 
-    class Stubborn(PlainBox):
+    class Stubborn(PlainSandbox):
         """A disk on which nothing can be deleted."""
 
         def run(self, command: str, **options: object) -> object:  # type: ignore[override]
@@ -306,18 +317,18 @@ def test_what_cannot_be_taken_out_stops_the_start(box: PlainBox) -> None:
                                .replace("rm -f \"$COMMON/$ref\"", "true"), **options)  # type: ignore[arg-type]  # fmt: skip
 
     with pytest.raises(WouldNotStart, match=r"cannot be cleaned.*future"):
-        guard(Stubborn(box.folder), instance(box))
+        guard(Stubborn(sandbox.folder), instance(sandbox))
 
 
 @pytest.mark.usefixtures("future")
-def test_hooks_do_not_run_and_go(box: PlainBox) -> None:
+def test_hooks_do_not_run_and_go(sandbox: PlainSandbox) -> None:
     hook: Callable[[str], str] = lambda name: (  # noqa: E731
         f"printf '#!/bin/sh\\ntouch /testbed/../ran\\n' > .git/hooks/{name}; chmod +x .git/hooks/{name}"  # noqa: E501
     )
-    box.must("mkdir -p .git/hooks")
+    sandbox.must("mkdir -p .git/hooks")
     for name in ("post-checkout", "reference-transaction", "post-index-change", "pre-auto-gc"):
-        box.must(hook(name))
-    (box.folder / "ran").unlink(missing_ok=True)
-    guard(box, instance(box))
-    assert not (box.folder / "ran").exists()
-    assert not list((box.tree / ".git/hooks").iterdir())
+        sandbox.must(hook(name))
+    (sandbox.folder / "ran").unlink(missing_ok=True)
+    guard(sandbox, instance(sandbox))
+    assert not (sandbox.folder / "ran").exists()
+    assert not list((sandbox.tree / ".git/hooks").iterdir())

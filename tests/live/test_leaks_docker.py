@@ -97,37 +97,39 @@ def container(host_image: str) -> Iterator[Callable[[str], Container]]:
     made: list[Container] = []
 
     def make(script: str) -> Container:
-        box = Container(host_image)
-        made.append(box)
-        result = box.run(f"mkdir -p /tmp /root; export HOME=/root; {script}", timeout=120, cwd="/")
+        sandbox = Container(host_image)
+        made.append(sandbox)
+        result = sandbox.run(
+            f"mkdir -p /tmp /root; export HOME=/root; {script}", timeout=120, cwd="/"
+        )
         assert result.exit_code == 0, result.output
-        return box
+        return sandbox
 
     yield make
-    for box in made:
-        box.close()
+    for sandbox in made:
+        sandbox.close()
 
 
-def instance(box: Container) -> Instance:
-    base = box.read("/base").decode().strip()
+def instance(sandbox: Container) -> Instance:
+    base = sandbox.read("/base").decode().strip()
     return Instance(id="p__p-1", repo="own/project", base_commit=base, problem="")
 
 
 def test_the_set_up_commit_of_an_image_stays(container: Callable[[str], Container]) -> None:
-    box = container(PAST + SET_UP)
-    report = guard(box, instance(box))
+    sandbox = container(PAST + SET_UP)
+    report = guard(sandbox, instance(sandbox))
     assert report.verified
     assert report.setup_commits == (report.head,)
     assert {finding.kind for finding in report.removed} <= {"reflog", "file"}
-    snapshot = StartSnapshot.take(box)
-    box.run("echo 4 > a.py; rm -rf .git", timeout=60)
-    candidate = snapshot.candidate(box, "t")
+    snapshot = StartSnapshot.take(sandbox)
+    sandbox.run("echo 4 > a.py; rm -rf .git", timeout=60)
+    candidate = snapshot.candidate(sandbox, "t")
     assert (candidate.files, candidate.proven) == (("a.py",), True)
 
 
 def test_planted_leaks_are_gone(container: Callable[[str], Container]) -> None:
-    box = container(PAST + LEAKS)
-    report = guard(box, instance(box))
+    sandbox = container(PAST + LEAKS)
+    report = guard(sandbox, instance(sandbox))
     kinds = {finding.kind for finding in report.removed}
     assert report.verified
     assert kinds >= {"ref", "reflog", "object", "config", "bundle", "store"}
@@ -135,9 +137,11 @@ def test_planted_leaks_are_gone(container: Callable[[str], Container]) -> None:
     dump = (
         "git cat-file --batch-all-objects --batch; cat .git/config; ls /root /opt /vol /usr/*/src"
     )
-    left = box.run(dump, timeout=60).output
+    left = sandbox.run(dump, timeout=60).output
     assert SECRET not in left
     assert "origin" not in left
     assert "bundle" not in left
     assert "mirror" not in left
-    assert box.run(f"git checkout -q {report.base} a.py && cat a.py", timeout=60).output == "3\n"
+    assert (
+        sandbox.run(f"git checkout -q {report.base} a.py && cat a.py", timeout=60).output == "3\n"
+    )

@@ -1,6 +1,6 @@
-"""No wall lets a box write to this machine: every mount, device and kernel file is tried.
+"""No wall lets a sandbox write to this machine: every mount, device and kernel file is tried.
 
-As root both layers are tried alone: the mounts with commands that stay root, then the box as it
+As root both layers are tried alone: the mounts with commands that stay root, then the sandbox as it
 is started, whose commands are nobody. The same as an ordinary user, for whom root steps down.
 """
 
@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).parents[2]
 ORDINARY = 12345
 """A user whom nothing of this machine belongs to."""
 OWN = {"/", "/dev", "/dev/pts", "/dev/shm", "/proc", "/testbed", "/tmp"}
-"""Mounts of the box's own, which may be written to; all but the last two by root alone."""
+"""Mounts of the sandbox's own, which may be written to; all but the last two by root alone."""
 TRIED = [
     *((wall, who) for wall in ("bwrap", "unshare") for who in ("drop", "keep") if ROOT),
     *((wall, "user") for wall in ("bwrap", "unshare-user")),

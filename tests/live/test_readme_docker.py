@@ -1,4 +1,4 @@
-"""What README.md and ``--help`` tell a user to type, whole: boxes, all policies, a hub on loopback.
+"""What README.md and ``--help`` tell a user to type: sandboxes, all policies, a hub on loopback.
 
 A stand-in takes the place of what needs a key or a hub, and of nothing else: ``verified`` is served
 by a hub on loopback with the demo's rows, whose images no registry has; so its plans are made
@@ -72,7 +72,7 @@ def stood_in(one):
     return words
 
 
-def test_every_command_that_needs_boxes_or_a_hub_runs(home, run):
+def test_every_command_that_needs_sandboxes_or_a_hub_runs(home, run):
     print(readme.table(FOUND))
     failed, ran = [], 0
     for one in FOUND:

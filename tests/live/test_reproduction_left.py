@@ -56,7 +56,7 @@ def judged(
     context = project.context(steps=lambda attempt: steps[attempt])
     found = verifier.verify(this, others, ISSUE, context)
     assert verifier.check(Verdict.model_validate_json(found.model_dump_json())) == found.outcome
-    assert not any(box.root.exists() for box in project.opened)
+    assert not any(sandbox.root.exists() for sandbox in project.opened)
     return found
 
 

@@ -70,7 +70,7 @@ def judge(
     found = verifier.verify(outcome(project.patch(changes), tier=tier), (), ISSUE, made)
     recorded = Verdict.model_validate_json(found.model_dump_json())
     assert verifier.check(recorded) == found.outcome
-    assert not any(box.root.exists() for box in project.opened)
+    assert not any(sandbox.root.exists() for sandbox in project.opened)
     return found
 
 
@@ -169,12 +169,12 @@ def test_tests_are_paid_for_once_and_shared_by_the_candidates_of_an_issue(projec
     first = judge(project, WRONG, writer=writer, settings=settings)
     assert (first.evidence["usd"], len(first.evidence["calls"])) == ("0.02", 2)
     again = json.loads(json.dumps(project.notes))  # what a resume reads from disk
-    boxes = len(project.opened)
+    sandboxes = len(project.opened)
     fresh = {"calc.py": RIGHT["calc.py"] + "\n# another\n"}
     second = judge(project, fresh, writer=writer, settings=settings, notes=again, tier="strong")
     assert (first.outcome, second.outcome) == ("unknown", "pass")
     assert (second.evidence["usd"], second.evidence["calls"]) == ("0", [])
-    assert len(project.opened) == boxes + 1, "the base was run for the first candidate"
+    assert len(project.opened) == sandboxes + 1, "the base was run for the first candidate"
 
 
 def test_the_writer_sees_the_issue_and_what_the_repository_shows_and_no_patch(
@@ -275,7 +275,7 @@ def test_a_report_that_someone_else_wrote_to_is_not_believed(project: Project) -
     assert verdict.outcome == "unknown"
 
 
-def test_a_test_that_deletes_the_project_soils_its_own_box_only(project: Project) -> None:
+def test_a_test_that_deletes_the_project_soils_its_own_sandbox_only(project: Project) -> None:
     vandal = (
         "import pathlib\nimport calc\n\n\ndef test_x():\n    value = calc.half(3)\n"
         "    pathlib.Path(calc.__file__).unlink()\n    assert value == 1.5, 'half'\n"
@@ -286,7 +286,7 @@ def test_a_test_that_deletes_the_project_soils_its_own_box_only(project: Project
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_what_a_test_left_in_its_box_does_not_judge_the_next(
+def test_what_a_test_left_in_its_sandbox_does_not_judge_the_next(
     tmp_path: Path, *, commits: bool
 ) -> None:
     """It commits the fix that it made, or writes to a file that git ignores and tests read."""

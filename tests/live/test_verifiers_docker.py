@@ -93,11 +93,11 @@ class Bench:
         )
         lock = home / "lock"
         lock.touch()
-        self.boxes = DockerSandboxes(SandboxSettings(pull=False), run=RUN, lock=lock)
+        self.sandboxes = DockerSandboxes(SandboxSettings(pull=False), run=RUN, lock=lock)
 
     def judge(self, text: str, seconds: float, kind: type = RepoTestsVerifier) -> Verdict:
         context = VerificationContext(
-            self.boxes.open, patches.apply, clock=time.time, cache=self.project.cache
+            self.sandboxes.open, patches.apply, clock=time.time, cache=self.project.cache
         )
         patch = self.project.patch({"calc.py": text})
         begun = time.monotonic()

@@ -34,7 +34,7 @@ def judged(
     verifier = RepoTestsVerifier(VerifySettings(seconds=seconds))
     verdict = verifier.verify(outcome(patch), (), INSTANCE, context)
     assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
-    assert not any(box.root.exists() for box in project.opened)
+    assert not any(sandbox.root.exists() for sandbox in project.opened)
     return verdict
 
 
@@ -207,14 +207,14 @@ def test_megabytes_of_output_are_no_matter(tmp_path: Path) -> None:
 
 
 class Numbered(Project):
-    """Each box knows how many were opened before it."""
+    """Each sandbox knows how many were opened before it."""
 
     @contextmanager
     def open(self, instance: Instance) -> Iterator[Sandbox]:
         number = len(self.opened)
-        with super().open(instance) as box:
-            box.write("/testbed/number", str(number).encode())
-            yield box
+        with super().open(instance) as sandbox:
+            sandbox.write("/testbed/number", str(number).encode())
+            yield sandbox
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ class Numbered(Project):
 def test_a_test_must_fail_again_and_again(
     bad: tuple[int, ...], outcome_: str, tmp_path: Path
 ) -> None:
-    """Box 0 is the base, 1 the patch, 2 and 4 the base again, 3 and 5 the patch again."""
+    """FakeSandbox 0 is the base, 1 the patch, 2 and 4 the base again, 3 and 5 the patch again."""
     coin = f"\n\ndef test_coin():\n    assert int(open('number').read()) not in {bad}\n"
     project = Numbered(
         tmp_path, {"calc.py": CALC, "test_calc.py": SUITE + coin, "pytest.ini": "[pytest]\n"}
@@ -281,7 +281,7 @@ if os.fork() == 0:
 
 
 def test_a_server_that_a_suite_leaves_running_holds_nothing_up(tmp_path: Path) -> None:
-    """In real local boxes: the server holds the suite's output open, and is gone with its box."""
+    """The server holds the suite's output open, and is gone with its sandbox."""
     mark = f"swe-router-mark-{time.time_ns()}"
     wall = best_wall(unsafe=True)
     suite = SUITE + "\n\ndef test_server():\n" + _indented(SERVER.replace("MARK", mark))
@@ -292,11 +292,11 @@ def test_a_server_that_a_suite_leaves_running_holds_nothing_up(tmp_path: Path) -
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=tree, check=True, capture_output=True, text=True
     ).stdout.strip()
-    boxes = LocalSandboxes(
+    sandboxes = LocalSandboxes(
         SandboxSettings(), start=lambda _: tree, run="t", lock=tmp_path / "l" / "lock", wall=wall
     )
     real = INSTANCE.model_copy(update={"base_commit": commit})
-    context = VerificationContext(open_sandbox=boxes.open, apply=patches.apply, clock=time.time)
+    context = VerificationContext(open_sandbox=sandboxes.open, apply=patches.apply, clock=time.time)
     patch = project.patch({"calc.py": CALC + "#\n"})
     verdict = RepoTestsVerifier(VerifySettings(seconds=120)).verify(
         outcome(patch), (), real, context

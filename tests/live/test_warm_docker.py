@@ -1,4 +1,4 @@
-"""Warm boxes on a real engine: what a test run did to one is not met by the next."""
+"""Warm sandboxes on a real engine: what a test run did to one is not met by the next."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from swe_router.sandboxes.docker import RUN_LABEL, DockerSandboxes
 from swe_router.sandboxes.docker_engine import Engine
 from swe_router.sandboxes.warm_pool import WarmSandboxes
 from swe_router.settings import SandboxSettings
-from tests.live import boxes
-from tests.live.boxes import instance
+from tests.live import sandboxes
+from tests.live.sandboxes import instance
 
 pytestmark = pytest.mark.docker
 RUN = f"test-warm-{os.getpid()}"
@@ -57,24 +57,24 @@ def image(tmp_path_factory):
     for number, (path, text) in enumerate(FILES.items()):
         held[path] = folder / str(number)
         held[path].write_text(text)
-    return instance("c", boxes.image("warm", held))
+    return instance("c", sandboxes.image("warm", held))
 
 
-def state(box) -> str:
-    said: str = box.run(STATE, timeout=60).output
+def state(sandbox) -> str:
+    said: str = sandbox.run(STATE, timeout=60).output
     return said
 
 
 def test_what_a_run_dirtied_is_not_handed_out_again(plain, image):
-    with plain.open(image) as box:
-        clean = state(box)
+    with plain.open(image) as sandbox:
+        clean = state(sandbox)
     assert all(f"/{path}" in clean for path in FILES)
     with closing(WarmSandboxes(plain, ahead=2)) as warm:
         for _ in range(4):
-            with warm.open(image) as box:
-                assert state(box) == clean
-                box.run(DIRTY, timeout=20)
-                seen = state(box)
+            with warm.open(image) as sandbox:
+                assert state(sandbox) == clean
+                sandbox.run(DIRTY, timeout=20)
+                seen = state(sandbox)
             for trace in ("post-checkout", "drwxrwxrwx\n/usr/lib/site-packages", "/tmp/left"):
                 assert trace in seen, "the dirt is seen where it was made"
             assert "/testbed/module.py" not in seen
@@ -87,8 +87,8 @@ def test_a_tar_is_unpacked_before_anything_runs(plain, image):
         entry = tarfile.TarInfo("./pkg/__pycache__/m.cpython-39.pyc")
         entry.size, entry.mtime = 3, 1_600_000_000
         tar.addfile(entry, io.BytesIO(b"abc"))
-    with plain.open(image, made.getvalue()) as box:
-        assert box.read("/testbed/pkg/__pycache__/m.cpython-39.pyc") == b"abc"
+    with plain.open(image, made.getvalue()) as sandbox:
+        assert sandbox.read("/testbed/pkg/__pycache__/m.cpython-39.pyc") == b"abc"
 
 
 def test_nothing_is_left_when_the_block_fails(plain, image):

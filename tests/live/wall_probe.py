@@ -1,8 +1,8 @@
-"""Raises one wall around a probe that tries to write to whatever the box shows; prints JSON.
+"""Raises one wall around a probe that tries to write to whatever the sandbox shows; prints JSON.
 
 Started as ``python -m tests.live.wall_probe WALL WHO`` in a mount namespace of its own, where it
-may mount a file system below the folder of canaries. ``WHO`` is ``drop`` (as a box is started) or
-``keep`` (commands stay the driver's user, so that only the mounts protect the host).
+may mount a file system below the folder of canaries. ``WHO`` is ``drop`` (as a sandbox is started)
+or ``keep`` (commands stay the driver's user, so that only the mounts protect the host).
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def main(wall: str, who: str) -> None:
 
 
 def _canaries(folder: Path) -> Path:
-    """Files that the box shows: one in /etc, one in a folder, one in a file system below that."""
+    """Files that the sandbox shows: in /etc, in a folder, in a file system below that."""
     below = folder / "canaries" / "below it"
     below.mkdir(parents=True)
     # Who is not root cannot mount here; then the canary lies in the folder itself.

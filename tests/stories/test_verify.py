@@ -16,8 +16,8 @@ from swe_router import assets, settings
 from swe_router.commands.result import CommandResult
 from swe_router.commands.verify import verify_candidates as verifying
 from swe_router.errors import Lost
-from tests.doubles.engine import Box
-from tests.doubles.plain_box import PlainBox
+from tests.doubles.engine import FakeSandbox
+from tests.doubles.plain_sandbox import PlainSandbox
 from tests.doubles.verifying import ONE, TWO, rows, sample_entries, verify
 
 
@@ -154,24 +154,24 @@ def test_a_file_of_something_else_is_not_written_to(tmp_path, capsys, entries):
     assert out.read_text() == '{"my": "notes"}\n'
 
 
-class Boxes:
+class Sandboxes:
     """A factory of sandboxes in which ``what`` happens."""
 
-    def __init__(self, what, box=None):
-        self.what, self.box = what, box or Box()
+    def __init__(self, what, sandbox=None):
+        self.what, self.sandbox = what, sandbox or FakeSandbox()
 
     @contextmanager
     def open(self, instance):
         self.what()
-        yield self.box
+        yield self.sandbox
 
 
-def looked(tmp_path, entries, what, said, box=None) -> CommandResult:
+def looked(tmp_path, entries, what, said, sandbox=None) -> CommandResult:
     file = tmp_path / "p.json"
     file.write_text(json.dumps(entries))
     resolved = settings.load("demo", verify__names=["applies"], verify__writer="")
     wish = verifying.VerifyRequest(
-        predictions=file, out=tmp_path / "rows.jsonl", boxes=Boxes(what, box)
+        predictions=file, out=tmp_path / "rows.jsonl", sandboxes=Sandboxes(what, sandbox)
     )
     return verifying.verify(resolved, wish, said.append)
 
@@ -183,7 +183,7 @@ def raises(error):
     return act
 
 
-def test_a_broken_box_is_unknown_with_the_reason_and_is_tried_again(tmp_path, entries):
+def test_a_broken_sandbox_is_unknown_with_the_reason_and_is_tried_again(tmp_path, entries):
     said: list[str] = []
     shown = looked(tmp_path, entries[:1], raises(Lost("container killed")), said)
     (row,) = shown.facts
@@ -257,16 +257,18 @@ def test_a_kill_keeps_the_candidates_that_were_looked_at_and_they_are_not_looked
         if len(opened) > 3:
             raise Killed
 
-    box = PlainBox(tmp_path / "box")
-    box.must("git init -q && git -c user.name=p -c user.email=p@x commit -qm base --allow-empty")
+    sandbox = PlainSandbox(tmp_path / "box")
+    sandbox.must(
+        "git init -q && git -c user.name=p -c user.email=p@x commit -qm base --allow-empty"
+    )
     with pytest.raises(Killed):
-        looked(tmp_path, four, dies, said, box)
+        looked(tmp_path, four, dies, said, sandbox)
     out = tmp_path / "rows.jsonl"
     kept = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(kept) == 3
     assert all(row["unfinished"] and row["verdicts"] for row in kept)
     opened.clear()
-    shown = looked(tmp_path, four, lambda: opened.append(1), said, box)
+    shown = looked(tmp_path, four, lambda: opened.append(1), said, sandbox)
     assert len(opened) == 1, "the one that the kill took"
     assert "3 candidates were looked at already" in " ".join(said)
     assert "1 candidates of 1 instances to verify" in said

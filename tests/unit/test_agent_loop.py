@@ -18,7 +18,7 @@ from tests.doubles.agent import (
     SUBMIT,
     DictSearch,
     PlayedModel,
-    TempBox,
+    TempSandbox,
     Told,
     answer,
     call,
@@ -33,11 +33,11 @@ def loop(sheet: Manifest | None = None) -> ToolLoop:
     return ToolLoop(sheet, command_timeout=20, command_timeout_max=60)
 
 
-def solve(tmp_path, model, *, budget=RICH, sheet=None, told=None, box=None, **context):
+def solve(tmp_path, model, *, budget=RICH, sheet=None, told=None, sandbox=None, **context):
     told = told or Told()
-    box = box or TempBox(tmp_path / "box")
-    end = loop(sheet).solve(INSTANCE, model, box, budget, told.context(**context))
-    return end, told.steps, box
+    sandbox = sandbox or TempSandbox(tmp_path / "box")
+    end = loop(sheet).solve(INSTANCE, model, sandbox, budget, told.context(**context))
+    return end, told.steps, sandbox
 
 
 @pytest.mark.parametrize("text", [False, True])
@@ -47,9 +47,9 @@ def test_it_edits_runs_and_submits_in_both_dialects(tmp_path, text):
         answer(FIX, LOOK, text=text),
         answer(SUBMIT, text=text),
     )
-    end, steps, box = solve(tmp_path, model, text_tools=text)
+    end, steps, sandbox = solve(tmp_path, model, text_tools=text)
     assert (end.exit, end.steps, end.usd) == ("submitted", 3, Decimal("0.03"))
-    assert box.read("/testbed/calc.py") == b"def add(a, b):\n    return a + b\n"
+    assert sandbox.read("/testbed/calc.py") == b"def add(a, b):\n    return a + b\n"
     assert end.usage == sum((s.completion.usage for s in steps), Usage())
     assert "return a - b" in steps[0].actions[0].observation
     assert "return a + b" in steps[1].actions[1].observation
@@ -82,10 +82,10 @@ def test_every_native_call_is_answered_by_its_id_even_after_an_error(tmp_path):
 
 def test_nothing_is_done_after_submit(tmp_path):
     model = PlayedModel(answer(SUBMIT, FIX))
-    end, steps, box = solve(tmp_path, model)
+    end, steps, sandbox = solve(tmp_path, model)
     assert end.exit == "submitted"
     assert len(steps[0].actions) == 1
-    assert box.read("/testbed/calc.py") == BROKEN
+    assert sandbox.read("/testbed/calc.py") == BROKEN
 
 
 def test_a_native_model_that_writes_its_call_as_text_is_understood(tmp_path):
@@ -131,9 +131,9 @@ def test_a_cut_off_call_is_not_carried_out(tmp_path):
         answer(LOOK, text=True, stop="length"),
         answer(SUBMIT),
     )
-    end, steps, box = solve(tmp_path, model)
+    end, steps, sandbox = solve(tmp_path, model)
     assert end.exit == "submitted"
-    assert box.read("/testbed/calc.py") == BROKEN
+    assert sandbox.read("/testbed/calc.py") == BROKEN
     assert "cut off" in steps[0].actions[1].observation
     assert "cut off" in steps[1].actions[0].observation
     assert "cut off" in model.requests[3].messages[-1].content
@@ -175,21 +175,21 @@ def test_a_command_that_a_stop_may_have_cut_short_is_no_observation(tmp_path, as
     assert (end.exit, steps) == ("interrupted", [])
 
 
-class KilledBox(TempBox):
-    """Its commands break it: a Ctrl-C in a terminal reaches a box and its driver at once."""
+class KilledSandbox(TempSandbox):
+    """Its commands break it: a Ctrl-C in a terminal reaches a sandbox and its driver at once."""
 
     def run(self, command, *, timeout, cwd=""):
-        raise Lost("the box is gone")
+        raise Lost("the sandbox is gone")
 
 
 @pytest.mark.parametrize(("asking", "recorded"), [(3, 0), (6, 0), (999, 1)])
-def test_a_step_whose_box_a_stop_killed_is_not_recorded_without_its_observation(
+def test_a_step_whose_sandbox_a_stop_killed_is_not_recorded_without_its_observation(
     tmp_path, asking, recorded
 ):
     told = Told()
     with pytest.raises(Lost):
         solve(tmp_path, PlayedModel(answer(call("bash", command="ls"))), told=told,
-              box=KilledBox(tmp_path / "box"), stopping=stop_at(asking))  # fmt: skip
+              sandbox=KilledSandbox(tmp_path / "box"), stopping=stop_at(asking))  # fmt: skip
     assert len(told.steps) == recorded
 
 
@@ -207,11 +207,11 @@ def test_an_answer_of_many_calls_does_not_outlive_the_attempt(tmp_path):
 
 def test_a_command_never_outlives_the_attempt(tmp_path):
     model = PlayedModel(answer(call("bash", command="true", timeout=50)), answer(SUBMIT))
-    _, _, box = solve(tmp_path, model, budget=Budget(dollars=Decimal(1), seconds=30))
-    assert box.timeouts[0] < 30
+    _, _, sandbox = solve(tmp_path, model, budget=Budget(dollars=Decimal(1), seconds=30))
+    assert sandbox.timeouts[0] < 30
 
 
-class BreakingBox(TempBox):
+class BreakingSandbox(TempSandbox):
     def run(self, command, *, timeout, cwd=""):
         if "boom" in command:
             raise Lost("the container is gone")
@@ -219,10 +219,10 @@ class BreakingBox(TempBox):
 
 
 def test_a_broken_sandbox_passes_through_after_the_paid_answer_was_recorded(tmp_path):
-    told, box = Told(), BreakingBox(tmp_path / "box")
+    told, sandbox = Told(), BreakingSandbox(tmp_path / "box")
     model = PlayedModel(answer(LOOK, call("bash", command="boom"), LOOK))
     with pytest.raises(Lost):
-        solve(tmp_path, model, told=told, box=box)
+        solve(tmp_path, model, told=told, sandbox=sandbox)
     assert len(told.steps) == 1
     assert told.steps[0].completion.usd == Decimal("0.01")
     assert len(told.steps[0].actions) == 1
@@ -246,9 +246,9 @@ def test_the_seals_are_a_chain(tmp_path):
 
 def test_an_answer_that_no_file_can_hold_is_made_sendable(tmp_path):
     weird = call("edit", action="create", path="x.txt", new="a\ud800b")
-    _, steps, box = solve(tmp_path, PlayedModel(answer(weird, say="\udcff"), answer(SUBMIT)))
+    _, steps, sandbox = solve(tmp_path, PlayedModel(answer(weird, say="\udcff"), answer(SUBMIT)))
     assert steps[0].model_dump_json()
-    assert box.read("/testbed/x.txt").startswith(b"a")
+    assert sandbox.read("/testbed/x.txt").startswith(b"a")
 
 
 def noisy(number: int):
@@ -317,9 +317,9 @@ def test_notes_of_earlier_attempts_stand_in_the_first_message(tmp_path):
 
 def test_a_text_call_cut_off_inside_a_body_is_told_so(tmp_path):
     cut = answer(say="<call edit>\naction: create\npath: x\nnew <<END\nabc", stop="length")
-    _, steps, box = solve(tmp_path, PlayedModel(cut, answer(SUBMIT)), text_tools=True)
+    _, steps, sandbox = solve(tmp_path, PlayedModel(cut, answer(SUBMIT)), text_tools=True)
     assert "cut off" in steps[0].actions[0].observation
-    assert not (box.tree / "x").exists()
+    assert not (sandbox.tree / "x").exists()
 
 
 class FaultySearch(DictSearch):

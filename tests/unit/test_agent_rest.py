@@ -30,11 +30,11 @@ def test_nothing_behind_a_call_that_failed_is_carried_out(tmp_path, bad, text):
         answer(FIX, text=text),
         answer(SUBMIT, text=text),
     )
-    end, steps, box = solve(tmp_path, model, text_tools=text)
+    end, steps, sandbox = solve(tmp_path, model, text_tools=text)
     assert (end.exit, end.steps) == ("submitted", 3)
     assert [action.call.name for action in steps[0].actions] == ["bash", bad.name]
-    assert not (box.tree / "new.py").exists()
-    assert box.read("/testbed/calc.py") != BROKEN
+    assert not (sandbox.tree / "new.py").exists()
+    assert sandbox.read("/testbed/calc.py") != BROKEN
     told = model.requests[1].messages
     if text and bad is not MISSED:
         return  # What stands behind a block that cannot be read is not read either.

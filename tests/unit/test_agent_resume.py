@@ -16,7 +16,7 @@ from tests.doubles.agent import (
     LOOK,
     SUBMIT,
     PlayedModel,
-    TempBox,
+    TempSandbox,
     Told,
     answer,
     call,
@@ -37,10 +37,12 @@ PLAYS = [
 
 
 def run(tmp_path, plays, past=(), **context):
-    told, box, model = Told(), TempBox(tmp_path), PlayedModel(*plays)
+    told, sandbox, model = Told(), TempSandbox(tmp_path), PlayedModel(*plays)
     loop = ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
-    end = loop.solve(INSTANCE, model, box, RICH, told.context(past=past, **{**SMALL, **context}))
-    return end, told.steps, box, model
+    end = loop.solve(
+        INSTANCE, model, sandbox, RICH, told.context(past=past, **{**SMALL, **context})
+    )
+    return end, told.steps, sandbox, model
 
 
 def setup(**context):
@@ -64,21 +66,21 @@ def test_a_resumed_attempt_sends_what_the_whole_one_sends_and_pays_for_no_step_t
     tmp_path, whole, done
 ):
     end, steps, requests = whole
-    again, fresh, box, model = run(tmp_path, PLAYS[done:], past=steps[:done])
+    again, fresh, sandbox, model = run(tmp_path, PLAYS[done:], past=steps[:done])
     assert model.requests[:1] == requests[done : done + 1]
     assert [step.index for step in fresh] == list(range(done, len(PLAYS)))
     assert all(PAST_LEFT not in step.note for step in fresh)
     assert (again.exit, again.steps, again.usd) == (end.exit, end.steps, end.usd)
-    assert box.read("/testbed/calc.py").endswith(b"a + b\n")
-    assert box.read("/testbed/made.txt") == b"done\n"
+    assert sandbox.read("/testbed/calc.py").endswith(b"a + b\n")
+    assert sandbox.read("/testbed/made.txt") == b"done\n"
     before = steps[done - 1].seal if done else ""
     for step in fresh:
         assert step.sealed(before).seal == step.seal
         before = step.seal
 
 
-class Leaves(TempBox):
-    """A box whose engine goes away under the first edit."""
+class Leaves(TempSandbox):
+    """A sandbox whose engine goes away under the first edit."""
 
     def write(self, path, data):
         if getattr(self, "ran", None):
@@ -87,7 +89,7 @@ class Leaves(TempBox):
 
 
 @pytest.mark.parametrize("comes_back", [True, False])
-def test_an_edit_that_the_engine_cut_short_is_made_in_the_next_box(tmp_path, whole, comes_back):
+def test_an_edit_that_the_engine_cut_short_is_made_in_the_next_sandbox(tmp_path, whole, comes_back):
     """Recorded without its actions it was replayed without them: an empty patch was handed in."""
     end, _, requests = whole
     told, loop = Told(), ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
@@ -98,10 +100,10 @@ def test_an_edit_that_the_engine_cut_short_is_made_in_the_next_box(tmp_path, who
         assert [len(step.actions) for step in told.steps] == [2, 0]
         return
     past = journaled(told.steps)
-    again, _, box, model = run(tmp_path / "b", PLAYS[len(past) :], past=past)
+    again, _, sandbox, model = run(tmp_path / "b", PLAYS[len(past) :], past=past)
     assert model.requests[0] == requests[1], "the answer that was paid for is asked for otherwise"
     assert (again.exit, again.steps) == (end.exit, end.steps)
-    assert box.read("/testbed/calc.py").endswith(b"a + b\n")
+    assert sandbox.read("/testbed/calc.py").endswith(b"a + b\n")
 
 
 def test_the_recorded_observation_stands_though_the_command_says_another_thing_now(tmp_path, whole):
@@ -115,13 +117,13 @@ def test_a_past_that_no_longer_fits_is_left_and_the_next_note_says_so(tmp_path, 
     _, steps, _ = whole
     changed = steps[1].actions[0].model_copy(update={"observation": "tampered"})
     bent = [steps[0], steps[1].model_copy(update={"actions": (changed,)}), steps[2]]
-    end, fresh, box, model = run(tmp_path, PLAYS[2:], past=bent)
+    end, fresh, sandbox, model = run(tmp_path, PLAYS[2:], past=bent)
     assert fresh[0].note.startswith(f"{PAST_LEFT} 2")
     assert [step.index for step in fresh][:2] == [3, 4]
     assert end.steps == 3 + len(fresh)
     assert end.usd == Decimal("0.01") * end.steps
     assert "tampered" in str(model.requests[0].messages[-2])
-    assert box.read("/testbed/calc.py").endswith(b"a + b\n")
+    assert sandbox.read("/testbed/calc.py").endswith(b"a + b\n")
     found = recorded_attempt.recompute(
         SHEET, INSTANCE, journaled([*bent, *fresh]), setup(), recorded=end
     )
@@ -134,7 +136,7 @@ def test_the_seconds_before_the_crash_count(tmp_path, whole):
     loop = ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
     budget = Budget(dollars=Decimal(10), seconds=3)
     context = told.context(past=steps[:4], clock=lambda: 1000.0, **SMALL)
-    end = loop.solve(INSTANCE, model, TempBox(tmp_path), budget, context)
+    end = loop.solve(INSTANCE, model, TempSandbox(tmp_path), budget, context)
     assert (end.exit, told.steps) == ("time", [])
 
 

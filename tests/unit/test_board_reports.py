@@ -84,18 +84,18 @@ def crowded(count=25):
 def test_labels_never_lie_over_each_other_nor_outside_and_are_joined_to_their_points():
     axes, kept, texts = crowded()
     renderer = axes.figure.canvas.get_renderer()
-    boxes = [text.get_window_extent(renderer) for text in kept]
+    sandboxes = [text.get_window_extent(renderer) for text in kept]
     frame = axes.get_window_extent(renderer)
-    assert len(boxes) >= 12
+    assert len(sandboxes) >= 12
     assert kept[0] is texts[0], "the first are kept first"
-    for number, box in enumerate(boxes):
-        assert frame.x0 <= box.x0 and box.x1 <= frame.x1  # noqa: PT018
-        for other in boxes[:number]:
+    for number, sandbox in enumerate(sandboxes):
+        assert frame.x0 <= sandbox.x0 and sandbox.x1 <= frame.x1  # noqa: PT018
+        for other in sandboxes[:number]:
             assert (
-                box.x1 <= other.x0
-                or other.x1 <= box.x0
-                or box.y1 <= other.y0
-                or (other.y1 <= box.y0)
+                sandbox.x1 <= other.x0
+                or other.x1 <= sandbox.x0
+                or sandbox.y1 <= other.y0
+                or (other.y1 <= sandbox.y0)
             )
     lines = [one for one in axes.texts if one not in kept]
     assert len(lines) > len(kept) / 2

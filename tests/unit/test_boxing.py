@@ -1,4 +1,4 @@
-"""Which boxes of a run start early, and which never do."""
+"""Which sandboxes of a run start early, and which never do."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from swe_router.wiring.sandbox_pools import SandboxPools
 from tests.doubles.engine import INSTANCE
 
 
-class Boxes:
-    """Counts boxes that are open."""
+class Sandboxes:
+    """Counts sandboxes that are open."""
 
     def __init__(self) -> None:
         self.made, self.left, self.lock = 0, 0, Lock()
@@ -43,47 +43,47 @@ class Boxes:
 
 @pytest.fixture
 def made(tmp_path):
-    """Kind of sandbox and verifiers -> the boxes of such a run, and what opens them."""
+    """Kind of sandbox and verifiers -> the sandboxes of such a run, and what opens them."""
 
     def make(kind, *names, factory=None, **patience):
         sheet = settings.load("demo", sets=[f"verify.names={list(names)!r}"])
         header = Header(sheet, sheet.digest(), {}, {}, kind, {}, 1.0)
         breaker = Breaker(tmp_path, lambda name: Patience(**patience))
-        boxes = Boxes()
+        sandboxes = Sandboxes()
         run = RunFolder(tmp_path)
-        return SandboxPools(run, header, factory or (lambda: boxes), breaker), boxes
+        return SandboxPools(run, header, factory or (lambda: sandboxes), breaker), sandboxes
 
     return make
 
 
-def test_local_boxes_are_opened_where_they_are_used(made):
-    opened, boxes = made("local", "applies", "repo-tests")
+def test_local_sandboxes_are_opened_where_they_are_used(made):
+    opened, sandboxes = made("local", "applies", "repo-tests")
     opened.begin(INSTANCE)
     opened.begin_check(INSTANCE)
     opened.rest(INSTANCE)
     assert isinstance(opened.attempts, WaitingSandboxes)
-    assert (opened.checks, boxes.made) == (None, 0)
+    assert (opened.checks, sandboxes.made) == (None, 0)
 
 
 @pytest.mark.parametrize(("names", "wanted"), [(("applies",), 1), (("applies", "repo-tests"), 2)])
 def test_a_spare_waits_only_where_tests_are_run(made, names, wanted):
-    opened, boxes = made("docker", *names)
+    opened, sandboxes = made("docker", *names)
     opened.begin_check(INSTANCE)
     assert isinstance(opened.checks, WarmSandboxes)
     with opened.checks.open(INSTANCE):
         pass
     opened.rest(INSTANCE)
     opened.checks.close()
-    assert (boxes.made, boxes.left) == (wanted, 0)
+    assert (sandboxes.made, sandboxes.left) == (wanted, 0)
 
 
-def test_an_attempt_takes_the_box_that_was_begun_and_leaves_none(made):
-    opened, boxes = made("docker", "applies")
+def test_an_attempt_takes_the_sandbox_that_was_begun_and_leaves_none(made):
+    opened, sandboxes = made("docker", "applies")
     opened.begin(INSTANCE)
     assert isinstance(opened.attempts, WarmSandboxes)
     with opened.attempts.open(INSTANCE):
-        assert (boxes.made, boxes.left) == (1, 1)
+        assert (sandboxes.made, sandboxes.left) == (1, 1)
     opened.begin(INSTANCE)  # its policy stops at once
     opened.rest(INSTANCE)
     opened.attempts.close()
-    assert boxes.left == 0
+    assert sandboxes.left == 0

@@ -41,7 +41,7 @@ class Streams:
         return "it was shot"
 
 
-def box(answer, **options):
+def sandbox(answer, **options):
     streams = Streams(answer)
     options = {"workdir": "/testbed", "output_bytes": 1000, "stopping": lambda: False, **options}
     return ChannelSandbox(streams, "double", **options), streams
@@ -111,8 +111,8 @@ def test_an_escaped_text_is_one_line_of_ascii(data):
     assert not escape(data).startswith(b"-")
 
 
-def test_a_box_that_hangs_is_lost_and_never_hangs_the_driver():
-    made, streams = box(lambda nonce: [], grace=0.1)
+def test_a_sandbox_that_hangs_is_lost_and_never_hangs_the_driver():
+    made, streams = sandbox(lambda nonce: [], grace=0.1)
     made._timer = False  # an image without `timeout`: the host alone watches the clock
     began = time.monotonic()
     with pytest.raises(Lost, match="no answer"):
@@ -122,7 +122,7 @@ def test_a_box_that_hangs_is_lost_and_never_hangs_the_driver():
     assert streams.closed
 
 
-def test_a_loop_that_cannot_hear_is_freed_from_outside_and_the_box_goes_on():
+def test_a_loop_that_cannot_hear_is_freed_from_outside_and_the_sandbox_goes_on():
     """An agent's `kill -STOP -1` stops the watcher that waits for the host's word."""
     emptied = []
 
@@ -131,7 +131,7 @@ def test_a_loop_that_cannot_hear_is_freed_from_outside_and_the_box_goes_on():
         streams.waiting.append(streams.sent[0].split(b" ", 1)[0] + b" 137 0 1\n")
         return True
 
-    made, streams = box(lambda nonce: [], grace=0.2, empty=empty)
+    made, streams = sandbox(lambda nonce: [], grace=0.2, empty=empty)
     made._timer = False
     result = made.run("kill -STOP -1", timeout=0.1)
     assert (result.exit_code, result.timed_out, emptied) == (124, True, [True])
@@ -141,7 +141,7 @@ def test_a_loop_that_cannot_hear_is_freed_from_outside_and_the_box_goes_on():
 
 def test_time_in_which_the_driver_was_suspended_cuts_no_command():
     """Ctrl-Z for a minute, or a lid that was shut, within a command of two seconds."""
-    made, streams = box(lambda nonce: [None, nonce + b" 0 0 1\n"], clock=lambda: 1000.0)
+    made, streams = sandbox(lambda nonce: [None, nonce + b" 0 0 1\n"], clock=lambda: 1000.0)
     made._timer = False
     streams.recv = slow(streams.recv)
     result = made.run("make test", timeout=0.02)
@@ -149,8 +149,8 @@ def test_time_in_which_the_driver_was_suspended_cuts_no_command():
     assert streams.sent[1:] == []
 
 
-def test_a_box_that_goes_away_is_lost_and_stays_lost():
-    made, _ = box(lambda nonce: [b"some output", b""])
+def test_a_sandbox_that_goes_away_is_lost_and_stays_lost():
+    made, _ = sandbox(lambda nonce: [b"some output", b""])
     with pytest.raises(Lost, match="it was shot"):
         made.run("make test", timeout=5)
     with pytest.raises(Lost, match="gone"):
@@ -158,14 +158,14 @@ def test_a_box_that_goes_away_is_lost_and_stays_lost():
 
 
 def test_an_exit_code_124_in_good_time_is_the_commands_own():
-    made, _ = box(lambda nonce: [nonce + b" 124 0 1\n"])
+    made, _ = sandbox(lambda nonce: [nonce + b" 124 0 1\n"])
     result = made.run("exit 124", timeout=5)
     assert (result.exit_code, result.timed_out) == (124, False)
 
 
 @pytest.mark.parametrize("code", [b"124", b"137"])
 def test_a_late_end_by_the_timer_is_a_timeout(code):
-    made, streams = box(lambda nonce: [None, nonce + b" " + code + b" 0 1\n"])
+    made, streams = sandbox(lambda nonce: [None, nonce + b" " + code + b" 0 1\n"])
     streams.recv = slow(streams.recv)
     result = made.run("x", timeout=0.02)
     assert (result.exit_code, result.timed_out) == (124, True)
@@ -187,7 +187,7 @@ def test_the_users_stop_cuts_the_running_command_but_not_the_rescue_after_it():
         state["stop"] = state["stop"] or next(looks, True)
         return state["stop"]
 
-    made, streams = box(lambda nonce: [], stopping=stopping)
+    made, streams = sandbox(lambda nonce: [], stopping=stopping)
     streams.send = cutting(streams)
     result = made.run("sleep 100", timeout=50)
     assert result.exit_code == 130
@@ -208,13 +208,13 @@ def cutting(streams):
     return sends
 
 
-def test_an_abandoned_command_closes_the_box():
+def test_an_abandoned_command_closes_the_sandbox():
     """Ctrl-C in the middle: the next command must not read this one's answer."""
 
     def interrupted(nonce):
         raise KeyboardInterrupt
 
-    made, streams = box(interrupted)
+    made, streams = sandbox(interrupted)
     with pytest.raises(KeyboardInterrupt):
         made.run("x", timeout=5)
     assert streams.closed
@@ -224,6 +224,6 @@ def test_an_abandoned_command_closes_the_box():
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
 def test_a_timeout_must_be_a_positive_number(timeout):
-    made, _ = box(lambda nonce: [])
+    made, _ = sandbox(lambda nonce: [])
     with pytest.raises(ValueError, match="timeout"):
         made.run("x", timeout=timeout)

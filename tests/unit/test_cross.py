@@ -12,7 +12,7 @@ from swe_router.seams import VerificationContext
 from swe_router.solve.cross_evaluation import completed, gaps, matrix_of, side_by_side
 from tests.doubles.project import INSTANCE, outcome, verdict
 
-KIT = VerificationContext(open_sandbox=lambda of: None, apply=lambda box, text: None)  # type: ignore[arg-type,return-value]
+KIT = VerificationContext(open_sandbox=lambda of: None, apply=lambda sandbox, text: None)  # type: ignore[arg-type,return-value]
 
 
 def diff(line: str, context: str = "") -> str:

@@ -32,7 +32,7 @@ from swe_router.prices import PriceBand, PriceRate
 from swe_router.records import Budget
 from swe_router.wiring.run_wiring import RunWiring
 from tests.doubles.agent import INSTANCE, Told
-from tests.doubles.talker import QuickBox, Talker
+from tests.doubles.talker import QuickSandbox, Talker
 
 STEPS = 3
 ATTEMPT = "1-cheap"
@@ -95,12 +95,12 @@ def work(folder: Path, fuse: Fuse, most: int = STEPS):
         )
         kept = SimpleNamespace(paid=receipts.paid, keep=fuse.around(receipts.keep, durable=1))
         talker = SimpleNamespace(complete=fuse.around(Talker(folder / "bill").complete))
-        box = SimpleNamespace(identity="test:quick", run=fuse.around(QuickBox().run))
+        sandbox = SimpleNamespace(identity="test:quick", run=fuse.around(QuickSandbox().run))
         model = MeteredModel(talker, book, RATE, receipts=kept)
         record = fuse.around(lambda step: tape.record(ATTEMPT, step))
         context = Told().context(record=record, past=tape.steps(ATTEMPT))
         loop = ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
-        return loop.solve(INSTANCE, model, box, Budget(dollars=5, steps=most), context)
+        return loop.solve(INSTANCE, model, sandbox, Budget(dollars=5, steps=most), context)
 
 
 def killed_at(folder: Path, at: int) -> bool:

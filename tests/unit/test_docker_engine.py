@@ -68,8 +68,8 @@ def opened(tmp_path, api, **settings):
     ],
 )
 def test_a_refused_container_names_what_broke(tmp_path, answer, error, words):
-    box = opened(tmp_path, Api(create_container=answer))
-    with pytest.raises(error, match=words), box:
+    sandbox = opened(tmp_path, Api(create_container=answer))
+    with pytest.raises(error, match=words), sandbox:
         pass
 
 

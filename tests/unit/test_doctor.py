@@ -57,8 +57,8 @@ def test_how_fast_workers_are_and_how_far_a_disk_is_limited_are_told(
     told = str(said(tmp_path, 1, "workers")["detail"])
     assert "127.0.0.1:1" in told
     assert "RAY_worker_niceness=0" in told
-    box = str(said(tmp_path, 1, "local sandbox")["detail"])
-    assert "16g per file" in box or "no local sandbox" in box
+    sandbox = str(said(tmp_path, 1, "local sandbox")["detail"])
+    assert "16g per file" in sandbox or "no local sandbox" in sandbox
 
 
 def looked(*words: str) -> dict[str, dict[str, object]]:
@@ -94,14 +94,14 @@ def test_doctor_refuses_what_run_would_refuse(words: tuple[str, ...], said: str)
     assert said in str(looked(*words)["settings"]["detail"])
 
 
-def test_what_of_a_local_box_is_limited_as_a_whole_is_told_as_it_is() -> None:
-    box = settings.load("demo").sandbox
-    groups = resource_limits.make(f"swe-router-test-{os.getpid()}", box)
+def test_what_of_a_local_sandbox_is_limited_as_a_whole_is_told_as_it_is() -> None:
+    sandbox = settings.load("demo").sandbox
+    groups = resource_limits.make(f"swe-router-test-{os.getpid()}", sandbox)
     have = {file.name for path in groups for file in path.iterdir()}
     resource_limits.remove(groups)
-    told = resource_limits.told(box)
+    told = resource_limits.told(sandbox)
     whole = bool(have & {"memory.max", "memory.limit_in_bytes"})
-    assert ("memory to 4g a process and not a box" in told) is not whole
+    assert ("memory to 4g a process and not a sandbox" in told) is not whole
     assert ("processes to 1024" in told) is ("pids.max" in have)
     assert ("no cgroup can be made" in told) is not (whole and "pids.max" in have)
     if whole:

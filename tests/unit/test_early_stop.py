@@ -54,7 +54,7 @@ FIVE = Several([plan("weak").model_copy(update={"seed": n}) for n in range(5)])
 
 def run(patches, memory=None, **changes) -> RunRecord:
     left = iter(patches)
-    parts: dict[str, Any] = {"selector": Majority(), "snapshot": lambda box: Exact(next(left))}
+    parts: dict[str, Any] = {"selector": Majority(), "snapshot": lambda sandbox: Exact(next(left))}
     scaffold = changes.pop("scaffolds", lambda arm: Plays())
     made = replace(context(memory or ListMemory(), **{**parts, **changes}), scaffold=scaffold)
     return solve(INSTANCE, FEATURES, policy=FIVE, context=made, run="test")
@@ -197,7 +197,7 @@ def test_a_stop_while_candidates_are_compared_leaves_the_comparison_owed():
 
     def solved(stopping):
         left = iter(patches)
-        made = context(memory, selector=Majority(), snapshot=lambda box: Exact(next(left)),
+        made = context(memory, selector=Majority(), snapshot=lambda sandbox: Exact(next(left)),
                      stopping=stopping, **parts)  # fmt: skip
         return solve(INSTANCE, FEATURES, policy=policy, context=made, run="test")
 

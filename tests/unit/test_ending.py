@@ -67,20 +67,22 @@ TWO = (plan("local", "1"), plan("cloud", "5"))
 
 
 def test_a_ladder_that_could_not_be_paid_to_its_end_is_short_of_money():
-    wrong = context(purse=ExactPurse(budget=Decimal(3)), snapshot=lambda box: Patches("wrong"))
+    wrong = context(purse=ExactPurse(budget=Decimal(3)), snapshot=lambda sandbox: Patches("wrong"))
     made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=wrong, run="r")
     assert (made.status, made.unpaid) == ("candidate", True)
 
 
 @pytest.mark.parametrize(("patch", "budget"), [("right", 3), ("wrong", 30)])
 def test_an_accepted_patch_and_a_ladder_at_its_end_are_not_short_of_money(patch, budget):
-    rich = context(purse=ExactPurse(budget=Decimal(budget)), snapshot=lambda box: Patches(patch))
+    rich = context(
+        purse=ExactPurse(budget=Decimal(budget)), snapshot=lambda sandbox: Patches(patch)
+    )
     made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=rich, run="r")
     assert made.unpaid is False
 
 
 def test_limits_of_the_attempts_themselves_are_not_the_runs_money():
-    cut = context(scaffold=Plays(exit="budget"), snapshot=lambda box: Patches(""))
+    cut = context(scaffold=Plays(exit="budget"), snapshot=lambda sandbox: Patches(""))
     made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=cut, run="r")
     assert (made.status, made.unpaid) == ("budget", False)
     assert ended([INSTANCE.id], {INSTANCE.id: made}) == "done"

@@ -15,8 +15,8 @@ from swe_router.solve.moves import Interrupted
 from tests.doubles.engine import (
     FEATURES,
     INSTANCE,
-    Box,
     ExactPurse,
+    FakeSandbox,
     Ladder,
     ListMemory,
     Patches,
@@ -58,13 +58,13 @@ def test_an_accepted_cheap_patch_ends_the_instance():
 
 def test_a_rejected_patch_escalates_and_the_better_one_is_handed_in():
     patches = iter(["wrong", "right"])
-    record = run(context(snapshot=lambda box: Patches(next(patches))))
+    record = run(context(snapshot=lambda sandbox: Patches(next(patches))))
     assert outcome_ids(record.outcomes) == ["1-local", "2-cloud"]
     assert record.patch == "right"
 
 
 def test_a_broken_provider_is_data_and_its_diff_is_rescued():
-    broken = context(snapshot=lambda box: Patches("right but unfinished"))
+    broken = context(snapshot=lambda sandbox: Patches("right but unfinished"))
     scaffold = by_arm(local=Breaks(Overloaded("down")), cloud=Plays())
     record = run(replace(broken, scaffold=scaffold))
     first: Outcome = record.outcomes[0]
@@ -82,14 +82,14 @@ def test_a_lost_sandbox_is_tried_once_more_under_its_own_id():
         opened.append(instance.id)
         if len(opened) == 1:
             raise Lost("container killed")
-        yield Box()
+        yield FakeSandbox()
 
     record = run(context(open_sandbox=open_sandbox))
     assert outcome_ids(record.outcomes) == ["1-local", "1-local.2"]
     assert record.status == "candidate"
 
 
-def test_the_box_of_the_checks_is_announced_before_the_patch_is_taken():
+def test_the_sandbox_of_the_checks_is_announced_before_the_patch_is_taken():
     told = []
 
     class Taken(Patches):
@@ -97,7 +97,10 @@ def test_the_box_of_the_checks_is_announced_before_the_patch_is_taken():
             told.append("patch")
             return super().candidate(sandbox, attempt_id)
 
-    parts = {"snapshot": lambda box: Taken("right"), "soon_check": lambda of: told.append(of.id)}
+    parts = {
+        "snapshot": lambda sandbox: Taken("right"),
+        "soon_check": lambda of: told.append(of.id),
+    }
     run(context(**parts))
     assert told == [INSTANCE.id, "patch"]
     told.clear()
@@ -107,7 +110,7 @@ def test_the_box_of_the_checks_is_announced_before_the_patch_is_taken():
 
 def test_nothing_but_weather_on_every_tier_is_infra_not_empty():
     dead = replace(
-        context(snapshot=lambda box: Patches("")),
+        context(snapshot=lambda sandbox: Patches("")),
         scaffold=lambda arm: Breaks(NoAnswer("gone")),
     )
     assert run(dead).status == "infra"
@@ -136,7 +139,7 @@ def test_a_kill_between_moves_resumes_with_the_finished_attempt_not_again():
     memory, purse = ListMemory(), ExactPurse()
     patches = iter(["wrong", "right"])
 
-    def snapshot(box):
+    def snapshot(sandbox):
         return Patches(next(patches))
 
     class Killed(BaseException):
@@ -149,7 +152,7 @@ def test_a_kill_between_moves_resumes_with_the_finished_attempt_not_again():
 
     with pytest.raises(Killed):
         run(replace(context(memory, purse, snapshot=snapshot), scaffold=dies))
-    record = run(context(memory, purse, snapshot=lambda box: Patches("right")))
+    record = run(context(memory, purse, snapshot=lambda sandbox: Patches("right")))
     assert outcome_ids(record.outcomes) == ["1-local", "2-cloud"]
     assert purse.held.count("demo__x-1/1-local") == 1
     assert memory.closed == ["1-local", "2-cloud"]
@@ -190,10 +193,10 @@ def test_a_stop_while_verifying_begins_no_further_command():
 
     class Runs(Says):
         def verify(self, outcome, peers, instance, context):
-            with context.open_sandbox(instance) as box:
-                begun.append(box.run("first", timeout=1))
+            with context.open_sandbox(instance) as sandbox:
+                begun.append(sandbox.run("first", timeout=1))
                 stop.append(1)
-                begun.append(box.run("second", timeout=1))
+                begun.append(sandbox.run("second", timeout=1))
             return super().verify(outcome, peers, instance, context)
 
     verifiers = (("slow", Runs()),)

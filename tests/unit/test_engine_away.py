@@ -12,7 +12,7 @@ from swe_router.solve.engine import solve
 from tests.doubles.engine import (
     FEATURES,
     INSTANCE,
-    Box,
+    FakeSandbox,
     Ladder,
     ListMemory,
     Plays,
@@ -26,7 +26,7 @@ QUICK = Patience(first_wait=0.01, longest_wait=0.02, give_up_seconds=600.0)
 
 
 class GoesAway:
-    """Boxes of an engine that is away for the given number of openings."""
+    """Sandboxes of an engine that is away for the given number of openings."""
 
     def __init__(self, away=()):
         self.away, self.opened = list(away), 0
@@ -36,27 +36,27 @@ class GoesAway:
         self.opened += 1
         if self.away:
             raise self.away.pop(0)
-        yield Box()
+        yield FakeSandbox()
 
 
 def solved(tmp_path, **parts):
     policy = Ladder((plan("local"), plan("cloud")))
-    boxes = parts.pop("boxes", GoesAway())
+    sandboxes = parts.pop("sandboxes", GoesAway())
     breaker = Breaker(tmp_path, lambda name: QUICK)
-    held = WaitingSandboxes(lambda: boxes, breaker)
+    held = WaitingSandboxes(lambda: sandboxes, breaker)
     made = context(open_sandbox=held.open, **parts)
     return solve(INSTANCE, FEATURES, policy=policy, context=made, run="r")
 
 
-def test_an_engine_that_is_away_when_a_box_is_opened_is_waited_for(tmp_path):
-    boxes = GoesAway([EngineGone("refused")] * 5)
-    record = solved(tmp_path, boxes=boxes)
+def test_an_engine_that_is_away_when_a_sandbox_is_opened_is_waited_for(tmp_path):
+    sandboxes = GoesAway([EngineGone("refused")] * 5)
+    record = solved(tmp_path, sandboxes=sandboxes)
     assert outcome_ids(record.outcomes) == ["1-local"]
     assert record.outcomes[0].attempt.failure is None
-    assert boxes.opened == 6
+    assert sandboxes.opened == 6
 
 
-def test_an_engine_that_is_gone_before_the_first_box_is_waited_for(tmp_path):
+def test_an_engine_that_is_gone_before_the_first_sandbox_is_waited_for(tmp_path):
     tries = iter([UsageError("no Docker engine answers"), UsageError("no Docker engine answers")])
 
     def connected():
@@ -65,8 +65,10 @@ def test_an_engine_that_is_gone_before_the_first_box_is_waited_for(tmp_path):
             raise error
         return GoesAway()
 
-    with WaitingSandboxes(connected, Breaker(tmp_path, lambda name: QUICK)).open(INSTANCE) as box:
-        assert box.identity == "double"
+    with WaitingSandboxes(connected, Breaker(tmp_path, lambda name: QUICK)).open(
+        INSTANCE
+    ) as sandbox:
+        assert sandbox.identity == "double"
 
 
 def test_an_attempt_whose_engine_went_away_goes_on_with_its_paid_steps(tmp_path):
@@ -85,7 +87,7 @@ def test_an_attempt_whose_engine_went_away_goes_on_with_its_paid_steps(tmp_path)
     assert record.usd == Decimal("0.03"), "a step was paid twice"
 
 
-def test_a_box_that_died_by_itself_is_still_an_attempt_made_again(tmp_path):
+def test_a_sandbox_that_died_by_itself_is_still_an_attempt_made_again(tmp_path):
     broken = []
 
     def breaks():

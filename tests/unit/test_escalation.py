@@ -109,7 +109,7 @@ def test_each_trigger_escalates_and_says_its_own_reason(parts, first, said):
     made = {"local": first, "cloud": Plays()}
     snapshots = iter([parts.pop("patch", "right"), "right"])
     work = replace(
-        context(snapshot=lambda box: Patches(next(snapshots)), **parts),
+        context(snapshot=lambda sandbox: Patches(next(snapshots)), **parts),
         scaffold=lambda arm: made[arm.model],
     )
     record = solve(INSTANCE, FEATURES, policy=Cascade(RUNGS), context=work, run="test")

@@ -38,7 +38,7 @@ def run(tmp_path):
     return folder(tmp_path / "runs", [one, two])
 
 
-def boxes(run):
+def sandboxes(run):
     facts = statement_facts.facts(run, of_run(run))
     names = ("once", "tests", "hints", "web")
     return {
@@ -48,7 +48,7 @@ def boxes(run):
 
 
 def test_a_run_of_one_attempt_each_without_any_doubt_ticks_all_four(run):
-    told = boxes(run)
+    told = sandboxes(run)
     assert {name: held for name, (held, _) in told.items()} == dict.fromkeys(told, True)
     assert "2 attempts on 2 instances, at most 1 on one" in told["once"][1]
 
@@ -69,53 +69,53 @@ def of_attempt(outcome, **changes):
 
 def test_a_second_attempt_is_no_pass_at_1_unless_the_first_broke_without_a_patch(tmp_path):
     first, second = attempt(1, "local", patch("a")), attempt(2, "cloud", patch("b"))
-    held, why = boxes(with_outcomes(tmp_path, first, second))["once"]
+    held, why = sandboxes(with_outcomes(tmp_path, first, second))["once"]
     assert not held
     assert "1 instances were attempted more than once" in why
     broke = of_attempt(
         attempt(1, "local", ""),
         failure=Failure(kind="Lost", boundary="sandbox", message="", retry=True, counts=False),
     )
-    held, why = boxes(with_outcomes(tmp_path, broke, second))["once"]
+    held, why = sandboxes(with_outcomes(tmp_path, broke, second))["once"]
     assert held
     assert "1 further attempts were broken by their surroundings" in why
 
 
-def test_a_box_with_a_network_is_not_claimed_to_have_none(tmp_path):
-    open_box = of_attempt(attempt(1, "local", patch("a")), sandbox="local:process")
-    held, why = boxes(with_outcomes(tmp_path, open_box))["web"]
+def test_a_sandbox_with_a_network_is_not_claimed_to_have_none(tmp_path):
+    open_sandbox = of_attempt(attempt(1, "local", patch("a")), sandbox="local:process")
+    held, why = sandboxes(with_outcomes(tmp_path, open_sandbox))["web"]
     assert not held
     assert "not established: no wall to the network around any/1-local" in why
 
 
-def test_a_box_that_was_not_proved_clean_leaves_test_knowledge_open(tmp_path):
+def test_a_sandbox_that_was_not_proved_clean_leaves_test_knowledge_open(tmp_path):
     unproved = of_attempt(attempt(1, "local", patch("a")), leaks=None)
-    held, why = boxes(with_outcomes(tmp_path, unproved))["tests"]
+    held, why = sandboxes(with_outcomes(tmp_path, unproved))["tests"]
     assert not held
     assert "may have held later commits, and so the hidden tests, in any/1-local" in why
 
 
 def test_nothing_is_claimed_of_patches_that_were_made_elsewhere(tmp_path):
     brought = of_attempt(attempt(1, "local", patch("a")), source="others.jsonl, made by X")
-    told = boxes(with_outcomes(tmp_path, brought))
+    told = sandboxes(with_outcomes(tmp_path, brought))
     assert not any(held for held, _ in told.values())
     assert all("made elsewhere: others.jsonl, made by X" in why for _, why in told.values())
 
 
-def test_weights_fitted_on_official_results_and_the_oracle_leave_the_box_open(tmp_path):
+def test_weights_fitted_on_official_results_and_the_oracle_leave_the_sandbox_open(tmp_path):
     one = attempt(1, "local", patch("a"))
     settings = json.loads(folder(tmp_path, [record(A, [one], "1-local")]).settings_file.read_text())
     verify = {**settings["settings"]["verify"], "calibration": "mine.json"}
-    held, why = boxes(with_outcomes(tmp_path, one, verify=verify))["tests"]
+    held, why = sandboxes(with_outcomes(tmp_path, one, verify=verify))["tests"]
     assert not held
     assert "verify.calibration = mine.json was fitted on official results" in why
-    held, why = boxes(with_outcomes(tmp_path, one, selector="oracle"))["tests"]
+    held, why = sandboxes(with_outcomes(tmp_path, one, selector="oracle"))["tests"]
     assert not held
     assert "chooses by the official results" in why
 
 
 def test_settings_changed_after_the_run_establish_nothing(tmp_path):
-    told = boxes(with_outcomes(tmp_path, attempt(1, "local", patch("a")), seed=7))
+    told = sandboxes(with_outcomes(tmp_path, attempt(1, "local", patch("a")), seed=7))
     assert not any(held for held, _ in told.values())
     assert all("settings.json was changed" in why for _, why in told.values())
 
@@ -125,7 +125,7 @@ def test_a_run_with_a_field_of_the_answer_key_among_its_instances_is_refused(run
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps({**row, "hints": "look here"}) + "\n" for row in rows))
     with pytest.raises(UsageError, match=r"instances.jsonl:1 is no Instance \(hints: "):
-        boxes(run)
+        sandboxes(run)
 
 
 def hidden_name() -> str:
@@ -135,7 +135,7 @@ def hidden_name() -> str:
 def test_a_hidden_name_in_the_evidence_is_found_and_told_without_the_name(tmp_path):
     told = said("repo-tests", "pass", tests={f"tests/t.py::{hidden_name()}": ["passed", "passed"]})
     run = with_outcomes(tmp_path, attempt(1, "local", patch("a"), told))
-    held, why = boxes(run)["tests"]
+    held, why = sandboxes(run)["tests"]
     assert not held
     assert f"{A} 1-local repo-tests" in why
     assert hidden_name() not in why
@@ -154,7 +154,7 @@ def test_a_test_of_one_candidate_that_was_run_on_another_is_listed_with_its_sour
     assert told == [
         *("1-local", "cross-evaluation", "T", "harvested", "2-cloud", "failed", "passed"),
     ]
-    assert f"{A} cross-evaluation" in boxes(run)["tests"][1], "the matrix is searched as well"
+    assert f"{A} cross-evaluation" in sandboxes(run)["tests"][1], "the matrix is searched as well"
 
 
 def test_every_form_of_evidence_is_listed_with_what_it_tells():
@@ -174,7 +174,7 @@ def test_every_form_of_evidence_is_listed_with_what_it_tells():
 def test_a_split_that_cannot_be_read_is_said_to_be_unchecked(tmp_path):
     made = record(A, [attempt(1, "local", patch("a"))], "1-local")
     run = folder(tmp_path, [made], split="gone.jsonl")
-    held, why = boxes(run)["tests"]
+    held, why = sandboxes(run)["tests"]
     assert not held
     assert "evidence was not held against the answer key" in why
 

@@ -1,4 +1,4 @@
-"""What is done around a run is done in few commands and boxes: each costs more than its work."""
+"""Few commands and sandboxes around a run: each costs more than its work."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from swe_router.verifiers.reproduction import single_run
 from swe_router.verifiers.reproduction.paired_runs import PairedRuns
 from swe_router.verifiers.reproduction.single_run import Test
 from swe_router.verifiers.testing import runners
-from tests.doubles.plain_box import PlainBox
+from tests.doubles.plain_sandbox import PlainSandbox
 from tests.doubles.project import INSTANCE, Project, outcome
-from tests.unit.test_channel import box as channel_box
+from tests.unit.test_channel import sandbox as channel_sandbox
 
 FILES = {
     "pkg/__init__.py": "ONE = 1\n",
@@ -28,7 +28,7 @@ FILES = {
 LISTING = "git ls-files -z >"
 
 
-class Counted(PlainBox):
+class Counted(PlainSandbox):
     """Counts what is asked of it."""
 
     asked = 0
@@ -55,36 +55,40 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_a_file_is_written_in_one_command_and_a_long_one_in_one_a_piece(
     size: int, commands: int
 ) -> None:
-    made, streams = channel_box(lambda nonce: [nonce + b" 0 0 1\n"])
+    made, streams = channel_sandbox(lambda nonce: [nonce + b" 0 0 1\n"])
     made.write("/testbed/a/b.txt", b"x" * size)
     assert len(streams.sent) == commands
     made.close()
 
 
 def test_a_patch_that_fits_is_applied_in_four_commands_and_leaves_nothing(tmp_path: Path) -> None:
-    box = Counted(tmp_path)
-    PlainBox.write(box, "/testbed/a.py", b"one\n")
-    box.must("git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base")
+    sandbox = Counted(tmp_path)
+    PlainSandbox.write(sandbox, "/testbed/a.py", b"one\n")
+    sandbox.must(
+        "git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base"
+    )
     before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
-    box.asked = 0
-    done = apply(box, "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-one\n+two\n")
+    sandbox.asked = 0
+    done = apply(
+        sandbox, "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-one\n+two\n"
+    )
     assert done.exit_code == 0
-    assert (box.tree / "a.py").read_text() == "two\n"
-    assert box.asked <= 4
+    assert (sandbox.tree / "a.py").read_text() == "two\n"
+    assert sandbox.asked <= 4
     left = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} - before
     assert not [path for path in left if "swe-router-git" in str(path)]
 
 
 def test_a_run_of_a_test_has_two_looks_at_the_state_and_no_command_beside(project: Project) -> None:
-    with project.open(INSTANCE) as box:
-        ran = single_run.run(box, Test("assert True\n", "script"), "python3", 60.0)
+    with project.open(INSTANCE) as sandbox:
+        ran = single_run.run(sandbox, Test("assert True\n", "script"), "python3", 60.0)
         assert (ran.ended, ran.soils) == (True, False)
-        assert len(box.commands) == 3  # type: ignore[attr-defined]
-        again = single_run.run(box, Test("assert 1\n", "script"), "python3", 60.0, ran.state)
+        assert len(sandbox.commands) == 3  # type: ignore[attr-defined]
+        again = single_run.run(sandbox, Test("assert 1\n", "script"), "python3", 60.0, ran.state)
         assert (again.ended, again.soils) == (True, False)
-        assert len(box.commands) == 5, "the state that the last run left was looked at again"  # type: ignore[attr-defined]
+        assert len(sandbox.commands) == 5, "the state that the last run left was looked at again"  # type: ignore[attr-defined]
         soils = Test("open('left', 'w').write('x')\n", "script")
-        assert single_run.run(box, soils, "python3", 60.0, again.state).soils
+        assert single_run.run(sandbox, soils, "python3", 60.0, again.state).soils
 
 
 def test_the_start_state_is_looked_at_once_for_all_verifiers(project: Project) -> None:
@@ -95,12 +99,12 @@ def test_the_start_state_is_looked_at_once_for_all_verifiers(project: Project) -
     with PairedRuns(INSTANCE, context, 60.0) as runs:
         around = runs.surroundings()
     assert (around.runner, around.example) == ("pytest", "tests/test_pkg.py")
-    asked = [command for box in project.opened for command in box.commands]
+    asked = [command for sandbox in project.opened for command in sandbox.commands]
     assert sum(runners.LOOK in command for command in asked) == 1
     assert sum(LISTING in command for command in asked) == 1
 
 
-def test_boxes_before_and_after_stay_while_tests_go_from_one_to_the_other(
+def test_sandboxes_before_and_after_stay_while_tests_go_from_one_to_the_other(
     project: Project,
 ) -> None:
     patch = project.patch({"pkg/__init__.py": "ONE = 2\n"})
@@ -117,18 +121,20 @@ def test_boxes_before_and_after_stay_while_tests_go_from_one_to_the_other(
         assert len(project.opened) <= 2
         soils = Test("open('left', 'w').write('x')\n", "script")
         assert runs.base(soils).soils
-        assert not (project.opened[0].root).exists(), "a box that is not fresh was kept"
-    assert not any(box.root.exists() for box in project.opened)
+        assert not (project.opened[0].root).exists(), "a sandbox that is not fresh was kept"
+    assert not any(sandbox.root.exists() for sandbox in project.opened)
 
 
 def test_a_start_state_and_a_patch_against_it_take_few_commands(tmp_path: Path) -> None:
-    box = Counted(tmp_path)
-    PlainBox.write(box, "/testbed/a.py", b"one\n")
-    box.must("git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base")
-    box.asked = 0
-    start = StartSnapshot.take(box)
-    assert box.asked <= 12
-    PlainBox.write(box, "/testbed/a.py", b"two\n")
-    box.asked = 0
-    assert "+two" in start.candidate(box, "1-weak").patch
-    assert box.asked <= 16
+    sandbox = Counted(tmp_path)
+    PlainSandbox.write(sandbox, "/testbed/a.py", b"one\n")
+    sandbox.must(
+        "git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base"
+    )
+    sandbox.asked = 0
+    start = StartSnapshot.take(sandbox)
+    assert sandbox.asked <= 12
+    PlainSandbox.write(sandbox, "/testbed/a.py", b"two\n")
+    sandbox.asked = 0
+    assert "+two" in start.candidate(sandbox, "1-weak").patch
+    assert sandbox.asked <= 16

@@ -91,7 +91,7 @@ def test_the_examples_of_the_docstrings_run(module, empty):
 
 
 def test_every_function_of_the_front_door_has_an_example():
-    """That of ``run`` is run by tests/live/test_front_door_live.py: it needs a box."""
+    """That of ``run`` is run by tests/live/test_front_door_live.py: it needs a sandbox."""
     finder = doctest.DocTestFinder(recurse=False)
     for thing in (run_view.Run, run_view.load_run, ranking.leaderboard, runner.run):
         assert any(test.examples for test in finder.find(thing)), thing

@@ -93,11 +93,11 @@ def project(tmp_path_factory):
 @pytest.fixture
 def grade(project, tmp_path):
     root, tree, _ = project
-    boxes = LocalSandboxes(
+    sandboxes = LocalSandboxes(
         SandboxSettings(unsafe=True), start=lambda _: tree / ".git", run="t", lock=tmp_path / "lock"
     )
 
-    def graded(patch: str, *, timeout: float = 60.0, open_sandbox=boxes.open):
+    def graded(patch: str, *, timeout: float = 60.0, open_sandbox=sandboxes.open):
         backend = Local(open_sandbox, tmp_path / "work", timeout=timeout)
         one = Prediction(instance_id="o__r-1", patch=patch)
         split = str(root / "rows.json")
@@ -179,12 +179,12 @@ def test_output_that_is_no_utf8_is_still_read(project, grade):
 
 def test_a_sandbox_that_breaks_is_ungraded(project, grade):
     def broken(instance):
-        raise Lost("the box went away")
+        raise Lost("the sandbox went away")
 
     made = grade(project[2](FIXED), open_sandbox=broken)
     assert (made.outcome, made.evidence["reason"]) == (
         "ungraded",
-        "the sandbox failed: the box went away",
+        "the sandbox failed: the sandbox went away",
     )
 
 

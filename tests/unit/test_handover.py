@@ -20,7 +20,7 @@ from swe_router.solve.handover import FELL_BACK, fell_back, hand_over
 from tests.doubles.agent import FIX, LOOK, SUBMIT, PlayedModel, answer, call
 from tests.doubles.earlier import BASE, WORK, WRONG
 from tests.doubles.engine import FEATURES, INSTANCE, Ladder, ListMemory, context, plan
-from tests.doubles.plain_box import PlainBox
+from tests.doubles.plain_sandbox import PlainSandbox
 from tests.doubles.project import outcome, verdict
 
 AT = {"workdir": WORKDIR}
@@ -61,8 +61,8 @@ class RightOnly:
 
 @pytest.fixture
 def place(tmp_path):
-    """Opens boxes that are copies of one repository; counts them."""
-    seed = PlainBox(tmp_path / "seed")
+    """Opens sandboxes that are copies of one repository; counts them."""
+    seed = PlainSandbox(tmp_path / "seed")
     seed.write("/testbed/calc.py", BASE.encode())
     git = "git -c user.name=t -c user.email=t@t"
     seed.must(f"git init -q && git add -A && {git} commit -qm base")
@@ -70,9 +70,9 @@ def place(tmp_path):
 
     @contextmanager
     def open_sandbox(instance):
-        home = tmp_path / f"box{len(opened)}"
+        home = tmp_path / f"sandbox{len(opened)}"
         shutil.copytree(seed.tree, home / "tree")
-        opened.append(PlainBox(home))
+        opened.append(PlainSandbox(home))
         yield opened[-1]
 
     return open_sandbox, opened
@@ -138,7 +138,7 @@ def test_a_patch_that_does_not_apply_is_handed_over_as_notes_and_the_first_step_
         place,
         {"local": weak(), "cloud": strong},
         memory,
-        apply=lambda box, text: Result(exit_code=1, output="error: patch\nfailed"),
+        apply=lambda sandbox, text: Result(exit_code=1, output="error: patch\nfailed"),
     )
     record = solve(INSTANCE, FEATURES, policy=ladder("continue"), context=work, run="t")
     assert "whose changes are not in /testbed" in first_message(strong)

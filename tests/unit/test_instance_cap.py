@@ -59,7 +59,7 @@ def capped(ledger, cap, ladder, patch="wrong"):
             return super().solve(instance, model, sandbox, budget, context)
 
     there = context(
-        purse=purse, scaffold=Scaffold(), snapshot=lambda box: Patches(patch),
+        purse=purse, scaffold=Scaffold(), snapshot=lambda sandbox: Patches(patch),
         model=lambda plan, session, hold: hold,
     )  # fmt: skip
     return solve(INSTANCE, FEATURES, policy=ladder, context=there, run="r")

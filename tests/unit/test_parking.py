@@ -1,4 +1,4 @@
-"""A patched box is taken over only where a fresh one with the same patch would be the same."""
+"""A patched sandbox is taken over only where a fresh one with the same patch would be the same."""
 
 from __future__ import annotations
 
@@ -42,20 +42,22 @@ class House:
         if instance.id == "none":
             raise Lost("no engine")
         self.made.append(Tray())
-        box = self.made[-1]
+        sandbox = self.made[-1]
         try:
-            yield box
+            yield sandbox
         finally:
-            box.open = False
+            sandbox.open = False
 
     @staticmethod
-    def applying(box, patch):
-        return box.run(f"git apply {patch}", timeout=1)
+    def applying(sandbox, patch):
+        return sandbox.run(f"git apply {patch}", timeout=1)
 
     def use(self, *acts, instance=INSTANCE):
         """``+p`` applies p, anything else is a command."""
-        with self.parking.open(instance) as box:
-            return [self.parking.apply(box, act[1:]) if act[0] == "+" else box.run(act, timeout=1)
+        with self.parking.open(instance) as sandbox:
+            return [self.parking.apply(sandbox, act[1:]) if act[0] == "+" else sandbox.run(
+                act, timeout=1
+            )
                     for act in acts]  # fmt: skip
 
 
@@ -65,16 +67,16 @@ def house():
     yield made
     with made.parking:
         pass
-    assert not any(box.open for box in made.made), "a box was left"
+    assert not any(sandbox.open for sandbox in made.made), "a sandbox was left"
 
 
-def test_the_next_to_apply_the_same_patch_takes_the_box(house):
+def test_the_next_to_apply_the_same_patch_takes_the_sandbox(house):
     (first,) = house.use("+p")
     again, ran = house.use("+p", "tests")
     assert (again, ran.output) == (first, "tests")
-    assert [box.did for box in house.made] == [["git apply p", "tests"]]
+    assert [sandbox.did for sandbox in house.made] == [["git apply p", "tests"]]
     house.use("+p")
-    assert len(house.made) == 2, "a box in which tests ran is not taken"
+    assert len(house.made) == 2, "a sandbox in which tests ran is not taken"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_the_next_to_apply_the_same_patch_takes_the_box(house):
     [("+p", "look"), ("look", "+p"), ("+p", "+q"), ("+bad",), ("+q",)],
     ids=["ran after", "ran before", "another on top", "does not apply", "another patch"],
 )
-def test_a_box_with_anything_else_in_it_is_not_taken(house, acts):
+def test_a_sandbox_with_anything_else_in_it_is_not_taken(house, acts):
     house.use(*acts)
     house.use("+p", "tests")
     assert house.made[-1].did == ["git apply p", "tests"]
@@ -93,7 +95,7 @@ def test_one_that_did_something_first_gets_its_own(house, acts):
     house.use("+p")
     house.use(*acts)
     told = [act.replace("+", "git apply ") for act in acts]
-    assert [box.did for box in house.made] == [["git apply p"], told]
+    assert [sandbox.did for sandbox in house.made] == [["git apply p"], told]
 
 
 def test_another_instance_gets_its_own(house):
@@ -102,7 +104,7 @@ def test_another_instance_gets_its_own(house):
     assert len(house.made) == 2
 
 
-def test_a_second_patch_on_a_box_that_was_taken_over_is_not_kept_as_if_alone(house):
+def test_a_second_patch_on_a_sandbox_that_was_taken_over_is_not_kept_as_if_alone(house):
     house.use("+p")
     house.use("+p", "+q")
     house.use("+q", "tests")
@@ -110,21 +112,24 @@ def test_a_second_patch_on_a_box_that_was_taken_over_is_not_kept_as_if_alone(hou
 
 
 def test_writing_spoils_and_reading_does_not(house):
-    with house.parking.open(INSTANCE) as box:
-        house.parking.apply(box, "p")
-        assert box.read("/x") == b"read"
-    with house.parking.open(INSTANCE) as box:
-        house.parking.apply(box, "p")
-        box.write("/testbed/x", b"")
+    with house.parking.open(INSTANCE) as sandbox:
+        house.parking.apply(sandbox, "p")
+        assert sandbox.read("/x") == b"read"
+    with house.parking.open(INSTANCE) as sandbox:
+        house.parking.apply(sandbox, "p")
+        sandbox.write("/testbed/x", b"")
     house.use("+p")
-    assert [box.did for box in house.made] == [["git apply p", "write /testbed/x"], ["git apply p"]]
+    assert [sandbox.did for sandbox in house.made] == [
+        ["git apply p", "write /testbed/x"],
+        ["git apply p"],
+    ]
 
 
-def test_a_box_that_was_read_from_first_takes_no_other_in_its_place(house):
+def test_a_sandbox_that_was_read_from_first_takes_no_other_in_its_place(house):
     house.use("+p")
-    with house.parking.open(INSTANCE) as box:
-        assert box.read("/x") == b"read"
-        house.parking.apply(box, "p")
+    with house.parking.open(INSTANCE) as sandbox:
+        assert sandbox.read("/x") == b"read"
+        house.parking.apply(sandbox, "p")
     assert [one.did for one in house.made] == [["git apply p"], ["git apply p"]]
 
 
@@ -133,8 +138,10 @@ def test_nothing_is_opened_that_nobody_uses_and_what_fails_is_told(house):
         pass
     assert house.made == []
     none = INSTANCE.model_copy(update={"id": "none"})
-    with pytest.raises(Lost), house.parking.open(none) as box:
-        box.run("x", timeout=1)
-    with pytest.raises(ZeroDivisionError), house.parking.open(INSTANCE) as box:
-        assert house.parking.apply(box, "p").exit_code / 0
-    assert not any(box.open for box in house.made), "a block that failed leaves nothing to take"
+    with pytest.raises(Lost), house.parking.open(none) as sandbox:
+        sandbox.run("x", timeout=1)
+    with pytest.raises(ZeroDivisionError), house.parking.open(INSTANCE) as sandbox:
+        assert house.parking.apply(sandbox, "p").exit_code / 0
+    assert not any(sandbox.open for sandbox in house.made), (
+        "a block that failed leaves nothing to take"
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from swe_router.sandboxes.patch_application import apply
 from swe_router.seams import FITTED, IN_PLACE
-from tests.doubles.plain_box import PlainBox
+from tests.doubles.plain_sandbox import PlainSandbox
 
 ODD = "odd [1]*.ini"
 
@@ -21,8 +21,8 @@ def hunk(path: str, old: str, new: str) -> str:
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> PlainBox:
-    made = PlainBox(tmp_path)
+def sandbox(tmp_path: Path) -> PlainSandbox:
+    made = PlainSandbox(tmp_path)
     for name, text in (("a.py", "one\n"), ("tox.ini", "set up\n"), (ODD, "set up\n")):
         made.write(f"/testbed/{name}", text.encode())
     made.must("git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base")
@@ -30,21 +30,25 @@ def box(tmp_path: Path) -> PlainBox:
 
 
 @pytest.mark.parametrize("there", ["tox.ini", ODD])
-def test_what_the_image_changed_itself_is_passed_over_and_named(box: PlainBox, there: str) -> None:
-    result = apply(box, hunk(there, "bare", "set up") + hunk("a.py", "one", "two"))
+def test_what_the_image_changed_itself_is_passed_over_and_named(
+    sandbox: PlainSandbox, there: str
+) -> None:
+    result = apply(sandbox, hunk(there, "bare", "set up") + hunk("a.py", "one", "two"))
     assert result.exit_code == 0
     assert result.output.startswith(f"{IN_PLACE}{there}\n")
-    assert (box.tree / "a.py").read_text() == "two\n"
-    assert (box.tree / there).read_text() == "set up\n"
+    assert (sandbox.tree / "a.py").read_text() == "two\n"
+    assert (sandbox.tree / there).read_text() == "set up\n"
 
 
 @pytest.mark.skipif(not shutil.which("patch"), reason="there is no patch(1) here")
-def test_dos_line_ends_and_shifted_context_fit_as_in_the_official_harness(box: PlainBox) -> None:
-    result = apply(box, hunk("a.py", "one", "two").replace("\n", "\r\n"))
+def test_dos_line_ends_and_shifted_context_fit_as_in_the_official_harness(
+    sandbox: PlainSandbox,
+) -> None:
+    result = apply(sandbox, hunk("a.py", "one", "two").replace("\n", "\r\n"))
     assert result.exit_code == 0
     assert result.output.startswith(FITTED)
-    assert (box.tree / "a.py").read_text() == "two\n"
-    assert sorted(path.name for path in box.tree.iterdir()) == [".git", "a.py", ODD, "tox.ini"]
+    assert (sandbox.tree / "a.py").read_text() == "two\n"
+    assert sorted(path.name for path in sandbox.tree.iterdir()) == [".git", "a.py", ODD, "tox.ini"]
 
 
 @pytest.mark.parametrize(
@@ -57,28 +61,30 @@ def test_dos_line_ends_and_shifted_context_fit_as_in_the_official_harness(box: P
     ],
 )
 def test_nothing_is_changed_when_nothing_or_not_all_of_the_rest_fits(
-    box: PlainBox, patch: str
+    sandbox: PlainSandbox, patch: str
 ) -> None:
-    assert apply(box, patch).exit_code != 0
-    assert (box.tree / "a.py").read_text() == "one\n"
-    assert (box.tree / "tox.ini").read_text() == "set up\n"
+    assert apply(sandbox, patch).exit_code != 0
+    assert (sandbox.tree / "a.py").read_text() == "one\n"
+    assert (sandbox.tree / "tox.ini").read_text() == "set up\n"
 
 
 @pytest.mark.skipif(not shutil.which("patch"), reason="there is no patch(1) here")
 def test_a_section_may_build_on_an_earlier_one_as_the_official_harness_lets_it(tmp_path) -> None:
     """git refuses the second (no context behind it); a dry run of patch tries it on the base."""
-    box = PlainBox(tmp_path)
-    box.write("/testbed/a.py", b"".join(b"line %d\n" % n for n in range(1, 13)))
-    box.must("git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base")
+    sandbox = PlainSandbox(tmp_path)
+    sandbox.write("/testbed/a.py", b"".join(b"line %d\n" % n for n in range(1, 13)))
+    sandbox.must(
+        "git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base"
+    )
     head = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n"
     first = head + "@@ -3,3 +3,4 @@\n line 3\n line 4\n+new\n line 5\n"
     second = head + "@@ -4,2 +4,3 @@\n line 4\n new\n+newer\n"
     third = head + "@@ -4,2 +4,2 @@\n line 4\n-nowhere\n+newer\n"
-    refused = apply(box, first + third)
+    refused = apply(sandbox, first + third)
     assert refused.exit_code != 0
-    assert box.must("git status --porcelain") == "", "nothing of it was kept"
-    done = apply(box, first + second)
+    assert sandbox.must("git status --porcelain") == "", "nothing of it was kept"
+    done = apply(sandbox, first + second)
     assert done.exit_code == 0, done.output
-    assert box.must("sed -n 3,7p a.py").split("\n")[:5] == (
+    assert sandbox.must("sed -n 3,7p a.py").split("\n")[:5] == (
         ["line 3", "line 4", "new", "newer", "line 5"]
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from swe_router.sandboxes.patch_application import apply
 from swe_router.sandboxes.patch_capture import StartSnapshot
-from tests.doubles.plain_box import PlainBox
+from tests.doubles.plain_sandbox import PlainSandbox
 from tests.doubles.repository import content
 
 NAMES = st.sampled_from(
@@ -62,21 +62,21 @@ def test_start_to_end_is_proved_and_applies(
     end: dict[bytes, tuple[str, bytes, bool | None]],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        box = PlainBox(Path(folder))
-        build(box.tree, start)
-        box.must(
+        sandbox = PlainSandbox(Path(folder))
+        build(sandbox.tree, start)
+        sandbox.must(
             "git init -q && git add -A && git -c user.name=a -c user.email=a@b commit -qm x --allow-empty"  # noqa: E501
         )
-        snapshot = StartSnapshot.take(box)
-        build(box.tree, end)
-        candidate = snapshot.candidate(box, "t")
+        snapshot = StartSnapshot.take(sandbox)
+        build(sandbox.tree, end)
+        candidate = snapshot.candidate(sandbox, "t")
         assert candidate.proven
-        wanted = content(box.tree)
+        wanted = content(sandbox.tree)
         modes = {left for left in candidate.left_out if left.endswith("(mode only)")}
         assert len(modes) == len(candidate.left_out)
-        build(box.tree, start)
+        build(sandbox.tree, start)
         if candidate.patch:
-            done = apply(box, candidate.patch)
+            done = apply(sandbox, candidate.patch)
             assert done.exit_code == 0, done.output
         if not modes:
-            assert content(box.tree) == wanted
+            assert content(sandbox.tree) == wanted

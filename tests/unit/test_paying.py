@@ -26,7 +26,16 @@ from swe_router.verifiers.reproduction import test_writer
 from swe_router.verifiers.reproduction.repository_context import RepositoryContext
 from tests.doubles.agent import PlayedModel
 from tests.doubles.copies import copied
-from tests.doubles.engine import FEATURES, INSTANCE, Box, Ladder, ListMemory, Plays, context, plan
+from tests.doubles.engine import (
+    FEATURES,
+    INSTANCE,
+    FakeSandbox,
+    Ladder,
+    ListMemory,
+    Plays,
+    context,
+    plan,
+)
 from tests.doubles.project import outcome
 from tests.unit.test_metered import RATE, Answers
 
@@ -92,7 +101,7 @@ def test_an_answer_paid_before_a_death_is_had_again_at_another_time(tmp_path, ro
 
 
 class Pays:
-    """A verifier that asks its model and then loses its box."""
+    """A verifier that asks its model and then loses its sandbox."""
 
     def __init__(self, role="writer", note=True, breaks=True):
         self.role, self.note, self.breaks = role, note, breaks
@@ -117,11 +126,11 @@ class Pays:
 def checks(verifier, notes, name="reproduction", **roles):
     @contextmanager
     def open_sandbox(instance):
-        yield Box()
+        yield FakeSandbox()
 
     return VerificationSetup(
         verifiers=[(name, verifier)], open_sandbox=open_sandbox,
-        apply=lambda box, text: Result(exit_code=0, output=""), steps=lambda attempt_id: (),
+        apply=lambda sandbox, text: Result(exit_code=0, output=""), steps=lambda attempt_id: (),
         notes=notes, **roles,
     )  # fmt: skip
 
@@ -164,14 +173,14 @@ class Killed(BaseException):
     """The driver is gone."""
 
 
-def test_the_repeat_of_an_attempt_whose_box_broke_is_gone_on_with_after_a_kill():
-    boxes = iter([Lost("box killed")])
+def test_the_repeat_of_an_attempt_whose_sandbox_broke_is_gone_on_with_after_a_kill():
+    sandboxes = iter([Lost("sandbox killed")])
 
     @contextmanager
     def open_sandbox(instance):
-        for error in boxes:
+        for error in sandboxes:
             raise error
-        yield Box()
+        yield FakeSandbox()
 
     def kill():
         raise Killed

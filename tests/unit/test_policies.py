@@ -118,12 +118,12 @@ def test_a_broken_provider_at_the_top_is_covered_from_below() -> None:
     assert tried(cascade, *history, complexity=5) == "mid"
 
 
-def test_a_box_that_is_gone_for_good_does_not_cost_the_stronger_tier() -> None:
+def test_a_sandbox_that_is_gone_for_good_does_not_cost_the_stronger_tier() -> None:
     gone = outcome("", ended="broke", failure=broke("ImageMissing", "sandbox", retry=False))
     assert "same sandbox" in tried(Cascade(LADDER), gone)
 
 
-def test_a_box_that_may_come_back_is_no_reason_to_stop() -> None:
+def test_a_sandbox_that_may_come_back_is_no_reason_to_stop() -> None:
     away = outcome("", ended="broke", failure=broke("SandboxLost", "sandbox", retry=True))
     assert not sandbox_is_permanently_broken(away)
     assert tried(Cascade(LADDER), away) == "mid"

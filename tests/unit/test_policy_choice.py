@@ -67,7 +67,7 @@ def test_a_policy_that_does_not_rank_leaves_the_choice_to_the_selector():
 
 def lived(policy, patches) -> str:
     left = iter(patches)
-    made = context(snapshot=lambda box: Patches(next(left)))
+    made = context(snapshot=lambda sandbox: Patches(next(left)))
     return solve(INSTANCE, FEATURES, policy=policy, context=made, run="test").patch
 
 

@@ -16,7 +16,7 @@ from swe_router.errors import JournalError, UsageError
 from swe_router.pool import LATER, JobFault, Pool
 from swe_router.settings import Settings, Tier
 from swe_router.wiring.worker_environment import handed
-from tests.live.boxes import instance
+from tests.live.sandboxes import instance
 
 
 def run(work, jobs=(1, 2, 3), **options):

@@ -207,7 +207,7 @@ RISKS = {
     "recorded dialect": (("tiers", "local", "options", "record"), "this:d"),
     "written file": (("tiers", "local", "options"), {"record": "scripted", "file": "/tmp/canary"}),
     "key": (("tiers", "local"), {"base_url": "http://keys.example/v1", "api_key_env": "THE_KEY"}),
-    "no box": (("sandbox", "unsafe"), True),
+    "no sandbox": (("sandbox", "unsafe"), True),
 }
 
 
@@ -244,23 +244,23 @@ def test_a_strangers_run_does_nothing_of_its_own_to_the_machine_until_it_is_trus
 
 
 def test_a_trusted_run_goes_on_and_is_not_asked_about_again(theirs, capsys):
-    sealed(theirs, risky("no box"))
+    sealed(theirs, risky("no sandbox"))
     (theirs / "records.jsonl").write_text("")
     run = RunFolder(theirs)
-    with pytest.raises(UsageError, match="without a box"):
+    with pytest.raises(UsageError, match="without a sandbox"):
         run_driver.find(str(theirs), theirs)
     assert run_driver.find(str(theirs), theirs, trusted=True).path == run.path
     assert run_driver.find(str(theirs), theirs).path == run.path
 
 
 def test_what_the_users_own_settings_ask_for_is_no_risk(theirs):
-    sealed(theirs, risky("no box"))
+    sealed(theirs, risky("no sandbox"))
     (theirs / "records.jsonl").write_text("")
     wished = of_run(RunFolder(theirs)).settings
     assert run_driver.find(str(theirs), theirs, wished=wished)
     other = wished.model_copy(update={"sandbox": wished.sandbox.model_copy(
         update={"unsafe": False})})  # fmt: skip
-    with pytest.raises(UsageError, match="without a box"):
+    with pytest.raises(UsageError, match="without a sandbox"):
         run_driver.find(str(theirs), theirs, wished=other)
 
 
@@ -284,7 +284,7 @@ def test_a_report_imports_nothing_that_the_run_names(theirs, capsys):
 
 def test_a_run_that_was_begun_here_is_ours_wherever_it_is_moved(tmp_path):
     theirs = copied(assets.root() / "runs" / SAMPLE, tmp_path / "a")
-    sealed(theirs, risky("no box"))
+    sealed(theirs, risky("no sandbox"))
     (theirs / "records.jsonl").write_text("")
     own_runs.remember(RunFolder(theirs))
     moved = theirs.rename(tmp_path / "b")

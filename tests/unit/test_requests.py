@@ -24,7 +24,7 @@ from swe_router.records import (
 )
 from swe_router.records.requests import RequestDigests, RunningSum, request_digest
 from tests.doubles.agent import INSTANCE, Told
-from tests.doubles.talker import QuickBox, Talker
+from tests.doubles.talker import QuickSandbox, Talker
 
 TOOLS = tools.specs(manifest.read("default").tools)
 LIMITS = CallLimits(max_output_tokens=100, timeout=60, temperature=0)
@@ -100,7 +100,7 @@ def reads_of_an_attempt(tmp_path, steps: int) -> int:
         )
         loop = ToolLoop(manifest.read("default"), command_timeout=20, command_timeout_max=60)
         context = Told().context(record=lambda step: tape.record("1-a", step))
-        end = loop.solve(INSTANCE, model, QuickBox(), Budget(dollars=50, steps=steps), context)
+        end = loop.solve(INSTANCE, model, QuickSandbox(), Budget(dollars=50, steps=steps), context)
     assert end.steps == steps
     return len(CountedMessage.reads)
 

@@ -12,7 +12,7 @@ from swe_router.patch_identity import effect
 from swe_router.sandboxes.patch_application import apply
 from swe_router.solve.patch_equivalence import PatchEquivalence
 from tests.doubles.engine import INSTANCE
-from tests.doubles.plain_box import PlainBox
+from tests.doubles.plain_sandbox import PlainSandbox
 from tests.doubles.project import outcome
 
 HEAD = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n"
@@ -21,7 +21,7 @@ BASE = "".join(f"line {n}\n" if n not in (8, 9, 10, 38, 39, 40) else "\n" for n 
 
 @pytest.fixture
 def sameness(tmp_path: Path) -> PatchEquivalence:
-    made = PlainBox(tmp_path / "base")
+    made = PlainSandbox(tmp_path / "base")
     made.write("/testbed/a.py", BASE.encode())
     made.must("git init -q && git add -A && git -c user.name=p -c user.email=p@x commit -qm base")
     opened = []
@@ -29,9 +29,9 @@ def sameness(tmp_path: Path) -> PatchEquivalence:
     @contextmanager
     def open_sandbox(instance):
         opened.append(instance)
-        folder = tmp_path / f"box{len(opened)}"
+        folder = tmp_path / f"sandbox{len(opened)}"
         shutil.copytree(tmp_path / "base", folder, symlinks=True)
-        yield PlainBox(folder)
+        yield PlainSandbox(folder)
 
     return PatchEquivalence(open_sandbox, apply, INSTANCE, {})
 
@@ -58,7 +58,7 @@ def test_the_same_place_by_number_with_other_lines_beside_it_is_another_change(s
 
 
 def test_lines_alike_beside_the_edit_are_told_apart_by_the_files_that_are_left(sameness):
-    """Only context further off differs: the texts cannot tell, the boxes can."""
+    """Only context further off differs: the texts cannot tell, the sandboxes can."""
     assert effect(NEAR) == effect(FAR)
     keys = [sameness.key(outcome(patch).candidate) for patch in (NEAR, FAR, NEAR + "\n")]
     assert keys[0] == keys[2] != keys[1]

@@ -23,7 +23,7 @@ from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write
 from swe_router.records import Budget
 from swe_router.settings import load
 from swe_router.wiring import stop_loss
-from tests.doubles.agent import INSTANCE, LOOK, SUBMIT, PlayedModel, TempBox, Told, answer
+from tests.doubles.agent import INSTANCE, LOOK, SUBMIT, PlayedModel, TempSandbox, Told, answer
 from tests.unit.test_agent_resume import SHEET, journaled, setup
 
 
@@ -116,7 +116,7 @@ def attempt(tmp_path: Path, profile: Profile | None, budget: Budget | None = Non
     end = loop.solve(
         INSTANCE,
         PlayedModel(*plays),
-        TempBox(tmp_path),
+        TempSandbox(tmp_path),
         budget or Budget(dollars=Decimal(9)),
         context,
     )

@@ -13,7 +13,7 @@ from swe_router.agents.search_tool import Lookup
 from swe_router.agents.toolbox import Toolbox
 from swe_router.codegraph import python_syntax
 from swe_router.records import ToolCall
-from tests.doubles.agent import DictSearch, TempBox
+from tests.doubles.agent import DictSearch, TempSandbox
 
 
 def replaced(before: bytes, old: str, new: str, path: str = "a.txt") -> bytes:
@@ -188,14 +188,14 @@ def test_paths_inside_are_told_from_the_root():
 
 
 @pytest.fixture
-def box(tmp_path):
-    return TempBox(tmp_path, {"run.sh": b"#!/bin/sh\necho a\n", ".git/config": b"[core]\n"})
+def sandbox(tmp_path):
+    return TempSandbox(tmp_path, {"run.sh": b"#!/bin/sh\necho a\n", ".git/config": b"[core]\n"})
 
 
-def toolbox(box, search=None):
-    lookup = Lookup(box, search, base="", limit=20, timeout=10)
+def toolbox(sandbox, search=None):
+    lookup = Lookup(sandbox, search, base="", limit=20, timeout=10)
     return Toolbox(
-        sandbox=box,
+        sandbox=sandbox,
         lookup=lookup,
         clock=lambda: 0.0,
         remaining=lambda: float("inf"),
@@ -205,65 +205,73 @@ def toolbox(box, search=None):
     )
 
 
-def do(box, name, search=None, **arguments):
+def do(sandbox, name, search=None, **arguments):
     call = ToolCall(id="1", name=name, arguments=arguments)
-    return toolbox(box, search).carry_out(call).observation
+    return toolbox(sandbox, search).carry_out(call).observation
 
 
-def test_an_edit_shows_its_lines_keeps_the_mode_and_tells_the_search(box):
-    Path(box.tree / "run.sh").chmod(0o755)
+def test_an_edit_shows_its_lines_keeps_the_mode_and_tells_the_search(sandbox):
+    Path(sandbox.tree / "run.sh").chmod(0o755)
     search = DictSearch()
     said = do(
-        box, "edit", search, action="replace", path="/testbed/run.sh", old="echo a", new="echo b"
+        sandbox,
+        "edit",
+        search,
+        action="replace",
+        path="/testbed/run.sh",
+        old="echo a",
+        new="echo b",
     )
     assert said == "Edited run.sh. It now reads:\n     1 #!/bin/sh\n     2 echo b"
-    assert stat.S_IMODE((box.tree / "run.sh").stat().st_mode) == 0o755
+    assert stat.S_IMODE((sandbox.tree / "run.sh").stat().st_mode) == 0o755
     assert search.files_known == {"run.sh": b"#!/bin/sh\necho b\n"}
 
 
-def test_new_folders_are_made(box):
-    assert do(box, "edit", action="create", path="a/b c/d'.py", new="x = 1\n").startswith("Created")
-    assert (box.tree / "a/b c/d'.py").read_bytes() == b"x = 1\n"
+def test_new_folders_are_made(sandbox):
+    assert do(sandbox, "edit", action="create", path="a/b c/d'.py", new="x = 1\n").startswith(
+        "Created"
+    )
+    assert (sandbox.tree / "a/b c/d'.py").read_bytes() == b"x = 1\n"
 
 
-def test_links_that_lead_out_or_into_git_are_not_followed(box, tmp_path):
+def test_links_that_lead_out_or_into_git_are_not_followed(sandbox, tmp_path):
     outside = tmp_path / "outside.txt"
     outside.write_bytes(b"a")
-    (box.tree / "out").symlink_to(outside)
-    (box.tree / "dangling").symlink_to(tmp_path / "new.txt")
-    (box.tree / "up").symlink_to(tmp_path)
-    (box.tree / "g").symlink_to(".git")
+    (sandbox.tree / "out").symlink_to(outside)
+    (sandbox.tree / "dangling").symlink_to(tmp_path / "new.txt")
+    (sandbox.tree / "up").symlink_to(tmp_path)
+    (sandbox.tree / "g").symlink_to(".git")
     for path in ("out", "dangling", "up/new.txt", "g/config"):
-        said = do(box, "edit", action="create", path=path, new="b")
+        said = do(sandbox, "edit", action="create", path=path, new="b")
         assert "outside the source" in said, path
     assert outside.read_bytes() == b"a"
     assert not (tmp_path / "new.txt").exists()
 
 
-def test_a_folder_and_a_huge_file_are_no_files_to_edit(box):
-    box.write("/testbed/big.txt", b"a" * 2_000_001)
-    (box.tree / "folder").mkdir()
-    assert "is a folder" in do(box, "edit", action="create", path="folder", new="b")
-    assert "too large" in do(box, "edit", action="insert", path="big.txt", line=0, new="b")
+def test_a_folder_and_a_huge_file_are_no_files_to_edit(sandbox):
+    sandbox.write("/testbed/big.txt", b"a" * 2_000_001)
+    (sandbox.tree / "folder").mkdir()
+    assert "is a folder" in do(sandbox, "edit", action="create", path="folder", new="b")
+    assert "too large" in do(sandbox, "edit", action="insert", path="big.txt", line=0, new="b")
 
 
-def test_a_command_tells_its_exit_code_and_a_timeout_that_all_was_killed(box):
-    assert do(box, "bash", command="echo hi; exit 3") == "hi\n[exit code 3]"
-    assert do(box, "bash", command="true") == "(no output)\n[exit code 0]"
-    said = do(box, "bash", command="echo begun; sleep 90", timeout=1.0)
+def test_a_command_tells_its_exit_code_and_a_timeout_that_all_was_killed(sandbox):
+    assert do(sandbox, "bash", command="echo hi; exit 3") == "hi\n[exit code 3]"
+    assert do(sandbox, "bash", command="true") == "(no output)\n[exit code 0]"
+    said = do(sandbox, "bash", command="echo begun; sleep 90", timeout=1.0)
     assert said.startswith("begun")
     assert "timed out after 1 s" in said
     assert "killed" in said
-    do(box, "bash", command="true", timeout=10_000)
-    assert box.timeouts[-1] == 9
-    assert "more than 0" in do(box, "bash", command="true", timeout=0)
-    assert "empty" in do(box, "bash", command="  ")
+    do(sandbox, "bash", command="true", timeout=10_000)
+    assert sandbox.timeouts[-1] == 9
+    assert "more than 0" in do(sandbox, "bash", command="true", timeout=0)
+    assert "empty" in do(sandbox, "bash", command="  ")
 
 
-def test_output_is_shown_head_and_tail_and_can_always_be_sent(box):
-    said = do(box, "bash", command="echo first; yes 0123456789 | head -n 2000; echo last")
+def test_output_is_shown_head_and_tail_and_can_always_be_sent(sandbox):
+    said = do(sandbox, "bash", command="echo first; yes 0123456789 | head -n 2000; echo last")
     assert said.startswith("first")
     assert said.endswith("last\n[exit code 0]")
     assert len(said) < 4200
     assert "bytes left out" in said
-    assert do(box, "bash", command=r"printf '\000'").startswith("\ufffd")
+    assert do(sandbox, "bash", command=r"printf '\000'").startswith("\ufffd")

@@ -8,7 +8,7 @@ from swe_router.agents import tools
 from swe_router.agents.edit_tool import EditRefused
 from swe_router.agents.search_tool import Lookup
 from swe_router.records import ToolCall
-from tests.doubles.agent import DictSearch, TempBox
+from tests.doubles.agent import DictSearch, TempSandbox
 
 FILES = {
     "pkg/calc.py": b"""class Calc:
@@ -24,38 +24,38 @@ LIMIT = 3
 
 
 @pytest.fixture
-def box(tmp_path):
-    return TempBox(tmp_path, FILES)
+def sandbox(tmp_path):
+    return TempSandbox(tmp_path, FILES)
 
 
-def plain(box, query, kind="text", limit=20, **more):
-    lookup = Lookup(box, None, base="", limit=limit, timeout=10)
+def plain(sandbox, query, kind="text", limit=20, **more):
+    lookup = Lookup(sandbox, None, base="", limit=limit, timeout=10)
     return lookup.search({"query": query, "kind": kind, **more})
 
 
-def test_plain_search_finds_text_in_order_and_leaves_git_out(box):
-    found = plain(box, "Calc()")
+def test_plain_search_finds_text_in_order_and_leaves_git_out(sandbox):
+    found = plain(sandbox, "Calc()")
     assert found == "tests/test_calc.py:3:calc = Calc().add(1)"
-    assert ".git" not in plain(box, "add")
-    assert plain(box, "add_all", path="pkg") == "pkg/calc.py:3:        return add_all(a)"
-    assert plain(box, "add_all", path="/testbed/tests") == "Nothing found for 'add_all' (text)."
-    assert plain(box, "-n") == "Nothing found for '-n' (text)."
+    assert ".git" not in plain(sandbox, "add")
+    assert plain(sandbox, "add_all", path="pkg") == "pkg/calc.py:3:        return add_all(a)"
+    assert plain(sandbox, "add_all", path="/testbed/tests") == "Nothing found for 'add_all' (text)."
+    assert plain(sandbox, "-n") == "Nothing found for '-n' (text)."
 
 
-def test_plain_search_knows_the_other_kinds(box):
-    assert plain(box, r"a[d]+_all", "regex").startswith("pkg/calc.py:3:")
-    assert plain(box, "CALC", "files") == "pkg/calc.py\ntests/test_calc.py"
-    assert plain(box, "test_*.py", "files") == "tests/test_calc.py"
-    assert plain(box, "pkg/*.py", "files") == "pkg/calc.py"
-    assert plain(box, "add", "definition") == "pkg/calc.py:2:    async def add(self, a):"
-    assert plain(box, "Calc.add", "definition").startswith("pkg/calc.py:2:")
-    assert plain(box, "LIMIT", "definition") == "pkg/calc.py:5:LIMIT = 3"
-    assert "add_all" not in plain(box, "add", "reference").replace("add(self", "")
+def test_plain_search_knows_the_other_kinds(sandbox):
+    assert plain(sandbox, r"a[d]+_all", "regex").startswith("pkg/calc.py:3:")
+    assert plain(sandbox, "CALC", "files") == "pkg/calc.py\ntests/test_calc.py"
+    assert plain(sandbox, "test_*.py", "files") == "tests/test_calc.py"
+    assert plain(sandbox, "pkg/*.py", "files") == "pkg/calc.py"
+    assert plain(sandbox, "add", "definition") == "pkg/calc.py:2:    async def add(self, a):"
+    assert plain(sandbox, "Calc.add", "definition").startswith("pkg/calc.py:2:")
+    assert plain(sandbox, "LIMIT", "definition") == "pkg/calc.py:5:LIMIT = 3"
+    assert "add_all" not in plain(sandbox, "add", "reference").replace("add(self", "")
 
 
-def test_plain_search_says_when_there_is_more(box):
-    box.write("/testbed/many.txt", b"word\n" * 50)
-    found = plain(box, "word", limit=5).splitlines()
+def test_plain_search_says_when_there_is_more(sandbox):
+    sandbox.write("/testbed/many.txt", b"word\n" * 50)
+    found = plain(sandbox, "word", limit=5).splitlines()
     assert len(found) == 6
     assert "more than 5 lines" in found[-1]
 
@@ -64,35 +64,35 @@ def test_plain_search_says_when_there_is_more(box):
     ("query", "kind", "path"),
     [("(", "regex", ""), (" ", "text", ""), ("a", "text", "/etc"), ("a", "text", ".git")],
 )
-def test_bad_searches_are_refused_with_words(box, query, kind, path):
+def test_bad_searches_are_refused_with_words(sandbox, query, kind, path):
     with pytest.raises(EditRefused):
-        plain(box, query, kind, path=path)
+        plain(sandbox, query, kind, path=path)
 
 
-def git(box, *words):
+def git(sandbox, *words):
     subprocess.run(
         ["git", "-c", "user.name=t", "-c", "user.email=t@t", *words],
-        cwd=box.tree,
+        cwd=sandbox.tree,
         check=True,
         capture_output=True,
     )
 
 
 def test_what_commands_change_is_known_to_the_next_search(tmp_path):
-    box, graph = TempBox(tmp_path, {"a.py": b"a = 1\n", "b.py": b"b = 1\n"}), DictSearch()
-    git(box, "init", "-q")
-    git(box, "add", "-A")
-    git(box, "commit", "-qm", "start")
-    base = box.run("git rev-parse HEAD", timeout=9).output.strip()
-    lookup = Lookup(box, graph, base=base, limit=20, timeout=10)
-    box.ran.clear()
+    sandbox, graph = TempSandbox(tmp_path, {"a.py": b"a = 1\n", "b.py": b"b = 1\n"}), DictSearch()
+    git(sandbox, "init", "-q")
+    git(sandbox, "add", "-A")
+    git(sandbox, "commit", "-qm", "start")
+    base = sandbox.run("git rev-parse HEAD", timeout=9).output.strip()
+    lookup = Lookup(sandbox, graph, base=base, limit=20, timeout=10)
+    sandbox.ran.clear()
 
     assert lookup.search({"query": "zeta"}).startswith("Nothing found")
-    assert box.ran == [], "nothing changed, so nothing is asked"
+    assert sandbox.ran == [], "nothing changed, so nothing is asked"
 
     lookup.ran_command()
-    box.run("echo zeta > 'n w.py'; echo zeta >> a.py; git rm -q b.py", timeout=9)
-    git(box, "commit", "-qam", "hidden in a commit")
+    sandbox.run("echo zeta > 'n w.py'; echo zeta >> a.py; git rm -q b.py", timeout=9)
+    git(sandbox, "commit", "-qam", "hidden in a commit")
     assert lookup.search({"query": "zeta"}) == "a.py: zeta\nn w.py: zeta"
     assert graph.files_known["b.py"] is None
 
@@ -102,14 +102,14 @@ def test_what_commands_change_is_known_to_the_next_search(tmp_path):
     assert len(graph.told) == told, "what is known is not told again"
 
     lookup.ran_command()
-    box.run(f"git checkout -q {base} -- a.py; rm 'n w.py'", timeout=9)
+    sandbox.run(f"git checkout -q {base} -- a.py; rm 'n w.py'", timeout=9)
     assert lookup.search({"query": "zeta"}).startswith("Nothing found")
     assert graph.files_known["a.py"] == b"a = 1\n"
     assert graph.files_known["n w.py"] is None
 
 
 def test_a_deleted_git_folder_is_told_and_does_not_break_the_search(tmp_path):
-    lookup = Lookup(TempBox(tmp_path), DictSearch(), base="f" * 40, limit=20, timeout=10)
+    lookup = Lookup(TempSandbox(tmp_path), DictSearch(), base="f" * 40, limit=20, timeout=10)
     lookup.ran_command()
     found = lookup.search({"query": "calc", "kind": "definition"})
     assert found.startswith("definition calc\n(git is broken")

@@ -51,7 +51,7 @@ def test_facts_of_a_patch(
     assert (verdict.outcome, why in verdict.evidence["why"]) == (passes, True), verdict.evidence
 
 
-def test_an_empty_patch_opens_no_box_and_fails(project: Project) -> None:
+def test_an_empty_patch_opens_no_sandbox_and_fails(project: Project) -> None:
     opened = len(project.opened)
     assert judge(project, "").outcome == "fail"
     assert len(project.opened) == opened

@@ -259,10 +259,10 @@ def test_sympy_from_1_13_on_is_run_by_the_recorder_s_own_pytest(tmp_path: Path) 
         "sympy/a/tests/test_a.py": "def test_good(): pass\ndef test_bad(): assert 0\n",
         "bin/test": "raise SystemExit('pytest-randomly is not installed')\n",
     }
-    with Project(tmp_path, files).open(INSTANCE) as box:
-        facts, python = look(box, 60)
+    with Project(tmp_path, files).open(INSTANCE) as sandbox:
+        facts, python = look(sandbox, 60)
         runner = choose(facts)
-        found = run(box, runner, python, ["sympy/a/tests/test_a.py"], 60)
+        found = run(sandbox, runner, python, ["sympy/a/tests/test_a.py"], 60)
     assert found.results == {
         "sympy/a/tests/test_a.py::test_good": "passed",
         "sympy/a/tests/test_a.py::test_bad": "failed",

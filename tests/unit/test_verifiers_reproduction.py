@@ -51,7 +51,7 @@ def seen(kind: str, message: str = "", **more: Any) -> TrialResult:
         # The issue's own kind of exception, had without the project; then of what it gave.
         (seen("KeyError", "'a'", line="expected = {}['a']"), True),
         (seen("KeyError", "'a'", line="assert shelf.pop_all()['a']"), False),
-        # The project was led to what this box or this test has not.
+        # The project was led to what this sandbox or this test has not.
         (
             seen(
                 "ModuleNotFoundError",

@@ -42,7 +42,7 @@ def judge(project: Project, changes: dict[str, str | None]) -> Verdict:
     verifier = SyntaxVerifier(VerifySettings())
     verdict = verifier.verify(outcome(project.patch(changes)), (), INSTANCE, project.context())
     assert verifier.check(Verdict.model_validate_json(verdict.model_dump_json())) == verdict.outcome
-    assert not any(box.root.exists() for box in project.opened)
+    assert not any(sandbox.root.exists() for sandbox in project.opened)
     return verdict
 
 

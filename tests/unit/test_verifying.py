@@ -9,7 +9,7 @@ from threading import Barrier
 from swe_router.errors import Lost
 from swe_router.records import Result, Verdict
 from swe_router.solve.verification import VerificationSetup, together, verdicts
-from tests.doubles.engine import INSTANCE, Box
+from tests.doubles.engine import INSTANCE, FakeSandbox
 from tests.doubles.project import outcome
 
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@\n-a\n+b\n c\n"
@@ -42,10 +42,10 @@ class Looks:
 def checks(*verifiers, **changes) -> VerificationSetup:
     @contextmanager
     def open_sandbox(instance):
-        yield Box()
+        yield FakeSandbox()
 
     parts = {"verifiers": [(one.name, one) for one in verifiers], "open_sandbox": open_sandbox,
-             "apply": lambda box, text: Result(exit_code=0, output=""),
+             "apply": lambda sandbox, text: Result(exit_code=0, output=""),
              "steps": lambda attempt_id: ()}  # fmt: skip
     return VerificationSetup(**{**parts, **changes})
 
@@ -88,12 +88,12 @@ def test_patches_of_the_same_effect_are_run_once_and_say_so():
     assert made[0].candidate.digest != made[1].candidate.digest
 
 
-def test_a_box_that_broke_is_unknown_with_the_reason_and_is_not_shared():
+def test_a_sandbox_that_broke_is_unknown_with_the_reason_and_is_not_shared():
     tests = Looks("repo-tests", breaks=True)
     made = together(checks(tests), INSTANCE, [outcome(DIFF, number=1), outcome(DIFF, number=2)])
     assert [one.verdicts[0].outcome for one in made] == ["unknown", "unknown"]
     assert "Lost: container killed" in made[0].verdicts[0].evidence["broke"]
-    assert len(tests.seen) == 2, "the second box may hold"
+    assert len(tests.seen) == 2, "the second sandbox may hold"
 
 
 def test_a_candidate_that_does_not_apply_is_weighed_and_nothing_is_run():
@@ -112,7 +112,7 @@ def test_a_patch_with_wrong_context_is_not_passed_by_one_of_the_same_edits_nor_f
             self.says = "fail" if outcome.candidate.patch == bent else "pass"
             return super().verify(outcome, peers, instance, context)
 
-    def apply(box, text):
+    def apply(sandbox, text):
         return Result(exit_code=int(text == bent), output="")
 
     for names in (("applies", "repo-tests"), ("repo-tests",)):

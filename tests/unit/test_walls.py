@@ -1,4 +1,4 @@
-"""Which wall a local box gets, what is mounted in it, and the sizes of its limits."""
+"""Which wall a local sandbox gets, what is mounted in it, and the sizes of its limits."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_folder_to_hide_lies_on_top_of_the_one_that_shows_it(tmp_path):
     assert kinds.index(("show", str(prefix))) < kinds.index(("hide", str(prefix / "lib")))
 
 
-def test_without_an_engine_auto_is_an_error_and_never_a_box_without_the_image():
+def test_without_an_engine_auto_is_an_error_and_never_a_sandbox_without_the_image():
     def no_engine():
         raise UsageError("no Docker engine answers")
 

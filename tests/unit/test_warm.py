@@ -1,4 +1,4 @@
-"""Boxes started ahead: each used once, none left behind, and nothing of a run in the next."""
+"""Sandboxes started ahead: each used once, none left behind, and nothing of a run in the next."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OTHER = INSTANCE.model_copy(update={"id": "demo__y-2"})
 
 
 class Tray:
-    """A box double: it is told what was compiled in it, and dies when it is told to."""
+    """A sandbox double: it is told what was compiled in it, and dies when it is told to."""
 
     def __init__(self, number: int, files: bytes) -> None:
         self.number, self.files = number, files
@@ -57,16 +57,16 @@ class Trays:
             if self.fails:
                 self.fails -= 1
                 raise WouldNotStart("no room")
-            box = Tray(len(self.made), files)
-            self.made.append(box)
+            sandbox = Tray(len(self.made), files)
+            self.made.append(sandbox)
         try:
-            yield box
+            yield sandbox
         finally:
-            box.close()
+            sandbox.close()
 
     @property
     def left(self) -> list[int]:
-        return [box.number for box in self.made if box.open]
+        return [sandbox.number for sandbox in self.made if sandbox.open]
 
 
 @pytest.fixture
@@ -88,12 +88,12 @@ def until(condition) -> bool:
     return bool(condition())
 
 
-def test_no_box_is_handed_out_twice(warm, trays):
+def test_no_sandbox_is_handed_out_twice(warm, trays):
     def use(_: int) -> int:
-        with warm.open(INSTANCE) as box:
-            assert not box.used
-            box.used = True
-            return int(box.number)
+        with warm.open(INSTANCE) as sandbox:
+            assert not sandbox.used
+            sandbox.used = True
+            return int(sandbox.number)
 
     with ThreadPoolExecutor(4) as pool:
         numbers = list(pool.map(use, range(40)))
@@ -102,24 +102,24 @@ def test_no_box_is_handed_out_twice(warm, trays):
     assert trays.left == []
 
 
-def test_the_next_box_waits_already(warm, trays):
+def test_the_next_sandbox_waits_already(warm, trays):
     with warm.open(INSTANCE):
         assert until(lambda: len(trays.made) == 3), "one in use, two that wait"
-    with warm.open(INSTANCE) as box:
-        assert box.number in (1, 2)
+    with warm.open(INSTANCE) as sandbox:
+        assert sandbox.number in (1, 2)
     warm.rest(OTHER)
     assert until(lambda: len(trays.left) == 2)
     warm.rest(INSTANCE)
     assert until(lambda: trays.left == [])
 
 
-def test_a_box_that_died_while_it_waited_is_not_handed_out(warm, trays):
+def test_a_sandbox_that_died_while_it_waited_is_not_handed_out(warm, trays):
     with warm.open(INSTANCE):
         assert until(lambda: len(trays.made) == 3)
-    for box in trays.made[1:3]:
-        box.dead = True
-    with warm.open(INSTANCE) as box:
-        assert not box.dead
+    for sandbox in trays.made[1:3]:
+        sandbox.dead = True
+    with warm.open(INSTANCE) as sandbox:
+        assert not sandbox.dead
     warm.close()
     assert trays.left == []
 
@@ -134,19 +134,19 @@ def test_what_cannot_be_opened_says_so_and_a_spare_that_could_not_does_no_harm()
     trays.fails = 1
     with warm.open(INSTANCE):  # takes the spare; the next spare fails
         assert until(lambda: trays.fails == 0)
-    with warm.open(INSTANCE) as box:
-        assert box.open
+    with warm.open(INSTANCE) as sandbox:
+        assert sandbox.open
     warm.close()
     assert trays.left == []
 
 
-def test_a_block_that_fails_gives_its_box_back(warm, trays):
+def test_a_block_that_fails_gives_its_sandbox_back(warm, trays):
     with pytest.raises(RuntimeError), warm.open(INSTANCE):
         raise RuntimeError
     warm.close()
     assert trays.left == []
-    with warm.open(INSTANCE) as box:  # closed: a plain box, and nothing ahead
-        assert box.open
+    with warm.open(INSTANCE) as sandbox:  # closed: a plain sandbox, and nothing ahead
+        assert sandbox.open
     assert trays.left == []
 
 
@@ -161,27 +161,27 @@ def test_nothing_is_started_ahead_of_a_run_that_stops(trays):
 MODULES = [f"./pkg/__pycache__/m{n}.cpython-39.pyc" for n in range(30)]
 
 
-def test_a_box_that_was_announced_waits_and_no_other_does(trays):
+def test_a_sandbox_that_was_announced_waits_and_no_other_does(trays):
     warm = WarmSandboxes(trays, ahead=0)
     warm.soon(INSTANCE)
     warm.soon(INSTANCE)
     assert until(lambda: len(trays.made) == 1)
-    with warm.open(INSTANCE) as box:
-        assert box.number == 0
-        box.compiled = MODULES
+    with warm.open(INSTANCE) as sandbox:
+        assert sandbox.number == 0
+        sandbox.compiled = MODULES
     assert until(lambda: trays.left == []), "removed, and nobody waits for it"
-    with warm.open(INSTANCE) as box:
-        assert (box.number, box.files) == (1, b"")
-        box.compiled = MODULES
+    with warm.open(INSTANCE) as sandbox:
+        assert (sandbox.number, sandbox.files) == (1, b"")
+        sandbox.compiled = MODULES
     warm.soon(OTHER)
     assert until(lambda: trays.left == [2])
     warm.rest(OTHER)
     assert until(lambda: trays.left == [])
     warm.close()
-    assert len(trays.made) == 3, "an attempt's box brings nothing of an earlier one along"
+    assert len(trays.made) == 3, "an attempt's sandbox brings nothing of an earlier one along"
 
 
-def test_what_keeps_an_announced_box_from_starting_is_said_where_it_is_opened():
+def test_what_keeps_an_announced_sandbox_from_starting_is_said_where_it_is_opened():
     trays = Trays(fails=2)
     warm = WarmSandboxes(trays, ahead=0)
     warm.soon(INSTANCE)
@@ -192,30 +192,30 @@ def test_what_keeps_an_announced_box_from_starting_is_said_where_it_is_opened():
     assert trays.left == []
 
 
-def test_byte_code_is_made_where_no_test_ran_and_brought_to_later_boxes(warm, trays):
+def test_byte_code_is_made_where_no_test_ran_and_brought_to_later_sandboxes(warm, trays):
     used = []
     for _ in range(2):
-        with warm.open(INSTANCE) as box:
-            box.compiled = [*MODULES, "./x.pyc"]
-            used.append(box)
-    assert until(lambda: any(box.files for box in trays.made))
+        with warm.open(INSTANCE) as sandbox:
+            sandbox.compiled = [*MODULES, "./x.pyc"]
+            used.append(sandbox)
+    assert until(lambda: any(sandbox.files for sandbox in trays.made))
     (maker,) = [b for b in trays.made if any(name.endswith("/sources") for name in b.written)]
     assert maker not in used
     listed = next(data for name, data in maker.written.items() if name.endswith("/sources"))
     assert listed.decode().splitlines() == sorted(f"/testbed/pkg/m{n}.py" for n in range(30))
-    with warm.open(INSTANCE) as box:
-        assert box.files == b"tar of " + listed
-    with warm.open(OTHER) as box:
-        assert box.files == b"", "another project's byte code stays away"
+    with warm.open(INSTANCE) as sandbox:
+        assert sandbox.files == b"tar of " + listed
+    with warm.open(OTHER) as sandbox:
+        assert sandbox.files == b"", "another project's byte code stays away"
 
 
 def test_a_single_run_is_not_worth_the_compiling(warm, trays):
-    with warm.open(INSTANCE) as box:
-        box.compiled = MODULES
+    with warm.open(INSTANCE) as sandbox:
+        sandbox.compiled = MODULES
     with warm.open(INSTANCE):
         pass
     warm.close()
-    assert not any(box.written for box in trays.made)
+    assert not any(sandbox.written for sandbox in trays.made)
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
             folder=run.path / "grading",
             timeout=settings.grade.timeout,
             sandbox=header.sandbox,
-            opens=_opener(lambda: RunWiring(run, header, say).boxes),
+            opens=_opener(lambda: RunWiring(run, header, say).sandboxes),
             network=settings.grade.network,
         )
         beside = count(len(left.candidates), "other candidate")
@@ -139,7 +139,7 @@ def grade_file(
         raise UsageError(f"--sandbox {sandbox!r}: say auto, docker or local")
     work = cache_folder()[0].parent / "grading"
 
-    def boxes() -> Any:
+    def sandboxes() -> Any:
         work.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {"run": "grade", "lock": work / "lock"}
         if kind == "docker":
@@ -153,7 +153,7 @@ def grade_file(
         folder=work,
         timeout=timeout,
         sandbox=kind,
-        opens=_opener(boxes),
+        opens=_opener(sandboxes),
         network=tuple(network),
     )
     instances = predicted(found, split, dataset)
@@ -198,9 +198,9 @@ def _rescued(run: RunFolder, instance_id: str) -> str:
     return outcome.candidate.patch if outcome is not None and outcome.candidate else ""
 
 
-def _opener(boxes: Callable[[], Any]) -> OpensSandbox:
+def _opener(sandboxes: Callable[[], Any]) -> OpensSandbox:
     """Opens the sandboxes of evaluations; the factory is made at the first one."""
-    made = functools.cache(boxes)
+    made = functools.cache(sandboxes)
 
     def open_(instance: Instance, *, network: bool = False) -> AbstractContextManager[Sandbox]:
         factory = made()

@@ -50,7 +50,7 @@ MIN_HELD = 20
 def forecast(
     header: Header, instances: Sequence[Instance], joined: Mapping[str, CandidateCase]
 ) -> dict[str, Any]:
-    """What ``run --from`` is expected to escalate, of what was read alone; opens no box.
+    """What ``run --from`` is expected to escalate, of what was read alone; opens no sandbox.
 
     Certain are candidates that their text refuses (empty, no source file, tests deleted). The
     others are accepted at the rate of the calibration's held-out patches by the same class of

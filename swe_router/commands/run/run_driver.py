@@ -88,7 +88,7 @@ def find(
     *,
     trusted: bool = False,
     wished: Settings | None = None,
-    boxes_only: bool = False,
+    sandboxes_only: bool = False,
 ) -> RunFolder:
     """A run by name or path, to go on with.
 
@@ -96,7 +96,7 @@ def find(
     """
     run = RunFolder.find(name, out)
     header = consistency.check(run, acts=True)
-    trust.may_act(run, header, trusted=trusted, wished=wished, boxes_only=boxes_only)
+    trust.may_act(run, header, trusted=trusted, wished=wished, sandboxes_only=sandboxes_only)
     return run
 
 

@@ -25,7 +25,7 @@ Progress = Callable[[str, str, int, str], None]
 ALONE = ("cascade", "fixed")
 """Policies that decide on each instance as if it were the only one."""
 MAX_AT_ONCE = 4
-"""Threads share an interpreter, so that more would wait for it and not for their boxes."""
+"""Threads share an interpreter, so that more would wait for it and not for their sandboxes."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def run_in_ray(job: Job) -> Done:
     """The job in a Ray worker: progress goes to a file that the driver reads."""
     if threading.current_thread() is threading.main_thread():
         # A terminal's Ctrl-C reaches every process; only the driver may act on it. A handler and
-        # not SIG_IGN, which what runs in a box would inherit.
+        # not SIG_IGN, which what runs in a sandbox would inherit.
         signal.signal(signal.SIGINT, lambda number, frame: None)
     log = job.run / "logs" / "progress.jsonl"
 
@@ -110,9 +110,10 @@ def at_once(header: Header) -> int:
     """Instances that this process works on at a time when there are no Ray workers.
 
     Recordings answer at once, so the cores are what such a run waits for: each gets an instance,
-    and one more is there for the moments in which boxes start and end. A real model, and a policy
-    whose decisions hang on other instances or on what they left of the money, gets one instance
-    after another; so does a run that begins with candidates, all of which are looked at first.
+    and one more is there for the moments in which sandboxes start and end. A real model, and a
+    policy whose decisions hang on other instances or on what they left of the money, gets one
+    instance after another; so does a run that begins with candidates, all of which are looked at
+    first.
     """
     settings = header.settings
     recorded = all(tier.dialect == "scripted" for tier in settings.tiers.values())

@@ -29,7 +29,7 @@ from swe_router.wiring import acceptance_thresholds, cleanup
 from swe_router.wiring.verifier_stack import VerifierStack
 
 Say = Callable[[str], None]
-STOPPING = "stopping: commands are cut short and boxes removed; again: at once"
+STOPPING = "stopping: commands are cut short and sandboxes removed; again: at once"
 QUIET = 30.0
 """Seconds without a word after which what is being done is told."""
 STYLE = {"pass": "green", "fail": "red", "unknown": "yellow"}
@@ -44,14 +44,14 @@ class VerifyRequest:
     out: Path | None = None
     """File of rows to write, or to go on with."""
     workers: int = 1
-    boxes: Any = field(default=None, repr=False)
+    sandboxes: Any = field(default=None, repr=False)
     """A factory of sandboxes in the place of the settings' own."""
 
 
 def verify(settings: Settings, wish: VerifyRequest, say: Say) -> CommandResult:
     """Verify every candidate; exit code 0, 1 when a fault of ours left a row out, 130 stopped.
 
-    Raises ``UsageError`` for anything that is amiss before the first box is opened.
+    Raises ``UsageError`` for anything that is amiss before the first sandbox is opened.
     """
     settings = acceptance_thresholds.resolved(settings)
     found = joining.read(wish.predictions)
@@ -95,7 +95,7 @@ def _stack(settings: Settings, wish: VerifyRequest, say: Say) -> Iterator[Verifi
         lock = place / temp_folders.CARD
         with graceful(stop, say, STOPPING):
             stack = VerifierStack(settings, name=name, place=place, lock=lock, say=say,
-                          stopping=stop.exists, boxes=wish.boxes,
+                          stopping=stop.exists, sandboxes=wish.sandboxes,
                           cores=(os.cpu_count() or 1) // max(1, wish.workers) or 1)  # fmt: skip
             try:
                 yield stack

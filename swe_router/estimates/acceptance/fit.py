@@ -144,7 +144,7 @@ def _ungrounded(rows: Sequence[VerdictRow], classes: Sequence[str]) -> dict[str,
 
 
 def _by_text(verdict: Verdict) -> bool:
-    """``applies`` refused the patch for its text: no box was needed to know."""
+    """``applies`` refused the patch for its text: no sandbox was needed to know."""
     said = verdict.evidence
     refused = verdict.verifier == "applies" and verdict.outcome == "fail"
     return refused and bool(said.get("empty") or said.get("applied", True))

@@ -1,4 +1,4 @@
-"""Compiles and imports Python files with the box's own interpreter; copied into the box.
+"""Compiles and imports Python files with the sandbox's own interpreter; copied into the sandbox.
 
 Runs on any Python from 3.6 with nothing but the standard library:
 

@@ -11,11 +11,11 @@ from swe_router.verifiers.patches.changed_files import PatchSummary
 
 
 def restore_tests(
-    box: Sandbox, files: Sequence[PatchSummary], is_test: Callable[[str], bool]
+    sandbox: Sandbox, files: Sequence[PatchSummary], is_test: Callable[[str], bool]
 ) -> None:
     """Put tests and test settings back to their base form, and take out those that are new."""
     old, new = tampering.put_back(files, is_test)
     if old:
-        box.run(f"git checkout -q HEAD -- {shlex.join(old)}", timeout=60)
+        sandbox.run(f"git checkout -q HEAD -- {shlex.join(old)}", timeout=60)
     if new:
-        box.run(f"rm -f -- {shlex.join(new)}", timeout=60)
+        sandbox.run(f"rm -f -- {shlex.join(new)}", timeout=60)

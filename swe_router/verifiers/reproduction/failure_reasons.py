@@ -107,7 +107,7 @@ def _lacks(seen: TrialResult, issue: IssueNames) -> bool:
 
 
 def needs_network(seen: TrialResult) -> bool:
-    """The failure is that of a box without a network."""
+    """The failure is that of a sandbox without a network."""
     return seen.kind in _NETWORK_KINDS or comparison.needs_network(seen.message)
 
 

@@ -277,7 +277,7 @@ def _speaks(text: str, word: str) -> bool:
 
 
 def _stem(path: str, way: Way) -> str:
-    """What the name of the file in the box begins with: a runner must take it for a test."""
+    """What the name of the file in the sandbox begins with: a runner must take it for a test."""
     stem = posixpath.basename(path).removesuffix(".py")
     stem = re.sub(r"\W", "_", stem) or "script"
     if way in ("pytest", "django") and not path_kinds.is_test_module(f"{stem}_0.py"):

@@ -22,7 +22,7 @@ PATIENCE = 20.0
 SPARE = 4.0
 """A run is made a second time only when this many times its seconds are left."""
 BASE = "base"
-"""The state of a box in which no patch was applied; others go by the digest of theirs."""
+"""The state of a sandbox in which no patch was applied; others go by the digest of theirs."""
 SHARE = 0.34
 """Of the time that is left, for one run."""
 
@@ -30,9 +30,10 @@ SHARE = 0.34
 class PairedRuns:
     """The runs of one instance; shared by all its candidates through ``context.cache``.
 
-    Used in a ``with``. Tests of the same state follow each other in one fresh box, as long as
-    each leaves the work tree as it found it; a test that does not is the end of its box. A box of
-    the base and one of the last candidate stand side by side, for tests go from one to the other.
+    Used in a ``with``. Tests of the same state follow each other in one fresh sandbox, as long as
+    each leaves the work tree as it found it; a test that does not is the end of its sandbox. A
+    sandbox of the base and one of the last candidate stand side by side, for tests go from one to
+    the other.
     """
 
     def __init__(self, instance: Instance, context: VerificationContext, seconds: float) -> None:
@@ -42,7 +43,7 @@ class PairedRuns:
             self.until = min(self.until, context.deadline)
         self._open: dict[str, tuple[Sandbox, ExitStack]] = {}
         self._left: dict[str, tuple[str, ...]] = {}
-        """How the last run left each box that is open."""
+        """How the last run left each sandbox that is open."""
 
     def __enter__(self) -> Self:
         return self
@@ -61,9 +62,9 @@ class PairedRuns:
         key = ("surroundings", self.instance.base_commit)
         if key not in self.context.cache:
             limit = max(MIN_SECONDS, min(60.0, self.left()))
-            start = start_state.of(self.instance, self.context, self._base_box, limit)
+            start = start_state.of(self.instance, self.context, self._base_sandbox, limit)
             self.context.cache[key] = repository_context.look(
-                start, self._base_box, self.instance.problem
+                start, self._base_sandbox, self.instance.problem
             )
         found: repository_context.RepositoryContext = self.context.cache[key]
         return found
@@ -75,7 +76,7 @@ class PairedRuns:
             python = self.surroundings().python
             if self.left() < MIN_SECONDS:
                 raise Unusable("no time was left to run it at the base")
-            return self._kept(key, self._run(BASE, self._base_box(), test, python))
+            return self._kept(key, self._run(BASE, self._base_sandbox(), test, python))
         found: TestTrial = self.context.cache[key]
         return found
 
@@ -87,7 +88,7 @@ class PairedRuns:
         key = ("again", self.instance.base_commit, test.key)
         first = self.base(test)
         if key not in self.context.cache and self.left() > SPARE * first.seconds + MIN_SECONDS:
-            second = self._run(BASE, self._base_box(), test, self.surroundings().python)
+            second = self._run(BASE, self._base_sandbox(), test, self.surroundings().python)
             self.context.cache[key] = _alike(first, second)
         if not self.context.cache.get(key, True):
             raise Unusable("it does not say the same twice at the base")
@@ -96,11 +97,13 @@ class PairedRuns:
         """Whether a run after the patch says the same again; yes, when there is no time to ask."""
         key = ("again", candidate.digest, test.key)
         if key not in self.context.cache and self.left() > SPARE * found.seconds + MIN_SECONDS:
-            box = self._patched_box(candidate)
-            if box is None:
+            sandbox = self._patched_sandbox(candidate)
+            if sandbox is None:
                 return True
             python = self.surroundings().python
-            self.context.cache[key] = _alike(found, self._run(candidate.digest, box, test, python))
+            self.context.cache[key] = _alike(
+                found, self._run(candidate.digest, sandbox, test, python)
+            )
         return bool(self.context.cache.get(key, True))
 
     def patched(self, test: Test, candidate: Candidate) -> TestTrial | None:
@@ -110,10 +113,10 @@ class PairedRuns:
             python = self.surroundings().python
             if self.left() < MIN_SECONDS:
                 return None
-            box = self._patched_box(candidate)
-            if box is None:
+            sandbox = self._patched_sandbox(candidate)
+            if sandbox is None:
                 return None
-            return self._kept(key, self._run(candidate.digest, box, test, python))
+            return self._kept(key, self._run(candidate.digest, sandbox, test, python))
         found: TestTrial = self.context.cache[key]
         return found
 
@@ -123,34 +126,34 @@ class PairedRuns:
             self.context.cache[key] = made
         return made
 
-    def _run(self, state: str, box: Sandbox, test: Test, python: str) -> TestTrial:
+    def _run(self, state: str, sandbox: Sandbox, test: Test, python: str) -> TestTrial:
         limit = max(MIN_SECONDS, min(MAX_SECONDS, SHARE * self.left()))
-        made = single_run.run(box, test, python, limit, self._left.get(state, ()))
+        made = single_run.run(sandbox, test, python, limit, self._left.get(state, ()))
         if made.soils:
             self._close(state)
         else:
             self._left[state] = made.state
         return made
 
-    def _base_box(self) -> Sandbox:
-        return self._box(BASE)
+    def _base_sandbox(self) -> Sandbox:
+        return self._sandbox(BASE)
 
-    def _patched_box(self, candidate: Candidate) -> Sandbox | None:
-        """A box with the patch applied and its own tests taken away; None when it does not fit."""
+    def _patched_sandbox(self, candidate: Candidate) -> Sandbox | None:
+        """A sandbox with the patch applied and its own tests removed; None when it does not fit."""
         state = candidate.digest
         if state in self._open:
             return self._open[state][0]
         for other in [other for other in self._open if other != BASE]:
             self._close(other)
-        box = self._box(state)
-        if self.context.apply(box, candidate.patch).exit_code != 0:
+        sandbox = self._sandbox(state)
+        if self.context.apply(sandbox, candidate.patch).exit_code != 0:
             self._close(state)
             return None
         files = changed_files.changes(candidate.patch) or ()
-        restored_tests.restore_tests(box, files, path_kinds.tests_of(self.context.graph))
-        return box
+        restored_tests.restore_tests(sandbox, files, path_kinds.tests_of(self.context.graph))
+        return sandbox
 
-    def _box(self, state: str) -> Sandbox:
+    def _sandbox(self, state: str) -> Sandbox:
         if state not in self._open:
             stack = ExitStack()
             self._open[state] = (

@@ -44,7 +44,7 @@ class RepositoryContext:
 
     runner: str
     python: str
-    """Path of the interpreter inside the box; empty when there is none."""
+    """Path of the interpreter inside the sandbox; empty when there is none."""
     known: tuple[str, ...]
     """Every file at the base commit."""
     example: str
@@ -75,14 +75,14 @@ class RepositoryContext:
 
 
 def look(
-    start: StartStateFacts, fresh_box: Callable[[], Sandbox], problem: str
+    start: StartStateFacts, fresh_sandbox: Callable[[], Sandbox], problem: str
 ) -> RepositoryContext:
-    """What a start state shows; ``fresh_box`` is opened only to read an example."""
+    """What a start state shows; ``fresh_sandbox`` is opened only to read an example."""
     chosen = runners.choose(set(start.facts))
     runner = chosen if start.python else ""
     tests = [path for path in start.files if _serves(path, runner)]
     example = nearest(problem, tests)
-    excerpt = _excerpt(fresh_box(), example) if example else ""
+    excerpt = _excerpt(fresh_sandbox(), example) if example else ""
     return RepositoryContext(runner, start.python, start.files, example, excerpt)
 
 
@@ -129,9 +129,9 @@ def _singular(words: Iterable[str]) -> list[str]:
     return [word.removesuffix("s") if len(word) > 4 else word for word in words]
 
 
-def _excerpt(box: Sandbox, example: str) -> str:
+def _excerpt(sandbox: Sandbox, example: str) -> str:
     try:
-        data = box.read(example, limit=2_000_000)
+        data = sandbox.read(example, limit=2_000_000)
     except (FileNotFoundError, ValueError):
         return ""
     lines = data[: 10 * EXCERPT_BYTES].decode("utf-8", "replace").splitlines()[:EXCERPT_LINES]

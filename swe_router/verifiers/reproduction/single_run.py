@@ -1,4 +1,4 @@
-"""One test, one box, one run: where the test is put, how it is started, what came of it."""
+"""One test, one sandbox, one run: where the test is put, how it is started, what came of it."""
 
 from __future__ import annotations
 
@@ -108,41 +108,42 @@ class TestTrial:
     tampered: bool = False
     """Someone else wrote to the report, or took lines away: nothing of it is to be trusted."""
     soils: bool = False
-    """It did, or left files behind, or did not come to its end: its box is not fresh any more."""
+    """Whether its sandbox is no longer fresh: it wrote files, or did not come to its end."""
     state: tuple[str, ...] = ()
-    """Of the box when it was over, as ``run`` takes it."""
+    """Of the sandbox when it was over, as ``run`` takes it."""
 
 
 def run(
-    box: Sandbox, test: Test, python: str, limit: float, before: tuple[str, ...] = ()
+    sandbox: Sandbox, test: Test, python: str, limit: float, before: tuple[str, ...] = ()
 ) -> TestTrial:
-    """Run a test in a box for at most ``limit`` seconds, under a name that no patch can know.
+    """Run a test in a sandbox for at most ``limit`` seconds, under a name that no patch can know.
 
-    ``before``: the state in which the last run left the box, where nothing was done to it since.
-    Raises ``VerifierError`` when the report cannot be read, ``SandboxError`` when the box broke.
+    ``before``: the state in which the last run left the sandbox, where nothing was done to it
+    since. Raises ``VerifierError`` when the report cannot be read, ``SandboxError`` when the
+    sandbox broke.
     """
-    folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
+    folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the sandbox)
     report, key = f"{folder}/{secrets.token_hex(8)}", secrets.token_hex(16)
     name = f"{test.stem}_{secrets.token_hex(6)}"
     path = posixpath.join(test.place, f"{name}.py")
-    before = before or tuple(box.run(_STATE, timeout=60).output.splitlines())
-    box.write(f"{folder}/witness.py", WITNESS.read_bytes())
+    before = before or tuple(sandbox.run(_STATE, timeout=60).output.splitlines())
+    sandbox.write(f"{folder}/witness.py", WITNESS.read_bytes())
     told = {"report": posixpath.basename(report), "key": key}
-    box.write(f"{folder}/told", json.dumps(told).encode())
+    sandbox.write(f"{folder}/told", json.dumps(told).encode())
     for other, text in test.files.items():
-        box.write(other, text.encode("utf-8", "surrogateescape"))
-    box.write(path, test.text.encode("utf-8", "surrogateescape"))
-    command = _command(test, path, folder, shlex.quote(python), box.workdir)
-    result = box.run(f"{_prepared(test, path)}{command}", timeout=limit)
+        sandbox.write(other, text.encode("utf-8", "surrogateescape"))
+    sandbox.write(path, test.text.encode("utf-8", "surrogateescape"))
+    command = _command(test, path, folder, shlex.quote(python), sandbox.workdir)
+    result = sandbox.run(f"{_prepared(test, path)}{command}", timeout=limit)
     try:
-        lines = box.read(report, limit=REPORT_LIMIT)
+        lines = sandbox.read(report, limit=REPORT_LIMIT)
     except FileNotFoundError:
         lines = b""
     except ValueError:
         raise VerifierError(f"the test report is over {REPORT_LIMIT} bytes") from None
     finally:
         gone = f"rm -rf -- {shlex.join([folder, path, *test.files])} >/dev/null 2>&1"
-        state = tuple(box.run(f"{gone}\n{_STATE}", timeout=120).output.splitlines())
+        state = tuple(sandbox.run(f"{gone}\n{_STATE}", timeout=120).output.splitlines())
     seen, ended, tampered = parse(lines, key)
     return TestTrial(
         seen=seen,

@@ -73,13 +73,13 @@ class BeforeAfterRunner:
         return self.until - self.context.clock()
 
     def base(
-        self, tests: Sequence[str], share: float, fresh_box: Callable[[], Sandbox]
+        self, tests: Sequence[str], share: float, fresh_sandbox: Callable[[], Sandbox]
     ) -> list[Batch]:
         """Batches of ``tests`` (nearest first), run at the base in ``share`` of the time left.
 
-        Batches of other candidates of the instance are taken over where they fit. Each new batch
-        is at most twice the last one (four times a ``QUICK`` one), and no more than what the files
-        so far say will fit into ``ENOUGH`` seconds. ``fresh_box`` gives a start state nothing ran
+        Batches of other candidates of the instance are taken over where they fit. Each new batch is
+        at most twice the last one (four times a ``QUICK`` one), and no more than what the files so
+        far say will fit into ``ENOUGH`` seconds. ``fresh_sandbox`` gives a start state nothing ran
         in, when it is needed.
         """
         known = self._known()
@@ -93,7 +93,7 @@ class BeforeAfterRunner:
         waiting = [path for path in tests if path not in covered]
         seconds = max(1.1 * MIN_SECONDS, share * self.left())
         if waiting and self.left() >= seconds:
-            fresh = self._measure(fresh_box, used, waiting, seconds)
+            fresh = self._measure(fresh_sandbox, used, waiting, seconds)
             known += fresh
             used += fresh
         # A later run of a file that was cut short before may have got further.
@@ -101,7 +101,7 @@ class BeforeAfterRunner:
 
     def _measure(
         self,
-        fresh_box: Callable[[], Sandbox],
+        fresh_sandbox: Callable[[], Sandbox],
         used: Sequence[Batch],
         waiting: list[str],
         seconds: float,
@@ -123,7 +123,7 @@ class BeforeAfterRunner:
             files, waiting = tuple(waiting[:size]), waiting[size:]
             # One slow file must not take all the time from the others.
             limit = max(MIN_SECONDS, left * (0.6 if waiting else 1.0))
-            fresh.append(Batch(files, self._run(fresh_box(), files, limit)))
+            fresh.append(Batch(files, self._run(fresh_sandbox(), files, limit)))
             size = max(size, grown(fresh[-1]))
         return fresh
 
@@ -138,21 +138,21 @@ class BeforeAfterRunner:
         batches = [b for b in batches if "passed" in b.before.results.values()]
         whole = merged(batches)
         if self._all_at_once(batches, whole):
-            with self.context.open_sandbox(self.instance) as box:
-                if not self._patched(box, patch):
+            with self.context.open_sandbox(self.instance) as sandbox:
+                if not self._patched(sandbox, patch):
                     return BeforeAfterResult(applied=False)
                 files = [path for batch in batches for path in batch.files]
                 limit = min(patience(Batch(tuple(files), whole)), 0.4 * self.left())
-                after = self._run(box, files, limit)
+                after = self._run(sandbox, files, limit)
             now = comparison.compare(whole, after)
             if after.ended and not after.tampered and {*now.values()} <= {"passed", "failed"}:
                 return BeforeAfterResult(now=now, ran=batches, seconds=after.seconds)
         trial = BeforeAfterResult()
-        with self.context.open_sandbox(self.instance) as box:
-            if not self._patched(box, patch):
+        with self.context.open_sandbox(self.instance) as sandbox:
+            if not self._patched(sandbox, patch):
                 return BeforeAfterResult(applied=False)
             for batch in batches:
-                self._next(trial, box, batch)
+                self._next(trial, sandbox, batch)
         return trial
 
     def _all_at_once(self, batches: Sequence[Batch], whole: TestRun) -> bool:
@@ -162,7 +162,7 @@ class BeforeAfterRunner:
         enough = 0.4 * self.left() >= max(MIN_SECONDS, 2 * whole.seconds)
         return whole.ended and not whole.timed_out and enough
 
-    def _next(self, trial: BeforeAfterResult, box: Sandbox, batch: Batch) -> None:
+    def _next(self, trial: BeforeAfterResult, sandbox: Sandbox, batch: Batch) -> None:
         """Run one batch more, if there is time."""
         left, wanted = self.left(), 1.5 * batch.before.seconds
         if left < MIN_SECONDS or (trial.ran and left < wanted):
@@ -170,7 +170,7 @@ class BeforeAfterRunner:
             return
         # What is kept back is for a second look at what broke.
         limit = min(patience(batch), max(0.6 * left, min(left, wanted)))
-        after = self._run(box, batch.files, limit)
+        after = self._run(sandbox, batch.files, limit)
         trial.ran.append(batch)
         trial.seconds += after.seconds
         trial.tampered = trial.tampered or after.tampered
@@ -202,13 +202,13 @@ class BeforeAfterRunner:
         if firsts is None:
             return False
         now = trial.now
-        with self.context.open_sandbox(self.instance) as box:
-            if not self._patched(box, patch):
+        with self.context.open_sandbox(self.instance) as sandbox:
+            if not self._patched(sandbox, patch):
                 return False
             for batch, first in zip(batches, firsts, strict=True):
                 if not self._has_time():
                     return False
-                second = self._run(box, batch.files, min(patience(batch), self.left()))
+                second = self._run(sandbox, batch.files, min(patience(batch), self.left()))
                 came = set(comparison.compare(first, second).values())
                 if second.timed_out and {"unfinished", "cut"} & came:
                     return False
@@ -223,8 +223,8 @@ class BeforeAfterRunner:
         key = f"repo-tests:{self.instance.base_commit}:{self.runner}:pairs"
         known: dict[Any, list[TestRun]] = self.context.cache.setdefault(key, {})
         if (pair, files) not in known:
-            with self.context.open_sandbox(self.instance) as box:
-                ran = [self._run(box, of, self._half()) for of in files if self._has_time()]
+            with self.context.open_sandbox(self.instance) as sandbox:
+                ran = [self._run(sandbox, of, self._half()) for of in files if self._has_time()]
             if len(ran) < len(files) or any(first.timed_out for first in ran):
                 return None
             known[pair, files] = ran
@@ -241,14 +241,14 @@ class BeforeAfterRunner:
         found: list[Batch] = self.context.cache.setdefault(key, [])
         return found
 
-    def _run(self, box: Sandbox, files: Sequence[str], limit: float) -> TestRun:
-        return runners.run(box, self.runner, self.python, files, limit)
+    def _run(self, sandbox: Sandbox, files: Sequence[str], limit: float) -> TestRun:
+        return runners.run(sandbox, self.runner, self.python, files, limit)
 
-    def _patched(self, box: Sandbox, patch: str) -> bool:
-        if self.context.apply(box, patch).exit_code != 0:
+    def _patched(self, sandbox: Sandbox, patch: str) -> bool:
+        if self.context.apply(sandbox, patch).exit_code != 0:
             return False
         if self.old:
-            box.run(f"git checkout -q HEAD -- {shlex.join(self.old)}", timeout=STEP)
+            sandbox.run(f"git checkout -q HEAD -- {shlex.join(self.old)}", timeout=STEP)
         if self.new:
-            box.run(f"rm -rf -- {shlex.join(self.new)}", timeout=STEP)
+            sandbox.run(f"rm -rf -- {shlex.join(self.new)}", timeout=STEP)
         return True

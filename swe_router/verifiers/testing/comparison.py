@@ -26,7 +26,7 @@ _NETWORK = re.compile(
 
 
 def needs_network(why: str) -> bool:
-    """A failure that says no more than that the box has no network."""
+    """A failure that says no more than that the sandbox has no network."""
     return bool(_NETWORK.search(why))
 
 

@@ -109,9 +109,9 @@ _TELLING = frozenset(("django", "sympy", "sympy-by-pytest", "says-pytest", "says
 """What a repository's own files say of its runner, before which no hint goes."""
 
 
-def look(box: Sandbox, timeout: float) -> tuple[set[str], str]:
-    """What the repository's files and the box say of test runners, and the path of Python."""
-    said = box.run(f"{LOOK}{languages.LOOK}:", timeout=timeout).output.splitlines()
+def look(sandbox: Sandbox, timeout: float) -> tuple[set[str], str]:
+    """What the repository's files and the sandbox say of test runners, and the path of Python."""
+    said = sandbox.run(f"{LOOK}{languages.LOOK}:", timeout=timeout).output.splitlines()
     facts = {line.strip() for line in said}
     python = next((line.split(" ", 1)[1] for line in said if line.startswith("python ")), "")
     return facts, python
@@ -145,37 +145,38 @@ def _python(facts: set[str]) -> str:
 
 
 def shown(runner: str, files: Sequence[str]) -> str:
-    """The command for a reader, without paths of one box."""
+    """The command for a reader, without paths of one sandbox."""
     return RUNNERS[runner].command(files).replace("PYTHON ", "python ", 1)
 
 
-def run(box: Sandbox, runner: str, python: str, files: Sequence[str], limit: float) -> TestRun:
-    """Run test files in a box for at most ``limit`` seconds.
+def run(sandbox: Sandbox, runner: str, python: str, files: Sequence[str], limit: float) -> TestRun:
+    """Run test files in a sandbox for at most ``limit`` seconds.
 
-    Raises ``VerifierError`` when the report cannot be read, ``SandboxError`` when the box broke.
+    Raises ``VerifierError`` when the report cannot be read, ``SandboxError`` when the sandbox
+    broke.
     """
-    folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the box)
+    folder = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the sandbox)
     name, key = secrets.token_hex(8), secrets.token_hex(16)
     report = f"{folder}/{name}"
     if RUNNERS[runner].read is None:
-        box.write(f"{folder}/recorder.py", RECORDER.read_bytes())
-        box.write(f"{folder}/key", json.dumps({"report": name, "key": key}).encode())
+        sandbox.write(f"{folder}/recorder.py", RECORDER.read_bytes())
+        sandbox.write(f"{folder}/key", json.dumps({"report": name, "key": key}).encode())
     else:
-        box.write(f"{folder}/begun", b"")
+        sandbox.write(f"{folder}/begun", b"")
     command = RUNNERS[runner].command(files)
     command = command.replace("REPORTER", folder).replace("REPORT", report)
     command = command.replace("PYTHON ", f"{shlex.quote(python)} ", 1)
-    result = box.run(_QUIET.format(folder=folder, tail=TAIL, command=command), timeout=limit)
+    result = sandbox.run(_QUIET.format(folder=folder, tail=TAIL, command=command), timeout=limit)
     try:
-        lines = box.read(report, limit=REPORT_LIMIT)
+        lines = sandbox.read(report, limit=REPORT_LIMIT)
     except OSError:  # not there, or made into something else by a test
         lines = b""
     except ValueError:
         raise VerifierError(f"the test report is over {REPORT_LIMIT} bytes") from None
     finally:
-        box.run(f"rm -rf {folder}", timeout=60)
+        sandbox.run(f"rm -rf {folder}", timeout=60)
     read = RUNNERS[runner].read
-    found = recorded(lines, key) if read is None else read(lines).seen_from(box.workdir)
+    found = recorded(lines, key) if read is None else read(lines).seen_from(sandbox.workdir)
     gave = TestRun(
         results=found.results,
         files=found.files,

@@ -1,4 +1,4 @@
-"""Tiny repositories and tiny images for the tests of boxes, made on the spot."""
+"""Tiny repositories and tiny images for the tests of sandboxes, made on the spot."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def by_unittest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     files = {"calc.py": CALC, TEST: UNITTEST + SKIPPED, "tests/__init__.py": "", "Makefile": make}
     project = Project(tmp_path_factory.mktemp("unittest"), files)
     yield project
-    assert not any(box.root.exists() for box in project.opened)
+    assert not any(sandbox.root.exists() for sandbox in project.opened)
 
 
 def judge(project: Project, changes: dict[str, str | None], seconds: float = 120) -> Verdict:
@@ -86,7 +86,7 @@ def test_an_exit_in_mid_run_is_no_pass(by_unittest: Project) -> None:
     assert verdict.outcome == "fail"
 
 
-def test_a_suite_that_hangs_ends_in_its_time_box(by_unittest: Project) -> None:
+def test_a_suite_that_hangs_ends_in_its_time_sandbox(by_unittest: Project) -> None:
     text = CALC.replace("return a - b", "import time; time.sleep(600)")
     verdict = judge(by_unittest, {"calc.py": text}, seconds=5)
     assert verdict.outcome == "unknown"

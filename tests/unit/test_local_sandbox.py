@@ -1,4 +1,4 @@
-"""Local boxes: what they hide, what they hold, and that nothing of them stays behind."""
+"""Local sandboxes: what they hide, what they hold, and that nothing of them stays behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from swe_router.sandboxes.local import CARD, LocalSandboxes, best_wall
 from swe_router.sandboxes.patch_capture import StartSnapshot
 from swe_router.sandboxes.temp_folders import PREFIX, named
 from swe_router.settings import SandboxSettings
-from tests.live.boxes import instance, repository
+from tests.live.sandboxes import instance, repository
 
 WALL = best_wall(unsafe=True)
 ISOLATED = WALL != "process"
@@ -40,7 +40,7 @@ def home(tmp_path_factory):
     return folder, bare, instance(commit)
 
 
-def boxes(home, *, run="test", **options):
+def sandboxes(home, *, run="test", **options):
     folder, bare, _ = home
     settings = options.pop("settings", SandboxSettings())
     options = {"lock": folder / "run" / "lock", "wall": WALL, **options}
@@ -48,20 +48,22 @@ def boxes(home, *, run="test", **options):
 
 
 @pytest.fixture(scope="module")
-def box(home):
-    with boxes(home).open(home[2]) as made:
+def sandbox(home):
+    with sandboxes(home).open(home[2]) as made:
         yield made
 
 
-def test_the_work_tree_is_the_base_commit_and_no_other(box, home):
-    assert box.read("/testbed/file.txt") == b"1\n"
-    seen = box.run("git log --all --format=%s; git remote; git tag; git branch", timeout=20).output
+def test_the_work_tree_is_the_base_commit_and_no_other(sandbox, home):
+    assert sandbox.read("/testbed/file.txt") == b"1\n"
+    seen = sandbox.run(
+        "git log --all --format=%s; git remote; git tag; git branch", timeout=20
+    ).output
     assert seen == "number 1\n* main\n"
-    assert box.run("git rev-parse HEAD", timeout=20).output.strip() == home[2].base_commit
-    counted = box.run("git count-objects; find .git -name '*FETCH*' -o -name logs", timeout=20)
+    assert sandbox.run("git rev-parse HEAD", timeout=20).output.strip() == home[2].base_commit
+    counted = sandbox.run("git count-objects; find .git -name '*FETCH*' -o -name logs", timeout=20)
     assert counted.output.startswith("3 objects")
     assert "FETCH" not in counted.output
-    assert box.run("git status --porcelain", timeout=20).output == ""
+    assert sandbox.run("git status --porcelain", timeout=20).output == ""
 
 
 @pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
@@ -82,20 +84,20 @@ def test_the_work_tree_is_the_base_commit_and_no_other(box, home):
     ],
     ids=str,
 )
-def test_nothing_of_ours_can_be_read(box, place):
+def test_nothing_of_ours_can_be_read(sandbox, place):
     # A folder may be there as the way to the interpreter; what it holds may not.
     ways = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.base_prefix).resolve()}
     allowed = {way.relative_to(place).parts[0] for way in ways if way.is_relative_to(place)}
-    seen = box.run(f"ls -A '{place}' 2>/dev/null", timeout=20).output.split()
+    seen = sandbox.run(f"ls -A '{place}' 2>/dev/null", timeout=20).output.split()
     assert set(seen) <= allowed
 
 
 @pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
-def test_a_run_folder_and_the_repository_cache_cannot_be_read(box, home):
+def test_a_run_folder_and_the_repository_cache_cannot_be_read(sandbox, home):
     folder, bare, _ = home
     (folder / "run").mkdir(exist_ok=True)
     (folder / "run" / "records.jsonl").write_text("secret", encoding="ascii")
-    result = box.run(f"cat {folder}/run/records.jsonl {bare}/HEAD; ls -A /tmp /run", timeout=20)
+    result = sandbox.run(f"cat {folder}/run/records.jsonl {bare}/HEAD; ls -A /tmp /run", timeout=20)
     assert "secret" not in result.output
     assert "ref:" not in result.output
 
@@ -110,13 +112,13 @@ bare, commit, lock, wall, command = sys.argv[1:]
 wanted = Instance(id="i", repo="o/n", base_commit=commit, problem="p")
 given = {"run": "r", "lock": Path(lock), "wall": wall}
 made = LocalSandboxes(SandboxSettings(), start=lambda _: Path(bare), **given)
-with made.open(wanted) as box:
-    print(box.run(command, timeout=30).output)
+with made.open(wanted) as sandbox:
+    print(sandbox.run(command, timeout=30).output)
 """
 
 
 def driven(python, home, command, folder, **variables):
-    """What a command says in a box that another interpreter's driver opened."""
+    """What a command says in a sandbox that another interpreter's driver opened."""
     arguments = [str(home[1]), home[2].base_commit, str(home[0] / "lock"), WALL, command]
     env = {**os.environ, **variables}
     done = subprocess.run(
@@ -142,7 +144,7 @@ def test_the_environment_of_the_driver_is_not_seen(home):
 
 @pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
 def test_an_installed_wheel_with_its_answer_key_cannot_be_read(home, tmp_path):
-    """The package sits in the interpreter's own site-packages, which the box must show."""
+    """The package sits in the interpreter's own site-packages, which the sandbox must show."""
     venv = tmp_path / "checkout" / ".venv"
     packages = venv / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
     shutil.copytree(
@@ -169,69 +171,71 @@ def test_an_installed_wheel_with_its_answer_key_cannot_be_read(home, tmp_path):
 
 
 @pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
-def test_system_folders_are_read_only_and_there_is_no_network(box):
-    result = box.run("touch /usr/x", timeout=20)
+def test_system_folders_are_read_only_and_there_is_no_network(sandbox):
+    result = sandbox.run("touch /usr/x", timeout=20)
     assert result.exit_code != 0
     assert not Path("/usr/x").exists()
     dial = "import socket; socket.create_connection(('192.0.2.1', 80), 3)"
-    assert "unreachable" in box.run(f'python -c "{dial}"', timeout=20).output
+    assert "unreachable" in sandbox.run(f'python -c "{dial}"', timeout=20).output
     local = (
         "import socket; s = socket.create_server(('127.0.0.1', 0)); print('ok', s.getsockname())"
     )
-    assert box.run(f'python -c "{local}"', timeout=20).output.startswith("ok")
+    assert sandbox.run(f'python -c "{local}"', timeout=20).output.startswith("ok")
 
 
 @pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
-def test_the_kernel_and_etc_of_this_machine_cannot_be_written_to(box):
+def test_the_kernel_and_etc_of_this_machine_cannot_be_written_to(sandbox):
     """Files of root's were, by a command without capabilities that is root all the same."""
     tried = "for f in /proc/sys/kernel/* /proc/sysrq-trigger /etc/*; do [ -f $f ] || continue;"
-    said = box.run(f"{tried} ( : >>$f ) 2>/dev/null && echo $f; done; echo tried", timeout=60)
+    said = sandbox.run(f"{tried} ( : >>$f ) 2>/dev/null && echo $f; done; echo tried", timeout=60)
     assert said.output == "tried\n"
 
 
 @pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
-def test_what_root_starts_is_nobody_and_owns_its_work_tree(box):
-    seen = box.run("touch made; stat -c %u . made file.txt .git; git status --short", timeout=20)
+def test_what_root_starts_is_nobody_and_owns_its_work_tree(sandbox):
+    seen = sandbox.run(
+        "touch made; stat -c %u . made file.txt .git; git status --short", timeout=20
+    )
     owners = {visible_mounts.NOBODY if os.geteuid() == 0 else os.geteuid()}
     inside = {"unshare-user": {0}}.get(WALL, owners)
     assert seen.output.split()[:4] == [str(inside.pop())] * 4
     assert seen.output.endswith("?? made\n")
-    box.run("rm made", timeout=20)
+    sandbox.run("rm made", timeout=20)
 
 
 @pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
-def test_streams_can_be_opened_by_their_names(box):
-    assert box.run("echo a >/dev/stderr; echo b >/dev/stdout", timeout=20).output == "a\nb\n"
+def test_streams_can_be_opened_by_their_names(sandbox):
+    assert sandbox.run("echo a >/dev/stderr; echo b >/dev/stdout", timeout=20).output == "a\nb\n"
 
 
 @pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
-def test_memory_over_the_limit_ends_the_command_and_not_the_box(home):
+def test_memory_over_the_limit_ends_the_command_and_not_the_sandbox(home):
     settings = SandboxSettings(memory="200m", pids=200)
-    with boxes(home, settings=settings).open(home[2]) as made:
+    with sandboxes(home, settings=settings).open(home[2]) as made:
         assert made.run("python -c 'bytearray(600 << 20)'", timeout=60).exit_code != 0
         assert made.run("python -c 'bytearray(60 << 20)'", timeout=60).exit_code == 0
 
 
-def test_python_and_pytest_work_and_are_ours(box):
-    result = box.run("python -c 'import sys; print(sys.prefix)'; pytest --version", timeout=60)
+def test_python_and_pytest_work_and_are_ours(sandbox):
+    result = sandbox.run("python -c 'import sys; print(sys.prefix)'; pytest --version", timeout=60)
     assert result.output.startswith(f"{sys.prefix}\n")
     assert "pytest 9" in result.output
 
 
-def test_ctrl_c_means_something_to_a_command(box):
+def test_ctrl_c_means_something_to_a_command(sandbox):
     """Background jobs of a shell ignore SIGINT, and what they start inherits that."""
     code = "import signal; print(signal.getsignal(signal.SIGINT).__name__)"
-    assert box.run(f'python -c "{code}"', timeout=20).output == "default_int_handler\n"
+    assert sandbox.run(f'python -c "{code}"', timeout=20).output == "default_int_handler\n"
 
 
 @pytest.mark.skipif(not ISOLATED, reason="no isolation on this machine")
-def test_a_command_that_kills_everything_kills_itself_only(box):
-    box.run("kill -9 -1; kill -TERM 1; sleep 300", timeout=2)
-    assert box.run("echo alive", timeout=20).output == "alive\n"
+def test_a_command_that_kills_everything_kills_itself_only(sandbox):
+    sandbox.run("kill -9 -1; kill -TERM 1; sleep 300", timeout=2)
+    assert sandbox.run("echo alive", timeout=20).output == "alive\n"
 
 
-def test_a_box_killed_in_a_command_is_lost_at_once(home):
-    with boxes(home).open(home[2]) as made:
+def test_a_sandbox_killed_in_a_command_is_lost_at_once(home):
+    with sandboxes(home).open(home[2]) as made:
         pid = made._transport.pid
         threading.Timer(0.3, os.killpg, [pid, signal.SIGKILL]).start()
         began = time.monotonic()
@@ -243,7 +247,7 @@ def test_a_box_killed_in_a_command_is_lost_at_once(home):
 def test_nothing_stays_behind_whatever_the_agent_did_to_its_modes(home):
     base = Path(tempfile.gettempdir())
     before = set(base.glob(f"{PREFIX}*"))
-    with boxes(home, run="modes").open(home[2]) as made:
+    with sandboxes(home, run="modes").open(home[2]) as made:
         made.run("mkdir -p a/b; echo x >a/b/c; chmod 0 a/b a", timeout=20)
         fresh = set(base.glob(f"{PREFIX}*")) - before
         mine = [path for path in fresh if '"modes"' in (path / CARD).read_text(encoding="utf-8")]
@@ -258,7 +262,7 @@ def test_the_reaper_takes_folders_of_the_dead_and_spares_the_live(home, tmp_path
     lock = tmp_path / "lock"
     card = {"run": run, "lock": str(lock), "groups": []}
     (orphan / CARD).write_text(json.dumps(card), encoding="utf-8")
-    with boxes(home, run=run).open(home[2]) as made:
+    with sandboxes(home, run=run).open(home[2]) as made:
         with lock.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             assert reaper.reap(None, run=run) == []
@@ -315,12 +319,12 @@ def running(words):
 
 
 def test_a_commit_that_is_not_there_would_not_start(home):
-    with pytest.raises(WouldNotStart, match="git fetch"), boxes(home).open(instance("0" * 40)):
+    with pytest.raises(WouldNotStart, match="git fetch"), sandboxes(home).open(instance("0" * 40)):
         pass
 
 
 def test_a_plain_process_keeps_the_promises_that_it_can(home):
-    with boxes(home, wall="process").open(home[2]) as made:
+    with sandboxes(home, wall="process").open(home[2]) as made:
         assert made.identity == "local:process"
         assert made.read("/testbed/file.txt") == b"1\n"
         made.write("/testbed/new", b"n")
@@ -335,7 +339,7 @@ def test_a_plain_process_keeps_the_promises_that_it_can(home):
 @pytest.mark.parametrize("workdir", ["/app", "/workspace/some.repo-1"])
 def test_the_project_lies_where_its_instance_says(home, wall, workdir):
     one = home[2].model_copy(update={"workdir": workdir})
-    with boxes(home, wall=wall).open(one) as made:
+    with sandboxes(home, wall=wall).open(one) as made:
         assert made.workdir == workdir
         assert made.read(f"{workdir}/file.txt") == made.read("file.txt") == b"1\n"
         start = StartSnapshot.take(made)
@@ -350,6 +354,6 @@ def test_the_project_lies_where_its_instance_says(home, wall, workdir):
             assert made.run(f"echo /usr{workdir} {workdir}x", timeout=20).output == (
                 f"/usr{workdir} {workdir}x\n"
             ), "a longer path is another one"
-    with boxes(home, wall=wall).open(one) as made:
+    with sandboxes(home, wall=wall).open(one) as made:
         assert patch_application.apply(made, patch).exit_code == 0
         assert made.read("new") == b"3\n"

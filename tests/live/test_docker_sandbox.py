@@ -1,4 +1,4 @@
-"""Docker boxes on a real engine: the contract, the flags, and everything that may die."""
+"""Docker sandboxes on a real engine: the contract, the flags, and everything that may die."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from swe_router.sandboxes.docker_engine import Engine
 from swe_router.sandboxes.reaper import reap
 from swe_router.settings import SandboxSettings
 from tests.contracts.test_sandbox_contract import SandboxContract
-from tests.live.boxes import bare_shell, busybox, instance
+from tests.live.sandboxes import bare_shell, busybox, instance
 
 pytestmark = pytest.mark.docker
 RUN = f"test-{os.getpid()}"
@@ -51,7 +51,7 @@ def lock(tmp_path):
     return path
 
 
-def boxes(lock, run=RUN, **options):
+def sandboxes(lock, run=RUN, **options):
     given = SandboxSettings(output_bytes=2000, memory="256m", pids=128, pull=False)
     return DockerSandboxes(given, run=run, lock=lock, **options)
 
@@ -73,27 +73,27 @@ class TestBusybox(SandboxContract):
     """The contract in an image that holds nothing but a busybox called ``sh``."""
 
     @pytest.fixture(scope="class")
-    def box(self, busy, tmp_path_factory):
-        with boxes(tmp_path_factory.mktemp("b") / "lock").open(instance("c", busy)) as box:
-            yield box
+    def sandbox(self, busy, tmp_path_factory):
+        with sandboxes(tmp_path_factory.mktemp("b") / "lock").open(instance("c", busy)) as sandbox:
+            yield sandbox
 
 
 def test_a_shell_is_all_that_an_image_must_have(engine, lock):
-    with boxes(lock).open(instance("c", bare_shell())) as box:
-        assert box.run("echo hello; exit 3", timeout=5).exit_code == 3
+    with sandboxes(lock).open(instance("c", bare_shell())) as sandbox:
+        assert sandbox.run("echo hello; exit 3", timeout=5).exit_code == 3
         began = time.monotonic()
-        result = box.run("while :; do :; done", timeout=0.5)
+        result = sandbox.run("while :; do :; done", timeout=0.5)
         assert result.timed_out
         assert time.monotonic() - began < 60, "it would go on for ever"
-        box.write("/testbed/a", b"one\ntwo\0\xff")
-        assert box.run("read x <a; echo $x", timeout=5).output == "one\n"
+        sandbox.write("/testbed/a", b"one\ntwo\0\xff")
+        assert sandbox.run("read x <a; echo $x", timeout=5).output == "one\n"
 
 
 def test_the_walls_are_as_promised(engine, api, busy, lock):
-    with boxes(lock).open(instance("c", busy)) as box:
+    with sandboxes(lock).open(instance("c", busy)) as sandbox:
         (container,) = ours(engine)
         host = api.inspect_container(container.id)["HostConfig"]
-        status = box.run("cat /proc/self/status", timeout=5).output
+        status = sandbox.run("cat /proc/self/status", timeout=5).output
     assert host["NetworkMode"] == "none"
     assert host["Init"] is False
     assert host["CapDrop"] == ["ALL"]
@@ -123,9 +123,9 @@ while read -r _ _ _ _ point options rest; do
 
 def test_nothing_of_the_host_can_be_written_to_from_a_container(busy, lock):
     """Every mount, device and kernel file is tried; files are opened, and nothing is written."""
-    with boxes(lock).open(instance("c", busy)) as box:
-        box._output_bytes = 200_000
-        lines = box.run(LOOK, timeout=120).output.splitlines()
+    with sandboxes(lock).open(instance("c", busy)) as sandbox:
+        sandbox._output_bytes = 200_000
+        lines = sandbox.run(LOOK, timeout=120).output.splitlines()
     tried = [line for line in lines if line.split()[0] in {"opened", "made", "block", "socket"}]
     assert tried == []
     devices = {line.split()[1].removeprefix("/dev/") for line in lines if line[:7] == "device "}
@@ -141,36 +141,36 @@ def test_nothing_of_the_host_can_be_written_to_from_a_container(busy, lock):
 
 
 def test_the_container_is_removed_when_the_block_fails(engine, busy, lock):
-    with pytest.raises(RuntimeError, match="mine"), boxes(lock).open(instance("c", busy)):
+    with pytest.raises(RuntimeError, match="mine"), sandboxes(lock).open(instance("c", busy)):
         raise RuntimeError("mine")
     assert not ours(engine)
 
 
 def test_a_fork_bomb_is_over_with_its_command(busy, lock):
-    with boxes(lock).open(instance("c", busy)) as box:
+    with sandboxes(lock).open(instance("c", busy)) as sandbox:
         # The shell itself may be refused its next process, and end before its time.
-        box.run("b() { b | b & }; b; sleep 300", timeout=2)
-        assert box.run("echo calm", timeout=10).output == "calm\n"
+        sandbox.run("b() { b | b & }; b; sleep 300", timeout=2)
+        assert sandbox.run("echo calm", timeout=10).output == "calm\n"
 
 
 def test_two_hundred_megabytes_stay_bounded_and_quick(busy, lock):
-    with boxes(lock).open(instance("c", busy)) as box:
+    with sandboxes(lock).open(instance("c", busy)) as sandbox:
         began = time.monotonic()
-        result = box.run("head -c 200000000 /dev/zero", timeout=60)
+        result = sandbox.run("head -c 200000000 /dev/zero", timeout=60)
         assert result.dropped == 200_000_000 - 2000
         assert time.monotonic() - began < 55, "it took as long as the command may"
 
 
 def test_a_container_killed_in_a_command_is_lost_at_once(engine, api, busy, lock):
-    with boxes(lock).open(instance("c", busy)) as box:
+    with sandboxes(lock).open(instance("c", busy)) as sandbox:
         (container,) = ours(engine)
         threading.Timer(0.5, api.kill, [container.id]).start()
         began = time.monotonic()
         with pytest.raises(Lost):
-            box.run("sleep 300", timeout=120)
+            sandbox.run("sleep 300", timeout=120)
         assert time.monotonic() - began < 100, "it waited for the time limit of its command"
         with pytest.raises(Lost):
-            box.run("true", timeout=5)
+            sandbox.run("true", timeout=5)
     assert until(lambda: not ours(engine))
 
 
@@ -188,23 +188,23 @@ ATTACKS = {
 @pytest.mark.parametrize("image", [busybox, bare_shell], ids=["busybox", "dash"])
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_agent_that_kills_everything_loses_its_command_and_not_its_work(lock, image, attack):
-    with boxes(lock).open(instance("c", image())) as box:
-        box.write("/testbed/work", b"kept\n")
-        result = box.run(ATTACKS[attack], timeout=2)
+    with sandboxes(lock).open(instance("c", image())) as sandbox:
+        sandbox.write("/testbed/work", b"kept\n")
+        result = sandbox.run(ATTACKS[attack], timeout=2)
         assert result.exit_code != 0
-        assert box.run("read x <work; echo $x", timeout=20).output == "kept\n"
-        left = box.run("set -- /proc/[0-9]*; echo $#", timeout=20)
+        assert sandbox.run("read x <work; echo $x", timeout=20).output == "kept\n"
+        left = sandbox.run("set -- /proc/[0-9]*; echo $#", timeout=20)
         assert int(left.output) <= 5
 
 
 def test_the_users_stop_cuts_a_command(busy, lock):
     flag = threading.Event()
-    with boxes(lock, stopping=flag.is_set).open(instance("c", busy)) as box:
+    with sandboxes(lock, stopping=flag.is_set).open(instance("c", busy)) as sandbox:
         threading.Timer(0.5, flag.set).start()
         began = time.monotonic()
-        assert box.run("sleep 300", timeout=120).exit_code == 130
+        assert sandbox.run("sleep 300", timeout=120).exit_code == 130
         assert time.monotonic() - began < 100, "it waited for the time limit of its command"
-        assert box.run("echo rescued", timeout=5).output == "rescued\n"
+        assert sandbox.run("echo rescued", timeout=5).output == "rescued\n"
 
 
 DRIVER = """
@@ -215,10 +215,10 @@ from swe_router.settings import SandboxSettings
 from swe_router.records import Instance
 wanted = Instance(id="i", repo="o/n", base_commit="c", problem="p", image=sys.argv[2])
 factory = DockerSandboxes(SandboxSettings(), run=sys.argv[1], lock=Path(sys.argv[3]))
-with factory.open(wanted) as box:
+with factory.open(wanted) as sandbox:
     print("up", flush=True)
     if sys.argv[4] == "busy":
-        box.run("trap '' TERM HUP; while :; do sleep 1; done", timeout=500)
+        sandbox.run("trap '' TERM HUP; while :; do sleep 1; done", timeout=500)
     time.sleep(500)
 """
 
@@ -282,30 +282,30 @@ class Proxy:
 def test_an_engine_that_goes_away_is_lost_and_its_container_ends(engine, busy, lock, tmp_path):
     proxy = Proxy(tmp_path / "d.sock")
     far = Engine(sdk.APIClient(base_url=f"unix://{proxy.path}", version="auto"))
-    with boxes(lock, run=f"{RUN}-cut", engine=far).open(instance("c", busy)) as box:
+    with sandboxes(lock, run=f"{RUN}-cut", engine=far).open(instance("c", busy)) as sandbox:
         threading.Timer(0.5, proxy.cut).start()
         began = time.monotonic()
         with pytest.raises(Lost, match="engine does not answer"):
-            box.run("sleep 300", timeout=120)
+            sandbox.run("sleep 300", timeout=120)
         assert time.monotonic() - began < 100, "it waited for the time limit of its command"
     assert until(lambda: not ours(engine, f"{RUN}-cut"))
 
 
 def test_an_absent_image_is_named_with_what_to_do(lock):
     with pytest.raises(ImageMissing, match=r"no/such:1 .*docker pull"):
-        boxes(lock).prepare(instance("c", "no/such:1"))
+        sandboxes(lock).prepare(instance("c", "no/such:1"))
     pulling = DockerSandboxes(SandboxSettings(), run=RUN, lock=lock)
     with pytest.raises(ImageMissing, match="localhost:1/no/such:1"):
         pulling.prepare(instance("c", "localhost:1/no/such:1"))
 
 
 def test_an_image_without_a_shell_would_not_start(engine, lock, tmp_path):
-    from tests.live.boxes import image
+    from tests.live.sandboxes import image
 
     (tmp_path / "x").write_bytes(b"nothing")
     with (
         pytest.raises(WouldNotStart, match="no-shell"),
-        boxes(lock).open(instance("c", image("no-shell", {"etc/x": tmp_path / "x"}))),
+        sandboxes(lock).open(instance("c", image("no-shell", {"etc/x": tmp_path / "x"}))),
     ):
         pass
     assert not ours(engine)
@@ -313,14 +313,14 @@ def test_an_image_without_a_shell_would_not_start(engine, lock, tmp_path):
 
 def test_the_reaper_takes_orphans_and_spares_a_live_run(engine, api, busy, lock):
     run = f"{RUN}-orphan"
-    with boxes(lock, run=run).open(instance("c", busy)) as box, lock.open() as handle:
+    with sandboxes(lock, run=run).open(instance("c", busy)) as sandbox, lock.open() as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         assert reap(engine, run=run) == []
-        assert box.run("echo alive", timeout=5).output == "alive\n"
+        assert sandbox.run("echo alive", timeout=5).output == "alive\n"
         (gone,) = reap(engine, run=run, mine=True)
         assert run in gone
         with pytest.raises(Lost):
-            box.run("true", timeout=5)
+            sandbox.run("true", timeout=5)
     assert not ours(engine, run)
 
 

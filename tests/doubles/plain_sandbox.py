@@ -11,7 +11,7 @@ from pathlib import Path
 from swe_router.records import Result
 
 
-class PlainBox:
+class PlainSandbox:
     """Runs commands as they are; for tests of what works through the Protocol only."""
 
     identity = "test:plain"
@@ -55,7 +55,7 @@ class PlainBox:
             out, _ = child.communicate()
             return Result(exit_code=124, output=out.decode("utf-8", "replace"), timed_out=True)
         text = out.decode("utf-8", "replace")
-        # As in a real box, output is capped: nothing may depend on reading data from it.
+        # As in a real sandbox, output is capped: nothing may depend on reading data from it.
         dropped = max(0, len(text) - 20_000)
         return Result(exit_code=child.returncode, output=text[:20_000], dropped=dropped)
 

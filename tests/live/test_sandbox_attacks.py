@@ -1,4 +1,4 @@
-"""What an agent may do to its local box costs it the command, never its work or its host."""
+"""What an agent may do to its local sandbox costs it the command, never its work or its host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from swe_router.sandboxes.local import LocalSandboxes, best_wall
 from swe_router.sandboxes.patch_capture import StartSnapshot
 from swe_router.settings import SandboxSettings
-from tests.live.boxes import instance, repository
+from tests.live.sandboxes import instance, repository
 
 pytestmark = pytest.mark.box
 ROOT = os.geteuid() == 0
@@ -28,7 +28,7 @@ def start(tmp_path_factory):
 
 
 @pytest.fixture(params=WALLS)
-def box(start, request):
+def sandbox(start, request):
     folder, bare, commit = start
     given = SandboxSettings(memory="256m", disk="64m", pids=200)
     made = LocalSandboxes(
@@ -36,8 +36,8 @@ def box(start, request):
     )
     if made.wall == "process":
         pytest.skip("no isolation on this machine")
-    with made.open(instance(commit)) as box:
-        yield box
+    with made.open(instance(commit)) as sandbox:
+        yield sandbox
 
 
 ATTACKS = {
@@ -51,20 +51,20 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_the_work_is_rescued(box, attack):
-    before = StartSnapshot.take(box)
-    box.run("echo mine >file.txt", timeout=20)
+def test_the_work_is_rescued(sandbox, attack):
+    before = StartSnapshot.take(sandbox)
+    sandbox.run("echo mine >file.txt", timeout=20)
     began = time.monotonic()
-    assert box.run(ATTACKS[attack], timeout=2).exit_code != 0
+    assert sandbox.run(ATTACKS[attack], timeout=2).exit_code != 0
     assert time.monotonic() - began < 200, "the command sleeps for 300 s"
-    candidate = before.candidate(box, "t")
+    candidate = before.candidate(sandbox, "t")
     assert (candidate.files, candidate.proven) == (("file.txt",), True)
 
 
-def test_one_file_has_a_limit_and_no_room_of_the_box_is_without_one(box):
-    said = box.run("head -c 80m /dev/zero >big; stat -c %s big; rm big", timeout=60)
+def test_one_file_has_a_limit_and_no_room_of_the_sandbox_is_without_one(sandbox):
+    said = sandbox.run("head -c 80m /dev/zero >big; stat -c %s big; rm big", timeout=60)
     assert said.output.split()[-1] == str(64 << 20)
-    rooms = box.run("df -k --output=size /tmp /dev/shm | tail -n 2", timeout=20)
+    rooms = sandbox.run("df -k --output=size /tmp /dev/shm | tail -n 2", timeout=20)
     assert all(int(size) << 10 <= 96 << 20 for size in rooms.output.split())
 
 
@@ -76,11 +76,11 @@ def test_the_driver_killed_while_all_is_stopped_leaves_no_process(start, tmp_pat
 from pathlib import Path
 from swe_router.sandboxes.local import LocalSandboxes
 from swe_router.settings import SandboxSettings
-from tests.live.boxes import instance
+from tests.live.sandboxes import instance
 made = LocalSandboxes(SandboxSettings(), start=lambda _: Path({str(bare)!r}), run="attacks",
                   lock=Path({str(folder / "lock")!r}), wall={WALLS[-1]!r})
-with made.open(instance({commit!r})) as box:
-    box.run("sleep {mark} & sleep 0.2; kill -STOP -1; sleep 5", timeout=500)
+with made.open(instance({commit!r})) as sandbox:
+    sandbox.run("sleep {mark} & sleep 0.2; kill -STOP -1; sleep 5", timeout=500)
 """
     driver = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     assert until(lambda: stopped(f"sleep {mark}"))
