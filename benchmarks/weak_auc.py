@@ -37,6 +37,7 @@ from swe_router.estimates.complexity import score_fit
 from swe_router.estimates.complexity.score import rate_of
 from swe_router.features.feature_files import read_features
 from swe_router.records import Features
+from swe_router.records.known_features import require_values
 
 DRAWS, SEED = 2000, 0
 NO_PAIRS = "within: no repository has both a solved and an unsolved issue"
@@ -93,7 +94,7 @@ def by_features(known: Sequence[Features], rates: np.ndarray, sources: set[str])
     allowed = {k for one in known for k, source in one.provenance.items() if source in sources}
     signs = [sign for sign in score_fit.SIGNS if sign.feature in allowed]
     rows = [
-        score_fit.OutcomeExample(one.repo, one.values, float(rate))
+        score_fit.OutcomeExample(one.repo, require_values(one), float(rate))
         for one, rate in zip(known, rates, strict=True)
     ]
     fits, _ = score_fit.cross_validated(rows, signs)
@@ -141,10 +142,10 @@ def predictors(
     """What scores every issue, given the outcomes of one model."""
     repos = np.array([one.repo for one in known])
     shares = np.array([taught.get(one.instance_id, np.nan) for one in known])
-    fixed = {"length": -np.array([one.values["log_words"] for one in known])}
+    fixed = {"length": -np.array([require_values(one)["log_words"] for one in known])}
     if not np.isnan(shares).any():
         fixed |= {f"taught: {n}": by_features(known, shares, s) for n, s in SOURCES.items()}
-    fixed["shipped complexity"] = -np.array([one.values["complexity"] for one in known])
+    fixed["shipped complexity"] = -np.array([require_values(one)["complexity"] for one in known])
     if any(labels):
         fixed["human label (diagnostic)"] = -np.array([LABELS.get(x, 1) for x in labels], float)
 

@@ -41,6 +41,7 @@ from swe_router.records import (
     escaped,
     patch_digest,
 )
+from swe_router.records.known_features import require_values
 from swe_router.replay.record_check import ReplayContext, ReplayCount, check
 from swe_router.settings import Settings
 from swe_router.solve.handover import Handed
@@ -141,14 +142,14 @@ def _surroundings(
     of_issue = (name, record.instance.repo, record.instance.problem)
     seen = (record.features.instance_id, record.features.repo, record.features.text)
     count.same(name, "features: issue", seen, of_issue)
-    score = record.features.values.get("complexity")
+    score = require_values(record.features).get("complexity")
     # A score by another fit is taken as it stands: what it led to is computed again all the same.
     if score is not None and record.features.version == features_version():
         count.same(
             name,
             "features: complexity",
             score,
-            complexity_of(record.features.values, record.features.repo),
+            complexity_of(require_values(record.features), record.features.repo),
         )
     made = provenance(header).model_copy(update={"code": record.provenance.code})
     count.same(name, "provenance", record.provenance, made)

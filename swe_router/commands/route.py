@@ -24,6 +24,7 @@ from swe_router.instances import splits
 from swe_router.journal.header import Header
 from swe_router.models import tier_checks
 from swe_router.records import Budget, BudgetView, Features, Instance, RouteDecision, Try
+from swe_router.records.known_features import require_values
 from swe_router.reports import run_text
 from swe_router.settings import Settings
 from swe_router.wiring import training_data
@@ -55,7 +56,7 @@ def route(settings: Settings, say: Say) -> CommandResult:
         "instance_id": instance.id,
         "policy": settings.policy.name,
         "decision": decision.model_dump(mode="json"),
-        "features": dict(features.values),
+        "features": dict(require_values(features)),
         "provenance": dict(features.provenance),
         "complexity": {**scored._asdict(), "parts": dict(scored.parts)},
         "graph": graph is not None,
@@ -187,10 +188,11 @@ def _rival_table(rows: list[dict[str, Any]]) -> RenderableType:
 
 def _feature_table(features: Features, scored: Score) -> Table:
     table = _table("feature", "value", "from", "moved the complexity by")
-    order = sorted(features.values, key=lambda name: (-abs(scored.parts.get(name, 0.0)), name))
+    values = require_values(features)
+    order = sorted(values, key=lambda name: (-abs(scored.parts.get(name, 0.0)), name))
     for name in order:
         moved = f"{scored.parts[name]:+.2f}" if scored.parts.get(name) else ""
-        value = f"{features.values[name]:.4g}"
+        value = f"{values[name]:.4g}"
         table.add_row(name, value, features.provenance.get(name, ""), moved)
     return table
 

@@ -16,6 +16,7 @@ from swe_router.features.past_changes import history_features
 from swe_router.features.predicted_region import REGION, ranked_files, region_features
 from swe_router.features.word_overlap import word_features
 from swe_router.records import Features, Instance, digest_of
+from swe_router.records.known_features import require_values
 
 VERSION = "features/2"
 """Changes whenever the same input would give other values; see ``version`` for the score."""
@@ -63,7 +64,7 @@ def extract_features(
 
 def with_score(features: Features) -> Features:
     """The same features with their complexity."""
-    values = {k: v for k, v in features.values.items() if k != COMPLEXITY}
+    values = {k: v for k, v in require_values(features).items() if k != COMPLEXITY}
     used = {features.provenance.get(name, "issue") for name in values}
     widest = next((one for one in ("history", "repo") if one in used), "issue")
     return features.model_copy(
@@ -87,7 +88,7 @@ def complexity_of(values: Mapping[str, float], repo: str) -> float:
 
 def score_of(features: Features) -> Score:
     """The complexity of an issue with what moved it."""
-    return score(features.values, features.repo)
+    return score(require_values(features), features.repo)
 
 
 def input_key(instance: Instance) -> str:

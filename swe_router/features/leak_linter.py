@@ -24,7 +24,8 @@ who saw the patch (SWE-bench's ``difficulty``), or from what other systems made 
 def leaks_of(features: Features) -> list[str]:
     """What makes these features unfit to decide by; empty when nothing does."""
     found = []
-    for name, value in features.values.items():
+    values = features.values or {}
+    for name, value in values.items():
         source = features.provenance.get(name, "")
         if source not in SOURCES:
             found.append(f"{name!r} comes from {source or 'an unstated source'}")
@@ -35,7 +36,7 @@ def leaks_of(features: Features) -> list[str]:
     return found + [
         f"{name!r} comes from {source}"
         for name, source in features.provenance.items()
-        if name not in features.values and source not in SOURCES
+        if name not in values and source not in SOURCES
     ]
 
 

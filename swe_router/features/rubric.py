@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from swe_router.records import Features
+from swe_router.records.known_features import require_values
 
 CRITERIA: Mapping[str, str] = {
     "problem_clarity": "it is clear what is wrong and what would be right",
@@ -62,7 +63,7 @@ def parse_ratings(answer: str, routes: Sequence[str]) -> dict[str, float]:
 
 def with_ratings(features: Features, ratings: Mapping[str, float]) -> Features:
     """The features with a judge's ratings in the place of any that were there."""
-    kept = {k: v for k, v in features.values.items() if not k.startswith(PREFIX)}
+    kept = {k: v for k, v in require_values(features).items() if not k.startswith(PREFIX)}
     origin = {k: v for k, v in features.provenance.items() if not k.startswith(PREFIX)}
     return features.model_copy(
         update={

@@ -29,6 +29,7 @@ from swe_router.policies.escalation_order import (
     with_handover,
 )
 from swe_router.records import BudgetView, Features, Outcome, Plan, RouteDecision, Stop, Try
+from swe_router.records.known_features import value_or_nan
 
 
 class CascadeKnobs(EscalationValueKnobs):
@@ -95,7 +96,7 @@ class Cascade(LadderPolicy[CascadeKnobs]):
 
     def _start_order(self, features: Features) -> tuple[list[int], str]:
         """Rungs in the order in which to start, and the reason for the first one."""
-        complexity = features.values.get("complexity", math.nan)
+        complexity = value_or_nan(features, "complexity")
         start = sum(complexity > bar for bar in self.knobs.thresholds)
         start = min(start, len(self.ladder) - 1)
         order = [*range(start, len(self.ladder)), *range(start - 1, -1, -1)]

@@ -35,9 +35,10 @@ class Features(FrozenRecord):
 
     instance_id: Name
     repo: str = ""
-    text: str = ""
-    """The issue text, for policies that read it."""
-    values: Mapping[str, float] = Field(default_factory=dict)
+    text: str | None = ""
+    """The issue text, for policies that read it; None where nobody gave it (``require_text``)."""
+    values: Mapping[str, float] | None = Field(default_factory=dict)
+    """Feature name -> number; None where nothing is known (``require_values``)."""
     provenance: Mapping[str, str] = Field(default_factory=dict)
     """Feature name -> issue | repo | history | judge."""
     version: str = ""

@@ -20,6 +20,7 @@ from swe_router.instances import splits
 from swe_router.lazy_imports import deferred
 from swe_router.outcomes.tables.issue_data import repository
 from swe_router.records import Example, Features, Instance, RecordedRun
+from swe_router.records.known_features import require_values
 from swe_router.seams import Policy
 
 if TYPE_CHECKING:
@@ -120,11 +121,15 @@ def judged(features: Features, knobs: Mapping[str, Any]) -> Features:
     sources = str(knobs.get("features", ""))
     stamps = _stamps(TrainingSources(features=sources))
     known = _features(sources, stamps[1:]).get(features.instance_id) if sources else None
-    said = {k: v for k, v in known.values.items() if k.startswith("judge.")} if known else {}
+    said = (
+        {k: v for k, v in require_values(known).items() if k.startswith("judge.")} if known else {}
+    )
     if not said:
         return features
     origin = {**features.provenance, **dict.fromkeys(said, "judge")}
-    return features.model_copy(update={"values": {**features.values, **said}, "provenance": origin})
+    return features.model_copy(
+        update={"values": {**require_values(features), **said}, "provenance": origin}
+    )
 
 
 @lru_cache(maxsize=8)
@@ -197,7 +202,7 @@ def _features(sources: str, stamps: tuple[int, ...]) -> Mapping[str, Features]:
     for source in filter(None, (part.strip() for part in sources.split(","))):
         for new in _read(source):
             old = found.get(new.instance_id, new)
-            values, text = {**new.values, **old.values}, old.text or new.text
+            values, text = {**require_values(new), **require_values(old)}, old.text or new.text
             found[new.instance_id] = old.model_copy(update={"values": values, "text": text})
     return found
 

@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from swe_router.estimates.prediction.training import Training, values_of
 from swe_router.records import Features
+from swe_router.records.known_features import require_text
 from swe_router.stats.arrays import Floats
 
 Predictor = Callable[[Sequence[Features]], Floats]
@@ -58,11 +59,12 @@ class Texts:
         """(n, dimensions); all 0 when the training' texts told nothing apart."""
         if self._axes is None:
             return np.zeros((len(batch), 1))
-        new = [one.text for one in batch if one.text not in self._known]
+        asked = [require_text(one) for one in batch]
+        new = [text for text in asked if text not in self._known]
         if new:
             raw = self._tfidf.transform([_words(text) for text in new])
             self._known |= dict(zip(new, _unit(self._axes.transform(raw)), strict=True))
-        return np.array([self._known[one.text] for one in batch]).reshape(len(batch), -1)
+        return np.array([self._known[text] for text in asked]).reshape(len(batch), -1)
 
 
 def _unit(rows: Floats) -> Floats:
@@ -174,7 +176,7 @@ def _hashed(text: str) -> Floats:
 
 def hashed(batch: Sequence[Features]) -> Floats:
     """Hashed word 1- and 2-grams, (n, 256): fastText's buckets, few because the issues are few."""
-    return np.array([_hashed(one.text) for one in batch]).reshape(len(batch), -1)
+    return np.array([_hashed(require_text(one)) for one in batch]).reshape(len(batch), -1)
 
 
 def by_hashes(training: Training) -> Predictor:

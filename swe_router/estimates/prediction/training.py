@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from swe_router.errors import UsageError
 from swe_router.lazy_imports import deferred
 from swe_router.records import Example, Features
+from swe_router.records.known_features import require_text, require_values, value_or_nan
 from swe_router.stats.arrays import Floats
 
 if TYPE_CHECKING:
@@ -98,14 +98,14 @@ class Training:
     @cached_property
     def texts(self) -> list[str]:
         """The issue texts."""
-        return [example.features.text for example in self.examples]
+        return [require_text(example.features) for example in self.examples]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Numeric features that every example has, sorted."""
-        shared = set(self.features[0].values) if self.features else set()
+        shared = set(require_values(self.features[0])) if self.features else set()
         for one in self.features[1:]:
-            shared &= set(one.values)
+            shared &= set(require_values(one))
         return tuple(sorted(shared))
 
     @cached_property
@@ -179,8 +179,7 @@ def _filled(rows: Floats) -> Floats:
 
 def values_of(features: Features, names: Sequence[str]) -> list[float]:
     """The named numeric features of an issue; NaN where it has none."""
-    known: Mapping[str, float] = features.values
-    return [float(known.get(name, math.nan)) for name in names]
+    return [float(value_or_nan(features, name)) for name in names]
 
 
 def out_of_fold(

@@ -17,7 +17,6 @@ import numpy as np
 
 from swe_router.outcomes.simulation.handover_cost import reread
 from swe_router.outcomes.simulation.stage import Cell, Simulation
-from swe_router.outcomes.tables.issue_data import text_of
 from swe_router.records import (
     Budget,
     BudgetView,
@@ -244,7 +243,7 @@ def _record(features: Features, history: tuple[Outcome, ...], leaf: Leaf) -> Run
     return RunRecord(
         run="replay",
         instance=Instance(
-            id=features.instance_id, repo=features.repo, base_commit="", problem=text_of(features)
+            id=features.instance_id, repo=features.repo, base_commit="", problem=features.text or ""
         ),
         features=features,
         decisions=(),

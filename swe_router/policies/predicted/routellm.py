@@ -23,6 +23,7 @@ from swe_router.estimates.prediction.estimators import Predictor, rows_of, texts
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.predicted.climbing import NeedScoreKnobs, NeedScoreRouter
 from swe_router.records import Features
+from swe_router.records.known_features import require_values
 from swe_router.stats.arrays import Floats
 
 EMBEDDING = "TF-IDF cosine for text-embedding-3-small"
@@ -233,7 +234,7 @@ class RouteLlmCausal(NeedScoreRouter[NeedScoreKnobs]):
         """1 - P(the rung resolves | rating), the probability by isotonic regression."""
         if RATING_FEATURE not in training.names:
             raise UsageError(f"needs {self.needs}")
-        rating = np.array([one.values[RATING_FEATURE] for one in training.features])
+        rating = np.array([require_values(one)[RATING_FEATURE] for one in training.features])
         fits = []
         for k in range(len(training.arms) - 1):
             known = ~np.isnan(training.resolved[:, k])
@@ -241,7 +242,7 @@ class RouteLlmCausal(NeedScoreRouter[NeedScoreKnobs]):
             fits.append(fit.fit(rating[known], training.resolved[known, k]))
 
         def predict(batch: Sequence[Features]) -> Floats:
-            given = np.array([one.values.get(RATING_FEATURE, 3.0) for one in batch])
+            given = np.array([require_values(one).get(RATING_FEATURE, 3.0) for one in batch])
             return stack_columns([1 - fit.predict(given) for fit in fits], len(batch))
 
         return predict

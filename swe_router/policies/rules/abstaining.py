@@ -15,6 +15,7 @@ from swe_router.policies.cascade import Cascade
 from swe_router.policies.learned import LearnedPolicy
 from swe_router.policies.single import SingleTierPolicy, TierChoice
 from swe_router.records import BudgetView, Features, Outcome, RouteDecision
+from swe_router.records.known_features import require_text, require_values
 from swe_router.stats.arrays import Floats
 
 EMBEDDING = "TF-IDF for the sentence embedding"
@@ -197,7 +198,7 @@ class FirstDesignAbstaining(AbstainingRouter[FirstDesignAbstainingKnobs]):
         near = np.zeros(len(batch))
         if len(rows):
             near = (texts(training).of(batch) @ rows.T).max(axis=1)
-        short = np.array([len(one.text.split()) < self.knobs.words for one in batch])
+        short = np.array([len(require_text(one).split()) < self.knobs.words for one in batch])
         stays = short | (near > self.knobs.confidence)
         return np.column_stack([np.where(stays, 0, len(training.arms) - 1), np.ones(len(batch))])
 
@@ -216,7 +217,8 @@ class ChainRouter(AbstainingRouter[AbstainingKnobs]):
         rates = by_numbers(training)(batch)
         out = np.zeros((len(batch), 2))
         for row, one in enumerate(batch):
-            if one.values.get("diff") or one.values.get("fix_hints", 0) >= 3:
+            values = require_values(one)
+            if values.get("diff") or values.get("fix_hints", 0) >= 3:
                 out[row] = 0, 1.0
             elif exemplars[row, 1] >= 0.8:
                 out[row] = exemplars[row]

@@ -11,6 +11,7 @@ from swe_router.errors import UsageError
 from swe_router.policies.base import Knobs
 from swe_router.policies.single import SingleTierPolicy, TierChoice
 from swe_router.records import Budget, BudgetView, Features, Plan
+from swe_router.records.known_features import require_values
 
 ROUTE_PREFIX = "judge.route."
 
@@ -60,7 +61,7 @@ def chosen_route(features: Features) -> str:
     """The route with the highest ``judge.route.NAME`` of an issue; empty where there is none."""
     seen = {
         k.removeprefix(ROUTE_PREFIX): v
-        for k, v in features.values.items()
+        for k, v in require_values(features).items()
         if k.startswith(ROUTE_PREFIX)
     }
     return max(seen, key=lambda name: seen[name]) if seen else ""

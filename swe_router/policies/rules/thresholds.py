@@ -11,6 +11,7 @@ from pydantic import Field
 from swe_router.policies.base import Knobs
 from swe_router.policies.single import SingleTierPolicy, TierChoice
 from swe_router.records import BudgetView, Features
+from swe_router.records.known_features import require_text, require_values
 
 ALGORITHM = re.compile(r"algorithm|optimi[sz]ation|complexity|performance", re.IGNORECASE)
 ALGORITHM_62 = re.compile(r"algorithm|optimi[sz]ation", re.IGNORECASE)
@@ -43,11 +44,12 @@ class FirstDesignRules(SingleTierPolicy[FirstDesignRulesKnobs]):
     def choose(self, features: Features, budget: BudgetView) -> TierChoice:
         """By keyword, else by complexity."""
         low, middle, high = three_rungs(len(self.ladder))
-        if REFACTOR.search(features.text):
+        text = require_text(features)
+        if REFACTOR.search(text):
             return TierChoice(high, "it says refactor")
-        if ALGORITHM_62.search(features.text):
+        if ALGORITHM_62.search(text):
             return TierChoice(max(middle, high - 1), "it says algorithm or optimization")
-        score = features.values.get("complexity", 0.0)
+        score = require_values(features).get("complexity", 0.0)
         rung = high if score > self.knobs.high else middle if score > self.knobs.middle else low
         return TierChoice(rung, f"complexity {score:.1f}")
 
@@ -87,15 +89,15 @@ class FirstDesignScale(SingleTierPolicy[FirstDesignScaleKnobs]):
 
 def first_design_scale(features: Features) -> float:
     """The scale of the first design, 0 to 13."""
-    values = features.values
+    values, text = require_values(features), require_text(features)
     files = values.get("plausible_files", values.get("file_mentions", 1.0))
-    words = values.get("words", float(len(features.text.split())))
+    words = values.get("words", float(len(text.split())))
     return (
         min(2 * files, 4)
         + min(words / 50, 3)
-        + 3 * bool(ALGORITHM.search(features.text))
-        + 2 * bool(REFACTOR.search(features.text))
-        + bool(BUG.search(features.text))
+        + 3 * bool(ALGORITHM.search(text))
+        + 2 * bool(REFACTOR.search(text))
+        + bool(BUG.search(text))
     )
 
 
@@ -122,7 +124,7 @@ class RulesPolicy(SingleTierPolicy[RulesKnobs]):
     def choose(self, features: Features, budget: BudgetView) -> TierChoice:
         """The first rule that matches."""
         low, middle, high = three_rungs(len(self.ladder))
-        values = features.values
+        values = require_values(features)
         if values.get("diff") or values.get("fix_hints", 0) >= 3:
             return TierChoice(low, "rule: the issue shows the fix")
         if values.get("words", 0) < self.knobs.easy_words and values.get("file_mentions"):
