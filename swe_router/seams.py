@@ -223,6 +223,8 @@ class AttemptContext:
     stop_loss: Callable[[int, Decimal], str] | None = None
     """Steps made and USD spent so far -> why the attempt should be given up now, or the empty
     string. None where nothing was calibrated."""
+    image_tokens: int = 0
+    """Most tokens that one picture of the issue takes; 0: the model is shown none."""
     text_tools: bool = False
     """The model has no native tool calls: use the text dialect."""
     temperature: float | None = None

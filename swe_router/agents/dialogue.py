@@ -47,6 +47,7 @@ class DialogueSetup:
     timeout: float = 600.0
     """Seconds for one answer."""
     text_tools: bool = False
+    image_tokens: int = 0
     temperature: float | None = None
     seed: int | None = None
     handover: str = ""
@@ -65,6 +66,7 @@ class DialogueSetup:
             max_output_tokens=context.max_output_tokens,
             timeout=context.timeout,
             text_tools=context.text_tools,
+            image_tokens=context.image_tokens,
             temperature=context.temperature,
             seed=context.seed,
             handover=context.handover,
@@ -118,6 +120,7 @@ class Dialogue:
             handover=setup.handover,
             continued=setup.continued,
             variant=setup.variant,
+            image_tokens=setup.image_tokens,
         )
         self._turns: list[DialogueTurn] = []
         self._elided = 0

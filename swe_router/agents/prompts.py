@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from swe_router import templates
 from swe_router.agents.manifest import Manifest
-from swe_router.records import Instance, Message, ToolSpec
+from swe_router.records import ImageLink, Instance, Message, ToolSpec
 
 render = templates.render
+MAX_URL = 300
+"""Characters of an address that are written out; a ``data:`` address is the picture itself."""
+BYTES_PER_IMAGE_TOKEN = 3
+"""As ``dialogue.BYTES_PER_TOKEN``: windows are measured in bytes."""
 
 
 def prints(manifest: Manifest) -> dict[str, str]:
@@ -26,12 +31,14 @@ def opening(
     handover: str = "",
     continued: bool = False,
     variant: str = "",
+    image_tokens: int = 0,
 ) -> tuple[Message, Message]:
     """The system message and the first user message.
 
     ``text``: the tools are taught in the text form. ``timeouts``: seconds of a command, and the
     most that can be asked for. ``handover``: what earlier attempts leave; ``continued``: it is a
-    conversation that is gone on with.
+    conversation that is gone on with. ``image_tokens``: most tokens of one picture; with 0 the
+    model sees none and is told their addresses.
     """
     manifest, workdir = manifest.at(instance.workdir), instance.workdir
     section = ""
@@ -56,13 +63,33 @@ def opening(
         problem=instance.problem.strip(),
         handover=left.strip(),
     )
-    return Message(role="system", content=system), Message(role="user", content=first)
+    shown = tuple(
+        ImageLink(url=url, max_tokens=image_tokens) for url in instance.images if image_tokens
+    )
+    first += _images_note(instance.images, seen=bool(shown))
+    user = Message(role="user", content=first, images=shown)
+    return Message(role="system", content=system), user
 
 
-def window_need(manifest: Manifest, instance: Instance, *, text: bool) -> int:
+def _images_note(images: Sequence[str], *, seen: bool) -> str:
+    """What the first message says of the issue's pictures; its words are part of a run."""
+    if not images:
+        return ""
+    count = "One picture" if len(images) == 1 else f"{len(images)} pictures"
+    if seen:
+        return f"\n\n{count} of the issue are attached, in the order of the text."
+    named = [url if len(url) <= MAX_URL else f"{url[:40]}..." for url in images]
+    return f"\n\n{count} of the issue cannot be shown to you: {', '.join(named)}"
+
+
+def window_need(
+    manifest: Manifest, instance: Instance, *, text: bool, image_tokens: int = 0
+) -> int:
     """UTF-8 bytes of the first request, for a look at the window before anything is paid."""
     offered = () if text else manifest.at(instance.workdir).offered
-    return sum(map(size, opening(manifest, instance, text=text))) + sum(map(size, offered))
+    return sum(map(size, opening(manifest, instance, text=text, image_tokens=image_tokens))) + sum(
+        map(size, offered)
+    )
 
 
 def size(part: Message | ToolSpec) -> int:
@@ -75,4 +102,5 @@ def size(part: Message | ToolSpec) -> int:
     )
     kept = (json.dumps(dict(item), ensure_ascii=False, default=str) for item in part.kept)
     texts = (part.content, *calls, *kept)
-    return sum(len(one.encode("utf-8", "replace")) for one in texts)
+    pictures = BYTES_PER_IMAGE_TOKEN * sum(image.max_tokens for image in part.images)
+    return pictures + sum(len(one.encode("utf-8", "replace")) for one in texts)

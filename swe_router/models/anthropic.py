@@ -184,7 +184,8 @@ class AnthropicModel:
         if message.kept:
             blocks = _as_kept(message, calls)
         else:
-            blocks = [{"type": "text", "text": text}] if text.strip() else []
+            blocks = [_image(image.url) for image in message.images]
+            blocks += [{"type": "text", "text": text}] if text.strip() else []
             blocks += [_tool_use(call) for call in calls]
         if not blocks or blocks[-1].get("type") in _THOUGHTS:
             # The API refuses an answer that is empty, or ends in a thought.
@@ -233,6 +234,15 @@ def _tool(tool: ToolSpec, strict: bool) -> dict[str, Any]:
         "description": tool.description,
         "input_schema": dict(tool.parameters),
     }
+
+
+def _image(url: str) -> dict[str, Any]:
+    kind, base64, data = url.removeprefix("data:").partition(";base64,")
+    if url.startswith("data:") and base64:
+        source = {"type": "base64", "media_type": kind, "data": data}
+    else:
+        source = {"type": "url", "url": url}
+    return {"type": "image", "source": source}
 
 
 def _tool_use(call: ToolCall) -> dict[str, Any]:

@@ -76,6 +76,9 @@ def _message(message: Message, native: bool) -> dict[str, Any]:
         return {"role": "user", "content": text}
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.tool_call_id, "content": text}
+    if message.images:
+        shown = [{"type": "image_url", "image_url": {"url": one.url}} for one in message.images]
+        return {"role": message.role, "content": [*shown, {"type": "text", "text": text}]}
     out: dict[str, Any] = {"role": message.role, "content": text}
     kept = dict(message.kept[0]) if message.kept else {}
     extras = kept.pop(_CALLS, ())

@@ -27,9 +27,13 @@ _log = logging.getLogger(__name__)
 
 
 def message_bytes(message: Message) -> int:
-    """UTF-8 bytes of a message as sent: no tokenizer makes more tokens than there are bytes."""
+    """UTF-8 bytes of a message as sent: no tokenizer makes more tokens than there are bytes.
+
+    A picture counts for the most tokens that it may take.
+    """
     calls = [[call.id, call.name, dict(call.arguments)] for call in message.tool_calls]
     size = len(message.content.encode("utf-8", "replace")) + len(message.tool_call_id)
+    size += sum(image.max_tokens for image in message.images)
     kept = [dict(item) for item in message.kept]
     return size + sum(len(json.dumps(part, default=str)) for part in (calls, kept) if part)
 

@@ -67,7 +67,10 @@ def _items(message: Message, native: bool) -> list[dict[str, Any]]:
     if message.role == "tool" and native:
         return [{"type": "function_call_output", "call_id": message.tool_call_id, "output": text}]
     if message.role != "assistant":
-        return [{"role": "user", "content": text}]
+        if not message.images:
+            return [{"role": "user", "content": text}]
+        shown = [{"type": "input_image", "image_url": one.url} for one in message.images]
+        return [{"role": "user", "content": [*shown, {"type": "input_text", "text": text}]}]
     calls = list(message.tool_calls) if native else []
     if message.kept:
         items = _as_kept(message, calls)

@@ -53,6 +53,15 @@ class ToolCall(FrozenRecord):
     error: str = ""
 
 
+class ImageLink(FrozenRecord):
+    """A picture that a model is shown by its address."""
+
+    url: str
+    """``https:`` or ``data:``."""
+    max_tokens: int = Field(gt=0)
+    """Most prompt tokens that the tier counts for it: what a reservation is made for."""
+
+
 class Message(FrozenRecord):
     """One turn of a conversation."""
 
@@ -61,6 +70,8 @@ class Message(FrozenRecord):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
     """For role ``tool``: the call that this answers."""
+    images: tuple[ImageLink, ...] = Field(default=(), exclude_if=lambda images: not images)
+    """For role ``user``: pictures that go before the text."""
     kept: tuple[Mapping[str, Any], ...] = Field(default=(), exclude_if=lambda kept: not kept)
     """For role ``assistant``: what the provider wants back with this answer as it gave it, in its
     own form (thinking with its signature, encrypted reasoning). Left out of records and digests

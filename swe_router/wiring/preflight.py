@@ -80,6 +80,8 @@ def ready(
     for name in settings.verify.names:
         without_fault(partial(plugins.load, "verifiers", name))
     without_fault(lambda: ensemble.check(settings, say))
+    if notice := _unseen_images(settings, instances):
+        say(notice)
     sandbox = without_fault(lambda: sandbox_kind(settings))
     prints = without_fault(lambda: scaffold_prints(settings))
     if faults:
@@ -232,8 +234,22 @@ def _payable(settings: Settings, skipped: Mapping[str, str]) -> None:
         )
 
 
+def _unseen_images(settings: Settings, instances: Sequence[Instance]) -> str:
+    """Which tiers will not see the pictures of issues; empty where all do or there are none."""
+    count = sum(bool(one.images) for one in instances)
+    blind = [name for name in settings.ladder if not settings.tiers[name].image_tokens]
+    if not count or not blind:
+        return ""
+    return (
+        f"{count} of {len(instances)} issues show pictures, which {', '.join(blind)} will not see"
+        f" (they are told so); tiers.{blind[0]}.image_tokens says that a model takes them"
+    )
+
+
 def _window_gap(settings: Settings, name: str, instance: Instance) -> str:
     tier = settings.tiers[name]
     sheet = manifest.read(settings.scaffold)
-    need = prompts.window_need(sheet, instance, text=tier.tools == "text")
+    need = prompts.window_need(
+        sheet, instance, text=tier.tools == "text", image_tokens=tier.image_tokens
+    )
     return tier_checks.window_gap(name, tier, need // 3)

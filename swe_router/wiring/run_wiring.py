@@ -328,6 +328,7 @@ def attempt_context_of(settings: Settings, plan: Plan) -> AttemptContext:
         max_output_tokens=tier.max_output_tokens,
         timeout=tier.timeout,
         text_tools=tier.tools == "text",
+        image_tokens=tier.image_tokens,
         temperature=_temperature(tier, plan),
     )
 
