@@ -189,6 +189,27 @@ def is_trusted(outcome: Outcome) -> bool:
     return outcome.accepted and attempt.failure is None and attempt.trajectory.exit == "submitted"
 
 
+def first_trusted(history: Sequence[Outcome]) -> Outcome | None:
+    """The first outcome that is trusted, after which nothing more need be tried."""
+    return next((outcome for outcome in history if is_trusted(outcome)), None)
+
+
+def why_settled(history: Sequence[Outcome]) -> str:
+    """Why no tier need be tried any more, by what no policy decides; empty when one may be.
+
+    A patch is trusted, or the sandbox broke for good in the last attempt.
+    """
+    trusted = first_trusted(history)
+    return f"{trusted.arm}'s patch was accepted" if trusted else why_sandbox_ends(history)
+
+
+def why_sandbox_ends(history: Sequence[Outcome]) -> str:
+    """Why no other tier is tried after a sandbox that broke for good; empty without one."""
+    if not history or not sandbox_is_permanently_broken(history[-1]):
+        return ""
+    return f"{fault_of(history[-1])}: every tier would meet the same sandbox"
+
+
 def fault_of(outcome: Outcome) -> str:
     """Why an outcome is not trusted, in a few words that name its arm."""
     arm, attempt = outcome.arm, outcome.attempt

@@ -13,14 +13,14 @@ from swe_router.policies.base import (
     LadderPolicy,
     affordable_attempts,
     fault_of,
+    first_trusted,
     is_infra_failure,
-    is_trusted,
     lack_of_money,
     money_left,
     rung_of,
-    sandbox_is_permanently_broken,
     seeded_repeats,
     usd,
+    why_sandbox_ends,
 )
 from swe_router.policies.escalation_order import (
     EscalationValueKnobs,
@@ -79,13 +79,12 @@ class Cascade(LadderPolicy[CascadeKnobs]):
         """The next move on one instance."""
         if not history:
             return self._climb(*self._start_order(features), budget)
-        for outcome in history:
-            if is_trusted(outcome):
-                passed = ", ".join(v.verifier for v in outcome.verdicts if v.outcome == "pass")
-                return Stop(why=f"accepted {outcome.arm}'s patch: passed {passed}")
+        if trusted := first_trusted(history):
+            passed = ", ".join(v.verifier for v in trusted.verdicts if v.outcome == "pass")
+            return Stop(why=f"accepted {trusted.arm}'s patch: passed {passed}")
+        if ended := why_sandbox_ends(history):
+            return Stop(why=ended)
         reason = fault_of(history[-1])
-        if sandbox_is_permanently_broken(history[-1]):
-            return Stop(why=f"{reason}: every tier would meet the same sandbox")
         rungs = self._untried_rungs(history)
         if not rungs:
             return Stop(why=f"{reason}, and no stronger tier is left")

@@ -24,14 +24,13 @@ from swe_router.policies.base import (
     LadderPolicy,
     affordable_attempts,
     fault_of,
-    is_trusted,
     lack_of_money,
     money_left,
     rung_of,
-    sandbox_is_permanently_broken,
     seeded_draw,
     seeded_repeats,
     usd,
+    why_settled,
 )
 from swe_router.policies.escalation_order import (
     EscalationValueKnobs,
@@ -89,11 +88,8 @@ class Ration(LadderPolicy[RationKnobs]):
 
     def _stop_reason(self, history: Sequence[Outcome], reason: str, rung: int) -> str:
         """Why nothing more is tried, whatever the budget; empty when something is."""
-        for outcome in history:
-            if is_trusted(outcome):
-                return f"{outcome.arm}'s patch was accepted"
-        if sandbox_is_permanently_broken(history[-1]):
-            return f"{reason}: every tier would meet the same sandbox"
+        if settled := why_settled(history):
+            return settled
         if rung >= len(self.ladder):
             return f"{reason}, and no stronger tier is left"
         return why_not_worth_escalating(history, self.ladder[rung], self.knobs, reason)

@@ -12,12 +12,11 @@ from swe_router.policies.base import (
     affordable_attempts,
     fault_of,
     is_infra_failure,
-    is_trusted,
     lack_of_money,
     money_left,
     rung_of,
-    sandbox_is_permanently_broken,
     seeded_repeats,
+    why_settled,
 )
 from swe_router.records import BudgetView, Features, Outcome, RouteDecision, Stop, Try
 
@@ -50,12 +49,9 @@ class SingleTierPolicy(LadderPolicy[K]):
         if not history:
             choice = self.choose(features, budget)
             return self._try(choice, self._order(choice.rung, ()), budget)
-        for outcome in history:
-            if is_trusted(outcome):
-                return Stop(why=f"{outcome.arm}'s patch was accepted")
+        if settled := why_settled(history):
+            return Stop(why=settled)
         reason = fault_of(history[-1])
-        if sandbox_is_permanently_broken(history[-1]):
-            return Stop(why=f"{reason}: every tier would meet the same sandbox")
         if not all(is_infra_failure(outcome) for outcome in history):
             return Stop(why=f"{reason}, and this policy tries one tier an issue")
         tried = {rung_of(self.ladder, outcome) for outcome in history}

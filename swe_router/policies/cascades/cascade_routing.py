@@ -17,11 +17,10 @@ from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import (
     Knobs,
     affordable_attempts,
-    fault_of,
     is_infra_failure,
     rung_of,
-    sandbox_is_permanently_broken,
     seeded_repeats,
+    why_sandbox_ends,
 )
 from swe_router.policies.escalation_order import EscalationKnobs, with_handover
 from swe_router.policies.learned import LearnedPolicy
@@ -107,8 +106,8 @@ class CascadeRouting(LearnedPolicy[CascadeRoutingKnobs]):
         self, features: Features, history: Sequence[Outcome], budget: BudgetView
     ) -> RouteDecision:
         """The cheapest run of the set with the highest net value, or none."""
-        if history and sandbox_is_permanently_broken(history[-1]):
-            return Stop(why=f"{fault_of(history[-1])}: every tier would meet the same sandbox")
+        if ended := why_sandbox_ends(history):
+            return Stop(why=ended)
         quality, usd = np.split(self.prediction(features), 2)
         held = 0.0
         for outcome in history:

@@ -13,9 +13,9 @@ from swe_router.policies.base import (
     is_infra_failure,
     money_left,
     rung_of,
-    sandbox_is_permanently_broken,
     seeded_repeats,
     usd,
+    why_sandbox_ends,
 )
 from swe_router.policies.escalation_order import EscalationKnobs, with_handover
 from swe_router.records import BudgetView, Features, Outcome, RouteDecision, Stop, Try
@@ -68,8 +68,8 @@ class LadderCascade(LadderPolicy[K]):
         if not history:
             return self.try_rung(self.start(features), "to begin with", budget)
         last = history[-1]
-        if sandbox_is_permanently_broken(last):
-            return Stop(why=f"{fault_of(last)}: every tier would meet the same sandbox")
+        if ended := why_sandbox_ends(history):
+            return Stop(why=ended)
         stopped = self._stopped(history)
         if stopped is not None:
             return Stop(why=stopped[1].why)

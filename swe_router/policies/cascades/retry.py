@@ -13,11 +13,10 @@ from swe_router.policies.base import (
     affordable_attempts,
     fault_of,
     is_at_own_cap,
-    is_trusted,
     money_left,
     plan_of_tier,
-    sandbox_is_permanently_broken,
     usd,
+    why_settled,
 )
 from swe_router.policies.cascade import Cascade, CascadeKnobs
 from swe_router.policies.escalation_order import EscalationKnobs, with_handover
@@ -74,12 +73,9 @@ class RepeatedRuns(LadderPolicy[T]):
         self, features: Features, history: Sequence[Outcome], budget: BudgetView
     ) -> RouteDecision:
         """The next plan, until the verifiers accept a patch."""
-        for outcome in history:
-            if is_trusted(outcome):
-                return Stop(why=f"{outcome.arm}'s patch was accepted")
+        if settled := why_settled(history):
+            return Stop(why=settled)
         why = fault_of(history[-1]) if history else "to begin with"
-        if history and sandbox_is_permanently_broken(history[-1]):
-            return Stop(why=f"{why}: every tier would meet the same sandbox")
         plans = self.plans()
         if len(history) >= len(plans):
             return Stop(why=f"{why}, and {len(plans)} runs are all")
