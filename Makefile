@@ -1,10 +1,10 @@
-# Six words: demo test check live build clean. Only Python >= 3.11 and make are needed before.
+# Eight words: demo test check live coverage mutants build clean. Only Python >= 3.11 and make are needed before.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: demo test check live build clean
+.PHONY: demo test check live coverage mutants build clean
 
 # pip >= 25.1 reads [dependency-groups]; the stamp makes a second call cost nothing. Compiled, since
 # each start would do it anew where PYTHONDONTWRITEBYTECODE is set.
@@ -34,10 +34,24 @@ check: $(STAMP)  ## style, types, floors
 live: $(STAMP)  ## the tiers that need this machine: TIERS="box or docker or ray or plugins"
 	$(BIN)/python -m pytest tests/live -m "$(or $(TIERS),box or docker or ray or plugins)"
 
+coverage: $(STAMP)  ## lines that all tiers run, child processes too: 95% of all, 90% of each room
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest tests/live -m "$(or $(TIERS),box or docker or ray)"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python benchmarks/coverage_rooms.py
+
+mutants: $(STAMP)  ## faults drawn by lot, each run against the tests that cover its line: hours
+	$(BIN)/coverage erase
+	sed 's/^branch = false/dynamic_context = "test_function"/' pyproject.toml > .mutants.toml
+	$(BIN)/coverage run --rcfile .mutants.toml -m pytest
+	$(BIN)/coverage combine --quiet --rcfile .mutants.toml
+	$(BIN)/python benchmarks/mutants.py
+
 build: $(STAMP)  ## wheel and sdist in dist/
 	rm -rf dist
 	$(BIN)/python -m pip install --quiet build
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage* .mutants.toml mutants.jsonl
