@@ -79,13 +79,13 @@ def verify(
     Of the file instance_id, candidate, model_patch and model_name_or_path are read, nothing else.
     Example: swe-router verify --predictions preds.json --split verified --out rows.jsonl
     """
-    from swe_router import settings
+    from swe_router import recorded_verdicts, settings
     from swe_router.commands.verify import verify_candidates as verifying
 
     if model is not None and budget is None:
         raise UsageError("--model costs money: say how much it may be with --budget USD")
     given = words(names, "--names")
-    judges = model is not None and (given is None or "judge" in given)
+    judges = model is not None and (given is None or recorded_verdicts.asks_for(given, "judge"))
     resolved = settings.load(
         preset or settings.preset_of(split),
         sets=sets or (),

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Group
 from rich.text import Text
 
-from swe_router import plugins
+from swe_router import plugins, recorded_verdicts
 from swe_router.agents import recorded_attempt
 from swe_router.agents.dialogue import DialogueSetup
 from swe_router.commands.result import CommandResult
@@ -255,7 +255,7 @@ def _means(run: RunFolder, header: Header, book: LedgerState) -> ReplayContext:
         ),
         charged=charged,
         room=partial(handover_limit, header),
-        asked={"reproduction": settings.verify.writer, "judge": settings.verify.judge},
+        asked=recorded_verdicts.asked_models(settings.verify),
     )
 
 
@@ -278,12 +278,11 @@ def _written(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
     paid = {escaped(str(one.get("text", ""))) for one in notes.values() if isinstance(one, dict)}
     for outcome in record.outcomes:
         for verdict in outcome.verdicts:
-            tests = verdict.evidence.get("tests", {})
-            for test, facts in tests.items() if verdict.verifier == "reproduction" else ():
-                if facts.get("source") == "written":
-                    told = "as it was paid for" if facts.get("text") in paid else "another one"
-                    where = f"attempt {outcome.attempt.id} verdict reproduction {test}: text"
-                    count.same(record.instance.id, where, told, "as it was paid for")
+            written = recorded_verdicts.summary_of(verdict).written_tests or {}
+            for test, text in written.items():
+                found = "as it was paid for" if text in paid else "another one"
+                where = f"attempt {outcome.attempt.id} verdict {verdict.verifier} {test}: text"
+                count.same(record.instance.id, where, found, "as it was paid for")
 
 
 def _moves(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:

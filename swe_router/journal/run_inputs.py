@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swe_router import assets, templates
+from swe_router import assets, recorded_verdicts, templates
 from swe_router.agents import loop_rules, manifest, prompts
 from swe_router.agents.manifest import Manifest
 from swe_router.agents.tools import Toolset
@@ -42,7 +42,7 @@ def parts(settings: Settings) -> dict[str, str]:
     for name in asked(settings):
         found[f"prompt/{name}"] = templates.text(name)
     verify = settings.verify
-    weighs = {"acceptance", "behaviour", "judge"} & set(verify.names)
+    weighs = recorded_verdicts.any_trait(verify.names, lambda one: one.calibrated)
     if weighs and verify.calibration != calibration.NONE:
         found[CALIBRATION] = calibration.source(verify.calibration)
     return found
@@ -55,9 +55,7 @@ def plain(sheet: Manifest) -> dict[str, Any]:
 
 def asked(settings: Settings) -> list[str]:
     """Prompts that verifiers of a run say to a model."""
-    verify = settings.verify
-    roles = (("reproduction", verify.writer), ("judge", verify.judge))
-    return [name for name, tier in roles if tier and name in verify.names]
+    return recorded_verdicts.asked_prompts(settings.verify)
 
 
 def sheet(run: RunFolder, header: Header) -> Manifest:

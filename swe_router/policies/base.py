@@ -14,7 +14,6 @@ from swe_router import errors, suggest
 from swe_router.errors import UsageError
 from swe_router.moved import renamed
 from swe_router.records import (
-    ACCEPTANCE,
     Budget,
     BudgetView,
     Features,
@@ -239,7 +238,7 @@ def _failure_cause(kind: str) -> str:
 
 def _verdict_fault(outcome: Outcome) -> str:
     failed = [verdict.verifier for verdict in outcome.verdicts if verdict.outcome == "fail"]
-    facts = [name for name in failed if name != ACCEPTANCE]
+    facts = [one.verifier for one in outcome.verdicts if one.outcome == "fail" and not one.decides]
     chance, bar = outcome.probability, _acceptance_threshold(outcome)
     if not outcome.accepted and chance is not None and bar is not None and chance < bar:
         under = f"{outcome.arm}'s patch is right with p {_below_threshold(chance, bar)}"
@@ -248,7 +247,7 @@ def _verdict_fault(outcome: Outcome) -> str:
     if failed:
         return f"{outcome.arm}'s patch failed {', '.join(failed)}"
     if not outcome.accepted:
-        others = [verdict for verdict in outcome.verdicts if verdict.verifier != ACCEPTANCE]
+        others = [verdict for verdict in outcome.verdicts if not verdict.decides]
         passed = [verdict.verifier for verdict in others if verdict.outcome == "pass"]
         if passed:
             return f"{outcome.arm}'s patch passed {', '.join(passed)}, which does not carry it"

@@ -222,6 +222,13 @@ class Verdict(FrozenRecord):
     """Probability that the candidate is right, where the verifier has one."""
     evidence: Evidence = Field(default_factory=dict)
     seconds: float = 0.0
+    combines: bool | None = Field(default=None, exclude_if=lambda given: given is None)
+    """Whether it is what all other verdicts come to; None: ``ACCEPTANCE`` alone is, as ever."""
+
+    @property
+    def decides(self) -> bool:
+        """What all other verdicts on the candidate come to."""
+        return self.verifier == ACCEPTANCE if self.combines is None else self.combines
 
     @property
     def usd(self) -> Decimal:
@@ -270,7 +277,7 @@ class Outcome(FrozenRecord):
     @property
     def weighed(self) -> Verdict | None:
         """What the verifier ``acceptance`` made of all other verdicts, where it was asked."""
-        return next((one for one in self.verdicts if one.verifier == ACCEPTANCE), None)
+        return next((one for one in self.verdicts if one.decides), None)
 
     @property
     def probability(self) -> float | None:

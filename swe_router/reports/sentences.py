@@ -52,7 +52,7 @@ def _because(one: Verdict) -> str:
         head = f"{counts['broken']} of {before} tests broke" if before else "tests broke"
         return f"{head}{_names(_broken(facts.get('tests')))}"
     why = str(facts.get("why") or "")
-    if one.verifier == "acceptance":
+    if one.decides:
         # What the verdicts above it said stands above it.
         why = re.sub(r" \((?:[\w-]+ (?:pass|fail|unknown)(?:, )?)+\)", "", why)
     if one.outcome == "fail":

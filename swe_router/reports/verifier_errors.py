@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from swe_router import recorded_verdicts
 from swe_router.lazy_imports import deferred
 from swe_router.records import ACCEPTANCE, JudgedVerdict
 from swe_router.reports import contrasts
@@ -30,8 +31,6 @@ FEW = rates.FEW
 BINS = 10
 PER_BIN = 10
 """Least patches in a bin of the calibration curve, where there are that many."""
-ORDERS = frozenset(("agreement",))
-"""Verifiers whose score is no probability (0.5 says nothing): it only puts patches in order."""
 NEEDS_RATIO = 0.31
 """FPR that holds the strong tier's resolve rate, over TPR: P(weak alone resolves) / P(strong alone
 resolves). It is another for every pair; this is of ``NEEDS_PAIR``: limits .31, .28, .25, .215, .155
@@ -161,7 +160,7 @@ def _scores(known: Sequence[JudgedVerdict], verifier: str) -> dict[str, Any]:
     value = rates.auc(p, y)
     if not math.isnan(value):
         made["auc"] = {"value": value, **_ends(rates.auc_interval(p, y, names))}
-    if verifier not in ORDERS:
+    if recorded_verdicts.traits_named(verifier).score_is_probability:
         made |= {"brier": _brier(p, y, names), "calibration": calibration(p, y, names)}
     return {**made, "pairs": _pairs(p, y, names)}
 

@@ -44,8 +44,7 @@ def _better(
     one: Outcome, other: Outcome, matrix: CrossMatrix | None, owners: Mapping[str, set[str]]
 ) -> int:
     """1 when ``one`` wins, -1 when ``other`` does, 0 for a draw."""
-    judges = (vote_counts.said_by(one, "judge"), vote_counts.said_by(other, "judge"))
-    scores = [(j.score if j is not None else None) for j in judges]
+    scores = vote_counts.preference(one), vote_counts.preference(other)
     for first, second in (scores, (one.probability, other.probability)):
         if first is not None and second is not None and first != second:
             return 1 if first > second else -1

@@ -14,9 +14,6 @@ from swe_router.selectors import vote_counts
 from swe_router.selectors.vote_counts import Form
 from swe_router.settings import Table
 
-UNTIDY = ("debris", "scratch")
-"""Kinds of files that verifier ``applies`` finds and that no maintainer would merge."""
-
 
 class TestWeights(Table):
     """Knobs of ``test-pass-rate``: what each share, from 0 to 1, counts for in the score."""
@@ -28,7 +25,7 @@ class TestWeights(Table):
     """Three quarters for a patch that was submitted and not cut off by a limit, one quarter for
     one that was proven to re-apply."""
     quality: float = Field(default=0.05, ge=0)
-    """A diff without debris or scratch files, as ``applies`` found it."""
+    """A diff without debris or scratch files, as verifiers found it."""
 
 
 class TestPassRate:
@@ -130,9 +127,8 @@ def pass_rate(outcome: Outcome) -> float:
 
 
 def tidy(outcome: Outcome) -> bool:
-    """True unless ``applies`` found files that belong in no patch."""
-    verdict = vote_counts.said_by(outcome, "applies")
-    return verdict is None or not any(verdict.evidence.get(kind) for kind in UNTIDY)
+    """True unless a verifier found files that belong in no patch."""
+    return not any(one.untidy for one in vote_counts.summaries(outcome))
 
 
 def _of_forms(outcomes: Sequence[Outcome], shares: dict[str, float]) -> dict[Form, float]:

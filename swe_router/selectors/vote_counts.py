@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from swe_router import recorded_verdicts
 from swe_router.errors import UsageError
 from swe_router.patch_identity import normalised
-from swe_router.records import CrossMatrix, Outcome, Verdict
+from swe_router.records import CrossMatrix, Outcome
 from swe_router.settings import Table
+from swe_router.verifier_abilities import VerdictSummary
 
 Form = tuple[str, ...]
-FACTS = frozenset({"applies", "syntax"})
-"""Verifiers whose fail is a fact."""
 K = TypeVar("K", bound=Table)
 
 
@@ -92,19 +92,20 @@ def unfailed(outcome: Outcome) -> bool:
     verdicts weighed, one such test is no veto.
     """
     weighed = outcome.weighed is not None
-    counted = (v for v in outcome.verdicts if not weighed or v.verifier in FACTS)
-    return all(verdict.outcome != "fail" for verdict in counted)
+    return not any(
+        recorded_verdicts.is_decisive_fail(one) if weighed else one.outcome == "fail"
+        for one in outcome.verdicts
+    )
 
 
-def said_by(outcome: Outcome, verifier: str) -> Verdict | None:
-    """The verdict of a verifier, if it was asked."""
-    return next((one for one in outcome.verdicts if one.verifier == verifier), None)
+def summaries(outcome: Outcome) -> list[VerdictSummary]:
+    """What each verdict on its candidate shows."""
+    return [recorded_verdicts.summary_of(one) for one in outcome.verdicts]
 
 
 def regressions(outcome: Outcome) -> int:
     """Existing tests that passed before the patch and fail after it."""
-    verdict = said_by(outcome, "repo-tests")
-    return int(verdict.evidence.get("counts", {}).get("broken", 0)) if verdict else 0
+    return sum(one.broken for one in summaries(outcome))
 
 
 def repo_rate(outcome: Outcome) -> float | None:
@@ -112,10 +113,9 @@ def repo_rate(outcome: Outcome) -> float | None:
 
     One broken test of hundreds is as often an old expectation as a fault.
     """
-    verdict = said_by(outcome, "repo-tests")
-    counts = verdict.evidence.get("counts", {}) if verdict else {}
-    before = int(counts.get("passed_before", 0))
-    return round(int(counts.get("still_pass", 0)) / before, 2) if before else None
+    found = summaries(outcome)
+    before = sum(one.passed_before for one in found)
+    return round(sum(one.still_pass for one in found) / before, 2) if before else None
 
 
 def written(outcome: Outcome) -> tuple[int, int]:
@@ -123,10 +123,17 @@ def written(outcome: Outcome) -> tuple[int, int]:
 
     Those that its own model wrote have no vote.
     """
-    verdict = said_by(outcome, "reproduction")
-    tests = verdict.evidence.get("tests", {}).values() if verdict else ()
-    after = Counter(t["after"] for t in tests if t["source"] == "written" and not t.get("own"))
-    return after["passed"], after["passed"] + after["failed"]
+    found = summaries(outcome)
+    return (
+        sum(one.issue_tests_passed for one in found),
+        sum(one.issue_tests_ran for one in found),
+    )
+
+
+def preference(outcome: Outcome) -> float | None:
+    """Where a verifier compares patches, how likely it finds this one; the first counts."""
+    found = (one.preference for one in summaries(outcome))
+    return next((one for one in found if one is not None), None)
 
 
 def authors(outcomes: Sequence[Outcome], matrix: CrossMatrix) -> dict[str, set[str]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from swe_router import recorded_verdicts
 from swe_router.errors import BoundaryError
 from swe_router.patch_identity import effect
 from swe_router.records import (
@@ -18,19 +19,11 @@ from swe_router.records import (
     Outcome,
     TestResult,
     TestSource,
+    Verdict,
 )
 from swe_router.seams import VerificationContext, Verifier
+from swe_router.verifier_abilities import FillsMatrix, TestCell
 
-REPRODUCTION = "reproduction"
-"""The verifier whose tests are run on every candidate; it keeps each run in ``context.cache``."""
-_REPO: Mapping[str, TestResult] = {
-    "passed": "passed",
-    "failed": "failed",
-    "error": "failed",
-    "died": "failed",
-    "hung": "failed",
-}
-"""What became of an existing test -> result; flaky, gone and unfinished ones say nothing."""
 _EXCERPT = 300
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,10 +42,10 @@ def matrix_of(outcomes: Sequence[Outcome], runs: Sequence[CrossRun] = ()) -> Cro
     tests: dict[str, TestSource] = {}
     heard: dict[str, dict[str, set[TestResult]]] = {row: {} for row in same.values()}
     for outcome, candidate in full:
-        for test, source, after in _cells(outcome):
-            known = tests.setdefault(test, source)
-            tests[test] = known.model_copy(update={"by": _both(known.by, source.by)})
-            heard[same[candidate.digest]].setdefault(test, set()).add(after)
+        for cell in _cells(outcome):
+            known = tests.setdefault(cell.test, cell.source)
+            tests[cell.test] = known.model_copy(update={"by": _both(known.by, cell.source.by)})
+            heard[same[candidate.digest]].setdefault(cell.test, set()).add(cell.after)
     for run in runs:
         if run.patch in same:
             heard[same[run.patch]].setdefault(run.test, set()).add(run.after)
@@ -66,8 +59,7 @@ def gaps(outcomes: Sequence[Outcome], matrix: CrossMatrix) -> list[Outcome]:
     wanted = {test for test, source in matrix.tests.items() if source.kind != "repo"}
     rows: dict[str, Outcome] = {}
     for outcome, candidate in _filled(outcomes):
-        refused = any(v.outcome == "fail" and v.verifier == "applies" for v in outcome.verdicts)
-        if not refused:
+        if not any(_blocks_runs(verdict) for verdict in outcome.verdicts):
             rows.setdefault(matrix.same[candidate.digest], outcome)
     return [one for row, one in rows.items() if wanted - matrix.results.get(row, {}).keys()]
 
@@ -95,7 +87,8 @@ def completed(
             verdict = verifier.verify(outcome, peers, instance, quiet)
         except BoundaryError:
             return []
-        return list(_new(outcome, verdict.evidence))
+        cells = verifier.cells(verdict) if isinstance(verifier, FillsMatrix) else ()
+        return list(_new(outcome, cells))
 
     return tuple(run for runs in side_by_side(open_, ask, workers) for run in runs)
 
@@ -109,43 +102,31 @@ def side_by_side(items: Sequence[T], work: Callable[[T], R], workers: int = 0) -
         return list(pool.map(work, items))
 
 
-def _new(outcome: Outcome, evidence: Mapping[str, Any]) -> Iterator[CrossRun]:
-    """Runs in the evidence that the outcome's own verdicts do not hold."""
-    known = {test for test, _, _ in _cells(outcome)}
+def _new(outcome: Outcome, cells: Iterable[TestCell]) -> Iterator[CrossRun]:
+    """Cells that the outcome's own verdicts do not hold."""
+    known = {cell.test for cell in _cells(outcome)}
     assert outcome.candidate is not None
-    for facts in evidence.get("tests", {}).values():
-        test = _test_id(facts)
-        if test not in known:
-            known.add(test)
+    for cell in cells:
+        if cell.test not in known:
+            known.add(cell.test)
             yield CrossRun(
                 patch=outcome.candidate.digest,
-                test=test,
-                after=_result(facts["after"]),
-                said=str(facts.get("said", ""))[-_EXCERPT:],
+                test=cell.test,
+                after=cell.after,
+                said=cell.printed[-_EXCERPT:],
             )
 
 
-def _cells(outcome: Outcome) -> Iterator[tuple[str, TestSource, TestResult]]:
-    """Test id, its source and its result, from every verdict that ran something."""
+def _cells(outcome: Outcome) -> Iterator[TestCell]:
+    """The runs of every verdict that ran something."""
     for verdict in outcome.verdicts:
-        tests = verdict.evidence.get("tests", {})
-        if verdict.verifier == "repo-tests":
-            for test, (base, after) in tests.items():
-                file = test.partition("::")[0] if "::" in test else ""
-                source = TestSource(kind="repo", by=file, base=base)
-                yield test, source, _REPO.get(after, "unknown")
-        elif verdict.verifier == REPRODUCTION:
-            for facts in tests.values():
-                source = TestSource(kind=facts["source"], by=facts["by"], base=facts["base"])
-                yield _test_id(facts), source, _result(facts["after"])
+        yield from recorded_verdicts.cells_of(verdict)
 
 
-def _test_id(facts: Mapping[str, Any]) -> str:
-    return f"{facts['source']}:{facts['digest'][:16]}"
-
-
-def _result(said: str) -> TestResult:
-    return "passed" if said == "passed" else "failed" if said == "failed" else "unknown"
+def _blocks_runs(verdict: Verdict) -> bool:
+    """No test of others can be run on its patch."""
+    blocks = recorded_verdicts.traits_named(verdict.verifier).blocks_runs
+    return blocks and verdict.outcome == "fail"
 
 
 def _filled(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, Candidate]]:

@@ -10,6 +10,7 @@ from swe_router.seams import Selector
 from swe_router.solve import cross_evaluation
 from swe_router.solve.attempt import carry_out
 from swe_router.solve.context import SolveContext
+from swe_router.verifier_abilities import shares_tests
 
 
 class Interrupted(Exception):
@@ -69,13 +70,16 @@ def cross_runs(
 
     Raises ``Interrupted`` when the user asked to stop meanwhile: it is done again then.
     """
-    named = dict(context.verifiers)
-    verifier = named.get(cross_evaluation.REPRODUCTION)
-    if not context.cross or verifier is None or not history:
+    sharing = [one for _, one in context.verifiers if shares_tests(one)]
+    if not context.cross or not sharing or not history:
         return ()
     context.progress(instance.id, "", 0, "comparing candidates")
     made = replace(context.checks, writer=None, judge=None).context(history[-1].attempt.id)
-    runs = cross_evaluation.completed(history, instance, made, verifier, context.cores)
+    runs = tuple(
+        run
+        for verifier in sharing
+        for run in cross_evaluation.completed(history, instance, made, verifier, context.cores)
+    )
     if context.stopping():
         raise Interrupted(instance.id)
     return runs

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
+from swe_router import recorded_verdicts
 from swe_router.errors import BoundaryError
 from swe_router.patch_identity import effect
 from swe_router.records import (
-    ACCEPTANCE,
     Candidate,
     Instance,
     Outcome,
@@ -25,18 +25,11 @@ from swe_router.solve.patch_equivalence import PatchEquivalence, misfit
 from swe_router.solve.sandbox_reuse import SandboxReuse
 from swe_router.solve.stoppable import unless_stopping
 from swe_router.solve.verifier_cost import billed, tallied
+from swe_router.verifier_abilities import traits_of
 from swe_router.verifiers.repo_tests import HINT
 
 RETURNS = 3
 """Times a verifier is asked whose sandbox engine went away meanwhile."""
-DECISIVE = frozenset({"applies", "syntax"})
-"""Verifiers whose ``fail`` is a fact and no opinion."""
-OF_THE_PATCH = frozenset({"applies", "syntax", "repo-tests"})
-"""Verifiers that look at the patch alone: what they said holds for whoever makes the same one."""
-RUN_TESTS = frozenset({"repo-tests", "reproduction"})
-"""Verifiers that mostly wait for runs in sandboxes of their own and know nothing of each other."""
-AFTER_PEERS = frozenset({"agreement", "judge", ACCEPTANCE})
-"""Verifiers that are asked when the peers' own verdicts are known."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +94,20 @@ def verdicts(
     """Every verdict on the outcome's candidate, in the order of the verifiers.
 
     Goes on from the verdicts that the outcome has. After a ``fail`` that is a fact
-    (``DECISIVE``) nothing but ``acceptance`` is asked.
+    nothing but combinations are asked.
     """
     if outcome.candidate is None:
         return ()
     said = list(outcome.verdicts)
+    decisive = {name for name, verifier in checks.verifiers if traits_of(verifier).decisive}
+    recorded = (one.verifier for one in said)
+    decisive |= {name for name in recorded if recorded_verdicts.traits_named(name).decisive}
     _share_runs(checks, instance, outcome.candidate)
     with SandboxReuse(checks.open_sandbox, checks.apply) as parking:
         context = checks.context(outcome.attempt.id, parking)
         for group in _groups(checks):
-            asked = [(n, v) for n, v in group if n == ACCEPTANCE or not _refused(said)]
+            refused = any(one.outcome == "fail" and one.verifier in decisive for one in said)
+            asked = [(n, v) for n, v in group if traits_of(v).combines or not refused]
             case = outcome.model_copy(update={"verdicts": tuple(said)}), peers, instance
 
             def ask(
@@ -127,7 +124,8 @@ def _groups(checks: VerificationSetup) -> list[list[tuple[str, Verifier]]]:
     """The verifiers in their order; neighbours that may work side by side in one group."""
     groups: list[list[tuple[str, Verifier]]] = []
     for name, verifier in checks.verifiers:
-        if checks.cores > 1 and name in RUN_TESTS and groups and groups[-1][0][0] in RUN_TESTS:
+        runs_tests = checks.cores > 1 and traits_of(verifier).runs_tests
+        if runs_tests and groups and traits_of(groups[-1][0][1]).runs_tests:
             groups[-1].append((name, verifier))
         else:
             groups.append([(name, verifier)])
@@ -158,10 +156,10 @@ def _verdict(
     outcome, peers, instance = case
     candidate = outcome.candidate
     assert candidate is not None
-    # Whether it applies hangs on its context as well, which its effect does not tell.
-    own = name not in OF_THE_PATCH or name == "applies" or misfit(checks.cache, candidate)
-    known_by = candidate.digest if own else checks.sameness(instance).key(candidate)
-    key = f"verdict:{name}:{known_by}:{candidate.mended if name == 'applies' else ''}"
+    traits = traits_of(verifier)
+    by_text = traits.reuse != "files" or misfit(checks.cache, candidate)
+    known_by = candidate.digest if by_text else checks.sameness(instance).key(candidate)
+    key = f"verdict:{name}:{known_by}:{candidate.mended if traits.reuse == 'text' else ''}"
     if key in checks.cache:
         known, of = checks.cache[key]
         made = {"candidate": candidate.digest, "evidence": {**known.evidence, "same_as": of}}
@@ -182,9 +180,13 @@ def _verdict(
                 evidence={"broke": f"{type(error).__name__}: {error}"},
             )
         break
+    # By the name that the run knows it by: whatever reads the record asks for it by this name.
+    verdict = verdict.model_copy(update={"verifier": name})
+    if verdict.decides != traits.combines:
+        verdict = verdict.model_copy(update={"combines": traits.combines})
     verdict = billed(verdict, outcome.attempt.id, context, calls)
     verdict = verdict.model_copy(update={"seconds": max(0.0, checks.clock() - begun)})
-    if name in OF_THE_PATCH and "broke" not in verdict.evidence and not checks.stopping():
+    if traits.reuse != "never" and "broke" not in verdict.evidence and not checks.stopping():
         checks.cache[key] = verdict, outcome.attempt.id
     return verdict
 
@@ -228,12 +230,13 @@ def together(
 def _stages(verifiers: Sequence[tuple[str, Verifier]]) -> list[Sequence[tuple[str, Verifier]]]:
     """The verifiers in their order, cut where one needs all that was said of the peers before.
 
-    ``acceptance`` is asked when the opinions on every candidate are known: twins share them.
+    A combination is asked when the opinions on every candidate are known: twins share them.
     """
-    names = [name for name, _ in verifiers]
-    cuts = {next((n for n, name in enumerate(names) if name in AFTER_PEERS), len(names))}
-    cuts |= {n for n, name in enumerate(names) if name == ACCEPTANCE}
-    ends = [0, *sorted(cuts), len(names)]
+    stages = [traits_of(verifier).stage for _, verifier in verifiers]
+    after_peers = (n for n, stage in enumerate(stages) if stage in ("peers", "combination"))
+    cuts = {next(after_peers, len(stages))}
+    cuts |= {n for n, stage in enumerate(stages) if stage == "combination"}
+    ends = [0, *sorted(cuts), len(stages)]
     return [verifiers[a:b] for a, b in pairwise(ends) if b > a]
 
 
@@ -294,8 +297,3 @@ def _looked(
     said = verdicts(checks, instance, outcome.model_copy(update={"candidate": shown}), peers)
     mine = tuple(one.model_copy(update={"candidate": own.digest}) for one in said)
     return outcome.model_copy(update={"verdicts": mine})
-
-
-def _refused(said: Sequence[Verdict]) -> bool:
-    """A fact that no further look can outweigh: nothing more is run for such a patch."""
-    return any(one.verifier in DECISIVE and one.outcome == "fail" for one in said)

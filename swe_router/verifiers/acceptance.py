@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from swe_router import recorded_verdicts
 from swe_router.estimates.acceptance import calibration, selective_threshold, verdict_signals
 from swe_router.records import ACCEPTANCE, Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
 from swe_router.stats.rounding import apart
+from swe_router.verifier_abilities import Stage
 from swe_router.verifiers.patches import equivalence
 from swe_router.verifiers.signals import authors
 
@@ -26,6 +28,9 @@ class AcceptanceVerifier:
     One change has one verdict: of the candidates that make the same change, the one on which most
     is known speaks for all of them.
     """
+
+    stage: Stage = "combination"
+    calibrated = True
 
     def __init__(self, settings: VerifySettings) -> None:
         """Raises ``UsageError`` for a damaged calibration."""
@@ -83,6 +88,9 @@ class AcceptanceVerifier:
             return None
         facts |= self._bar(self.calibration, author, outcome.arm.model)
         facts["repo"] = instance.repo
+        unweighed = self.calibration.unweighed(facts["signals"], facts["author"], instance.repo)
+        if unweighed:
+            facts["unweighed"] = unweighed
         return _score(self.calibration, facts)
 
     def check(self, verdict: Verdict) -> str:
@@ -128,7 +136,15 @@ class AcceptanceVerifier:
 
 
 def _refused(facts: Mapping[str, Any]) -> bool:
-    return any(facts["said"].get(name) == "fail" for name in verdict_signals.FACTS)
+    return _has_decisive_fail(facts["said"])
+
+
+def _has_decisive_fail(outcomes: Mapping[str, str]) -> bool:
+    """``outcomes``: verifier -> its outcome."""
+    return any(
+        outcome == "fail" and recorded_verdicts.traits_named(name).decisive
+        for name, outcome in outcomes.items()
+    )
 
 
 def _better(
@@ -154,7 +170,7 @@ def _score(fitted: calibration.Calibration, facts: Mapping[str, Any]) -> float:
 def outcome_of(facts: Mapping[str, Any], score: float | None) -> str:
     """The outcome that the facts and the probability stand for."""
     said = facts.get("said", {})
-    if facts.get("empty") or any(said.get(name) == "fail" for name in verdict_signals.FACTS):
+    if facts.get("empty") or _has_decisive_fail(said):
         return "fail"
     if score is None or facts.get("threshold") is None:
         return _counted(set(said.values()))
@@ -179,4 +195,6 @@ def _why(facts: Mapping[str, Any], score: float | None) -> str:
     chance, bar = apart(score, facts["threshold"])
     twin = facts.get("same_change_as")
     shared = f"; the same change as {twin}, on which more is known" if twin else ""
+    unweighed = ", ".join(facts.get("unweighed", ()))
+    shared += f"; not weighed until `swe-router calibrate`: {unweighed}" if unweighed else ""
     return f"probability {chance}, accepted from {bar} on ({told}){shared}; {facts['claim']}"

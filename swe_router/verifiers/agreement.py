@@ -8,6 +8,7 @@ from typing import Any
 from swe_router.records import Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
+from swe_router.verifier_abilities import Stage
 from swe_router.verifiers.patches import similarity
 from swe_router.verifiers.signals import authors
 from swe_router.verifiers.testing.comparison import BROKEN
@@ -32,6 +33,9 @@ class AgreementVerifier:
     the same normalised change), and by its reproduction tests, run on this candidate; a peer by
     the same model counts a quarter.
     """
+
+    stage: Stage = "peers"
+    score_is_probability = False  # 0.5 says nothing: it only puts patches in order
 
     def __init__(self, settings: VerifySettings) -> None:
         self.settings = settings
@@ -88,6 +92,10 @@ class AgreementVerifier:
             return "unknown"
         right = score_of(verdict.evidence)
         return "unknown" if abs(right - verdict.score) < 1e-6 else "contradictory"
+
+    def signals(self, verdict: Verdict) -> Mapping[str, float]:
+        """See ``GivesSignals``."""
+        return {} if verdict.score is None else {"agreement": round(2 * verdict.score - 1, 4)}
 
 
 def independent(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome]:

@@ -8,15 +8,23 @@ from typing import Any
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import FITTED, IN_PLACE, VerificationContext
 from swe_router.settings import VerifySettings
+from swe_router.verifier_abilities import Reuse, Stage, VerdictSummary
 from swe_router.verifiers.patches import changed_files, path_kinds
 
 NAME = "applies"
+UNTIDY = ("debris", "scratch")
+"""Kinds of files that no maintainer would merge."""
 MAX_LISTED = 50
 """Paths listed in the evidence, of each kind."""
 
 
 class AppliesVerifier:
     """Verifier ``applies``: pass or fail, by facts that anyone can check again with git."""
+
+    stage: Stage = "patch"
+    decisive = True
+    reuse: Reuse = "text"  # whether it applies depends on context lines, which its effect hides
+    blocks_runs = True
 
     def __init__(self, settings: VerifySettings) -> None:
         self.settings = settings
@@ -49,6 +57,19 @@ class AppliesVerifier:
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome from the recorded facts."""
         return outcome_of(verdict.evidence)
+
+    def fails_by_text(self, patch: str) -> bool:
+        """See ``JudgesText``."""
+        facts = text_facts(patch, path_kinds.tests_of(None)) | {"applied": True}
+        return outcome_of(facts) == "fail"
+
+    def summary(self, verdict: Verdict) -> VerdictSummary:
+        """See ``SummarisesVerdicts``."""
+        facts, failed = verdict.evidence, verdict.outcome == "fail"
+        return VerdictSummary(
+            untidy=any(facts.get(kind) for kind in UNTIDY),
+            refused_by_text=failed and bool(facts.get("empty") or facts.get("applied", True)),
+        )
 
 
 def text_facts(patch: str, is_test: Callable[[str], bool]) -> dict[str, Any]:

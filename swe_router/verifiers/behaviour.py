@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swe_router.estimates.acceptance import calibration
+from swe_router.estimates.acceptance.verdict_signals import clipped
 from swe_router.records import Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
+from swe_router.verifier_abilities import Stage
 from swe_router.verifiers.patches import path_kinds
 from swe_router.verifiers.signals import authors, patch_signals, trajectory_signals
 
@@ -21,6 +23,9 @@ class BehaviourVerifier:
     Nothing runs, so nothing is shown: the score counts where ``acceptance`` weighs it. What
     cannot be known of a run (an imported patch without its trajectory) is left out, never 0.
     """
+
+    stage: Stage = "patch"
+    calibrated = True
 
     def __init__(self, settings: VerifySettings) -> None:
         """Raises ``UsageError`` for a damaged calibration."""
@@ -71,6 +76,20 @@ class BehaviourVerifier:
             return f"contradictory: {error}"
         same = verdict.score is not None and abs(verdict.score - again) <= calibration.ALIKE
         return "unknown" if same else f"contradictory: its signals give {again}"
+
+    def signals(self, verdict: Verdict) -> Mapping[str, float]:
+        """See ``GivesSignals``."""
+        facts = verdict.evidence
+        return {"behaviour": clipped(float(facts["lift"]))} if "lift" in facts else {}
+
+    def rescored(self, verdict: Verdict, author: str, repo: str, fitted: Any) -> Verdict:
+        """See ``RescoresVerdicts``."""
+        signals = verdict.evidence.get("signals")
+        if not signals or not fitted.behaviour:
+            return verdict
+        score, lift = fitted.behaves(signals, author, repo)
+        evidence = {**verdict.evidence, "lift": lift}
+        return verdict.model_copy(update={"score": score, "evidence": evidence})
 
 
 def _verdict(outcome: Outcome, facts: Mapping[str, Any], score: float | None = None) -> Verdict:

@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swe_router import templates
+from swe_router import recorded_verdicts, templates
 from swe_router.errors import LedgerRefused, ModelError
 from swe_router.estimates.acceptance import calibration
+from swe_router.estimates.acceptance.verdict_signals import clipped, log_odds
 from swe_router.records import (
     CallLimits,
     Completion,
@@ -22,6 +23,7 @@ from swe_router.records import (
 )
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
+from swe_router.verifier_abilities import ModelRole, Stage, VerdictSummary
 
 NAME = "judge"
 PROMPT = "judge"
@@ -35,8 +37,6 @@ MAX_PATCH, MAX_ISSUE = 60_000, 40_000
 """Characters that are shown of the diff and of the issue."""
 MAX_ANSWER = 20_000
 """Characters of the answer that are kept: its end, where the ratings stand."""
-SHOWN = ("applies", "syntax", "repo-tests", "reproduction")
-"""Verifiers whose findings are shown: those that looked at facts."""
 _OBJECT = re.compile(r"\{[^{}]*\}")
 
 
@@ -46,6 +46,10 @@ class JudgeVerifier:
     The probability is Platt-scaled where the calibration was fitted on judged patches. The
     evidence holds the answer, from which ``check`` reads the ratings again.
     """
+
+    stage: Stage = "peers"
+    calibrated = True
+    asks: Mapping[ModelRole, str] = {"judge": PROMPT}
 
     def __init__(self, settings: VerifySettings) -> None:
         """Raises ``UsageError`` for a damaged calibration."""
@@ -92,6 +96,19 @@ class JudgeVerifier:
         same = read is not None and all(facts.get(key) == read[key] for key in read)
         return "unknown" if same else "contradictory"
 
+    def signals(self, verdict: Verdict) -> Mapping[str, float]:
+        """See ``GivesSignals``.
+
+        As the judge answered, not as it was scaled: refits must not depend on each other.
+        """
+        if "probability" not in verdict.evidence:
+            return {}
+        return {"judge": clipped(log_odds(float(verdict.evidence["probability"])))}
+
+    def summary(self, verdict: Verdict) -> VerdictSummary:
+        """See ``SummarisesVerdicts``."""
+        return VerdictSummary(preference=verdict.score)
+
 
 def messages(
     outcome: Outcome, instance: Instance, template: str | None = None
@@ -109,10 +126,16 @@ def messages(
         evidence=[
             f"- {one.verifier}: {one.outcome}; {one.evidence.get('why', '')}"
             for one in outcome.verdicts
-            if one.verifier in SHOWN
+            if _is_about_facts(one)
         ],
     )
     return (Message(role="user", content=text),)
+
+
+def _is_about_facts(verdict: Verdict) -> bool:
+    """Whether the judge is shown the verdict: it rests on facts or on runs of tests."""
+    traits = recorded_verdicts.traits_named(verdict.verifier)
+    return traits.decisive or traits.runs_tests
 
 
 def ratings(answer: str) -> dict[str, Any] | None:

@@ -6,15 +6,16 @@ import contextlib
 import functools
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import VerifySettings
+from swe_router.verifier_abilities import Reuse, Stage, TestCell, VerdictSummary
 from swe_router.verifiers import start_state
 from swe_router.verifiers.patches import changed_files, path_kinds, tampering
-from swe_router.verifiers.testing import comparison, nearby_tests, runners
+from swe_router.verifiers.testing import comparison, existing_test_counts, nearby_tests, runners
 from swe_router.verifiers.testing.batches import MIN_SECONDS, Batch, merged
 from swe_router.verifiers.testing.before_after import BeforeAfterResult, BeforeAfterRunner
 from swe_router.verifiers.testing.results import TestRun
@@ -38,6 +39,10 @@ class RepoTestsVerifier:
     it edits are put back to their base form, new ones are taken out. Reads nothing but what the
     repository shows.
     """
+
+    stage: Stage = "tests"
+    runs_tests = True
+    reuse: Reuse = "files"
 
     def __init__(self, settings: VerifySettings) -> None:
         self.settings = settings
@@ -69,6 +74,20 @@ class RepoTestsVerifier:
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome from the recorded test results."""
         return comparison.outcome_of(verdict.evidence)
+
+    def cells(self, verdict: Verdict) -> Iterator[TestCell]:
+        """See ``FillsMatrix``."""
+        return existing_test_counts.cells(verdict)
+
+    def signals_among(
+        self, verdict: Verdict, verdicts: Sequence[Verdict], author: str
+    ) -> Mapping[str, float]:
+        """See ``GivesSignalsAmong``."""
+        return existing_test_counts.signals(verdict, verdicts)
+
+    def summary(self, verdict: Verdict) -> VerdictSummary:
+        """See ``SummarisesVerdicts``."""
+        return existing_test_counts.summary(verdict)
 
 
 class _RunState:

@@ -16,6 +16,7 @@ from swe_router.codegraph import grammar, python_syntax
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import VerifySettings
+from swe_router.verifier_abilities import Reuse, Stage
 from swe_router.verifiers.patches import changed_files, path_kinds
 
 NAME = "syntax"
@@ -43,6 +44,10 @@ class SyntaxVerifier:
     module that was imported before and raises now. A new file at the top is an agent's scratch.
     Test files are left out: a test of a parser may hold broken code on purpose.
     """
+
+    stage: Stage = "patch"
+    decisive = True
+    reuse: Reuse = "files"
 
     def __init__(self, settings: VerifySettings) -> None:
         self.settings = settings

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from swe_router import plugins
+from swe_router import plugins, recorded_verdicts
 from swe_router.estimates.acceptance import calibration, cost_threshold
 from swe_router.estimates.acceptance.cost_threshold import CostThreshold, Share
 from swe_router.policies.base import knobs_type_of, validated_knobs
 from swe_router.policies.escalation_order import RESCUE_RATE, EscalationValueKnobs, check_tier_names
-from swe_router.records import ACCEPTANCE, IMPORTED
-from swe_router.settings import Settings
+from swe_router.records import IMPORTED
+from swe_router.settings import Settings, VerifySettings
 from swe_router.wiring import training_data
 
 
@@ -52,7 +52,7 @@ def facts(settings: Settings) -> list[dict[str, Any]]:
     Empty where no calibration gives a probability.
     """
     verify = settings.verify
-    if ACCEPTANCE not in verify.names:
+    if not _combined(verify):
         return []
     fitted = calibration.load(verify.calibration)
     if fitted is None:
@@ -138,13 +138,18 @@ def _by_money(settings: Settings) -> bool:
     return verify.threshold is None and (bool(verify.bars) or verify.bar == "money")
 
 
+def _combined(verify: VerifySettings) -> bool:
+    """Whether a verifier weighs what the others found."""
+    return recorded_verdicts.any_trait(verify.names, lambda one: one.combines)
+
+
 def _wanted(settings: Settings) -> bool:
     verify = settings.verify
     return (
         verify.threshold is None
         and verify.bar == "money"
         and not verify.bars
-        and ACCEPTANCE in verify.names
+        and _combined(verify)
         and verify.calibration != calibration.NONE
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from swe_router import plugins, templates
+from swe_router import plugins, recorded_verdicts, templates
 from swe_router.agents import manifest, prompts
 from swe_router.errors import SweRouterError, UsageError
 from swe_router.journal import run_inputs
@@ -158,9 +158,7 @@ def scaffold_prints(settings: Settings) -> dict[str, str]:
 
 def asked_tiers(settings: Settings) -> list[str]:
     """Tiers that verifiers of this run ask: the writer of tests, the judge."""
-    verify = settings.verify
-    roles = (("reproduction", verify.writer), ("judge", verify.judge))
-    return list(dict.fromkeys(name for of, name in roles if name and of in verify.names))
+    return list(dict.fromkeys(recorded_verdicts.asked_models(settings.verify).values()))
 
 
 def _asked(

@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any
 
-from swe_router import active_clock, plugins
+from swe_router import active_clock, plugins, recorded_verdicts
 from swe_router.agents.manifest import Manifest
 from swe_router.breaker import Breaker
 from swe_router.codegraph.graph import CodeGraph
@@ -44,6 +44,7 @@ from swe_router.seams import (
 )
 from swe_router.settings import Settings, Tier
 from swe_router.solve.context import SolveContext
+from swe_router.verifier_abilities import ModelRole
 from swe_router.wiring import ensemble, stop_loss, training_data
 from swe_router.wiring.handover_limit import handover_limit
 from swe_router.wiring.repositories import graph_of, past_of, repo_cache
@@ -149,6 +150,7 @@ class RunWiring:
     @cached_property
     def prompts(self) -> dict[str, str]:
         """The prompts that its verifiers say, as it keeps them."""
+        assert self.verifiers is not None  # loaded first: their classes name the prompts
         asked = run_inputs.asked(self.settings)
         found = run_inputs.texts(self.run, self.header) if asked else {}
         return {name: found[f"prompt/{name}"] for name in asked}
@@ -231,8 +233,8 @@ class RunWiring:
             room=partial(handover_limit, self.header),
             graph=graph,
             search=search,
-            writer=self._asked(instance, "writer", "reproduction", held),
-            judge=self._asked(instance, "judge", "judge", held),
+            writer=self._asked(instance, "writer", held),
+            judge=self._asked(instance, "judge", held),
             prompts=self.prompts,
             notes=VerifierStore(self.run.attempt_folder(instance.id) / "notes.jsonl"),
             hint=lambda: runner.hint(self.settings.split, instance.id, self.settings.dataset),
@@ -248,13 +250,12 @@ class RunWiring:
     def _asked(
         self,
         instance: Instance,
-        role: str,
-        by: str,
+        role: ModelRole,
         held: Callable[[str], Callable[[str], None]] = lambda tier: lambda why: None,
     ) -> Callable[[str], Model] | None:
         """Attempt id -> the tier that a verifier asks, with ``verify.usd`` for that candidate."""
         name = str(getattr(self.settings.verify, role))
-        if not name or by not in self.settings.verify.names:
+        if not name or not recorded_verdicts.asks_for(self.settings.verify.names, role):
             return None
         tier = self.settings.tiers[name]
         key = tier_checks.key_of(name, tier, os.environ)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from swe_router import recorded_verdicts
 from swe_router.breaker import Breaker
 from swe_router.journal.header import Header
 from swe_router.journal.run_folder import RunFolder
 from swe_router.records import Instance
 from swe_router.sandboxes.waiting_factory import WaitingSandboxes
 from swe_router.sandboxes.warm_pool import WarmSandboxes
-from swe_router.solve.verification import RUN_TESTS
 
 
 class SandboxPools:
@@ -26,7 +26,9 @@ class SandboxPools:
         sandbox = header.settings.sandbox
         # Local sandboxes take no time to start, and end with the thread that opened them.
         self._ahead = sandbox.warm if header.sandbox == "docker" else 0
-        self._tests = not RUN_TESTS.isdisjoint(header.settings.verify.names)
+        self._tests = recorded_verdicts.any_trait(
+            header.settings.verify.names, lambda one: one.runs_tests
+        )
         self.held: Callable[[str, str], None] = lambda instance, why: None
         """Told which instance waits for its sandbox, and why."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from swe_router import active_clock
+from swe_router import active_clock, recorded_verdicts
 from swe_router.breaker import Breaker, Patience
 from swe_router.errors import UsageError
 from swe_router.journal.header import Header
@@ -55,9 +55,8 @@ def breaker_of(run: RunFolder, header: Header) -> Breaker:
 
 def needed_by_all(header: Header, gone: Mapping[str, Any]) -> bool:
     """Whether no instance can be done without a service of ``gone``; pure."""
-    verify = header.settings.verify
-    asked = {"reproduction": verify.writer, "judge": verify.judge}
-    always = {service_name(tier) for by, tier in asked.items() if tier and by in verify.names}
+    asked = recorded_verdicts.asked_models(header.settings.verify)
+    always = {service_name(tier) for tier in asked.values()}
     ladder = {service_name(plan.arm.model) for plan in header.ladder()}
     return bool(gone.keys() & (always | {SERVICE})) or ladder <= gone.keys()
 

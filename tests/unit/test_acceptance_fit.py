@@ -160,7 +160,6 @@ def test_a_calibration_survives_its_file(tmp_path: Any) -> None:
         lambda tree: tree["acceptance"].pop("weak"),
         lambda tree: tree["acceptance"]["weak"].pop(""),
         lambda tree: tree["acceptance"]["weak"][""]["weights"].update(written_failed=1.0),
-        lambda tree: tree["acceptance"]["weak"][""]["weights"].update(nonsense=1.0),
         lambda tree: tree["acceptance"]["weak"][""].update(bias="high"),
         lambda tree: tree["behaviour"].pop(""),
         lambda tree: tree.update(held_out=[[2.0, True, "i", "r", "weak"]]),

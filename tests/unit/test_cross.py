@@ -10,6 +10,7 @@ from swe_router.errors import VerifierError
 from swe_router.records import CrossRun, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.solve.cross_evaluation import completed, gaps, matrix_of, side_by_side
+from swe_router.verifiers.reproduction import issue_test_counts
 from tests.doubles.project import INSTANCE, outcome, verdict
 
 KIT = VerificationContext(open_sandbox=lambda of: None, apply=lambda sandbox, text: None)  # type: ignore[arg-type,return-value]
@@ -85,6 +86,9 @@ def test_a_test_that_two_attempts_left_belongs_to_both():
 @dataclass
 class Reruns:
     """A ``reproduction`` that knows every test of the peers, and remembers whom it saw."""
+
+    shares_tests = True
+    cells = staticmethod(issue_test_counts.cells)
 
     says: str = "failed"
     asked: list[str] = field(default_factory=list)

@@ -14,6 +14,7 @@ from swe_router.replay.record_check import ReplayContext, ReplayCount, check
 from swe_router.selectors.majority import Majority
 from swe_router.solve.engine import solve
 from swe_router.solve.moves import Interrupted
+from swe_router.verifiers.reproduction import issue_test_counts
 from tests.doubles.engine import (
     FEATURES,
     INSTANCE,
@@ -171,6 +172,9 @@ def test_a_flipped_cell_of_the_matrix_is_named():
 
 class Late(Runs):
     """A ``reproduction`` whose last candidate brings a test, and during which the user stops."""
+
+    shares_tests = True
+    cells = staticmethod(issue_test_counts.cells)
 
     def __init__(self, stop):
         self.stop, self.asked = stop, []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import asdict
 from itertools import permutations
 from threading import Barrier
 
+from swe_router import recorded_verdicts
 from swe_router.errors import Lost
 from swe_router.records import Result, Verdict
 from swe_router.solve.verification import VerificationSetup, together, verdicts
@@ -22,6 +24,7 @@ class Looks:
 
     def __init__(self, name, says="pass", breaks=False):
         self.name, self.says, self.breaks = name, says, breaks
+        vars(self).update(asdict(recorded_verdicts.traits_named(name)))
         self.seen: list[tuple] = []
 
     def verify(self, outcome, peers, instance, context):

@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from swe_router import recorded_verdicts
 from swe_router.commands.grade.pending_grades import patch_of, resolved
 from swe_router.commands.report.graded_verdicts import BLANK
 from swe_router.commands.result import CommandResult
@@ -26,7 +27,6 @@ from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.jsonl import write_whole
 from swe_router.outcomes.tables import labels
-from swe_router.records import Verdict
 from swe_router.stats import rates
 from swe_router.verifiers.signals import authors
 
@@ -136,18 +136,11 @@ def _of_files(wish: CalibrateRequest, left: Counter[str]) -> Iterator[VerdictRow
 
 
 def _of_today(row: VerdictRow, base: Calibration | None) -> VerdictRow:
-    """The opinion of ``behaviour`` as the shipped fit gives it: the new file carries that fit."""
-
-    def again(verdict: Verdict) -> Verdict:
-        signals = verdict.evidence.get("signals")
-        if verdict.verifier != "behaviour" or not signals or base is None or not base.behaviour:
-            return verdict
-        score, lift = base.behaves(signals, row.author, row.repo)
-        return verdict.model_copy(
-            update={"score": score, "evidence": {**verdict.evidence, "lift": lift}}
-        )
-
-    return row._replace(verdicts=tuple(again(one) for one in row.verdicts))
+    """Opinions as the shipped fit gives them: the new file carries that fit."""
+    if base is None:
+        return row
+    made = (recorded_verdicts.rescored(one, row.author, row.repo, base) for one in row.verdicts)
+    return row._replace(verdicts=tuple(made))
 
 
 def _check_enough(rows: Sequence[VerdictRow], left: Mapping[str, int]) -> None:

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from swe_router import recorded_verdicts
 from swe_router.errors import UsageError
 from swe_router.grading.hidden import sought
 from swe_router.journal.header import Header, is_whole
 from swe_router.journal.run_folder import RunFolder
-from swe_router.records import ACCEPTANCE, IMPORTED, Attempt, Instance, Outcome, RunRecord
+from swe_router.records import IMPORTED, Attempt, Instance, Outcome, RunRecord
 from swe_router.settings import Settings
 
 MATRIX = "cross-evaluation"
@@ -198,7 +199,8 @@ def _fitted(header: Header) -> list[str]:
 def _weights(header: Header) -> str:
     """Whose weights ``acceptance`` and ``behaviour`` used; empty where none was asked."""
     verify = header.settings.verify
-    return verify.calibration if {ACCEPTANCE, "behaviour"} & set(verify.names) else ""
+    calibrated = recorded_verdicts.any_trait(verify.names, lambda one: one.calibrated)
+    return verify.calibration if calibrated else ""
 
 
 def _guard(attempts: Sequence[Attempt]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from swe_router import plugins
+from swe_router import plugins, recorded_verdicts
 from swe_router.candidates.joining import CandidateCase
 from swe_router.estimates.acceptance import calibration, verdict_signals
 from swe_router.estimates.prediction.escalation_cost import (
@@ -26,10 +26,8 @@ from swe_router.journal.header import Header
 from swe_router.lazy_imports import deferred
 from swe_router.outcomes.simulation import verifier_model
 from swe_router.policies.base import knobs_for
-from swe_router.records import ACCEPTANCE, IMPORTED, Instance, Outcome, Plan
+from swe_router.records import IMPORTED, Instance, Outcome, Plan
 from swe_router.stats.rates import rate
-from swe_router.verifiers import applies
-from swe_router.verifiers.patches import path_kinds
 from swe_router.verifiers.signals import authors
 from swe_router.wiring import training_data
 from swe_router.wiring.preflight import ONE_TIER, asked_tiers
@@ -116,8 +114,7 @@ def _refused(outcome: Outcome, names: Sequence[str]) -> bool:
     patch = outcome.candidate.patch if outcome.candidate else ""
     if not patch:
         return True
-    facts = applies.text_facts(patch, path_kinds.tests_of(None)) | {"applied": True}
-    return applies.NAME in names and applies.outcome_of(facts) == "fail"
+    return recorded_verdicts.fails_by_text(patch, names)
 
 
 class _Rates:
@@ -128,7 +125,7 @@ class _Rates:
         _, asked = training_data.split(settings.policy.knobs)
         self.channel = verifier_model.parse(asked.verifier)
         self._verify = settings.verify
-        weighed = ACCEPTANCE in settings.verify.names
+        weighed = recorded_verdicts.any_trait(settings.verify.names, lambda one: one.combines)
         self._fitted = calibration.load(settings.verify.calibration) if weighed else None
         self.words: list[str] = []
         self._found: dict[str, tuple[float, float, float]] = {}

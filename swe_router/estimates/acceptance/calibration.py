@@ -49,9 +49,7 @@ class SignalWeights(_Data):
     def _known_and_signed(cls, weights: Mapping[str, float]) -> Mapping[str, float]:
         ways = {one.name: one.way for one in verdict_signals.PRIORS}
         for name, weight in weights.items():
-            if name not in ways:
-                raise ValueError(f"no signal is called {name!r}")
-            if weight * ways[name] < 0:
+            if weight * ways.get(name, 0) < 0:
                 raise ValueError(f"the weight of {name!r} has the wrong sign")
         return weights
 
@@ -113,7 +111,7 @@ class Calibration(_Data):
     @classmethod
     def _rising(cls, judge: tuple[float, float] | None) -> tuple[float, float] | None:
         if judge is not None and judge[1] < 0:
-            raise ValueError("a judge that is the surer the less it believes is none")
+            raise ValueError("its slope, the second number, must be 0 or more")
         return judge
 
     @property
@@ -129,6 +127,12 @@ class Calibration(_Data):
         """P(right) for signals (``weighing.signals``), a class of authors and a repository."""
         fits: Mapping[str, SignalWeights] = self.acceptance[author]
         return (fits.get(repo.lower()) or fits[""]).probability(signals)
+
+    def unweighed(self, signals: Mapping[str, float], author: str, repo: str) -> list[str]:
+        """Signals of third-party verifiers that this fit has no weight for, sorted."""
+        fits = self.acceptance[author]
+        weights = (fits.get(repo.lower()) or fits[""]).weights
+        return [n for n in verdict_signals.new_names([signals]) if n not in weights]
 
     def threshold(self, author: str, most: float, confidence: float) -> AcceptanceThreshold:
         """For a class of authors, the threshold that keeps false accepts at ``most``."""

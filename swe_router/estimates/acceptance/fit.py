@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from swe_router import recorded_verdicts
 from swe_router.errors import UsageError
 from swe_router.estimates.acceptance import verdict_signals
 from swe_router.estimates.acceptance.calibration import (
@@ -144,10 +145,8 @@ def _ungrounded(rows: Sequence[VerdictRow], classes: Sequence[str]) -> dict[str,
 
 
 def _by_text(verdict: Verdict) -> bool:
-    """``applies`` refused the patch for its text: no sandbox was needed to know."""
-    said = verdict.evidence
-    refused = verdict.verifier == "applies" and verdict.outcome == "fail"
-    return refused and bool(said.get("empty") or said.get("applied", True))
+    """The patch was refused for its text: no sandbox was needed to know."""
+    return recorded_verdicts.summary_of(verdict).refused_by_text
 
 
 def _order(row: VerdictRow) -> tuple[str, str, bool, str]:
@@ -162,7 +161,7 @@ def _weights(
     kept: Sequence[bool],
     author: str,
 ) -> SignalWeights:
-    signs = verdict_signals.signs(author)
+    signs = verdict_signals.signs(author, verdict_signals.new_names(signals))
     # Five runs over one issue are no five witnesses: an issue's patches share its weight.
     of_issue = Counter(row.instance for row, keep in zip(rows, kept, strict=True) if keep)
     x = np.array(
@@ -226,6 +225,14 @@ def _card(
                 },
             }
             for one in verdict_signals.PRIORS
+        }
+        | {
+            name: {
+                "rows_with_it": sum(name in found for found in signals),
+                "is": "fitted towards 0",
+                "prior_from": "none: of a verifier that no figure is published of",
+            }
+            for name in verdict_signals.new_names(signals)
         },
         "bias_priors": dict(verdict_signals.BIAS),
         "cross_validation": "each repository scored by the fit that left it out; the bias and"

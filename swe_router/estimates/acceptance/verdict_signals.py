@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence, Set
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
+from swe_router import recorded_verdicts
 from swe_router.records import Verdict
 from swe_router.stats.logistic import Sign
 
@@ -22,8 +22,6 @@ MAX_VOTES = 2.0
 """log2(1 + n) of at most three tests of a kind: more of one source's tests say the same thing."""
 MAX_LIFT = 3.0
 """Nats that a score of another verifier may bring."""
-FACTS = ("applies", "syntax")
-"""Verifiers whose fail is a fact."""
 
 
 class Prior(NamedTuple):
@@ -63,6 +61,8 @@ PRIORS = (
     Prior("agreement", +1, 1.0, 2.5, _AGREED),
     Prior("judge", +1, 0.5, 0.5, _ASSUMED + " a nat"),
 )
+KNOWN = frozenset(one.name for one in PRIORS)
+"""Any other signal has weight 0 until a calibration was fitted with it."""
 BIAS = {WEAK: -0.7, STRONG: 1.0, UNKNOWN: 0.15}
 """Log odds of a right patch: 5 of 15 of SWE-agent GPT-4, Devin and aider, and 210 of 287 of
 Gemini 3 Pro; between the two where the author is not known."""
@@ -75,10 +75,13 @@ with the candidates of the development share in sight, other authors' among them
 script says of strong authors is disputed: nothing in the pilot (.75 right, .72 wrong pass)."""
 
 
-def signs(author: str) -> list[Sign]:
-    """Sign and prior of every signal for a class of authors; unknown stands between the two."""
+def signs(author: str, new: Sequence[str] = ()) -> list[Sign]:
+    """Sign and prior of every signal for a class of authors; unknown stands between the two.
+
+    ``new`` are signals without a published figure: either sign, from 0.
+    """
     share = {WEAK: 1.0, STRONG: 0.0}.get(author, 0.5)
-    return [
+    known = [
         Sign(
             one.name,
             one.way,
@@ -87,6 +90,7 @@ def signs(author: str) -> list[Sign]:
         )
         for one in PRIORS
     ]
+    return [*known, *(Sign(name, 0, 0.0, STRENGTH) for name in new)]
 
 
 def strength(name: str, author: str) -> float:
@@ -96,82 +100,28 @@ def strength(name: str, author: str) -> float:
 
 
 def signals(verdicts: Sequence[Verdict], author: str = "") -> dict[str, float]:
-    """The signals of ``PRIORS`` that the verdicts speak to; absent is unknown.
+    """What the verdicts give in numbers; absent is unknown.
 
-    ``author`` names the model that made the patch: a test that it wrote is its own.
+    ``author`` names the model that made the patch: a test that it wrote is its own. Of a name that
+    two verifiers give, the first counts. Raises ``VerifierError`` for a verifier that fails.
     """
     found: dict[str, float] = {}
-    contested = {
-        str(test)
-        for one in verdicts
-        if one.verifier == "agreement"
-        for test in one.evidence.get("contested", ())
-    }
     for one in verdicts:
-        if one.verifier in FACTS and one.outcome == "fail":
+        if recorded_verdicts.is_decisive_fail(one):
             found["refused"] = 1.0
-        elif one.verifier == "repo-tests":
-            found |= _repo_tests(one, contested)
-        elif one.verifier == "reproduction":
-            found |= votes(one.evidence, author)
-        elif one.verifier == "behaviour" and "lift" in one.evidence:
-            found["behaviour"] = _cut(float(one.evidence["lift"]))
-        elif one.verifier == "agreement" and one.score is not None:
-            found["agreement"] = round(2 * one.score - 1, 4)
-        elif one.verifier == "judge" and "probability" in one.evidence:
-            # As the judge said it, not as it was scaled: refits must not depend on each other.
-            found["judge"] = _cut(log_odds(float(one.evidence["probability"])))
+        for name, value in recorded_verdicts.signals_of(one, verdicts, author).items():
+            found.setdefault(name, value if name in KNOWN else clipped(value))
     return found
 
 
-def _repo_tests(verdict: Verdict, contested: Set[str]) -> dict[str, float]:
-    counts: Mapping[str, Any] = verdict.evidence.get("counts", {})
-    broken = int(counts.get("broken", 0)) or len(verdict.evidence.get("deleted_tests", ()))
-    shared = len(contested & verdict.evidence.get("tests", {}).keys())
-    if broken > shared:
-        # One broken test counts once, ten twice: they mostly break for one reason.
-        return {"tests_broken": round(min(MAX_VOTES, 1 + math.log10(broken - shared)), 4)}
-    if broken:
-        return {"tests_contested": 1.0}
-    return {"tests_kept": 1.0} if verdict.outcome == "pass" else {}
-
-
-def votes(evidence: Mapping[str, Any], author: str = "") -> dict[str, float]:
-    """Passed and failed reproduction tests by where they came from.
-
-    What one attempt left has one vote together, by its majority; a written test has its own.
-    """
-    ballots: dict[tuple[str, str], Counter[str]] = {}
-    for name, test in evidence.get("tests", {}).items():
-        by, source = str(test.get("by", "")), str(test.get("source", ""))
-        own_model = source == "written" and by and by.lower() in author.lower()
-        kind = "own" if test.get("own") or own_model else source
-        voter = name if source == "written" else by
-        ballots.setdefault((kind, voter), Counter())[str(test.get("after"))] += 1
-    tally: Counter[str] = Counter()
-    for (kind, _), said in ballots.items():
-        for result in ("passed", "failed"):
-            tally[f"{kind}_{result}"] += 2 * said[result] > said.total()
-    known = {one.name for one in PRIORS}
-    return {
-        name: round(min(MAX_VOTES, math.log2(1 + count)), 4)
-        for name, count in sorted(tally.items())
-        if count and name in known
-    }
+def new_names(found: Iterable[Mapping[str, float]]) -> list[str]:
+    """Signals that no prior is published of, sorted."""
+    return sorted({name for one in found for name in one} - KNOWN)
 
 
 def grounded(verdicts: Sequence[Verdict], author: str = "") -> bool:
     """Something ran: an existing test, or a reproduction test that the author did not write."""
-    for one in verdicts:
-        if one.verifier == "repo-tests" and one.outcome in ("pass", "fail"):
-            return True
-        if one.verifier == "reproduction" and _others(votes(one.evidence, author)):
-            return True
-    return False
-
-
-def _others(found: Mapping[str, float]) -> bool:
-    return any(not name.startswith("own") for name in found)
+    return any(recorded_verdicts.ran(one, author) for one in verdicts)
 
 
 def log_odds(p: float) -> float:
@@ -180,7 +130,8 @@ def log_odds(p: float) -> float:
     return math.log(p / (1 - p))
 
 
-def _cut(lift: float) -> float:
+def clipped(lift: float) -> float:
+    """Nats within ``MAX_LIFT``, to four digits."""
     return round(min(MAX_LIFT, max(-MAX_LIFT, lift)), 4)
 
 

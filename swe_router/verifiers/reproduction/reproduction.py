@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
+from swe_router.verifier_abilities import ModelRole, Stage, TestCell, VerdictSummary
 from swe_router.verifiers.patches import changed_files, path_kinds, tampering
-from swe_router.verifiers.reproduction import test_oracles, verdict_rules
+from swe_router.verifiers.reproduction import (
+    issue_test_counts,
+    test_oracles,
+    test_writer,
+    verdict_rules,
+)
 from swe_router.verifiers.reproduction.collection import CandidateTest, TestCollection
 from swe_router.verifiers.reproduction.paired_runs import PairedRuns
 
@@ -25,6 +31,11 @@ class ReproductionVerifier:
     (``oracles``). Each written test has one vote and each attempt that left tests has one; what
     the run under judgement left, or its own model wrote, is listed and has none.
     """
+
+    stage: Stage = "tests"
+    runs_tests = True
+    shares_tests = True
+    asks: Mapping[ModelRole, str] = {"writer": test_writer.PROMPT}
 
     def __init__(self, settings: VerifySettings) -> None:
         self.settings = settings
@@ -69,6 +80,25 @@ class ReproductionVerifier:
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome from the recorded texts, results and costs."""
         return verdict_rules.outcome_of(verdict.evidence)
+
+    def cells(self, verdict: Verdict) -> Iterator[TestCell]:
+        """See ``FillsMatrix``."""
+        return issue_test_counts.cells(verdict)
+
+    def signals_among(
+        self, verdict: Verdict, verdicts: Sequence[Verdict], author: str
+    ) -> Mapping[str, float]:
+        """See ``GivesSignalsAmong``."""
+        return issue_test_counts.votes(verdict.evidence, author)
+
+    def ran(self, verdict: Verdict, author: str) -> bool:
+        """See ``ShowsRuns``: a test that the author did not write has a vote."""
+        found = issue_test_counts.votes(verdict.evidence, author)
+        return any(not name.startswith("own") for name in found)
+
+    def summary(self, verdict: Verdict) -> VerdictSummary:
+        """See ``SummarisesVerdicts``."""
+        return issue_test_counts.summary(verdict)
 
 
 def _facts(one: CandidateTest, candidate: Candidate, runs: PairedRuns) -> dict[str, Any]:

@@ -1,0 +1,149 @@
+"""What recorded verdicts show, by asking the verifier of their name; an absent one shows nothing.
+
+Selectors, reports, calibrations and replays see verdicts without the objects that made them.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from swe_router import plugins
+from swe_router.errors import UsageError, VerifierError
+from swe_router.records import Verdict
+from swe_router.settings import VerifySettings
+from swe_router.verifier_abilities import (
+    FillsMatrix,
+    GivesSignals,
+    GivesSignalsAmong,
+    JudgesText,
+    ModelRole,
+    RescoresVerdicts,
+    ShowsRuns,
+    SummarisesVerdicts,
+    TestCell,
+    VerdictSummary,
+    VerifierTraits,
+    traits_of,
+)
+
+NOTHING = VerdictSummary()
+
+
+def verifier_named(name: str) -> Any:
+    """The verifier under the default settings; None where no package here offers the name.
+
+    Code that a run folder names as ``module:Class`` is not imported here: what loads it asks
+    first whether the folder is trusted.
+    """
+    if ":" in name and name.partition(":")[0] not in sys.modules:
+        return None
+    return _verifier(name)
+
+
+@lru_cache(maxsize=64)
+def _verifier(name: str) -> Any:
+    try:
+        return plugins.load("verifiers", name)(VerifySettings())
+    except UsageError:
+        return None
+
+
+def traits_named(name: str) -> VerifierTraits:
+    """Traits of the verifier of that name; the defaults where it is absent."""
+    return traits_of(verifier_named(name))
+
+
+def is_decisive_fail(verdict: Verdict) -> bool:
+    """A fact that no further look can outweigh."""
+    return verdict.outcome == "fail" and traits_named(verdict.verifier).decisive
+
+
+def cells_of(verdict: Verdict) -> tuple[TestCell, ...]:
+    """The runs of a verdict that enter the matrix."""
+    verifier = verifier_named(verdict.verifier)
+    return tuple(verifier.cells(verdict)) if isinstance(verifier, FillsMatrix) else ()
+
+
+def summary_of(verdict: Verdict) -> VerdictSummary:
+    """What the verdict's evidence shows."""
+    verifier = verifier_named(verdict.verifier)
+    return verifier.summary(verdict) if isinstance(verifier, SummarisesVerdicts) else NOTHING
+
+
+def signals_of(verdict: Verdict, verdicts: Sequence[Verdict], author: str) -> dict[str, float]:
+    """The signals that a verdict gives, those apart that are no finite number.
+
+    Raises ``VerifierError`` that names the verifier when it fails over its own verdict.
+    """
+    verifier = verifier_named(verdict.verifier)
+    found: Mapping[str, float]
+    try:
+        if isinstance(verifier, GivesSignalsAmong):
+            found = verifier.signals_among(verdict, verdicts, author)
+        elif isinstance(verifier, GivesSignals):
+            found = verifier.signals(verdict)
+        else:
+            return {}
+        return {str(n): float(v) for n, v in found.items() if math.isfinite(float(v))}
+    except Exception as error:  # a third party's code may raise anything
+        said = f"{type(error).__name__}: {error}"
+        raise VerifierError(f"verifier {verdict.verifier!r} gives no signals: {said}") from error
+
+
+def ran(verdict: Verdict, author: str) -> bool:
+    """Whether the verdict shows that something ran, the author's own tests apart."""
+    verifier = verifier_named(verdict.verifier)
+    if isinstance(verifier, ShowsRuns):
+        return verifier.ran(verdict, author)
+    return traits_of(verifier).runs_tests and verdict.outcome in ("pass", "fail")
+
+
+def rescored(verdict: Verdict, author: str, repo: str, calibration: Any) -> Verdict:
+    """The verdict under another calibration; as it is where that changes nothing."""
+    verifier = verifier_named(verdict.verifier)
+    if isinstance(verifier, RescoresVerdicts):
+        return verifier.rescored(verdict, author, repo, calibration)
+    return verdict
+
+
+def asked_models(verify: VerifySettings) -> dict[str, str]:
+    """Verifier -> the tier that it asks, where the settings name one for its role."""
+    tiers = _tiers(verify)
+    return {
+        name: tiers[role]
+        for role in tiers
+        for name in verify.names
+        if tiers[role] and role in (traits_named(name).asks or {})
+    }
+
+
+def asked_prompts(verify: VerifySettings) -> list[str]:
+    """Prompts that the verifiers give to the models that the settings name."""
+    tiers = _tiers(verify)
+    asks = ((role, (traits_named(name).asks or {})) for role in tiers for name in verify.names)
+    found = (prompts[role] for role, prompts in asks if tiers[role] and role in prompts)
+    return [prompt for prompt in dict.fromkeys(found) if prompt]
+
+
+def asks_for(names: Iterable[str], role: ModelRole) -> bool:
+    """Whether one of the verifiers asks the model of this role."""
+    return any(role in (traits_named(name).asks or {}) for name in names)
+
+
+def any_trait(names: Iterable[str], trait: Callable[[VerifierTraits], bool]) -> bool:
+    """Whether one of the verifiers has a trait."""
+    return any(trait(traits_named(name)) for name in names)
+
+
+def fails_by_text(patch: str, names: Iterable[str]) -> bool:
+    """Whether one of the verifiers refuses a patch for its text alone."""
+    verifiers = (verifier_named(name) for name in names)
+    return any(isinstance(one, JudgesText) and one.fails_by_text(patch) for one in verifiers)
+
+
+def _tiers(verify: VerifySettings) -> dict[ModelRole, str]:
+    return {"writer": verify.writer, "judge": verify.judge}

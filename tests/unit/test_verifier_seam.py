@@ -1,0 +1,183 @@
+"""A verifier of another package: it runs at its stage, decides, is weighed, fills the matrix."""
+
+from __future__ import annotations
+
+import ast
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import swe_router
+from swe_router import plugins, recorded_verdicts
+from swe_router.errors import VerifierError
+from swe_router.estimates.acceptance import fit, verdict_signals
+from swe_router.records import Result, Verdict
+from swe_router.seams import VerificationContext
+from swe_router.selectors.vote_counts import unfailed
+from swe_router.settings import VerifySettings
+from swe_router.solve.cross_evaluation import matrix_of
+from swe_router.solve.verification import VerificationSetup, together
+from swe_router.verifier_abilities import VerifierTraits, traits_of
+from swe_router.verifiers.acceptance import AcceptanceVerifier
+from tests.doubles.engine import INSTANCE, Box
+from tests.doubles.project import outcome, verdict
+from tests.doubles.third_party import Breaks, Compares, Decides, Plain, Refuses, Runs, Sizes
+
+DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@\n-a\n+b\n c\n"
+OTHER = DIFF.replace("+b", "+d")
+SIZES = "tests.doubles.third_party:Sizes"
+
+
+def name_of(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__name__}"
+
+
+def verified(*verifiers, patches=(DIFF,), cores=1):
+    @contextmanager
+    def open_sandbox(instance):
+        yield Box()
+
+    setup = VerificationSetup(
+        verifiers=[(name_of(type(one)), one) for one in verifiers],
+        open_sandbox=open_sandbox,
+        apply=lambda box, text: Result(exit_code=0, output=""),
+        steps=lambda attempt_id: (),
+        cores=cores,
+    )
+    candidates = [outcome(patch, number=number) for number, patch in enumerate(patches, 1)]
+    return together(setup, INSTANCE, candidates)
+
+
+def test_a_verifier_that_says_nothing_of_itself_runs_and_goes_by_the_name_that_the_run_has():
+    assert traits_of(Plain()) == VerifierTraits()
+    (made,) = verified(Plain())
+    assert [(one.verifier, one.outcome) for one in made.verdicts] == [(name_of(Plain), "pass")]
+    assert made.accepted
+
+
+def test_a_decisive_fail_ends_the_look_and_only_a_combination_follows():
+    runs, decides = Runs(), Decides()
+    (made,) = verified(Refuses(), runs, decides)
+    assert runs.seen == []
+    assert [one.verifier for one in made.verdicts] == [name_of(Refuses), name_of(Decides)]
+
+
+def test_the_last_word_is_a_third_party_s_where_it_combines():
+    (made,) = verified(Sizes(), Decides())
+    assert made.weighed is not None
+    assert made.weighed.verifier == name_of(Decides)
+    assert made.accepted
+    again = Verdict.model_validate_json(made.weighed.model_dump_json())
+    assert again.decides
+    refused = verdict("fail", name_of(Refuses))
+    assert unfailed(made)
+    assert not unfailed(made.model_copy(update={"verdicts": (refused, made.weighed)}))
+
+
+def test_what_an_older_run_wrote_of_a_verdict_is_what_is_written_of_it_today():
+    plain = verdict("pass", "repo-tests")
+    assert "combines" not in plain.model_dump()
+    assert (plain.decides, verdict("pass", "acceptance").decides) == (False, True)
+
+
+def test_a_verifier_of_the_peers_stage_sees_every_candidate_s_verdicts():
+    compares = Compares()
+    verified(Runs(), compares, patches=(DIFF, OTHER))
+    assert [seen[2] for seen in compares.seen] == [[name_of(Runs)], [name_of(Runs)]]
+
+
+def test_its_runs_enter_the_matrix():
+    made = verified(Runs(), patches=(DIFF, OTHER))
+    matrix = matrix_of(made)
+    assert matrix is not None
+    assert set(matrix.tests) == {"t.py::test_it"}
+    assert {after for row in matrix.results.values() for after in row.values()} == {"passed"}
+
+
+def test_what_runs_tests_is_ground_to_accept_and_an_opinion_is_none():
+    (ran,) = verified(Runs())
+    (bare,) = verified(Sizes())
+    assert verdict_signals.grounded(ran.verdicts)
+    assert not verdict_signals.grounded(bare.verdicts)
+
+
+def test_a_new_signal_weighs_nothing_is_named_and_is_learned():
+    new = Verdict(candidate="c", verifier=SIZES, outcome="unknown", evidence={"lines": 1})
+    tests = verdict("pass", "repo-tests", counts={"passed_before": 3, "still_pass": 3})
+    found = verdict_signals.signals([new, tests])
+    assert found == {"small_change": 1.0, "tests_kept": 1.0}, "what is no number is left out"
+    acceptance = AcceptanceVerifier(VerifySettings())
+    context = VerificationContext(
+        open_sandbox=lambda of: None,
+        apply=lambda box, text: None,  # type: ignore[arg-type,return-value]
+    )
+    with_it = acceptance.verify(outcome(DIFF, new, tests), (), INSTANCE, context)
+    without = acceptance.verify(outcome(DIFF, tests), (), INSTANCE, context)
+    assert with_it.score == without.score
+    assert with_it.evidence["unweighed"] == ["small_change"]
+    assert "not weighed until `swe-router calibrate`: small_change" in with_it.evidence["why"]
+    assert "unweighed" not in without.evidence
+    rows = [
+        fit.VerdictRow(f"o__r{n % 7}-{n}", f"o/r{n % 7}", "maker", right, (
+            new.model_copy(update={"evidence": {"lines": 1 if right else 9}}), tests,
+        ))
+        for n in range(80)
+        for right in [n % 2 == 0]
+    ]  # fmt: skip
+    learned = fit.fit(rows, acceptance.calibration)
+    weight = learned.acceptance["weak"][""].weights["small_change"]
+    assert weight > 0.3
+    assert learned.card["weights"]["small_change"]["rows_with_it"] == 80
+    assert learned.unweighed({"small_change": 1.0, "another": 1.0}, "weak", "") == ["another"]
+    read = fit.Calibration.model_validate_json(learned.model_dump_json())
+    chances = [one.probability({"small_change": 1.0}, "weak", "") for one in (read, learned)]
+    assert chances[0] == chances[1]
+
+
+def test_a_verifier_that_cannot_read_its_own_evidence_is_named():
+    one = Verdict(candidate="c", verifier=name_of(Breaks), outcome="unknown")
+    with pytest.raises(VerifierError, match="third_party:Breaks' gives no signals: KeyError"):
+        verdict_signals.signals([one])
+
+
+def test_code_that_a_run_folder_names_is_not_imported_to_read_a_verdict():
+    assert recorded_verdicts.verifier_named("tests.doubles.never_imported:Sizes") is None
+    assert recorded_verdicts.verifier_named("nobody-offers-this") is None
+
+
+ROOT = Path(swe_router.__file__).parent
+NAMED = {
+    "plugins.py": "the table of what is built in",
+    "settings/schema.py": "the default stack",
+    "records/values.py": "the verdict that older records do not mark as deciding",
+    "estimates/acceptance/verdict_signals.py": "names of signals",
+    "estimates/acceptance/fit.py": "the signal of the judge, whose scale is fitted",
+    "estimates/acceptance/calibration.py": "fields of the file",
+    "features/leak_linter.py": "a source of features",
+    "features/rubric.py": "a source of features",
+    "wiring/training_data.py": "a source of features",
+    "codegraph/file_facts.py": "a kind of problem of a file",
+    "commands/doctor.py": "a line of the report",
+    "commands/run/dry_run_report.py": "a field of the report",
+    "commands/run/run_estimate.py": "a field of the report",
+    "cli/verify_command.py": "the role of a model",
+    "recorded_verdicts.py": "the role of a model",
+    "verifier_abilities.py": "the role of a model",
+    "wiring/run_wiring.py": "the role of a model",
+    "api/run_view.py": "an example",
+}
+
+
+def test_no_verifier_is_named_outside_of_its_room():
+    """A third-party verifier can do what a built-in one does: the core knows none by name."""
+    names = set(plugins.BUILT_IN["verifiers"])
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        at = path.relative_to(ROOT).as_posix()
+        if at.startswith("verifiers/") or at in NAMED:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and node.value in names:
+                found.setdefault(at, []).append((node.lineno, node.value))
+    assert found == {}
