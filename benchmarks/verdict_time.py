@@ -101,7 +101,7 @@ def measure(case: Case, opened: Open, seconds: float, full_seconds: float) -> No
     for name, text in case.patches:
         now = time.time()
         context = VerificationContext(
-            opened, patch_application.apply, graph=graph, clock=time.time, cache=cache
+            opened, patch_application.apply_patch, graph=graph, clock=time.time, cache=cache
         )
         settings = VerifySettings(seconds=seconds)
         verdict = RepoTestsVerifier(settings).verify(

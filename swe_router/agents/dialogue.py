@@ -93,10 +93,12 @@ class ModelRequest:
 
     def size(self) -> int:
         """UTF-8 bytes of all that the model reads."""
-        return sum(map(prompts.size, self.messages)) + sum(map(prompts.size, self.tools))
+        return sum(map(prompts.message_bytes_of, self.messages)) + sum(
+            map(prompts.message_bytes_of, self.tools)
+        )
 
 
-def fell_through(actions: Sequence[Action]) -> bool:
+def last_call_failed(actions: Sequence[Action]) -> bool:
     """Whether the last call could not be read, or was refused."""
     return bool(actions) and (actions[-1].refused or bool(actions[-1].call.error))
 
@@ -107,12 +109,12 @@ class Dialogue:
     def __init__(self, manifest: Manifest, instance: Instance, setup: DialogueSetup) -> None:
         manifest = manifest.at(instance.workdir)
         self._manifest, self._setup = manifest, setup
-        self._rules = loop_rules.of(manifest.rules)
+        self._rules = loop_rules.rules_of(manifest.rules)
         self._window = setup.window
         """Tokens: the tier's, or fewer where the server had no more; 0 is unknown."""
         self._full = False
         self.offered = manifest.offered
-        self._head = prompts.opening(
+        self._head = prompts.opening_messages(
             manifest,
             instance,
             text=setup.text_tools,
@@ -144,7 +146,7 @@ class Dialogue:
             return most
         free = self._setup.window - self._setup.max_output_tokens
         # A third of the room, at three bytes a token.
-        room = free - math.ceil(sum(map(prompts.size, self._head)) / BYTES_PER_TOKEN)
+        room = free - math.ceil(sum(map(prompts.message_bytes_of, self._head)) / BYTES_PER_TOKEN)
         return max(MIN_OBSERVATION, min(most, room))
 
     def request(self) -> ModelRequest:
@@ -227,12 +229,12 @@ class Dialogue:
     def _calls(self, completion: Completion) -> tuple[ToolCall, ...]:
         found, cut = completion.message.tool_calls, completion.stop in _CUT
         if not found:
-            parsed = toolcalls.parse(
+            parsed = toolcalls.parse_calls(
                 completion.message.content, self.offered, strays=self._rules.strays_stop
             )
             found = parsed.calls
             cut = cut and (parsed.unclosed or any(call.error for call in found))
-        calls = [tools.checked(call, self.offered) for call in found]
+        calls = [tools.checked_call(call, self.offered) for call in found]
         if calls and cut:
             # A cut-off call may be complete JSON and still lack half of its text.
             error = self._cut_off(completion, call=True)
@@ -255,12 +257,12 @@ class Dialogue:
             self._window = min(filter(None, (self._window, held)), default=0)
         calls = self.calls(completion)
         reply = "" if calls else self._nudge(completion)
-        waits = self._rules.rest_waits and fell_through(actions)
+        waits = self._rules.rest_waits and last_call_failed(actions)
         rest = NOT_DONE_AFTER if waits else NOT_DONE
         turn = DialogueTurn.of(completion.message, calls, actions, reply, rest)
         self._turns.append(turn)
         self._messages += turn.whole
-        self._size += sum(map(prompts.size, turn.whole))
+        self._size += sum(map(prompts.message_bytes_of, turn.whole))
         self.ended = self._ending(completion, calls, actions)
 
     def _nudge(self, completion: Completion) -> str:
@@ -271,7 +273,7 @@ class Dialogue:
         return self._manifest.say(names.nudge, text=self._setup.text_tools, example=example)
 
     def _is_full(self, completion: Completion) -> bool:
-        return completion.stop == "window" and self._rules.window_told
+        return completion.stop == "window" and self._rules.window_reported
 
     def _cut_off(self, completion: Completion, *, call: bool) -> str:
         name, most = self._manifest.prompts.cut_off, self._setup.max_output_tokens

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from swe_router import suggest
-from swe_router.agents.observation_text import numbered
+from swe_router.agents.observation_text import numbered_lines
 from swe_router.codegraph import python_syntax
 
 
@@ -15,7 +15,7 @@ class EditRefused(Exception):
     """The edit was not made; the text tells the model why and what to do."""
 
 
-def apply(path: str, before: bytes | None, arguments: Mapping[str, Any]) -> bytes:
+def apply_edit(path: str, before: bytes | None, arguments: Mapping[str, Any]) -> bytes:
     """The file's new bytes; ``before`` is None where there is no file. Raises ``EditRefused``."""
     action = arguments["action"]
     if action == "create":
@@ -30,7 +30,7 @@ def apply(path: str, before: bytes | None, arguments: Mapping[str, Any]) -> byte
     return after
 
 
-def where(before: bytes | None, after: bytes) -> str:
+def changed_lines(before: bytes | None, after: bytes) -> str:
     """The changed lines of ``after`` and some around them, numbered."""
     old, new = _lines(before or b""), _lines(after)
     pairs = list(zip(old, new, strict=False))
@@ -39,8 +39,10 @@ def where(before: bytes | None, after: bytes) -> str:
     end = len(new) - next((n for n, (a, b) in enumerate(backwards) if a != b), len(backwards))
     first, last = start - 2, end + 3
     if last - first <= 60:
-        return numbered(new, first, last)
-    return f"{numbered(new, first, first + 29)}\n     …\n{numbered(new, last - 29, last)}"
+        return numbered_lines(new, first, last)
+    return (
+        f"{numbered_lines(new, first, first + 29)}\n     …\n{numbered_lines(new, last - 29, last)}"
+    )
 
 
 def _lines(data: bytes) -> list[bytes]:
@@ -137,7 +139,7 @@ def _nearest(before: bytes, old: bytes) -> str:
     if not same:
         return " Look at the file again: no line of it is like the first line of old."
     size = len(_lines(old))
-    shown = "\n".join(numbered(lines, number, number + size - 1) for number in same[:3])
+    shown = "\n".join(numbered_lines(lines, number, number + size - 1) for number in same[:3])
     return f" The nearest lines are (number, then the line; mind the blanks):\n{shown}"
 
 
@@ -166,5 +168,5 @@ def _check_syntax(path: str, before: bytes, after: bytes) -> None:
     line, column = faults[0]
     raise EditRefused(
         f"The edit was not made: {path} would have a syntax error at line {line}, column {column}:"
-        f"\n{numbered(_lines(after), line - 3, line + 3)}"
+        f"\n{numbered_lines(_lines(after), line - 3, line + 3)}"
     )

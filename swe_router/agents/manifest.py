@@ -24,7 +24,7 @@ class _ManifestTable(BaseModel):
 
 
 class PromptNames(_ManifestTable):
-    """Which prompt is said when: names in ``prompts/``, or paths of ``.md.j2`` files."""
+    """Which prompt is used when: names in ``prompts/``, or paths of ``.md.j2`` files."""
 
     system: str = "system"
     first: str = "first"
@@ -39,7 +39,7 @@ class PromptNames(_ManifestTable):
     """What earlier attempts leave, in the first message."""
 
 
-class Limits(_ManifestTable):
+class LoopLimits(_ManifestTable):
     """When the loop loses patience, and how much it shows."""
 
     malformed: int = Field(default=5, gt=0)
@@ -67,7 +67,7 @@ class Manifest(_ManifestTable):
     tool_choice: Literal["auto", "required"] = "auto"
     """``required`` asks the server to force a native call."""
     prompts: PromptNames = PromptNames()
-    limits: Limits = Limits()
+    limits: LoopLimits = LoopLimits()
     variants: Mapping[str, str] = Field(default_factory=dict)
     """Variant name -> the prompt that takes the place of ``prompts.first``."""
     texts: Mapping[str, str] = Field(default_factory=dict, exclude=True)
@@ -87,7 +87,7 @@ class Manifest(_ManifestTable):
         tools = self.toolset.at(workdir)
         return self if tools is self.toolset else self.model_copy(update={"toolset": tools})
 
-    def said(self) -> list[str]:
+    def used_prompts(self) -> list[str]:
         """Every prompt that it may say, sorted."""
         return sorted({*self.prompts.model_dump().values(), *self.variants.values()})
 
@@ -110,7 +110,7 @@ class Manifest(_ManifestTable):
         return self.variants[variant]
 
 
-def read(name: str) -> Manifest:
+def read_manifest(name: str) -> Manifest:
     """The manifest of a scaffold, by name or by path of its folder.
 
     Raises ``UsageError`` that names each bad key and the nearest right one.
@@ -124,7 +124,9 @@ def read(name: str) -> Manifest:
         raise UsageError(f"{file}: there is no key {reserved[0]!r}: the folder gives it")
     try:
         made = Manifest.model_validate({**tree, "name": folder.name, "digest": _digest(folder)})
-        return made.model_copy(update={"texts": {one: templates.text(one) for one in made.said()}})
+        return made.model_copy(
+            update={"texts": {one: templates.text(one) for one in made.used_prompts()}}
+        )
     except ValidationError as error:
         faults = "; ".join(dict.fromkeys(_explain(fault) for fault in error.errors()))
         raise UsageError(f"{file}: {faults}") from None
@@ -146,7 +148,7 @@ def _explain(fault: Any) -> str:
     if fault["type"] != "extra_forbidden":
         what = fault["msg"].removeprefix("Value error, ")
         return f"{'.'.join(where)}: {what} (given: {fault['input']!r})"
-    tables: dict[str, type[BaseModel]] = {"prompts": PromptNames, "limits": Limits}
+    tables: dict[str, type[BaseModel]] = {"prompts": PromptNames, "limits": LoopLimits}
     keys = tables.get(where[0], Manifest).model_fields if len(where) > 1 else Manifest.model_fields
     hint = suggest.hint(where[-1], keys, prefix="".join(f"{part}." for part in where[:-1]))
     return f"there is no key {'.'.join(where)!r}{hint}"

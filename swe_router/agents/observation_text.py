@@ -23,7 +23,7 @@ def shortened(text: str, limit: int) -> str:
     return f"{shown[0]}\n[… {left_out} bytes left out …]\n{shown[1]}"
 
 
-def numbered(lines: list[bytes], first: int, last: int) -> str:
+def numbered_lines(lines: list[bytes], first: int, last: int) -> str:
     """Lines ``first`` to ``last`` (from 1, inclusive, clipped) with their numbers."""
     first, last = max(1, first), min(len(lines), last)
     return "\n".join(

@@ -1,4 +1,4 @@
-"""What an agent is told: the opening of its conversation, and how large that is."""
+"""What an agent is given: the opening of its conversation, and how large that is."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ BYTES_PER_IMAGE_TOKEN = 3
 """As ``dialogue.BYTES_PER_TOKEN``: windows are measured in bytes."""
 
 
-def prints(manifest: Manifest) -> dict[str, str]:
+def prompt_digests(manifest: Manifest) -> dict[str, str]:
     """SHA-256 of the scaffold and of each prompt that it may say."""
-    said = {f"prompt/{name}": templates.digest(manifest.text(name)) for name in manifest.said()}
-    return {f"scaffold/{manifest.name}": manifest.digest, **said}
+    texts = {
+        f"prompt/{name}": templates.digest(manifest.text(name)) for name in manifest.used_prompts()
+    }
+    return {f"scaffold/{manifest.name}": manifest.digest, **texts}
 
 
-def opening(
+def opening_messages(
     manifest: Manifest,
     instance: Instance,
     *,
@@ -37,7 +39,7 @@ def opening(
 
     ``text``: the tools are taught in the text form. ``timeouts``: seconds of a command, and the
     most that can be asked for. ``handover``: what earlier attempts leave; ``continued``: it is a
-    conversation that is gone on with. ``image_tokens``: most tokens of one picture; with 0 the
+    conversation that is continued. ``image_tokens``: most tokens of one picture; with 0 the
     model sees none and is told their addresses.
     """
     manifest, workdir = manifest.at(instance.workdir), instance.workdir
@@ -87,12 +89,15 @@ def window_need(
 ) -> int:
     """UTF-8 bytes of the first request, for a look at the window before anything is paid."""
     offered = () if text else manifest.at(instance.workdir).offered
-    return sum(map(size, opening(manifest, instance, text=text, image_tokens=image_tokens))) + sum(
-        map(size, offered)
-    )
+    return sum(
+        map(
+            message_bytes_of,
+            opening_messages(manifest, instance, text=text, image_tokens=image_tokens),
+        )
+    ) + sum(map(message_bytes_of, offered))
 
 
-def size(part: Message | ToolSpec) -> int:
+def message_bytes_of(part: Message | ToolSpec) -> int:
     """UTF-8 bytes of what the model reads of a message or a tool."""
     if isinstance(part, ToolSpec):
         return len(part.model_dump_json().encode())

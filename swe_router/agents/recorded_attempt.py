@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from swe_router.agents.dialogue import Dialogue, DialogueSetup
 from swe_router.agents.manifest import Manifest
-from swe_router.agents.tool_loop import PAST_LEFT, trajectory
+from swe_router.agents.tool_loop import PAST_LEFT, trajectory_of
 from swe_router.records import Budget, Instance, Step, ToolCall, Trajectory
 
 StopLoss = Callable[[int, Decimal], str]
@@ -25,7 +25,7 @@ class AttemptDivergence:
     recomputed: str
 
 
-def recompute(
+def recheck_attempt(
     manifest: Manifest,
     instance: Instance,
     steps: Sequence[Step],
@@ -106,9 +106,11 @@ def _step(
     if list(asked[: len(did)]) != did or len(did) > len(asked):
         return AttemptDivergence(f"{name} answer", _names(did), _names(asked))
     for action in step.actions:
-        told = dialogue.corrective(action.call) if action.call.error else action
-        if told.observation != action.observation:
-            return AttemptDivergence(f"{name} observation", action.observation, told.observation)
+        corrected = dialogue.corrective(action.call) if action.call.error else action
+        if corrected.observation != action.observation:
+            return AttemptDivergence(
+                f"{name} observation", action.observation, corrected.observation
+            )
     seal = step.sealed(before).seal
     if seal != step.seal:
         return AttemptDivergence(f"{name} {_unsealed(dialogue, step, after)}", step.seal, seal)
@@ -133,7 +135,7 @@ def _names(calls: Sequence[ToolCall]) -> str:
 def _end(
     dialogue: Dialogue, steps: Sequence[Step], recorded: Trajectory, budget: Budget | None
 ) -> Iterator[AttemptDivergence]:
-    again = trajectory(list(steps), recorded.exit, recorded.why)
+    again = trajectory_of(list(steps), recorded.exit, recorded.why)
     for key in ("steps", "usd", "usage", "seal"):
         was, now = getattr(recorded, key), getattr(again, key)
         if was != now:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from swe_router.agents.edit_tool import EditRefused
-from swe_router.agents.tool_paths import relative
+from swe_router.agents.tool_paths import relative_path
 from swe_router.seams import CodeSearch, Sandbox
 
 MAX_FILES = 300
@@ -18,12 +18,12 @@ MAX_BYTES = 1_000_000
 _DIFF = "git -c core.fsmonitor=false diff --name-only --no-renames --no-ext-diff -z"
 _GIT = "git rev-parse --verify HEAD"
 _NO_GIT = "//"
-"""Said in place of paths; no path of git's begins with a slash."""
+"""Shown in place of paths; no path of git's begins with a slash."""
 _BLIND = "(git is broken: files that commands changed may be shown here as they were before)"
 _NEW = "git -c core.fsmonitor=false ls-files -z --others --exclude-standard"
 
 
-class Lookup:
+class SearchTool:
     """The ``search`` tool of one attempt."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Lookup:
         if kind == "regex":
             _check_regex(query)
         given = arguments.get("path", "")
-        path = relative(given, self._sandbox.workdir) if given.strip() else "."
+        path = relative_path(given, self._sandbox.workdir) if given.strip() else "."
         found = self._by_graph(query, kind, path) if self._graph else self._plain(query, kind, path)
         found = found.strip("\n") or f"Nothing found for {query!r} ({kind})."
         return f"{found}\n{_BLIND}" if self._blind else found

@@ -6,10 +6,10 @@ import time
 from decimal import Decimal
 
 from swe_router.agents import loop_rules, tools
-from swe_router.agents.dialogue import Dialogue, DialogueSetup, fell_through
+from swe_router.agents.dialogue import Dialogue, DialogueSetup, last_call_failed
 from swe_router.agents.manifest import Manifest
 from swe_router.agents.observation_text import sendable
-from swe_router.agents.search_tool import Lookup
+from swe_router.agents.search_tool import SearchTool
 from swe_router.agents.toolbox import Toolbox
 from swe_router.errors import LedgerRefused, SandboxError, ScaffoldError, SweRouterError
 from swe_router.records import (
@@ -63,10 +63,10 @@ class ToolLoop:
             raise
         except Exception as error:
             raise ScaffoldError(f"{type(error).__name__}: {error}") from error
-        return trajectory(session.steps, exit_, why)
+        return trajectory_of(session.steps, exit_, why)
 
 
-def trajectory(steps: list[Step], exit_: Exit, why: str) -> Trajectory:
+def trajectory_of(steps: list[Step], exit_: Exit, why: str) -> Trajectory:
     """The end of an attempt, with the sums over its steps."""
     return Trajectory(
         exit=exit_,
@@ -91,9 +91,9 @@ class _LoopSession:
         context: AttemptContext,
     ) -> None:
         self._budget, self._context = budget, context
-        self._rules = loop_rules.of(manifest.rules)
+        self._rules = loop_rules.rules_of(manifest.rules)
         self._dialogue = Dialogue(manifest, instance, DialogueSetup.of(context, *timeouts))
-        lookup = Lookup(
+        lookup = SearchTool(
             sandbox,
             context.search,
             base=instance.base_commit,
@@ -149,8 +149,9 @@ class _LoopSession:
         """Do what the answer asks; the paid answer is recorded even if the sandbox breaks.
 
         A stop of the run cuts commands short, or kills the sandbox with its signal, and so does an
-        engine that goes away: what they said then is no observation. Such a step is not recorded;
-        its answer is kept by the meter, and whoever goes on with the attempt acts on it anew.
+        engine that goes away: what they printed then is no observation. Such a step is not
+        recorded; its answer is kept by the meter, and a process that continues the attempt acts on
+        it anew.
         """
         actions: list[Action] = []
         try:
@@ -163,7 +164,7 @@ class _LoopSession:
                 actions.append(self._act(call))
                 if call.name == tools.SUBMIT and not call.error:
                     break
-                if self._rules.rest_waits and fell_through(actions):
+                if self._rules.rest_waits and last_call_failed(actions):
                     break
         except BaseException as error:
             if not (self._engine_left(error) or self._stopped(error)):

@@ -26,7 +26,7 @@ class SandboxPath:
     exists: bool
 
 
-def relative(path: str, root: str) -> str:
+def relative_path(path: str, root: str) -> str:
     """The path from the work folder ``root``, ``.`` for itself. Raises ``EditRefused``."""
     text = path.strip()
     if not text or not text.isprintable():
@@ -42,9 +42,9 @@ def relative(path: str, root: str) -> str:
     return inside
 
 
-def editable(sandbox: Sandbox, path: str, *, timeout: float) -> SandboxPath:
+def editable_path(sandbox: Sandbox, path: str, *, timeout: float) -> SandboxPath:
     """The place of a file to edit, looked at inside the sandbox. Raises ``EditRefused``."""
-    inside = relative(path, sandbox.workdir)
+    inside = relative_path(path, sandbox.workdir)
     if inside == ".":
         raise EditRefused(f"{path} is the repository itself, not a file.")
     probe = sandbox.run(_PROBE.format(path=shlex.quote(f"./{inside}")), timeout=timeout)

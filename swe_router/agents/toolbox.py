@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from swe_router.agents import edit_tool, tool_paths, tools
 from swe_router.agents.edit_tool import EditRefused
 from swe_router.agents.observation_text import printable, shortened
-from swe_router.agents.search_tool import Lookup
+from swe_router.agents.search_tool import SearchTool
 from swe_router.records import Action, Result, ToolCall
 from swe_router.seams import Sandbox
 
@@ -20,7 +20,7 @@ class Toolbox:
     """The tools of one attempt; calls come checked (``tools.checked``)."""
 
     sandbox: Sandbox
-    lookup: Lookup
+    lookup: SearchTool
     clock: Callable[[], float]
     """Unix seconds."""
     remaining: Callable[[], float]
@@ -66,10 +66,10 @@ class Toolbox:
         self.lookup.ran_command()
         result = self.sandbox.run(printable(command), timeout=timeout)
         capped = wanted > self.command_timeout_max
-        return _told(result, timeout, capped=capped), result.exit_code
+        return _describe_result(result, timeout, capped=capped), result.exit_code
 
     def _edit(self, call: ToolCall) -> str:
-        place = tool_paths.editable(
+        place = tool_paths.editable_path(
             self.sandbox, call.arguments["path"], timeout=self.command_timeout
         )
         before: bytes | None = None
@@ -80,18 +80,18 @@ class Toolbox:
                 raise EditRefused(f"{place.relative} is too large for edit; use bash.") from None
             except OSError as error:
                 raise EditRefused(f"{place.relative} cannot be read: {error}") from None
-        after = edit_tool.apply(place.relative, before, call.arguments)
+        after = edit_tool.apply_edit(place.relative, before, call.arguments)
         try:
             self.sandbox.write(place.relative, after)
         except OSError as error:
             raise EditRefused(f"{place.relative} cannot be written: {error}") from None
         self.lookup.changed(place.relative, after)
-        shown = edit_tool.where(before, after)
+        shown = edit_tool.changed_lines(before, after)
         verb = "Created" if before is None else "Edited"
         return f"{verb} {place.relative}." + (f" It now reads:\n{shown}" if shown else "")
 
 
-def _told(result: Result, timeout: float, *, capped: bool) -> str:
+def _describe_result(result: Result, timeout: float, *, capped: bool) -> str:
     lines = [result.output.rstrip("\n") or "(no output)"]
     if result.dropped:
         lines.append(f"[{result.dropped} bytes of output were left out: redirect it to a file]")

@@ -88,9 +88,9 @@ class Toolset(FrozenRecord):
         """The tools as they are now."""
         return cls(
             specs=TABLE,
-            lesson=toolcalls.describe(()),
-            taught={name: toolcalls.described(spec) for name, spec in TABLE.items()},
-            example=toolcalls.render([EXAMPLE]),
+            lesson=toolcalls.describe_tools(()),
+            taught={name: toolcalls.describe_tool(spec) for name, spec in TABLE.items()},
+            example=toolcalls.render_calls([EXAMPLE]),
         )
 
     def at(self, workdir: str) -> Toolset:
@@ -105,12 +105,12 @@ class Toolset(FrozenRecord):
         return "\n\n".join((self.lesson, *(self.taught[name] for name in names)))
 
 
-def specs(names: Sequence[str]) -> tuple[ToolSpec, ...]:
+def tool_specs(names: Sequence[str]) -> tuple[ToolSpec, ...]:
     """The tools of a manifest, in its order."""
     return tuple(TABLE[name] for name in names)
 
 
-def checked(call: ToolCall, offered: Sequence[ToolSpec]) -> ToolCall:
+def checked_call(call: ToolCall, offered: Sequence[ToolSpec]) -> ToolCall:
     """The call with its arguments in their types, or with an ``error`` that says what is wrong."""
     if call.error:
         return call

@@ -9,26 +9,26 @@ from functools import cached_property
 from swe_router.records import Action, Message, ToolCall
 
 NOT_DONE = "Not carried out."
-"""Said of a call that came after the last one that was."""
+"""Reported for a call that came after the last one that was."""
 NOT_DONE_AFTER = (
     "Not carried out: this call was written before it was known that one before it in the same"
     " answer could not be carried out. Look at that first."
 )
-NOTHING_SAID = "(empty answer)"
+EMPTY_ANSWER = "(empty answer)"
 SHORT = 300
 """Bytes up to which an observation stays when older ones are elided."""
 
 
 @dataclass(frozen=True)
 class DialogueTurn:
-    """An answer and what the model is told about it."""
+    """An answer and what is reported to the model."""
 
     answer: Message
     native: bool
     """The calls came as tool calls, so each is answered by a ``tool`` message."""
     observed: tuple[tuple[ToolCall, str], ...]
     reply: str
-    """What an answer without calls is told."""
+    """The reply to an answer without calls."""
 
     @classmethod
     def of(
@@ -45,7 +45,7 @@ class DialogueTurn:
         observed = tuple(zip(calls, texts, strict=False))
         if not answer.tool_calls and not answer.content.strip():
             # Providers refuse a conversation that holds an empty turn.
-            answer = answer.model_copy(update={"content": NOTHING_SAID})
+            answer = answer.model_copy(update={"content": EMPTY_ANSWER})
         return cls(answer, bool(answer.tool_calls), observed, reply)
 
     @cached_property
@@ -61,12 +61,12 @@ class DialogueTurn:
     def _messages(self, *, elided: bool) -> tuple[Message, ...]:
         if not self.observed:
             return self.answer, Message(role="user", content=self.reply)
-        told = [(call, _elided(text) if elided else text) for call, text in self.observed]
+        shown = [(call, _elided(text) if elided else text) for call, text in self.observed]
         if self.native:
             return self.answer, *(
-                Message(role="tool", content=text, tool_call_id=call.id) for call, text in told
+                Message(role="tool", content=text, tool_call_id=call.id) for call, text in shown
             )
-        parts = [f"{call.name or 'call'} ({call.id}):\n{text}" for call, text in told]
+        parts = [f"{call.name or 'call'} ({call.id}):\n{text}" for call, text in shown]
         return self.answer, Message(role="user", content="\n\n".join(parts))
 
 

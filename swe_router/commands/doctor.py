@@ -155,10 +155,8 @@ def _docker() -> str:
 
 def _local(sandbox: SandboxSettings) -> str:
     wall = local.best_wall(unsafe=False)
-    rest = (
-        f"disk limited to {sandbox.disk} per file, not per sandbox, {resource_limits.told(sandbox)}"
-    )
-    return f"isolated by {wall}; {rest}"
+    rest = f"disk limited to {sandbox.disk} per file, not per sandbox"
+    return f"isolated by {wall}; {rest}, {resource_limits.describe_limits(sandbox)}"
 
 
 def _workers() -> str:

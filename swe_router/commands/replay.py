@@ -232,7 +232,7 @@ def _means(run: RunFolder, header: Header, book: LedgerState) -> ReplayContext:
         record: RunRecord, outcome: Outcome, steps: Sequence[Step], handed: Handed
     ) -> Iterator[tuple[str, str, str]]:
         plan = outcome.attempt.plan
-        for one in recorded_attempt.recompute(
+        for one in recorded_attempt.recheck_attempt(
             sheet,
             record.instance,
             steps,

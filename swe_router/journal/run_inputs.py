@@ -33,11 +33,11 @@ EARLIER = "earlier.json"
 
 def parts(settings: Settings) -> dict[str, str]:
     """Label -> text of everything that a run under these settings is made with, as it is now."""
-    sheet = manifest.read(settings.scaffold)
+    sheet = manifest.read_manifest(settings.scaffold)
     found = {
         SCAFFOLD: json.dumps(plain(sheet), indent=1),
         TOOLS: sheet.toolset.model_dump_json(indent=1),
-        **{f"prompt/{name}": sheet.text(name) for name in sheet.said()},
+        **{f"prompt/{name}": sheet.text(name) for name in sheet.used_prompts()},
     }
     for name in asked(settings):
         found[f"prompt/{name}"] = templates.text(name)
@@ -64,12 +64,12 @@ def sheet(run: RunFolder, header: Header) -> Manifest:
     Raises ``UsageError`` when the folder does not hold them any more, and for rules of a newer
     version.
     """
-    loop_rules.of(header.rules)
+    loop_rules.rules_of(header.rules)
     found = texts(run, header)
     try:
         made = Manifest.model_validate(json.loads(found[SCAFFOLD]))
         return made.model_copy(update={
-            "texts": {name: found[f"prompt/{name}"] for name in made.said()},
+            "texts": {name: found[f"prompt/{name}"] for name in made.used_prompts()},
             "toolset": Toolset.model_validate_json(found[TOOLS]),
             "rules": header.rules,
         })  # fmt: skip
@@ -114,8 +114,8 @@ def _own(run: RunFolder, header: Header, found: dict[str, str]) -> dict[str, str
     if Path(name).expanduser().resolve().is_relative_to(run.path.resolve()):
         raise refused
     now = parts(header.settings)
-    mine = manifest.read(name)
-    same = prompts.prints(mine).items() <= dict(header.prompts).items()
+    mine = manifest.read_manifest(name)
+    same = prompts.prompt_digests(mine).items() <= dict(header.prompts).items()
     if not same or any(templates.digest(now[key]) != header.prompts[key] for key in now
                        if key.startswith("prompt/")):  # fmt: skip
         raise refused

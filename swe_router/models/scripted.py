@@ -118,7 +118,7 @@ class ScriptedModel:
         calls = tuple(_call(turn, n, table) for n, table in enumerate(step.call))
         if self._tier.tools == "native" or not calls:
             return Message(role="assistant", content=step.say, tool_calls=calls)
-        parts = [part for part in (step.say, toolcalls.render(calls)) if part]
+        parts = [part for part in (step.say, toolcalls.render_calls(calls)) if part]
         return Message(role="assistant", content="\n\n".join(parts))
 
     def _usage(self, messages: Sequence[Message], answer: Message) -> Usage:

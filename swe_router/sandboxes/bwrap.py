@@ -23,7 +23,7 @@ AROUND = (*MORTAL, "unshare", "--pid", "--fork", "--kill-child")
 the first process of a PID namespace the kernel ends all the others."""
 
 
-def command(
+def bwrap_command(
     mounts: Sequence[Mount],
     inside: Sequence[str],
     env: dict[str, str],

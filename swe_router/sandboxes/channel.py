@@ -26,7 +26,7 @@ WATCH = 0.2
 KILL_AFTER = 5.0
 """Seconds between the polite and the hard signal of a timeout."""
 GRACE = 15.0
-"""Seconds that the loop is given to answer after it was told to cut a command."""
+"""Seconds that the loop is given to answer after a request to cut a command."""
 PATIENCE = 5.0
 """Seconds of these after which the sandbox is emptied from outside: an agent may have stopped or
 killed what waits for the word."""
@@ -38,7 +38,7 @@ TIMED_OUT, STOPPED = 124, 130
 
 
 class SandboxChannel(Protocol):
-    """The two byte streams of a sandbox; nothing in it blocks longer than it is told."""
+    """The two byte streams of a sandbox; no method blocks longer than its timeout."""
 
     def send(self, data: bytes, timeout: float) -> None:
         """Write all of ``data``; raises ``Lost`` when ``timeout`` seconds do not suffice."""
@@ -73,7 +73,7 @@ class ChannelSandbox:
         grace: float = GRACE,
         clock: Callable[[], float] = active_clock.now,
     ) -> None:
-        """``grace``: seconds that the loop has to answer once it was told to cut a command.
+        """``grace``: seconds that the loop has to answer once a cut was requested.
 
         ``empty`` kills all that runs in the sandbox but the loop, from outside; False: it cannot.
         ``clock`` gives seconds in which this process could look at the sandbox.
@@ -91,12 +91,14 @@ class ChannelSandbox:
         self._dead = ""
 
     def start(self) -> None:
-        """Wait for the loop's first answer. Raises ``Lost`` with what the sandbox said instead."""
-        said = HeadTail.of(4000)
+        """Wait for the loop's first answer. Raises ``Lost`` with what it printed."""
+        printed = HeadTail.of(4000)
         try:
-            self._exchange(":", "/", START_TIMEOUT, said, stoppable=False)
+            self._exchange(":", "/", START_TIMEOUT, printed, stoppable=False)
         except Lost as error:
-            raise Lost(f"{error}: {said.text()[0].strip()}" if said.total else str(error)) from None
+            raise Lost(
+                f"{error}: {printed.text()[0].strip()}" if printed.total else str(error)
+            ) from None
 
     def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
         """Run ``command`` in a shell at ``cwd``; ``timeout`` is in seconds.
@@ -174,12 +176,12 @@ class ChannelSandbox:
         return posixpath.join(self.workdir, path) if path else self.workdir
 
     def _must(self, path: str, command: str, *arguments: bytes) -> None:
-        code, said = self._plain(command, 120.0, *arguments)
+        code, printed = self._plain(command, 120.0, *arguments)
         if code == 0:
             return
-        if "No space left" in said:
+        if "No space left" in printed:
             raise DiskFull(f"no space left in the sandbox: {path}")
-        raise OSError(f"cannot write {path} in the sandbox: {said.strip() or f'exit {code}'}")
+        raise OSError(f"cannot write {path} in the sandbox: {printed.strip() or f'exit {code}'}")
 
     def _plain(self, command: str, timeout: float, *arguments: bytes) -> tuple[int, str]:
         kept = HeadTail.of(4000)
@@ -254,7 +256,7 @@ class ChannelSandbox:
                 empty_at = math.inf
                 lost_at += self._grace if self._empty() else 0.0
             if now >= lost_at:
-                raise Lost("the sandbox gave no answer when it was told to end a command")
+                raise Lost("the sandbox gave no answer to the request to end a command")
             data = self._transport.recv(max(0.0, min(WATCH, cut_at - now)) if not cut else WATCH)
             if data == b"":
                 why = self._transport.epitaph()

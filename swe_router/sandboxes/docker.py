@@ -1,7 +1,8 @@
 """Sandboxes in Docker: the container's main process is the channel's loop itself.
 
-So whoever holds the attached socket holds the container's life: when the driver dies, even by
-kill -9, the engine closes the loop's input, the loop ends and ``AutoRemove`` takes the rest away.
+So the process that holds the attached socket holds the container's life: when the driver dies, even
+by kill -9, the engine closes the loop's input, the loop ends and ``AutoRemove`` takes the rest
+away.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def _silent(line: str) -> None:
     return None
 
 
-def check() -> None:
+def check_engine() -> None:
     """See that an engine answers; raises ``UsageError`` that says how to get one."""
     engines.Engine.connect()
 
@@ -213,5 +214,5 @@ def _set_up(sandbox: ChannelSandbox, instance: Instance) -> None:
     )
     result = sandbox.run(script, timeout=SETUP, cwd="/")
     if result.exit_code or result.timed_out:
-        said = result.output.strip()[-300:] or f"exit {result.exit_code}"
-        raise WouldNotStart(f"{instance.id}: the image cannot be set up for the issue: {said}")
+        message = result.output.strip()[-300:] or f"exit {result.exit_code}"
+        raise WouldNotStart(f"{instance.id}: the image cannot be set up for the issue: {message}")

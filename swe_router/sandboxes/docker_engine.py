@@ -59,7 +59,7 @@ class Engine:
     def __init__(self, api: Any) -> None:
         self._api = api
         self.limits_disk = True
-        """Whether a container can be given a size; False once the engine has said no."""
+        """Whether a container can be given a size; False once the engine refused."""
 
     @classmethod
     def connect(cls) -> Engine:
@@ -196,11 +196,13 @@ class Engine:
         except BROKEN as error:
             raise _translated(error) from None
 
-    def attach(self, container: str) -> Wire:
+    def attach(self, container: str) -> ContainerChannel:
         """Its streams; to be called before ``start`` so that nothing is missed."""
         wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         try:
-            return Wire(self, container, self._api.attach_socket(container, params=wanted))
+            return ContainerChannel(
+                self, container, self._api.attach_socket(container, params=wanted)
+            )
         except BROKEN as error:
             raise _translated(error) from None
 
@@ -267,7 +269,7 @@ class Engine:
             self.remove(container)
 
 
-class Wire:
+class ContainerChannel:
     """The transport to a container's main process; its end closes that process's input."""
 
     def __init__(self, engine: Engine, container: str, raw: Any) -> None:
@@ -342,8 +344,8 @@ def _socket() -> str:
 
 
 def _words(error: BaseException) -> str:
-    said = getattr(error, "explanation", None) or error
-    return " ".join(str(said).split())[:300]
+    message = getattr(error, "explanation", None) or error
+    return " ".join(str(message).split())[:300]
 
 
 def _missing(image: str, why: str) -> ImageMissing:
@@ -366,11 +368,11 @@ def _not_pulled(image: str, why: str) -> SandboxError:
 
 
 def _translated(error: BaseException, image: str = "") -> SandboxError:
-    said = _words(error)
+    message = _words(error)
     if not isinstance(error, APIError):
-        return EngineGone(f"the Docker engine does not answer: {said}")
-    if "no space left" in said.lower():
-        return DiskFull(f"the Docker engine has no space left: {said}")
+        return EngineGone(f"the Docker engine does not answer: {message}")
+    if "no space left" in message.lower():
+        return DiskFull(f"the Docker engine has no space left: {message}")
     if isinstance(error, NotFound) and image:
         return _missing(image, "it is not there")
-    return WouldNotStart(f"Docker: {said}")
+    return WouldNotStart(f"Docker: {message}")

@@ -1,4 +1,4 @@
-"""The start state as the first commit of all, for issues whose base commit is not told.
+"""The start state as the first commit of all, for issues whose base commit is unknown.
 
 So the image's past (in SWE-smith the answer itself) leads nowhere, and a work folder without a
 repository gets one. The same tree makes the same commit in every sandbox.
@@ -6,7 +6,7 @@ repository gets one. The same tree makes the same commit in every sandbox.
 
 from __future__ import annotations
 
-from swe_router.sandboxes.git_in_sandbox import Git
+from swe_router.sandboxes.git_in_sandbox import SandboxGit
 from swe_router.seams import Sandbox
 
 _MAKE = """
@@ -21,7 +21,7 @@ printf %s "$new"
 """
 
 
-def make(sandbox: Sandbox, git: Git) -> str:
+def make_first_commit(sandbox: Sandbox, git: SandboxGit) -> str:
     """Id of a commit without parents that holds the work folder as it stands; HEAD is on it.
 
     What the repository ignores is not in it. Raises ``SandboxError``.

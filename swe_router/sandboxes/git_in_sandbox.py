@@ -64,7 +64,7 @@ _FULL = ("No space left", "write failure on standard output")
 
 
 @dataclass(frozen=True)
-class Git:
+class SandboxGit:
     """A git of one sandbox, and a private folder outside the work tree for its files."""
 
     path: str
@@ -76,9 +76,9 @@ class Git:
     env: Mapping[str, str] = field(default_factory=dict)
     """Further variables of every script, e.g. GIT_DIR."""
 
-    def having(self, **env: str) -> Git:
+    def having(self, **env: str) -> SandboxGit:
         """The same git with further variables."""
-        return Git(self.path, self.work, self.search, {**self.env, **env})
+        return SandboxGit(self.path, self.work, self.search, {**self.env, **env})
 
     def run(
         self, sandbox: Sandbox, script: str, *, timeout: float = 600.0, cwd: str = ""
@@ -131,7 +131,7 @@ class Git:
         sandbox.run(f"rm -rf {shlex.quote(self.work)}", timeout=120.0, cwd="/")
 
 
-def find(sandbox: Sandbox) -> Git:
+def find_git(sandbox: Sandbox) -> SandboxGit:
     """The sandbox's git, with a fresh private folder.
 
     Raises ``WouldNotStart`` when the sandbox has no git or no place to write outside the work
@@ -142,21 +142,21 @@ def find(sandbox: Sandbox) -> Git:
         word, _, rest = line.partition("\t")
         if word == "found":
             path, work, search = rest.split("\t", 2)
-            return Git(path, work, search)
+            return SandboxGit(path, work, search)
     raise WouldNotStart(f"the sandbox cannot keep a start state: {result.output.strip()[-300:]}")
 
 
-def joined(items: Iterable[bytes]) -> bytes:
+def nul_joined(items: Iterable[bytes]) -> bytes:
     """Items as a NUL-terminated list."""
     return b"".join(item + b"\0" for item in items)
 
 
-def split(data: bytes) -> list[bytes]:
+def nul_split(data: bytes) -> list[bytes]:
     """Items of a NUL-terminated list."""
     return [item for item in data.split(b"\0") if item]
 
 
-def lists(data: bytes) -> list[list[bytes]]:
+def nul_lists(data: bytes) -> list[list[bytes]]:
     """NUL-terminated lists, each with one more NUL at its end; no item is empty."""
     found: list[list[bytes]] = [[]]
     for item in data.split(b"\0")[:-1]:
@@ -167,6 +167,6 @@ def lists(data: bytes) -> list[list[bytes]]:
     return found[:-1]
 
 
-def shown(path: bytes) -> str:
+def printable_path(path: bytes) -> str:
     r"""A path as text that any JSON can hold; bytes that are no UTF-8 as ``\xNN``."""
     return path.decode("utf-8", "backslashreplace")

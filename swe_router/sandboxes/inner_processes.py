@@ -12,7 +12,7 @@ ROUNDS = 20
 """Times that the processes are looked up: what forks is seen by the next."""
 
 
-def empty(pid: int) -> bool:
+def kill_inner_processes(pid: int) -> bool:
     """Kill all that runs below the loop of the sandbox that process ``pid`` raised.
 
     False when no loop is found there, or when some of it cannot be killed.
@@ -36,8 +36,8 @@ def empty(pid: int) -> bool:
 def _loop(pid: int) -> int | None:
     """The sandbox's first process of its PID namespace, which bears the name of the loop."""
     for one in [pid, *_below(pid)]:
-        said = _status(one)
-        if said.get("NSpid", "").split()[1:][-1:] == ["1"] and said.get("Name") == "swe-box":
+        status = _status(one)
+        if status.get("NSpid", "").split()[1:][-1:] == ["1"] and status.get("Name") == "swe-box":
             return one
     return None
 

@@ -9,10 +9,10 @@ from swe_router.sandboxes.local import best_wall
 from swe_router.settings import SandboxSettings
 
 
-def choose(
+def choose_kind(
     settings: SandboxSettings,
     *,
-    check: Callable[[], None] = docker.check,
+    check: Callable[[], None] = docker.check_engine,
     wall: Callable[..., str] = best_wall,
 ) -> str:
     """``docker``, ``local`` or the plugin that the settings name, known to be usable here.

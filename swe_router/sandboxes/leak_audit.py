@@ -130,7 +130,7 @@ class _Project:
         )
 
 
-def audit(steps: Sequence[Step], instance: Instance) -> tuple[Finding, ...]:
+def audit_trajectory(steps: Sequence[Step], instance: Instance) -> tuple[Finding, ...]:
     """Findings over a trajectory, in its order, each once."""
     project = _Project(instance)
     seen = {instance.base_commit[:7]}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from swe_router.errors import SandboxError, WouldNotStart
 from swe_router.records import Finding, Instance, LeakReport
 from swe_router.sandboxes import first_commit, git_in_sandbox, leak_scan, setup_commits
-from swe_router.sandboxes.git_in_sandbox import Git
+from swe_router.sandboxes.git_in_sandbox import SandboxGit
 from swe_router.sandboxes.leak_scan import Leak
 from swe_router.seams import Sandbox
 
@@ -58,18 +58,18 @@ MAX_SHOWN = 100
 
 @dataclass(frozen=True)
 class _GitPlace:
-    git: Git
+    git: SandboxGit
     head: str
     base: str
 
 
-def guard(sandbox: Sandbox, instance: Instance) -> LeakReport:
+def remove_leaks(sandbox: Sandbox, instance: Instance) -> LeakReport:
     """Remove from the sandbox all that lies after the base commit, and prove that it is gone.
 
     The work tree stays as it is. Raises ``WouldNotStart`` when the base commit is missing, when
     the work tree itself may hold the future, or when something could not be taken out.
     """
-    git = git_in_sandbox.find(sandbox)
+    git = git_in_sandbox.find_git(sandbox)
     try:
         return _guarded(sandbox, instance, git)
     except WouldNotStart:
@@ -82,20 +82,20 @@ def guard(sandbox: Sandbox, instance: Instance) -> LeakReport:
         git.forget(sandbox)
 
 
-def _guarded(sandbox: Sandbox, instance: Instance, git: Git) -> LeakReport:
+def _guarded(sandbox: Sandbox, instance: Instance, git: SandboxGit) -> LeakReport:
     if not instance.base_commit:
-        start = first_commit.make(sandbox, git)
+        start = first_commit.make_first_commit(sandbox, git)
         instance = instance.model_copy(update={"base_commit": start})
     place = _find_place(sandbox, instance, git)
     if place is None:
         return _without_repository(sandbox, instance, git)
-    setup = setup_commits.settle(sandbox, place.git, place.head, place.base)
-    leaks = leak_scan.survey(sandbox, place.git, instance, objects=True)
+    setup = setup_commits.settle_head(sandbox, place.git, place.head, place.base)
+    leaks = leak_scan.find_leaks(sandbox, place.git, instance, objects=True)
     if leaks:
         _clean(sandbox, place.git, leaks)
         # Taking files away cannot add objects: only a repack has to be looked at again.
         again = any(leak.kind in leak_scan.REPACKED for leak in leaks)
-        left = leak_scan.survey(sandbox, place.git, instance, objects=again)
+        left = leak_scan.find_leaks(sandbox, place.git, instance, objects=again)
         if left:
             raise WouldNotStart(f"the image leaks and cannot be cleaned: {_named(left)}")
     head = place.git.ask(sandbox, "git rev-parse HEAD").decode().strip()
@@ -108,7 +108,7 @@ def _guarded(sandbox: Sandbox, instance: Instance, git: Git) -> LeakReport:
     )
 
 
-def _find_place(sandbox: Sandbox, instance: Instance, git: Git) -> _GitPlace | None:
+def _find_place(sandbox: Sandbox, instance: Instance, git: SandboxGit) -> _GitPlace | None:
     """Where the repository stands; None when there is none."""
     wanted = instance.base_commit
     if not re.fullmatch(r"[0-9a-fA-F]{7,64}", wanted):
@@ -129,12 +129,12 @@ def _find_place(sandbox: Sandbox, instance: Instance, git: Git) -> _GitPlace | N
     return _GitPlace(git.having(COMMON=common, BASE=base, BRANCH=branch), head, base)
 
 
-def _without_repository(sandbox: Sandbox, instance: Instance, git: Git) -> LeakReport:
+def _without_repository(sandbox: Sandbox, instance: Instance, git: SandboxGit) -> LeakReport:
     """No history at all: nothing to hide, if no copy of it lies elsewhere."""
     bare = git.having(COMMON="", BASE=instance.base_commit, BRANCH="")
-    leaks = leak_scan.elsewhere(sandbox, bare, instance)
+    leaks = leak_scan.history_copies(sandbox, bare, instance)
     _clean(sandbox, bare, leaks)
-    if left := leak_scan.elsewhere(sandbox, bare, instance):
+    if left := leak_scan.history_copies(sandbox, bare, instance):
         raise WouldNotStart(f"the image leaks and cannot be cleaned: {_named(left)}")
     note = Finding(
         kind="no-repository", detail=f"{instance.workdir} has no .git: no history of any kind"
@@ -142,7 +142,7 @@ def _without_repository(sandbox: Sandbox, instance: Instance, git: Git) -> LeakR
     return LeakReport(base=instance.base_commit, removed=(note, *_findings(leaks)), verified=True)
 
 
-def _clean(sandbox: Sandbox, git: Git, leaks: list[Leak]) -> None:
+def _clean(sandbox: Sandbox, git: SandboxGit, leaks: list[Leak]) -> None:
     """Take the leaks out, in the order in which they hold each other."""
     for kind, name, script in (
         ("config", "sections", _CONFIG),
@@ -154,11 +154,11 @@ def _clean(sandbox: Sandbox, git: Git, leaks: list[Leak]) -> None:
             git.must(sandbox, script)
     hidden = [leak.target for leak in leaks if leak.kind == "index"]
     if hidden:
-        git.put(sandbox, "hidden", git_in_sandbox.joined(hidden))
+        git.put(sandbox, "hidden", git_in_sandbox.nul_joined(hidden))
         git.must(sandbox, _INDEX)
     files = [leak.target for leak in leaks if leak.kind in leak_scan.FILES]
     if files:
-        git.put(sandbox, "files", git_in_sandbox.joined(files))
+        git.put(sandbox, "files", git_in_sandbox.nul_joined(files))
         git.must(sandbox, _FILES)
     if any(leak.kind == "shallow" for leak in leaks):
         git.must(sandbox, _SHALLOW)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from swe_router.errors import WouldNotStart
 from swe_router.records import Instance
 from swe_router.sandboxes import git_in_sandbox
-from swe_router.sandboxes.git_in_sandbox import Git, shown
+from swe_router.sandboxes.git_in_sandbox import SandboxGit, printable_path
 from swe_router.seams import Sandbox
 
 FILES = frozenset({"file", "reflog", "worktree", "garbage", "store", "bundle"})
@@ -122,7 +122,9 @@ class Leak:
     """What the cleaning needs: a path, a ref, or a config file and section."""
 
 
-def survey(sandbox: Sandbox, git: Git, instance: Instance, *, objects: bool) -> list[Leak]:
+def find_leaks(
+    sandbox: Sandbox, git: SandboxGit, instance: Instance, *, objects: bool
+) -> list[Leak]:
     """Everything that leads past the base commit; ``objects`` enumerates the object store too."""
     text = git.ask(sandbox, _NAMES.format())
     parts = dict(part.partition(b"\n")[::2] for part in text.split(b"\1")[1:])
@@ -137,10 +139,10 @@ def survey(sandbox: Sandbox, git: Git, instance: Instance, *, objects: bool) -> 
     leaks += _hidden_in_index(sandbox, git)
     if objects:
         leaks += _objects(git.ask(sandbox, _OBJECTS, timeout=1800.0))
-    return leaks + elsewhere(sandbox, git, instance)
+    return leaks + history_copies(sandbox, git, instance)
 
 
-def elsewhere(sandbox: Sandbox, git: Git, instance: Instance) -> list[Leak]:
+def history_copies(sandbox: Sandbox, git: SandboxGit, instance: Instance) -> list[Leak]:
     """Copies of the project's history outside its own ``.git``.
 
     Only a container is searched whole: elsewhere the rest of the machine is not ours to look at.
@@ -148,14 +150,16 @@ def elsewhere(sandbox: Sandbox, git: Git, instance: Instance) -> list[Leak]:
     """
     roots = "/" if sandbox.identity.startswith("docker") else sandbox.workdir
     script = _ELSEWHERE.format(roots=roots)
-    found = git_in_sandbox.split(git.having(REPO=f"/{instance.repo}").ask(sandbox, script))
+    found = git_in_sandbox.nul_split(git.having(REPO=f"/{instance.repo}").ask(sandbox, script))
     leaks = []
     for kind, _, path in (entry.partition(b" ") for entry in found):
         if kind == b"copy":
-            raise WouldNotStart(f"the image holds another copy of the project: {shown(path)}")
+            raise WouldNotStart(
+                f"the image holds another copy of the project: {printable_path(path)}"
+            )
         if kind == b"bundle" and _is_tracked(sandbox, git, path):
             continue
-        leaks.append(Leak(kind.decode(), shown(path), path))
+        leaks.append(Leak(kind.decode(), printable_path(path), path))
     return leaks
 
 
@@ -171,7 +175,7 @@ def _config(lines: Iterable[bytes]) -> Iterator[Leak]:
 def _refs(found: Iterable[bytes], allowed: Iterable[bytes], branch: bytes) -> Iterator[Leak]:
     fine = {*allowed, branch}
     for ref in sorted(set(found) - fine):
-        yield Leak("ref", shown(ref), ref)
+        yield Leak("ref", printable_path(ref), ref)
 
 
 def _files(names: Iterable[bytes], folder: bytes) -> Iterator[Leak]:
@@ -182,9 +186,9 @@ def _files(names: Iterable[bytes], folder: bytes) -> Iterator[Leak]:
         top = name.partition(b"/")[0]
         if top in (b"logs", b"worktrees"):
             kind = "reflog" if top == b"logs" else "worktree"
-            yield Leak(kind, shown(name), folder + b"/" + top)
+            yield Leak(kind, printable_path(name), folder + b"/" + top)
         else:
-            yield Leak("file", shown(name), folder + b"/" + name)
+            yield Leak("file", printable_path(name), folder + b"/" + name)
 
 
 def _stored(lines: Iterable[bytes], common: bytes) -> Iterator[Leak]:
@@ -194,19 +198,19 @@ def _stored(lines: Iterable[bytes], common: bytes) -> Iterator[Leak]:
         path = common + b"/objects/" + name
         lone = name.endswith(b".pack") and name[:-5] + b".idx" not in names
         if name == b"info/alternates":
-            yield Leak("alternates", shown(name), path)
+            yield Leak("alternates", printable_path(name), path)
         elif lone or not _STORED.fullmatch(name):
-            yield Leak("garbage", f"objects/{shown(name)}", path)
+            yield Leak("garbage", f"objects/{printable_path(name)}", path)
 
 
-def _hidden_in_index(sandbox: Sandbox, git: Git) -> list[Leak]:
+def _hidden_in_index(sandbox: Sandbox, git: SandboxGit) -> list[Leak]:
     """Index entries whose content is neither in HEAD nor in the work tree."""
-    items = git_in_sandbox.split(git.ask(sandbox, _STAGED))
+    items = git_in_sandbox.nul_split(git.ask(sandbox, _STAGED))
     staged = dict(zip(items[1::2], (head.split(b" ") for head in items[::2]), strict=True))
     files = [path for path, head in staged.items() if head[1] != b"000000"]
     if not files:
         return []
-    git.put(sandbox, "staged", git_in_sandbox.joined(files))
+    git.put(sandbox, "staged", git_in_sandbox.nul_joined(files))
     script = (
         'xargs -0 sh -c \'for f do if [ -L "$f" ]; then printf %s "$(readlink "$f")" |'
         ' git hash-object --stdin; else git hash-object -- "$f" 2>/dev/null || echo none; fi;'
@@ -214,12 +218,14 @@ def _hidden_in_index(sandbox: Sandbox, git: Git) -> list[Leak]:
     )
     hashes = git.ask(sandbox, script).split()
     hidden = [f for f, sha in zip(files, hashes, strict=True) if staged[f][3] != sha]
-    return [Leak("index", shown(path), path) for path in hidden if staged[path][1] != b"160000"]
+    return [
+        Leak("index", printable_path(path), path) for path in hidden if staged[path][1] != b"160000"
+    ]
 
 
-def _objects(said: bytes) -> list[Leak]:
+def _objects(listing: bytes) -> list[Leak]:
     """Objects of no allowed commit, and shallow points that are none of its past."""
-    first, *lines = said.decode("ascii", "replace").splitlines()
+    first, *lines = listing.decode("ascii", "replace").splitlines()
     count = int(first)
     shallow = [line for line in lines if line.startswith("shallow ")]
     named = [line for line in lines if not line.startswith("shallow ")]
@@ -229,7 +235,7 @@ def _objects(said: bytes) -> list[Leak]:
     return leaks + [Leak("shallow", line.partition(" ")[2]) for line in shallow]
 
 
-def _is_tracked(sandbox: Sandbox, git: Git, path: bytes) -> bool:
+def _is_tracked(sandbox: Sandbox, git: SandboxGit, path: bytes) -> bool:
     git.put(sandbox, "tracked", path)
     script = (
         'path=$(cat "$W/tracked"; echo .); path=${path%.}; '

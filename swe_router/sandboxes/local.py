@@ -21,8 +21,8 @@ from swe_router.sandboxes import bwrap, inner_processes, resource_limits, unshar
 from swe_router.sandboxes.channel import ChannelSandbox
 from swe_router.sandboxes.channel_loop import LAUNCH, LOOP
 from swe_router.sandboxes.pipes import Pipes, UnwalledSandbox
-from swe_router.sandboxes.temp_folders import CARD, discard, named
-from swe_router.sandboxes.work_trees import Trees
+from swe_router.sandboxes.temp_folders import CARD, discard_folder, folder_prefix
+from swe_router.sandboxes.work_trees import WorkTrees
 from swe_router.settings import SandboxSettings
 
 ETC = {
@@ -61,8 +61,8 @@ class LocalSandboxes:
         self._stopping = stopping
         self.wall = wall or best_wall(unsafe=settings.unsafe)
         """``bwrap``, ``unshare``, ``unshare-user`` or ``process``."""
-        self._owner = None if self.wall == "process" else visible_mounts.owner()
-        self._trees = Trees(owner=self._owner)
+        self._owner = None if self.wall == "process" else visible_mounts.sandbox_owner()
+        self._trees = WorkTrees(owner=self._owner)
 
     def prepare(self, instance: Instance) -> None:
         """See that the repository is there; raises what ``start`` raises."""
@@ -76,7 +76,7 @@ class LocalSandboxes:
         """
         repository = self._start(instance)
         with _broken_disk():
-            folder = Path(tempfile.mkdtemp(prefix=named(self._run)))
+            folder = Path(tempfile.mkdtemp(prefix=folder_prefix(self._run)))
         sandbox: ChannelSandbox | None = None
         # Held as long as the sandbox lives, so that the reaper knows an orphan from a sandbox in
         # use.
@@ -88,14 +88,16 @@ class LocalSandboxes:
             finally:
                 if sandbox is not None:
                     sandbox.close()
-                discard(folder)
+                discard_folder(folder)
 
     def _made(
         self, instance: Instance, repository: Path, folder: Path, card: TextIO
     ) -> ChannelSandbox:
         with _broken_disk():
             groups = (
-                [] if self.wall == "process" else resource_limits.make(folder.name, self._settings)
+                []
+                if self.wall == "process"
+                else resource_limits.make_cgroups(folder.name, self._settings)
             )
             owner = {"run": self._run, "lock": str(self._lock.absolute())}
             card.write(json.dumps({**owner, "groups": [str(group) for group in groups]}))
@@ -105,14 +107,14 @@ class LocalSandboxes:
 
     def _launched(self, workdir: str, folder: Path, groups: list[Path]) -> ChannelSandbox:
         tree = folder / "tree"
-        variables = visible_mounts.environment()
+        variables = visible_mounts.command_environment()
         scope = {"SWE_ROUTER_LOOP": LOOP, "SWE_ROUTER_SCOPE": "namespace"}
         if self.wall == "process":
             (folder / "home").mkdir()
             variables |= {"HOME": str(folder / "home"), "SWE_ROUTER_BOX": folder.name}
             variables["PATH"] += os.pathsep + os.environ.get("PATH", "")
             scope["SWE_ROUTER_SCOPE"] = "group"
-        command = resource_limits.enter(
+        command = resource_limits.enter_cgroups(
             groups, self._settings, self._command(workdir, folder, variables | scope)
         )
         pipes = Pipes(
@@ -130,7 +132,7 @@ class LocalSandboxes:
                 workdir=workdir,
                 output_bytes=self._settings.output_bytes,
                 stopping=self._stopping,
-                empty=lambda: inner_processes.empty(pipes.pid),
+                empty=lambda: inner_processes.kill_inner_processes(pipes.pid),
             )
         try:
             sandbox.start()
@@ -149,14 +151,16 @@ class LocalSandboxes:
             (folder / name).write_text(text.format(uid=who.uid, gid=who.gid), encoding="ascii")
             (folder / name).chmod(0o644)
         hidden = [Path.home(), self._lock.parent, Path(tempfile.gettempdir())]
-        mounts = visible_mounts.plan(
+        mounts = visible_mounts.mount_plan(
             folder / "tree", workdir, hidden, [folder / name for name in ETC]
         )
         if self.wall == "bwrap":
-            return bwrap.command(mounts, launch, env, owner=self._owner, scratch=self._scratch)
+            return bwrap.bwrap_command(
+                mounts, launch, env, owner=self._owner, scratch=self._scratch
+            )
         (folder / "root").mkdir()
         user = self.wall == "unshare-user"
-        return unshare.command(
+        return unshare.unshare_command(
             mounts,
             launch,
             env,
@@ -188,7 +192,7 @@ def best_wall(*, unsafe: bool, works: Callable[[list[str]], bool] | None = None)
     if unsafe:
         return "process"
     raise UsageError(
-        "no local sandbox is to be had here: install bubblewrap (apt-get install bubblewrap) or "
+        "no local sandbox can be opened here: install bubblewrap (apt-get install bubblewrap) or "
         "start Docker, or accept plain processes with --sandbox local --unsafe"
     )
 
@@ -196,21 +200,23 @@ def best_wall(*, unsafe: bool, works: Callable[[list[str]], bool] | None = None)
 def _tried(empty: Path) -> dict[str, list[str]]:
     """Wall -> a sandbox that runs ``true``, the strongest wall first."""
     mounts, env, owner = (
-        visible_mounts.system(),
-        visible_mounts.environment(),
-        visible_mounts.owner(),
+        visible_mounts.system_mounts(),
+        visible_mounts.command_environment(),
+        visible_mounts.sandbox_owner(),
     )
-    tried = {"bwrap": bwrap.command(mounts, ["true"], env, owner=owner)}
+    tried = {"bwrap": bwrap.bwrap_command(mounts, ["true"], env, owner=owner)}
     for wall, user in {"unshare": False, "unshare-user": True}.items():
         # Nobody can be had from root alone: a user namespace would hold one user.
         whom = None if user else owner
-        tried[wall] = unshare.command(mounts, ["true"], env, root=empty, user=user, owner=whom)
+        tried[wall] = unshare.unshare_command(
+            mounts, ["true"], env, root=empty, user=user, owner=whom
+        )
     return tried
 
 
 def _must_be_readable() -> None:
     """Raise ``UsageError`` where a sandbox would show an interpreter that its user cannot read."""
-    if visible_mounts.owner() is None:
+    if visible_mounts.sandbox_owner() is None:
         return
     for prefix in dict.fromkeys([sys.prefix, sys.base_prefix]):
         if not Path(prefix).stat().st_mode & stat.S_IXOTH:

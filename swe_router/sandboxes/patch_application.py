@@ -14,7 +14,7 @@ import secrets
 from swe_router.patch_identity import built_on
 from swe_router.records import Result
 from swe_router.sandboxes import git_in_sandbox, shadow_git
-from swe_router.sandboxes.git_in_sandbox import Git
+from swe_router.sandboxes.git_in_sandbox import SandboxGit
 from swe_router.seams import FITTED, IN_PLACE, Sandbox
 
 _APPLY = """
@@ -27,7 +27,7 @@ MAX_FILES = 400
 """Files of a patch that are looked at one by one."""
 
 
-def apply(sandbox: Sandbox, patch_text: str) -> Result:
+def apply_patch(sandbox: Sandbox, patch_text: str) -> Result:
     """Apply a patch in the work folder byte for byte: all that is not there yet, or nothing.
 
     A non-zero exit says that some of it does not fit, that all of it is there already, that it is
@@ -35,7 +35,7 @@ def apply(sandbox: Sandbox, patch_text: str) -> Result:
     """
     if not patch_text.strip():
         return Result(exit_code=1, output="the patch is empty")
-    git = shadow_git.made(sandbox, git_in_sandbox.find(sandbox))
+    git = shadow_git.shadow_git(sandbox, git_in_sandbox.find_git(sandbox))
     name = f"{secrets.token_hex(4)}.patch"
     git.put(sandbox, name, patch_text.encode("utf-8", "surrogateescape"))
     result = git.run(sandbox, _APPLY.format(name=name))
@@ -50,31 +50,34 @@ def apply(sandbox: Sandbox, patch_text: str) -> Result:
     return result
 
 
-def _rest(sandbox: Sandbox, git: Git, name: str, refused: Result) -> Result:
-    """The parts that are not in place, when all others provably are; else what git said first."""
+def _rest(sandbox: Sandbox, git: SandboxGit, name: str, refused: Result) -> Result:
+    """The parts that are not in place, when all others provably are; else git's first message."""
     listed = git.run(sandbox, f'{_NAMES.format(name=name)} > "$W/names"')
     if listed.exit_code != 0:
         return refused
-    paths = [entry.split(b"\t", 2)[2] for entry in git_in_sandbox.split(git.fetch(sandbox, "names"))
+    entries = git_in_sandbox.nul_split(git.fetch(sandbox, "names"))
+    paths = [entry.split(b"\t", 2)[2] for entry in entries
              if entry.count(b"\t") >= 2 and not entry.endswith(b"\t")]  # fmt: skip
     if not 1 < len(paths) <= MAX_FILES:
         return refused
-    git.put(sandbox, "paths", git_in_sandbox.joined(_MAGIC.sub(rb"\\\1", path) for path in paths))
+    git.put(
+        sandbox, "paths", git_in_sandbox.nul_joined(_MAGIC.sub(rb"\\\1", path) for path in paths)
+    )
     there = git.run(sandbox, _THERE.replace("NAME", name))
     if there.exit_code != 0:
         return refused
     places = [int(number) for number in git.fetch(sandbox, "there").split()]
     if not places or len(places) == len(paths):
         return refused
-    said = ", ".join(git_in_sandbox.shown(paths[place]) for place in places)
+    named = ", ".join(git_in_sandbox.printable_path(paths[place]) for place in places)
     done = git.run(sandbox, _REST.replace("NAME", name))
     if done.exit_code != 0:
         return refused
-    return done.model_copy(update={"output": f"{IN_PLACE}{said}\n{done.output}"})
+    return done.model_copy(update={"output": f"{IN_PLACE}{named}\n{done.output}"})
 
 
-def _fuzzy(sandbox: Sandbox, git: Git, name: str, refused: Result) -> Result:
-    """As the official harness does in the end, when all of it fits so; else what git said first."""
+def _fuzzy(sandbox: Sandbox, git: SandboxGit, name: str, refused: Result) -> Result:
+    """As the official harness does in the end, when all of it fits so; else git's first message."""
     done = git.run(sandbox, _FUZZY.replace("NAME", name))
     if done.exit_code != 0:
         return refused

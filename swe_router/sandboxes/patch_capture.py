@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from swe_router.errors import DiskFull, SandboxError
 from swe_router.records import Candidate, patch_digest
 from swe_router.sandboxes import git_in_sandbox, patch_excludes, shadow_git
-from swe_router.sandboxes.git_in_sandbox import Git
+from swe_router.sandboxes.git_in_sandbox import SandboxGit
 from swe_router.seams import Sandbox
 
 FILE_CAPS = (10_000_000, 1_000_000, 100_000)
@@ -77,7 +77,7 @@ class _TreeChange:
 class StartSnapshot:
     """The start state of a sandbox, to be compared with its end."""
 
-    start: shadow_git.Start
+    start: shadow_git.StartTree
 
     @classmethod
     def take(cls, sandbox: Sandbox) -> StartSnapshot:
@@ -85,7 +85,7 @@ class StartSnapshot:
 
         Raises ``SandboxError``; a sandbox without git is ``WouldNotStart``.
         """
-        return cls(shadow_git.begin(sandbox))
+        return cls(shadow_git.take_start_tree(sandbox))
 
     def candidate(self, sandbox: Sandbox, attempt_id: str) -> Candidate:
         """What changed since the start, as a proved patch. Raises ``SandboxError``."""
@@ -97,7 +97,7 @@ class StartSnapshot:
             return self._candidate(sandbox, attempt_id)
 
     def _candidate(self, sandbox: Sandbox, attempt_id: str) -> Candidate:
-        start = shadow_git.again(sandbox, self.start)
+        start = shadow_git.restored_start(sandbox, self.start)
         for cap in FILE_CAPS:
             changes, notes = _end_index(sandbox, start, cap)
             patch, proven = _patch(sandbox, start, _ending(start.git))
@@ -107,20 +107,20 @@ class StartSnapshot:
             raise SandboxError(f"the change is a patch of {len(patch)} bytes: too large to keep")
         if not proven:
             notes = (*notes, "(the patch could not be proved to give the end state)")
-        files = tuple(sorted(git_in_sandbox.shown(change.path) for change in changes))
+        files = tuple(sorted(git_in_sandbox.printable_path(change.path) for change in changes))
         return _made(attempt_id, patch.decode("utf-8", "surrogateescape"), files, notes, proven)
 
 
-def _ending(git: Git) -> Git:
+def _ending(git: SandboxGit) -> SandboxGit:
     return git.having(GIT_INDEX_FILE=f"{git.work}/end.index")
 
 
 def _end_index(
-    sandbox: Sandbox, start: shadow_git.Start, cap: int
+    sandbox: Sandbox, start: shadow_git.StartTree, cap: int
 ) -> tuple[list[_TreeChange], tuple[str, ...]]:
     """Bring the end index up to date; what changed, and what was left out of it."""
     git = _ending(start.git)
-    looked = git_in_sandbox.lists(git.ask(sandbox, _LOOK.format(cap=cap)))
+    looked = git_in_sandbox.nul_lists(git.ask(sandbox, _LOOK.format(cap=cap)))
     changed = _raw(looked[0])
     big, inner, newer = ({path[2:] for path in paths} for paths in looked[1:])
     gone = {c.path for c in changed if c.new_mode in (b"000000", b"160000")}
@@ -130,34 +130,34 @@ def _end_index(
     kept, litter = _sorted_out(sandbox, start, new, newer)
     edited = {c.path for c in changed} - gone
     huge = (kept | edited) & big
-    git.put(sandbox, "gone", git_in_sandbox.joined(sorted(gone)))
-    git.put(sandbox, "kept", git_in_sandbox.joined(sorted((kept | edited) - huge)))
+    git.put(sandbox, "gone", git_in_sandbox.nul_joined(sorted(gone)))
+    git.put(sandbox, "kept", git_in_sandbox.nul_joined(sorted((kept | edited) - huge)))
     changes = f"git diff-index --cached --raw --full-index -z {start.tree}"
-    delta = _raw(git_in_sandbox.split(git.ask(sandbox, f"{_UPDATE}{changes}")))
+    delta = _raw(git_in_sandbox.nul_split(git.ask(sandbox, f"{_UPDATE}{changes}")))
     modes = [change for change in delta if change.mode_only]
     if modes:
         lines = (b"%s %s\t%s" % (c.old_mode, c.old, c.path) for c in modes)
-        git.put(sandbox, "modes", git_in_sandbox.joined(lines))
+        git.put(sandbox, "modes", git_in_sandbox.nul_joined(lines))
         git.must(sandbox, 'git update-index -z --index-info < "$W/modes"')
-    notes = [f"{git_in_sandbox.shown(c.path)} (mode only)" for c in modes]
-    notes += [f"{git_in_sandbox.shown(path)} (over {cap} bytes)" for path in huge]
-    return [c for c in delta if not c.mode_only], patch_excludes.listing(litter, notes)
+    notes = [f"{git_in_sandbox.printable_path(c.path)} (mode only)" for c in modes]
+    notes += [f"{git_in_sandbox.printable_path(path)} (over {cap} bytes)" for path in huge]
+    return [c for c in delta if not c.mode_only], patch_excludes.listed_paths(litter, notes)
 
 
 def _sorted_out(
-    sandbox: Sandbox, start: shadow_git.Start, new: frozenset[bytes], newer: set[bytes]
+    sandbox: Sandbox, start: shadow_git.StartTree, new: frozenset[bytes], newer: set[bytes]
 ) -> tuple[set[bytes], set[bytes]]:
-    """New paths that a patch may carry, and the changed litter and ignored files beside them."""
-    venvs = patch_excludes.environments(new)
-    litters = {path: patch_excludes.litter(path, start.folders, venvs) for path in new}
+    """New paths that a patch may carry, and the changed litter and ignored files next to them."""
+    venvs = patch_excludes.virtual_environments(new)
+    litters = {path: patch_excludes.litter_of(path, start.folders, venvs) for path in new}
     kept = {path for path, found in litters.items() if found is None}
-    ignored = shadow_git.ignored(sandbox, start.git, kept)
-    touched = {path for path in new if path not in start.beside or path in newer}
+    ignored = shadow_git.ignored_paths(sandbox, start.git, kept)
+    touched = {path for path in new if path not in start.others or path in newer}
     listed = {litters[path] or path for path in touched if litters[path] or path in ignored}
     return kept - ignored, listed
 
 
-def _patch(sandbox: Sandbox, start: shadow_git.Start, git: Git) -> tuple[bytes, bool]:
+def _patch(sandbox: Sandbox, start: shadow_git.StartTree, git: SandboxGit) -> tuple[bytes, bool]:
     """The patch from the start tree to the end index, and whether it was proved."""
     end = git.ask(sandbox, "git write-tree").decode("ascii").strip()
     if end == start.tree:
@@ -178,7 +178,7 @@ def _patch(sandbox: Sandbox, start: shadow_git.Start, git: Git) -> tuple[bytes, 
     return binary, False
 
 
-def _proves(sandbox: Sandbox, git: Git, patch: bytes, start: str, end: str) -> bool:
+def _proves(sandbox: Sandbox, git: SandboxGit, patch: bytes, start: str, end: str) -> bool:
     """Tell whether the patch turns the start tree into the end tree, byte for byte."""
     git.put(sandbox, "patch", patch)
     result = git.run(sandbox, f"set -e\n{_PROVE.format(start=start, end=end)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from swe_router.sandboxes.git_in_sandbox import shown
+from swe_router.sandboxes.git_in_sandbox import printable_path
 
 MAX_LISTED = 200
 """Entries of ``Candidate.left_out`` before it is cut."""
@@ -23,7 +23,7 @@ _FILE = re.compile(
 )
 
 
-def parents(paths: Iterable[bytes]) -> frozenset[bytes]:
+def parent_folders(paths: Iterable[bytes]) -> frozenset[bytes]:
     """Every directory above the paths, without a trailing slash."""
     found: set[bytes] = set()
     for path in paths:
@@ -34,13 +34,13 @@ def parents(paths: Iterable[bytes]) -> frozenset[bytes]:
     return frozenset(found)
 
 
-def environments(paths: Iterable[bytes]) -> frozenset[bytes]:
+def virtual_environments(paths: Iterable[bytes]) -> frozenset[bytes]:
     """Directories among the paths that are virtual environments."""
     homes = (path.rpartition(b"/") for path in paths)
     return frozenset(home for home, _, name in homes if home and name == b"pyvenv.cfg")
 
 
-def litter(path: bytes, tracked: Collection[bytes], venvs: Collection[bytes]) -> bytes | None:
+def litter_of(path: bytes, tracked: Collection[bytes], venvs: Collection[bytes]) -> bytes | None:
     """The litter that an untracked path is or lies in (a directory ends in ``/``), else None.
 
     ``tracked`` holds the directories that the project keeps files in.
@@ -56,9 +56,9 @@ def litter(path: bytes, tracked: Collection[bytes], venvs: Collection[bytes]) ->
     return None
 
 
-def listing(litters: Iterable[bytes], notes: Iterable[str]) -> tuple[str, ...]:
+def listed_paths(litters: Iterable[bytes], notes: Iterable[str]) -> tuple[str, ...]:
     """Entries for ``Candidate.left_out``: sorted, each once, cut at ``MAX_LISTED``."""
-    entries = sorted({*(shown(path) for path in litters), *notes})
+    entries = sorted({*(printable_path(path) for path in litters), *notes})
     if len(entries) > MAX_LISTED:
         more = len(entries) - MAX_LISTED
         entries = [*entries[:MAX_LISTED], f"… and {more} more"]

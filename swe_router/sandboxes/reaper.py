@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from swe_router.lazy_imports import deferred
 from swe_router.sandboxes.docker import HOST_LABEL, LOCK_LABEL, RUN_LABEL
-from swe_router.sandboxes.temp_folders import CARD, PREFIX, discard, named
+from swe_router.sandboxes.temp_folders import CARD, PREFIX, discard_folder, folder_prefix
 
 if TYPE_CHECKING:
     import swe_router.sandboxes.docker_engine as engines
@@ -38,7 +38,7 @@ def reap(engine: engines.Engine | None, *, run: str | None = None, mine: bool = 
     return gone + _folders(Path(tempfile.gettempdir()), run, mine=mine)
 
 
-def held(lock: Path) -> bool:
+def is_locked(lock: Path) -> bool:
     """Whether another process, or another part of this one, holds the lock file."""
     try:
         handle = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
@@ -73,16 +73,18 @@ def _folders(base: Path, run: str | None, *, mine: bool) -> list[str]:
     for folder in sorted(base.glob(f"{PREFIX}*")):
         if not folder.is_dir() or folder.is_symlink() or folder.stat().st_uid != os.getuid():
             continue
-        if held(folder / CARD):
+        if is_locked(folder / CARD):
             continue
         card = _card(folder)
         if card is None:
             old = run is None and time.time() - folder.stat().st_mtime >= YOUNG
-            if not old and not (mine and run is not None and folder.name.startswith(named(run))):
+            if not old and not (
+                mine and run is not None and folder.name.startswith(folder_prefix(run))
+            ):
                 continue
         elif run not in (None, card["run"]) or (not mine and _live(card["lock"])):
             continue
-        discard(folder)
+        discard_folder(folder)
         gone.append(f"folder {folder}")
     return gone
 
@@ -96,4 +98,4 @@ def _card(folder: Path) -> dict[str, str] | None:
 
 
 def _live(lock: str) -> bool:
-    return bool(lock) and held(Path(lock))
+    return bool(lock) and is_locked(Path(lock))

@@ -46,7 +46,7 @@ def _bytes(name: str, text: str) -> int:
     return int(float(found[1]) * _UNITS[found[2]])
 
 
-def make(name: str, settings: SandboxSettings) -> list[Path]:
+def make_cgroups(name: str, settings: SandboxSettings) -> list[Path]:
     """New cgroups called ``name`` with the limits set; empty when none can be had."""
     memory = memory_bytes(settings)
     quota = int(settings.cpus * PERIOD)
@@ -71,7 +71,7 @@ def make(name: str, settings: SandboxSettings) -> list[Path]:
     return [path for path, files in groups if _create(path, files)]
 
 
-def enter(groups: list[Path], settings: SandboxSettings, command: list[str]) -> list[str]:
+def enter_cgroups(groups: list[Path], settings: SandboxSettings, command: list[str]) -> list[str]:
     """``command``, started inside the groups, or under rlimits when there are none."""
     # In blocks of 512 bytes, as POSIX has it.
     files = f"ulimit -f {disk_bytes(settings) // 512} 2>/dev/null;"
@@ -83,22 +83,22 @@ def enter(groups: list[Path], settings: SandboxSettings, command: list[str]) -> 
     return ["sh", "-c", f'{memory} {files} exec "$@"', "sh", *command]
 
 
-def told(settings: SandboxSettings) -> str:
+def describe_limits(settings: SandboxSettings) -> str:
     """What of a local sandbox is limited as a whole here, for people: cgroups are made to see."""
-    groups = make(f"swe-router-look-{os.getpid()}", settings)
+    groups = make_cgroups(f"swe-router-look-{os.getpid()}", settings)
     files = {file.name for path in groups for file in path.iterdir()}
-    remove(groups)
+    remove_cgroups(groups)
     memory = bool(files & {"memory.max", "memory.limit_in_bytes"})
     whole = [f"memory to {settings.memory}"] if memory else []
     whole += [f"processes to {settings.pids}"] if "pids.max" in files else []
-    said = f"{' and '.join(whole)} a sandbox (cgroup)" if whole else ""
+    shared = f"{' and '.join(whole)} a sandbox (cgroup)" if whole else ""
     each = "" if memory else f"memory to {settings.memory} a process and not a sandbox"
     free = "" if "pids.max" in files else "the number of processes is not limited"
     why = "" if len(whole) == 2 else "(no cgroup can be made here)"
-    return ", ".join(part for part in (said, each, free) if part) + (f" {why}" if why else "")
+    return ", ".join(part for part in (shared, each, free) if part) + (f" {why}" if why else "")
 
 
-def remove(groups: list[Path]) -> None:
+def remove_cgroups(groups: list[Path]) -> None:
     """Remove cgroups; their last process may need a moment to be gone."""
     for path in groups:
         for _ in range(50):

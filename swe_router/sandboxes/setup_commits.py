@@ -1,4 +1,4 @@
-"""The image's own commits on top of the base: told from the project's future, or refused.
+"""The image's own commits on top of the base: distinguished from the project's future, or refused.
 
 Official SWE-bench images end with one commit of their own. A commit above the base is taken for
 set-up when it says so (identity or message of the image makers); one by a person who wrote the
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from swe_router.errors import WouldNotStart
 from swe_router.records import Finding
-from swe_router.sandboxes.git_in_sandbox import Git
+from swe_router.sandboxes.git_in_sandbox import SandboxGit
 from swe_router.seams import Sandbox
 
 MAX_COUNT = 5
@@ -49,7 +49,7 @@ done | sort -u
 
 
 @dataclass(frozen=True)
-class Settled:
+class SettledHead:
     """What HEAD is now: the base with at most one set-up commit on top."""
 
     commits: tuple[str, ...]
@@ -63,39 +63,39 @@ class _SetupCommit:
     recognised: bool
 
 
-def settle(sandbox: Sandbox, git: Git, head: str, base: str) -> Settled:
+def settle_head(sandbox: Sandbox, git: SandboxGit, head: str, base: str) -> SettledHead:
     """Leave at most one set-up commit above the base; the work tree and its tree stay.
 
     Raises ``WouldNotStart`` when HEAD is a commit of the project that is not the base's past.
     """
     if head == base:
-        return Settled(())
+        return SettledHead(())
     text = git.ask(sandbox, _CHAIN).decode("utf-8", "replace")
     where, base_tree, head_tree, log = text.split("\n", 3)
     chain = [_parsed(entry) for entry in log.split("\0") if entry.strip()]
     linear = where == "above" and all(len(commit.parents) == 1 for commit in chain)
     ours = linear and len(chain) <= MAX_COUNT and all(commit.recognised for commit in chain)
     if ours and len(chain) == 1:
-        return Settled((head,))
+        return SettledHead((head,))
     dropped = Finding(kind="commit", detail=f"{len(chain)} commit(s) up to {head} above the base")
     if head_tree == base_tree:
         git.must(sandbox, f"git update-ref HEAD {base}")
-        return Settled((), (dropped,))
+        return SettledHead((), (dropped,))
     if not ours:
         _refuse_future(sandbox, git, head, base, chain)
     fresh = git.ask(sandbox, _FRESH).decode().strip()
-    return Settled((fresh,), (dropped,))
+    return SettledHead((fresh,), (dropped,))
 
 
 def _refuse_future(
-    sandbox: Sandbox, git: Git, head: str, base: str, chain: list[_SetupCommit]
+    sandbox: Sandbox, git: SandboxGit, head: str, base: str, chain: list[_SetupCommit]
 ) -> None:
     """Raise ``WouldNotStart`` when the commits above the base are the project's own."""
     if not chain:
         raise WouldNotStart(f"the image stands on {head}, which is older than the base {base}")
-    said = git.ask(sandbox, _EVIDENCE).decode("utf-8", "replace").splitlines()
+    evidence = git.ask(sandbox, _EVIDENCE).decode("utf-8", "replace").splitlines()
     branch = git.env.get("BRANCH", "")
-    proof = [line for line in said if line != f"ref {branch}" and line.strip()]
+    proof = [line for line in evidence if line != f"ref {branch}" and line.strip()]
     if any(not commit.recognised for commit in chain) and proof:
         what = proof[0].partition(" ")
         why = (

@@ -1,4 +1,4 @@
-"""A private git directory beside the work tree: it holds the start tree and nothing else.
+"""A private git directory outside the work tree: it holds the start tree and nothing else.
 
 The project's own ``.git`` may be rewritten, locked or deleted by the agent; none of that is
 looked at again once the start tree is packed here. Bytes are taken as they lie on the disk: no
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from swe_router.errors import SandboxError
 from swe_router.sandboxes import git_in_sandbox, patch_excludes
-from swe_router.sandboxes.git_in_sandbox import Git
+from swe_router.sandboxes.git_in_sandbox import SandboxGit
 from swe_router.seams import Sandbox
 
 CONFIG = """[core]
@@ -88,48 +88,48 @@ git ls-files -z | grep -z -E '(^|/)\\.gitignore$' > "$W/rules" || :
 
 
 @dataclass(frozen=True)
-class Start:
-    """The start state: its tree, its paths, and what lay beside them."""
+class StartTree:
+    """The start state: its tree, its paths, and what else was there."""
 
-    git: Git
+    git: SandboxGit
     tree: str
     """Object id of the start tree."""
     paths: frozenset[bytes]
     folders: frozenset[bytes]
     """Directories that hold paths of the start tree."""
-    beside: frozenset[bytes]
+    others: frozenset[bytes]
     """Files that were there and are in no patch: ignored ones and litter."""
     exclude: bytes
     """The start state's info/exclude."""
 
 
-def begin(sandbox: Sandbox) -> Start:
+def take_start_tree(sandbox: Sandbox) -> StartTree:
     """Take the start state of the work folder. Raises ``SandboxError``."""
-    git = made(sandbox, git_in_sandbox.find(sandbox))
+    git = shadow_git(sandbox, git_in_sandbox.find_git(sandbox))
     index = _real_index(sandbox, git)
     everything = list_others(sandbox, git, "")
     seen = list_others(
         sandbox, git, '--exclude-per-directory=.gitignore --exclude-from="$GIT_DIR/info/exclude"'
     )
     tracked = index & everything
-    folders = patch_excludes.parents(tracked)
-    venvs = patch_excludes.environments(seen - tracked)
-    paths = tracked | {p for p in seen if patch_excludes.litter(p, folders, venvs) is None}
-    git.put(sandbox, "paths", git_in_sandbox.joined(sorted(paths)))
+    folders = patch_excludes.parent_folders(tracked)
+    venvs = patch_excludes.virtual_environments(seen - tracked)
+    paths = tracked | {p for p in seen if patch_excludes.litter_of(p, folders, venvs) is None}
+    git.put(sandbox, "paths", git_in_sandbox.nul_joined(sorted(paths)))
     started = git.having(GIT_INDEX_FILE=f"{git.work}/start.index")
     script = f'git update-index -z --add --stdin < "$W/paths"\n{_PACK}\n{_IGNORES}'
     tree = started.ask(sandbox, script).decode("ascii").strip()
-    return Start(
+    return StartTree(
         git=git,
         tree=tree,
         paths=frozenset(paths),
-        folders=patch_excludes.parents(paths),
-        beside=frozenset(everything - paths),
+        folders=patch_excludes.parent_folders(paths),
+        others=frozenset(everything - paths),
         exclude=git.fetch(sandbox, "shadow/info/exclude"),
     )
 
 
-def again(sandbox: Sandbox, start: Start) -> Start:
+def restored_start(sandbox: Sandbox, start: StartTree) -> StartTree:
     """The start state itself, or what can be made of it when its private folder was destroyed.
 
     Raises ``SandboxError`` when the project's ``.git`` no longer holds the start tree either.
@@ -140,7 +140,7 @@ def again(sandbox: Sandbox, start: Start) -> Start:
     probe = f"{opened}; {there} && git cat-file -e {start.tree}"
     if quick.run(sandbox, probe, timeout=120.0, cwd="/").exit_code == 0:
         return start
-    git = made(sandbox, git_in_sandbox.find(sandbox))
+    git = shadow_git(sandbox, git_in_sandbox.find_git(sandbox))
     git.must(sandbox, _BORROW)
     git.put(sandbox, "shadow/info/exclude", start.exclude)
     fresh = git.having(GIT_INDEX_FILE=f"{git.work}/start.index")
@@ -148,10 +148,10 @@ def again(sandbox: Sandbox, start: Start) -> Start:
         fresh.must(sandbox, f"git read-tree {start.tree}\n{_PACK}\n{_IGNORES}")
     except SandboxError as error:
         raise SandboxError(f"the start state in the sandbox was destroyed: {error}") from None
-    return Start(git, start.tree, start.paths, start.folders, start.beside, start.exclude)
+    return StartTree(git, start.tree, start.paths, start.folders, start.others, start.exclude)
 
 
-def made(sandbox: Sandbox, git: Git) -> Git:
+def shadow_git(sandbox: Sandbox, git: SandboxGit) -> SandboxGit:
     """``git`` with an empty shadow directory at its private folder."""
     git.must(sandbox, _MADE, cwd="/")
     return git.having(
@@ -162,7 +162,7 @@ def made(sandbox: Sandbox, git: Git) -> Git:
 
 
 def list_others(
-    sandbox: Sandbox, git: Git, options: str, also: Iterable[bytes] = ()
+    sandbox: Sandbox, git: SandboxGit, options: str, also: Iterable[bytes] = ()
 ) -> frozenset[bytes]:
     """Files of the work tree that are not in the index, those of repositories inside included.
 
@@ -175,28 +175,28 @@ def list_others(
         where = shlex.quote("./" + prefix.decode("utf-8", "surrogateescape"))
         script = f'cd {where}\nGIT_WORK_TREE="$PWD" git ls-files -z --others {options}'
         inner = git if not prefix else git.having(GIT_INDEX_FILE=f"{git.work}/none")
-        for path in git_in_sandbox.split(inner.ask(sandbox, script)):
+        for path in git_in_sandbox.nul_split(inner.ask(sandbox, script)):
             (todo.append if path.endswith(b"/") else found.add)(prefix + path)
     return frozenset(found)
 
 
-def ignored(sandbox: Sandbox, git: Git, paths: Iterable[bytes]) -> frozenset[bytes]:
+def ignored_paths(sandbox: Sandbox, git: SandboxGit, paths: Iterable[bytes]) -> frozenset[bytes]:
     """Those of the untracked paths that the start state's rules ignore."""
     asked = [b"./" + path for path in sorted(paths)]
     if not asked:
         return frozenset()
-    git.put(sandbox, "asked", git_in_sandbox.joined(asked))
+    git.put(sandbox, "asked", git_in_sandbox.nul_joined(asked))
     view = git.having(GIT_WORK_TREE=f"{git.work}/ignores", GIT_INDEX_FILE=f"{git.work}/none")
     script = 'cd "$W/ignores"\ngit check-ignore --no-index -z --stdin < "$W/asked" || [ $? -eq 1 ]'
-    return frozenset(path[2:] for path in git_in_sandbox.split(view.ask(sandbox, script)))
+    return frozenset(path[2:] for path in git_in_sandbox.nul_split(view.ask(sandbox, script)))
 
 
-def _real_index(sandbox: Sandbox, git: Git) -> frozenset[bytes]:
+def _real_index(sandbox: Sandbox, git: SandboxGit) -> frozenset[bytes]:
     """Paths that the project's own index tracks, submodules left out; empty without a ``.git``.
 
     Its objects and its info/exclude are borrowed on the way.
     """
     asked = f"{_BORROW}\nreal ls-files -s -z 2>/dev/null || :"
-    lines = git_in_sandbox.split(git.ask(sandbox, asked))
+    lines = git_in_sandbox.nul_split(git.ask(sandbox, asked))
     entries = (line.partition(b"\t") for line in lines)
     return frozenset(path for head, _, path in entries if not head.startswith(b"160000"))

@@ -20,13 +20,13 @@ CARD = "box.json"
 """In such a folder: whose it is."""
 
 
-def named(run: str) -> str:
+def folder_prefix(run: str) -> str:
     """Start of the names of a run's folders: a driver may be killed before the card is written."""
     return f"{PREFIX}{hashlib.sha256(run.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}-"
 
 
 @contextmanager
-def folder(run: str, lock: Path) -> Iterator[Path]:
+def temp_folder(run: str, lock: Path) -> Iterator[Path]:
     """A temporary folder for something else than a sandbox; removed at the end of the ``with``."""
     # Its name is short: Ray puts sockets in it, whose paths may hold 107 letters.
     made = Path(tempfile.mkdtemp(prefix=PREFIX))
@@ -37,14 +37,14 @@ def folder(run: str, lock: Path) -> Iterator[Path]:
         try:
             yield made
         finally:
-            discard(made)
+            discard_folder(made)
 
 
-def discard(folder: Path) -> None:
+def discard_folder(folder: Path) -> None:
     """Remove a sandbox's folder and its cgroups, whatever modes the agent gave to them."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        resource_limits.remove(
+        resource_limits.remove_cgroups(
             [Path(path) for path in card["groups"] if Path(path).name == folder.name]
         )
     shutil.rmtree(folder, ignore_errors=True)

@@ -40,10 +40,10 @@ EOF
 """
 """Every mount but the sandbox's own becomes read-only, whatever brought it: a folder, a file, a
 file system mounted below a folder, a device (still written to, but never renamed or given a mode).
-The other options (nosuid, nodev) have to be said again, or who is not root is refused."""
+The other options (nosuid, nodev) have to be repeated, or a user who is not root is refused."""
 
 
-def command(
+def unshare_command(
     mounts: Sequence[Mount],
     inside: Sequence[str],
     env: dict[str, str],

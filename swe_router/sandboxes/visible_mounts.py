@@ -61,11 +61,11 @@ class SandboxOwner:
     def become(self) -> list[str]:
         """The command that becomes this user for good, to be put before another."""
         who = ["--reuid", str(self.uid), "--regid", str(self.gid), "--clear-groups"]
-        # Another user no longer dies with its parent unless that is said once more.
+        # Another user no longer dies with its parent unless that is repeated.
         return [*MORTAL, *who, *POWERLESS]
 
 
-def owner() -> SandboxOwner | None:
+def sandbox_owner() -> SandboxOwner | None:
     """Nobody, where the driver is this machine's root; None: commands stay the driver's user.
 
     Root without capabilities still owns what root owns, /proc/sys for one.
@@ -85,27 +85,31 @@ def _known(name: str) -> bool:
     return any(first <= NOBODY < first + count for first, count in ranges)
 
 
-def plan(work: Path, workdir: str, hidden: Iterable[Path], etc: Iterable[Path] = ()) -> list[Mount]:
+def mount_plan(
+    work: Path, workdir: str, hidden: Iterable[Path], etc: Iterable[Path] = ()
+) -> list[Mount]:
     """The mounts of a sandbox whose work tree ``work`` lies at ``workdir``, outermost first.
 
     ``hidden`` are folders that must not be seen even when they lie in one that is; ``etc`` are
     files that appear in the sandbox's /etc.
     """
-    shown = {mount.target: mount for mount in system()}
+    shown = {mount.target: mount for mount in system_mounts()}
     for path in etc:
         shown[f"/etc/{path.name}"] = Mount("show", f"/etc/{path.name}", str(path))
     prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)
     for prefix in prefixes:
         for name in _names(Path(prefix)):
             shown[name] = Mount("show", name, name)
-    masks = [name for path in [*ours((*prefixes, *USERS)), *hidden] for name in _names(path)]
+    masks = [
+        name for path in [*package_copies((*prefixes, *USERS)), *hidden] for name in _names(path)
+    ]
     seen = {place for name in masks if (place := _place(name, shown))}
     hides = [Mount("hide", name) for name in sorted(seen - {"/", *SYSTEM, *shown})]
     mounts = [*shown.values(), *hides, Mount("work", workdir, str(work))]
     return sorted(mounts, key=lambda mount: len(Path(mount.target).parts))
 
 
-def system() -> list[Mount]:
+def system_mounts() -> list[Mount]:
     """What every sandbox sees of this machine, its interpreter aside."""
     shown = []
     for name in [*SYSTEM, *(f"/etc/{name}" for name in ETC)]:
@@ -117,7 +121,7 @@ def system() -> list[Mount]:
     return shown
 
 
-def environment() -> dict[str, str]:
+def command_environment() -> dict[str, str]:
     """All variables of a command in a local sandbox; the loop adds its own."""
     path = [str(Path(sys.prefix) / "bin"), "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"]
     who = {"NAME": "box", "EMAIL": "box@localhost"}
@@ -136,7 +140,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def ours(prefixes: Iterable[str]) -> list[Path]:
+def package_copies(prefixes: Iterable[str]) -> list[Path]:
     """Every copy of this package, with its data, that the interpreter's folders may hold.
 
     One installed in another interpreter below ``prefixes`` is a copy too: of a virtual

@@ -17,7 +17,7 @@ SERVICE = "sandbox"
 
 @dataclass(frozen=True)
 class WaitingSandboxes:
-    """A factory of sandboxes behind the run's breaker; ``held`` is told who waits, and why."""
+    """A factory of sandboxes behind the run's breaker; ``held`` receives who waits, and why."""
 
     sandboxes: Callable[[], Any]
     """Makes the factory, which needs the engine to answer."""

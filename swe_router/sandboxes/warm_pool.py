@@ -171,7 +171,7 @@ class WarmSandboxes:
             shelf.spares += [self._pool.submit(self._started, shelf) for _ in range(missing)]
 
     def _later(self, work: Callable[[], None]) -> bool:
-        """Do it beside; False when nothing is done any more."""
+        """Do it in the background; False when nothing is done any more."""
         with self._lock:
             if self._closed:
                 return False

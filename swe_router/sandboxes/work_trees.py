@@ -20,7 +20,7 @@ MAX_KEPT = 4
 """Trees that are kept, the last used ones: sandboxes of one instance follow each other."""
 
 
-class Trees:
+class WorkTrees:
     """Makes work trees; threads may share it."""
 
     def __init__(self, most_bytes: int = MAX_BYTES, owner: SandboxOwner | None = None) -> None:
@@ -85,10 +85,10 @@ def _unpack(packed: bytes, tree: Path) -> None:
         start_new_session=True,
     )
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip()
-        if "No space left" in said:
+        message = done.stderr.decode("utf-8", "replace").strip()
+        if "No space left" in message:
             raise DiskFull(f"no space left for a work tree in {tree.parent}")
-        raise WouldNotStart(f"tar: {said}")
+        raise WouldNotStart(f"tar: {message}")
 
 
 def _give(tree: Path, owner: SandboxOwner) -> None:

@@ -113,7 +113,7 @@ def _turn(step: Step, *, elided: bool) -> str:
     parts += [said] if said else []
     for number, (call, action) in enumerate(zip(calls, step.actions, strict=True)):
         if step.completion.message.tool_calls and not call.error:
-            parts.append(toolcalls.render(calls[number : number + 1]))
+            parts.append(toolcalls.render_calls(calls[number : number + 1]))
         size = len(action.observation.encode("utf-8", "replace"))
         shown = f"Shown:\n{action.observation}"
         parts.append(f"[{size} bytes were shown here]" if elided and size > SHORT else shown)

@@ -15,7 +15,14 @@ sloppy and never guesses where a guess could do harm: a call that cannot be read
 ``ToolCall`` whose ``error`` tells the model what to write instead.
 """
 
-from swe_router.toolcalls.parser import Parsed, parse, unknown_tool
-from swe_router.toolcalls.renderer import describe, described, render
+from swe_router.toolcalls.parser import ParsedText, parse_calls, unknown_tool
+from swe_router.toolcalls.renderer import describe_tool, describe_tools, render_calls
 
-__all__ = ["Parsed", "describe", "described", "parse", "render", "unknown_tool"]
+__all__ = [
+    "ParsedText",
+    "describe_tool",
+    "describe_tools",
+    "parse_calls",
+    "render_calls",
+    "unknown_tool",
+]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 
-def told(before: Sequence[str], names: Sequence[str]) -> tuple[int, str]:
+def first_missed_call(before: Sequence[str], names: Sequence[str]) -> tuple[int, str]:
     """Which call must not be carried out, for one before it went unread, and what to say of that.
 
     ``before`` is the text before each call that was read. -1 and nothing where all is well.

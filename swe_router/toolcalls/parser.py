@@ -11,7 +11,7 @@ from typing import Any
 from swe_router import suggest
 from swe_router.records import ToolCall, ToolSpec
 from swe_router.toolcalls.markers import BARE, NO_NEWLINE
-from swe_router.toolcalls.missed_calls import told
+from swe_router.toolcalls.missed_calls import first_missed_call
 
 _QUOTED = r'"(?:[^"\\\n]|\\.)*"'
 _OPENER = re.compile(r"^[ \t]*(?:<call(?=[\s:>/]|\Z)[^\n]*|<tool_call>)", re.MULTILINE)
@@ -28,8 +28,8 @@ _DECODER = json.JSONDecoder(strict=False)
 
 
 @dataclass(frozen=True)
-class Parsed:
-    """What a text says beside its calls, and the calls."""
+class ParsedText:
+    """The prose of a text, and its calls."""
 
     say: str
     calls: tuple[ToolCall, ...]
@@ -39,23 +39,23 @@ class Parsed:
 
 
 class _Malformed(Exception):
-    """A call that cannot be read; the text is what the model is told."""
+    """A call that cannot be read; the text goes to the model."""
 
 
-def parse(text: str, tools: Sequence[ToolSpec] = (), *, strays: bool = False) -> Parsed:
+def parse_calls(text: str, tools: Sequence[ToolSpec] = (), *, strays: bool = False) -> ParsedText:
     """The calls in a model's text; never raises.
 
     Reads ``<call …>`` blocks, ``<tool_call>`` JSON and, if there is neither, bare JSON objects
     that call one of ``tools``. Nothing after a malformed call is read; with ``strays`` nothing
-    after one that stands in another form or place either (``strays.told``).
+    after one that stands in another form or place either (``missed_calls.first_missed_call``).
     """
     names = [tool.name for tool in tools]
     thought = _THOUGHT.match(text)
     start = at = thought.end() if thought else 0
-    said, calls, closed = [text[:start]], list[ToolCall](), True
+    prose, calls, closed = [text[:start]], list[ToolCall](), True
     known = names if strays else []
     while opener := _OPENER.search(text, at):
-        said.append(text[at : opener.start()])
+        prose.append(text[at : opener.start()])
         try:
             (name, arguments), at, closed = _block(text, opener.start())
             error = "" if not names or name in names else unknown_tool(name, names)
@@ -63,20 +63,20 @@ def parse(text: str, tools: Sequence[ToolSpec] = (), *, strays: bool = False) ->
             name, arguments, error = "", {}, str(malformed)
         calls.append(_numbered(len(calls), name, arguments, error))
         if error:
-            return _stopped(Parsed(_without_fences(said), tuple(calls)), said[1:], known)
-    said.append(text[at:])
+            return _stopped(ParsedText(_without_fences(prose), tuple(calls)), prose[1:], known)
+    prose.append(text[at:])
     if not calls:
         return _bare_json(text, start, names, known)
-    read = Parsed(_without_fences(said), tuple(calls), unclosed=not closed)
-    return _stopped(read, said[1:], known)
+    read = ParsedText(_without_fences(prose), tuple(calls), unclosed=not closed)
+    return _stopped(read, prose[1:], known)
 
 
-def _stopped(read: Parsed, before: Sequence[str], names: Sequence[str]) -> Parsed:
-    """Without the calls behind one that was meant and not read, which is told of instead."""
-    at, error = told(before[: len(read.calls)], names)
+def _stopped(read: ParsedText, before: Sequence[str], names: Sequence[str]) -> ParsedText:
+    """Without the calls behind one that was meant and not read, which is reported instead."""
+    at, error = first_missed_call(before[: len(read.calls)], names)
     if at < 0:
         return read
-    return Parsed(read.say, (*read.calls[:at], _numbered(at, "", {}, error)))
+    return ParsedText(read.say, (*read.calls[:at], _numbered(at, "", {}, error)))
 
 
 def unknown_tool(name: str, names: Sequence[str]) -> str:
@@ -208,9 +208,11 @@ def _as_call(value: Any) -> _Call | None:
     return (value["name"], arguments) if isinstance(arguments, dict) else None
 
 
-def _bare_json(text: str, start: int, names: Sequence[str], told_of: Sequence[str]) -> Parsed:
+def _bare_json(
+    text: str, start: int, names: Sequence[str], known_names: Sequence[str]
+) -> ParsedText:
     """Objects that start a line and call a known tool; other JSON is just talk."""
-    said, calls, at = [text[:start]], list[ToolCall](), start
+    prose, calls, at = [text[:start]], list[ToolCall](), start
     before: list[str] = []
     gap = start
     while brace := _OBJECT.search(text, at):
@@ -220,14 +222,14 @@ def _bare_json(text: str, start: int, names: Sequence[str], told_of: Sequence[st
             value, end = None, _line(text, brace.end())[1]
         call = _as_call(value)
         known = call is not None and call[0] in names
-        said.append(text[at : brace.start() if known else end])
+        prose.append(text[at : brace.start() if known else end])
         if call is not None and known:
             calls.append(_numbered(len(calls), *call))
             before.append(text[gap : brace.start()])
             gap = end
         at = end
-    said.append(text[at:])
-    return _stopped(Parsed(_without_fences(said), tuple(calls)), before, told_of)
+    prose.append(text[at:])
+    return _stopped(ParsedText(_without_fences(prose), tuple(calls)), before, known_names)
 
 
 def _line(text: str, at: int) -> tuple[str, int]:
@@ -245,12 +247,12 @@ def _unquoted(word: str) -> str:
         raise _Malformed(f"{word} is not a valid JSON string.") from None
 
 
-def _without_fences(said: Sequence[str]) -> str:
-    """What was said around the calls, less the code fences that stood around a call."""
-    if len(said) == 1:
-        return said[0].strip()
-    parts = [_less_fence(part, last=True) for part in said[:-1]]
-    parts = [parts[0], *(_less_fence(part, last=False) for part in [*parts[1:], said[-1]])]
+def _without_fences(prose: Sequence[str]) -> str:
+    """The prose around the calls, without the code fences around a call."""
+    if len(prose) == 1:
+        return prose[0].strip()
+    parts = [_less_fence(part, last=True) for part in prose[:-1]]
+    parts = [parts[0], *(_less_fence(part, last=False) for part in [*parts[1:], prose[-1]])]
     return "\n".join(part.strip() for part in parts if part.strip())
 
 

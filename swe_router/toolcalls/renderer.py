@@ -35,17 +35,17 @@ that is not itself a line of the text. Do not put a block inside a code fence.
 The tools:"""
 
 
-def render(calls: Sequence[ToolCall]) -> str:
+def render_calls(calls: Sequence[ToolCall]) -> str:
     """The calls as text; ``parse`` gives back their names and arguments exactly."""
     return "\n".join(_render_call(call) for call in calls)
 
 
-def describe(tools: Sequence[ToolSpec]) -> str:
+def describe_tools(tools: Sequence[ToolSpec]) -> str:
     """The prompt section that names the tools and teaches the text form by example."""
-    return "\n\n".join([_LESSON.strip(), *(described(tool) for tool in tools)])
+    return "\n\n".join([_LESSON.strip(), *(describe_tool(tool) for tool in tools)])
 
 
-def described(tool: ToolSpec) -> str:
+def describe_tool(tool: ToolSpec) -> str:
     """One tool and its arguments, in words."""
     properties: Mapping[str, Any] = tool.parameters.get("properties", {})
     required = tool.parameters.get("required", ())

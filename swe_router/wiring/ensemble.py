@@ -50,7 +50,7 @@ def selector(settings: Settings) -> Selector:
 def check(settings: Settings, say: Callable[[str], None]) -> None:
     """See that the ensemble can be made. Raises ``UsageError``; says what will have no effect."""
     selector(settings)
-    sheet, wished = manifest.read(settings.scaffold), settings.ensemble
+    sheet, wished = manifest.read_manifest(settings.scaffold), settings.ensemble
     for variant in wished.variants:
         sheet.first_prompt(variant)
     several = settings.candidates > 1 or settings.policy.name == "best-of-k"

@@ -17,7 +17,7 @@ from swe_router.journal import run_inputs
 from swe_router.models import tier_checks
 from swe_router.prices import PriceRate
 from swe_router.records import Instance
-from swe_router.sandboxes.kind_choice import choose
+from swe_router.sandboxes.kind_choice import choose_kind
 from swe_router.settings import Settings, Tier
 from swe_router.wiring import ensemble
 from swe_router.wiring.repositories import check_git
@@ -145,12 +145,12 @@ def sandbox_kind(settings: Settings) -> str:
     if sandbox.kind == "auto" and settings.split == "demo":
         sandbox = sandbox.model_copy(update={"kind": "local"})
     plugins.load("sandboxes", sandbox.kind if sandbox.kind != "auto" else "local")
-    return choose(sandbox)
+    return choose_kind(sandbox)
 
 
 def scaffold_prints(settings: Settings) -> dict[str, str]:
     """SHA-256 of the scaffold and each prompt that is used, for the records' provenance."""
-    found = prompts.prints(manifest.read(settings.scaffold))
+    found = prompts.prompt_digests(manifest.read_manifest(settings.scaffold))
     for verifier in run_inputs.asked(settings):
         found[f"prompt/{verifier}"] = templates.fingerprint(verifier)
     return found
@@ -246,7 +246,7 @@ def _unseen_images(settings: Settings, instances: Sequence[Instance]) -> str:
 
 def _window_gap(settings: Settings, name: str, instance: Instance) -> str:
     tier = settings.tiers[name]
-    sheet = manifest.read(settings.scaffold)
+    sheet = manifest.read_manifest(settings.scaffold)
     need = prompts.window_need(
         sheet, instance, text=tier.tools == "text", image_tokens=tier.image_tokens
     )

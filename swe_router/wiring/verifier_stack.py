@@ -140,7 +140,7 @@ class VerifierStack:
         made = VerificationSetup(
             verifiers=self.verifiers,
             open_sandbox=(self.warm or self.sandboxes).open,
-            apply=patch_application.apply,
+            apply=patch_application.apply_patch,
             steps=lambda attempt_id: case.steps.get(attempt_id, ()),
             graph=graph_of(self.repos, instance, self._say),
             writer=self._model(verify.writer, instance),

@@ -80,7 +80,7 @@ def call(name: str, /, **arguments: Any) -> ToolCall:
 def answer(*calls: ToolCall, say: str = "", text: bool = False, **fields: Any) -> Completion:
     """An answer with native calls, or with the same calls as text."""
     if text:
-        content = "\n\n".join(part for part in (say, toolcalls.render(calls)) if part)
+        content = "\n\n".join(part for part in (say, toolcalls.render_calls(calls)) if part)
         return Completion(message=Message(role="assistant", content=content), **fields)
     numbered = tuple(
         one.model_copy(update={"id": one.id or f"n{number}"}) for number, one in enumerate(calls)

@@ -20,7 +20,7 @@ from pathlib import Path
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import log_reader
-from swe_router.sandboxes.reaper import held
+from swe_router.sandboxes.reaper import is_locked
 
 INSTANCES = ("demo__confet-3", "demo__confet-14", "demo__confet-7")
 """Solved by the cheap tier; escalated; solved by the cheap tier and wrong."""
@@ -189,8 +189,8 @@ class Launch:
             str(path): list(path.iterdir()) for path in self.temporary.iterdir() if path.is_dir()
         }
         assert list(self.temporary.iterdir()) == [], left
-        assert not held(self.run / "run.lock")
-        assert not held(self.run / "work.lock")
+        assert not is_locked(self.run / "run.lock")
+        assert not is_locked(self.run / "work.lock")
         for file in self.run.rglob("*.jsonl"):
             data = file.read_bytes()
             assert data == b"" or data.endswith(b"\n"), f"a torn line in {file}"

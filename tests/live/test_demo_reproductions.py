@@ -104,7 +104,7 @@ def planted(home: Project, name: str) -> str:
     files: dict[str, bytes] = {}
     for call in calls:
         before = files.get(call["path"], home.files[call["path"]].encode())
-        files[call["path"]] = edit_tool.apply(call["path"], before, call)
+        files[call["path"]] = edit_tool.apply_edit(call["path"], before, call)
     return home.patch({path: data.decode() for path, data in files.items()})
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from swe_router.errors import WouldNotStart
 from swe_router.records import Instance
-from swe_router.sandboxes.leak_guard import guard
+from swe_router.sandboxes.leak_guard import remove_leaks
 from tests.doubles.plain_sandbox import PlainSandbox
 
 pytestmark = pytest.mark.box
@@ -87,7 +87,7 @@ def status(sandbox: PlainSandbox) -> str:
 
 def test_a_clean_repository_is_left_as_it_is(sandbox: PlainSandbox) -> None:
     files = {p: p.read_bytes() for p in sandbox.tree.rglob("*") if p.is_file()}
-    report = guard(sandbox, instance(sandbox))
+    report = remove_leaks(sandbox, instance(sandbox))
     assert report.verified
     assert (report.head, report.base) == (base(sandbox), base(sandbox))
     assert (report.removed, report.setup_commits) == ((), ())
@@ -158,7 +158,7 @@ PLANTS: dict[str, tuple[str, str]] = {
 def test_planted(sandbox: PlainSandbox, future: str, name: str) -> None:
     script, kind = PLANTS[name]
     sandbox.must(script)
-    report = guard(sandbox, instance(sandbox))
+    report = remove_leaks(sandbox, instance(sandbox))
     assert report.verified
     assert kind in {finding.kind for finding in report.removed}
     left = objects(sandbox)
@@ -178,7 +178,7 @@ def test_the_official_set_up_commit_stays(sandbox: PlainSandbox) -> None:
     sandbox.must(f"echo installed > setup.cfg; git add -A; {MAKERS} commit -q -m SWE-bench")
     head = base(sandbox)
     before = status(sandbox)
-    report = guard(sandbox, given)
+    report = remove_leaks(sandbox, given)
     assert report.setup_commits == (head,)
     assert report.head == head
     assert report.verified
@@ -191,7 +191,7 @@ def test_several_set_up_commits_become_one(sandbox: PlainSandbox) -> None:
         f"echo '{SECRET}' > x; git add -A; {MAKERS} commit -q -m SWE-bench;"
         f" echo y > x; git add -A; {MAKERS} commit -q -m SWE-bench"
     )
-    report = guard(sandbox, given)
+    report = remove_leaks(sandbox, given)
     assert len(report.setup_commits) == 1
     assert sandbox.must("git rev-parse HEAD^ HEAD").split() == [given.base_commit, report.head]
     assert not holds_secret(sandbox)
@@ -201,7 +201,7 @@ def test_several_set_up_commits_become_one(sandbox: PlainSandbox) -> None:
 def test_a_set_up_commit_of_strangers_is_made_anonymous(sandbox: PlainSandbox) -> None:
     given = instance(sandbox)
     sandbox.must(f"echo y > x; git add -A; {OTHER} commit -q -m 'more {SECRET}'")
-    report = guard(sandbox, given)
+    report = remove_leaks(sandbox, given)
     assert report.setup_commits == (report.head,)
     assert not holds_secret(sandbox)
     assert sandbox.must("git show --format=%P -s").strip() == given.base_commit
@@ -212,7 +212,7 @@ def test_future_commits_whose_tree_is_the_base_are_dropped(sandbox: PlainSandbox
     sandbox.must(
         f"echo '{SECRET}' > a.py; {PROJECT} commit -qam fix; echo 3 > a.py; {PROJECT} commit -qam undo"  # noqa: E501
     )
-    report = guard(sandbox, given)
+    report = remove_leaks(sandbox, given)
     assert (report.head, report.setup_commits) == (given.base_commit, ())
     assert not holds_secret(sandbox)
 
@@ -222,13 +222,13 @@ def test_an_image_on_a_future_commit_is_refused(sandbox: PlainSandbox, on_top: s
     given = instance(sandbox)
     sandbox.must(f"echo '{SECRET}' > a.py; {PROJECT} commit -qam 'Fixed 1'; {on_top}")
     with pytest.raises(WouldNotStart, match="may hold the fix"):
-        guard(sandbox, given)
+        remove_leaks(sandbox, given)
 
 
 def test_a_missing_base_names_both(sandbox: PlainSandbox) -> None:
     lost = "f" * 40
     with pytest.raises(WouldNotStart, match=lost) as caught:
-        guard(sandbox, instance(sandbox).model_copy(update={"base_commit": lost}))
+        remove_leaks(sandbox, instance(sandbox).model_copy(update={"base_commit": lost}))
     assert base(sandbox) in str(caught.value)
 
 
@@ -236,19 +236,19 @@ def test_an_image_on_the_past_is_refused(sandbox: PlainSandbox) -> None:
     given = instance(sandbox)
     sandbox.must("git checkout -q HEAD~1")
     with pytest.raises(WouldNotStart, match="older"):
-        guard(sandbox, given)
+        remove_leaks(sandbox, given)
 
 
 def test_a_base_that_is_no_commit_id(sandbox: PlainSandbox) -> None:
     with pytest.raises(WouldNotStart, match="no commit id"):
-        guard(sandbox, instance(sandbox).model_copy(update={"base_commit": "--all"}))
+        remove_leaks(sandbox, instance(sandbox).model_copy(update={"base_commit": "--all"}))
 
 
 def test_detached_head_with_a_branch_ahead(sandbox: PlainSandbox) -> None:
     given = instance(sandbox)
     sandbox.must(f"git checkout -q --detach; git checkout -q main; echo '{SECRET}' > a.py;"
              f" {PROJECT} commit -qam later; git checkout -q {given.base_commit}")  # fmt: skip
-    report = guard(sandbox, given)
+    report = remove_leaks(sandbox, given)
     assert report.head == given.base_commit
     assert not holds_secret(sandbox)
 
@@ -270,7 +270,7 @@ def test_a_shallow_clone(sandbox: PlainSandbox, tmp_path: Path) -> None:
         check=True,
     )
     other.must("mv c/.git .; mv c/a.py .; rmdir c")
-    report = guard(other, instance(other))
+    report = remove_leaks(other, instance(other))
     assert {finding.kind for finding in report.removed} >= {"config", "reflog"}
     assert objects(other) == reachable(other)
     assert other.must("git status --porcelain; git fsck 2>&1 | grep -v checking || :") == ""
@@ -278,7 +278,7 @@ def test_a_shallow_clone(sandbox: PlainSandbox, tmp_path: Path) -> None:
 
 def test_no_repository_is_reported(tmp_path: Path) -> None:
     sandbox = PlainSandbox(tmp_path)
-    report = guard(sandbox, Instance(id="i", repo="o/p", base_commit="a" * 40, problem=""))
+    report = remove_leaks(sandbox, Instance(id="i", repo="o/p", base_commit="a" * 40, problem=""))
     assert report.verified
     assert [finding.kind for finding in report.removed] == ["no-repository"]
 
@@ -287,7 +287,7 @@ def test_no_repository_is_reported(tmp_path: Path) -> None:
 def test_a_dirty_start_state_is_kept(sandbox: PlainSandbox) -> None:
     sandbox.must("echo mine >> a.py; echo new > n; echo staged > s; git add s")
     before = status(sandbox)
-    assert guard(sandbox, instance(sandbox)).verified
+    assert remove_leaks(sandbox, instance(sandbox)).verified
     assert status(sandbox) == before
 
 
@@ -295,14 +295,14 @@ def test_a_dirty_start_state_is_kept(sandbox: PlainSandbox) -> None:
 def test_a_checked_out_copy_of_the_future_is_refused(sandbox: PlainSandbox) -> None:
     sandbox.must("git clone -q -b future . vendored")
     with pytest.raises(WouldNotStart, match="another copy"):
-        guard(sandbox, instance(sandbox))
+        remove_leaks(sandbox, instance(sandbox))
 
 
 def test_tracked_bundles_of_the_project_are_no_leak(sandbox: PlainSandbox) -> None:
     sandbox.must(
         f"git bundle create -q t.bundle main; git add -A; {PROJECT} commit -qm bundle; rm -rf .git/logs"  # noqa: E501
     )
-    guard(sandbox, instance(sandbox))
+    remove_leaks(sandbox, instance(sandbox))
     assert (sandbox.tree / "t.bundle").exists()
 
 
@@ -317,7 +317,7 @@ def test_what_cannot_be_taken_out_stops_the_start(sandbox: PlainSandbox) -> None
                                .replace("rm -f \"$COMMON/$ref\"", "true"), **options)  # type: ignore[arg-type]  # fmt: skip
 
     with pytest.raises(WouldNotStart, match=r"cannot be cleaned.*future"):
-        guard(Stubborn(sandbox.folder), instance(sandbox))
+        remove_leaks(Stubborn(sandbox.folder), instance(sandbox))
 
 
 @pytest.mark.usefixtures("future")
@@ -329,6 +329,6 @@ def test_hooks_do_not_run_and_go(sandbox: PlainSandbox) -> None:
     for name in ("post-checkout", "reference-transaction", "post-index-change", "pre-auto-gc"):
         sandbox.must(hook(name))
     (sandbox.folder / "ran").unlink(missing_ok=True)
-    guard(sandbox, instance(sandbox))
+    remove_leaks(sandbox, instance(sandbox))
     assert not (sandbox.folder / "ran").exists()
     assert not list((sandbox.tree / ".git/hooks").iterdir())

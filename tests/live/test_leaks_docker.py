@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from swe_router.records import Instance, Result
-from swe_router.sandboxes.leak_guard import guard
+from swe_router.sandboxes.leak_guard import remove_leaks
 from swe_router.sandboxes.patch_capture import StartSnapshot
 
 pytestmark = pytest.mark.docker
@@ -117,7 +117,7 @@ def instance(sandbox: Container) -> Instance:
 
 def test_the_set_up_commit_of_an_image_stays(container: Callable[[str], Container]) -> None:
     sandbox = container(PAST + SET_UP)
-    report = guard(sandbox, instance(sandbox))
+    report = remove_leaks(sandbox, instance(sandbox))
     assert report.verified
     assert report.setup_commits == (report.head,)
     assert {finding.kind for finding in report.removed} <= {"reflog", "file"}
@@ -129,7 +129,7 @@ def test_the_set_up_commit_of_an_image_stays(container: Callable[[str], Containe
 
 def test_planted_leaks_are_gone(container: Callable[[str], Container]) -> None:
     sandbox = container(PAST + LEAKS)
-    report = guard(sandbox, instance(sandbox))
+    report = remove_leaks(sandbox, instance(sandbox))
     kinds = {finding.kind for finding in report.removed}
     assert report.verified
     assert kinds >= {"ref", "reflog", "object", "config", "bundle", "store"}

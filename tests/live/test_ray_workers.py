@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from swe_router.pool import Pool
-from swe_router.sandboxes.temp_folders import folder as scratch
+from swe_router.sandboxes.temp_folders import temp_folder as scratch
 
 pytestmark = pytest.mark.ray
 KEY = "SWE_ROUTER_TEST_KEY"

@@ -97,7 +97,7 @@ class Bench:
 
     def judge(self, text: str, seconds: float, kind: type = RepoTestsVerifier) -> Verdict:
         context = VerificationContext(
-            self.sandboxes.open, patches.apply, clock=time.time, cache=self.project.cache
+            self.sandboxes.open, patches.apply_patch, clock=time.time, cache=self.project.cache
         )
         patch = self.project.patch({"calc.py": text})
         begun = time.monotonic()

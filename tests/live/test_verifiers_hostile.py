@@ -296,7 +296,9 @@ def test_a_server_that_a_suite_leaves_running_holds_nothing_up(tmp_path: Path) -
         SandboxSettings(), start=lambda _: tree, run="t", lock=tmp_path / "l" / "lock", wall=wall
     )
     real = INSTANCE.model_copy(update={"base_commit": commit})
-    context = VerificationContext(open_sandbox=sandboxes.open, apply=patches.apply, clock=time.time)
+    context = VerificationContext(
+        open_sandbox=sandboxes.open, apply=patches.apply_patch, clock=time.time
+    )
     patch = project.patch({"calc.py": CALC + "#\n"})
     verdict = RepoTestsVerifier(VerifySettings(seconds=120)).verify(
         outcome(patch), (), real, context

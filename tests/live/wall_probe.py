@@ -119,20 +119,20 @@ def main(wall: str, who: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        owner = visible_mounts.owner() if who == "drop" else None
+        owner = visible_mounts.sandbox_owner() if who == "drop" else None
         canaries = _canaries(folder)
         (folder / "work").mkdir()
         (folder / "work").chmod(0o777)
-        mounts = visible_mounts.plan(folder / "work", "/testbed", [], [folder / "canary"])
+        mounts = visible_mounts.mount_plan(folder / "work", "/testbed", [], [folder / "canary"])
         mounts.append(Mount("show", "/canaries", str(canaries)))
         inside = [sys.executable, "-c", PROBE, _disk(folder)]
-        env = visible_mounts.environment()
+        env = visible_mounts.command_environment()
         if wall == "bwrap":
-            command = bwrap.command(mounts, inside, env, owner=owner)
+            command = bwrap.bwrap_command(mounts, inside, env, owner=owner)
         else:
             (folder / "root").mkdir()
             user = wall == "unshare-user"
-            command = unshare.command(
+            command = unshare.unshare_command(
                 mounts, inside, env, root=folder / "root", user=user, owner=owner
             )
         done = subprocess.run(command, capture_output=True, text=True, check=False)

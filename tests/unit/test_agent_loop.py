@@ -6,7 +6,7 @@ import pytest
 
 from swe_router.agents import manifest
 from swe_router.agents.dialogue import Dialogue, DialogueSetup
-from swe_router.agents.manifest import Limits, Manifest
+from swe_router.agents.manifest import LoopLimits, Manifest
 from swe_router.agents.tool_loop import ToolLoop
 from swe_router.errors import LedgerRefused, Lost, Overloaded, ScaffoldError
 from swe_router.records import Action, Budget, Completion, Message, ToolCall, Usage
@@ -24,12 +24,12 @@ from tests.doubles.agent import (
     call,
 )
 
-FIRST_RULES = manifest.read("default").model_copy(update={"rules": 1})
+FIRST_RULES = manifest.read_manifest("default").model_copy(update={"rules": 1})
 RICH = Budget(dollars=Decimal(10))
 
 
 def loop(sheet: Manifest | None = None) -> ToolLoop:
-    sheet = sheet or manifest.read("default")
+    sheet = sheet or manifest.read_manifest("default")
     return ToolLoop(sheet, command_timeout=20, command_timeout_max=60)
 
 
@@ -257,7 +257,9 @@ def noisy(number: int):
 
 def test_near_the_window_old_observations_go_in_one_step_and_then_it_is_append_only(tmp_path):
     model = PlayedModel(*[noisy(n) for n in range(20)], answer(SUBMIT))
-    sheet = manifest.read("default").model_copy(update={"limits": Limits(keep_turns=2)})
+    sheet = manifest.read_manifest("default").model_copy(
+        update={"limits": LoopLimits(keep_turns=2)}
+    )
     end, steps, _ = solve(tmp_path, model, sheet=sheet, window=12_000, max_output_tokens=1000)
     assert end.exit == "submitted"
     noted = [step.index for step in steps if step.note]
@@ -285,7 +287,7 @@ def test_a_conversation_that_cannot_be_made_to_fit_is_given_up_before_it_is_paid
 def test_dense_text_does_not_overrun_the_window():
     """Hex dumps come at two bytes a token; a guess of three sends more than the window holds."""
     setup = DialogueSetup(window=16_000, max_output_tokens=1000)
-    dialogue = Dialogue(manifest.read("default"), INSTANCE, setup)
+    dialogue = Dialogue(manifest.read_manifest("default"), INSTANCE, setup)
     for number in range(20):
         dialogue.make_room()
         tokens = dialogue.request().size() // 2

@@ -30,37 +30,37 @@ def folder(tmp_path, text):
 )
 def test_a_bad_manifest_names_the_key_and_the_nearest_right_one(tmp_path, text, tells):
     with pytest.raises(UsageError) as caught:
-        manifest.read(folder(tmp_path, text))
+        manifest.read_manifest(folder(tmp_path, text))
     assert tells in str(caught.value)
     assert "scaffold.toml" in str(caught.value)
 
 
 def test_an_unknown_scaffold_names_those_there_are():
     with pytest.raises(UsageError, match="default"):
-        manifest.read("defualt")
+        manifest.read_manifest("defualt")
 
 
 def test_the_digest_changes_with_any_file_of_the_folder(tmp_path):
     path = folder(tmp_path, "")
-    first = manifest.read(path)
+    first = manifest.read_manifest(path)
     (tmp_path / "mine" / "tools").mkdir()
     (tmp_path / "mine" / "tools" / "x.sh").write_text("echo")
-    second = manifest.read(path)
+    second = manifest.read_manifest(path)
     assert first.digest != second.digest
     assert first.name == "mine"
 
 
 def test_the_shipped_manifest_says_what_the_code_defaults_to():
     """A reader of either sees the same limits."""
-    shipped = manifest.read("default")
+    shipped = manifest.read_manifest("default")
     assert shipped.model_dump(exclude={"variants"}) == manifest.Manifest().model_dump(
         exclude={"variants"}
     )
 
 
 def test_every_prompt_renders_and_is_hashed():
-    sheet = manifest.read("default")
-    hashes = prompts.prints(sheet)
+    sheet = manifest.read_manifest("default")
+    hashes = prompts.prompt_digests(sheet)
     assert hashes["scaffold/default"] == sheet.digest
     shipped = {f"prompt/{name}" for name in assets.names("prompts", ".md.j2")}
     shipped -= {f"prompt/{name}" for name in ("reproduction", "judge", "judge-issue")}  # no agent's
@@ -68,7 +68,9 @@ def test_every_prompt_renders_and_is_hashed():
 
 
 def test_the_issue_is_said_as_it_was_written():
-    system, first = prompts.opening(manifest.read("default"), INSTANCE, text=False)
+    system, first = prompts.opening_messages(
+        manifest.read_manifest("default"), INSTANCE, text=False
+    )
     assert INSTANCE.problem in first.content
     assert "after 120 seconds" in system.content
     assert "Notes from earlier attempts" not in first.content
@@ -84,18 +86,18 @@ def test_a_variable_that_is_not_given_is_an_error(tmp_path):
 def test_a_variant_takes_the_place_of_the_first_prompt(tmp_path):
     prompt = tmp_path / "short.md.j2"
     prompt.write_text("Fix: {{ problem }}")
-    sheet = manifest.read(folder(tmp_path, f"[variants]\nshort = '{prompt}'"))
-    first = prompts.opening(sheet, INSTANCE, text=False, variant="short")[1]
+    sheet = manifest.read_manifest(folder(tmp_path, f"[variants]\nshort = '{prompt}'"))
+    first = prompts.opening_messages(sheet, INSTANCE, text=False, variant="short")[1]
     assert first.content == f"Fix: {INSTANCE.problem}"
     with pytest.raises(UsageError, match="there is short"):
-        prompts.opening(sheet, INSTANCE, text=False, variant="long")
+        prompts.opening_messages(sheet, INSTANCE, text=False, variant="long")
 
 
 def test_the_need_of_window_counts_the_tools_in_both_dialects():
-    sheet = manifest.read("default")
+    sheet = manifest.read_manifest("default")
     native, text = (prompts.window_need(sheet, INSTANCE, text=text) for text in (False, True))
     long = INSTANCE.model_copy(update={"problem": "é" * 1000})
-    bare = len(prompts.opening(sheet, INSTANCE, text=False)[0].content)
+    bare = len(prompts.opening_messages(sheet, INSTANCE, text=False)[0].content)
     assert native > bare + 1000
     assert text > bare + 1000
     grown = prompts.window_need(sheet, long, text=False) - native

@@ -6,7 +6,7 @@ import pytest
 
 from swe_router.agents import manifest, recorded_attempt
 from swe_router.agents.dialogue import DialogueSetup
-from swe_router.agents.manifest import Limits
+from swe_router.agents.manifest import LoopLimits
 from swe_router.agents.tool_loop import PAST_LEFT, ToolLoop
 from swe_router.errors import EngineGone
 from swe_router.records import Budget, Step
@@ -23,7 +23,7 @@ from tests.doubles.agent import (
 )
 
 RICH = Budget(dollars=Decimal(10))
-SHEET = manifest.read("default").model_copy(update={"limits": Limits(keep_turns=2)})
+SHEET = manifest.read_manifest("default").model_copy(update={"limits": LoopLimits(keep_turns=2)})
 SMALL = {"window": 7000, "max_output_tokens": 1000}
 NOISE = call("bash", command="date +%N; yes 0123456789 | head -c 4000")
 PLAYS = [
@@ -124,7 +124,7 @@ def test_a_past_that_no_longer_fits_is_left_and_the_next_note_says_so(tmp_path, 
     assert end.usd == Decimal("0.01") * end.steps
     assert "tampered" in str(model.requests[0].messages[-2])
     assert sandbox.read("/testbed/calc.py").endswith(b"a + b\n")
-    found = recorded_attempt.recompute(
+    found = recorded_attempt.recheck_attempt(
         SHEET, INSTANCE, journaled([*bent, *fresh]), setup(), recorded=end
     )
     assert {d.where.partition(" (")[0] for d in found} == {"step 2 seal", "step 3 request"}
@@ -143,7 +143,8 @@ def test_the_seconds_before_the_crash_count(tmp_path, whole):
 def test_a_whole_attempt_is_recomputed_without_a_difference(whole):
     end, steps, _ = whole
     assert (
-        recorded_attempt.recompute(SHEET, INSTANCE, steps, setup(), recorded=end, budget=RICH) == []
+        recorded_attempt.recheck_attempt(SHEET, INSTANCE, steps, setup(), recorded=end, budget=RICH)
+        == []
     )
 
 
@@ -155,7 +156,8 @@ def flipped(steps, number, **update):
 
 def firsts(steps, end):
     return [
-        d.where for d in recorded_attempt.recompute(SHEET, INSTANCE, steps, setup(), recorded=end)
+        d.where
+        for d in recorded_attempt.recheck_attempt(SHEET, INSTANCE, steps, setup(), recorded=end)
     ]
 
 
@@ -196,7 +198,9 @@ def test_an_exit_that_the_steps_do_not_bear_out_is_found(whole):
 def test_another_issue_or_setting_is_another_conversation(whole):
     end, steps, _ = whole
     other = INSTANCE.model_copy(update={"problem": "Something else."})
-    found = recorded_attempt.recompute(SHEET, other, steps, setup(), recorded=end)
+    found = recorded_attempt.recheck_attempt(SHEET, other, steps, setup(), recorded=end)
     assert found[0].where == "step 1 request"
-    found = recorded_attempt.recompute(SHEET, INSTANCE, steps, setup(temperature=0.3), recorded=end)
+    found = recorded_attempt.recheck_attempt(
+        SHEET, INSTANCE, steps, setup(temperature=0.3), recorded=end
+    )
     assert found[0].where == "step 1 request"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from swe_router.records import Action, Completion, Instance, Message, Step, ToolCall
-from swe_router.sandboxes.leak_audit import audit
+from swe_router.sandboxes.leak_audit import audit_trajectory
 
 BASE = "0123456789abcdef0123456789abcdef01234567"
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "trajectories"
@@ -116,62 +116,62 @@ ORDINARY = [
 
 @pytest.mark.parametrize(("command", "kind"), REACHING)
 def test_reaching_is_found(command: str, kind: str) -> None:
-    found = audit(steps("ls", command), instance())
+    found = audit_trajectory(steps("ls", command), instance())
     assert [finding.kind for finding in found][:1] == [kind]
     assert found[0].detail.startswith("step 1: ")
 
 
 @pytest.mark.parametrize("command", ORDINARY)
 def test_ordinary_work_is_no_finding(command: str) -> None:
-    assert audit(steps(command), instance()) == ()
+    assert audit_trajectory(steps(command), instance()) == ()
 
 
 def test_a_commit_that_plain_log_showed_is_the_past() -> None:
     seen = steps("git log --oneline", "git show 89abcdef0", observations=("89abcdef0 past\n",))
-    assert audit(seen, instance()) == ()
+    assert audit_trajectory(seen, instance()) == ()
 
 
 def test_a_script_that_was_written_first_is_seen_when_it_is_run() -> None:
     made = steps("cat > t.py <<'EOF'\nimport os\nos.system('git fetch')\nEOF", "python ./t.py")
-    assert [f.detail for f in audit(made, instance())] == ["step 1: python ./t.py"]
+    assert [f.detail for f in audit_trajectory(made, instance())] == ["step 1: python ./t.py"]
     call = ToolCall(
         id="c", name="edit",
         arguments={"action": "create", "path": "/testbed/x.sh", "new": "git log --all\n"},
     )  # fmt: skip
     first, second = steps("", "bash x.sh")
     edited = first.model_copy(update={"actions": (Action(call=call, observation=""),)})
-    assert [f.kind for f in audit([edited, second], instance())] == ["history"]
-    assert audit([edited], instance()) == ()
+    assert [f.kind for f in audit_trajectory([edited, second], instance())] == ["history"]
+    assert audit_trajectory([edited], instance()) == ()
 
 
 def test_writing_about_it_is_no_finding() -> None:
-    assert audit(steps("git fetch", tool="edit"), instance()) == ()
+    assert audit_trajectory(steps("git fetch", tool="edit"), instance()) == ()
 
 
 def test_secrets_are_blotted_out() -> None:
     command = (
         "curl -H 'Authorization: Bearer sk-abcdefgh12345' https://u:pw1@github.com/django/django"
     )
-    (found,) = audit(steps(command), instance())
+    (found,) = audit_trajectory(steps(command), instance())
     assert "sk-abc" not in found.detail
     assert "pw1" not in found.detail
 
 
 def test_long_commands_are_cut() -> None:
-    (found,) = audit(steps("git fetch " + "x" * 5000), instance())
+    (found,) = audit_trajectory(steps("git fetch " + "x" * 5000), instance())
     assert len(found.detail) < 250
 
 
 def test_a_finding_tells_that_the_command_failed() -> None:
     (step,) = steps("git fetch")
     action = step.actions[0].model_copy(update={"exit_code": 128})
-    (found,) = audit([step.model_copy(update={"actions": (action,)})], instance())
+    (found,) = audit_trajectory([step.model_copy(update={"actions": (action,)})], instance())
     assert found.detail == "step 0: git fetch (exit 128)"
 
 
 def test_names_with_another_module_name() -> None:
     command = "cat /x/site-packages/sklearn/base.py"
-    assert audit(steps(command), instance("scikit-learn/scikit-learn"))[0].kind == "copy"
+    assert audit_trajectory(steps(command), instance("scikit-learn/scikit-learn"))[0].kind == "copy"
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the recorded trajectories are not here")
@@ -187,6 +187,6 @@ def test_false_alarms_on_real_trajectories() -> None:
         commands += len(blocks)
         repo = path.name.split("-")[0].replace("__", "/") if "__" in path.name else ""
         name = re.sub(r"-\d+\..*", "", path.name).replace("__", "/", 1)
-        alarms += audit(steps(*blocks), instance(name or repo))
+        alarms += audit_trajectory(steps(*blocks), instance(name or repo))
     assert commands > 3000
     assert alarms == []

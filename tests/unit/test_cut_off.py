@@ -36,7 +36,7 @@ from tests.doubles.talker import QuickSandbox, Talker
 
 STEPS = 3
 ATTEMPT = "1-cheap"
-SHEET = manifest.read("default")
+SHEET = manifest.read_manifest("default")
 RATE = PriceRate(
     bands=(PriceBand(input=1, output=2, cache_read=1, cache_write=1),),
     source="test",

@@ -158,9 +158,9 @@ def test_any_policy_finds_a_recording_of_each_tier(tier):
 def test_recorded_calls_fit_the_tools(path):
     steps = tomllib.loads(path.read_text("ascii"))["step"]
     for call in (call for step in steps for call in _calls(step)):
-        assert not tools.checked(call, tools.specs(list(tools.TABLE))).error
-    texts = [toolcalls.render(_calls(step)) for step in steps if "call" in step]
-    again = [toolcalls.parse(text).calls for text in texts]
+        assert not tools.checked_call(call, tools.tool_specs(list(tools.TABLE))).error
+    texts = [toolcalls.render_calls(_calls(step)) for step in steps if "call" in step]
+    again = [toolcalls.parse_calls(text).calls for text in texts]
     sent = [_calls(step) for step in steps if "call" in step]
     assert [[c.arguments for c in calls] for calls in again] == [
         [c.arguments for c in calls] for calls in sent
@@ -180,7 +180,7 @@ def test_recorded_edits_apply_to_the_base_commit(repos, path):
         if call.arguments["action"] != "create":
             before = files.get(name) or _at_base(repos, row, name)
         try:
-            files[name] = edit_tool.apply(name, before, call.arguments)
+            files[name] = edit_tool.apply_edit(name, before, call.arguments)
         except edit_tool.EditRefused as fault:
             refused.append(str(fault))
     assert len(refused) == REFUSED_EDITS.get(key, 0)
@@ -193,7 +193,9 @@ def test_recorded_edits_apply_to_the_base_commit(repos, path):
 def test_the_malformed_call_is_one():
     path = SUITE / "recordings" / "local" / "demo__gridtext-4.toml"
     raw = [step["raw"] for step in tomllib.loads(path.read_text())["step"] if "raw" in step]
-    assert [call.error != "" for text in raw for call in toolcalls.parse(text).calls] == [True]
+    assert [call.error != "" for text in raw for call in toolcalls.parse_calls(text).calls] == [
+        True
+    ]
 
 
 def test_broken_providers_answer_nothing():

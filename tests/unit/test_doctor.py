@@ -96,10 +96,10 @@ def test_doctor_refuses_what_run_would_refuse(words: tuple[str, ...], said: str)
 
 def test_what_of_a_local_sandbox_is_limited_as_a_whole_is_told_as_it_is() -> None:
     sandbox = settings.load("demo").sandbox
-    groups = resource_limits.make(f"swe-router-test-{os.getpid()}", sandbox)
+    groups = resource_limits.make_cgroups(f"swe-router-test-{os.getpid()}", sandbox)
     have = {file.name for path in groups for file in path.iterdir()}
-    resource_limits.remove(groups)
-    told = resource_limits.told(sandbox)
+    resource_limits.remove_cgroups(groups)
+    told = resource_limits.describe_limits(sandbox)
     whole = bool(have & {"memory.max", "memory.limit_in_bytes"})
     assert ("memory to 4g a process and not a sandbox" in told) is not whole
     assert ("processes to 1024" in told) is ("pids.max" in have)

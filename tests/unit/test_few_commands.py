@@ -8,7 +8,7 @@ import pytest
 
 from swe_router.records import Candidate, Result, digest_of
 from swe_router.sandboxes import channel
-from swe_router.sandboxes.patch_application import apply
+from swe_router.sandboxes.patch_application import apply_patch
 from swe_router.sandboxes.patch_capture import StartSnapshot
 from swe_router.settings import VerifySettings
 from swe_router.verifiers.repo_tests import RepoTestsVerifier
@@ -69,7 +69,7 @@ def test_a_patch_that_fits_is_applied_in_four_commands_and_leaves_nothing(tmp_pa
     )
     before = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
     sandbox.asked = 0
-    done = apply(
+    done = apply_patch(
         sandbox, "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-one\n+two\n"
     )
     assert done.exit_code == 0

@@ -78,7 +78,7 @@ def place(tmp_path):
     return open_sandbox, opened
 
 
-SHEET = manifest.read("default")
+SHEET = manifest.read_manifest("default")
 LOOP = ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
 
 
@@ -92,7 +92,7 @@ def real(place, plays, memory=None, **parts):
         scaffold=LOOP,
         model=lambda plan, session, hold: plays[plan.arm.model],
         room=lambda plan: 20_000,
-        **{"apply": patch_application.apply, **parts},
+        **{"apply": patch_application.apply_patch, **parts},
     )
 
 
@@ -160,7 +160,7 @@ def replayed(record, memory, mode, room=20_000):
         command_timeout_max=60,
     )
     end = record.outcomes[1].attempt.trajectory
-    return recorded_attempt.recompute(SHEET, INSTANCE, steps, setup, recorded=end)
+    return recorded_attempt.recheck_attempt(SHEET, INSTANCE, steps, setup, recorded=end)
 
 
 @pytest.mark.parametrize("mode", ["notes", "continue"])

@@ -22,7 +22,7 @@ from tests.doubles.agent import SUBMIT, PlayedModel, answer
 from tests.doubles.earlier import did, step
 from tests.doubles.engine import INSTANCE
 
-SHEET = manifest.read("default")
+SHEET = manifest.read_manifest("default")
 
 
 @given(st.lists(st.integers(0, 900), min_size=1, max_size=8), st.integers(60, 4000))

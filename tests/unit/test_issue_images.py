@@ -25,8 +25,8 @@ SHOWN = (
 
 
 def opening(instance, image_tokens):
-    return prompts.opening(
-        manifest.read("default"), instance, text=False, image_tokens=image_tokens
+    return prompts.opening_messages(
+        manifest.read_manifest("default"), instance, text=False, image_tokens=image_tokens
     )[1]
 
 
@@ -54,9 +54,9 @@ def test_an_issue_without_pictures_is_told_as_before():
 def test_a_reservation_and_a_window_hold_the_most_that_the_pictures_take():
     bare, shown = Message(role="user", content="x"), Message(role="user", content="x", images=SHOWN)
     assert input_bound([shown], ()) - input_bound([bare], ()) == 10_000
-    assert prompts.size(shown) - prompts.size(bare) == 30_000
+    assert prompts.message_bytes_of(shown) - prompts.message_bytes_of(bare) == 30_000
     setup = DialogueSetup(window=20_000, max_output_tokens=1000, image_tokens=9_000)
-    dialogue = Dialogue(manifest.read("default"), ISSUE, setup)
+    dialogue = Dialogue(manifest.read_manifest("default"), ISSUE, setup)
     assert dialogue.request().size() > 54_000
 
 

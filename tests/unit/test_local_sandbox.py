@@ -22,7 +22,7 @@ from swe_router.errors import Lost, WouldNotStart
 from swe_router.sandboxes import patch_application, reaper, visible_mounts
 from swe_router.sandboxes.local import CARD, LocalSandboxes, best_wall
 from swe_router.sandboxes.patch_capture import StartSnapshot
-from swe_router.sandboxes.temp_folders import PREFIX, named
+from swe_router.sandboxes.temp_folders import PREFIX, folder_prefix
 from swe_router.settings import SandboxSettings
 from tests.live.sandboxes import instance, repository
 
@@ -273,7 +273,7 @@ def test_the_reaper_takes_folders_of_the_dead_and_spares_the_live(home, tmp_path
 
 def test_a_folder_whose_driver_died_before_it_wrote_the_card_goes_with_its_run():
     run = f"cardless-{os.getpid()}"
-    bare = Path(tempfile.mkdtemp(prefix=named(run)))
+    bare = Path(tempfile.mkdtemp(prefix=folder_prefix(run)))
     assert reaper.reap(None, run=run) == []
     assert reaper.reap(None, run=f"other-{run}", mine=True) == []
     assert reaper.reap(None, run=run, mine=True) == [f"folder {bare}"]
@@ -355,5 +355,5 @@ def test_the_project_lies_where_its_instance_says(home, wall, workdir):
                 f"/usr{workdir} {workdir}x\n"
             ), "a longer path is another one"
     with sandboxes(home, wall=wall).open(one) as made:
-        assert patch_application.apply(made, patch).exit_code == 0
+        assert patch_application.apply_patch(made, patch).exit_code == 0
         assert made.read("new") == b"3\n"

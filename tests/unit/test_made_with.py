@@ -69,7 +69,7 @@ SCRIPT = """
 import sys
 from swe_router.__main__ import main
 from swe_router.agents import manifest
-sheet = manifest.read("default")
+sheet = manifest.read_manifest("default")
 assert sheet.rules == 99
 assert "Tomorrow" in sheet.text("system")
 assert "any code" in sheet.offered[0].description
@@ -109,7 +109,7 @@ def test_a_new_run_keeps_scaffold_prompts_tools_and_rules(tmp_path):
         made_with={key: text_digest(text) for key, text in texts.items()},
     )  # fmt: skip
     run = RunFolder.create(tmp_path, "one", header.plain(), [], texts.values())
-    assert run_inputs.sheet(run, of_run(run)) == manifest.read(chosen.scaffold)
+    assert run_inputs.sheet(run, of_run(run)) == manifest.read_manifest(chosen.scaffold)
     assert {"scaffold", "tools", "calibration", "prompt/system", "prompt/handover",
             "prompt/first-minimal", "prompt/reproduction"} <= texts.keys()  # fmt: skip
     assert of_run(run).rules == loop_rules.CURRENT
@@ -135,7 +135,7 @@ def test_what_a_run_was_made_with_is_checked_before_it_is_used(earlier, how, cap
 
 def test_rules_of_a_newer_version_are_refused():
     with pytest.raises(UsageError, match="newer swe-router"):
-        loop_rules.of(max(loop_rules.VERSIONS) + 1)
+        loop_rules.rules_of(max(loop_rules.VERSIONS) + 1)
 
 
 def test_an_earlier_run_with_a_scaffold_that_is_not_there_any_more_says_so(earlier, capsys):

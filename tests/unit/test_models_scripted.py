@@ -106,7 +106,7 @@ def test_costs_follow_the_bytes_of_the_conversation(folder):
 def test_a_text_tier_gets_its_calls_as_text_that_can_be_read_back(folder):
     answer = scripted(folder, tools="text").complete(ASK, limits=LIMITS)
     assert answer.message.tool_calls == ()
-    parsed = toolcalls.parse(answer.message.content)
+    parsed = toolcalls.parse_calls(answer.message.content)
     assert [call.name for call in parsed.calls] == ["bash"]
     assert dict(parsed.calls[0].arguments) == {"command": "ls", "timeout": 5}
     assert "Looking." in parsed.say

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swe_router.grading.predictions import Prediction
-from swe_router.sandboxes.patch_application import apply
+from swe_router.sandboxes.patch_application import apply_patch
 from swe_router.sandboxes.patch_capture import StartSnapshot
 from tests.doubles.plain_sandbox import PlainSandbox
 from tests.doubles.repository import commit, content, copy_of, made_by, repository
@@ -208,12 +208,12 @@ def test_apply_gives_the_bytes_and_says_no(sandbox: PlainSandbox) -> None:
     sandbox.must(
         "git checkout -q .; rm l2; printf '* text=auto eol=crlf\\n' > .git/info/attributes"
     )
-    assert apply(sandbox, patch).exit_code == 0
+    assert apply_patch(sandbox, patch).exit_code == 0
     assert content(sandbox.tree) == end
-    assert apply(sandbox, patch).exit_code != 0
+    assert apply_patch(sandbox, patch).exit_code != 0
     assert content(sandbox.tree) == end
     for bad in ("", "  \n", "not a diff"):
-        assert apply(sandbox, bad).exit_code != 0
+        assert apply_patch(sandbox, bad).exit_code != 0
 
 
 def test_a_link_whose_target_is_no_utf_8_and_such_a_text_are_in_the_patch(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.sandboxes.patch_application import apply
+from swe_router.sandboxes.patch_application import apply_patch
 from swe_router.seams import FITTED, IN_PLACE
 from tests.doubles.plain_sandbox import PlainSandbox
 
@@ -33,7 +33,7 @@ def sandbox(tmp_path: Path) -> PlainSandbox:
 def test_what_the_image_changed_itself_is_passed_over_and_named(
     sandbox: PlainSandbox, there: str
 ) -> None:
-    result = apply(sandbox, hunk(there, "bare", "set up") + hunk("a.py", "one", "two"))
+    result = apply_patch(sandbox, hunk(there, "bare", "set up") + hunk("a.py", "one", "two"))
     assert result.exit_code == 0
     assert result.output.startswith(f"{IN_PLACE}{there}\n")
     assert (sandbox.tree / "a.py").read_text() == "two\n"
@@ -44,7 +44,7 @@ def test_what_the_image_changed_itself_is_passed_over_and_named(
 def test_dos_line_ends_and_shifted_context_fit_as_in_the_official_harness(
     sandbox: PlainSandbox,
 ) -> None:
-    result = apply(sandbox, hunk("a.py", "one", "two").replace("\n", "\r\n"))
+    result = apply_patch(sandbox, hunk("a.py", "one", "two").replace("\n", "\r\n"))
     assert result.exit_code == 0
     assert result.output.startswith(FITTED)
     assert (sandbox.tree / "a.py").read_text() == "two\n"
@@ -63,7 +63,7 @@ def test_dos_line_ends_and_shifted_context_fit_as_in_the_official_harness(
 def test_nothing_is_changed_when_nothing_or_not_all_of_the_rest_fits(
     sandbox: PlainSandbox, patch: str
 ) -> None:
-    assert apply(sandbox, patch).exit_code != 0
+    assert apply_patch(sandbox, patch).exit_code != 0
     assert (sandbox.tree / "a.py").read_text() == "one\n"
     assert (sandbox.tree / "tox.ini").read_text() == "set up\n"
 
@@ -80,10 +80,10 @@ def test_a_section_may_build_on_an_earlier_one_as_the_official_harness_lets_it(t
     first = head + "@@ -3,3 +3,4 @@\n line 3\n line 4\n+new\n line 5\n"
     second = head + "@@ -4,2 +4,3 @@\n line 4\n new\n+newer\n"
     third = head + "@@ -4,2 +4,2 @@\n line 4\n-nowhere\n+newer\n"
-    refused = apply(sandbox, first + third)
+    refused = apply_patch(sandbox, first + third)
     assert refused.exit_code != 0
     assert sandbox.must("git status --porcelain") == "", "nothing of it was kept"
-    done = apply(sandbox, first + second)
+    done = apply_patch(sandbox, first + second)
     assert done.exit_code == 0, done.output
     assert sandbox.must("sed -n 3,7p a.py").split("\n")[:5] == (
         ["line 3", "line 4", "new", "newer", "line 5"]

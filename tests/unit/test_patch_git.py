@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swe_router.errors import SandboxError, WouldNotStart
-from swe_router.sandboxes.patch_application import apply
+from swe_router.sandboxes.patch_application import apply_patch
 from swe_router.sandboxes.patch_capture import StartSnapshot
 from tests.doubles.plain_sandbox import PlainSandbox
 from tests.doubles.repository import commit, content, copy_of, made_by, repository
@@ -122,7 +122,7 @@ def test_attributes_of_the_start_state_change_no_byte(sandbox: PlainSandbox) -> 
     got = snapshot.candidate(sandbox, "t")
     assert got.files == ("a.py", "crlf.txt")
     sandbox.must("git checkout -q . && printf 'one\\r\\ntwo\\r\\nthree\\r\\n' > crlf.txt")
-    assert apply(sandbox, got.patch).exit_code == 0
+    assert apply_patch(sandbox, got.patch).exit_code == 0
     assert content(sandbox.tree) == end
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from swe_router.sandboxes.patch_application import apply
+from swe_router.sandboxes.patch_application import apply_patch
 from swe_router.sandboxes.patch_capture import StartSnapshot
 from tests.doubles.plain_sandbox import PlainSandbox
 from tests.doubles.repository import content
@@ -76,7 +76,7 @@ def test_start_to_end_is_proved_and_applies(
         assert len(modes) == len(candidate.left_out)
         build(sandbox.tree, start)
         if candidate.patch:
-            done = apply(sandbox, candidate.patch)
+            done = apply_patch(sandbox, candidate.patch)
             assert done.exit_code == 0, done.output
         if not modes:
             assert content(sandbox.tree) == wanted

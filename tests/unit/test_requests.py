@@ -26,7 +26,7 @@ from swe_router.records.requests import RequestDigests, RunningSum, request_dige
 from tests.doubles.agent import INSTANCE, Told
 from tests.doubles.talker import QuickSandbox, Talker
 
-TOOLS = tools.specs(manifest.read("default").tools)
+TOOLS = tools.tool_specs(manifest.read_manifest("default").tools)
 LIMITS = CallLimits(max_output_tokens=100, timeout=60, temperature=0)
 PRICE = PriceBand(input=1, output=2, cache_read=1, cache_write=1)
 RATE = PriceRate(bands=(PRICE,), source="test", date=datetime.date(2026, 1, 1))
@@ -98,7 +98,9 @@ def reads_of_an_attempt(tmp_path, steps: int) -> int:
         model = MeteredModel(
             Talker(message=CountedMessage), hold, RATE, receipts=Receipts(tape, "1-a")
         )
-        loop = ToolLoop(manifest.read("default"), command_timeout=20, command_timeout_max=60)
+        loop = ToolLoop(
+            manifest.read_manifest("default"), command_timeout=20, command_timeout_max=60
+        )
         context = Told().context(record=lambda step: tape.record("1-a", step))
         end = loop.solve(INSTANCE, model, QuickSandbox(), Budget(dollars=50, steps=steps), context)
     assert end.steps == steps

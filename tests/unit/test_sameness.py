@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from swe_router.patch_identity import effect
-from swe_router.sandboxes.patch_application import apply
+from swe_router.sandboxes.patch_application import apply_patch
 from swe_router.solve.patch_equivalence import PatchEquivalence
 from tests.doubles.engine import INSTANCE
 from tests.doubles.plain_sandbox import PlainSandbox
@@ -33,7 +33,7 @@ def sameness(tmp_path: Path) -> PatchEquivalence:
         shutil.copytree(tmp_path / "base", folder, symlinks=True)
         yield PlainSandbox(folder)
 
-    return PatchEquivalence(open_sandbox, apply, INSTANCE, {})
+    return PatchEquivalence(open_sandbox, apply_patch, INSTANCE, {})
 
 
 def left(sameness: PatchEquivalence, patch: str) -> str:

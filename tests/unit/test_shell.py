@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swe_router.sandboxes.leak_audit import audit
+from swe_router.sandboxes.leak_audit import audit_trajectory
 from swe_router.shell import all_commands, commands, program
 from tests.unit.test_audit import instance, steps
 
@@ -114,9 +114,9 @@ def test_what_xargs_runs_is_known_as_such():
     ],
 )
 def test_the_audit_sees_what_a_shell_would_run(script, kinds):
-    assert [one.kind for one in audit(steps(script), instance())] == kinds
+    assert [one.kind for one in audit_trajectory(steps(script), instance())] == kinds
 
 
 def test_a_finding_quotes_the_command_without_its_redirections():
-    (found,) = audit(steps("git fetch --all > out 2>&1"), instance())
+    (found,) = audit_trajectory(steps("git fetch --all > out 2>&1"), instance())
     assert found.detail == "step 0: git fetch --all"

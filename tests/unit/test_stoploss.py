@@ -126,7 +126,9 @@ def attempt(tmp_path: Path, profile: Profile | None, budget: Budget | None = Non
 def differs(steps, end, profile: Profile | None):
     calm = setup(window=0, max_output_tokens=8192)
     rule_ = profile.gives_up if profile else None
-    return recorded_attempt.recompute(SHEET, INSTANCE, steps, calm, recorded=end, stop_loss=rule_)
+    return recorded_attempt.recheck_attempt(
+        SHEET, INSTANCE, steps, calm, recorded=end, stop_loss=rule_
+    )
 
 
 def test_an_attempt_is_given_up_at_the_point_and_says_what_is_known_of_such_runs(tmp_path):

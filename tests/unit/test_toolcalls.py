@@ -56,7 +56,7 @@ def as_calls(pairs):
 @example([("edit", {"new": "END\nEND1\n</call>\n<call bash>\n```"}), ("submit", {})])
 def test_whatever_is_rendered_is_parsed_back(pairs):
     calls = as_calls(pairs)
-    parsed = toolcalls.parse(toolcalls.render(calls), TOOLS)
+    parsed = toolcalls.parse_calls(toolcalls.render_calls(calls), TOOLS)
     assert parsed.calls == calls
     assert parsed.say == ""
     assert not parsed.unclosed
@@ -65,19 +65,19 @@ def test_whatever_is_rendered_is_parsed_back(pairs):
 @settings(max_examples=30, deadline=None)
 @given(st.lists(PIECES | st.just("<call bash>\n") | st.text(max_size=8), max_size=20).map("".join))
 def test_parsing_never_raises_and_an_error_is_last(text):
-    calls = toolcalls.parse(text, TOOLS).calls
+    calls = toolcalls.parse_calls(text, TOOLS).calls
     assert all(not call.error for call in calls[:-1])
 
 
 def test_deeply_nested_json_is_an_answer_not_a_crash():
     text = '<call bash>\ncommand: {"a":' + "[" * 100_000 + "\n</call>"
-    assert toolcalls.parse(text, TOOLS).calls
-    assert toolcalls.parse("<tool_call>" + "[" * 100_000, TOOLS).calls[0].error
-    assert toolcalls.parse('{"a":' * 100_000, TOOLS).calls == ()
+    assert toolcalls.parse_calls(text, TOOLS).calls
+    assert toolcalls.parse_calls("<tool_call>" + "[" * 100_000, TOOLS).calls[0].error
+    assert toolcalls.parse_calls('{"a":' * 100_000, TOOLS).calls == ()
 
 
 def one(text):
-    parsed = toolcalls.parse(text, TOOLS)
+    parsed = toolcalls.parse_calls(text, TOOLS)
     assert [call.error for call in parsed.calls] == [""], parsed
     return parsed, parsed.calls[0].name, dict(parsed.calls[0].arguments)
 
@@ -129,7 +129,7 @@ def test_several_calls_come_in_order_with_the_talk_between():
     text = "a\n<call bash>\ncommand: 1\n</call>\nb\n<tool_call>" + json.dumps(
         {"name": "bash", "arguments": {"command": "</tool_call>\n<call submit/>"}}
     )
-    parsed = toolcalls.parse(text + "</tool_call>\n<call submit/>\nc", TOOLS)
+    parsed = toolcalls.parse_calls(text + "</tool_call>\n<call submit/>\nc", TOOLS)
     assert [call.name for call in parsed.calls] == ["bash", "bash", "submit"]
     assert parsed.calls[1].arguments["command"] == "</tool_call>\n<call submit/>"
     assert parsed.say == "a\nb\nc"
@@ -150,7 +150,7 @@ def test_several_calls_come_in_order_with_the_talk_between():
     ],
 )
 def test_what_cannot_be_read_is_corrected_and_nothing_after_it_is_carried_out(text, tells):
-    calls = toolcalls.parse(text + "\n<call submit/>", TOOLS).calls
+    calls = toolcalls.parse_calls(text + "\n<call submit/>", TOOLS).calls
     assert len(calls) == 1
     assert tells in calls[0].error
 
@@ -166,25 +166,25 @@ def test_what_cannot_be_read_is_corrected_and_nothing_after_it_is_carried_out(te
     ],
 )
 def test_talk_is_not_a_call(text):
-    assert toolcalls.parse(text, TOOLS).calls == ()
+    assert toolcalls.parse_calls(text, TOOLS).calls == ()
 
 
 def test_a_cut_off_call_is_marked_as_unclosed():
-    assert toolcalls.parse("<call bash>\ncommand: rm -rf bui", TOOLS).unclosed
-    assert not toolcalls.parse("<call bash>\ncommand: ls\n</call>", TOOLS).unclosed
+    assert toolcalls.parse_calls("<call bash>\ncommand: rm -rf bui", TOOLS).unclosed
+    assert not toolcalls.parse_calls("<call bash>\ncommand: ls\n</call>", TOOLS).unclosed
 
 
 def test_the_lesson_is_readable_by_the_reader():
-    lesson = toolcalls.describe(TOOLS)
+    lesson = toolcalls.describe_tools(TOOLS)
     assert "bash: Does bash." in lesson
     assert "command (string): What to run." in lesson
-    parsed = toolcalls.parse(lesson, TOOLS)
+    parsed = toolcalls.parse_calls(lesson, TOOLS)
     assert [call.name for call in parsed.calls] == ["bash", "edit"]
     assert parsed.calls[1].arguments["new"] == "    return a + b\n"
 
 
 def test_an_unknown_tool_keeps_its_name_and_arguments_for_the_record():
-    call = toolcalls.parse("<call bsh>\ncommand: ls\n</call>", TOOLS).calls[0]
+    call = toolcalls.parse_calls("<call bsh>\ncommand: ls\n</call>", TOOLS).calls[0]
     assert (call.name, dict(call.arguments)) == ("bsh", {"command": "ls"})
 
 
@@ -192,8 +192,8 @@ def test_an_unknown_tool_keeps_its_name_and_arguments_for_the_record():
 @pytest.mark.parametrize("text", ["{}", "{}<call submit/>", "<call bash>{}x", "<call bash>\n{}x"])
 def test_a_model_that_runs_into_blanks_is_read_in_no_time(text, blank):
     begun = time.process_time()
-    toolcalls.parse(text.format(blank * 50_000), TOOLS)
-    toolcalls.parse(text.format("\nk" + blank * 50_000), TOOLS)
+    toolcalls.parse_calls(text.format(blank * 50_000), TOOLS)
+    toolcalls.parse_calls(text.format("\nk" + blank * 50_000), TOOLS)
     assert time.process_time() - begun < 1
 
 
@@ -211,10 +211,10 @@ KNOWN = [ToolSpec(name=name, description="", parameters={}) for name in ("bash",
 
 @pytest.mark.parametrize("text", STRAYS)
 def test_nothing_is_carried_out_behind_a_call_that_was_meant_and_not_read(text):
-    (call,) = toolcalls.parse(text, KNOWN, strays=True).calls
+    (call,) = toolcalls.parse_calls(text, KNOWN, strays=True).calls
     assert call.name == ""
     assert "could not be read" in call.error
-    assert [one.name for one in toolcalls.parse(text, KNOWN).calls] == ["submit"], (
+    assert [one.name for one in toolcalls.parse_calls(text, KNOWN).calls] == ["submit"], (
         "as older runs read it"
     )
 
@@ -225,12 +225,12 @@ def test_nothing_is_carried_out_behind_a_call_that_was_meant_and_not_read(text):
     "<invoke name=\"other\">\n", "",
 ])  # fmt: skip
 def test_talk_before_a_call_does_not_stop_it(talk):
-    calls = toolcalls.parse(f"{talk}<call submit>\n</call>\n", KNOWN, strays=True).calls
+    calls = toolcalls.parse_calls(f"{talk}<call submit>\n</call>\n", KNOWN, strays=True).calls
     assert [(call.name, call.error) for call in calls] == [("submit", "")]
 
 
 def test_calls_before_the_unread_one_are_carried_out():
     text = '<call bash>\ncommand: "ls"\n</call>\n<function=edit>\n</function>\n<call submit></call>'
-    first, second = toolcalls.parse(text, KNOWN, strays=True).calls
+    first, second = toolcalls.parse_calls(text, KNOWN, strays=True).calls
     assert (first.name, first.error, second.id) == ("bash", "", "call_2")
     assert second.error

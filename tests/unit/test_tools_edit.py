@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from swe_router.agents import edit_tool, tool_paths
 from swe_router.agents.edit_tool import EditRefused
-from swe_router.agents.search_tool import Lookup
+from swe_router.agents.search_tool import SearchTool
 from swe_router.agents.toolbox import Toolbox
 from swe_router.codegraph import python_syntax
 from swe_router.records import ToolCall
@@ -17,16 +17,16 @@ from tests.doubles.agent import DictSearch, TempSandbox
 
 
 def replaced(before: bytes, old: str, new: str, path: str = "a.txt") -> bytes:
-    return edit_tool.apply(path, before, {"action": "replace", "old": old, "new": new})
+    return edit_tool.apply_edit(path, before, {"action": "replace", "old": old, "new": new})
 
 
 def inserted(before: bytes, line: int, new: str) -> bytes:
-    return edit_tool.apply("a.txt", before, {"action": "insert", "line": line, "new": new})
+    return edit_tool.apply_edit("a.txt", before, {"action": "insert", "line": line, "new": new})
 
 
 def refusal(before: bytes | None, path: str = "a.txt", **arguments) -> str:
     with pytest.raises(EditRefused) as caught:
-        edit_tool.apply(path, before, arguments)
+        edit_tool.apply_edit(path, before, arguments)
     return str(caught.value)
 
 
@@ -118,7 +118,7 @@ def test_impossible_edits_say_what_to_do(before, arguments, tells):
 def test_create_writes_exactly_what_is_given_also_over_an_empty_file():
     for before in (None, b""):
         arguments = {"action": "create", "new": "a\r\nb"}
-        assert edit_tool.apply("a.txt", before, arguments) == b"a\r\nb"
+        assert edit_tool.apply_edit("a.txt", before, arguments) == b"a\r\nb"
 
 
 def test_an_edit_that_adds_a_syntax_error_is_refused_with_the_place():
@@ -127,7 +127,7 @@ def test_an_edit_that_adds_a_syntax_error_is_refused_with_the_place():
     said = refusal(before, "m.py", **arguments)
     assert "syntax error at line 2, column" in said
     assert "     2     return (1" in said
-    assert edit_tool.apply("m.txt", before, arguments) == b"def f():\n    return (1\n"
+    assert edit_tool.apply_edit("m.txt", before, arguments) == b"def f():\n    return (1\n"
     said = refusal(before, "m.py", action="replace", old="    return", new="return")
     assert "line 2" in said
     assert "line 1" in refusal(None, "m.py", action="create", new="def f(:\n    pass\n")
@@ -171,20 +171,20 @@ def test_syntax_errors_have_a_line_and_a_column(source, line):
 )
 def test_paths_outside_are_refused(path):
     with pytest.raises(EditRefused):
-        tool_paths.relative(path, "/testbed")
+        tool_paths.relative_path(path, "/testbed")
 
 
 @pytest.mark.parametrize("path", [".git/config", "sub/.git/hooks/x", "/testbed/.GIT/HEAD", ".git"])
 def test_git_itself_is_refused(path):
     with pytest.raises(EditRefused, match="git"):
-        tool_paths.relative(path, "/testbed")
+        tool_paths.relative_path(path, "/testbed")
 
 
 def test_paths_inside_are_told_from_the_root():
-    assert tool_paths.relative("/testbed/a/./b.py", "/testbed") == "a/b.py"
-    assert tool_paths.relative("//testbed/a", "/testbed") == "a"
-    assert tool_paths.relative("a/../.gitignore", "/testbed") == ".gitignore"
-    assert tool_paths.relative("/testbed/", "/testbed") == "."
+    assert tool_paths.relative_path("/testbed/a/./b.py", "/testbed") == "a/b.py"
+    assert tool_paths.relative_path("//testbed/a", "/testbed") == "a"
+    assert tool_paths.relative_path("a/../.gitignore", "/testbed") == ".gitignore"
+    assert tool_paths.relative_path("/testbed/", "/testbed") == "."
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def sandbox(tmp_path):
 
 
 def toolbox(sandbox, search=None):
-    lookup = Lookup(sandbox, search, base="", limit=20, timeout=10)
+    lookup = SearchTool(sandbox, search, base="", limit=20, timeout=10)
     return Toolbox(
         sandbox=sandbox,
         lookup=lookup,

@@ -6,7 +6,7 @@ import pytest
 
 from swe_router.agents import tools
 from swe_router.agents.edit_tool import EditRefused
-from swe_router.agents.search_tool import Lookup
+from swe_router.agents.search_tool import SearchTool
 from swe_router.records import ToolCall
 from tests.doubles.agent import DictSearch, TempSandbox
 
@@ -29,7 +29,7 @@ def sandbox(tmp_path):
 
 
 def plain(sandbox, query, kind="text", limit=20, **more):
-    lookup = Lookup(sandbox, None, base="", limit=limit, timeout=10)
+    lookup = SearchTool(sandbox, None, base="", limit=limit, timeout=10)
     return lookup.search({"query": query, "kind": kind, **more})
 
 
@@ -84,7 +84,7 @@ def test_what_commands_change_is_known_to_the_next_search(tmp_path):
     git(sandbox, "add", "-A")
     git(sandbox, "commit", "-qm", "start")
     base = sandbox.run("git rev-parse HEAD", timeout=9).output.strip()
-    lookup = Lookup(sandbox, graph, base=base, limit=20, timeout=10)
+    lookup = SearchTool(sandbox, graph, base=base, limit=20, timeout=10)
     sandbox.ran.clear()
 
     assert lookup.search({"query": "zeta"}).startswith("Nothing found")
@@ -109,15 +109,15 @@ def test_what_commands_change_is_known_to_the_next_search(tmp_path):
 
 
 def test_a_deleted_git_folder_is_told_and_does_not_break_the_search(tmp_path):
-    lookup = Lookup(TempSandbox(tmp_path), DictSearch(), base="f" * 40, limit=20, timeout=10)
+    lookup = SearchTool(TempSandbox(tmp_path), DictSearch(), base="f" * 40, limit=20, timeout=10)
     lookup.ran_command()
     found = lookup.search({"query": "calc", "kind": "definition"})
     assert found.startswith("definition calc\n(git is broken")
 
 
 def check(name, **arguments):
-    offered = tools.specs(("search", "edit", "bash", "submit"))
-    return tools.checked(ToolCall(id="1", name=name, arguments=arguments), offered)
+    offered = tools.tool_specs(("search", "edit", "bash", "submit"))
+    return tools.checked_call(ToolCall(id="1", name=name, arguments=arguments), offered)
 
 
 def test_arguments_are_brought_into_their_types():

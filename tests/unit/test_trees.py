@@ -11,7 +11,7 @@ import pytest
 from swe_router.errors import WouldNotStart
 from swe_router.sandboxes import work_trees
 from swe_router.sandboxes.visible_mounts import SandboxOwner
-from swe_router.sandboxes.work_trees import Trees
+from swe_router.sandboxes.work_trees import WorkTrees
 
 ENV = {
     "PATH": os.environ["PATH"],
@@ -63,7 +63,7 @@ def seen(tree: Path) -> dict[str, tuple[int, str]]:
 def test_the_second_tree_is_the_first_without_what_was_done_to_it(
     tmp_path: Path, project: tuple[Path, str]
 ) -> None:
-    made = Trees()
+    made = WorkTrees()
     first, second = tmp_path / "a" / "tree", tmp_path / "b" / "tree"
     for tree in (first, second):
         tree.parent.mkdir()
@@ -79,14 +79,14 @@ def test_the_second_tree_is_the_first_without_what_was_done_to_it(
 
 
 def test_a_large_tree_is_not_kept_and_few_are(tmp_path: Path, project: tuple[Path, str]) -> None:
-    made = Trees()
+    made = WorkTrees()
     home, commit = project
     for number in range(work_trees.MAX_KEPT + 2):
         other = tmp_path / f"{number}.git"
         git(tmp_path, "clone", "-q", "--bare", str(home), str(other))
         made.make(other, commit, tmp_path / f"tree{number}")
     assert len(made._kept) == work_trees.MAX_KEPT
-    large = Trees(most_bytes=10)
+    large = WorkTrees(most_bytes=10)
     large.make(home, commit, tmp_path / "large")
     assert large._kept == {}
 
@@ -94,7 +94,7 @@ def test_a_large_tree_is_not_kept_and_few_are(tmp_path: Path, project: tuple[Pat
 def test_a_commit_that_is_not_there_is_named_each_time(
     tmp_path: Path, project: tuple[Path, str]
 ) -> None:
-    made = Trees()
+    made = WorkTrees()
     for number in range(2):
         with pytest.raises(WouldNotStart, match="git fetch"):
             made.make(project[0], "1" * 40, tmp_path / str(number))
@@ -102,7 +102,7 @@ def test_a_commit_that_is_not_there_is_named_each_time(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_every_tree_belongs_to_who_works_in_it(tmp_path: Path, project: tuple[Path, str]) -> None:
-    made = Trees(owner=SandboxOwner(12345, 23456))
+    made = WorkTrees(owner=SandboxOwner(12345, 23456))
     for name in ("first", "second"):
         tree = tmp_path / name
         made.make(*project, tree)

@@ -129,8 +129,8 @@ def test_a_tier_beside_must_be_on_the_ladder():
 
 
 def test_each_shipped_variant_asks_for_something_else():
-    sheet = manifest.read("default")
-    said = {prompts.opening(sheet, INSTANCE, text=False, variant=name)[1].content
+    sheet = manifest.read_manifest("default")
+    said = {prompts.opening_messages(sheet, INSTANCE, text=False, variant=name)[1].content
             for name in ("", *sheet.variants)}  # fmt: skip
     assert len(said) == 1 + len(sheet.variants) >= 3
     assert all(INSTANCE.problem in text for text in said)

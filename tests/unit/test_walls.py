@@ -10,7 +10,7 @@ import pytest
 
 from swe_router.errors import UsageError
 from swe_router.sandboxes import resource_limits, unshare, visible_mounts
-from swe_router.sandboxes.kind_choice import choose
+from swe_router.sandboxes.kind_choice import choose_kind
 from swe_router.sandboxes.local import best_wall
 from swe_router.settings import SandboxSettings
 
@@ -39,7 +39,7 @@ def test_a_size_that_is_none_is_a_usage_error(text):
 def test_a_copy_of_ours_in_the_interpreter_behind_a_venv_is_found(tmp_path):
     copy = tmp_path / "lib" / "python3.11" / "dist-packages" / "swe_router"
     copy.mkdir(parents=True)
-    assert copy in visible_mounts.ours([str(tmp_path)])
+    assert copy in visible_mounts.package_copies([str(tmp_path)])
 
 
 @pytest.mark.parametrize("user", [False, True], ids=["root", "user"])
@@ -51,9 +51,9 @@ def test_unshare_asks_for_no_sbin_in_path(tmp_path, user):
     work, root = tmp_path / "work", tmp_path / "root"
     work.mkdir()
     root.mkdir()
-    mounts = visible_mounts.plan(work, "/testbed", [])
-    command = unshare.command(
-        mounts, ["echo", "up"], visible_mounts.environment(), root=root, user=user
+    mounts = visible_mounts.mount_plan(work, "/testbed", [])
+    command = unshare.unshare_command(
+        mounts, ["echo", "up"], visible_mounts.command_environment(), root=root, user=user
     )
     done = subprocess.run(
         command, env={"PATH": "/usr/bin:/bin"}, check=False, capture_output=True, text=True
@@ -63,7 +63,7 @@ def test_unshare_asks_for_no_sbin_in_path(tmp_path, user):
 
 def test_a_folder_to_hide_lies_on_top_of_the_one_that_shows_it(tmp_path):
     prefix = Path(sys.prefix)
-    mounts = visible_mounts.plan(tmp_path, "/testbed", [prefix / "lib"])
+    mounts = visible_mounts.mount_plan(tmp_path, "/testbed", [prefix / "lib"])
     kinds = [(mount.kind, mount.target) for mount in mounts]
     assert kinds.index(("show", str(prefix))) < kinds.index(("hide", str(prefix / "lib")))
 
@@ -76,12 +76,12 @@ def test_without_an_engine_auto_is_an_error_and_never_a_sandbox_without_the_imag
         raise UsageError("no local sandbox is to be had")
 
     settings = SandboxSettings()
-    assert choose(settings, check=lambda: None) == "docker"
+    assert choose_kind(settings, check=lambda: None) == "docker"
     with pytest.raises(UsageError, match="Docker"):
-        choose(settings, check=no_engine, wall=lambda **_: "bwrap")
+        choose_kind(settings, check=no_engine, wall=lambda **_: "bwrap")
     local = SandboxSettings(kind="local")
-    assert choose(local, check=no_engine, wall=lambda **_: "bwrap") == "local"
+    assert choose_kind(local, check=no_engine, wall=lambda **_: "bwrap") == "local"
     with pytest.raises(UsageError, match="no local sandbox"):
-        choose(local, check=no_engine, wall=no_wall)
+        choose_kind(local, check=no_engine, wall=no_wall)
     with pytest.raises(UsageError, match="Docker"):
-        choose(SandboxSettings(kind="docker"), check=no_engine)
+        choose_kind(SandboxSettings(kind="docker"), check=no_engine)

@@ -34,7 +34,7 @@ from swe_router.records import Budget
 from swe_router.reports import exit_status, run_text, verifier_errors_text
 from swe_router.reports.live_view import LiveView
 from swe_router.sandboxes import temp_folders
-from swe_router.sandboxes.reaper import held
+from swe_router.sandboxes.reaper import is_locked
 from swe_router.settings import Settings
 from swe_router.terminal import Console
 from swe_router.wiring import (
@@ -151,7 +151,7 @@ def drive(
     waits = service_breaker.ask_patience(run, header.settings, sets, say)
     if budget is not None:
         unfinished.raise_cap(RunWiring(run, header, say).ledger, run, budget, say)
-    if (waits or budget is not None) and held(run.lock_file):
+    if (waits or budget is not None) and is_locked(run.lock_file):
         return _told(run)
     if _finished(run, header, retry):
         known = run_facts.of(run)  # a file that is damaged is told first
@@ -277,7 +277,7 @@ def _work(wiring: RunWiring, workers: int, retry: str, told: Notifier, screen: S
         state = Jobs(wiring, todo, view, told)
         if workers:
             tail = LogTail(run.logs / "progress.jsonl", view)
-            with temp_folders.folder(run.name, run.lock_file) as place:
+            with temp_folders.temp_folder(run.name, run.lock_file) as place:
                 made = pool.Pool(
                     run_in_ray,
                     workers,

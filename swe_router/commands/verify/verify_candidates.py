@@ -89,7 +89,7 @@ def _asked(settings: Settings, known: Sequence[Instance], have: Sequence[str]) -
 def _stack(settings: Settings, wish: VerifyRequest, say: Say) -> Iterator[VerifierStack]:
     """The stack with a place of its own; when it ends, nothing is left of it."""
     name = f"verify-{secrets.token_hex(4)}"
-    with temp_folders.folder(name, Path("verify.lock")) as place:
+    with temp_folders.temp_folder(name, Path("verify.lock")) as place:
         stop = place / "stop"
         # The card of the folder is held as long as it lives: the reaper spares what names it.
         lock = place / temp_folders.CARD
