@@ -20,7 +20,7 @@ from swe_router.solve.cross_evaluation import matrix_of
 from swe_router.solve.verification import VerificationSetup, together
 from swe_router.verifier_abilities import VerifierTraits, traits_of
 from swe_router.verifiers.acceptance import AcceptanceVerifier
-from tests.doubles.engine import INSTANCE, Box
+from tests.doubles.engine import INSTANCE, FakeSandbox
 from tests.doubles.project import outcome, verdict
 from tests.doubles.third_party import Breaks, Compares, Decides, Plain, Refuses, Runs, Sizes
 
@@ -36,7 +36,7 @@ def name_of(kind: type) -> str:
 def verified(*verifiers, patches=(DIFF,), cores=1):
     @contextmanager
     def open_sandbox(instance):
-        yield Box()
+        yield FakeSandbox()
 
     setup = VerificationSetup(
         verifiers=[(name_of(type(one)), one) for one in verifiers],
