@@ -40,7 +40,7 @@ def opening_messages(
     ``text``: the tools are taught in the text form. ``timeouts``: seconds of a command, and the
     most that can be asked for. ``handover``: what earlier attempts leave; ``continued``: it is a
     conversation that is continued. ``image_tokens``: most tokens of one picture; with 0 the
-    model sees none and is told their addresses.
+    model sees none and gets their addresses as text.
     """
     manifest, workdir = manifest.at(instance.workdir), instance.workdir
     section = ""
