@@ -191,6 +191,16 @@ class SupportsCheck(Protocol):
 
 
 @runtime_checkable
+class SupportsNote(Protocol):
+    """A grader whose verdicts are to be read with a remark."""
+
+    @property
+    def note(self) -> str:
+        """One sentence, shown once per grading."""
+        ...
+
+
+@runtime_checkable
 class SupportsGold(Protocol):
     """A grader whose answer key holds patches, which can be graded themselves."""
 

@@ -29,9 +29,9 @@ BUILT_IN: Mapping[str, str] = {
 PARTS = ("answers", "grade", "close")
 
 
-def reading(split: str, dataset: str = "", *, hub: Hub | None = None) -> Grader:
+def reading(split: str, dataset: str = "", *, hub: Hub | None = None, code: str = "") -> Grader:
     """A grader that only reads the answer key: it has no sandbox. Raises ``UsageError``."""
-    return _made(split, dataset, hub, {})
+    return _made(split, dataset, hub, {"code": code})
 
 
 def evaluating(
@@ -43,6 +43,7 @@ def evaluating(
     sandbox: str,
     opens: OpensSandbox,
     network: tuple[str, ...] = (),
+    code: str = "",
 ) -> Grader:
     """A grader that can evaluate patches; see ``GradingContext``. Raises ``UsageError``."""
     more = {
@@ -51,16 +52,24 @@ def evaluating(
         "sandbox": sandbox,
         "open": opens,
         "network": network,
+        "code": code,
     }
     return _made(split, dataset, None, more)
 
 
-def check(split: str, ids: tuple[str, ...], dataset: str = "", *, hub: Hub | None = None) -> None:
+def check(
+    split: str,
+    ids: tuple[str, ...],
+    dataset: str = "",
+    *,
+    hub: Hub | None = None,
+    code: str = "",
+) -> None:
     """Raise ``UsageError`` when the answer key of one of the instances cannot be used.
 
     To be asked before a run: after it the money is spent.
     """
-    grader = reading(split, dataset, hub=hub)
+    grader = reading(split, dataset, hub=hub, code=code)
     if isinstance(grader, SupportsCheck):
         grader.check(ids)
 
@@ -70,7 +79,11 @@ def gold_predictions(split: str, dataset: str = "", *, hub: Hub | None = None) -
 
     Raises ``UsageError`` where the answer key holds none.
     """
-    grader = reading(split, dataset, hub=hub)
+    return golds(reading(split, dataset, hub=hub), split)
+
+
+def golds(grader: Grader, split: str) -> list[Prediction]:
+    """``gold_predictions`` by a grader that is there: some make their patches in a sandbox."""
     if not isinstance(grader, SupportsGold):
         raise UsageError(f"the answer key of {split!r} holds no patches: --predictions FILE")
     return [

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from swe_router.codegraph.repo_cache import cache_folder
 from swe_router.commands.grade.pending_grades import owed
-from swe_router.datasets import OpensSandbox, SupportsNetwork
+from swe_router.datasets import Grader, OpensSandbox, SupportsNetwork, SupportsNote
 from swe_router.errors import UsageError, WouldNotStart
 from swe_router.grading import graders
 from swe_router.grading import predictions as files
@@ -92,7 +92,9 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
             sandbox=header.sandbox,
             opens=_opener(lambda: RunWiring(run, header, say).sandboxes),
             network=settings.grade.network,
+            code=settings.grade.code,
         )
+        _note(grader, say)
         beside = count(len(left.candidates), "other candidate")
         more = f" and {beside}" if left.candidates else ""
         patches = count(len(left.handed_in), "patch", "patches")
@@ -129,11 +131,12 @@ def grade_file(
     timeout: float,
     workers: int,
     network: Sequence[str] = (),
+    code: str = "",
     say: Say,
 ) -> Mapping[str, Grade]:
     """Grade a predictions file; ``gold`` as its name grades the answer key's own patches."""
     gold = str(path) == "gold"
-    found = graders.gold_predictions(split, dataset) if gold else files.read(path)
+    found = [] if gold else files.read(path)
     kind = ("local" if split == "demo" else "docker") if sandbox == "auto" else sandbox
     if kind not in {"local", "docker"}:
         raise UsageError(f"--sandbox {sandbox!r}: say auto, docker or local")
@@ -155,7 +158,10 @@ def grade_file(
         sandbox=kind,
         opens=_opener(sandboxes),
         network=tuple(network),
+        code=code,
     )
+    _note(grader, say)
+    found = graders.golds(grader, split) if gold else found
     instances = predicted(found, split, dataset)
     done = 0
 
@@ -165,6 +171,12 @@ def grade_file(
         say(f"[{done}/{len(found)}] {grade.instance_id}: {grade.outcome}")
 
     return grade_predictions(found, instances, grader, workers=workers, progress=progress)
+
+
+def _note(grader: Grader, say: Say) -> None:
+    """What a reader of the grades must know of the data set."""
+    if isinstance(grader, SupportsNote):
+        say(grader.note)
 
 
 def view(grades: Mapping[str, Grade]) -> RenderableType:

@@ -239,7 +239,8 @@ def resolved(settings: Settings, say: Say) -> tuple[Header, candidate_import.Imp
     start = candidate_import.begin(settings, say)
     settings, instances = acceptance_thresholds.resolved(start.settings), start.instances
     if settings.grade.enabled:
-        graders.check(settings.split, tuple(one.id for one in instances), settings.dataset)
+        ids = tuple(one.id for one in instances)
+        graders.check(settings.split, ids, settings.dataset, code=settings.grade.code)
     ready = preflight.ready(settings, instances, say)
     header = Header(
         settings=settings,
