@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.errors import GradingError, SandboxError
-from swe_router.grading.script_run import (
+from swe_router.grading.evaluation import (
     BROKEN,
     FOLDER,
     PATCH,
@@ -25,9 +25,9 @@ from swe_router.grading.script_run import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    ScriptedGrader,
     prepared,
 )
+from swe_router.grading.script_run import ScriptedGrader
 from swe_router.instances import harbor as tasks
 from swe_router.records import Instance
 

@@ -11,16 +11,16 @@ from typing import Any
 
 from swe_router.errors import GradingError, MissingExtra
 from swe_router.grading import isolated
-from swe_router.grading.script_run import (
+from swe_router.grading.evaluation import (
     FOLDER,
     PATCH,
     AnswerRow,
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    ScriptedGrader,
     prepared,
 )
+from swe_router.grading.script_run import ScriptedGrader
 from swe_router.records import Instance
 
 PRINTED = f"{FOLDER}/tests.log"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swe_router.errors import GradingError
-from swe_router.grading.script_run import (
+from swe_router.grading.evaluation import (
     BROKEN,
     FOLDER,
     PATCH,
@@ -12,9 +12,9 @@ from swe_router.grading.script_run import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    ScriptedGrader,
     prepared,
 )
+from swe_router.grading.script_run import ScriptedGrader
 from swe_router.instances.own_issue import OwnIssue
 from swe_router.records import Instance
 

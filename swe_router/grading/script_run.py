@@ -6,72 +6,32 @@ A data set's grader says what to carry out (``EvaluationPlan``) and what the out
 
 from __future__ import annotations
 
-import ast
 import json
-import shlex
+import shutil
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from swe_router.datasets import GradingContext, may_reach
 from swe_router.errors import GradingError, SandboxError, UsageError
-from swe_router.grading.statuses import Statuses
+from swe_router.grading.evaluation import (
+    BROKEN,
+    LOG,
+    MAX_LOG,
+    PATCH,
+    PATCH_REFUSED,
+    SCRIPT,
+    AnswerRow,
+    EvaluationOutput,
+    EvaluationPlan,
+    PatchJudgement,
+)
 from swe_router.records import Grade, Instance, digest_of, encoded, patch_digest
 from swe_router.seams import Sandbox
-
-FOLDER = "/tmp/swe-router-evaluation"  # noqa: S108 (inside the sandbox)
-PATCH = f"{FOLDER}/model.patch"
-SCRIPT = f"{FOLDER}/evaluate.sh"
-LOG = f"{FOLDER}/output.log"
-MAX_LOG = 64_000_000
-"""Bytes of one output that are read; an evaluation that writes more is not graded."""
-PATCH_REFUSED = 90
-"""Exit status of a script: the patch under evaluation does not apply."""
-BROKEN = 91
-"""Exit status of a script: the evaluation's own preparation failed, whatever the patch is."""
-
-AnswerRow = Mapping[str, Any]
-"""The answer columns of a row."""
-OutcomeWord = Literal["resolved", "unresolved", "ungraded"]
-
-
-@dataclass(frozen=True)
-class EvaluationPlan:
-    """What is carried out in a fresh sandbox to judge one patch."""
-
-    script: str
-    """Text for bash, started in the instance's work folder. Exit statuses ``PATCH_REFUSED`` and
-    ``BROKEN`` have their meaning; any other is the tests' own."""
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    """Absolute path in the sandbox -> content; the patch itself is at ``PATCH`` anyway."""
-    outputs: Sequence[str] = ()
-    """Absolute paths of files that are read afterwards, besides what the script prints."""
-
-
-@dataclass(frozen=True)
-class EvaluationOutput:
-    """What an evaluation left behind."""
-
-    exit_code: int
-    log: str
-    """What the script printed on both streams."""
-    outputs: Mapping[str, str]
-    """Text of each output that was there."""
-
-
-@dataclass(frozen=True)
-class PatchJudgement:
-    """What a data set's rule says of an evaluation."""
-
-    outcome: OutcomeWord
-    reason: str
-    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ScriptedGrader(ABC):
@@ -111,18 +71,18 @@ class ScriptedGrader(ABC):
         try:
             key = self.key(instance.id)
             plan = self.plan(instance, key)
-            where = self.place(instance, key)
-            stamp = self._stamp(where, plan)
-            if (seen := _seen(folder, stamp)) is not None:
-                return seen
             if reason := may_reach(instance.network, self._context.network):
                 raise GradingError(reason)
-            output = self._carried_out(where, plan, patch, folder)
+            with self.opened(self.place(instance, key)) as sandbox:
+                stamp = self._stamp(sandbox, plan, key)
+                if (seen := _seen(folder, stamp)) is not None:
+                    return seen
+                output = self._run(sandbox, plan, patch, folder)
             judgement = _usual(output) or self.judgement(instance, key, output)
         except (GradingError, SandboxError) as error:
-            judgement, stamp = PatchJudgement("ungraded", str(error)), ""
+            return self._grade(instance, patch, PatchJudgement("ungraded", str(error)), folder)
         grade = self._grade(instance, patch, judgement, folder)
-        if stamp and grade.outcome != "ungraded":
+        if grade.outcome != "ungraded":
             report = {"stamp": stamp, "grade": grade.model_dump(mode="json")}
             (folder / "report.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
         return grade
@@ -179,31 +139,27 @@ class ScriptedGrader(ABC):
             raise GradingError("this grader was made to read, not to evaluate")
         bare = instance.model_copy(update={"setup": ""})
         with self._context.open(bare, network=bool(self._context.network)) as sandbox:
-            yield sandbox
-
-    def _stamp(self, instance: Instance, plan: EvaluationPlan) -> str:
-        files = {name: data.hex() for name, data in plan.files.items()}
-        where = [instance.image, instance.workdir, self._context.sandbox]
-        return digest_of([where, plan.script, files, bool(self._context.network)])
-
-    def _carried_out(
-        self, instance: Instance, plan: EvaluationPlan, patch: str, folder: Path
-    ) -> EvaluationOutput:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "patch.diff").write_bytes(encoded(patch))
-        (folder / "evaluate.sh").write_text(plan.script, encoding="utf-8")
-        with self.opened(instance) as sandbox:
             with self._lock:
                 self._open.add(sandbox)
             try:
-                return self._run(sandbox, plan, patch, folder)
+                yield sandbox
             finally:
                 with self._lock:
                     self._open.discard(sandbox)
 
+    def _stamp(self, sandbox: Sandbox, plan: EvaluationPlan, key: AnswerRow) -> str:
+        """What a verdict rests on: the image by its content, the steps, the answer key."""
+        files = {name: data.hex() for name, data in plan.files.items()}
+        answers = [repr(item) for item in sorted(key.items())]
+        return digest_of([sandbox.identity, plan.script, files, answers, bool(self._context.network)])
+
     def _run(
         self, sandbox: Sandbox, plan: EvaluationPlan, patch: str, folder: Path
     ) -> EvaluationOutput:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "patch.diff").write_bytes(encoded(patch))
+        (folder / "evaluate.sh").write_text(plan.script, encoding="utf-8")
         for path, data in {PATCH: encoded(self.carried(patch)), **plan.files}.items():
             sandbox.write(path, data)
         sandbox.write(SCRIPT, plan.script.encode())
@@ -234,58 +190,6 @@ class ScriptedGrader(ABC):
             evidence=evidence,
             patch=patch_digest(patch),
         )
-
-
-def judged(
-    must_pass: Sequence[str], must_stay: Sequence[str], statuses: Statuses, *, absent: bool = False
-) -> PatchJudgement:
-    """The usual rule: every test of both lists passed.
-
-    ``absent``: a test of ``must_stay`` without a status is no failure (it was not run). A skipped
-    test of ``must_stay`` never is one. Without any status there is no evidence: unresolved.
-    """
-    if not statuses:
-        return PatchJudgement("unresolved", "the tests left no result that could be read")
-    if not must_pass and not must_stay:
-        return PatchJudgement("ungraded", "the row lists no test that must pass")
-    unsolved = [name for name in must_pass if statuses.get(name) != "passed"]
-    bad = {"failed"} if absent else {"failed", None}
-    broken = [name for name in must_stay if statuses.get(name) in bad]
-    evidence = {
-        "fail_to_pass": {"passed": len(must_pass) - len(unsolved), "failed": unsolved},
-        "pass_to_pass": {"passed": len(must_stay) - len(broken), "failed": broken},
-    }
-    if unsolved or broken:
-        return PatchJudgement("unresolved", "tests failed that must pass", evidence)
-    return PatchJudgement("resolved", "all tests that must pass did", evidence)
-
-
-def names(row: AnswerRow, column: str) -> list[str]:
-    """Test names of a column: a list, or one written as JSON or Python text (as on the hub).
-
-    Raises ``GradingError`` for anything else.
-    """
-    value = row.get(column)
-    if isinstance(value, str):
-        for read in (json.loads, ast.literal_eval):
-            with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-                value = read(value)
-                break
-    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise GradingError(f"{column} is not a list of test names")
-    return list(value)
-
-
-def lines(row: AnswerRow, column: str) -> list[str]:
-    """Shell lines of a column that may be one text, a list of them, or missing."""
-    value = row.get(column) or []
-    return [value] if isinstance(value, str) else [str(line) for line in value]
-
-
-def prepared(workdir: str) -> list[str]:
-    """First lines of every script: git takes the work folder, whoever owns it."""
-    place = shlex.quote(workdir)
-    return [f"git config --global --add safe.directory {place}", f"cd {place} || exit {BROKEN}"]
 
 
 def _usual(output: EvaluationOutput) -> PatchJudgement | None:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 
 from swe_router.errors import GradingError
-from swe_router.grading.script_run import (
+from swe_router.grading.evaluation import (
     BROKEN,
     FOLDER,
     PATCH,
@@ -16,11 +16,11 @@ from swe_router.grading.script_run import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    ScriptedGrader,
     judged,
     names,
     prepared,
 )
+from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import parsed
 from swe_router.records import Instance
 

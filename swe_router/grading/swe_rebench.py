@@ -13,7 +13,7 @@ from typing import Any
 
 from swe_router.errors import GradingError
 from swe_router.grading import statuses as parsers
-from swe_router.grading.script_run import (
+from swe_router.grading.evaluation import (
     BROKEN,
     FOLDER,
     PATCH,
@@ -22,12 +22,12 @@ from swe_router.grading.script_run import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    ScriptedGrader,
     judged,
     lines,
     names,
     prepared,
 )
+from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import Statuses
 from swe_router.records import Instance
 

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from swe_router.errors import GradingError
-from swe_router.grading.reversing import reverse
-from swe_router.grading.script_run import (
+from swe_router.grading.evaluation import (
     BROKEN,
     FOLDER,
     PATCH,
@@ -22,11 +21,12 @@ from swe_router.grading.script_run import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    ScriptedGrader,
     judged,
     names,
     prepared,
 )
+from swe_router.grading.reversing import reverse
+from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import parsed
 from swe_router.records import Instance
 

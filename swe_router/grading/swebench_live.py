@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 
 from swe_router.errors import GradingError
-from swe_router.grading.script_run import (
+from swe_router.grading.evaluation import (
     BROKEN,
     FOLDER,
     PATCH,
@@ -18,12 +18,12 @@ from swe_router.grading.script_run import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    ScriptedGrader,
     judged,
     lines,
     names,
     prepared,
 )
+from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import Statuses, foreign, parsed
 from swe_router.records import Instance
 

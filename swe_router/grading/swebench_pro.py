@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 
 from swe_router.errors import GradingError
-from swe_router.grading.script_run import (
+from swe_router.grading.evaluation import (
     BROKEN,
     PATCH,
     PATCH_REFUSED,
@@ -20,11 +20,11 @@ from swe_router.grading.script_run import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    ScriptedGrader,
     judged,
     names,
     prepared,
 )
+from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import spoken
 from swe_router.records import Instance
 
