@@ -65,7 +65,7 @@ class MultiSwebenchGrader(ScriptedGrader):
 
     def usable(self, instance_id: str, key: AnswerRow) -> None:
         """The package must be there, and know the project."""
-        _asked("commands", _row(key))
+        self._asked("commands", _row(key))
 
     def identifier(self, row: AnswerRow) -> str:
         """As the data set's own evaluation names it, and its rows where they have an id."""
@@ -73,7 +73,7 @@ class MultiSwebenchGrader(ScriptedGrader):
 
     def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
         """The image's script; it applies the tests and the patch itself."""
-        command, place = _asked("commands", _row(key))
+        command, place = self._asked("commands", _row(key))
         script = [
             *prepared(instance.workdir),
             f"cp {PATCH} {place}",
@@ -87,7 +87,7 @@ class MultiSwebenchGrader(ScriptedGrader):
         self, instance: Instance, key: AnswerRow, output: EvaluationOutput
     ) -> PatchJudgement:
         """The package's report on the log."""
-        found = _asked("report", _row(key), output.outputs.get(PRINTED, ""))
+        found = self._asked("report", _row(key), output.outputs.get(PRINTED, ""))
         if not found["read"]:
             return PatchJudgement("unresolved", "the tests left no result that could be read")
         evidence: dict[str, Any] = {
@@ -105,17 +105,17 @@ class MultiSwebenchGrader(ScriptedGrader):
         """The row's ``fix_patch``."""
         return str(row.get("fix_patch") or "")
 
+    def _asked(self, function: str, *arguments: Any) -> Any:
+        """An answer of the package, installed or in the copy of its repository."""
+        try:
+            return isolated.call(_PACKAGE, function, *arguments, path=self._context.code)
+        except GradingError as error:
+            if "No module named 'multi_swe_bench'" in str(error):
+                raise MissingExtra("multi-swe-bench", "multi-swe-bench") from None
+            raise
+
 
 _NAMES = {"p2p_tests": "pass_to_pass", "f2p_tests": "fail_to_pass"}
-
-
-def _asked(function: str, *arguments: Any) -> Any:
-    try:
-        return isolated.call(_PACKAGE, function, *arguments)
-    except GradingError as error:
-        if "No module named 'multi_swe_bench'" in str(error):
-            raise MissingExtra("multi-swe-bench", "multi-swe-bench") from None
-        raise
 
 
 def _row(key: AnswerRow) -> Mapping[str, Any]:

@@ -151,7 +151,9 @@ class ScriptedGrader(ABC):
         """What a verdict rests on: the image by its content, the steps, the answer key."""
         files = {name: data.hex() for name, data in plan.files.items()}
         answers = [repr(item) for item in sorted(key.items())]
-        return digest_of([sandbox.identity, plan.script, files, answers, bool(self._context.network)])
+        return digest_of(
+            [sandbox.identity, plan.script, files, answers, bool(self._context.network)]
+        )
 
     def _run(
         self, sandbox: Sandbox, plan: EvaluationPlan, patch: str, folder: Path
