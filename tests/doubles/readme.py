@@ -54,6 +54,7 @@ NEEDS_BOX = (
 TRIMMED = {
     "swe-router run --split demo --budget 1": "--dry-run",
     "swe-router run --candidates 4": "--dry-run",
+    "swe-router run --repo": "--dry-run --preset demo",
     "swe-router run --set": "--dry-run",
     "swe-router leaderboard RUN": "--bootstraps 100 --policies fixed,cascade",
     "swe-router leaderboard --out board": "--bootstraps 100 --policies fixed,cascade,ration",

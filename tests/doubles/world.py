@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +36,16 @@ def make(root: Path) -> Path:
     _verified(root)
     write(_table(), root / "table.csv")
     (root / "benchmarks").symlink_to(assets.root() / "benchmarks")
+    _project(root)
     return root
+
+
+def _project(root: Path) -> None:
+    """A repository of the user's, and the text of an issue in it."""
+    (root / "bug.md").write_text("The parser takes an empty line for the end.\n")
+    who = ["-c", "user.name=t", "-c", "user.email=t@t"]
+    for words in (["init", "-q"], ["add", "bug.md"], ["commit", "-qm", "all there is"]):
+        subprocess.run(["git", "-C", str(root), *who, *words], check=True)
 
 
 def hub_rows() -> Iterator[dict[str, object]]:

@@ -64,6 +64,8 @@ def stood_in(one):
     if one.text.startswith("swe-router run"):
         if "verified" in words:
             return [*words, *([] if "--dry-run" in words else ["--dry-run"])]
+        if "--repo" in words:
+            return [*words, "--preset", "demo", "--dry-run"]
         few = [] if "--failed" in words else FEW
         return [*words, *few, "--sandbox", "local"]
     if one.text.startswith(AS_DEMO):
