@@ -7,6 +7,8 @@ import gc
 import json
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,18 +37,20 @@ Path(sys.argv[1]).write_text(json.dumps(found))
 """
 
 
-def loaded(tmp_path: Path, *words: str) -> set[str]:
+@cache
+def loaded(*words: str) -> frozenset[str]:
     """Top-level modules that a command has loaded when it is done, whatever its exit code is."""
-    told = tmp_path / "told.json"
-    subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(told), *words],
-        capture_output=True, text=True, check=True, cwd=tmp_path,
-    )  # fmt: skip
-    code, heads, collects, kept = json.loads(told.read_text())
+    with tempfile.TemporaryDirectory() as place:
+        told = Path(place, "told.json")
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT, str(told), *words],
+            capture_output=True, text=True, check=True, cwd=place,
+        )  # fmt: skip
+        code, heads, collects, kept = json.loads(told.read_text())
     assert code == 0
     assert collects, "a long run must not grow by what it left"
     assert kept > 20_000, "what was loaded is looked through again and again"
-    return set(heads)
+    return frozenset(heads)
 
 
 @pytest.mark.parametrize(
@@ -58,14 +62,14 @@ def loaded(tmp_path: Path, *words: str) -> set[str]:
     ],
     ids=["dry run", "show", "show --json"],
 )
-def test_a_look_or_a_plan_loads_nothing_that_it_does_not_use(tmp_path, words):
-    assert loaded(tmp_path, *words) & NEVER == set()
+def test_a_look_or_a_plan_loads_nothing_that_it_does_not_use(words):
+    assert loaded(*words) & NEVER == set()
 
 
 @pytest.mark.parametrize("extra", [(), ("--json",), ("demo__confet-3",)])
-def test_a_look_at_a_run_does_not_load_what_makes_one(tmp_path, extra):
+def test_a_look_at_a_run_does_not_load_what_makes_one(extra):
     rooms = {"agents", "codegraph", "models", "policies", "sandboxes", "solve", "verifiers"}
-    names = loaded(tmp_path, "show", str(ROOT / "runs" / "sample"), *extra)
+    names = loaded("show", str(ROOT / "runs" / "sample"), *extra)
     assert names & {f"swe_router.{room}" for room in rooms} <= {"swe_router.agents"}
 
 
@@ -82,20 +86,23 @@ def test_a_command_is_read_alone_and_reads_as_it_does_among_all():
     assert asked(["shwo"]) is asked([]) is asked(["--version"])
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "swe_router.commands.run.worker",
-        "swe_router.commands.run.run_driver",
-        "swe_router.commands.replay",
-    ],
-)
-def test_what_each_worker_and_each_driver_imports_is_light(module):
-    script = f"import {module}, sys; print(*{{n.partition('.')[0] for n in sys.modules}})"
+def test_what_each_worker_and_each_driver_imports_is_light():
+    script = """if True:
+        import importlib, json, sys
+        heads = lambda: {name.partition(".")[0] for name in sys.modules}
+        for name in sys.argv[1:]:
+            importlib.import_module(name)
+            print(json.dumps([name, sorted(heads())]))
+    """
+    modules = ["swe_router.commands.replay", "swe_router.commands.run.run_driver",
+               "swe_router.commands.run.worker"]  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, *modules], capture_output=True, text=True, check=True
     )
-    assert set(done.stdout.split()) & NEVER == set()
+    loads = dict(json.loads(line) for line in done.stdout.splitlines())
+    assert {name: set(heads) & NEVER for name, heads in loads.items()} == {
+        name: set() for name in modules
+    }
 
 
 def test_loading_that_is_broken_off_leaves_the_collector_on():
