@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from swe_router.agents.dialogue import Dialogue, DialogueSetup
 from swe_router.agents.manifest import Manifest
-from swe_router.agents.tool_loop import PAST_LEFT, trajectory_of
+from swe_router.agents.tool_loop import PAST_LEFT
 from swe_router.records import Budget, Instance, Step, ToolCall, Trajectory
 
 StopLoss = Callable[[int, Decimal], str]
@@ -135,7 +135,7 @@ def _names(calls: Sequence[ToolCall]) -> str:
 def _end(
     dialogue: Dialogue, steps: Sequence[Step], recorded: Trajectory, budget: Budget | None
 ) -> Iterator[AttemptDivergence]:
-    again = trajectory_of(list(steps), recorded.exit, recorded.why)
+    again = Trajectory.of(steps, recorded.exit, recorded.why)
     for key in ("steps", "usd", "usage", "seal"):
         was, now = getattr(recorded, key), getattr(again, key)
         if was != now:

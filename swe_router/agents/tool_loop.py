@@ -21,7 +21,6 @@ from swe_router.records import (
     Step,
     ToolCall,
     Trajectory,
-    Usage,
 )
 from swe_router.seams import AttemptContext, Model, Sandbox
 
@@ -63,19 +62,7 @@ class ToolLoop:
             raise
         except Exception as error:
             raise ScaffoldError(f"{type(error).__name__}: {error}") from error
-        return trajectory_of(session.steps, exit_, why)
-
-
-def trajectory_of(steps: list[Step], exit_: Exit, why: str) -> Trajectory:
-    """The end of an attempt, with the sums over its steps."""
-    return Trajectory(
-        exit=exit_,
-        steps=len(steps),
-        usage=sum((step.completion.usage for step in steps), Usage()),
-        usd=sum((step.completion.usd for step in steps), Decimal(0)),
-        seal=steps[-1].seal if steps else "",
-        why=why,
-    )
+        return Trajectory.of(session.steps, exit_, why)
 
 
 class _LoopSession:

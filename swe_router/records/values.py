@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from swe_router.records.conversation import Usage
+from swe_router.records.conversation import Step, Usage
 from swe_router.records.cross_matrix import CrossMatrix
 from swe_router.records.frozen import SCHEMA, Evidence, FrozenRecord, Usd
 from swe_router.records.instance import Instance
@@ -142,6 +142,18 @@ class Trajectory(FrozenRecord):
     """Seal of the last step."""
     why: str = ""
     """What ended it, in words."""
+
+    @classmethod
+    def of(cls, steps: Sequence[Step], exit: Exit, why: str) -> Trajectory:  # noqa: A002
+        """The end of these steps, with the sums over them."""
+        return cls(
+            exit=exit,
+            steps=len(steps),
+            usage=sum((step.completion.usage for step in steps), Usage()),
+            usd=sum((step.completion.usd for step in steps), Decimal(0)),
+            seal=steps[-1].seal if steps else "",
+            why=why,
+        )
 
 
 class Failure(FrozenRecord):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import Any
 
 from swe_router.codegraph.git_objects import RepoError
@@ -27,7 +26,6 @@ from swe_router.records import (
     Plan,
     Step,
     Trajectory,
-    Usage,
 )
 from swe_router.seams import Sandbox
 from swe_router.solve.context import SolveContext
@@ -220,14 +218,8 @@ def _handed(context: SolveContext, plan: Plan, sandbox: Sandbox) -> Handed:
 
 def _trajectory(steps: Sequence[Step], course: _AttemptState) -> Trajectory:
     """The trajectory of an attempt that the scaffold did not end itself."""
-    return Trajectory(
-        exit=course.exit,
-        steps=len(steps),
-        usage=sum((step.completion.usage for step in steps), Usage()),
-        usd=sum((step.completion.usd for step in steps), start=Decimal(0)),
-        seal=steps[-1].seal if steps else "",
-        why="; ".join(course.notes) or (str(course.failure) if course.failure else ""),
-    )
+    why = "; ".join(course.notes) or (str(course.failure) if course.failure else "")
+    return Trajectory.of(steps, course.exit, why)
 
 
 def as_failure(error: BoundaryError) -> Failure:
