@@ -34,7 +34,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from mutations import Mutant, mutants_of  # noqa: E402
 
-from swe_router.stats.rates import wilson  # noqa: E402
+from swe_router.stats.rates import wilson_interval  # noqa: E402
 
 ROOMS = {
     "ledger": ("swe_router/ledger/",),
@@ -221,7 +221,7 @@ def room_of(name: str, tests: Tests, asked: argparse.Namespace, log: Any) -> dic
             log.flush()
             tally[name][came] += 1
     killed = tally[name]["killed"] + tally[name]["hung"]
-    low, high = wilson(killed, len(mutants))
+    low, high = wilson_interval(killed, len(mutants))
     return {"room": name, "drawn": len(mutants), "of": there, "killed": killed, "low": low,
             "high": high, **tally[name]}  # fmt: skip
 

@@ -180,7 +180,9 @@ def less(one: Column, other: Column, seed: int) -> Gap:
     if len(one) < FEW:
         return None
     gap = one - other
-    ends = bootstrap.interval(bootstrap.means(bootstrap.weights(len(gap), seed=seed), gap)[:, 0])
+    ends = bootstrap.percentile_interval(
+        bootstrap.resampled_means(bootstrap.resample_shares(len(gap), seed=seed), gap)[:, 0]
+    )
     return [round(x, 4) for x in (float(gap.mean()), *ends)]
 
 
@@ -188,14 +190,14 @@ def rows_of(cases: Sequence[Case], best: Best | None, seed: int) -> list[dict[st
     """A row a selector; of the best single run its share alone."""
     picked = [choices(case, seed) for case in cases]
     columns = {name: np.array([row[name] for row in picked]) for name in picked[0]}
-    shares = bootstrap.weights(len(cases), seed=seed)
+    shares = bootstrap.resample_shares(len(cases), seed=seed)
     repos = [case.instance_id.rpartition("-")[0] for case in cases]
-    whole = bootstrap.cluster_weights(repos, seed=seed)
+    whole = bootstrap.cluster_resample_shares(repos, seed=seed)
     rows: list[dict[str, Any]] = []
     for label, column in columns.items():
         gap = column - columns[MEAN]
-        low, high = bootstrap.interval(bootstrap.means(shares, gap)[:, 0])
-        wide = bootstrap.interval(bootstrap.means(whole, gap)[:, 0])
+        low, high = bootstrap.percentile_interval(bootstrap.resampled_means(shares, gap)[:, 0])
+        wide = bootstrap.percentile_interval(bootstrap.resampled_means(whole, gap)[:, 0])
         p, said = said_of(label, column, cases)
         rows.append({"selector": label, "resolved": round(float(column.mean()), 4),
                      "difference": round(float(gap.mean()), 4), "low": round(low, 4),

@@ -34,7 +34,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from swe_router.estimates.complexity import score_fit
-from swe_router.estimates.complexity.score import rate_of
+from swe_router.estimates.complexity.score import predicted_rate
 from swe_router.features.feature_files import read_features
 from swe_router.records import Features
 from swe_router.records.known_features import require_values
@@ -92,13 +92,13 @@ def resampled(repos: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
 def by_features(known: Sequence[Features], rates: np.ndarray, sources: set[str]) -> np.ndarray:
     """Predicted solve rates from the features of these sources."""
     allowed = {k for one in known for k, source in one.provenance.items() if source in sources}
-    signs = [sign for sign in score_fit.SIGNS if sign.feature in allowed]
+    signs = [sign for sign in score_fit.WEIGHT_SIGNS if sign.feature in allowed]
     rows = [
         score_fit.OutcomeExample(one.repo, require_values(one), float(rate))
         for one, rate in zip(known, rates, strict=True)
     ]
-    fits, _ = score_fit.cross_validated(rows, signs)
-    return np.array([rate_of(fits[row.repo.lower()], row.values) for row in rows])
+    fits, _ = score_fit.cross_validate_complexity(rows, signs)
+    return np.array([predicted_rate(fits[row.repo.lower()], row.values) for row in rows])
 
 
 def by_words(texts: Sequence[str], solved: np.ndarray, repos: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ def main() -> None:
     graded, sources = free(args.patches, parser)
     results, judged = free(args.labels, parser)
     rows = behaviour_rows(graded, instances, args.trajectories)
-    fits, scores = behaviour_model.cross_validated(rows)
+    fits, scores = behaviour_model.cross_validate_behaviour(rows)
     base = fit.fit(()).model_copy(update={"authors": AUTHORS, "priced": PRICED, "behaviour": fits})
     labels = {(line["instance_id"], str(line["candidate"])): line for line in results}
     said = {
@@ -157,7 +157,7 @@ def behaviour_rows(
         found = patch_signals.signals(patch, instance.problem, path_kinds.is_test)
         found |= trajectory_signals.signals(attempt, run.steps if run else ())
         if not any(fragment in line["model"].lower() for fragment in PRICED):
-            found.pop(behaviour_model.USD, None)
+            found.pop(behaviour_model.USD_PER_STEP, None)
         made.append(behaviour_model.BehaviourRow(instance.repo, found, bool(line["resolved"])))
     return made
 

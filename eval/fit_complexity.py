@@ -51,11 +51,11 @@ def main() -> None:
     models: dict[str, Any] = {}
     reached = {}
     for name, signs in (
-        ("issue", [sign for sign in score_fit.SIGNS if sign.feature in issue]),
-        ("whole", list(score_fit.SIGNS)),
+        ("issue", [sign for sign in score_fit.WEIGHT_SIGNS if sign.feature in issue]),
+        ("whole", list(score_fit.WEIGHT_SIGNS)),
     ):
-        fits, reached[name] = score_fit.cross_validated(rows, signs)
-        models[name] = {repo: score_fit.plain(one) for repo, one in fits.items()}
+        fits, reached[name] = score_fit.cross_validate_complexity(rows, signs)
+        models[name] = {repo: score_fit.fit_as_json(one) for repo, one in fits.items()}
     repos = [row.repo for row in rows]
     card = {
         "target": "share of systems that solve the issue (additive in issue and system)",

@@ -11,11 +11,11 @@ from typing import Any
 
 from swe_router.records import (
     Action,
+    AnswerEnd,
     Completion,
     Exit,
     Message,
     Step,
-    StopReason,
     ToolCall,
     Trajectory,
     Usage,
@@ -93,7 +93,7 @@ def step_of(
     """One turn: what the model said, used and did."""
     calls = tuple(action.call for action in actions)
     message = Message(role="assistant", content=said, tool_calls=calls)
-    stop: StopReason = "tool" if calls else "end"
+    stop: AnswerEnd = "tool" if calls else "end"
     done = Completion(message=message, usage=usage or Usage(), usd=usd, stop=stop)
     return Step(index=index, request="", completion=done, actions=tuple(actions))
 

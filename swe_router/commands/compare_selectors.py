@@ -59,7 +59,7 @@ def compare(name: str, out: Path, selectors: Sequence[str]) -> CommandResult:
     tested = {one: significance.sign_test(right[one] - right[RUN], ids) for one in chosen
               if one not in (RUN, ORACLE)}  # fmt: skip
     tested[MEAN] = significance.poisson_binomial_test(int(right[RUN].sum()), list(right[MEAN]))
-    p = dict(zip(tested, significance.holm(list(tested.values())), strict=True))
+    p = dict(zip(tested, significance.holm_adjusted(list(tested.values())), strict=True))
     rows = [_row(one, right[one], right[RUN], seed, p.get(one)) for one in (*chosen, MEAN)]
     picks = {
         record.instance.id: {one: chosen[one][n] for one in chosen}
@@ -107,8 +107,8 @@ def _mean(record: RunRecord, graded: Graded) -> float:
 
 def _row(name: str, right: Any, own: Any, seed: int, p: float | None) -> dict[str, Any]:
     gap = right - own
-    low, high = bootstrap.interval(
-        bootstrap.means(bootstrap.weights(len(gap), seed=seed), gap)[:, 0]
+    low, high = bootstrap.percentile_interval(
+        bootstrap.resampled_means(bootstrap.resample_shares(len(gap), seed=seed), gap)[:, 0]
     )
     apart_ = (low > 0 or high < 0) and p is not None and p < ALPHA
     said = "differs" if apart_ else "not told" if gap.any() else "same"

@@ -38,11 +38,11 @@ from swe_router.records import (
     Plan,
     RunRecord,
     Step,
-    escaped,
+    escape_undecodable,
     patch_digest,
 )
 from swe_router.records.known_features import require_values
-from swe_router.replay.record_check import ReplayContext, ReplayCount, check
+from swe_router.replay.record_check import ReplayContext, ReplayCount, check_record
 from swe_router.settings import Settings
 from swe_router.solve.handover import Handed
 from swe_router.wiring import ensemble, stop_loss
@@ -71,7 +71,7 @@ def replay(name: str, out: Path) -> CommandResult:
     money = unexplained(run, book)
     for instance_id, record in run.records().items():
         count = ReplayCount()
-        check(record, means, count)
+        check_record(record, means, count)
         _moves(run, record, count)
         _written(run, record, count)
         _came_with(run, record, count)
@@ -275,7 +275,11 @@ def setup_of(settings: Settings, plan: Plan, handed: Handed) -> DialogueSetup:
 def _written(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
     """Tests that verdicts say a model wrote must be what it was paid for writing."""
     notes = VerifierStore(run.attempt_folder(record.instance.id) / "notes.jsonl")
-    paid = {escaped(str(one.get("text", ""))) for one in notes.values() if isinstance(one, dict)}
+    paid = {
+        escape_undecodable(str(one.get("text", "")))
+        for one in notes.values()
+        if isinstance(one, dict)
+    }
     for outcome in record.outcomes:
         for verdict in outcome.verdicts:
             written = recorded_verdicts.summary_of(verdict).written_tests or {}

@@ -17,8 +17,8 @@ from swe_router import plugins
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
 from swe_router.estimates.complexity import score
-from swe_router.estimates.complexity.score import Score
-from swe_router.estimates.prediction.intervals import expected
+from swe_router.estimates.complexity.score import ComplexityScore
+from swe_router.estimates.prediction.intervals import expected_outcomes
 from swe_router.features.extraction_steps import score_of
 from swe_router.instances import splits
 from swe_router.journal.header import Header
@@ -91,7 +91,7 @@ def _tiers(
     arms = [str(plan.arm) for plan in header.ladder()]
     try:
         past, notice = training_data.past(asked, arms, [instance])
-        for row, one in zip(rows, expected(past, features), strict=True):
+        for row, one in zip(rows, expected_outcomes(past, features), strict=True):
             row.update(dataclasses.asdict(one))
     except UsageError as error:
         notice = f"no estimates: {error}"
@@ -154,7 +154,7 @@ def _rival(
     }
 
 
-def _complexity(scored: Score) -> str:
+def _complexity(scored: ComplexityScore) -> str:
     fit = "a fit without its repository" if scored.held_out else "the shipped fit"
     return (
         f"complexity: {scored.complexity:.1f} of 10; {scored.solve_rate:.0%} of the systems that"
@@ -186,7 +186,7 @@ def _rival_table(rows: list[dict[str, Any]]) -> RenderableType:
     return table
 
 
-def _feature_table(features: Features, scored: Score) -> Table:
+def _feature_table(features: Features, scored: ComplexityScore) -> Table:
     table = _table("feature", "value", "from", "moved the complexity by")
     values = require_values(features)
     order = sorted(values, key=lambda name: (-abs(scored.parts.get(name, 0.0)), name))

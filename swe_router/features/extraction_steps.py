@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from swe_router.codegraph.commits import PastCommit
 from swe_router.codegraph.file_facts import VERSION as FACTS
 from swe_router.codegraph.graph import CodeGraph
-from swe_router.estimates.complexity.score import Score, model_version, score
+from swe_router.estimates.complexity.score import ComplexityScore, complexity_score, model_version
 from swe_router.features.graph_walk import seed_weights
 from swe_router.features.issue_text import MAX_CHARACTERS, find_mentions, text_features
 from swe_router.features.past_changes import history_features
@@ -83,12 +83,12 @@ def features_version() -> str:
 
 def complexity_of(values: Mapping[str, float], repo: str) -> float:
     """The complexity that these values of an issue of ``repo`` give; for replay."""
-    return score(values, repo).complexity
+    return complexity_score(values, repo).complexity
 
 
-def score_of(features: Features) -> Score:
+def score_of(features: Features) -> ComplexityScore:
     """The complexity of an issue with what moved it."""
-    return score(require_values(features), features.repo)
+    return complexity_score(require_values(features), features.repo)
 
 
 def input_key(instance: Instance) -> str:

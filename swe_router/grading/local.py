@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from swe_router.errors import SandboxError
 from swe_router.grading.backend import GradingPlace, GradingTask
 from swe_router.grading.evidence import from_report
-from swe_router.grading.predictions import encoded
+from swe_router.grading.predictions import patch_bytes
 from swe_router.lazy_imports import deferred
 from swe_router.records import Grade, Instance
 from swe_router.seams import Sandbox
@@ -71,8 +71,8 @@ class Local:
 
     def _evaluate(self, sandbox: Sandbox, place: GradingPlace) -> Grade:
         gold, patch = place.task.gold, place.task.prediction.patch
-        (place.folder / "patch.diff").write_bytes(encoded(patch))
-        sandbox.write(PATCH, encoded(patch))
+        (place.folder / "patch.diff").write_bytes(patch_bytes(patch))
+        sandbox.write(PATCH, patch_bytes(patch))
         applied, said = _apply(sandbox)
         (place.folder / "run_instance.log").write_text(said, "utf-8", "replace")
         if not applied:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from swe_router.candidates.prediction_files import entries, patch_of
 from swe_router.errors import UsageError
-from swe_router.records import FrozenRecord, Name, encoded, patch_digest
+from swe_router.records import FrozenRecord, Name, patch_bytes, patch_digest
 
-__all__ = ["Prediction", "encoded", "read", "write_predictions"]
+__all__ = ["Prediction", "patch_bytes", "read", "write_predictions"]
 
 
 class Prediction(FrozenRecord):

@@ -30,7 +30,7 @@ from swe_router.grading.evaluation import (
     EvaluationPlan,
     PatchJudgement,
 )
-from swe_router.records import Grade, Instance, digest_of, encoded, patch_digest
+from swe_router.records import Grade, Instance, digest_of, patch_bytes, patch_digest
 from swe_router.seams import Sandbox
 
 
@@ -160,9 +160,9 @@ class ScriptedGrader(ABC):
     ) -> EvaluationOutput:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        (folder / "patch.diff").write_bytes(encoded(patch))
+        (folder / "patch.diff").write_bytes(patch_bytes(patch))
         (folder / "evaluate.sh").write_text(plan.script, encoding="utf-8")
-        for path, data in {PATCH: encoded(self.carried(patch)), **plan.files}.items():
+        for path, data in {PATCH: patch_bytes(self.carried(patch)), **plan.files}.items():
             sandbox.write(path, data)
         sandbox.write(SCRIPT, plan.script.encode())
         # Into a file, because a sandbox keeps only head and tail of what a command prints.

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from swe_router import __version__
 from swe_router.agents import loop_rules
 from swe_router.errors import UsageError
-from swe_router.estimates.stop_loss.rule import Profile
+from swe_router.estimates.stop_loss.rule import TierStopLoss
 from swe_router.journal.run_folder import RunFolder
 from swe_router.prices import PriceRate
 from swe_router.records import SCHEMA, Arm, Budget, Instance, Plan, Provenance, digest_of
@@ -43,7 +43,7 @@ class Header:
     """Scaffold and prompt names -> SHA-256."""
     created: float
     """Unix seconds."""
-    stop_loss: Mapping[str, Profile] = field(default_factory=dict)
+    stop_loss: Mapping[str, TierStopLoss] = field(default_factory=dict)
     """Tier -> when its attempts are given up: what the file of the settings held at the start."""
     code: str = __version__
     made_with: Mapping[str, str] = field(default_factory=dict)
@@ -113,7 +113,8 @@ def of_run(run: RunFolder) -> Header:
             prompts=tree["prompts"],
             created=float(tree["created"]),
             stop_loss={
-                name: Profile.model_validate(row) for name, row in tree.get("stop_loss", {}).items()
+                name: TierStopLoss.model_validate(row)
+                for name, row in tree.get("stop_loss", {}).items()
             },
             code=tree["code"],
             made_with={str(k): str(v) for k, v in tree.get("made_with", {}).items()},

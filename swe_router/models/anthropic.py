@@ -12,15 +12,7 @@ import httpx2
 
 from swe_router.errors import BadReply, NoAnswer, Unauthorised
 from swe_router.models import call_options, http_calls, message_history, server_quirks
-from swe_router.records import (
-    CallLimits,
-    Completion,
-    Message,
-    StopReason,
-    ToolCall,
-    ToolSpec,
-    Usage,
-)
+from swe_router.records import AnswerEnd, CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
 from swe_router.settings import Tier
 
 OWN_ADDRESS = "https://api.anthropic.com"
@@ -30,7 +22,7 @@ STREAM_ABOVE = 20_000
 OPTIONS = ("effort", "thinking", "cache_ttl", "parallel_tool_calls", *call_options.COMMON)
 
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
-_STOPS: dict[str, StopReason] = {
+_STOPS: dict[str, AnswerEnd] = {
     "tool_use": "tool",
     "max_tokens": "length",
     "model_context_window_exceeded": "window",

@@ -8,22 +8,14 @@ from typing import Any
 
 from swe_router.errors import BadReply
 from swe_router.models import http_calls, message_history
-from swe_router.records import (
-    CallLimits,
-    Completion,
-    Message,
-    StopReason,
-    ToolCall,
-    ToolSpec,
-    Usage,
-)
+from swe_router.records import AnswerEnd, CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
 from swe_router.settings import Tier
 
 _SIGNED = ("extra_content",)
 """What a call carries for its provider (Gemini: the signature of a thought)."""
 REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", *_SIGNED)
 _CALLS = "tool_calls"
-_STOPS: dict[str, StopReason] = {
+_STOPS: dict[str, AnswerEnd] = {
     "tool_calls": "tool",
     "function_call": "tool",
     "length": "length",

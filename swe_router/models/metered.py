@@ -14,7 +14,7 @@ from swe_router.errors import ModelError
 from swe_router.ledger import CallLedger
 from swe_router.prices import PriceRate
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
-from swe_router.records.requests import RequestDigests, RunningSum, shared
+from swe_router.records.requests import RequestDigests, RunningSum, shared_prefix
 from swe_router.seams import Model
 
 MESSAGE_TOKENS = 16
@@ -56,7 +56,7 @@ def _tools_bound(tools: Sequence[ToolSpec]) -> int:
 def _new(messages: Sequence[Message], known: Sequence[Message]) -> Sequence[Message]:
     """The messages that are not among the known ones; after an elision these are but a few."""
     # What both begin with is mostly the same objects, and then it is not looked into.
-    same = shared(messages, known)
+    same = shared_prefix(messages, known)
     messages, known = messages[same:], known[same:]
     if tuple(messages[: len(known)]) == tuple(known):
         return messages[len(known) :]

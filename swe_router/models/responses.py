@@ -9,15 +9,7 @@ from typing import Any
 from swe_router.errors import BadReply, NoAnswer
 from swe_router.models import http_calls, message_history
 from swe_router.models.chat import text_of_content
-from swe_router.records import (
-    CallLimits,
-    Completion,
-    Message,
-    StopReason,
-    ToolCall,
-    ToolSpec,
-    Usage,
-)
+from swe_router.records import AnswerEnd, CallLimits, Completion, Message, ToolCall, ToolSpec, Usage
 from swe_router.settings import Tier
 
 
@@ -158,7 +150,7 @@ def read_response(
     )
 
 
-def _stop(reply: Mapping[str, Any], calls: bool, refused: bool) -> StopReason:
+def _stop(reply: Mapping[str, Any], calls: bool, refused: bool) -> AnswerEnd:
     if reply.get("status") == "incomplete":
         details = reply.get("incomplete_details")
         reason = str(details.get("reason") if isinstance(details, Mapping) else "")

@@ -24,7 +24,7 @@ from swe_router.records import (
 )
 from swe_router.seams import DeclaresKnobs
 from swe_router.settings import Table
-from swe_router.stats.rounding import apart
+from swe_router.stats.rounding import distinct_decimals
 
 __getattr__ = renamed(__name__)
 
@@ -263,7 +263,7 @@ def _acceptance_threshold(outcome: Outcome) -> float | None:
 
 def _below_threshold(chance: float, bar: float) -> str:
     """A probability and the threshold above it, with enough digits to differ."""
-    shown = [one.removeprefix("0") for one in apart(chance, bar)]
+    shown = [one.removeprefix("0") for one in distinct_decimals(chance, bar)]
     return f"{shown[0]}, under {shown[1]}"
 
 

@@ -8,13 +8,13 @@ Money is ``Decimal`` US dollars, time is seconds, sizes are tokens or bytes as t
 from swe_router.moved import renamed
 from swe_router.records.conversation import (
     Action,
+    AnswerEnd,
     CallLimits,
     Completion,
     ImageLink,
     Message,
     Result,
     Step,
-    StopReason,
     ToolCall,
     ToolSpec,
     Usage,
@@ -25,8 +25,8 @@ from swe_router.records.frozen import (
     FrozenRecord,
     Usd,
     digest_of,
-    encoded,
-    escaped,
+    escape_undecodable,
+    patch_bytes,
     patch_digest,
 )
 from swe_router.records.instance import DATASET, WORKDIR, Instance
@@ -76,6 +76,7 @@ __all__ = [
     "SCHEMA",
     "WORKDIR",
     "Action",
+    "AnswerEnd",
     "Arm",
     "Attempt",
     "Budget",
@@ -112,7 +113,6 @@ __all__ = [
     "Status",
     "Step",
     "Stop",
-    "StopReason",
     "TestResult",
     "TestSource",
     "ToolCall",
@@ -124,7 +124,7 @@ __all__ = [
     "Verdict",
     "checked_name",
     "digest_of",
-    "encoded",
-    "escaped",
+    "escape_undecodable",
+    "patch_bytes",
     "patch_digest",
 ]

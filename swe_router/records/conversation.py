@@ -10,7 +10,7 @@ from pydantic import Field
 
 from swe_router.records.frozen import FrozenRecord, Usd, digest_of
 
-StopReason = Literal["end", "tool", "length", "window", "refusal"]
+AnswerEnd = Literal["end", "tool", "length", "window", "refusal"]
 """Why an answer ended; ``length`` is the output cap, ``window`` a window with no room left."""
 
 
@@ -110,7 +110,7 @@ class Completion(FrozenRecord):
 
     message: Message
     usage: Usage = Usage()
-    stop: StopReason = "end"
+    stop: AnswerEnd = "end"
     usd: Usd = Decimal(0)
     """Set by the meter; 0 from a bare model."""
     model: str = ""

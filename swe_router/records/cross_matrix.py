@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from swe_router.records.frozen import FrozenRecord, escaped
+from swe_router.records.frozen import FrozenRecord, escape_undecodable
 
 TestResult = Literal["passed", "failed", "unknown"]
-Text = Annotated[str, BeforeValidator(escaped)]
+EscapedText = Annotated[str, BeforeValidator(escape_undecodable)]
 """Text of somebody else, which may be no text."""
 
 
@@ -30,23 +30,23 @@ class CrossRun(FrozenRecord):
 
     patch: str
     """Digest of the patch that it was run on."""
-    test: Text
+    test: EscapedText
     """Test id of the matrix."""
     after: TestResult
-    said: Text = ""
+    said: EscapedText = ""
     """Excerpt of what it said."""
 
 
 class CrossMatrix(FrozenRecord):
     """Candidates x tests, each pair run once."""
 
-    tests: Annotated[Mapping[str, TestSource], BeforeValidator(escaped)] = Field(
+    tests: Annotated[Mapping[str, TestSource], BeforeValidator(escape_undecodable)] = Field(
         default_factory=dict
     )
     """Test id -> its source."""
-    results: Annotated[Mapping[str, Mapping[str, TestResult]], BeforeValidator(escaped)] = Field(
-        default_factory=dict
-    )
+    results: Annotated[
+        Mapping[str, Mapping[str, TestResult]], BeforeValidator(escape_undecodable)
+    ] = Field(default_factory=dict)
     """Digest of a patch -> test id -> result."""
     same: Mapping[str, str] = Field(default_factory=dict)
     """Digest of each candidate -> the digest whose row of ``results`` stands for it."""

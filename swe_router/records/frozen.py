@@ -22,7 +22,7 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def encoded(patch: str) -> bytes:
+def patch_bytes(patch: str) -> bytes:
     """A patch as bytes: what was no UTF-8 in the diff comes back as it was.
 
     Half a surrogate pair, which stands for no byte, is taken as it is.
@@ -35,25 +35,25 @@ def encoded(patch: str) -> bytes:
 
 def patch_digest(patch: str) -> str:
     """SHA-256 hex of a patch, by its bytes."""
-    return hashlib.sha256(encoded(patch)).hexdigest()
+    return hashlib.sha256(patch_bytes(patch)).hexdigest()
 
 
-def escaped(value: Any) -> Any:
+def escape_undecodable(value: Any) -> Any:
     r"""A value of JSON whose texts and keys can be written as UTF-8, as ``Candidate.files`` can.
 
     A byte that is no UTF-8 (``surrogateescape``) becomes ``\xff``, half a surrogate pair of a
     model's text ``\ud800``.
     """
     if isinstance(value, str):
-        return value if value.isascii() else _escaped(value)
+        return value if value.isascii() else _escape_text(value)
     if isinstance(value, Mapping):
-        return {escaped(key): escaped(one) for key, one in value.items()}
+        return {escape_undecodable(key): escape_undecodable(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [escaped(one) for one in value]
+        return [escape_undecodable(one) for one in value]
     return value
 
 
-def _escaped(text: str) -> str:
+def _escape_text(text: str) -> str:
     try:
         text.encode()
         return text
@@ -65,7 +65,7 @@ def _escaped(text: str) -> str:
         return text.encode("utf-8", "backslashreplace").decode()
 
 
-Evidence = Annotated[Mapping[str, Any], BeforeValidator(escaped)]
+Evidence = Annotated[Mapping[str, Any], BeforeValidator(escape_undecodable)]
 """What a reader can check, as JSON: names of files and tests in it may be no text."""
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from swe_router.records.frozen import FrozenRecord
 from swe_router.records.safe_names import Name
 
-FOLDER = r"^(/[A-Za-z0-9_.@+-]+)+$"
+FOLDER_PATTERN = r"^(/[A-Za-z0-9_.@+-]+)+$"
 """A work folder: absolute, not the root, and safe in a shell script."""
 DATASET, WORKDIR = "swe-bench", "/testbed"
 """Data set and work folder of an instance that names none, as in runs of before these fields."""
@@ -39,7 +39,9 @@ class Instance(FrozenRecord):
     """Name or path of the split it came from."""
     dataset: str = Field(default=DATASET, exclude_if=lambda name: name == DATASET)
     """Name of the data set, which names its grader."""
-    workdir: str = Field(default=WORKDIR, pattern=FOLDER, exclude_if=lambda one: one == WORKDIR)
+    workdir: str = Field(
+        default=WORKDIR, pattern=FOLDER_PATTERN, exclude_if=lambda one: one == WORKDIR
+    )
     """Absolute folder of the project in the sandbox."""
     user: str = Field(default="", exclude_if=_is_empty)
     """User of the image that commands run as; empty is the image's own."""

@@ -40,16 +40,16 @@ class RequestDigests:
 
     def of(self, messages: Sequence[Message], tools: Sequence[ToolSpec], limits: CallLimits) -> str:
         """The digest of a request; the cheaper the more of it is the very objects of the last."""
-        text = _json(limits)
-        if text != self._limits or shared(messages, self._known) < len(self._known):
+        text = _canonical_json(limits)
+        if text != self._limits or shared_prefix(messages, self._known) < len(self._known):
             self._limits, self._known = text, []
             self._hash = hashlib.sha256(b'{"limits":%s,"messages":[' % text)
         for message in messages[len(self._known) :]:
-            self._hash.update((b"," if self._known else b"") + _json_of(message))
+            self._hash.update((b"," if self._known else b"") + _message_json(message))
             self._known.append(message)
         whole = self._hash.copy()
         if tools is not self._tools[0]:
-            self._tools = tools, b",".join(map(_json, tools))
+            self._tools = tools, b",".join(map(_canonical_json, tools))
         whole.update(b'],"tools":[%s]}' % self._tools[1])
         return whole.hexdigest()
 
@@ -64,7 +64,7 @@ class RunningSum:
 
     def of(self, messages: Sequence[Message], upto: int | None = None) -> int:
         """Over all messages, or over the first ``upto``; ``number`` is asked of new ones only."""
-        same = shared(messages, self._known)
+        same = shared_prefix(messages, self._known)
         if same < len(self._known):
             del self._known[same:], self._sums[same + 1 :]
         for message in messages[same:]:
@@ -73,7 +73,7 @@ class RunningSum:
         return self._sums[len(messages) if upto is None else upto]
 
 
-def shared(messages: Sequence[Message], known: Sequence[Message]) -> int:
+def shared_prefix(messages: Sequence[Message], known: Sequence[Message]) -> int:
     """How many messages at the beginning are the very objects that are known."""
     most = min(len(messages), len(known))
     if all(map(operator.is_, messages, known)):
@@ -81,20 +81,20 @@ def shared(messages: Sequence[Message], known: Sequence[Message]) -> int:
     return next(n for n in range(most) if messages[n] is not known[n])
 
 
-_recent: deque[tuple[Message, bytes]] = deque(maxlen=8)
+_recent_messages: deque[tuple[Message, bytes]] = deque(maxlen=8)
 """Messages read last: a request is digested where it is made and where it is paid."""
 
 
-def _json_of(message: Message) -> bytes:
-    for known, text in tuple(_recent):
+def _message_json(message: Message) -> bytes:
+    for known, text in tuple(_recent_messages):
         if known is message:
             return text
-    text = _json(message)
-    _recent.append((message, text))
+    text = _canonical_json(message)
+    _recent_messages.append((message, text))
     return text
 
 
-def _json(value: FrozenRecord) -> bytes:
+def _canonical_json(value: FrozenRecord) -> bytes:
     tree: Any = value.model_dump(mode="json")
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
     return text.encode("utf-8", "surrogatepass")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-MAX_BYTES = 180
+MAX_NAME_BYTES = 180
 """UTF-8 bytes of a name, so that a file named after it can have an ending."""
 
 
@@ -19,17 +19,19 @@ def checked_name(name: str) -> str:
     fault = ""
     if not name or name.startswith("."):
         fault = "it is empty" if not name else "it begins with a dot"
-    elif bad := next((c for c in name if c in "/\\" or unicodedata.category(c) in _UNFIT), ""):
+    elif bad := next(
+        (c for c in name if c in "/\\" or unicodedata.category(c) in _UNSAFE_CATEGORIES), ""
+    ):
         fault = f"it holds {bad!r}"
-    elif len(name.encode()) > MAX_BYTES:
-        fault = f"it has more than {MAX_BYTES} bytes"
+    elif len(name.encode()) > MAX_NAME_BYTES:
+        fault = f"it has more than {MAX_NAME_BYTES} bytes"
     if fault:
         shown = name if len(name) <= 60 else f"{name[:60]}…"
         raise ValueError(f"{shown!r} cannot name a file: {fault}")
     return name
 
 
-_UNFIT = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+_UNSAFE_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 """Unicode categories: controls, marks of direction, halves of surrogate pairs, line ends."""
 
 Name = Annotated[str, AfterValidator(checked_name)]

@@ -54,7 +54,7 @@ class ReplayCount:
         """Compare two values and note a difference."""
         self.compared += 1
         if recorded != recomputed:
-            first, second = _apart(str(recorded), str(recomputed))
+            first, second = _around_difference(str(recorded), str(recomputed))
             self.divergences.append(RecordDivergence(instance_id, where, first, second))
 
 
@@ -89,16 +89,16 @@ class ReplayContext:
     """The run left out what could not change the choice any more."""
 
 
-def check(record: RunRecord, means: ReplayContext, count: ReplayCount) -> None:
+def check_record(record: RunRecord, means: ReplayContext, count: ReplayCount) -> None:
     """Make one record again and note in ``count`` whatever comes out otherwise."""
-    _decisions(record, means, count)
-    before = _befores(record)
+    _check_decisions(record, means, count)
+    before = _earlier_outcomes(record)
     for outcome in record.outcomes:
         if outcome.imported:
-            _imported(record, outcome, means, count)
+            _check_imported(record, outcome, means, count)
         else:
-            _attempt(record, outcome, before.get(outcome.attempt.id, ()), means, count)
-        _verdicts(record, outcome, means, count)
+            _check_attempt(record, outcome, before.get(outcome.attempt.id, ()), means, count)
+        _check_verdicts(record, outcome, means, count)
     again = conclude(
         record.run,
         record.instance,
@@ -111,7 +111,7 @@ def check(record: RunRecord, means: ReplayContext, count: ReplayCount) -> None:
         runs=record.matrix.runs if record.matrix else (),
         left_out=record.left_out,
     )
-    _matrix(record, again.matrix, count)
+    _check_matrix(record, again.matrix, count)
     if record.unpaid is not None and record.decisions:
         short = unpaid(means.policy, record.features, record.outcomes, record.decisions[-1])
         count.same(record.instance.id, "unpaid", record.unpaid, short)
@@ -119,7 +119,7 @@ def check(record: RunRecord, means: ReplayContext, count: ReplayCount) -> None:
         count.same(record.instance.id, name, getattr(record, name), getattr(again, name))
 
 
-def _decisions(record: RunRecord, means: ReplayContext, count: ReplayCount) -> None:
+def _check_decisions(record: RunRecord, means: ReplayContext, count: ReplayCount) -> None:
     """Ask the policy again, with the purse, the state and the history that it saw."""
     outcomes = list(made_here(record.outcomes))
     history: tuple[Outcome, ...] = ()
@@ -127,20 +127,20 @@ def _decisions(record: RunRecord, means: ReplayContext, count: ReplayCount) -> N
     gone = {one.move: one for one in record.left_out}
     for number, decided in enumerate(record.decisions, 1):
         accepted = accepted_import(came) if number == 1 else None
-        asked = ask_again(means.policy, record.features, history, decided)
+        asked = decide_again(means.policy, record.features, history, decided)
         again = accepted or passed_on(asked, means.policy, (*came, *history))
         count.same(record.instance.id, f"decision {number}", decided.decision, again)
         if not isinstance(decided.decision, Stop):
             left = gone.pop(number - 1, None)
             made = len(decided.decision.plans) - (len(left.attempts) if left else 0)
-            move = _of_move(outcomes, made)
-            _left_out(record, number, (*came, *history), move, (made, left), means, count)
+            move = _take_move(outcomes, made)
+            _check_skipped(record, number, (*came, *history), move, (made, left), means, count)
             history += tuple(move)
     count.same(record.instance.id, "plans left out beyond the decisions", 0, len(gone))
     count.same(record.instance.id, "outcomes beyond the decisions", 0, len(outcomes))
 
 
-def _befores(record: RunRecord) -> dict[str, tuple[Outcome, ...]]:
+def _earlier_outcomes(record: RunRecord) -> dict[str, tuple[Outcome, ...]]:
     """Attempt id -> the outcomes of the moves before its own, which it was handed."""
     rest = [one for one in record.outcomes if not one.imported]
     past = tuple(one for one in record.outcomes if one.imported)
@@ -148,13 +148,13 @@ def _befores(record: RunRecord) -> dict[str, tuple[Outcome, ...]]:
     found: dict[str, tuple[Outcome, ...]] = {}
     for number, decided in enumerate(record.decisions):
         if not isinstance(decided.decision, Stop):
-            move = _of_move(rest, len(decided.decision.plans) - gone.get(number, 0))
+            move = _take_move(rest, len(decided.decision.plans) - gone.get(number, 0))
             found |= {outcome.attempt.id: past for outcome in move}
             past += tuple(move)
     return found
 
 
-def _imported(
+def _check_imported(
     record: RunRecord, outcome: Outcome, means: ReplayContext, count: ReplayCount
 ) -> None:
     """What was made elsewhere cannot be made again: its steps must be those that were sealed."""
@@ -170,7 +170,7 @@ def _imported(
     count.same(name, f"{place} ledger", charged, Decimal(0))
 
 
-def ask_again(
+def decide_again(
     policy: Policy, features: Features, history: Sequence[Outcome], decided: Decided
 ) -> RouteDecision:
     """The decision that the policy takes on what it saw; a guard's stop is taken as it stands."""
@@ -179,7 +179,7 @@ def ask_again(
     return policy.restored(decided.state).decide(features, history, decided.purse)
 
 
-def _of_move(outcomes: list[Outcome], plans: int) -> list[Outcome]:
+def _take_move(outcomes: list[Outcome], plans: int) -> list[Outcome]:
     """The outcomes of one move: one a plan, and those of attempts made again (id ``N-tier.2``)."""
     taken: list[Outcome] = []
     for _ in range(plans):
@@ -192,7 +192,7 @@ def _of_move(outcomes: list[Outcome], plans: int) -> list[Outcome]:
     return taken
 
 
-def _left_out(
+def _check_skipped(
     record: RunRecord,
     number: int,
     history: Sequence[Outcome],
@@ -208,7 +208,7 @@ def _left_out(
     carried, left = made
     shown, again = left.why if left else "", ""
     for done in range(1, min(carried + (left is not None), plans)):
-        seen = _of_move(list(move), done)
+        seen = _take_move(list(move), done)
         if means.early_stop and not again:
             again = settled(selector, (*history, *seen), plans - done)
             again = f"after {done}: {again}" if again else ""
@@ -220,7 +220,7 @@ def _left_out(
     )
 
 
-def _matrix(record: RunRecord, again: CrossMatrix | None, count: ReplayCount) -> None:
+def _check_matrix(record: RunRecord, again: CrossMatrix | None, count: ReplayCount) -> None:
     """Every cell of the matrix, as the evidence of the verdicts and of the later runs has it."""
     name, was = record.instance.id, record.matrix
     if was is None or again is None:
@@ -235,7 +235,7 @@ def _matrix(record: RunRecord, again: CrossMatrix | None, count: ReplayCount) ->
             count.same(name, place, first.get(test, "not run"), second.get(test, "not run"))
 
 
-def _attempt(
+def _check_attempt(
     record: RunRecord,
     outcome: Outcome,
     before: Sequence[Outcome],
@@ -258,11 +258,11 @@ def _attempt(
         plan, before, told, means.room(plan), fell_back(steps), workdir=record.instance.workdir
     )
     for where, recorded, recomputed in means.conversation(record, outcome, steps, handed):
-        first, second = _apart(recorded, recomputed)
+        first, second = _around_difference(recorded, recomputed)
         count.divergences.append(RecordDivergence(name, f"{place} {where}", first, second))
 
 
-def _verdicts(
+def _check_verdicts(
     record: RunRecord, outcome: Outcome, means: ReplayContext, count: ReplayCount
 ) -> None:
     candidate, name = outcome.candidate, record.instance.id
@@ -272,7 +272,7 @@ def _verdicts(
         return
     digest = patch_digest(candidate.patch)
     count.same(name, f"{place} patch", candidate.digest, digest)
-    _paid(name, place, outcome, means, count)
+    _check_verifier_cost(name, place, outcome, means, count)
     for verdict in outcome.verdicts:
         where = f"{place} verdict {verdict.verifier}"
         count.same(name, f"{where} candidate", verdict.candidate, candidate.digest)
@@ -281,27 +281,27 @@ def _verdicts(
             count.same(name, where, verdict.outcome, verifier.check(verdict))
 
 
-def _paid(
+def _check_verifier_cost(
     name: str, place: str, outcome: Outcome, means: ReplayContext, count: ReplayCount
 ) -> None:
     """What verdicts say that their own calls cost, against the ledger and the prices."""
     told = Decimal(0)
     for verdict in outcome.verdicts:
         where = f"{place} verdict {verdict.verifier}"
-        usd = _money(verdict.evidence.get("usd", "0"))
-        calls = _calls(verdict.evidence)
-        count.same(name, f"{where} usd", usd, sum((_money(c.get("usd")) for c in calls), ZERO))
+        usd = _usd_of(verdict.evidence.get("usd", "0"))
+        calls = _paid_calls(verdict.evidence)
+        count.same(name, f"{where} usd", usd, sum((_usd_of(c.get("usd")) for c in calls), ZERO))
         rate = means.rates.get(means.asked.get(verdict.verifier, ""))
         for number, call in enumerate(calls, 1):
             if rate is not None and "usage" in call:
                 priced = rate.usd(Usage.model_validate(call["usage"]))
-                count.same(name, f"{where} call {number} price", _money(call.get("usd")), priced)
+                count.same(name, f"{where} call {number} price", _usd_of(call.get("usd")), priced)
         told += usd
     key = f"{name}/verify:{outcome.attempt.id}"
     count.same(name, f"{place} verdicts' usd in the ledger", means.charged.get(key, ZERO), told)
 
 
-def _calls(evidence: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+def _paid_calls(evidence: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The calls that a verdict paid for; a judge of an older version was one call itself."""
     if "calls" in evidence or "usage" not in evidence or "paid_before" in evidence:
         found: Sequence[Mapping[str, Any]] = evidence.get("calls", ())
@@ -309,7 +309,7 @@ def _calls(evidence: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return [evidence]
 
 
-def _money(text: object) -> Decimal:
+def _usd_of(text: object) -> Decimal:
     """USD as evidence writes it; what is no number equals nothing."""
     try:
         return Decimal(str(text))
@@ -317,7 +317,7 @@ def _money(text: object) -> Decimal:
         return Decimal("NaN")
 
 
-def _apart(first: str, second: str, width: int = 120) -> tuple[str, str]:
+def _around_difference(first: str, second: str, width: int = 120) -> tuple[str, str]:
     """Two long texts, cut to where they differ."""
     start = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), 0)
     start = max(0, start - 40) if max(len(first), len(second)) > width else 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 else:
     np = deferred("numpy")
 
-FEW = rates.FEW
+FEW = rates.MIN_CLUSTERS
 """Instances with a right (or a wrong) patch below which no difference is told."""
 ALPHA = 0.05
 """The verifiers' differences together are called so by mere chance at most this often."""
@@ -42,7 +42,7 @@ def differences(judged: Sequence[JudgedVerdict], tiers: Sequence[str]) -> list[d
         if name != ACCEPTANCE and speaks:
             out += _verifiers(judged, name)
     tested = [row for row in out if row["p"] is not None]
-    held = significance.holm([row["p"] for row in tested]).tolist() if tested else []
+    held = significance.holm_adjusted([row["p"] for row in tested]).tolist() if tested else []
     for row, p in zip(tested, held, strict=True):
         row["p"] = p
         row["said"] = row["said"] if p < ALPHA else "none"
@@ -70,7 +70,9 @@ def _verifiers(judged: Sequence[JudgedVerdict], name: str) -> list[dict[str, Any
         names = [key[1] for key in mine]
         row = _row(what, "all tiers", ACCEPTANCE, name, len(set(names)))
         if row["instances"] >= FEW:
-            row |= _said(float(gap.mean()), rates.resampled(rates.ratio(gap), names))
+            row |= _said(
+                float(gap.mean()), rates.cluster_interval(rates.ratio_statistic(gap), names)
+            )
             row["p"] = significance.sign_test(gap, names)
         out.append(row)
     return out
@@ -85,11 +87,13 @@ def _tiers(rows: Sequence[JudgedVerdict], first: str, second: str) -> list[dict[
         row = _row(what, ACCEPTANCE, first, second, least)
         if least >= FEW:
             one, other = (
-                rates.rate([r.outcome == "pass" for r in side], [r.instance_id for r in side])
+                rates.measure_rate(
+                    [r.outcome == "pass" for r in side], [r.instance_id for r in side]
+                )
                 for side in sides
             )
             row |= _said(one.successes / one.n - other.successes / other.n,
-                         significance.square_and_add(one, other))  # fmt: skip
+                         significance.difference_interval(one, other))  # fmt: skip
         out.append(row)
     return out
 

@@ -26,7 +26,7 @@ else:
 
 ALL = "all"
 """Name of the tiers together."""
-FEW = rates.FEW
+FEW = rates.MIN_CLUSTERS
 """Instances with a right (a wrong) patch below which nothing is said of the TPR (the FPR)."""
 BINS = 10
 PER_BIN = 10
@@ -130,7 +130,9 @@ def _instances(rows: Iterable[JudgedVerdict]) -> set[str]:
 
 
 def _share(rows: Sequence[JudgedVerdict], outcome: str) -> MeasuredRate:
-    return rates.rate([row.outcome == outcome for row in rows], [r.instance_id for r in rows])
+    return rates.measure_rate(
+        [row.outcome == outcome for row in rows], [r.instance_id for r in rows]
+    )
 
 
 def plain(one: MeasuredRate) -> dict[str, Any]:
@@ -169,7 +171,11 @@ def _brier(p: Any, y: Any, names: Sequence[str]) -> dict[str, Any]:
     """Mean squared error beside that of the base rate; of few instances without an interval."""
     squares, base = (p - y) ** 2, float(y.mean())
     sure = len(set(names)) >= FEW
-    ends = rates.resampled(rates.ratio(squares), names) if sure else (math.nan, math.nan)
+    ends = (
+        rates.cluster_interval(rates.ratio_statistic(squares), names)
+        if sure
+        else (math.nan, math.nan)
+    )
     return {"value": float(squares.mean()), **_ends(ends), "of_base_rate": base * (1 - base)}
 
 
@@ -181,15 +187,15 @@ def _ends(interval: tuple[float, float]) -> dict[str, float | None]:
 
 def _pairs(p: Any, y: Any, names: Sequence[str]) -> dict[str, Any] | None:
     """How often, of two patches of one instance, the right one scores higher (ties a half)."""
-    found = rates.within_pairs(p, y, names)
+    found = rates.pairs_within_clusters(p, y, names)
     if not found:
         return None
     won = np.array([one[1] for one in found])
     pairs = np.array([one[2] for one in found], dtype=float)
     value = float(won.sum() / pairs.sum())
-    interval = rates.resampled(rates.ratio(won, pairs), [one[0] for one in found])
+    interval = rates.cluster_interval(rates.ratio_statistic(won, pairs), [one[0] for one in found])
     if value in (0.0, 1.0) or len(found) < FEW:  # as if each instance were one pair
-        interval = rates.wilson(value * len(found), len(found))
+        interval = rates.wilson_interval(value * len(found), len(found))
     return {"value": value, **_ends(interval), "n": int(pairs.sum()), "instances": len(found)}
 
 
@@ -203,7 +209,7 @@ def calibration(p: Any, y: Any, names: Sequence[str]) -> list[dict[str, Any]]:
         bins[-1] += np.flatnonzero(p == value).tolist()
     out = []
     for places in bins:
-        seen = plain(rates.rate([bool(y[k]) for k in places], [names[k] for k in places]))
+        seen = plain(rates.measure_rate([bool(y[k]) for k in places], [names[k] for k in places]))
         out.append({"p": float(p[places].mean()), "from": float(p[places].min()),
                     "to": float(p[places].max()), **seen})  # fmt: skip
     return out

@@ -1,7 +1,7 @@
-"""What chance could have done: bootstraps over instances and repositories, exact tests.
+"""Bootstraps over instances and repositories, and exact tests.
 
-All policies share the resampled instances, so every difference is paired. What is resampled is
-the issues; the draws of a verifier channel are in the expectation already.
+All policies share the resampled instances, so every difference is paired. Only issues are
+resampled: expectations already average over the verifier model.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from swe_router.lazy_imports import deferred
 from swe_router.stats.arrays import Floats
-from swe_router.stats.hull import pareto
+from swe_router.stats.hull import on_pareto_frontier
 from swe_router.stats.significance import even
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 else:
     stats = deferred("scipy.stats")
 
-BOOTSTRAPS = 10_000
+RESAMPLES = 10_000
 
 
-def weights(n: int, count: int = BOOTSTRAPS, seed: int = 0) -> Floats:
+def resample_shares(n: int, count: int = RESAMPLES, seed: int = 0) -> Floats:
     """Share of each of ``n`` instances in ``count`` resamples, (count, n); rows sum to 1."""
     drawn = np.random.default_rng(seed).integers(0, n, (count, n))
     drawn += np.arange(count)[:, None] * n
@@ -33,29 +33,29 @@ def weights(n: int, count: int = BOOTSTRAPS, seed: int = 0) -> Floats:
     return out
 
 
-def cluster_weights(groups: Sequence[str], count: int = BOOTSTRAPS, seed: int = 0) -> Floats:
-    """The same with whole groups (repositories) resampled; a row's shares still sum to 1."""
+def cluster_resample_shares(groups: Sequence[str], count: int = RESAMPLES, seed: int = 0) -> Floats:
+    """Like ``resample_shares``, with whole groups (repositories) resampled; rows sum to 1."""
     names, place = np.unique(np.asarray(groups), return_inverse=True)
     sizes = np.bincount(place)
-    times = weights(len(names), count, seed) * len(names)
+    times = resample_shares(len(names), count, seed) * len(names)
     out: Floats = times[:, place] / (times @ sizes)[:, None]
     return out
 
 
-def means(shares: Floats, values: Floats) -> Floats:
+def resampled_means(shares: Floats, values: Floats) -> Floats:
     """Mean of each resample: (b, n) shares and (k, n) values to (b, k)."""
     out: Floats = shares @ np.atleast_2d(values).T
     return out
 
 
-def interval(samples: Floats, level: float = 0.95) -> tuple[float, float]:
+def percentile_interval(samples: Floats, level: float = 0.95) -> tuple[float, float]:
     """Percentile interval (Efron & Tibshirani 1993, ch. 13)."""
     low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def bca(samples: Floats, values: Floats, level: float = 0.95) -> tuple[float, float]:
-    """Bias-corrected, accelerated interval of a mean (Efron 1987); for heavy-tailed costs.
+def bca_interval(samples: Floats, values: Floats, level: float = 0.95) -> tuple[float, float]:
+    """Bias-corrected, accelerated interval of a mean (Efron 1987); for skewed costs.
 
     ``samples`` (b,) are bootstrap means of ``values`` (n,).
     """
@@ -74,18 +74,18 @@ def bca(samples: Floats, values: Floats, level: float = 0.95) -> tuple[float, fl
     return float(low), float(high)
 
 
-def two_sided(samples: Floats) -> float:
+def bootstrap_p_value(samples: Floats) -> float:
     """Bootstrap p-value of "the true value is 0": twice the smaller tail, ties halved."""
     count, slack = len(samples), 1e-12
     over = float((samples > slack).sum() + 0.5 * (np.abs(samples) <= slack).sum())
     return min(1.0, 2 * (min(over, count - over) + 1) / (count + 1))
 
 
-def hulls_at(costs: Floats, rates: Floats, spend: Floats) -> Floats:
+def resampled_hulls_at(costs: Floats, rates: Floats, spend: Floats) -> Floats:
     """The zero-router hull of each resample at a spend: (b, m), (b, m), (b,) to (b,).
 
     The upper concave envelope at x is the highest chord of two points that enclose x; it is flat
-    beyond the best point and runs to (0, 0) below the cheapest, as ``estimates.hull.hull_at``.
+    beyond the best point and runs to (0, 0) below the cheapest, as in ``stats.hull.hull_at``.
     """
     zero = np.zeros((len(costs), 1))
     x, y = np.hstack([zero, costs]), np.hstack([zero, rates])
@@ -103,33 +103,36 @@ def hulls_at(costs: Floats, rates: Floats, spend: Floats) -> Floats:
 
 
 def hull_margins(shares: Floats, rate: Floats, usd: Floats, rates: Floats, usds: Floats) -> Floats:
-    """Bootstrap margins above the hull, which is made anew in each resample: (b, k).
+    """Bootstrap margins above the hull, recomputed in each resample: (b, k).
 
     ``rate`` and ``usd`` are the policies', (k, n); ``rates`` and ``usds`` the systems', (m, n).
     """
-    mine, cost = means(shares, rate), means(shares, usd)
-    points, prices = means(shares, rates), means(shares, usds)
-    floor = [hulls_at(prices, points, np.ascontiguousarray(cost[:, k])) for k in range(len(rate))]
+    mine, cost = resampled_means(shares, rate), resampled_means(shares, usd)
+    points, prices = resampled_means(shares, rates), resampled_means(shares, usds)
+    floor = [
+        resampled_hulls_at(prices, points, np.ascontiguousarray(cost[:, k]))
+        for k in range(len(rate))
+    ]
     out: Floats = mine - np.stack(floor, axis=1)
     return out
 
 
-def raised_margins(
+def extended_hull_margins(
     shares: Floats, rate: Floats, usd: Floats, mixed: tuple[Floats, Floats],
     rates: Floats, usds: Floats, margins: Floats,
 ) -> Floats:  # fmt: skip
     """Bootstrap margins above the hull with one more point in it: (b, k).
 
     ``margins`` are those above the hull of the systems (``hull_margins``), ``mixed`` the rate and
-    USD of the further point, (n,) each. An upper envelope is the highest chord, so that only the
-    chords of the new point are to be looked at.
+    USD of the further point, (n,) each. An upper envelope is the highest chord, so only the
+    chords of the new point matter.
     """
-    mine, cost = means(shares, rate), means(shares, usd)
-    point, price = means(shares, mixed[0])[:, 0], means(shares, mixed[1])[:, 0]
-    others = np.hstack([np.zeros((len(shares), 1)), means(shares, rates)])
-    prices = np.hstack([np.zeros((len(shares), 1)), means(shares, usds)])
+    mine, cost = resampled_means(shares, rate), resampled_means(shares, usd)
+    point, price = resampled_means(shares, mixed[0])[:, 0], resampled_means(shares, mixed[1])[:, 0]
+    others = np.hstack([np.zeros((len(shares), 1)), resampled_means(shares, rates)])
+    prices = np.hstack([np.zeros((len(shares), 1)), resampled_means(shares, usds)])
     floor = mine - margins
-    # Whoever may spend more than the point costs may buy the point and keep the rest.
+    # A budget above the point's cost reaches at least the point.
     floor = np.maximum(floor, np.where(cost >= price[:, None], point[:, None], 0.0))
     for k in range(others.shape[1]):
         x0, y0, gap = prices[:, [k]], others[:, [k]], price[:, None] - prices[:, [k]]
@@ -142,24 +145,27 @@ def raised_margins(
     return out
 
 
-def on_pareto(shares: Floats, rate: Floats, usd: Floats) -> Floats:
+def pareto_probability(shares: Floats, rate: Floats, usd: Floats) -> Floats:
     """Probability of each policy to be on the cost-quality frontier, (k,)."""
-    # Rounding keeps twins twins: the same sum in another order differs in the last bit.
-    cost, quality = np.round(means(shares, usd), 12), np.round(means(shares, rate), 12)
-    out: Floats = pareto(cost, quality).mean(axis=0)
+    # Rounding keeps equal points equal: sums in another order differ in the last bit.
+    cost, quality = (
+        np.round(resampled_means(shares, usd), 12),
+        np.round(resampled_means(shares, rate), 12),
+    )
+    out: Floats = on_pareto_frontier(cost, quality).mean(axis=0)
     return out
 
 
-def mcnemar(one: Floats, other: Floats) -> float:
+def mcnemar_test(one: Floats, other: Floats) -> float:
     """Exact two-sided McNemar test on discordant pairs of 0/1 outcomes (n,); 1 with none.
 
-    Raises ``ValueError`` for expectations: pairs can be counted of outcomes only.
+    Raises ``ValueError`` for expectations: only 0/1 outcomes can be counted.
     """
     if not np.isin(one, (0, 1)).all() or not np.isin(other, (0, 1)).all():
         raise ValueError("McNemar's test needs outcomes that are 0 or 1")
     return even(int(((one == 1) & (other == 0)).sum()), int(((one == 0) & (other == 1)).sum()))
 
 
-def non_inferior(differences: Floats, margin: float, alpha: float = 0.05) -> bool:
+def is_non_inferior(differences: Floats, margin: float, alpha: float = 0.05) -> bool:
     """Whether a bootstrapped difference is above ``-margin`` at one-sided ``alpha``."""
     return bool(np.quantile(differences, alpha) > -margin)

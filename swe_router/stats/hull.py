@@ -1,4 +1,4 @@
-"""The zero-router hull: what blind mixing of arms reaches at each cost (RouterBench, sec. 4)."""
+"""The zero-router hull: what random mixes of arms reach at each cost (RouterBench, sec. 4)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def upper_hull(cost: Floats, rate: Floats) -> list[int]:
     for i in order:
         if hull and rate[i] <= rate[hull[-1]]:
             continue
-        while len(hull) > 1 and _below(cost, rate, hull[-2], hull[-1], i):
+        while len(hull) > 1 and _is_below_chord(cost, rate, hull[-2], hull[-1], i):
             hull.pop()
         hull.append(i)
     return hull
 
 
-def _below(cost: Floats, rate: Floats, a: int, b: int, c: int) -> bool:
+def _is_below_chord(cost: Floats, rate: Floats, a: int, b: int, c: int) -> bool:
     """Whether ``b`` lies on or under the line from ``a`` to ``c``."""
     rise = (rate[c] - rate[a]) * (cost[b] - cost[a])
     return bool((rate[b] - rate[a]) * (cost[c] - cost[a]) <= rise)
@@ -34,8 +34,8 @@ def _below(cost: Floats, rate: Floats, a: int, b: int, c: int) -> bool:
 def hull_at(cost: Floats, rate: Floats, spend: Floats | float) -> Floats:
     """Rate of the hull at a mean cost; flat beyond the best point.
 
-    To leave an issue undone is an arm too, (0, 0): below the cheapest point the hull runs there,
-    and with it the hull is concave everywhere.
+    Skipping an issue is an arm too, (0, 0): the hull below the cheapest point ends there, which
+    makes the hull concave everywhere.
     """
     x, y = np.concatenate([[0.0], cost]), np.concatenate([[0.0], rate])
     hull = upper_hull(x, y)
@@ -59,10 +59,10 @@ def mix_at(cost: Floats, hull: list[int], spend: float) -> Floats:
     return shares
 
 
-def pareto(cost: Floats, rate: Floats) -> np.ndarray:
+def on_pareto_frontier(cost: Floats, rate: Floats) -> np.ndarray:
     """Which points no other dominates (cheaper or as cheap, better or as good, one strictly).
 
-    Points along the last axis, (..., k) -> bool (..., k). Twins keep each other on the frontier.
+    Points along the last axis, (..., k) -> bool (..., k). Equal points do not dominate each other.
     """
     on = np.ones(cost.shape, dtype=bool)
     for j in range(cost.shape[-1]):

@@ -1,9 +1,9 @@
 """Logistic regression whose weights keep their stated signs and stay near stated priors.
 
 Minimises the log loss plus ``strength_j / 2 * (w_j - prior_j)^2`` under the sign bounds, that is
-the posterior mode under a Gaussian prior cut at 0: with no rows the answer is the prior itself,
-and no amount of odd rows turns a failed test into praise. The search is Newton's, projected on the
-bounds (Bertsekas 1982): the loss is convex, so that what it ends at is the one answer.
+the posterior mode under a Gaussian prior cut at 0: without rows the result is the prior,
+and no data can turn a failed test into a positive signal. The search is Newton's, projected on the
+bounds (Bertsekas 1982): the loss is convex, so the minimum is unique.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ BIAS_STRENGTH = 1.0
 
 MAX_STEPS = 200
 TOLERANCE = 1e-10
-"""Way of a weight under which the search ends."""
+"""Step of a weight below which the search ends."""
 
 
-class Sign(NamedTuple):
-    """What is known of a weight before any row."""
+class SignedPrior(NamedTuple):
+    """Sign and prior of one weight."""
 
     name: str
     way: int
@@ -41,11 +41,11 @@ class Sign(NamedTuple):
     """Inverse variance of the prior."""
 
 
-def fitted(
+def fit_logistic(
     x: Floats,
     right: Floats,
     weight: Floats,
-    signs: Sequence[Sign],
+    signs: Sequence[SignedPrior],
     bias: float = 0.0,
     bias_strength: float = BIAS_STRENGTH,
 ) -> tuple[float, Floats]:
@@ -83,7 +83,7 @@ def fitted(
     return float(best[0]), np.asarray(best[1:], dtype=float)
 
 
-def logistic(z: float) -> float:
+def logistic_function(z: float) -> float:
     """1 / (1 + exp(-z)) of one number."""
     return 0.5 * (1 + math.tanh(0.5 * z))
 

@@ -1,7 +1,7 @@
-"""How sure a measured rate is: intervals for shares and for orderings, with repeats in clusters.
+"""Intervals of shares and of AUC, with repeats in clusters.
 
-Several candidates of one instance succeed and fail together, so they are not that many
-independent trials: where they repeat, whole instances are resampled.
+Candidates of one instance are correlated and no independent trials: where instances repeat, whole
+instances are resampled.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ else:
 
 Z95 = 1.959963984540054
 RESAMPLES = 2000
-FEW = 10
-"""Instances below which resampling them is no guide: its interval is far too narrow."""
-CHUNK = 250
-"""Resamples that are held in memory together."""
-LEVEL = (0.025, 0.975)
+MIN_CLUSTERS = 10
+"""Minimum clusters for resampling: with fewer its interval is far too narrow."""
+RESAMPLES_PER_CHUNK = 250
+"""Resamples held in memory at a time."""
+QUANTILES_95 = (0.025, 0.975)
 Statistic = Callable[[Floats], Floats]
-"""How often each row was drawn, (b, n), to a value a resample, (b,)."""
+"""How often each row was drawn, (b, n) -> one value per resample, (b,)."""
 
 
-def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
+def wilson_interval(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval of a rate (Wilson 1927); ``successes`` may be an expectation."""
     if n == 0:
         return 0.0, 1.0
@@ -69,36 +69,40 @@ class MeasuredRate:
 
     @property
     def rate(self) -> float | None:
-        """The share; None of nothing."""
+        """The share; None if n is 0."""
         return self.successes / self.n if self.n else None
 
 
-def rate(hits: Sequence[bool], clusters: Sequence[str]) -> MeasuredRate:
-    """The share of ``hits`` (n,), each of the instance that ``clusters`` (n,) names.
+def measure_rate(hits: Sequence[bool], clusters: Sequence[str]) -> MeasuredRate:
+    """The share of ``hits`` (n,), in clusters of instances (n,).
 
-    Wilson's interval where no instance repeats, else the percentile interval of resampled
-    instances or Wilson's with the ``effective`` n, each end the farther one: near 0 and 1 the first
-    alone covers the rate too rarely. Of few instances, or where the share is 0 or 1 and resamples
-    to itself, Wilson's with the number of instances, as if each had been tried once.
+    Without repeats: Wilson's interval. Else: the wider, end by end, of the cluster bootstrap and
+    Wilson with effective n, because near 0 and 1 the bootstrap alone covers too rarely. With few
+    instances, or a share of 0 or 1: Wilson's interval with the number of instances as n.
     """
     k, n, instances = sum(hits), len(hits), len(set(clusters))
     if n == instances:
-        return MeasuredRate(k, n, *wilson(k, n), "wilson")
+        return MeasuredRate(k, n, *wilson_interval(k, n), "wilson")
     share = k / n
-    if k in (0, n) or instances < FEW:
-        return MeasuredRate(k, n, *wilson(share * instances, instances), "wilson over instances")
+    if k in (0, n) or instances < MIN_CLUSTERS:
+        return MeasuredRate(
+            k, n, *wilson_interval(share * instances, instances), "wilson over instances"
+        )
     values = np.asarray(hits, dtype=float)
-    size = effective(values, clusters)
-    ends = [*resampled(ratio(values), clusters), *wilson(share * size, size)]
+    size = effective_trials(values, clusters)
+    ends = [
+        *cluster_interval(ratio_statistic(values), clusters),
+        *wilson_interval(share * size, size),
+    ]
     return MeasuredRate(k, n, min(*ends, share), max(*ends, share), "instances resampled")
 
 
-def effective(values: Floats, clusters: Sequence[str]) -> float:
-    """How many independent trials a share is worth whose 0/1 ``values`` (n,) repeat in clusters.
+def effective_trials(values: Floats, clusters: Sequence[str]) -> float:
+    """Effective number of independent trials of a share whose 0/1 ``values`` (n,) are in clusters.
 
-    p (1 - p) by the clusters' variance of p, no more than n, times (z / t)^2 as the variance has
-    only as many degrees of freedom as clusters less one (Korn & Graubard 1998, Survey Methodology
-    24:193). The share is neither 0 nor 1, the clusters are two or more.
+    p (1 - p) divided by the clusters' variance of p, at most n, times (z / t)^2 since the variance
+    has one degree of freedom less than clusters (Korn & Graubard 1998, Survey Methodology 24:193).
+    Needs a share other than 0 and 1, and at least two clusters.
     """
     n, share = len(values), float(values.mean())
     names, place = np.unique(np.asarray(clusters), return_inverse=True)
@@ -106,25 +110,25 @@ def effective(values: Floats, clusters: Sequence[str]) -> float:
     off = np.bincount(place, weights=values - share)
     spread = (free + 1) / free * float((off**2).sum()) / n**2
     worth = min(n, share * (1 - share) / spread) if spread > 0 else n
-    return worth * (Z95 / float(special.stdtrit(free, LEVEL[1]))) ** 2
+    return worth * (Z95 / float(special.stdtrit(free, QUANTILES_95[1]))) ** 2
 
 
-def resampled(
+def cluster_interval(
     statistic: Statistic, clusters: Sequence[str], count: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
     """95% percentile interval of a statistic, whole clusters resampled.
 
-    ``statistic`` takes how often each of the n rows was drawn, (b, n), and gives a value a
-    resample, (b,). NaN (no right patch drawn, no wrong one) is left out; (NaN, NaN) when less
-    than half are left. (Cameron, Gelbach & Miller 2008, pairs cluster bootstrap.)
+    ``statistic`` takes how often each of the n rows was drawn, (b, n), and returns one value per
+    resample, (b,). NaNs (no right or no wrong patch drawn) are left out; (NaN, NaN) if less than
+    half remain. (Cameron, Gelbach & Miller 2008, pairs cluster bootstrap.)
     """
     names, place = np.unique(np.asarray(clusters), return_inverse=True)
     if len(names) < 2:
         return math.nan, math.nan
     rng = np.random.default_rng(seed)
     found = []
-    for start in range(0, count, CHUNK):
-        size = (min(CHUNK, count - start), len(names))
+    for start in range(0, count, RESAMPLES_PER_CHUNK):
+        size = (min(RESAMPLES_PER_CHUNK, count - start), len(names))
         drawn = rng.integers(0, len(names), size) + len(names) * np.arange(size[0])[:, None]
         times = np.bincount(drawn.ravel(), minlength=size[0] * size[1]).reshape(size)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -133,12 +137,12 @@ def resampled(
     kept = values[np.isfinite(values)]
     if 2 * len(kept) < count:
         return math.nan, math.nan
-    low, high = np.quantile(kept, LEVEL)
+    low, high = np.quantile(kept, QUANTILES_95)
     return float(low), float(high)
 
 
-def ratio(over: Floats, under: Floats | None = None) -> Statistic:
-    """Sum of ``over`` by the sum of ``under`` (ones: a mean), each (n,)."""
+def ratio_statistic(over: Floats, under: Floats | None = None) -> Statistic:
+    """Sum of ``over`` divided by the sum of ``under``, each (n,); without ``under`` the mean."""
     below = np.ones(len(over)) if under is None else under
     return lambda times: (times @ over) / (times @ below)
 
@@ -150,16 +154,16 @@ def auc(scores: Floats, right: Floats) -> float:
     """
     if not len(right) or right.min() == right.max():
         return math.nan
-    return float(_aucs(scores, right)(np.ones((1, len(scores))))[0])
+    return float(_auc_statistic(scores, right)(np.ones((1, len(scores))))[0])
 
 
-def _aucs(scores: Floats, right: Floats) -> Statistic:
-    """AUC of rows drawn several times: right ones of each score against wrong ones below it."""
+def _auc_statistic(scores: Floats, right: Floats) -> Statistic:
+    """Weighted AUC as a ``Statistic``: right rows of each score against wrong rows below it."""
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) > 0])
     good, bad = right[order], 1 - right[order]
 
-    def of(times: Floats) -> Floats:
+    def values(times: Floats) -> Floats:
         drawn = times[:, order]
         ups = np.add.reduceat(drawn * good, starts, axis=1)
         downs = np.add.reduceat(drawn * bad, starts, axis=1)
@@ -167,23 +171,23 @@ def _aucs(scores: Floats, right: Floats) -> Statistic:
         won: Floats = (ups * below).sum(axis=1) / (ups.sum(axis=1) * downs.sum(axis=1))
         return won
 
-    return of
+    return values
 
 
 def auc_interval(scores: Floats, right: Floats, clusters: Sequence[str]) -> tuple[float, float]:
-    """95% interval of ``auc``, instances resampled; NaNs where nothing can be said.
+    """95% interval of ``auc``, instances resampled; NaNs without both kinds.
 
-    Of few instances, or at an AUC of 0 or 1 that resamples to itself, the interval that inverts
-    Hanley & McNeil's variance (Newcombe 2006, Stat Med 25:559, method 5), instances for patches.
+    With few instances, or an AUC of 0 or 1: the interval that inverts Hanley & McNeil's variance
+    (Newcombe 2006, Stat Med 25:559, method 5), with instances in place of patches.
     """
     value = auc(scores, right)
     if math.isnan(value):
         return math.nan, math.nan
     names = np.asarray(clusters)
     good, bad = (len(set(names[right == kind].tolist())) for kind in (1, 0))
-    if value in (0.0, 1.0) or min(good, bad) < FEW:
+    if value in (0.0, 1.0) or min(good, bad) < MIN_CLUSTERS:
         return newcombe_auc(value, good, bad)
-    low, high = resampled(_aucs(scores, right), clusters)
+    low, high = cluster_interval(_auc_statistic(scores, right), clusters)
     return min(low, value), max(high, value)
 
 
@@ -197,7 +201,7 @@ def newcombe_auc(value: float, good: int, bad: int, z: float = Z95) -> tuple[flo
     return float(inside.min(initial=value)), float(inside.max(initial=value))
 
 
-def within_pairs(
+def pairs_within_clusters(
     scores: Floats, right: Floats, clusters: Sequence[str]
 ) -> list[tuple[str, float, int]]:
     """(instance, right-against-wrong pairs ordered right with ties a half, pairs), where any."""

@@ -1,10 +1,10 @@
-"""Figures for people, with the digits that decide."""
+"""Numbers for display."""
 
 from __future__ import annotations
 
 
-def apart(score: float, bar: float) -> tuple[str, str]:
-    """A score and the threshold it is held against, with as many digits as tell them apart."""
+def distinct_decimals(score: float, bar: float) -> tuple[str, str]:
+    """A score and its threshold, with enough digits to differ."""
     if score == bar:
         return f"{score:.4g}", f"{bar:.4g}"
     digits = next((n for n in range(2, 9) if f"{score:.{n}f}" != f"{bar:.{n}f}"), 9)

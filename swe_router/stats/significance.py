@@ -1,6 +1,6 @@
-"""Whether two shares differ, or a choice is better than a blind one: exact tests, no bootstrap.
+"""Exact tests: whether two shares differ, or a choice is better than a random one.
 
-A share of 1 of a few resamples to itself, so resampling calls it different from anything.
+No bootstrap: a share of 1 in a small sample always resamples to 1.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ else:
     stats = deferred("scipy.stats")
 
 
-def square_and_add(one: MeasuredRate, other: MeasuredRate) -> tuple[float, float]:
-    """95% interval of one share less another, each with its own interval; NaNs of nothing.
+def difference_interval(one: MeasuredRate, other: MeasuredRate) -> tuple[float, float]:
+    """95% interval of the difference of two shares, from their intervals; NaNs if n is 0.
 
-    Newcombe 1998, Stat Med 17:873, method 10 (hybrid score). It takes them for independent:
-    of shared instances, which mostly succeed and fail together, it is rather too long.
+    Newcombe 1998, Stat Med 17:873, method 10 (hybrid score). It assumes independence, so
+    with shared instances, which are positively correlated, it is too wide.
     """
     p, q = one.rate, other.rate
     if p is None or q is None:
@@ -36,9 +36,9 @@ def square_and_add(one: MeasuredRate, other: MeasuredRate) -> tuple[float, float
 
 
 def sign_test(gaps: Floats, clusters: Sequence[str]) -> float:
-    """Exact two-sided p that the gaps (n,) of each cluster, summed, are as often up as down.
+    """Exact two-sided sign test of the gaps (n,), summed per cluster.
 
-    Of 0/1 outcomes, one pair a cluster, that is McNemar's test; 1 where none is up or down.
+    For 0/1 outcomes with one pair per cluster this is McNemar's test; 1 if all sums are 0.
     """
     _, place = np.unique(np.asarray(clusters), return_inverse=True)
     sums = np.bincount(place, weights=gaps)
@@ -51,10 +51,10 @@ def even(ups: int, downs: int) -> float:
 
 
 def poisson_binomial_test(right: int, odds: Sequence[float]) -> float:
-    """Exact two-sided p that a blind choice is right so often: twice the smaller tail.
+    """Exact two-sided p-value of a random choice being right this often: twice the smaller tail.
 
-    ``odds`` (n,) is the share of right candidates of each instance; the number right of a choice
-    that knows nothing is Poisson-binomial.
+    ``odds`` (n,) are the shares of right candidates per instance; the number right of a random
+    choice is Poisson-binomial.
     """
     chances = np.ones(1)
     for odd in odds:
@@ -62,7 +62,7 @@ def poisson_binomial_test(right: int, odds: Sequence[float]) -> float:
     return min(1.0, 2 * float(min(chances[: right + 1].sum(), chances[right:].sum())))
 
 
-def holm(values: Sequence[float]) -> NDArray[np.float64]:
+def holm_adjusted(values: Sequence[float]) -> NDArray[np.float64]:
     """p-values adjusted for their number (Holm 1979), in the order given."""
     p = np.asarray(values, dtype=float)
     order = np.argsort(p, kind="stable")

@@ -10,7 +10,7 @@ from swe_router.estimates.acceptance import calibration, selective_threshold, ve
 from swe_router.records import ACCEPTANCE, Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.stats.rounding import apart
+from swe_router.stats.rounding import distinct_decimals
 from swe_router.verifier_abilities import Stage
 from swe_router.verifiers.patches import equivalence
 from swe_router.verifiers.signals import authors
@@ -192,7 +192,7 @@ def _why(facts: Mapping[str, Any], score: float | None) -> str:
         return f"verdicts counted: {told}"
     if outcome_of(facts, score) == "unknown":
         return f"nothing ran that could tell right from wrong ({told})"
-    chance, bar = apart(score, facts["threshold"])
+    chance, bar = distinct_decimals(score, facts["threshold"])
     twin = facts.get("same_change_as")
     shared = f"; the same change as {twin}, on which more is known" if twin else ""
     unweighed = ", ".join(facts.get("unweighed", ()))

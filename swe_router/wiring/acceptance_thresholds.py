@@ -8,7 +8,7 @@ from typing import Any
 
 from swe_router import plugins, recorded_verdicts
 from swe_router.estimates.acceptance import calibration, cost_threshold
-from swe_router.estimates.acceptance.cost_threshold import CostThreshold, Share
+from swe_router.estimates.acceptance.cost_threshold import CostThreshold, PatchShare
 from swe_router.policies.base import knobs_type_of, validated_knobs
 from swe_router.policies.escalation_order import RESCUE_RATE, EscalationValueKnobs, check_tier_names
 from swe_router.records import IMPORTED
@@ -37,7 +37,7 @@ def of_ladder(settings: Settings) -> dict[str, CostThreshold]:
 
     def bar(tier: str, following: str) -> CostThreshold:
         rescue = knobs.rescue_rate(tier) if knobs is not None else RESCUE_RATE
-        return cost_threshold.money_bar(_expected(settings, knobs, following), rescue, price)
+        return cost_threshold.cost_threshold(_expected(settings, knobs, following), rescue, price)
 
     made = {IMPORTED: bar(IMPORTED, ladder[0])}
     for tier, following in pairwise(ladder):
@@ -66,7 +66,7 @@ def facts(settings: Settings) -> list[dict[str, Any]]:
             bar = verify.bars.get(tier, sums[tier].value if tier in sums else None)
         if bar is None:
             bar = fitted.threshold(author, verify.false_accepts, verify.confidence).value
-        known = cost_threshold.expected(fitted.held_out, author, bar)
+        known = cost_threshold.expected_errors(fitted.held_out, author, bar)
         one = sums.get(tier)
         rows.append(
             {
@@ -118,7 +118,7 @@ def _percent(share: dict[str, Any]) -> str:
     return f"{100 * share['rate']:.0f}% [{low:.0f}, {high:.0f}] ({share['of']})"
 
 
-def _share(found: Share) -> dict[str, Any]:
+def _share(found: PatchShare) -> dict[str, Any]:
     return {
         "rate": round(found.rate, 4),
         "low": round(found.low, 4),

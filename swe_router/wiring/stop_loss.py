@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from swe_router.errors import UsageError
-from swe_router.estimates.stop_loss.rule import Profile, StopLoss
+from swe_router.estimates.stop_loss.rule import StopLoss, TierStopLoss
 from swe_router.journal.header import Header
 from swe_router.lazy_imports import deferred
 from swe_router.records import Plan
@@ -24,7 +24,7 @@ else:
     rule_fit = deferred("swe_router.estimates.stop_loss.rule_fit")
 
 
-def read_profiles(path: str, tiers: Sequence[str]) -> dict[str, Profile]:
+def read_profiles(path: str, tiers: Sequence[str]) -> dict[str, TierStopLoss]:
     """The profiles of a file, by tier; none for an empty path.
 
     Raises ``UsageError`` when the file cannot be read, or knows a tier that the run has not.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from swe_router import jsonl
-from swe_router.records import Candidate, encoded
+from swe_router.records import Candidate, patch_bytes
 from swe_router.sandboxes.patch_capture import StartSnapshot
 from tests.doubles.plain_sandbox import PlainSandbox
 
@@ -74,11 +74,11 @@ def made_by(sandbox: PlainSandbox, act: Callable[[], object] | str) -> Candidate
     _ = sandbox.must(act) if isinstance(act, str) else act()
     candidate = snapshot.candidate(sandbox, "t1")
     assert candidate.proven, candidate.left_out
-    assert candidate.digest == hashlib.sha256(encoded(candidate.patch)).hexdigest()
+    assert candidate.digest == hashlib.sha256(patch_bytes(candidate.patch)).hexdigest()
     assert json.loads(jsonl.as_json(candidate.model_dump(mode="json")))["patch"] == candidate.patch
     if candidate.patch:
         file = sandbox.folder / "p.diff"
-        file.write_bytes(encoded(candidate.patch))
+        file.write_bytes(patch_bytes(candidate.patch))
         done = subprocess.run(
             ["git", "apply", "--verbose", str(file)],
             cwd=before,

@@ -200,7 +200,9 @@ def test_the_card_says_what_was_fitted_and_what_is_a_prior() -> None:
 def test_a_signed_fit_keeps_its_sign_and_its_optimum(rows: list[Any], prior: float) -> None:
     x, right = np.array([[a] for a, _ in rows]), np.array([float(b) for _, b in rows])
     ones = np.ones(len(rows))
-    bias, weights = logistic.fitted(x, right, ones, [logistic.Sign("a", +1, prior, 2.0)])
+    bias, weights = logistic.fit_logistic(
+        x, right, ones, [logistic.SignedPrior("a", +1, prior, 2.0)]
+    )
     assert weights[0] >= 0
     p = logistic.sigmoid(bias + x @ weights)
     slope = float(x[:, 0] @ (p - right)) + 2.0 * (weights[0] - prior)

@@ -34,7 +34,7 @@ def by_bisection(k: int, n: int, upward: bool) -> float:
 
 @pytest.mark.parametrize(("k", "n"), [(0, 5), (1, 5), (3, 8), (8, 8), (27, 129), (105, 129)])
 def test_wilson_inverts_the_score_test(k, n):
-    low, high = rates.wilson(k, n)
+    low, high = rates.wilson_interval(k, n)
     assert low == pytest.approx(by_bisection(k, n, False), abs=1e-9)
     assert high == pytest.approx(by_bisection(k, n, True), abs=1e-9)
 
@@ -48,28 +48,30 @@ def test_repeats_of_an_instance_widen_the_interval_as_all_resamples_do():
         for drawn in itertools.product("abcd", repeat=4)
     ]
     low, high = np.quantile(every, [0.025, 0.975])
-    found = rates.resampled(rates.ratio(np.array(hits, dtype=float)), names, count=20_000)
+    found = rates.cluster_interval(
+        rates.ratio_statistic(np.array(hits, dtype=float)), names, count=20_000
+    )
     assert found == (pytest.approx(low, abs=0.02), pytest.approx(high, abs=0.02))
-    few = rates.rate(hits, names)
+    few = rates.measure_rate(hits, names)
     assert few.how == "wilson over instances", "of four instances that interval is too narrow"
-    assert (few.low, few.high) == pytest.approx(rates.wilson(2, 4))
-    many = rates.rate(hits * 3, [f"{name}{k}" for k in range(3) for name in names])
+    assert (few.low, few.high) == pytest.approx(rates.wilson_interval(2, 4))
+    many = rates.measure_rate(hits * 3, [f"{name}{k}" for k in range(3) for name in names])
     assert many.how == "instances resampled"
     assert many.low < 0.5 < many.high
 
 
 def test_a_rate_of_0_of_repeats_has_the_interval_of_its_instances_and_not_none():
-    found = rates.rate([False] * 9, ["a"] * 3 + ["b"] * 3 + ["c"] * 3)
-    assert (found.low, found.high) == pytest.approx(rates.wilson(0, 3))
+    found = rates.measure_rate([False] * 9, ["a"] * 3 + ["b"] * 3 + ["c"] * 3)
+    assert (found.low, found.high) == pytest.approx(rates.wilson_interval(0, 3))
     assert found.high > 0.5
-    assert rates.rate([], []).rate is None
+    assert rates.measure_rate([], []).rate is None
 
 
 @pytest.mark.parametrize("hit", range(12))
 def test_one_repeat_makes_no_rate_surer_than_none(hit):
     names = [str(k) for k in range(12)]
-    alone = rates.rate([k == hit for k in range(12)], names)
-    again = rates.rate([*(k == hit for k in range(12)), False], [*names, "0"])
+    alone = rates.measure_rate([k == hit for k in range(12)], names)
+    again = rates.measure_rate([*(k == hit for k in range(12)), False], [*names, "0"])
     assert again.high >= alone.high, "a 13th patch of 12 instances"
 
 
@@ -80,7 +82,7 @@ def test_a_rate_of_repeats_near_1_is_in_its_interval_as_often_as_that_says():
     kept = 0
     for _ in range(100):
         odds = np.repeat(rng.beta(0.95 / 1.5, 0.05 / 1.5, 20), 4)
-        found = rates.rate((rng.random(80) < odds).tolist(), names)
+        found = rates.measure_rate((rng.random(80) < odds).tolist(), names)
         kept += found.low <= 0.95 <= found.high
     assert kept >= 95
 
@@ -290,9 +292,9 @@ def test_the_difference_of_two_shares_is_newcombes():
     """Newcombe 1998, table II, method 10: 56/70 less 48/80, 9/10 less 3/10, 10/10 less 0/10."""
     for a, m, b, n, ends in ((56, 70, 48, 80, (0.0524, 0.3339)), (9, 10, 3, 10, (0.1705, 0.8090)),
                              (10, 10, 0, 10, (0.6075, 1.0))):  # fmt: skip
-        sides = [rates.rate([k < hits for k in range(of)], [str(k) for k in range(of)])
+        sides = [rates.measure_rate([k < hits for k in range(of)], [str(k) for k in range(of)])
                  for hits, of in ((a, m), (b, n))]  # fmt: skip
-        assert significance.square_and_add(*sides) == pytest.approx(ends, abs=5e-5)
+        assert significance.difference_interval(*sides) == pytest.approx(ends, abs=5e-5)
 
 
 def parted(number, verifier, same=12):

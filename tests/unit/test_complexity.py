@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 
 from swe_router.errors import UsageError
 from swe_router.estimates.complexity.score import (
-    ScoreFit,
-    Term,
-    card,
-    fits_of,
-    rate_of,
-    score,
-    stretched,
+    ComplexityFit,
+    ScoreTerm,
+    complexity_score,
+    parse_fits,
+    predicted_rate,
+    score_of_rate,
+    training_card,
 )
 from swe_router.estimates.complexity.score_fit import (
-    SIGNS,
+    WEIGHT_SIGNS,
     OutcomeExample,
     WeightSign,
-    cross_validated,
-    fit,
-    plain,
+    cross_validate_complexity,
+    fit_as_json,
+    fit_complexity,
     solve_rates,
 )
 from swe_router.features.issue_text import text_features
@@ -53,28 +53,28 @@ XS = (WeightSign("x", -1, log=False), WeightSign("noise", +1, log=False))
 
 
 def test_a_long_vague_issue_scores_above_a_short_precise_one() -> None:
-    easy, hard = score(text_features(EASY)), score(text_features(HARD))
+    easy, hard = complexity_score(text_features(EASY)), complexity_score(text_features(HARD))
     assert 1 <= easy.complexity < hard.complexity <= 10
     assert easy.solve_rate > hard.solve_rate
     assert easy.model == "issue"
 
 
-@given(st.dictionaries(st.sampled_from([s.feature for s in SIGNS]),
+@given(st.dictionaries(st.sampled_from([s.feature for s in WEIGHT_SIGNS]),
                        st.floats(allow_nan=True, allow_infinity=True)))  # fmt: skip
 def test_any_values_stay_on_the_scale(values: dict[str, float]) -> None:
-    found = score(values, "django/django")
+    found = complexity_score(values, "django/django")
     assert 1 <= found.complexity <= 10
     assert all(math.isfinite(part) for part in found.parts.values())
 
 
-@pytest.mark.parametrize("sign", SIGNS, ids=lambda sign: sign.feature)
+@pytest.mark.parametrize("sign", WEIGHT_SIGNS, ids=lambda sign: sign.feature)
 def test_each_feature_moves_the_score_the_stated_way(sign: WeightSign) -> None:
-    low, high = (score({"ppr_top1": 0.4, sign.feature: value}) for value in (0.0, 1e6))
+    low, high = (complexity_score({"ppr_top1": 0.4, sign.feature: value}) for value in (0.0, 1e6))
     assert (high.complexity - low.complexity) * sign.way <= 0
 
 
 def test_the_parts_add_up_to_the_way_from_a_mean_issue() -> None:
-    middle, found = score({}), score(text_features(EASY))
+    middle, found = complexity_score({}), complexity_score(text_features(EASY))
     assert middle.complexity + sum(found.parts.values()) == pytest.approx(
         found.complexity, abs=0.02
     )
@@ -82,13 +82,15 @@ def test_the_parts_add_up_to_the_way_from_a_mean_issue() -> None:
 
 def test_an_issue_of_a_training_repository_is_scored_without_it() -> None:
     values = text_features(HARD)
-    assert score(values, "Django/django").held_out
-    assert not score(values, "new/project").held_out
-    assert score(values, "django/django").solve_rate != score(values).solve_rate
+    assert complexity_score(values, "Django/django").held_out
+    assert not complexity_score(values, "new/project").held_out
+    assert (
+        complexity_score(values, "django/django").solve_rate != complexity_score(values).solve_rate
+    )
 
 
 def test_the_card_says_what_it_was_fitted_on() -> None:
-    shipped = card()
+    shipped = training_card()
     assert {table["licence"] for table in shipped["tables"]} <= {"MIT", "Apache-2.0"}
     assert shipped["rows"] == sum(shipped["rows_by_repository"].values())
     assert shipped["reached"]["whole"]["spearman_score_solve_rate"] < 0
@@ -97,32 +99,32 @@ def test_the_card_says_what_it_was_fitted_on() -> None:
 def test_a_fit_finds_the_signal_under_levels_of_repositories() -> None:
     made = rows(each=500)
     assert np.corrcoef([r.values["x"] for r in made], [r.rate for r in made])[0, 1] > 0
-    found = fit(made, XS)
+    found = fit_complexity(made, XS)
     weights = {term.feature: term.weight for term in found.terms}
     assert weights["x"] < 0 <= weights["noise"]
     assert abs(weights["x"]) > 3 * weights["noise"]
-    assert rate_of(found, {"x": 0.0}) > rate_of(found, {"x": 1.0})
+    assert predicted_rate(found, {"x": 0.0}) > predicted_rate(found, {"x": 1.0})
 
 
 def test_a_held_out_fit_never_saw_its_repository() -> None:
     made = rows()
     spoiled = [r._replace(rate=1 - r.rate) if r.repo == "o/R1" else r for r in made]
-    a, b = (cross_validated(one, XS)[0] for one in (made, spoiled))
+    a, b = (cross_validate_complexity(one, XS)[0] for one in (made, spoiled))
     assert a["o/r1"] == b["o/r1"]
     assert a["o/r2"] != b["o/r2"]
     assert a[""] != b[""]
 
 
 def test_a_fit_survives_its_file() -> None:
-    found = fit(rows(), XS)
-    again = fits_of({"": plain(found)})[""]
+    found = fit_complexity(rows(), XS)
+    again = parse_fits({"": fit_as_json(found)})[""]
     for values in ({"x": 0.2, "noise": 0.9}, {"x": 3.0}, {}):
-        assert rate_of(again, values) == pytest.approx(rate_of(found, values))
+        assert predicted_rate(again, values) == pytest.approx(predicted_rate(found, values))
 
 
 def test_too_little_to_fit_on_is_said() -> None:
     with pytest.raises(UsageError, match="3 repositories"):
-        fit(rows(repos=2, each=30), XS)
+        fit_complexity(rows(repos=2, each=30), XS)
 
 
 def test_strong_systems_on_some_issues_do_not_make_them_easy() -> None:
@@ -142,9 +144,9 @@ def test_a_full_table_gives_plain_shares() -> None:
 
 def test_the_knots_are_equal_steps() -> None:
     knots = (0.9, 0.5, 0.1)
-    assert [stretched(knots, rate) for rate in (1, 0.9, 0.7, 0.5, 0.3, 0.1, 0)] == pytest.approx(
-        [1, 1, 3.25, 5.5, 7.75, 10, 10]
-    )
+    assert [
+        score_of_rate(knots, rate) for rate in (1, 0.9, 0.7, 0.5, 0.3, 0.1, 0)
+    ] == pytest.approx([1, 1, 3.25, 5.5, 7.75, 10, 10])
 
 
 def test_damaged_data_is_named() -> None:
@@ -156,10 +158,10 @@ def test_damaged_data_is_named() -> None:
         {"": {}},
     ):
         with pytest.raises(UsageError, match="damaged"):
-            fits_of(bad)
+            parse_fits(bad)
 
 
 def test_a_value_beyond_the_training_rows_counts_as_their_bound() -> None:
-    one = ScoreFit(0.5, (Term("x", False, 0, 2, 1, 0.5, -0.1),), (0.9, 0.1))
-    assert rate_of(one, {"x": 1e9}) == rate_of(one, {"x": 2}) == pytest.approx(0.3)
-    assert rate_of(one, {"x": math.inf}) == 0.5
+    one = ComplexityFit(0.5, (ScoreTerm("x", False, 0, 2, 1, 0.5, -0.1),), (0.9, 0.1))
+    assert predicted_rate(one, {"x": 1e9}) == predicted_rate(one, {"x": 2}) == pytest.approx(0.3)
+    assert predicted_rate(one, {"x": math.inf}) == 0.5

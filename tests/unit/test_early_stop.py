@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swe_router.records import LeftOut, RunRecord, Stop, Try, Verdict
-from swe_router.replay.record_check import ReplayContext, ReplayCount, check
+from swe_router.replay.record_check import ReplayContext, ReplayCount, check_record
 from swe_router.selectors.majority import Majority
 from swe_router.solve.engine import solve
 from swe_router.solve.moves import Interrupted
@@ -74,7 +74,7 @@ def replayed(record: RunRecord, memory: ListMemory, **changes: Any) -> list[str]
         "charged": usd,
     }
     count = ReplayCount()
-    check(record, ReplayContext(**{**parts, **changes}), count)
+    check_record(record, ReplayContext(**{**parts, **changes}), count)
     return [f"{d.where}: {d.recorded} -> {d.recomputed}" for d in count.divergences]
 
 

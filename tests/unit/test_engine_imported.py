@@ -9,7 +9,7 @@ import pytest
 
 from swe_router.policies.cascade import Cascade
 from swe_router.records import IMPORTED, Trajectory, Usage
-from swe_router.replay.record_check import ReplayContext, ReplayCount, check
+from swe_router.replay.record_check import ReplayContext, ReplayCount, check_record
 from swe_router.selectors.majority import Majority
 from swe_router.solve.engine import solve
 from swe_router.solve.imported_outcomes import accepted_import, lesson
@@ -103,7 +103,7 @@ def test_a_rejected_candidate_whose_escalation_is_not_worth_its_price_is_given_u
     assert outcome_ids(record.outcomes) == ["0-imported", *made]
     assert record.stop.startswith("HOPELESS: imported") == (not made)
     count = ReplayCount()
-    check(record, means(cascade), count)
+    check_record(record, means(cascade), count)
     assert [one for one in count.divergences if "decision" in one.where] == []
 
 

@@ -15,12 +15,12 @@ from swe_router.commands.run.forecast import at_most, forecast, lines
 from swe_router.estimates.acceptance.fit import VerdictRow, fit
 from swe_router.estimates.prediction.escalation_cost import (
     EscalationStep,
-    OpenInstance,
-    Range,
-    any_of,
-    bill,
-    escalations,
-    of_one,
+    ExpectedRange,
+    UnverifiedInstances,
+    any_accepted,
+    cost_per_escalation,
+    expected_escalations,
+    total_escalation_cost,
 )
 from swe_router.journal.header import Header
 from swe_router.outcomes.tables.table import write
@@ -33,13 +33,13 @@ TESTS = DIFF.replace("src/x.py", "tests/test_x.py")
 
 
 def test_certain_rejections_are_escalated_whatever_the_rate():
-    assert escalations(3, []) == Range(3, 3, 3)
-    sure = escalations(3, [OpenInstance(10, 1.0, 1.0, 1.0)])
+    assert expected_escalations(3, []) == ExpectedRange(3, 3, 3)
+    sure = expected_escalations(3, [UnverifiedInstances(10, 1.0, 1.0, 1.0)])
     assert (sure.expected, sure.low, sure.high) == (3, 3, 3)
 
 
 def test_the_interval_of_a_known_rate_is_the_binomials():
-    one = escalations(0, [OpenInstance(100, 0.7, 0.7, 0.7)])
+    one = expected_escalations(0, [UnverifiedInstances(100, 0.7, 0.7, 0.7)])
     assert one.expected == pytest.approx(30)
     # Exact 5% and 95% points of Binomial(100, .3).
     assert (one.low, one.high) == (23, 38)
@@ -47,13 +47,13 @@ def test_the_interval_of_a_known_rate_is_the_binomials():
 
 SHARES = st.lists(st.floats(0, 1), min_size=3, max_size=3).map(sorted)
 GROUPS = st.lists(
-    st.builds(lambda n, p: OpenInstance(n, p[1], p[0], p[2]), st.integers(1, 80), SHARES)
+    st.builds(lambda n, p: UnverifiedInstances(n, p[1], p[0], p[2]), st.integers(1, 80), SHARES)
 )
 
 
 @given(st.integers(0, 30), GROUPS)
 def test_the_expectation_lies_in_an_interval_between_certain_and_all(certain, groups):
-    found = escalations(certain, groups)
+    found = expected_escalations(certain, groups)
     every = certain + sum(group.count for group in groups)
     assert certain <= found.low <= math.ceil(found.expected)
     assert math.floor(found.expected) <= found.high <= every
@@ -64,16 +64,18 @@ def test_climbing_costs_the_first_attempt_and_the_next_as_often_as_it_is_reached
         EscalationStep("local", 0.1, 0.5, 0.6, 0.02, 0.5),
         EscalationStep("cloud", 1.0, 2.0, 0.9, 0.4, 0.5),
     ]
-    one = of_one(ladder)
+    one = cost_per_escalation(ladder)
     assert one.expected == pytest.approx(0.1 + 0.4 * 1.0)
     assert (one.low, one.high) == (0.02, 2.5 + 2 * 0.5)
-    assert of_one([EscalationStep("dear", 9.0, 2.0, 0.5, 3.0)]) == Range(2.0, 2.0, 2.0), (
-        "a limit is a limit"
-    )
+    assert cost_per_escalation([EscalationStep("dear", 9.0, 2.0, 0.5, 3.0)]) == ExpectedRange(
+        2.0, 2.0, 2.0
+    ), "a limit is a limit"
 
 
 def test_the_low_end_of_a_bill_is_not_the_mean_cost_of_the_first_tier():
-    assert of_one([EscalationStep("local", 0.1, 0.5, 0.6)]).low == 0, "a mean has no low end"
+    assert cost_per_escalation([EscalationStep("local", 0.1, 0.5, 0.6)]).low == 0, (
+        "a mean has no low end"
+    )
     said = told(*[""] * 3)
     assert said["usd"]["low"] == 0
     assert "nothing tells how little" in said["costs_from"]
@@ -82,7 +84,9 @@ def test_the_low_end_of_a_bill_is_not_the_mean_cost_of_the_first_tier():
 
 @given(st.floats(0.01, 1e4), SHARES)
 def test_no_bill_is_over_the_budget_or_out_of_order(budget, usd):
-    made = bill(Range(50, 10, 90), Range(usd[1], usd[0], usd[2]), budget)
+    made = total_escalation_cost(
+        ExpectedRange(50, 10, 90), ExpectedRange(usd[1], usd[0], usd[2]), budget
+    )
     assert 0 <= made.low <= made.expected <= made.high <= budget
 
 
@@ -100,21 +104,26 @@ def told(*patches, budget="1", each=1, **sets):
 
 def test_several_candidates_of_an_instance_need_not_fall_together():
     rate = (0.5, 0.4, 0.6)
-    assert any_of([rate]) == (0.5, 0.4, pytest.approx(0.6))
-    assert any_of([rate] * 5) == (0.5, 0.4, pytest.approx(1 - 0.4**5))
-    assert any_of([rate, (0.9, 0.8, 1.0)]) == (0.9, 0.8, 1.0)
-    five = escalations(0, [OpenInstance(40, *any_of([rate] * 5))])
+    assert any_accepted([rate]) == (0.5, 0.4, pytest.approx(0.6))
+    assert any_accepted([rate] * 5) == (0.5, 0.4, pytest.approx(1 - 0.4**5))
+    assert any_accepted([rate, (0.9, 0.8, 1.0)]) == (0.9, 0.8, 1.0)
+    five = expected_escalations(0, [UnverifiedInstances(40, *any_accepted([rate] * 5))])
     # Apart, 40 x .5^5 = 1.25 are to be escalated; together 20.
-    assert five.low <= 40 * 0.5**5 < five.high == escalations(0, [OpenInstance(40, *rate)]).high
+    assert (
+        five.low
+        <= 40 * 0.5**5
+        < five.high
+        == expected_escalations(0, [UnverifiedInstances(40, *rate)]).high
+    )
     bare = {"verify.calibration": "none"}
     alone, several = told(*[DIFF] * 40, **bare), told(*[DIFF] * 80, each=2, **bare)
     assert several["escalated"]["low"] < alone["escalated"]["low"]
     assert several["escalated"]["high"] == alone["escalated"]["high"]
     assert "at the low end apart" in several["accepted_from"][-1]
     # Groups of one rate are the one group that they make together.
-    assert escalations(0, [OpenInstance(15, *rate), OpenInstance(25, *rate)]) == escalations(
-        0, [OpenInstance(40, *rate)]
-    )
+    assert expected_escalations(
+        0, [UnverifiedInstances(15, *rate), UnverifiedInstances(25, *rate)]
+    ) == expected_escalations(0, [UnverifiedInstances(40, *rate)])
 
 
 def weighed(tmp_path, ran: int, bare: int, counted: bool = True, **sets):

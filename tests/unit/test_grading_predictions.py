@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router.errors import UsageError
-from swe_router.grading.predictions import Prediction, encoded, read, write_predictions
+from swe_router.grading.predictions import Prediction, patch_bytes, read, write_predictions
 
 DIFF = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
 
@@ -45,7 +45,7 @@ def test_any_patch_text_survives_writing_and_reading(tmp_path_factory, text):
 
 def test_bytes_that_are_no_utf8_come_back_as_they_were():
     raw = DIFF.encode() + b"+\xe9\n"
-    assert encoded(raw.decode("utf-8", "surrogateescape")) == raw
+    assert patch_bytes(raw.decode("utf-8", "surrogateescape")) == raw
 
 
 def test_the_written_file_is_a_dict_by_id_with_the_three_official_keys(tmp_path):

@@ -15,7 +15,7 @@ from swe_router.ledger import Ledger
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.ration import Ration
 from swe_router.records import BudgetView, Decided
-from swe_router.replay.record_check import ask_again
+from swe_router.replay.record_check import decide_again
 from swe_router.reports.exit_status import ended
 from swe_router.reports.run_text import record_view
 from swe_router.solve.engine import solve
@@ -83,9 +83,9 @@ def test_what_the_cap_left_is_on_record_shown_and_decides_the_same_again(ledger)
     for decided in made.decisions:
         read = Decided.model_validate_json(decided.model_dump_json())
         seen = made.outcomes[: made.decisions.index(decided)]
-        assert ask_again(TWO, FEATURES, seen, read) == decided.decision
+        assert decide_again(TWO, FEATURES, seen, read) == decided.decision
         free = read.model_copy(update={"purse": read.purse.model_copy(update={"own": None})})
-        assert (ask_again(TWO, FEATURES, seen, free) == decided.decision) is (not seen)
+        assert (decide_again(TWO, FEATURES, seen, free) == decided.decision) is (not seen)
     console = Console(width=200, file=io.StringIO())
     console.print(record_view(made, facts({INSTANCE.id: made})))
     assert "$0.9500 of its own limit" in " ".join(console.file.getvalue().split())

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from swe_router.estimates.prediction.run_scorer import RunFeatures, _fit
-from swe_router.stats.logistic import Sign, fitted, sigmoid
+from swe_router.estimates.prediction.run_scorer import WeightedRuns, _fit_weights
+from swe_router.stats.logistic import SignedPrior, fit_logistic, sigmoid
 from swe_router.stats.rates import clopper_pearson_upper
 
 
@@ -18,7 +18,9 @@ def problem(seed):
     right = (dice.random(n) < dice.random()).astype(float)
     ways = dice.integers(-1, 2, k)
     signs = [
-        Sign(str(i), int(way), float(way * abs(dice.normal())), float(10 ** dice.uniform(-1, 2)))
+        SignedPrior(
+            str(i), int(way), float(way * abs(dice.normal())), float(10 ** dice.uniform(-1, 2))
+        )
         for i, way in enumerate(ways)
     ]
     return x, right, dice.random(n), signs
@@ -27,7 +29,7 @@ def problem(seed):
 @pytest.mark.parametrize("seed", range(12))
 def test_no_other_weights_within_the_signs_are_better(seed):
     x, right, weight, signs = problem(seed)
-    bias, found = fitted(x, right, weight, signs, 0.5)
+    bias, found = fit_logistic(x, right, weight, signs, 0.5)
     table = np.column_stack([np.ones(len(x)), x])
     prior = np.array([0.5, *(sign.prior for sign in signs)])
     strength = np.array([1.0, *(sign.strength for sign in signs)])
@@ -50,10 +52,12 @@ def test_no_other_weights_within_the_signs_are_better(seed):
 
 def test_a_row_of_twice_the_weight_is_two_rows():
     x, right, _, signs = problem(3)
-    once = fitted(np.vstack([x, x[:5]]), np.append(right, right[:5]), np.ones(len(x) + 5), signs)
+    once = fit_logistic(
+        np.vstack([x, x[:5]]), np.append(right, right[:5]), np.ones(len(x) + 5), signs
+    )
     weight = np.ones(len(x))
     weight[:5] = 2
-    twice = fitted(x, right, weight, signs)
+    twice = fit_logistic(x, right, weight, signs)
     assert once[0] == pytest.approx(twice[0], abs=1e-8)
     assert once[1] == pytest.approx(twice[1], abs=1e-8)
 
@@ -62,10 +66,10 @@ def test_the_verifiers_word_against_a_run_never_lowers_its_score():
     dice = np.random.default_rng(0)
     z = dice.normal(size=(80, 4))
     right = (z[:, 3] < 0).astype(float)  # the more sure the verifiers, the more often wrong
-    runs = RunFeatures(z, right, np.ones(80), np.zeros(80))
-    assert _fit(z, runs)[-1] == 0
-    runs = RunFeatures(z, 1 - right, np.ones(80), np.zeros(80))
-    assert _fit(z, runs)[-1] > 1
+    runs = WeightedRuns(z, right, np.ones(80), np.zeros(80))
+    assert _fit_weights(z, runs)[-1] == 0
+    runs = WeightedRuns(z, 1 - right, np.ones(80), np.zeros(80))
+    assert _fit_weights(z, runs)[-1] > 1
 
 
 def test_the_bound_takes_many_counts_at_once_and_fractions_between_them():

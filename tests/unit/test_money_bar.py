@@ -24,7 +24,7 @@ def test_above_the_bar_handing_in_is_no_dearer_and_below_it_escalating_is_not(
     p: float, cost: float, wrong: float, rescue: float
 ) -> None:
     kept = 0.9
-    bar = cost_threshold.money_bar(cost, rescue, wrong, kept).value
+    bar = cost_threshold.cost_threshold(cost, rescue, wrong, kept).value
     hand_in = wrong * (1 - p)
     escalate = cost + wrong * (1 - p * kept - (1 - p) * rescue)
     if p >= bar + 1e-3:
@@ -35,23 +35,25 @@ def test_above_the_bar_handing_in_is_no_dearer_and_below_it_escalating_is_not(
 
 def test_a_dear_escalation_lowers_the_bar_and_a_dear_wrong_patch_raises_it() -> None:
     def value(cost: float, wrong: float) -> float:
-        return cost_threshold.money_bar(cost, 0.4, wrong).value
+        return cost_threshold.cost_threshold(cost, 0.4, wrong).value
 
     assert value(0.5, 3.0) > value(1.0, 3.0) > value(2.0, 3.0) == 0.0
     assert value(0.5, 3.0) < value(0.5, 6.0)
 
 
 def test_without_a_price_of_a_wrong_patch_the_default_is_said_to_be_assumed() -> None:
-    found = cost_threshold.money_bar(0.56, 0.385)
+    found = cost_threshold.cost_threshold(0.56, 0.385)
     assert found.assumed
     assert found.wrong_usd == pytest.approx(2 * 0.56 / 0.385, abs=1e-4)
     assert found.value == pytest.approx(0.4053, abs=1e-3)
-    assert not cost_threshold.money_bar(0.56, 0.385, 3.0).assumed
+    assert not cost_threshold.cost_threshold(0.56, 0.385, 3.0).assumed
 
 
 def test_a_tier_that_costs_nothing_or_rescues_nothing_has_a_bar_all_the_same() -> None:
-    assert cost_threshold.money_bar(0.0, 0.4).value == pytest.approx(0.4 / (0.09 + 0.4), abs=1e-3)
-    assert cost_threshold.money_bar(0.5, 0.0).value == 0.0
+    assert cost_threshold.cost_threshold(0.0, 0.4).value == pytest.approx(
+        0.4 / (0.09 + 0.4), abs=1e-3
+    )
+    assert cost_threshold.cost_threshold(0.5, 0.0).value == 0.0
 
 
 def hybrid(*sets: str) -> settings_.Settings:

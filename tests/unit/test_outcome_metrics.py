@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from swe_router.outcomes.leaderboard import metrics
 from swe_router.stats import hull
 from swe_router.stats.hull import hull_at, upper_hull
-from swe_router.stats.rates import wilson
+from swe_router.stats.rates import wilson_interval
 
 
 def a(*values):
@@ -18,11 +18,11 @@ def a(*values):
 
 
 def test_wilson_is_the_published_interval_and_takes_expectations():
-    low, high = wilson(81, 263)
+    low, high = wilson_interval(81, 263)
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)  # Newcombe 1998, table I
-    assert wilson(0, 10)[0] == 0
-    assert wilson(0, 0) == (0.0, 1.0)
-    assert wilson(5.5, 10)[0] < 0.55 < wilson(5.5, 10)[1]
+    assert wilson_interval(0, 10)[0] == 0
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+    assert wilson_interval(5.5, 10)[0] < 0.55 < wilson_interval(5.5, 10)[1]
 
 
 def test_pgr_is_not_clipped_and_has_no_value_without_a_gap():
@@ -78,7 +78,7 @@ def test_router_arena_is_its_formula_and_held_to_its_range():
 
 
 def test_the_frontier_keeps_twins_and_drops_the_dominated():
-    on = hull.pareto(a(1, 1, 2, 2, 3), a(0.5, 0.5, 0.7, 0.6, 0.7))
+    on = hull.on_pareto_frontier(a(1, 1, 2, 2, 3), a(0.5, 0.5, 0.7, 0.6, 0.7))
     assert on.tolist() == [True, True, True, False, False]
 
 

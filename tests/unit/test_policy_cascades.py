@@ -11,7 +11,7 @@ from scipy.stats import binomtest, norm
 
 from swe_router import plugins
 from swe_router.errors import UsageError
-from swe_router.estimates.prediction.run_scorer import blind_scores, scorer
+from swe_router.estimates.prediction.run_scorer import held_out_scores, run_scorer
 from swe_router.estimates.prediction.training import make_training
 from swe_router.policies.cascades import automix, cascade_routing, gate
 from swe_router.records import Example, Stop
@@ -109,7 +109,7 @@ def test_an_arm_that_one_fold_alone_was_tried_with_leaves_out_that_fold():
 
 
 def blind(past, arm):
-    return blind_scores(make_training(past, TIERS), arm)
+    return held_out_scores(make_training(past, TIERS), arm)
 
 
 def test_frugal_thresholds_earn_the_most_on_the_lessons():
@@ -198,7 +198,7 @@ def test_what_a_run_came_to_corrects_the_other_tiers():
 def test_routerbench_s_cascade_has_one_threshold_and_a_cap_on_an_issue_s_cost():
     past = many(40, 0.4)
     made = policy("routerbench-cascade", past, threshold=0.6)
-    score = scorer(made.training).seen(outcome("d", PASS))
+    score = run_scorer(made.training).score(outcome("d", PASS))
     assert ("stop" in after(made, outcome("d", PASS))) == (score >= 0.6)
     strict = policy("routerbench-cascade", past, threshold=0.999)
     assert after(strict, outcome("d", PASS)) == "mid", "a verdict alone is not enough"
@@ -219,7 +219,7 @@ def test_a_climb_hands_in_the_patch_at_which_it_stopped():
 def test_the_blender_hands_in_the_candidate_with_the_most_pairwise_wins():
     made = policy("llm-blender", many(40, 0.2))
     history = (outcome("d", FAIL), outcome("d", PASS, tier="mid", number=2))
-    chance = [scorer(made.training).seen(one) for one in history]
+    chance = [run_scorer(made.training).score(one) for one in history]
     assert made.choose_among(issue(0), history) == int(np.argmax(chance))
     assert after(made) == "weak+mid+strong"
     assert after(made, left="1.5") == "weak+mid"

@@ -124,22 +124,22 @@ def test_utility_is_value_times_quality_less_cost():
 
 
 def test_knn_is_the_mean_of_the_nearest():
-    from swe_router.estimates.prediction.estimators import by_neighbours
+    from swe_router.estimates.prediction.estimators import quality_by_neighbours
 
     known = make_training(examples(), TIERS)
-    same = by_neighbours(known, 2)([known.features[0], known.features[4]])
-    cosine = routellm.rows_of(known)[0] @ routellm.rows_of(known).T
+    same = quality_by_neighbours(known, 2)([known.features[0], known.features[4]])
+    cosine = routellm.training_vectors(known)[0] @ routellm.training_vectors(known).T
     nearest = np.argsort(-cosine)[:2]
     assert same[0] == pytest.approx(known.resolved[nearest].mean(axis=0))
-    whole = by_neighbours(known, 99)([issue(3)])[0]
+    whole = quality_by_neighbours(known, 99)([issue(3)])[0]
     assert whole == pytest.approx(known.resolved.mean(axis=0))
 
 
 def test_avengers_weigh_normalised_accuracy_and_cheapness_over_near_clusters():
-    from swe_router.estimates.prediction.estimators import clusters
+    from swe_router.estimates.prediction.estimators import text_clusters
 
     made = policy("avengers-pro", alpha=0.6, k=3, p=2, beta=9)
-    known = clusters(made.training, 3)
+    known = text_clusters(made.training, 3)
     near, gaps = known.near([issue(20)], 2)
     total = np.zeros(3)
     for cluster, weight in zip(near[0], softmax(-9 * gaps[0]), strict=True):
@@ -150,10 +150,10 @@ def test_avengers_weigh_normalised_accuracy_and_cheapness_over_near_clusters():
 
 
 def test_ori_takes_the_best_of_the_nearest_cluster():
-    from swe_router.estimates.prediction.estimators import clusters
+    from swe_router.estimates.prediction.estimators import text_clusters
 
     made = policy("ori", k=3, value=1000.0)
-    known = clusters(made.training, 3)
+    known = text_clusters(made.training, 3)
     for one in made.training.features:
         nearest = known.near([one], 1)[0][0, 0]
         assert (

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router import plugins
-from swe_router.estimates.prediction.run_scorer import observed, runs_of, scorer
+from swe_router.estimates.prediction.run_scorer import observation_of, run_scorer, weighted_runs
 from swe_router.estimates.prediction.training import Training
 from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
 from swe_router.outcomes.simulation import verifier_model
@@ -39,7 +39,7 @@ def lessons(chances, arms=TIERS, passes=None) -> Training:
 
 def seen(known: Training, chance: float | None, said: str = "fail", arm: str = "weak") -> float:
     judged = verdict(said, ACCEPTANCE).model_copy(update={"score": chance})
-    return scorer(known).seen(outcome("d", judged, tier=arm))
+    return run_scorer(known).score(outcome("d", judged, tier=arm))
 
 
 @given(chances=CHANCES, one=st.floats(0, 1), other=st.floats(0, 1))
@@ -70,8 +70,8 @@ def test_names_mean_nothing(chances):
 
 
 def test_what_is_unknown_stays_unknown():
-    assert np.isnan(observed(outcome("d", verdict("fail")))[3])
-    x = runs_of(lessons([None, 0.0] * 12), "weak").x
+    assert np.isnan(observation_of(outcome("d", verdict("fail")))[3])
+    x = weighted_runs(lessons([None, 0.0] * 12), "weak").x
     assert np.isnan(x[:, 3]).any()
     assert not np.isnan(x[:, 3]).all()
     informed = lessons([0.9 if n % 2 == 0 else 0.1 for n in range(24)], passes=0.5)
@@ -84,7 +84,7 @@ def test_an_informative_probability_is_listened_to_by_every_policy_that_scores_r
     for name in ("frugalgpt", "automix", "routerbench-cascade", "llm-blender", "conformal",
                  "cascade-routing"):  # fmt: skip
         made = plugins.load("policies", name)(LADDER).fitted(informed.examples)
-        scores = [scorer(made.training).seen(weighed(chance)) for chance in (0.02, 0.98)]
+        scores = [run_scorer(made.training).score(weighed(chance)) for chance in (0.02, 0.98)]
         assert scores[0] < 0.4 < 0.6 < scores[1], name
     made = plugins.load("policies", "routerbench-cascade")(LADDER).fitted(informed.examples)
     moves = [made.decide(issue(0), (weighed(c),), purse()).kind for c in (0.02, 0.98)]

@@ -15,8 +15,14 @@ from swe_router.agents import recorded_attempt
 from swe_router.agents.tool_loop import ToolLoop
 from swe_router.commands.calibrate import stop_loss_calibration
 from swe_router.errors import UsageError
-from swe_router.estimates.stop_loss.rule import Profile, StopPoint
-from swe_router.estimates.stop_loss.rule_fit import PastAttempt, effect, fitted, found, monotone
+from swe_router.estimates.stop_loss.rule import StopPoint, TierStopLoss
+from swe_router.estimates.stop_loss.rule_fit import (
+    PastAttempt,
+    falling_rates,
+    find_stop_points,
+    fit_stop_loss,
+    stop_effect,
+)
 from swe_router.journal.header import Header, is_whole, of_run
 from swe_router.journal.run_folder import RunFolder
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write
@@ -42,7 +48,7 @@ def past(
 
 
 def test_a_tail_that_loses_money_is_cut_and_the_effect_is_checked_on_other_repositories():
-    profile = fitted("weak", past(), 2.0)
+    profile = fit_stop_loss("weak", past(), 2.0)
     point = next(p for p in profile.points if p.measure == "steps")
     assert 35 <= point.at <= 60
     assert point.resolved <= 5
@@ -55,15 +61,15 @@ def test_a_tail_that_loses_money_is_cut_and_the_effect_is_checked_on_other_repos
 
 
 def test_where_going_on_is_worth_its_price_nothing_is_stopped():
-    even = fitted("even", past(doomed=0.66), 2.0)
+    even = fit_stop_loss("even", past(doomed=0.66), 2.0)
     assert even.points == ()
     assert "no point" in even.why
-    rich = fitted("weak", past(doomed=0.1), 100.0)
+    rich = fit_stop_loss("weak", past(doomed=0.1), 100.0)
     assert rich.points == ()
 
 
 def test_a_tier_that_is_not_worth_running_gets_no_stop_loss():
-    none = fitted("weak", past(), 0.01)
+    none = fit_stop_loss("weak", past(), 0.01)
     assert none.points == ()
     assert "leave the tier out" in none.why
 
@@ -71,7 +77,7 @@ def test_a_tier_that_is_not_worth_running_gets_no_stop_loss():
 @pytest.mark.parametrize(("n", "repositories"), [(59, 8), (240, 3), (0, 1)])
 def test_too_few_runs_are_refused(n, repositories):
     with pytest.raises(UsageError, match="too little to calibrate a stop-loss for weak"):
-        fitted("weak", past(n, repositories), 2.0)
+        fit_stop_loss("weak", past(n, repositories), 2.0)
 
 
 @given(
@@ -82,8 +88,8 @@ def test_too_few_runs_are_refused(n, repositories):
 )
 def test_the_effect_is_the_sum_of_what_is_cut_off(rows, value):
     runs = [PastAttempt(steps, usd, right, "o/r") for steps, usd, right in rows]
-    points = found(runs, value)
-    saved, lost = effect(runs, points)
+    points = find_stop_points(runs, value)
+    saved, lost = stop_effect(runs, points)
     for run, less, gone in zip(runs, saved, lost, strict=True):
         assert 0 <= less <= run.usd
         assert gone == (run.resolved and less > 0)
@@ -97,18 +103,20 @@ def test_the_effect_is_the_sum_of_what_is_cut_off(rows, value):
 def test_the_chance_never_rises_with_the_length_and_keeps_the_total(rows):
     length = np.array([float(steps) for steps, _ in rows])
     right = np.array([float(one) for _, one in rows])
-    chance = monotone(length, right)
+    chance = falling_rates(length, right)
     order = np.argsort(length, kind="stable")
     assert (np.diff(chance[order]) <= 1e-9).all()
     assert chance.sum() == pytest.approx(right.sum())
 
 
-def rule(steps: int = 2) -> Profile:
+def rule(steps: int = 2) -> TierStopLoss:
     point = StopPoint(measure="steps", at=Decimal(steps), n=40, resolved=1, further_usd=0.7)
-    return Profile(system="s", value=Decimal(2), runs=240, repositories=8, points=(point,), why="")
+    return TierStopLoss(
+        system="s", value=Decimal(2), runs=240, repositories=8, points=(point,), why=""
+    )
 
 
-def attempt(tmp_path: Path, profile: Profile | None, budget: Budget | None = None, past=()):
+def attempt(tmp_path: Path, profile: TierStopLoss | None, budget: Budget | None = None, past=()):
     told = Told()
     loop = ToolLoop(SHEET, command_timeout=20, command_timeout_max=60)
     context = told.context(past=past, stop_loss=profile.gives_up if profile else None)
@@ -123,7 +131,7 @@ def attempt(tmp_path: Path, profile: Profile | None, budget: Budget | None = Non
     return end, journaled([*past, *told.steps])
 
 
-def differs(steps, end, profile: Profile | None):
+def differs(steps, end, profile: TierStopLoss | None):
     calm = setup(window=0, max_output_tokens=8192)
     rule_ = profile.gives_up if profile else None
     return recorded_attempt.recheck_attempt(

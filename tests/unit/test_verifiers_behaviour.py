@@ -132,13 +132,15 @@ def behaviour_rows(n: int = 120, repos: int = 4, flip: str = "") -> list[fits.Be
 
 
 def test_a_behaviour_fit_never_saw_the_repository_that_it_scores() -> None:
-    a, b = (fits.cross_validated(behaviour_rows(flip=flip))[0] for flip in ("", "o/r2"))
+    a, b = (fits.cross_validate_behaviour(behaviour_rows(flip=flip))[0] for flip in ("", "o/r2"))
     assert a["o/r2"] == b["o/r2"]
     assert a["o/r1"] != b["o/r1"]
-    assert fits.score(a[""], {"run_steps": 20.0}) > fits.score(a[""], {"run_steps": 80.0})
-    assert abs(fits.lift(a[""], {})) < 0.1
+    assert fits.behaviour_score(a[""], {"run_steps": 20.0}) > fits.behaviour_score(
+        a[""], {"run_steps": 80.0}
+    )
+    assert abs(fits.behaviour_lift(a[""], {})) < 0.1
     with pytest.raises(UsageError, match="3 repositories"):
-        fits.fit(behaviour_rows(repos=2))
+        fits.fit_behaviour(behaviour_rows(repos=2))
 
 
 def test_a_probability_that_behaviour_does_not_give_is_named() -> None:

@@ -39,7 +39,7 @@ def calibrate(outcomes: Path, value: float, systems: Sequence[str], out: Path) -
     tiers = {}
     for tier, word in _pairs(systems).items():
         system = table.named(word)
-        tiers[tier] = rule_fit.fitted(system, _runs(table, system), value)
+        tiers[tier] = rule_fit.fit_stop_loss(system, _runs(table, system), value)
     rows = hashlib.sha256(repr(table.rows).encode()).hexdigest()
     made = StopLoss(outcomes=outcomes.name, digest=rows, tiers=tiers)
     output_files.write_file(out, f"{plain_values.text(made, indent=1)}\n".encode())

@@ -14,12 +14,12 @@ from swe_router.candidates.joining import CandidateCase
 from swe_router.estimates.acceptance import calibration, verdict_signals
 from swe_router.estimates.prediction.escalation_cost import (
     EscalationStep,
-    OpenInstance,
-    Range,
-    any_of,
-    bill,
-    escalations,
-    of_one,
+    ExpectedRange,
+    UnverifiedInstances,
+    any_accepted,
+    cost_per_escalation,
+    expected_escalations,
+    total_escalation_cost,
 )
 from swe_router.estimates.prediction.training import Training
 from swe_router.journal.header import Header
@@ -27,7 +27,7 @@ from swe_router.lazy_imports import deferred
 from swe_router.outcomes.simulation import verifier_model
 from swe_router.policies.base import knobs_for
 from swe_router.records import IMPORTED, Instance, Outcome, Plan
-from swe_router.stats.rates import rate
+from swe_router.stats.rates import measure_rate
 from swe_router.verifiers.signals import authors
 from swe_router.wiring import training_data
 from swe_router.wiring.preflight import ONE_TIER, asked_tiers
@@ -61,14 +61,14 @@ def forecast(
     certain = sum(not found for found in left.values())
     rates = _Rates(header)
     still_open = _still_open(left, joined, rates)
-    escalated = escalations(certain, still_open)
+    escalated = expected_escalations(certain, still_open)
     ladder, costs_from = _ladder(header, instances, rates.channel)
-    one = of_one(ladder)
+    one = cost_per_escalation(ladder)
     budget = float(header.settings.budget)
     more = len(instances) - len(joined)
     shown = sum(len(found) for found in left.values())
     asked = shown * float(_asked(header))
-    tried = Range(escalated.expected + more, escalated.low + more, escalated.high + more)
+    tried = ExpectedRange(escalated.expected + more, escalated.low + more, escalated.high + more)
     return {
         "candidates": sum(len(case.outcomes) for case in joined.values()),
         "instances": len(joined),
@@ -77,7 +77,7 @@ def forecast(
         "to_be_verified": len(joined) - certain,
         "escalated": _rounded(dataclasses.asdict(escalated)),
         "usd_of_one": _rounded(dataclasses.asdict(one)),
-        "usd": _rounded(dataclasses.asdict(bill(tried, one, budget, asked))),
+        "usd": _rounded(dataclasses.asdict(total_escalation_cost(tried, one, budget, asked))),
         "verifying_usd_at_most": round(asked, 4),
         "paid_for_at_least": _paid_for(budget - asked, one.high, len(joined)),
         "accepted_from": rates.words,
@@ -171,7 +171,7 @@ class _Rates:
         if bar is None:
             bar = fitted.threshold(kind, verify.false_accepts, verify.confidence).value
         hits = [one.score >= bar for one in held] + [False] * len(bare)
-        found = rate(hits, [*(one.instance for one in held), *bare])
+        found = measure_rate(hits, [*(one.instance for one in held), *bare])
         middle = found.successes / found.n
         ran = f", on {len(bare)} of which nothing ran"
         if kind not in fitted.ungrounded:
@@ -183,11 +183,11 @@ class _Rates:
 
 def _still_open(
     left: Mapping[str, Sequence[Outcome]], joined: Mapping[str, CandidateCase], rates: _Rates
-) -> list[OpenInstance]:
+) -> list[UnverifiedInstances]:
     """The instances with candidates ``left``, in groups of as many by the same classes."""
     groups = Counter(tuple(sorted(rates.kind(one, joined[name]) for one in found))
                      for name, found in left.items() if found)  # fmt: skip
-    made = [OpenInstance(count, *any_of([rates.accepted(kind) for kind in kinds]))
+    made = [UnverifiedInstances(count, *any_accepted([rates.accepted(kind) for kind in kinds]))
             for kinds, count in sorted(groups.items())]  # fmt: skip
     if any(len(kinds) > 1 for kinds in groups):
         rates.words.append("those of one instance taken to fall together, at the low end apart")

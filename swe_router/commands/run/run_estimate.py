@@ -69,20 +69,20 @@ def outlook(header: Header, instances: Sequence[Instance], outcomes: str) -> dic
 def _of(
     header: Header,
     instances: Sequence[Instance],
-    ladder: Sequence[reach.PastRun],
+    ladder: Sequence[reach.PastTier],
     tpr: float,
     fpr: float,
     many: int,
     whence: Mapping[str, Any],
 ) -> dict[str, Any]:
-    found = reach.reach(
+    found = reach.simulate_reach(
         ladder,
         instances=len(instances),
         budget=float(header.settings.budget),
         tpr=tpr,
         fpr=fpr,
         workers=header.settings.workers,
-        many=many,
+        attempts_per_rung=many,
         seed=header.settings.seed,
     )
     said = {
@@ -92,7 +92,7 @@ def _of(
     return {**said, "of": len(instances), "gb": _gigabytes(header, instances), **whence}
 
 
-def _sample() -> reach.PastRun | None:
+def _sample() -> reach.PastTier | None:
     """Whole instances of the demo run that ships; None where it does not."""
     try:
         run = RunFolder.find("sample", assets.root() / "runs")
@@ -104,7 +104,7 @@ def _sample() -> reach.PastRun | None:
         return None
     usd, seconds, names = zip(*rows, strict=True)
     right = [float(name in grades and grades[name].outcome == "resolved") for name in names]
-    return reach.PastRun(usd, seconds, right)
+    return reach.PastTier(usd, seconds, right)
 
 
 def lines(said: Mapping[str, Any]) -> list[str]:
@@ -144,7 +144,7 @@ def _past(
     rate: PriceRate,
     most: float,
     seconds: float,
-) -> reach.PastRun:
+) -> reach.PastTier:
     usd, wall, right = [], [], []
     for one in issues:
         runs = known.runs[(one, system)]
@@ -154,7 +154,7 @@ def _past(
         mean = sum(times) / len(times) if times else seconds
         wall.append(min(mean, seconds) if seconds else mean)
         right.append(sum(row.resolved for row in runs) / len(runs))
-    return reach.PastRun(usd, wall, right)
+    return reach.PastTier(usd, wall, right)
 
 
 def _usd(row: tables.OutcomeRow, rate: PriceRate) -> float | None:

@@ -19,10 +19,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from swe_router import assets
 from swe_router.errors import UsageError
 from swe_router.estimates.acceptance import selective_threshold, verdict_signals
-from swe_router.estimates.acceptance.behaviour_model import USD, BehaviourFit, lift, score
+from swe_router.estimates.acceptance.behaviour_model import (
+    USD_PER_STEP,
+    BehaviourFit,
+    behaviour_lift,
+    behaviour_score,
+)
 from swe_router.estimates.acceptance.selective_threshold import AcceptanceThreshold, HeldOutScores
 from swe_router.records import digest_of
-from swe_router.stats.logistic import logistic
+from swe_router.stats.logistic import logistic_function
 
 FILE = "acceptance.json"
 Class = Literal["weak", "strong", "unknown"]
@@ -56,7 +61,7 @@ class SignalWeights(_Data):
     def probability(self, signals: Mapping[str, float]) -> float:
         """P(right), 0 to 1, to four digits; a signal that is absent moves nothing."""
         moved = sum(self.weights.get(name, 0.0) * signals[name] for name in sorted(signals))
-        return round(logistic(self.bias + moved), 4)
+        return round(logistic_function(self.bias + moved), 4)
 
 
 class Calibration(_Data):
@@ -143,13 +148,13 @@ class Calibration(_Data):
         """P(right) and lift by behaviour alone; see ``estimates.behaviour``."""
         fit = self.behaviour.get(repo.lower()) or self.behaviour[""]
         known = any(fragment in author.lower() for fragment in self.priced)
-        told = {k: v for k, v in signals.items() if known or k != USD}
-        return score(fit, told), lift(fit, told)
+        told = {k: v for k, v in signals.items() if known or k != USD_PER_STEP}
+        return behaviour_score(fit, told), behaviour_lift(fit, told)
 
     def judged(self, probability: float) -> float:
         """A judge's probability, Platt-scaled."""
         bias, slope = self.judge or (0.0, 1.0)
-        return round(logistic(bias + slope * verdict_signals.log_odds(probability)), 4)
+        return round(logistic_function(bias + slope * verdict_signals.log_odds(probability)), 4)
 
     def dump(self) -> str:
         """JSON text, the card to be read, each fit and each held-out row on a line of its own."""

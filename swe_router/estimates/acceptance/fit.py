@@ -21,7 +21,7 @@ from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
 from swe_router.lazy_imports import deferred
 from swe_router.records import Verdict
 from swe_router.stats import logistic
-from swe_router.stats.logistic import Sign
+from swe_router.stats.logistic import SignedPrior
 
 if TYPE_CHECKING:
     import numpy as np
@@ -171,7 +171,7 @@ def _weights(
     mine = [row for row, keep in zip(rows, kept, strict=True) if keep]
     right = np.array([row.right for row in mine], dtype=float)
     weight = np.array([of_issue[row.instance] ** -0.5 for row in mine], dtype=float)
-    bias, weights = logistic.fitted(x, right, weight, signs, verdict_signals.BIAS[author])
+    bias, weights = logistic.fit_logistic(x, right, weight, signs, verdict_signals.BIAS[author])
     named = {sign.name: round(float(w), 4) for sign, w in zip(signs, weights, strict=True)}
     return SignalWeights(bias=round(bias, 4), weights=named)
 
@@ -185,7 +185,9 @@ def _judge(
     if len(judged) < MIN_JUDGED:
         return None
     x, right = np.array([[odds] for odds, _ in judged]), np.array([float(r) for _, r in judged])
-    bias, slope = logistic.fitted(x, right, np.ones(len(judged)), [Sign("judge", +1, 1.0)])
+    bias, slope = logistic.fit_logistic(
+        x, right, np.ones(len(judged)), [SignedPrior("judge", +1, 1.0)]
+    )
     return round(bias, 4), round(float(slope[0]), 4)
 
 

@@ -16,14 +16,14 @@ from swe_router.estimates.acceptance import verdict_signals
 from swe_router.estimates.acceptance.calibration import SignalWeights
 from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
 from swe_router.lazy_imports import deferred
-from swe_router.stats.logistic import Sign, fitted
+from swe_router.stats.logistic import SignedPrior, fit_logistic
 
 if TYPE_CHECKING:
     import numpy as np
 else:
     np = deferred("numpy")
 
-SLOPE = Sign("slope", +1, prior=1.0, strength=4.0)
+SLOPE = SignedPrior("slope", +1, prior=1.0, strength=4.0)
 """Taken at their word until about as many issues speak against it."""
 MIN_SLOPE = 0.2
 """Under it hardly an order would be left, which is worth more than the probability."""
@@ -42,7 +42,7 @@ def temper(held: Sequence[HeldOutScores]) -> tuple[float, float]:
     odds = np.array([[verdict_signals.log_odds(one.score)] for one in held])
     right = np.array([float(one.right) for one in held])
     weight = np.array([of_issue[one.instance] ** -0.5 for one in held])
-    bias, slope = fitted(odds, right, weight, [SLOPE])
+    bias, slope = fit_logistic(odds, right, weight, [SLOPE])
     return round(bias, 4), round(float(np.clip(slope[0], MIN_SLOPE, 1.0)), 4)
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from swe_router import recorded_verdicts
 from swe_router.records import Verdict
-from swe_router.stats.logistic import Sign
+from swe_router.stats.logistic import SignedPrior
 
 WEAK, STRONG, UNKNOWN = "weak", "strong", "unknown"
 CLASSES = (WEAK, STRONG, UNKNOWN)
@@ -75,14 +75,14 @@ with the candidates of the development share in sight, other authors' among them
 script says of strong authors is disputed: nothing in the pilot (.75 right, .72 wrong pass)."""
 
 
-def signs(author: str, new: Sequence[str] = ()) -> list[Sign]:
+def signs(author: str, new: Sequence[str] = ()) -> list[SignedPrior]:
     """Sign and prior of every signal for a class of authors; unknown stands between the two.
 
     ``new`` are signals without a published figure: either sign, from 0.
     """
     share = {WEAK: 1.0, STRONG: 0.0}.get(author, 0.5)
     known = [
-        Sign(
+        SignedPrior(
             one.name,
             one.way,
             round(share * one.weak + (1 - share) * one.strong, 4),
@@ -90,7 +90,7 @@ def signs(author: str, new: Sequence[str] = ()) -> list[Sign]:
         )
         for one in PRIORS
     ]
-    return [*known, *(Sign(name, 0, 0.0, STRENGTH) for name in new)]
+    return [*known, *(SignedPrior(name, 0, 0.0, STRENGTH) for name in new)]
 
 
 def strength(name: str, author: str) -> float:

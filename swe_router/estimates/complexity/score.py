@@ -1,10 +1,9 @@
 """The complexity of an issue, 1 to 10: a fitted model that ships as data, with its training card.
 
 ``eval/complexity.json`` holds ridge regressions of the share of systems that solve an issue on
-features of the issue and its repository. A score of s says that about (s - 1) / 9 of the issues
-that the model was fitted on are predicted to be easier. An issue of a repository that was among
-the training rows is scored by the fit that left this repository out, so that no score carries
-outcomes of the repository it is for: what is shown on public tables is what a new project gets.
+features of the issue and its repository. A score of s means that about (s - 1) / 9 of the training
+issues are predicted to be easier. An issue of a training repository is scored by the fit without
+this repository, so results on public tables hold for a new project too.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from swe_router.records import digest_of
 
 FILE = "complexity.json"
 LOWEST, HIGHEST = 1.0, 10.0
-UNSEEN: Mapping[str, Any] = {
+UNSEEN_RESULTS: Mapping[str, Any] = {
     "issues": 213,
     "what": "the other instances of SWE-bench Verified, looked at once, each repository scored by"
     " the fit that left it out",
@@ -42,98 +41,98 @@ UNSEEN: Mapping[str, Any] = {
     },
     "verdict": "no power shown: every interval covers .5, and the issue's length does no worse",
 }
-"""The fit that ships, on issues that no fit and no choice had seen; value, low, high at 95%."""
+"""Results of the shipped fit on unseen issues; value, low, high at 95%."""
 NO_POWER = (
     "it has shown no power on 213 unseen issues: AUC .50 to .54 for four weak models, each interval"
     " covers .5"
 )
-"""The same for whoever reads a score."""
+"""The note shown with a score."""
 
 
-class Term(NamedTuple):
-    """One feature of a model. ``at`` puts its value on the scale on which it was fitted."""
+class ScoreTerm(NamedTuple):
+    """One feature of a model; ``standardised`` converts a value to the fitted scale."""
 
     feature: str
     log: bool
-    """The feature is taken as log(1 + x)."""
+    """Use log(1 + x) of the feature."""
     low: float
     high: float
-    """Bounds of the training rows: what lies beyond counts as the bound."""
+    """Bounds of the training rows; values beyond are clipped."""
     mean: float
     scale: float
     weight: float
     """Share of systems that solve the issue, per standard deviation."""
 
-    def at(self, value: float) -> float:
-        """Standard deviations from the mean of the training rows; 0 for what is not finite."""
+    def standardised(self, value: float) -> float:
+        """Standard deviations from the training mean; 0 for a value that is not finite."""
         if not math.isfinite(value):
             return 0.0
         shape = math.log1p(max(0.0, value)) if self.log else value
         return (min(self.high, max(self.low, shape)) - self.mean) / self.scale
 
 
-class ScoreFit(NamedTuple):
-    """One regression and the knots that stretch it over the scale."""
+class ComplexityFit(NamedTuple):
+    """One regression and the knots that map it to the scale."""
 
     intercept: float
-    terms: tuple[Term, ...]
+    terms: tuple[ScoreTerm, ...]
     knots: tuple[float, ...]
-    """Predicted shares that score 1 to 10 at equal steps; they descend."""
+    """Predicted shares, descending, for scores from 1 to 10 at equal steps."""
 
 
-class Score(NamedTuple):
-    """A complexity and where it comes from."""
+class ComplexityScore(NamedTuple):
+    """A complexity score and its parts."""
 
     complexity: float
     solve_rate: float
     """Predicted share of the training table's systems that solve the issue, 0 to 1."""
     parts: Mapping[str, float]
-    """Feature -> points of complexity by which it moved the score from that of a mean issue;
-    exact where the scale is straight, to first order elsewhere. Positive is harder."""
+    """Feature -> its points of complexity relative to a mean issue; exact within one linear segment
+    of the scale, to first order elsewhere. Positive is harder."""
     model: str
-    """``whole``, or ``issue`` when nothing but the text is known."""
+    """``whole``, or ``issue`` when only the text is known."""
     held_out: bool
-    """The fit left the issue's repository out."""
+    """The fit excluded the issue's repository."""
 
 
-def score(values: Mapping[str, float], repo: str = "") -> Score:
-    """Score an issue of ``repo`` by its features; what is missing counts as the mean."""
-    model, fits = _chosen(values)
+def complexity_score(values: Mapping[str, float], repo: str = "") -> ComplexityScore:
+    """Score an issue of ``repo`` by its features; a missing feature counts as the mean."""
+    model, fits = _choose_model(values)
     fit = fits.get(repo.lower()) or fits[""]
-    moved = _moved(fit, values)
-    rate = rate_of(fit, values)
-    here, middle = stretched(fit.knots, rate), stretched(fit.knots, fit.intercept)
+    parts = _contributions(fit, values)
+    rate = predicted_rate(fit, values)
+    here, middle = score_of_rate(fit.knots, rate), score_of_rate(fit.knots, fit.intercept)
     slope = (here - middle) / (rate - fit.intercept) if rate != fit.intercept else 0.0
-    return Score(
+    return ComplexityScore(
         complexity=round(here, 3),
         solve_rate=round(min(1.0, max(0.0, rate)), 4),
-        parts={name: round(slope * share, 3) for name, share in moved.items()},
+        parts={name: round(slope * share, 3) for name, share in parts.items()},
         model=model,
         held_out=bool(repo) and repo.lower() in fits,
     )
 
 
-def rate_of(fit: ScoreFit, values: Mapping[str, float]) -> float:
-    """Predicted share of systems that solve the issue; not cut to 0 to 1."""
-    return fit.intercept + math.fsum(_moved(fit, values).values())
+def predicted_rate(fit: ComplexityFit, values: Mapping[str, float]) -> float:
+    """Predicted share of systems that solve the issue; not clipped to [0, 1]."""
+    return fit.intercept + math.fsum(_contributions(fit, values).values())
 
 
-def _moved(fit: ScoreFit, values: Mapping[str, float]) -> dict[str, float]:
+def _contributions(fit: ComplexityFit, values: Mapping[str, float]) -> dict[str, float]:
     return {
-        term.feature: term.weight * term.at(values[term.feature])
+        term.feature: term.weight * term.standardised(values[term.feature])
         for term in fit.terms
         if term.feature in values
     }
 
 
-def card() -> Mapping[str, Any]:
-    """The training card: rows, target, licences, metric, date, seed; what unseen issues said."""
-    found: Mapping[str, Any] = _shipped()["card"]
-    return {**found, "unseen": UNSEEN}
+def training_card() -> Mapping[str, Any]:
+    """The training card: rows, target, licences, metric, date, seed, results on unseen issues."""
+    found: Mapping[str, Any] = _shipped_model()["card"]
+    return {**found, "unseen": UNSEEN_RESULTS}
 
 
-def stretched(knots: tuple[float, ...], rate: float) -> float:
-    """The score of a predicted share: straight lines between the knots, cut off at both ends."""
+def score_of_rate(knots: tuple[float, ...], rate: float) -> float:
+    """The score of a predicted share: linear between knots, clipped at both ends."""
     if rate >= knots[0]:
         return LOWEST
     for number in range(1, len(knots)):
@@ -144,7 +143,7 @@ def stretched(knots: tuple[float, ...], rate: float) -> float:
     return HIGHEST
 
 
-def _chosen(values: Mapping[str, float]) -> tuple[str, Mapping[str, ScoreFit]]:
+def _choose_model(values: Mapping[str, float]) -> tuple[str, Mapping[str, ComplexityFit]]:
     models = _models()
     only_text = {term.feature for term in models["issue"][""].terms}
     beyond = {term.feature for term in models["whole"][""].terms} - only_text
@@ -153,24 +152,24 @@ def _chosen(values: Mapping[str, float]) -> tuple[str, Mapping[str, ScoreFit]]:
 
 
 @lru_cache(maxsize=1)
-def _models() -> dict[str, dict[str, ScoreFit]]:
-    return {name: fits_of(tree) for name, tree in _shipped()["models"].items()}
+def _models() -> dict[str, dict[str, ComplexityFit]]:
+    return {name: parse_fits(tree) for name, tree in _shipped_model()["models"].items()}
 
 
-def fits_of(tree: Mapping[str, Any]) -> dict[str, ScoreFit]:
-    """The fits of one model, by the repository that each left out; "" left out none.
+def parse_fits(tree: Mapping[str, Any]) -> dict[str, ComplexityFit]:
+    """The fits of one model by left-out repository ("" for none).
 
-    Raises ``UsageError`` for data that is no such model.
+    Raises ``UsageError`` for damaged data.
     """
     try:
         fits = {}
         for repo, fit in tree.items():
-            terms = tuple(Term(*term) for term in fit["terms"])
+            terms = tuple(ScoreTerm(*term) for term in fit["terms"])
             knots = tuple(map(float, fit["knots"]))
             falling = all(a > b for a, b in pairwise(knots))
             if len(knots) < 2 or not falling or any(term.scale <= 0 for term in terms):
                 raise ValueError("knots must descend, scales be positive")
-            fits[repo.lower()] = ScoreFit(float(fit["intercept"]), terms, knots)
+            fits[repo.lower()] = ComplexityFit(float(fit["intercept"]), terms, knots)
         fits[""]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"eval/{FILE} is damaged: {error!r}") from None
@@ -179,12 +178,12 @@ def fits_of(tree: Mapping[str, Any]) -> dict[str, ScoreFit]:
 
 @lru_cache(maxsize=1)
 def model_version() -> str:
-    """First digits of the digest of the model that ships: a refit changes the scores."""
-    return digest_of(_shipped())[:8]
+    """First digits of the digest of the shipped model: a refit changes the scores."""
+    return digest_of(_shipped_model())[:8]
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> Mapping[str, Any]:
+def _shipped_model() -> Mapping[str, Any]:
     path = assets.root() / "eval" / FILE
     try:
         tree: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -1,10 +1,10 @@
-"""Fits the complexity score: outcomes of past issues to the data that ``complexity`` reads.
+"""Fits the complexity score on the outcomes of past issues.
 
-The target of an issue is the share of systems that solve it, freed of which systems tried it. The
-regression is made for a *new* repository: features and targets are compared within a repository
-only (fixed effects), since ten repositories differ in level for reasons that no issue tells; every
-weight keeps the sign that its feature is stated to have; and weights are shrunk towards one common
-weight, which small samples reward (Dawes 1979, "The robust beauty of improper linear models").
+The target of an issue is the share of systems that solve it, adjusted for which systems tried it.
+The regression must hold for a *new* repository. Features and targets are compared within one
+only (fixed effects), since repositories differ for reasons outside the issues. Every weight
+keeps the fixed sign of its feature. Weights are shrunk towards one common weight, which helps on
+small samples (Dawes 1979, "The robust beauty of improper linear models").
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from swe_router.errors import UsageError
 from swe_router.estimates.complexity.score import (
     HIGHEST,
     LOWEST,
-    ScoreFit,
-    Term,
-    rate_of,
-    stretched,
+    ComplexityFit,
+    ScoreTerm,
+    predicted_rate,
+    score_of_rate,
 )
 from swe_router.stats.arrays import Floats
 
 SHRINKAGE = 1000.0
 """Weight of the common weight, in rows; one of 30, 100, 300, 1000, which hardly differ."""
-CUT = 0.02
-"""Share of the training rows beyond each bound of a feature."""
+CLIPPED_SHARE = 0.02
+"""Share of the training rows clipped at each bound of a feature."""
 MIN_ROWS, MIN_REPOS = 30, 3
 
 
 class WeightSign(NamedTuple):
-    """A feature, the way it moves the share that solves the issue, and its scale."""
+    """A feature, the sign of its weight, and its scale."""
 
     feature: str
     way: int
@@ -43,7 +43,7 @@ class WeightSign(NamedTuple):
     log: bool = True
 
 
-SIGNS = (
+WEIGHT_SIGNS = (
     WeightSign("log_words", -1, log=False),
     WeightSign("prose_words", -1),
     WeightSign("symbol_mentions", -1),
@@ -79,7 +79,7 @@ SIGNS = (
     WeightSign("region_churn", -1),
     WeightSign("region_fix_share", -1, log=False),
 )
-"""What the score is made of. Those of one feature alone: ``complexity.Score.parts``."""
+"""Features of the score; the part of each one is in ``ComplexityScore.parts``."""
 
 
 class OutcomeExample(NamedTuple):
@@ -94,8 +94,8 @@ class OutcomeExample(NamedTuple):
 def solve_rates(runs: Sequence[tuple[str, str, bool]]) -> dict[str, float]:
     """Share of systems that solve each issue, from (instance, system, resolved).
 
-    A two-way additive fit (issue + system), so that a table with strong systems on some of the
-    issues does not make these look easy. Clipped to 0 to 1.
+    A two-way additive fit (issue + system) corrects for issues that only strong systems tried.
+    Clipped to [0, 1].
     """
     issues, systems = sorted({run[0] for run in runs}), sorted({run[1] for run in runs})
     row = {name: number for number, name in enumerate(issues)}
@@ -114,7 +114,7 @@ def solve_rates(runs: Sequence[tuple[str, str, bool]]) -> dict[str, float]:
     return {name: float(np.clip(easy[row[name]] + level, 0, 1)) for name in issues}
 
 
-def fit(rows: Sequence[OutcomeExample], signs: Sequence[WeightSign]) -> ScoreFit:
+def fit_complexity(rows: Sequence[OutcomeExample], signs: Sequence[WeightSign]) -> ComplexityFit:
     """One fit on all rows. Raises ``UsageError`` for too few rows or repositories."""
     repos = np.array([row.repo for row in rows])
     if len(rows) < MIN_ROWS or len(set(repos)) < MIN_REPOS:
@@ -122,8 +122,8 @@ def fit(rows: Sequence[OutcomeExample], signs: Sequence[WeightSign]) -> ScoreFit
             f"a fit needs {MIN_ROWS} issues of {MIN_REPOS} repositories with features and"
             f" outcomes: there are {len(rows)} of {len(set(repos))}"
         )
-    bare = [_scaled(rows, sign) for sign in signs]
-    shapes = np.array([[_at(term, row) for term in bare] for row in rows])
+    unfitted = [_unfitted_term(rows, sign) for sign in signs]
+    shapes = np.array([[_standard_value(term, row) for term in unfitted] for row in rows])
     ways = np.array([sign.way for sign in signs], dtype=float)
     rates = np.array([row.rate for row in rows])
     inside, target = shapes * ways, rates.copy()
@@ -131,26 +131,26 @@ def fit(rows: Sequence[OutcomeExample], signs: Sequence[WeightSign]) -> ScoreFit
         here = repos == repo
         inside[here] -= inside[here].mean(axis=0)
         target[here] -= target[here].mean()
-    weights = ways * _shrunk(inside, target)
+    weights = ways * _shrunk_weights(inside, target)
     levels = [(rates - shapes @ weights)[repos == repo].mean() for repo in sorted(set(repos))]
     terms = tuple(
         term._replace(weight=float(f"{weight:.6g}"))
-        for term, weight in zip(bare, weights, strict=True)
+        for term, weight in zip(unfitted, weights, strict=True)
     )
-    unknotted = ScoreFit(round(float(np.mean(levels)), 6), terms, (1.0, 0.0))
-    return unknotted._replace(knots=_knots([rate_of(unknotted, row.values) for row in rows]))
+    unknotted = ComplexityFit(round(float(np.mean(levels)), 6), terms, (1.0, 0.0))
+    return unknotted._replace(knots=_knots([predicted_rate(unknotted, row.values) for row in rows]))
 
 
-def cross_validated(
+def cross_validate_complexity(
     rows: Sequence[OutcomeExample], signs: Sequence[WeightSign]
-) -> tuple[dict[str, ScoreFit], Any]:
-    """The fits by the repository that each left out, "" for none; and what they reach."""
-    fits = {"": fit(rows, signs)}
+) -> tuple[dict[str, ComplexityFit], Any]:
+    """Fits by left-out repository ("" for none), and their held-out results."""
+    fits = {"": fit_complexity(rows, signs)}
     for repo in sorted({row.repo for row in rows}):
-        fits[repo.lower()] = fit([row for row in rows if row.repo != repo], signs)
+        fits[repo.lower()] = fit_complexity([row for row in rows if row.repo != repo], signs)
     own = [fits[row.repo.lower()] for row in rows]
-    predicted = [rate_of(one, row.values) for one, row in zip(own, rows, strict=True)]
-    scores = [stretched(one.knots, rate) for one, rate in zip(own, predicted, strict=True)]
+    predicted = [predicted_rate(one, row.values) for one, row in zip(own, rows, strict=True)]
+    scores = [score_of_rate(one.knots, rate) for one, rate in zip(own, predicted, strict=True)]
     rates = np.array([row.rate for row in rows])
     at = np.array(scores)
     bands = []
@@ -167,7 +167,7 @@ def cross_validated(
     }
 
 
-def plain(one: ScoreFit) -> dict[str, Any]:
+def fit_as_json(one: ComplexityFit) -> dict[str, Any]:
     """A fit as JSON, terms without weight left out."""
     return {
         "intercept": one.intercept,
@@ -176,24 +176,24 @@ def plain(one: ScoreFit) -> dict[str, Any]:
     }
 
 
-def _scaled(rows: Sequence[OutcomeExample], sign: WeightSign) -> Term:
-    """The feature's bounds, mean and deviation in the rows that have it."""
+def _unfitted_term(rows: Sequence[OutcomeExample], sign: WeightSign) -> ScoreTerm:
+    """Bounds, mean and deviation of a feature over the rows that have it."""
     given = np.array([r.values[sign.feature] for r in rows if sign.feature in r.values] or [0.0])
     shaped = np.log1p(np.maximum(given, 0)) if sign.log else given
-    low, high = np.quantile(shaped, [CUT, 1 - CUT])
-    if high <= low:  # a rare flag: no cut would leave anything of it
+    low, high = np.quantile(shaped, [CLIPPED_SHARE, 1 - CLIPPED_SHARE])
+    if high <= low:  # a rare flag: clipping would remove it
         low, high = shaped.min(), shaped.max()
-    cut = np.clip(shaped, low, high)
-    numbers = (low, high, cut.mean(), cut.std() or 1.0)
+    clipped = np.clip(shaped, low, high)
+    numbers = (low, high, clipped.mean(), clipped.std() or 1.0)
     low, high, mean, scale = (float(f"{number:.6g}") for number in numbers)
-    return Term(sign.feature, sign.log, low, high, mean, scale, weight=0.0)
+    return ScoreTerm(sign.feature, sign.log, low, high, mean, scale, weight=0.0)
 
 
-def _at(term: Term, row: OutcomeExample) -> float:
-    return term.at(row.values[term.feature]) if term.feature in row.values else 0.0
+def _standard_value(term: ScoreTerm, row: OutcomeExample) -> float:
+    return term.standardised(row.values[term.feature]) if term.feature in row.values else 0.0
 
 
-def _shrunk(inside: Floats, target: Floats) -> Floats:
+def _shrunk_weights(inside: Floats, target: Floats) -> Floats:
     """Weights >= 0 that minimise squared error + ``SHRINKAGE`` |w - common weight|^2."""
     whole = inside.sum(axis=1)
     common = max(0.0, float(whole @ target) / (float(whole @ whole) or 1.0))
@@ -205,7 +205,7 @@ def _shrunk(inside: Floats, target: Floats) -> Floats:
 
 
 def _knots(predicted: Sequence[float]) -> tuple[float, ...]:
-    """Quantiles of the predicted shares, the highest first: equal steps of the score."""
+    """Quantiles of the predicted shares, highest first, for equal steps of the score."""
     steps = int(HIGHEST - LOWEST) + 1
     found = np.quantile(predicted, np.linspace(0.99, 0.01, steps))
     falling = [float(found[0])]

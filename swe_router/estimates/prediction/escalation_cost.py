@@ -1,4 +1,4 @@
-"""How many instances will be escalated and for how much, before anything is run or spent."""
+"""Expected number and cost of escalations, before anything is run or spent."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ else:
     np = deferred("numpy")
     stats = deferred("scipy.stats")
 
-LEVEL = (0.05, 0.95)
-"""Of the binomials: 90% of draws lie between, at the ends of the intervals of the rates."""
+QUANTILES = (0.05, 0.95)
+"""Quantiles of the binomials, each taken at an end of its rate's interval."""
 
 
 @dataclass(frozen=True)
-class OpenInstance:
-    """Instances whose candidates are still to be verified, alike in what is known of them."""
+class UnverifiedInstances:
+    """A group of instances with unverified candidates and one acceptance probability."""
 
     count: int
     accepted: float
@@ -32,11 +32,10 @@ class OpenInstance:
     """Interval of that probability."""
 
 
-def any_of(rates: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
-    """That one of an instance's candidates is accepted, each with its rate and interval.
+def any_accepted(rates: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Probability and interval that some candidate of an instance is accepted, from their rates.
 
-    Taken to stand or fall together, but for the upper end: there as if they were independent. What
-    they truly are lies between the two.
+    Expectation and lower end: candidates are fully correlated. Upper end: independent.
     """
     middle, low, high = zip(*rates, strict=True)
     return max(middle), max(low), 1 - math.prod(1 - one for one in high)
@@ -44,23 +43,23 @@ def any_of(rates: Sequence[tuple[float, float, float]]) -> tuple[float, float, f
 
 @dataclass(frozen=True)
 class EscalationStep:
-    """One tier of the ladder that escalated instances climb."""
+    """One tier of the ladder above the imported candidates."""
 
     tier: str
     usd: float
     """Expected USD of an attempt."""
-    most: float
-    """Its dollar limit."""
+    max_usd: float
+    """Dollar limit of an attempt."""
     accepted: float
-    """Probability that the verifiers accept what it makes."""
-    least: float = 0.0
-    """USD that an attempt hardly ever costs less than; 0 where nothing tells."""
-    asked: float = 0.0
-    """Most that the verifiers' own calls on what it makes may cost, USD."""
+    """Probability that the verifiers accept its patch."""
+    min_usd: float = 0.0
+    """USD that an attempt rarely costs less than; 0 if unknown."""
+    max_verifier_usd: float = 0.0
+    """Maximum USD of the verifiers' own calls on its patch."""
 
 
 @dataclass(frozen=True)
-class Range:
+class ExpectedRange:
     """An expectation and its interval."""
 
     expected: float
@@ -68,49 +67,53 @@ class Range:
     high: float
 
 
-def escalations(certain: int, still_open: Sequence[OpenInstance]) -> Range:
-    """Instances to be escalated: the ``certain`` ones and a binomial share of the others.
+def expected_escalations(certain: int, unverified: Sequence[UnverifiedInstances]) -> ExpectedRange:
+    """Instances to be escalated: the ``certain`` ones plus a binomial share of the others.
 
-    The interval takes every rate at one end of its own interval and the quantile of the sum of the
-    binomials there: wider than 90%.
+    An end of the interval is the quantile of the sum of binomials with every rate at that end of
+    its own interval: wider than 90%.
     """
-    expected = certain + math.fsum(group.count * (1 - group.accepted) for group in still_open)
-    low = _quantile(LEVEL[0], [(group.count, 1 - group.high) for group in still_open])
-    high = _quantile(LEVEL[1], [(group.count, 1 - group.low) for group in still_open])
-    return Range(expected, float(certain + low), float(certain + high))
+    expected = certain + math.fsum(group.count * (1 - group.accepted) for group in unverified)
+    low = _quantile(QUANTILES[0], [(group.count, 1 - group.high) for group in unverified])
+    high = _quantile(QUANTILES[1], [(group.count, 1 - group.low) for group in unverified])
+    return ExpectedRange(expected, float(certain + low), float(certain + high))
 
 
 def _quantile(level: float, parts: Sequence[tuple[int, float]]) -> int:
-    """Of the sum of independent binomials (n, p), by convolution."""
+    """Quantile of the sum of independent binomials (n, p), by convolution."""
     mass = np.ones(1)
     for count, rate in parts:
         mass = np.convolve(mass, stats.binom.pmf(np.arange(count + 1), count, rate))
-    # Half a part in 10^9 of rounding must not reach the next number.
+    # A rounding error must not move the quantile to the next number.
     return int(np.searchsorted(np.cumsum(mass), level * (1 - 1e-9)))
 
 
-def of_one(ladder: Sequence[EscalationStep]) -> Range:
-    """USD of one escalated instance that climbs the ladder until a patch is accepted.
+def cost_per_escalation(ladder: Sequence[EscalationStep]) -> ExpectedRange:
+    """USD of one escalated instance, climbing the ladder until a patch is accepted.
 
-    At least the cheapest tier's cheapest attempt, since a policy may begin anywhere and leave out
-    candidates; at most every tier's limit and what verifiers may ask.
+    Low end: the cheapest attempt of the cheapest tier, since a policy may start at any tier. High
+    end: every tier's limit plus the verifiers' own calls.
     """
     usd, reached = 0.0, 1.0
     for rung in ladder:
-        usd += reached * min(rung.usd, rung.most)
+        usd += reached * min(rung.usd, rung.max_usd)
         reached *= 1 - rung.accepted
-    least = min((min(rung.least, rung.most) for rung in ladder), default=0.0)
-    return Range(usd, min(least, usd), math.fsum(rung.most + rung.asked for rung in ladder))
+    lowest = min((min(rung.min_usd, rung.max_usd) for rung in ladder), default=0.0)
+    return ExpectedRange(
+        usd, min(lowest, usd), math.fsum(rung.max_usd + rung.max_verifier_usd for rung in ladder)
+    )
 
 
-def bill(escalated: Range, one: Range, budget: float, asked: float = 0.0) -> Range:
-    """USD of all escalations, never over the budget.
+def total_escalation_cost(
+    escalated: ExpectedRange, one: ExpectedRange, budget: float, max_verifier_usd: float = 0.0
+) -> ExpectedRange:
+    """USD of all escalations, capped at the budget.
 
-    ``asked``: most that the verifiers' own calls on the candidates may cost, of which nothing
-    tells what they usually do.
+    ``max_verifier_usd``: maximum of the verifiers' own calls on the imported candidates; it
+    enters the high end only, since their usual cost is unknown.
     """
-    return Range(
+    return ExpectedRange(
         min(budget, escalated.expected * one.expected),
         min(budget, escalated.low * one.low),
-        min(budget, escalated.high * one.high + asked),
+        min(budget, escalated.high * one.high + max_verifier_usd),
     )

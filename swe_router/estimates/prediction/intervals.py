@@ -1,4 +1,4 @@
-"""What each tier may be expected to do on one issue, with intervals."""
+"""Expected quality and cost of each tier on one issue, with intervals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swe_router.estimates.prediction.estimators import by_numbers, cost
+from swe_router.estimates.prediction.estimators import expected_cost, quality_by_features
 from swe_router.estimates.prediction.training import Training
 from swe_router.records import Features
 from swe_router.stats.arrays import Floats
@@ -26,42 +26,44 @@ class ExpectedOutcome:
     """Expected USD of a run."""
     usd_low: float
     usd_high: float
-    """80% of the past runs lie between, each against what the fit says of its issue."""
+    """80% of past runs lie between, relative to the cost fitted for their issue."""
     n: int
     """Past issues with a run of the tier."""
 
 
-def expected(training: Training, features: Features, fits: int = 40) -> list[ExpectedOutcome]:
-    """One estimate an arm: logistic P(resolved), log-linear USD. Raises ``UsageError``.
+def expected_outcomes(
+    training: Training, features: Features, fits: int = 40
+) -> list[ExpectedOutcome]:
+    """One estimate per arm: logistic P(resolved), log-linear USD. Raises ``UsageError``.
 
-    The bootstrap draws whole issues; a draw that lost a tier is made again.
+    The bootstrap resamples issues; a resample without any run of a tier is drawn again.
     """
-    chance = by_numbers(training)([features])[0]
-    low, high = np.quantile(_bootstrap(training, features, fits), (0.05, 0.95), axis=0)
-    price = cost(training)([features])[0]
-    ratio = training.usd / cost(training)(training.features)
+    chance = quality_by_features(training)([features])[0]
+    low, high = np.quantile(_bootstrap_qualities(training, features, fits), (0.05, 0.95), axis=0)
+    price = expected_cost(training)([features])[0]
+    ratio = training.usd / expected_cost(training)(training.features)
     made = []
     for n, arm in enumerate(training.arms):
-        cheap, dear = np.nanquantile(ratio[:, n], (0.1, 0.9))
+        low_ratio, high_ratio = np.nanquantile(ratio[:, n], (0.1, 0.9))
         p = float(chance[n])
         made.append(
             ExpectedOutcome(
                 arm, p, min(float(low[n]), p), max(float(high[n]), p),
-                float(price[n]), float(price[n] * cheap), float(price[n] * dear),
+                float(price[n]), float(price[n] * low_ratio), float(price[n] * high_ratio),
                 int((~np.isnan(training.resolved[:, n])).sum()),
             )
         )  # fmt: skip
     return made
 
 
-def _bootstrap(training: Training, features: Features, fits: int) -> Floats:
+def _bootstrap_qualities(training: Training, features: Features, fits: int) -> Floats:
     draws, drawn = [], np.random.default_rng(0)
     for _ in range(10 * fits):
         rows = drawn.integers(0, len(training), len(training))
         if np.isnan(training.resolved[rows]).all(axis=0).any():
             continue
         again = Training(tuple(training.examples[row] for row in rows), training.arms)
-        draws.append(by_numbers(again)([features])[0])
+        draws.append(quality_by_features(again)([features])[0])
         if len(draws) == fits:
             break
     return np.array(draws)

@@ -1,4 +1,4 @@
-"""Examples as arrays: what every estimator is fitted on, made once and fitted once per recipe."""
+"""Training data as arrays, with a cache of the fits made on it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Training:
 
     examples: tuple[Example, ...]
     arms: tuple[str, ...]
-    whole: Training | None = field(default=None, repr=False)
-    """The training that these are a part of, for what is learned without any outcome."""
+    complete: Training | None = field(default=None, repr=False)
+    """The training data that this is a part of, for fits that use no outcomes."""
     _fits: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +62,7 @@ class Training:
     @cached_property
     def rates(self) -> Floats:
         """``resolved`` with an arm's mean where it was not tried."""
-        return _filled(self.resolved)
+        return _with_arm_means(self.resolved)
 
     @cached_property
     def prices(self) -> Floats:
@@ -73,7 +73,7 @@ class Training:
         for name, column in zip(self.arms, self.usd.T, strict=True):
             if np.isnan(column).all():
                 raise UsageError(f"needs costs: the outcomes tell no USD of {name!r}")
-        return _filled(self.usd)
+        return _with_arm_means(self.usd)
 
     @cached_property
     def steps(self) -> Floats:
@@ -121,30 +121,32 @@ class Training:
         return self.arms.index(name)
 
     def fit(self, recipe: tuple[Any, ...], make: Callable[[Training], F]) -> F:
-        """``make(self)``, made once per recipe: knobs that only move a threshold share a fit."""
+        """``make(self)``, cached per recipe: knobs that only move a threshold share a fit."""
         if recipe not in self._fits:
             self._fits[recipe] = make(self)
         made: F = self._fits[recipe]
         return made
 
     def without(self, rows: NDArray[np.intp]) -> Training:
-        """The same without some issues; made once, so that its fits are shared too."""
+        """The training data without some issues; cached, so its fits are shared too."""
 
-        def cut(whole: Training) -> Training:
+        def part(known: Training) -> Training:
             left_out = set(rows.tolist())
-            kept = tuple(e for i, e in enumerate(whole.examples) if i not in left_out)
-            return Training(kept, whole.arms, whole.whole or whole)
+            kept = tuple(e for i, e in enumerate(known.examples) if i not in left_out)
+            return Training(kept, known.arms, known.complete or known)
 
-        return self.fit(("without", rows.tobytes()), cut)
+        return self.fit(("without", rows.tobytes()), part)
 
-    def folds(self, most: int = 5) -> list[NDArray[np.intp]]:
-        """Rows in at most ``most`` folds of whole repositories, as even as they come."""
+    def folds(self, max_folds: int = 5) -> list[NDArray[np.intp]]:
+        """Rows in at most ``max_folds`` folds of whole repositories, of similar sizes."""
         sizes = sorted(Counter(self.groups.tolist()).items(), key=lambda item: (-item[1], item[0]))
-        piles: list[tuple[int, int, list[str]]] = [(0, n, []) for n in range(min(most, len(sizes)))]
+        folds: list[tuple[int, int, list[str]]] = [
+            (0, n, []) for n in range(min(max_folds, len(sizes)))
+        ]
         for name, size in sizes:
-            total, number, names = min(piles)
-            piles[number] = (total + size, number, [*names, name])
-        return [np.flatnonzero(np.isin(self.groups, names)) for _, _, names in piles]
+            total, number, names = min(folds)
+            folds[number] = (total + size, number, [*names, name])
+        return [np.flatnonzero(np.isin(self.groups, names)) for _, _, names in folds]
 
     def _mean(self, value: Callable[[Any], float | None]) -> Floats:
         out = np.full((len(self.examples), len(self.arms)), np.nan)
@@ -156,39 +158,39 @@ class Training:
         return out
 
 
-_KEPT: dict[tuple[tuple[int, ...], tuple[str, ...]], Training] = {}
+_MADE: dict[tuple[tuple[int, ...], tuple[str, ...]], Training] = {}
 
 
 def make_training(examples: Sequence[Example], arms: Sequence[str]) -> Training:
-    """The examples as arrays; the same tuple of examples gives the same object, fits and all."""
-    made = tuple(examples)
-    key = (tuple(map(id, made)), tuple(arms))
-    found = _KEPT.get(key)
-    if found is not None and all(a is b for a, b in zip(found.examples, made, strict=True)):
+    """The examples as arrays; the same examples give the same object with its cached fits."""
+    given = tuple(examples)
+    key = (tuple(map(id, given)), tuple(arms))
+    found = _MADE.get(key)
+    if found is not None and all(a is b for a, b in zip(found.examples, given, strict=True)):
         return found
-    if len(_KEPT) > 64:
-        _KEPT.clear()
-    _KEPT[key] = Training(made, tuple(arms))
-    return _KEPT[key]
+    if len(_MADE) > 64:
+        _MADE.clear()
+    _MADE[key] = Training(given, tuple(arms))
+    return _MADE[key]
 
 
-def _filled(rows: Floats) -> Floats:
+def _with_arm_means(rows: Floats) -> Floats:
     out: Floats = np.where(np.isnan(rows), np.nanmean(rows, axis=0), rows)
     return out
 
 
-def values_of(features: Features, names: Sequence[str]) -> list[float]:
+def feature_values(features: Features, names: Sequence[str]) -> list[float]:
     """The named numeric features of an issue; NaN where it has none."""
     return [float(value_or_nan(features, name)) for name in names]
 
 
-def out_of_fold(
+def out_of_fold_predictions(
     training: Training, predict: Callable[[Training, Sequence[Features]], Floats]
 ) -> Floats:
-    """Predictions (n, any) for each issue by a fit that never saw its repository.
+    """Predictions (n, any) for each issue by a fit without its repository.
 
-    ``predict(rest, features)`` fits on the rest and predicts. With a single repository there is
-    no such fit: the predictions are NaN. The rest of a fold may lack an arm: NaN as well.
+    ``predict(rest, features)`` fits on the rest and predicts. Predictions are NaN with a single
+    repository, and for a fold whose rest lacks an arm.
     """
     out: Floats | None = None
     for rows in training.folds():
@@ -196,7 +198,7 @@ def out_of_fold(
             break
         try:
             made = predict(training.without(rows), [training.features[row] for row in rows])
-        except UsageError:  # an arm that only these repositories were tried with
+        except UsageError:  # only these repositories have runs of an arm
             continue
         out = np.full((len(training), made.shape[1]), np.nan) if out is None else out
         out[rows] = made

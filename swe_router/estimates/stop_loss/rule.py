@@ -1,6 +1,6 @@
-"""Stop-loss: the point of an attempt, in steps or USD, from which going on loses money.
+"""Stop-loss: the point of an attempt, in steps or USD, from which continuing loses money.
 
-Off unless a file that ``swe-router calibrate --stop-loss`` wrote is given; fitted in ``stopfit``.
+Off unless the settings name a file of ``swe-router calibrate --stop-loss``; see ``rule_fit``.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ Measure = Literal["steps", "usd"]
 
 
 class StopPoint(FrozenRecord):
-    """Where an attempt is given up, and what was seen of the runs that went on beyond it."""
+    """Where an attempt is stopped, and the past runs that continued beyond it."""
 
     measure: Measure
     at: Decimal = Field(gt=0)
     """Steps, or USD."""
     n: int = Field(gt=0)
-    """Past runs that went on beyond it."""
+    """Past runs that continued beyond it."""
     resolved: int = Field(ge=0)
     """How many of them were resolved in the end."""
     further_usd: float = Field(ge=0)
-    """Mean USD that they went on to cost."""
+    """Mean further USD of these runs."""
 
     def reached(self, steps: int, usd: Decimal) -> bool:
         """Whether an attempt with so many steps and USD is at the point."""
         return (steps if self.measure == "steps" else usd) >= self.at
 
 
-class Checked(FrozenRecord):
-    """What the points would have done on repositories that they were not fitted on."""
+class StopLossEffect(FrozenRecord):
+    """Effect of the points on repositories that they were not fitted on."""
 
     runs: int
     stopped: int
     saved_usd: float
-    """Mean USD a run that stopping saves."""
+    """Mean USD saved per run."""
     saved_low: float
     saved_high: float
-    """95%, whole repositories resampled; so the other intervals."""
+    """95% interval, whole repositories resampled; as all intervals here."""
     lost: float
-    """Share of all runs that would have been resolved and are not."""
+    """Share of all runs that stopping turns from resolved to unresolved."""
     lost_low: float
     lost_high: float
     net_usd: float
@@ -54,19 +54,19 @@ class Checked(FrozenRecord):
     net_high: float
 
 
-class Profile(FrozenRecord):
+class TierStopLoss(FrozenRecord):
     """The stop-loss of one tier."""
 
     system: str
-    """System of the outcome table that the tier was taken for."""
+    """System of the outcome table that stands for the tier."""
     value: Usd
     """USD that a resolved issue is worth."""
     runs: int
     repositories: int
     points: tuple[StopPoint, ...] = ()
-    """None: nothing that was shown to earn money was found."""
-    checked: Checked | None = None
-    """By leaving repositories out; None where no point was found."""
+    """Empty: no point was shown to earn money."""
+    checked: StopLossEffect | None = None
+    """Cross-validated over repositories; None without points."""
     why: str
 
     def gives_up(self, steps: int, usd: Decimal) -> str:
@@ -82,11 +82,11 @@ class Profile(FrozenRecord):
 
 
 class StopLoss(FrozenRecord):
-    """The file."""
+    """The stop-loss file: one rule per tier."""
 
     kind: Literal["swe-router stop-loss"] = "swe-router stop-loss"
     outcomes: str
     """Name of the outcome table."""
     digest: str
     """SHA-256 of its rows."""
-    tiers: Mapping[str, Profile]
+    tiers: Mapping[str, TierStopLoss]

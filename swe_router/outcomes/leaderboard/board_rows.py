@@ -37,7 +37,7 @@ class BoardRequest:
     """Names of plugins; none is all of them."""
     budget: Decimal | None = None
     """USD for all issues together, a hard cap; policies are then played one issue at a time."""
-    bootstraps: int = bootstrap.BOOTSTRAPS
+    bootstraps: int = bootstrap.RESAMPLES
     seed: int = 0
     random_cv: bool = False
     curves: bool = True

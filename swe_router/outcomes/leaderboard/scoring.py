@@ -15,7 +15,7 @@ from swe_router.outcomes.simulation.oracle_policies import OracleBound
 from swe_router.outcomes.simulation.simulate import SimulatedRun
 from swe_router.stats import bootstrap
 from swe_router.stats.arrays import Floats
-from swe_router.stats.rates import wilson
+from swe_router.stats.rates import wilson_interval
 
 PLAIN = "cascade"
 """The policy whose blind mixes with the systems are the second hull: a verifier and no router."""
@@ -31,7 +31,7 @@ class Field:
     usds: Floats
     groups: tuple[str, ...]
     """Repository of each instance."""
-    bootstraps: int = bootstrap.BOOTSTRAPS
+    bootstraps: int = bootstrap.RESAMPLES
     seed: int = 0
     value: float = 2.0
     """USD that a resolved issue is worth, for regret."""
@@ -119,31 +119,33 @@ def rows(
 def _chance(
     rate: Floats, usd: Floats, own: Sequence[int], plain: int | None, field: Field
 ) -> _Chance:
-    shares = bootstrap.weights(rate.shape[1], field.bootstraps, field.seed)
-    groups = bootstrap.cluster_weights(field.groups, field.bootstraps, field.seed)
+    shares = bootstrap.resample_shares(rate.shape[1], field.bootstraps, field.seed)
+    groups = bootstrap.cluster_resample_shares(field.groups, field.bootstraps, field.seed)
     best = rate - field.rates[field.strong]
     # An oracle would keep every policy off the frontier, and a twin would halve its chances.
     pareto = np.full(len(rate), np.nan)
-    pareto[own] = bootstrap.on_pareto(shares, rate[own], usd[own])
+    pareto[own] = bootstrap.pareto_probability(shares, rate[own], usd[own])
     margin = bootstrap.hull_margins(shares, rate, usd, field.rates, field.usds)
     mixed = None
     if plain is not None:
         point = (rate[plain], usd[plain])
-        mixed = bootstrap.raised_margins(shares, rate, usd, point, field.rates, field.usds, margin)
+        mixed = bootstrap.extended_hull_margins(
+            shares, rate, usd, point, field.rates, field.usds, margin
+        )
     return _Chance(
-        bootstrap.means(shares, usd),
+        bootstrap.resampled_means(shares, usd),
         margin,
         mixed,
         bootstrap.hull_margins(groups, rate, usd, field.rates, field.usds),
-        bootstrap.means(groups, rate),
-        bootstrap.means(shares, best),
+        bootstrap.resampled_means(groups, rate),
+        bootstrap.resampled_means(shares, best),
         pareto,
     )
 
 
 def _figures(rate: Floats, usd: Floats, field: Field) -> dict[str, Any]:
     n, resolved, paid = len(rate), float(rate.sum()), float(usd.sum())
-    low, high = wilson(resolved, n)
+    low, high = wilson_interval(resolved, n)
     costs = [*field.cost.tolist()]
     return {
         "n": n,
@@ -170,13 +172,13 @@ def _figures(rate: Floats, usd: Floats, field: Field) -> dict[str, Any]:
 
 def _intervals(rate: Floats, usd: Floats, k: int, chance: _Chance, field: Field) -> dict[str, Any]:
     n = len(usd)
-    cheap, dear = bootstrap.bca(chance.usd[:, k], usd)
-    low, high = bootstrap.interval(chance.margin[:, k])
-    cluster = bootstrap.interval(chance.cluster[:, k])
-    rates = bootstrap.interval(chance.cluster_rate[:, k])
+    cheap, dear = bootstrap.bca_interval(chance.usd[:, k], usd)
+    low, high = bootstrap.percentile_interval(chance.margin[:, k])
+    cluster = bootstrap.percentile_interval(chance.cluster[:, k])
+    rates = bootstrap.percentile_interval(chance.cluster_rate[:, k])
     strong = field.rates[field.strong]
     whole = bool(np.isin(rate, (0, 1)).all() and np.isin(strong, (0, 1)).all())
-    ahead = bootstrap.interval(chance.lead[:, k])
+    ahead = bootstrap.percentile_interval(chance.lead[:, k])
     return {
         "usd_low": cheap * n,
         "usd_high": dear * n,
@@ -188,12 +190,12 @@ def _intervals(rate: Floats, usd: Floats, k: int, chance: _Chance, field: Field)
         "hull_margin_repo_high": _pp(cluster[1]),
         "rate_repo_low": rates[0],
         "rate_repo_high": rates[1],
-        "p": bootstrap.two_sided(chance.margin[:, k]),
+        "p": bootstrap.bootstrap_p_value(chance.margin[:, k]),
         "lead_pp": 100 * float((rate - strong).mean()),
         "lead_low": 100 * ahead[0],
         "lead_high": 100 * ahead[1],
-        "mcnemar_p": bootstrap.mcnemar(rate, strong) if whole else None,
-        "non_inferior": bootstrap.non_inferior(chance.lead[:, k], field.margin),
+        "mcnemar_p": bootstrap.mcnemar_test(rate, strong) if whole else None,
+        "non_inferior": bootstrap.is_non_inferior(chance.lead[:, k], field.margin),
         "on_pareto_probability": float(chance.pareto[k]),
     }
 
@@ -212,14 +214,14 @@ def _beyond_cascade(
         return {}
     points = np.append(field.rate, every[plain].mean())
     prices = np.append(field.cost, costs[plain].mean())
-    low, high = bootstrap.interval(chance.mixed[:, k])
+    low, high = bootstrap.percentile_interval(chance.mixed[:, k])
     return {
         "cascade_margin_pp": _pp(
             float(metrics.hull_margin(usd.mean(), rate.mean(), prices, points))
         ),
         "cascade_margin_low": _pp(low),
         "cascade_margin_high": _pp(high),
-        "cascade_p": 1.0 if k == plain else bootstrap.two_sided(chance.mixed[:, k]),
+        "cascade_p": 1.0 if k == plain else bootstrap.bootstrap_p_value(chance.mixed[:, k]),
     }
 
 

@@ -62,7 +62,9 @@ def _adjust(lines: Sequence[dict[str, Any]]) -> None:
     tested = [x for x in lines if "p" in x and x["kind"] == "policy" and not x.get("same_as")]
     for name in ("p", "cascade_p"):
         there = [x for x in tested if name in x]
-        for line, p in zip(there, significance.holm([x[name] for x in there]), strict=True):
+        for line, p in zip(
+            there, significance.holm_adjusted([x[name] for x in there]), strict=True
+        ):
             line[f"{name}_holm"] = float(p)
     known = {line["policy"]: line for line in lines}
     for line in lines:

@@ -14,7 +14,7 @@ import numpy as np
 from swe_router.outcomes.simulation.stage import Simulation
 from swe_router.stats.arrays import Floats
 from swe_router.stats.hull import hull_at
-from swe_router.stats.rates import wilson
+from swe_router.stats.rates import wilson_interval
 
 STEPS = 101
 
@@ -108,7 +108,7 @@ def _standing(
             mine = [cell for cell in judged if cell.resolved == truth]
             passed = sum(cell.row.verdict == "pass" for cell in mine)
             if mine:
-                low, high = wilson(passed, len(mine))
+                low, high = wilson_interval(passed, len(mine))
                 found |= {f"{name}_low": low, f"{name}_high": high, f"{name}_n": len(mine)}
                 tpr, fpr = (passed / len(mine), fpr) if truth else (tpr, passed / len(mine))
         found["measured"] = "tpr_n" in found and "fpr_n" in found

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.prediction.estimators import by_forest, cost
+from swe_router.estimates.prediction.estimators import expected_cost, quality_by_forest
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs, is_infra_failure, rung_of
 from swe_router.policies.learned import LearnedPolicy
@@ -43,13 +43,13 @@ class MixLlm(LearnedPolicy[MixLlmKnobs], SingleTierPolicy[MixLlmKnobs]):
 
     def learn(self, training: Training) -> None:
         """Fit forest and cost."""
-        by_forest(training)
-        cost(training)
+        quality_by_forest(training)
+        expected_cost(training)
 
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """Mean, spread and cost of each tier, (n, 3 m)."""
-        mean, spread = by_forest(training)(batch)
-        return np.hstack([mean, spread, cost(training)(batch)])
+        mean, spread = quality_by_forest(training)(batch)
+        return np.hstack([mean, spread, expected_cost(training)(batch)])
 
     def choose(self, features: Features, budget: BudgetView) -> TierChoice:
         """The best upper bound on the utility."""

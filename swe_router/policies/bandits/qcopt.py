@@ -10,7 +10,7 @@ from pydantic import Field
 from scipy import sparse
 from scipy.optimize import linprog
 
-from swe_router.estimates.prediction.estimators import by_numbers, cost
+from swe_router.estimates.prediction.estimators import expected_cost, quality_by_features
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.learned import LearnedPolicy
@@ -80,12 +80,12 @@ class QcOpt(LearnedPolicy[QcOptKnobs], SingleTierPolicy[QcOptKnobs]):
 
     def learn(self, training: Training) -> None:
         """Fit quality and cost."""
-        by_numbers(training)
-        cost(training)
+        quality_by_features(training)
+        expected_cost(training)
 
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """Quality, then cost: (n, 2 m)."""
-        return np.hstack([by_numbers(training)(batch), cost(training)(batch)])
+        return np.hstack([quality_by_features(training)(batch), expected_cost(training)(batch)])
 
     def prepare(self, batch: Sequence[Features], budget: Budget) -> Self:
         """The policy with the program solved for this batch and budget."""

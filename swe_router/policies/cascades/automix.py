@@ -8,7 +8,11 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.prediction.run_scorer import observed, scorer, usual_scores
+from swe_router.estimates.prediction.run_scorer import (
+    held_out_or_fitted_scores,
+    observation_of,
+    run_scorer,
+)
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs, rung_of
 from swe_router.policies.cascades.climb import LadderCascade, StopJudgement
@@ -61,8 +65,8 @@ class AutoMix(LearnedPolicy[AutoMixKnobs], LadderCascade[AutoMixKnobs]):
         if place >= len(self.ladder) - 1:
             return StopJudgement(True, f"{last.arm} is the strongest tier")
         edges, needy, price = self._table(self.training, place)
-        x = observed(last)[None]
-        score = float(scorer(self.training).of(str(last.arm), x)[0])
+        x = observation_of(last)[None]
+        score = float(run_scorer(self.training).of(str(last.arm), x)[0])
         found = int(np.searchsorted(edges, score, side="right"))
         gain = self.knobs.value * needy[found]
         why = (
@@ -79,7 +83,7 @@ class AutoMix(LearnedPolicy[AutoMixKnobs], LadderCascade[AutoMixKnobs]):
         bins = self.knobs.bins
 
         def make(known: Training) -> tuple[Floats, Floats, Floats]:
-            runs, scores = usual_scores(known, known.arms[place])
+            runs, scores = held_out_or_fitted_scores(known, known.arms[place])
             edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
             found = np.searchsorted(edges, scores, side="right")
             rows = runs.issue.astype(int)

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import Field
 from scipy.stats import norm, qmc
 
-from swe_router.estimates.prediction.estimators import by_numbers, cost
-from swe_router.estimates.prediction.run_scorer import scorer
+from swe_router.estimates.prediction.estimators import expected_cost, quality_by_features
+from swe_router.estimates.prediction.run_scorer import run_scorer
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import (
     Knobs,
@@ -94,13 +94,13 @@ class CascadeRouting(LearnedPolicy[CascadeRoutingKnobs]):
 
     def learn(self, training: Training) -> None:
         """Fit quality, cost and the scorer of runs."""
-        by_numbers(training)
-        cost(training)
-        scorer(training)
+        quality_by_features(training)
+        expected_cost(training)
+        run_scorer(training)
 
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """Quality, then cost: (n, 2 m)."""
-        return np.hstack([by_numbers(training)(batch), cost(training)(batch)])
+        return np.hstack([quality_by_features(training)(batch), expected_cost(training)(batch)])
 
     def decide(
         self, features: Features, history: Sequence[Outcome], budget: BudgetView
@@ -111,7 +111,7 @@ class CascadeRouting(LearnedPolicy[CascadeRoutingKnobs]):
         quality, usd = np.split(self.prediction(features), 2)
         held = 0.0
         for outcome in history:
-            score = 0.0 if is_infra_failure(outcome) else scorer(self.training).seen(outcome)
+            score = 0.0 if is_infra_failure(outcome) else run_scorer(self.training).score(outcome)
             if not is_infra_failure(outcome):
                 quality = self.corrected_quality(quality, rung_of(self.ladder, outcome), score)
             held = max(held, score)
@@ -143,7 +143,7 @@ class CascadeRouting(LearnedPolicy[CascadeRoutingKnobs]):
 
     def choose_among(self, features: Features, history: Sequence[Outcome]) -> int:
         """Index of the candidate with the highest quality; the later of equals."""
-        scores = [scorer(self.training).seen(outcome) for outcome in history]
+        scores = [run_scorer(self.training).score(outcome) for outcome in history]
         return max(range(len(scores)), key=lambda n: (scores[n], n))
 
 

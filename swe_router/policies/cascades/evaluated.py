@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.prediction.run_scorer import scorer
+from swe_router.estimates.prediction.run_scorer import run_scorer
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs, rung_of
 from swe_router.policies.cascades.climb import LadderCascade, StopJudgement
@@ -47,7 +47,7 @@ class RouterBenchCascade(
 
     def learn(self, training: Training) -> None:
         """Fit the scorer of runs; check that prices are known."""
-        scorer(training)
+        run_scorer(training)
         _ = training.prices
 
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
@@ -56,7 +56,7 @@ class RouterBenchCascade(
 
     def judge(self, outcome: Outcome, spent: float) -> StopJudgement:
         """Compare the score with t, then the cost with one more mean run to max_cost."""
-        score, rung = scorer(self.training).seen(outcome), rung_of(self.ladder, outcome)
+        score, rung = run_scorer(self.training).score(outcome), rung_of(self.ladder, outcome)
         result = f"{outcome.arm}'s patch scores {score:.2f}, threshold {self.knobs.threshold:.2f}"
         if score >= self.knobs.threshold or rung == len(self.ladder) - 1:
             return StopJudgement(True, f"accepted: {result}")

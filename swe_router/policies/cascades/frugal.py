@@ -9,7 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.prediction.run_scorer import grid, scorer, usual_scores
+from swe_router.estimates.prediction.run_scorer import (
+    held_out_or_fitted_scores,
+    run_scorer,
+    threshold_grid,
+)
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.cascades.climb import LadderCascade, StopJudgement
@@ -45,7 +49,7 @@ class FrugalGpt(LearnedPolicy[FrugalGptKnobs], LadderCascade[FrugalGptKnobs]):
 
     def learn(self, training: Training) -> None:
         """Fit scorer and thresholds."""
-        scorer(training)
+        run_scorer(training)
         self._thresholds(training)
 
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
@@ -55,7 +59,7 @@ class FrugalGpt(LearnedPolicy[FrugalGptKnobs], LadderCascade[FrugalGptKnobs]):
     def judge(self, outcome: Outcome, spent: float) -> StopJudgement:
         """Compare the score with the tier's threshold."""
         last = outcome
-        score = scorer(self.training).seen(last)
+        score = run_scorer(self.training).score(last)
         bar = self._thresholds(self.training)[str(last.arm)]
         result = f"{last.arm}'s patch scores {score:.2f}, threshold {bar:.2f}"
         return StopJudgement(score >= bar, f"accepted: {result}" if score >= bar else result)
@@ -66,7 +70,7 @@ class FrugalGpt(LearnedPolicy[FrugalGptKnobs], LadderCascade[FrugalGptKnobs]):
     def _search(self, training: Training) -> dict[str, float]:
         """Thresholds per tier: a full grid for up to three tiers, else two rounds per tier."""
         arms = training.arms[:-1]
-        grids = [grid(usual_scores(training, arm)[1]) for arm in arms]
+        grids = [threshold_grid(held_out_or_fitted_scores(training, arm)[1]) for arm in arms]
         if len(arms) <= 2:
             best = max(itertools.product(*grids), key=lambda bars: self._net_value(training, bars))
         else:
@@ -101,7 +105,7 @@ def _accept_rates(training: Training, place: int, bar: float) -> tuple[Floats, F
     The product is taken run by run, since a scorer may separate the runs of one issue too.
     An issue without a scored run gets the mean of the others.
     """
-    runs, scores = usual_scores(training, training.arms[place])
+    runs, scores = held_out_or_fitted_scores(training, training.arms[place])
     issue, size = runs.issue.astype(int), len(training)
     taken = runs.weight * (scores >= bar)
     count = np.bincount(issue, runs.weight, size)

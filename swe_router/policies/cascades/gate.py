@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from swe_router.estimates.acceptance.selective_threshold import MIN_REPOS
-from swe_router.estimates.prediction.run_scorer import RunFeatures, blind_scores, grid, scorer
+from swe_router.estimates.prediction.run_scorer import (
+    WeightedRuns,
+    held_out_scores,
+    run_scorer,
+    threshold_grid,
+)
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs, rung_of
 from swe_router.policies.cascades.climb import LadderCascade, StopJudgement
@@ -64,7 +69,7 @@ class ConformalGate(LearnedPolicy[ConformalGateKnobs], LadderCascade[ConformalGa
         last = outcome
         if rung_of(self.ladder, last) == len(self.ladder) - 1:
             return StopJudgement(True, f"{last.arm} is the strongest tier")
-        score = scorer(self.training).seen(last)
+        score = run_scorer(self.training).score(last)
         bar = self._threshold(self.training, str(last.arm))
         if bar > 1:
             return StopJudgement(False, f"no gate for {last.arm} can be shown to hold")
@@ -75,11 +80,11 @@ class ConformalGate(LearnedPolicy[ConformalGateKnobs], LadderCascade[ConformalGa
         alpha, delta = self.knobs.alpha, self.knobs.delta
 
         def make(known: Training) -> float:
-            runs, scores = blind_scores(known, arm)
+            runs, scores = held_out_scores(known, arm)
             wrong, issues = wrong_patch_weights(runs)
             if len(set(known.groups[issues].tolist())) < MIN_REPOS:
                 return 1.1
-            for bar in grid(scores, 25):
+            for bar in threshold_grid(scores, 25):
                 accepted = float(wrong[scores >= bar].sum())
                 if clopper_pearson_upper(accepted, len(issues), delta) <= alpha:
                     return float(bar)
@@ -88,7 +93,7 @@ class ConformalGate(LearnedPolicy[ConformalGateKnobs], LadderCascade[ConformalGa
         return training.fit(("gate", arm, alpha, delta), make)
 
 
-def wrong_patch_weights(runs: RunFeatures) -> tuple[Floats, NDArray[np.intp]]:
+def wrong_patch_weights(runs: WeightedRuns) -> tuple[Floats, NDArray[np.intp]]:
     """Weight of each run as a wrong patch, (n,), 1 per issue in sum; these issues."""
     wrong = runs.weight * (1 - runs.right)
     issue = runs.issue.astype(int)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.prediction.run_scorer import scorer
+from swe_router.estimates.prediction.run_scorer import run_scorer
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import (
     Knobs,
@@ -78,7 +78,7 @@ class LlmBlender(LearnedPolicy[Knobs]):
 
     def learn(self, training: Training) -> None:
         """Fit the scorer of runs."""
-        scorer(training)
+        run_scorer(training)
 
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """Zeros: nothing is predicted before the runs."""
@@ -102,7 +102,7 @@ class LlmBlender(LearnedPolicy[Knobs]):
 
     def choose_among(self, features: Features, history: Sequence[Outcome]) -> int:
         """Index of the candidate with the most pairwise wins; the later of equals."""
-        right = np.array([scorer(self.training).seen(outcome) for outcome in history])
+        right = np.array([run_scorer(self.training).score(outcome) for outcome in history])
         beats = right[:, None] * (1 - right[None, :])
         both = beats + beats.T
         odds = np.where(both > 0, beats / np.where(both > 0, both, 1.0), 0.5)

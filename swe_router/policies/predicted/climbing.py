@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from swe_router.estimates.prediction.estimators import Predictor
-from swe_router.estimates.prediction.training import Training, out_of_fold
+from swe_router.estimates.prediction.training import Training, out_of_fold_predictions
 from swe_router.policies.base import Knobs
 from swe_router.policies.learned import LearnedPolicy
 from swe_router.policies.single import SingleTierPolicy, TierChoice
@@ -82,7 +82,7 @@ class NeedScoreRouter(LearnedPolicy[K], SingleTierPolicy[K]):
         def scores_of(known: Training, batch: Sequence[Features]) -> Floats:
             return known.fit(("scorer", *self.recipe()), self.scorer)(batch)
 
-        scores = out_of_fold(training, scores_of)
+        scores = out_of_fold_predictions(training, scores_of)
         if np.isnan(scores).all():
             scores = training.fit(("scorer", *self.recipe()), self.scorer)(training.features)
         return scores

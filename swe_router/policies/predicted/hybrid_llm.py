@@ -14,7 +14,13 @@ from typing import ClassVar
 import numpy as np
 
 from swe_router.errors import UsageError
-from swe_router.estimates.prediction.estimators import Predictor, constant, logistic, rows_of, texts
+from swe_router.estimates.prediction.estimators import (
+    Predictor,
+    constant_model,
+    logistic_model,
+    text_vectors,
+    training_vectors,
+)
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.predicted.climbing import NeedScoreKnobs, NeedScoreRouter
 from swe_router.policies.predicted.routellm import stack_columns
@@ -37,15 +43,15 @@ class HybridLlmDeterministic(NeedScoreRouter[NeedScoreKnobs]):
 
     def scorer(self, training: Training) -> Predictor:
         """1 - P(the lower tier is no worse), for each rung but the last."""
-        words, fits = texts(training), []
+        words, fits = text_vectors(training), []
         for low, high in itertools.pairwise(training.arms):
             rows = [n for n, e in enumerate(training.examples) if self._has_runs(e, low, high)]
             if self.min_runs > 1 and len(rows) < MIN_ISSUES:
                 raise UsageError(f"needs {self.needs}")
             y = self.labels([run_qualities(training.examples[n], low, high) for n in rows])
             fitted = len(y) > 0 and np.ptp(y) > 0
-            fits.append(logistic(rows_of(training)[rows], y, 1.0) if fitted
-                        else constant(float(y.mean()) if len(y) else 0.5))  # fmt: skip
+            fits.append(logistic_model(training_vectors(training)[rows], y, 1.0) if fitted
+                        else constant_model(float(y.mean()) if len(y) else 0.5))  # fmt: skip
 
         def predict(batch: Sequence[Features]) -> Floats:
             x = words.of(batch)

@@ -10,7 +10,7 @@ from pydantic import Field
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from swe_router.estimates.prediction.estimators import numbers
+from swe_router.estimates.prediction.estimators import numeric_features
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.learned import LearnedPolicy
@@ -44,7 +44,7 @@ class LlmRank(LearnedPolicy[LlmRankKnobs], SingleTierPolicy[LlmRankKnobs]):
 
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """Score of each tier, (n, m)."""
-        x = numbers(training).of(batch)
+        x = numeric_features(training).of(batch)
         scores: Floats = np.column_stack([np.ones(len(batch)), x]) @ self._weights(training)
         return scores
 
@@ -58,7 +58,7 @@ class LlmRank(LearnedPolicy[LlmRankKnobs], SingleTierPolicy[LlmRankKnobs]):
         weight = self.knobs.cost_weight
 
         def make(known: Training) -> Floats:
-            x = np.column_stack([np.ones(len(known)), numbers(known).rows])
+            x = np.column_stack([np.ones(len(known)), numeric_features(known).rows])
             return fit_score_weights(x, scaled_utility(known.rates, known.prices, weight))
 
         return training.fit(("llmrank", weight), make)

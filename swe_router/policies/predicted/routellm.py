@@ -19,7 +19,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from swe_router.errors import UsageError
-from swe_router.estimates.prediction.estimators import Predictor, rows_of, texts
+from swe_router.estimates.prediction.estimators import Predictor, text_vectors, training_vectors
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.predicted.climbing import NeedScoreKnobs, NeedScoreRouter
 from swe_router.records import Features
@@ -85,10 +85,10 @@ class RouteLlmSimilarity(NeedScoreRouter[NeedScoreKnobs]):
         The published fit has no penalty. Here each pair of tiers gets one more battle of mean
         weight, half won, which keeps the strength of a tier that never lost finite.
         """
-        words, size = texts(training), len(training.arms)
+        words, size = text_vectors(training), len(training.arms)
 
         def predict(batch: Sequence[Features]) -> Floats:
-            weight = similarity_weights(words.of(batch) @ rows_of(training).T)
+            weight = similarity_weights(words.of(batch) @ training_vectors(training).T)
             wins = np.zeros((len(batch), size, size))
             for i, j in itertools.permutations(range(size), 2):
                 wins[:, i, j] = weight @ win_share(training, i, j) + 0.5 * weight.mean(axis=1)
@@ -180,7 +180,7 @@ class RouteLlmMatrix(NeedScoreRouter[RouteLlmMatrixKnobs]):
         if not battles:
             return lambda batch: np.full((len(batch), size - 1), 0.5)
         issue, winner, loser = np.array(battles).T
-        rows, words = rows_of(training)[issue], texts(training)
+        rows, words = training_vectors(training)[issue], text_vectors(training)
         fit = fit_bilinear(rows, winner, loser, size, self.knobs.dimension)
 
         def predict(batch: Sequence[Features]) -> Floats:
@@ -200,12 +200,12 @@ class RouteLlmBert(NeedScoreRouter[NeedScoreKnobs]):
 
     def scorer(self, training: Training) -> Predictor:
         """P(only the upper resolves)."""
-        words, fits = texts(training), []
+        words, fits = text_vectors(training), []
         for k in range(len(training.arms) - 1):
             up, down = win_share(training, k + 1, k), win_share(training, k, k + 1)
             known = ~np.isnan(training.resolved[:, k] + training.resolved[:, k + 1])
             weights = np.column_stack([down, 1 - up - down, up])[known]
-            fits.append(last_class_model(rows_of(training)[known], weights))
+            fits.append(last_class_model(training_vectors(training)[known], weights))
         return lambda batch: stack_columns([fit(words.of(batch)) for fit in fits], len(batch))
 
 

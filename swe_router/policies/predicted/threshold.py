@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from swe_router.estimates.prediction.estimators import Predictor, by_hashes, by_numbers
+from swe_router.estimates.prediction.estimators import (
+    Predictor,
+    quality_by_features,
+    quality_by_hashes,
+)
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.predicted.climbing import NeedScoreKnobs, NeedScoreRouter
 
@@ -17,7 +21,7 @@ class ThresholdPolicy(NeedScoreRouter[NeedScoreKnobs]):
 
     def scorer(self, training: Training) -> Predictor:
         """1 - p of each rung but the last."""
-        rates = by_numbers(training)
+        rates = quality_by_features(training)
         return lambda batch: 1 - rates(batch)[:, :-1]
 
 
@@ -30,5 +34,5 @@ class FastTextPolicy(NeedScoreRouter[NeedScoreKnobs]):
 
     def scorer(self, training: Training) -> Predictor:
         """1 - p of each rung but the last."""
-        rates = by_hashes(training)
+        rates = quality_by_hashes(training)
         return lambda batch: 1 - rates(batch)[:, :-1]

@@ -14,11 +14,11 @@ from pydantic import Field
 
 from swe_router.estimates.prediction.estimators import (
     Predictor,
-    by_neighbours,
-    by_network,
-    by_numbers,
-    clusters,
-    cost,
+    expected_cost,
+    quality_by_features,
+    quality_by_neighbours,
+    quality_by_network,
+    text_clusters,
 )
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs
@@ -54,7 +54,7 @@ class UtilityRouter(LearnedPolicy[K], SingleTierPolicy[K]):
 
     def price(self, training: Training) -> Predictor:
         """Issues -> expected USD of each tier."""
-        return cost(training)
+        return expected_cost(training)
 
     def learn(self, training: Training) -> None:
         """Fit quality and cost."""
@@ -100,7 +100,7 @@ class KnnRouter(UtilityRouter[KnnKnobs]):
 
     def quality(self, training: Training) -> Predictor:
         """By neighbours."""
-        return by_neighbours(training, self.knobs.k)
+        return quality_by_neighbours(training, self.knobs.k)
 
 
 class MlpRouter(UtilityRouter[UtilityKnobs]):
@@ -112,7 +112,7 @@ class MlpRouter(UtilityRouter[UtilityKnobs]):
 
     def quality(self, training: Training) -> Predictor:
         """By the published network (100, 100, 100), one for all tiers."""
-        return by_network(training, (100, 100, 100), text=True)
+        return quality_by_network(training, (100, 100, 100), text=True)
 
 
 class PlugInRouter(UtilityRouter[UtilityKnobs]):
@@ -123,7 +123,7 @@ class PlugInRouter(UtilityRouter[UtilityKnobs]):
 
     def quality(self, training: Training) -> Predictor:
         """Logistic regression on text and graph features."""
-        return by_numbers(training)
+        return quality_by_features(training)
 
 
 class OriKnobs(UtilityKnobs):
@@ -143,12 +143,12 @@ class OriRouter(UtilityRouter[OriKnobs]):
 
     def quality(self, training: Training) -> Predictor:
         """Each tier's rate in the nearest cluster."""
-        known = clusters(training, self.knobs.k)
+        known = text_clusters(training, self.knobs.k)
         return lambda batch: np.asarray(known.rate[known.near(batch, 1)[0][:, 0]])
 
     def price(self, training: Training) -> Predictor:
         """Each tier's mean cost in the nearest cluster."""
-        known = clusters(training, self.knobs.k)
+        known = text_clusters(training, self.knobs.k)
         return lambda batch: np.asarray(known.usd[known.near(batch, 1)[0][:, 0]])
 
 
@@ -178,11 +178,11 @@ class AvengersPro(LearnedPolicy[AvengersProKnobs], SingleTierPolicy[AvengersProK
 
     def learn(self, training: Training) -> None:
         """Fit the clusters."""
-        clusters(training, self.knobs.k)
+        text_clusters(training, self.knobs.k)
 
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """Score of each tier, (n, m)."""
-        known = clusters(training, self.knobs.k)
+        known = text_clusters(training, self.knobs.k)
         rate, usd = known.rate, known.usd
         low, high = rate.min(axis=1, keepdims=True), rate.max(axis=1, keepdims=True)
         quality = (rate - low) / np.where(high > low, high - low, 1.0)
@@ -221,7 +221,7 @@ class IprRouter(LearnedPolicy[IprKnobs], SingleTierPolicy[IprKnobs]):
 
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """P(resolved) of each tier."""
-        return by_numbers(training)(batch)
+        return quality_by_features(training)(batch)
 
     def choose(self, features: Features, budget: BudgetView) -> TierChoice:
         """The first rung that is good enough."""

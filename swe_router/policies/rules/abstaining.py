@@ -8,7 +8,12 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 from pydantic import Field
 
-from swe_router.estimates.prediction.estimators import by_network, by_numbers, rows_of, texts
+from swe_router.estimates.prediction.estimators import (
+    quality_by_features,
+    quality_by_network,
+    text_vectors,
+    training_vectors,
+)
 from swe_router.estimates.prediction.training import Training
 from swe_router.policies.base import Knobs
 from swe_router.policies.cascade import Cascade
@@ -88,7 +93,7 @@ class SemanticRouter(AbstainingRouter[SemanticKnobs]):
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """Exemplars of a tier: past issues of which it is the cheapest tier that resolves."""
         labels = cheapest_that_resolves(training)
-        cosine = texts(training).of(batch) @ rows_of(training).T
+        cosine = text_vectors(training).of(batch) @ training_vectors(training).T
         scores = route_scores(cosine, labels, len(training.arms), self.knobs.top_k,
                               self.knobs.aggregation)  # fmt: skip
         return np.column_stack([scores.argmax(axis=1), np.clip(scores.max(axis=1), 0, 1)])
@@ -121,13 +126,13 @@ class CentroidRouter(AbstainingRouter[AbstainingKnobs]):
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """(rung, softmax confidence) per issue; classes as in ``SemanticRouter``."""
         labels = cheapest_that_resolves(training)
-        rows = rows_of(training)
+        rows = training_vectors(training)
         means = np.zeros((len(training.arms), rows.shape[1]))
         for rung in range(len(training.arms)):
             if (labels == rung).any():
                 means[rung] = rows[labels == rung].mean(axis=0)
         lengths = np.linalg.norm(means, axis=1)
-        cosine = texts(training).of(batch) @ (means / np.maximum(lengths, 1e-9)[:, None]).T
+        cosine = text_vectors(training).of(batch) @ (means / np.maximum(lengths, 1e-9)[:, None]).T
         odds = np.exp(SHARPNESS * cosine) * (lengths > 0)
         odds /= np.maximum(odds.sum(axis=1, keepdims=True), 1e-12)
         return np.column_stack([odds.argmax(axis=1), odds.max(axis=1)])
@@ -155,17 +160,17 @@ class WideMlp(AbstainingRouter[WideMlpKnobs]):
 
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """The first tier over the bar; confidence ranks the nearest past issue's cosine."""
-        rates = by_network(training, (self.knobs.width,), text=True)(batch)
+        rates = quality_by_network(training, (self.knobs.width,), text=True)(batch)
         good = rates >= self.knobs.bar
         rung = np.where(good.any(axis=1), good.argmax(axis=1), rates.shape[1] - 1)
         usual = training.fit(("nearest of each other",), nearest_cosines)
-        nearest = (texts(training).of(batch) @ rows_of(training).T).max(axis=1)
+        nearest = (text_vectors(training).of(batch) @ training_vectors(training).T).max(axis=1)
         return np.column_stack([rung, np.searchsorted(usual, nearest) / max(1, len(usual))])
 
 
 def nearest_cosines(training: Training) -> Floats:
     """Cosine of each past issue with the nearest other one, ascending."""
-    among = rows_of(training) @ rows_of(training).T
+    among = training_vectors(training) @ training_vectors(training).T
     np.fill_diagonal(among, -1.0)
     out: Floats = np.sort(among.max(axis=1))
     return out
@@ -194,10 +199,10 @@ class FirstDesignAbstaining(AbstainingRouter[FirstDesignAbstainingKnobs]):
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """The two stages of the first design; it never abstains."""
         cheap = cheapest_that_resolves(training) == 0
-        rows = rows_of(training)[cheap]
+        rows = training_vectors(training)[cheap]
         near = np.zeros(len(batch))
         if len(rows):
-            near = (texts(training).of(batch) @ rows.T).max(axis=1)
+            near = (text_vectors(training).of(batch) @ rows.T).max(axis=1)
         short = np.array([len(require_text(one).split()) < self.knobs.words for one in batch])
         stays = short | (near > self.knobs.confidence)
         return np.column_stack([np.where(stays, 0, len(training.arms) - 1), np.ones(len(batch))])
@@ -214,7 +219,7 @@ class ChainRouter(AbstainingRouter[AbstainingKnobs]):
     def predict(self, training: Training, batch: Sequence[Features]) -> Floats:
         """The first confident stage; else the confidence of the last one."""
         exemplars = SemanticRouter(self.ladder).predict(training, batch)
-        rates = by_numbers(training)(batch)
+        rates = quality_by_features(training)(batch)
         out = np.zeros((len(batch), 2))
         for row, one in enumerate(batch):
             values = require_values(one)
