@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self
 
 from swe_router.moved import renamed
 from swe_router.records import (
@@ -21,7 +21,6 @@ from swe_router.records import (
     Candidate,
     Completion,
     CrossMatrix,
-    Example,
     Features,
     Instance,
     Message,
@@ -68,33 +67,6 @@ class Policy(Protocol):
 
     def restored(self, state: Mapping[str, Any]) -> Self:
         """A policy with a state that ``state()`` gave: how a replay asks again."""
-        ...
-
-
-@runtime_checkable
-class DeclaresKnobs(Protocol):
-    """A policy's class that says which knobs it takes: a pydantic model of them."""
-
-    knobs_type: type[Any]
-
-
-@runtime_checkable
-class HasKnobs(Protocol):
-    """A policy that shows the knobs it was made with, as a pydantic model."""
-
-    knobs: Any
-
-
-class Learner(Protocol):
-    """A policy that must see recorded outcomes before it can decide."""
-
-    def fitted(self, examples: Sequence[Example]) -> Self:
-        """The policy, fitted on past issues; deterministic. ``self`` stays as it is.
-
-        Raises ``UsageError`` that says what is missing when the examples do not hold what it
-        needs (an arm of the ladder, costs, repeated runs). Thresholds and calibrations are
-        fitted by cross-validation over ``Example.group`` inside the examples.
-        """
         ...
 
 
@@ -311,8 +283,7 @@ class Verifier(Protocol):
 class Selector(Protocol):
     """Which candidate to hand in; pure and deterministic.
 
-    A selector may also have ``settled(outcomes, left) -> str``: why its choice cannot change any
-    more, whatever the ``left`` candidates still planned will be, or the empty string.
+    One that can end a move early is a ``policy_abilities.SupportsEarlyStop`` too.
     """
 
     def select(

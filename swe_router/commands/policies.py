@@ -13,8 +13,8 @@ from rich.text import Text
 from swe_router import plugins
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
+from swe_router.policy_abilities import DeclaresKnobs, Learner, is_sequential, needs_of
 from swe_router.reports.fitted_table import Fitted
-from swe_router.seams import DeclaresKnobs
 from swe_router.settings.overrides import ALWAYS
 
 
@@ -79,7 +79,7 @@ def _row(name: str, kind: Any) -> Mapping[str, Any]:
         "knobs": knobs,
         "maturity": getattr(kind, "maturity", ""),
         "surrogate": getattr(kind, "surrogate", ""),
-        "needs": getattr(kind, "needs", ""),
-        "learns": hasattr(kind, "fitted"),
-        "sequential": bool(getattr(kind, "sequential", False)),
+        "needs": needs_of(kind),
+        "learns": issubclass(kind, Learner),
+        "sequential": is_sequential(kind),
     }

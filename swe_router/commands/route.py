@@ -23,6 +23,7 @@ from swe_router.features.extraction_steps import score_of
 from swe_router.instances import splits
 from swe_router.journal.header import Header
 from swe_router.models import tier_checks
+from swe_router.policy_abilities import Learner
 from swe_router.records import Budget, BudgetView, Features, Instance, RouteDecision, Try
 from swe_router.records.known_features import require_values
 from swe_router.reports import run_text
@@ -74,7 +75,7 @@ def route(settings: Settings, say: Say) -> CommandResult:
 def _own(header: Header) -> Header:
     """Without the settings of fits where the policy does not learn: they are the card's own."""
     chosen = header.settings.policy
-    if hasattr(plugins.load("policies", chosen.name), "fitted"):
+    if issubclass(plugins.load("policies", chosen.name), Learner):
         return header
     knobs = {k: v for k, v in chosen.knobs.items() if not k.startswith(OF_FITS)}
     own = chosen.model_copy(update={"knobs": knobs})
@@ -136,7 +137,7 @@ def _rival(
         kind = plugins.load("policies", name)
         bare = kind(header.ladder(), **knobs)
         fits = {k: v for k, v in header.settings.policy.knobs.items() if k.startswith(OF_FITS)}
-        _, asked = training_data.split(fits if hasattr(bare, "fitted") else {})
+        _, asked = training_data.split(fits if isinstance(bare, Learner) else {})
         policy = training_data.fitted(bare, asked, [instance], lambda line: None)
         policy = policy.prepare([features], Budget(dollars=purse.budget))
         decision: RouteDecision = policy.decide(features, (), purse)

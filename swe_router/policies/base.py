@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from swe_router import errors, suggest
 from swe_router.errors import UsageError
 from swe_router.moved import renamed
+from swe_router.policy_abilities import DeclaresKnobs
 from swe_router.records import (
     Budget,
     BudgetView,
@@ -22,7 +23,6 @@ from swe_router.records import (
     RouteDecision,
     RunRecord,
 )
-from swe_router.seams import DeclaresKnobs
 from swe_router.settings import Table
 from swe_router.stats.rounding import distinct_decimals
 

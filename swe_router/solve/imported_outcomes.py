@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from swe_router.policies.base import fault_of
 from swe_router.policies.escalation_order import EscalationValueKnobs, why_not_worth_escalating
+from swe_router.policy_abilities import DeclaresHandover, HasKnobs
 from swe_router.records import IMPORTED, Instance, Outcome, RouteDecision, RunRecord, Stop, Try
 from swe_router.seams import Policy
 from swe_router.solve.context import SolveContext
@@ -62,14 +63,14 @@ def passed_on(
     """
     if not isinstance(decision, Try) or not any(one.imported for one in outcomes):
         return decision
-    knobs = getattr(policy, "knobs", None)
+    knobs = policy.knobs if isinstance(policy, HasKnobs) else None
     if isinstance(knobs, EscalationValueKnobs):
         given_up = why_not_worth_escalating(
             outcomes, decision.plans[0], knobs, fault_of(outcomes[-1])
         )
         if given_up:
             return Stop(why=given_up)
-    mode = getattr(knobs, "handover", "fresh")
+    mode = knobs.handover if isinstance(knobs, DeclaresHandover) else "fresh"
     if mode == "fresh":
         return decision
     plans = tuple(plan.model_copy(update={"handover": mode}) for plan in decision.plans)

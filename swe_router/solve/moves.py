@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from swe_router.policy_abilities import SupportsEarlyStop
 from swe_router.records import CrossRun, Instance, LeftOut, Outcome, Plan, Try
 from swe_router.seams import Selector
 from swe_router.solve import cross_evaluation
@@ -54,8 +55,7 @@ def carry_out_plans(
 
 def settled(selector: Selector, outcomes: Sequence[Outcome], left: int) -> str:
     """Why the choice stays whatever the ``left`` candidates still planned are, or nothing."""
-    ask = getattr(selector, "settled", None)
-    return str(ask(outcomes, left)) if ask is not None else ""
+    return selector.settled(outcomes, left) if isinstance(selector, SupportsEarlyStop) else ""
 
 
 def attempt_ids(first: int, plans: Sequence[Plan]) -> list[str]:

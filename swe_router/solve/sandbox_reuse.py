@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
 
 from swe_router.records import Instance, Result
 from swe_router.seams import Sandbox
+from swe_router.solve.stoppable import StoppableSandbox
 
 Open = Callable[[Instance], AbstractContextManager[Sandbox]]
 Apply = Callable[[Sandbox, str], Result]
@@ -42,8 +42,16 @@ class _Lazy:
         self.fresh = True
         """Nothing was done to it yet."""
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._opened(), name)
+    @property
+    def identity(self) -> str:
+        return self._opened().identity
+
+    @property
+    def workdir(self) -> str:
+        return self._opened().workdir
+
+    def read(self, path: str, *, limit: int = 2_000_000) -> bytes:
+        return self._opened().read(path, limit=limit)
 
     def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
         self.spoil()
@@ -125,7 +133,7 @@ class SandboxReuse:
             kept.stack.close()
 
     @contextmanager
-    def open(self, instance: Instance) -> Iterator[Any]:
+    def open(self, instance: Instance) -> Iterator[Sandbox]:
         """A fresh start state; raises what opening raises at its first use."""
         lazy = _Lazy(self, instance)
         try:
@@ -136,13 +144,15 @@ class SandboxReuse:
         finally:
             lazy.leave()
 
-    def apply(self, sandbox: Any, patch: str) -> Result:
-        """Apply a patch, or take the sandbox in which it was applied."""
-        fresh = sandbox.fresh
-        known: Result | None = sandbox.take(patch)
+    def apply(self, sandbox: Sandbox, patch: str) -> Result:
+        """Apply a patch in what ``open`` gave, or take the sandbox in which it was applied."""
+        lazy = sandbox.sandbox if isinstance(sandbox, StoppableSandbox) else sandbox
+        if not isinstance(lazy, _Lazy):
+            raise TypeError(f"{sandbox!r} was not opened here")
+        fresh, known = lazy.fresh, lazy.take(patch)
         if known is not None:
             return known
         result = self.applying(sandbox, patch)
         if fresh and result.exit_code == 0 and not result.timed_out:
-            sandbox.holds(patch, result)
+            lazy.holds(patch, result)
         return result

@@ -8,33 +8,54 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
 
 from swe_router.errors import VerifierError
 from swe_router.records import Result
 from swe_router.seams import Sandbox
 
 
-class _Stoppable:
-    def __init__(self, sandbox: Sandbox, stopping: Callable[[], bool]) -> None:
-        self._sandbox, self._stopping = sandbox, stopping
+class StoppableSandbox:
+    """A sandbox that begins no command once the run is stopping."""
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sandbox, name)
+    def __init__(self, sandbox: Sandbox, stopping: Callable[[], bool]) -> None:
+        self.sandbox, self._stopping = sandbox, stopping
+
+    @property
+    def identity(self) -> str:
+        """As the sandbox itself."""
+        return self.sandbox.identity
+
+    @property
+    def workdir(self) -> str:
+        """As the sandbox itself."""
+        return self.sandbox.workdir
 
     def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
+        """As ``seams.Sandbox``; raises ``VerifierError`` once the run is stopping."""
         _refuse(self._stopping)
-        return self._sandbox.run(command, timeout=timeout, cwd=cwd)
+        return self.sandbox.run(command, timeout=timeout, cwd=cwd)
+
+    def read(self, path: str, *, limit: int = 2_000_000) -> bytes:
+        """As ``seams.Sandbox``."""
+        return self.sandbox.read(path, limit=limit)
+
+    def write(self, path: str, data: bytes) -> None:
+        """As ``seams.Sandbox``."""
+        self.sandbox.write(path, data)
+
+    def close(self) -> None:
+        """As ``seams.Sandbox``."""
+        self.sandbox.close()
 
 
 @contextmanager
 def unless_stopping(
     opening: AbstractContextManager[Sandbox], stopping: Callable[[], bool]
-) -> Iterator[Any]:
+) -> Iterator[StoppableSandbox]:
     """The sandbox, refusing (``VerifierError``) to begin a command once ``stopping`` says so."""
     _refuse(stopping)
     with opening as sandbox:
-        yield _Stoppable(sandbox, stopping)
+        yield StoppableSandbox(sandbox, stopping)
 
 
 def _refuse(stopping: Callable[[], bool]) -> None:

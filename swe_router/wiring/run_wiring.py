@@ -31,17 +31,10 @@ from swe_router.models import tier_checks
 from swe_router.models.metered import MeteredModel
 from swe_router.models.sampling_seeds import SamplingSeeds
 from swe_router.policies.base import validated_knobs
+from swe_router.policy_abilities import DeclaresKnobs
 from swe_router.records import Arm, BudgetView, Features, Instance, Plan
 from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patch_capture
-from swe_router.seams import (
-    AttemptContext,
-    DeclaresKnobs,
-    Model,
-    Policy,
-    Scaffold,
-    Selector,
-    Verifier,
-)
+from swe_router.seams import AttemptContext, Model, Policy, Scaffold, Selector, Verifier
 from swe_router.settings import Settings, Tier
 from swe_router.solve.context import SolveContext
 from swe_router.verifier_abilities import ModelRole

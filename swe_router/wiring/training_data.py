@@ -19,6 +19,7 @@ from swe_router.features.extraction_steps import extract_features
 from swe_router.instances import splits
 from swe_router.lazy_imports import deferred
 from swe_router.outcomes.tables.issue_data import repository
+from swe_router.policy_abilities import HasLadder, Learner, needs_of
 from swe_router.records import Example, Features, Instance, RecordedRun
 from swe_router.records.known_features import require_values
 from swe_router.seams import Policy
@@ -81,8 +82,8 @@ def fitted(policy: Any, asked: TrainingSources, issues: Sequence[Instance], say:
     made without it.
     """
     name = getattr(policy, "name", type(policy).__name__)
-    if not hasattr(policy, "fitted"):
-        rest = [one for one in asked.given if one != "features" or not getattr(policy, "needs", "")]
+    if not isinstance(policy, Learner):
+        rest = [one for one in asked.given if one != "features" or not needs_of(policy)]
         if rest:
             raise UsageError(
                 f"policy {name!r} learns from no outcomes: it has no knob"
@@ -90,6 +91,8 @@ def fitted(policy: Any, asked: TrainingSources, issues: Sequence[Instance], say:
             )
         made: Policy = policy
         return made
+    if not isinstance(policy, HasLadder):
+        raise UsageError(f"policy {name!r} learns: its class must keep its plans as `ladder`")
     arms = tuple(str(plan.arm) for plan in policy.ladder)
     examples, notice = _examples(asked.outcomes, asked.features, tuple(asked.systems.items()),
                                  asked.verifier, arms, _stamps(asked))  # fmt: skip

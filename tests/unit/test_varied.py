@@ -16,6 +16,7 @@ from swe_router.errors import UsageError
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.ensembles.best_of import LlmBlender
 from swe_router.policies.ensembles.varied import VariedPolicy, Variety
+from swe_router.policy_abilities import SupportsChoice, deciding_policy, is_sequential, needs_of
 from swe_router.records import BudgetView, Features, Plan, Try
 from swe_router.solve.handover import Handed
 from swe_router.wiring import ensemble
@@ -79,9 +80,13 @@ def test_a_single_attempt_and_a_policy_of_its_own_mind_are_left_alone():
 
 def test_it_shows_what_the_policy_has_and_survives_the_way_to_a_worker():
     policy = VariedPolicy(Cascade(LADDER), Variety(variants=("a",)))
-    assert policy.name == "cascade"
-    assert not hasattr(policy, "choose_among")
-    assert hasattr(VariedPolicy(LlmBlender(LADDER), Variety()), "choose_among")
+    issue = Features(instance_id="o__n-1")
+    assert policy.knobs == Cascade(LADDER).knobs
+    assert needs_of(policy) == ""
+    assert not is_sequential(policy)
+    assert not isinstance(deciding_policy(policy, issue), SupportsChoice)
+    blender = VariedPolicy(VariedPolicy(LlmBlender(LADDER), Variety()), Variety())
+    assert isinstance(deciding_policy(blender, issue), SupportsChoice)
     assert pickle.loads(pickle.dumps(policy)) == policy
 
 

@@ -30,6 +30,7 @@ from swe_router.journal import imported_candidates, run_inputs
 from swe_router.journal.header import Header, instances_digest, of_run, run_name
 from swe_router.journal.run_folder import RunFolder, text_digest
 from swe_router.jsonl import append
+from swe_router.policy_abilities import needs_of
 from swe_router.records import Budget
 from swe_router.reports import exit_status, run_text, verifier_errors_text
 from swe_router.reports.live_view import LiveView
@@ -254,7 +255,7 @@ def resolved(settings: Settings, say: Say) -> tuple[Header, candidate_import.Imp
         knobs=knobs_of(settings),
     )
     policy = build_policy(header, instances, say)
-    if getattr(policy, "needs", ""):
+    if needs_of(policy):
         knobs = settings.policy.knobs
         batch = [training_data.judged(features_of(one, None), knobs) for one in instances]
         policy.prepare(batch, Budget(dollars=settings.budget))

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from swe_router.outcomes.simulation.stage import Simulation
+from swe_router.policy_abilities import HasKnobs, Learner, is_sequential, needs_of
 from swe_router.records import (
     Budget,
     BudgetView,
@@ -50,12 +51,22 @@ class Folded:
     @property
     def knobs(self) -> Any:
         """Those of each part, which are the same; None without a part."""
-        return next((getattr(part, "knobs", None) for part in self.parts.values()), None)
+        parts = (part for part in self.parts.values() if isinstance(part, HasKnobs))
+        return next((part.knobs for part in parts), None)
 
     @property
     def sequential(self) -> bool:
         """As the policies that it is made of."""
-        return any(getattr(part, "sequential", False) for part in self.parts.values())
+        return any(map(is_sequential, self.parts.values()))
+
+    @property
+    def needs(self) -> str:
+        """As the policies that it is made of."""
+        return next(filter(None, map(needs_of, self.parts.values())), "")
+
+    def policy_for(self, features: Features) -> Policy:
+        """The part that never saw this issue's fold."""
+        return self.parts[self.fold(features)]
 
     def prepare(self, batch: Sequence[Features], budget: Budget) -> Self:
         """Each part, with its own issues and its share of the money."""
@@ -92,37 +103,18 @@ class Folded:
         return type(self)(made, self.fold)
 
 
-class _Mixed(Folded):
-    def options(
-        self, features: Features, history: Sequence[Outcome], purse: BudgetView
-    ) -> Sequence[tuple[float, RouteDecision]]:
-        part: Any = self.parts[self.fold(features)]
-        found: Sequence[tuple[float, RouteDecision]] = part.options(features, history, purse)
-        return found
-
-
-class _Choosy(Folded):
-    def choose_among(self, features: Features, history: Sequence[Outcome]) -> int:
-        part: Any = self.parts[self.fold(features)]
-        return int(part.choose_among(features, history))
-
-
-class _MixedChoosy(_Mixed, _Choosy):
-    pass
-
-
 def cross_fitted(policy: Policy, stage: Simulation, fold: Fold = by_repository) -> Policy:
     """The policy as it may be replayed on a stage: itself, or fitted anew for each fold.
 
     Raises ``UsageError`` when the rest of some fold does not hold what it needs.
     """
-    if not hasattr(policy, "fitted"):
+    if not isinstance(policy, Learner):
         return policy
     return by_fold(policy, stage.examples, fold)
 
 
 def by_fold(
-    policy: Any, examples: Sequence[Example], fold: Fold, names: Sequence[str] = ()
+    policy: Learner, examples: Sequence[Example], fold: Fold, names: Sequence[str] = ()
 ) -> Policy:
     """A learning policy fitted once a fold, without it; ``names`` are folds to decide on.
 
@@ -133,6 +125,4 @@ def by_fold(
     for name in sorted(set(names or folds)):
         rest = tuple(e for e, own in zip(examples, folds, strict=True) if own != name)
         parts[name] = policy.fitted(examples if len(rest) == len(examples) else rest)
-    mixed, choosy = hasattr(policy, "options"), hasattr(policy, "choose_among")
-    kind = {(True, True): _MixedChoosy, (True, False): _Mixed, (False, True): _Choosy}
-    return kind.get((mixed, choosy), Folded)(parts, fold)
+    return Folded(parts, fold)

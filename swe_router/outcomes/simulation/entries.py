@@ -13,9 +13,16 @@ from swe_router import plain_values, plugins
 from swe_router.errors import SweRouterError
 from swe_router.outcomes.simulation import cross_fitting
 from swe_router.outcomes.simulation.handover_cost import SURROGATE, Unpriced
-from swe_router.outcomes.simulation.simulate import SimulatedRun, SupportsMixture, play
+from swe_router.outcomes.simulation.simulate import SimulatedRun, play
 from swe_router.outcomes.simulation.stage import MissingRun, Simulation
-from swe_router.seams import DeclaresKnobs, HasKnobs
+from swe_router.policy_abilities import (
+    DeclaresKnobs,
+    HasKnobs,
+    Learner,
+    SupportsMixture,
+    deciding_policy,
+    is_sequential,
+)
 
 Say = Callable[[str], None]
 FIRST = ("fixed", "random-mix", "zero-router", "cascade", "ration")
@@ -112,7 +119,7 @@ def _entry(
     stage: Simulation, label: str, plugin: str, kind: Any, knobs: dict[str, Any], terms: Terms
 ) -> BoardEntry:
     surrogate = getattr(kind, "surrogate", "")
-    drawn = terms.budget is not None or bool(getattr(kind, "sequential", False))
+    drawn = terms.budget is not None or is_sequential(kind)
     try:
         base = kind(stage.ladder, **knobs)
         shown = plain_values.plain(base.knobs.model_dump() if isinstance(base, HasKnobs) else knobs)
@@ -125,7 +132,7 @@ def _entry(
                 moved = kind(stage.ladder, **{**knobs, **point})
                 curve.append(_play(cross_fitting.cross_fitted(moved, stage), stage, terms))
         gauge = None
-        if terms.random_cv and hasattr(base, "fitted"):
+        if terms.random_cv and isinstance(base, Learner):
             fold = cross_fitting.at_random(stage.features)
             gauge = _play(cross_fitting.cross_fitted(base, stage, fold), stage, terms)
     except SweRouterError as error:
@@ -139,7 +146,7 @@ def _entry(
         )
     return BoardEntry(
         label, plugin, shown, played, tuple(curve), "", surrogate, gauge, drawn,
-        isinstance(fitted, SupportsMixture),
+        isinstance(deciding_policy(fitted, stage.features[0]), SupportsMixture),
     )  # fmt: skip
 
 

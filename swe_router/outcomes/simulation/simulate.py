@@ -11,12 +11,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from swe_router.outcomes.simulation.handover_cost import reread
 from swe_router.outcomes.simulation.stage import Cell, Simulation
+from swe_router.policy_abilities import (
+    SupportsChoice,
+    SupportsMixture,
+    deciding_policy,
+    is_sequential,
+)
 from swe_router.records import (
     Budget,
     BudgetView,
@@ -36,26 +42,6 @@ REPLICATES = 40
 UNBOUND = Decimal(10**9)
 """The purse of a replay without a budget, USD."""
 MAX_MOVES = 12
-
-
-@runtime_checkable
-class SupportsMixture(Protocol):
-    """A policy that can tell all its chances instead of drawing one."""
-
-    def options(
-        self, features: Features, history: Sequence[Outcome], purse: BudgetView
-    ) -> Sequence[tuple[float, RouteDecision]]:
-        """Probabilities that sum to 1, each with its decision."""
-        ...
-
-
-@runtime_checkable
-class SupportsChoice(Protocol):
-    """A policy that chooses among several candidates by itself."""
-
-    def choose_among(self, features: Features, history: Sequence[Outcome]) -> int:
-        """Index in ``history`` of the candidate to hand in."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -105,7 +91,7 @@ def play(
     """
     whole = Budget(dollars=UNBOUND if budget is None else budget)
     prepared = policy.prepare(stage.features, whole)
-    if budget is None and not getattr(policy, "sequential", False):
+    if budget is None and not is_sequential(policy):
         leaves = [list(_branches(prepared, stage, one)) for one in stage.features]
         return _expected(leaves, stage)
     worlds = [
@@ -122,8 +108,9 @@ def handed_in(policy: Policy, features: Features, history: Sequence[Outcome]) ->
     """
     if not history:
         return None
-    if isinstance(policy, SupportsChoice):
-        return policy.choose_among(features, history)
+    chooser = deciding_policy(policy, features)
+    if isinstance(chooser, SupportsChoice):
+        return chooser.choose_among(features, history)
     accepted = [number for number, outcome in enumerate(history) if outcome.accepted]
     return accepted[-1] if accepted else len(history) - 1
 
@@ -137,8 +124,9 @@ def _purse(budget: Decimal, spent: Decimal, left: int) -> BudgetView:
 def _moves(
     policy: Policy, features: Features, history: Sequence[Outcome], purse: BudgetView
 ) -> Sequence[tuple[float, RouteDecision]]:
-    if isinstance(policy, SupportsMixture):
-        return policy.options(features, history, purse)
+    mixture = deciding_policy(policy, features)
+    if isinstance(mixture, SupportsMixture):
+        return mixture.options(features, history, purse)
     return [(1.0, policy.decide(features, history, purse))]
 
 

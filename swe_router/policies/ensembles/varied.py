@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from swe_router.policy_abilities import HasKnobs, is_sequential, needs_of
 from swe_router.records import (
     Budget,
     BudgetView,
@@ -60,8 +61,7 @@ class VariedPolicy:
     """A policy that decides as ``inner`` does; only the repeats of one plan are diversified.
 
     Where the tiers have other limits, as many of the candidates are kept as the money left pays
-    for, the policy's own first one always. What else ``inner`` has (``choose_among``, ``needs``,
-    ...) shows through.
+    for, the policy's own first one always.
     """
 
     inner: Policy
@@ -103,7 +103,21 @@ class VariedPolicy:
         """``inner`` with a state."""
         return replace(self, inner=self.inner.restored(state))
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name == "inner":
-            raise AttributeError(name)  # asked while it is being unpickled
-        return getattr(self.inner, name)
+    def policy_for(self, features: Features) -> Policy:
+        """``inner``: it chooses among candidates itself where it can."""
+        return self.inner
+
+    @property
+    def knobs(self) -> Any:
+        """Those of ``inner``; None where it shows none."""
+        return self.inner.knobs if isinstance(self.inner, HasKnobs) else None
+
+    @property
+    def needs(self) -> str:
+        """As ``inner``."""
+        return needs_of(self.inner)
+
+    @property
+    def sequential(self) -> bool:
+        """As ``inner``."""
+        return is_sequential(self.inner)
