@@ -22,6 +22,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -100,13 +101,19 @@ class Tests:
 
 
 def _test_of(context: str) -> str:
-    """``tests.unit.test_x.test_y`` as pytest's id; empty for what is none."""
+    """``test_x.test_y`` as pytest's id; empty for what is none. Names of test files are unique."""
     parts = context.split(".")
-    for at in range(len(parts) - 1, 1, -1):
-        path = Path(*parts[:at]).with_suffix(".py")
-        if parts[0] == "tests" and (ROOT / path).is_file():
-            return "::".join([path.as_posix(), *parts[at:]])
+    for at, part in enumerate(parts):
+        path = _files().get(part)
+        if path:
+            return "::".join([path, *parts[at + 1 :]])
     return ""
+
+
+@cache
+def _files() -> dict[str, str]:
+    names = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")]
+    return {Path(name).stem: name for name in names if not name.startswith("tests/live/")}
 
 
 def drawn(room: str, tests: Tests, count: int, seed: int) -> tuple[list[Mutant], int]:

@@ -48,6 +48,7 @@ def call(code: str, function: str, *arguments: Any, path: str = "") -> Any:
                 encoding="utf-8",
                 errors="replace",
                 timeout=SECONDS * 2,
+                start_new_session=True,
                 check=False,
             )
         except subprocess.TimeoutExpired:

@@ -83,6 +83,7 @@ def test_warnings_are_as_they_were_when_the_last_of_two_threads_is_done() -> Non
 
 WAITED_FOR_ALONE = {
     "commands/run/notifier.py": "the user's hook, at the end",
+    "commands/run/own_issue_file.py": "asks git for a repository, before a run",
     "codegraph/repo_building.py": "asks a server, before a run",
     "grading/official.py": "asks Docker; the evaluation itself is in a group of its own",
     "instances/rows.py": "asks the hub, before a run",
@@ -126,8 +127,8 @@ def test_a_ctrl_c_at_a_terminal_does_not_reach_git(tmp_path: Path) -> None:
         "repo, sha = Path(sys.argv[1]), sys.argv[2]\n"
         "print(os.getpgrp())\n"
         "Path(sys.argv[3]).write_text('')\n"  # GitPython asks for git's version when it is loaded
-        "GraphSearch(repo, build(repo, sha)).text('x', regex=False, path='', limit=1)\n"
-        "past(repo, sha)\n"
+        "GraphSearch(repo, build_graph(repo, sha)).text('x', regex=False, path='', limit=1)\n"
+        "past_commits(repo, sha)\n"
     )
     env = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
     words = [sys.executable, "-c", script, str(repo), sha, str(seen)]
