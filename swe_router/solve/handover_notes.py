@@ -35,7 +35,7 @@ _ENDINGS = (
     "py|pyx|pyi|js|jsx|ts|tsx|java|kt|go|rs|rb|php|c|cc|cpp|h|hpp|cs|swift|scala"
     "|txt|cfg|ini|toml|json|ya?ml|md|rst|html|css|sh|sql"
 )
-_WRITES = re.compile(
+_CHANGES_FILES = re.compile(
     r"\b(?:sed|perl)\b[^|;&]*\s-\w*i|<<|\bpatch\s|\bgit\s+(?:apply|am)\b|\btee\b"
     r"|>\s*(?!/tmp/|/dev/null|&|>)[\w./\"']|write|replace\("
 )
@@ -199,7 +199,7 @@ def _done(steps: Sequence[Step], wrong: Sequence[FailedCheck], workdir: str) -> 
         yield f"It also looked at: {_named(rest)}"
     if led:
         yield f"Its searches led to: {_named(led)}"
-    told = [(command.strip(), code) for command, code in ran if not _WRITES.search(command)]
+    told = [(command.strip(), code) for command, code in ran if not _CHANGES_FILES.search(command)]
     short = [(clean(command, wrong)[:1], code) for command, code in told]
     commands = [f"`{line[0][:100]}` (exit code {code})" for line, code in short if line]
     if commands:
