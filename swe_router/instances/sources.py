@@ -6,6 +6,7 @@ Only this module sees whole rows. It gives the solving side the columns of the d
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -153,7 +154,10 @@ def datasets() -> Iterator[Dataset]:
     """Every data set: our own first, then those of other packages."""
     own = plugins.BUILT_IN["datasets"]
     yield from map(_made, own)
-    yield from (_made(name) for name in plugins.names("datasets") if name not in own)
+    for name in plugins.names("datasets"):
+        if name not in own:
+            with contextlib.suppress(UsageError):  # one that is broken keeps nobody from the others
+                yield _made(name)
 
 
 def named(name: str) -> Dataset:
@@ -285,4 +289,16 @@ def _nothing(text: str) -> str:
     known = [name for one in datasets() for name in one.splits if "/" not in name]
     known += [name for name in plugins.names("datasets") if name not in known]
     hint = suggest.hint(text.lower(), known)
-    return f"no split named {text[:80]!r}: there is {', '.join(known)}, or give {FORMS}{hint}"
+    broken = "".join(f"; {fault}" for fault in _broken())
+    return (
+        f"no split named {text[:80]!r}: there is {', '.join(known)}, or give {FORMS}{hint}{broken}"
+    )
+
+
+def _broken() -> Iterator[str]:
+    """Why data sets of other packages cannot be asked."""
+    for name in plugins.names("datasets"):
+        try:
+            _made(name)
+        except UsageError as error:
+            yield str(error)

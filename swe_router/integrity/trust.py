@@ -83,7 +83,7 @@ def may_act(
 
 
 def names_code(settings: Settings) -> bool:
-    """Whether a policy, verifier or selector is named as ``module:Class``."""
+    """Whether a policy, selector, data set or verifier is named as ``module:Class``."""
     return any(":" in name for _, name in _plugins(settings))
 
 
@@ -102,6 +102,9 @@ def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
     for place, name in named:
         if ":" in name:
             yield place, f"load code that it names ({place} = {name!r})"
+    if settings.grade.network:
+        hosts = ", ".join(settings.grade.network)
+        yield "sandbox.network", f"let evaluations reach {hosts} (grade.network)"
     if settings.sandbox.unsafe:
         yield (
             "sandbox.unsafe",
@@ -116,12 +119,20 @@ def _risks_of_rest(run: RunFolder, header: Header) -> Iterator[tuple[str, str]]:
     strategy = run_inputs.sheet(run, header).strategy if header.made_with else ""
     if ":" in strategy:
         yield "scaffold", f"load code that it names (strategy = {strategy!r} of its scaffold)"
+    for instance in run.instances():
+        if instance.repository:
+            words = f"show models the repository {instance.repository!r} (of {instance.id})"
+            yield "sandbox.repository", words
+        if instance.build:
+            words = f"build an image from the folder {instance.build!r} (of {instance.id})"
+            yield "sandbox.build", words
 
 
 def _plugins(settings: Settings) -> list[tuple[str, str]]:
     """Where the settings name a plugin that a replay makes, and the name."""
     verifiers = [("verify.names", name) for name in settings.verify.names]
-    return [("policy.name", settings.policy.name), ("selector", settings.selector), *verifiers]
+    named = [("policy.name", settings.policy.name), ("selector", settings.selector)]
+    return [*named, ("dataset", settings.dataset), *verifiers]
 
 
 def _paths(settings: Settings) -> list[tuple[str, str]]:

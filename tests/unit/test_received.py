@@ -208,6 +208,8 @@ RISKS = {
     "written file": (("tiers", "local", "options"), {"record": "scripted", "file": "/tmp/canary"}),
     "key": (("tiers", "local"), {"base_url": "http://keys.example/v1", "api_key_env": "THE_KEY"}),
     "no sandbox": (("sandbox", "unsafe"), True),
+    "data set": (("dataset",), "this:d"),
+    "network": (("grade", "network"), ["*"]),
 }
 
 
@@ -241,6 +243,23 @@ def test_a_strangers_run_does_nothing_of_its_own_to_the_machine_until_it_is_trus
     assert "--trust" in said
     assert said.count("\n") == 1
     assert "this" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [("repository", "show models the repository"), ("build", "build an image from the folder")],
+)
+@pytest.mark.parametrize("command", ["resume", "grade"])
+def test_a_strangers_run_reads_no_folder_of_this_machine_until_it_is_trusted(
+    theirs, field, reason, command, capsys, tmp_path
+):
+    (theirs / "records.jsonl").write_text("")
+    edited(theirs / "instances.jsonl", field, value=str(tmp_path / "mine"))
+    sealed(theirs, lambda tree: tree.update(instances=""))
+    assert main([command, str(theirs)]) == 2
+    error = capsys.readouterr().err
+    assert "was not begun by you" in error
+    assert f"{reason} '{tmp_path / 'mine'}'" in error
 
 
 def test_a_trusted_run_goes_on_and_is_not_asked_about_again(theirs, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -91,3 +92,70 @@ def test_a_column_outside_of_the_question_is_refused_to_the_solving_side():
     with pytest.raises(UsageError, match=r"asks for patch, which its `question` does not name"):
         origin.rows(["instance_id", "patch"])
     assert origin.any_rows(["patch"])[0]["patch"]
+
+
+@pytest.fixture
+def package(tmp_path):
+    """An installed package with a data set that works and one that is broken."""
+    (tmp_path / "of_others.py").write_text(
+        "from swe_router.records import Instance\n"
+        "class Works:\n"
+        "    name, grader, marks, question = 'of-others', 'none', ('theirs',), ('theirs',)\n"
+        "    splits = {'their-split': 'them/rows@dev', 'made': ''}\n"
+        "    def load(self, source):\n"
+        "        texts = [row['theirs'] for row in source.rows(('theirs',))]"
+        " if source.label != 'made' else ['Made.']\n"
+        "        return [Instance(id=f'a-{n}', repo='a/b', base_commit='c' * 40, problem=text)\n"
+        "                for n, text in enumerate(texts)]\n"
+        "class Twice(Works):\n"
+        "    name, splits, marks = 'twice', {}, ()\n"
+        "    def load(self, source):\n"
+        "        return [Instance(id='a', repo='a/b', base_commit='c', problem='p')] * 2\n"
+        "class Odd(Works):\n"
+        "    name, splits, marks = 'odd', {}, ()\n"
+        "    def load(self, source):\n"
+        "        made = {'id': 'a', 'repo': 'a/b', 'base_commit': 'c', 'problem': 'p'}\n"
+        "        return [Instance(**made, workdir='x;y')]\n"
+    )
+    info = tmp_path / "of_others-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: of-others\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[swe_router.datasets]\nof-others = of_others:Works\nbroken = of_others:Absent\n"
+        "twice = of_others:Twice\nodd = of_others:Odd\n"
+    )
+    sys.path.insert(0, str(tmp_path))
+    yield tmp_path
+    sys.path.remove(str(tmp_path))
+    sys.modules.pop("of_others", None)
+    sources._made.cache_clear()
+
+
+def test_a_data_set_of_another_package_is_found_by_name_split_hub_id_and_columns(package):
+    asked: list[str] = []
+    hub = hub_of(asked, [{"theirs": "It breaks."}])
+    for text in ("their-split", "of-others", "them/rows", "of-others:tiny@x", "who/ever"):
+        (one,) = splits.load(text, hub=hub)
+        assert (one.problem, one.dataset, one.suite) == ("It breaks.", "of-others", text)
+    assert asked == ["them/rows@dev", "them/rows@dev", "them/rows@dev", "them/rows:tiny@x",
+                     "who/ever"]  # fmt: skip
+    assert splits.load("made", hub=hub)[0].problem == "Made."
+    assert len(asked) == 5, "a data set that makes its instances asks no hub"
+
+
+def test_a_broken_data_set_keeps_nobody_from_the_others_and_is_named(package):
+    assert splits.load("demo")
+    assert splits.load("who/ever", hub=hub_of([]))[0].dataset == "swe-bench"
+    with pytest.raises(UsageError, match=r"'broken' of of-others 1.0 cannot be loaded"):
+        splits.load("brokn")
+    with pytest.raises(UsageError, match=r"'broken' of of-others 1.0 cannot be loaded"):
+        splits.load("demo", dataset="broken")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "reason"),
+    [("twice", "holds 'a' twice"), ("odd", r"an instance whose workdir is none: .*'x;y'")],
+)
+def test_what_a_data_set_of_another_package_makes_is_checked(package, dataset, reason):
+    with pytest.raises(UsageError, match=reason):
+        splits.load("who/ever", dataset=dataset, hub=hub_of([], [{"theirs": "x"}]))
