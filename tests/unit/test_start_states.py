@@ -13,7 +13,7 @@ from swe_router.records import Instance
 from swe_router.sandboxes import docker
 from swe_router.sandboxes.docker import DockerSandboxes
 from swe_router.sandboxes.docker_engine import Engine
-from swe_router.sandboxes.leak_guard import guard
+from swe_router.sandboxes.leak_guard import remove_leaks
 from swe_router.settings import SandboxSettings
 from tests.doubles.plain_sandbox import PlainSandbox
 from tests.unit.test_docker_engine import Answer, Api
@@ -34,7 +34,7 @@ def with_past(folder: Path) -> PlainSandbox:
 
 def test_without_a_base_commit_the_start_state_is_the_first_of_all(tmp_path):
     place = with_past(tmp_path)
-    report = guard(place, BARE)
+    report = remove_leaks(place, BARE)
     assert report.verified
     assert report.base == report.head == place.must("git rev-parse HEAD").strip()
     assert place.must("git rev-list --all HEAD").split() == [report.head]
@@ -45,7 +45,7 @@ def test_without_a_base_commit_the_start_state_is_the_first_of_all(tmp_path):
 
 
 def test_the_same_start_state_is_the_same_commit_in_every_sandbox(tmp_path):
-    heads = {guard(with_past(tmp_path / name), BARE).head for name in ("one", "two")}
+    heads = {remove_leaks(with_past(tmp_path / name), BARE).head for name in ("one", "two")}
     assert len(heads) == 1
 
 
@@ -54,7 +54,7 @@ def test_a_work_folder_without_a_repository_gets_one(tmp_path):
     place.write("a.py", b"one\n")
     place.write(".gitignore", b"build\n")
     place.write("build/x", b"x\n")
-    report = guard(place, BARE)
+    report = remove_leaks(place, BARE)
     assert place.must("git ls-tree -r --name-only HEAD").split() == [".gitignore", "a.py"]
     assert report.verified
     assert place.read("build/x") == b"x\n"
@@ -96,4 +96,4 @@ def test_the_guard_still_wants_a_commit_where_one_is_named(tmp_path):
     place = with_past(tmp_path)
     shutil.rmtree(place.tree / ".git" / "logs", ignore_errors=True)
     with pytest.raises(WouldNotStart, match="is no commit id"):
-        guard(place, BARE.model_copy(update={"base_commit": "HEAD"}))
+        remove_leaks(place, BARE.model_copy(update={"base_commit": "HEAD"}))
