@@ -251,6 +251,8 @@ class VerificationContext:
     """Shared by the verifiers of one instance: results of running tests at the base, by key."""
     notes: MutableMapping[str, Any] = field(default_factory=dict)
     """The same for what was paid for: durable, so that a resume finds it; JSON values."""
+    runner_hint: Callable[[], str] = str
+    """Names the test runner where the repository does not tell; empty where nothing does."""
     prompts: Mapping[str, str] = field(default_factory=dict)
     """Prompt -> its template, as the run keeps it; one that is not here is looked up."""
 

@@ -108,7 +108,11 @@ def _once(
     context.memory.close(attempt_id)
     context.progress(instance.id, str(plan.arm), outcome.attempt.trajectory.steps, "verifying")
     return outcome.model_copy(
-        update={"verdicts": verdicts(context.checks, instance, outcome, (*history, *context.peers))}
+        update={
+            "verdicts": verdicts(
+                context.verification, instance, outcome, (*history, *context.peers)
+            )
+        }
     )
 
 
@@ -179,7 +183,7 @@ def _work(
             course.failure = error
         except KeyboardInterrupt:
             course.owed("stopped by the user")
-        if context.verifiers and not context.stopping():
+        if context.verification.verifiers and not context.stopping():
             context.soon_check(instance)
         course.candidate = _rescue(before, sandbox, attempt_id, course)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from swe_router.records import (
     Result,
     Step,
 )
-from swe_router.seams import AttemptContext, Model, Sandbox, Scaffold, Selector, Verifier
+from swe_router.seams import AttemptContext, Model, Sandbox, Scaffold, Selector
 from swe_router.solve.handover import Handed
 from swe_router.solve.verification import VerificationSetup
 
@@ -75,7 +75,6 @@ class SolveContext:
     purse: RunBudget
     memory: InstanceMemory
     selector: Selector
-    verifiers: Sequence[tuple[str, Verifier]]
     open_sandbox: Callable[[Instance], AbstractContextManager[Sandbox]]
     guard: Callable[[Sandbox, Instance], LeakReport]
     snapshot: Callable[[Sandbox], StartState]
@@ -84,28 +83,20 @@ class SolveContext:
     scaffold: Callable[[Arm], Scaffold]
     model: Callable[[Plan, str, Any], Model]
     """Plan, session name and hold -> a metered, retrying model."""
+    verification: VerificationSetup
+    """How candidates are verified; may open other sandboxes than attempts do."""
     attempt_context: Callable[[Plan], AttemptContext]
     """The tier's window, caps and dialect; ``attempt`` adds what is its own."""
     ready: Callable[[Plan], None] = lambda plan: None
     """Raises ``StillAway`` for a plan whose tier was given up, before its sandbox is opened."""
     room: Callable[[Plan], int] = lambda plan: 0
     """UTF-8 bytes that an earlier conversation may take in the first message of an attempt."""
-    graph: Any = None
     search: Callable[[], Any] | None = None
     """A fresh code search over the graph, or None."""
-    writer: Callable[[str], Model] | None = None
-    """Attempt id -> the model that writes reproduction tests; metered, booked as overhead."""
-    judge: Callable[[str], Model] | None = None
-    """Attempt id -> the model that reads issue, diff and evidence; likewise."""
-    verify_seconds: float = 600.0
     early_stop: bool = True
     """Leave out the plans of a move that cannot change the choice any more."""
     cross: bool = True
     """Run the tests that later candidates brought on the earlier ones."""
-    cores: int = 1
-    """Candidates that are checked side by side where several are there at once."""
-    open_check: Callable[[Instance], AbstractContextManager[Sandbox]] | None = None
-    """Opens sandboxes for checks, where others than those of attempts will do."""
     soon_check: Callable[[Instance], None] = lambda instance: None
     """Told when the first sandbox for checks will be opened in a moment."""
     came_with: Sequence[Outcome] = ()
@@ -120,36 +111,7 @@ class SolveContext:
     """``seams.AttemptContext.comes_back``."""
     before: Sequence[Outcome] = ()
     """Outcomes of the moves before the one that is carried out."""
-    cache: dict[Any, Any] = field(default_factory=dict)
-    """Results that the verifiers of this instance share."""
-    prompts: Mapping[str, str] = field(default_factory=dict)
-    """``seams.VerificationContext.prompts``."""
-    notes: MutableMapping[str, Any] = field(default_factory=dict)
-    """What the verifiers paid for, durable."""
-    hint: Callable[[], str] = str
-    """Names the test runner where the repository does not tell."""
     progress: Callable[[str, str, int, str], None] = lambda instance, arm, step, what: None
-
-    @property
-    def checks(self) -> VerificationSetup:
-        """What the candidates of this instance are checked with."""
-        return VerificationSetup(
-            verifiers=self.verifiers,
-            open_sandbox=self.open_check or self.open_sandbox,
-            apply=self.apply,
-            steps=self.memory.steps,
-            graph=self.graph,
-            writer=self.writer,
-            judge=self.judge,
-            seconds=self.verify_seconds,
-            clock=self.clock,
-            stopping=self.stopping,
-            cache=self.cache,
-            hint=self.hint,
-            notes=self.notes,
-            prompts=self.prompts,
-            cores=self.cores,
-        )
 
     def attempt_context_for(
         self, plan: Plan, attempt_id: str, instance_id: str, handed: Handed

@@ -27,7 +27,7 @@ def verify_imported(context: SolveContext, instance: Instance) -> tuple[Outcome,
     if context.stopping():
         raise Interrupted(instance.id)
     context.progress(instance.id, IMPORTED, 0, "verifying")
-    outcomes = together(context.checks, instance, context.came_with, context.peers)
+    outcomes = together(context.verification, instance, context.came_with, context.peers)
     if context.stopping():
         raise Interrupted(instance.id)
     context.memory.verified(outcomes)

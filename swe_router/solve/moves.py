@@ -70,15 +70,17 @@ def cross_runs(
 
     Raises ``Interrupted`` when the user asked to stop meanwhile: it is done again then.
     """
-    sharing = [one for _, one in context.verifiers if shares_tests(one)]
+    sharing = [one for _, one in context.verification.verifiers if shares_tests(one)]
     if not context.cross or not sharing or not history:
         return ()
     context.progress(instance.id, "", 0, "comparing candidates")
-    made = replace(context.checks, writer=None, judge=None).context(history[-1].attempt.id)
+    made = replace(context.verification, writer=None, judge=None).context_of(history[-1].attempt.id)
     runs = tuple(
         run
         for verifier in sharing
-        for run in cross_evaluation.completed(history, instance, made, verifier, context.cores)
+        for run in cross_evaluation.completed(
+            history, instance, made, verifier, context.verification.cores
+        )
     )
     if context.stopping():
         raise Interrupted(instance.id)

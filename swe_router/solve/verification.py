@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 from swe_router import recorded_verdicts
 from swe_router.errors import BoundaryError
@@ -15,18 +13,15 @@ from swe_router.records import (
     Candidate,
     Instance,
     Outcome,
-    Result,
-    Step,
     Verdict,
 )
-from swe_router.seams import Model, Sandbox, VerificationContext, Verifier
+from swe_router.seams import Model, VerificationContext, Verifier
 from swe_router.solve.cross_evaluation import side_by_side
 from swe_router.solve.patch_equivalence import PatchEquivalence, misfit
 from swe_router.solve.sandbox_reuse import SandboxReuse
 from swe_router.solve.stoppable import unless_stopping
 from swe_router.solve.verifier_cost import billed, tallied
 from swe_router.verifier_abilities import traits_of
-from swe_router.verifiers.repo_tests import HINT
 
 RETURNS = 3
 """Times a verifier is asked whose sandbox engine went away meanwhile."""
@@ -34,62 +29,46 @@ RETURNS = 3
 
 @dataclass(frozen=True)
 class VerificationSetup:
-    """What the candidates of one instance are checked with."""
+    """How the candidates of one instance are verified: with what, by whom, within which limits."""
 
+    context: VerificationContext
+    """What the verifiers of the instance share; ``context_of`` adds what is one attempt's own."""
     verifiers: Sequence[tuple[str, Verifier]]
-    open_sandbox: Callable[[Instance], AbstractContextManager[Sandbox]]
-    apply: Callable[[Sandbox, str], Result]
-    steps: Callable[[str], Sequence[Step]]
-    """Steps of an attempt of the instance, by its id."""
-    graph: Any = None
     writer: Callable[[str], Model] | None = None
     """Attempt id -> the model that writes reproduction tests; metered, booked as overhead."""
     judge: Callable[[str], Model] | None = None
     """Attempt id -> the model that reads issue, diff and evidence; likewise."""
     seconds: float = 600.0
-    """Time box of all verdicts on one candidate."""
-    clock: Callable[[], float] = lambda: 0.0
+    """Time limit of all verdicts on one candidate."""
     stopping: Callable[[], bool] = lambda: False
     watch: Callable[[str, str], None] = lambda attempt_id, verifier: None
-    """Told who is about to be looked at, and by which verifier."""
-    cache: dict[Any, Any] = field(default_factory=dict)
-    """Results that the verifiers of this instance share."""
-    hint: Callable[[], str] = str
-    """Names the test runner where the repository does not tell."""
-    notes: MutableMapping[str, Any] = field(default_factory=dict)
-    """What they paid for, durable."""
-    prompts: Mapping[str, str] = field(default_factory=dict)
-    """``seams.VerificationContext.prompts``."""
+    """Called with the attempt and the verifier that is about to look at its candidate."""
     looked: Callable[[Outcome], None] = lambda outcome: None
-    """Told each candidate with what verifiers said that look at it alone, as soon as they did."""
+    """Called with each candidate once the verifiers that look at it alone have run."""
     cores: int = 1
     """Sandboxes that may be busy at a time: those of several candidates, or one candidate's."""
 
-    def sameness(self, instance: Instance) -> PatchEquivalence:
+    def equivalence(self, instance: Instance) -> PatchEquivalence:
         """Tells which patches of the instance are one."""
-        return PatchEquivalence(self.open_sandbox, self.apply, instance, self.cache)
+        shared = self.context
+        return PatchEquivalence(shared.open_sandbox, shared.apply, instance, shared.cache)
 
-    def context(self, attempt_id: str, parking: SandboxReuse | None = None) -> VerificationContext:
-        """What the verdicts on an attempt's candidate are made with; their time runs from now."""
-        opening = parking.open if parking else self.open_sandbox
-        self.cache.setdefault(HINT, self.hint)
-        return VerificationContext(
+    def context_of(self, attempt_id: str, reuse: SandboxReuse | None = None) -> VerificationContext:
+        """The context of the verdicts on one attempt's candidate; their time runs from now."""
+        shared = self.context
+        opening = reuse.open if reuse else shared.open_sandbox
+        return replace(
+            shared,
             open_sandbox=lambda of: unless_stopping(opening(of), self.stopping),
-            apply=parking.apply if parking else self.apply,
+            apply=reuse.apply if reuse else shared.apply,
             writer=self.writer(attempt_id) if self.writer else None,
             judge=self.judge(attempt_id) if self.judge else None,
-            graph=self.graph,
-            deadline=self.clock() + self.seconds,
-            clock=self.clock,
-            steps=self.steps,
-            cache=self.cache,
-            notes=self.notes,
-            prompts=self.prompts,
+            deadline=shared.clock() + self.seconds,
         )
 
 
 def verdicts(
-    checks: VerificationSetup, instance: Instance, outcome: Outcome, peers: Sequence[Outcome]
+    setup: VerificationSetup, instance: Instance, outcome: Outcome, peers: Sequence[Outcome]
 ) -> tuple[Verdict, ...]:
     """Every verdict on the outcome's candidate, in the order of the verifiers.
 
@@ -99,13 +78,13 @@ def verdicts(
     if outcome.candidate is None:
         return ()
     said = list(outcome.verdicts)
-    decisive = {name for name, verifier in checks.verifiers if traits_of(verifier).decisive}
+    decisive = {name for name, verifier in setup.verifiers if traits_of(verifier).decisive}
     recorded = (one.verifier for one in said)
     decisive |= {name for name in recorded if recorded_verdicts.traits_named(name).decisive}
-    _share_runs(checks, instance, outcome.candidate)
-    with SandboxReuse(checks.open_sandbox, checks.apply) as parking:
-        context = checks.context(outcome.attempt.id, parking)
-        for group in _groups(checks):
+    _share_runs(setup, instance, outcome.candidate)
+    with SandboxReuse(setup.context.open_sandbox, setup.context.apply) as reuse:
+        context = setup.context_of(outcome.attempt.id, reuse)
+        for group in _groups(setup):
             refused = any(one.outcome == "fail" and one.verifier in decisive for one in said)
             asked = [(n, v) for n, v in group if traits_of(v).combines or not refused]
             case = outcome.model_copy(update={"verdicts": tuple(said)}), peers, instance
@@ -114,17 +93,17 @@ def verdicts(
                 one: tuple[str, Verifier],
                 case: tuple[Outcome, Sequence[Outcome], Instance] = case,
             ) -> Verdict:
-                return _verdict(checks, *one, context, case)
+                return _verdict(setup, *one, context, case)
 
-            said += side_by_side(asked, ask, checks.cores)
+            said += side_by_side(asked, ask, setup.cores)
     return tuple(said)
 
 
-def _groups(checks: VerificationSetup) -> list[list[tuple[str, Verifier]]]:
+def _groups(setup: VerificationSetup) -> list[list[tuple[str, Verifier]]]:
     """The verifiers in their order; neighbours that may work side by side in one group."""
     groups: list[list[tuple[str, Verifier]]] = []
-    for name, verifier in checks.verifiers:
-        runs_tests = checks.cores > 1 and traits_of(verifier).runs_tests
+    for name, verifier in setup.verifiers:
+        runs_tests = setup.cores > 1 and traits_of(verifier).runs_tests
         if runs_tests and groups and traits_of(groups[-1][0][1]).runs_tests:
             groups[-1].append((name, verifier))
         else:
@@ -132,12 +111,12 @@ def _groups(checks: VerificationSetup) -> list[list[tuple[str, Verifier]]]:
     return groups
 
 
-def _share_runs(checks: VerificationSetup, instance: Instance, candidate: Candidate) -> None:
+def _share_runs(setup: VerificationSetup, instance: Instance, candidate: Candidate) -> None:
     """Test runs on an earlier patch that leaves the same files are runs on this one."""
-    cache = checks.cache
+    cache = setup.context.cache
     if misfit(cache, candidate):
         return
-    key = checks.sameness(instance).key(candidate)
+    key = setup.equivalence(instance).key(candidate)
     first = cache.setdefault(("first", key), candidate.digest)
     if first != candidate.digest:
         for found in list(cache):  # a copy: other candidates may be looked at meanwhile
@@ -146,7 +125,7 @@ def _share_runs(checks: VerificationSetup, instance: Instance, candidate: Candid
 
 
 def _verdict(
-    checks: VerificationSetup,
+    setup: VerificationSetup,
     name: str,
     verifier: Verifier,
     context: VerificationContext,
@@ -157,21 +136,21 @@ def _verdict(
     candidate = outcome.candidate
     assert candidate is not None
     traits = traits_of(verifier)
-    by_text = traits.reuse != "files" or misfit(checks.cache, candidate)
-    known_by = candidate.digest if by_text else checks.sameness(instance).key(candidate)
+    by_text = traits.reuse != "files" or misfit(setup.context.cache, candidate)
+    known_by = candidate.digest if by_text else setup.equivalence(instance).key(candidate)
     key = f"verdict:{name}:{known_by}:{candidate.mended if traits.reuse == 'text' else ''}"
-    if key in checks.cache:
-        known, of = checks.cache[key]
+    if key in setup.context.cache:
+        known, of = setup.context.cache[key]
         made = {"candidate": candidate.digest, "evidence": {**known.evidence, "same_as": of}}
         return known.model_copy(update={**made, "seconds": 0.0})  # type: ignore[no-any-return]
-    checks.watch(outcome.attempt.id, name)
-    begun = checks.clock()
+    setup.watch(outcome.attempt.id, name)
+    begun = setup.context.clock()
     context, calls = tallied(context)
     for again in range(RETURNS, 0, -1):
         try:
             verdict = verifier.verify(outcome, peers, instance, context)
         except BoundaryError as error:
-            if again > 1 and error.says_nothing_of_instance and not checks.stopping():
+            if again > 1 and error.says_nothing_of_instance and not setup.stopping():
                 continue  # its engine went away; opening the next sandbox waits until it is back
             verdict = Verdict(
                 candidate=candidate.digest,
@@ -185,14 +164,14 @@ def _verdict(
     if verdict.decides != traits.combines:
         verdict = verdict.model_copy(update={"combines": traits.combines})
     verdict = billed(verdict, outcome.attempt.id, context, calls)
-    verdict = verdict.model_copy(update={"seconds": max(0.0, checks.clock() - begun)})
-    if traits.reuse != "never" and "broke" not in verdict.evidence and not checks.stopping():
-        checks.cache[key] = verdict, outcome.attempt.id
+    verdict = verdict.model_copy(update={"seconds": max(0.0, setup.context.clock() - begun)})
+    if traits.reuse != "never" and "broke" not in verdict.evidence and not setup.stopping():
+        setup.context.cache[key] = verdict, outcome.attempt.id
     return verdict
 
 
 def together(
-    checks: VerificationSetup,
+    setup: VerificationSetup,
     instance: Instance,
     outcomes: Sequence[Outcome],
     peers: Sequence[Outcome] = (),
@@ -204,9 +183,9 @@ def together(
     that leave the same files are looked at as one: the first of them stands for all. An outcome
     that has verdicts was looked at by the first verifiers before, and is not again.
     """
-    stand_in = _stand_ins(checks, instance, outcomes)
-    for number, verifiers in enumerate(_stages(checks.verifiers)):
-        part, known = replace(checks, verifiers=verifiers), (*outcomes, *peers)
+    stand_in = _stand_ins(setup, instance, outcomes)
+    for number, verifiers in enumerate(_stages(setup.verifiers)):
+        part, known = replace(setup, verifiers=verifiers), (*outcomes, *peers)
 
         def look(
             one: Outcome,
@@ -219,11 +198,11 @@ def together(
                 return one
             others = [other for other in known if other is not one]
             made = _looked(replace(part, cores=cores), instance, one, others, stand_in)
-            if number == 0 and not checks.stopping():
-                checks.looked(made)
+            if number == 0 and not setup.stopping():
+                setup.looked(made)
             return made
 
-        outcomes = _all(look, outcomes, stand_in, checks.cores)
+        outcomes = _all(look, outcomes, stand_in, setup.cores)
     return tuple(outcomes)
 
 
@@ -241,7 +220,7 @@ def _stages(verifiers: Sequence[tuple[str, Verifier]]) -> list[Sequence[tuple[st
 
 
 def _stand_ins(
-    checks: VerificationSetup, instance: Instance, outcomes: Sequence[Outcome]
+    setup: VerificationSetup, instance: Instance, outcomes: Sequence[Outcome]
 ) -> dict[str, Candidate]:
     """Digest of each candidate -> the one that is looked at for it."""
     alike: dict[str, dict[str, Candidate]] = {}
@@ -249,12 +228,12 @@ def _stand_ins(
         if outcome.candidate is not None:
             own = alike.setdefault(effect(outcome.candidate.patch), {})
             own.setdefault(outcome.candidate.digest, outcome.candidate)
-    sameness = checks.sameness(instance)
+    equivalence = setup.equivalence(instance)
     found: dict[str, Candidate] = {}
     for texts in alike.values():
         firsts: dict[str, Candidate] = {}
         for digest, one in texts.items():
-            left = sameness.left(one) if len(texts) > 1 else ""
+            left = equivalence.left(one) if len(texts) > 1 else ""
             found[digest] = firsts.setdefault(left or digest, one)
     return found
 
@@ -283,7 +262,7 @@ def _all(
 
 
 def _looked(
-    checks: VerificationSetup,
+    setup: VerificationSetup,
     instance: Instance,
     outcome: Outcome,
     peers: Sequence[Outcome],
@@ -291,9 +270,9 @@ def _looked(
 ) -> Outcome:
     """The outcome with the verdicts on the candidate that stands for its own."""
     own = outcome.candidate
-    if own is None or not checks.verifiers:
+    if own is None or not setup.verifiers:
         return outcome
     shown = stand_in[own.digest].model_copy(update={"mended": own.mended})
-    said = verdicts(checks, instance, outcome.model_copy(update={"candidate": shown}), peers)
+    said = verdicts(setup, instance, outcome.model_copy(update={"candidate": shown}), peers)
     mine = tuple(one.model_copy(update={"candidate": own.digest}) for one in said)
     return outcome.model_copy(update={"verdicts": mine})

@@ -21,8 +21,6 @@ from swe_router.verifiers.testing.before_after import BeforeAfterResult, BeforeA
 from swe_router.verifiers.testing.results import TestRun
 
 NAME = "repo-tests"
-HINT = "runner"
-"""Key of ``VerificationContext.cache``: a function that names the runner of the repository."""
 SHARE = 0.6
 """Share of the time left until the common deadline that this verifier takes at most."""
 MARGIN = 10.0
@@ -125,7 +123,7 @@ class _RunState:
                 return sandboxes.enter_context(self.context.open_sandbox(self.instance))
 
             look = self._look(fresh_sandbox)
-            hint = self.context.cache.get(HINT, str)
+            hint = self.context.runner_hint
             runner = runners.choose(set(look.facts), self._endings(), hint)
             if not runner or (not look.python and runners.RUNNERS[runner].read is None):
                 return self._unknown("no test runner known here fits the repository")

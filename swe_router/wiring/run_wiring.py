@@ -34,9 +34,18 @@ from swe_router.policies.base import validated_knobs
 from swe_router.policy_abilities import DeclaresKnobs
 from swe_router.records import Arm, BudgetView, Features, Instance, Plan
 from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patch_capture
-from swe_router.seams import AttemptContext, Model, Policy, Scaffold, Selector, Verifier
+from swe_router.seams import (
+    AttemptContext,
+    Model,
+    Policy,
+    Scaffold,
+    Selector,
+    VerificationContext,
+    Verifier,
+)
 from swe_router.settings import Settings, Tier
 from swe_router.solve.context import SolveContext
+from swe_router.solve.verification import VerificationSetup
 from swe_router.verifier_abilities import ModelRole
 from swe_router.wiring import ensemble, stop_loss, training_data
 from swe_router.wiring.handover_limit import handover_limit
@@ -208,9 +217,8 @@ class RunWiring:
             ),
             memory=self.tape(instance),
             selector=self.selector,
-            verifiers=self.verifiers,
             open_sandbox=self.opened.attempts.open,
-            open_check=self.opened.checks.open if self.opened.checks else None,
+            verification=self._verification(instance, graph, held),
             soon_check=self.opened.begin_check,
             guard=leak_guard.remove_leaks,
             snapshot=patch_capture.StartSnapshot.take,
@@ -224,20 +232,41 @@ class RunWiring:
                 stop_loss=stop_loss.rule_of_plan(self.header, plan),
             ),
             room=partial(handover_limit, self.header),
-            graph=graph,
             search=search,
-            writer=self._asked(instance, "writer", held),
-            judge=self._asked(instance, "judge", held),
-            prompts=self.prompts,
-            notes=VerifierStore(self.run.attempt_folder(instance.id) / "notes.jsonl"),
-            hint=lambda: runner.hint(self.settings.split, instance.id, self.settings.dataset),
-            verify_seconds=self.settings.verify.seconds,
             early_stop=self.settings.ensemble.early_stop,
             cross=self.settings.ensemble.cross,
-            cores=max(1, (os.cpu_count() or 1) // max(1, self.settings.workers)),
             clock=self.breaker.now,
             stopping=self.run.stopping,
             progress=progress,
+        )
+
+    def _verification(
+        self,
+        instance: Instance,
+        graph: CodeGraph | None,
+        held: Callable[[str], Callable[[str], None]],
+    ) -> VerificationSetup:
+        """How the candidates of an instance are verified."""
+        shared = VerificationContext(
+            open_sandbox=(self.opened.checks or self.opened.attempts).open,
+            apply=patch_application.apply_patch,
+            graph=graph,
+            clock=self.breaker.now,
+            steps=self.tape(instance).steps,
+            notes=VerifierStore(self.run.attempt_folder(instance.id) / "notes.jsonl"),
+            runner_hint=lambda: runner.hint(
+                self.settings.split, instance.id, self.settings.dataset
+            ),
+            prompts=self.prompts,
+        )
+        return VerificationSetup(
+            context=shared,
+            verifiers=self.verifiers,
+            writer=self._asked(instance, "writer", held),
+            judge=self._asked(instance, "judge", held),
+            seconds=self.settings.verify.seconds,
+            stopping=self.run.stopping,
+            cores=max(1, (os.cpu_count() or 1) // max(1, self.settings.workers)),
         )
 
     def _asked(

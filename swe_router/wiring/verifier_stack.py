@@ -24,7 +24,7 @@ from swe_router.models.sampling_seeds import SamplingSeeds
 from swe_router.records import Instance, Outcome, digest_of
 from swe_router.sandboxes import patch_application
 from swe_router.sandboxes.warm_pool import WarmSandboxes
-from swe_router.seams import Model, Verifier
+from swe_router.seams import Model, VerificationContext, Verifier
 from swe_router.settings import Settings
 from swe_router.solve.verification import VerificationSetup, together
 from swe_router.wiring import preflight
@@ -135,20 +135,25 @@ class VerifierStack:
         watch: Callable[[str, str], None],
         looked: Callable[[Outcome], None] = lambda outcome: None,
     ) -> tuple[Outcome, ...]:
-        """Every candidate of a case, verified; see ``solve.verifying.together``."""
+        """Every candidate of a case, verified; see ``solve.verification.together``."""
         verify = self.settings.verify
-        made = VerificationSetup(
-            verifiers=self.verifiers,
+        shared = VerificationContext(
             open_sandbox=(self.warm or self.sandboxes).open,
             apply=patch_application.apply_patch,
-            steps=lambda attempt_id: case.steps.get(attempt_id, ()),
             graph=graph_of(self.repos, instance, self._say),
+            clock=active_clock.now,
+            steps=lambda attempt_id: case.steps.get(attempt_id, ()),
+            notes=VerifierStore(self._place / "notes" / f"{instance.id}.jsonl"),
+            runner_hint=lambda: runner.hint(
+                self.settings.split, instance.id, self.settings.dataset
+            ),
+        )
+        made = VerificationSetup(
+            context=shared,
+            verifiers=self.verifiers,
             writer=self._model(verify.writer, instance),
             judge=self._model(verify.judge, instance),
-            notes=VerifierStore(self._place / "notes" / f"{instance.id}.jsonl"),
-            hint=lambda: runner.hint(self.settings.split, instance.id, self.settings.dataset),
             seconds=verify.seconds,
-            clock=active_clock.now,
             stopping=self._stopping,
             cores=self._cores,
             watch=watch,

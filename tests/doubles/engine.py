@@ -31,8 +31,9 @@ from swe_router.records import (
     Verdict,
     digest_of,
 )
-from swe_router.seams import AttemptContext
+from swe_router.seams import AttemptContext, VerificationContext
 from swe_router.solve.context import SolveContext
+from swe_router.solve.verification import VerificationSetup
 
 INSTANCE = Instance(id="demo__x-1", repo="demo/x", base_commit="c" * 40, problem="It breaks.")
 FEATURES = Features(instance_id=INSTANCE.id, repo=INSTANCE.repo, text=INSTANCE.problem)
@@ -248,6 +249,8 @@ def context(memory=None, purse=None, scaffold=None, patch="right", **changes) ->
         "memory": memory or ListMemory(),
         "selector": First(),
         "verifiers": [("says", Says())],
+        "clock": lambda: 0.0,
+        "stopping": lambda: False,
         "open_sandbox": open_sandbox,
         "guard": lambda sandbox, instance: LeakReport(verified=True),
         "snapshot": lambda sandbox: Patches(patch),
@@ -257,7 +260,18 @@ def context(memory=None, purse=None, scaffold=None, patch="right", **changes) ->
         "model": lambda plan, session, hold: None,
         "attempt_context": lambda plan: AttemptContext(record=lambda step: None, clock=lambda: 0.0),
     }
-    return SolveContext(**{**parts, **changes})
+    parts |= changes
+    shared = VerificationContext(
+        open_sandbox=parts["open_sandbox"],
+        apply=parts["apply"],
+        clock=parts["clock"],
+        steps=parts["memory"].steps,
+    )
+    own = {
+        name: parts.pop(name) for name in ("verifiers", "writer", "judge", "cores") if name in parts
+    }
+    parts["verification"] = VerificationSetup(context=shared, stopping=parts["stopping"], **own)
+    return SolveContext(**parts)
 
 
 def plan(tier: str, dollars: str = "1") -> Plan:

@@ -128,11 +128,11 @@ def checks(verifier, notes, name="reproduction", **roles):
     def open_sandbox(instance):
         yield FakeSandbox()
 
-    return VerificationSetup(
-        verifiers=[(name, verifier)], open_sandbox=open_sandbox,
-        apply=lambda sandbox, text: Result(exit_code=0, output=""), steps=lambda attempt_id: (),
-        notes=notes, **roles,
+    shared = VerificationContext(
+        open_sandbox=open_sandbox, apply=lambda sandbox, text: Result(exit_code=0, output=""),
+        notes=notes,
     )  # fmt: skip
+    return VerificationSetup(context=shared, verifiers=[(name, verifier)], **roles)
 
 
 @pytest.mark.parametrize("note", [True, False])

@@ -38,13 +38,12 @@ def verified(*verifiers, patches=(DIFF,), cores=1):
     def open_sandbox(instance):
         yield FakeSandbox()
 
-    setup = VerificationSetup(
-        verifiers=[(name_of(type(one)), one) for one in verifiers],
-        open_sandbox=open_sandbox,
-        apply=lambda box, text: Result(exit_code=0, output=""),
-        steps=lambda attempt_id: (),
-        cores=cores,
+    shared = VerificationContext(
+        open_sandbox=open_sandbox,  # type: ignore[arg-type]
+        apply=lambda sandbox, text: Result(exit_code=0, output=""),
     )
+    named = [(name_of(type(one)), one) for one in verifiers]
+    setup = VerificationSetup(context=shared, verifiers=named, cores=cores)
     candidates = [outcome(patch, number=number) for number, patch in enumerate(patches, 1)]
     return together(setup, INSTANCE, candidates)
 

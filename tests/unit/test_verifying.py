@@ -10,6 +10,7 @@ from threading import Barrier
 from swe_router import recorded_verdicts
 from swe_router.errors import Lost
 from swe_router.records import Result, Verdict
+from swe_router.seams import VerificationContext
 from swe_router.solve.verification import VerificationSetup, together, verdicts
 from tests.doubles.engine import INSTANCE, FakeSandbox
 from tests.doubles.project import outcome
@@ -47,10 +48,11 @@ def checks(*verifiers, **changes) -> VerificationSetup:
     def open_sandbox(instance):
         yield FakeSandbox()
 
-    parts = {"verifiers": [(one.name, one) for one in verifiers], "open_sandbox": open_sandbox,
-             "apply": lambda sandbox, text: Result(exit_code=0, output=""),
-             "steps": lambda attempt_id: ()}  # fmt: skip
-    return VerificationSetup(**{**parts, **changes})
+    parts = {"open_sandbox": open_sandbox,
+             "apply": lambda sandbox, text: Result(exit_code=0, output="")}  # fmt: skip
+    parts |= {name: changes.pop(name) for name in ("apply", "cache") if name in changes}
+    named = [(one.name, one) for one in verifiers]
+    return VerificationSetup(context=VerificationContext(**parts), verifiers=named, **changes)
 
 
 def test_agreement_is_asked_when_every_peer_has_been_looked_at():

@@ -89,7 +89,9 @@ def run_local(job: Job, progress: Progress, beside: int = 1) -> Done:
         graph = wiring.graph(job.instance)
         features = wiring.features(job.instance, graph)
         context = wiring.solve_context(job.instance, graph, job.left, progress)
-        context = replace(context, cores=max(1, context.cores // beside))
+        verification = context.verification
+        cores = max(1, verification.cores // beside)
+        context = replace(context, verification=replace(verification, cores=cores))
         if job.first and accepted_import(verify_imported(context, job.instance)) is None:
             return Rejected()
         return solve(
