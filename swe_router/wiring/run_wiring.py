@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any
 
@@ -32,7 +29,7 @@ from swe_router.models.metered import MeteredModel
 from swe_router.models.sampling_seeds import SamplingSeeds
 from swe_router.policies.base import validated_knobs
 from swe_router.policy_abilities import DeclaresKnobs
-from swe_router.records import Arm, BudgetView, Features, Instance, Plan
+from swe_router.records import Arm, Features, Instance, Plan
 from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patch_capture
 from swe_router.seams import (
     AttemptContext,
@@ -49,50 +46,12 @@ from swe_router.solve.verification import VerificationSetup
 from swe_router.verifier_abilities import ModelRole
 from swe_router.wiring import ensemble, stop_loss, training_data
 from swe_router.wiring.handover_limit import handover_limit
+from swe_router.wiring.ledger_budget import LedgerBudget
 from swe_router.wiring.repositories import graph_of, past_of, repo_cache
 from swe_router.wiring.sandbox_pools import SandboxPools
 from swe_router.wiring.service_breaker import breaker_of, require, waiting
 
 Say = Callable[[str], None]
-
-
-class LedgerBudget:
-    """The run's ledger as one instance sees it."""
-
-    def __init__(
-        self, ledger: Ledger, instances_left: int, instance: str = "", cap: Decimal | None = None
-    ) -> None:
-        """``cap``: USD that the instance may cost in all; None is no such cap."""
-        self._ledger, self._left = ledger, instances_left
-        self._instance, self._cap = instance, cap
-
-    def view(self) -> BudgetView:
-        """The money now; what dead processes held is freed first."""
-        figures = self._ledger.figures()
-        return BudgetView(
-            budget=figures.budget,
-            spent=figures.settled + figures.lost,
-            reserved=figures.reserved,
-            instances_left=self._left,
-            clock=time.time(),
-            own=self._own(),
-        )
-
-    def _own(self) -> Decimal | None:
-        if self._cap is None:
-            return None
-        return max(Decimal(0), self._cap - self._ledger.taken_by(self._instance))
-
-    def wait(self) -> None:
-        """Half a second: an attempt takes minutes."""
-        time.sleep(0.5)
-
-    @contextmanager
-    def hold(self, tier: str, usd: Decimal, key: str) -> Iterator[Hold]:
-        """An attempt's limit, less what the same attempt spent before it was cut off."""
-        rest = max(Decimal(0), usd - self._ledger.spent_by(key))
-        with self._ledger.hold(tier, rest, key, self._cap) as hold:
-            yield hold
 
 
 class RunWiring:

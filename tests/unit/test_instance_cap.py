@@ -19,7 +19,7 @@ from swe_router.replay.record_check import decide_again
 from swe_router.reports.exit_status import ended
 from swe_router.reports.run_text import record_view
 from swe_router.solve.engine import solve
-from swe_router.wiring.run_wiring import LedgerBudget
+from swe_router.wiring.ledger_budget import LedgerBudget
 from tests.doubles.engine import FEATURES, INSTANCE, Patches, Plays, context, plan
 from tests.doubles.office import NOTHING
 from tests.unit.test_summary import facts

@@ -20,7 +20,8 @@ from swe_router.reports.live_view import LiveView
 from swe_router.reports.sentences import count
 from swe_router.seams import Policy
 from swe_router.solve.imported_outcomes import lesson
-from swe_router.wiring.run_wiring import LedgerBudget, RunWiring
+from swe_router.wiring.ledger_budget import LedgerBudget
+from swe_router.wiring.run_wiring import RunWiring
 
 
 def learned(wiring: RunWiring) -> Policy:
