@@ -16,6 +16,12 @@ import coverage
 import swe_router
 
 ROOT = Path(swe_router.__file__).resolve().parent
+COPIES = {
+    "recorder.py": "verifiers/in_sandbox/result_recorder.py",
+    "witness.py": "verifiers/in_sandbox/failure_recorder.py",
+    "probe.py": "verifiers/in_sandbox/import_probe.py",
+}
+"""Name in a sandbox -> the file that was copied there: what the copy ran, it ran."""
 MIN_ALL = 0.95
 """Share of all lines that must have run."""
 MIN_ROOM = 0.90
@@ -24,11 +30,22 @@ MIN_ROOM = 0.90
 
 def lines_of(measured: coverage.Coverage) -> dict[str, tuple[int, int]]:
     """File below ``swe_router/`` -> (lines that can run, lines that did not)."""
+    copies = copies_of(measured.get_data())
     found = {}
     for path in sorted(ROOT.rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
         _, lines, _, missing, _ = measured.analysis2(str(path))
-        found[path.relative_to(ROOT).as_posix()] = (len(lines), len(missing))
+        found[name] = (len(lines), len(set(missing) - copies[name]))
     return found
+
+
+def copies_of(data: coverage.CoverageData) -> dict[str, set[int]]:
+    """File below ``swe_router/`` -> lines that ran in its copies."""
+    ran: dict[str, set[int]] = defaultdict(set)
+    for path in map(Path, data.measured_files()):
+        if path.name in COPIES and ROOT not in path.parents:
+            ran[COPIES[path.name]] |= set(data.lines(str(path)) or ())
+    return ran
 
 
 def rooms_of(files: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:

@@ -58,6 +58,7 @@ class Folder:
         begun = time.monotonic()
         env = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": "/nowhere"}
         env |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        env |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
         child = subprocess.Popen(
             ["sh", "-c", BOXES_TMP.sub(f"{self.root}/tmp/", command)],
             cwd=self.root / "testbed",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
+import coverage
+
 from benchmarks import mutants
-from benchmarks.coverage_rooms import rooms_of, share
+from benchmarks.coverage_rooms import COPIES, ROOT, copies_of, rooms_of, share
 from benchmarks.mutants import mutants_of
 
 SOURCE = '''\
@@ -65,3 +67,12 @@ def test_a_room_is_a_folder_and_what_stands_below_it_is_another():
     files = {"a/x.py": (10, 1), "a/y.py": (10, 2), "a/b/z.py": (5, 0), "top.py": (4, 4)}
     assert rooms_of(files) == {"a": (20, 3), "a/b": (5, 0), "swe_router": (4, 4)}
     assert (share(20, 3), share(0, 0), share(4, 4)) == (0.85, 1.0, 0.0)
+
+
+def test_what_ran_in_a_copy_in_a_sandbox_counts_for_the_file_that_was_copied(tmp_path):
+    data = coverage.CoverageData(str(tmp_path / "data"))
+    data.add_lines(
+        {"/sandbox/1/recorder.py": [1, 2], "/sandbox/2/recorder.py": [2, 5], "/x/other.py": [1]}
+    )
+    assert copies_of(data) == {"verifiers/in_sandbox/result_recorder.py": {1, 2, 5}}
+    assert all((ROOT / name).is_file() for name in COPIES.values())
