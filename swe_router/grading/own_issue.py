@@ -15,7 +15,7 @@ from swe_router.grading.evaluation import (
     prepared,
 )
 from swe_router.grading.script_run import ScriptedGrader
-from swe_router.instances.own_issue import OwnIssue
+from swe_router.instances.own_issue import OwnIssue, at_commit
 from swe_router.records import Instance
 
 COMMAND, BEFORE, AFTER = (f"{FOLDER}/{name}" for name in ("test-command.sh", "before", "after"))
@@ -41,6 +41,7 @@ class OwnIssueGrader(ScriptedGrader):
             raise GradingError(NO_COMMAND)
         script = [
             *prepared(instance.workdir),
+            f"{at_commit(instance.base_commit)} || exit {BROKEN}" if instance.image else "",
             f"( bash {COMMAND} ) < /dev/null; echo $? > {BEFORE}",
             f"cd {instance.workdir} && git checkout -q -- . && git clean -qfd || exit {BROKEN}",
             f"git apply {PATCH} || exit {PATCH_REFUSED}",

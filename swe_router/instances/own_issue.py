@@ -51,19 +51,27 @@ class OwnIssue(RowDataset):
                     " repository (https://…, ssh://…, git@…)"
                 )
             place = str(folder.resolve())
+        base, image = commit(row, "commit", name, label), text(row, "image").strip()
         return Instance(
             id=name,
             repo=f"own/{_named(place)}-{digest_of(place)[:8]}",
             repository=place,
-            base_commit=commit(row, "commit", name, label),
+            base_commit=base,
             problem=required(row, "issue", name, label),
-            image=text(row, "image").strip(),
+            image=image,
+            setup=at_commit(base) if image else "",
             workdir=text(row, "workdir").strip().rstrip("/") or WORKDIR,
             user=text(row, "user").strip(),
             language=text(row, "language").strip().lower(),
             network=strings(row, "network"),
             images=strings(row, "images"),
         )
+
+
+def at_commit(base: str) -> str:
+    """Shell lines that bring an image's repository to the commit, where it stands elsewhere."""
+    head = '"$(git rev-parse HEAD)"'
+    return f"case {head} in {base}*) ;; *) git checkout -q --detach {base} ;; esac"
 
 
 def _named(place: str) -> str:
