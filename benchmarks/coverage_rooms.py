@@ -18,6 +18,7 @@ import swe_router
 ROOT = Path(swe_router.__file__).resolve().parent
 COPIES = {
     "recorder.py": "verifiers/in_sandbox/result_recorder.py",
+    "result_recorder.py": "verifiers/in_sandbox/result_recorder.py",
     "witness.py": "verifiers/in_sandbox/failure_recorder.py",
     "probe.py": "verifiers/in_sandbox/import_probe.py",
 }

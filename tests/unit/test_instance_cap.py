@@ -46,7 +46,9 @@ def test_attempts_and_verifiers_calls_of_an_instance_share_its_cap(ledger):
         writer.reserve(D("0.41"))
     writer.lose(waits)
     assert ledger.taken_by("x") == D("0.6"), "a lost call stays charged"
-    assert ledger.hold("cloud", D("0.5"), "xy/1-cloud", D("1")).remaining == D("0.5"), "another's money"
+    assert ledger.hold("cloud", D("0.5"), "xy/1-cloud", D("1")).remaining == D("0.5"), (
+        "another's money"
+    )
     assert ledger.hold("cloud", D("0.4"), "x/2-cloud", D("1")).remaining == D("0.4")
 
 

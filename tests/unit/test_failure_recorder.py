@@ -1,0 +1,177 @@
+"""The recorder that runs in a sandbox: what it tells of each test, in each of its three ways."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import swe_router
+
+RECORDER = Path(swe_router.__file__).parent / "verifiers/in_sandbox/failure_recorder.py"
+KEY = "a key"
+SHOP = """\
+def price(name):
+    if name == "gone":
+        raise LookupError("no such thing")
+    return 3
+"""
+MODULE = """\
+import unittest
+from shop import price
+
+def test_right():
+    assert price("tea") == 3
+
+def test_wrong():
+    assert price("tea") == 4
+
+def test_breaks_in_the_project():
+    price("gone")
+
+def test_without_the_project():
+    assert 1 == 2
+
+def test_wants_a_fixture(tmp_path):
+    pass
+
+def test_skips():
+    raise unittest.SkipTest("not here")
+
+class Case(unittest.TestCase):
+    def test_good(self):
+        self.assertEqual(price("tea"), 3)
+
+    def test_bad(self):
+        self.assertEqual(price("tea"), 5)
+
+    def test_error(self):
+        price("gone")
+
+    def test_sub(self):
+        with self.subTest("one"):
+            self.assertEqual(1, 2)
+
+    @unittest.skip("no")
+    def test_skipped(self):
+        pass
+
+    @unittest.expectedFailure
+    def test_known(self):
+        self.fail("known")
+
+    @unittest.expectedFailure
+    def test_unexpected(self):
+        pass
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "shop.py").write_text(SHOP)
+    return root
+
+
+def recorded(project: Path, way: str, text: str, *words: str):
+    """(exit code, what was printed, entries by id, whether the run ended) of one file."""
+    home = project.parent / "recorder"
+    home.mkdir(exist_ok=True)
+    shutil.copy(RECORDER, home / "witness.py")
+    (home / "report").unlink(missing_ok=True)
+    (home / "told").write_text(json.dumps({"report": "report", "key": KEY}))
+    file = project / "try_it.py"
+    file.write_text(text)
+    done = subprocess.run(
+        [sys.executable, str(home / "witness.py"), way, str(file), *words],
+        cwd=project, capture_output=True, text=True, check=False,
+        env={**os.environ, "SWE_ROUTER_TEST": str(file), "SWE_ROUTER_ROOT": str(project)},
+    )  # fmt: skip
+    assert not (home / "told").exists(), "the key is out of the project's reach"
+    entries = []
+    for number, line in enumerate((home / "report").read_bytes().splitlines()):
+        mac, _, text_ = line.partition(b" ")
+        assert mac.decode() == hmac.new(KEY.encode(), text_, hashlib.sha256).hexdigest()[:32]
+        entries.append(json.loads(text_))
+        assert entries[-1]["n"] == number, "a line that was taken away is missed"
+    ended = bool(entries) and entries[-1].get("end") is True
+    return done.returncode, done.stdout + done.stderr, {e["id"]: e for e in entries[:-1]}, ended
+
+
+def test_every_test_of_a_file_says_what_became_of_it_and_whose_part_it_was(project):
+    _, said, found, ended = recorded(project, "module", MODULE)
+    assert ended
+    outcomes = {name: entry["outcome"] for name, entry in found.items()}
+    assert outcomes == {
+        "test_right": "passed", "test_wrong": "failed", "test_breaks_in_the_project": "failed",
+        "test_without_the_project": "failed", "test_wants_a_fixture": "failed",
+        "test_skips": "skipped", "Case.test_good": "passed", "Case.test_bad": "failed",
+        "Case.test_error": "failed", "Case.test_sub": "failed", "Case.test_skipped": "skipped",
+        "Case.test_known": "skipped", "Case.test_unexpected": "failed",
+    }  # fmt: skip
+    assert found["test_wants_a_fixture"]["phase"] == "setup"
+    broke = found["test_breaks_in_the_project"]
+    assert (broke["kind"], broke["message"]) == ("LookupError", "no such thing")
+    assert (broke["where"], broke["functions"]) == ("project", ["price"])
+    assert broke["line"] == 'price("gone")'
+    assert found["test_wrong"]["where"] == "test"
+    assert found["test_wrong"]["touched"]
+    assert not found["test_without_the_project"]["touched"], "the project had no part in it"
+    assert "no such thing" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "where"),
+    [("import nothing_of_that_name\n", "ModuleNotFoundError", "test"),
+     ("def broken(:\n", "SyntaxError", "test"),
+     ("import shop\nshop.price('gone')\n", "LookupError", "project")],
+)  # fmt: skip
+def test_a_file_that_does_not_load_is_an_error_and_no_failure(project, text, kind, where):
+    _, _, found, ended = recorded(project, "module", text)
+    assert ended
+    assert (found["load"]["outcome"], found["load"]["kind"]) == ("error", kind)
+    assert found["load"]["where"] == where
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "outcome", "printed"),
+    [("from shop import price\nprint(price('tea'))\n", 0, "passed", "3"),
+     ("import sys\nsys.exit(3)\n", 3, "failed", ""),
+     ("import sys\nsys.exit('it is wrong')\n", 1, "failed", "it is wrong"),
+     ("raise SystemExit\n", 0, "passed", ""),
+     ("from shop import price\nprice('gone')\n", 1, "failed", "LookupError: no such thing")],
+)  # fmt: skip
+def test_a_script_ends_as_python_would_end_it(project, text, code, outcome, printed):
+    came, said, found, ended = recorded(project, "script", text)
+    assert (came, found["script"]["outcome"], ended) == (code, outcome, True)
+    assert printed in said
+    assert "witness.py" not in said, "the traceback begins in the script"
+
+
+def test_a_runner_built_on_unittest_is_listened_to(project):
+    text = MODULE + "\n\nclass Loads(unittest.TestCase):\n    def setUpClass():\n        1 / 0\n" \
+        "    def test_x(self):\n        pass\n\nunittest.main(argv=['x', '-q'])\n"  # fmt: skip
+    code, _, found, ended = recorded(project, "runner", text)
+    assert (code, ended) == (1, True)
+    assert found["Case.test_good"]["outcome"] == "passed"
+    assert found["Case.test_bad"]["outcome"] == "failed"
+    assert [one for one in found.values() if one["phase"] == "setup"], "a class that did not load"
+
+
+def test_without_a_key_nothing_is_written_and_the_script_runs(project):
+    shutil.copy(RECORDER, project.parent / "witness.py")
+    (project / "try_it.py").write_text("print('ran')\n")
+    done = subprocess.run(
+        [sys.executable, str(project.parent / "witness.py"), "script", "try_it.py"],
+        cwd=project, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "ran\n"
+    assert sorted(path.name for path in project.parent.iterdir()) == ["project", "witness.py"]
