@@ -11,6 +11,8 @@ then the fault survives. The score is killed / drawn, with Wilson's 95% interval
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import random
@@ -83,11 +85,13 @@ class Tests:
         known: dict[str, str] = {}
         lines: dict[str, Mapping[int, frozenset[str]]] = {}
         for path in data.measured_files():
-            name = "swe_router" + path.rpartition("/swe_router")[2]
-            lines[name] = {
-                line: frozenset(filter(None, (known.setdefault(c, _test_of(c)) for c in contexts)))
-                for line, contexts in data.contexts_by_lineno(path).items()
-            }
+            if path.startswith(f"{ROOT}/swe_router/"):  # a test works with a copy of the package
+                lines[path.removeprefix(f"{ROOT}/")] = {
+                    line: frozenset(
+                        filter(None, (known.setdefault(c, _test_of(c)) for c in contexts))
+                    )
+                    for line, contexts in data.contexts_by_lineno(path).items()
+                }
         return cls(lines)
 
     def of(self, mutant: Mutant) -> list[str]:
@@ -208,7 +212,9 @@ def _inside(mutant: Mutant, tests: Sequence[str], folder: Path, file: Path) -> i
 def prepared(tests: Sequence[str]) -> None:
     """Import the test files once, so that every fault's process has them."""
     files = sorted({test.partition("::")[0] for test in tests})
-    pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", "-p", "no:terminal", *files])
+    with contextlib.redirect_stdout(io.StringIO()):
+        if pytest.main(["--collect-only", "-p", "no:cacheprovider", *files]):
+            raise SystemExit("the tests cannot be collected")
 
 
 def room_of(name: str, tests: Tests, asked: argparse.Namespace, log: Any) -> dict[str, Any]:
