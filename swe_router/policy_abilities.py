@@ -94,6 +94,15 @@ class DeclaresHandover(Protocol):
 
 
 @runtime_checkable
+class WeighsEscalations(Protocol):
+    """Knobs that know when a next attempt is not worth its price."""
+
+    def why_stop(self, history: Sequence[Outcome], following: Plan) -> str:
+        """Why ``following`` is not worth its price after ``history``, or the empty string."""
+        ...
+
+
+@runtime_checkable
 class DelegatesDecisions(Protocol):
     """A policy that has another one decide: one for all issues, or one per part of them."""
 

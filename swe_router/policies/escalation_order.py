@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from swe_router.errors import UsageError
-from swe_router.policies.base import Knobs, is_infra_failure, usd
+from swe_router.policies.base import Knobs, fault_of, is_infra_failure, usd
 from swe_router.records import Handover, Outcome, Plan
 
 RESCUE_RATE = 0.385
@@ -39,6 +39,10 @@ class EscalationValueKnobs(EscalationKnobs):
     """Tier -> expected USD of one attempt; a tier left out costs ``usual_share`` of its limit."""
     usual_share: Decimal = Field(default=Decimal("0.25"), gt=0, le=1)
     """Expected cost as a share of the attempt's dollar limit, where ``costs`` names none."""
+
+    def why_stop(self, history: Sequence[Outcome], following: Plan) -> str:
+        """See ``policy_abilities.WeighsEscalations``."""
+        return why_not_worth_escalating(history, following, self, fault_of(history[-1]))
 
     def rescue_rate(self, tier: str) -> float:
         """Probability that the tier after ``tier`` resolves an issue that ``tier`` got wrong."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from swe_router.policies.base import fault_of
-from swe_router.policies.escalation_order import EscalationValueKnobs, why_not_worth_escalating
-from swe_router.policy_abilities import DeclaresHandover, HasKnobs
+from swe_router.policy_abilities import DeclaresHandover, HasKnobs, WeighsEscalations
 from swe_router.records import IMPORTED, Instance, Outcome, RouteDecision, RunRecord, Stop, Try
 from swe_router.seams import Policy
 from swe_router.solve.context import SolveContext
@@ -64,10 +62,8 @@ def passed_on(
     if not isinstance(decision, Try) or not any(one.imported for one in outcomes):
         return decision
     knobs = policy.knobs if isinstance(policy, HasKnobs) else None
-    if isinstance(knobs, EscalationValueKnobs):
-        given_up = why_not_worth_escalating(
-            outcomes, decision.plans[0], knobs, fault_of(outcomes[-1])
-        )
+    if isinstance(knobs, WeighsEscalations):
+        given_up = knobs.why_stop(outcomes, decision.plans[0])
         if given_up:
             return Stop(why=given_up)
     mode = knobs.handover if isinstance(knobs, DeclaresHandover) else "fresh"

@@ -12,11 +12,11 @@ from collections.abc import Callable, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from swe_router import patch_files
 from swe_router.errors import BoundaryError
 from swe_router.patch_identity import effect
 from swe_router.records import Candidate, Instance, Result
 from swe_router.seams import Sandbox
-from swe_router.verifiers.patches import changed_files
 
 Open = Callable[[Instance], AbstractContextManager[Sandbox]]
 Apply = Callable[[Sandbox, str], Result]
@@ -82,7 +82,7 @@ def misfit(cache: MutableMapping[Any, Any], candidate: Candidate) -> bool:
 
 def _files(sandbox: Sandbox, patch: str) -> str:
     """Digest of every file that the patch names, as it lies there; empty if it cannot be told."""
-    files = changed_files.changes(patch)
+    files = patch_files.changes(patch)
     if files is None:
         return ""
     names = sorted({name for file in files for name in (file.path, file.before) if name})

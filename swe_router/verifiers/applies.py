@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from swe_router import patch_files
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import FITTED, IN_PLACE, VerificationContext
 from swe_router.settings import VerifySettings
@@ -74,7 +75,7 @@ class AppliesVerifier:
 
 def text_facts(patch: str, is_test: Callable[[str], bool]) -> dict[str, Any]:
     """What the text of a patch says, with the paths of each kind."""
-    files = changed_files.changes(patch)
+    files = patch_files.changes(patch)
     facts: dict[str, Any] = {
         "empty": not patch.strip(),
         "applied": False,
@@ -125,7 +126,7 @@ def verdict_of(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
     )
 
 
-def _kind(file: changed_files.PatchSummary, is_test: Callable[[str], bool]) -> str:
+def _kind(file: patch_files.PatchSummary, is_test: Callable[[str], bool]) -> str:
     if path_kinds.is_git(file.path):
         return "debris"
     if path_kinds.is_debris(file.path) and not file.deleted:

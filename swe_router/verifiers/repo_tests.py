@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from swe_router import patch_files
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import VerifySettings
@@ -59,7 +60,7 @@ class RepoTestsVerifier:
         candidate = outcome.candidate
         if candidate is None or not candidate.patch.strip():
             return _verdict(candidate, {"why": "there is no patch to test"})
-        files = changed_files.changes(candidate.patch)
+        files = patch_files.changes(candidate.patch)
         if files is None:
             return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
         is_test = path_kinds.tests_of(context.graph)
@@ -95,7 +96,7 @@ class _RunState:
         self,
         settings: VerifySettings,
         candidate: Candidate,
-        files: Sequence[changed_files.PatchSummary],
+        files: Sequence[patch_files.PatchSummary],
         instance: Instance,
         context: VerificationContext,
     ) -> None:

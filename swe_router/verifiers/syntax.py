@@ -12,12 +12,13 @@ from typing import Any
 
 from tree_sitter import Node
 
+from swe_router import patch_files
 from swe_router.codegraph import grammar, python_syntax
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import VerifySettings
 from swe_router.verifier_abilities import Reuse, Stage
-from swe_router.verifiers.patches import changed_files, path_kinds
+from swe_router.verifiers.patches import path_kinds
 
 NAME = "syntax"
 PROBE = Path(__file__).parent / "in_sandbox" / "import_probe.py"
@@ -64,7 +65,7 @@ class SyntaxVerifier:
         patch = candidate.patch if candidate else ""
         if not patch.strip():
             return _verdict(candidate, {"why": "there is no patch to read"})
-        files = changed_files.changes(patch)
+        files = patch_files.changes(patch)
         if files is None:
             return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
         is_test = path_kinds.tests_of(context.graph)
@@ -101,7 +102,7 @@ def _broken(one: Mapping[str, Any]) -> bool:
 
 def _looked(
     sandbox: Sandbox,
-    files: Sequence[changed_files.PatchSummary],
+    files: Sequence[patch_files.PatchSummary],
     patch: str,
     instance: Instance,
     context: VerificationContext,
@@ -205,7 +206,7 @@ def _errors(root: Node) -> list[tuple[int, int]]:
 
 
 def _facts(
-    files: Sequence[changed_files.PatchSummary],
+    files: Sequence[patch_files.PatchSummary],
     base: Mapping[str, Any],
     after: Mapping[str, Any],
     look: _Look,

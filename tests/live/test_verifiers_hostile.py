@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from swe_router import patch_files
 from swe_router.records import Instance, Verdict
 from swe_router.sandboxes import patch_application as patches
 from swe_router.sandboxes.local import LocalSandboxes, best_wall
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import SandboxSettings, VerifySettings
-from swe_router.verifiers.patches import changed_files, path_kinds
+from swe_router.verifiers.patches import path_kinds
 from swe_router.verifiers.patches.tampering import meddling, put_back, shadows
 from swe_router.verifiers.repo_tests import RepoTestsVerifier
 from swe_router.verifiers.testing.results import recorded
@@ -94,7 +95,7 @@ def test_a_patch_has_no_vote_on_how_it_is_tested(path: str, text: str, tmp_path:
 
 
 def test_a_plugin_that_the_patch_registers_for_itself_is_taken_out() -> None:
-    files = changed_files.changes(
+    files = patch_files.changes(
         "diff --git a/x.egg-info/entry_points.txt b/x.egg-info/entry_points.txt\n"
         "new file mode 100644\n--- /dev/null\n+++ b/x.egg-info/entry_points.txt\n"
         "@@ -0,0 +1,2 @@\n+[pytest11]\n+x = x\n"
@@ -123,7 +124,7 @@ def test_a_product_that_reaches_for_the_tests_machinery_never_passes(
 
 
 def test_a_project_that_is_the_machinery_may_be_mended() -> None:
-    files = changed_files.changes(
+    files = patch_files.changes(
         "diff --git a/src/_pytest/a.py b/src/_pytest/a.py\n--- a/src/_pytest/a.py\n"
         "+++ b/src/_pytest/a.py\n@@ -1 +1 @@\n-import a\n+import _pytest.b\n"
     )

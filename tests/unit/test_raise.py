@@ -38,7 +38,7 @@ def test_a_raise_is_on_record_and_every_open_book_goes_by_it(office):
     driver.hold("local", D("0.7"), "x#1")
     assert other.raise_cap(D("2"), "me@here") is True
     assert driver.view().budget == D("2")
-    assert driver.hold("cloud", D("1.2"), "y#1").rest == D("1.2")
+    assert driver.hold("cloud", D("1.2"), "y#1").remaining == D("1.2")
     [entry] = [row for row in map(json.loads, office.path.open()) if row["op"] == "raise"]
     assert (entry["budget"], entry["by"]) == ("2", "me@here")
     assert entry["pid"] > 0
@@ -51,7 +51,7 @@ def test_a_raise_is_on_record_and_every_open_book_goes_by_it(office):
 def test_a_raise_ends_the_wait_of_who_waits_for_money(office):
     office.ledger("a").hold("local", D("0.7"), "x#1")
     waiting = office.ledger("b", sleep=lambda _: office.ledger("c").raise_cap(D("3"), "me@here"))
-    assert waiting.hold("local", D("0.7"), "y#1").rest == D("0.7")
+    assert waiting.hold("local", D("0.7"), "y#1").remaining == D("0.7")
 
 
 def test_a_cap_is_never_lowered_and_the_same_again_writes_nothing(office):

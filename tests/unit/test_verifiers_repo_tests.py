@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from swe_router import patch_files
 from swe_router.codegraph.graph import build_graph
-from swe_router.verifiers.patches import changed_files
-from swe_router.verifiers.patches.changed_files import PatchSummary
+from swe_router.patch_files import PatchSummary
 from swe_router.verifiers.testing import runners
 from swe_router.verifiers.testing.batches import Batch, patience
 from swe_router.verifiers.testing.comparison import (
@@ -193,7 +193,7 @@ def test_a_file_that_uses_what_changed_is_nearer_than_one_that_only_imports(
     ).stdout.strip()
     graph = build_graph(seed, head)
     known = [path for path in files if "test" in path]
-    change = changed_files.changes(
+    change = patch_files.changes(
         project.patch({"pkg/shop/core.py": files["pkg/shop/core.py"].replace("1", "2")})
     )
     assert change is not None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 
+from swe_router.patch_files import PatchSummary
 from swe_router.seams import Sandbox
 from swe_router.verifiers.patches import tampering
-from swe_router.verifiers.patches.changed_files import PatchSummary
 
 
 def restore_tests(

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from swe_router import patch_files
 from swe_router.lazy_imports import deferred
-from swe_router.verifiers.patches import changed_files, path_kinds
+from swe_router.verifiers.patches import path_kinds
 
 if TYPE_CHECKING:
     from unidiff import patch as unidiff
@@ -52,7 +53,7 @@ class NormalisedChange:
 @lru_cache(maxsize=512)
 def change_of(patch: str) -> NormalisedChange:
     """The change of a patch; an empty one for what is no diff or touches no source."""
-    files = changed_files.changes(patch)
+    files = patch_files.changes(patch)
     if files is None:
         return NormalisedChange(frozenset(), (), frozenset())
     edits, tokens = set(), Counter[str]()
@@ -89,7 +90,7 @@ def similarity(one: NormalisedChange, other: NormalisedChange) -> float:
     return round((words + where) / 2, 6)
 
 
-def _is_source(file: changed_files.PatchSummary, is_test: Callable[[str], bool]) -> bool:
+def _is_source(file: patch_files.PatchSummary, is_test: Callable[[str], bool]) -> bool:
     scratch = not file.before and path_kinds.is_scratch(file.path)
     return not (scratch or is_test(file.path) or path_kinds.is_doc(file.path))
 
@@ -133,7 +134,7 @@ def _places(patch: str) -> set[tuple[str, str]]:
     """(old file, scope) of each changed line: git's own section header, and the line's block."""
     found: set[tuple[str, str]] = set()
     for file in unidiff.PatchSet(patch):
-        path = changed_files.named(file.source_file) or changed_files.named(file.target_file)
+        path = patch_files.named(file.source_file) or patch_files.named(file.target_file)
         for hunk in file:
             line, scope = hunk.source_start, hunk.section_header.strip()
             for one in hunk:

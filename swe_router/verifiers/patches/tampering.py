@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
-from swe_router.verifiers.patches.changed_files import PatchSummary
+from swe_router.patch_files import PatchSummary
 
 SETTINGS = frozenset(
     {

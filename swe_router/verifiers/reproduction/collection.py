@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from swe_router import patch_files
 from swe_router.patch_identity import effect
 from swe_router.records import Candidate, Instance, Outcome
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifiers.patches import changed_files, path_kinds, similarity
+from swe_router.verifiers.patches import path_kinds, similarity
 from swe_router.verifiers.reproduction import harvested_scripts, test_oracles, test_writer
 from swe_router.verifiers.reproduction.failure_reasons import IssueNames
 from swe_router.verifiers.reproduction.harvested_scripts import HarvestedScript
@@ -180,7 +181,7 @@ class TestCollection:
         """Whether a path is the repository's, or source of the patch that was handed in."""
         known = set(self.runs.surroundings().known)
         patch = candidate.patch if candidate else ""
-        for file in changed_files.changes(patch) or ():
+        for file in patch_files.changes(patch) or ():
             if not path_kinds.is_test(file.path) and not path_kinds.is_scratch(file.path):
                 known.add(file.path)
         return known.__contains__

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Self
 
+from swe_router import patch_files
 from swe_router.records import Candidate, Instance
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.verifiers import start_state
-from swe_router.verifiers.patches import changed_files, path_kinds, restored_tests
+from swe_router.verifiers.patches import path_kinds, restored_tests
 from swe_router.verifiers.reproduction import printed_output, repository_context, single_run
 from swe_router.verifiers.reproduction.single_run import Test, TestTrial
 from swe_router.verifiers.reproduction.test_oracles import Unusable
@@ -149,7 +150,7 @@ class PairedRuns:
         if self.context.apply(sandbox, candidate.patch).exit_code != 0:
             self._close(state)
             return None
-        files = changed_files.changes(candidate.patch) or ()
+        files = patch_files.changes(candidate.patch) or ()
         restored_tests.restore_tests(sandbox, files, path_kinds.tests_of(self.context.graph))
         return sandbox
 

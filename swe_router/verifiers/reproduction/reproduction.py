@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from swe_router import patch_files
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
 from swe_router.verifier_abilities import ModelRole, Stage, TestCell, VerdictSummary
-from swe_router.verifiers.patches import changed_files, path_kinds, tampering
+from swe_router.verifiers.patches import path_kinds, tampering
 from swe_router.verifiers.reproduction import (
     issue_test_counts,
     test_oracles,
@@ -55,7 +56,7 @@ class ReproductionVerifier:
         patch = candidate.patch if candidate else ""
         if candidate is None or not patch.strip():
             return _verdict(candidate, {"tests": {}, "why": "there is no patch to test"})
-        files = changed_files.changes(patch)
+        files = patch_files.changes(patch)
         if files is None:
             return _verdict(candidate, {"tests": {}, "why": "the patch cannot be read as a diff"})
         meddles = tampering.meddling(files, path_kinds.tests_of(context.graph))

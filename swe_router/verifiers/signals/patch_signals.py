@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from swe_router.verifiers.patches import changed_files, path_kinds
+from swe_router import patch_files
+from swe_router.verifiers.patches import path_kinds
 
 _HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@(.*)$", re.MULTILINE)
 _WORD = re.compile(r"[A-Za-z_]\w{2,60}")
@@ -23,7 +24,7 @@ MIN_CODE = 8
 
 def signals(patch: str, problem: str, is_test: Callable[[str], bool]) -> dict[str, float]:
     """Numbers by name, ``patch_*`` and ``issue_*``; empty when the text is no diff."""
-    files = changed_files.changes(patch)
+    files = patch_files.changes(patch)
     if not files:
         return {}
     source = [file for file in files if _is_source(file, is_test)]
@@ -36,15 +37,15 @@ def signals(patch: str, problem: str, is_test: Callable[[str], bool]) -> dict[st
     }
 
 
-def _is_source(file: changed_files.PatchSummary, is_test: Callable[[str], bool]) -> bool:
+def _is_source(file: patch_files.PatchSummary, is_test: Callable[[str], bool]) -> bool:
     scratch = not file.before and path_kinds.is_scratch(file.path)
     return not (scratch or is_test(file.path) or path_kinds.is_doc(file.path))
 
 
 def _sizes(
     patch: str,
-    files: Sequence[changed_files.PatchSummary],
-    source: Sequence[changed_files.PatchSummary],
+    files: Sequence[patch_files.PatchSummary],
+    source: Sequence[patch_files.PatchSummary],
     is_test: Callable[[str], bool],
 ) -> dict[str, float]:
     added = sum(len(file.added_lines) for file in source)
@@ -85,7 +86,7 @@ def _count(pattern: re.Pattern[str], lines: Iterable[str]) -> int:
 
 
 def _words(
-    source: Sequence[changed_files.PatchSummary],
+    source: Sequence[patch_files.PatchSummary],
     added: Sequence[str],
     removed: Sequence[str],
     sections: Sequence[str],

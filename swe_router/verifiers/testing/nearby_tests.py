@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from swe_router.patch_files import PatchSummary
 from swe_router.verifiers.patches import path_kinds
-from swe_router.verifiers.patches.changed_files import PatchSummary
 
 MENTIONS = 5
 """Uses of one name in a test file beyond which more say nothing."""

@@ -1,0 +1,131 @@
+"""What a patch does to each file, read from its text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from swe_router.lazy_imports import deferred
+
+if TYPE_CHECKING:
+    from unidiff import errors as unidiff_errors
+    from unidiff import patch as unidiff
+else:
+    unidiff = deferred("unidiff.patch")
+    unidiff_errors = deferred("unidiff.errors")
+
+_SECTION = re.compile(r"^(?=diff --git )", re.MULTILINE)
+_HUNK = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+_BEGINS = re.compile(r"--- [^\n]*\n\+\+\+ ")
+_DOS = re.compile(r"^(?:diff --git |--- |\+\+\+ )[^\n]*\r$", re.MULTILINE)
+_ESCAPE = re.compile(rb"\\([0-7]{3}|.)")
+_LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f"}
+
+
+@dataclass(frozen=True)
+class PatchSummary:
+    """One file of a patch."""
+
+    path: str
+    """Where the file is afterwards; for a deleted file where it was."""
+    before: str
+    """Where it was; empty for a new file."""
+    deleted: bool
+    removed_lines: tuple[str, ...]
+    added_lines: tuple[str, ...]
+    base_lines: tuple[int, ...] = ()
+    """Numbers of the lines of the base, from 1, that are removed or that lines are added after."""
+    dataless: bool = False
+    """It says that binary files differ and does not hold how: nothing can come of it."""
+    copied: str = ""
+    """The file that it is a copy of, which stays as it is: to the project a new file."""
+
+
+def changes(patch: str) -> tuple[PatchSummary, ...] | None:
+    """Each file of the patch in order; None when the text cannot be read as a diff."""
+    if _DOS.search(patch):
+        patch = patch.replace("\r\n", "\n")  # a header that ends so hides what it says
+    files = _files(patch)
+    if files is None:
+        files = _files(_recounted(patch))  # GNU patch takes what it counts wrongly
+    if files is None:
+        return None
+    # The reader drops the data of binary files: which section has any is read from the text.
+    sections = _SECTION.split(patch)
+    whole = {one.partition("\n")[0] for one in sections if "\nGIT binary patch\n" in one}
+    return tuple(_change(file, whole) for file in files)
+
+
+def _files(patch: str) -> list[unidiff.PatchedFile] | None:
+    try:
+        return list(unidiff.PatchSet(patch))
+    except unidiff_errors.UnidiffParseError:
+        return None
+
+
+def _recounted(patch: str) -> str:
+    """The patch with the number of lines in each hunk as they are."""
+    lines = patch.split("\n")
+    heads = [n for n, line in enumerate(lines) if _HUNK.match(line)]
+    for head in heads:
+        old = new = 0
+        for n in range(head + 1, len(lines)):
+            sign = lines[n][:1]
+            if sign not in (" ", "+", "-", "\\") or _BEGINS.match("\n".join(lines[n : n + 2])):
+                break
+            old, new = old + (sign in " -"), new + (sign in " +")
+        lines[head] = _HUNK.sub(rf"@@ -\g<1>,{old} +\g<2>,{new} @@", lines[head])
+    return "\n".join(lines)
+
+
+def _change(file: unidiff.PatchedFile, whole: Container[str]) -> PatchSummary:
+    head = [line.rstrip("\n") for line in file.patch_info or ()]
+    lines = [line for hunk in file for line in hunk]
+    source, target = named(file.source_file), named(file.target_file)
+    copied = source if any(line.startswith("copy from ") for line in head) else ""
+    removed = () if copied else tuple(line.value for line in lines if line.is_removed)
+    return PatchSummary(
+        path=target or source,
+        before="" if copied else source,
+        deleted=file.is_removed_file,
+        removed_lines=removed,
+        added_lines=tuple(line.value for line in lines if line.is_added),
+        base_lines=() if copied else tuple(_base_lines(file)),
+        dataless=file.is_binary_file and not lines and not any(line in whole for line in head),
+        copied=copied,
+    )
+
+
+def _base_lines(file: unidiff.PatchedFile) -> Iterable[int]:
+    for hunk in file:
+        last = max(1, hunk.source_start - 1)
+        for line in hunk:
+            if line.is_added:
+                yield last
+            elif line.source_line_no:
+                last = line.source_line_no
+                if line.is_removed:
+                    yield last
+
+
+def named(name: str) -> str:
+    """A path out of a diff header: unquoted, without its ``a/`` or ``b/``; empty for none."""
+    name = name.partition("\t")[0].removesuffix("\r")
+    if name == "/dev/null":
+        return ""
+    if name.startswith('"') and name.endswith('"'):
+        name = unquoted(name)
+    return name[2:] if name.startswith(("a/", "b/")) else name
+
+
+def unquoted(name: str) -> str:
+    """A path as git quotes it (C escapes, octal bytes), read back."""
+
+    def byte(match: re.Match[bytes]) -> bytes:
+        code = match.group(1)
+        return bytes([int(code, 8)]) if len(code) == 3 else _LETTERS.get(code, code)
+
+    raw = _ESCAPE.sub(byte, name[1:-1].encode("utf-8", "surrogateescape"))
+    return raw.decode("utf-8", "surrogateescape")
