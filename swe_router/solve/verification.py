@@ -161,8 +161,8 @@ def _verdict(
         break
     # By the name that the run knows it by: whatever reads the record asks for it by this name.
     verdict = verdict.model_copy(update={"verifier": name})
-    if verdict.decides != traits.combines:
-        verdict = verdict.model_copy(update={"combines": traits.combines})
+    if traits.combines and not verdict.decides:
+        verdict = verdict.model_copy(update={"combines": True})
     verdict = billed(verdict, outcome.attempt.id, context, calls)
     verdict = verdict.model_copy(update={"seconds": max(0.0, setup.context.clock() - begun)})
     if traits.reuse != "never" and "broke" not in verdict.evidence and not setup.stopping():
