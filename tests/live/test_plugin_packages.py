@@ -141,6 +141,58 @@ def test_a_scaffold_of_another_package_works(home):
     assert "+outside-scaffold" in made["candidate"]["patch"]
 
 
+def test_a_verifier_of_another_package_is_asked_and_its_new_signal_is_named(home):
+    stack = '["applies","outside-verifier","repo-tests","acceptance"]'
+    record = home.run("--policy", "always-cloud", "--set", f"verify.names={stack}", "--no-grade")
+    (made,) = record["outcomes"]
+    verdicts = {one["verifier"]: one for one in made["verdicts"]}
+    assert list(verdicts) == ["applies", "outside-verifier", "repo-tests", "acceptance"]
+    assert verdicts["outside-verifier"]["evidence"]["why"].startswith("outside-verifier: ")
+    assert verdicts["acceptance"]["evidence"]["unweighed"] == ["outside_small"]
+
+
+STORIES = {"small-1": "outside-model", "small-2": "something else"}
+"""Story -> the text that its answer wants."""
+
+
+@pytest.fixture
+def stories(home) -> Path:
+    """Two stories about one repository, as a file of rows; the repository as the cache has it."""
+    work = home.place / "work"
+    if not work.exists():
+        git = ("git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-C", str(work))
+        called("git", "init", "-q", "-b", "main", str(work))
+        (work / "readme.txt").write_text("A project.\n")
+        called(*git, "add", "-A")
+        called(*git, "commit", "-q", "-m", "first")
+        called("git", "clone", "-q", "--bare", str(work), str(home.place / "a__b.git"))
+    commit = called("git", "-C", str(work), "rev-parse", "HEAD").strip()
+    rows = [
+        {"story_id": name, "story": "Leave a note.", "project": "a/b", "code_commit": commit,
+         "wanted_file": "outside_model.txt", "wanted_text": text}
+        for name, text in STORIES.items()
+    ]  # fmt: skip
+    file = home.place / "stories.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_a_data_set_and_its_grader_of_another_package_are_solved_and_graded(home, stories):
+    done = home(
+        "run", "--split", str(stories), "--preset", "demo", "--budget", "1", "--sandbox", "local",
+        "--repos", str(home.place), "--policy", "always-local",
+        "--set", "tiers.local.dialect=outside-model", "--set", "tiers.local.tools=native",
+        "--set", 'verify.names=["applies","syntax"]',
+    )  # fmt: skip
+    assert (done["resolved"], done["unresolved"], done["ungraded"]) == (1, 1, 0)
+    assert home("replay", "latest")["small-1"]["divergences"] == []
+    record = home("show", "latest", "small-1")
+    assert record["instance"]["workdir"] == "/home/project"
+    run = home.place / "runs" / "latest"
+    kept = "".join(p.read_text("utf-8") for p in run.resolve().rglob("*.jsonl"))
+    assert "something else" not in kept, "an answer reached the run folder"
+
+
 BROKEN = {
     "no-module": "cannot be loaded from outside_nowhere:Policy (ModuleNotFoundError",
     "no-class": "cannot be loaded from outside_broken:Absent (AttributeError",
@@ -155,6 +207,15 @@ def test_a_broken_package_is_named_with_its_version_and_the_fix(home, name):
     assert error.startswith(f"policies plugin '{name}' of outside-broken 1.0 ")
     assert BROKEN[name] in error
     assert error.endswith("mend or uninstall the package")
+
+
+def test_a_broken_data_set_grader_or_verifier_is_named_where_it_is_asked_for(home):
+    plan = ("run", "--split", "demo", "--dry-run")
+    error = home(*plan, "--dataset", "no-dataset", code=2)["error"]
+    assert "datasets plugin 'no-dataset' of outside-broken 1.0 cannot be loaded" in error
+    error = home(*plan, "--set", 'verify.names=["no-verifier"]', code=2)["error"]
+    assert "verifiers plugin 'no-verifier' of outside-broken 1.0" in error
+    assert "no method verify(outcome, peers, instance, context)" in error
 
 
 def test_a_broken_package_costs_the_others_nothing(home):

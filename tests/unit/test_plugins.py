@@ -10,6 +10,7 @@ import pytest
 from swe_router import plugins
 from swe_router.__main__ import main
 from swe_router.errors import UsageError
+from swe_router.instances import sources
 
 MODULE = """
     from swe_router.records import Stop, Try
@@ -200,3 +201,10 @@ def test_a_knob_that_a_policy_does_not_take_is_a_mistake_of_usage(install, capsy
     install("policies", {"mine": "outside_parts:Stays"})
     assert main(["run", "--split", "demo", "--policy", "mine", "--dry-run", *words]) == 2
     assert "policy 'mine': its knobs: got an unexpected keyword" in capsys.readouterr().err
+
+
+def test_a_data_set_that_cannot_be_loaded_does_not_stop_the_splits_of_others(install):
+    install("datasets", {"no-dataset": "nowhere:Dataset"})
+    assert "swe-bench" in [one.name for one in sources.datasets()]
+    with pytest.raises(UsageError, match="datasets plugin 'no-dataset' of outside-parts"):
+        sources.named("no-dataset")

@@ -25,10 +25,3 @@ class WithoutBudget(Nothing):
 
     def restored(self, state):
         return self
-
-
-class Raises(WithoutBudget):
-    """Fits, and breaks when it is asked."""
-
-    def decide(self, features, history, budget):
-        raise ZeroDivisionError("outside-broken divides by zero")
