@@ -33,6 +33,7 @@ from swe_router.records import (
     Trajectory,
     Verdict,
 )
+from swe_router.verifier_cache import VerifierCache
 
 __getattr__ = renamed(__name__)
 
@@ -247,7 +248,7 @@ class VerificationContext:
     clock: Callable[[], float] = field(default=lambda: 0.0)
     steps: Callable[[str], Sequence[Step]] = field(default=lambda attempt_id: ())
     """Steps of an attempt of this instance, by id."""
-    cache: dict[Any, Any] = field(default_factory=dict)
+    cache: VerifierCache = field(default_factory=VerifierCache)
     """Shared by the verifiers of one instance: results of running tests at the base, by key."""
     notes: MutableMapping[str, Any] = field(default_factory=dict)
     """The same for what was paid for: durable, so that a resume finds it; JSON values."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from dataclasses import dataclass
 
 from swe_router import patch_files
 from swe_router.errors import BoundaryError
 from swe_router.patch_identity import effect
 from swe_router.records import Candidate, Instance, Result
 from swe_router.seams import Sandbox
+from swe_router.verifier_cache import CacheKey, VerifierCache
 
 Open = Callable[[Instance], AbstractContextManager[Sandbox]]
 Apply = Callable[[Sandbox, str], Result]
@@ -34,11 +35,32 @@ done
 """
 
 
+@dataclass(frozen=True)
+class FirstOfEffect(CacheKey[Candidate]):
+    """The first candidate whose patch has this effect."""
+
+    effect: str
+
+
+@dataclass(frozen=True)
+class FilesLeft(CacheKey[str]):
+    """SHA-256 of the files that a candidate leaves behind; empty where that is unknown."""
+
+    candidate: str
+
+
+@dataclass(frozen=True)
+class Misfit(CacheKey[bool]):
+    """Whether a candidate does not apply."""
+
+    candidate: str
+
+
 class PatchEquivalence:
     """Tells texts of one effect apart; what sandboxes said is kept in ``cache``."""
 
     def __init__(
-        self, open_sandbox: Open, apply: Apply, instance: Instance, cache: MutableMapping[Any, Any]
+        self, open_sandbox: Open, apply: Apply, instance: Instance, cache: VerifierCache
     ) -> None:
         self._open, self._apply = open_sandbox, apply
         self._instance, self._cache = instance, cache
@@ -49,7 +71,7 @@ class PatchEquivalence:
         The first text of an effect takes the effect's own; no sandbox is opened for it.
         """
         found = effect(candidate.patch)
-        first = self._cache.setdefault(("effect", found), candidate)
+        first = self._cache.setdefault(FirstOfEffect(found), candidate)
         if first.digest == candidate.digest:
             return found
         mine = self.left(candidate)
@@ -62,22 +84,22 @@ class PatchEquivalence:
 
         Empty where it does not apply (known as a misfit then), and where that cannot be told.
         """
-        at = ("left", candidate.digest)
+        at = FilesLeft(candidate.digest)
         if at not in self._cache:
             try:
                 with self._open(self._instance) as sandbox:
                     done = self._apply(sandbox, candidate.patch)
                     fits = done.exit_code == 0 and not done.timed_out
-                    self._cache["misfit", candidate.digest] = not fits
+                    self._cache[Misfit(candidate.digest)] = not fits
                     self._cache[at] = _files(sandbox, candidate.patch) if fits else ""
             except BoundaryError:
                 return ""  # of this sandbox; the next may hold
-        return str(self._cache[at])
+        return self._cache[at]
 
 
-def misfit(cache: MutableMapping[Any, Any], candidate: Candidate) -> bool:
+def misfit(cache: VerifierCache, candidate: Candidate) -> bool:
     """Known not to apply, though another patch of the same effect may."""
-    return bool(cache.get(("misfit", candidate.digest)))
+    return cache.get(Misfit(candidate.digest), False)
 
 
 def _files(sandbox: Sandbox, patch: str) -> str:

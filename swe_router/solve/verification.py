@@ -22,9 +22,26 @@ from swe_router.solve.sandbox_reuse import SandboxReuse
 from swe_router.solve.stoppable import unless_stopping
 from swe_router.solve.verifier_cost import billed, tallied
 from swe_router.verifier_abilities import traits_of
+from swe_router.verifier_cache import CacheKey
 
 RETURNS = 3
 """Times a verifier is asked whose sandbox engine went away meanwhile."""
+
+
+@dataclass(frozen=True)
+class FirstRun(CacheKey[str]):
+    """Digest of the first candidate that leaves these files."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class KnownVerdict(CacheKey[tuple[Verdict, str]]):
+    """A verdict that holds for other candidates too, and the attempt that it was made for."""
+
+    verifier: str
+    candidate: str
+    mended: str
 
 
 @dataclass(frozen=True)
@@ -117,11 +134,9 @@ def _share_runs(setup: VerificationSetup, instance: Instance, candidate: Candida
     if misfit(cache, candidate):
         return
     key = setup.equivalence(instance).key(candidate)
-    first = cache.setdefault(("first", key), candidate.digest)
+    first = cache.setdefault(FirstRun(key), candidate.digest)
     if first != candidate.digest:
-        for found in list(cache):  # a copy: other candidates may be looked at meanwhile
-            if isinstance(found, tuple) and found[:2] == ("cross", first):
-                cache.setdefault(("cross", candidate.digest, *found[2:]), cache[found])
+        cache.share_runs(first, candidate.digest)
 
 
 def _verdict(
@@ -138,11 +153,11 @@ def _verdict(
     traits = traits_of(verifier)
     by_text = traits.reuse != "files" or misfit(setup.context.cache, candidate)
     known_by = candidate.digest if by_text else setup.equivalence(instance).key(candidate)
-    key = f"verdict:{name}:{known_by}:{candidate.mended if traits.reuse == 'text' else ''}"
+    key = KnownVerdict(name, known_by, candidate.mended if traits.reuse == "text" else "")
     if key in setup.context.cache:
         known, of = setup.context.cache[key]
         made = {"candidate": candidate.digest, "evidence": {**known.evidence, "same_as": of}}
-        return known.model_copy(update={**made, "seconds": 0.0})  # type: ignore[no-any-return]
+        return known.model_copy(update={**made, "seconds": 0.0})
     setup.watch(outcome.attempt.id, name)
     begun = setup.context.clock()
     context, calls = tallied(context)

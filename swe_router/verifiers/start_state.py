@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from swe_router.records import Instance
 from swe_router.seams import Sandbox, VerificationContext
+from swe_router.verifier_cache import CacheKey
 from swe_router.verifiers.testing import runners
 
 
@@ -23,6 +24,13 @@ class StartStateFacts:
     """Every file at the base commit."""
 
 
+@dataclass(frozen=True)
+class StartStateKey(CacheKey[StartStateFacts]):
+    """The start state at a commit."""
+
+    commit: str
+
+
 def of(
     instance: Instance,
     context: VerificationContext,
@@ -33,11 +41,10 @@ def of(
 
     ``timeout``: seconds for each of the commands. Raises ``SandboxError``.
     """
-    key = f"start-state:{instance.base_commit}"
+    key = StartStateKey(instance.base_commit)
     if key not in context.cache:
         context.cache[key] = _look(fresh_sandbox(), timeout)
-    found: StartStateFacts = context.cache[key]
-    return found
+    return context.cache[key]
 
 
 def _look(sandbox: Sandbox, timeout: float) -> StartStateFacts:

@@ -7,6 +7,7 @@ import posixpath
 import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import VerifySettings
 from swe_router.verifier_abilities import Reuse, Stage
+from swe_router.verifier_cache import CacheKey
 from swe_router.verifiers.patches import path_kinds
 
 NAME = "syntax"
@@ -100,6 +102,13 @@ def _broken(one: Mapping[str, Any]) -> bool:
     return one["after"] == "error" and one["base"] in ("ok", "absent") and not one.get("aside")
 
 
+@dataclass(frozen=True)
+class FileStates(CacheKey[dict[str, Any]]):
+    """Path -> how the file reads and imports at a commit."""
+
+    commit: str
+
+
 def _looked(
     sandbox: Sandbox,
     files: Sequence[patch_files.PatchSummary],
@@ -109,7 +118,7 @@ def _looked(
 ) -> dict[str, Any]:
     python = _python(sandbox)
     look = _Look(sandbox, python)
-    seen: dict[str, Any] = context.cache.setdefault(f"{NAME}:{instance.base_commit}", {})
+    seen: dict[str, Any] = context.cache.setdefault(FileStates(instance.base_commit), {})
     before = [f.before for f in files if f.before]
     fresh = [path for path in dict.fromkeys(before) if path not in seen]
     base = look.states(fresh, imports=lambda path: True)

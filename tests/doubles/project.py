@@ -37,6 +37,7 @@ from swe_router.records import (
     digest_of,
 )
 from swe_router.seams import Model, Sandbox, VerificationContext
+from swe_router.verifier_cache import VerifierCache
 
 BOXES_TMP = re.compile(r"/tmp/(?=swe-router-[0-9a-f]{16}|\.patch)")
 """What a command names in the sandbox's /tmp; the interpreter may lie in this machine's own."""
@@ -118,7 +119,7 @@ class Project:
     def __init__(self, home: Path, files: dict[str, str]) -> None:
         self.home, self.files = home, dict(files)
         self.opened: list[Folder] = []
-        self.cache: dict[Any, Any] = {}
+        self.cache = VerifierCache()
         self.notes: dict[str, Any] = {}
         seed = home / "seed" / "testbed"
         for name, text in files.items():

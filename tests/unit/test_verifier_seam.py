@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from swe_router.settings import VerifySettings
 from swe_router.solve.cross_evaluation import matrix_of
 from swe_router.solve.verification import VerificationSetup, together
 from swe_router.verifier_abilities import VerifierTraits, traits_of
+from swe_router.verifier_cache import CacheKey, RunKey, VerifierCache
 from swe_router.verifiers.acceptance import AcceptanceVerifier
 from tests.doubles.engine import INSTANCE, FakeSandbox
 from tests.doubles.project import outcome, verdict
@@ -143,6 +145,21 @@ def test_a_verifier_that_cannot_read_its_own_evidence_is_named():
 def test_code_that_a_run_folder_names_is_not_imported_to_read_a_verdict():
     assert recorded_verdicts.verifier_named("tests.doubles.never_imported:Sizes") is None
     assert recorded_verdicts.verifier_named("nobody-offers-this") is None
+
+
+def test_a_run_counts_for_another_patch_and_what_is_no_run_stays_one_patch_s_own():
+    @dataclass(frozen=True)
+    class Own(CacheKey[int]):
+        candidate: str
+
+    cache = VerifierCache()
+    cache[RunKey("a")], cache[Own("a")] = "ran", 1
+    cache[RunKey("b")] = "ran otherwise"
+    cache.share_runs("a", "c")
+    cache.share_runs("a", "b")
+    assert cache[RunKey("c")] == "ran"
+    assert cache[RunKey("b")] == "ran otherwise", "what is known stays"
+    assert (Own("c") in cache, cache.get(Own("c"), 7)) == (False, 7)
 
 
 ROOT = Path(swe_router.__file__).parent

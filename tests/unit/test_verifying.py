@@ -12,6 +12,7 @@ from swe_router.errors import Lost
 from swe_router.records import Result, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.solve.verification import VerificationSetup, together, verdicts
+from swe_router.verifier_cache import RunKey, VerifierCache
 from tests.doubles.engine import INSTANCE, FakeSandbox
 from tests.doubles.project import outcome
 
@@ -183,7 +184,7 @@ def test_verifiers_that_run_tests_work_side_by_side_and_are_told_in_their_order(
 
 def test_a_later_attempt_of_the_same_effect_is_not_run_again():
     """As the engine asks, one candidate after the other: shown otherwise, the same change."""
-    looks, shared = Looks("repo-tests"), {}
+    looks, shared = Looks("repo-tests"), VerifierCache()
     made = checks(looks, cache=shared)
     verdicts(made, INSTANCE, outcome(DIFF), ())
     (again,) = verdicts(made, INSTANCE, outcome(SAME, number=2), ())
@@ -200,7 +201,7 @@ class Runs(Looks):
         self.ran: list[str] = []
 
     def verify(self, outcome, peers, instance, context):
-        key = ("cross", outcome.candidate.digest, "a test")
+        key = RunKey(outcome.candidate.digest)
         if key not in context.cache:
             self.ran.append(outcome.attempt.id)
             context.cache[key] = "passed"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Self
 
 from swe_router import patch_files
 from swe_router.records import Candidate, Instance
 from swe_router.seams import Sandbox, VerificationContext
+from swe_router.verifier_cache import CacheKey, RunKey
 from swe_router.verifiers import start_state
 from swe_router.verifiers.patches import path_kinds, restored_tests
 from swe_router.verifiers.reproduction import printed_output, repository_context, single_run
@@ -26,6 +28,37 @@ BASE = "base"
 """The state of a sandbox in which no patch was applied; others go by the digest of theirs."""
 SHARE = 0.34
 """Of the time that is left, for one run."""
+
+
+@dataclass(frozen=True)
+class RepositoryContextKey(CacheKey[repository_context.RepositoryContext]):
+    """What the repository shows at a commit."""
+
+    commit: str
+
+
+@dataclass(frozen=True)
+class BaseRun(CacheKey[TestTrial]):
+    """A test's run at a commit."""
+
+    commit: str
+    test: str
+
+
+@dataclass(frozen=True)
+class PatchedRun(RunKey[TestTrial]):
+    """A test's run on a candidate."""
+
+    test: str
+
+
+@dataclass(frozen=True)
+class SameAgain(CacheKey[bool]):
+    """Whether a second run had the same result."""
+
+    state: str
+    """A commit, or the digest of a candidate."""
+    test: str
 
 
 class PairedRuns:
@@ -60,33 +93,31 @@ class PairedRuns:
 
     def surroundings(self) -> repository_context.RepositoryContext:
         """What the repository shows of its tests."""
-        key = ("surroundings", self.instance.base_commit)
+        key = RepositoryContextKey(self.instance.base_commit)
         if key not in self.context.cache:
             limit = max(MIN_SECONDS, min(60.0, self.left()))
             start = start_state.of(self.instance, self.context, self._base_sandbox, limit)
             self.context.cache[key] = repository_context.look(
                 start, self._base_sandbox, self.instance.problem
             )
-        found: repository_context.RepositoryContext = self.context.cache[key]
-        return found
+        return self.context.cache[key]
 
     def base(self, test: Test) -> TestTrial:
         """A run at the base commit. Raises ``Unusable`` when there is no time for it."""
-        key = ("base", self.instance.base_commit, test.key)
+        key = BaseRun(self.instance.base_commit, test.key)
         if key not in self.context.cache:
             python = self.surroundings().python
             if self.left() < MIN_SECONDS:
                 raise Unusable("no time was left to run it at the base")
             return self._kept(key, self._run(BASE, self._base_sandbox(), test, python))
-        found: TestTrial = self.context.cache[key]
-        return found
+        return self.context.cache[key]
 
     def steady(self, test: Test) -> None:
         """Run a test at the base once more. Raises ``Unusable`` when it says something else then.
 
         Once for an instance; without time for it the first run stands.
         """
-        key = ("again", self.instance.base_commit, test.key)
+        key = SameAgain(self.instance.base_commit, test.key)
         first = self.base(test)
         if key not in self.context.cache and self.left() > SPARE * first.seconds + MIN_SECONDS:
             second = self._run(BASE, self._base_sandbox(), test, self.surroundings().python)
@@ -96,7 +127,7 @@ class PairedRuns:
 
     def confirmed(self, test: Test, candidate: Candidate, found: TestTrial) -> bool:
         """Whether a run after the patch says the same again; yes, when there is no time to ask."""
-        key = ("again", candidate.digest, test.key)
+        key = SameAgain(candidate.digest, test.key)
         if key not in self.context.cache and self.left() > SPARE * found.seconds + MIN_SECONDS:
             sandbox = self._patched_sandbox(candidate)
             if sandbox is None:
@@ -109,7 +140,7 @@ class PairedRuns:
 
     def patched(self, test: Test, candidate: Candidate) -> TestTrial | None:
         """A run with a patch applied; None when it does not apply or there was no time."""
-        key = ("cross", candidate.digest, test.key)
+        key = PatchedRun(candidate.digest, test.key)
         if key not in self.context.cache:
             python = self.surroundings().python
             if self.left() < MIN_SECONDS:
@@ -118,10 +149,9 @@ class PairedRuns:
             if sandbox is None:
                 return None
             return self._kept(key, self._run(candidate.digest, sandbox, test, python))
-        found: TestTrial = self.context.cache[key]
-        return found
+        return self.context.cache[key]
 
-    def _kept(self, key: tuple[str, ...], made: TestTrial) -> TestTrial:
+    def _kept(self, key: CacheKey[TestTrial], made: TestTrial) -> TestTrial:
         """Remember a run, unless it only had too little time."""
         if not made.timed_out or made.limit >= PATIENCE:
             self.context.cache[key] = made

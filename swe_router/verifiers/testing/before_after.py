@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from swe_router.records import Instance
 from swe_router.seams import Sandbox, VerificationContext
+from swe_router.verifier_cache import CacheKey
 from swe_router.verifiers.testing import comparison, runners
 from swe_router.verifiers.testing.batches import (
     MIN_SECONDS,
@@ -52,6 +52,22 @@ class BeforeAfterResult:
     def broken(self) -> list[str]:
         """Tests that count against the patch, as of now."""
         return [test for test, came in self.now.items() if came in comparison.BROKEN]
+
+
+@dataclass(frozen=True)
+class BasePairs(CacheKey[dict[tuple[int, tuple[tuple[str, ...], ...]], list[TestRun]]]):
+    """The base's half of each pair of runs: number of the pair and files of its batches -> runs."""
+
+    commit: str
+    runner: str
+
+
+@dataclass(frozen=True)
+class BaseBatches(CacheKey[list[Batch]]):
+    """The batches that were run at a commit."""
+
+    commit: str
+    runner: str
 
 
 @dataclass(frozen=True)
@@ -220,8 +236,8 @@ class BeforeAfterRunner:
     def _firsts(self, pair: int, batches: Sequence[Batch]) -> list[TestRun] | None:
         """The base's half of a pair, made once for all candidates; None when time ran out."""
         files = tuple(batch.files for batch in batches)
-        key = f"repo-tests:{self.instance.base_commit}:{self.runner}:pairs"
-        known: dict[Any, list[TestRun]] = self.context.cache.setdefault(key, {})
+        key = BasePairs(self.instance.base_commit, self.runner)
+        known = self.context.cache.setdefault(key, {})
         if (pair, files) not in known:
             with self.context.open_sandbox(self.instance) as sandbox:
                 ran = [self._run(sandbox, of, self._half()) for of in files if self._has_time()]
@@ -237,9 +253,8 @@ class BeforeAfterRunner:
         return max(MIN_SECONDS, self.left() / 2)
 
     def _known(self) -> list[Batch]:
-        key = f"repo-tests:{self.instance.base_commit}:{self.runner}:batches"
-        found: list[Batch] = self.context.cache.setdefault(key, [])
-        return found
+        key = BaseBatches(self.instance.base_commit, self.runner)
+        return self.context.cache.setdefault(key, [])
 
     def _run(self, sandbox: Sandbox, files: Sequence[str], limit: float) -> TestRun:
         return runners.run(sandbox, self.runner, self.python, files, limit)
