@@ -24,9 +24,6 @@ from swe_router.journal.instance_log import InstanceLog, Receipts
 from swe_router.journal.run_folder import RunFolder
 from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger import Hold, Ledger
-from swe_router.models import tier_checks
-from swe_router.models.metered import MeteredModel
-from swe_router.models.sampling_seeds import SamplingSeeds
 from swe_router.policies.base import validated_knobs
 from swe_router.policy_abilities import DeclaresKnobs
 from swe_router.records import Arm, Features, Instance, Plan
@@ -35,6 +32,7 @@ from swe_router.seams import (
     AttemptContext,
     Model,
     Policy,
+    SandboxFactory,
     Scaffold,
     Selector,
     VerificationContext,
@@ -47,9 +45,11 @@ from swe_router.verifier_abilities import ModelRole
 from swe_router.wiring import ensemble, stop_loss, training_data
 from swe_router.wiring.handover_limit import handover_limit
 from swe_router.wiring.ledger_budget import LedgerBudget
+from swe_router.wiring.models import ModelFactory
 from swe_router.wiring.repositories import graph_of, past_of, repo_cache
 from swe_router.wiring.sandbox_pools import SandboxPools
-from swe_router.wiring.service_breaker import breaker_of, require, waiting
+from swe_router.wiring.sandboxes import sandbox_factory
+from swe_router.wiring.service_breaker import breaker_of, require
 
 Say = Callable[[str], None]
 
@@ -81,16 +81,20 @@ class RunWiring:
         return repo_cache(self.settings.repos, self.say, images=images)
 
     @cached_property
-    def sandboxes(self) -> Any:
+    def sandboxes(self) -> SandboxFactory:
         """The factory of sandboxes."""
-        kind = plugins.load("sandboxes", self.header.sandbox)
-        return kind(
-            self.settings.sandbox,
-            run=self.run.name,
-            lock=self.run.lock_file,
-            stopping=self.run.stopping,
-            **plugins.accepted_keywords(kind, {"start": self.repos.path, "progress": self.say}),
-        )
+        return sandbox_factory(
+            self.header.sandbox, self.settings.sandbox, self.repos, run=self.run.name,
+            lock=self.run.lock_file, stopping=self.run.stopping, progress=self.say,
+        )  # fmt: skip
+
+    @cached_property
+    def models(self) -> ModelFactory:
+        """The factory of models, booked in the run's ledger."""
+        return ModelFactory(
+            self.settings, self.header.rates, lambda: self.ledger, self.run.stopping,
+            lambda: self.breaker,
+        )  # fmt: skip
 
     @cached_property
     def opened(self) -> SandboxPools:
@@ -229,35 +233,17 @@ class RunWiring:
         )
 
     def _asked(
-        self,
-        instance: Instance,
-        role: ModelRole,
-        held: Callable[[str], Callable[[str], None]] = lambda tier: lambda why: None,
+        self, instance: Instance, role: ModelRole, held: Callable[[str], Callable[[str], None]]
     ) -> Callable[[str], Model] | None:
-        """Attempt id -> the tier that a verifier asks, with ``verify.usd`` for that candidate."""
+        """Attempt id -> the model that verifiers ask in this role, if any of them does."""
         name = str(getattr(self.settings.verify, role))
         if not name or not recorded_verdicts.asks_for(self.settings.verify.names, role):
             return None
-        tier = self.settings.tiers[name]
-        key = tier_checks.key_of(name, tier, os.environ)
 
-        def model(attempt_id: str) -> Model:
-            account = overhead_key(instance.id, attempt_id)
-            book = self.ledger.overhead(
-                account, self.settings.verify.usd, self.settings.limits.instance_usd
-            )
-            receipts = Receipts(self.tape(instance), f"{role}.{attempt_id}")
-            kind = plugins.load("models", tier.dialect)
-            draws = SamplingSeeds(
-                tier, lambda session: kind(tier, session=session, key=key), instance.id
-            )
-            metered = MeteredModel(draws, book, self.header.rates[name], receipts=receipts)
-            return waiting(
-                metered, self.breaker, name, tier, key=key, instance=instance.id,
-                held=held(name), over=self.run.stopping,
-            )  # fmt: skip
+        def answers(attempt_id: str) -> Receipts:
+            return Receipts(self.tape(instance), f"{role}.{attempt_id}")
 
-        return model
+        return self.models.for_verifier(name, instance, answers, held(name))
 
     def _scaffold(self, arm: Arm) -> Scaffold:
         sheet, sandbox = self.sheet, self.settings.sandbox
@@ -276,28 +262,12 @@ class RunWiring:
         session: str,
         hold: Hold,
     ) -> Model:
-        name = plan.arm.model
-        tier = self.settings.tiers[name]
-        key = tier_checks.key_of(name, tier, os.environ)
-        bare = plugins.load("models", tier.dialect)(tier, session=session, key=key)
         attempt_id = hold.key.removeprefix(f"{instance.id}/")
-        receipts = Receipts(self.tape(instance), attempt_id, among_steps=True)
-        metered = MeteredModel(bare, hold, self.header.rates[name], receipts=receipts)
-        seconds, begun = plan.budget.seconds, self.breaker.now()
-
-        def over() -> bool:
-            late = bool(seconds) and self.breaker.now() - begun > seconds
-            return late or self.run.stopping()
-
-        return waiting(
-            metered, self.breaker, name, tier, key=key, instance=instance.id,
-            held=held(name), over=over,
-        )  # fmt: skip
-
-
-def overhead_key(instance_id: str, attempt_id: str) -> str:
-    """Where the ledger books what verifiers' calls on one candidate cost."""
-    return f"{instance_id}/verify:{attempt_id}"
+        answers = Receipts(self.tape(instance), attempt_id, among_steps=True)
+        name = plan.arm.model
+        return self.models.for_attempt(
+            name, instance, session, hold, answers, held(name), plan.budget.seconds
+        )
 
 
 def attempt_context_of(settings: Settings, plan: Plan) -> AttemptContext:

@@ -19,8 +19,6 @@ from swe_router.grading import runner
 from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger import Ledger
 from swe_router.models import tier_checks
-from swe_router.models.metered import MeteredModel
-from swe_router.models.sampling_seeds import SamplingSeeds
 from swe_router.records import Instance, Outcome, digest_of
 from swe_router.sandboxes import patch_application
 from swe_router.sandboxes.warm_pool import WarmSandboxes
@@ -28,9 +26,9 @@ from swe_router.seams import Model, VerificationContext, Verifier
 from swe_router.settings import Settings
 from swe_router.solve.verification import VerificationSetup, together
 from swe_router.wiring import preflight
+from swe_router.wiring.models import ModelFactory
 from swe_router.wiring.repositories import graph_of, repo_cache
-from swe_router.wiring.run_wiring import overhead_key
-from swe_router.wiring.service_breaker import waiting
+from swe_router.wiring.sandboxes import sandbox_factory
 
 Say = Callable[[str], None]
 
@@ -86,13 +84,16 @@ class VerifierStack:
         """The factory of sandboxes."""
         if self._sandboxes is not None:
             return self._sandboxes
-        kind = plugins.load("sandboxes", self.sandbox)
-        return kind(
-            self.settings.sandbox,
-            run=self.name,
-            lock=self._lock,
-            stopping=self._stopping,
-            **plugins.accepted_keywords(kind, {"start": self.repos.path, "progress": self._say}),
+        return sandbox_factory(
+            self.sandbox, self.settings.sandbox, self.repos, run=self.name, lock=self._lock,
+            stopping=self._stopping, progress=self._say,
+        )  # fmt: skip
+
+    @cached_property
+    def models(self) -> ModelFactory:
+        """The factory of models, booked in this call's own ledger."""
+        return ModelFactory(
+            self.settings, self._rates, lambda: self.ledger, self._stopping, lambda: self.breaker
         )
 
     @cached_property
@@ -151,8 +152,8 @@ class VerifierStack:
         made = VerificationSetup(
             context=shared,
             verifiers=self.verifiers,
-            writer=self._model(verify.writer, instance),
-            judge=self._model(verify.judge, instance),
+            writer=self._asked(verify.writer, instance),
+            judge=self._asked(verify.judge, instance),
             seconds=verify.seconds,
             stopping=self._stopping,
             cores=self._cores,
@@ -170,34 +171,14 @@ class VerifierStack:
         """The user asked to stop."""
         return self._stopping()
 
+    def _asked(self, name: str, instance: Instance) -> Callable[[str], Model] | None:
+        """Attempt id -> the tier as a writer or judge; its answers are kept in ``notes``."""
+        return self.models.for_verifier(name, instance, lambda attempt_id: None, self._say)
+
     def spent(self) -> Decimal:
         """USD that the verifiers' own calls cost so far."""
         figures = self.ledger.figures()
         return figures.settled + figures.lost
-
-    def _model(self, name: str, instance: Instance) -> Callable[[str], Model] | None:
-        """Attempt id -> a tier as its writer or judge: metered, retried, booked as overhead."""
-        if not name:
-            return None
-        tier = self.settings.tiers[name]
-        key = tier_checks.key_of(name, tier, os.environ)
-        kind = plugins.load("models", tier.dialect)
-
-        def model(attempt_id: str) -> Model:
-            account = overhead_key(instance.id, attempt_id)
-            book = self.ledger.overhead(
-                account, self.settings.verify.usd, self.settings.limits.instance_usd
-            )
-            draws = SamplingSeeds(
-                tier, lambda session: kind(tier, session=session, key=key), instance.id
-            )
-            metered = MeteredModel(draws, book, self._rates[name])
-            return waiting(
-                metered, self.breaker, name, tier, key=key, instance=instance.id,
-                held=self._say, over=self._stopping,
-            )  # fmt: skip
-
-        return model
 
 
 def tier_of(settings: Settings, name: str) -> Any:

@@ -8,18 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-from swe_router import jsonl, plugins
+from swe_router import jsonl
 from swe_router.agents import prompts
 from swe_router.errors import LedgerRefused, ModelError, UsageError
 from swe_router.features import rubric
 from swe_router.ledger import Ledger
 from swe_router.models import tier_checks
-from swe_router.models.metered import MeteredModel
-from swe_router.models.retrying import RetryingModel
 from swe_router.records import CallLimits, Features, Instance, Message, digest_of
 from swe_router.settings import Settings
+from swe_router.wiring.models import ModelFactory
 
 Say = Callable[[str], None]
 OUTPUT_TOKENS = 2048
@@ -47,12 +45,13 @@ class IssueRater:
         self._name, self._tier, self._routes, self._say = tier, settings.tiers[tier], routes, say
         today = datetime.datetime.now(datetime.UTC).date()
         on = settings.prices.date or today
-        self._rate = tier_checks.rate_of(tier, self._tier, settings.prices.usd_per_gpu_hour, on)
-        self._key = tier_checks.key_of(tier, self._tier, os.environ)
+        rate = tier_checks.rate_of(tier, self._tier, settings.prices.usd_per_gpu_hour, on)
+        tier_checks.key_of(tier, self._tier, os.environ)  # refused before a cent is spent
         place.mkdir(exist_ok=True)
         self._answers = place / "answers.jsonl"
         self._known = {row["key"]: row["answer"] for row in jsonl.read(self._answers)}
         self._ledger = Ledger(place / "ledger.jsonl", budget)
+        self._models = ModelFactory(settings, {tier: rate}, lambda: self._ledger, lambda: False)
         self.counts: Counter[str] = Counter()
         self._broke = ""
 
@@ -78,7 +77,7 @@ class IssueRater:
         return digest_of([*asked, instance.problem])
 
     def _ask(self, instance: Instance, key: str) -> None:
-        model = self._model(instance)
+        model = self._models.for_ratings(self._name, instance)
         messages = [Message(role="user", content=self._prompt(instance))]
         limits = CallLimits(
             max_output_tokens=min(OUTPUT_TOKENS, self._tier.max_output_tokens),
@@ -116,10 +115,3 @@ class IssueRater:
             routes=self._routes,
             example=rubric.example_answer(list(self._routes)),
         )
-
-    def _model(self, instance: Instance) -> Any:
-        bare = plugins.load("models", self._tier.dialect)(
-            self._tier, session=f"{instance.id}#1", key=self._key
-        )
-        book = self._ledger.overhead(f"{instance.id}/judge")
-        return RetryingModel(MeteredModel(bare, book, self._rate), self._tier.retries)

@@ -1,0 +1,134 @@
+"""The one factory of models: plugin, key, meter, retries and breaker, from the inside out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from swe_router import plugins
+from swe_router.breaker import Breaker
+from swe_router.ledger import Hold, Ledger
+from swe_router.ledger.holds import CallLedger
+from swe_router.models import tier_checks
+from swe_router.models.metered import AnswerStore, MeteredModel
+from swe_router.models.retrying import RetryingModel
+from swe_router.models.sampling_seeds import SamplingSeeds
+from swe_router.prices import PriceRate
+from swe_router.records import Instance
+from swe_router.seams import Model
+from swe_router.settings import Settings, Tier
+from swe_router.wiring.service_breaker import waiting
+
+Held = Callable[[str], None]
+"""Receives why a call waits."""
+
+
+@dataclass(frozen=True)
+class ModelFactory:
+    """Makes the models of one run or command; every call of theirs is booked in ``ledger``."""
+
+    settings: Settings
+    rates: Mapping[str, PriceRate]
+    """Tier -> price; every tier that a model is made of needs one."""
+    ledger: Callable[[], Ledger]
+    stopping: Callable[[], bool]
+    """True once the user asked to stop: no call is retried or waited for after it."""
+    breaker: Callable[[], Breaker] | None = None
+    """What waits for a tier that is away; ``for_ratings`` needs none."""
+
+    def for_attempt(
+        self,
+        name: str,
+        instance: Instance,
+        session: str,
+        hold: Hold,
+        answers: AnswerStore,
+        held: Held,
+        seconds: float | None,
+    ) -> Model:
+        """The model of one attempt, paid from its hold, waited for ``seconds`` at most."""
+        breaker = self._breaker()
+        begun = breaker.now()
+
+        def over() -> bool:
+            return bool(seconds and breaker.now() - begun > seconds) or self.stopping()
+
+        metered = self._metered(name, self._plugin(name)(session), hold, answers)
+        return self._waiting(name, metered, instance, held, over)
+
+    def for_verifier(
+        self,
+        name: str,
+        instance: Instance,
+        answers: Callable[[str], AnswerStore | None],
+        held: Held,
+    ) -> Callable[[str], Model] | None:
+        """Attempt id -> the model that verifiers ask of its candidate; None for an empty name.
+
+        It may cost ``verify.usd`` per candidate, booked as overhead of the instance.
+        """
+        if not name:
+            return None
+        plugin = self._plugin(name)
+
+        def model(attempt_id: str) -> Model:
+            verify, limits = self.settings.verify, self.settings.limits
+            account = overhead_key(instance.id, attempt_id)
+            booking = self.ledger().overhead(account, verify.usd, limits.instance_usd)
+            seeded = SamplingSeeds(self._tier(name), plugin, instance.id)
+            metered = self._metered(name, seeded, booking, answers(attempt_id))
+            return self._waiting(name, metered, instance, held, self.stopping)
+
+        return model
+
+    def for_ratings(self, name: str, instance: Instance) -> Model:
+        """The model that rates an issue before any run: retried, never waited for."""
+        booking = self.ledger().overhead(f"{instance.id}/judge")
+        metered = self._metered(name, self._plugin(name)(f"{instance.id}#1"), booking, None)
+        return RetryingModel(metered, self._tier(name).retries)
+
+    def _breaker(self) -> Breaker:
+        assert self.breaker is not None, "models that wait need a breaker"
+        return self.breaker()
+
+    def _tier(self, name: str) -> Tier:
+        return self.settings.tiers[name]
+
+    def _plugin(self, name: str) -> Callable[[str], Model]:
+        """Session -> the bare model of a tier. Raises ``UsageError`` without its key."""
+        tier = self._tier(name)
+        key = tier_checks.key_of(name, tier, os.environ)
+        kind = plugins.load("models", tier.dialect)
+
+        def made(session: str) -> Model:
+            model: Model = kind(tier, session=session, key=key)
+            return model
+
+        return made
+
+    def _metered(
+        self, name: str, bare: Model, booking: CallLedger, answers: AnswerStore | None
+    ) -> MeteredModel:
+        return MeteredModel(bare, booking, self.rates[name], receipts=answers)
+
+    def _waiting(
+        self, name: str, metered: Model, instance: Instance, held: Held, over: Callable[[], bool]
+    ) -> Model:
+        tier = self._tier(name)
+        key = tier_checks.key_of(name, tier, os.environ)
+        return waiting(
+            metered,
+            self._breaker(),
+            name,
+            tier,
+            key=key,
+            instance=instance.id,
+            held=held,
+            over=over,
+        )
+
+
+def overhead_key(instance_id: str, attempt_id: str) -> str:
+    """The ledger's key for what verifiers' calls on one candidate cost."""
+    return f"{instance_id}/verify:{attempt_id}"
