@@ -20,20 +20,40 @@ SHA = "a" * 40
 VERIFIED = "SWE-bench/SWE-bench_Verified"
 
 
-def serve(server: HTTPServer, rows: Sequence[Mapping[str, Any]], held: str = VERIFIED) -> None:
+Rows = Sequence[Mapping[str, Any]]
+
+
+def serve(server: HTTPServer, rows: Rows, held: str = VERIFIED) -> None:
     """Let ``server`` hold one data set, ``held``, whose test split is ``rows``."""
-    out = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(rows)), out)
-    files = {
-        "README.md": b"---\nlicense: mit\n---\n",
-        "data/test-00000-of-00001.parquet": out.getvalue(),
-    }
+    serve_splits(server, {held: {"test": rows}})
+
+
+def serve_splits(server: HTTPServer, held: Mapping[str, Mapping[str, Rows]]) -> None:
+    """Let ``server`` hold data sets: id -> split -> rows."""
+    stored = {name: _files(splits) for name, splits in held.items()}
 
     def answer(request: Request) -> Response:
-        return _answer(request, held, files)
+        for name, files in stored.items():
+            if re.match(rf"(/api)?/datasets/{re.escape(name)}(/|$)", request.path):
+                return _answer(request, name, files)
+        return Response(status=404, headers={"X-Error-Code": "RepoNotFound"})
 
     for method in ("GET", "HEAD"):
         server.expect_request(re.compile(".*"), method=method).respond_with_handler(answer)
+
+
+def _files(splits: Mapping[str, Rows]) -> dict[str, bytes]:
+    files = {"README.md": b"---\nlicense: mit\n---\n"}
+    for split, rows in splits.items():
+        out = io.BytesIO()
+        try:
+            pq.write_table(pa.Table.from_pylist(list(rows)), out)
+        except pa.ArrowNotImplementedError:  # an object without a key: published as JSON lines
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            files[f"data/{split}.jsonl"] = text.encode()
+        else:
+            files[f"data/{split}-00000-of-00001.parquet"] = out.getvalue()
+    return files
 
 
 def environment(server: HTTPServer, home: Path) -> dict[str, str]:
