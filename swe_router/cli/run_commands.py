@@ -292,6 +292,10 @@ def grade(
         list[str] | None,
         typer.Option(help="Host that evaluations which need one may reach; * is any."),
     ] = None,
+    code: Annotated[
+        str,
+        typer.Option(help="Copy of the data set's own repository (docs/datasets.md)."),
+    ] = "",
     candidates: Annotated[
         bool | None,
         typer.Option("--candidates/--no-candidates", help="Of a run: also patches not handed in."),
@@ -314,7 +318,8 @@ def grade(
             raise UsageError("--predictions needs --split: the split that the ids belong to")
         grades = grading_run.grade_file(
             predictions, split, dataset=dataset or "", sandbox=sandbox, unsafe=unsafe,
-            timeout=timeout, workers=workers, network=network or (), say=talk,
+            timeout=timeout, workers=workers, network=network or (), code=code,
+            say=talk,
         )  # fmt: skip
     else:
         from swe_router.commands.run import run_driver as launch
