@@ -21,9 +21,10 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -53,7 +54,17 @@ CPU_SECONDS = 60
 WALL_SECONDS = 120
 MAX_TESTS = 120
 """Tests that one fault is run against; those that cover most lines of its file come first."""
-OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "--no-summary", "-rN")
+OPTIONS = (
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
+    "-x",
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "--no-header",
+    "--no-summary",
+    "-rN",
+)
 CUSTOM = """
 import importlib.abc, importlib.util, os, sys
 NAME, FILE = os.environ.get("SWE_MUTANT_MODULE"), os.environ.get("SWE_MUTANT_FILE")
@@ -205,8 +216,10 @@ def _inside(mutant: Mutant, tests: Sequence[str], folder: Path, file: Path) -> i
                 del sys.modules[name]
             exec((folder / "site" / "sitecustomize.py").read_text(), {"__name__": "custom"})
         return int(pytest.main([*OPTIONS, f"--basetemp={folder / 'tmp'}", *tests]))
-    except BaseException:  # a module that cannot be imported any more
-        return 1
+    except BaseException:  # a fault of this file: no verdict
+        traceback.print_exc()
+        sys.stderr.flush()
+        return 3
 
 
 def prepared(tests: Sequence[str]) -> None:
@@ -221,6 +234,7 @@ def room_of(name: str, tests: Tests, asked: argparse.Namespace, log: Any) -> dic
     """Draw and run the faults of one room; its figures."""
     mutants, there = drawn(name, tests, asked.count, asked.seed)
     rows = [json.loads(line) for line in asked.out.read_text("utf-8").splitlines()]
+    tried: set[str] = set()
     known = {(row["room"], row["fault"]): row["came"] for row in rows}
     with tempfile.TemporaryDirectory(prefix="swe-router-mutants-") as temporary:
         folder = Path(temporary)
@@ -228,6 +242,11 @@ def room_of(name: str, tests: Tests, asked: argparse.Namespace, log: Any) -> dic
         (folder / "site" / "sitecustomize.py").write_text(CUSTOM)
         for number, mutant in enumerate(mutants, 1):
             chosen = tests.of(mutant)
+            if mutant.file not in tried:
+                tried.add(mutant.file)
+                whole = replace(mutant, source=(ROOT / mutant.file).read_text("utf-8"))
+                if run(whole, chosen, folder) != "survived":
+                    raise SystemExit(f"without a fault the tests of {mutant} fail")
             came = known.get((name, str(mutant))) or run(mutant, chosen, folder)
             place = f"{name} {number}/{len(mutants)}"
             print(f"{place} {came}: {mutant} ({len(chosen)} tests)", flush=True)
