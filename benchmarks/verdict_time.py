@@ -42,6 +42,7 @@ from swe_router.sandboxes.docker import DockerSandboxes
 from swe_router.sandboxes.local import LocalSandboxes
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import SandboxSettings, VerifySettings
+from swe_router.verifier_cache import VerifierCache
 from swe_router.verifiers.repo_tests import RepoTestsVerifier
 from swe_router.verifiers.testing import runners
 
@@ -96,7 +97,7 @@ def measure(case: Case, opened: Open, seconds: float, full_seconds: float) -> No
     begun = time.perf_counter()
     graph = build_graph(case.repository, case.instance.base_commit)
     print(f"  graph             {time.perf_counter() - begun:8.1f} s")
-    cache: dict[str, Any] = {}
+    cache = VerifierCache()
     took = []
     for name, text in case.patches:
         now = time.time()
