@@ -7,6 +7,7 @@ when an import failed.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -56,3 +57,10 @@ def renamed(module: str) -> Callable[[str], Any]:
         raise error(f"{module} has no {name!r}{note}", name=name)
 
     return missing
+
+
+def renamed_import(error: BaseException) -> str:
+    """The new place of a name that an import of another package looked for; empty for none."""
+    found = re.match(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
+    new = table().get(f"{found[2]}:{found[1]}") if found else None
+    return new.replace(":", ".") if new else ""

@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
-from swe_router import suggest
+from swe_router import moved, suggest
 from swe_router.errors import UsageError
 
 BUILT_IN: dict[str, dict[str, str]] = {
@@ -177,7 +177,8 @@ def load(seam: str, name: str, own: Mapping[str, str] | None = None) -> Any:
     try:
         kind = point.load()
     except Exception as error:  # the module of a stranger may raise anything when it is imported
-        raised = f"{type(error).__name__}: {error}"
+        new = moved.renamed_import(error)
+        raised = f"{type(error).__name__}: {error}" + (f"; it is now {new}" if new else "")
         raise UsageError(
             f"{origin} cannot be loaded from {point.value} ({raised}): {fix}"
         ) from error

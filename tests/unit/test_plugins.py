@@ -129,6 +129,13 @@ def test_a_class_that_does_not_fit_is_an_error_with_package_protocol_and_fix(
         ("import a_library_that_is_not_there", "ModuleNotFoundError: No module named 'a_library"),
         ("def broken(:", "SyntaxError"),
         ("raise RuntimeError('needs a GPU')", "RuntimeError: needs a GPU"),
+        (
+            "from swe_router.sandboxes.local import LocalBoxes",
+            "it is now swe_router.sandboxes.local.LocalSandboxes",
+        ),
+        ("from swe_router.seams import Desk", "it is now swe_router.seams.AttemptContext"),
+        ("import swe_router.assemble.wire", "is now swe_router.commands, swe_router.wiring"),
+        # The last one: what could be imported stays, and would be the module of the next.
         ("", "AttributeError: module 'odd_part' has no attribute 'Thing'"),
     ],
 )
