@@ -47,7 +47,7 @@ from swe_router.selectors.agentless import Agentless
 from swe_router.selectors.majority import Majority
 from swe_router.selectors.oracle import Oracle
 from swe_router.selectors.pairwise import Pairwise
-from swe_router.selectors.random_choice import RandomPick
+from swe_router.selectors.random_choice import RandomChoice
 from swe_router.selectors.test_pass_rate import TestPassRate
 from swe_router.solve.cross_evaluation import matrix_of
 from swe_router.stats import bootstrap, significance
@@ -121,7 +121,7 @@ def choices(case: Case, seed: int) -> dict[str, float]:
         "majority": Majority(),
         "agentless": Agentless(),
         "pairwise": Pairwise(),
-        "random": RandomPick(seed=seed),
+        "random": RandomChoice(seed=seed),
         ORACLE: Oracle(case.resolved),
     }
     made = {MEAN: float(np.mean(case.right))}

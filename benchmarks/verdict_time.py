@@ -125,12 +125,12 @@ def tell(name: str, spent: float, verdict: Verdict) -> None:
 def full(instance: Instance, opened: Open, limit: float) -> float:
     """Seconds of all test files of the runner that the repository asks for."""
     with opened(instance) as sandbox:
-        facts, python = runners.look(sandbox, 60)
-        runner = runners.choose(facts)
+        facts, python = runners.detect_runners(sandbox, 60)
+        runner = runners.choose_runner(facts)
         sandbox.run("git ls-files -z >/tmp/.listed", timeout=60)
         listed = sandbox.read("/tmp/.listed", limit=64_000_000).decode().split("\0")
         files = [path for path in listed if runners.RUNNERS[runner].runs(path)]
-        run = runners.run(sandbox, runner, python, files, limit)
+        run = runners.run_tests(sandbox, runner, python, files, limit)
     end = "" if run.ended else " and not at its end"
     said = f"{len(run.results)} tests in {len(files)} files{end}"
     print(f"  full suite        {run.seconds:8.1f} s  {said}")

@@ -76,7 +76,9 @@ def main() -> None:
     results, judged = free(args.labels, parser)
     rows = behaviour_rows(graded, instances, args.trajectories)
     fits, scores = behaviour_model.cross_validate_behaviour(rows)
-    base = fit.fit(()).model_copy(update={"authors": AUTHORS, "priced": PRICED, "behaviour": fits})
+    base = fit.fit_calibration(()).model_copy(
+        update={"authors": AUTHORS, "priced": PRICED, "behaviour": fits}
+    )
     labels = {(line["instance_id"], str(line["candidate"])): line for line in results}
     said = {
         (line["instance_id"], str(line["candidate"])): line
@@ -84,7 +86,7 @@ def main() -> None:
         for line in lines(path)
     }  # of a patch that was verified twice the later row
     verdicts = acceptance_rows(with_contested(list(said.values())), labels, base)
-    fitted = fit.fit(
+    fitted = fit.fit_calibration(
         verdicts,
         base,
         name="shipped",
@@ -154,8 +156,8 @@ def behaviour_rows(
         attempt = Attempt(
             id="0", instance_id=instance.id, plan=plan, trajectory=run.trajectory if run else spent
         )
-        found = patch_signals.signals(patch, instance.problem, path_kinds.is_test)
-        found |= trajectory_signals.signals(attempt, run.steps if run else ())
+        found = patch_signals.signals_of_patch(patch, instance.problem, path_kinds.is_test)
+        found |= trajectory_signals.signals_of_trajectory(attempt, run.steps if run else ())
         if not any(fragment in line["model"].lower() for fragment in PRICED):
             found.pop(behaviour_model.USD_PER_STEP, None)
         made.append(behaviour_model.BehaviourRow(instance.repo, found, bool(line["resolved"])))
@@ -171,7 +173,7 @@ def acceptance_rows(
         key = (line["instance_id"], str(line["candidate"]))
         if key not in labels:
             continue
-        row = fit.row_of(line, bool(labels[key]["resolved"]))
+        row = fit.verdict_row(line, bool(labels[key]["resolved"]))
         # Files of candidates name their maker as ``model``, predictions as model_name_or_path.
         row = row._replace(author=row.author or str(labels[key].get("model", "")))
         made.append(row._replace(verdicts=tuple(
@@ -221,7 +223,7 @@ def of_held(fitted: Calibration) -> dict[str, Any]:
     for author in ("weak", "strong", "unknown"):
         held = [one for one in fitted.held_out if one.author == author]
         bar = fitted.threshold(author, 0.28, 0.95)
-        right, wrong = selective_threshold.nested(held, 0.28, 0.95)
+        right, wrong = selective_threshold.nested_accept_counts(held, 0.28, 0.95)
         rights = sum(one.right for one in held)
         found[author] = {
             "threshold": bar.value,

@@ -96,7 +96,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "majority": "swe_router.selectors.majority:Majority",
         "oracle": "swe_router.selectors.oracle:Oracle",
         "pairwise": "swe_router.selectors.pairwise:Pairwise",
-        "random": "swe_router.selectors.random_choice:RandomPick",
+        "random": "swe_router.selectors.random_choice:RandomChoice",
         "test-pass-rate": "swe_router.selectors.test_pass_rate:TestPassRate",
     },
     "sandboxes": {

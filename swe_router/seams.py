@@ -204,7 +204,7 @@ class AttemptContext:
     seed: int | None = None
     variant: str = ""
     comes_back: bool = False
-    """When the sandbox's engine goes away the attempt is gone on with in a new sandbox: a step that
+    """When the sandbox's engine goes away the attempt continues in a new sandbox: a step that
     was cut short is not recorded, for its paid answer is acted upon anew there."""
 
 
@@ -274,7 +274,7 @@ class Verifier(Protocol):
     ) -> Verdict:
         """Verdict on ``outcome.candidate``; ``peers`` are the other outcomes of the instance.
 
-        ``outcome.verdicts`` holds what the verifiers before this one said.
+        ``outcome.verdicts`` holds the verdicts of the verifiers before this one.
         """
         ...
 

@@ -44,7 +44,7 @@ def parts(settings: Settings) -> dict[str, str]:
     verify = settings.verify
     weighs = recorded_verdicts.any_trait(verify.names, lambda one: one.calibrated)
     if weighs and verify.calibration != calibration.NONE:
-        found[CALIBRATION] = calibration.source(verify.calibration)
+        found[CALIBRATION] = calibration.calibration_text(verify.calibration)
     return found
 
 

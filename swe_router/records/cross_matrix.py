@@ -1,4 +1,4 @@
-"""Which candidate says what to which test: what selection and accounting look at."""
+"""Results of each candidate's patch on each test: the input of selection and error rates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TestSource(FrozenRecord):
     by: str = ""
     """Its file, the model that wrote it, or the attempt that left it."""
     base: str = ""
-    """What it said at the base commit."""
+    """Its result at the base commit."""
 
 
 class CrossRun(FrozenRecord):
@@ -34,7 +34,7 @@ class CrossRun(FrozenRecord):
     """Test id of the matrix."""
     after: TestResult
     said: EscapedText = ""
-    """Excerpt of what it said."""
+    """Excerpt of what it printed."""
 
 
 class CrossMatrix(FrozenRecord):

@@ -1,4 +1,4 @@
-"""A verdict beside the official result on the same patch: what error rates are counted from."""
+"""A verdict with the official result on the same patch: the input of error rates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from swe_router.records.values import Passed
 
 
 class JudgedVerdict(FrozenRecord):
-    """One verifier's verdict on one attempt's patch, joined with what the official harness said."""
+    """One verifier's verdict on one attempt's patch, joined with the official result."""
 
     run: str
     instance_id: str

@@ -29,7 +29,7 @@ class RequestDigests:
 
     The digest is that of ``digest_of({"limits": …, "messages": […], "tools": […]})``: keys are
     sorted, so that the messages stand before all that does not grow but the limits, and the hash
-    of what the last request held is gone on with.
+    of the last request is continued.
     """
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ Handover = Literal["fresh", "notes", "continue"]
 NOTES_BYTES = 6000
 """UTF-8 bytes that the notes of earlier attempts may have."""
 ACCEPTANCE = "acceptance"
-"""Verifier that weighs what all others said; where it was asked, its verdict is what counts."""
+"""Verifier that combines all others; where it ran, its verdict decides."""
 NO_MONEY = "an attempt on tier "
 """How the ledger begins to say that the whole limit of an attempt was not free in the run."""
 IMPORTED = "imported"
@@ -246,10 +246,10 @@ class Verdict(FrozenRecord):
     def usd(self) -> Decimal:
         """What its evidence says that its own model calls cost; 0 when it made none."""
         try:
-            told = Decimal(str(self.evidence.get("usd") or 0))
+            usd = Decimal(str(self.evidence.get("usd") or 0))
         except InvalidOperation:
             return Decimal(0)
-        return told if told.is_finite() and told >= 0 else Decimal(0)
+        return usd if usd.is_finite() and usd >= 0 else Decimal(0)
 
 
 class Outcome(FrozenRecord):
@@ -277,8 +277,8 @@ class Outcome(FrozenRecord):
         weighed = self.weighed
         if weighed is not None:
             return weighed.outcome == "pass"
-        said = {verdict.outcome for verdict in self.verdicts}
-        return "pass" in said and "fail" not in said
+        outcomes = {verdict.outcome for verdict in self.verdicts}
+        return "pass" in outcomes and "fail" not in outcomes
 
     @property
     def never_begun(self) -> bool:
@@ -322,7 +322,7 @@ class Provenance(FrozenRecord):
 
 
 class RunRecord(FrozenRecord):
-    """Everything about one instance of one run; never reopened, grades are written beside it."""
+    """Everything about one instance of one run; never reopened, grades are written next to it."""
 
     schema_version: str = SCHEMA
     run: str
@@ -336,7 +336,7 @@ class RunRecord(FrozenRecord):
     stop: str = ""
     """Why nothing more was tried."""
     matrix: CrossMatrix | None = None
-    """What each candidate's patch said to each test, where several were compared."""
+    """Result of each candidate's patch on each test, where several were compared."""
     left_out: tuple[LeftOut, ...] = ()
     """Plans that early stopping left out."""
     unpaid: bool | None = None
@@ -358,8 +358,8 @@ class RunRecord(FrozenRecord):
         """The run's money ended before the instance did; of an old record by what its stop says."""
         if self.unpaid is not None:
             return self.unpaid
-        said = any(words in self.stop for words in ("left undone", "over the money left"))
-        return said or (self.status == "budget" and all(o.never_begun for o in self.outcomes))
+        lacked = any(words in self.stop for words in ("left undone", "over the money left"))
+        return lacked or (self.status == "budget" and all(o.never_begun for o in self.outcomes))
 
     @property
     def patch(self) -> str:

@@ -180,7 +180,7 @@ def decide_again(
 
 
 def _take_move(outcomes: list[Outcome], plans: int) -> list[Outcome]:
-    """The outcomes of one move: one a plan, and those of attempts made again (id ``N-tier.2``)."""
+    """The outcomes of one move: one per plan, and those of repeated attempts (id ``N-tier.2``)."""
     taken: list[Outcome] = []
     for _ in range(plans):
         if not outcomes:
@@ -253,9 +253,14 @@ def _check_attempt(
     charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
     count.same(name, f"{place} ledger", charged, usd)
     count.compared += len(steps)
-    told, plan = partial(means.steps, name), attempt.plan
+    recorded_steps, plan = partial(means.steps, name), attempt.plan
     handed = hand_over(
-        plan, before, told, means.room(plan), fell_back(steps), workdir=record.instance.workdir
+        plan,
+        before,
+        recorded_steps,
+        means.room(plan),
+        fell_back(steps),
+        workdir=record.instance.workdir,
     )
     for where, recorded, recomputed in means.conversation(record, outcome, steps, handed):
         first, second = _around_difference(recorded, recomputed)
@@ -285,7 +290,7 @@ def _check_verifier_cost(
     name: str, place: str, outcome: Outcome, means: ReplayContext, count: ReplayCount
 ) -> None:
     """What verdicts say that their own calls cost, against the ledger and the prices."""
-    told = Decimal(0)
+    total = Decimal(0)
     for verdict in outcome.verdicts:
         where = f"{place} verdict {verdict.verifier}"
         usd = _usd_of(verdict.evidence.get("usd", "0"))
@@ -296,9 +301,9 @@ def _check_verifier_cost(
             if rate is not None and "usage" in call:
                 priced = rate.usd(Usage.model_validate(call["usage"]))
                 count.same(name, f"{where} call {number} price", _usd_of(call.get("usd")), priced)
-        told += usd
+        total += usd
     key = f"{name}/verify:{outcome.attempt.id}"
-    count.same(name, f"{place} verdicts' usd in the ledger", means.charged.get(key, ZERO), told)
+    count.same(name, f"{place} verdicts' usd in the ledger", means.charged.get(key, ZERO), total)
 
 
 def _paid_calls(evidence: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

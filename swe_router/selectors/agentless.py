@@ -7,7 +7,7 @@ from typing import Any
 
 from swe_router.records import Candidate, CrossMatrix, Outcome
 from swe_router.selectors import vote_counts
-from swe_router.selectors.majority import most_common
+from swe_router.selectors.majority import most_common_change
 from swe_router.selectors.test_pass_rate import TestPassRate
 from swe_router.settings import Table
 
@@ -23,7 +23,7 @@ class Agentless:
 
     def __init__(self, **knobs: Any) -> None:
         """Raises ``UsageError`` for any knob: it has none."""
-        vote_counts.knobs_of("agentless", Table, knobs)
+        vote_counts.validated_selector_knobs("agentless", Table, knobs)
 
     def select(
         self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None = None
@@ -38,13 +38,13 @@ class Agentless:
         Only tests written from the issue settle anything: what later attempts leave is unknown.
         """
         best = self._best(outcomes, None)
-        if best is None or left <= 0 or not vote_counts.unfailed(best):
+        if best is None or left <= 0 or not vote_counts.has_no_hard_fail(best):
             return ""
-        passed, ran = vote_counts.written(best)
-        if vote_counts.regressions(best) or not ran or passed < ran:
+        passed, ran = vote_counts.written_test_counts(best)
+        if vote_counts.broken_test_count(best) or not ran or passed < ran:
             return ""
-        kept = _kept(vote_counts.filled(outcomes), {})
-        votes, form = vote_counts.votes_of(kept), vote_counts.form_of(best)
+        kept = _fewest_broken_most_passed(vote_counts.non_empty(outcomes), {})
+        votes, form = vote_counts.votes_per_change(kept), vote_counts.change_form(best)
         if not vote_counts.cannot_be_outvoted(votes, form, left):
             return ""
         return (
@@ -53,18 +53,23 @@ class Agentless:
         )
 
     def _best(self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None) -> Outcome | None:
-        kept = _kept(vote_counts.filled(outcomes), vote_counts.of_others(outcomes, matrix))
-        return most_common(kept, TestPassRate().ranking(outcomes, matrix))
+        kept = _fewest_broken_most_passed(
+            vote_counts.non_empty(outcomes),
+            vote_counts.pass_share_of_others_tests(outcomes, matrix),
+        )
+        return most_common_change(kept, TestPassRate().ranking(outcomes, matrix))
 
 
-def _kept(outcomes: list[Outcome], of_others: dict[str, float]) -> list[Outcome]:
+def _fewest_broken_most_passed(
+    outcomes: list[Outcome], of_others: dict[str, float]
+) -> list[Outcome]:
     """Those that break the fewest tests and, of them, pass the most reproduction tests."""
-    fewest = min(map(vote_counts.regressions, outcomes), default=0)
-    sound = [one for one in outcomes if vote_counts.regressions(one) == fewest]
-    asked = any(vote_counts.written(one)[1] for one in outcomes)
+    fewest = min(map(vote_counts.broken_test_count, outcomes), default=0)
+    sound = [one for one in outcomes if vote_counts.broken_test_count(one) == fewest]
+    asked = any(vote_counts.written_test_counts(one)[1] for one in outcomes)
 
     def passes(outcome: Outcome) -> float:
-        passed, ran = vote_counts.written(outcome)
+        passed, ran = vote_counts.written_test_counts(outcome)
         if asked:
             return passed / ran if ran else 0.0
         return of_others.get(outcome.candidate.digest, 0.5) if outcome.candidate else 0.0

@@ -20,7 +20,7 @@ class Majority:
 
     def __init__(self, **knobs: Any) -> None:
         """Raises ``UsageError`` for any knob: it has none."""
-        vote_counts.knobs_of("majority", Table, knobs)
+        vote_counts.validated_selector_knobs("majority", Table, knobs)
 
     def select(
         self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None = None
@@ -32,32 +32,34 @@ class Majority:
     def settled(self, outcomes: Sequence[Outcome], left: int) -> str:
         """Why the choice stays whatever ``left`` later candidates are; empty if it may change."""
         best = self._best(outcomes, None)
-        if best is None or left <= 0 or not vote_counts.unfailed(best):
+        if best is None or left <= 0 or not vote_counts.has_no_hard_fail(best):
             return ""
-        votes, form = vote_counts.votes_of(outcomes), vote_counts.form_of(best)
+        votes, form = vote_counts.votes_per_change(outcomes), vote_counts.change_form(best)
         if not vote_counts.cannot_be_outvoted(votes, form, left):
             return ""
         return f"{votes[form]} candidates made one change: {left} more cannot outvote it"
 
     def _best(self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None) -> Outcome | None:
-        return most_common(vote_counts.filled(outcomes), TestPassRate().ranking(outcomes, matrix))
+        return most_common_change(
+            vote_counts.non_empty(outcomes), TestPassRate().ranking(outcomes, matrix)
+        )
 
 
-def most_common(outcomes: Sequence[Outcome], rank: Any) -> Outcome | None:
+def most_common_change(outcomes: Sequence[Outcome], rank: Any) -> Outcome | None:
     """A candidate of the change that most of them made; ties by the best ``rank`` of a change."""
-    votes = vote_counts.votes_of(outcomes)
-    best: dict[vote_counts.Form, Any] = {}
+    votes = vote_counts.votes_per_change(outcomes)
+    best: dict[vote_counts.ChangeForm, Any] = {}
     for one in outcomes:
-        form = vote_counts.form_of(one)
+        form = vote_counts.change_form(one)
         best[form] = max(best.get(form, rank(one)), rank(one))
 
     def key(outcome: Outcome) -> tuple[Any, ...]:
-        form = vote_counts.form_of(outcome)
+        form = vote_counts.change_form(outcome)
         return (
             votes[form],
             best[form],
-            vote_counts.unfailed(outcome),
-            *vote_counts.earliest(outcome),
+            vote_counts.has_no_hard_fail(outcome),
+            *vote_counts.earliest_first_key(outcome),
         )
 
     return max(outcomes, key=key, default=None)

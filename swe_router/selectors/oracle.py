@@ -31,7 +31,7 @@ class Oracle:
         """A right candidate, else the one of ``test-pass-rate``, else None."""
         rank = TestPassRate().ranking(outcomes, matrix)
         best = max(
-            vote_counts.filled(outcomes), key=lambda o: (self._right(o), rank(o)), default=None
+            vote_counts.non_empty(outcomes), key=lambda o: (self._right(o), rank(o)), default=None
         )
         return best.candidate if best is not None else None
 

@@ -22,25 +22,25 @@ class Pairwise:
 
     def __init__(self, **knobs: Any) -> None:
         """Raises ``UsageError`` for any knob: it has none."""
-        vote_counts.knobs_of("pairwise", Table, knobs)
+        vote_counts.validated_selector_knobs("pairwise", Table, knobs)
 
     def select(
         self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None = None
     ) -> Candidate | None:
         """One of the non-empty candidates, or None when there is none."""
-        full = vote_counts.filled(outcomes)
-        owners = vote_counts.authors(full, matrix) if matrix is not None else {}
+        full = vote_counts.non_empty(outcomes)
+        owners = vote_counts.attempts_per_row(full, matrix) if matrix is not None else {}
         rank = TestPassRate().ranking(outcomes, matrix)
 
         def wins(outcome: Outcome) -> int:
             """Twice the wins, so that they are whole."""
-            return sum(1 + _better(outcome, other, matrix, owners) for other in full)
+            return sum(1 + _compare_pair(outcome, other, matrix, owners) for other in full)
 
         best = max(full, key=lambda one: (wins(one), rank(one)), default=None)
         return best.candidate if best is not None else None
 
 
-def _better(
+def _compare_pair(
     one: Outcome, other: Outcome, matrix: CrossMatrix | None, owners: Mapping[str, set[str]]
 ) -> int:
     """1 when ``one`` wins, -1 when ``other`` does, 0 for a draw."""
@@ -48,11 +48,11 @@ def _better(
     for first, second in (scores, (one.probability, other.probability)):
         if first is not None and second is not None and first != second:
             return 1 if first > second else -1
-    tests = _differing(one, other, matrix, owners) if matrix is not None else 0
+    tests = _net_passed_tests(one, other, matrix, owners) if matrix is not None else 0
     return (tests > 0) - (tests < 0)
 
 
-def _differing(
+def _net_passed_tests(
     one: Outcome, other: Outcome, matrix: CrossMatrix, owners: Mapping[str, set[str]]
 ) -> int:
     """Tests of neither that only ``one`` passes, less those that only ``other`` passes."""

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from swe_router.records import Candidate, CrossMatrix, Outcome
 from swe_router.selectors import vote_counts
-from swe_router.selectors.vote_counts import Form
+from swe_router.selectors.vote_counts import ChangeForm
 from swe_router.settings import Table
 
 
@@ -43,7 +43,7 @@ class TestPassRate:
 
     def __init__(self, **knobs: Any) -> None:
         """Raises ``UsageError`` for a bad weight."""
-        self.weights = vote_counts.knobs_of("test-pass-rate", TestWeights, knobs)
+        self.weights = vote_counts.validated_selector_knobs("test-pass-rate", TestWeights, knobs)
 
     def select(
         self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None = None
@@ -60,9 +60,9 @@ class TestPassRate:
         after the votes.
         """
         best = self._best(outcomes, None)
-        if best is None or left <= 0 or not (best.accepted and vote_counts.unfailed(best)):
+        if best is None or left <= 0 or not (best.accepted and vote_counts.has_no_hard_fail(best)):
             return ""
-        votes, form = vote_counts.votes_of(outcomes), vote_counts.form_of(best)
+        votes, form = vote_counts.votes_per_change(outcomes), vote_counts.change_form(best)
         if self.score(best) < self.most or not vote_counts.cannot_be_outvoted(votes, form, left):
             return ""
         return (
@@ -81,66 +81,72 @@ class TestPassRate:
         proven = outcome.candidate is not None and outcome.candidate.proven
         whole = 0.75 * (outcome.attempt.trajectory.exit == "submitted") + 0.25 * proven
         parts = (
-            self.weights.tests * pass_rate(outcome),
+            self.weights.tests * test_pass_share(outcome),
             self.weights.completeness * whole,
-            self.weights.quality * tidy(outcome),
+            self.weights.quality * is_tidy(outcome),
         )
         return round(math.fsum(parts), 9)
 
     def _best(self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None) -> Outcome | None:
         rank = self.ranking(outcomes, matrix)
-        return max(vote_counts.filled(outcomes), key=rank, default=None)
+        return max(vote_counts.non_empty(outcomes), key=rank, default=None)
 
     def ranking(self, outcomes: Sequence[Outcome], matrix: CrossMatrix | None) -> Any:
         """Outcome -> a key that sorts the better candidate of ``outcomes`` above."""
-        votes = vote_counts.votes_of(outcomes)
-        passes = _of_forms(outcomes, vote_counts.of_others(outcomes, matrix))
-        latest: dict[Form, tuple[int, int]] = {}
-        for one in vote_counts.filled(outcomes):
-            form = vote_counts.form_of(one)
-            latest[form] = max(latest.get(form, (0, 0)), vote_counts.number(one.attempt.id))
+        votes = vote_counts.votes_per_change(outcomes)
+        passes = _mean_share_per_change(
+            outcomes, vote_counts.pass_share_of_others_tests(outcomes, matrix)
+        )
+        latest: dict[ChangeForm, tuple[int, int]] = {}
+        for one in vote_counts.non_empty(outcomes):
+            form = vote_counts.change_form(one)
+            latest[form] = max(latest.get(form, (0, 0)), vote_counts.attempt_number(one.attempt.id))
 
         def rank(outcome: Outcome) -> tuple[Any, ...]:
-            form = vote_counts.form_of(outcome)
+            form = vote_counts.change_form(outcome)
             change = (
                 votes[form],
                 passes.get(form, 0.5),
-                -vote_counts.size(form),
+                -vote_counts.change_size(form),
                 latest[form],
                 form,
             )
-            return (*self.head(outcome), *change, *vote_counts.earliest(outcome))
+            return (*self.head(outcome), *change, *vote_counts.earliest_first_key(outcome))
 
         return rank
 
     def head(self, outcome: Outcome) -> tuple[bool, bool, float]:
         """What comes before any vote."""
-        return outcome.accepted, vote_counts.unfailed(outcome), self.score(outcome)
+        return outcome.accepted, vote_counts.has_no_hard_fail(outcome), self.score(outcome)
 
 
-def pass_rate(outcome: Outcome) -> float:
+def test_pass_share(outcome: Outcome) -> float:
     """Mean share of existing and of written tests that pass; 0 without any."""
-    passed, ran = vote_counts.written(outcome)
-    shares = [vote_counts.repo_rate(outcome), passed / ran if ran else None]
+    passed, ran = vote_counts.written_test_counts(outcome)
+    shares = [vote_counts.kept_test_share(outcome), passed / ran if ran else None]
     known = [share for share in shares if share is not None]
     return math.fsum(known) / len(known) if known else 0.0
 
 
-def tidy(outcome: Outcome) -> bool:
+def is_tidy(outcome: Outcome) -> bool:
     """True unless a verifier found files that belong in no patch."""
     return not any(one.untidy for one in vote_counts.summaries(outcome))
 
 
-def _of_forms(outcomes: Sequence[Outcome], shares: dict[str, float]) -> dict[Form, float]:
+def _mean_share_per_change(
+    outcomes: Sequence[Outcome], shares: dict[str, float]
+) -> dict[ChangeForm, float]:
     """Each change -> mean share over the candidates that made it."""
-    sums: Counter[Form] = Counter()
-    counts: Counter[Form] = Counter()
-    told = {
-        o.candidate.digest: vote_counts.form_of(o)
-        for o in vote_counts.filled(outcomes)
+    sums: Counter[ChangeForm] = Counter()
+    counts: Counter[ChangeForm] = Counter()
+    form_by_digest = {
+        o.candidate.digest: vote_counts.change_form(o)
+        for o in vote_counts.non_empty(outcomes)
         if o.candidate
     }
     for digest in sorted(shares):
-        sums[told[digest]] += round(shares[digest] * 1e9)  # whole numbers add up in any order
-        counts[told[digest]] += 1
+        sums[form_by_digest[digest]] += round(
+            shares[digest] * 1e9
+        )  # whole numbers add up in any order
+        counts[form_by_digest[digest]] += 1
     return {form: sums[form] / counts[form] / 1e9 for form in counts}

@@ -49,7 +49,7 @@ class _AttemptState:
     notes: list[str] = field(default_factory=list)
 
     def owed(self, why: str) -> None:
-        """It ended in the middle, and is gone on with by a later launch."""
+        """It was interrupted, and a later launch continues it."""
         self.exit = "interrupted"
         self.notes.append(why)
 
@@ -93,7 +93,7 @@ def _once(
     attempt_id: str,
     history: Sequence[Outcome],
 ) -> Outcome:
-    """The attempt; gone on with from its paid steps when the sandbox's engine went away under it.
+    """The attempt; continued from its paid steps when the sandbox's engine went away.
 
     Opening the next sandbox waits until the engine is back.
     """
@@ -215,8 +215,8 @@ def _handed(context: SolveContext, plan: Plan, sandbox: Sandbox) -> Handed:
     applied = context.apply(sandbox, handed.patch)
     if applied.exit_code == 0:
         return handed
-    said = " ".join(applied.output.split())[:200]
-    fallen = f"the patch of {handed.attempt} does not apply: {said}"
+    output = " ".join(applied.output.split())[:200]
+    fallen = f"the patch of {handed.attempt} does not apply: {output}"
     return hand_over(plan, context.before, steps, room, fallen, workdir=sandbox.workdir)
 
 

@@ -98,7 +98,7 @@ class SolveContext:
     cross: bool = True
     """Run the tests that later candidates brought on the earlier ones."""
     soon_check: Callable[[Instance], None] = lambda instance: None
-    """Told when the first sandbox for checks will be opened in a moment."""
+    """Called shortly before the first sandbox for verification is opened."""
     came_with: Sequence[Outcome] = ()
     """Candidates made elsewhere, to be verified before anything is tried."""
     peers: Sequence[Outcome] = ()

@@ -49,13 +49,13 @@ def matrix_of(outcomes: Sequence[Outcome], runs: Sequence[CrossRun] = ()) -> Cro
     for run in runs:
         if run.patch in same:
             heard[same[run.patch]].setdefault(run.test, set()).add(run.after)
-    results = {row: {test: _agreed(said) for test, said in told.items()}
-               for row, told in heard.items()}  # fmt: skip
+    results = {row: {test: _agreed(results) for test, results in row_results.items()}
+               for row, row_results in heard.items()}  # fmt: skip
     return CrossMatrix(tests=tests, results=results, same=same, runs=tuple(runs))
 
 
 def gaps(outcomes: Sequence[Outcome], matrix: CrossMatrix) -> list[Outcome]:
-    """Outcomes, one a row, on whose patch some test of the issue was not run yet."""
+    """Outcomes, one per row, on whose patch some test of the issue was not run yet."""
     wanted = {test for test, source in matrix.tests.items() if source.kind != "repo"}
     rows: dict[str, Outcome] = {}
     for outcome, candidate in _filled(outcomes):
@@ -144,7 +144,7 @@ def _both(known: str, more: str) -> str:
     return ", ".join(dict.fromkeys([*known.split(", "), *more.split(", ")]))
 
 
-def _agreed(said: set[TestResult]) -> TestResult:
-    """A pair that was run several times has a result only if all runs that say one say the same."""
-    told = said - {"unknown"}
-    return told.pop() if len(told) == 1 else "unknown"
+def _agreed(results: set[TestResult]) -> TestResult:
+    """Result of a pair that was run several times: that of its conclusive runs if all agree."""
+    known = results - {"unknown"}
+    return known.pop() if len(known) == 1 else "unknown"

@@ -45,20 +45,22 @@ def hand_over(
 ) -> Handed:
     """What ``plan`` hands over; pure, so that a replay makes it again.
 
-    ``before``: outcomes of the moves before this one; those made beside it are none of its past.
+    ``before``: outcomes of the moves before this one; those made next to it are none of its past.
     ``room``: UTF-8 bytes that the first message may hold of it. ``fallen``: why it cannot
     continue, which makes it notes. ``workdir``: of the instance.
     """
     past = [one for one in before if _patch(one) or steps(one.attempt.id)]
     if plan.handover == "fresh" or not past:
         return Handed()
-    told = [(outcome, steps(outcome.attempt.id)) for outcome in past]
+    past_steps = [(outcome, steps(outcome.attempt.id)) for outcome in past]
     if plan.handover == "notes" or fallen:
-        return Handed(text=notes(told, workdir), note=f"{FELL_BACK}: {fallen}" if fallen else "")
+        return Handed(
+            text=notes(past_steps, workdir), note=f"{FELL_BACK}: {fallen}" if fallen else ""
+        )
     going_on = _best(past)
     patch = _patch(going_on)
     name = going_on.attempt.id
-    head = notes([pair for pair in told if pair[0] is going_on], workdir)
+    head = notes([pair for pair in past_steps if pair[0] is going_on], workdir)
     left = room - len(head.encode("utf-8", "replace"))
     text = f"{head}\n\n{transcript(steps(name), left)}"
     return Handed(text.strip(), True, patch, name)
@@ -108,9 +110,9 @@ def transcript(steps: Sequence[Step], limit: int) -> str:
 
 def _turn(step: Step, *, elided: bool) -> str:
     calls = [action.call for action in step.actions]
-    said = step.completion.message.content.strip()
+    answer = step.completion.message.content.strip()
     parts = [f"Step {step.index + 1}:"]
-    parts += [said] if said else []
+    parts += [answer] if answer else []
     for number, (call, action) in enumerate(zip(calls, step.actions, strict=True)):
         if step.completion.message.tool_calls and not call.error:
             parts.append(toolcalls.render_calls(calls[number : number + 1]))

@@ -1,4 +1,4 @@
-"""What a later attempt is told of an earlier one: facts and failures, never its wrong diff."""
+"""Notes of earlier attempts for a later one: facts and failures, never the wrong diff."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from swe_router.records import NOTES_BYTES, Outcome, Step, Verdict
 
-MAX_TOLD = 3
-"""Latest attempts that are told of."""
+MAX_ATTEMPTS_NOTED = 3
+"""Latest attempts in the notes."""
 MAX_NAMES = 12
 """Files or tests named in one list."""
 TEST_BYTES = 1500
@@ -47,18 +47,18 @@ _DIFF = re.compile(r"\s*(diff --git |index [0-9a-f]{6,}|@@ |\+\+\+ |--- )")
 
 
 def notes(
-    told: Sequence[tuple[Outcome, Sequence[Step]]], workdir: str, limit: int = NOTES_BYTES
+    noted: Sequence[tuple[Outcome, Sequence[Step]]], workdir: str, limit: int = NOTES_BYTES
 ) -> str:
     """The attempts in words, each with its steps, in at most ``limit`` UTF-8 bytes.
 
     ``workdir``: where the project lay in their sandboxes. No added line of any of their patches
     is in it, nor a line that is a removed one.
     """
-    told = told[-MAX_TOLD:]
-    wrong = [FailedCheck.of(outcome.candidate.patch) for outcome, _ in told if outcome.candidate]
+    noted = noted[-MAX_ATTEMPTS_NOTED:]
+    wrong = [FailedCheck.of(outcome.candidate.patch) for outcome, _ in noted if outcome.candidate]
     parts, left = [], limit
-    for place, (outcome, steps) in enumerate(told):
-        share = left // (len(told) - place) - 2
+    for place, (outcome, steps) in enumerate(noted):
+        share = left // (len(noted) - place) - 2
         parts.append(shortened("\n".join(_lines(outcome, steps, wrong, workdir)), share))
         left -= len(parts[-1].encode("utf-8", "replace")) + 2
     return "\n\n".join(parts)
@@ -97,16 +97,16 @@ class FailedCheck:
                 removed.add(line[1:].strip())
         return cls(added, frozenset(one for one in removed if len(one) >= LONG))
 
-    def marks(self, beside: str = "") -> Iterator[str]:
-        """The added lines worth looking for, without a file that is the text ``beside``."""
+    def marks(self, own_text: str = "") -> Iterator[str]:
+        """The added lines worth looking for, without a file that is the text ``own_text``."""
         for lines in self.added.values():
-            if not beside or "\n".join(lines).strip() != beside.strip():
+            if not own_text or "\n".join(lines).strip() != own_text.strip():
                 yield from (one for line in lines if len(one := line.strip()) >= LONG)
 
 
-def clean(text: str, wrong: Sequence[FailedCheck], beside: str = "") -> list[str]:
-    """The lines of a text that give away nothing of the patches; ``beside``: see ``marks``."""
-    marks = {mark for one in wrong for mark in one.marks(beside)}
+def clean(text: str, wrong: Sequence[FailedCheck], own_text: str = "") -> list[str]:
+    """The lines of a text that give away nothing of the patches; ``own_text``: see ``marks``."""
+    marks = {mark for one in wrong for mark in one.marks(own_text)}
     gone = frozenset().union(*(one.removed for one in wrong)) if wrong else frozenset()
     return [
         line
@@ -120,7 +120,7 @@ def clean(text: str, wrong: Sequence[FailedCheck], beside: str = "") -> list[str
 def _lines(
     outcome: Outcome, steps: Sequence[Step], wrong: Sequence[FailedCheck], workdir: str
 ) -> Iterator[str]:
-    """What is said of one attempt, the weightiest first."""
+    """The notes of one attempt, the most important first."""
     attempt, candidate = outcome.attempt, outcome.candidate
     why = " ".join(clean(attempt.trajectory.why, wrong))[:200]
     reason = f" ({why})" if why and attempt.trajectory.exit != "submitted" else ""
@@ -131,8 +131,8 @@ def _lines(
     else:
         files = candidate.files or tuple(dict.fromkeys(_HEAD.findall(candidate.patch)))
         yield f"It changed {_named(files) or 'files'}; that change is not trusted."
-    said = ", ".join(f"{one.verifier}: {one.outcome}" for one in outcome.verdicts)
-    yield f"Checks of its change said {said or 'nothing'}."
+    checks = ", ".join(f"{one.verifier}: {one.outcome}" for one in outcome.verdicts)
+    yield f"Checks of its change said {checks or 'nothing'}."
     for verdict in outcome.verdicts:
         yield from _failed(verdict, wrong)
     yield from _done(steps, wrong, workdir)
@@ -171,10 +171,11 @@ def _reproduction(
     yield f"Reproduction test {name} fails with its change" + (f" ({reason})" if reason else "")
     shown = shortened("\n".join(clean(text, wrong, text)), TEST_BYTES)
     yield from (f"    {line}" for line in shown.splitlines())
-    said = shortened("\n".join(clean(str(result.get("said") or ""), wrong, text)), TEST_BYTES // 3)
-    if said:
+    output = clean(str(result.get("said") or ""), wrong, text)
+    printed = shortened("\n".join(output), TEST_BYTES // 3)
+    if printed:
         yield "  and said:"
-        yield from (f"    {line}" for line in said.splitlines())
+        yield from (f"    {line}" for line in printed.splitlines())
 
 
 def _done(steps: Sequence[Step], wrong: Sequence[FailedCheck], workdir: str) -> Iterator[str]:
@@ -199,8 +200,10 @@ def _done(steps: Sequence[Step], wrong: Sequence[FailedCheck], workdir: str) -> 
         yield f"It also looked at: {_named(rest)}"
     if led:
         yield f"Its searches led to: {_named(led)}"
-    told = [(command.strip(), code) for command, code in ran if not _CHANGES_FILES.search(command)]
-    short = [(clean(command, wrong)[:1], code) for command, code in told]
+    ran_only = [
+        (command.strip(), code) for command, code in ran if not _CHANGES_FILES.search(command)
+    ]
+    short = [(clean(command, wrong)[:1], code) for command, code in ran_only]
     commands = [f"`{line[0][:100]}` (exit code {code})" for line, code in short if line]
     if commands:
         yield f"It ran {len(ran)} commands, of late {', '.join(commands[-4:])}"

@@ -15,7 +15,7 @@ from swe_router.verifier_abilities import shares_tests
 
 
 class Interrupted(Exception):
-    """The user asked to stop; what was done is in the instance's memory and owed again."""
+    """The user asked to stop; what was done is in the instance's memory and pending."""
 
 
 def carry_out_plans(
@@ -59,7 +59,7 @@ def settled(selector: Selector, outcomes: Sequence[Outcome], left: int) -> str:
 
 
 def attempt_ids(first: int, plans: Sequence[Plan]) -> list[str]:
-    """One a plan; attempts of an instance count up."""
+    """One id per plan; attempts of an instance count up."""
     return [f"{first + offset}-{plan.arm.model}" for offset, plan in enumerate(plans)]
 
 

@@ -57,7 +57,7 @@ class Misfit(CacheKey[bool]):
 
 
 class PatchEquivalence:
-    """Tells texts of one effect apart; what sandboxes said is kept in ``cache``."""
+    """Distinguishes patches of one effect; results of sandboxes are kept in ``cache``."""
 
     def __init__(
         self, open_sandbox: Open, apply: Apply, instance: Instance, cache: VerifierCache
@@ -82,7 +82,7 @@ class PatchEquivalence:
     def left(self, candidate: Candidate) -> str:
         """SHA-256 of the files that the patch leaves behind in a fresh checkout.
 
-        Empty where it does not apply (known as a misfit then), and where that cannot be told.
+        Empty where it does not apply (known as a misfit then), and where that is unknown.
         """
         at = FilesLeft(candidate.digest)
         if at not in self._cache:
@@ -103,16 +103,16 @@ def misfit(cache: VerifierCache, candidate: Candidate) -> bool:
 
 
 def _files(sandbox: Sandbox, patch: str) -> str:
-    """Digest of every file that the patch names, as it lies there; empty if it cannot be told."""
+    """Digest of every file that the patch names, as it lies there; empty if unknown."""
     files = patch_files.changes(patch)
     if files is None:
         return ""
     names = sorted({name for file in files for name in (file.path, file.before) if name})
     words = " ".join(shlex.quote(f"./{name}") for name in names)
-    said = sandbox.run(_KINDS.format(paths=words), timeout=LOOK)
-    if said.exit_code != 0 or said.timed_out:
+    result = sandbox.run(_KINDS.format(paths=words), timeout=LOOK)
+    if result.exit_code != 0 or result.timed_out:
         return ""
-    found = hashlib.sha256(said.output.encode("utf-8", "surrogateescape"))
+    found = hashlib.sha256(result.output.encode("utf-8", "surrogateescape"))
     for name in names:
         try:
             data = sandbox.read(name, limit=LARGEST)

@@ -1,4 +1,4 @@
-"""Whether an instance ended for lack of the run's money: what a raised cap makes owed again."""
+"""Whether an instance ended for lack of the run's money: a raised budget makes it pending again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENDLESS = Decimal(10) ** 12
 def unpaid(
     policy: Policy, features: Features, history: Sequence[Outcome], decided: Decided
 ) -> bool:
-    """Whether the policy would have gone on with more money in the run; pure, so replay asks too.
+    """Whether the policy would have continued with more money in the run; pure, so replay asks too.
 
     ``decided`` is the last decision. A limit of the instance's own, and limits of its attempts,
     are not the run's money.

@@ -94,17 +94,17 @@ def verdicts(
     """
     if outcome.candidate is None:
         return ()
-    said = list(outcome.verdicts)
+    known = list(outcome.verdicts)
     decisive = {name for name, verifier in setup.verifiers if traits_of(verifier).decisive}
-    recorded = (one.verifier for one in said)
+    recorded = (one.verifier for one in known)
     decisive |= {name for name in recorded if recorded_verdicts.traits_named(name).decisive}
     _share_runs(setup, instance, outcome.candidate)
     with SandboxReuse(setup.context.open_sandbox, setup.context.apply) as reuse:
         context = setup.context_of(outcome.attempt.id, reuse)
         for group in _groups(setup):
-            refused = any(one.outcome == "fail" and one.verifier in decisive for one in said)
+            refused = any(one.outcome == "fail" and one.verifier in decisive for one in known)
             asked = [(n, v) for n, v in group if traits_of(v).combines or not refused]
-            case = outcome.model_copy(update={"verdicts": tuple(said)}), peers, instance
+            case = outcome.model_copy(update={"verdicts": tuple(known)}), peers, instance
 
             def ask(
                 one: tuple[str, Verifier],
@@ -112,8 +112,8 @@ def verdicts(
             ) -> Verdict:
                 return _verdict(setup, *one, context, case)
 
-            said += side_by_side(asked, ask, setup.cores)
-    return tuple(said)
+            known += side_by_side(asked, ask, setup.cores)
+    return tuple(known)
 
 
 def _groups(setup: VerificationSetup) -> list[list[tuple[str, Verifier]]]:
@@ -222,7 +222,7 @@ def together(
 
 
 def _stages(verifiers: Sequence[tuple[str, Verifier]]) -> list[Sequence[tuple[str, Verifier]]]:
-    """The verifiers in their order, cut where one needs all that was said of the peers before.
+    """The verifiers in their order, cut where one needs all earlier verdicts on the peers.
 
     A combination is asked when the opinions on every candidate are known: twins share them.
     """
@@ -288,6 +288,6 @@ def _looked(
     if own is None or not setup.verifiers:
         return outcome
     shown = stand_in[own.digest].model_copy(update={"mended": own.mended})
-    said = verdicts(setup, instance, outcome.model_copy(update={"candidate": shown}), peers)
-    mine = tuple(one.model_copy(update={"candidate": own.digest}) for one in said)
+    known = verdicts(setup, instance, outcome.model_copy(update={"candidate": shown}), peers)
+    mine = tuple(one.model_copy(update={"candidate": own.digest}) for one in known)
     return outcome.model_copy(update={"verdicts": mine})

@@ -1,4 +1,4 @@
-"""What a verifier paid for, told whatever ends it: a verdict that broke off has a price too."""
+"""Cost of a verifier's own calls, recorded however it ends: a failed verdict has a cost too."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def tallied(context: VerificationContext) -> tuple[VerificationContext, list[dic
 def billed(
     verdict: Verdict, attempt_id: str, context: VerificationContext, calls: Sequence[dict[str, Any]]
 ) -> Verdict:
-    """The verdict with all that it paid for, whatever ended it and whoever died on the way.
+    """The verdict with all that it paid for, however it ended.
 
     Counted are ``calls``, those of this process, and what an earlier one noted for this attempt.
     """

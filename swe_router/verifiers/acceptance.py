@@ -1,4 +1,4 @@
-"""Weighs what all other verifiers said into one verdict and, where calibrated, a probability."""
+"""Combines all other verdicts into one and, where calibrated, a probability."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class AcceptanceVerifier:
     def __init__(self, settings: VerifySettings) -> None:
         """Raises ``UsageError`` for a damaged calibration."""
         self.settings = settings
-        self.calibration = calibration.load(settings.calibration)
+        self.calibration = calibration.load_calibration(settings.calibration)
         self._bars: dict[tuple[str, str], dict[str, Any]] = {}
 
     def verify(
@@ -49,7 +49,7 @@ class AcceptanceVerifier:
         facts = self._facts(outcome, context)
         score = self._scored(facts, outcome, instance)
         if not facts["empty"] and not _refused(facts):
-            for twin in equivalence.twins_of(outcome, peers):
+            for twin in equivalence.equivalent_peers(outcome, peers):
                 theirs = self._facts(twin, context)
                 other = self._scored(theirs, twin, instance)
                 if not _refused(theirs) and _better(theirs, other, facts, score):
@@ -70,7 +70,7 @@ class AcceptanceVerifier:
 
     def _facts(self, outcome: Outcome, context: VerificationContext) -> dict[str, Any]:
         """What is known of a candidate, its author's part apart."""
-        author = authors.names_of(outcome, context.steps(outcome.attempt.id))
+        author = authors.author_names(outcome, context.steps(outcome.attempt.id))
         candidate = outcome.candidate
         return {
             "said": {one.verifier: one.outcome for one in outcome.verdicts},
@@ -102,7 +102,7 @@ class AcceptanceVerifier:
                 again = _score(fitted, facts)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 return f"contradictory: {type(error).__name__}: {error}"
-            if verdict.score is None or abs(verdict.score - again) > calibration.ALIKE:
+            if verdict.score is None or abs(verdict.score - again) > calibration.EQUAL_WITHIN:
                 return f"contradictory: its signals give {again}"
         return outcome_of(facts, verdict.score)
 
@@ -129,7 +129,9 @@ class AcceptanceVerifier:
         if verify.bars:
             bar = verify.bars.get(tier, max(verify.bars.values()))
             held = [one for one in fitted.held_out if one.author == kind]
-            known = selective_threshold.claim_at(held, bar, verify.false_accepts, verify.confidence)
+            known = selective_threshold.claim_at_threshold(
+                held, bar, verify.false_accepts, verify.confidence
+            )
             return bar, f"the bar costs least for this ladder; {known.claim}"
         found = fitted.threshold(kind, verify.false_accepts, verify.confidence)
         return found.value, found.claim
@@ -169,32 +171,32 @@ def _score(fitted: calibration.Calibration, facts: Mapping[str, Any]) -> float:
 
 def outcome_of(facts: Mapping[str, Any], score: float | None) -> str:
     """The outcome that the facts and the probability stand for."""
-    said = facts.get("said", {})
-    if facts.get("empty") or _has_decisive_fail(said):
+    outcomes = facts.get("said", {})
+    if facts.get("empty") or _has_decisive_fail(outcomes):
         return "fail"
     if score is None or facts.get("threshold") is None:
-        return _counted(set(said.values()))
+        return _counted(set(outcomes.values()))
     if not facts.get("ran"):
         return "unknown"
     return "pass" if score >= facts["threshold"] else "fail"
 
 
-def _counted(said: set[str]) -> str:
-    return "fail" if "fail" in said else "pass" if "pass" in said else "unknown"
+def _counted(outcomes: set[str]) -> str:
+    return "fail" if "fail" in outcomes else "pass" if "pass" in outcomes else "unknown"
 
 
 def _why(facts: Mapping[str, Any], score: float | None) -> str:
-    told = ", ".join(f"{name} {outcome}" for name, outcome in facts["said"].items())
-    told = told or "no verifier said anything"
+    listed = ", ".join(f"{name} {outcome}" for name, outcome in facts["said"].items())
+    listed = listed or "no verifier ran"
     if facts["empty"]:
         return "there is no patch"
     if score is None:
-        return f"verdicts counted: {told}"
+        return f"verdicts counted: {listed}"
     if outcome_of(facts, score) == "unknown":
-        return f"nothing ran that could tell right from wrong ({told})"
+        return f"nothing ran that could tell right from wrong ({listed})"
     chance, bar = distinct_decimals(score, facts["threshold"])
     twin = facts.get("same_change_as")
     shared = f"; the same change as {twin}, on which more is known" if twin else ""
     unweighed = ", ".join(facts.get("unweighed", ()))
     shared += f"; not weighed until `swe-router calibrate`: {unweighed}" if unweighed else ""
-    return f"probability {chance}, accepted from {bar} on ({told}){shared}; {facts['claim']}"
+    return f"probability {chance}, accepted from {bar} on ({listed}){shared}; {facts['claim']}"

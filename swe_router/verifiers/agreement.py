@@ -49,38 +49,38 @@ class AgreementVerifier:
     ) -> Verdict:
         """Compare with the peers; a first candidate has none."""
         candidate = outcome.candidate
-        mine = similarity.change_of(candidate.patch) if candidate else None
+        mine = similarity.normalised_change(candidate.patch) if candidate else None
         if candidate is None or mine is None or mine.empty:
             return _verdict(outcome, {"independent": 0, "why": "there is no change to compare"})
         others = independent(outcome, peers)
         if not others:
             why = "there is no other candidate to compare with"
             return _verdict(outcome, {"independent": 0, "same_change": 0, "why": why})
-        author = authors.model_of(outcome, context.steps(outcome.attempt.id))
-        told = [_peer(mine, author, peer, context) for peer in others]
+        author = authors.author_key(outcome, context.steps(outcome.attempt.id))
+        compared = [_peer(mine, author, peer, context) for peer in others]
         passed, failed = _their_tests(outcome, others)
         facts = {
-            "independent": len(told),
-            "same_change": sum(one["alike"] == 1.0 for one in told),
-            "same_model": sum(one["same_model"] for one in told),
+            "independent": len(compared),
+            "same_change": sum(one["alike"] == 1.0 for one in compared),
+            "same_model": sum(one["same_model"] for one in compared),
             "same_change_by_another_model": sum(
-                one["alike"] == 1.0 and not one["same_model"] for one in told
+                one["alike"] == 1.0 and not one["same_model"] for one in compared
             ),
-            "peers": told,
+            "peers": compared,
             "their_tests_passed": passed,
             "their_tests_failed": failed,
             "contested": contested(
                 broken_of(outcome.verdicts) or frozenset(),
                 [
                     (found, SAME_MODEL if one["same_model"] else 1.0)
-                    for peer, one in zip(others, told, strict=True)
+                    for peer, one in zip(others, compared, strict=True)
                     if (found := broken_of(peer.verdicts)) is not None
                 ],
             ),
         }
         score = score_of(facts)
         facts["why"] = (
-            f"{facts['same_change']} of {len(told)} other candidate(s) make the same change,"
+            f"{facts['same_change']} of {len(compared)} other candidate(s) make the same change,"
             f" {facts['same_model']} of them by the same model; it passes {passed} and fails"
             f" {failed} of their tests"
         )
@@ -106,7 +106,7 @@ def independent(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome]:
         if peer.attempt.id != outcome.attempt.id
         and peer.attempt.plan.handover == "fresh"
         and peer.candidate is not None
-        and not similarity.change_of(peer.candidate.patch).empty
+        and not similarity.normalised_change(peer.candidate.patch).empty
     ]
     return found if outcome.attempt.plan.handover == "fresh" else []
 
@@ -150,10 +150,10 @@ def _peer(
     mine: similarity.NormalisedChange, author: str, peer: Outcome, context: VerificationContext
 ) -> dict[str, Any]:
     assert peer.candidate is not None
-    other = authors.model_of(peer, context.steps(peer.attempt.id))
+    other = authors.author_key(peer, context.steps(peer.attempt.id))
     return {
         "attempt": peer.attempt.id,
-        "alike": similarity.similarity(mine, similarity.change_of(peer.candidate.patch)),
+        "alike": similarity.similarity(mine, similarity.normalised_change(peer.candidate.patch)),
         "same_model": other == author,
     }
 

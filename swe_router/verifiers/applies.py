@@ -40,7 +40,7 @@ class AppliesVerifier:
         """Apply the candidate to a fresh start state and read what it touches."""
         candidate = outcome.candidate
         patch = candidate.patch if candidate else ""
-        facts = text_facts(patch, path_kinds.tests_of(context.graph))
+        facts = text_facts(patch, path_kinds.test_predicate(context.graph))
         if candidate and candidate.mended:
             facts["mended"] = candidate.mended
         if patch.strip():
@@ -61,7 +61,7 @@ class AppliesVerifier:
 
     def fails_by_text(self, patch: str) -> bool:
         """See ``JudgesText``."""
-        facts = text_facts(patch, path_kinds.tests_of(None)) | {"applied": True}
+        facts = text_facts(patch, path_kinds.test_predicate(None)) | {"applied": True}
         return outcome_of(facts) == "fail"
 
     def summary(self, verdict: Verdict) -> VerdictSummary:
@@ -147,9 +147,11 @@ def _why(facts: Mapping[str, Any]) -> str:
         f"it leaves debris: {', '.join(facts['debris'][:3])}": facts["debris"],
         "it touches no source file": not facts["empty"] and not facts["source"],
     }
-    said = [reason for reason, holds in reasons.items() if holds]
+    faults = [reason for reason, holds in reasons.items() if holds]
     how = [f"only by {facts['fitted_by']}"] if facts.get("fitted_by") else []
     if facts.get("mended"):
         how.append(f"once {facts['mended']} (as its file has it, it is refused when graded)")
-    told = " ".join(how) or "cleanly"
-    return "; ".join(said) or f"applies {told} and changes {len(facts['source'])} source file(s)"
+    manner = " ".join(how) or "cleanly"
+    return (
+        "; ".join(faults) or f"applies {manner} and changes {len(facts['source'])} source file(s)"
+    )

@@ -29,7 +29,7 @@ class BehaviourVerifier:
 
     def __init__(self, settings: VerifySettings) -> None:
         """Raises ``UsageError`` for a damaged calibration."""
-        self.calibration = calibration.load(settings.calibration)
+        self.calibration = calibration.load_calibration(settings.calibration)
 
     def verify(
         self,
@@ -42,19 +42,21 @@ class BehaviourVerifier:
         candidate = outcome.candidate
         if candidate is None or not candidate.patch.strip():
             return _verdict(outcome, {"why": "there is no patch to look at"})
-        form = patch_signals.signals(
-            candidate.patch, instance.problem, path_kinds.tests_of(context.graph)
+        form = patch_signals.signals_of_patch(
+            candidate.patch, instance.problem, path_kinds.test_predicate(context.graph)
         )
         if not form:
             return _verdict(outcome, {"why": "the patch cannot be read as a diff"})
         steps = context.steps(outcome.attempt.id)
-        found = form | trajectory_signals.signals(outcome.attempt, steps, instance.workdir)
+        found = form | trajectory_signals.signals_of_trajectory(
+            outcome.attempt, steps, instance.workdir
+        )
         facts: dict[str, Any] = {"signals": {name: round(v, 4) for name, v in found.items()}}
         fitted = self.calibration
         if fitted is None or not fitted.behaviour:
-            why = "no calibration is named: the signals are told, not weighed"
+            why = "no calibration is named: the signals are reported, not weighed"
             return _verdict(outcome, {**facts, "model": "", "why": why})
-        author = authors.names_of(outcome, steps)
+        author = authors.author_names(outcome, steps)
         score, lift = fitted.behaves(facts["signals"], author, instance.repo)
         seen = "the run and its patch" if steps else "the patch alone"
         word = "more" if lift > 0 else "less"
@@ -74,7 +76,7 @@ class BehaviourVerifier:
             again, _ = fitted.behaves(facts["signals"], facts["author"], facts["repo"])
         except (AttributeError, TypeError, ValueError) as error:
             return f"contradictory: {error}"
-        same = verdict.score is not None and abs(verdict.score - again) <= calibration.ALIKE
+        same = verdict.score is not None and abs(verdict.score - again) <= calibration.EQUAL_WITHIN
         return "unknown" if same else f"contradictory: its signals give {again}"
 
     def signals(self, verdict: Verdict) -> Mapping[str, float]:

@@ -53,7 +53,7 @@ class JudgeVerifier:
 
     def __init__(self, settings: VerifySettings) -> None:
         """Raises ``UsageError`` for a damaged calibration."""
-        self.calibration = calibration.load(settings.calibration)
+        self.calibration = calibration.load_calibration(settings.calibration)
 
     def verify(
         self,
@@ -151,8 +151,8 @@ def ratings(answer: str) -> dict[str, Any] | None:
         probability = _number(tree.get("probability"), 1.0)
         rubric = {name: _number(tree.get(name), float(HIGHEST)) for name in RUBRIC}
         if probability is not None and None not in rubric.values():
-            said = " ".join(str(tree.get("why", "")).split())[:500]
-            return {"rubric": rubric, "probability": round(probability, 4), "said": said}
+            reason = " ".join(str(tree.get("why", "")).split())[:500]
+            return {"rubric": rubric, "probability": round(probability, 4), "said": reason}
     return None
 
 

@@ -17,7 +17,7 @@ from swe_router.verifier_abilities import Reuse, Stage, TestCell, VerdictSummary
 from swe_router.verifiers import start_state
 from swe_router.verifiers.patches import changed_files, path_kinds, tampering
 from swe_router.verifiers.testing import comparison, existing_test_counts, nearby_tests, runners
-from swe_router.verifiers.testing.batches import MIN_SECONDS, Batch, merged
+from swe_router.verifiers.testing.batches import MIN_SECONDS, Batch, merged_run
 from swe_router.verifiers.testing.before_after import BeforeAfterResult, BeforeAfterRunner
 from swe_router.verifiers.testing.results import TestRun
 
@@ -63,7 +63,7 @@ class RepoTestsVerifier:
         files = patch_files.changes(candidate.patch)
         if files is None:
             return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
-        is_test = path_kinds.tests_of(context.graph)
+        is_test = path_kinds.test_predicate(context.graph)
         gone = changed_files.deleted_tests(files, is_test)
         if gone:
             why = f"the patch takes tests away: {', '.join(gone[:3])}"
@@ -111,7 +111,7 @@ class _RunState:
         self.until = now + settings.seconds - min(MARGIN, 0.05 * settings.seconds)
         if context.deadline:
             self.until = min(self.until, now + SHARE * (context.deadline - now))
-        self.is_test = path_kinds.tests_of(context.graph)
+        self.is_test = path_kinds.test_predicate(context.graph)
         self.facts: dict[str, Any] = {}
 
     def verdict(self) -> Verdict:
@@ -125,7 +125,7 @@ class _RunState:
 
             look = self._look(fresh_sandbox)
             hint = self.context.runner_hint
-            runner = runners.choose(set(look.facts), self._endings(), hint)
+            runner = runners.choose_runner(set(look.facts), self._endings(), hint)
             if not runner or (not look.python and runners.RUNNERS[runner].read is None):
                 return self._unknown("no test runner known here fits the repository")
             self.facts |= {"runner": runner, "runner_seen": runners.RUNNERS[runner].seen}
@@ -134,7 +134,7 @@ class _RunState:
                 return self._unknown("no existing test lies near the change")
             runs = self._before_after(look, runner)
             batches = runs.base(tests, BASE_SHARE, fresh_sandbox)
-        before = merged(batches)
+        before = merged_run(batches)
         if "passed" not in before.results.values():
             return self._nothing(batches, before)
         return self._tried(runs, batches, tests)
@@ -148,7 +148,7 @@ class _RunState:
         if not trial.ran:
             return self._unknown("out of time before the patch could be tested")
         runs.again(trial, self.candidate.patch)
-        return self._told(tests, trial)
+        return self._verdict_of(tests, trial)
 
     def _endings(self) -> list[str]:
         sources = [f.path for f in self.files if not self.is_test(f.path)]
@@ -160,27 +160,31 @@ class _RunState:
         known = [path for path in look.files if runners.RUNNERS[runner].runs(path)]
         changed = [f for f in self.files if not self.is_test(f.path)]
         edited = [f.before for f in self.files if f.before in set(known)]
-        near, by = nearby_tests.nearest(changed, known, self.context.graph, self.most)
+        near, by = nearby_tests.nearest_tests(changed, known, self.context.graph, self.most)
         tests = list(dict.fromkeys([*edited, *near]))[: self.most]
-        self.facts |= {"files": tests, "found_by": by, "command": runners.shown(runner, tests)}
+        self.facts |= {
+            "files": tests,
+            "found_by": by,
+            "command": runners.shown_command(runner, tests),
+        }
         return tests
 
     def _before_after(self, look: start_state.StartStateFacts, runner: str) -> BeforeAfterRunner:
-        old, new = tampering.put_back(self.files, self.is_test)
-        meddles = tampering.meddling(self.files, self.is_test)
-        told = {"put_back": old, "taken_out": new, "meddles": meddles}
-        self.facts |= {key: found for key, found in told.items() if found}
+        old, new = tampering.paths_to_restore(self.files, self.is_test)
+        meddles = tampering.test_machinery_lines(self.files, self.is_test)
+        noted = {"put_back": old, "taken_out": new, "meddles": meddles}
+        self.facts |= {key: found for key, found in noted.items() if found}
         return BeforeAfterRunner(
             self.context, self.instance, runner, look.python, self.until, old, new
         )
 
-    def _told(self, tests: Sequence[str], trial: BeforeAfterResult) -> Verdict:
-        before = merged(trial.ran)
+    def _verdict_of(self, tests: Sequence[str], trial: BeforeAfterResult) -> Verdict:
+        before = merged_run(trial.ran)
         ran = [path for batch in trial.ran for path in batch.files]
         facts = self.facts | comparison.evidence_of(trial.now, before)
         facts |= {
             "files": ran,
-            "command": runners.shown(self.facts["runner"], ran),
+            "command": runners.shown_command(self.facts["runner"], ran),
             "left_out": [path for path in tests if path not in ran],
             "run_again": trial.pairs > 0,
             "pairs": trial.pairs,
@@ -198,7 +202,7 @@ class _RunState:
 
     def _nothing(self, batches: Sequence[Batch], before: TestRun) -> Verdict:
         """No test passed at the base: why there is nothing to compare with."""
-        network = comparison.network_of(before)
+        network = comparison.tests_needing_network(before)
         self.facts["files"] = [path for batch in batches for path in batch.files]
         if network and not batches[0].before.timed_out:
             self.facts["needed_network"] = network[: comparison.MAX_LISTED]
@@ -210,7 +214,7 @@ class _RunState:
 
     def _look(self, fresh_sandbox: Callable[[], Sandbox]) -> start_state.StartStateFacts:
         timeout = max(MIN_SECONDS, self.until - self.context.clock())
-        return start_state.of(self.instance, self.context, fresh_sandbox, timeout)
+        return start_state.start_state_facts(self.instance, self.context, fresh_sandbox, timeout)
 
     def _unknown(self, why: str, **facts: Any) -> Verdict:
         return _verdict(self.candidate, {**self.facts, **facts, "why": why})
@@ -229,7 +233,7 @@ def _verdict(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
 
 def _why(facts: dict[str, Any], files: int) -> str:
     counts = facts["counts"]
-    said = (
+    summary = (
         f"{counts['still_pass']} of {counts['passed_before']} tests in {files} file(s) still pass"
     )
     words = ("broken", "flaky", "gone", "unfinished", "cut")
@@ -238,4 +242,4 @@ def _why(facts: dict[str, Any], files: int) -> str:
         extra.append("no time to see it twice")
     if facts.get("meddles"):
         extra.append("the patch reaches for the machinery of tests")
-    return ", ".join([said, *extra, *([facts["tampered"]] if facts.get("tampered") else [])])
+    return ", ".join([summary, *extra, *([facts["tampered"]] if facts.get("tampered") else [])])

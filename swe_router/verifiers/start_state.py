@@ -31,7 +31,7 @@ class StartStateKey(CacheKey[StartStateFacts]):
     commit: str
 
 
-def of(
+def start_state_facts(
     instance: Instance,
     context: VerificationContext,
     fresh_sandbox: Callable[[], Sandbox],
@@ -48,7 +48,7 @@ def of(
 
 
 def _look(sandbox: Sandbox, timeout: float) -> StartStateFacts:
-    facts, python = runners.look(sandbox, timeout)
+    facts, python = runners.detect_runners(sandbox, timeout)
     path = f"/tmp/swe-router-{secrets.token_hex(8)}"  # noqa: S108  (of the sandbox)
     sandbox.run(f"git ls-files -z > {path}", timeout=timeout)
     try:

@@ -70,7 +70,7 @@ class SyntaxVerifier:
         files = patch_files.changes(patch)
         if files is None:
             return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
-        is_test = path_kinds.tests_of(context.graph)
+        is_test = path_kinds.test_predicate(context.graph)
         wanted = [f for f in files if not f.deleted and _language(f.path) and not is_test(f.path)]
         if not wanted:
             return _verdict(
@@ -98,7 +98,7 @@ def outcome_of(facts: Mapping[str, Any]) -> str:
 
 
 def _broken(one: Mapping[str, Any]) -> bool:
-    """A source file that does not parse; one left beside the project is noted and no more."""
+    """A source file that does not parse; one outside the project is only noted."""
     return one["after"] == "error" and one["base"] in ("ok", "absent") and not one.get("aside")
 
 
@@ -144,7 +144,7 @@ class _Look:
         self.sandbox, self.python = sandbox, python
 
     def states(self, files: Sequence[str], imports: Callable[[str], bool]) -> dict[str, Any]:
-        """Path -> ``{"parse": [word, said], "import": [word, said]}``."""
+        """Path -> ``{"parse": [word, message], "import": [word, message]}``."""
         own = [path for path in files if self.python and _language(path) == "python"]
         parsed = self._probe("compile", own)
         parsed |= {path: self._foreign(path) for path in files if path not in parsed}
@@ -164,13 +164,13 @@ class _Look:
         command = f"{shlex.quote(self.python)} {flags}{folder}/probe.py {what} {folder}/list"
         self.sandbox.run(f"{command} {report} >/dev/null 2>&1", timeout=SECONDS)
         try:
-            said = json.loads(self.sandbox.read(report))
+            results = json.loads(self.sandbox.read(report))
         except (FileNotFoundError, ValueError):
-            said = []
+            results = []
         self.sandbox.run(f"rm -rf {folder}", timeout=60)
-        if len(said) != len(files):
+        if len(results) != len(files):
             return {path: ["unknown", ""] for path in files}
-        return dict(zip(files, said, strict=True))
+        return dict(zip(files, results, strict=True))
 
     def _foreign(self, path: str) -> list[str]:
         name = _language(path)
@@ -186,8 +186,8 @@ class _Look:
         tool = OWN_TOOLS.get(name, "")
         if tool and self._accepted(tool, path):
             return ["ok", ""]
-        said = f"line {places[0][0]}, column {places[0][1]}"
-        return ["unsure" if name in LOOSE else "error", said]
+        place = f"line {places[0][0]}, column {places[0][1]}"
+        return ["unsure" if name in LOOSE else "error", place]
 
     def _accepted(self, tool: str, path: str) -> bool:
         command = f"{tool} {shlex.quote('./' + path)} >/dev/null 2>&1"
@@ -269,8 +269,8 @@ def _language(path: str) -> str:
 
 
 def _python(sandbox: Sandbox) -> str:
-    said = sandbox.run("command -v python || command -v python3", timeout=60).output.split()
-    return said[0] if said else ""
+    found = sandbox.run("command -v python || command -v python3", timeout=60).output.split()
+    return found[0] if found else ""
 
 
 def _verdict(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:

@@ -54,7 +54,7 @@ def facts(settings: Settings) -> list[dict[str, Any]]:
     verify = settings.verify
     if not _combined(verify):
         return []
-    fitted = calibration.load(verify.calibration)
+    fitted = calibration.load_calibration(verify.calibration)
     if fitted is None:
         return []
     sums = of_ladder(settings) if _by_money(settings) else {}

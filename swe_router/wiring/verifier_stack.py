@@ -124,7 +124,7 @@ class VerifierStack:
         }
         sandbox = self.settings.sandbox.model_dump(mode="json", exclude={"pull", "kind", "warm"})
         # By its content: a calibration is fitted anew under the same name.
-        fitted = calibration.load(verify.calibration)
+        fitted = calibration.load_calibration(verify.calibration)
         weights = fitted.digest if fitted is not None else ""
         said = [__version__, verify.model_dump(mode="json"), weights, models, self.sandbox, sandbox]
         return digest_of(said)

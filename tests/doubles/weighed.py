@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from swe_router.estimates.acceptance.calibration import load
+from swe_router.estimates.acceptance.calibration import load_calibration
 from swe_router.records import Verdict
 from swe_router.seams import VerificationContext
 from tests.doubles.project import verdict
 
 PATCH = "--- a/calc.py\n+++ b/calc.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n"
 KIT = VerificationContext(open_sandbox=lambda instance: None, apply=lambda sandbox, patch: None)  # type: ignore[arg-type, return-value]
-SHIPPED = load("shipped")
+SHIPPED = load_calibration("shipped")
 assert SHIPPED is not None
 
 

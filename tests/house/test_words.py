@@ -46,13 +46,17 @@ SPARED = re.compile(
     # Words of the wire and of the disk, which older runs and processes know too.
     r"|swe-box|swe-router-box-|box\.json|SWE_ROUTER_BOX|box:x:.*:box|nodev[^ ]* box |\"box\""
     r"|box@localhost"
+    # Keys of recorded evidence, and texts of decisions and prompts that a replay compares.
+    r"|git_said|[\"']said[\"']|\bsaid=|\bsaid: EscapedText|said unknown|and said:"
+    r"|of its change said|lists beside its example"
 )
 
 # Rooms in which none of the banned words is left.
 CLEAN: tuple[str, ...] = (
     "agents", "breaker", "codegraph", "datasets", "features", "ledger", "models", "moved",
-    "plugins",
-    "prices", "sandboxes", "toolcalls", "safe_files", "shell", "silent_warnings", "suggest",
+    "plugins", "prices", "sandboxes", "toolcalls", "safe_files", "shell", "silent_warnings",
+    "suggest", "estimates", "policies", "records", "replay", "seams", "selectors", "solve",
+    "stats", "verifiers",
 )  # fmt: skip
 
 # Same name on purpose: the folder makes it plain.

@@ -17,9 +17,13 @@ from swe_router.sandboxes.local import LocalSandboxes, best_wall
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import SandboxSettings, VerifySettings
 from swe_router.verifiers.patches import path_kinds
-from swe_router.verifiers.patches.tampering import meddling, put_back, shadows
+from swe_router.verifiers.patches.tampering import (
+    paths_to_restore,
+    shadows_known_module,
+    test_machinery_lines,
+)
 from swe_router.verifiers.repo_tests import RepoTestsVerifier
-from swe_router.verifiers.testing.results import recorded
+from swe_router.verifiers.testing.results import parse_recorded_lines
 from tests.doubles.calculator import CALC, SUITE, UNITTEST
 from tests.doubles.project import INSTANCE, Project, outcome
 
@@ -101,9 +105,9 @@ def test_a_plugin_that_the_patch_registers_for_itself_is_taken_out() -> None:
         "@@ -0,0 +1,2 @@\n+[pytest11]\n+x = x\n"
     )
     assert files is not None
-    assert put_back(files, path_kinds.is_test) == ([], ["x.egg-info/entry_points.txt"])
-    assert shadows("unittest/__init__.py")
-    assert not shadows("src/types.py"), "below the top it is a module of a package"
+    assert paths_to_restore(files, path_kinds.is_test) == ([], ["x.egg-info/entry_points.txt"])
+    assert shadows_known_module("unittest/__init__.py")
+    assert not shadows_known_module("src/types.py"), "below the top it is a module of a package"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_a_project_that_is_the_machinery_may_be_mended() -> None:
         "+++ b/src/_pytest/a.py\n@@ -1 +1 @@\n-import a\n+import _pytest.b\n"
     )
     assert files is not None
-    assert meddling(files, path_kinds.is_test) == []
+    assert test_machinery_lines(files, path_kinds.is_test) == []
 
 
 FORGER = """\
@@ -156,8 +160,8 @@ def _indented(text: str) -> str:
 
 
 def test_a_foreign_or_a_missing_line_is_noticed() -> None:
-    assert recorded(b'{"id": "a", "outcome": "passed"}\n', "key").foreign == 1
-    assert recorded(b"", "key").tampered == ""
+    assert parse_recorded_lines(b'{"id": "a", "outcome": "passed"}\n', "key").foreign == 1
+    assert parse_recorded_lines(b"", "key").tampered == ""
 
 
 def test_a_suite_that_deletes_its_files_the_history_and_the_report_is_judged(

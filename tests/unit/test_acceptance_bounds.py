@@ -30,7 +30,7 @@ def drawn(n: int, wrong: int, repos: int = 5, author: str = "weak") -> list[Held
 @given(st.integers(20, 80), st.integers(10, 60), st.sampled_from([0.1, 0.28, 0.5]))
 def test_the_threshold_is_the_lowest_whose_bound_holds(n: int, wrong: int, most: float) -> None:
     held = drawn(n + wrong, wrong)
-    found = selective_threshold.threshold(held, most, 0.95)
+    found = selective_threshold.find_threshold(held, most, 0.95)
     bad = [one for one in held if not one.right]
 
     def holds(value: float) -> bool:
@@ -58,7 +58,7 @@ def test_the_claim_is_broken_no_more_often_than_it_says() -> None:
             HeldOutScores(round(float(score), 6), n >= 40, f"i{n}", f"r{n % 5}", "weak")
             for n, score in enumerate(scores)
         ]
-        found = selective_threshold.threshold(held, 0.28, 0.95)
+        found = selective_threshold.find_threshold(held, 0.28, 0.95)
         assert found.shown
         broken += 1 - found.value > 0.28
     assert broken <= binom.ppf(0.999, draws, 0.05)
@@ -81,13 +81,13 @@ def shifted(dice: np.random.Generator, sizes: list[int]) -> list[HeldOutScores]:
 def test_a_bound_is_not_claimed_of_repositories_on_the_strength_of_one() -> None:
     dice = np.random.default_rng(2)
     assert not any(
-        selective_threshold.threshold(shifted(dice, [32, 2, 2, 2, 2]), 0.28, 0.95).shown
+        selective_threshold.find_threshold(shifted(dice, [32, 2, 2, 2, 2]), 0.28, 0.95).shown
         for _ in range(20)
     )
     rest = dice.normal(0, 0.5, 2000)
     broken = 0
     for _ in range(200):
-        found = selective_threshold.threshold(shifted(dice, [8] * 5), 0.28, 0.95)
+        found = selective_threshold.find_threshold(shifted(dice, [8] * 5), 0.28, 0.95)
         broken += float(np.mean(norm.sf(logit(found.value) - rest))) > 0.28
     assert broken <= binom.ppf(0.999, 200, 0.05), "by repositories drawn alike, not by issues"
 
@@ -95,29 +95,36 @@ def test_a_bound_is_not_claimed_of_repositories_on_the_strength_of_one() -> None
 def test_counts_beside_a_threshold_are_of_repositories_that_did_not_set_it() -> None:
     held = shifted(np.random.default_rng(3), [8, 8, 8])
     bars = {
-        repo: selective_threshold.threshold([h for h in held if h.repo != repo], 0.28, 0.95).value
+        repo: selective_threshold.find_threshold(
+            [h for h in held if h.repo != repo], 0.28, 0.95
+        ).value
         for repo in ("r0", "r1", "r2")
     }
     taken = [one.right for one in held if one.score >= bars[one.repo]]
-    assert selective_threshold.nested(held, 0.28, 0.95) == (sum(taken), len(taken) - sum(taken))
-    assert selective_threshold.nested([], 0.28, 0.95) == (0, 0)
+    assert selective_threshold.nested_accept_counts(held, 0.28, 0.95) == (
+        sum(taken),
+        len(taken) - sum(taken),
+    )
+    assert selective_threshold.nested_accept_counts([], 0.28, 0.95) == (0, 0)
 
 
 def test_a_bound_is_refused_where_the_data_is_too_small() -> None:
-    few = selective_threshold.threshold(drawn(40, 9), 0.28, 0.95)
+    few = selective_threshold.find_threshold(drawn(40, 9), 0.28, 0.95)
     assert not few.shown
     assert "not shown: 9 wrong patches" in few.claim
-    assert not selective_threshold.threshold(drawn(40, 12), 0.28, 0.95).shown, (
+    assert not selective_threshold.find_threshold(drawn(40, 12), 0.28, 0.95).shown, (
         "not with one left out"
     )
-    assert selective_threshold.threshold(drawn(40, 13), 0.28, 0.95).shown
-    two = selective_threshold.threshold(drawn(60, 40, repos=2), 0.28, 0.95)
+    assert selective_threshold.find_threshold(drawn(40, 13), 0.28, 0.95).shown
+    two = selective_threshold.find_threshold(drawn(60, 40, repos=2), 0.28, 0.95)
     assert not two.shown
-    assert selective_threshold.threshold((), 0.28, 0.95).value == selective_threshold.NO_THRESHOLD
+    assert (
+        selective_threshold.find_threshold((), 0.28, 0.95).value == selective_threshold.NO_THRESHOLD
+    )
 
 
 def test_runs_over_one_issue_are_one_witness() -> None:
     one = [HeldOutScores(0.1, False, "i", f"r{n % 4}", "weak") for n in range(40)]
-    assert not selective_threshold.threshold(one, 0.28, 0.95).shown
+    assert not selective_threshold.find_threshold(one, 0.28, 0.95).shown
     apart = [row._replace(instance=f"i{n}") for n, row in enumerate(one)]
-    assert selective_threshold.threshold(apart, 0.28, 0.95).shown
+    assert selective_threshold.find_threshold(apart, 0.28, 0.95).shown

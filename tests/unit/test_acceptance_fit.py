@@ -14,7 +14,11 @@ from scipy.special import logit
 
 from swe_router.errors import UsageError
 from swe_router.estimates.acceptance import fit, verdict_signals
-from swe_router.estimates.acceptance.calibration import Calibration, load, parsed
+from swe_router.estimates.acceptance.calibration import (
+    Calibration,
+    load_calibration,
+    parse_calibration,
+)
 from swe_router.settings import VerifySettings
 from swe_router.stats import logistic
 from swe_router.verifiers.acceptance import AcceptanceVerifier
@@ -41,7 +45,7 @@ def test_a_fit_learns_what_a_test_is_worth() -> None:
     known = Calibration.model_validate(
         SHIPPED.model_dump() | {"authors": {"gpt-4": "weak"}, "held_out": ()}
     )
-    found = fit.fit(rows, known)
+    found = fit.fit_calibration(rows, known)
     passed = {"written_passed": 1.0, "tests_kept": 1.0}
     failed = {"written_failed": 1.0, "tests_kept": 1.0}
     share = [
@@ -57,7 +61,7 @@ def test_a_fit_learns_what_a_test_is_worth() -> None:
 
 
 def test_a_held_out_fit_never_saw_its_repository() -> None:
-    plain, spoiled = (fit.fit(graded(flip=flip)) for flip in ("", "o/r1"))
+    plain, spoiled = (fit.fit_calibration(graded(flip=flip)) for flip in ("", "o/r1"))
     signals = {"written_passed": 1.0}
 
     def untempered(found: fit.Calibration, repo: str) -> float:
@@ -70,7 +74,7 @@ def test_a_held_out_fit_never_saw_its_repository() -> None:
 
 
 def test_no_rows_leave_the_priors() -> None:
-    found = fit.fit(())
+    found = fit.fit_calibration(())
     for author in verdict_signals.CLASSES:
         weights = found.acceptance[author][""].weights
         assert weights == pytest.approx({s.name: s.prior for s in verdict_signals.signs(author)})
@@ -80,19 +84,19 @@ def test_no_rows_leave_the_priors() -> None:
 
 def test_odd_rows_never_turn_a_sign() -> None:
     rows = [row._replace(right=not row.right) for row in graded(400)]
-    weights = fit.fit(rows).acceptance["unknown"][""].weights
+    weights = fit.fit_calibration(rows).acceptance["unknown"][""].weights
     assert weights["written_passed"] >= 0 >= weights["written_failed"]
 
 
 def test_a_fit_is_the_same_in_any_order() -> None:
     rows = graded()
-    assert fit.fit(rows).dump() == fit.fit(rows[::-1]).dump()
+    assert fit.fit_calibration(rows).dump() == fit.fit_calibration(rows[::-1]).dump()
 
 
 def test_authors_are_classed_by_their_own_rows_where_there_are_enough() -> None:
     rows = [row._replace(author="New Model", right=k % 4 > 0) for k, row in enumerate(graded(40))]
-    assert fit.fit(rows).class_of("x/new model-2") == "strong"
-    assert fit.fit(rows[:9]).class_of("new model") == "unknown"
+    assert fit.fit_calibration(rows).class_of("x/new model-2") == "strong"
+    assert fit.fit_calibration(rows[:9]).class_of("new model") == "unknown"
 
 
 def test_a_row_of_verify_is_read_and_any_label_in_it_is_not() -> None:
@@ -103,7 +107,7 @@ def test_a_row_of_verify_is_read_and_any_label_in_it_is_not() -> None:
              "evidence": {"counts": {"broken": 0}}}
         ],
     }  # fmt: skip
-    row = fit.row_of(line, right=False)
+    row = fit.verdict_row(line, right=False)
     assert (row.instance, row.repo, row.author, row.right) == (
         "own-er__na-me-12",
         "own-er/na-me",
@@ -113,34 +117,34 @@ def test_a_row_of_verify_is_read_and_any_label_in_it_is_not() -> None:
     assert verdict_signals.signals(row.verdicts) == {"tests_kept": 1.0}
     for bad in ({}, {"instance_id": "i"}, {"instance_id": "i", "verdicts": [{"verifier": "x"}]}):
         with pytest.raises(UsageError, match="no row of verdicts"):
-            fit.row_of(bad, right=True)
+            fit.verdict_row(bad, right=True)
 
 
 def test_patches_on_which_nothing_ran_are_counted_though_they_have_no_score() -> None:
     late = {"empty": False, "applied": False}
     bare = [(), (verdict("fail", "applies", **late),), (verdict("fail", "applies", empty=True),)]
     rows = [*graded(), *(fit.VerdictRow("o__r0-99", "o/r0", "gpt-4", False, v) for v in bare)]
-    found = fit.fit(rows, SHIPPED)
+    found = fit.fit_calibration(rows, SHIPPED)
     assert len(found.held_out) == 2 * 60
     # What its text refuses is known before any forecast of a rate: it is left out.
     both = ("o__r0-99",) * 2
     assert found.ungrounded == {"weak": both, "strong": (), "unknown": both}
-    assert parsed(found.dump(), "here") == found
+    assert parse_calibration(found.dump(), "here") == found
 
 
 def test_a_file_that_counts_no_patches_on_which_nothing_ran_keeps_its_digest() -> None:
-    found = fit.fit(graded(), SHIPPED)
+    found = fit.fit_calibration(graded(), SHIPPED)
     old = found.model_copy(update={"ungrounded": {}})
     assert "ungrounded" not in old.dump()
-    assert parsed(old.dump(), "here").ungrounded == {}
+    assert parse_calibration(old.dump(), "here").ungrounded == {}
     assert old.digest == found.digest, "it moves no probability and no threshold"
 
 
 def test_a_calibration_survives_its_file(tmp_path: Any) -> None:
-    found = fit.fit(graded(), SHIPPED, name="mine")
+    found = fit.fit_calibration(graded(), SHIPPED, name="mine")
     path = tmp_path / "mine.json"
     path.write_text(found.dump())
-    again = load(str(path))
+    again = load_calibration(str(path))
     assert again == found
     said = [existing(), reproduction("passed")]
     verdicts = [
@@ -173,7 +177,7 @@ def test_a_damaged_calibration_is_named(spoil: Any) -> None:
     tree = json.loads(SHIPPED.dump())
     spoil(tree)
     with pytest.raises(UsageError, match=r"calibration x\.json is damaged"):
-        parsed(json.dumps(tree), "x.json")
+        parse_calibration(json.dumps(tree), "x.json")
 
 
 def test_a_calibration_that_is_no_file_is_a_usage_error(tmp_path: Any) -> None:

@@ -59,7 +59,7 @@ def test_a_fit_is_a_file_that_acceptance_takes_and_the_rows_own_label_is_ignored
     assert (facts["rows"], facts["right"], facts["repositories"]) == (80, 40, 4)
     one = facts["classes"]["unknown"]
     assert one["auc"] > 0.6, "with the planted labels of the rows it would be under a half"
-    made = calibration.load(str(wish.out))
+    made = calibration.load_calibration(str(wish.out))
     kept = made.probability({"tests_kept": 1.0}, "unknown", "new/repo")
     assert kept > made.probability({"tests_broken": 1.3}, "unknown", "new/repo")
     chosen = settings.load("demo", sets=[f"verify.calibration={wish.out}"]).verify

@@ -250,12 +250,12 @@ def test_whatever_the_file_holds_it_is_read_or_refused_in_one_line(tmp_path_fact
 def test_a_model_is_known_as_its_maker_with_or_without_a_provider(tmp_path):
     found = read(tmp_path, [entry(model_name_or_path="openai/gpt-5")])
     (one,) = joining.join(found, [], "preds.json")[A].outcomes
-    assert authors.made(one, (), "gpt-5")
-    assert not authors.made(one, (), "gpt-5-mini")
-    assert not authors.made(one, (), "")
+    assert authors.was_made_by(one, (), "gpt-5")
+    assert not authors.was_made_by(one, (), "gpt-5-mini")
+    assert not authors.was_made_by(one, (), "")
 
 
 def test_the_name_of_the_file_says_nothing_of_the_author(tmp_path):
     found = read(tmp_path, [entry(model_name_or_path="my-agent")])
     (one,) = joining.join(found, [], "gpt-4 preds.jsonl")[A].outcomes
-    assert authors.names_of(one, ()) == "my-agent"
+    assert authors.author_names(one, ()) == "my-agent"

@@ -35,7 +35,7 @@ def issue(name: str) -> Instance:
 def test_nothing_hidden_is_in_what_the_writer_reads_or_says(name: str) -> None:
     row = ROWS[name]
     around = RepositoryContext("pytest", "python", (), "tests/test_a.py", "import a\n")
-    (asked,) = test_writer.messages(1, SETTINGS.verify.samples, issue(name), around)
+    (asked,) = test_writer.writer_messages(1, SETTINGS.verify.samples, issue(name), around)
     note = {**row, "problem_statement": ""}
     path = SUITE / "recordings" / "writer" / f"{name}.toml"
     for text in (asked.content, path.read_text("ascii")):
@@ -58,4 +58,4 @@ def test_the_shipped_reproductions_are_what_the_writer_says() -> None:
     for path in (SUITE / "reproductions").glob("*.py"):
         recording = SUITE / "recordings" / "writer" / f"{path.stem}.toml"
         say = tomllib.loads(recording.read_text("ascii"))["step"][0]["say"]
-        assert test_writer.test_of(say) == Path(path).read_text("ascii")
+        assert test_writer.extract_test(say) == Path(path).read_text("ascii")

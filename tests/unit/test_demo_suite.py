@@ -234,7 +234,7 @@ def test_the_writer_has_a_test_of_every_issue_and_it_names_no_hidden_one():
     for path in WRITTEN:
         row = next(row for row in ROWS if row["instance_id"] == path.stem.split(".")[0])
         says = [step["say"] for step in tomllib.loads(path.read_text("ascii"))["step"]]
-        text = test_writer.test_of(says[0])
+        text = test_writer.extract_test(says[0])
         ast.parse(text)
         assert len(says) == 1
         written, hidden = (

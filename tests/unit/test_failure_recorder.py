@@ -85,17 +85,17 @@ def recorded(project: Path, way: str, text: str, *words: str):
     """(exit code, what was printed, entries by id, whether the run ended) of one file."""
     home = project.parent / "recorder"
     home.mkdir(exist_ok=True)
-    shutil.copy(RECORDER, home / "witness.py")
+    shutil.copy(RECORDER, home / "failure_recorder.py")
     (home / "report").unlink(missing_ok=True)
-    (home / "told").write_text(json.dumps({"report": "report", "key": KEY}))
+    (home / "setup.json").write_text(json.dumps({"report": "report", "key": KEY}))
     file = project / "try_it.py"
     file.write_text(text)
     done = subprocess.run(
-        [sys.executable, str(home / "witness.py"), way, str(file), *words],
+        [sys.executable, str(home / "failure_recorder.py"), way, str(file), *words],
         cwd=project, capture_output=True, text=True, check=False,
         env={**os.environ, "SWE_ROUTER_TEST": str(file), "SWE_ROUTER_ROOT": str(project)},
     )  # fmt: skip
-    assert not (home / "told").exists(), "the key is out of the project's reach"
+    assert not (home / "setup.json").exists(), "the key is out of the project's reach"
     entries = []
     for number, line in enumerate((home / "report").read_bytes().splitlines()):
         mac, _, text_ = line.partition(b" ")
@@ -153,7 +153,7 @@ def test_a_script_ends_as_python_would_end_it(project, text, code, outcome, prin
     came, said, found, ended = recorded(project, "script", text)
     assert (came, found["script"]["outcome"], ended) == (code, outcome, True)
     assert printed in said
-    assert "witness.py" not in said, "the traceback begins in the script"
+    assert "failure_recorder.py" not in said, "the traceback begins in the script"
 
 
 def test_a_runner_built_on_unittest_is_listened_to(project):
@@ -167,11 +167,12 @@ def test_a_runner_built_on_unittest_is_listened_to(project):
 
 
 def test_without_a_key_nothing_is_written_and_the_script_runs(project):
-    shutil.copy(RECORDER, project.parent / "witness.py")
+    shutil.copy(RECORDER, project.parent / "failure_recorder.py")
     (project / "try_it.py").write_text("print('ran')\n")
     done = subprocess.run(
-        [sys.executable, str(project.parent / "witness.py"), "script", "try_it.py"],
+        [sys.executable, str(project.parent / "failure_recorder.py"), "script", "try_it.py"],
         cwd=project, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == "ran\n"
-    assert sorted(path.name for path in project.parent.iterdir()) == ["project", "witness.py"]
+    left = sorted(path.name for path in project.parent.iterdir())
+    assert left == ["failure_recorder.py", "project"]

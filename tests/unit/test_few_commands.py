@@ -81,14 +81,16 @@ def test_a_patch_that_fits_is_applied_in_four_commands_and_leaves_nothing(tmp_pa
 
 def test_a_run_of_a_test_has_two_looks_at_the_state_and_no_command_beside(project: Project) -> None:
     with project.open(INSTANCE) as sandbox:
-        ran = single_run.run(sandbox, Test("assert True\n", "script"), "python3", 60.0)
+        ran = single_run.run_test(sandbox, Test("assert True\n", "script"), "python3", 60.0)
         assert (ran.ended, ran.soils) == (True, False)
         assert len(sandbox.commands) == 3  # type: ignore[attr-defined]
-        again = single_run.run(sandbox, Test("assert 1\n", "script"), "python3", 60.0, ran.state)
+        again = single_run.run_test(
+            sandbox, Test("assert 1\n", "script"), "python3", 60.0, ran.state
+        )
         assert (again.ended, again.soils) == (True, False)
         assert len(sandbox.commands) == 5, "the state that the last run left was looked at again"  # type: ignore[attr-defined]
         soils = Test("open('left', 'w').write('x')\n", "script")
-        assert single_run.run(sandbox, soils, "python3", 60.0, again.state).soils
+        assert single_run.run_test(sandbox, soils, "python3", 60.0, again.state).soils
 
 
 def test_the_start_state_is_looked_at_once_for_all_verifiers(project: Project) -> None:

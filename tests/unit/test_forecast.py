@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from swe_router import settings
 from swe_router.candidates.joining import ForeignCandidates, join
 from swe_router.commands.run.forecast import at_most, forecast, lines
-from swe_router.estimates.acceptance.fit import VerdictRow, fit
+from swe_router.estimates.acceptance.fit import VerdictRow, fit_calibration
 from swe_router.estimates.prediction.escalation_cost import (
     EscalationStep,
     ExpectedRange,
@@ -131,7 +131,7 @@ def weighed(tmp_path, ran: int, bare: int, counted: bool = True, **sets):
     passed = (existing(), reproduction("passed", "passed", "passed"))
     rows = [VerdictRow(f"o__r{n % 4}-{n}", f"o/r{n % 4}", "m", True, passed if n < ran else ())
             for n in range(ran + bare)]  # fmt: skip
-    made = fit([row._replace(author=f"m{n}") for n, row in enumerate(rows)])
+    made = fit_calibration([row._replace(author=f"m{n}") for n, row in enumerate(rows)])
     path = tmp_path / "mine.json"
     path.write_text((made if counted else made.model_copy(update={"ungrounded": {}})).dump())
     return told(*[DIFF] * 40, **{"verify.calibration": f'"{path}"', **sets})

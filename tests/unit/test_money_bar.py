@@ -107,13 +107,13 @@ def held(n: int, wrong: int, repos: int) -> list[HeldOutScores]:
 
 
 def test_a_bound_at_a_bar_is_claimed_only_where_it_stands_on_several_repositories() -> None:
-    some = selective_threshold.claim_at(held(120, 60, 6), 0.45, 0.28, 0.95)
+    some = selective_threshold.claim_at_threshold(held(120, 60, 6), 0.45, 0.28, 0.95)
     assert some.shown
     assert "false accepts <= 0.06" in some.claim or "false accepts <= 0.07" in some.claim
-    few = selective_threshold.claim_at(held(120, 60, 2), 0.45, 0.28, 0.95)
+    few = selective_threshold.claim_at_threshold(held(120, 60, 2), 0.45, 0.28, 0.95)
     assert not few.shown
     assert "too few" in few.claim
-    loose = selective_threshold.claim_at(held(120, 60, 6), 0.3, 0.28, 0.95)
+    loose = selective_threshold.claim_at_threshold(held(120, 60, 6), 0.3, 0.28, 0.95)
     assert not loose.shown
     assert "are not shown" in loose.claim
 

@@ -85,7 +85,7 @@ def kit_of(role, answers, ledger, tape, clock, notes):
 def test_an_answer_paid_before_a_death_is_had_again_at_another_time(tmp_path, role):
     def asked(context):
         if role == "writer":
-            return test_writer.written(1, INSTANCE, AROUND, context, "1-weak")[0]
+            return test_writer.written_tests(1, INSTANCE, AROUND, context, "1-weak")[0]
         return JudgeVerifier(VerifySettings()).verify(outcome(DIFF), (), INSTANCE, context)
 
     answers = Answers(says("```\nassert 1\n```" if role == "writer" else json.dumps(GOOD)))

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from swe_router.records import WORKDIR
 from swe_router.shell import commands
 from swe_router.verifiers.reproduction import printed_output
-from swe_router.verifiers.reproduction.harvested_scripts import HarvestedScript, left
+from swe_router.verifiers.reproduction.harvested_scripts import HarvestedScript, harvest_scripts
 from tests.doubles.steps import bash, step
 
 
 def found(*scripts: str | tuple[str, str, int], known: Sequence[str] = ()) -> list[HarvestedScript]:
-    return left(bash(*scripts), set(known).__contains__, WORKDIR)
+    return harvest_scripts(bash(*scripts), set(known).__contains__, WORKDIR)
 
 
 # shell text --------------------------------------------------------------------------------
@@ -185,7 +185,9 @@ def test_files_of_the_edit_tool_count_too() -> None:
             ("bash", {"command": "python x.py"}, "wrong", 0),
         ),
     ]
-    assert [one.test.text for one in left(steps, lambda path: False, WORKDIR)] == ["a = 2\n"]
+    assert [one.test.text for one in harvest_scripts(steps, lambda path: False, WORKDIR)] == [
+        "a = 2\n"
+    ]
 
 
 def test_files_of_foreign_editors_count_too() -> None:
@@ -225,7 +227,7 @@ def test_files_of_foreign_editors_count_too() -> None:
     ],
 )
 def test_words_of_failure(line: str, marks: set[str]) -> None:
-    assert set(printed_output.marks(line)) == marks
+    assert set(printed_output.failure_marks(line)) == marks
 
 
 @pytest.mark.parametrize(
@@ -242,17 +244,17 @@ def test_words_of_failure(line: str, marks: set[str]) -> None:
     ],
 )
 def test_words_of_success(output: str, well: bool) -> None:
-    assert printed_output.says_well(output) is well
+    assert printed_output.reports_success(output) is well
 
 
 @given(st.text(max_size=200))
 def test_normal_output_is_normal(text: str) -> None:
-    once = printed_output.normal(text)
-    assert printed_output.normal(once) == once
+    once = printed_output.normalised_output(text)
+    assert printed_output.normalised_output(once) == once
 
 
 def test_chance_is_no_difference() -> None:
     one = "<Obj at 0x7f1b2c> took 0.31s in /tmp/tmpab12/x at 2026-01-02 03:04:05, id 140234"
     two = "<Obj at 0x7f9999> took 12.5s in /tmp/tmpzz99/x at 2025-11-12 13:14:15, id 998877"
-    assert printed_output.digest(one) == printed_output.digest(two)
-    assert printed_output.digest("half: 1") != printed_output.digest("half: 2")
+    assert printed_output.output_digest(one) == printed_output.output_digest(two)
+    assert printed_output.output_digest("half: 1") != printed_output.output_digest("half: 2")

@@ -16,7 +16,7 @@ from swe_router.selectors.agentless import Agentless
 from swe_router.selectors.majority import Majority
 from swe_router.selectors.oracle import Oracle
 from swe_router.selectors.pairwise import Pairwise
-from swe_router.selectors.random_choice import RandomPick
+from swe_router.selectors.random_choice import RandomChoice
 from swe_router.selectors.test_pass_rate import TestPassRate
 from swe_router.solve.cross_evaluation import matrix_of
 from tests.doubles.project import outcome, verdict
@@ -185,8 +185,8 @@ def test_pairwise_looks_at_tests_of_neither() -> None:
 
 def test_random_depends_on_its_seed_and_on_nothing_else() -> None:
     many = [outcome(diff("a" * n), number=n) for n in range(1, 9)]
-    drawn = [RandomPick(seed=seed).select(many) for seed in range(20)]
-    assert drawn == [RandomPick(seed=seed).select(many[::-1]) for seed in range(20)]
+    drawn = [RandomChoice(seed=seed).select(many) for seed in range(20)]
+    assert drawn == [RandomChoice(seed=seed).select(many[::-1]) for seed in range(20)]
     assert len({one.attempt_id for one in drawn if one}) > 3
 
 
@@ -199,7 +199,7 @@ def test_the_oracle_refuses_a_live_run() -> None:
     assert best == right.candidate
 
 
-LIVE = (TestPassRate(), Majority(), Agentless(), Pairwise(), RandomPick())
+LIVE = (TestPassRate(), Majority(), Agentless(), Pairwise(), RandomChoice())
 STOPPING = (TestPassRate(), Majority(), Agentless())
 some = st.builds(
     outcome,

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, logit
 
 from swe_router.estimates.acceptance.calibration import SignalWeights
-from swe_router.estimates.acceptance.recalibration import MIN_SLOPE, temper, tempered
+from swe_router.estimates.acceptance.recalibration import MIN_SLOPE, fit_recalibration, recalibrate
 from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
 
 
@@ -23,16 +23,16 @@ def rows(n: int, boldness: float) -> list[HeldOutScores]:
 
 
 def test_bold_scores_are_drawn_back_and_honest_ones_are_left() -> None:
-    assert temper([]) == (0.0, 1.0)
-    assert temper(rows(400, 4.0))[1] == pytest.approx(0.25, abs=0.08)
-    assert temper(rows(400, 1.0))[1] > 0.85
-    assert temper(rows(400, 0.3))[1] == 1.0, "never made bolder"
+    assert fit_recalibration([]) == (0.0, 1.0)
+    assert fit_recalibration(rows(400, 4.0))[1] == pytest.approx(0.25, abs=0.08)
+    assert fit_recalibration(rows(400, 1.0))[1] > 0.85
+    assert fit_recalibration(rows(400, 0.3))[1] == 1.0, "never made bolder"
 
 
 def test_an_order_is_left_where_the_scores_tell_nothing() -> None:
     dice = np.random.default_rng(1)
     noise = [one._replace(right=bool(dice.random() < 0.7)) for one in rows(400, 4.0)]
-    bias, slope = temper(noise)
+    bias, slope = fit_recalibration(noise)
     assert slope == MIN_SLOPE
     assert expit(bias) == pytest.approx(0.7, abs=0.08)
 
@@ -41,6 +41,6 @@ def test_what_no_graded_patch_had_keeps_its_weight_and_a_fact_stays_one() -> Non
     bold = SignalWeights(
         bias=1.0, weights={"tests_kept": 2.0, "written_failed": -2.2, "refused": -4.0}
     )
-    made = tempered(bold, (0.4, 0.25), {"tests_kept", "refused"})
+    made = recalibrate(bold, (0.4, 0.25), {"tests_kept", "refused"})
     assert made.bias == 0.65
     assert made.weights == {"tests_kept": 0.5, "written_failed": -2.2, "refused": -4.0}

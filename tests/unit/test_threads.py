@@ -104,7 +104,9 @@ def test_no_child_that_a_thread_waits_for_hears_of_a_ctrl_c() -> None:
         and isinstance(node.func.value, ast.Name)
         and node.func.value.id == "subprocess"
         and not any(given.arg == "start_new_session" for given in node.keywords)
-        and not path.name.startswith(("recorder", "probe", "witness"))  # run in sandboxes
+        and not path.name.startswith(
+            ("failure_recorder", "import_probe", "result_recorder")
+        )  # run in sandboxes
     ]
     assert {name for name, _ in starts} == set(WAITED_FOR_ALONE), starts
 

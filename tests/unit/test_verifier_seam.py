@@ -15,7 +15,7 @@ from swe_router.errors import VerifierError
 from swe_router.estimates.acceptance import fit, verdict_signals
 from swe_router.records import Result, Verdict
 from swe_router.seams import VerificationContext
-from swe_router.selectors.vote_counts import unfailed
+from swe_router.selectors.vote_counts import has_no_hard_fail
 from swe_router.settings import VerifySettings
 from swe_router.solve.cross_evaluation import matrix_of
 from swe_router.solve.verification import VerificationSetup, together
@@ -72,8 +72,8 @@ def test_the_last_word_is_a_third_party_s_where_it_combines():
     again = Verdict.model_validate_json(made.weighed.model_dump_json())
     assert again.decides
     refused = verdict("fail", name_of(Refuses))
-    assert unfailed(made)
-    assert not unfailed(made.model_copy(update={"verdicts": (refused, made.weighed)}))
+    assert has_no_hard_fail(made)
+    assert not has_no_hard_fail(made.model_copy(update={"verdicts": (refused, made.weighed)}))
 
 
 def test_what_an_older_run_wrote_of_a_verdict_is_what_is_written_of_it_today():
@@ -126,7 +126,7 @@ def test_a_new_signal_weighs_nothing_is_named_and_is_learned():
         for n in range(80)
         for right in [n % 2 == 0]
     ]  # fmt: skip
-    learned = fit.fit(rows, acceptance.calibration)
+    learned = fit.fit_calibration(rows, acceptance.calibration)
     weight = learned.acceptance["weak"][""].weights["small_change"]
     assert weight > 0.3
     assert learned.card["weights"]["small_change"]["rows_with_it"] == 80

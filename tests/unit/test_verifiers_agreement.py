@@ -21,7 +21,9 @@ SETTINGS = VerifySettings()
 def test_blanks_comments_quotes_and_the_order_of_imports_make_no_difference() -> None:
     one = diff("import b\nimport a\nx = f('it', 1)  # why\n", "x = 1\n")
     other = diff('import a\nimport b\n\nx = f(\n    "it",\n    1,\n)\n', "x  =  1\n")
-    assert similarity.same(similarity.change_of(one), similarity.change_of(other))
+    assert similarity.is_same_change(
+        similarity.normalised_change(one), similarity.normalised_change(other)
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,31 +37,42 @@ def test_blanks_comments_quotes_and_the_order_of_imports_make_no_difference() ->
     ],
 )
 def test_another_change_is_another_change(other: str) -> None:
-    assert not similarity.same(
-        similarity.change_of(diff("x = f('it', 1)\n")), similarity.change_of(diff(other))
+    assert not similarity.is_same_change(
+        similarity.normalised_change(diff("x = f('it', 1)\n")),
+        similarity.normalised_change(diff(other)),
     )
 
 
 def test_the_same_lines_in_another_file_are_another_change() -> None:
-    one, other = (similarity.change_of(diff("x = 1\n", path=path)) for path in ("a/b.py", "a/c.py"))
-    assert not similarity.same(one, other)
+    one, other = (
+        similarity.normalised_change(diff("x = 1\n", path=path)) for path in ("a/b.py", "a/c.py")
+    )
+    assert not similarity.is_same_change(one, other)
     assert similarity.similarity(one, other) < 1
 
 
 def test_tests_and_scratch_are_no_part_of_a_change() -> None:
     source = diff("    return 2", "    return 1")
     more = source + diff("def test_x(): pass\n", path="tests/test_core.py")
-    assert similarity.same(similarity.change_of(source), similarity.change_of(more))
-    assert similarity.change_of(diff("# a word\n", "")).empty
-    assert not similarity.same(similarity.change_of("no diff"), similarity.change_of("no diff"))
+    assert similarity.is_same_change(
+        similarity.normalised_change(source), similarity.normalised_change(more)
+    )
+    assert similarity.normalised_change(diff("# a word\n", "")).empty
+    assert not similarity.is_same_change(
+        similarity.normalised_change("no diff"), similarity.normalised_change("no diff")
+    )
 
 
 def test_an_operator_is_no_comment() -> None:
-    assert not similarity.same(
-        similarity.change_of(diff("x = a // b\n")), similarity.change_of(diff("x = a // c\n"))
+    assert not similarity.is_same_change(
+        similarity.normalised_change(diff("x = a // b\n")),
+        similarity.normalised_change(diff("x = a // c\n")),
     )
-    c = [similarity.change_of(diff(f"x = a; // {word}\n", path="a.c")) for word in ("one", "two")]
-    assert similarity.same(*c)
+    c = [
+        similarity.normalised_change(diff(f"x = a; // {word}\n", path="a.c"))
+        for word in ("one", "two")
+    ]
+    assert similarity.is_same_change(*c)
 
 
 LINES = st.lists(
@@ -70,18 +83,18 @@ LINES = st.lists(
 @given(LINES, LINES, LINES, LINES)
 def test_likeness_is_symmetric_and_bounded(a: Any, b: Any, c: Any, d: Any) -> None:
     one, other = (
-        similarity.change_of(diff("\n".join(p), "\n".join(m))) for p, m in ((a, b), (c, d))
+        similarity.normalised_change(diff("\n".join(p), "\n".join(m))) for p, m in ((a, b), (c, d))
     )
     assert similarity.similarity(one, other) == similarity.similarity(other, one)
     assert 0 <= similarity.similarity(one, other) <= 1
     assert similarity.similarity(one, one) == (0 if one.empty else 1)
-    if similarity.same(one, other):
+    if similarity.is_same_change(one, other):
         assert similarity.similarity(one, other) == 1
 
 
 @given(st.text(max_size=400))
 def test_any_text_is_compared_without_a_fault(text: str) -> None:
-    similarity.change_of(diff(text.replace("\r", "")) + text)
+    similarity.normalised_change(diff(text.replace("\r", "")) + text)
 
 
 def agreed(mine: Outcome, *peers: Outcome) -> Verdict:

@@ -29,11 +29,11 @@ def bash(command: str, code: int | None = 0, shown: str = "", say: str = "") -> 
 
 def test_the_issue_s_own_fix_and_names_are_seen() -> None:
     issue = "In `pkg/core.py` the method run() should do\n\n    return value or default\n"
-    found = patch_signals.signals(
+    found = patch_signals.signals_of_patch(
         diff("    return value or default", "    return value"), issue, path_kinds.is_test
     )
     assert found["issue_fix_taken"] == found["issue_names_file"] == found["issue_names_scope"] == 1
-    other = patch_signals.signals(
+    other = patch_signals.signals_of_patch(
         diff("    return None", path="pkg/other.py"), issue, path_kinds.is_test
     )
     assert other["issue_fix_taken"] == other["issue_names_file"] == 0
@@ -43,10 +43,10 @@ def test_tests_and_scratch_do_not_count_as_size() -> None:
     source = diff("    return 2", "    return 1")
     patch = source + diff("def test_a():\n    assert 1\n", path="tests/test_core.py")
     patch += "--- /dev/null\n+++ b/reproduce.py\n@@ -0,0 +1,1 @@\n+print(1)\n"
-    found = patch_signals.signals(patch, "", path_kinds.is_test)
+    found = patch_signals.signals_of_patch(patch, "", path_kinds.is_test)
     assert (found["patch_files"], found["patch_added"], found["patch_removed"]) == (1, 1, 1)
     assert (found["patch_tests"], found["patch_scratch"]) == (1, 1)
-    assert patch_signals.signals("no diff", "", path_kinds.is_test) == {}
+    assert patch_signals.signals_of_patch("no diff", "", path_kinds.is_test) == {}
 
 
 def test_a_run_is_read_whatever_the_scaffold() -> None:
@@ -59,7 +59,7 @@ def test_a_run_is_read_whatever_the_scaffold() -> None:
         bash("python -m pytest tests/test_core.py", None, "1 failed\n[exit code 1]", "Hmm, wait."),
         bash("git checkout pkg/core.py"),
     ]
-    found = trajectory_signals.signals(outcome("d").attempt, steps, WORKDIR)
+    found = trajectory_signals.signals_of_trajectory(outcome("d").attempt, steps, WORKDIR)
     assert found["run_steps"] == 7
     assert (found["run_edits"], found["run_files"], found["run_edits_again"]) == (3, 2, 1)
     assert (found["run_tests"], found["run_scripts"], found["run_undone"]) == (1, 1, 1)
@@ -75,13 +75,13 @@ def test_our_own_tools_are_read_too() -> None:
     answer = Completion(message=Message(role="assistant", tool_calls=(call, bad)))
     step = Step(index=0, request="r", completion=answer,
                 actions=(Action(call=call, observation="Edited a.py."),))  # fmt: skip
-    found = trajectory_signals.signals(outcome("d").attempt, [step], WORKDIR)
+    found = trajectory_signals.signals_of_trajectory(outcome("d").attempt, [step], WORKDIR)
     assert (found["run_edits"], found["run_files"], found["run_malformed"]) == (1, 1, 1)
     assert "run_error_share" not in found
 
 
 def test_what_is_not_known_of_a_run_is_left_out_and_not_nought() -> None:
-    assert trajectory_signals.signals(outcome("d").attempt, (), WORKDIR) == {}
+    assert trajectory_signals.signals_of_trajectory(outcome("d").attempt, (), WORKDIR) == {}
     verdict = BehaviourVerifier(SETTINGS).verify(outcome(diff("    return 2")), (), INSTANCE, KIT)
     assert all(not name.startswith("run_") for name in verdict.evidence["signals"])
     assert verdict.score is not None

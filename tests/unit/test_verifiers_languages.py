@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from swe_router.verifiers.testing import languages, result_parsers
 from swe_router.verifiers.testing.results import WORST
-from swe_router.verifiers.testing.runners import RUNNERS, choose, shown
+from swe_router.verifiers.testing.runners import RUNNERS, choose_runner, shown_command
 
 GO = "\n".join(
     json.dumps(event)
@@ -116,7 +116,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
     ("read", "text", "results"),
     [
         (
-            result_parsers.go,
+            result_parsers.parse_go,
             GO,
             {
                 "example.com/m/a/TestOne": "passed",
@@ -126,7 +126,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
             },
         ),
         (
-            result_parsers.cargo,
+            result_parsers.parse_cargo,
             CARGO,
             {
                 "src/lib.rs::tests::good": "passed",
@@ -137,7 +137,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
             },
         ),
         (
-            result_parsers.jest,
+            result_parsers.parse_jest,
             json.dumps(JEST),
             {
                 "src/a.test.js::sum adds PASSED": "passed",
@@ -147,7 +147,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
             },
         ),
         (
-            result_parsers.mocha,
+            result_parsers.parse_mocha,
             json.dumps(MOCHA),
             {
                 "test/a.js::sum adds": "passed",
@@ -156,7 +156,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
             },
         ),
         (
-            result_parsers.rspec,
+            result_parsers.parse_rspec,
             json.dumps(RSPEC),
             {
                 "spec/sum_spec.rb::Sum adds": "passed",
@@ -166,7 +166,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
             },
         ),
         (
-            result_parsers.junit,
+            result_parsers.parse_junit,
             SUREFIRE,
             {
                 "a.OneTest::good": "passed",
@@ -176,10 +176,10 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
                 "a.Torn::first": "passed",
             },
         ),
-        (result_parsers.junit, CTEST, {"good": "passed", "bad": "failed", "off": "skipped"}),
-        (result_parsers.junit, PHPUNIT, {"SumTest::testAdds": "passed"}),
+        (result_parsers.parse_junit, CTEST, {"good": "passed", "bad": "failed", "off": "skipped"}),
+        (result_parsers.parse_junit, PHPUNIT, {"SumTest::testAdds": "passed"}),
         (
-            result_parsers.minitest,
+            result_parsers.parse_minitest,
             MINITEST,
             {
                 "SumTest#test_adds": "passed",
@@ -188,7 +188,7 @@ LINES = "PASS: one\nFAIL: two\nXFAIL: three\nok 1 - four\nnot ok 2 - five\nok 3 
             },
         ),
         (
-            result_parsers.lines,
+            result_parsers.parse_tap_lines,
             LINES,
             {
                 "one": "passed",
@@ -208,10 +208,10 @@ def test_results_are_read_and_what_a_test_prints_is_not(
 
 
 def test_a_test_is_traced_to_its_file() -> None:
-    found = result_parsers.junit(PHPUNIT.encode()).seen_from("/testbed")
+    found = result_parsers.parse_junit(PHPUNIT.encode()).seen_from("/testbed")
     assert found.files == {"SumTest::testAdds": "tests/SumTest.php"}
     assert set(
-        result_parsers.jest(json.dumps(JEST).encode()).seen_from("/testbed").files.values()
+        result_parsers.parse_jest(json.dumps(JEST).encode()).seen_from("/testbed").files.values()
     ) == {
         "src/a.test.js",
         "b.test.js",
@@ -220,10 +220,10 @@ def test_a_test_is_traced_to_its_file() -> None:
 
 def test_entities_are_not_expanded() -> None:
     bomb = b'<?xml version="1.0"?><!DOCTYPE t [<!ENTITY a "aaaa">]><t><testcase name="&a;"/></t>'
-    assert result_parsers.junit(bomb).results == {}
+    assert result_parsers.parse_junit(bomb).results == {}
 
 
-READERS = sorted({row.read for row in languages.TABLE}, key=lambda read: read.__name__)
+READERS = sorted({row.read for row in languages.RUNNER_TABLE}, key=lambda read: read.__name__)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: (
@@ -271,14 +271,14 @@ def test_no_report_however_broken_raises_or_gives_an_unknown_word(data: bytes) -
 def test_a_repository_of_two_languages_is_asked_for_the_changed_ones_runner(
     facts: set[str], endings: list[str], runner: str
 ) -> None:
-    assert choose(facts, endings) == runner
+    assert choose_runner(facts, endings) == runner
 
 
 def test_a_hint_counts_only_where_the_repository_does_not_tell() -> None:
-    assert choose({"has-pytest"}, [".py"], lambda: "unittest") == "unittest"
-    assert choose({"has-pytest", "says-pytest"}, [".py"], lambda: "unittest") == "pytest"
-    assert choose({"django"}, [".py"], lambda: "pytest") == "django"
-    assert choose({"has-pytest"}, [".py"], lambda: "no-such-runner") == "pytest"
+    assert choose_runner({"has-pytest"}, [".py"], lambda: "unittest") == "unittest"
+    assert choose_runner({"has-pytest", "says-pytest"}, [".py"], lambda: "unittest") == "pytest"
+    assert choose_runner({"django"}, [".py"], lambda: "pytest") == "django"
+    assert choose_runner({"has-pytest"}, [".py"], lambda: "no-such-runner") == "pytest"
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_a_hint_counts_only_where_the_repository_does_not_tell() -> None:
 )
 def test_a_runner_is_pointed_at_the_files(runner: str, files: list[str], part: str) -> None:
     assert all(RUNNERS[runner].runs(path) for path in files)
-    assert part in shown(runner, files)
+    assert part in shown_command(runner, files)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_what_is_no_test_is_not_run_as_one(runner: str, path: str) -> None:
 
 
 def test_every_row_says_whether_it_was_run_or_only_read() -> None:
-    assert {row.seen for row in languages.TABLE} == {"run", "parsed"}
-    assert len({row.name for row in languages.TABLE}) == len(languages.TABLE)
-    for row in languages.TABLE:
+    assert {row.seen for row in languages.RUNNER_TABLE} == {"run", "parsed"}
+    assert len({row.name for row in languages.RUNNER_TABLE}) == len(languages.RUNNER_TABLE)
+    for row in languages.RUNNER_TABLE:
         assert "REPORT" in row.command(["tests/x_test.go"])

@@ -14,17 +14,28 @@ from swe_router import patch_files
 from swe_router.codegraph.graph import build_graph
 from swe_router.patch_files import PatchSummary
 from swe_router.verifiers.testing import runners
-from swe_router.verifiers.testing.batches import Batch, patience
+from swe_router.verifiers.testing.batches import Batch, timeout_seconds
 from swe_router.verifiers.testing.comparison import (
     BROKEN,
-    compare,
-    confirmed,
+    compare_runs,
     evidence_of,
     outcome_of,
+    with_flaky_tests,
 )
-from swe_router.verifiers.testing.nearby_tests import likeness, nearest, touched
-from swe_router.verifiers.testing.results import Report, TestRun, recorded
-from swe_router.verifiers.testing.runners import RUNNERS, choose, look, parse, run, shown
+from swe_router.verifiers.testing.nearby_tests import (
+    changed_definitions,
+    name_similarity,
+    nearest_tests,
+)
+from swe_router.verifiers.testing.results import Report, TestRun, parse_recorded_lines
+from swe_router.verifiers.testing.runners import (
+    RUNNERS,
+    choose_runner,
+    detect_runners,
+    parse_unsigned_lines,
+    run_tests,
+    shown_command,
+)
 from tests.doubles.project import INSTANCE, Project
 
 REPORTER = """\
@@ -65,7 +76,7 @@ RAN = TestRun(results={"a": "passed", "b": "passed", "c": "failed"}, ended=True,
 
 def test_what_becomes_of_a_test() -> None:
     def came(after: TestRun) -> list[str]:
-        return list(compare(RAN, after).values())
+        return list(compare_runs(RAN, after).values())
 
     assert came(TestRun(results={"a": "passed", "b": "skipped"}, ended=True)) == ["passed", "gone"]
     assert came(TestRun(results={"a": "passed"}, ended=False)) == ["passed", "died"]
@@ -81,16 +92,16 @@ def test_what_becomes_of_a_test() -> None:
 def test_a_run_breaks_off_in_one_test_and_the_others_were_only_not_reached() -> None:
     before = TestRun(results=dict.fromkeys("abcd", "passed"), ended=True, seconds=10)
     ran = {"a": "passed"}
-    died = compare(before, TestRun(results=ran))
+    died = compare_runs(before, TestRun(results=ran))
     assert list(died.values()) == ["passed", "died", "unfinished", "unfinished"]
-    hung = compare(before, TestRun(results=ran, timed_out=True, limit=51))
+    hung = compare_runs(before, TestRun(results=ran, timed_out=True, limit=51))
     assert list(hung.values()) == ["passed", "hung", "unfinished", "unfinished"]
 
 
 @pytest.mark.parametrize("after", [TestRun(limit=999, timed_out=True), TestRun(tail="killed")])
 def test_a_run_that_was_cut_short_before_as_well_blames_no_patch(after: TestRun) -> None:
     before = replace(RAN, ended=False, timed_out=True)
-    now = compare(before, after)
+    now = compare_runs(before, after)
     assert now == {"a": "cut", "b": "cut"}
     evidence = evidence_of(now, before)
     assert (evidence["counts"]["cut"], evidence["counts"]["broken"]) == (2, 0)
@@ -99,7 +110,7 @@ def test_a_run_that_was_cut_short_before_as_well_blames_no_patch(after: TestRun)
 
 def test_a_test_run_is_given_the_time_that_its_start_state_took_and_more() -> None:
     def given(seconds: float, ended: bool) -> float:
-        return patience(Batch(("t.py",), replace(RAN, seconds=seconds, ended=ended)))
+        return timeout_seconds(Batch(("t.py",), replace(RAN, seconds=seconds, ended=ended)))
 
     assert given(100, ended=False) == 150, "a run that was cut gets half as much again"
     assert given(1, ended=False) == 4
@@ -107,15 +118,15 @@ def test_a_test_run_is_given_the_time_that_its_start_state_took_and_more() -> No
     assert given(1, ended=True) == 60
     limit = given(100, ended=True)
     slow = TestRun(results={"a": "passed"}, timed_out=True, limit=limit)
-    assert compare(replace(RAN, seconds=100), slow)["b"] == "hung"
+    assert compare_runs(replace(RAN, seconds=100), slow)["b"] == "hung"
 
 
 def test_a_flaky_test_is_not_held_against_the_patch() -> None:
     now = {"a": "failed", "b": "failed"}
     second = TestRun(results={"a": "failed", "b": "passed"}, ended=True)
-    assert confirmed(now, RAN, second) == {"a": "failed", "b": "flaky"}
+    assert with_flaky_tests(now, RAN, second) == {"a": "failed", "b": "flaky"}
     base_fails_too = TestRun(results={"a": "failed", "b": "passed"}, ended=True)
-    assert confirmed(now, base_fails_too, second) == {"a": "flaky", "b": "flaky"}
+    assert with_flaky_tests(now, base_fails_too, second) == {"a": "flaky", "b": "flaky"}
 
 
 def test_flipped_evidence_is_found_out() -> None:
@@ -134,23 +145,23 @@ def test_every_broken_test_is_listed_however_many_there_are() -> None:
 
 def test_a_torn_or_foreign_report_line_is_left_out() -> None:
     lines = b'{"id":"a","outcome":"passed","file":"f"}\n{"id":"a","outcome":"failed"}\n[1]\n{"i'
-    results, _, ended = parse(lines)
+    results, _, ended = parse_unsigned_lines(lines)
     assert results == {"a": "failed"}
     assert not ended
 
 
 def test_the_runner_follows_the_repository() -> None:
-    assert choose({"django", "has-pytest", "says-pytest"}) == "django"
-    assert choose({"sympy", "has-pytest"}) == "sympy"
-    assert choose({"sympy-by-pytest", "has-pytest"}, hint=lambda: "sympy") == "pytest"
-    assert choose({"sympy-by-pytest"}) == "", (
+    assert choose_runner({"django", "has-pytest", "says-pytest"}) == "django"
+    assert choose_runner({"sympy", "has-pytest"}) == "sympy"
+    assert choose_runner({"sympy-by-pytest", "has-pytest"}, hint=lambda: "sympy") == "pytest"
+    assert choose_runner({"sympy-by-pytest"}) == "", (
         "its own command would start a pytest that is not there"
     )
-    assert choose({"has-pytest"}) == "pytest"
-    assert choose({"has-pytest", "says-unittest"}) == "unittest"
-    assert choose({"says-pytest"}) == ""
-    assert "runtests.py" in shown("django", ["tests/admin/test_x.py"])
-    assert shown("django", ["tests/admin/test_x.py"]).endswith(" admin.test_x")
+    assert choose_runner({"has-pytest"}) == "pytest"
+    assert choose_runner({"has-pytest", "says-unittest"}) == "unittest"
+    assert choose_runner({"says-pytest"}) == ""
+    assert "runtests.py" in shown_command("django", ["tests/admin/test_x.py"])
+    assert shown_command("django", ["tests/admin/test_x.py"]).endswith(" admin.test_x")
     assert not RUNNERS["django"].runs("django/test/test_x.py")
     assert not RUNNERS["django"].runs("tests/gis_tests/test_x.py"), "it would abort the whole run"
 
@@ -167,9 +178,9 @@ def test_the_graph_orders_and_names_stand_in_for_it() -> None:
             return ["tests/helper.py", "tests/test_other.py", "tests/gone/test_x.py"]
 
     calc = [changed("calc.py")]
-    assert nearest(calc, known, Bare(), 5) == (["tests/test_other.py"], "graph")
-    assert nearest(calc, known, None, 5) == (["tests/test_calc.py"], "name")
-    assert likeness("a/models/query.py", "tests/queries/test_query.py") > likeness(
+    assert nearest_tests(calc, known, Bare(), 5) == (["tests/test_other.py"], "graph")
+    assert nearest_tests(calc, known, None, 5) == (["tests/test_calc.py"], "name")
+    assert name_similarity("a/models/query.py", "tests/queries/test_query.py") > name_similarity(
         "a/models/query.py", "tests/models/test_other.py"
     )
 
@@ -198,10 +209,10 @@ def test_a_file_that_uses_what_changed_is_nearer_than_one_that_only_imports(
     )
     assert change is not None
     assert change[0].base_lines == (2, 2)
-    assert touched(change, graph) == {"price"}
-    near = nearest(change, known, graph, 5)[0]
+    assert changed_definitions(change, graph) == {"price"}
+    near = nearest_tests(change, known, graph, 5)[0]
     assert near == ["tests/test_b.py", "tests/test_a.py", "tests/shops/tests.py"]
-    other = nearest([changed("pkg/shop/core.py", 6)], known, graph, 5)[0]
+    other = nearest_tests([changed("pkg/shop/core.py", 6)], known, graph, 5)[0]
     assert other[0] == "tests/test_a.py"
 
 
@@ -217,7 +228,7 @@ def listened(folder: Path, command: list[str]) -> Report:
     words = [sys.executable, str(home / "result_recorder.py"), *command]
     subprocess.run(words, cwd=folder, capture_output=True, check=False)
     assert not (home / "key").exists()
-    return recorded((home / "r").read_bytes() if (home / "r").exists() else b"", "k")
+    return parse_recorded_lines((home / "r").read_bytes() if (home / "r").exists() else b"", "k")
 
 
 def test_a_suite_that_raises_before_its_first_test_did_not_end(tmp_path: Path) -> None:
@@ -260,9 +271,9 @@ def test_sympy_from_1_13_on_is_run_by_the_recorder_s_own_pytest(tmp_path: Path) 
         "bin/test": "raise SystemExit('pytest-randomly is not installed')\n",
     }
     with Project(tmp_path, files).open(INSTANCE) as sandbox:
-        facts, python = look(sandbox, 60)
-        runner = choose(facts)
-        found = run(sandbox, runner, python, ["sympy/a/tests/test_a.py"], 60)
+        facts, python = detect_runners(sandbox, 60)
+        runner = choose_runner(facts)
+        found = run_tests(sandbox, runner, python, ["sympy/a/tests/test_a.py"], 60)
     assert found.results == {
         "sympy/a/tests/test_a.py::test_good": "passed",
         "sympy/a/tests/test_a.py::test_bad": "failed",

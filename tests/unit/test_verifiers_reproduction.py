@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from swe_router.verifiers.reproduction.failure_reasons import IssueNames, fault, mentions
-from swe_router.verifiers.reproduction.repository_context import nearest
+from swe_router.verifiers.reproduction.failure_reasons import (
+    IssueNames,
+    issue_mentions,
+    why_not_evidence,
+)
+from swe_router.verifiers.reproduction.repository_context import nearest_test_module
 from swe_router.verifiers.reproduction.single_run import TrialResult
-from swe_router.verifiers.reproduction.test_writer import test_of as fenced
+from swe_router.verifiers.reproduction.test_writer import extract_test as fenced
 
 NAMED = IssueNames.of(
     "`Shelf.pop_all()` raises KeyError; add `limit` to `take`. Nothing else, please."
@@ -74,7 +78,7 @@ def seen(kind: str, message: str = "", **more: Any) -> TrialResult:
     ],
 )
 def test_whose_fault_a_failure_is(one: TrialResult, guilty: bool) -> None:
-    assert bool(fault(one, NAMED)) is guilty
+    assert bool(why_not_evidence(one, NAMED)) is guilty
 
 
 @pytest.mark.parametrize(
@@ -84,13 +88,16 @@ def test_whose_fault_a_failure_is(one: TrialResult, guilty: bool) -> None:
 def test_a_missing_file_that_the_issue_speaks_of_is_its_reason(told: str) -> None:
     message = "[Errno 2] No such file or directory: '/x/in.csv'"
     one = seen("FileNotFoundError", message, where="project", project=True)
-    assert fault(one, IssueNames.of(f"Reading {told}.")) == ""
+    assert why_not_evidence(one, IssueNames.of(f"Reading {told}.")) == ""
 
 
 def test_what_an_issue_names() -> None:
     assert {"Shelf", "pop_all", "KeyError", "limit", "take"} <= NAMED.names
     assert "please" not in NAMED.names
-    assert mentions(seen("KeyError", line="shelf.pop_all()"), NAMED) == ["KeyError", "pop_all"]
+    assert issue_mentions(seen("KeyError", line="shelf.pop_all()"), NAMED) == [
+        "KeyError",
+        "pop_all",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +118,10 @@ def test_the_test_in_an_answer(answer: str, text: str) -> None:
 
 def test_the_example_is_the_test_that_the_issue_speaks_of() -> None:
     tests = ["tests/queries/test_q.py", "tests/model_fields/test_filefield.py", "tests/a/tests.py"]
-    assert nearest("FileField with callable storage; the model field", tests) == tests[1]
-    assert nearest("", []) == ""
+    assert (
+        nearest_test_module("FileField with callable storage; the model field", tests) == tests[1]
+    )
+    assert nearest_test_module("", []) == ""
 
 
 def test_a_hidden_test_has_no_way_in() -> None:

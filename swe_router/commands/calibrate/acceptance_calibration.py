@@ -66,11 +66,11 @@ def calibrate(wish: CalibrateRequest) -> CommandResult:
     if not wish.out.name or wish.out.is_dir():
         raise UsageError(f"--out {wish.out} is a folder: name the file to write")
     left: Counter[str] = Counter()
-    base = calibration.load(calibration.SHIPPED)
+    base = calibration.load_calibration(calibration.SHIPPED)
     rows = [_of_today(row, base) for row in _rows(wish, left)]
     _check_enough(rows, left)
     sources = [*wish.runs, *(path.name for path in wish.verdicts)]
-    made = fit.fit(rows, base, name=wish.out.stem or "own", sources=sources)
+    made = fit.fit_calibration(rows, base, name=wish.out.stem or "own", sources=sources)
     try:
         wish.out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(wish.out, made.dump())
@@ -114,7 +114,7 @@ def _of_run(
                 left[AGAIN] += 1
             else:
                 seen.add(key)
-                author = authors.names_of(outcome, tape.steps(outcome.attempt.id))
+                author = authors.author_names(outcome, tape.steps(outcome.attempt.id))
                 instance = record.instance
                 yield VerdictRow(instance.id, instance.repo, author, right, outcome.verdicts)
 
@@ -130,7 +130,7 @@ def _of_files(wish: CalibrateRequest, left: Counter[str]) -> Iterator[VerdictRow
             left[UNLABELLED] += 1
             continue
         try:
-            yield fit.row_of(line, right)
+            yield fit.verdict_row(line, right)
         except (KeyError, UsageError) as error:
             raise UsageError(f"{where} is no row of `verify --json`: {error}") from None
 
@@ -178,7 +178,7 @@ def _class(made: Calibration, name: str, wish: CalibrateRequest) -> dict[str, An
     held = [h for h in made.held_out if h.author == name]
     bar = made.threshold(name, wish.false_accepts, wish.confidence)
     right, wrong = ([h for h in held if h.right is truth] for truth in (True, False))
-    accepts = selective_threshold.nested(held, wish.false_accepts, wish.confidence)
+    accepts = selective_threshold.nested_accept_counts(held, wish.false_accepts, wish.confidence)
     scores = np.array([h.score for h in held], dtype=float)
     truth = np.array([h.right for h in held], dtype=float)
     value = rates.auc(scores, truth)

@@ -17,7 +17,7 @@ from swe_router.journal.run_folder import RunFolder
 from swe_router.outcomes.importers.run_folders import verdict
 from swe_router.outcomes.tables import labels
 from swe_router.records import ACCEPTANCE, IMPORTED, JudgedVerdict, Outcome, RunRecord, Verdict
-from swe_router.verifiers.signals.authors import maker_of
+from swe_router.verifiers.signals.authors import maker_of_source
 
 BLANK = hashlib.sha256(b"").hexdigest()
 STRONGEST = ("strong authors", f"{IMPORTED}, strong authors")
@@ -42,7 +42,8 @@ def _joined(record: RunRecord, graded: Graded, header: Header) -> Iterator[Judge
             "repo": record.instance.repo,
             "attempt": outcome.attempt.id,
             "tier": _tier(outcome),
-            "author": maker_of(outcome.attempt.source) or (tier.model if tier is not None else ""),
+            "author": maker_of_source(outcome.attempt.source)
+            or (tier.model if tier is not None else ""),
             "patch": Prediction(instance_id=record.instance.id, patch=patch).digest,
             "resolved": resolved(graded, record.instance.id, outcome),
         }
@@ -71,7 +72,7 @@ def of_files(said: Sequence[Path], told: Sequence[Path]) -> Iterator[JudgedVerdi
     for path, where, key, line in labels.verdicts(said):
         right = known.get(key)
         try:
-            row = fit.row_of(line, bool(right))
+            row = fit.verdict_row(line, bool(right))
         except (KeyError, UsageError) as error:
             raise UsageError(f"{where} is no row of `verify --json`: {error}") from None
         if line.get("patch") == BLANK:
@@ -118,7 +119,7 @@ def _tier(outcome: Outcome) -> str:
     """The arm; patches that were brought are told apart by the class of their author."""
     if not outcome.imported:
         return str(outcome.arm)
-    kind = _class_of(maker_of(outcome.attempt.source), outcome.verdicts)
+    kind = _class_of(maker_of_source(outcome.attempt.source), outcome.verdicts)
     return f"{IMPORTED}, {kind} authors"
 
 
@@ -127,5 +128,5 @@ def _class_of(author: str, verdicts: Sequence[Verdict]) -> str:
     for one in verdicts:
         if one.verifier == ACCEPTANCE and one.evidence.get("author"):
             return str(one.evidence["author"])
-    shipped = calibration.load(calibration.SHIPPED)
+    shipped = calibration.load_calibration(calibration.SHIPPED)
     return shipped.class_of(author) if shipped is not None else "unknown"

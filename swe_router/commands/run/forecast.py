@@ -126,7 +126,9 @@ class _Rates:
         self.channel = verifier_model.parse(asked.verifier)
         self._verify = settings.verify
         weighed = recorded_verdicts.any_trait(settings.verify.names, lambda one: one.combines)
-        self._fitted = calibration.load(settings.verify.calibration) if weighed else None
+        self._fitted = (
+            calibration.load_calibration(settings.verify.calibration) if weighed else None
+        )
         self.words: list[str] = []
         self._found: dict[str, tuple[float, float, float]] = {}
 
@@ -135,7 +137,7 @@ class _Rates:
         if self._fitted is None:
             return verdict_signals.UNKNOWN
         steps = case.steps.get(outcome.attempt.id, ())
-        return self._fitted.class_of(authors.names_of(outcome, steps))
+        return self._fitted.class_of(authors.author_names(outcome, steps))
 
     def accepted(self, kind: str) -> tuple[float, float, float]:
         """Rate of acceptance and its 95% interval for a class of authors; found once a class."""

@@ -45,7 +45,7 @@ def row_of(outcome: Outcome, case: CandidateCase) -> Row:
             for one in outcome.verdicts
         ],
         "model_name_or_path": case.models[key],
-        "made_by": authors.names_of(outcome, case.steps.get(key, ())),
+        "made_by": authors.author_names(outcome, case.steps.get(key, ())),
         "attempt": key,
         "patch": outcome.candidate.digest,
         "same_as": _same_as(outcome, case),

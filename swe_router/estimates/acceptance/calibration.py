@@ -30,20 +30,20 @@ from swe_router.records import digest_of
 from swe_router.stats.logistic import logistic_function
 
 FILE = "acceptance.json"
-Class = Literal["weak", "strong", "unknown"]
+AuthorClass = Literal["weak", "strong", "unknown"]
 """Classes of authors, by what share of issues they resolve."""
 SHIPPED, NONE = "shipped", "none"
 
 
-class _Data(BaseModel):
+class _FiniteModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-ALIKE = 2e-4
+EQUAL_WITHIN = 2e-4
 """Two probabilities, each rounded to four digits, that are no further apart are the same."""
 
 
-class SignalWeights(_Data):
+class SignalWeights(_FiniteModel):
     """One weighing: log odds = bias + sum of weight x signal."""
 
     bias: float
@@ -64,14 +64,14 @@ class SignalWeights(_Data):
         return round(logistic_function(self.bias + moved), 4)
 
 
-class Calibration(_Data):
+class Calibration(_FiniteModel):
     """What turns verdicts into a probability, and probabilities into a decision."""
 
     schema_version: Literal["swe-router/acceptance-1"] = "swe-router/acceptance-1"
     name: str = Field(min_length=1)
     card: Mapping[str, Any] = Field(default_factory=dict)
     """What it was fitted on, and which weights are priors."""
-    authors: Mapping[str, Class] = Field(default_factory=dict)
+    authors: Mapping[str, AuthorClass] = Field(default_factory=dict)
     """Fragment of a model's or system's name, in lower case -> class; the longest one counts."""
     priced: tuple[str, ...] = ()
     """Fragments of authors whose dollars the behaviour fit knows."""
@@ -142,14 +142,14 @@ class Calibration(_Data):
     def threshold(self, author: str, most: float, confidence: float) -> AcceptanceThreshold:
         """For a class of authors, the threshold that keeps false accepts at ``most``."""
         held = [one for one in self.held_out if one.author == author]
-        return selective_threshold.threshold(held, most, confidence)
+        return selective_threshold.find_threshold(held, most, confidence)
 
     def behaves(self, signals: Mapping[str, float], author: str, repo: str) -> tuple[float, float]:
         """P(right) and lift by behaviour alone; see ``estimates.behaviour``."""
         fit = self.behaviour.get(repo.lower()) or self.behaviour[""]
         known = any(fragment in author.lower() for fragment in self.priced)
-        told = {k: v for k, v in signals.items() if known or k != USD_PER_STEP}
-        return behaviour_score(fit, told), behaviour_lift(fit, told)
+        usable = {k: v for k, v in signals.items() if known or k != USD_PER_STEP}
+        return behaviour_score(fit, usable), behaviour_lift(fit, usable)
 
     def judged(self, probability: float) -> float:
         """A judge's probability, Platt-scaled."""
@@ -163,8 +163,8 @@ class Calibration(_Data):
             f"{json.dumps(key)}: {json.dumps(tree[key], indent=1 if key == 'card' else None)}"
             for key in ("schema_version", "name", "card", "authors", "priced", "judge")
         ]
-        parts.append(_lines("behaviour", tree["behaviour"]))
-        fits = ",\n".join(_lines(name, fits) for name, fits in tree["acceptance"].items())
+        parts.append(_dump_fits("behaviour", tree["behaviour"]))
+        fits = ",\n".join(_dump_fits(name, fits) for name, fits in tree["acceptance"].items())
         parts.append(f'"acceptance": {{\n{fits}\n}}')
         held = ",\n".join(f"  {json.dumps(row)}" for row in tree["held_out"])
         parts.append(f'"held_out": [\n{held}\n]')
@@ -173,30 +173,30 @@ class Calibration(_Data):
         return "{" + ",\n".join(parts) + "}\n"
 
 
-def _lines(name: str, fits: Mapping[str, Any]) -> str:
+def _dump_fits(name: str, fits: Mapping[str, Any]) -> str:
     lines = ",\n".join(f"  {json.dumps(repo)}: {json.dumps(fit)}" for repo, fit in fits.items())
     return f"{json.dumps(name)}: {{\n{lines}\n }}"
 
 
-def load(name_or_path: str) -> Calibration | None:
+def load_calibration(name_or_path: str) -> Calibration | None:
     """``shipped``, a file, or None for ``none``. Raises ``UsageError`` for what is no such file."""
     if name_or_path == NONE:
         return None
     if name_or_path == SHIPPED:
-        return _shipped(assets.root() / "eval" / FILE)
-    return parsed(_text(Path(name_or_path).expanduser()), name_or_path)
+        return _shipped_calibration(assets.root() / "eval" / FILE)
+    return parse_calibration(_read_text(Path(name_or_path).expanduser()), name_or_path)
 
 
-def source(name_or_path: str) -> str:
+def calibration_text(name_or_path: str) -> str:
     """The text of a calibration, ``shipped`` or a file, that can be read. Raises ``UsageError``."""
     shipped = name_or_path == SHIPPED
     path = assets.root() / "eval" / FILE if shipped else Path(name_or_path).expanduser()
-    text = _text(path)
-    parsed(text, name_or_path)
+    text = _read_text(path)
+    parse_calibration(text, name_or_path)
     return text
 
 
-def parsed(text: str, where: str) -> Calibration:
+def parse_calibration(text: str, where: str) -> Calibration:
     """A calibration from its text. Raises ``UsageError`` that names ``where``."""
     try:
         return Calibration.model_validate_json(text)
@@ -209,11 +209,11 @@ def parsed(text: str, where: str) -> Calibration:
 
 
 @lru_cache(maxsize=2)
-def _shipped(path: Path) -> Calibration:
-    return parsed(_text(path), str(path))
+def _shipped_calibration(path: Path) -> Calibration:
+    return parse_calibration(_read_text(path), str(path))
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -10,13 +10,13 @@ from swe_router import recorded_verdicts
 from swe_router.errors import UsageError
 from swe_router.estimates.acceptance import verdict_signals
 from swe_router.estimates.acceptance.calibration import (
+    AuthorClass,
     Calibration,
-    Class,
     SignalWeights,
-    load,
-    parsed,
+    load_calibration,
+    parse_calibration,
 )
-from swe_router.estimates.acceptance.recalibration import temper, tempered
+from swe_router.estimates.acceptance.recalibration import fit_recalibration, recalibrate
 from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
 from swe_router.lazy_imports import deferred
 from swe_router.records import Verdict
@@ -37,7 +37,7 @@ STRONG_FROM = 0.6
 
 
 class VerdictRow(NamedTuple):
-    """A graded patch and what the verifiers said of it."""
+    """A graded patch with its verdicts."""
 
     instance: str
     repo: str
@@ -47,7 +47,7 @@ class VerdictRow(NamedTuple):
     verdicts: tuple[Verdict, ...]
 
 
-def row_of(line: Mapping[str, Any], right: bool, repo: str = "") -> VerdictRow:
+def verdict_row(line: Mapping[str, Any], right: bool, repo: str = "") -> VerdictRow:
     """A row of what ``swe-router verify --json`` prints, with its official result.
 
     The repository of an instance ``owner__name-1`` is ``owner/name`` unless given. Raises
@@ -55,7 +55,7 @@ def row_of(line: Mapping[str, Any], right: bool, repo: str = "") -> VerdictRow:
     """
     try:
         instance = str(line["instance_id"])
-        said = tuple(
+        verdicts = tuple(
             Verdict.model_validate({"candidate": str(line.get("candidate", "")), **one})
             for one in line["verdicts"]
         )
@@ -63,10 +63,10 @@ def row_of(line: Mapping[str, Any], right: bool, repo: str = "") -> VerdictRow:
         raise UsageError(f"no row of verdicts: {str(error).splitlines()[0]}") from None
     named = repo or instance.rpartition("-")[0].replace("__", "/", 1)
     author = str(line.get("made_by") or line.get("model_name_or_path") or "")
-    return VerdictRow(instance, named, author, right, said)
+    return VerdictRow(instance, named, author, right, verdicts)
 
 
-def fit(
+def fit_calibration(
     rows: Sequence[VerdictRow], base: Calibration | None = None, name: str = "own", **card: Any
 ) -> Calibration:
     """A calibration on graded rows.
@@ -75,42 +75,42 @@ def fit(
     classed by its own rows where there are ``MIN_RUNS``. Without rows the weights are the
     priors, and so is the fit that leaves the only repository out.
     """
-    rows = sorted(rows, key=_order)
-    authors = _authors(rows, base.authors if base else {})
+    rows = sorted(rows, key=_row_order)
+    authors = _author_classes(rows, base.authors if base else {})
     classes = [verdict_signals.class_of(row.author, authors) for row in rows]
     signals = [verdict_signals.signals(row.verdicts, row.author) for row in rows]
     repos = sorted({row.repo for row in rows})
     acceptance: dict[str, dict[str, SignalWeights]] = {}
     for author in verdict_signals.CLASSES:
         mine = [author in (verdict_signals.UNKNOWN, one) for one in classes]
-        acceptance[author] = {"": _weights(rows, signals, mine, author)}
+        acceptance[author] = {"": _fit_weights(rows, signals, mine, author)}
         for repo in repos:
             rest = [m and row.repo != repo for m, row in zip(mine, rows, strict=True)]
-            acceptance[author][repo.lower()] = _weights(rows, signals, rest, author)
-    first = _held(rows, signals, classes, acceptance)
+            acceptance[author][repo.lower()] = _fit_weights(rows, signals, rest, author)
+    first = _held_out_scores(rows, signals, classes, acceptance)
     tempers: dict[str, list[float]] = {}
     for author, fits in acceptance.items():
         own = [author in (verdict_signals.UNKNOWN, one) for one in classes]
         seen = {name for found, mine in zip(signals, own, strict=True) if mine for name in found}
         # Of all repositories: two numbers, which move no patch before another (refused ones aside).
-        by = temper([one for one in first if one.author == author])
+        by = fit_recalibration([one for one in first if one.author == author])
         tempers[author] = list(by)
-        acceptance[author] = {repo: tempered(one, by, seen) for repo, one in fits.items()}
-    held = _held(rows, signals, classes, acceptance)
+        acceptance[author] = {repo: recalibrate(one, by, seen) for repo, one in fits.items()}
+    held = _held_out_scores(rows, signals, classes, acceptance)
     return Calibration(
         name=name,
-        card={**_card(rows, classes, signals), "tempered_by": tempers, **card},
+        card={**_training_card(rows, classes, signals), "tempered_by": tempers, **card},
         authors=authors,
         priced=base.priced if base else (),
         behaviour=base.behaviour if base else {},
-        judge=_judge(rows, signals) or (base.judge if base else None),
+        judge=_fit_judge(rows, signals) or (base.judge if base else None),
         acceptance=acceptance,
         held_out=tuple(held),
         ungrounded=_ungrounded(rows, classes),
     )
 
 
-def _held(
+def _held_out_scores(
     rows: Sequence[VerdictRow],
     signals: Sequence[Mapping[str, float]],
     classes: Sequence[str],
@@ -139,23 +139,23 @@ def _ungrounded(rows: Sequence[VerdictRow], classes: Sequence[str]) -> dict[str,
     """
     bare = [(row.instance, own) for row, own in zip(rows, classes, strict=True)
             if not verdict_signals.grounded(row.verdicts, row.author)
-            and not any(_by_text(one) for one in row.verdicts)]  # fmt: skip
+            and not any(_refused_by_text(one) for one in row.verdicts)]  # fmt: skip
     return {author: tuple(name for name, own in bare if author in (verdict_signals.UNKNOWN, own))
             for author in verdict_signals.CLASSES}  # fmt: skip
 
 
-def _by_text(verdict: Verdict) -> bool:
+def _refused_by_text(verdict: Verdict) -> bool:
     """The patch was refused for its text: no sandbox was needed to know."""
     return recorded_verdicts.summary_of(verdict).refused_by_text
 
 
-def _order(row: VerdictRow) -> tuple[str, str, bool, str]:
+def _row_order(row: VerdictRow) -> tuple[str, str, bool, str]:
     """Sums depend on the order of their parts in the last digit: rows have one order."""
     found = verdict_signals.signals(row.verdicts, row.author)
     return row.instance, row.author, row.right, str(sorted(found.items()))
 
 
-def _weights(
+def _fit_weights(
     rows: Sequence[VerdictRow],
     signals: Sequence[Mapping[str, float]],
     kept: Sequence[bool],
@@ -176,7 +176,7 @@ def _weights(
     return SignalWeights(bias=round(bias, 4), weights=named)
 
 
-def _judge(
+def _fit_judge(
     rows: Sequence[VerdictRow], signals: Sequence[Mapping[str, float]]
 ) -> tuple[float, float] | None:
     """Platt's bias and slope; None with fewer than ``MIN_JUDGED`` judged patches."""
@@ -191,7 +191,9 @@ def _judge(
     return round(bias, 4), round(float(slope[0]), 4)
 
 
-def _authors(rows: Sequence[VerdictRow], known: Mapping[str, Class]) -> dict[str, Class]:
+def _author_classes(
+    rows: Sequence[VerdictRow], known: Mapping[str, AuthorClass]
+) -> dict[str, AuthorClass]:
     found = dict(known)
     graded: dict[str, list[bool]] = defaultdict(list)
     for row in rows:
@@ -204,7 +206,7 @@ def _authors(rows: Sequence[VerdictRow], known: Mapping[str, Class]) -> dict[str
     return found
 
 
-def _card(
+def _training_card(
     rows: Sequence[VerdictRow], classes: Sequence[str], signals: Sequence[Mapping[str, float]]
 ) -> dict[str, Any]:
     """What the weights rest on: rows, and for each signal how many of them have it."""
@@ -244,4 +246,11 @@ def _card(
     }
 
 
-__all__ = ["Calibration", "VerdictRow", "fit", "load", "parsed", "row_of"]
+__all__ = [
+    "Calibration",
+    "VerdictRow",
+    "fit_calibration",
+    "load_calibration",
+    "parse_calibration",
+    "verdict_row",
+]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
     np = deferred("numpy")
 
-SLOPE = SignedPrior("slope", +1, prior=1.0, strength=4.0)
+SLOPE_PRIOR = SignedPrior("slope", +1, prior=1.0, strength=4.0)
 """Taken at their word until about as many issues speak against it."""
 MIN_SLOPE = 0.2
 """Under it hardly an order would be left, which is worth more than the probability."""
@@ -31,7 +31,7 @@ FACTS = frozenset({"refused"})
 """Signals that are no matter of degree."""
 
 
-def temper(held: Sequence[HeldOutScores]) -> tuple[float, float]:
+def fit_recalibration(held: Sequence[HeldOutScores]) -> tuple[float, float]:
     """Bias and slope (``MIN_SLOPE`` to 1) of the log odds of one class; (0, 1) without rows.
 
     Five patches of one issue are no five witnesses: an issue's patches share its weight.
@@ -42,11 +42,11 @@ def temper(held: Sequence[HeldOutScores]) -> tuple[float, float]:
     odds = np.array([[verdict_signals.log_odds(one.score)] for one in held])
     right = np.array([float(one.right) for one in held])
     weight = np.array([of_issue[one.instance] ** -0.5 for one in held])
-    bias, slope = fit_logistic(odds, right, weight, [SLOPE])
+    bias, slope = fit_logistic(odds, right, weight, [SLOPE_PRIOR])
     return round(bias, 4), round(float(np.clip(slope[0], MIN_SLOPE, 1.0)), 4)
 
 
-def tempered(
+def recalibrate(
     weights: SignalWeights, by: tuple[float, float], seen: Collection[str]
 ) -> SignalWeights:
     """The weights with bias and slope ``by`` on all that was ``seen`` with graded patches."""

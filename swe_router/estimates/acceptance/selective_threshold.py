@@ -52,7 +52,9 @@ class AcceptanceThreshold(NamedTuple):
     shown: bool
 
 
-def threshold(held: Sequence[HeldOutScores], most: float, confidence: float) -> AcceptanceThreshold:
+def find_threshold(
+    held: Sequence[HeldOutScores], most: float, confidence: float
+) -> AcceptanceThreshold:
     """The lowest threshold whose false accepts are shown to be at most ``most``.
 
     Shown is a bound that stands on every repository: the wrong patches come from as much as
@@ -61,7 +63,7 @@ def threshold(held: Sequence[HeldOutScores], most: float, confidence: float) -> 
     at most ``most``; the claim says so.
     """
     wrong = [one for one in held if not one.right]
-    repos = repositories(wrong)
+    repos = effective_repositories(wrong)
     many = f"{len(wrong)} wrong patches of {len({one.instance for one in wrong})} issues"
     steps, delta = _steps(held), 1 - confidence
     alike = _lowest(steps, [wrong], most, delta) if _count(wrong) >= MIN_REPOS else None
@@ -69,14 +71,14 @@ def threshold(held: Sequence[HeldOutScores], most: float, confidence: float) -> 
     if found is not None:
         value, bound = found
         up = math.ceil(100 * bound) / 100
-        said = f"false accepts <= {up:.2f} at {confidence:.0%}: shown on {many}"
+        statement = f"false accepts <= {up:.2f} at {confidence:.0%}: shown on {many}"
         more = f"of {_count(wrong)} repositories, any one left out"
-        return AcceptanceThreshold(value, f"{said} {more}; {_kept(held, value)}", shown=True)
+        return AcceptanceThreshold(value, f"{statement} {more}; {_kept(held, value)}", shown=True)
     claim = f"not shown: {many} of {_count(wrong)} repositories, as much as {repos:.1f} even ones"
     claim = f"{claim}, are too few for <= {most:g} at {confidence:.0%}"
     if alike is not None:
-        said = f"if all issues were like these it would be shown; {_kept(held, alike[0])}"
-        return AcceptanceThreshold(alike[0], f"{claim}; {said}", shown=False)
+        statement = f"if all issues were like these it would be shown; {_kept(held, alike[0])}"
+        return AcceptanceThreshold(alike[0], f"{claim}; {statement}", shown=False)
     if len({one.instance for one in wrong}) >= MIN_WRONG:
         low = np.flatnonzero(_shares(wrong, steps)[0] <= most)
         if len(low):
@@ -84,7 +86,7 @@ def threshold(held: Sequence[HeldOutScores], most: float, confidence: float) -> 
     return AcceptanceThreshold(NO_THRESHOLD, claim, shown=False)
 
 
-def claim_at(
+def claim_at_threshold(
     held: Sequence[HeldOutScores], value: float, most: float, confidence: float
 ) -> AcceptanceThreshold:
     """What is known of false accepts at a threshold that was chosen for another reason.
@@ -94,17 +96,19 @@ def claim_at(
     """
     wrong = [one for one in held if not one.right]
     many = f"{len(wrong)} wrong patches of {len({one.instance for one in wrong})} issues"
-    if wrong and repositories(wrong) >= MIN_REPOS:
+    if wrong and effective_repositories(wrong) >= MIN_REPOS:
         found = _lowest([value], _without_one(wrong), 1.0, 1 - confidence)
         bound = 1.0 if found is None else found[1]
         up = math.ceil(100 * bound) / 100
         if bound <= most:
-            said = f"false accepts <= {up:.2f} at {confidence:.0%}: shown on {many}"
+            statement = f"false accepts <= {up:.2f} at {confidence:.0%}: shown on {many}"
             more = f"of {_count(wrong)} repositories, any one left out"
-            return AcceptanceThreshold(value, f"{said} {more}; {_kept(held, value)}", shown=True)
-        said = f"false accepts <= {most:g} are not shown at this bar: the bound is {up:.2f}"
+            return AcceptanceThreshold(
+                value, f"{statement} {more}; {_kept(held, value)}", shown=True
+            )
+        statement = f"false accepts <= {most:g} are not shown at this bar: the bound is {up:.2f}"
         return AcceptanceThreshold(
-            value, f"{said} at {confidence:.0%} on {many}; {_kept(held, value)}", shown=False
+            value, f"{statement} at {confidence:.0%} on {many}; {_kept(held, value)}", shown=False
         )
     kept = f"; {_kept(held, value)}" if any(one.right for one in held) else ""
     return AcceptanceThreshold(
@@ -115,18 +119,20 @@ def claim_at(
     )
 
 
-def nested(held: Sequence[HeldOutScores], most: float, confidence: float) -> tuple[int, int]:
+def nested_accept_counts(
+    held: Sequence[HeldOutScores], most: float, confidence: float
+) -> tuple[int, int]:
     """Right and wrong patches accepted, each at the threshold that the other repositories set."""
     right = wrong = 0
     for repo in sorted({one.repo for one in held}):
-        bar = threshold([one for one in held if one.repo != repo], most, confidence).value
+        bar = find_threshold([one for one in held if one.repo != repo], most, confidence).value
         taken = [one.right for one in held if one.repo == repo and one.score >= bar]
         right += sum(taken)
         wrong += len(taken) - sum(taken)
     return right, wrong
 
 
-def repositories(rows: Sequence[HeldOutScores]) -> float:
+def effective_repositories(rows: Sequence[HeldOutScores]) -> float:
     """Effective number of repositories: 1 / sum of squared shares of the issues (Kish 1965)."""
     of_repo = Counter(repo for repo, _ in {(one.repo, one.instance) for one in rows})
     whole = sum(of_repo.values())

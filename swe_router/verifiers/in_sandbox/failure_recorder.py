@@ -1,20 +1,20 @@
-"""Tells of each test what failed, where, and whether the project had a part in it.
+"""Records for each test what failed, where, and whether project code was involved.
 
 This file is copied into the sandbox and never imported by swe-router itself there: it must run on
 any Python from 3.6 and import nothing but the standard library. It is a pytest plugin (``-p``),
 and a program:
 
-    python witness.py script FILE ARGS...      a script, as ``python FILE`` would run it
-    python witness.py module FILE              test functions and unittest classes of a file
-    python witness.py runner SCRIPT ARGS...    a project's own runner, built on unittest
+    python failure_recorder.py script FILE ARGS...   a script, as ``python FILE`` would run it
+    python failure_recorder.py module FILE           test functions and unittest classes of it
+    python failure_recorder.py runner SCRIPT ARGS... a project's own runner, built on unittest
 
-SWE_ROUTER_TEST names the file that is tried, SWE_ROUTER_ROOT the project: what the file calls
-there, directly or through others, counts as the project's part, its import of it does not. A file
-``told`` beside this one names the report and a key; it is read and removed before any code of the
-project is loaded. Each result is a flushed line ``MAC {"n": 0, ...}``: numbered, so that lines
-taken away are missed, and signed, so that a line that a test wrote is known for foreign. The last,
-``{"end": true}``, says that the run came to its end. Code that reads the memory of this very
-interpreter is not stopped by that.
+SWE_ROUTER_TEST names the test file, SWE_ROUTER_ROOT the project. Project code is involved if the
+test file calls it, directly or through other code; importing it does not count. A file
+``setup.json`` next to this one holds the name of the report and a key; it is read and removed
+before any project code is loaded. Each result is a flushed line ``MAC {"n": 0, ...}``. Lines are
+numbered, which shows missing ones, and signed, which shows lines that a test wrote. The last,
+``{"end": true}``, marks the end of the run. This does not stop code that reads the memory of this
+very interpreter.
 """
 
 import hashlib
@@ -34,19 +34,19 @@ from typing import Any
 _HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
 
 
-def _read() -> Any:
-    path = os.path.join(_HERE, "told")  # noqa: PTH118
+def _read_key() -> Any:
+    path = os.path.join(_HERE, "setup.json")  # noqa: PTH118
     if not os.path.exists(path):  # noqa: PTH110
         return {"report": "", "key": ""}
     with open(path, encoding="ascii") as kept:  # noqa: PTH123
-        told = json.load(kept)
+        setup = json.load(kept)
     os.remove(path)  # noqa: PTH107
-    return told
+    return setup
 
 
-def _writer(told: Any) -> Any:
+def _writer(setup: Any) -> Any:
     """A function that appends an entry to the report; what it needs is out of a test's reach."""
-    report, key = told["report"] and os.path.join(_HERE, told["report"]), told["key"].encode()  # noqa: PTH118
+    report, key = setup["report"] and os.path.join(_HERE, setup["report"]), setup["key"].encode()  # noqa: PTH118
     mac, sha, dumps, getpid = hmac.new, hashlib.sha256, json.dumps, os.getpid
     opened, write, close = os.open, os.write, os.close
     flags, pid, count = os.O_WRONLY | os.O_APPEND | os.O_CREAT, getpid(), [0]
@@ -65,11 +65,11 @@ def _writer(told: Any) -> Any:
     return writes
 
 
-_write = _writer(_read())
+_write = _writer(_read_key())
 _TEST = os.path.realpath(os.environ.pop("SWE_ROUTER_TEST", ""))
 _ROOT = os.path.realpath(os.environ.pop("SWE_ROUTER_ROOT", os.curdir))
 _OUTSIDE = re.compile(r"(^|/)(site-packages|dist-packages|\.venv|\.tox|\.git|node_modules)/")
-_SAID = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Warning|Exit))(?:: ?(.*))?$", re.M)
+_PRINTED_ERROR = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception|Warning|Exit))(?:: ?(.*))?$", re.M)
 _MAX_COUNT = 2000
 _known = {}  # type: Any
 _watch = {"touched": False}
@@ -136,11 +136,11 @@ def _note(test: Any, outcome: Any, phase: Any, error: Any = None) -> None:
     sys.setprofile(None)
     entry = {"id": test, "outcome": outcome, "phase": phase, "touched": _watch["touched"]}
     if error is not None:
-        entry.update(_told(error))
+        entry.update(_error_facts(error))
     _write(entry)
 
 
-def _told(error: Any) -> Any:
+def _error_facts(error: Any) -> Any:
     frames = list(traceback.extract_tb(error.__traceback__))
     places = [_place(frame.filename) for frame in frames]
     if "test" in places:
@@ -169,9 +169,9 @@ def _told(error: Any) -> Any:
     }
 
 
-def _said(text: Any) -> Any:
+def _load_error(text: Any) -> Any:
     """An error that only its printed form is left of: it happened while the file was loaded."""
-    found = _SAID.findall(text)
+    found = _PRINTED_ERROR.findall(text)
     kind, message = found[-1] if found else ("ImportError", text[-_MAX_COUNT:])
     return {"kind": kind, "bases": [kind], "message": message[:_MAX_COUNT], "line": "",
             "where": "test", "project": False, "functions": []}  # fmt: skip
@@ -251,7 +251,7 @@ def _unittest(test: Any, outcome: Any, error: Any = None) -> None:
         if kind.__name__ == "_ErrorHolder" and error:
             _note(test.id(), "error", "setup", error[1])
         else:
-            _write(dict(_said(text), id="load", outcome="error", phase="load", touched=False))
+            _write(dict(_load_error(text), id="load", outcome="error", phase="load", touched=False))
         return
     name = ".".join(str(test.id()).split(".")[-2:])
     _note(name, outcome, "call", error[1] if error else None)

@@ -4,7 +4,7 @@ Runs on any Python from 3.6 with nothing but the standard library:
 
     python -I -S probe.py compile LIST REPORT       python probe.py import LIST REPORT
 
-LIST is JSON: paths in the folder that it runs in. REPORT gets a JSON list of ``[word, said]``:
+LIST is JSON: paths in the folder that it runs in. REPORT gets a JSON list of ``[word, message]``:
 ok | error | absent | unknown for ``compile``; ok | raises | died | slow | none (no module that
 could be imported) for ``import``, each module in a process of its own, because importing runs code.
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 _SLOW = 20.0
 """Seconds for one import."""
-_SAID = 300
+_MAX_MESSAGE = 300
 
 
 def compiled(path: str) -> Any:
@@ -30,13 +30,13 @@ def compiled(path: str) -> Any:
         with open(path, "rb") as file:  # noqa: PTH123
             source = file.read()
     except OSError as error:
-        return ["absent", str(error)[:_SAID]]
+        return ["absent", str(error)[:_MAX_MESSAGE]]
     try:
         compile(source, path, "exec", dont_inherit=True)
     except SyntaxError as error:
         return ["error", f"line {error.lineno}: {error.msg}"]
     except (ValueError, OverflowError) as error:
-        return ["error", type(error).__name__ + ": " + str(error)[:_SAID]]
+        return ["error", type(error).__name__ + ": " + str(error)[:_MAX_MESSAGE]]
     except (RecursionError, MemoryError) as error:
         return ["unknown", type(error).__name__]
     return ["ok", ""]
@@ -52,7 +52,7 @@ def imported(root: str, module: str, ready: Any = None) -> Any:
         os._exit(0)
     os.close(into)
     try:
-        return _heard(out, child)
+        return _child_result(out, child)
     finally:
         os.close(out)
 
@@ -63,17 +63,17 @@ def _import(into: int, root: str, module: str, ready: Any) -> None:
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
     sys.path[0] = root
-    said = ["ok", ""]
+    result = ["ok", ""]
     try:
         if ready is not None:
             ready()
         importlib.import_module(module)
     except BaseException as error:  # SystemExit and what a module makes up itself
-        said = ["raises", (type(error).__name__ + ": " + str(error))[:_SAID]]
-    os.write(into, json.dumps(said).encode())
+        result = ["raises", (type(error).__name__ + ": " + str(error))[:_MAX_MESSAGE]]
+    os.write(into, json.dumps(result).encode())
 
 
-def _heard(out: int, child: int) -> Any:
+def _child_result(out: int, child: int) -> Any:
     data, ends = b"", time.time() + _SLOW
     while True:
         ready, _, _ = select.select([out], [], [], max(0.0, ends - time.time()))
@@ -93,7 +93,7 @@ def _heard(out: int, child: int) -> Any:
         return ["slow", ""] if slow else ["died", "the import ended the interpreter"]
 
 
-def named(path: str) -> Any:
+def module_name(path: str) -> Any:
     """Folder to import from, and the module's name; None for a file that is no module.
 
     Outside of packages only what lies at the top, or in ``src`` or ``lib``, is one: importing a
@@ -123,16 +123,18 @@ def django() -> None:
     importlib.import_module("django").setup()
 
 
-def tried(path: str) -> Any:
+def try_import(path: str) -> Any:
     """Import a file as a module; if it asks for Django's settings, once more with some."""
-    found = named(path)
+    found = module_name(path)
     if found is None or not hasattr(os, "fork"):
         return ["none", ""]
     root, module = found
-    said = imported(root, module)
-    if said[0] == "raises" and said[1].startswith(("ImproperlyConfigured", "AppRegistryNotReady")):
+    result = imported(root, module)
+    if result[0] == "raises" and result[1].startswith(
+        ("ImproperlyConfigured", "AppRegistryNotReady")
+    ):
         return imported(root, module, django)
-    return said
+    return result
 
 
 def main(what: str, wanted: str, report: str) -> None:
@@ -143,7 +145,7 @@ def main(what: str, wanted: str, report: str) -> None:
     if what == "compile":
         found = [compiled(path) for path in items]
     else:
-        found = [tried(path) for path in items]
+        found = [try_import(path) for path in items]
     with open(report, "w", encoding="utf-8") as file:  # noqa: PTH123
         json.dump(found, file)
 

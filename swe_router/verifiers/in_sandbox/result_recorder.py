@@ -6,13 +6,13 @@ pytest with the results of pytest, unittest or sympy's reporter listened to:
 
     python recorder.py SCRIPT ARGS...        python recorder.py -m MODULE ARGS...
 
-A file ``key`` beside it names the report and a key; it is read and removed before any code of the
-project is loaded. Each line of the report is ``MAC {"n": 0, "id": ..., "outcome": ...}``: numbered,
-so that lines taken away are missed, and signed, so that a line that a test wrote is known for
-foreign; a report that was removed or written to is written anew at the next result. Flushed one by
-one, lines leave what a suite that hangs or dies got to. The last one, ``{"end": true}``, says that
-the run came to its end. What this cannot stop is code that reads the recorder's own memory: it
-runs in the same interpreter.
+A file ``key`` next to it holds the name of the report and a key; it is read and removed before
+any project code is loaded. Each line of the report is ``MAC {"n": 0, "id": ..., "outcome":
+...}``. Lines are numbered, which shows missing ones, and signed, which shows lines that a test
+wrote. A report that was removed or changed is written anew at the next result. Lines are flushed
+one by one, so a suite that hangs or dies leaves its results so far. The last one, ``{"end":
+true}``, marks the end of the run. This does not stop code that reads the recorder's own memory:
+it runs in the same interpreter.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ import unittest
 from typing import Any
 
 _ROOT = os.getcwd()  # noqa: PTH109
-_SAID = 200
+_MAX_WHY = 200
 """Characters kept of why a test failed."""
 
 
@@ -38,9 +38,9 @@ def _writer() -> Any:
     if not os.path.exists(path):  # noqa: PTH110
         return lambda entry: None
     with open(path, encoding="ascii") as kept:  # noqa: PTH123
-        told = json.load(kept)
+        setup = json.load(kept)
     os.remove(path)  # noqa: PTH107
-    report, key = os.path.join(folder, told["report"]), told["key"].encode()  # noqa: PTH118
+    report, key = os.path.join(folder, setup["report"]), setup["key"].encode()  # noqa: PTH118
     # Tests replace such functions, and may leave them replaced.
     mac, sha, dumps, getpid, clock = hmac.new, hashlib.sha256, json.dumps, os.getpid, time.time
     opened, write, close, fstat, makedirs = os.open, os.write, os.close, os.fstat, os.makedirs
@@ -88,7 +88,7 @@ _write = _writer()
 def _note(test: str, file: str, outcome: str, why: Any = "") -> None:
     entry = {"id": test, "file": file, "outcome": outcome}
     if why:
-        entry["why"] = str(why)[-_SAID:]
+        entry["why"] = str(why)[-_MAX_WHY:]
     _write(entry)
 
 
@@ -160,7 +160,7 @@ def _listen_to_unittest() -> None:
 
 def _note_unittest(test: Any, outcome: str, args: Any) -> None:
     kind = type(test)
-    why = _said(args[0]) if outcome == "failed" and args else ""
+    why = _error_text(args[0]) if outcome == "failed" and args else ""
     if kind.__name__ in ("_FailedTest", "_ErrorHolder"):
         _note(test.id(), "", "error", why)
         return
@@ -168,7 +168,7 @@ def _note_unittest(test: Any, outcome: str, args: Any) -> None:
     _note(test.id(), os.path.relpath(file, _ROOT) if file else "", outcome, why)
 
 
-def _said(exc_info: Any) -> str:
+def _error_text(exc_info: Any) -> str:
     try:
         return str(exc_info[0].__name__ + ": " + str(exc_info[1]))
     except Exception:
@@ -204,18 +204,18 @@ def _listen_to_sympy() -> None:
 
     def tell(outcome: str) -> Any:
         def act(*args: Any, **kwargs: Any) -> None:
-            why = _said(args[0]) if outcome == "failed" and args else ""
+            why = _error_text(args[0]) if outcome == "failed" and args else ""
             _note(now["file"] + "::" + now["test"], now["file"], outcome, why)
 
         return act
 
     def broken(filename: Any, exc_info: Any) -> None:
         file = os.path.relpath(str(filename), _ROOT)
-        _note(file, file, "error", _said(exc_info))
+        _note(file, file, "error", _error_text(exc_info))
 
     def threw(exc_info: Any) -> None:
         if now["test"] in _functions(exc_info):
-            _note(now["file"] + "::" + now["test"], now["file"], "failed", _said(exc_info))
+            _note(now["file"] + "::" + now["test"], now["file"], "failed", _error_text(exc_info))
         else:
             _note("load:" + str(exc_info[1]), "", "error")
 

@@ -1,4 +1,4 @@
-"""Candidates of one issue that make the same change: they have one verdict, whoever wrote them."""
+"""Candidates of one issue that make the same change: they share one verdict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SLASHED = (".js", ".jsx", ".ts", ".tsx", ".java", ".go", ".rs", ".c", ".h", ".cc
 """Files in which ``//`` and a blank begin one; without the blank it may be a directive of Go."""
 
 
-def twins_of(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome]:
+def equivalent_peers(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome]:
     """Peers whose patch makes the same change as the outcome's, in their order.
 
     The same change is one with the same effect, but for added or removed lines that are blank or
@@ -43,10 +43,10 @@ def twins_of(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome]:
 @lru_cache(maxsize=512)
 def change_key(patch: str) -> str:
     """Digest of what a patch changes; that of two patches is equal when they are twins."""
-    return effect(_bare(patch))
+    return effect(_without_noise(patch))
 
 
-def _bare(patch: str) -> str:
+def _without_noise(patch: str) -> str:
     """The patch without the changed lines that mean nothing; unreadable hunks stay as they are."""
     lines = patch.split("\n")
     sections: list[tuple[list[str], int, int]] = [([], 0, 0)]

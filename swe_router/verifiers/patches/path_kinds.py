@@ -58,8 +58,8 @@ def is_scratch(path: str) -> bool:
     return bool(_SCRATCH.match(path))
 
 
-def tests_of(graph: object) -> Callable[[str], bool]:
-    """The graph's own notion of a test file beside ours, or ours alone."""
+def test_predicate(graph: object) -> Callable[[str], bool]:
+    """``is_test``, extended by the graph's own notion of a test file if it has one."""
     theirs = getattr(graph, "is_test", None)
     if theirs is None:
         return is_test

@@ -14,7 +14,7 @@ def restore_tests(
     sandbox: Sandbox, files: Sequence[PatchSummary], is_test: Callable[[str], bool]
 ) -> None:
     """Put tests and test settings back to their base form, and take out those that are new."""
-    old, new = tampering.put_back(files, is_test)
+    old, new = tampering.paths_to_restore(files, is_test)
     if old:
         sandbox.run(f"git checkout -q HEAD -- {shlex.join(old)}", timeout=60)
     if new:

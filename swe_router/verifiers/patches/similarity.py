@@ -51,7 +51,7 @@ class NormalisedChange:
 
 
 @lru_cache(maxsize=512)
-def change_of(patch: str) -> NormalisedChange:
+def normalised_change(patch: str) -> NormalisedChange:
     """The change of a patch; an empty one for what is no diff or touches no source."""
     files = patch_files.changes(patch)
     if files is None:
@@ -73,7 +73,7 @@ def change_of(patch: str) -> NormalisedChange:
     return NormalisedChange(frozenset(edits), tuple(sorted(tokens.items())), places)
 
 
-def same(one: NormalisedChange, other: NormalisedChange) -> bool:
+def is_same_change(one: NormalisedChange, other: NormalisedChange) -> bool:
     """The very same change of the source."""
     return not one.empty and one.edits == other.edits
 
@@ -82,7 +82,7 @@ def similarity(one: NormalisedChange, other: NormalisedChange) -> float:
     """0 to 1: mean of shared tokens (Jaccard over counts) and shared places; symmetric."""
     if one.empty or other.empty:
         return 0.0
-    if same(one, other):
+    if is_same_change(one, other):
         return 1.0
     a, b = Counter(dict(one.tokens)), Counter(dict(other.tokens))
     words = (a & b).total() / max(1, (a | b).total())

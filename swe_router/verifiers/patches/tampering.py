@@ -44,7 +44,7 @@ def is_own_trial(path: str, is_test: Callable[[str], bool]) -> bool:
     return name in SETTINGS or is_test(path) or bool(_LOADED_BY_ITSELF.search(path))
 
 
-def put_back(
+def paths_to_restore(
     files: Sequence[PatchSummary], is_test: Callable[[str], bool]
 ) -> tuple[list[str], list[str]]:
     """Paths to be put back to their base form, and paths to be taken out, for a run of old tests.
@@ -58,12 +58,12 @@ def put_back(
         for f in files
         if not f.deleted
         and f.path != f.before
-        and (is_own_trial(f.path, is_test) or (not f.before and shadows(f.path)))
+        and (is_own_trial(f.path, is_test) or (not f.before and shadows_known_module(f.path)))
     ]
     return sorted(set(old)), sorted(set(new) - set(old))
 
 
-def shadows(path: str) -> bool:
+def shadows_known_module(path: str) -> bool:
     """A module at the top of the tree that is named like one of Python's own or pytest's."""
     top, slash, rest = path.partition("/")
     if not slash:
@@ -71,7 +71,9 @@ def shadows(path: str) -> bool:
     return rest == "__init__.py" and top in _SHADOWED
 
 
-def meddling(files: Sequence[PatchSummary], is_test: Callable[[str], bool]) -> list[str]:
+def test_machinery_lines(
+    files: Sequence[PatchSummary], is_test: Callable[[str], bool]
+) -> list[str]:
     """Lines added to the product that reach for the machinery of tests; at most 20.
 
     Not looked for in projects that are that machinery: their removed lines and paths speak of it.

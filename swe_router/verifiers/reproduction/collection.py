@@ -63,14 +63,14 @@ class TestCollection:
         attempt = self.outcome.attempt
         mine = bool(self.settings.writer) and self.settings.writer == attempt.plan.arm.model
         # Its own tests would have no vote: none is paid for now, those that are there are used.
-        samples = test_writer.paid(self.context) if mine else self.settings.samples
+        samples = test_writer.paid_count(self.context) if mine else self.settings.samples
         if self.context.writer is None or not samples:
             return {}
         around = self.runs.surroundings()
         if not around.writable:
             self.unusable["written"] = "no way is known here to run a written test of this project"
             return {}
-        have, missing = test_writer.written(
+        have, missing = test_writer.written_tests(
             samples, self.instance, around, self.context, attempt.id
         )
         self.unusable |= missing
@@ -78,17 +78,17 @@ class TestCollection:
         self.calls = [one.call for one in have if one.charged_to == attempt.id]
         steps = self.context.steps(attempt.id)
         found: dict[str, CandidateTest] = {}
-        for name, one in test_writer.distinct(have).items():
+        for name, one in test_writer.distinct_tests(have).items():
             test = Test(text=one.text, way=around.way, place=around.place)
             try:
                 if not one.text:
                     raise Unusable("the answer holds no test")
-                reading = test_oracles.by_result(self.runs.base(test), self.issue)
+                reading = test_oracles.read_by_result(self.runs.base(test), self.issue)
                 self.runs.steady(test)
             except Unusable as error:
                 self.unusable[name] = str(error)
                 continue
-            own = mine or authors.made(self.outcome, steps, one.by)
+            own = mine or authors.was_made_by(self.outcome, steps, one.by)
             found[name] = CandidateTest(test, reading, "written", one.by, own)
         return self._preferred(found)
 
@@ -144,7 +144,9 @@ class TestCollection:
     def _scripts(self, maker: Outcome) -> Sequence[HarvestedScript]:
         steps = self.context.steps(maker.attempt.id)
         return (
-            harvested_scripts.left(steps, self._known(maker.candidate), self.instance.workdir)
+            harvested_scripts.harvest_scripts(
+                steps, self._known(maker.candidate), self.instance.workdir
+            )
             if steps
             else ()
         )
@@ -155,7 +157,7 @@ class TestCollection:
         fixed = None
         if patch is not None and patch.patch.strip() and not base.timed_out:
             fixed = self.runs.patched(one.test, patch)
-        reading = test_oracles.of_script(base, fixed, self._issue(maker))
+        reading = test_oracles.read_script(base, fixed, self._issue(maker))
         self.runs.steady(one.test)
         return reading
 
@@ -175,7 +177,7 @@ class TestCollection:
         return replace(self.issue, words=self.issue.words | agreed)
 
     def _model(self, one: Outcome) -> str:
-        return authors.model_of(one, self.context.steps(one.attempt.id))
+        return authors.author_key(one, self.context.steps(one.attempt.id))
 
     def _known(self, candidate: Candidate | None) -> Callable[[str], bool]:
         """Whether a path is the repository's, or source of the patch that was handed in."""
@@ -202,7 +204,7 @@ class TestCollection:
 
 def _new_names(patch: str) -> set[str]:
     """Identifiers that a patch adds to the sources and takes away nowhere."""
-    tokens = {token for token, _ in similarity.change_of(patch).tokens}
+    tokens = {token for token, _ in similarity.normalised_change(patch).tokens}
     added = {
         token[1:] for token in tokens if token.startswith("+") and f"-{token[1:]}" not in tokens
     }

@@ -51,44 +51,44 @@ class IssueNames:
         )
 
 
-def fault(seen: TrialResult, issue: IssueNames) -> str:
+def why_not_evidence(seen: TrialResult, issue: IssueNames) -> str:
     """Why a failure at the base commit is no evidence; empty when it is the issue's."""
-    told = f"{seen.kind}: {seen.message}".strip(": ")[:200]
+    failure = f"{seen.kind}: {seen.message}".strip(": ")[:200]
     if needs_network(seen):
-        return f"it needs the network ({told})"
+        return f"it needs the network ({failure})"
     if seen.phase != "call":
         asked_for = seen.phase == "load" and _missing_name(seen, issue)
         kind = "does not load" if seen.phase == "load" else "fails before it begins"
-        return "" if asked_for else f"it {kind}: {told}"
+        return "" if asked_for else f"it {kind}: {failure}"
     if seen.kind == "ModuleNotFoundError" and not _quoted(seen) & issue.words:
-        return f"it does not find what it needs: {told}"
+        return f"it does not find what it needs: {failure}"
     unready = seen.kind in _UNREADY_KINDS or _UNREADY.search(seen.message)
     if unready and seen.kind not in issue.words:
-        return f"it does not set the project up: {told}"
+        return f"it does not set the project up: {failure}"
     if seen.where == "test":
-        return _of_its_own(seen, issue, told)
+        return _of_its_own(seen, issue, failure)
     failed = seen.project or (_asserts(seen) and seen.touched)
     own = failed and not _lacks(seen, issue)
-    return "" if own else f"nothing of the project failed, or it lacks something here: {told}"
+    return "" if own else f"nothing of the project failed, or it lacks something here: {failure}"
 
 
-def _of_its_own(seen: TrialResult, issue: IssueNames, told: str) -> str:
+def _of_its_own(seen: TrialResult, issue: IssueNames, failure: str) -> str:
     """The same for an exception that left the test's own code."""
     kinds = {seen.kind, *seen.bases}
     if kinds & _OWN:
         asked_for = "ImportError" in kinds and _missing_name(seen, issue)
-        return "" if asked_for else f"a mistake of its own: {told}"
+        return "" if asked_for else f"a mistake of its own: {failure}"
     wrong_call = seen.kind == "TypeError" and _SIGNATURE.search(seen.message)
     if seen.kind == "AttributeError" or wrong_call:
         missing = (_QUOTED.findall(seen.message) or [""])[-1]
         named = missing in issue.words or (seen.message and seen.message in issue.text)
-        return "" if named else f"it asks for what the issue does not name: {told}"
+        return "" if named else f"it asks for what the issue does not name: {failure}"
     if not seen.touched:
-        return f"it called nothing of the project: {told}"
+        return f"it called nothing of the project: {failure}"
     # Not by the kind of exception: the issue's own TypeError can be had without the project.
     if _asserts(seen) or set(_IDENTIFIER.findall(seen.line)) & issue.names:
         return ""
-    return f"its own code failed: {told}"
+    return f"its own code failed: {failure}"
 
 
 def _quoted(seen: TrialResult) -> set[str]:
@@ -102,8 +102,8 @@ def _lacks(seen: TrialResult, issue: IssueNames) -> bool:
     if not kinds or (kinds | {seen.kind}) & issue.words:
         return False
     missing = (_QUOTED.findall(seen.message) or [""])[0].rpartition("/")[2]
-    said = seen.message.partition(":")[0].rpartition("] ")[2]
-    return not any(part and part in issue.text for part in (missing, said))
+    named = seen.message.partition(":")[0].rpartition("] ")[2]
+    return not any(part and part in issue.text for part in (missing, named))
 
 
 def needs_network(seen: TrialResult) -> bool:
@@ -119,14 +119,14 @@ def broken_test(seen: TrialResult) -> bool:
     return bool(own) and seen.where == "test" and seen.phase != "load"
 
 
-def mentions(seen: TrialResult, issue: IssueNames) -> list[str]:
+def issue_mentions(seen: TrialResult, issue: IssueNames) -> list[str]:
     """What of the issue a failure names: exception, functions, words of its line or message."""
-    said = {seen.kind, *seen.functions}
-    said |= set(_IDENTIFIER.findall(f"{seen.line} {seen.message}"))
-    return sorted(said & issue.names)
+    named = {seen.kind, *seen.functions}
+    named |= set(_IDENTIFIER.findall(f"{seen.line} {seen.message}"))
+    return sorted(named & issue.names)
 
 
-def same(one: TrialResult, other: TrialResult) -> bool:
+def is_same_failure(one: TrialResult, other: TrialResult) -> bool:
     """Two failures are alike: kind and message, numbers aside."""
     bare = (re.sub(r"0x[0-9a-f]+|\d+", "N", seen.message) for seen in (one, other))
     return one.kind == other.kind and len(set(bare)) == 1

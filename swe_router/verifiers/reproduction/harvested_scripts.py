@@ -20,7 +20,7 @@ from swe_router.verifiers.reproduction.single_run import Test, Way
 MAX_TEXT = 20_000
 """Characters of a script; longer ones are data."""
 MAX_FILES = 20
-"""Files that are laid beside a script."""
+"""Files put next to a script."""
 _OPENS = re.compile(r"(create|open) +(\S+\.py)(?: \d+)?\s*\Z")
 _EDITS = re.compile(r"edit +(\d+):(\d+)[^\n]*\n(.*?)\n?end_of_edit\s*\Z", re.S)
 _SHARED = frozenset({"", "tests", "test", "testing", "tmp", "testbed", "src", "django", "sympy"})
@@ -58,19 +58,24 @@ class HarvestedScript:
         bad = [printed_output.is_bad(ran.exit_code, ran.output) for ran in self.runs]
         if True in bad and False in bad[bad.index(True) :]:
             return 4
-        # Run again, it said something else: something was changed in between.
+        # Run again, it printed something else: something changed in between.
         if (
-            len({printed_output.digest(ran.output) for ran in (*self.runs[:1], *self.runs[-1:])})
+            len(
+                {
+                    printed_output.output_digest(ran.output)
+                    for ran in (*self.runs[:1], *self.runs[-1:])
+                }
+            )
             == 2
         ):
             return CHANGED
         return 2 if True in bad else 0 if not bad else 1
 
 
-def left(
+def harvest_scripts(
     steps: Sequence[Step], is_known: Callable[[str], bool], workdir: str
 ) -> list[HarvestedScript]:
-    """What the steps of an attempt made and ran beside the repository, most telling first.
+    """Scripts that an attempt made next to the repository's own files and ran, best first.
 
     ``is_known``: whether a path lies in the repository at the base commit, or in the patch that
     the attempt handed in. ``workdir``: where the project lies in the attempt's sandbox.
@@ -184,7 +189,7 @@ class _Watch:
             if "xargs" in program.wrappers or (not command.known and not command.document):
                 continue
             variables = {name: v for name, v in program.variables.items() if name != "PATH"}
-            for run in invoked.runs(words, command.document or piped, where):
+            for run in invoked.invoked_runs(words, command.document or piped, where):
                 self._note(run, where, variables, Ran(step, action.exit_code, action.observation))
 
     def _wrote(self, command: Command, words: Sequence[str], where: Folder, piped: str) -> str:
@@ -236,7 +241,7 @@ class _Watch:
             self.inline += not same
             path = f"inline-{self.inline}.py"
         if known is None:
-            beside = {
+            others = {
                 name: body
                 for name, body in self.files.items()
                 if body is not None and name != path and len(body) <= MAX_TEXT
@@ -247,7 +252,7 @@ class _Watch:
                 place=posixpath.dirname(path),
                 stem=_stem(path, run.way),
                 arguments=run.arguments,
-                files=_needed(text, beside),
+                files=_needed(text, others),
                 where="" if where == self.home else where.now,
                 variables=dict(variables),
             )
@@ -255,18 +260,18 @@ class _Watch:
         known.runs.append(ran)
 
 
-def _needed(text: str, beside: Mapping[str, str]) -> dict[str, str]:
+def _needed(text: str, others: Mapping[str, str]) -> dict[str, str]:
     """Of the files that the agent had made, those whose name the text or one of them speaks of."""
     chosen: dict[str, str] = {}
     queue = [text]
     while queue and len(chosen) < MAX_FILES:
-        said = queue.pop()
-        for path, body in beside.items():
+        text_read = queue.pop()
+        for path, body in others.items():
             name = posixpath.basename(path)
             # A package of the agent's own comes along as a whole.
             folders = [part for part in posixpath.dirname(path).split("/") if part not in _SHARED]
             spoken = {name, name.rsplit(".", 1)[0], *folders} - {"__init__"}
-            if path not in chosen and any(_speaks(said, word) for word in spoken if word):
+            if path not in chosen and any(_speaks(text_read, word) for word in spoken if word):
                 chosen[path] = body
                 queue.append(body)
     return chosen

@@ -41,7 +41,7 @@ class InvokedRun:
     """Of a script that is no file."""
 
 
-def runs(words: Sequence[str], given: str, where: Folder) -> list[InvokedRun]:
+def invoked_runs(words: Sequence[str], given: str, where: Folder) -> list[InvokedRun]:
     """The files that a command runs, by how it runs them."""
     if not words:
         return []

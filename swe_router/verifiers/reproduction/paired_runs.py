@@ -96,8 +96,10 @@ class PairedRuns:
         key = RepositoryContextKey(self.instance.base_commit)
         if key not in self.context.cache:
             limit = max(MIN_SECONDS, min(60.0, self.left()))
-            start = start_state.of(self.instance, self.context, self._base_sandbox, limit)
-            self.context.cache[key] = repository_context.look(
+            start = start_state.start_state_facts(
+                self.instance, self.context, self._base_sandbox, limit
+            )
+            self.context.cache[key] = repository_context.read_repository(
                 start, self._base_sandbox, self.instance.problem
             )
         return self.context.cache[key]
@@ -159,7 +161,7 @@ class PairedRuns:
 
     def _run(self, state: str, sandbox: Sandbox, test: Test, python: str) -> TestTrial:
         limit = max(MIN_SECONDS, min(MAX_SECONDS, SHARE * self.left()))
-        made = single_run.run(sandbox, test, python, limit, self._left.get(state, ()))
+        made = single_run.run_test(sandbox, test, python, limit, self._left.get(state, ()))
         if made.soils:
             self._close(state)
         else:
@@ -181,7 +183,7 @@ class PairedRuns:
             self._close(state)
             return None
         files = patch_files.changes(candidate.patch) or ()
-        restored_tests.restore_tests(sandbox, files, path_kinds.tests_of(self.context.graph))
+        restored_tests.restore_tests(sandbox, files, path_kinds.test_predicate(self.context.graph))
         return sandbox
 
     def _sandbox(self, state: str) -> Sandbox:
@@ -205,6 +207,6 @@ def _alike(one: TestTrial, other: TestTrial) -> bool:
     }:
         return False
     printed_only = "script" in one.seen and one.seen["script"].outcome == "passed"
-    return not printed_only or printed_output.marks(one.output) == printed_output.marks(
-        other.output
-    )
+    return not printed_only or printed_output.failure_marks(
+        one.output
+    ) == printed_output.failure_marks(other.output)

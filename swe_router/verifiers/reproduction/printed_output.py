@@ -37,19 +37,19 @@ _CHANCE = (
 )
 
 
-def normal(output: str) -> str:
+def normalised_output(output: str) -> str:
     """Output without addresses, times, temporary names and ids, and without blank ends."""
     for pattern, instead in _CHANCE:
         output = pattern.sub(instead, output)
     return "\n".join(line.rstrip() for line in output.strip().splitlines())
 
 
-def digest(output: str) -> str:
+def output_digest(output: str) -> str:
     """SHA-256 hex of the normalised output."""
-    return hashlib.sha256(normal(output).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(normalised_output(output).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def marks(output: str) -> Counter[str]:
+def failure_marks(output: str) -> Counter[str]:
     """Words of failure -> how many lines of the output hold them; "no errors" is none."""
     found: Counter[str] = Counter()
     for line in output.splitlines():
@@ -58,14 +58,14 @@ def marks(output: str) -> Counter[str]:
     return found
 
 
-def says_well(output: str) -> bool:
+def reports_success(output: str) -> bool:
     """Whether a script says that all is as it should be, and nothing to the contrary."""
-    return bool(_WELL.search(output)) and not marks(output)
+    return bool(_WELL.search(output)) and not failure_marks(output)
 
 
 def is_bad(exit_code: int | None, output: str) -> bool:
     """A recorded run that seems to show a bug: a hint, never a verdict."""
-    return bool(exit_code) or bool(marks(output))
+    return bool(exit_code) or bool(failure_marks(output))
 
 
 def _stem(word: str) -> str:

@@ -74,19 +74,19 @@ class RepositoryContext:
         return SHOWN.get(self.runner, self.runner)
 
 
-def look(
+def read_repository(
     start: StartStateFacts, fresh_sandbox: Callable[[], Sandbox], problem: str
 ) -> RepositoryContext:
     """What a start state shows; ``fresh_sandbox`` is opened only to read an example."""
-    chosen = runners.choose(set(start.facts))
+    chosen = runners.choose_runner(set(start.facts))
     runner = chosen if start.python else ""
     tests = [path for path in start.files if _serves(path, runner)]
-    example = nearest(problem, tests)
+    example = nearest_test_module(problem, tests)
     excerpt = _excerpt(fresh_sandbox(), example) if example else ""
     return RepositoryContext(runner, start.python, start.files, example, excerpt)
 
 
-def nearest(problem: str, tests: Sequence[str]) -> str:
+def nearest_test_module(problem: str, tests: Sequence[str]) -> str:
     """The test module whose path has most words of the issue, rare words first; or the first."""
     words = _words(problem)
     parts = {path: set(_words(path.removesuffix(".py"))) - _COMMON for path in tests}

@@ -59,7 +59,7 @@ class ReproductionVerifier:
         files = patch_files.changes(patch)
         if files is None:
             return _verdict(candidate, {"tests": {}, "why": "the patch cannot be read as a diff"})
-        meddles = tampering.meddling(files, path_kinds.tests_of(context.graph))
+        meddles = tampering.test_machinery_lines(files, path_kinds.test_predicate(context.graph))
         if meddles:
             why = f"the patch reaches for the machinery of tests: {meddles[0][:120]}"
             return _verdict(candidate, {"tests": {}, "meddles": meddles, "why": why})
@@ -75,7 +75,7 @@ class ReproductionVerifier:
             "usd": str(usd),
             "calls": found.calls,
         }
-        facts["why"] = verdict_rules.why(facts)
+        facts["why"] = verdict_rules.why_text(facts)
         return _verdict(candidate, facts)
 
     def check(self, verdict: Verdict) -> str:
@@ -116,7 +116,7 @@ def _facts(one: CandidateTest, candidate: Candidate, runs: PairedRuns) -> dict[s
         "reason": one.reading.why,
     }
     trial = runs.patched(one.test, candidate)
-    kept |= test_oracles.facts(one.reading, trial)
+    kept |= test_oracles.run_facts(one.reading, trial)
     failed = verdict_rules.result_of(kept) == "failed"
     if trial is not None and failed and not runs.confirmed(one.test, candidate, trial):
         kept |= {"flaky": True}

@@ -17,7 +17,7 @@ from swe_router.errors import VerifierError
 from swe_router.seams import Sandbox
 
 Way = Literal["pytest", "django", "module", "script"]
-WITNESS = Path(__file__).parents[1] / "in_sandbox" / "failure_recorder.py"
+FAILURE_RECORDER = Path(__file__).parents[1] / "in_sandbox" / "failure_recorder.py"
 REPORT_LIMIT = 8_000_000
 """Bytes of results read of one run."""
 
@@ -44,7 +44,7 @@ class Test:
     arguments: tuple[str, ...] = ()
     """Of a script."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Files that it needs beside it: path -> text."""
+    """Files that it needs next to it: path -> text."""
     where: str = ""
     """Folder in which the command is started; empty is the work folder."""
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Test:
 
     @property
     def key(self) -> str:
-        """SHA-256 hex of all that its results depend on, beside the code that is tried."""
+        """SHA-256 hex of all that its results depend on, except the code under test."""
         given = [list(self.arguments), dict(self.files), self.where, dict(self.variables)]
         whole = [self.text, self.way, self.place, *given]
         text = json.dumps(whole, sort_keys=True)
@@ -66,7 +66,7 @@ class Test:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What the witness tells of one test function; ``script`` for a whole script."""
+    """The failure recorder's entry of one test function; ``script`` for a whole script."""
 
     id: str
     outcome: str
@@ -113,7 +113,7 @@ class TestTrial:
     """Of the sandbox when it was over, as ``run`` takes it."""
 
 
-def run(
+def run_test(
     sandbox: Sandbox, test: Test, python: str, limit: float, before: tuple[str, ...] = ()
 ) -> TestTrial:
     """Run a test in a sandbox for at most ``limit`` seconds, under a name that no patch can know.
@@ -127,9 +127,9 @@ def run(
     name = f"{test.stem}_{secrets.token_hex(6)}"
     path = posixpath.join(test.place, f"{name}.py")
     before = before or tuple(sandbox.run(_STATE, timeout=60).output.splitlines())
-    sandbox.write(f"{folder}/witness.py", WITNESS.read_bytes())
-    told = {"report": posixpath.basename(report), "key": key}
-    sandbox.write(f"{folder}/told", json.dumps(told).encode())
+    sandbox.write(f"{folder}/failure_recorder.py", FAILURE_RECORDER.read_bytes())
+    setup = {"report": posixpath.basename(report), "key": key}
+    sandbox.write(f"{folder}/setup.json", json.dumps(setup).encode())
     for other, text in test.files.items():
         sandbox.write(other, text.encode("utf-8", "surrogateescape"))
     sandbox.write(path, test.text.encode("utf-8", "surrogateescape"))
@@ -144,7 +144,7 @@ def run(
     finally:
         gone = f"rm -rf -- {shlex.join([folder, path, *test.files])} >/dev/null 2>&1"
         state = tuple(sandbox.run(f"{gone}\n{_STATE}", timeout=120).output.splitlines())
-    seen, ended, tampered = parse(lines, key)
+    seen, ended, tampered = parse_report(lines, key)
     return TestTrial(
         seen=seen,
         ended=ended,
@@ -161,10 +161,10 @@ def run(
     )
 
 
-def parse(lines: bytes, key: str) -> tuple[dict[str, TrialResult], bool, bool]:
-    """What the witness wrote, whether the run ended, and whether the report was tampered with.
+def parse_report(lines: bytes, key: str) -> tuple[dict[str, TrialResult], bool, bool]:
+    """Results, whether the run ended, and whether the report was tampered with.
 
-    A torn last line is left. A test that is told of twice (subtests, a failed teardown) keeps its
+    A torn last line is left. A test that is reported twice (subtests, a failed teardown) keeps its
     first failure.
     """
     seen: dict[str, TrialResult] = {}
@@ -186,7 +186,7 @@ def parse(lines: bytes, key: str) -> tuple[dict[str, TrialResult], bool, bool]:
 
 
 def _entry(line: bytes, key: str) -> dict[str, Any] | None:
-    """A line that the witness signed; None for any other."""
+    """A line that the failure recorder signed; None for any other."""
     mac, _, text = line.rstrip(b"\n").partition(b" ")
     wanted = hmac.new(key.encode(), text, hashlib.sha256).hexdigest()[:32].encode()
     if not hmac.compare_digest(mac, wanted):
@@ -215,7 +215,7 @@ def _seen(entry: Mapping[str, Any]) -> TrialResult:
 
 
 def _prepared(test: Test, path: str) -> str:
-    """The lines before the command: what the witness is told, and what the script expects."""
+    """The lines before the command: environment of the failure recorder and of the script."""
     file = path if path.startswith("/") else f"$PWD/{path}"
     own = "".join(
         f" {name}={shlex.quote(value)}"
@@ -231,13 +231,15 @@ def _command(test: Test, path: str, folder: str, python: str, workdir: str) -> s
     file = shlex.quote(file)
     if test.way == "pytest":
         found = f"PYTHONPATH={folder}${{PYTHONPATH:+:$PYTHONPATH}}"
-        return f"{found} {python} -m pytest -q --tb=short -p no:cacheprovider -p witness {file}"
+        flags = "-q --tb=short -p no:cacheprovider -p failure_recorder"
+        return f"{found} {python} -m pytest {flags} {file}"
     if test.way == "django":
         label = path.removeprefix("tests/").removesuffix(".py").replace("/", ".")
         flags = "--verbosity 0 --settings=test_sqlite --parallel 1"
-        return f"{python} {folder}/witness.py runner tests/runtests.py {flags} {shlex.quote(label)}"
+        script = f"{folder}/failure_recorder.py runner tests/runtests.py"
+        return f"{python} {script} {flags} {shlex.quote(label)}"
     rest = _joined(test.arguments)
-    return f"{python} {folder}/witness.py {test.way} {file}{rest}"
+    return f"{python} {folder}/failure_recorder.py {test.way} {file}{rest}"
 
 
 def _joined(words: Sequence[str]) -> str:

@@ -34,15 +34,15 @@ class Unusable(Exception):
     """A test is no evidence; the text says why."""
 
 
-def by_result(base: TestTrial, issue: IssueNames) -> OracleReading:
+def read_by_result(base: TestTrial, issue: IssueNames) -> OracleReading:
     """A test that fails at the base, as such. Raises ``Unusable``."""
-    basis = usability.basis(base, issue)
+    basis = usability.judge_base_run(base, issue)
     if not basis.usable:
         raise Unusable(basis.why)
     return OracleReading("result", basis.why, base, basis)
 
 
-def of_script(base: TestTrial, fixed: TestTrial | None, issue: IssueNames) -> OracleReading:
+def read_script(base: TestTrial, fixed: TestTrial | None, issue: IssueNames) -> OracleReading:
     """A test or script that an agent left; ``fixed`` is its run after that agent's own patch.
 
     Raises ``Unusable``.
@@ -55,13 +55,13 @@ def of_script(base: TestTrial, fixed: TestTrial | None, issue: IssueNames) -> Or
 
 
 def _by_result(base: TestTrial, fixed: TestTrial | None, issue: IssueNames) -> OracleReading:
-    reading = by_result(base, issue)
+    reading = read_by_result(base, issue)
     assert reading.basis is not None
     if fixed is None:
         if not reading.basis.named:
             raise Unusable("its failure names nothing of the issue, and its author has no patch")
         return reading
-    after = [now for _, now in usability.after(reading.basis, base, fixed).values()]
+    after = [now for _, now in usability.results_after(reading.basis, base, fixed).values()]
     if set(after) != {"passed"}:
         raise Unusable("it does not pass after its own author's patch either")
     return reading
@@ -70,22 +70,22 @@ def _by_result(base: TestTrial, fixed: TestTrial | None, issue: IssueNames) -> O
 def _by_print(base: TestTrial, fixed: TestTrial | None) -> OracleReading:
     if not base.seen["script"].touched:
         raise Unusable("it called nothing of the project")
-    counts = printed_output.marks(base.output)
+    counts = printed_output.failure_marks(base.output)
     if fixed is None:
         marks = {word: (n, 0) for word, n in counts.items() if word in printed_output.STRONG}
         if not marks:
             raise Unusable("it passes at the base and prints no word of failure")
-        return OracleReading("marks", _told(base, list(marks)), base, marks=marks)
+        return OracleReading("marks", _printed_reason(base, list(marks)), base, marks=marks)
     if not _came_through(fixed):
         raise Unusable("it does not end well after its own author's patch")
-    calm = printed_output.marks(fixed.output)
+    calm = printed_output.failure_marks(fixed.output)
     marks = {word: (n, calm[word]) for word, n in counts.items() if n > calm[word]}
     if marks:
-        return OracleReading("marks", _told(base, list(marks)), base, marks=marks)
-    outputs = printed_output.digest(base.output), printed_output.digest(fixed.output)
+        return OracleReading("marks", _printed_reason(base, list(marks)), base, marks=marks)
+    outputs = printed_output.output_digest(base.output), printed_output.output_digest(fixed.output)
     if outputs[0] == outputs[1]:
         raise Unusable("it prints the same at the base and after its own author's patch")
-    if printed_output.says_well(base.output):
+    if printed_output.reports_success(base.output):
         raise Unusable("it says at the base that all is as it should be")
     if base.cut or fixed.cut:
         raise Unusable("it prints more than is kept")
@@ -93,27 +93,30 @@ def _by_print(base: TestTrial, fixed: TestTrial | None) -> OracleReading:
     return OracleReading("output", why, base, outputs=outputs)
 
 
-def facts(reading: OracleReading, trial: TestTrial | None) -> dict[str, Any]:
+def run_facts(reading: OracleReading, trial: TestTrial | None) -> dict[str, Any]:
     """What is kept of the runs: enough for ``weighing.result_of``. None: it could not be run."""
-    said = "no time was left, or the patch does not apply"
+    printed = "no time was left, or the patch does not apply"
     if trial is not None:
-        said = trial.output.strip()[-600:]
-    kept: dict[str, Any] = {"oracle": reading.oracle, "said": said}
+        printed = trial.output.strip()[-600:]
+    kept: dict[str, Any] = {"oracle": reading.oracle, "said": printed}
     if reading.oracle == "result":
         assert reading.basis is not None
         kept["results"] = (
-            usability.after(reading.basis, reading.base, trial)
+            usability.results_after(reading.basis, reading.base, trial)
             if trial is not None
-            else usability.not_run(reading.basis)
+            else usability.results_not_run(reading.basis)
         )
     elif reading.oracle == "marks":
-        now = printed_output.marks(trial.output) if trial is not None else {}
+        now = printed_output.failure_marks(trial.output) if trial is not None else {}
         kept["marks"] = {
             word: [bad, calm, now.get(word, 0)] for word, (bad, calm) in reading.marks.items()
         }
         kept["ended"] = _ended(trial)
     else:
-        kept["outputs"] = [*reading.outputs, printed_output.digest(trial.output) if trial else ""]
+        kept["outputs"] = [
+            *reading.outputs,
+            printed_output.output_digest(trial.output) if trial else "",
+        ]
         kept["ended"] = _ended(trial)
     return kept
 
@@ -133,7 +136,7 @@ def _came_through(trial: TestTrial) -> bool:
     return trial.ended and script is not None and script.outcome == "passed"
 
 
-def _told(base: TestTrial, words: list[str]) -> str:
+def _printed_reason(base: TestTrial, words: list[str]) -> str:
     lines = (line.strip() for line in base.output.splitlines())
     line = next((line for line in lines if any(w in line.lower() for w in words)), "")
     return f"script ends well and prints {', '.join(sorted(words))}: {line[:200]}"

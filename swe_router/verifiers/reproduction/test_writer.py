@@ -43,7 +43,7 @@ class Written:
     """Sample, USD and usage of the call, for the evidence."""
 
 
-def written(
+def written_tests(
     samples: int,
     instance: Instance,
     around: RepositoryContext,
@@ -71,12 +71,12 @@ def written(
     return have, missing
 
 
-def paid(context: VerificationContext) -> int:
+def paid_count(context: VerificationContext) -> int:
     """How many tests of the instance are there already."""
     return sum(key.startswith(f"{PROMPT}:") for key in context.notes)
 
 
-def messages(
+def writer_messages(
     number: int,
     samples: int,
     instance: Instance,
@@ -102,7 +102,7 @@ def messages(
     return (Message(role="user", content=text),)
 
 
-def test_of(answer: str) -> str:
+def extract_test(answer: str) -> str:
     """The last fenced block of an answer that looks like Python; empty when there is none."""
     blocks = [match[2] for match in _FENCED.finditer(answer)]
     if not blocks and re.match(r"\s*(import|from|def|class|#|\"\"\")", answer):
@@ -122,11 +122,11 @@ def _asked(
     limits = CallLimits(
         max_output_tokens=MAX_TOKENS, timeout=LONGEST, within=_patience(context), seed=number
     )
-    asked = messages(number, samples, instance, around, context.prompts.get(PROMPT))
+    asked = writer_messages(number, samples, instance, around, context.prompts.get(PROMPT))
     answer = context.writer.complete(asked, (), limits=limits)
     note: dict[str, Any] = {
         "by": answer.model,
-        "text": test_of(answer.message.content),
+        "text": extract_test(answer.message.content),
         "charged_to": attempt_id,
         "call": _call(number, answer),
     }
@@ -154,7 +154,7 @@ def _patience(context: VerificationContext) -> float:
     return max(10.0, 0.5 * (context.deadline - context.clock()))
 
 
-def distinct(tests: Sequence[Written]) -> dict[str, Written]:
+def distinct_tests(tests: Sequence[Written]) -> dict[str, Written]:
     """Id -> test, the same text once: a copy is no second witness."""
     seen: dict[str, Written] = {}
     texts: set[str] = set()

@@ -24,7 +24,7 @@ class BaseResult:
     """What of the issue its failures name."""
 
 
-def basis(trial: TestTrial, issue: IssueNames) -> BaseResult:
+def judge_base_run(trial: TestTrial, issue: IssueNames) -> BaseResult:
     """Judge a test by its run at the base commit."""
     if trial.tampered:
         return BaseResult(False, "its report was written to by someone else")
@@ -40,22 +40,22 @@ def basis(trial: TestTrial, issue: IssueNames) -> BaseResult:
         if seen.outcome == "passed":
             counted[name] = seen
         elif seen.outcome in ("failed", "error"):
-            wrong = failure_reasons.fault(seen, issue)
+            wrong = failure_reasons.why_not_evidence(seen, issue)
             if wrong:
                 faults.append(f"{name}: {wrong}" if name != "load" else wrong)
                 continue
             counted[name] = seen
-            named |= set(failure_reasons.mentions(seen, issue))
+            named |= set(failure_reasons.issue_mentions(seen, issue))
             reason = reason or _reason(name, seen, sorted(named))
     if not reason:
         return BaseResult(False, "; ".join(faults[:3]) or "it passes at the base")
     return BaseResult(True, reason, counted, tuple(sorted(named)))
 
 
-def after(before: BaseResult, base: TestTrial, trial: TestTrial) -> dict[str, list[str]]:
-    """Each function that counts -> what it said at the base and after the patch."""
+def results_after(before: BaseResult, base: TestTrial, trial: TestTrial) -> dict[str, list[str]]:
+    """Each function that counts -> its result at the base and after the patch."""
     if trial.tampered:
-        return not_run(before)
+        return results_not_run(before)
     return {
         name: [
             "passed" if seen.outcome == "passed" else "failed",
@@ -65,7 +65,7 @@ def after(before: BaseResult, base: TestTrial, trial: TestTrial) -> dict[str, li
     }
 
 
-def not_run(before: BaseResult) -> dict[str, list[str]]:
+def results_not_run(before: BaseResult) -> dict[str, list[str]]:
     """The same for a test that could not be run after the patch."""
     return {
         name: ["passed" if seen.outcome == "passed" else "failed", "unknown"]
@@ -76,33 +76,33 @@ def not_run(before: BaseResult) -> dict[str, list[str]]:
 def _after(name: str, seen: TrialResult, base: TestTrial, trial: TestTrial) -> str:
     now = trial.seen.get(name)
     if now is None and name == "load" and trial.seen:
-        others = [_said(one, seen) for one in trial.seen.values()]
+        others = [_result_after(one, seen) for one in trial.seen.values()]
         return (
             "failed" if "failed" in others else "passed" if set(others) == {"passed"} else "unknown"
         )
     if now is not None:
-        return _said(now, seen)
+        return _result_after(now, seen)
     if "load" in trial.seen:
-        return _said(trial.seen["load"], seen)
+        return _result_after(trial.seen["load"], seen)
     if trial.timed_out:
         patience = max(comparison.MIN_HUNG, comparison.HUNG_FACTOR * base.seconds)
         return "failed" if trial.limit >= patience else "unknown"
     return "unknown" if trial.ended else "failed"
 
 
-def _said(now: TrialResult, before: TrialResult) -> str:
+def _result_after(now: TrialResult, before: TrialResult) -> str:
     if now.outcome == "passed":
         return "passed"
     if now.outcome == "skipped":
         return "unknown"
-    if before.outcome != "passed" and failure_reasons.same(now, before):
+    if before.outcome != "passed" and failure_reasons.is_same_failure(now, before):
         return "failed"
     return "unknown" if failure_reasons.broken_test(now) else "failed"
 
 
 def _reason(name: str, seen: TrialResult, named: list[str]) -> str:
-    told = f"{seen.kind}: {seen.message}".strip(": ").splitlines()
-    first = " ".join(line.strip() for line in told if line.strip())[:240]
+    failure = f"{seen.kind}: {seen.message}".strip(": ").splitlines()
+    first = " ".join(line.strip() for line in failure if line.strip())[:240]
     if seen.where != "test" and seen.project:
         part = (
             f"through {seen.functions[-1]} of the project" if seen.functions else "in the project"
@@ -111,5 +111,5 @@ def _reason(name: str, seen: TrialResult, named: list[str]) -> str:
         part = "the issue asks for that name"
     else:
         part = f"of what the project gave: {seen.line}" if seen.line else "of what the project gave"
-    beside = f"; the issue names {', '.join(named[:5])}" if named else ""
-    return f"{name} fails with {first} ({part}){beside}"
+    suffix = f"; the issue names {', '.join(named[:5])}" if named else ""
+    return f"{name} fails with {first} ({part}){suffix}"

@@ -39,10 +39,10 @@ def contradiction(evidence: Evidence) -> str:
             return f"{name}: recorded {test['after']}, by its results {result_of(test)}"
     try:
         paid = sum((Decimal(call["usd"]) for call in evidence.get("calls", ())), Decimal(0))
-        told = Decimal(evidence.get("usd", "0"))
+        recorded = Decimal(evidence.get("usd", "0"))
     except InvalidOperation:
         return "usd: no amount of money"
-    return "" if paid == told else f"usd: recorded {told}, its calls cost {paid}"
+    return "" if paid == recorded else f"usd: recorded {recorded}, its calls cost {paid}"
 
 
 def votes_of(evidence: Evidence) -> dict[str, str]:
@@ -53,36 +53,36 @@ def votes_of(evidence: Evidence) -> dict[str, str]:
             voter = name if test["source"] == "written" else str(test["by"])
             ballots.setdefault(voter, []).append(test["after"])
     wrote = {name for name, test in _tests(evidence).items() if test["source"] == "written"}
-    votes = {voter: _majority(said) for voter, said in ballots.items()}
-    return {voter: said for voter, said in votes.items() if said != "unknown" or voter in wrote}
+    votes = {voter: _majority(results) for voter, results in ballots.items()}
+    return {voter: vote for voter, vote in votes.items() if vote != "unknown" or voter in wrote}
 
 
 def result_of(test: Evidence) -> str:
-    """What a test said after the patch, from what was kept of its runs."""
+    """Result of a test after the patch, from its recorded runs."""
     if test.get("flaky"):
         return "unknown"
     if test["oracle"] != "result":
         return _by_print(test)
-    said = [after for _, after in test["results"].values()]
-    if "failed" in said:
+    results = [after for _, after in test["results"].values()]
+    if "failed" in results:
         return "failed"
-    return "passed" if said and set(said) == {"passed"} else "unknown"
+    return "passed" if results and set(results) == {"passed"} else "unknown"
 
 
-def why(evidence: Evidence) -> str:
+def why_text(evidence: Evidence) -> str:
     """The votes in one line."""
     votes = votes_of(evidence)
     idle = len(evidence.get("unusable", ()))
     own = sum(bool(test["own"]) for test in _tests(evidence).values())
-    beside = "".join(
+    suffix = "".join(
         f", {number} {what}" for number, what in ((own, "of its own"), (idle, "unusable")) if number
     )
     if not votes:
-        return f"no test fails at the base for the issue's reason and may vote{beside}"
+        return f"no test fails at the base for the issue's reason and may vote{suffix}"
     count = Counter(votes.values())
-    said = ", ".join(f"{count[kind]} {kind}" for kind in ("passed", "failed", "unknown")
+    counts = ", ".join(f"{count[kind]} {kind}" for kind in ("passed", "failed", "unknown")
                      if count[kind])  # fmt: skip
-    return f"after the patch: {said} of {len(votes)} vote(s){beside}"
+    return f"after the patch: {counts} of {len(votes)} vote(s){suffix}"
 
 
 def _tests(evidence: Evidence) -> Mapping[str, Evidence]:
@@ -113,9 +113,9 @@ def _failed_before(test: Evidence) -> bool:
     return any(base == "failed" for base, _ in test["results"].values())
 
 
-def _majority(said: list[str]) -> str:
+def _majority(results: list[str]) -> str:
     """What most of those say that say anything."""
-    count = Counter(said)
+    count = Counter(results)
     if count["passed"] == count["failed"]:
         return "unknown"
     return "passed" if count["passed"] > count["failed"] else "failed"

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from swe_router.records import Outcome, Step
 
 
-def names_of(outcome: Outcome, steps: Sequence[Step]) -> str:
+def author_names(outcome: Outcome, steps: Sequence[Step]) -> str:
     """Model ids of the steps and, for an imported candidate, the model that its file names.
 
     Neither the tier's name nor the candidate's label counts: to rename one changes no verdict.
     """
-    parts = (*_models(steps), maker_of(outcome.attempt.source))
+    parts = (*_models(steps), maker_of_source(outcome.attempt.source))
     return " ".join(part for part in parts if part)
 
 
-def maker_of(source: str) -> str:
+def maker_of_source(source: str) -> str:
     """The model in the source of an imported candidate: ``FILE MODEL LABEL``, MODEL may be empty.
 
     The name of the file and the label of the candidate say nothing of a maker.
@@ -24,14 +24,14 @@ def maker_of(source: str) -> str:
     return source.partition(" ")[2].rpartition(" ")[0]
 
 
-def made(outcome: Outcome, steps: Sequence[Step], model: str) -> bool:
+def was_made_by(outcome: Outcome, steps: Sequence[Step], model: str) -> bool:
     """Whether this model made the candidate, as far as its steps or its file tell.
 
     Of an imported one, that its maker's name is the model's, with or without a provider before.
     """
     if model in _models(steps):
         return True
-    words = maker_of(outcome.attempt.source).split()
+    words = maker_of_source(outcome.attempt.source).split()
     return bool(model) and _bare(model) in {_bare(word) for word in words}
 
 
@@ -40,7 +40,7 @@ def _bare(model: str) -> str:
     return model.rpartition("/")[2].rpartition(":")[2].casefold()
 
 
-def model_of(outcome: Outcome, steps: Sequence[Step]) -> str:
+def author_key(outcome: Outcome, steps: Sequence[Step]) -> str:
     """What two candidates by the same model have in common.
 
     The model ids of the steps; without them the tier; of an imported one its source without the

@@ -22,7 +22,7 @@ MIN_CODE = 8
 """Characters without blanks from which a line of the issue says something when it reappears."""
 
 
-def signals(patch: str, problem: str, is_test: Callable[[str], bool]) -> dict[str, float]:
+def signals_of_patch(patch: str, problem: str, is_test: Callable[[str], bool]) -> dict[str, float]:
     """Numbers by name, ``patch_*`` and ``issue_*``; empty when the text is no diff."""
     files = patch_files.changes(patch)
     if not files:
@@ -108,6 +108,6 @@ def _words(
 
 def _fix_taken(added: Sequence[str], problem: str) -> bool:
     """A line of the issue, blanks aside, stands among the lines that the patch adds."""
-    said = {"".join(line.lstrip(" \t>+").split()) for line in problem.splitlines()}
+    issue_lines = {"".join(line.lstrip(" \t>+").split()) for line in problem.splitlines()}
     ours = {"".join(line.split()) for line in added}
-    return any(len(line) >= MIN_CODE and not _COMMENT.match(line) for line in said & ours)
+    return any(len(line) >= MIN_CODE and not _COMMENT.match(line) for line in issue_lines & ours)

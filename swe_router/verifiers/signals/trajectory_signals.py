@@ -20,7 +20,7 @@ _WRITES = re.compile(
 )
 _TARGET = re.compile(r"[\w./-]+\.(?:py|pyx|[jt]sx?|go|rs|java|rb|php|c|h|cc|cpp|cfg|toml|txt)\b")
 _UNDO = re.compile(r"\bgit (?:checkout|restore|stash|reset)\b")
-_SAID_CODE = re.compile(r"\[exit code (-?\d+)\]|<returncode>(-?\d+)</returncode>")
+_PRINTED_CODE = re.compile(r"\[exit code (-?\d+)\]|<returncode>(-?\d+)</returncode>")
 _FAILS = re.compile(
     r"\b[1-9]\d* (?:failed|errors?|exceptions)\b|\bFAILED\b|DO \*NOT\* COMMIT|^E  ", re.MULTILINE
 )
@@ -38,7 +38,7 @@ class _Did:
 
     step: int
     edits: tuple[str, ...] = ()
-    """Files that it wrote; ("?",) when it wrote something that cannot be told."""
+    """Files that it wrote; ("?",) when the file that it wrote is unknown."""
     tests: bool = False
     script: bool = False
     undoes: bool = False
@@ -48,7 +48,9 @@ class _Did:
     """The exit code is known."""
 
 
-def signals(attempt: Attempt, steps: Sequence[Step], workdir: str) -> dict[str, float]:
+def signals_of_trajectory(
+    attempt: Attempt, steps: Sequence[Step], workdir: str
+) -> dict[str, float]:
     """Numbers by name, ``run_*``; what cannot be known is left out, never 0.
 
     ``workdir``: where the project lay in the attempt's sandbox.
@@ -123,14 +125,14 @@ def _read(number: int, action: Action, workdir: str) -> _Did:
     if not command:
         return _Did(number)
     tests = bool(_TESTS.search(command))
-    said = tests and bool(_FAILS.search(action.observation))
+    printed = tests and bool(_FAILS.search(action.observation))
     return _Did(
         number,
         edits=_written(command, workdir),
         tests=tests,
         script=not tests and bool(_SCRIPT.search(command)),
         undoes=bool(_UNDO.search(command)),
-        failed=code != 0 or said,
+        failed=code != 0 or printed,
         known=known,
     )
 
@@ -147,7 +149,7 @@ def _exit_of(action: Action) -> tuple[int, bool]:
     """Exit code and whether it is known: as recorded, else as the scaffold showed it."""
     if action.exit_code is not None:
         return action.exit_code, True
-    said = _SAID_CODE.search(action.observation[:200]) or _SAID_CODE.search(
+    printed = _PRINTED_CODE.search(action.observation[:200]) or _PRINTED_CODE.search(
         action.observation[-200:]
     )
-    return (int(said[1] or said[2]), True) if said else (0, False)
+    return (int(printed[1] or printed[2]), True) if printed else (0, False)

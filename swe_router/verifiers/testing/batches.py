@@ -1,4 +1,4 @@
-"""Test files that run in one process, what they said at the base, and which run again."""
+"""Batches of test files per process: their base results, and which run again."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ QUICK = 3.0
 
 @dataclass(frozen=True)
 class Batch:
-    """Test files that run in one process, and what they said at the base."""
+    """Test files that run in one process, and their results at the base."""
 
     files: tuple[str, ...]
     before: TestRun
 
 
-def grown(batch: Batch) -> int:
+def next_batch_size(batch: Batch) -> int:
     """Files that the batch after this one may hold."""
     quick = batch.before.ended and batch.before.seconds < QUICK
     return (4 if quick else 2) * len(batch.files)
 
 
-def patience(batch: Batch) -> float:
+def timeout_seconds(batch: Batch) -> float:
     """Seconds after which a run is called hung, with a little over; a cut run gets half more."""
     if not batch.before.ended:
         return max(2 * MIN_SECONDS, 1.5 * batch.before.seconds)
@@ -38,7 +38,7 @@ def patience(batch: Batch) -> float:
     return max(least, 1.2 * comparison.HUNG_FACTOR * batch.before.seconds)
 
 
-def owning(batch: Batch, tests: Sequence[str]) -> Batch:
+def batch_with_tests(batch: Batch, tests: Sequence[str]) -> Batch:
     """The files of a batch that hold these tests, and these tests; all files if that is unknown."""
     mine = [test for test in tests if test in batch.before.results]
     owners = {batch.before.files.get(test, "") for test in mine}
@@ -48,26 +48,26 @@ def owning(batch: Batch, tests: Sequence[str]) -> Batch:
     return Batch(files if mine else (), batch.before)
 
 
-def few(batches: Sequence[Batch]) -> list[Batch]:
+def first_batches(batches: Sequence[Batch]) -> list[Batch]:
     """The first batches that have files, up to ``RERUN`` files, each less what it does not hold."""
     chosen: list[Batch] = []
     room = RERUN
     for batch in batches:
-        told = set(batch.before.files.values()) <= set(batch.files)
-        files = batch.files[:room] if told else batch.files
+        attributed = set(batch.before.files.values()) <= set(batch.files)
+        files = batch.files[:room] if attributed else batch.files
         if files and room > 0:
             held = {
                 test: outcome
                 for test, outcome in batch.before.results.items()
-                if not told or batch.before.files[test] in files
+                if not attributed or batch.before.files[test] in files
             }
             chosen.append(Batch(files, replace(batch.before, results=held)))
             room -= len(files)
     return chosen
 
 
-def merged(batches: Sequence[Batch]) -> TestRun:
-    """All that was said at the base, as one run."""
+def merged_run(batches: Sequence[Batch]) -> TestRun:
+    """All base results as one run."""
     results: dict[str, str] = {}
     files: dict[str, str] = {}
     why: dict[str, str] = {}

@@ -13,11 +13,11 @@ from swe_router.verifiers.testing import comparison, runners
 from swe_router.verifiers.testing.batches import (
     MIN_SECONDS,
     Batch,
-    few,
-    grown,
-    merged,
-    owning,
-    patience,
+    batch_with_tests,
+    first_batches,
+    merged_run,
+    next_batch_size,
+    timeout_seconds,
 )
 from swe_router.verifiers.testing.results import TestRun
 
@@ -33,7 +33,7 @@ STEP = 60.0
 
 @dataclass
 class BeforeAfterResult:
-    """What the batches said before and after."""
+    """Results of the batches before and after the patch."""
 
     now: dict[str, str] = field(default_factory=dict)
     """Test that passed before -> what became of it (``comparison.compare``)."""
@@ -124,7 +124,7 @@ class BeforeAfterRunner:
     ) -> list[Batch]:
         """Run what waits, after the batches that are used already."""
         fresh: list[Batch] = []
-        size = grown(used[-1]) if used else 1
+        size = next_batch_size(used[-1]) if used else 1
         ends = self.context.clock() + seconds
         while waiting and (left := ends - self.context.clock()) >= MIN_SECONDS:
             ran = [*used, *fresh]
@@ -140,7 +140,7 @@ class BeforeAfterRunner:
             # One slow file must not take all the time from the others.
             limit = max(MIN_SECONDS, left * (0.6 if waiting else 1.0))
             fresh.append(Batch(files, self._run(fresh_sandbox(), files, limit)))
-            size = max(size, grown(fresh[-1]))
+            size = max(size, next_batch_size(fresh[-1]))
         return fresh
 
     def trial(self, batches: Sequence[Batch], patch: str) -> BeforeAfterResult:
@@ -152,15 +152,15 @@ class BeforeAfterRunner:
         were not reached) is made anew, batch by batch.
         """
         batches = [b for b in batches if "passed" in b.before.results.values()]
-        whole = merged(batches)
+        whole = merged_run(batches)
         if self._all_at_once(batches, whole):
             with self.context.open_sandbox(self.instance) as sandbox:
                 if not self._patched(sandbox, patch):
                     return BeforeAfterResult(applied=False)
                 files = [path for batch in batches for path in batch.files]
-                limit = min(patience(Batch(tuple(files), whole)), 0.4 * self.left())
+                limit = min(timeout_seconds(Batch(tuple(files), whole)), 0.4 * self.left())
                 after = self._run(sandbox, files, limit)
-            now = comparison.compare(whole, after)
+            now = comparison.compare_runs(whole, after)
             if after.ended and not after.tampered and {*now.values()} <= {"passed", "failed"}:
                 return BeforeAfterResult(now=now, ran=batches, seconds=after.seconds)
         trial = BeforeAfterResult()
@@ -185,12 +185,12 @@ class BeforeAfterRunner:
             trial.left_out += batch.files
             return
         # What is kept back is for a second look at what broke.
-        limit = min(patience(batch), max(0.6 * left, min(left, wanted)))
+        limit = min(timeout_seconds(batch), max(0.6 * left, min(left, wanted)))
         after = self._run(sandbox, batch.files, limit)
         trial.ran.append(batch)
         trial.seconds += after.seconds
         trial.tampered = trial.tampered or after.tampered
-        trial.now |= comparison.compare(batch.before, after)
+        trial.now |= comparison.compare_runs(batch.before, after)
 
     def again(self, trial: BeforeAfterResult, patch: str) -> None:
         """Further pairs of runs of what broke, while there is time: flaky tests fall out.
@@ -199,7 +199,7 @@ class BeforeAfterRunner:
         and several that stay at once leave no doubt.
         """
         while trial.pairs < AGAIN + len(trial.ran):
-            batches = few([owning(batch, trial.broken) for batch in trial.ran])
+            batches = first_batches([batch_with_tests(batch, trial.broken) for batch in trial.ran])
             wanted = sum(batch.before.seconds for batch in batches)
             if not batches or self.left() < 2.5 * wanted + MIN_SECONDS:
                 return
@@ -224,12 +224,12 @@ class BeforeAfterRunner:
             for batch, first in zip(batches, firsts, strict=True):
                 if not self._has_time():
                     return False
-                second = self._run(sandbox, batch.files, min(patience(batch), self.left()))
-                came = set(comparison.compare(first, second).values())
+                second = self._run(sandbox, batch.files, min(timeout_seconds(batch), self.left()))
+                came = set(comparison.compare_runs(first, second).values())
                 if second.timed_out and {"unfinished", "cut"} & came:
                     return False
                 mine = {test: now[test] for test in batch.before.results if test in now}
-                now = now | comparison.confirmed(mine, first, second)
+                now = now | comparison.with_flaky_tests(mine, first, second)
         trial.now = now
         return True
 
@@ -257,7 +257,7 @@ class BeforeAfterRunner:
         return self.context.cache.setdefault(key, [])
 
     def _run(self, sandbox: Sandbox, files: Sequence[str], limit: float) -> TestRun:
-        return runners.run(sandbox, self.runner, self.python, files, limit)
+        return runners.run_tests(sandbox, self.runner, self.python, files, limit)
 
     def _patched(self, sandbox: Sandbox, patch: str) -> bool:
         if self.context.apply(sandbox, patch).exit_code != 0:

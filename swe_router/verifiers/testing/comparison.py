@@ -1,4 +1,4 @@
-"""What the same tests said before and after a patch; pure, so that a reader can redo it."""
+"""Results of the same tests before and after a patch, compared; pure functions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def needs_network(why: str) -> bool:
     return bool(_NETWORK.search(why))
 
 
-def compare(before: TestRun, after: TestRun) -> dict[str, str]:
+def compare_runs(before: TestRun, after: TestRun) -> dict[str, str]:
     """Each test that passed before, in the order of its run -> what became of it.
 
     passed | failed | error (its file no longer loads) | gone (no longer there, or skipped) |
@@ -45,9 +45,9 @@ def compare(before: TestRun, after: TestRun) -> dict[str, str]:
 
 
 def _after(test: str, before: TestRun, after: TestRun) -> str:
-    said = after.results.get(test)
-    if said is not None:
-        return "gone" if said == "skipped" else said
+    outcome = after.results.get(test)
+    if outcome is not None:
+        return "gone" if outcome == "skipped" else outcome
     if after.timed_out or not after.ended:
         return _unreached(before, after)
     return "error" if not after.results or _unloaded(test, before, after) else "gone"
@@ -72,9 +72,9 @@ def _unloaded(test: str, before: TestRun, after: TestRun) -> bool:
     )
 
 
-def confirmed(now: Mapping[str, str], before: TestRun, after: TestRun) -> dict[str, str]:
+def with_flaky_tests(now: Mapping[str, str], before: TestRun, after: TestRun) -> dict[str, str]:
     """``now`` with ``flaky`` for a broken test that a second pair of runs does not break again."""
-    again = compare(before, after)
+    again = compare_runs(before, after)
     return {
         test: "flaky" if came in BROKEN and again.get(test, "gone") not in BROKEN else came
         for test, came in now.items()
@@ -91,17 +91,17 @@ def evidence_of(now: Mapping[str, str], before: TestRun) -> dict[str, Any]:
     listed = order[: max(MAX_LISTED, broken)]
     facts = {
         "counts": {
-            **counted(now.values()),
+            **outcome_counts(now.values()),
             "not_passed_before": len(before.results) - len(now),
         },
         "tests": {test: ["passed", now[test]] for test in listed},
         "listed": len(listed),
     }
-    network = network_of(before)
+    network = tests_needing_network(before)
     return {**facts, "needed_network": network[:MAX_LISTED]} if network else facts
 
 
-def network_of(before: TestRun) -> list[str]:
+def tests_needing_network(before: TestRun) -> list[str]:
     """Tests that failed before for lack of network, sorted."""
     return sorted(
         test
@@ -110,7 +110,7 @@ def network_of(before: TestRun) -> list[str]:
     )
 
 
-def counted(came: Iterable[str]) -> dict[str, int]:
+def outcome_counts(came: Iterable[str]) -> dict[str, int]:
     """How many of the tests that passed before came to what."""
     tally = Counter(came)
     return {
@@ -148,7 +148,7 @@ def outcome_of(evidence: Mapping[str, Any]) -> str:
 
 
 def _contradictory(evidence: Mapping[str, Any], counts: Mapping[str, int]) -> bool:
-    tests = counted(came for _, came in evidence["tests"].values())
+    tests = outcome_counts(came for _, came in evidence["tests"].values())
     whole = len(evidence["tests"]) == counts["passed_before"]
     if whole and any(tests[key] != counts.get(key, 0) for key in tests):
         return True

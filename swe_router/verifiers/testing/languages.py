@@ -1,4 +1,4 @@
-"""The table of test runners beside Python's: how each is recognised, called and read."""
+"""The table of test runners other than Python's: how each is recognised, called and read."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class RunnerRow:
     documented format only."""
 
 
-def choose(facts: set[str], ending: str) -> str:
+def choose_language_runner(facts: set[str], ending: str) -> str:
     """The first row for files of this suffix that the facts name; empty when there is none."""
-    rows = [row.name for row in TABLE if ending in row.endings and row.name in facts]
-    said = [name for name in rows if f"says-{name}" in facts]
-    return (said or rows or [""])[0]
+    rows = [row.name for row in RUNNER_TABLE if ending in row.endings and row.name in facts]
+    named = [name for name in rows if f"says-{name}" in facts]
+    return (named or rows or [""])[0]
 
 
 def _go(files: Sequence[str]) -> str:
@@ -105,7 +105,7 @@ def _with_maven(program: str, files: Sequence[str]) -> str:
     chosen = f"-pl {shlex.quote(','.join(modules))} -am " if modules else ""
     calm = "-DfailIfNoTests=false -Dsurefire.failIfNoSpecifiedTests=false -fae"
     run = f"{program} -o -q {chosen}{calm} -Dtest={shlex.quote(tests)} test"
-    return f"{run}; {_gathered('*/surefire-reports/TEST-*.xml')}"
+    return f"{run}; {_collect_reports('*/surefire-reports/TEST-*.xml')}"
 
 
 def _gradle(files: Sequence[str]) -> str:
@@ -115,10 +115,10 @@ def _gradle(files: Sequence[str]) -> str:
         names = dict.fromkeys(_class(path) for path in files if _module(path) == module)
         tasks.append(" ".join([task, *(f"--tests {shlex.quote(name)}" for name in names)]))
     run = f"./gradlew --offline --continue {' '.join(tasks)}"
-    return f"{run}; {_gathered('*/build/test-results/*/TEST-*.xml')}"
+    return f"{run}; {_collect_reports('*/build/test-results/*/TEST-*.xml')}"
 
 
-def _gathered(pattern: str) -> str:
+def _collect_reports(pattern: str) -> str:
     """Reports that this run wrote, one after the other: an old one may lie about."""
     return f"find . -path '{pattern}' -newer REPORTER/begun -exec cat {{}} + >REPORT"
 
@@ -162,49 +162,65 @@ def _make_test(files: Sequence[str]) -> str:
     return "make -k test >REPORT 2>&1"
 
 
-def _named(pattern: str) -> Callable[[str], bool]:
+def _path_matcher(pattern: str) -> Callable[[str], bool]:
     matches = re.compile(pattern).search
     return lambda path: matches(path) is not None
 
 
 _SCRIPT = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".vue")
 _C = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".hxx")
-_SCRIPT_TEST = _named(
+_SCRIPT_TEST = _path_matcher(
     r"[._](test|spec)\.[cm]?[jt]sx?\Z|(\A|/)(tests?|__tests__|spec)/.*\.[cm]?[jt]sx?\Z"
 )
-_JAVA_TEST = _named(r"/src/test/.*(\ATest\w*|Tests?|TestCase|IT)\.(java|kt)\Z")
-_C_TEST = _named(r"(\A|/)(tests?|unittests?)/|(\A|[/_])tests?[_.]|_test\.")
-TABLE: tuple[RunnerRow, ...] = (
-    RunnerRow("go", (".go",), _go, result_parsers.go, _named(r"_test\.go\Z"), "parsed"),
+_JAVA_TEST = _path_matcher(r"/src/test/.*(\ATest\w*|Tests?|TestCase|IT)\.(java|kt)\Z")
+_C_TEST = _path_matcher(r"(\A|/)(tests?|unittests?)/|(\A|[/_])tests?[_.]|_test\.")
+RUNNER_TABLE: tuple[RunnerRow, ...] = (
+    RunnerRow(
+        "go", (".go",), _go, result_parsers.parse_go, _path_matcher(r"_test\.go\Z"), "parsed"
+    ),
     RunnerRow(
         "cargo",
         (".rs",),
         _cargo,
-        result_parsers.cargo,
-        _named(r"(\A|/)tests/(\w+|\w+/main)\.rs\Z|(\A|/)src/(.*/)?tests?\w*\.rs\Z"),
+        result_parsers.parse_cargo,
+        _path_matcher(r"(\A|/)tests/(\w+|\w+/main)\.rs\Z|(\A|/)src/(.*/)?tests?\w*\.rs\Z"),
         "run",
     ),
-    RunnerRow("vitest", _SCRIPT, _vitest, result_parsers.jest, _SCRIPT_TEST, "run"),
-    RunnerRow("jest", _SCRIPT, _jest, result_parsers.jest, _SCRIPT_TEST, "run"),
-    RunnerRow("mocha", _SCRIPT, _mocha, result_parsers.mocha, _SCRIPT_TEST, "run"),
-    RunnerRow("mvnw", (".java", ".kt"), _mvnw, result_parsers.junit, _JAVA_TEST, "parsed"),
-    RunnerRow("maven", (".java", ".kt"), _maven, result_parsers.junit, _JAVA_TEST, "parsed"),
-    RunnerRow("gradle", (".java", ".kt"), _gradle, result_parsers.junit, _JAVA_TEST, "parsed"),
+    RunnerRow("vitest", _SCRIPT, _vitest, result_parsers.parse_jest, _SCRIPT_TEST, "run"),
+    RunnerRow("jest", _SCRIPT, _jest, result_parsers.parse_jest, _SCRIPT_TEST, "run"),
+    RunnerRow("mocha", _SCRIPT, _mocha, result_parsers.parse_mocha, _SCRIPT_TEST, "run"),
+    RunnerRow("mvnw", (".java", ".kt"), _mvnw, result_parsers.parse_junit, _JAVA_TEST, "parsed"),
+    RunnerRow("maven", (".java", ".kt"), _maven, result_parsers.parse_junit, _JAVA_TEST, "parsed"),
     RunnerRow(
-        "phpunit", (".php",), _phpunit, result_parsers.junit, _named(r"Test\.php\Z"), "parsed"
+        "gradle", (".java", ".kt"), _gradle, result_parsers.parse_junit, _JAVA_TEST, "parsed"
     ),
-    RunnerRow("rspec", (".rb",), _rspec, result_parsers.rspec, _named(r"_spec\.rb\Z"), "parsed"),
+    RunnerRow(
+        "phpunit",
+        (".php",),
+        _phpunit,
+        result_parsers.parse_junit,
+        _path_matcher(r"Test\.php\Z"),
+        "parsed",
+    ),
+    RunnerRow(
+        "rspec",
+        (".rb",),
+        _rspec,
+        result_parsers.parse_rspec,
+        _path_matcher(r"_spec\.rb\Z"),
+        "parsed",
+    ),
     RunnerRow(
         "minitest",
         (".rb",),
         _minitest,
-        result_parsers.minitest,
-        _named(r"(\A|/)test/(.*/)?(test_\w+|\w+_test)\.rb\Z"),
+        result_parsers.parse_minitest,
+        _path_matcher(r"(\A|/)test/(.*/)?(test_\w+|\w+_test)\.rb\Z"),
         "parsed",
     ),
-    RunnerRow("ctest", _C, _ctest, result_parsers.junit, _C_TEST, "run"),
-    RunnerRow("make-check", _C, _make_check, result_parsers.lines, _C_TEST, "parsed"),
-    RunnerRow("make-test", _C, _make_test, result_parsers.lines, _C_TEST, "run"),
+    RunnerRow("ctest", _C, _ctest, result_parsers.parse_junit, _C_TEST, "run"),
+    RunnerRow("make-check", _C, _make_check, result_parsers.parse_tap_lines, _C_TEST, "parsed"),
+    RunnerRow("make-test", _C, _make_test, result_parsers.parse_tap_lines, _C_TEST, "run"),
 )
 """Seen to run: cargo 1.95, jest 30, vitest 4.1, mocha 12, ctest 3.25 and make, each on a suite of
 a few tests. Add a runner here: its facts in ``LOOK``, its command, its reader in ``reports``."""

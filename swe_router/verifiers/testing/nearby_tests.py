@@ -19,11 +19,11 @@ from swe_router.verifiers.patches import path_kinds
 
 MENTIONS = 5
 """Uses of one name in a test file beyond which more say nothing."""
-_LEAST_NAME = 4
+_MIN_NAME_LENGTH = 4
 """Letters of a folder's name from which on it is looked for inside of another name."""
 
 
-def nearest(
+def nearest_tests(
     changes: Sequence[PatchSummary], known: Iterable[str], graph: Any, limit: int
 ) -> tuple[list[str], str]:
     """At most ``limit`` test files of ``known``, nearest first, and how they were found.
@@ -36,19 +36,21 @@ def nearest(
         found = [str(path) for path in graph.tests_reaching(changed)]
         reached = [path for path in dict.fromkeys(found) if path in modules]
         if getattr(graph, "facts", None):
-            reached = _weighed(changes, modules, reached, graph)
+            reached = _rank_by_graph(changes, modules, reached, graph)
         if reached:
             return reached[:limit], "graph"
-    scored = [(max((likeness(c, test) for c in changed), default=0), test) for test in modules]
+    scored = [
+        (max((name_similarity(c, test) for c in changed), default=0), test) for test in modules
+    ]
     near = sorted((-score, len(test), test) for score, test in scored if score > 0)
     return [test for _, _, test in near[:limit]], "name"
 
 
-def _weighed(
+def _rank_by_graph(
     changes: Sequence[PatchSummary], modules: set[str], reached: Sequence[str], graph: Any
 ) -> list[str]:
     changed = [change.before or change.path for change in changes]
-    names = touched(changes, graph)
+    names = changed_definitions(changes, graph)
     uses = {path: _uses(graph.facts.get(path), names) for path in modules}
     spread = Counter(name for used in uses.values() for name in used)
     reachable = set(reached)
@@ -60,7 +62,7 @@ def _weighed(
             for name, count in used.items()
         )
         for path, used in uses.items()
-        if path in reachable or used or _kinship(path, changed) > 0
+        if path in reachable or used or _path_overlap(path, changed) > 0
     }
     return sorted(scores, key=lambda path: (-scores[path], path))
 
@@ -68,7 +70,7 @@ def _weighed(
 def _closeness(path: str, changed: Sequence[str], graph: Any, reached: bool) -> float:
     """How near a test file stands to the changed files, whatever it says of what changed."""
     weight = sum(graph.file_graph.number(path, target) for target in changed)
-    namesake = max((likeness(target, path) for target in changed), default=0) >= 100
+    namesake = max((name_similarity(target, path) for target in changed), default=0) >= 100
     steps = 1 if weight else 4 if reached else 6
     # A module like pylint/testutils/lint_module_test.py is a helper, not a test.
     helper = not path_kinds.is_test(f"{posixpath.dirname(path)}/x")
@@ -76,14 +78,14 @@ def _closeness(path: str, changed: Sequence[str], graph: Any, reached: bool) -> 
         1.5 * namesake
         + 0.5 * bool(weight)
         + 0.3 * math.log1p(weight)
-        + 0.7 * _kinship(path, changed)
-        - 0.1 * min((_apart(path, target) for target in changed), default=0)
+        + 0.7 * _path_overlap(path, changed)
+        - 0.1 * min((_folder_distance(path, target) for target in changed), default=0)
         - 0.2 * steps
         - 1.0 * helper
     )
 
 
-def touched(changes: Sequence[PatchSummary], graph: Any) -> set[str]:
+def changed_definitions(changes: Sequence[PatchSummary], graph: Any) -> set[str]:
     """Names of the functions and classes whose lines a patch changes, and of their owners."""
     names: set[str] = set()
     for change in changes:
@@ -98,32 +100,32 @@ def _uses(facts: Any, names: set[str]) -> Mapping[str, int]:
     """How often a file calls or imports each of the names."""
     if facts is None or not names:
         return {}
-    said = [call.name.rpartition(".")[2] for call in facts.calls]
-    said += [one.name or one.module.rpartition(".")[2] for one in facts.imports]
-    return Counter(name for name in said if name in names)
+    used = [call.name.rpartition(".")[2] for call in facts.calls]
+    used += [one.name or one.module.rpartition(".")[2] for one in facts.imports]
+    return Counter(name for name in used if name in names)
 
 
-def _kinship(path: str, changed: Sequence[str]) -> float:
+def _path_overlap(path: str, changed: Sequence[str]) -> float:
     """1 when a part of the test's path is named like a part of a changed one, 0.5 for a part of it.
 
     The top folder, the same for all files of a project, is left out.
     """
-    parts = [_bare(part) for part in path.split("/")]
+    parts = [_bare_name(part) for part in path.split("/")]
     best = 0.0
     for target in changed:
         own = target.split("/")
-        for name in (_bare(part) for part in own[1:] or own):
-            if len(name) >= _LEAST_NAME:
+        for name in (_bare_name(part) for part in own[1:] or own):
+            if len(name) >= _MIN_NAME_LENGTH:
                 best = max(best, 1.0 if name in parts else 0.0)
                 best = max(best, 0.5 if any(name in part for part in parts) else 0.0)
     return best
 
 
-def _bare(name: str) -> str:
+def _bare_name(name: str) -> str:
     return name.split(".", maxsplit=1)[0].lower().removeprefix("test_").removesuffix("s").strip("_")
 
 
-def _apart(path: str, other: str) -> int:
+def _folder_distance(path: str, other: str) -> int:
     """Folders to go up and down from one file to another."""
     mine, theirs = path.split("/")[:-1], other.split("/")[:-1]
     shared = 0
@@ -132,7 +134,7 @@ def _apart(path: str, other: str) -> int:
     return len(mine) + len(theirs) - 2 * shared
 
 
-def likeness(source: str, test: str) -> int:
+def name_similarity(source: str, test: str) -> int:
     """How alike a source file's and a test module's names are; 0 is not at all."""
     stem = posixpath.basename(source).split(".")[0].lower().strip("_")
     name = posixpath.basename(test).split(".")[0].lower()

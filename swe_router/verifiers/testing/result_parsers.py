@@ -31,7 +31,7 @@ _WORDS = {
 }
 
 
-def go(data: bytes) -> Report:
+def parse_go(data: bytes) -> Report:
     """``go test -json``: a line of JSON an event; a package that does not build is an error.
 
     Go reads them back from its own test binary's output: a test that prints ``--- FAIL: TestX``
@@ -50,10 +50,10 @@ def go(data: bytes) -> Report:
     return report
 
 
-def cargo(data: bytes) -> Report:
+def parse_cargo(data: bytes) -> Report:
     """``cargo test``'s lines on both streams; what a test prints is shown after ``failures:``.
 
-    (JSON is to be had of a nightly toolchain only.)
+    (Only a nightly toolchain prints JSON.)
     """
     report = Report()
     target, inside = "", True
@@ -68,7 +68,7 @@ def cargo(data: bytes) -> Report:
     return report
 
 
-def jest(data: bytes) -> Report:
+def parse_jest(data: bytes) -> Report:
     """``jest --json`` and ``vitest --reporter=json``; a file without tests that failed: error."""
     report = Report()
     for file in _list(_json(data), "testResults"):
@@ -82,7 +82,7 @@ def jest(data: bytes) -> Report:
     return report
 
 
-def mocha(data: bytes) -> Report:
+def parse_mocha(data: bytes) -> Report:
     """``mocha --reporter json``: lists of passes, failures and pending tests."""
     report, whole = Report(), _json(data)
     for kind, outcome in (("passes", "passed"), ("failures", "failed"), ("pending", "skipped")):
@@ -94,7 +94,7 @@ def mocha(data: bytes) -> Report:
     return report
 
 
-def rspec(data: bytes) -> Report:
+def parse_rspec(data: bytes) -> Report:
     """``rspec --format json``; a file that does not load is counted outside of the examples."""
     report, whole = Report(), _json(data)
     for test in _list(whole, "examples"):
@@ -107,7 +107,7 @@ def rspec(data: bytes) -> Report:
     return report
 
 
-def junit(data: bytes) -> Report:
+def parse_junit(data: bytes) -> Report:
     """JUnit's XML, one or several documents after another.
 
     So PHPUnit's ``--log-junit``, Surefire, Gradle and CTest.
@@ -116,13 +116,13 @@ def junit(data: bytes) -> Report:
     for piece in re.split(rb"(?=<\?xml)", data):
         if piece.strip():
             try:
-                _Cases(report).read(piece)
+                _JunitCases(report).read(piece)
             except (expat.ExpatError, ValueError):
                 continue  # torn: what was read of it stays
     return report
 
 
-def minitest(data: bytes) -> Report:
+def parse_minitest(data: bytes) -> Report:
     """Minitest's verbose lines, ``Class#test = 0.01 s = .``; printed, so a test could forge one."""
     report = Report()
     outcomes = {".": "passed", "F": "failed", "E": "failed", "S": "skipped"}
@@ -132,7 +132,7 @@ def minitest(data: bytes) -> Report:
     return report
 
 
-def lines(data: bytes) -> Report:
+def parse_tap_lines(data: bytes) -> Report:
     """Automake's ``PASS: name`` and TAP's ``ok 1 - name``; printed, so a test could forge one."""
     report = Report()
     kinds = {"pass": "passed", "xfail": "skipped", "skip": "skipped", "error": "error"}
@@ -145,7 +145,7 @@ def lines(data: bytes) -> Report:
     return report
 
 
-class _Cases:
+class _JunitCases:
     """The ``testcase`` elements of one document."""
 
     def __init__(self, report: Report) -> None:
@@ -157,7 +157,7 @@ class _Cases:
         parser = expat.ParserCreate()
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
-        parser.StartDoctypeDeclHandler = _refuse
+        parser.StartDoctypeDeclHandler = _refuse_doctype
         parser.Parse(data, True)
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -182,7 +182,7 @@ class _Cases:
         self.case = None
 
 
-def _refuse(*_: Any) -> None:
+def _refuse_doctype(*_: Any) -> None:
     raise ValueError("a document type: entities are not expanded")
 
 

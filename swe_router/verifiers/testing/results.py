@@ -82,7 +82,7 @@ class Report:
         return f"{self.missing} line(s) of the test report are gone" if self.missing else ""
 
 
-def recorded(lines: bytes, key: str = "") -> Report:
+def parse_recorded_lines(lines: bytes, key: str = "") -> Report:
     """The recorder's lines, signed with ``key`` (empty: unsigned); a torn last line is left."""
     report = Report()
     numbers: set[int] = set()

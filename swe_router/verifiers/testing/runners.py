@@ -13,7 +13,7 @@ from swe_router.errors import VerifierError
 from swe_router.seams import Sandbox
 from swe_router.verifiers.patches import path_kinds
 from swe_router.verifiers.testing import languages
-from swe_router.verifiers.testing.results import Report, TestRun, recorded
+from swe_router.verifiers.testing.results import Report, TestRun, parse_recorded_lines
 
 RECORDER = Path(__file__).parents[1] / "in_sandbox" / "result_recorder.py"
 REPORT_LIMIT = 64_000_000
@@ -65,27 +65,29 @@ class Runner:
 def _pytest(files: Sequence[str]) -> str:
     # Old pytest has no --no-header; maxfail=0 undoes an -x of the project's own settings.
     flags = "-q --tb=short --show-capture=no --maxfail=0 -o cache_dir=REPORTER/cache"
-    return f"{_STILL} PYTHON REPORTER/recorder.py -m pytest {flags} {shlex.join(files)}"
+    return f"{_FIXED_HASHES} PYTHON REPORTER/recorder.py -m pytest {flags} {shlex.join(files)}"
 
 
 def _django(files: Sequence[str]) -> str:
     labels = [path.removeprefix("tests/").removesuffix(".py").replace("/", ".") for path in files]
     flags = "--verbosity 0 --settings=test_sqlite --parallel 1"
     script = "REPORTER/recorder.py tests/runtests.py"
-    return f"{_STILL} PYTHON {script} {flags} {shlex.join(labels)}"
+    return f"{_FIXED_HASHES} PYTHON {script} {flags} {shlex.join(labels)}"
 
 
 def _sympy(files: Sequence[str]) -> str:
     calm = "PYTHONWARNINGS=ignore::UserWarning,ignore::SyntaxWarning"
     flags = "-C --no-subprocess --seed 1"
-    return f"{_STILL} {calm} PYTHON REPORTER/recorder.py bin/test {flags} {shlex.join(files)}"
+    return (
+        f"{_FIXED_HASHES} {calm} PYTHON REPORTER/recorder.py bin/test {flags} {shlex.join(files)}"
+    )
 
 
 def _unittest(files: Sequence[str]) -> str:
-    return f"{_STILL} PYTHON REPORTER/recorder.py -m unittest -q {shlex.join(files)}"
+    return f"{_FIXED_HASHES} PYTHON REPORTER/recorder.py -m unittest -q {shlex.join(files)}"
 
 
-_STILL = "PYTHONHASHSEED=0"
+_FIXED_HASHES = "PYTHONHASHSEED=0"
 """Orders of sets, and test ids made from them, are the same before and after."""
 
 
@@ -101,31 +103,34 @@ RUNNERS: Mapping[str, Runner] = {
     "pytest": Runner("pytest", _pytest),
     "unittest": Runner("unittest", _unittest),
 } | {
-    row.name: Runner(row.name, row.command, row.runs, row.read, row.seen) for row in languages.TABLE
+    row.name: Runner(row.name, row.command, row.runs, row.read, row.seen)
+    for row in languages.RUNNER_TABLE
 }
 
 
-_TELLING = frozenset(("django", "sympy", "sympy-by-pytest", "says-pytest", "says-unittest"))
+_DECISIVE_FACTS = frozenset(("django", "sympy", "sympy-by-pytest", "says-pytest", "says-unittest"))
 """What a repository's own files say of its runner, before which no hint goes."""
 
 
-def look(sandbox: Sandbox, timeout: float) -> tuple[set[str], str]:
+def detect_runners(sandbox: Sandbox, timeout: float) -> tuple[set[str], str]:
     """What the repository's files and the sandbox say of test runners, and the path of Python."""
-    said = sandbox.run(f"{LOOK}{languages.LOOK}:", timeout=timeout).output.splitlines()
-    facts = {line.strip() for line in said}
-    python = next((line.split(" ", 1)[1] for line in said if line.startswith("python ")), "")
+    printed = sandbox.run(f"{LOOK}{languages.LOOK}:", timeout=timeout).output.splitlines()
+    facts = {line.strip() for line in printed}
+    python = next((line.split(" ", 1)[1] for line in printed if line.startswith("python ")), "")
     return facts, python
 
 
-def choose(facts: set[str], endings: Sequence[str] = (), hint: Callable[[], str] = str) -> str:
+def choose_runner(
+    facts: set[str], endings: Sequence[str] = (), hint: Callable[[], str] = str
+) -> str:
     """The runner that the project's own files ask for; ``hint`` is asked where they do not."""
     for ending in endings:
         if ending in (".py", ".pyi"):
             break
-        found = languages.choose(facts, ending)
+        found = languages.choose_language_runner(facts, ending)
         if found:
             return found
-    if not facts & _TELLING and hint() in RUNNERS:
+    if not facts & _DECISIVE_FACTS and hint() in RUNNERS:
         return hint()
     return _python(facts)
 
@@ -144,12 +149,14 @@ def _python(facts: set[str]) -> str:
     return "" if "says-pytest" in facts else "unittest"
 
 
-def shown(runner: str, files: Sequence[str]) -> str:
+def shown_command(runner: str, files: Sequence[str]) -> str:
     """The command for a reader, without paths of one sandbox."""
     return RUNNERS[runner].command(files).replace("PYTHON ", "python ", 1)
 
 
-def run(sandbox: Sandbox, runner: str, python: str, files: Sequence[str], limit: float) -> TestRun:
+def run_tests(
+    sandbox: Sandbox, runner: str, python: str, files: Sequence[str], limit: float
+) -> TestRun:
     """Run test files in a sandbox for at most ``limit`` seconds.
 
     Raises ``VerifierError`` when the report cannot be read, ``SandboxError`` when the sandbox
@@ -176,7 +183,9 @@ def run(sandbox: Sandbox, runner: str, python: str, files: Sequence[str], limit:
     finally:
         sandbox.run(f"rm -rf {folder}", timeout=60)
     read = RUNNERS[runner].read
-    found = recorded(lines, key) if read is None else read(lines).seen_from(sandbox.workdir)
+    found = (
+        parse_recorded_lines(lines, key) if read is None else read(lines).seen_from(sandbox.workdir)
+    )
     gave = TestRun(
         results=found.results,
         files=found.files,
@@ -190,7 +199,7 @@ def run(sandbox: Sandbox, runner: str, python: str, files: Sequence[str], limit:
     return gave if found.results else replace(gave, tail=result.output[-500:])
 
 
-def parse(lines: bytes) -> tuple[dict[str, str], dict[str, str], bool]:
+def parse_unsigned_lines(lines: bytes) -> tuple[dict[str, str], dict[str, str], bool]:
     """Results, files and whether the run ended, from unsigned lines of the recorder."""
-    report = recorded(lines)
+    report = parse_recorded_lines(lines)
     return report.results, report.files, report.ended
