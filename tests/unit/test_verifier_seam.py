@@ -129,6 +129,9 @@ def test_a_new_signal_weighs_nothing_is_named_and_is_learned():
     learned = fit.fit_calibration(rows, acceptance.calibration)
     weight = learned.acceptance["weak"][""].weights["small_change"]
     assert weight > 0.3
+    assert learned.new_signals()["small_change"]["weak"] == weight
+    assert acceptance.calibration is not None
+    assert acceptance.calibration.new_signals() == {}
     assert learned.card["weights"]["small_change"]["rows_with_it"] == 80
     assert learned.unweighed({"small_change": 1.0, "another": 1.0}, "weak", "") == ["another"]
     read = fit.Calibration.model_validate_json(learned.model_dump_json())

@@ -169,6 +169,7 @@ def _facts(
         "left_out": dict(left),
         "false_accepts": wish.false_accepts,
         "confidence": wish.confidence,
+        "new_signals": made.new_signals(),
         "classes": {name: _class(made, name, wish) for name in verdict_signals.CLASSES},
     }
 
@@ -224,6 +225,9 @@ def _view(facts: Mapping[str, Any]) -> Group:
         if facts[name] != default:
             use += f" --set verify.{name}={facts[name]:g}"
     notes = [Text(f"left out: {n} {why}", "yellow") for why, n in facts["left_out"].items()]
+    for name, weights in facts["new_signals"].items():
+        learned = ", ".join(f"{weight:+.2f} {author}" for author, weight in weights.items())
+        notes.append(Text(f"signal {name} of no published figure: learned from 0 to {learned}"))
     if facts["recordings"]:
         notes.append(Text("models of these runs are recordings: nothing is learned of any model"))
     said = Text("scores are of repositories that their fit never saw", style="dim")

@@ -139,6 +139,12 @@ class Calibration(_FiniteModel):
         weights = (fits.get(repo.lower()) or fits[""]).weights
         return [n for n in verdict_signals.new_names([signals]) if n not in weights]
 
+    def new_signals(self) -> dict[str, dict[str, float]]:
+        """Signal of a third-party verifier -> class of authors -> its weight, all rows used."""
+        fits = {author: of[""].weights for author, of in self.acceptance.items()}
+        names = verdict_signals.new_names(fits.values())
+        return {name: {a: w[name] for a, w in fits.items() if name in w} for name in names}
+
     def threshold(self, author: str, most: float, confidence: float) -> AcceptanceThreshold:
         """For a class of authors, the threshold that keeps false accepts at ``most``."""
         held = [one for one in self.held_out if one.author == author]
