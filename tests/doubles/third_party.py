@@ -82,3 +82,8 @@ class Breaks(Sizes):
 
     def signals(self, verdict):
         raise KeyError("lines")
+
+
+def name_of(kind: type) -> str:
+    """As ``verify.names`` has it."""
+    return f"{kind.__module__}:{kind.__name__}"

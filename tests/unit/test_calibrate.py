@@ -21,6 +21,7 @@ from swe_router.integrity.locate import find_run
 from swe_router.outcomes.tables import labels
 from swe_router.verifiers.acceptance import AcceptanceVerifier
 from tests.doubles.judged import attempt, digest, folder, grade, patch, record, said
+from tests.doubles.third_party import Sizes, name_of
 
 
 def line(number: int, right: bool, **more):
@@ -64,6 +65,26 @@ def test_a_fit_is_a_file_that_acceptance_takes_and_the_rows_own_label_is_ignored
     assert kept > made.probability({"tests_broken": 1.3}, "unknown", "new/repo")
     chosen = settings.load("demo", sets=[f"verify.calibration={wish.out}"]).verify
     assert AcceptanceVerifier(chosen).calibration.name == "mine"
+
+
+def test_what_is_learned_of_a_new_signal_and_what_cannot_be_asked_is_reported(files, capsys):
+    wish = files(80)
+    rows = [json.loads(text) for text in wish.verdicts[0].read_text().splitlines()]
+    for number, row in enumerate(rows):
+        sizes = {"verifier": name_of(Sizes), "outcome": "unknown", "score": None, "seconds": 1.0}
+        row["verdicts"] += [
+            {**sizes, "evidence": {"lines": 1 if number % 2 == 0 else 9}},
+            {**sizes, "verifier": "uninstalled"},
+        ]
+    wish.verdicts[0].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("--verdicts", str(wish.verdicts[0]), "--labels", str(wish.labels[0]))
+    assert main(["calibrate", *words, "--out", str(wish.out)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "signal small_change of no published figure: learned from 0 to +" in printed
+    assert "80 verdicts of uninstalled give no signal: no package here offers it" in printed
+    facts = calibrate(wish).facts
+    assert facts["new_signals"]["small_change"]["unknown"] > 0.3
+    assert facts["absent_verifiers"] == {"uninstalled": 80}
 
 
 def test_blank_patches_and_rows_without_a_verdict_lower_no_bound(files):

@@ -24,15 +24,20 @@ from swe_router.verifier_cache import CacheKey, RunKey, VerifierCache
 from swe_router.verifiers.acceptance import AcceptanceVerifier
 from tests.doubles.engine import INSTANCE, FakeSandbox
 from tests.doubles.project import outcome, verdict
-from tests.doubles.third_party import Breaks, Compares, Decides, Plain, Refuses, Runs, Sizes
+from tests.doubles.third_party import (
+    Breaks,
+    Compares,
+    Decides,
+    Plain,
+    Refuses,
+    Runs,
+    Sizes,
+    name_of,
+)
 
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@\n-a\n+b\n c\n"
 OTHER = DIFF.replace("+b", "+d")
 SIZES = "tests.doubles.third_party:Sizes"
-
-
-def name_of(kind: type) -> str:
-    return f"{kind.__module__}:{kind.__name__}"
 
 
 def verified(*verifiers, patches=(DIFF,), cores=1):

@@ -170,8 +170,16 @@ def _facts(
         "false_accepts": wish.false_accepts,
         "confidence": wish.confidence,
         "new_signals": made.new_signals(),
+        "absent_verifiers": _absent_verifiers(rows),
         "classes": {name: _class(made, name, wish) for name in verdict_signals.CLASSES},
     }
+
+
+def _absent_verifiers(rows: Sequence[VerdictRow]) -> dict[str, int]:
+    """Name -> verdicts, of verifiers that cannot be asked for the signals of their verdicts."""
+    names = Counter(one.verifier for row in rows for one in row.verdicts)
+    absent = (name for name in sorted(names) if recorded_verdicts.verifier_named(name) is None)
+    return {name: names[name] for name in absent}
 
 
 def _class(made: Calibration, name: str, wish: CalibrateRequest) -> dict[str, Any]:
@@ -228,6 +236,10 @@ def _view(facts: Mapping[str, Any]) -> Group:
     for name, weights in facts["new_signals"].items():
         learned = ", ".join(f"{weight:+.2f} {author}" for author, weight in weights.items())
         notes.append(Text(f"signal {name} of no published figure: learned from 0 to {learned}"))
+    notes += [
+        Text(f"{n} verdicts of {name} give no signal: no package here offers it", "yellow")
+        for name, n in facts["absent_verifiers"].items()
+    ]
     if facts["recordings"]:
         notes.append(Text("models of these runs are recordings: nothing is learned of any model"))
     said = Text("scores are of repositories that their fit never saw", style="dim")
