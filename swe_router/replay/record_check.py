@@ -99,18 +99,8 @@ def check_record(record: RunRecord, means: ReplayContext, count: ReplayCount) ->
         else:
             _check_attempt(record, outcome, before.get(outcome.attempt.id, ()), means, count)
         _check_verdicts(record, outcome, means, count)
-    again = conclude(
-        record.run,
-        record.instance,
-        record.features,
-        record.decisions,
-        record.outcomes,
-        selector_for(means.policy, record.features, means.selector),
-        record.provenance,
-        record.seconds,
-        runs=record.matrix.runs if record.matrix else (),
-        left_out=record.left_out,
-    )
+    selector = selector_for(means.policy, record.features, means.selector)
+    again = conclude(record, selector, record.matrix.runs if record.matrix else ())
     _check_matrix(record, again.matrix, count)
     if record.unpaid is not None and record.decisions:
         short = unpaid(means.policy, record.features, record.outcomes, record.decisions[-1])

@@ -54,25 +54,33 @@ class _AttemptState:
         self.notes.append(why)
 
 
-def carry_out(
-    context: SolveContext,
-    instance: Instance,
-    plan: Plan,
-    attempt_id: str,
-    history: Sequence[Outcome],
-    before: Sequence[Outcome] | None = None,
-) -> tuple[Outcome, ...]:
+@dataclass(frozen=True)
+class PlannedAttempt:
+    """One plan, before it is carried out."""
+
+    instance: Instance
+    plan: Plan
+    id: str
+    history: Sequence[Outcome]
+    """All outcomes of the instance so far."""
+    before: Sequence[Outcome]
+    """Outcomes of the moves before this one, which alone are handed over."""
+
+    @property
+    def key(self) -> str:
+        """By what the ledger knows it."""
+        return f"{self.instance.id}/{self.id}"
+
+
+def carry_out(context: SolveContext, planned: PlannedAttempt) -> tuple[Outcome, ...]:
     """The outcome of a plan; two when the sandbox broke and the attempt was made again.
 
     That it broke is remembered before it is made again, for the repeat is paid for as well.
-    ``before``: what of the history came before this move, and so is handed over; all of it
-    when it is not given.
     """
-    context = replace(context, before=history if before is None else before)
-    outcomes = list(context.memory.broken(attempt_id))
+    outcomes = list(context.memory.broken(planned.id))
     remembered = len(outcomes)
     if not outcomes:
-        outcomes.append(_once(context, instance, plan, attempt_id, history))
+        outcomes.append(_once(context, planned))
     while len(outcomes) <= context.sandbox_retries:
         failure = outcomes[-1].attempt.failure
         if failure is None or failure.boundary != "sandbox" or not failure.retry:
@@ -81,57 +89,43 @@ def carry_out(
             break
         if len(outcomes) > remembered:
             context.memory.broke(outcomes[-1])
-        retry_id = f"{attempt_id}.{len(outcomes) + 1}"
-        outcomes.append(_once(context, instance, plan, retry_id, (*history, *outcomes)))
+        retry_id = f"{planned.id}.{len(outcomes) + 1}"
+        history = (*planned.history, *outcomes)
+        outcomes.append(_once(context, replace(planned, id=retry_id, history=history)))
     return tuple(outcomes)
 
 
-def _once(
-    context: SolveContext,
-    instance: Instance,
-    plan: Plan,
-    attempt_id: str,
-    history: Sequence[Outcome],
-) -> Outcome:
-    """The attempt; continued from its paid steps when the sandbox's engine went away.
+def _once(context: SolveContext, planned: PlannedAttempt) -> Outcome:
+    """The attempt; continued from its paid steps when the sandbox's engine went away under it.
 
     Opening the next sandbox waits until the engine is back.
     """
     for left in range(RETURNS - 1, -1, -1):
-        again = replace(context, comes_back=left > 0)
-        outcome, failure = _made(again, instance, plan, attempt_id, history)
+        outcome, failure = _made(context, planned, comes_back=left > 0)
         gone = isinstance(failure, SandboxError) and failure.says_nothing_of_instance
         if not gone or context.stopping():
             break
     if outcome.attempt.trajectory.exit == "interrupted" or context.stopping():
-        return outcome  # owed: a stop cuts commands short, so no verdict could be trusted
-    context.memory.close(attempt_id)
-    context.progress(instance.id, str(plan.arm), outcome.attempt.trajectory.steps, "verifying")
-    return outcome.model_copy(
-        update={
-            "verdicts": verdicts(
-                context.verification, instance, outcome, (*history, *context.peers)
-            )
-        }
-    )
+        return outcome  # pending: a stop cuts commands short, so no verdict could be trusted
+    context.memory.close(planned.id)
+    arm, steps = str(planned.plan.arm), outcome.attempt.trajectory.steps
+    context.progress(planned.instance.id, arm, steps, "verifying")
+    peers = (*planned.history, *context.peers)
+    made = verdicts(context.verification, planned.instance, outcome, peers)
+    return outcome.model_copy(update={"verdicts": made})
 
 
 def _made(
-    context: SolveContext,
-    instance: Instance,
-    plan: Plan,
-    attempt_id: str,
-    history: Sequence[Outcome],
+    context: SolveContext, planned: PlannedAttempt, *, comes_back: bool
 ) -> tuple[Outcome, BoundaryError | None]:
     """The attempt as far as it came, without verdicts, and what broke it."""
     started = context.clock()
-    course = _AttemptState()
+    instance, plan, course = planned.instance, planned.plan, _AttemptState()
     context.progress(instance.id, str(plan.arm), 0, "starting")
     try:
         context.ready(plan)
-        key = f"{instance.id}/{attempt_id}"
-        with context.purse.hold(plan.arm.model, plan.budget.dollars, key) as hold:
-            _work(context, instance, plan, attempt_id, history, hold, course)
+        with context.purse.hold(plan.arm.model, plan.budget.dollars, planned.key) as hold:
+            _work(context, planned, course, hold, comes_back=comes_back)
     except LedgerRefused as error:
         course.exit, course.failure = "budget", None
         course.notes.append(str(error))
@@ -139,9 +133,9 @@ def _made(
         course.owed(str(error))
     except BoundaryError as error:
         course.failure = error
-    steps = tuple(context.memory.steps(attempt_id))
+    steps = tuple(context.memory.steps(planned.id))
     attempt = Attempt(
-        id=attempt_id,
+        id=planned.id,
         instance_id=instance.id,
         plan=plan,
         trajectory=course.trajectory or _trajectory(steps, course),
@@ -156,23 +150,24 @@ def _made(
 
 def _work(
     context: SolveContext,
-    instance: Instance,
-    plan: Plan,
-    attempt_id: str,
-    history: Sequence[Outcome],
-    hold: Any,
+    planned: PlannedAttempt,
     course: _AttemptState,
+    hold: Any,
+    *,
+    comes_back: bool,
 ) -> None:
+    instance, plan = planned.instance, planned.plan
     with context.open_sandbox(instance) as sandbox:
         course.sandbox = sandbox.identity
         course.leaks = context.guard(sandbox, instance)
         before = context.snapshot(sandbox)
         try:
-            model = context.model(plan, f"{instance.id}#{_session(plan, history)}", hold)
-            handed = _handed(context, plan, sandbox)
-            attempt_context = context.attempt_context_for(plan, attempt_id, instance.id, handed)
+            session = f"{instance.id}#{_session(plan, planned.history)}"
+            model = context.model(plan, session, hold)
+            handed = _handed(context, planned, sandbox)
+            own = context.attempt_context_for(plan, planned.id, instance.id, handed)
             course.trajectory = context.scaffold(plan.arm).solve(
-                instance, model, sandbox, plan.budget, attempt_context
+                instance, model, sandbox, plan.budget, replace(own, comes_back=comes_back)
             )
         except LedgerRefused as error:
             course.exit = "budget"
@@ -185,7 +180,7 @@ def _work(
             course.owed("stopped by the user")
         if context.verification.verifiers and not context.stopping():
             context.soon_check(instance)
-        course.candidate = _rescue(before, sandbox, attempt_id, course)
+        course.candidate = _rescue(before, sandbox, planned.id, course)
 
 
 def _rescue(
@@ -206,10 +201,11 @@ def _session(plan: Plan, history: Sequence[Outcome]) -> int:
     return 1 + len(before)
 
 
-def _handed(context: SolveContext, plan: Plan, sandbox: Sandbox) -> Handed:
-    """What earlier attempts leave to this one; a patch that is gone on from is in the sandbox."""
+def _handed(context: SolveContext, planned: PlannedAttempt, sandbox: Sandbox) -> Handed:
+    """What earlier attempts leave to this one; a patch that is continued is in the sandbox."""
+    plan = planned.plan
     steps, room = context.memory.steps, context.room(plan)
-    handed = hand_over(plan, context.before, steps, room, workdir=sandbox.workdir)
+    handed = hand_over(plan, planned.before, steps, room, workdir=sandbox.workdir)
     if not handed.patch:
         return handed
     applied = context.apply(sandbox, handed.patch)
@@ -217,7 +213,7 @@ def _handed(context: SolveContext, plan: Plan, sandbox: Sandbox) -> Handed:
         return handed
     output = " ".join(applied.output.split())[:200]
     fallen = f"the patch of {handed.attempt} does not apply: {output}"
-    return hand_over(plan, context.before, steps, room, fallen, workdir=sandbox.workdir)
+    return hand_over(plan, planned.before, steps, room, fallen, workdir=sandbox.workdir)
 
 
 def _trajectory(steps: Sequence[Step], course: _AttemptState) -> Trajectory:

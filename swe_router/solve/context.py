@@ -107,10 +107,6 @@ class SolveContext:
     """Times a whole attempt is made again when its sandbox broke."""
     clock: Callable[[], float] = lambda: 0.0
     stopping: Callable[[], bool] = lambda: False
-    comes_back: bool = False
-    """``seams.AttemptContext.comes_back``."""
-    before: Sequence[Outcome] = ()
-    """Outcomes of the moves before the one that is carried out."""
     progress: Callable[[str, str, int, str], None] = lambda instance, arm, step, what: None
 
     def attempt_context_for(
@@ -135,5 +131,4 @@ class SolveContext:
             note=handed.note,
             seed=plan.seed,
             variant=plan.variant,
-            comes_back=self.comes_back,
         )

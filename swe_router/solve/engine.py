@@ -31,7 +31,13 @@ from swe_router.solve.imported_outcomes import (
     passed_on,
     verify_imported,
 )
-from swe_router.solve.moves import Interrupted, attempt_ids, carry_out_plans, cross_runs
+from swe_router.solve.moves import (
+    Interrupted,
+    PlannedMove,
+    attempt_ids,
+    carry_out_plans,
+    cross_runs,
+)
 from swe_router.solve.selection import selector_for
 from swe_router.solve.unpaid import unpaid
 
@@ -66,38 +72,55 @@ def solve(
             break
         outcomes, left = move.outcomes, move.left_out
         if outcomes is None:
-            outcomes, left = carry_out_plans(
-                context, instance, decision, move.attempts, history, selector, len(decisions) - 1
-            )
+            planned = PlannedMove(len(decisions) - 1, decision, move.attempts, history)
+            outcomes, left = carry_out_plans(context, instance, planned, selector)
         history += outcomes
         left_out += [left] if left else []
     while not (decisions and isinstance(decisions[-1].decision, Stop)):
         if context.stopping():
             raise Interrupted(instance.id)
-        accepted = None if decisions else accepted_import(history)
-        if accepted is not None:
-            decided = Decided(decision=accepted, purse=context.purse.view())
-        else:
-            decided = decide(policy, features, made_here(history), context, len(decisions))
-            handed = passed_on(decided.decision, policy, history)
-            decided = decided.model_copy(update={"decision": handed})
+        decided = _next(policy, features, history, context, len(decisions))
         decisions.append(decided)
         if isinstance(decided.decision, Try):
             ids = attempt_ids(context.memory.next_number(), decided.decision.plans)
             context.memory.decided(decided, ids)
-            outcomes, left = carry_out_plans(
-                context, instance, decided.decision, ids, history, selector, len(decisions) - 1
-            )
+            planned = PlannedMove(len(decisions) - 1, decided.decision, ids, history)
+            outcomes, left = carry_out_plans(context, instance, planned, selector)
             history += outcomes
             left_out += [left] if left else []
         else:
             context.memory.decided(decided, ())
     runs = cross_runs(context, instance, history)
     seconds = max(0.0, context.clock() - started)
-    return conclude(
-        run, instance, features, decisions, history, selector, provenance, seconds,
-        runs=runs, left_out=left_out, unpaid=unpaid(policy, features, history, decisions[-1]),
-    )  # fmt: skip
+    record = RunRecord(
+        run=run,
+        instance=instance,
+        features=features,
+        decisions=tuple(decisions),
+        outcomes=tuple(history),
+        status="empty",
+        left_out=tuple(left_out),
+        unpaid=unpaid(policy, features, history, decisions[-1]),
+        seconds=seconds,
+        provenance=provenance or Provenance(),
+    )
+    return conclude(record, selector, runs)
+
+
+def _next(
+    policy: Policy,
+    features: Features,
+    history: Sequence[Outcome],
+    context: SolveContext,
+    made: int,
+) -> Decided:
+    """The next decision, in view of what the instance came with, which a policy does not see."""
+    accepted = None if made else accepted_import(history)
+    if accepted is not None:
+        return Decided(decision=accepted, purse=context.purse.view())
+    decided = decide(policy, features, made_here(history), context, made)
+    handed = passed_on(decided.decision, policy, history)
+    return decided.model_copy(update={"decision": handed})
 
 
 def decide(
@@ -138,45 +161,25 @@ def _waits_for_money(
     return isinstance(policy.decide(features, history, freed), Try)
 
 
-def conclude(
-    run: str,
-    instance: Instance,
-    features: Features,
-    decisions: Sequence[Decided],
-    history: Sequence[Outcome],
-    selector: Selector,
-    provenance: Provenance | None,
-    seconds: float,
-    *,
-    runs: Sequence[CrossRun] = (),
-    left_out: Sequence[LeftOut] = (),
-    unpaid: bool | None = None,
-) -> RunRecord:
-    """The record of an instance whose decisions are all made; pure, so a replay can redo it.
+def conclude(record: RunRecord, selector: Selector, runs: Sequence[CrossRun] = ()) -> RunRecord:
+    """The record with all that follows from its decisions and outcomes: choice, status, sums.
 
-    ``runs`` are results that no verdict holds; with them the matrix is whole.
+    Pure, so that a replay does it again. ``runs`` are results that no verdict holds; with them the
+    matrix is whole.
     """
-    matrix = matrix_of(history, runs)
-    chosen = selector.select(eligible(history), matrix)
-    mine = made_here(history)
-    usage = sum((outcome.attempt.trajectory.usage for outcome in mine), Usage())
-    last = decisions[-1].decision if decisions else Stop(why="no decision")
-    return RunRecord(
-        run=run,
-        instance=instance,
-        features=features,
-        decisions=tuple(decisions),
-        outcomes=tuple(history),
-        chosen=chosen.attempt_id if chosen else None,
-        status=status_of(mine, chosen is not None),
-        stop=last.why,
-        matrix=matrix,
-        left_out=tuple(left_out),
-        unpaid=unpaid,
-        usage=usage,
-        usd=sum((outcome.attempt.trajectory.usd for outcome in mine), start=Decimal(0)),
-        seconds=seconds,
-        provenance=provenance or Provenance(),
+    matrix = matrix_of(record.outcomes, runs)
+    chosen = selector.select(eligible(record.outcomes), matrix)
+    mine = made_here(record.outcomes)
+    last = record.decisions[-1].decision if record.decisions else Stop(why="no decision")
+    return record.model_copy(
+        update={
+            "chosen": chosen.attempt_id if chosen else None,
+            "status": status_of(mine, chosen is not None),
+            "stop": last.why,
+            "matrix": matrix,
+            "usage": sum((outcome.attempt.trajectory.usage for outcome in mine), Usage()),
+            "usd": sum((outcome.attempt.trajectory.usd for outcome in mine), start=Decimal(0)),
+        }
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from swe_router.policy_abilities import SupportsEarlyStop
 from swe_router.records import CrossRun, Instance, LeftOut, Outcome, Plan, Try
 from swe_router.seams import Selector
 from swe_router.solve import cross_evaluation
-from swe_router.solve.attempt import carry_out
+from swe_router.solve.attempt import PlannedAttempt, carry_out
 from swe_router.solve.context import SolveContext
 from swe_router.verifier_abilities import shares_tests
 
@@ -18,37 +18,47 @@ class Interrupted(Exception):
     """The user asked to stop; what was done is in the instance's memory and pending."""
 
 
+@dataclass(frozen=True)
+class PlannedMove:
+    """A decision to try plans, before they are carried out."""
+
+    number: int
+    """Place of the decision in ``RunRecord.decisions``, from 0."""
+    decision: Try
+    attempts: Sequence[str]
+    """Ids, one per plan."""
+    history: tuple[Outcome, ...]
+    """Outcomes of the moves before."""
+
+
 def carry_out_plans(
-    context: SolveContext,
-    instance: Instance,
-    decision: Try,
-    ids: Sequence[str],
-    history: Sequence[Outcome],
-    selector: Selector,
-    move: int,
+    context: SolveContext, instance: Instance, move: PlannedMove, selector: Selector
 ) -> tuple[tuple[Outcome, ...], LeftOut | None]:
-    """What the plans of a decision brought, and those of them that were left out.
+    """The outcomes of a move's plans, and the plans that were left out.
 
     Raises ``Interrupted`` when the user asked to stop.
     """
     outcomes: tuple[Outcome, ...] = ()
     left_out = None
-    for place, (plan, attempt_id) in enumerate(zip(decision.plans, ids, strict=True)):
+    for place, (plan, attempt_id) in enumerate(
+        zip(move.decision.plans, move.attempts, strict=True)
+    ):
+        seen = (*move.history, *outcomes)
         why = ""
         if context.early_stop and outcomes:
-            why = settled(selector, (*history, *outcomes), len(ids) - place)
+            why = settled(selector, seen, len(move.attempts) - place)
         if why:
-            left_out = LeftOut(move=move, attempts=tuple(ids[place:]), why=why)
+            left_out = LeftOut(move=move.number, attempts=tuple(move.attempts[place:]), why=why)
             break
-        seen = (*history, *outcomes)
-        brought = carry_out(context, instance, plan, attempt_id, seen, history)
-        stopped = any(outcome.attempt.trajectory.exit == "interrupted" for outcome in brought)
+        planned = PlannedAttempt(instance, plan, attempt_id, seen, move.history)
+        made = carry_out(context, planned)
+        stopped = any(outcome.attempt.trajectory.exit == "interrupted" for outcome in made)
         if stopped or context.stopping():
             # Also when it had ended by itself: the stop may have cut short what was checked, or
             # refused its money. Its paid steps are on record and its diff is kept.
-            context.memory.rescued(brought[-1])
+            context.memory.rescued(made[-1])
             raise Interrupted(instance.id)
-        outcomes += brought
+        outcomes += made
     context.memory.outcomes(outcomes, left_out)
     return outcomes, left_out
 
