@@ -59,7 +59,7 @@ def test_a_run_with_calls_that_were_not_carried_out_replays(tmp_path):
     model = PlayedModel(answer(MISSED, SUBMIT), answer(FIX, SUBMIT))
     end, steps, _ = solve(tmp_path, model)
     stored = [Step.model_validate_json(step.model_dump_json()) for step in steps]
-    sheet = manifest.read("default")
+    sheet = manifest.read_manifest("default")
     assert recorded_attempt.recheck_attempt(sheet, INSTANCE, stored, SETUP, recorded=end) == []
 
 
@@ -81,7 +81,10 @@ def test_a_full_window_makes_room_and_the_model_is_told_so(tmp_path):
     assert "Write less" not in last[-1].content
     assert model.requests[7].size() < model.requests[6].size() / 2
     setup = replace(SETUP, window=12_000, max_output_tokens=500)
-    assert recorded_attempt.recheck_attempt(manifest.read("default"), INSTANCE, steps, setup) == []
+    assert (
+        recorded_attempt.recheck_attempt(manifest.read_manifest("default"), INSTANCE, steps, setup)
+        == []
+    )
 
 
 def test_a_cap_that_was_reached_is_told_as_ever(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +24,8 @@ from swe_router.ledger import Ledger
 from swe_router.models.sampling_seeds import SamplingSeeds
 from swe_router.prices import flat_rate
 from swe_router.records import CallLimits, Completion, Message, Usage
-from swe_router.wiring import preflight, run_wiring
+from swe_router.wiring import preflight
+from swe_router.wiring.models import overhead_key
 from swe_router.wiring.run_wiring import RunWiring
 
 DEMO = settings.load("demo")
@@ -101,17 +103,22 @@ def wiring(tmp_path: Path) -> RunWiring:
     return RunWiring(RunFolder(tmp_path), header, print)
 
 
+def unheld(tier: str) -> Callable[[str], None]:
+    """A tier that no call has to wait for."""
+    return lambda why: None
+
+
 def test_a_writer_is_booked_as_overhead_of_the_candidate_and_what_was_paid_is_had_again(
     wiring: RunWiring,
 ) -> None:
     (instance,) = [one for one in splits.load("demo") if one.id == "demo__confet-3"]
     wiring.tape(instance)
     wiring.run.attempt_folder(instance.id).mkdir(parents=True)
-    make = wiring._asked(instance, "writer", "reproduction")
+    make = wiring._asked(instance, "writer", unheld)
     assert make is not None
     limits = CallLimits(max_output_tokens=2000, seed=1)
     answer = make("1-local").complete(ASK, (), limits=limits)
-    key = run_wiring.overhead_key(instance.id, "1-local")
+    key = overhead_key(instance.id, "1-local")
     assert answer.usd > 0
     assert wiring.ledger.spent_by(key) == answer.usd
     assert wiring.ledger.figures().by_tier["overhead"].settled == answer.usd
@@ -119,7 +126,7 @@ def test_a_writer_is_booked_as_overhead_of_the_candidate_and_what_was_paid_is_ha
     assert again == answer, "a process that was killed then had paid for it"
     assert wiring.ledger.spent_by(key) == answer.usd
     make("2-cloud").complete(ASK, (), limits=limits)
-    assert wiring.ledger.spent_by(run_wiring.overhead_key(instance.id, "2-cloud")) == answer.usd
+    assert wiring.ledger.spent_by(overhead_key(instance.id, "2-cloud")) == answer.usd
 
 
 def test_a_candidate_gets_no_more_than_its_share(wiring: RunWiring) -> None:
@@ -128,7 +135,7 @@ def test_a_candidate_gets_no_more_than_its_share(wiring: RunWiring) -> None:
         update={"verify": DEMO.verify.model_copy(update={"usd": Decimal("0.000001")})}
     )
     wiring.settings = poor
-    make = wiring._asked(instance, "writer", "reproduction")
+    make = wiring._asked(instance, "writer", unheld)
     assert make is not None
     with pytest.raises(LedgerRefused, match="is left for demo__confet-3"):
         make("1-local").complete(ASK, (), limits=CallLimits(max_output_tokens=2000))
@@ -138,7 +145,7 @@ def test_a_tier_that_nobody_asks_is_not_made(wiring: RunWiring) -> None:
     (instance,) = [one for one in splits.load("demo") if one.id == "demo__confet-3"]
     names = DEMO.verify.model_copy(update={"names": ("applies", "acceptance")})
     wiring.settings = DEMO.model_copy(update={"verify": names})
-    assert wiring._asked(instance, "writer", "reproduction") is None
+    assert wiring._asked(instance, "writer", unheld) is None
 
 
 @pytest.mark.parametrize(
