@@ -82,7 +82,7 @@ class Harbor(ScriptedGrader):
         script = [
             *prepared(instance.workdir),
             "mkdir -p /logs/verifier /logs/artifacts /logs/agent",
-            *(f"cp {PATCH} {shlex.quote(file)} || exit {BROKEN}" for file in sorted(handed)),
+            *(f"cat {PATCH} > {shlex.quote(file)} || exit {BROKEN}" for file in sorted(handed)),
             f"[ ! -s {PATCH} ] || git apply {PATCH} || exit {PATCH_REFUSED}" if applies else "",
             *_exports(_table(settings, "verifier").get("env") or {}),
             f"rm -f {' '.join(REWARDS)}",

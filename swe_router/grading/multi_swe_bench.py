@@ -49,8 +49,11 @@ def report(row, log):
     missing = {name: [t for t in getattr(data, name) if t not in getattr(found, name)]
                for name in lists}
     counts = {name: len(getattr(data, name)) for name in lists}
-    return {"valid": bool(found.valid), "error": str(found.error_msg or ""),
-            "missing": missing, "listed": counts, "read": found.fix_patch_result.all_count}
+    passed = found.fix_patch_result.passed_tests
+    failed = {name: [t for t in getattr(data, name) if t not in passed] for name in lists}
+    good = bool(found.valid) and not any(missing.values())
+    return {"resolved": good, "error": str(found.error_msg or ""), "failed": failed,
+            "listed": counts, "read": found.fix_patch_result.all_count}
 """
 
 
@@ -91,12 +94,12 @@ class MultiSwebenchGrader(ScriptedGrader):
         if not found["read"]:
             return PatchJudgement("unresolved", "the tests left no result that could be read")
         evidence: dict[str, Any] = {
-            name: {"passed": found["listed"][name] - len(lost), "failed": lost}
-            for name, lost in found["missing"].items()
+            name: {"passed": found["listed"][name] - len(failed), "failed": failed}
+            for name, failed in found["failed"].items()
             if found["listed"][name]
         }
         evidence = {_NAMES.get(name, name): count for name, count in evidence.items()}
-        if found["valid"] and not any(found["missing"].values()):
+        if found["resolved"]:
             return PatchJudgement("resolved", "all tests that must pass did", evidence)
         why = found["error"].splitlines()[0][:300] if found["error"] else "tests failed"
         return PatchJudgement("unresolved", why, evidence)

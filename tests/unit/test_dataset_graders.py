@@ -52,9 +52,9 @@ NAME_TO_PARSER = {"parse_log_odd": parse_odd}
 """
 MULTI = """\
 class _Tests:
-    def __init__(self, passed, failed): self.passed, self.failed = passed, failed
+    def __init__(self, passed, failed): self.passed_tests, self.failed = passed, failed
     @property
-    def all_count(self): return len(self.passed) + len(self.failed)
+    def all_count(self): return len(self.passed_tests) + len(self.failed)
 class _Image:
     def fix_patch_path(self): return "/home/fix.patch"
 class Instance:
@@ -79,11 +79,13 @@ def generate_report(instance, run, test, log):
     found, report = instance.parse_log(log), _Report()
     was = set(test["passed_tests"])
     report.fix_patch_result = found
-    report.p2p_tests = {t: 1 for t in found.passed & was}
-    report.f2p_tests = {t: 1 for t in found.passed - was}
+    report.p2p_tests = {t: 1 for t in found.passed_tests & was}
+    report.f2p_tests = {t: 1 for t in found.passed_tests - was}
     report.s2p_tests = report.n2p_tests = {}
-    report.valid = not (found.failed & was)
-    report.error_msg = "a test broke" if not report.valid else ""
+    report.valid = not (found.failed & was) and bool(report.f2p_tests)
+    report.error_msg = "nothing was fixed" if not report.valid else ""
+    if not report.valid:  # as the package does: an invalid report lists no tests
+        report.p2p_tests = report.f2p_tests = {}
     return report
 """
 FIX_RUN = "cd /home/calc\ngit apply /home/test.patch /home/fix.patch || exit 1\npytest -rA\n"
