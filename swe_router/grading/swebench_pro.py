@@ -99,7 +99,7 @@ class SwebenchProGrader(ScriptedGrader):
             if not text.strip():
                 raise GradingError(
                     f"its {name} is in the data set's repository: git clone {REPOSITORY} and"
-                    " --set grade.code=FOLDER"
+                    " --set grade.code=FOLDER (`grade --code FOLDER`)"
                 )
             found.append(text)
         return found[0], found[1]
