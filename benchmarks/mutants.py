@@ -51,9 +51,12 @@ ROOMS = {
 }
 CPU_SECONDS = 60
 """CPU that the tests of one fault may take; more is a fault that was noticed: it hangs."""
-WALL_SECONDS = 120
+WALL_SECONDS = 300
+"""After it a fault is ``unfinished``, which is not noticed: the machine was too busy."""
+NEAREST = 25
+"""Tests that are run first: those that cover most lines of the fault's file."""
 MAX_TESTS = 120
-"""Tests that one fault is run against; those that cover most lines of its file come first."""
+"""Tests that one fault is run against in all."""
 OPTIONS = (
     "-W",
     "ignore::pytest.PytestAssertRewriteWarning",
@@ -192,12 +195,19 @@ def run(mutant: Mutant, tests: Sequence[str], folder: Path) -> str:
             status = value
         elif time.monotonic() > deadline:
             os.killpg(child, signal.SIGKILL)
-            status = os.waitpid(child, 0)[1]
+            os.waitpid(child, 0)
+            return "unfinished"
         else:
             time.sleep(0.05)
     if os.WIFSIGNALED(status):
         return "hung"
     return {0: "survived", 1: "killed", 2: "killed"}.get(os.WEXITSTATUS(status), "broken")
+
+
+def run_all(mutant: Mutant, tests: Sequence[str], folder: Path) -> str:
+    """``run`` with the nearest tests, and with the others where these did not notice."""
+    came = run(mutant, tests[:NEAREST], folder)
+    return run(mutant, tests[NEAREST:], folder) if came == "survived" and tests[NEAREST:] else came
 
 
 def _inside(mutant: Mutant, tests: Sequence[str], folder: Path, file: Path) -> int:
@@ -245,9 +255,9 @@ def room_of(name: str, tests: Tests, asked: argparse.Namespace, log: Any) -> dic
             if mutant.file not in tried:
                 tried.add(mutant.file)
                 whole = replace(mutant, source=(ROOT / mutant.file).read_text("utf-8"))
-                if run(whole, chosen, folder) != "survived":
+                if run(whole, chosen[:NEAREST], folder) != "survived":
                     raise SystemExit(f"without a fault the tests of {mutant} fail")
-            came = known.get((name, str(mutant))) or run(mutant, chosen, folder)
+            came = known.get((name, str(mutant))) or run_all(mutant, chosen, folder)
             place = f"{name} {number}/{len(mutants)}"
             print(f"{place} {came}: {mutant} ({len(chosen)} tests)", flush=True)
             if (name, str(mutant)) in known:

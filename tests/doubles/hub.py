@@ -58,7 +58,8 @@ def _files(splits: Mapping[str, Rows]) -> dict[str, bytes]:
 
 def environment(server: HTTPServer, home: Path) -> dict[str, str]:
     """What a process needs in its environment to ask this hub, with a cache of its own."""
-    return {
+    measured = {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
+    return measured | {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "HF_HOME": str(home / "hf"),
