@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/board_speed.py TABLE SPLIT WEAK STRONG [BOOTSTRAPS]
 
-Without a bound to hold to when the machine is busy: the load stands beside the seconds.
+Without a bound to hold to when the machine is busy: the load is printed next to the seconds.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def patches_of(path: Path, instance_id: str, wanted: int) -> list[str]:
 
 
 def seconds(
-    given: argparse.Namespace, instance: Instance, case: Case, told: list[ForeignTrajectory]
+    given: argparse.Namespace, instance: Instance, case: Case, trajectories: list[ForeignTrajectory]
 ) -> float:
     """Wall seconds of one case, with everything that verifying it starts and ends."""
     demo = given.split == "demo"
@@ -89,7 +89,7 @@ def seconds(
         ForeignCandidates(instance_id=instance.id, name=str(n), patch=text, model="x", named=True)
         for n, text in enumerate(case.patches, 1)
     ]
-    joined = joining.join(found, told, "benchmark")[instance.id]
+    joined = joining.join(found, trajectories, "benchmark")[instance.id]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         lock = place / "lock"
@@ -100,8 +100,8 @@ def seconds(
         made = stack.look(instance, joined, lambda attempt, verifier: None)
         stack.close()
         took = time.perf_counter() - begun
-    said = {v.verifier: v.outcome for v in made[-1].verdicts}
-    print(f"  {case.name}: {took:.1f} s, the last candidate {said}", file=sys.stderr)
+    outcomes = {v.verifier: v.outcome for v in made[-1].verdicts}
+    print(f"  {case.name}: {took:.1f} s, the last candidate {outcomes}", file=sys.stderr)
     return took
 
 
@@ -131,15 +131,15 @@ def main() -> None:
         Case(f"{len(many)} distinct", many, cores, True),
         Case(f"{len(many)} of which {given.distinct} distinct", mix, cores, True),
     ]
-    told = (
-        trajectory_folders.read(Path(given.trajectories), {instance.id}, _say)
+    trajectories = (
+        trajectory_folders.read_trajectories(Path(given.trajectories), {instance.id}, _say)
         if given.trajectories
         else []
     )
     took: dict[str, list[float]] = {case.name: [] for case in cases_}
     for _ in range(given.repeat):
         for case in cases_:
-            took[case.name].append(seconds(given, instance, case, told))
+            took[case.name].append(seconds(given, instance, case, trajectories))
     one = statistics.median(took[cases_[0].name])
     print(f"{instance.id}, {cores} cores, {given.names or 'every verifier'}")
     for case in cases_:

@@ -2,10 +2,10 @@
 
     python benchmarks/decide_speed.py [--issues 200] [--tiers 3]
 
-Policies are fitted on made-up issues of the size of real ones. `prepare` is once a batch, told per
-issue; `decide` is every first decision of the batch; `next` every second one, after a refused
-patch; `alone` decides on an issue that was in no batch, as a live run with its code graph does.
-Median and 95th percentile in milliseconds.
+Policies are fitted on made-up issues of the size of real ones. `prepare` is once per batch,
+reported per issue; `decide` is every first decision of the batch; `next` every second one, after a
+refused patch; `alone` decides on an issue that was in no batch, as a live run with its code graph
+does. Median and 95th percentile in milliseconds.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def peer(plan: dict[str, Any]) -> None:
             stamps.add()
             return super().query(messages, **options)
 
-    told = [
+    outputs = [
         make_output("Next.", [{"command": command}], cost=0.001)
         for command in [*commands(plan["steps"]), SUBMIT]
     ]
@@ -103,7 +103,7 @@ def peer(plan: dict[str, Any]) -> None:
     shut = ["--rm", "--network", "none"]
     sandbox = DockerEnvironment(image=plan["image"], cwd="/testbed", run_args=shut)
     try:
-        made = DefaultAgent(StampedPeer(outputs=told), sandbox, **agent)
+        made = DefaultAgent(StampedPeer(outputs=outputs), sandbox, **agent)
         end = made.run(plan["problem"])
         made.save(Path(plan["out"]))
         assert end["exit_status"] == "Submitted", end

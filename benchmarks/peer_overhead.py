@@ -126,17 +126,17 @@ def measured(place: Path, image: str, python: Path, pairs: int, long: int) -> in
     quiet = in_turn(place, (ours, theirs), LONGER, pairs, memory if memory.is_dir() else None)
     unsynced = [step_of(side) for side in quiet]
     checks = [
-        told("whole process, 12 steps, wall", wall_of(short[0]), wall_of(short[1]), 1.3),
-        told("whole process, 12 steps, CPU", cpu_of(short[0]), cpu_of(short[1]), None),
-        told("a step, CPU", steps[0].cpu, steps[1].cpu, 0.1),
-        told("a step, wall, with its fsyncs", steps[0].wall, steps[1].wall, None),
-        told("a step, wall, memory disk", unsynced[0].wall, unsynced[1].wall, 0.1),
+        compared("whole process, 12 steps, wall", wall_of(short[0]), wall_of(short[1]), 1.3),
+        compared("whole process, 12 steps, CPU", cpu_of(short[0]), cpu_of(short[1]), None),
+        compared("a step, CPU", steps[0].cpu, steps[1].cpu, 0.1),
+        compared("a step, wall, with its fsyncs", steps[0].wall, steps[1].wall, None),
+        compared("a step, wall, memory disk", unsynced[0].wall, unsynced[1].wall, 0.1),
         *grown(run(place, ours, long).stamps, long),
     ]
     return 0 if all(checks) else 1
 
 
-def told(what: str, ours: float, theirs: float, most: float | None) -> bool:
+def compared(what: str, ours: float, theirs: float, most: float | None) -> bool:
     """Print a ratio; whether it is within its target."""
     ratio = ours / theirs
     word = "" if most is None else f"  (target <= {most:g}: {'met' if ratio <= most else 'MISSED'})"
@@ -231,8 +231,8 @@ def ours_of(place: Path, image: str) -> Side:
 
     def command(steps: int, stamps: Path, out: Path) -> tuple[list[str], dict[str, str]]:
         words = [sys.executable, "-m", "swe_router", "run", "--preset", str(preset)]
-        told = {"PEER_STEPS": str(steps), "PEER_STAMPS": str(stamps), "PYTHONPATH": str(HERE)}
-        return [*words, "--out", str(out / "runs")], {**compiled(place), **told}
+        given = {"PEER_STEPS": str(steps), "PEER_STAMPS": str(stamps), "PYTHONPATH": str(HERE)}
+        return [*words, "--out", str(out / "runs")], {**compiled(place), **given}
 
     return Side("swe-router", command)
 
@@ -242,9 +242,9 @@ def mini_of(place: Path, image: str, python: Path) -> Side:
 
     def command(steps: int, stamps: Path, out: Path) -> tuple[list[str], dict[str, str]]:
         plan = out / "plan.json"
-        told = {"image": image, "steps": steps, "problem": "It breaks."}
+        given = {"image": image, "steps": steps, "problem": "It breaks."}
         plan.write_text(
-            json.dumps(told | {"stamps": str(stamps), "out": str(out / "traj.json")}), "utf-8"
+            json.dumps(given | {"stamps": str(stamps), "out": str(out / "traj.json")}), "utf-8"
         )
         quiet = {"MSWEA_SILENT_STARTUP": "1", "MSWEA_GLOBAL_CONFIG_DIR": str(out)}
         words = [str(python), str(HERE / "peer_models.py"), str(plan)]

@@ -7,14 +7,14 @@ candidate, resolved and model_patch; `resolved` is looked at only to count, and 
 Instances with two candidates or more count. "mean single" is what a blind choice gives. A selector
 differs from it where the number of its right choices on open instances (some candidates right, some
 wrong) has p < .05 under the exact law of a blind choice, Poisson-binomial; of fewer than ten open
-instances nothing is said. The intervals of the differences are percentiles of 10,000 resamples of
-the instances, paired; for a sample drawn from a few repositories the same with repositories
+instances nothing is reported. The intervals of the differences are percentiles of 10,000 resamples
+of the instances, paired; for a sample drawn from a few repositories the same with repositories
 resampled whole.
 
 "best single run" is the candidate name that is right most often, and the oracle takes a right one
 where there is one: both are picked with the labels in hand, so no verdict is given of them. How far
-a selector is from them is told as a reference. Runs are compared on the instances that have all of
-those that half of the instances have.
+a selector is from them is reported as a reference. Runs are compared on the instances that have all
+of those that half of the instances have.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from swe_router.solve.cross_evaluation import matrix_of
 from swe_router.stats import bootstrap, significance
 
 FEW = 10
-"""Open instances below which no difference is told, instances below which no interval is."""
+"""Open instances below which no difference is reported, instances below which no interval is."""
 ALPHA = 0.05
 MEAN, ORACLE = "mean single", "oracle"
 Column = np.ndarray[Any, Any]
@@ -86,7 +86,7 @@ class Case:
 def cases_of(verdicts: Path, truth: Path) -> list[Case]:
     patches = {(str(row["instance_id"]), str(row["candidate"])): row.get("model_patch")
                for row in labels.objects(truth)}  # fmt: skip
-    resolved = labels.read([truth])
+    resolved = labels.read_labels([truth])
     latest = {(str(row["instance_id"]), str(row["candidate"])): row
               for row in labels.objects(verdicts)}  # fmt: skip
     rows: dict[str, list[Any]] = defaultdict(list)
@@ -109,8 +109,8 @@ def outcome_of(row: Any, patch: str) -> Outcome:
     attempt = Attempt(id=row["attempt"], instance_id=row["instance_id"], plan=plan,
                       trajectory=Trajectory(exit="submitted"))  # fmt: skip
     candidate = Candidate(attempt_id=attempt.id, patch=patch, digest=row["patch"])
-    said = [Verdict.model_validate({**v, "candidate": row["patch"]}) for v in row["verdicts"]]
-    return Outcome(attempt=attempt, candidate=candidate, verdicts=tuple(said))
+    verdicts = [Verdict.model_validate({**v, "candidate": row["patch"]}) for v in row["verdicts"]]
+    return Outcome(attempt=attempt, candidate=candidate, verdicts=tuple(verdicts))
 
 
 def choices(case: Case, seed: int) -> dict[str, float]:
@@ -162,7 +162,7 @@ def best_single(cases: Sequence[Case]) -> Best | None:
     return Best(best, held, right[best], runs, tuple(sorted(set(counts) - set(runs))))
 
 
-def said_of(label: str, column: Column, cases: Sequence[Case]) -> tuple[float | None, str]:
+def significance_of(label: str, column: Column, cases: Sequence[Case]) -> tuple[float | None, str]:
     """The p-value of a selector against a blind choice, and what it comes to."""
     if label in (MEAN, ORACLE):
         return None, "reference" if label == MEAN else "hindsight"
@@ -198,11 +198,11 @@ def rows_of(cases: Sequence[Case], best: Best | None, seed: int) -> list[dict[st
         gap = column - columns[MEAN]
         low, high = bootstrap.percentile_interval(bootstrap.resampled_means(shares, gap)[:, 0])
         wide = bootstrap.percentile_interval(bootstrap.resampled_means(whole, gap)[:, 0])
-        p, said = said_of(label, column, cases)
+        p, word = significance_of(label, column, cases)
         rows.append({"selector": label, "resolved": round(float(column.mean()), 4),
                      "difference": round(float(gap.mean()), 4), "low": round(low, 4),
                      "high": round(high, 4), "repositories": [round(x, 4) for x in wide],
-                     "p": p, "said": said,
+                     "p": p, "said": word,
                      "hindsight": {
                          "less best single": less(column[best.held], best.right, seed)
                          if best else None,
@@ -211,7 +211,7 @@ def rows_of(cases: Sequence[Case], best: Best | None, seed: int) -> list[dict[st
     return rows
 
 
-def told(best: Best | None, count: int) -> list[str]:
+def closing_lines(best: Best | None, count: int) -> list[str]:
     """The best single run in words, with what was dropped to find it."""
     if best is None:
         return ["no instance has all runs: no best single run"]
@@ -265,7 +265,7 @@ def main(words: Sequence[str] | None = None) -> None:
     print(f"{counts['instances']} instances of {counts['repositories']} repositories,"
           f" {sum(len(case.names) for case in cases)} candidates;"
           f" on {counts['open']} instances the choice matters")  # fmt: skip
-    print("\n".join([*map(line_of, rows), *told(best, len(cases))]))
+    print("\n".join([*map(line_of, rows), *closing_lines(best, len(cases))]))
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--repos", type=Path)
     parser.add_argument("--predictions", type=Path)
     parser.add_argument("--instance", action="append", default=[])
-    parser.add_argument("--seconds", type=float, default=600.0, help="time box of a verdict")
+    parser.add_argument("--seconds", type=float, default=600.0, help="time limit of a verdict")
     parser.add_argument("--full-seconds", type=float, default=1800.0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -76,19 +76,19 @@ def main() -> None:
         lock.parent.mkdir()
         lock.touch()
         if options.rows:
-            sandboxes: Any = DockerSandboxes(
+            factory: Any = DockerSandboxes(
                 SandboxSettings(pull=False), run="verdict-time", lock=lock
             )
             cases: Iterator[Case] = real(options)
         else:
             case = generated(Path(folder), options.packages, options.tests, options.ms)
             start = case.repository
-            sandboxes = LocalSandboxes(
+            factory = LocalSandboxes(
                 SandboxSettings(unsafe=True), start=lambda _: start, run="verdict-time", lock=lock
             )
             cases = iter([case])
         for case in cases:
-            measure(case, sandboxes.open, options.seconds, options.full_seconds)
+            measure(case, factory.open, options.seconds, options.full_seconds)
 
 
 def measure(case: Case, opened: Open, seconds: float, full_seconds: float) -> None:
@@ -132,8 +132,8 @@ def full(instance: Instance, opened: Open, limit: float) -> float:
         files = [path for path in listed if runners.RUNNERS[runner].runs(path)]
         run = runners.run_tests(sandbox, runner, python, files, limit)
     end = "" if run.ended else " and not at its end"
-    said = f"{len(run.results)} tests in {len(files)} files{end}"
-    print(f"  full suite        {run.seconds:8.1f} s  {said}")
+    summary = f"{len(run.results)} tests in {len(files)} files{end}"
+    print(f"  full suite        {run.seconds:8.1f} s  {summary}")
     return run.seconds
 
 

@@ -190,9 +190,9 @@ def main() -> None:
             out.append(row)
             if not args.json:
                 low, high = row["ci"]
-                said = NO_PAIRS if inside is None else f"within {inside:.3f}"
+                note = NO_PAIRS if inside is None else f"within {inside:.3f}"
                 print(f"{model[:24]:24} {name:28} AUC {row['auc']:.3f} ({low:.3f} to {high:.3f},"
-                      f" by repository {row['ci_repos']}) {said}",
+                      f" by repository {row['ci_repos']}) {note}",
                       flush=True)  # fmt: skip
     if args.json:
         print(json.dumps(out))

@@ -80,12 +80,12 @@ def main() -> None:
         update={"authors": AUTHORS, "priced": PRICED, "behaviour": fits}
     )
     labels = {(line["instance_id"], str(line["candidate"])): line for line in results}
-    said = {
+    rows = {
         (line["instance_id"], str(line["candidate"])): line
         for path in args.verdicts
         for line in lines(path)
     }  # of a patch that was verified twice the later row
-    verdicts = acceptance_rows(with_contested(list(said.values())), labels, base)
+    verdicts = acceptance_rows(with_contested(list(rows.values())), labels, base)
     fitted = fit.fit_calibration(
         verdicts,
         base,
@@ -142,8 +142,10 @@ def behaviour_rows(
 ) -> list[behaviour_model.BehaviourRow]:
     """Signals of graded patches: from the run where it is there, else from the patch alone."""
     wanted = {line["instance_id"] for line in graded}
-    told = trajectory_folders.read(trajectories, wanted, print) if trajectories else []
-    runs = {(one.instance_id, one.submission.strip()): one for one in told}
+    trajectories_read = (
+        trajectory_folders.read_trajectories(trajectories, wanted, print) if trajectories else []
+    )
+    runs = {(one.instance_id, one.submission.strip()): one for one in trajectories_read}
     made = []
     for line in graded:
         instance, patch = instances[line["instance_id"]], line["model_patch"] or ""
@@ -165,11 +167,11 @@ def behaviour_rows(
 
 
 def acceptance_rows(
-    said: list[dict[str, Any]], labels: dict[tuple[str, str], dict[str, Any]], base: Calibration
+    rows: list[dict[str, Any]], labels: dict[tuple[str, str], dict[str, Any]], base: Calibration
 ) -> list[fit.VerdictRow]:
-    """Graded verdict rows; what `behaviour` said is made anew with its fits of today."""
+    """Graded verdict rows; the verdict of `behaviour` is made again with today's fits."""
     made = []
-    for line in said:
+    for line in rows:
         key = (line["instance_id"], str(line["candidate"]))
         if key not in labels:
             continue
@@ -182,7 +184,7 @@ def acceptance_rows(
     return made
 
 
-def with_contested(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_contested(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of an older `agreement` with the tests that most candidates of the issue break."""
 
     def one(line: dict[str, Any], name: str) -> dict[str, Any]:
@@ -192,18 +194,18 @@ def with_contested(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
         made = Verdict.model_validate({"candidate": "", **one(line, "repo-tests")})
         return agreement.broken_of([made])
 
-    for line in said:
+    for line in rows:
         facts, mine = one(line, "agreement")["evidence"], one(line, "repo-tests")["evidence"]
         if "contested" in facts or "counts" not in mine:
             continue
         peers = []
-        for other in said:
+        for other in rows:
             apart = other is not line and other["instance_id"] == line["instance_id"]
             if apart and "counts" in one(other, "repo-tests")["evidence"]:
                 same = other["model_name_or_path"] == line["model_name_or_path"]
                 peers.append((broken(other) or frozenset(), agreement.SAME_MODEL if same else 1.0))
         facts["contested"] = agreement.contested(broken(line) or frozenset(), peers)
-    return said
+    return rows
 
 
 def again(verdict: Any, row: fit.VerdictRow, base: Calibration) -> Any:

@@ -42,7 +42,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    def log_message(self, *told):
+    def log_message(self, *parts):
         pass
 
 
@@ -62,5 +62,5 @@ server.shutdown()
 (call,) = message.content
 print("anthropic", anthropic.__version__, message.stop_reason, call.type, call.input)
 assert message.stop_reason == "max_tokens"
-assert call.input == {"path": "a.py", "line": 12}, "changed: a cut call is told apart"
+assert call.input == {"path": "a.py", "line": 12}, "changed: a cut call is distinguished"
 PY

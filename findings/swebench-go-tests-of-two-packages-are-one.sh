@@ -3,7 +3,7 @@
 #
 # Input: `go test -v ./...` over two packages that both have a TestParse: the first fails, the second
 #        passes. (Such names are common: TestNew, TestParse, TestString.)
-# Expected: two entries, told apart by the "FAIL pkg" / "ok pkg" line that ends each package.
+# Expected: two entries, distinguished by the "FAIL pkg" / "ok pkg" line that ends each package.
 # Seen: one entry, PASSED: a failure is hidden by a test of another package.
 source "$(dirname "$0")/common.bash"
 packages swebench==5.0.2
@@ -25,5 +25,5 @@ FAIL
 """
 found = parse_log_gotest(log, None)
 print("swebench", swebench.__version__, found)
-assert found == {"TestParse": "PASSED"}, "changed: packages are told apart"
+assert found == {"TestParse": "PASSED"}, "changed: packages are distinguished"
 PY

@@ -23,6 +23,6 @@ found = parse_log_minitest(log, None)
 print("swebench", swebench.__version__, found)
 assert found["TestBar#test_: Bar should be fine"] == "PASSED"
 assert found["TestBar#test_: Bar should be quick"] == "FAILED"
-assert found["TestBar#test_: Bar should be skipped"] == "PASSED", "changed: a skip is told apart"
+assert found["TestBar#test_: Bar should be skipped"] == "PASSED", "changed: a skip is distinguished"
 assert test_passed("TestBar#test_: Bar should be skipped", found)
 PY

@@ -2,7 +2,7 @@
 # tree-sitter-cpp 0.23.4: a class with an export macro and a base class is no class.
 #
 # Input: `class API format_error : public base { ... };`, as most C++ libraries write what they export
-#        (fmt, Qt, protobuf), beside the same class without the macro.
+#        (fmt, Qt, protobuf), next to the same class without the macro.
 # Expected: a class_specifier named format_error in both.
 # Seen: with the macro a class_specifier named API without a body, an ERROR, and the members in a
 #       brace list: a graph made of classes holds a class API that is everywhere and none of the real.

@@ -1,7 +1,7 @@
 """The clock of time limits: Unix seconds less those in which this process could do nothing.
 
 A laptop that sleeps, Ctrl-Z, a paused machine and a clock that is put forward look alike: between
-two ticks of a thread lies far more time than there should. Such time is no limit's.
+two ticks of a thread lies far more time than there should. Such time counts against no limit.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 TICK = 1.0
 """Seconds between two looks at the clock."""
-LEAST = 6.0
+MIN_GAP = 6.0
 """Seconds between two looks from which the process was suspended; a busy machine makes some."""
 
 
@@ -25,7 +25,7 @@ class Awake:
         clock: Callable[[], float] = time.time,
         *,
         tick: float = TICK,
-        least: float = LEAST,
+        least: float = MIN_GAP,
         ticking: bool = True,
     ) -> None:
         """``clock`` gives seconds; without ``ticking`` somebody calls ``now`` each ``tick``."""

@@ -1,4 +1,4 @@
-"""Where the read-only folders lie: shipped inside the package, else beside it in a checkout."""
+"""Where the read-only folders lie: shipped inside the package, else next to it in a checkout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def root() -> Path:
     """The folder that holds ``scaffolds/``, ``prompts/``, ``pages/``, ``eval/`` and the like."""
     package = Path(__file__).resolve().parent
     shipped = package / "_assets"
-    # A pyproject.toml beside the package says nothing: some wheels drop theirs in site-packages.
+    # A pyproject.toml next to the package proves nothing: some wheels drop theirs in site-packages.
     return shipped if shipped.is_dir() else package.parent
 
 

@@ -29,7 +29,7 @@ class SweRouterError(Exception):
     retry: ClassVar[bool] = False
     counts: ClassVar[bool] = False
     says_nothing_of_instance: ClassVar[bool] = False
-    """A service is away as a whole, whichever instance asks: nobody is escalated because of it."""
+    """A service is away as a whole, for any instance: none is escalated because of it."""
     for_people: ClassVar[bool] = False
     """Somebody has to do something about it (a key, an account, a name): waiting is not enough."""
     cause: ClassVar[str] = ""
@@ -117,7 +117,7 @@ class Unauthorised(ModelError):
 
 
 class NoCredit(ModelError):
-    """The account has no money left with the provider or gateway, said with whatever status."""
+    """The account has no money left with the provider or gateway, whatever the HTTP status."""
 
     retry = False
     says_nothing_of_instance = True

@@ -1,4 +1,4 @@
-"""Append-only JSON lines that survive a kill at any moment: a torn last line is owed again."""
+"""Append-only JSON lines that survive a kill at any moment: a torn last line is written again."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def as_json(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Each line's object; a torn last line (no newline) is passed over.
 
     Raises ``UsageError`` that names file and line for one that is damaged, and for a file that
@@ -98,7 +98,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         ) from None
 
 
-def parsed(path: Path, number: int, kind: type[R], row: Any) -> R:
+def parse_row(path: Path, number: int, kind: type[R], row: Any) -> R:
     """A value of a line as a record. Raises ``UsageError`` that names file, line and field."""
     try:
         return kind.model_validate(row)
@@ -120,20 +120,20 @@ def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
     except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{path}:{number} is damaged ({error}): restore the line or delete it"
-            " (what it held is then owed again)"
+            " (its content is then made again)"
         ) from None
 
 
 def replace(path: Path, values: Iterable[Any]) -> None:
     """Put these lines in the place of a file's own, in one step that a kill leaves whole."""
     whole = b"".join(as_json(value) + b"\n" for value in values)
-    beside = path.with_name(f".{path.name}.new")
+    temporary = path.with_name(f".{path.name}.new")
     try:
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(whole)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     except OSError as error:
         raise full_disk(error, path) from error
 
@@ -188,7 +188,7 @@ def decompress(path: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file in one step, so that a reader sees the old or the new, never half."""
+    """Replace a file in one step, a reader sees the old or the new one, never half."""
     partial = path.with_name(path.name + ".part")
     try:
         with partial.open("w", encoding="utf-8", errors="surrogatepass") as file:

@@ -1,6 +1,6 @@
-"""A module that is imported when something of it is first used, so that a command starts fast.
+"""A module that is imported when something of it is first used, which makes commands start fast.
 
-It stands at the top of a file, beside the same import for the type checker:
+It stands at the top of a file, next to the same import for the type checker:
 
     if TYPE_CHECKING:
         import ray

@@ -83,7 +83,7 @@ def _recounted(patch: str) -> str:
 def _change(file: unidiff.PatchedFile, whole: Container[str]) -> PatchSummary:
     head = [line.rstrip("\n") for line in file.patch_info or ()]
     lines = [line for hunk in file for line in hunk]
-    source, target = named(file.source_file), named(file.target_file)
+    source, target = header_path(file.source_file), header_path(file.target_file)
     copied = source if any(line.startswith("copy from ") for line in head) else ""
     removed = () if copied else tuple(line.value for line in lines if line.is_removed)
     return PatchSummary(
@@ -110,7 +110,7 @@ def _base_lines(file: unidiff.PatchedFile) -> Iterable[int]:
                     yield last
 
 
-def named(name: str) -> str:
+def header_path(name: str) -> str:
     """A path out of a diff header: unquoted, without its ``a/`` or ``b/``; empty for none."""
     name = name.partition("\t")[0].removesuffix("\r")
     if name == "/dev/null":

@@ -8,7 +8,7 @@ import re
 _NOISE = re.compile(r"^(index |diff --git |similarity |@@)")
 _HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _NAMED = re.compile(r"(?:--- |\+\+\+ |(?:rename|copy) (?:from|to) )([^\t\r]+)")
-_BESIDE = re.compile(r"\d+=")
+_CONTEXT_EDGE = re.compile(r"\d+=")
 _HASHES = ("index ", "similarity index ", "dissimilarity index ")
 
 
@@ -24,7 +24,7 @@ def normalised(patch: str) -> tuple[str, ...]:
 
 
 def effect(patch: str) -> str:
-    """SHA-256 of what a diff says it does to the base: its edits, where, and beside which lines.
+    """SHA-256 of what a diff does to the base: its edits, their places and the lines next to them.
 
     Two of one effect do the same wherever both lie where they say. git goes by context, not by
     numbers: the line before and after each edit is of the key, and an edit without context is
@@ -38,13 +38,13 @@ def effect(patch: str) -> str:
 
 
 def edits(patch: str) -> str:
-    """As ``effect``, with no look at the lines beside: the edits that a text spells out.
+    """As ``effect``, without the neighboring lines: the edits that a text spells out.
 
     Tells whose text a text is, for one author may be shown with context and without.
     """
     files = _files(patch)
-    told = [[line for line in file if not _BESIDE.match(line)] for file in files or ()]
-    text = "\0".join(_ordered(told)) if told else patch
+    edits = [[line for line in file if not _CONTEXT_EDGE.match(line)] for file in files or ()]
+    text = "\0".join(_ordered(edits)) if edits else patch
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -74,7 +74,7 @@ def _names(file: list[str]) -> set[str]:
 
 
 def _files(patch: str) -> list[list[str]] | None:
-    """Each file's header and edits, told by their place in the base; None when unreadable."""
+    """Each file's header and edits, with their place in the base; None when unreadable."""
     lines = patch.split("\n")
     if lines and not lines[-1]:
         lines.pop()
@@ -109,14 +109,14 @@ def _bare(files: list[list[str]]) -> bool:
 def _edits(lines: list[str], at: int, hunk: re.Match[str]) -> tuple[int, list[str]] | None:
     """Where the hunk ends, and its edits as ``place sign text``; None when it is cut short.
 
-    ``place=text`` before and after each run of edits is the line of the base beside it;
+    ``place=text`` before and after each run of edits is the line of the base next to it;
     ``place=`` alone says that the hunk shows none.
     """
     place = int(hunk.group(1))
     old, new = (int(number or "1") for number in hunk.groups()[1:])
     place += old == 0  # such a hunk stands after its line, not on it
     edits: list[str] = []
-    sign, beside, editing = " ", "=", False
+    sign, neighbor, editing = " ", "=", False
     while old > 0 or new > 0 or (at < len(lines) and lines[at].startswith("\\")):
         if at >= len(lines):
             return None
@@ -129,8 +129,8 @@ def _edits(lines: list[str], at: int, hunk: re.Match[str]) -> tuple[int, list[st
             return None
         if editing != (sign != " "):
             editing = not editing
-            edits.append(f"{place}{beside if editing else '= ' + line[1:]}")
-        beside = f"= {line[1:]}"
+            edits.append(f"{place}{neighbor if editing else '= ' + line[1:]}")
+        neighbor = f"= {line[1:]}"
         if sign != " ":
             edits.append(f"{place}{sign}{line[1:]}")
         place += sign != "+"

@@ -22,8 +22,8 @@ Json = Any
 """None, bool, int, a finite float, str, a list of these, or a dict of str to these."""
 
 
-def plain(value: Any) -> Json:
-    """The same value in JSON's own types; what is no number (NaN, Infinity) is None.
+def as_plain(value: Any) -> Json:
+    """The same value in JSON's own types; NaN and Infinity are None.
 
     Decimals are floats, dates ISO text, sets sorted lists, models and dataclasses
     mappings, numpy values Python's; anything else is its ``str``.
@@ -32,7 +32,7 @@ def plain(value: Any) -> Json:
         # Of a str or int enum json would write the value, and str() its name.
         return value.value if isinstance(value, enum.Enum) else value
     if isinstance(value, enum.Enum):
-        return plain(value.value)
+        return as_plain(value.value)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float | Decimal):
@@ -47,37 +47,37 @@ def _is_number(value: float | Decimal) -> bool:
 
 def _whole(value: Any) -> Json:
     if isinstance(value, Mapping):
-        return {_key(key): plain(one) for key, one in value.items()}
+        return {_key(key): as_plain(one) for key, one in value.items()}
     if isinstance(value, AbstractSet):
-        return sorted((plain(one) for one in value), key=repr)
+        return sorted((as_plain(one) for one in value), key=repr)
     if isinstance(value, bytes | bytearray):
         return bytes(value).decode("utf-8", "backslashreplace")
     if isinstance(value, Sequence):
-        return [plain(one) for one in value]
+        return [as_plain(one) for one in value]
     return _foreign(value)
 
 
 def _foreign(value: Any) -> Json:
     """Objects with a form of their own: pydantic models, dataclasses, numpy scalars and arrays."""
     if hasattr(value, "model_dump"):
-        return plain(value.model_dump(mode="json"))
+        return as_plain(value.model_dump(mode="json"))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {one.name: plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+        return {one.name: as_plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
+        return as_plain(value.tolist())
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
 
 
 def _key(key: Any) -> str:
     if isinstance(key, str) and not isinstance(key, enum.Enum):
         return key
-    made = plain(key)
+    made = as_plain(key)
     return made if isinstance(made, str) else json.dumps(made)
 
 
-def text(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
+def json_text(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
     """One JSON value as text that any encoding of UTF-8 can carry."""
-    tree = plain(value)
+    tree = as_plain(value)
     made = json.dumps(tree, indent=indent, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False)
     try:
         made.encode()
@@ -86,13 +86,13 @@ def text(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> s
     return made
 
 
-def lines(rows: Iterable[Any]) -> str:
+def json_lines(rows: Iterable[Any]) -> str:
     """JSON lines: one value a line."""
-    return "".join(f"{text(row)}\n" for row in rows)
+    return "".join(f"{json_text(row)}\n" for row in rows)
 
 
-def table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """CSV with a head; a row's values by column, what it lacks empty."""
+def csv_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """CSV with a header line; a row's values by column, missing ones empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
@@ -103,11 +103,11 @@ def table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 def cell(value: Any) -> str:
     """One CSV cell: nothing for None and NaN, 1 and 0 for a truth, JSON for lists and mappings."""
-    made = plain(value)
+    made = as_plain(value)
     if made is None:
         return ""
     if isinstance(made, bool):
         return str(int(made))
     if isinstance(made, dict | list):
-        return text(made, sort_keys=True)
+        return json_text(made, sort_keys=True)
     return str(made).encode("utf-8", "backslashreplace").decode()

@@ -100,7 +100,7 @@ class Pool(Generic[Job, Done]):
 
 
 def _guarded(work: Callable[[Any], Any], job: Any) -> Any:
-    """What a job gives; a fault of ours as a value, so that it costs no other job anything."""
+    """What a job gives; a fault of ours as a value, which affects no other job."""
     try:
         return work(job)
     except SweRouterError:
@@ -137,8 +137,8 @@ def _enter(around: Around) -> None:
 
 
 def _fault(error: BaseException) -> JobFault:
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    return JobFault(why=said[:300], trace="".join(traceback.format_exception(error)))
+    message = " ".join(f"{type(error).__name__}: {error}".split())
+    return JobFault(why=message[:300], trace="".join(traceback.format_exception(error)))
 
 
 def _threads(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None]) -> None:
@@ -208,7 +208,7 @@ def _result(reference: Any, tries: int) -> Any:
 
 
 def _must_answer(address: str) -> None:
-    """Raise ``UsageError`` at once where nobody listens; Ray itself tries for minutes."""
+    """Raise ``UsageError`` at once where no cluster answers; Ray itself tries for minutes."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not (colon and port.isdigit()):
         return  # "auto" and "local" name no place
@@ -254,7 +254,7 @@ def standing_back() -> Iterator[None]:
     sys.stdout.flush()
     try:
         kept = os.dup(1)
-    except OSError:  # nobody listens there
+    except OSError:  # no cluster answers there
         yield
         return
     try:
@@ -295,7 +295,7 @@ def _own_signals() -> Iterator[None]:
 
 
 def _begun(options: Mapping[str, Any]) -> Any:
-    """Ray's context; begun anew where a busy machine took longer than the 30 s that Ray waits."""
+    """Ray's context; started again where a busy machine exceeds the 30 s that Ray waits."""
     for again in range(STARTS):
         try:
             return ray.init(configure_logging=False, **options)

@@ -90,8 +90,10 @@ def signals_of(verdict: Verdict, verdicts: Sequence[Verdict], author: str) -> di
             return {}
         return {str(n): float(v) for n, v in found.items() if math.isfinite(float(v))}
     except Exception as error:  # a third party's code may raise anything
-        said = f"{type(error).__name__}: {error}"
-        raise VerifierError(f"verifier {verdict.verifier!r} gives no signals: {said}") from error
+        reported = f"{type(error).__name__}: {error}"
+        raise VerifierError(
+            f"verifier {verdict.verifier!r} gives no signals: {reported}"
+        ) from error
 
 
 def ran(verdict: Verdict, author: str) -> bool:

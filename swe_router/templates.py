@@ -1,4 +1,4 @@
-"""Every word said to a model lies in ``prompts/NAME.md.j2``; an unset variable is an error.
+"""Every text for a model lies in ``prompts/NAME.md.j2``; an unset variable is an error.
 
 A template may come from a stranger, so it is data and no program: variables, conditions, loops
 and a few filters and methods of texts and tables. Anything else is refused before it is compiled,
@@ -94,7 +94,7 @@ def filled(source: str, where: str, **variables: Any) -> str:
 
     Raises ``UsageError``: no template, one that does more than a prompt may, an unset variable.
     """
-    said: list[str] = []
+    rendered: list[str] = []
     size = 0
     try:
         template = _template(source)
@@ -102,7 +102,7 @@ def filled(source: str, where: str, **variables: Any) -> str:
             size += len(piece)
             if size > MAX_TEXT:
                 raise SecurityError(f"it says more than {MAX_TEXT:,} characters")
-            said.append(piece)
+            rendered.append(piece)
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         raise UsageError(f"{where}{f':{line}' if line else ''}: {error.message}") from None
@@ -110,7 +110,7 @@ def filled(source: str, where: str, **variables: Any) -> str:
         raise UsageError(f"{where}: it is nested too deeply") from None
     except Exception as error:
         raise UsageError(f"{where}: {type(error).__name__}: {error}") from None
-    return "".join(said)
+    return "".join(rendered)
 
 
 class _Prompts(ImmutableSandboxedEnvironment):
@@ -161,7 +161,7 @@ def _fault(node: nodes.Node) -> str:
         f"calls nothing but range and {', '.join(sorted(METHODS))}": isinstance(node, nodes.Call)
         and not _callable(node.node),
     }
-    return next((said for said, found in faults.items() if found), "")
+    return next((fault for fault, found in faults.items() if found), "")
 
 
 def _private(node: nodes.Node) -> bool:

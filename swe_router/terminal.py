@@ -28,7 +28,7 @@ def visible(text: str) -> str:
 
 
 def tell(line: str) -> None:
-    """One line on stderr. Whoever listened there may have gone: that ends no work."""
+    """One line on stderr. Its reader may have gone: that ends no work."""
     if sys.stderr is None:  # print would take stdout
         return
     try:
@@ -38,7 +38,7 @@ def tell(line: str) -> None:
 
 
 def _unheard(error: Exception) -> None:
-    """Nobody reads stderr: what is said from now on goes nowhere. A full disk may have room again.
+    """Send later messages nowhere: stderr has no reader. A full disk may have room again.
 
     Else the interpreter would meet the same error when it ends, and end with a code of its own.
     """
@@ -51,7 +51,7 @@ def _unheard(error: Exception) -> None:
 class Console(console.Console):
     """Rich's console; what it is given to show is shown, its own colours are kept.
 
-    Of one on stderr an error of writing is nobody's: a run goes on when its terminal, or the
+    An error of writing to stderr is ignored: a run goes on when its terminal, or the
     reader of its log, is gone.
     """
 

@@ -31,7 +31,7 @@ class Leaderboard:
     """Policies over recorded outcomes; ``facts`` is what the command prints with ``--json``."""
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
-        self.facts: dict[str, Any] = json.loads(plain_values.text(facts))
+        self.facts: dict[str, Any] = json.loads(plain_values.json_text(facts))
 
     @property
     def rows(self) -> RowList:

@@ -74,7 +74,7 @@ class Run:
 
     @cached_property
     def _facts(self) -> run_facts.RunFacts:
-        return run_facts.of(self._folder)
+        return run_facts.read_run_facts(self._folder)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -188,16 +188,16 @@ class Run:
         hours: float | None = None,
         progress: Progress | None = None,
     ) -> Run:
-        """Finish what the run owes, as ``swe-router resume`` does, and return it read anew.
+        """Finish what the run owes, as ``swe-router resume`` does, and return it, read again.
 
         ``budget``: raise the cap to so many USD. ``retry``: what to try again: ``infra``,
         ``limit`` (out of money, steps or time) or ``all``. The rest is as for ``run``. Raises
-        ``UsageError`` for a run that cannot be gone on with.
+        ``UsageError`` for a run that cannot be resumed.
         """
         if retry not in RETRIES:
             raise UsageError(f"retry={retry!r}: it is one of {', '.join(RETRIES)}")
         signals.check_hours(hours)
-        folder = run_driver.find(str(self.path), self.path.parent)
+        folder = run_driver.find_to_resume(str(self.path), self.path.parent)
         ended = drive(
             folder, retry=retry, workers=workers, budget=dollars(budget, "budget"), hours=hours,
             progress=progress,
@@ -217,9 +217,9 @@ class Run:
         return f"<p>{escape(self._line())}</p>{html_table(rows)}"
 
     def _line(self) -> str:
-        said, money = self.summary, self._facts.money
+        totals, money = self.summary, self._facts.money
         return (
-            f"{self.name}: {said['resolved']} of {said['instances']} resolved,"
+            f"{self.name}: {totals['resolved']} of {totals['instances']} resolved,"
             f" {in_usd(money.spent)} of {in_usd(money.budget)} spent, {self.ended}"
         )
 

@@ -1,4 +1,4 @@
-"""The patch of somebody else as a candidate."""
+"""The patch of another system as a candidate."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ UNENDED = "its last line was ended"
 
 
 def candidate_of(attempt_id: str, patch: str) -> Candidate:
-    """A patch of somebody else as a candidate; nothing of it was proved here.
+    """A patch of another system as a candidate; nothing of it was proved here.
 
     Its last line is ended: git takes no diff that was stripped, and many a file holds such.
-    ``mended`` says so, for whoever judges the file as it stands does not.
+    ``mended`` says so, because a judge of the file as it is would not mend it.
     """
     patch = patch if patch.strip() else ""
     mended = UNENDED if patch and not patch.endswith("\n") else ""

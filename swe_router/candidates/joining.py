@@ -32,7 +32,7 @@ FIRST = f"0-{IMPORTED}"
 
 
 class ForeignCandidates(FrozenRecord):
-    """A patch that somebody else made; whether it is right is not known here."""
+    """A patch of another system; whether it is right is not known here."""
 
     instance_id: Name
     name: str
@@ -50,7 +50,7 @@ class CandidateCase:
 
     instance_id: str
     outcomes: tuple[Outcome, ...]
-    """One a candidate under test, in the order of the file, without verdicts."""
+    """One per candidate under test, in the order of the file, without verdicts."""
     peers: tuple[Outcome, ...] = ()
     """Attempts that no candidate under test came from."""
     names: Mapping[str, str] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class CandidateCase:
         Names and models are of it: a class of authors has its own weights, and two candidates
         may change names.
         """
-        said = [
+        parts = [
             (
                 one.candidate.digest if one.candidate else "",
                 one.attempt.trajectory.fingerprint(),
@@ -76,10 +76,10 @@ class CandidateCase:
             )
             for one in (*self.outcomes, *self.peers)
         ]
-        return digest_of(said)
+        return digest_of(parts)
 
 
-def read(path: Path) -> list[ForeignCandidates]:
+def read_candidates(path: Path) -> list[ForeignCandidates]:
     """Every candidate of a predictions file; an instance may have several.
 
     Reads instance_id, candidate, model_patch and model_name_or_path and nothing else: what more
@@ -104,8 +104,8 @@ def read(path: Path) -> list[ForeignCandidates]:
             first = seen[instance, name]
             raise UsageError(f"candidate {name!r} of {instance!r} is there twice: {first}, {where}")
         seen[instance, name] = where
-        told = fields.get("model_name_or_path")
-        model = told if isinstance(told, str) else ""
+        given = fields.get("model_name_or_path")
+        model = given if isinstance(given, str) else ""
         check_text(where, instance, name, patch, model)
         made = {"instance_id": instance, "name": name, "patch": patch, "model": model}
         found.append(ForeignCandidates(**made, named=named))
@@ -132,7 +132,7 @@ def check_known(found: Sequence[ForeignCandidates], known: Collection[str], spli
 
 
 def mended(joined: Mapping[str, CandidateCase]) -> str:
-    """What is to be said of texts that were mended before they are judged; empty for none."""
+    """A message about texts that were mended before they are judged; empty for none."""
     names = [f"{case.instance_id} {case.names[one.attempt.id]}" for case in joined.values()
              for one in case.outcomes if one.candidate and one.candidate.mended]  # fmt: skip
     if not names:
@@ -145,7 +145,7 @@ def mended(joined: Mapping[str, CandidateCase]) -> str:
 
 
 def join(
-    found: Sequence[ForeignCandidates], told: Sequence[ForeignTrajectory], source: str
+    found: Sequence[ForeignCandidates], trajectories: Sequence[ForeignTrajectory], source: str
 ) -> dict[str, CandidateCase]:
     """Instance id -> its case; ``source`` names where the candidates came from.
 
@@ -158,20 +158,25 @@ def join(
     for one in found:
         by_id.setdefault(one.instance_id, []).append(one)
     return {
-        name: _case(name, mine, [_whole(one) for one in told if one.instance_id == name], source)
+        name: _case(
+            name, mine, [_whole(one) for one in trajectories if one.instance_id == name], source
+        )
         for name, mine in by_id.items()
     }
 
 
 def _case(
-    name: str, mine: Sequence[ForeignCandidates], told: Sequence[ForeignTrajectory], source: str
+    name: str,
+    mine: Sequence[ForeignCandidates],
+    trajectories: Sequence[ForeignTrajectory],
+    source: str,
 ) -> CandidateCase:
-    owned = _owned(mine, told)
+    owned = _owned(mine, trajectories)
     outcomes, names, models = [], {}, {}
     steps: dict[str, tuple[Step, ...]] = {}
     for number, one in enumerate(mine):
         key = FIRST if len(mine) == 1 else f"{FIRST}.{number + 1}"
-        # File, model, label: the first and the last word say nothing of who made the patch.
+        # File, model, label: only the middle part names the author of the patch.
         file, label = "_".join(source.split()), "_".join(one.name.split())
         maker = " ".join(filter(None, (file, one.model, label)))
         outcomes.append(_outcome(key, name, one.patch, owned.get(number), maker))
@@ -179,7 +184,7 @@ def _case(
         if number in owned:
             steps[key] = owned[number].steps
     peers = []
-    rest = [one for one in told if all(one is not other for other in owned.values())]
+    rest = [one for one in trajectories if all(one is not other for other in owned.values())]
     for number, other in enumerate(rest, 1):
         key = f"0-peer.{number}"
         peers.append(_outcome(key, name, other.submission, other, other.name))
@@ -187,27 +192,27 @@ def _case(
     return CandidateCase(name, tuple(outcomes), tuple(peers), names, models, steps)
 
 
-def _whole(told: ForeignTrajectory) -> ForeignTrajectory:
+def _whole(trajectory: ForeignTrajectory) -> ForeignTrajectory:
     """With the model that made it in each step, and the steps chained to each other."""
 
     def by(step: Step) -> Step:
-        if step.completion.model or not told.model:
+        if step.completion.model or not trajectory.model:
             return step
-        answer = step.completion.model_copy(update={"model": told.model})
+        answer = step.completion.model_copy(update={"model": trajectory.model})
         return step.model_copy(update={"completion": answer})
 
-    steps = sealed([by(step) for step in told.steps])
+    steps = sealed([by(step) for step in trajectory.steps])
     seal = steps[-1].seal if steps else ""
-    end = told.trajectory.model_copy(update={"seal": seal})
-    return replace(told, steps=steps, trajectory=end)
+    end = trajectory.trajectory.model_copy(update={"seal": seal})
+    return replace(trajectory, steps=steps, trajectory=end)
 
 
 def _owned(
-    mine: Sequence[ForeignCandidates], told: Sequence[ForeignTrajectory]
+    mine: Sequence[ForeignCandidates], trajectories: Sequence[ForeignTrajectory]
 ) -> dict[int, ForeignTrajectory]:
     """Place of a candidate -> the trajectory that it came from; each belongs to one at most."""
     owned: dict[int, ForeignTrajectory] = {}
-    left = list(told)
+    left = list(trajectories)
     for fits in (_same_text_and_name, _same_edit_and_name, _same_text, _same_edit, _same_name):
         for other in tuple(left):
             # Two models may hand in the same text: the one that the run names goes first.
@@ -254,11 +259,11 @@ def _same_name(one: ForeignCandidates, other: ForeignTrajectory) -> bool:
 
 
 def _outcome(
-    key: str, instance_id: str, patch: str, told: ForeignTrajectory | None, source: str
+    key: str, instance_id: str, patch: str, trajectory: ForeignTrajectory | None, source: str
 ) -> Outcome:
     plan = Plan(arm=Arm(model=IMPORTED), budget=Budget(dollars=Decimal(0)))
-    if told is not None:
-        end = told.trajectory
+    if trajectory is not None:
+        end = trajectory.trajectory
     else:
         end = Trajectory(exit="submitted" if patch.strip() else "gave_up", why="no trajectory")
     attempt = Attempt(id=key, instance_id=instance_id, plan=plan, trajectory=end, source=source)

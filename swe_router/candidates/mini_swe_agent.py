@@ -14,6 +14,7 @@ from swe_router.candidates.trajectory import (
     bash,
     dollars,
     exit_of,
+    integer,
     items,
     natural,
     seconds,
@@ -21,7 +22,6 @@ from swe_router.candidates.trajectory import (
     table,
     text_of,
     usage_of,
-    whole,
 )
 from swe_router.records import Action, Step, Trajectory, Usage
 
@@ -31,7 +31,7 @@ _CODE = re.compile(r"\s*<returncode>\s*(-?\d{1,9})\s*</returncode>\n?")
 _OUTPUT = re.compile(r"\s*<output>\n?(.*)</output>\s*\Z", re.DOTALL)
 
 
-def read(tree: Mapping[str, Any], instance_id: str, name: str) -> ForeignTrajectory:
+def read_mini_swe_agent(tree: Mapping[str, Any], instance_id: str, name: str) -> ForeignTrajectory:
     """One run, from the JSON of its ``.traj.json``; fields that are missing are left out.
 
     Format 1 has its command in the text of a message and its exit code in that of the next;
@@ -44,14 +44,14 @@ def read(tree: Mapping[str, Any], instance_id: str, name: str) -> ForeignTraject
     submission = text_of(info.get("submission"))
     messages = [table(one) for one in items(tree.get("messages"))]
     steps = _steps(messages)
-    told = natural(stats.get("api_calls"))
+    calls = natural(stats.get("api_calls"))
     usd = dollars(stats.get("instance_cost"))
     limit = dollars(table(table(info.get("config")).get("agent")).get("cost_limit"))
     model = table(table(info.get("config")).get("model")).get("model_name")
     status = info.get("exit_status")
     trajectory = Trajectory(
         exit=exit_of(status, submission, cost_limit=bool(limit) and usd >= limit),
-        steps=told or len(steps),
+        steps=calls or len(steps),
         usage=sum((step.completion.usage for step in steps), Usage()),
         usd=usd,
         why=str(status or "")[:200],
@@ -63,7 +63,7 @@ def read(tree: Mapping[str, Any], instance_id: str, name: str) -> ForeignTraject
         steps=steps,
         submission=submission,
         model=model if isinstance(model, str) else "",
-        remark=_unread(messages, told, len(steps)),
+        remark=_unread(messages, calls, len(steps)),
     )
 
 
@@ -73,22 +73,22 @@ def usages(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [turn.usage for turn in found if turn is not None and turn.usage]
 
 
-def _unread(messages: Sequence[Mapping[str, Any]], told: int, read: int) -> str:
-    """What is told of a run and was not read; a call that failed leaves no message."""
-    strange = sum(_turn(one) is None and not _beside(one) for one in messages)
-    if not strange and told - read < 2:
+def _unread(messages: Sequence[Mapping[str, Any]], calls: int, read: int) -> str:
+    """A remark on calls that were not read; a failed call leaves no message."""
+    strange = sum(_turn(one) is None and not _is_no_turn(one) for one in messages)
+    if not strange and calls - read < 2:
         return ""
-    said = f"it tells of {told or 'some'} calls of a model and {read} steps were read"
+    remark = f"it reports {calls or 'some'} model calls and {read} steps were read"
     if strange:
-        said += f"; {strange} of its {len(messages)} messages are of a form that is not known"
-    return said
+        remark += f"; {strange} of its {len(messages)} messages are of a form that is not known"
+    return remark
 
 
 @dataclass(frozen=True)
 class _MiniTurn:
     """One answer of the model, wherever it stands."""
 
-    said: str
+    content: str
     calls: Sequence[tuple[str, str]]
     """Call id (or empty) and command of all that it asked for."""
     usage: Mapping[str, Any]
@@ -101,21 +101,21 @@ def _turn(message: Mapping[str, Any]) -> _MiniTurn | None:
     answer = table(extra.get("response"))
     cost = extra.get("cost")
     if message.get("object") == "response" or _spoke(message):
-        said, calls = _responded(message)
+        content, calls = _responded(message)
         own = table(message.get("usage")) or table(answer.get("usage"))
         return _MiniTurn(
-            said, _acted(extra) or calls, own, own.get("cost") if cost is None else cost
+            content, _acted(extra) or calls, own, own.get("cost") if cost is None else cost
         )
     usage = table(answer.get("usage"))
     cost = usage.get("cost") if cost is None else cost
     if message.get("role") == "assistant":
-        said = text_of(message.get("content"))
-        return _MiniTurn(said, _acted(extra) or _called(message, said), usage, cost)
+        content = text_of(message.get("content"))
+        return _MiniTurn(content, _acted(extra) or _called(message, content), usage, cost)
     if "response" in extra or extra.get("interrupt_type") == "FormatError":
         # Of an answer that could not be carried out only this word of it is kept.
         choice = table(next(iter(items(answer.get("choices"))), None))
-        said = text_of(table(choice.get("message")).get("content")) or _responded(answer)[0]
-        return _MiniTurn(said or text_of(extra.get("model_response")), (), usage, cost)
+        content = text_of(table(choice.get("message")).get("content")) or _responded(answer)[0]
+        return _MiniTurn(content or text_of(extra.get("model_response")), (), usage, cost)
     return None
 
 
@@ -128,17 +128,17 @@ def _spoke(message: Mapping[str, Any]) -> bool:
 
 def _responded(message: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
     """What a response says, and the commands that it calls for."""
-    said, calls = [], []
+    content, calls = [], []
     for item in map(table, items(message.get("output"))):
         if item.get("type") == "message":
-            said.append(text_of(item.get("content")))
+            content.append(text_of(item.get("content")))
         command = arguments_of(item.get("arguments")).get("command")
         if item.get("type") == "function_call" and isinstance(command, str):
             calls.append((str(item.get("call_id") or item.get("id") or ""), text_of(command)))
-    return "\n".join(said), calls
+    return "\n".join(content), calls
 
 
-def _beside(message: Mapping[str, Any]) -> bool:
+def _is_no_turn(message: Mapping[str, Any]) -> bool:
     """Whether a message is one that stands between the model's turns."""
     role, kind = message.get("role"), message.get("type")
     return str(role) in _ROLES or kind in ("function_call_output", "message")
@@ -152,7 +152,7 @@ def _steps(messages: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
             continue
         actions = _actions(turn, _answers(messages[place + 1 :]), len(steps))
         usage, usd = usage_of(turn.usage), dollars(turn.usd)
-        steps.append(step_of(len(steps), turn.said, actions, usage, usd))
+        steps.append(step_of(len(steps), turn.content, actions, usage, usd))
     return tuple(steps)
 
 
@@ -188,7 +188,7 @@ def _acted(extra: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _called(message: Mapping[str, Any], said: str) -> list[tuple[str, str]]:
+def _called(message: Mapping[str, Any], content: str) -> list[tuple[str, str]]:
     """Call id (or empty) and command of everything that a chat message asks for."""
     named = []
     for call in map(table, items(message.get("tool_calls"))):
@@ -198,19 +198,19 @@ def _called(message: Mapping[str, Any], said: str) -> list[tuple[str, str]]:
     if named:
         return named
     # mini-swe-agent carries out a turn only when it holds exactly one block.
-    blocks = _BLOCK.findall(said)
+    blocks = _BLOCK.findall(content)
     return [("", blocks[0].strip())] if len(blocks) == 1 else []
 
 
 def _observed(answer: Mapping[str, Any]) -> tuple[str, int | None]:
-    """What was shown of a command, and its exit code where that is told."""
+    """The shown output of a command, and its exit code where the message has one."""
     extra = table(answer.get("extra"))
     text = text_of(answer.get("content", answer.get("output")))
     code = _CODE.match(text)
     if code is not None:
         inner = _OUTPUT.match(text, code.end())
         text = inner.group(1) if inner else text[code.end() :]
-    told = whole(extra.get("returncode"))
+    code_given = integer(extra.get("returncode"))
     if isinstance(extra.get("raw_output"), str):
         text = text_of(extra["raw_output"])
-    return text, told if told is not None else int(code.group(1)) if code else None
+    return text, code_given if code_given is not None else int(code.group(1)) if code else None

@@ -28,7 +28,7 @@ class Pairs:
 def entries(path: Path) -> Iterator[tuple[str, Any]]:
     """Place and value of each entry of a predictions file.
 
-    ``.json`` and ``.pred`` hold an object by id, a list or one prediction, ``.jsonl`` one a line.
+    ``.json`` and ``.pred`` hold an object by id, a list or one prediction, ``.jsonl`` one per line.
 
     Either may be gzipped (``.json.gz``). Objects come as ``Pairs``. Raises ``UsageError`` that
     names the file and the line.
@@ -114,8 +114,8 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text: {error}") from None
     except (OSError, EOFError, zlib.error) as error:
-        said = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read predictions {path}: {said}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read predictions {path}: {reason}") from None
 
 
 def _keyed(path: Path, tree: Any) -> Iterator[tuple[str, Any]]:

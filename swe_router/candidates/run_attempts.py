@@ -26,13 +26,13 @@ def attempts(path: Path) -> Iterator[tuple[Path, str]]:
             yield moves, moves.parent.name
 
 
-def read(moves: Path, instance_id: str) -> list[ForeignTrajectory]:
+def read_run_attempts(moves: Path, instance_id: str) -> list[ForeignTrajectory]:
     """The finished attempts of one instance. Raises ``ValueError`` when they cannot be read."""
-    told = []
+    found = []
     for row in _lines(moves):
         for outcome in items(table(row).get("outcomes")):
-            told.append(_attempt(moves.parent, instance_id, table(outcome)))
-    return told
+            found.append(_attempt(moves.parent, instance_id, table(outcome)))
+    return found
 
 
 def _attempt(folder: Path, instance_id: str, outcome: Any) -> ForeignTrajectory:

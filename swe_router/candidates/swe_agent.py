@@ -25,7 +25,7 @@ _STATS = ("instance_cost", "tokens_sent", "tokens_received", "api_calls")
 _TURN = frozenset(("action", "response", "thought", "observation"))
 
 
-def read(tree: Mapping[str, Any], instance_id: str, name: str) -> ForeignTrajectory:
+def read_swe_agent(tree: Mapping[str, Any], instance_id: str, name: str) -> ForeignTrajectory:
     """One run, from the JSON of its ``.traj``; of a retrying agent the attempt that it chose.
 
     Actions of SWE-agent's own tools (``str_replace_editor create …``) stand as it wrote them.
@@ -83,14 +83,14 @@ def _number(value: object) -> float:
     return number(value) or 0
 
 
-def _unread(turns: Sequence[Mapping[str, Any]], told: int) -> str:
-    """What is told of a run and was not read."""
+def _unread(turns: Sequence[Mapping[str, Any]], calls: int) -> str:
+    """A remark on calls that were not read."""
     strange = sum(not _TURN & turn.keys() for turn in turns)
-    if not strange and (turns or told < 2):
+    if not strange and (turns or calls < 2):
         return ""
-    said = f"it tells of {told or 'some'} calls of a model and {len(turns) - strange} steps were"
-    said += f" read; {strange} of its {len(turns)} turns are of a form that is not known"
-    return said
+    remark = f"it reports {calls or 'some'} model calls and {len(turns) - strange} steps were"
+    remark += f" read; {strange} of its {len(turns)} turns are of a form that is not known"
+    return remark
 
 
 def _chosen(tree: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -103,8 +103,8 @@ def _chosen(tree: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _step(number: int, turn: Mapping[str, Any]) -> Step:
     action = text_of(turn.get("action"))
-    said = text_of(turn.get("response")) or text_of(turn.get("thought"))
+    content = text_of(turn.get("response")) or text_of(turn.get("thought"))
     took = seconds(turn.get("execution_time"))
     seen = text_of(turn.get("observation"))
     made = [bash(str(number), action, seen, None, took)] if action.strip() else []
-    return step_of(number, said, made)
+    return step_of(number, content, made)

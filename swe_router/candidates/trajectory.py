@@ -33,7 +33,7 @@ MAX_USD = Decimal(100_000)
 
 @dataclass(frozen=True)
 class ForeignTrajectory:
-    """One attempt of somebody else; nothing of it is a label."""
+    """One attempt of another system; nothing of it is a label."""
 
     instance_id: str
     name: str
@@ -85,14 +85,14 @@ def exit_of(status: object, submission: str, *, cost_limit: bool = False) -> Exi
 
 def step_of(
     index: int,
-    said: str,
+    content: str,
     actions: Sequence[Action],
     usage: Usage | None = None,
     usd: Decimal = Decimal(0),
 ) -> Step:
-    """One turn: what the model said, used and did."""
+    """One turn: the model's message, usage and actions."""
     calls = tuple(action.call for action in actions)
-    message = Message(role="assistant", content=said, tool_calls=calls)
+    message = Message(role="assistant", content=content, tool_calls=calls)
     stop: AnswerEnd = "tool" if calls else "end"
     done = Completion(message=message, usage=usage or Usage(), usd=usd, stop=stop)
     return Step(index=index, request="", completion=done, actions=tuple(actions))
@@ -107,7 +107,7 @@ def bash(
 
 
 def sealed(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps chained to each other, so that a change of one is seen; see ``Step.sealed``."""
+    """The steps chained to each other, which shows any later change; see ``Step.sealed``."""
     chained: list[Step] = []
     for step in steps:
         chained.append(step.sealed(chained[-1].seal if chained else ""))
@@ -142,7 +142,7 @@ def number(value: object) -> int | float | None:
         return None
 
 
-def whole(value: object) -> int | None:
+def integer(value: object) -> int | None:
     """A whole number, as a number or as text; None when it is none."""
     if isinstance(value, str) and len(value) < 12 and value.strip().removeprefix("-").isdecimal():
         value = float(value)
@@ -152,11 +152,11 @@ def whole(value: object) -> int | None:
 
 def natural(value: object) -> int:
     """A whole number from 0; 0 when it is none."""
-    return max(0, whole(value) or 0)
+    return max(0, integer(value) or 0)
 
 
 def dollars(value: object) -> Decimal:
-    """USD, 0 when it is no amount of money."""
+    """USD, 0 when it is not an amount of money."""
     found = number(value)
     usd = Decimal(0) if found is None else Decimal(repr(found))
     return usd if 0 <= usd <= MAX_USD else Decimal(0)
@@ -172,8 +172,8 @@ def usage_of(given: object) -> Usage:
 
     Chat completions (``prompt_tokens``) and responses (``input_tokens`` with their details) count
     tokens read from a cache and written to one as part of the prompt, whatever names of caches
-    stand beside them; Anthropic's messages (``cache_read_input_tokens`` beside ``input_tokens``)
-    do not.
+    are given separately; Anthropic's messages (``cache_read_input_tokens`` next to
+    ``input_tokens``) do not.
     """
     usage = table(given)
     named = {name for names in _CACHES for name in names}
@@ -184,8 +184,8 @@ def usage_of(given: object) -> Usage:
     within = 0
     if not apart:
         read = min(natural(details.get("cached_tokens")) or read, prompt)
-        told = (natural(details.get(name)) for name in _WRITTEN)
-        written = min(next(filter(None, told), written), prompt - read)
+        counts = (natural(details.get(name)) for name in _WRITTEN)
+        written = min(next(filter(None, counts), written), prompt - read)
         within = read + written
     output = natural(usage.get("completion_tokens", usage.get("output_tokens")))
     details = table(usage.get("completion_tokens_details", usage.get("output_tokens_details")))
@@ -198,14 +198,14 @@ def usage_of(given: object) -> Usage:
     )
 
 
-def counted(given: object) -> bool:
+def has_both_counts(given: object) -> bool:
     """Whether a usage tells both counts, of what went in and of what came out."""
     usage = table(given)
     ins, outs = (
         next((usage[name] for name in names if name in usage), None)
         for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
     )
-    return whole(ins) is not None and whole(outs) is not None
+    return integer(ins) is not None and integer(outs) is not None
 
 
 def arguments_of(value: object) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """A folder of trajectories: each file by its form; a damaged one is passed over with a word.
 
 Only ``*.traj.json``, ``*.traj`` and the moves and steps of our own runs are opened. Reports,
-results and grades lie beside them and are labels: nothing here knows their names.
+results and grades lie in the same folders and are labels: nothing here knows their names.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from swe_router.errors import UsageError
 
 Say = Callable[[str], None]
 FORMS = {
-    ".traj.json": mini_swe_agent.read,
-    ".traj.json.gz": mini_swe_agent.read,
-    ".traj": swe_agent.read,
-    ".traj.gz": swe_agent.read,
+    ".traj.json": mini_swe_agent.read_mini_swe_agent,
+    ".traj.json.gz": mini_swe_agent.read_mini_swe_agent,
+    ".traj": swe_agent.read_swe_agent,
+    ".traj.gz": swe_agent.read_swe_agent,
 }
 _BROKEN = (OSError, EOFError, ValueError, RecursionError, ArithmeticError, zlib.error)
 _ID = re.compile(r"[A-Za-z0-9_.-]+?__[A-Za-z0-9_.-]+-\d+")
 
 
-def read(path: Path, wanted: Collection[str], say: Say) -> list[ForeignTrajectory]:
+def read_trajectories(path: Path, wanted: Collection[str], say: Say) -> list[ForeignTrajectory]:
     """The attempts on the ``wanted`` instances that a folder tells of, in the order of its files.
 
     Files lie as ``ID.traj.json``, ``ID/ID.traj.json`` or ``RUN/ID/ID.traj.json`` (``.gz`` too).
@@ -38,7 +38,7 @@ def read(path: Path, wanted: Collection[str], say: Say) -> list[ForeignTrajector
     """
     if not path.is_dir():
         raise UsageError(f"--trajectories {path}: there is no such folder")
-    told: list[ForeignTrajectory] = []
+    found_all: list[ForeignTrajectory] = []
     broken: list[str] = []
     seen = False
     for file, reader in _files(path):
@@ -47,21 +47,21 @@ def read(path: Path, wanted: Collection[str], say: Say) -> list[ForeignTrajector
             found = reader(file, wanted)
         except _BROKEN as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-            say(f"{file}: passed over, it is no trajectory that can be read ({why})")
+            say(f"{file}: skipped: not a readable trajectory ({why})")
             broken.append(f"{file}: {why}")
             continue
-        told += found
+        found_all += found
         for remark in filter(None, (one.remark for one in found)):
             say(f"{file}: {remark}")
     if not seen:
         raise UsageError(
             f"--trajectories {path} holds no *.traj.json, no *.traj and no run of ours"
         )
-    if broken and not told:
+    if broken and not found_all:
         raise UsageError(
             f"--trajectories {path}: none of {len(broken)} files can be read, such as {broken[0]}"
         )
-    return told
+    return found_all
 
 
 Reader = Callable[[Path, Collection[str]], list[ForeignTrajectory]]
@@ -78,7 +78,7 @@ def _files(path: Path) -> Iterator[tuple[Path, Reader]]:
 
 def _own(moves: Path, wanted: Collection[str]) -> list[ForeignTrajectory]:
     name = moves.parent.name
-    return run_attempts.read(moves, name) if name in wanted else []
+    return run_attempts.read_run_attempts(moves, name) if name in wanted else []
 
 
 def _foreign(file: Path, wanted: Collection[str]) -> list[ForeignTrajectory]:
@@ -86,18 +86,18 @@ def _foreign(file: Path, wanted: Collection[str]) -> list[ForeignTrajectory]:
     stem = file.name.removesuffix(ending)
     names = [name for name in (stem, file.parent.name) if name in wanted]
     if not names and _ID.fullmatch(stem):
-        return []  # of an instance that nobody asked for: not even opened
+        return []  # of an instance that was not asked for: not opened
     tree = _load(file)
     named = tree.get("instance_id")
     instance = named if isinstance(named, str) and named else (names or [stem])[0]
     if instance not in wanted:
         return []
     place = "/".join((*file.parent.parts[-2:], stem))
-    told = FORMS[ending](tree, instance, place)
-    if told.remark and not any(step.completion.message.content or step.actions
-                               for step in told.steps):  # fmt: skip
-        raise ValueError(told.remark)
-    return [told]
+    found = FORMS[ending](tree, instance, place)
+    if found.remark and not any(step.completion.message.content or step.actions
+                               for step in found.steps):  # fmt: skip
+        raise ValueError(found.remark)
+    return [found]
 
 
 def _ending(file: Path) -> str:

@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
         features_command.features,
         report_commands.calibrate,
     ),
-    "Around the machine": (machine_commands.clean, machine_commands.doctor),
+    "This machine": (machine_commands.clean, machine_commands.doctor),
 }
 """Panel of ``--help`` -> its commands."""
 
@@ -62,8 +62,8 @@ def _root(
         typer.echo(context.get_help())
 
 
-def made(only: str = "") -> typer.Typer:
-    """The command line; with ``only`` this one command of it, since reading all takes a while."""
+def build_app(only: str = "") -> typer.Typer:
+    """The command line; with ``only`` this one command, since building all takes time."""
     app = typer.Typer(
         name="swe-router",
         help="Solve SWE-bench issues with a fleet of model tiers, never over the budget.",
@@ -82,16 +82,16 @@ def made(only: str = "") -> typer.Typer:
     return app
 
 
-def asked(words: list[str]) -> typer.Typer:
-    """What these words need of the command line; all of it where they do not begin with a command.
+def app_of(words: list[str]) -> typer.Typer:
+    """The part of the command line that these words need; all of it where no command comes first.
 
-    A shell that asks for completions has none of the words here.
+    A shell that asks for completions passes no words here.
     """
     names = {OUTCOMES, *(one.__name__ for commands in COMMANDS.values() for one in commands)}
-    return made(words[0]) if words and words[0] in names else app
+    return build_app(words[0]) if words and words[0] in names else app
 
 
-app = made()
+app = build_app()
 
 
 MANY = ("--instances", "-i")

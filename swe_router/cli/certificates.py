@@ -1,7 +1,7 @@
-"""What the environment says of the way out, made the same for every client of ours.
+"""One certificate setting for all HTTP clients of the product.
 
 The SDKs read ``SSL_CERT_FILE``, the hub's and Docker's clients ``REQUESTS_CA_BUNDLE``, git
-``GIT_SSL_CAINFO``: whoever sets one of them, for a company's certificate, means all.
+``GIT_SSL_CAINFO``: one of them, set for a company's certificate, is meant for all.
 """
 
 from __future__ import annotations

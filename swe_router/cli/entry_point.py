@@ -1,6 +1,6 @@
-"""From words to an exit code: one line for a mistake, silence for Ctrl-C, one value for --json.
+"""From arguments to an exit code: one line per mistake, silence for Ctrl-C, one value for --json.
 
-Nothing heavy stands at the top: a user who stops in the first second is not shown our imports.
+Nothing heavy is imported at the top: Ctrl-C in the first second shows no traceback of imports.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Looking for plugins of pydantic reads the metadata of every package that is installed.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
         with _quietly_stopped(), loading("swe_router.cli.app"):
-            from swe_router.cli.app import asked, gather
+            from swe_router.cli.app import app_of, gather
             from swe_router.cli.certificates import one_certificate
             from swe_router.errors import UsageError
         one_certificate(os.environ)
         if sys.platform not in {"linux", "darwin"}:
             raise UsageError(f"swe-router runs on Linux and macOS; on {sys.platform} use WSL 2")
-        code = asked(words)(gather(words), prog_name="swe-router", standalone_mode=False)
+        code = app_of(words)(gather(words), prog_name="swe-router", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:
         return _stopped(words)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _interrupted_by_all() -> dict[signal.Signals, Any]:
     """A scheduler's SIGTERM and a closed terminal's SIGHUP end a command as Ctrl-C does.
 
-    From the first moment on; where somebody handles or ignores them already (nohup), he is left.
+    From the first moment on; a signal that is handled or ignored already (nohup) is left alone.
     """
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
@@ -84,7 +84,7 @@ def _quietly_stopped() -> Iterator[None]:
 
 
 def _ended(error: Exception, words: Sequence[str]) -> int:
-    """The exit code of an error, said in one line; an error of ours is raised as it is."""
+    """The exit code of an error, reported in one line; a fault of our own is raised."""
     from typer.exceptions import Abort, TyperException
 
     from swe_router.errors import BoundaryError, DiskFull, UsageError
@@ -108,7 +108,7 @@ def _ended(error: Exception, words: Sequence[str]) -> int:
 
 
 def _by_ctrl_c(error: BaseException | None) -> bool:
-    """Whether an error only tells that Ctrl-C came while a module was loaded."""
+    """Whether an error was caused by Ctrl-C while a module was loaded."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             return True

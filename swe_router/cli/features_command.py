@@ -65,7 +65,7 @@ def features(
     from swe_router.commands.features import extraction
 
     rater = _judge(judge, budget, route, preset, sets, out)
-    done = extraction.make(
+    done = extraction.make_features(
         split, out, dataset=dataset or "", repos=repos or "", ids=ids(instances) or [],
         pattern=filter_ or "", cut=slice_ or "", say=talk, judge=rater,
     )  # fmt: skip

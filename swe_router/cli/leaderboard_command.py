@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.output import dollars, emit, talk, words
+from swe_router.cli.output import comma_words, dollars, emit, talk
 
 Verifier = Annotated[
     str,
@@ -66,10 +66,10 @@ def leaderboard(
         features=features,
         weak=weak,
         strong=strong,
-        models=tuple(words(models, "--models") or ()),
+        models=tuple(comma_words(models, "--models") or ()),
         verifier=verifier,
         budget=dollars(budget),
-        policies=tuple(words(policies, "--policies") or ()),
+        policies=tuple(comma_words(policies, "--policies") or ()),
         bootstraps=bootstraps,
         seed=seed,
         random_cv=random_cv,

@@ -38,7 +38,7 @@ def runs(out: Out = Path("runs"), as_json: Json = False) -> int:
     """The runs in a folder, newest first: how far each is, what it solved, what it cost."""
     from swe_router.commands import list_runs
 
-    listed = list_runs.listed(out)
+    listed = list_runs.list_runs(out)
     emit(listed.facts, as_json=as_json, view=listed.view)
     return 0
 

@@ -1,4 +1,4 @@
-"""``clean`` and ``doctor``: the commands around the machine."""
+"""``clean`` and ``doctor``: the commands about this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def clean(as_json: Json = False) -> int:
     """Remove containers and sandboxes that a killed run left behind; spares those of live runs."""
     from swe_router.commands import doctor as doctor_command
 
-    done = doctor_command.clean()
+    done = doctor_command.remove_leftovers()
     emit(done.facts, as_json=as_json, view=done.view)
     return 0
 
@@ -81,6 +81,6 @@ def doctor(
         sandbox__unsafe=unsafe or None,
         repos=repos,
     )
-    report = doctor_command.doctor(resolved, out, run_driver.resolved)
+    report = doctor_command.doctor(resolved, out, run_driver.resolved_header)
     emit(report.facts, as_json=as_json, view=report.view)
     return report.code

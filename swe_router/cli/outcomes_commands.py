@@ -22,7 +22,7 @@ System = Annotated[str, typer.Option(help="Name of the system, instead of the fi
 
 @app.callback()
 def _root() -> None:
-    """Outcome tables: who solved what at which cost; import, audit, export."""
+    """Outcome tables: which system solved what at which cost; import, audit, export."""
 
 
 @app.command("import")
@@ -63,7 +63,7 @@ def import_(
         prices_at=_day(prices_at),
         prices=prices,
     )
-    shown = outcome_tables_command.bring(form, paths, given, out)
+    shown = outcome_tables_command.import_table(form, paths, given, out)
     emit(shown.facts, as_json=as_json, view=shown.view)
     return 0
 
@@ -87,7 +87,7 @@ def audit(
     """Find permuted ids, wrong columns, missing or zero costs; exit 1 when refused."""
     from swe_router.commands import outcome_tables as outcome_tables_command
 
-    shown = outcome_tables_command.check(
+    shown = outcome_tables_command.audit_table(
         file, published=published, reference=reference, split=split
     )
     emit(shown.facts, as_json=as_json, view=shown.view)
@@ -102,7 +102,7 @@ def export(
     ] = None,
     verdicts: Annotated[
         Path | None,
-        typer.Option(help="Also a row a verdict, to a .csv or .jsonl."),
+        typer.Option(help="Also one row per verdict, to a .csv or .jsonl."),
     ] = None,
     system: System = "",
     runs: Annotated[Path, typer.Option(help="Folder that holds the run folders.")] = Path("runs"),
@@ -110,12 +110,12 @@ def export(
 ) -> int:
     """A run of ours as an outcome table: the run itself and each graded attempt.
 
-    With --verdicts a second table has a row a verdict: instance, attempt, tier, verifier, outcome,
-    score and the official result on that very patch.
+    With --verdicts a second table has one row per verdict: instance, attempt, tier, verifier,
+    outcome, score and the official result on the same patch.
     """
     from swe_router.commands import outcome_tables as outcome_tables_command
 
-    shown = outcome_tables_command.export(run_name, runs, system, out, verdicts)
+    shown = outcome_tables_command.export_run_table(run_name, runs, system, out, verdicts)
     emit(shown.facts, as_json=as_json, view=shown.view)
     return 0
 
@@ -125,7 +125,7 @@ def list_(as_json: Json = False) -> int:
     """The table that ships, and the forms that can be imported."""
     from swe_router.commands import outcome_tables as outcome_tables_command
 
-    shown = outcome_tables_command.listed()
+    shown = outcome_tables_command.list_tables()
     emit(shown.facts, as_json=as_json, view=shown.view)
     return 0
 

@@ -1,4 +1,4 @@
-"""stdout carries the result, stderr the talk."""
+"""stdout carries the result, stderr the messages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ORDERS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 def emit(value: Any, *, as_json: bool, view: RenderableType | None = None) -> None:
     """The result: one JSON value, or its view for people."""
-    if sys.stdout is None:  # closed by who started us
+    if sys.stdout is None:  # closed by the parent process
         return
     if as_json:
         sys.stdout.write(_json(value) + "\n")
@@ -52,7 +52,7 @@ def _columns() -> int:
 
 def _json(value: Any) -> str:
     """JSON text that stdout can carry: what its encoding lacks (half a surrogate pair) escaped."""
-    text = _ORDERS.sub(lambda found: f"\\u{ord(found[0]):04x}", plain_values.text(value))
+    text = _ORDERS.sub(lambda found: f"\\u{ord(found[0]):04x}", plain_values.json_text(value))
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
@@ -61,7 +61,7 @@ def _json(value: Any) -> str:
 
 
 def talk(message: str) -> None:
-    """One line of progress or advice."""
+    """Write one line of progress or advice to stderr."""
     tell(message)
 
 
@@ -85,7 +85,7 @@ def ids(values: list[str] | None) -> list[str] | None:
     return list(dict.fromkeys(found)) or None
 
 
-def words(text: str | None, option: str) -> list[str] | None:
+def comma_words(text: str | None, option: str) -> list[str] | None:
     """The words ``A,B`` of an option; None when it was not given. ``UsageError`` for no word."""
     found = None if text is None else [one.strip() for one in text.split(",") if one.strip()]
     if found == []:
@@ -98,8 +98,8 @@ def _of_file(word: str) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UsageError(f"--instances {word}: cannot read {path}: {said}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(f"--instances {word}: cannot read {path}: {reason}") from None
     if text.lstrip()[:1] in ("[", "{"):
         return _of_json(word, text)
     lines = text.splitlines()
@@ -110,7 +110,7 @@ def _of_file(word: str) -> list[str]:
 
 
 def _of_json(word: str, text: str) -> list[str]:
-    """Ids of a JSON list, or of the ``instance_id`` of rows in a list or one a line."""
+    """Ids of a JSON list, or of the ``instance_id`` of rows, in a list or one per line."""
     try:
         rows = json.loads(text) if text.lstrip()[0] == "[" else _rows(text)
     except (ValueError, RecursionError):

@@ -37,8 +37,8 @@ def report(
     """How often the verifiers were wrong: each verdict against the official result.
 
     By tier and verifier: right patches accepted (TPR), wrong ones accepted (FPR), AUC,
-    calibration, with 95% intervals, beside what a cascade needs. Every candidate counts, not
-    only those handed in. Rows of `verify` are reported by class of author, beside their labels.
+    calibration, with 95% intervals, compared with what a cascade needs. Every candidate counts, not
+    only those handed in. Rows of `verify` are reported by class of author, with their labels.
     Example: swe-router report latest --out report
     """
     from swe_router.commands.report import error_rates
@@ -77,7 +77,7 @@ def calibrate(
     """Refit what accepts a patch, or gives up an attempt, on your own graded runs.
 
     The bound on false accepts is Clopper-Pearson's on repositories that the fit never saw; where
-    the data is too small for it, that is said and no bound is claimed. Examples:
+    the data is too small for it, a message says so and no bound is claimed. Examples:
     swe-router calibrate RUN1 RUN2 --out mine.json, then
     swe-router run --set verify.calibration=mine.json;
     swe-router calibrate --stop-loss --outcomes table.csv --value 2 --systems local=devstral
@@ -132,6 +132,6 @@ def export(
     """
     from swe_router.commands.export import formats
 
-    shown = formats.export(run_name, runs_in, form, out, partial=partial)
+    shown = formats.export_run(run_name, runs_in, form, out, partial=partial)
     emit(shown.facts, as_json=as_json, view=shown.view)
     return 0

@@ -25,7 +25,7 @@ Hours = Annotated[
 Notify = Annotated[
     str | None,
     typer.Option(
-        help="A URL (POST) or a command (stdin) that is told the end, and 80% of the money spent,"
+        help="A URL (POST) or a command (stdin), called at the end and at 80% of the money spent,"
         " as JSON. Default: $SWE_ROUTER_NOTIFY.",
         metavar="CMD_OR_URL",
     ),
@@ -34,7 +34,7 @@ Trust = Annotated[
     bool,
     typer.Option(
         "--trust",
-        help="Go on with a run of somebody else's that loads code by name, sends a key to an"
+        help="Resume a run of unknown origin that loads code by name, sends a key to an"
         " address of its own or works without a sandbox.",
     ),
 ]
@@ -206,13 +206,13 @@ def run(
         grade__enabled=False if no_grade else None,
     )
     if dry_run:
-        plan = dry_run_report.plan(
-            resolved, talk, launch.resolved, out=out, knocking=knock, outcomes=outcomes or ""
+        plan = dry_run_report.dry_run(
+            resolved, talk, launch.resolved_header, out=out, knocking=knock, outcomes=outcomes or ""
         )
         return _finish(plan, as_json)
     waits: list[str] = []
     if resume_run is not None:
-        folder = launch.find(resume_run, out, wished=resolved)
+        folder = launch.find_to_resume(resume_run, out, requested=resolved)
         waits = launch.require_same(folder, resolved, sets or ())
     else:
         folder = launch.create(resolved, out, talk)
@@ -257,7 +257,7 @@ def resume(
 
     if retry not in {"infra", "limit", "all"}:
         raise UsageError(f"--retry {retry!r}: say infra, limit or all")
-    folder = launch.find(run_name, out, trusted=trust)
+    folder = launch.find_to_resume(run_name, out, trusted=trust)
     done = launch.drive(
         folder,
         workers=workers,
@@ -310,6 +310,7 @@ def grade(
     `report` and `calibrate`; printed are the verdicts on what is handed in.
     """
     from swe_router.commands.grade import grading_run
+    from swe_router.reports.grade_table import grades_view
 
     if (run_name is None) == (predictions is None):
         raise UsageError("grade a RUN, or --predictions FILE --split NAME")
@@ -324,9 +325,9 @@ def grade(
     else:
         from swe_router.commands.run import run_driver as launch
 
-        run_ = launch.find(run_name or "", out, trusted=trust, sandboxes_only=True)
+        run_ = launch.find_to_resume(run_name or "", out, trusted=trust, sandboxes_only=True)
         grades = grading_run.grade_run(run_, say=talk, candidates=candidates)
-    emit(grading_run.facts(grades), as_json=as_json, view=grading_run.view(grades))
+    emit(grading_run.grade_facts(grades), as_json=as_json, view=grades_view(grades))
     return 0
 
 
@@ -358,8 +359,8 @@ def chosen(
 
     if not failed:
         return only, split, graded.predictions_of(source, out)
-    found = graded.failed_of(source, out)
-    talk(found.said)
+    found = graded.failed_instances(source, out)
+    talk(found.note)
     wished = [name for name in found.ids if only is None or name in only]
     if not wished:
         raise UsageError(f"--failed and --instances have none in common: {source} failed others")
@@ -367,7 +368,7 @@ def chosen(
 
 
 def _some(hours: float | None) -> float | None:
-    """Hours that pass at all. Raises ``UsageError`` for 0 and for what is no number."""
+    """A positive number of hours. Raises ``UsageError`` for 0 and for what is no number."""
     from swe_router.commands import signals
 
     signals.check_hours(hours)

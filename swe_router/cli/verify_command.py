@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.output import DataSet, dollars, emit, ids, talk, words
+from swe_router.cli.output import DataSet, comma_words, dollars, emit, ids, talk
 from swe_router.errors import UsageError
 
 
@@ -40,7 +40,7 @@ def verify(
         str | None, typer.Option(help="Verifiers, in order: applies,repo-tests,acceptance,…")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=1, help="Time box of all verdicts on one candidate.")
+        float | None, typer.Option(min=1, help="Time limit of all verdicts on one candidate.")
     ] = None,
     workers: Annotated[
         int, typer.Option("--workers", "-w", min=1, help="Instances at a time.")
@@ -84,7 +84,7 @@ def verify(
 
     if model is not None and budget is None:
         raise UsageError("--model costs money: say how much it may be with --budget USD")
-    given = words(names, "--names")
+    given = comma_words(names, "--names")
     judges = model is not None and (given is None or recorded_verdicts.asks_for(given, "judge"))
     resolved = settings.load(
         preset or settings.preset_of(split),

@@ -1,4 +1,4 @@
-"""What other selectors would have handed in of a run's candidates, and how often it was right."""
+"""What other selectors would hand in of a run's candidates, and how often that is right."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from swe_router import plugins
 from swe_router.commands.result import CommandResult
@@ -17,18 +14,14 @@ from swe_router.errors import UsageError
 from swe_router.integrity.locate import find_run
 from swe_router.journal.header import of_run
 from swe_router.records import Grade, RunRecord
-from swe_router.reports.fitted_table import Fitted
-from swe_router.reports.sentences import count
+from swe_router.reports.selector_table import ALPHA, THIS_RUN, selectors_view
 from swe_router.seams import Selector
 from swe_router.stats import bootstrap, significance
 
-RUN = "this run"
 MEAN = "mean single"
 ORACLE = "oracle"
 FEW = 10
-"""Instances below which no difference is told."""
-ALPHA = 0.05
-"""Of a difference, after Holm's correction for their number."""
+"""Instances below which no difference is reported."""
 
 Graded = Mapping[tuple[str, str], Grade]
 
@@ -51,22 +44,22 @@ def compare(name: str, out: Path, selectors: Sequence[str]) -> CommandResult:
     names = plugins.names("selectors") if "all" in selectors else list(selectors)
     seed = of_run(run).settings.seed
     chosen = {one: [_chosen(one, record, graded, seed) for record in records] for one in names}
-    chosen = {RUN: [record.chosen for record in records], **chosen}
+    chosen = {THIS_RUN: [record.chosen for record in records], **chosen}
     right = {one: np.array([_right(record, attempt, graded) for record, attempt in
              zip(records, chosen[one], strict=True)]) for one in chosen}  # fmt: skip
     right[MEAN] = np.array([_mean(record, graded) for record in records])
     ids = [record.instance.id for record in records]
-    tested = {one: significance.sign_test(right[one] - right[RUN], ids) for one in chosen
-              if one not in (RUN, ORACLE)}  # fmt: skip
-    tested[MEAN] = significance.poisson_binomial_test(int(right[RUN].sum()), list(right[MEAN]))
+    tested = {one: significance.sign_test(right[one] - right[THIS_RUN], ids) for one in chosen
+              if one not in (THIS_RUN, ORACLE)}  # fmt: skip
+    tested[MEAN] = significance.poisson_binomial_test(int(right[THIS_RUN].sum()), list(right[MEAN]))
     p = dict(zip(tested, significance.holm_adjusted(list(tested.values())), strict=True))
-    rows = [_row(one, right[one], right[RUN], seed, p.get(one)) for one in (*chosen, MEAN)]
+    rows = [_row(one, right[one], right[THIS_RUN], seed, p.get(one)) for one in (*chosen, MEAN)]
     picks = {
         record.instance.id: {one: chosen[one][n] for one in chosen}
         for n, record in enumerate(records)
     }
     facts = {"run": run.name, "instances": len(records), "selectors": rows, "chosen": picks}
-    return CommandResult(facts=facts, view=_view(run.name, len(records), rows))
+    return CommandResult(facts=facts, view=selectors_view(run.name, len(records), rows))
 
 
 def _whole(record: RunRecord, graded: Graded) -> bool:
@@ -110,10 +103,10 @@ def _row(name: str, right: Any, own: Any, seed: int, p: float | None) -> dict[st
     low, high = bootstrap.percentile_interval(
         bootstrap.resampled_means(bootstrap.resample_shares(len(gap), seed=seed), gap)[:, 0]
     )
-    apart_ = (low > 0 or high < 0) and p is not None and p < ALPHA
-    said = "differs" if apart_ else "not told" if gap.any() else "same"
+    differs = (low > 0 or high < 0) and p is not None and p < ALPHA
+    word = "differs" if differs else "not significant" if gap.any() else "same"
     if name == ORACLE:
-        said = "hindsight"
+        word = "hindsight"
     return {
         "selector": name,
         "resolved": round(float(right.sum()), 3),
@@ -121,30 +114,5 @@ def _row(name: str, right: Any, own: Any, seed: int, p: float | None) -> dict[st
         "low": round(low * len(gap), 3),
         "high": round(high * len(gap), 3),
         "p": None if p is None else round(float(p), 6),
-        "said": said if len(gap) >= FEW or name == ORACLE else "too few instances",
+        "said": word if len(gap) >= FEW or name == ORACLE else "too few instances",
     }
-
-
-def _view(name: str, instances: int, rows: Sequence[Mapping[str, Any]]) -> Group:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("selector", no_wrap=True)
-    for column in ("resolved", "less this run's", "95% interval", "p", "difference"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in rows:
-        own = row["selector"] == RUN
-        p = "" if row["p"] is None else f"{row['p']:.2g}"
-        told = (f"{row['difference']:+g}", f"[{row['low']:+g}, {row['high']:+g}]", p, row["said"])
-        table.add_row(row["selector"], f"{row['resolved']:g}", *(("",) * 4 if own else told))
-    title = f"{name}: what each selector hands in, over {count(instances, 'instance')}"
-    return Group(Text(title, "bold"), Text(""), Fitted(table), Text(""), Text(_words(rows)))
-
-
-def _words(rows: Sequence[Mapping[str, Any]]) -> str:
-    """How the last column comes about: an interval may exclude 0 and still tell no difference."""
-    tests = sum(row["p"] is not None for row in rows)
-    return (
-        f"differs: the interval excludes 0 and p is under {ALPHA:g}. p is of an exact test paired"
-        f" by instance (the interval is of resampled ones, and too narrow where they are few),"
-        f" after Holm's correction for {count(tests, 'comparison')}; not told: one of the two does"
-        " not hold."
-    )

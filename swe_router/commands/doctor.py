@@ -1,4 +1,4 @@
-"""Around the machine: what a run needs of it, and what killed runs left on it."""
+"""``doctor`` and ``clean``: what a run needs of this machine, and what killed runs left on it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
 from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import
-from swe_router.commands.run.dry_run_report import surroundings
+from swe_router.commands.run.dry_run_report import environment_checks
 from swe_router.errors import UsageError
 from swe_router.lazy_imports import deferred
 from swe_router.records import Instance
+from swe_router.reports.check_list import checks_view
+from swe_router.reports.view_parts import text_view
 from swe_router.sandboxes import local, reaper, resource_limits
 from swe_router.settings import SandboxSettings, Settings
 from swe_router.wiring import acceptance_thresholds, preflight
-from swe_router.wiring.connectivity import ConnectivityCheck, looked
+from swe_router.wiring.connectivity import ConnectivityCheck, checked
 from swe_router.wiring.repositories import check_git
 
 if TYPE_CHECKING:
@@ -36,14 +35,16 @@ QUOTAS = ("btrfs", "zfs", "devicemapper", "windowsfilter")
 """Storage drivers of Docker that limit a container always; overlay2 does on xfs with pquota."""
 
 
-def clean() -> CommandResult:
+def remove_leftovers() -> CommandResult:
     """Remove what killed runs left; spares live runs."""
     found = docker_if_any()
     removed = reaper.reap(found)
     text = "\n".join(f"removed {name}" for name in removed) or "nothing was left behind"
     if found is None:
         text += "\n(no Docker engine answers: only local sandboxes were looked for)"
-    return CommandResult(facts={"removed": removed, "docker": found is not None}, view=Text(text))
+    return CommandResult(
+        facts={"removed": removed, "docker": found is not None}, view=text_view(text)
+    )
 
 
 def doctor(
@@ -57,29 +58,31 @@ def doctor(
     """
     kind, why = _kind(resolved)
     instances, missing = _instances(resolved)
-    sandboxes: list[tuple[str, Callable[[], str]]] = [
+    kinds: list[tuple[str, Callable[[], str]]] = [
         ("docker", _docker),
         ("local sandbox", lambda: _local(resolved.sandbox)),
     ]
-    found = [looked(name, look) for name, look in sandboxes]
+    found = [checked(name, look) for name, look in kinds]
     wanted = "docker" if kind == "docker" else "local sandbox"
     found = [one if one.name == wanted or one.level == "ok" else _unneeded(one) for one in found]
     checks = [
-        looked("python", _python),
-        looked("git", check_git),
+        checked("python", _python),
+        checked("git", check_git),
         *([why] if why else []),
         *found,
-        looked("open files", partial(_open_files, resolved.workers)),
-        looked("workers", _workers),
+        checked("open files", partial(_open_files, resolved.workers)),
+        checked("workers", _workers),
         *([missing] if missing else []),
-        *surroundings(resolved, instances, kind, out),
+        *environment_checks(resolved, instances, kind, out),
         *(
             ConnectivityCheck("acceptance", "ok", line)
-            for line in acceptance_thresholds.words(acceptance_thresholds.facts(resolved))
+            for line in acceptance_thresholds.threshold_lines(
+                acceptance_thresholds.threshold_rows(resolved)
+            )
         ),
         *(_other(resolved, name) for name in resolved.tiers if name not in _used(resolved)),
     ]
-    return _table([*checks, *_refused(resolved, begin, checks)])
+    return _result([*checks, *_refused(resolved, begin, checks)])
 
 
 def _refused(
@@ -87,27 +90,23 @@ def _refused(
     begin: Callable[[Settings, Callable[[str], None]], object] | None,
     checks: Sequence[ConnectivityCheck],
 ) -> list[ConnectivityCheck]:
-    """What ``run`` would refuse beyond what the other checks found: plugins, knobs, limits."""
+    """What ``run`` would refuse that no other check found: plugins, knobs, limits."""
     try:
         if begin is not None:
             begin(settings, lambda line: None)
     except UsageError as error:
-        said = [one.detail for one in checks if one.level == "no"]
-        left = [part for part in str(error).split("; ") if not any(part in one for one in said)]
+        reported = [one.detail for one in checks if one.level == "no"]
+        left = [part for part in str(error).split("; ") if not any(part in one for one in reported)]
         return [ConnectivityCheck("settings", "no", "; ".join(left))] if left else []
     return []
 
 
-def _table(checks: Sequence[ConnectivityCheck]) -> CommandResult:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    colours = {"ok": "green", "warning": "yellow", "no": "red"}
-    for one in checks:
-        word = "ok" if one.level == "ok" else "no" if one.level == "no" else "warn"
-        table.add_row(Text(word, colours[one.level]), one.name, one.detail)
+def _result(checks: Sequence[ConnectivityCheck]) -> CommandResult:
+    view = checks_view((one.level, one.name, one.detail) for one in checks)
     usable = all(one.level != "no" for one in checks)
     problems = [f"{one.name}: {one.detail}" for one in checks if one.level == "no"]
     facts = {"ok": usable, "problems": problems, "checks": [one.row() for one in checks]}
-    return CommandResult(facts=facts, view=table, code=0 if usable else 1)
+    return CommandResult(facts=facts, view=view, code=0 if usable else 1)
 
 
 def _kind(settings: Settings) -> tuple[str, ConnectivityCheck | None]:
@@ -120,7 +119,7 @@ def _kind(settings: Settings) -> tuple[str, ConnectivityCheck | None]:
 
 def _instances(settings: Settings) -> tuple[Sequence[Instance], ConnectivityCheck | None]:
     try:
-        return candidate_import.begin(settings, lambda line: None).instances, None
+        return candidate_import.read_start(settings, lambda line: None).instances, None
     except UsageError as error:
         return (), ConnectivityCheck(f"split {settings.split}", "no", str(error))
 
@@ -171,4 +170,4 @@ def _workers() -> str:
 
 
 def _open_files(workers: int) -> str:
-    return preflight.open_files(max(OPEN_FILES, preflight.FILES_PER_WORKER * workers))
+    return preflight.allow_open_files(max(OPEN_FILES, preflight.FILES_PER_WORKER * workers))

@@ -1,4 +1,4 @@
-"""The leaderboard of a table or of runs: what is read, what is asked, what is written."""
+"""``leaderboard``: policies compared over an outcome table or over runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class LeaderboardRequest:
-    """What the command line asks for."""
+    """The options of ``leaderboard``."""
 
     runs: Sequence[str] = ()
     runs_in: Path = Path("runs")
@@ -57,72 +57,76 @@ TEXTS_ALONE = (
     "the shipped features are of the issue texts alone: no policy sees the code graph or the"
     " history of their repositories (`swe-router features` makes them, --features gives them)"
 )
-"""Said of the board of the shipped table."""
+"""A note of every board of the shipped table."""
 
 
-def leaderboard(wish: LeaderboardRequest, say: Say) -> CommandResult:
+def leaderboard(request: LeaderboardRequest, say: Say) -> CommandResult:
     """The board, and its files when a folder is named. Raises ``UsageError``."""
-    if wish.out is not None:
-        output_files.folder(wish.out, "the board")
-    verifier = _verifier(wish)
-    named = tuple(dict.fromkeys(_plugin(name) for name in wish.policies))
+    if request.out is not None:
+        output_files.output_folder(request.out, "the board")
+    verifier = _verifier(request)
+    named = tuple(dict.fromkeys(_plugin(name) for name in request.policies))
     for name in named:
         plugins.load("policies", name.partition("+")[0])
-    table = _table(wish)
+    table = _table(request)
     facts = board(
         table,
-        _known(wish, table),
+        _known(request, table),
         BoardRequest(
             verifier,
-            wish.weak,
-            wish.strong,
-            wish.models,
+            request.weak,
+            request.strong,
+            request.models,
             named,
-            wish.budget,
-            wish.bootstraps,
-            wish.seed,
-            wish.random_cv,
+            request.budget,
+            request.bootstraps,
+            request.seed,
+            request.random_cv,
         ),
         say,
     )
-    if wish.features is None and wish.split is None and not (wish.outcomes or wish.runs):
+    if (
+        request.features is None
+        and request.split is None
+        and not (request.outcomes or request.runs)
+    ):
         facts = {**facts, "assumptions": [*facts["assumptions"], TEXTS_ALONE]}
-    if wish.out is not None:
-        written = _written(facts, wish.out)
-        say(f"wrote {', '.join(written)} to {wish.out}")
+    if request.out is not None:
+        written = _written(facts, request.out)
+        say(f"wrote {', '.join(written)} to {request.out}")
     return CommandResult(facts=facts, view=words.view(facts))
 
 
 def _plugin(name: str) -> str:
-    """``always-SYSTEM`` is a row of the policy ``fixed``, which has one a system."""
+    """``always-SYSTEM`` is a row of the policy ``fixed``, which has one per system."""
     return "fixed" if name.startswith(ALWAYS) else name
 
 
-def _verifier(wish: LeaderboardRequest) -> verifier_model.VerifierModel:
-    """The channel that was stated, or what a graded run's own verifiers came to.
+def _verifier(request: LeaderboardRequest) -> verifier_model.VerifierModel:
+    """The verifier model that is stated, or the rates of a graded run's own verifiers.
 
     ``RUN`` or ``RUN:TIER``; of a run that has the ``--weak`` tier only that tier's patches count:
     a cascade asks of the weak tier. Raises ``UsageError`` for a run that says nothing.
     """
-    if verifier_model.stated(wish.verifier):
-        return verifier_model.parse(wish.verifier)
-    name, _, tier = wish.verifier.partition(":")
+    if verifier_model.stated(request.verifier):
+        return verifier_model.parse(request.verifier)
+    name, _, tier = request.verifier.partition(":")
     try:
-        run = find_run(name, wish.runs_in)
+        run = find_run(name, request.runs_in)
     except UsageError as error:
         raise UsageError(
-            f"--verifier {wish.verifier!r}: {error}; else write {verifier_model.KNOWN}"
+            f"--verifier {request.verifier!r}: {error}; else write {verifier_model.KNOWN}"
         ) from None
-    return error_rates.channel_of(run, tier, wish.weak)
+    return error_rates.measured_verifier(run, tier, request.weak)
 
 
-def _table(wish: LeaderboardRequest) -> OutcomeTable:
-    """The table that was named, the rows of the runs beside it; else the one that ships."""
+def _table(request: LeaderboardRequest) -> OutcomeTable:
+    """The table that was named, the rows of the runs added; else the one that ships."""
     parts = []
-    if wish.outcomes is not None:
-        parts.append(read_table(wish.outcomes))
-    if wish.runs:
-        parts.append(recorded.of_runs(wish.runs, wish.runs_in).table)
+    if request.outcomes is not None:
+        parts.append(read_table(request.outcomes))
+    if request.runs:
+        parts.append(recorded.table_of_runs(request.runs, request.runs_in).table)
     if not parts:
         return shipped()
     rows = tuple(row for part in parts for row in part.rows)
@@ -132,17 +136,19 @@ def _table(wish: LeaderboardRequest) -> OutcomeTable:
     return OutcomeTable(rows, ", ".join(part.source for part in parts))
 
 
-def _known(wish: LeaderboardRequest, table: OutcomeTable) -> list[Features]:
+def _known(request: LeaderboardRequest, table: OutcomeTable) -> list[Features]:
     """Features and texts that were given, that ship, or that the runs worked on; else none."""
     wanted = set(table.instances)
-    issues = [] if wish.split is None else splits.load(wish.split)
-    if wish.features is not None:
-        return feature_files.read_features(wish.features, issues)
-    told = shipped_features() if wish.outcomes is None and not wish.runs else []
-    told += [extract_features(one, None) for one in issues if one.id in wanted]
-    for name in wish.runs if wish.split is None else ():
-        told += [extract_features(one, None) for one in find_run(name, wish.runs_in).instances()]
-    return list({one.instance_id: one for one in told}.values())
+    issues = [] if request.split is None else splits.load(request.split)
+    if request.features is not None:
+        return feature_files.read_features(request.features, issues)
+    known = shipped_features() if request.outcomes is None and not request.runs else []
+    known += [extract_features(one, None) for one in issues if one.id in wanted]
+    for name in request.runs if request.split is None else ():
+        known += [
+            extract_features(one, None) for one in find_run(name, request.runs_in).instances()
+        ]
+    return list({one.instance_id: one for one in known}.values())
 
 
 def _written(facts: Mapping[str, Any], out: Path) -> list[str]:
@@ -150,9 +156,9 @@ def _written(facts: Mapping[str, Any], out: Path) -> list[str]:
     plane, verifier = board_plot.plane(facts), board_plot.verifier_map(facts["verifier_map"])
     content = {
         "leaderboard.csv": words.as_csv(facts).encode(),
-        "leaderboard.json": plain_values.text(facts, indent=1).encode(),
+        "leaderboard.json": plain_values.json_text(facts, indent=1).encode(),
         "leaderboard.html": board_html.page(facts, plane, verifier).encode(),
         "leaderboard.png": plane,
         "verifier-map.png": verifier,
     }
-    return output_files.write(out, content)
+    return output_files.write_files(out, content)

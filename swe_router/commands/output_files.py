@@ -1,4 +1,4 @@
-"""Files that a command writes beside its result: all of them, or an error that names the place."""
+"""Files that a command writes in addition to its result; an error names the place."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from swe_router.errors import UsageError
 
 FILES = frozenset((".csv", ".gz", ".htm", ".html", ".json", ".jsonl", ".md", ".parquet", ".pdf",
                    ".png", ".svg", ".toml", ".txt", ".yaml", ".yml", ".zip"))  # fmt: skip
-"""Endings of a file's name: whoever writes one does not mean a folder."""
+"""Suffixes of files: a path with one of them is not meant as a folder."""
 
 
-def folder(out: Path, holds: str) -> Path:
+def output_folder(out: Path, holds: str) -> Path:
     """``out`` as a folder that is there. Raises ``UsageError`` for a file's name or place.
 
     ``holds`` says what is put into it, for the error.
@@ -26,12 +26,12 @@ def folder(out: Path, holds: str) -> Path:
     return out
 
 
-def write(out: Path, content: Mapping[str, bytes]) -> list[str]:
+def write_files(out: Path, content: Mapping[str, bytes]) -> list[str]:
     """Every file of ``content`` (name -> bytes) into the folder ``out``; the names.
 
     Raises ``UsageError`` when it cannot be written.
     """
-    folder(out, ", ".join(content))
+    output_folder(out, ", ".join(content))
     for name, data in content.items():
         write_file(out / name, data)
     return list(content)

@@ -1,4 +1,4 @@
-"""A run replayed: every record made again from what was recorded, and held against the rest."""
+"""``replay``: every record made again from the recordings, and compared with what is stored."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from decimal import Decimal
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-
-from rich.console import Group
-from rich.text import Text
 
 from swe_router import plugins, recorded_verdicts
 from swe_router.agents import recorded_attempt
@@ -23,7 +20,7 @@ from swe_router.grading.evidence import follows
 from swe_router.grading.predictions import Prediction
 from swe_router.integrity import trust
 from swe_router.integrity.locate import find_run
-from swe_router.integrity.unexplained_spend import unexplained
+from swe_router.integrity.unexplained_spend import unexplained_calls
 from swe_router.journal import imported_candidates, run_inputs
 from swe_router.journal.header import Header, is_whole, of_run, provenance
 from swe_router.journal.instance_log import InstanceLog
@@ -43,6 +40,7 @@ from swe_router.records import (
 )
 from swe_router.records.known_features import require_values
 from swe_router.replay.record_check import ReplayContext, ReplayCount, check_record
+from swe_router.reports.view_parts import lines_view
 from swe_router.settings import Settings
 from swe_router.solve.handover import Handed
 from swe_router.wiring import ensemble, stop_loss
@@ -53,75 +51,76 @@ from swe_router.wiring.run_wiring import attempt_context_of, build_policy
 def replay(name: str, out: Path) -> CommandResult:
     """Make every record of a run again; exit code 1 when something comes out otherwise.
 
-    Raises ``UsageError`` for a damaged run, and for one that names code (``received.check``).
+    Raises ``UsageError`` for a damaged run, and for one that names code (``trust.check_no_code``).
     """
     run = find_run(name, out, exact=False)
     header = of_run(run)
-    trust.check(run, header)
-    book = log_reader.read_ledger(run.ledger_file)
+    trust.check_no_code(run, header)
+    ledger = log_reader.read_ledger(run.ledger_file)
     instances = {one.id: one for one in run.instances()}
     grades = run.grades()
     others, left = _others(run)
-    rows, broken = {}, _frame(run, header, book)
+    rows, broken = {}, _frame(run, header, ledger)
     whole = not broken
     try:
-        means = _means(run, header, book)
+        means = _means(run, header, ledger)
     except UsageError as error:  # settings that were changed need not make sense
         raise UsageError("; ".join([*broken, str(error)])) from None
-    money = unexplained(run, book)
+    money = unexplained_calls(run, ledger)
     for instance_id, record in run.records().items():
         count = ReplayCount()
         check_record(record, means, count)
         _moves(run, record, count)
         _written(run, record, count)
         _came_with(run, record, count)
-        _surroundings(record, header, instances, book, count)
+        _surroundings(record, header, instances, ledger, count)
         _grade(record, grades.get(instance_id), count)
         kept = others.get(instance_id, ())
         _candidate_grades(instance_id, record.instance.dataset, kept, left[instance_id], count)
-        said = [
+        differences = [
             f"{d.where}: recorded {d.recorded}, recomputed {d.recomputed}"
             for d in count.divergences
         ]
-        said += money.pop(instance_id, [])
-        share = 1 - len(said) / max(1, count.compared)
+        differences += money.pop(instance_id, [])
+        share = 1 - len(differences) / max(1, count.compared)
         rows[instance_id] = {
             "identical_share": max(0.0, share),
-            "divergences": said,
-            "patch_identical": not any("patch" in line or "chosen" in line for line in said),
+            "divergences": differences,
+            "patch_identical": not any("patch" in line or "chosen" in line for line in differences),
         }
-        broken += [f"{instance_id}: {line}" for line in said]
-    broken += [f"{name}: {line}" for name, told in money.items() for line in told]
+        broken += [f"{instance_id}: {line}" for line in differences]
+    broken += [f"{name}: {line}" for name, differences in money.items() for line in differences]
     verdict = f"{len(rows)} instances replayed: " + (
         "all as recorded" if not broken else f"{len(broken)} divergences"
     )
     if rest := len(instances.keys() - rows.keys()):
         verdict += f"; {rest} of {len(instances)} not concluded, of which nothing can be replayed"
-    view = Group(Text(verdict, style="bold"), *(Text(line, style="red") for line in broken))
+    view = lines_view(verdict, broken, "red")
     settings_row = {"settings_intact": whole}
     return CommandResult(facts={**rows, **({} if whole else {"settings": settings_row})},
                  view=view, code=1 if broken else 0)  # fmt: skip
 
 
-def _frame(run: RunFolder, header: Header, book: LedgerState) -> list[str]:
-    """What is wrong with what holds for the run as a whole."""
-    said = []
+def _frame(run: RunFolder, header: Header, ledger: LedgerState) -> list[str]:
+    """Faults of the parts that belong to the run as a whole."""
+    faults = []
     if not is_whole(run):
-        said.append(f"{run.settings_file.name}: a setting, rate or digest was changed")
-    if book.opened != header.settings.budget:
+        faults.append(f"{run.settings_file.name}: a setting, rate or digest was changed")
+    if ledger.opened != header.settings.budget:
         budget = header.settings.budget
-        said.append(f"{run.ledger_file.name}: budget {book.opened}, in the settings {budget}")
+        faults.append(f"{run.ledger_file.name}: budget {ledger.opened}, in the settings {budget}")
     if (
         header.settings.source
-        and candidate_import.digest(candidate_import.kept(run)) != header.settings.source_digest
+        and candidate_import.cases_digest(candidate_import.imported_cases(run))
+        != header.settings.source_digest
     ):
-        said.append("the candidates that the run began with were changed")
-    return said
+        faults.append("the candidates that the run began with were changed")
+    return faults
 
 
 def _came_with(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
     """The imported attempts of a record must be those that the run began with."""
-    case = imported_candidates.load(run.attempt_folder(record.instance.id))
+    case = imported_candidates.load_case(run.attempt_folder(record.instance.id))
     mine = [one for one in record.outcomes if one.imported]
     bare = tuple(one.model_copy(update={"verdicts": ()}) for one in mine)
     for was, now in zip_longest(case.outcomes if case else (), bare):
@@ -133,7 +132,7 @@ def _surroundings(
     record: RunRecord,
     header: Header,
     instances: Mapping[str, Instance],
-    book: LedgerState,
+    ledger: LedgerState,
     count: ReplayCount,
 ) -> None:
     """What a record says of its instance, of its making and of its money, against the rest."""
@@ -153,17 +152,17 @@ def _surroundings(
         )
     made = provenance(header).model_copy(update={"code": record.provenance.code})
     count.same(name, "provenance", record.provenance, made)
-    _caps(record, book, count)
+    _caps(record, ledger, count)
     tiers = {o.attempt.id: o.arm.model for o in record.outcomes}
-    for call in book.calls.values():
+    for call in ledger.calls.values():
         owner, _, attempt = call.key.partition("/")
         if owner == name and attempt in tiers:
             count.same(name, f"attempt {attempt} ledger: tier", call.tier, tiers[attempt])
 
 
-def _caps(record: RunRecord, book: LedgerState, count: ReplayCount) -> None:
+def _caps(record: RunRecord, ledger: LedgerState, count: ReplayCount) -> None:
     """The cap that each decision saw must be one that the ledger had, and a raise stays."""
-    caps, place = book.caps, 0
+    caps, place = ledger.caps, 0
     for number, decided in enumerate(record.decisions, 1):
         seen = decided.purse.budget
         later = [n for n in range(place, len(caps)) if caps[n] == seen]
@@ -207,7 +206,7 @@ def _candidate_grades(
     name: str, dataset: str, grades: Sequence[Grade], left: set[str], count: ReplayCount
 ) -> None:
     """Each must be of a patch that an attempt left, and follow from the tests kept with it."""
-    said: dict[str, str] = {}
+    outcomes: dict[str, str] = {}
     for grade in grades:
         where = f"candidate grade {grade.patch[:12]}"
         count.same(name, f"{where}: patch", True, grade.patch in left)
@@ -216,16 +215,16 @@ def _candidate_grades(
         again = grade.outcome if sound else f"{other}, by the tests kept with it"
         count.same(name, f"{where}: outcome", grade.outcome, again)
         if grade.outcome != "ungraded":
-            before = said.setdefault(grade.patch, grade.outcome)
-            count.same(name, f"{where}: outcome, told twice", before, grade.outcome)
+            before = outcomes.setdefault(grade.patch, grade.outcome)
+            count.same(name, f"{where}: outcome, graded twice", before, grade.outcome)
 
 
-def _means(run: RunFolder, header: Header, book: LedgerState) -> ReplayContext:
+def _means(run: RunFolder, header: Header, ledger: LedgerState) -> ReplayContext:
     charged: dict[str, Decimal] = {}
-    for call in book.calls.values():
+    for call in ledger.calls.values():
         if call.fate == "settled":
             charged[call.key] = charged.get(call.key, Decimal(0)) + call.charged
-    settings, sheet = header.settings, run_inputs.sheet(run, header)
+    settings, sheet = header.settings, run_inputs.stored_manifest(run, header)
     verify = run_inputs.verify_settings(run, header)
 
     def conversation(
@@ -239,7 +238,7 @@ def _means(run: RunFolder, header: Header, book: LedgerState) -> ReplayContext:
             setup_of(settings, plan, handed),
             recorded=outcome.attempt.trajectory,
             budget=plan.budget,
-            stop_loss=stop_loss.rule_of_plan(header, plan),
+            stop_loss=stop_loss.stop_loss_of_plan(header, plan),
         ):
             yield one.where, one.recorded, one.recomputed
 
@@ -274,10 +273,10 @@ def setup_of(settings: Settings, plan: Plan, handed: Handed) -> DialogueSetup:
 
 def _written(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
     """Tests that verdicts say a model wrote must be what it was paid for writing."""
-    notes = VerifierStore(run.attempt_folder(record.instance.id) / "notes.jsonl")
+    stored = VerifierStore(run.attempt_folder(record.instance.id) / "notes.jsonl")
     paid = {
         escape_undecodable(str(one.get("text", "")))
-        for one in notes.values()
+        for one in stored.values()
         if isinstance(one, dict)
     }
     for outcome in record.outcomes:

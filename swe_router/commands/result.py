@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import RenderableType
+from swe_router.reports.view_parts import View
 
 
 @dataclass(frozen=True)
@@ -13,5 +13,5 @@ class CommandResult:
     """The same facts twice, and the exit code they mean."""
 
     facts: Any
-    view: RenderableType
+    view: View
     code: int = 0

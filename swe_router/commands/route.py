@@ -1,4 +1,4 @@
-"""The decision card of one issue: what is known, what each tier may do, what each policy would."""
+"""``route``: the decision card of one issue, with features, estimates per tier and all policies."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from swe_router import plugins
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
-from swe_router.estimates.complexity import score
-from swe_router.estimates.complexity.score import ComplexityScore
 from swe_router.estimates.prediction.intervals import expected_outcomes
 from swe_router.features.extraction_steps import score_of
 from swe_router.instances import splits
@@ -26,7 +20,7 @@ from swe_router.models import tier_checks
 from swe_router.policy_abilities import Learner
 from swe_router.records import Budget, BudgetView, Features, Instance, RouteDecision, Try
 from swe_router.records.known_features import require_values
-from swe_router.reports import run_text
+from swe_router.reports.route_card import route_view
 from swe_router.settings import Settings
 from swe_router.wiring import training_data
 from swe_router.wiring.repositories import graph_of, repo_cache
@@ -42,16 +36,18 @@ def route(settings: Settings, say: Say) -> CommandResult:
     header = Header(settings, settings.digest(), {}, {}, "none", {}, time.time())
     repos = repo_cache(settings.repos, say)
     graph = graph_of(repos, instance, say)
-    features = training_data.judged(features_of(instance, graph, repos, say), settings.policy.knobs)
-    purse = BudgetView(budget=settings.budget, spent=Decimal(0), reserved=Decimal(0),
+    features = training_data.with_ratings(
+        features_of(instance, graph, repos, say), settings.policy.knobs
+    )
+    budget = BudgetView(budget=settings.budget, spent=Decimal(0), reserved=Decimal(0),
                       instances_left=1, clock=time.time())  # fmt: skip
     policy = build_policy(_own(header), [instance], say)
     decision = policy.prepare([features], Budget(dollars=settings.budget)).decide(
-        features, (), purse
+        features, (), budget
     )
-    scored = score_of(features)
+    score = score_of(features)
     tiers, notice = _tiers(header, instance, features)
-    rivals = [_rival(name, knobs, header, instance, features, purse)
+    rivals = [_rival(name, knobs, header, instance, features, budget)
               for name, knobs in _named(header)]  # fmt: skip
     known = {
         "instance_id": instance.id,
@@ -59,21 +55,26 @@ def route(settings: Settings, say: Say) -> CommandResult:
         "decision": decision.model_dump(mode="json"),
         "features": dict(require_values(features)),
         "provenance": dict(features.provenance),
-        "complexity": {**scored._asdict(), "parts": dict(scored.parts)},
+        "complexity": {**score._asdict(), "parts": dict(score.parts)},
         "graph": graph is not None,
         "tiers": tiers,
         "estimates_from": notice,
         "rivals": rivals,
     }
-    title = Text(f"{instance.id} ({instance.repo})", style="bold")
-    view = Group(title, Text(f"decision: {decision.why}", style="cyan"), Text(_complexity(scored)),
-                 Text(""), _tier_table(tiers), Text(notice), Text(""), _rival_table(rivals),
-                 Text(""), _feature_table(features, scored))  # fmt: skip
+    view = route_view(
+        instance,
+        decision.why,
+        features=features,
+        scored=score,
+        tiers=tiers,
+        notice=notice,
+        rivals=rivals,
+    )
     return CommandResult(facts=known, view=view)
 
 
 def _own(header: Header) -> Header:
-    """Without the settings of fits where the policy does not learn: they are the card's own."""
+    """Without the knobs of fits where the policy does not learn: only the card uses them."""
     chosen = header.settings.policy
     if issubclass(plugins.load("policies", chosen.name), Learner):
         return header
@@ -85,13 +86,13 @@ def _own(header: Header) -> Header:
 def _tiers(
     header: Header, instance: Instance, features: Features
 ) -> tuple[list[dict[str, Any]], str]:
-    """Each tier with its price and what it may be expected to do, and where that comes from."""
+    """Each tier with its price and its expected results, and the source of these."""
     settings = header.settings
     rows = [_priced(settings, name) for name in settings.ladder]
-    _, asked = training_data.split(settings.policy.knobs)
+    _, asked = training_data.split_knobs(settings.policy.knobs)
     arms = [str(plan.arm) for plan in header.ladder()]
     try:
-        past, notice = training_data.past(asked, arms, [instance])
+        past, notice = training_data.training_of_ladder(asked, arms, [instance])
         for row, one in zip(rows, expected_outcomes(past, features), strict=True):
             row.update(dataclasses.asdict(one))
     except UsageError as error:
@@ -110,7 +111,7 @@ def _priced(settings: Settings, name: str) -> dict[str, Any]:
 
 
 def _named(header: Header) -> list[tuple[str, dict[str, Any]]]:
-    """Every policy with what it must be told; ``fixed`` once for each tier."""
+    """Every policy with the knobs it needs; ``fixed`` once per tier."""
     made: list[tuple[str, dict[str, Any]]] = []
     for name in plugins.names("policies"):
         if name == "fixed":
@@ -129,7 +130,7 @@ def _rival(
     header: Header,
     instance: Instance,
     features: Features,
-    purse: BudgetView,
+    budget: BudgetView,
 ) -> dict[str, Any]:
     """What a policy would do first, or why it cannot say."""
     label = f"always-{knobs['tier']}" if name == "fixed" else name
@@ -137,10 +138,10 @@ def _rival(
         kind = plugins.load("policies", name)
         bare = kind(header.ladder(), **knobs)
         fits = {k: v for k, v in header.settings.policy.knobs.items() if k.startswith(OF_FITS)}
-        _, asked = training_data.split(fits if isinstance(bare, Learner) else {})
-        policy = training_data.fitted(bare, asked, [instance], lambda line: None)
-        policy = policy.prepare([features], Budget(dollars=purse.budget))
-        decision: RouteDecision = policy.decide(features, (), purse)
+        _, asked = training_data.split_knobs(fits if isinstance(bare, Learner) else {})
+        policy = training_data.fit_policy(bare, asked, [instance], lambda line: None)
+        policy = policy.prepare([features], Budget(dollars=budget.budget))
+        decision: RouteDecision = policy.decide(features, (), budget)
     except UsageError as error:
         return {"policy": label, "first": None, "why": "", "propensity": None,
                 "surrogate": None, "unavailable": str(error)}  # fmt: skip
@@ -153,53 +154,3 @@ def _rival(
         "surrogate": getattr(kind, "surrogate", "") or None,
         "unavailable": None,
     }
-
-
-def _complexity(scored: ComplexityScore) -> str:
-    fit = "a fit without its repository" if scored.held_out else "the shipped fit"
-    return (
-        f"complexity: {scored.complexity:.1f} of 10; {scored.solve_rate:.0%} of the systems that"
-        f" it was fitted on are expected to solve it ({fit}, model {scored.model!r});"
-        f" {score.NO_POWER}"
-    )
-
-
-def _tier_table(rows: list[dict[str, Any]]) -> Table:
-    table = _table("tier", "model", "P(resolves)", "90% of fits", "USD a run", "80% of runs",
-                   "limit", "price")  # fmt: skip
-    for row in rows:
-        told = ["", "", "", ""]
-        if "p" in row:
-            told = [f"{row['p']:.2f}", f"{row['p_low']:.2f}-{row['p_high']:.2f}",
-                    f"{row['usd']:.3f}", f"{row['usd_low']:.3f}-{row['usd_high']:.3f}"]  # fmt: skip
-        limit = run_text.usd(Decimal(str(row["limit_usd"])))
-        table.add_row(row["tier"], row["model"], *told, limit, row["price"])
-    return table
-
-
-def _rival_table(rows: list[dict[str, Any]]) -> RenderableType:
-    table = _table("policy", "first", "why")
-    for row in rows:
-        if row["unavailable"]:
-            table.add_row(row["policy"], "-", f"unavailable: {row['unavailable']}", style="dim")
-        else:
-            table.add_row(row["policy"], ", ".join(row["first"]) or "stop", row["why"])
-    return table
-
-
-def _feature_table(features: Features, scored: ComplexityScore) -> Table:
-    table = _table("feature", "value", "from", "moved the complexity by")
-    values = require_values(features)
-    order = sorted(values, key=lambda name: (-abs(scored.parts.get(name, 0.0)), name))
-    for name in order:
-        moved = f"{scored.parts[name]:+.2f}" if scored.parts.get(name) else ""
-        value = f"{values[name]:.4g}"
-        table.add_row(name, value, features.provenance.get(name, ""), moved)
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table

@@ -1,4 +1,4 @@
-"""A run folder read back into the facts that reports are made of."""
+"""A run folder as the facts that reports are made of."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from swe_router.errors import UsageError
 from swe_router.journal.header import of_run
 from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import log_reader
-from swe_router.reports.run_summary import Money, RunFacts, summary
+from swe_router.reports.run_summary import Money, RunFacts, run_summary
 
-__all__ = ["RunFacts", "of", "summary"]
+__all__ = ["RunFacts", "read_run_facts", "run_summary"]
 
 
-def of(run: RunFolder) -> RunFacts:
+def read_run_facts(run: RunFolder) -> RunFacts:
     """Everything a summary is computed from. Raises ``UsageError`` for a damaged folder."""
     header = of_run(run)
     state = log_reader.read_ledger(run.ledger_file)
@@ -47,7 +47,7 @@ def of(run: RunFolder) -> RunFacts:
 def _seconds(path: Path) -> float:
     """How long the run was worked on, over all its sessions."""
     total = 0.0
-    for number, row in enumerate(jsonl.read(path), 1):
+    for number, row in enumerate(jsonl.read_lines(path), 1):
         try:
             total += float(row["to"]) - float(row["from"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -1,13 +1,10 @@
-"""What ``show`` shows: a run, an instance, an attempt."""
+"""``show``: a run, one of its instances, or one attempt."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from rich.console import Group
-from rich.text import Text
 
 from swe_router import suggest
 from swe_router.commands import run_facts
@@ -26,12 +23,10 @@ SHOWN = 12
 def show(name: str, out: Path, instance: str | None, attempt: str | None) -> CommandResult:
     """A run, one instance of it, or one attempt."""
     run = _run(name, out, instance)
-    known = run_facts.of(run)
+    known = run_facts.read_run_facts(run)
     if instance is None:
         whole = summary_of(run, known)
-        notes = [Text(note, "yellow") for note in whole.get("notes", ())]
-        view = Group(run_text.instances_table(known), Text(""), run_text.closing(known), *notes)
-        return CommandResult(facts=whole, view=view)
+        return CommandResult(facts=whole, view=run_text.run_view(known, whole.get("notes", ())))
     record = known.records.get(instance)
     if record is None:
         raise UsageError(f"run {run.name} has no record of {instance!r}{_instead(known, instance)}")
@@ -51,7 +46,7 @@ def show(name: str, out: Path, instance: str | None, attempt: str | None) -> Com
 
 
 def _run(name: str, out: Path, instance: str | None) -> RunFolder:
-    """The run; an instance's id in its place is told how to be asked for."""
+    """The run; given an instance's id, the error names the command that shows it."""
     try:
         return find_run(name, out)
     except UsageError as error:
@@ -74,15 +69,15 @@ def _is_of_latest(name: str, out: Path) -> bool:
 
 def summary_of(run: RunFolder, known: run_facts.RunFacts) -> dict[str, Any]:
     """The summary, the money as the ledger closes it, tokens, and one row per instance."""
-    money, notes = known.money, consistency.notes(run)
+    money, notes = known.money, consistency.seal_warnings(run)
     used = [o.attempt.trajectory.usage for r in known.records.values() for o in r.outcomes]
     return {
-        **run_facts.summary(known),
+        **run_facts.run_summary(known),
         "settled": float(money.settled),
         "lost": float(money.lost),
         "reserved": float(money.reserved),
         "unused": float(money.unused),
-        "ended": exit_status.ended(known.instances, known.records),
+        "ended": exit_status.run_ending(known.instances, known.records),
         "tokens": run_rows.tokens(used),
         "rows": run_rows.rows(known),
         **({"notes": notes} if notes else {}),

@@ -1,4 +1,4 @@
-"""Ctrl-C once: no new attempts, diffs rescued, sandboxes removed. Twice: now.
+"""Ctrl-C once: no new attempts, diffs rescued, sandboxes removed. Twice: end at once.
 
 A scheduler's SIGTERM, the SIGHUP of a terminal that is closed and the end of ``--hours`` are a
 Ctrl-C each.
@@ -22,16 +22,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def check_hours(hours: float | None) -> None:
-    """Raise ``UsageError`` for a time limit that is no time at all."""
+    """Raise ``UsageError`` for a time limit that is not over 0."""
     if hours is not None and not hours > 0:
         raise UsageError(f"--hours {hours:g}: say for how long, as in --hours 8 or --hours 0.5")
 
 
 def end_process() -> None:
-    """End this process without a word more.
+    """End this process at once.
 
-    It needs no clean-up of its own: a sandbox's main process reads from a pipe or socket of this
-    process and ends with it, and the ledger charges what was under way.
+    It needs no clean-up of its own: the main process of a sandbox reads from a pipe or socket of
+    this process and ends with it, and the ledger charges the calls under way.
     """
     with contextlib.suppress(OSError):
         os.write(2, b"swe-router: stopped at once\n")
@@ -78,9 +78,9 @@ def interruptible() -> Iterator[None]:
 def ending_after(
     hours: float | None, stopping: Callable[[], bool], say: Callable[[str], None]
 ) -> Iterator[None]:
-    """End what is done inside as SIGTERM would, once so many hours are over; None is never.
+    """End the body as SIGTERM would, after so many hours; None is never.
 
-    Whoever was asked to stop before is left to it: a second signal would cut it short.
+    A run that is stopping already gets no second signal, which would cut it short.
     """
 
     def over() -> None:
@@ -137,7 +137,7 @@ def _is_terminal(fd: int) -> bool:
 
 
 def _let_go(terminals: list[int]) -> None:
-    """Send what is still said to nowhere where the terminal is gone: to write there is an error."""
+    """Redirect output to /dev/null where the terminal is gone: to write there is an error."""
     for fd in terminals:
         if not _is_terminal(fd):
             nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -62,7 +62,7 @@ def known_rows(path: Path) -> dict[str, tuple[Features, str]]:
 def feature_line(features: Features, key: str) -> str:
     """One row as text, its newline included."""
     tree: dict[str, Any] = {KEY: key, **features.model_dump(mode="json", exclude={"text"})}
-    return plain_values.text(tree, sort_keys=True) + "\n"
+    return plain_values.json_text(tree, sort_keys=True) + "\n"
 
 
 def write_features(path: Path, text: str) -> None:

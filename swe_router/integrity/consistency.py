@@ -1,4 +1,4 @@
-"""Whether the files of a run belong together: before anything is told of it or done with it."""
+"""Whether the files of a run belong together: checked before it is shown or resumed."""
 
 from __future__ import annotations
 
@@ -32,14 +32,13 @@ class PaidCalls(NamedTuple):
     usd: Decimal
 
 
-def check(run: RunFolder, *, acts: bool = False, exact: bool = True) -> Header:
+def check_run(run: RunFolder, *, acts: bool = False, exact: bool = True) -> Header:
     """The header of a run whose files belong together.
 
     Raises ``UsageError``: another format or a newer version, no or other instances, records of
     another run, a ledger that does not hold the money that the records say was paid. ``acts``: the
-    run is gone on with, so its settings must be as they were and the steps of unfinished attempts
-    count as well. Not ``exact``: what a replay tells by itself is left to it, as an amount or an
-    issue that was changed.
+    run is resumed, so its settings must be unchanged and the steps of unfinished attempts count as
+    well. Not ``exact``: a changed amount or issue is left to the replay, which reports it.
     """
     header = of_run(run)
     split = Path(header.settings.split).expanduser()
@@ -61,25 +60,27 @@ def check(run: RunFolder, *, acts: bool = False, exact: bool = True) -> Header:
     return header
 
 
-def notes(run: RunFolder) -> list[str]:
-    """What to say beside all that is told of a run: its settings are not what it began with."""
+def seal_warnings(run: RunFolder) -> list[str]:
+    """Warnings to show with a run: its settings are not those it began with."""
     if is_whole(run):
         return []
-    return [f"{run.settings_file} {CHANGED}: what is told of settings, policy and split may not be"]
+    return [f"{run.settings_file} {CHANGED}: settings, policy and split may not be what they were"]
 
 
 def _instances(run: RunFolder, header: Header, *, exact: bool) -> dict[str, Instance]:
     found = run.instances()
     file = run.path / "instances.jsonl"
     if not found:
-        raise UsageError(f"{file} is missing or empty: it says what the run is of; bring it back")
+        raise UsageError(
+            f"{file} is missing or empty: it lists the instances of the run; restore it"
+        )
     if exact and header.instances and header.instances != instances_digest(found):
         raise UsageError(f"{file} is not what the run began with: bring it back")
     return {one.id: one for one in found}
 
 
 def _nobody_is_missing(run: RunFolder, known: dict[str, Instance]) -> None:
-    """A trajectory of an instance tells that it was of the run, also where no digest does so."""
+    """An instance with a trajectory belongs to the run, also where no digest proves it."""
     folder = run.path / "trajectories"
     begun = {one.name for one in folder.iterdir() if one.is_dir()} if folder.is_dir() else set()
     if gone := sorted(begun - known.keys()):
@@ -115,27 +116,27 @@ def _of_record(record: RunRecord) -> Iterator[PaidCalls]:
         if not outcome.imported:
             end = outcome.attempt.trajectory
             yield PaidCalls(f"{name}/{outcome.attempt.id}", end.steps if end.usd else 0, end.usd)
-        told = [verdict for verdict in outcome.verdicts if verdict.usd]
-        calls = sum(len(verdict.evidence.get("calls", ())) or 1 for verdict in told)
-        asked = sum((verdict.usd for verdict in told), ZERO)
+        paid = [verdict for verdict in outcome.verdicts if verdict.usd]
+        calls = sum(len(verdict.evidence.get("calls", ())) or 1 for verdict in paid)
+        asked = sum((verdict.usd for verdict in paid), ZERO)
         yield PaidCalls(f"{name}/verify:{outcome.attempt.id}", calls, asked)
 
 
 def _of_steps(run: RunFolder, instance: Instance) -> Iterator[PaidCalls]:
-    tape = InstanceLog(run.attempt_folder(instance.id))
-    for attempt in {name for move in tape.moves() for name in move.attempts}:
-        steps = [one for one in tape.steps(attempt) if one.completion.usd]
+    log = InstanceLog(run.attempt_folder(instance.id))
+    for attempt in {name for move in log.moves() for name in move.attempts}:
+        steps = [one for one in log.steps(attempt) if one.completion.usd]
         usd = sum((step.completion.usd for step in steps), ZERO)
         yield PaidCalls(f"{instance.id}/{attempt}", len(steps), usd)
 
 
-def _money(run: RunFolder, book: LedgerState, paid: list[PaidCalls], *, exact: bool) -> None:
-    """What a dead process left open is held as well: it may have been paid."""
-    if book.run not in ("", run.seal()):
+def _money(run: RunFolder, ledger: LedgerState, paid: list[PaidCalls], *, exact: bool) -> None:
+    """Raise ``UsageError`` where the ledger holds less than the records; open calls count."""
+    if ledger.run not in ("", run.seal()):
         raise UsageError(run_mismatch(run.ledger_file))
     calls: Counter[str] = Counter()
     held: dict[str, Decimal] = {}
-    for call in book.calls.values():
+    for call in ledger.calls.values():
         if call.fate != "void":
             calls[call.key] += 1
             usd = call.usd if call.fate == "open" else call.charged
@@ -144,7 +145,7 @@ def _money(run: RunFolder, book: LedgerState, paid: list[PaidCalls], *, exact: b
         one
         for one in paid
         if one.usd
-        # A replay tells amounts that were changed; calls that are gone it could not tell apart.
+        # A replay reports changed amounts; missing calls it could not distinguish.
         and (held.get(one.key, ZERO) < one.usd if exact else calls[one.key] < one.calls)
     ]
     if short:

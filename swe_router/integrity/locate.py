@@ -15,13 +15,13 @@ SAMPLE = "sample"
 def find_run(name: str, out: Path, *, exact: bool = True) -> RunFolder:
     """A run by name or path; ``sample`` is the one that ships, unless there is one in ``out``.
 
-    Raises ``UsageError`` for one whose files do not belong together (``sound.check``).
+    Raises ``UsageError`` for one whose files do not belong together (``consistency.check_run``).
     """
     shipped = assets.root() / "runs" / SAMPLE
     if name == SAMPLE and not (out / SAMPLE).exists() and shipped.exists():
         run = RunFolder(shipped)
-        consistency.check(run, exact=exact)
+        consistency.check_run(run, exact=exact)
         return run
     run = RunFolder.find(name, out)
-    consistency.check(run, exact=exact)
+    consistency.check_run(run, exact=exact)
     return run

@@ -1,4 +1,4 @@
-"""Which runs this user began here, by their seals: others may have come from a stranger."""
+"""Which runs this user began here, by their seals: others are of unknown origin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SEAL = re.compile(r"[0-9a-f]{64}")
 
 def remember(run: RunFolder) -> None:
     """Keep that the user began this run, or looked at it and trusts it."""
-    with contextlib.suppress(OSError):  # then it is asked for again, and nothing is lost
+    with contextlib.suppress(OSError):  # then trust is asked for again, and nothing is lost
         place = _mark(run)
         if place is not None:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -28,6 +28,6 @@ def is_ours(run: RunFolder) -> bool:
 
 
 def _mark(run: RunFolder) -> Path | None:
-    """The file that stands for the run, beside the cache of repositories."""
+    """The file that stands for the run, next to the cache of repositories."""
     seal = run.seal()
     return cache_folder()[0].parent / "begun" / seal if _SEAL.fullmatch(seal) else None

@@ -1,6 +1,6 @@
-"""A run that may have come from a stranger: who only looks at it loads no code that it names.
+"""A run of unknown origin: showing it loads no code that it names.
 
-Who goes on with one is told first what it would do to this machine or with a key, and says yes.
+Before one is resumed, the user sees what it would do to this machine or with a key, and agrees.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ else:
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def check(run: RunFolder, header: Header) -> None:
+def check_no_code(run: RunFolder, header: Header) -> None:
     """Raise ``UsageError`` for a run whose settings name code, or files inside its own folder.
 
     ``module:Class`` would import whatever stands there; a plugin that is installed has a name.
@@ -53,32 +53,36 @@ def check(run: RunFolder, header: Header) -> None:
 
 
 def may_act(
-    run: RunFolder, header: Header, *, trusted: bool, wished: Settings | None, sandboxes_only: bool
+    run: RunFolder,
+    header: Header,
+    *,
+    trusted: bool,
+    requested: Settings | None,
+    sandboxes_only: bool,
 ) -> None:
-    """Raise ``UsageError`` where going on with a run that was not begun here would be a risk.
+    """Raise ``UsageError`` where resuming a run that was not begun here would be a risk.
 
-    ``trusted``: the user looked at it, which is remembered. ``wished``: what the user's own
+    ``trusted``: the user looked at it, which is remembered. ``requested``: what the user's own
     settings ask for is no risk. ``sandboxes_only``: nothing but its sandboxes are used, as in
     grading.
     """
     found = [*_risks(header.settings), *_risks_of_rest(run, header)]
-    known: Collection[str] = () if wished is None else [words for _, words in _risks(wished)]
-    said = [
+    known: Collection[str] = () if requested is None else [words for _, words in _risks(requested)]
+    risk = [
         words
         for place, words in found
         if words not in known and (place.startswith("sandbox") or not sandboxes_only)
     ]
-    if not said or own_runs.is_ours(run):
+    if not risk or own_runs.is_ours(run):
         return
     if trusted:
         own_runs.remember(run)
         return
+    command = "grade" if sandboxes_only else "resume"
     raise UsageError(
         f"run {run.name} was not begun by you on this machine, and it would"
-        f" {'; '.join(dict.fromkeys(said))}: look at {run.settings_file}, and if you trust who made"
-        f" it say `swe-router {'grade' if sandboxes_only else 'resume'}"
-        f" {shlex.quote(str(run.path))}"
-        " --trust`"
+        f" {'; '.join(dict.fromkeys(risk))}: look at {run.settings_file}, and if you trust who made"
+        f" it say `swe-router {command} {shlex.quote(str(run.path))} --trust`"
     )
 
 
@@ -88,7 +92,7 @@ def names_code(settings: Settings) -> bool:
 
 
 def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Place and words of what these settings do that a stranger could mean ill by."""
+    """(place, sentence) of what these settings do that could do harm."""
     named = [*_plugins(settings), ("sandbox.kind", settings.sandbox.kind)]
     for name, tier in settings.tiers.items():
         named += [(f"tiers.{name}.dialect", tier.dialect)]
@@ -113,10 +117,10 @@ def _risks(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _risks_of_rest(run: RunFolder, header: Header) -> Iterator[tuple[str, str]]:
-    """The same of what was resolved when the run began and stands beside the settings."""
+    """The same for values resolved when the run began, which are stored next to the settings."""
     if ":" in header.sandbox:
         yield "sandbox", f"load code that it names (sandbox.kind = {header.sandbox!r})"
-    strategy = run_inputs.sheet(run, header).strategy if header.made_with else ""
+    strategy = run_inputs.stored_manifest(run, header).strategy if header.made_with else ""
     if ":" in strategy:
         yield "scaffold", f"load code that it names (strategy = {strategy!r} of its scaffold)"
     for instance in run.instances():

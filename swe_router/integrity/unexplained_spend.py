@@ -12,32 +12,32 @@ from swe_router.ledger.state import LedgerState
 WORDS = {"settled": "settled", "lost": "lost", "open": "still reserved"}
 
 
-def unexplained(run: RunFolder, book: LedgerState) -> dict[str, list[str]]:
-    """By instance, a line for each attempt or verdict that was paid for and that no record names.
+def unexplained_calls(run: RunFolder, ledger: LedgerState) -> dict[str, list[str]]:
+    """By instance, one line per attempt or verdict that was paid and that no record names.
 
-    What an instance under way has spent is explained once it is concluded.
+    Spend of an instance under way is explained once it is concluded.
     """
-    told = _told(run)
-    standing = unfinished.concluded(run)
+    explained = _recorded_keys(run)
+    standing = unfinished.standing_records(run)
     sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    for call in book.calls.values():
+    for call in ledger.calls.values():
         owner = call.key.partition("/")[0]
         left = call.fate == "open"
-        if owner in standing and call.fate in WORDS and (left or call.key not in told):
+        if owner in standing and call.fate in WORDS and (left or call.key not in explained):
             sums[call.key, WORDS[call.fate]] += call.usd if left else call.charged
-    for name in book.open_holds:
-        hold = book.holds[name]
+    for name in ledger.open_holds:
+        hold = ledger.holds[name]
         if hold.key.partition("/")[0] in standing:
             sums[hold.key, "still held"] += hold.remaining
-    said: dict[str, list[str]] = defaultdict(list)
+    lines: dict[str, list[str]] = defaultdict(list)
     for (key, fate), usd in sorted(sums.items()):
         if usd:
             line = f"ledger: ${usd.normalize():f} {fate} for {key}, which no record explains"
-            said[key.partition("/")[0]].append(line)
-    return said
+            lines[key.partition("/")[0]].append(line)
+    return lines
 
 
-def _told(run: RunFolder) -> set[str]:
+def _recorded_keys(run: RunFolder) -> set[str]:
     """Ledger keys of every attempt on record, those of instances tried again included."""
     found = set()
     for record in run.concluded():

@@ -28,27 +28,27 @@ LIMITS = frozenset({"budget", "steps", "time"})
 Again = Literal["", "anew", "on"]
 
 
-def owed(run: RunFolder, retry: str) -> list[Instance]:
+def owed_instances(run: RunFolder, retry: str) -> list[Instance]:
     """Instances without a record, and those whose record is of a kind to be tried again.
 
     One that an earlier launch began anew and did not conclude is owed like any other; so is one
     that ended for lack of money, once the cap was raised over the one that it ended under.
     """
-    records, cap = concluded(run), cap_of(run)
+    records, cap = standing_records(run), cap_of(run)
     return [
         one
         for one in run.instances()
-        if one.id not in records or again(records[one.id], retry, cap)
+        if one.id not in records or retry_mode(records[one.id], retry, cap)
     ]
 
 
 def newly_paid(run: RunFolder) -> bool:
     """Something ended for lack of money before the cap was raised: it is owed."""
     cap = cap_of(run)
-    return any(_raised(record, cap) for record in concluded(run).values())
+    return any(_raised(record, cap) for record in standing_records(run).values())
 
 
-def concluded(run: RunFolder) -> dict[str, RunRecord]:
+def standing_records(run: RunFolder) -> dict[str, RunRecord]:
     """Records that stand: without those of instances that were begun again and not concluded."""
     return {
         name: record
@@ -57,8 +57,8 @@ def concluded(run: RunFolder) -> dict[str, RunRecord]:
     }
 
 
-def told(run: RunFolder) -> list[RunRecord]:
-    """Every record in order, for who learns of it; one that was gone on with counts at its end."""
+def records_to_learn(run: RunFolder) -> list[RunRecord]:
+    """Every record in order, for policies that learn; a continued instance counts at its end."""
     every = list(run.concluded())
     last: dict[str, RunRecord] = {}
     found = []
@@ -71,17 +71,17 @@ def told(run: RunFolder) -> list[RunRecord]:
 
 
 def take_up(run: RunFolder, retry: str, todo: list[Instance]) -> None:
-    """Open the records of what is owed: gone on with where money was short, else begun anew."""
-    records, cap = concluded(run), cap_of(run)
+    """Reopen what is owed: continued where money was short, else started again."""
+    records, cap = standing_records(run), cap_of(run)
     for one in todo:
-        record, tape = records.get(one.id), InstanceLog(run.attempt_folder(one.id))
-        if record is not None and again(record, retry, cap) == "on":
-            tape.reopen()
+        record, log = records.get(one.id), InstanceLog(run.attempt_folder(one.id))
+        if record is not None and retry_mode(record, retry, cap) == "on":
+            log.reopen()
         elif record is not None:
-            tape.restart()
+            log.restart()
 
 
-def again(record: RunRecord, retry: str, cap: Decimal | None) -> Again:
+def retry_mode(record: RunRecord, retry: str, cap: Decimal | None) -> Again:
     """Whether a concluded instance is tried again, and how; pure.
 
     ``on``: with all that was done as its history, which is what lack of money asks for.
@@ -122,9 +122,9 @@ def ungraded(run: RunFolder) -> bool:
 
 def same_budget(run: RunFolder, header: Header) -> None:
     """Raises ``UsageError`` when the budget was changed in the settings of a run."""
-    state, said = log_reader.read_ledger(run.ledger_file), header.settings.budget
-    if state.opened is not None and state.opened != said:
-        raise UsageError(budget_mismatch(run.ledger_file, state, said))
+    state, budget = log_reader.read_ledger(run.ledger_file), header.settings.budget
+    if state.opened is not None and state.opened != budget:
+        raise UsageError(budget_mismatch(run.ledger_file, state, budget))
 
 
 def raise_cap(ledger: Ledger, run: RunFolder, budget: Decimal, say: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""What a run was started with: ``settings.json``, whole, sealed, and what follows from it."""
+"""The header of a run: ``settings.json``, sealed when the run began, and what follows from it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from swe_router.records import SCHEMA, Arm, Budget, Instance, Plan, Provenance, 
 from swe_router.settings import Settings, build, name_of
 
 EARLIER_KNOBS: Mapping[str, Mapping[str, Any]] = {"cascade": {"thresholds": [9.95]}}
-"""Policy -> defaults of runs that keep no knobs, where they were others than today's."""
+"""Policy -> its defaults in runs that store no knobs, where today's differ."""
 
 
 class OtherVersion(UsageError):
-    """A run that is whole, and that another version of swe-router reads."""
+    """An undamaged run that only another version of swe-router can read."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Header:
     """Tier -> when its attempts are given up: what the file of the settings held at the start."""
     code: str = __version__
     made_with: Mapping[str, str] = field(default_factory=dict)
-    """What was kept of what the run was made with (``assemble.made_with``) -> its SHA-256."""
+    """What was kept of what the run was made with (``journal.run_inputs``) -> its SHA-256."""
     rules: int = loop_rules.CURRENT
     """Version of the loop's rules."""
     knobs: Mapping[str, Any] = field(default_factory=dict)
     """Knobs of the policy with the defaults that held when the run began."""
     instances: str = ""
-    """``instances_digest`` of what the run is of; empty in runs of before it was kept."""
+    """``instances_digest`` of its instances; empty in runs made before it was stored."""
 
     def plain(self) -> dict[str, Any]:
         """The JSON of ``settings.json``; ``seal`` is over all the rest."""
@@ -76,7 +76,7 @@ class Header:
         return {**tree, "seal": digest_of(tree)}
 
     def ladder(self) -> tuple[Plan, ...]:
-        """One plan a usable tier, from cheap to strong."""
+        """One plan per usable tier, from cheap to strong."""
         plans = []
         for name in self.settings.ladder:
             if name not in self.skipped:
@@ -150,7 +150,7 @@ def _readable(run: RunFolder, tree: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` for a run that this version cannot read as it was meant."""
     schema, code = tree.get("schema"), str(tree.get("code", ""))
     if not isinstance(schema, str):
-        raise UsageError(f"{run.settings_file} is damaged: it does not say of which format it is")
+        raise UsageError(f"{run.settings_file} is damaged: its format is missing")
     if schema != SCHEMA:
         raise OtherVersion(
             f"run {run.name} is of another format ({schema!r}; this swe-router {__version__} reads"
@@ -192,7 +192,7 @@ def instances_digest(instances: Sequence[Instance]) -> str:
 
 
 def is_whole(run: RunFolder) -> bool:
-    """The file still is what was written when the run began.
+    """Whether the file is unchanged since the run began.
 
     By the settings as the file holds them: a field that a newer version added is not in there.
     """

@@ -1,4 +1,4 @@
-"""What the instances of a run came with, kept in its folder so that the source may go."""
+"""The imported candidates of a run, copied into its folder: the source may be removed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from swe_router.safe_files import check_regular
 NAME = "imported.json"
 
 
-def store(folder: Path, case: CandidateCase) -> None:
-    """Write a case to the folder of its instance: steps first, so that no half of it passes."""
+def store_case(folder: Path, case: CandidateCase) -> None:
+    """Write a case to the folder of its instance, steps first: a torn write leaves no case."""
     folder.mkdir(parents=True, exist_ok=True)
     for attempt_id, steps in case.steps.items():
         _write_steps(folder / f"{attempt_id}.jsonl.gz", steps)
@@ -34,8 +34,8 @@ def store(folder: Path, case: CandidateCase) -> None:
     jsonl.write_whole(folder / NAME, jsonl.as_json(tree).decode() + "\n")
 
 
-def load(folder: Path, *, steps: bool = False) -> CandidateCase | None:
-    """The case of an instance, or None when it came with nothing; ``steps`` reads them too.
+def load_case(folder: Path, *, steps: bool = False) -> CandidateCase | None:
+    """The case of an instance, or None without imported candidates; ``steps`` reads steps too.
 
     Raises ``UsageError`` when the file is damaged.
     """
@@ -50,9 +50,9 @@ def load(folder: Path, *, steps: bool = False) -> CandidateCase | None:
     try:
         outcomes, peers = _outcomes(tree["outcomes"]), _outcomes(tree["peers"])
         ids = [one.attempt.id for one in (*outcomes, *peers)]
-        told = {one: InstanceLog(folder).steps(one) for one in ids} if steps else {}
+        known_steps = {one: InstanceLog(folder).steps(one) for one in ids} if steps else {}
         return CandidateCase(str(tree["instance_id"]), outcomes, peers, dict(tree["names"]),
-                    dict(tree["models"]), told)  # fmt: skip
+                    dict(tree["models"]), known_steps)  # fmt: skip
     except (KeyError, TypeError, ValidationError) as error:
         raise UsageError(f"{path} is damaged: {type(error).__name__}: {error}") from None
 

@@ -1,4 +1,4 @@
-"""What happened on one instance, as it falls: moves (decided, outcomes) and steps."""
+"""The log of one instance, written as it is worked on: moves (decision, outcomes) and steps."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from swe_router.records import (
 _ANSWER = ".answer.json"
 _PAID = "paid"
 """Key of a line that holds a receipt and no step."""
-_BESIDE = ("moves", "notes")
+_NO_ATTEMPT = ("moves", "notes")
 """Files of an instance that belong to no attempt."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """A decision and, once it was carried out, its outcomes; ``outcomes`` None is still owed."""
+    """A decision with its outcomes; ``outcomes`` is None until it is carried out."""
 
     decided: Decided
     attempts: tuple[str, ...]
-    """Ids of its attempts, one a plan."""
+    """Ids of its attempts, one per plan."""
     outcomes: tuple[Outcome, ...] | None
     left_out: LeftOut | None = None
     """Those of its attempts that were not needed any more."""
 
     @property
     def stopped(self) -> bool:
-        """It was the decision to try nothing more."""
+        """The decision was to stop."""
         return isinstance(self.decided.decision, Stop)
 
     @property
@@ -54,7 +54,7 @@ class Move:
 
 
 class Receipt(FrozenRecord):
-    """A paid answer, kept until its step is on the tape."""
+    """A paid answer, stored until its step is in the log."""
 
     request: str
     """Digest of the request, as ``Step.request``."""
@@ -70,11 +70,11 @@ class Receipts:
     the step before it durable. A conversation without steps, as a verifier's, has its own file.
     """
 
-    def __init__(self, tape: InstanceLog, attempt_id: str, *, among_steps: bool = False) -> None:
-        self._tape, self._attempt, self._among_steps = tape, attempt_id, among_steps
-        self._left = tape.receipt(attempt_id)
+    def __init__(self, log: InstanceLog, attempt_id: str, *, among_steps: bool = False) -> None:
+        self._log, self._attempt, self._among_steps = log, attempt_id, among_steps
+        self._left = log.receipt(attempt_id)
         if self._left is not None:
-            known = {step.request for step in tape.steps(attempt_id)}
+            known = {step.request for step in log.steps(attempt_id)}
             if self._left.request in known:
                 self._left = None
 
@@ -86,11 +86,11 @@ class Receipts:
     def keep(self, request: str, reservation: str, answer: Completion) -> None:
         """Put an answer in the place of the one before; durable when it returns."""
         kept = Receipt(request=request, reservation=reservation, completion=answer)
-        self._tape.keep(self._attempt, kept, among_steps=self._among_steps)
+        self._log.keep(self._attempt, kept, among_steps=self._among_steps)
 
 
 class InstanceLog:
-    """The durable memory of one instance; a killed worker's successor continues from it."""
+    """The durable log of one instance; the successor of a killed worker continues from it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -113,7 +113,7 @@ class InstanceLog:
     def broken(self, attempt_id: str) -> tuple[Outcome, ...]:
         """The attempt and its repeats whose sandboxes broke, of those that were made again."""
         found: list[Outcome] = []
-        for number, row in enumerate(jsonl.read(self._moves), 1):
+        for number, row in enumerate(jsonl.read_lines(self._moves), 1):
             if "broke" in row:
                 found += self._outcomes(number, [row["broke"]])
         return tuple(one for one in found if f"{one.attempt.id}.".startswith(f"{attempt_id}."))
@@ -122,25 +122,25 @@ class InstanceLog:
         """The first attempt number not yet used, restarts included."""
         names = [path.name for path in self._folder.glob("*-*.jsonl*")]
         for file in self._folder.glob("moves*.jsonl"):
-            names += [name for row in jsonl.read(file) for name in row.get("attempts", ())]
+            names += [name for row in jsonl.read_lines(file) for name in row.get("attempts", ())]
         return 1 + max((int(n.partition("-")[0]) for n in names if n[0].isdigit()), default=0)
 
     def outcomes(self, outcomes: Sequence[Outcome], left_out: LeftOut | None = None) -> None:
-        """Note what the last decision brought, and which of its attempts were left out."""
+        """Write the outcomes of the last decision, and which of its attempts were skipped."""
         row: dict[str, Any] = {"outcomes": [one.model_dump(mode="json") for one in outcomes]}
         if left_out is not None:
             row["left_out"] = left_out.model_dump(mode="json")
         jsonl.append(self._moves, row)
 
     def verified(self, outcomes: Sequence[Outcome]) -> None:
-        """Note what the verifiers said of the candidates that the instance came with."""
+        """Write the verdicts on the imported candidates of the instance."""
         jsonl.make_folder(self._folder)
         rows = [outcome.model_dump(mode="json") for outcome in outcomes]
         jsonl.append(self._moves, {"imported": rows})
 
     def imported(self) -> tuple[Outcome, ...] | None:
-        """What ``verified`` noted, or None when that is still owed."""
-        for number, row in enumerate(jsonl.read(self._moves), 1):
+        """What ``verified`` wrote, or None when that is still owed."""
+        for number, row in enumerate(jsonl.read_lines(self._moves), 1):
             if "imported" in row:
                 return self._outcomes(number, row["imported"])
         return None
@@ -148,9 +148,9 @@ class InstanceLog:
     def moves(self) -> list[Move]:
         """All moves so far, in order. Raises ``UsageError`` on a damaged file."""
         moves: list[Move] = []
-        for number, row in enumerate(jsonl.read(self._moves), 1):
+        for number, row in enumerate(jsonl.read_lines(self._moves), 1):
             if "decided" in row:
-                decided = jsonl.parsed(self._moves, number, Decided, row["decided"])
+                decided = jsonl.parse_row(self._moves, number, Decided, row["decided"])
                 moves.append(Move(decided, tuple(map(str, row.get("attempts") or ())), None))
             elif "rescued" in row or "imported" in row or "broke" in row:
                 continue
@@ -160,7 +160,9 @@ class InstanceLog:
                 outcomes = self._outcomes(number, row["outcomes"])
                 left = row.get("left_out")
                 left_out = (
-                    jsonl.parsed(self._moves, number, LeftOut, left) if left is not None else None
+                    jsonl.parse_row(self._moves, number, LeftOut, left)
+                    if left is not None
+                    else None
                 )
                 moves[-1] = Move(moves[-1].decided, moves[-1].attempts, outcomes, left_out)
             else:
@@ -169,12 +171,12 @@ class InstanceLog:
 
     def _outcomes(self, number: int, rows: Any) -> tuple[Outcome, ...]:
         rows = rows if isinstance(rows, list) else [rows]
-        return tuple(jsonl.parsed(self._moves, number, Outcome, row) for row in rows)
+        return tuple(jsonl.parse_row(self._moves, number, Outcome, row) for row in rows)
 
     def last_rescue(self) -> Outcome | None:
         """What the last interrupted attempt left, if the instance has one."""
         found = None
-        for number, row in enumerate(jsonl.read(self._moves), 1):
+        for number, row in enumerate(jsonl.read_lines(self._moves), 1):
             if "rescued" in row:
                 (found,) = self._outcomes(number, [row["rescued"]])
         return found
@@ -182,15 +184,15 @@ class InstanceLog:
     def belongs_to(self, record: RunRecord) -> bool:
         """Whether ``record`` was made of these moves; False once the instance started anew."""
         anew = any(self._folder.glob("moves.*.jsonl"))
-        told = self._moves.read_bytes() if self._moves.exists() else b""
-        if not anew and b'\n{"reopened":' not in told:  # most were begun once: nothing to parse
+        data = self._moves.read_bytes() if self._moves.exists() else b""
+        if not anew and b'\n{"reopened":' not in data:  # most were begun once: nothing to parse
             return True
         return tuple(move.decided for move in self.moves()) == record.decisions
 
     def reopen(self) -> None:
-        """Take back the last decision to stop, so that the instance goes on where it ended.
+        """Take back the last decision to stop: the instance continues where it ended.
 
-        So are attempts before it that had no money to begin with; all others stay its history.
+        Attempts before it that had no money to begin are taken back too; all others stay.
         """
         moves = self.moves()
         kept = len(moves)
@@ -199,9 +201,9 @@ class InstanceLog:
         jsonl.append(self._moves, {"reopened": kept})
 
     def restart(self) -> None:
-        """Put the moves aside so that the instance starts anew; steps and money stay on record.
+        """Set the moves aside: the instance starts again. Steps and money stay on record.
 
-        So does what was said of the candidates that it came with.
+        So do the verdicts on its imported candidates.
         """
         if self._moves.exists():
             known = self.imported()
@@ -222,7 +224,7 @@ class InstanceLog:
         path = self._file(attempt_id, ".jsonl")
         if not path.exists():
             jsonl.make_folder(self._folder)
-            # Closed before its process was killed, and now gone on with.
+            # Closed before its process was killed, and now continued.
             jsonl.decompress(path)
         jsonl.append(path, row, durable=durable)
 
@@ -232,8 +234,8 @@ class InstanceLog:
             path = self._file(attempt_id, ending)
             if path.exists():
                 return tuple(
-                    jsonl.parsed(path, number, Step, row)
-                    for number, row in enumerate(jsonl.read(path), 1)
+                    jsonl.parse_row(path, number, Step, row)
+                    for number, row in enumerate(jsonl.read_lines(path), 1)
                     if _PAID not in row
                 )
         return ()
@@ -258,14 +260,14 @@ class InstanceLog:
         jsonl.write_whole(self._file(attempt_id, _ANSWER), text)
 
     def tidy(self) -> None:
-        """Remove the answers that wait for nothing any more: the instance is concluded."""
+        """Remove answers whose steps are stored: the instance is concluded."""
         for path in self._folder.glob(f"*{_ANSWER}"):
             path.unlink(missing_ok=True)
 
     def receipt(self, attempt_id: str) -> Receipt | None:
         """The last paid answer of an attempt that is not closed. Raises ``UsageError``."""
         path = self._file(attempt_id, ".jsonl")
-        found = [row[_PAID] for row in jsonl.read(path) if _PAID in row]
+        found = [row[_PAID] for row in jsonl.read_lines(path) if _PAID in row]
         try:
             if found:
                 return Receipt.model_validate(found[-1])
@@ -282,7 +284,7 @@ class InstanceLog:
         """The last paid answer of each attempt that is not closed."""
         names = {path.name.removesuffix(_ANSWER) for path in self._folder.glob(f"*{_ANSWER}")}
         files = {path.name.removesuffix(".jsonl") for path in self._folder.glob("*.jsonl")}
-        names |= {name for name in files if not name.startswith(_BESIDE)}
+        names |= {name for name in files if not name.startswith(_NO_ATTEMPT)}
         for name in sorted(names):
             found = self.receipt(name)
             if found is not None:

@@ -1,4 +1,4 @@
-"""The run folder: the one class that knows where things lie.
+"""The run folder: the only class that knows the place of each file.
 
 runs/2026-11-24T0401-cascade-3f9a/
   settings.json       resolved settings, rates and digest; a resume needs the same digest
@@ -6,15 +6,15 @@ runs/2026-11-24T0401-cascade-3f9a/
   made-with/SHA256    what the run is made with, by its content: prompts, scaffold, tools, ...;
                       settings.json says which is which
   ledger.jsonl        every hold, reservation and settlement
-  records.jsonl       one RunRecord a line
+  records.jsonl       one RunRecord per line
   trajectories/ID/moves.jsonl      decisions and outcomes of one instance as they fall
   trajectories/ID/ATTEMPT.jsonl    steps, appended one at a time; .gz once closed; until then
                       also its paid answers, each a line {"paid": …} before the step made of it
-  trajectories/ID/imported.json    what the instance came with (--from), its steps beside it
+  trajectories/ID/imported.json    imported candidates (--from), their steps next to it
   preds.json  report.md  logs/
   grades.jsonl        official verdicts on what is handed in, the last of an instance counts
   candidate_grades.jsonl           official verdicts on every other patch that an attempt left,
-                      one a distinct patch: what the verifiers' own error rates are counted from
+                      one per distinct patch: the verifiers' error rates are counted from these
   run.lock            held by the live driver        stop     present: the user wants to stop
   work.lock           shared by the live worker processes
   breaker.json        services that are away       patience.json   how long to wait for them, where
@@ -286,8 +286,8 @@ class RunFolder:
         return known[1]
 
     def _parsed(self, path: Path, kind: Any) -> Iterator[Any]:
-        for number, row in enumerate(jsonl.read(path), 1):
-            yield jsonl.parsed(path, number, kind, row)
+        for number, row in enumerate(jsonl.read_lines(path), 1):
+            yield jsonl.parse_row(path, number, kind, row)
 
 
 def is_run(path: Path) -> bool:

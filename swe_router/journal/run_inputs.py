@@ -1,9 +1,9 @@
-"""What a run is made with, kept in its folder by content: a resume and a replay use that.
+"""The inputs of a run (prompts, scaffold, tools), stored in its folder by content.
 
-Prompts, scaffold and tools are kept as texts, named by their SHA-256 in the sealed settings; the
-loop's rules are a version number there. So a prompt, a tool or a rule may change from one day to
-the next, and every run that was made before goes on and replays as it was. Runs that keep nothing
-yet are found by the digests of their prompts in ``prompts/earlier.json``.
+They are texts, named by their SHA-256 in the sealed settings; the loop's rules are a version
+number there. A resume and a replay use the stored texts: a prompt, a tool or a rule may change, and
+older runs still resume and replay. Runs that store nothing are matched by the digests of their
+prompts in ``prompts/earlier.json``.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ SCAFFOLD, TOOLS, CALIBRATION = "scaffold", "tools", "calibration"
 EARLIER = "earlier.json"
 
 
-def parts(settings: Settings) -> dict[str, str]:
+def current_inputs(settings: Settings) -> dict[str, str]:
     """Label -> text of everything that a run under these settings is made with, as it is now."""
     sheet = manifest.read_manifest(settings.scaffold)
     found = {
-        SCAFFOLD: json.dumps(plain(sheet), indent=1),
+        SCAFFOLD: json.dumps(manifest_json(sheet), indent=1),
         TOOLS: sheet.toolset.model_dump_json(indent=1),
         **{f"prompt/{name}": sheet.text(name) for name in sheet.used_prompts()},
     }
-    for name in asked(settings):
+    for name in verifier_prompts(settings):
         found[f"prompt/{name}"] = templates.text(name)
     verify = settings.verify
     weighs = recorded_verdicts.any_trait(verify.names, lambda one: one.calibrated)
@@ -48,24 +48,24 @@ def parts(settings: Settings) -> dict[str, str]:
     return found
 
 
-def plain(sheet: Manifest) -> dict[str, Any]:
+def manifest_json(sheet: Manifest) -> dict[str, Any]:
     """A manifest as JSON, with its name and digest and without its texts."""
     return {**sheet.model_dump(mode="json"), "name": sheet.name, "digest": sheet.digest}
 
 
-def asked(settings: Settings) -> list[str]:
-    """Prompts that verifiers of a run say to a model."""
+def verifier_prompts(settings: Settings) -> list[str]:
+    """Names of the prompts that the verifiers of a run use."""
     return recorded_verdicts.asked_prompts(settings.verify)
 
 
-def sheet(run: RunFolder, header: Header) -> Manifest:
+def stored_manifest(run: RunFolder, header: Header) -> Manifest:
     """The scaffold of a run with its prompts, tools and rules, as they were when it began.
 
     Raises ``UsageError`` when the folder does not hold them any more, and for rules of a newer
     version.
     """
     loop_rules.rules_of(header.rules)
-    found = texts(run, header)
+    found = stored_texts(run, header)
     try:
         made = Manifest.model_validate(json.loads(found[SCAFFOLD]))
         return made.model_copy(update={
@@ -77,7 +77,7 @@ def sheet(run: RunFolder, header: Header) -> Manifest:
         raise UsageError(f"{run.path}: what the run was made with is damaged: {error}") from None
 
 
-def texts(run: RunFolder, header: Header) -> dict[str, str]:
+def stored_texts(run: RunFolder, header: Header) -> dict[str, str]:
     """Label -> text of the prompts, the scaffold and the tools of a run. Raises ``UsageError``."""
     if not header.made_with:
         return _earlier(run, header)
@@ -93,7 +93,7 @@ def verify_settings(run: RunFolder, header: Header) -> VerifySettings:
 
 
 def _earlier(run: RunFolder, header: Header) -> dict[str, str]:
-    """The same for a run that keeps nothing: by the digests of its prompts, from what shipped."""
+    """The same for a run that stores nothing: by the digests of its prompts, from what shipped."""
     known = json.loads((assets.root() / "prompts" / EARLIER).read_bytes())
     found = {TOOLS: json.dumps(known[TOOLS])}
     for key, digest in header.prompts.items():
@@ -105,7 +105,7 @@ def _earlier(run: RunFolder, header: Header) -> dict[str, str]:
 
 
 def _own(run: RunFolder, header: Header, found: dict[str, str]) -> dict[str, str]:
-    """The user's own scaffold of such a run, if it lies where it lay and is as it was."""
+    """The user's own scaffold of such a run, if it is still there and unchanged."""
     name = header.settings.scaffold
     refused = UsageError(
         f"run {run.name} does not keep what it was made with, and scaffold {name!r} is not as it"
@@ -113,7 +113,7 @@ def _own(run: RunFolder, header: Header, found: dict[str, str]) -> dict[str, str
     )
     if Path(name).expanduser().resolve().is_relative_to(run.path.resolve()):
         raise refused
-    now = parts(header.settings)
+    now = current_inputs(header.settings)
     mine = manifest.read_manifest(name)
     same = prompts.prompt_digests(mine).items() <= dict(header.prompts).items()
     if not same or any(templates.digest(now[key]) != header.prompts[key] for key in now

@@ -1,4 +1,4 @@
-"""What the verifiers of one instance paid for: a mapping that outlives its process."""
+"""Results that the verifiers of one instance paid for: a durable mapping."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from swe_router.errors import UsageError
 
 
 class VerifierStore(MutableMapping[str, Any]):
-    """Key -> JSON value, one line a change in ``notes.jsonl``; durable when an assignment returns.
+    """Key -> JSON value, one line per change in ``notes.jsonl``.
+
+    An assignment is durable when it returns.
 
     Belongs to an instance, not to an attempt: an instance that starts anew keeps it. Raises
     ``UsageError`` on a damaged file.
@@ -43,7 +45,7 @@ class VerifierStore(MutableMapping[str, Any]):
     def _all(self) -> dict[str, Any]:
         if self._known is None:
             known: dict[str, Any] = {}
-            for number, row in enumerate(jsonl.read(self._path), 1):
+            for number, row in enumerate(jsonl.read_lines(self._path), 1):
                 key = row.get("key")
                 if not isinstance(key, str) or not {"value", "gone"} & row.keys():
                     raise UsageError(

@@ -1,4 +1,4 @@
-"""A leaderboard as one HTML page with nothing beside it: images and script inside, no link."""
+"""A leaderboard as one HTML page that needs no other file: images and script inside, no link."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FIGURES = (
 
 def page(facts: Mapping[str, Any], plane: bytes, verifier: bytes) -> str:
     """The page; ``plane`` and ``verifier`` are PNG images, put inside."""
-    facts = plain_values.plain(facts)
+    facts = plain_values.as_plain(facts)
     found = facts["verifier_map"]
     rungs = [rung["system"] for rung in facts["ladder"]]
     every = range(0, len(found["axis"]), 10)
@@ -35,7 +35,7 @@ def page(facts: Mapping[str, Any], plane: bytes, verifier: bytes) -> str:
     figures = [figure for figure in FIGURES if gauge or figure[1] != "rate_random_cv"]
     return templates.document(
         "leaderboard.html",
-        {"json": plain_values.text},
+        {"json": plain_values.json_text},
         facts=facts,
         heads=["policy", *(head for head, *_ in figures), "verdict"],
         figures=[figure[1:] for figure in figures],

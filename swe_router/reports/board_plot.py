@@ -24,7 +24,7 @@ COLOURS = {"oracle": "#7b3294", "baseline": "#222222", "above hull": "#1a7f37",
            "below hull": "#c0392b", "other": "#8c959f"}  # fmt: skip
 MARKS = {"oracle": "*", "baseline": "s"}
 ROOM = 38
-"""Lines beside the plot at full size."""
+"""Lines in the list next to the plot at full size."""
 RATE_ENDS = ("rate_low", "rate_high")
 RATES = ("fpr", "tpr")
 NUMBER = "#57606a"
@@ -37,14 +37,14 @@ HALO = [withStroke(linewidth=2.5, foreground="white")]
 def plane(facts: Mapping[str, Any]) -> bytes:
     """PNG: every row at its cost and rate, with 95% intervals, the hull and the frontier.
 
-    Systems, oracles and what can be told from the hull bear their names and intervals. The others
-    lie in a cloud of equals: each bears a number, and the list beside the plot says whose it is.
+    Systems, oracles and what is significant against the hull have their names and intervals. The
+    others lie in a cloud: each has a number, which the list next to the plot explains.
     """
-    facts = plain_values.plain(facts)
+    facts = plain_values.as_plain(facts)
     figure = Figure(figsize=(12.2, 6.8), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes, beside = figure.subplots(1, 2, width_ratios=(4.6, 1))
-    beside.set_axis_off()
+    axes, legend = figure.subplots(1, 2, width_ratios=(4.6, 1))
+    legend.set_axis_off()
     rows = [row for row in facts["rows"] if _drawn(row)]
     if not rows:
         axes.text(0.5, 0.5, "no policy could be played", ha="center", transform=axes.transAxes)
@@ -68,7 +68,7 @@ def plane(facts: Mapping[str, Any]) -> bytes:
     _axes(axes, facts, rows)
     names = labels(facts)
     numbers = {row["policy"]: str(k) for k, row in enumerate(_numbered(rows), 1)}
-    _listed(beside, facts, numbers, names)
+    _listed(legend, facts, numbers, names)
     settle(figure)
     _label(axes, rows, {**names, **numbers})
     return png(figure)
@@ -85,7 +85,7 @@ def _numbered(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _listed(
     axes: Any, facts: Mapping[str, Any], numbers: Mapping[str, str], names: Mapping[str, str]
 ) -> None:
-    """The names of the numbered points, and who decides as they do."""
+    """The names of the numbered points, and policies that decide alike."""
     twins: dict[str, list[str]] = {}
     for row in facts["rows"]:
         if row.get("same_as"):
@@ -107,8 +107,8 @@ def _drawn(row: Mapping[str, Any]) -> bool:
 def _kind(row: Mapping[str, Any]) -> str:
     if row["kind"] in ("oracle", "baseline"):
         return str(row["kind"])
-    said = row.get("hull_verdict", "")
-    return said if said in COLOURS else "other"
+    verdict = row.get("hull_verdict", "")
+    return verdict if verdict in COLOURS else "other"
 
 
 def _lines(axes: Any, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -161,9 +161,9 @@ def _axes(axes: Any, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
              "other": "no better than a random mix, by number"}  # fmt: skip
     there = {_kind(row) for row in rows}
     handles += [
-        Line2D([], [], color=COLOURS[key], marker=MARKS.get(key, "o"), ls="", label=said,
+        Line2D([], [], color=COLOURS[key], marker=MARKS.get(key, "o"), ls="", label=label,
                markersize=4 if key == "other" else 7)
-        for key, said in words.items() if key in there
+        for key, label in words.items() if key in there
     ]  # fmt: skip
     axes.legend(handles=handles, fontsize=FONT, loc="lower right", framealpha=0.9)
 
@@ -219,7 +219,7 @@ def _corners(line: Any) -> list[tuple[float, float]]:
 @literal()
 def verifier_map(found: Mapping[str, Any]) -> bytes:
     """PNG: where a cascade beats strong-only and the hull, by TPR and FPR, and the verifier."""
-    found = plain_values.plain(found)
+    found = plain_values.as_plain(found)
     figure = Figure(figsize=(7.2, 6.2), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -245,9 +245,9 @@ def verifier_map(found: Mapping[str, Any]) -> bytes:
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="FPR: wrong patches accepted",
              ylabel="TPR: right patches accepted")  # fmt: skip
     axes.set_title(f"cascade {names[found['weak']]} -> {names[found['strong']]}", fontsize=10)
-    said = ["neither", "above the hull of blind mixes", "holds the strong system's rate for less",
+    labels = ["neither", "above the hull of blind mixes", "holds the strong system's rate for less",
             "both"]  # fmt: skip
     there = sorted({int(v) for v in np.unique(zone)})
-    handles = [Patch(color=colours[k], label=said[k]) for k in there]
+    handles = [Patch(color=colours[k], label=labels[k]) for k in there]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=FONT)
     return png(figure)

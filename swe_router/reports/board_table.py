@@ -1,4 +1,4 @@
-"""A leaderboard for the terminal and as CSV; plain mappings in, nothing computed anew."""
+"""A leaderboard for the terminal and as CSV; plain mappings in, nothing is recomputed."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def labels(facts: Mapping[str, Any]) -> dict[str, str]:
 
 def view(facts: Mapping[str, Any]) -> Group:
     """The board as a table, with what it rests on under it."""
-    facts = plain_values.plain(facts)
+    facts = plain_values.as_plain(facts)
     names = labels(facts)
     systems = short([rung["system"] for rung in facts["ladder"]])
     chain = " -> ".join(
@@ -95,7 +95,7 @@ def view(facts: Mapping[str, Any]) -> Group:
     return Group(
         Text(f"{facts['n']} issues of {facts['table']}; {chain}", style="bold"),
         Fitted(*(_table(played, names, few) for few in (NARROWEST, NARROWER, FIGURES)[::-1])),
-        *_said_apart(facts["rows"], names),
+        *_surrogate_lines(facts["rows"], names),
         Text(""),
         Text(_point(facts["verifier_map"], systems)),
         *notes,
@@ -113,10 +113,10 @@ def _table(
         table.add_column(HEADS[name], justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold", min_width=19, max_width=widths[1])
     for row in rows:
-        said = row["verdict"].replace(*_renamed(row["verdict"], names))
-        said = SURROGATE if said.startswith(f"{SURROGATE}:") else said
+        verdict = row["verdict"].replace(*_renamed(row["verdict"], names))
+        verdict = SURROGATE if verdict.startswith(f"{SURROGATE}:") else verdict
         table.add_row(
-            names[row["policy"]], *(_cell(row, name) for name in figures), _coloured(said)
+            names[row["policy"]], *(_cell(row, name) for name in figures), _coloured(verdict)
         )
     return table
 
@@ -128,13 +128,13 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
     return one(row, key, form) + ("" if not ends or "-" in (low, high) else f" [{low}, {high}]")
 
 
-def _said_apart(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[Text]:
-    """What surrogates stand in for, and why the rest could not be played; a line a reason."""
+def _surrogate_lines(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[Text]:
+    """What surrogates stand in for, and why the rest could not be played; one line per reason."""
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if row["rate"] is None or row["verdict"].startswith(f"{SURROGATE}:"):
             reasons.setdefault(row["verdict"], []).append(names[row["policy"]])
-    return [Text(f"{why}: {', '.join(who)}", style="dim") for why, who in reasons.items()]
+    return [Text(f"{why}: {', '.join(policies)}", style="dim") for why, policies in reasons.items()]
 
 
 def _renamed(verdict: str, names: Mapping[str, str]) -> tuple[str, str]:
@@ -170,5 +170,5 @@ def _point(found: Mapping[str, Any], systems: Mapping[str, str]) -> str:
 
 
 def as_csv(facts: Mapping[str, Any]) -> str:
-    """One line a row; knobs as JSON, what is unknown empty."""
-    return plain_values.table(COLUMNS, facts["rows"])
+    """One line per row; knobs as JSON, unknown values empty."""
+    return plain_values.csv_table(COLUMNS, facts["rows"])

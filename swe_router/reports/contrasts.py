@@ -1,6 +1,6 @@
 """Whether two error rates differ: the combination against each verifier, and tier against tier.
 
-A difference whose interval covers 0 is reported as none, and of few patches nothing is said. Of two
+A difference whose interval covers 0 is reported as none, and few patches give no verdict. Of two
 verifiers on the same patches an exact test must show it too: resampled alone, a few of ten
 instances on which they part would do.
 """
@@ -22,7 +22,7 @@ else:
     np = deferred("numpy")
 
 FEW = rates.MIN_CLUSTERS
-"""Instances with a right (or a wrong) patch below which no difference is told."""
+"""Instances with a right (or a wrong) patch below which no difference is reported."""
 ALPHA = 0.05
 """The verifiers' differences together are called so by mere chance at most this often."""
 KINDS = (("TPR", True), ("FPR", False))
@@ -30,14 +30,14 @@ TOO_FEW = "too few to say"
 
 
 def differences(judged: Sequence[JudgedVerdict], tiers: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of {what, of, a, b, instances, value, low, high, p, said}, value being a less b.
+    """Rows of {what, of, a, b, instances, value, low, high, p, 'said'}, value being a less b.
 
-    ``said`` is none, differs or too few to say. ``p`` is of the sign test over instances, by Holm
+    ``'said'`` is none, differs or too few to say. ``p`` is of the sign test over instances, by Holm
     for all differences of verifiers; None of tiers, where each interval stands for itself.
     """
     out = []
     for name in dict.fromkeys(row.verifier for row in judged):
-        # One that never speaks decides nothing, so that a difference from it says nothing.
+        # A verifier that is always unknown decides nothing: a difference from it means nothing.
         speaks = any(row.outcome != "unknown" for row in judged if row.verifier == name)
         if name != ACCEPTANCE and speaks:
             out += _verifiers(judged, name)
@@ -70,7 +70,7 @@ def _verifiers(judged: Sequence[JudgedVerdict], name: str) -> list[dict[str, Any
         names = [key[1] for key in mine]
         row = _row(what, "all tiers", ACCEPTANCE, name, len(set(names)))
         if row["instances"] >= FEW:
-            row |= _said(
+            row |= _interval_row(
                 float(gap.mean()), rates.cluster_interval(rates.ratio_statistic(gap), names)
             )
             row["p"] = significance.sign_test(gap, names)
@@ -92,7 +92,7 @@ def _tiers(rows: Sequence[JudgedVerdict], first: str, second: str) -> list[dict[
                 )
                 for side in sides
             )
-            row |= _said(one.successes / one.n - other.successes / other.n,
+            row |= _interval_row(one.successes / one.n - other.successes / other.n,
                          significance.difference_interval(one, other))  # fmt: skip
         out.append(row)
     return out
@@ -103,8 +103,8 @@ def _row(what: str, of: str, a: str, b: str, instances: int) -> dict[str, Any]:
             "low": None, "high": None, "p": None, "said": TOO_FEW}  # fmt: skip
 
 
-def _said(value: float, interval: tuple[float, float]) -> dict[str, Any]:
+def _interval_row(value: float, interval: tuple[float, float]) -> dict[str, Any]:
     low, high = interval
-    said = "none" if math.isnan(low) or low <= 0 <= high else "differs"
+    verdict = "none" if math.isnan(low) or low <= 0 <= high else "differs"
     ends = (None, None) if math.isnan(low) else (low, high)
-    return {"value": value, "low": ends[0], "high": ends[1], "said": said}
+    return {"value": value, "low": ends[0], "high": ends[1], "said": verdict}

@@ -1,4 +1,4 @@
-"""How a run ended, in one word, and the exit code that scripts see."""
+"""How a run ended, in one word, and its exit code."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Ended = Literal["done", "budget", "infra", "stopped"]
 CODES: Mapping[Ended, int] = {"done": 0, "infra": 1, "budget": 3, "stopped": 130}
 
 
-def ended(
+def run_ending(
     instances: Sequence[str], records: Mapping[str, RunRecord], *, stopped: bool = False
 ) -> Ended:
-    """What a launch came to; pure.
+    """How a launch ended; pure.
 
     ``stopped``: by Ctrl-C, a signal or ``--hours``. ``infra``: an instance has no record, or its
-    record says that its surroundings broke and nothing is left to try. ``budget``: an instance
-    would have gone on with more money, also one whose cheap tier broke and whose next tier could
+    record says that its infrastructure broke and nothing is left to try. ``budget``: an instance
+    would have continued with more money, also one whose cheap tier broke and whose next tier could
     have covered it.
     """
     if stopped:

@@ -1,4 +1,4 @@
-"""A table where the terminal has room for its figures, else a block a row: no figure is cut."""
+"""A table where the terminal has room for its figures, else one block per row: no figure is cut."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Fitted:
         for cells in zip(first.cells, *(column.cells for column in others), strict=True):
             name, *values = [one if isinstance(one, Text) else Text(str(one)) for one in cells]
             sentences = any(value.cell_len > LONG for value in values)
-            told = [
+            cells_shown = [
                 Text.assemble(f"{_line(column.header)}{':' if sentences else ''} ", value)
                 for column, value in zip(others, values, strict=True)
                 if value
             ]
             yield Text(name.plain, style="bold", no_wrap=True, overflow="ignore")
-            if told:
-                yield Padding(Text("\n" if sentences else ", ").join(told), (0, 0, 0, 2))
+            if cells_shown:
+                yield Padding(Text("\n" if sentences else ", ").join(cells_shown), (0, 0, 0, 2))
 
 
 def _line(header: RenderableType) -> str:

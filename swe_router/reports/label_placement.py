@@ -1,4 +1,4 @@
-"""Labels of points moved apart by adjustText, so that no two lie over each other."""
+"""Labels of points, placed by adjustText without overlaps."""
 
 from __future__ import annotations
 

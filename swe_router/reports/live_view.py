@@ -21,8 +21,8 @@ from swe_router.reports.sentences import count
 
 ROWS = 20
 """Most instances in the live table; finished ones make room."""
-BESIDE = 40
-"""Columns of a terminal that the whole table needs beside the ids."""
+TABLE_COLUMNS = 40
+"""Columns of a terminal that the whole table needs in addition to the ids."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class _LiveRow:
 
 
 class LiveView:
-    """What happens, shown. ``event`` and ``say`` may be called by any thread of the driver."""
+    """Shows what happens. ``event`` and ``say`` may be called by any thread of the driver."""
 
     def __init__(
         self, total: int, budget: Decimal, console: Console, clock: Callable[[], float] = time.time
@@ -103,7 +103,7 @@ class LiveView:
         self.say(f"{instance}: held for what was given up; it is owed")
 
     def paused(self, away: Mapping[str, str]) -> None:
-        """Services that are waited for, each with the cause; the breaker tells a log of them."""
+        """Services that are waited for, each with the cause; a log gets them from the breaker."""
         self._away = dict(away)
 
     def _totals(self, now: float) -> str:
@@ -121,7 +121,7 @@ class LiveView:
         now = self._clock()
         table = self._table(now)
         share = float(self._spent / self._budget) if self._budget else 0.0
-        # A bar has no end of line of its own: it stands in a table, beside what it measures.
+        # A bar has no end of line of its own: it is put in a table, next to its label.
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
             ProgressBar(total=1.0, completed=min(1.0, share), width=30),
@@ -133,10 +133,10 @@ class LiveView:
         return Group(head, bar, *gone, table)
 
     def _table(self, now: float) -> Table:
-        """A row an instance at work; where ids leave no room, without steps and seconds."""
+        """One row per active instance; where ids leave no room, without steps and seconds."""
         rows = list(self._rows.items())[:ROWS]
         longest = max((len(name) for name, _ in rows), default=0)
-        wide = self._console.width >= longest + BESIDE
+        wide = self._console.width >= longest + TABLE_COLUMNS
         table = Table(box=None, pad_edge=False)
         table.add_column("instance", no_wrap=True, min_width=longest)
         for name in ("tier", "step", "doing", "seconds"):

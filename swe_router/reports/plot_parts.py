@@ -15,7 +15,7 @@ def arms(middle: float, low: float | None, high: float | None) -> list[list[floa
     """Lengths of one interval's two arms, as ``errorbar`` takes them; never below 0.
 
     An end that is unknown has no arm. The interval of a rate of 0 (or 1) may lie a rounding error
-    beside it.
+    next to it.
     """
     return [
         [0.0 if low is None else max(0.0, middle - low)],

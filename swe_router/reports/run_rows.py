@@ -1,4 +1,4 @@
-"""A run as rows: an instance each, with its attempts, tokens and verdicts; plain values."""
+"""A run as rows, one per instance, with its attempts, tokens and verdicts; plain values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from swe_router.records import Outcome, Usage
-from swe_router.reports.run_summary import RunFacts, standing, tier_of
+from swe_router.reports.run_summary import RunFacts, standing_of, tier_of
 
 
 def tokens(usages: Iterable[Usage]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def tokens(usages: Iterable[Usage]) -> dict[str, Any]:
 
 
 def rows(facts: RunFacts) -> list[dict[str, Any]]:
-    """One row an instance, in the run's order; ``attempts`` holds one an attempt."""
+    """One row per instance, in the run's order; ``attempts`` holds one row per attempt."""
     return [_row(facts, name) for name in facts.instances]
 
 
@@ -39,7 +39,7 @@ def _row(facts: RunFacts, name: str) -> dict[str, Any]:
                 "stop": "", "attempts": []}  # fmt: skip
     return {
         "instance": name,
-        "standing": standing(facts, name),
+        "standing": standing_of(facts, name),
         "status": record.status,
         "tier": tier_of(record),
         "chosen": record.chosen,

@@ -1,4 +1,4 @@
-"""What a run came to, as one value: the same facts for ``--json``, the terminal and report.md."""
+"""The summary of a run, as one value: the same facts for ``--json``, the terminal and report.md."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class RunFacts:
     """The models were recordings, not models."""
 
 
-def standing(facts: RunFacts, instance_id: str) -> str:
+def standing_of(facts: RunFacts, instance_id: str) -> str:
     """``resolved``, ``unresolved``, ``ungraded`` or ``empty`` (no patch); one of the four."""
     record = facts.records.get(instance_id)
     if record is None or not record.patch:
@@ -77,9 +77,9 @@ def escalated(record: RunRecord) -> bool:
     return len({outcome.arm.model for outcome in record.outcomes}) > 1
 
 
-def summary(facts: RunFacts) -> dict[str, Any]:
+def run_summary(facts: RunFacts) -> dict[str, Any]:
     """The closing summary; ``by_tier`` sums to ``usd`` exactly."""
-    standings = [standing(facts, instance_id) for instance_id in facts.instances]
+    standings = [standing_of(facts, instance_id) for instance_id in facts.instances]
     by_tier: dict[str, dict[str, Any]] = {name: _none() for name in (*facts.tiers, OVERHEAD)}
     for name, usd in facts.money.by_tier.items():
         by_tier.setdefault(name, _none())["usd"] = usd
@@ -87,7 +87,7 @@ def summary(facts: RunFacts) -> dict[str, Any]:
         for outcome in record.outcomes:
             by_tier.setdefault(outcome.arm.model, _none())["attempts"] += 1
         tier = tier_of(record)
-        if tier is not None and standing(facts, instance_id) == "resolved":
+        if tier is not None and standing_of(facts, instance_id) == "resolved":
             by_tier[tier]["resolved"] += 1
     return {
         "run": facts.run,
@@ -127,7 +127,7 @@ def left_undone(facts: RunFacts) -> list[tuple[str, str]]:
 
 
 def _last_words(record: RunRecord) -> str:
-    """What the boundary that broke last said: it names what is amiss, and what to do."""
+    """The message of the failure that came last: it names the fault and what to do."""
     failure = record.outcomes[-1].attempt.failure if record.outcomes else None
     return f" ({failure.message})" if failure is not None and failure.message else ""
 

@@ -1,4 +1,4 @@
-"""The same facts for people: the closing summary, one instance, and report.md."""
+"""A run as text: the closing summary, one instance, one attempt, and report.md."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from swe_router import terminal
 from swe_router.records import Outcome, RunRecord, Step, Stop, Usage
 from swe_router.reports.fitted_table import Fitted
 from swe_router.reports.run_rows import tokens
-from swe_router.reports.run_summary import RunFacts, left_undone, standing, summary, tier_of
-from swe_router.reports.sentences import count, tried, verdict
+from swe_router.reports.run_summary import RunFacts, left_undone, run_summary, standing_of, tier_of
+from swe_router.reports.sentences import attempt_sentence, count, verdict_sentence
 
 STYLE = {"resolved": "green", "unresolved": "red", "ungraded": "yellow", "empty": "dim"}
 
@@ -28,11 +28,11 @@ def usd(value: Decimal | float) -> str:
 
 
 ROOM = 80
-"""Columns that the table needs beside the ids; where they are missing each instance is a block."""
+"""Columns that the table needs in addition to the ids; without them each instance is a block."""
 
 
 class Instances:
-    """One row an instance: what was tried, what it cost, how it stands.
+    """One row per instance: what was tried, its cost, its standing.
 
     An id is copied by hand: it is never folded, whatever the width.
     """
@@ -74,20 +74,20 @@ class Instances:
         record = self._facts.records.get(name)
         if record is None:
             return Text("owed", style="yellow"), "", "", "", ""
-        stands = standing(self._facts, name)
-        way = " > ".join(tried(outcome) for outcome in record.outcomes)
+        stands = standing_of(self._facts, name)
+        way = " > ".join(attempt_sentence(outcome) for outcome in record.outcomes)
         paid = usd(record.whole_usd)
         return Text(stands, style=STYLE[stands]), way, tier_of(record) or "-", paid, record.stop
 
 
 def instances_table(facts: RunFacts) -> Instances:
-    """One row an instance, as wide as the console lets it be."""
+    """One row per instance, as wide as the console."""
     return Instances(facts)
 
 
-def closing(facts: RunFacts) -> RenderableType:
+def closing_view(facts: RunFacts) -> RenderableType:
     """The closing summary."""
-    facts_json = summary(facts)
+    facts_json = run_summary(facts)
     tiers = Table(box=None, pad_edge=False)
     for name in ("tier", "attempts", "USD", "resolved", "tokens in", "cached", "out"):
         tiers.add_column(name, justify="left" if name == "tier" else "right", no_wrap=True)
@@ -122,28 +122,42 @@ def closing(facts: RunFacts) -> RenderableType:
 
 def _tokens(usages: Sequence[Usage]) -> list[str]:
     """Prompt tokens, the share of them that came from the cache, output tokens; blank of none."""
-    told = tokens(usages)
-    prompt = told["input"] + told["cache_read"] + told["cache_write"]
-    if not prompt + told["output"]:
+    used = tokens(usages)
+    prompt = used["input"] + used["cache_read"] + used["cache_write"]
+    if not prompt + used["output"]:
         return ["", "", ""]
-    share = "-" if told["cache_share"] is None else f"{told['cache_share']:.0%}"
-    return [f"{prompt:,}", share, f"{told['output']:,}"]
+    share = "-" if used["cache_share"] is None else f"{used['cache_share']:.0%}"
+    return [f"{prompt:,}", share, f"{used['output']:,}"]
 
 
 def _of_these(facts: RunFacts) -> str:
     """How many without a patch say nothing of any tier; empty when there are none."""
-    bare = [name for name in facts.instances if standing(facts, name) == "empty"]
+    bare = [name for name in facts.instances if standing_of(facts, name) == "empty"]
     states = [facts.records[name].status if name in facts.records else "owed" for name in bare]
-    kinds = {"owed": "not concluded", "infra": "broken surroundings", "budget": "lack of money"}
-    said = [f"{states.count(kind)} {word}" for kind, word in kinds.items() if kind in states]
-    return f" ({', '.join(said)})" if said else ""
+    kinds = {"owed": "not concluded", "infra": "broken infrastructure", "budget": "lack of money"}
+    parts = [f"{states.count(kind)} {word}" for kind, word in kinds.items() if kind in states]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def run_view(
+    facts: RunFacts, notes: Sequence[str] = (), *, away: Sequence[str] = (), end: str = ""
+) -> RenderableType:
+    """All instances and the money; then doubts about the files, what stayed away, the end."""
+    return Group(
+        instances_table(facts),
+        Text(""),
+        closing_view(facts),
+        *(Text(note, "yellow") for note in notes),
+        *(Text(line, "bold") for line in away),
+        *([Text(end)] if end else []),
+    )
 
 
 def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
     """One instance in full: each decision with what it saw, each attempt with its verdicts."""
     parts: list[RenderableType] = [
         Text(f"{record.instance.id}  ({record.instance.repo} at {record.instance.base_commit})"),
-        Text(f"stands: {standing(facts, record.instance.id)}; {record.stop}", style="bold"),
+        Text(f"stands: {standing_of(facts, record.instance.id)}; {record.stop}", style="bold"),
     ]
     left = [one for one in record.outcomes if not one.imported]
     for outcome in record.outcomes:
@@ -178,15 +192,15 @@ def _of_one_plan(left: list[Outcome]) -> list[Outcome]:
 
 
 def steps_view(steps: Sequence[Step]) -> RenderableType:
-    """Every step of an attempt: what the model said, what it did, what it saw."""
+    """Every step of an attempt: the message of the model, its actions and their output."""
     parts: list[RenderableType] = []
     for step in steps:
-        said = step.completion.message.content.strip()
+        message = step.completion.message.content.strip()
         parts.append(Text(_step_head(step), style="cyan"))
         if step.note:
             parts.append(Text(f"  note: {step.note}", style="yellow"))
-        if said:
-            parts.append(Text(said))
+        if message:
+            parts.append(Text(message))
         for action in step.actions:
             arguments = " ".join(f"{k}={v!r}" for k, v in action.call.arguments.items())
             parts.append(Text(f"  > {action.call.name} {arguments}", style="bold"))
@@ -207,7 +221,7 @@ def markdown(facts: RunFacts) -> str:
     )
     with console.capture() as captured:
         console.quiet = False
-        console.print(closing(facts))
+        console.print(closing_view(facts))
         console.print(instances_table(facts))
     return f"# Run {facts.run}\n\n```\n{captured.get().rstrip()}\n```\n"
 
@@ -231,6 +245,6 @@ def _outcome_lines(outcome: Outcome, *, chosen: bool) -> list[RenderableType]:
         lines.append(Text(f"    broke: {attempt.failure.kind}: {attempt.failure.message}", "red"))
     if outcome.candidate is not None and outcome.candidate.patch:
         lines.append(Text(f"    patch: {', '.join(outcome.candidate.files)}"))
-    lines += [Text(f"    {verdict(v)}") for v in outcome.verdicts]
+    lines += [Text(f"    {verdict_sentence(v)}") for v in outcome.verdicts]
     lines += [Text(f"    audit: {f.kind}: {f.detail}", style="yellow") for f in attempt.audit]
     return lines

@@ -31,15 +31,15 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
-def counted(text: str) -> str:
+def spelled_counts(text: str) -> str:
     """Text with ``3 file(s)`` as ``3 files`` and ``1 file(s)`` as ``1 file``."""
     return _PLURAL.sub(lambda m: f"{m[1]}{m[2]}{'' if m[1] == '1' else 's'}", text)
 
 
-def verdict(one: Verdict) -> str:
+def verdict_sentence(one: Verdict) -> str:
     """``repo-tests: fail, 2 of 61 tests broke: test_a, test_b``."""
-    said = _because(one)
-    return f"{one.verifier}: {one.outcome}{f', {_cut(counted(said))}' if said else ''}"
+    reason = _because(one)
+    return f"{one.verifier}: {one.outcome}{f', {_cut(spelled_counts(reason))}' if reason else ''}"
 
 
 def _because(one: Verdict) -> str:
@@ -53,7 +53,7 @@ def _because(one: Verdict) -> str:
         return f"{head}{_names(_broken(facts.get('tests')))}"
     why = str(facts.get("why") or "")
     if one.decides:
-        # What the verdicts above it said stands above it.
+        # The verdicts that it combines are printed above it.
         why = re.sub(r" \((?:[\w-]+ (?:pass|fail|unknown)(?:, )?)+\)", "", why)
     if one.outcome == "fail":
         why += _names(_failing(facts.get("tests")))
@@ -70,17 +70,20 @@ def _broken(tests: Any) -> list[str]:
     """Tests that passed before the patch and not after it."""
     if not isinstance(tests, Mapping):
         return []
-    return [str(name) for name, told in tests.items() if isinstance(told, Sequence)
-            and not isinstance(told, str) and len(told) > 1
-            and told[0] == "passed" and told[1] != "passed"]  # fmt: skip
+    return [str(name) for name, results in tests.items() if isinstance(results, Sequence)
+            and not isinstance(results, str) and len(results) > 1
+            and results[0] == "passed" and results[1] != "passed"]  # fmt: skip
 
 
 def _failing(tests: Any) -> list[str]:
     """Tests of the issue that still fail after the patch."""
     if not isinstance(tests, Mapping):
         return []
-    return [str(name) for name, told in tests.items()
-            if isinstance(told, Mapping) and told.get("after") in ("failed", "error")]  # fmt: skip
+    return [
+        str(name)
+        for name, result in tests.items()
+        if isinstance(result, Mapping) and result.get("after") in ("failed", "error")
+    ]
 
 
 def _names(names: Sequence[str]) -> str:
@@ -95,19 +98,19 @@ def _cut(text: str) -> str:
     return flat if len(flat) <= LONG else f"{flat[:LONG].rsplit(' ', 1)[0]} …"
 
 
-def tried(outcome: Outcome) -> str:
+def attempt_sentence(outcome: Outcome) -> str:
     """A tier, how it ended, what came of its patch.
 
     ``local (submitted, accepted)``, or ``local (step limit; its patch passes)`` where it did not
-    end by itself, so that its patch is not handed in for that alone.
+    end by itself, so its patch is not handed in for that alone.
     """
     attempt = outcome.attempt
     if attempt.failure is not None:
         return f"{attempt.plan.arm} (broke: {attempt.failure.kind})"
     if attempt.trajectory.exit == "submitted" and outcome.candidate and outcome.candidate.patch:
         return f"{attempt.plan.arm} (submitted, {'accepted' if outcome.accepted else 'rejected'})"
-    said = "its patch passes" if outcome.accepted else "its patch is rejected"
+    ending = "its patch passes" if outcome.accepted else "its patch is rejected"
     if outcome.candidate is None or not outcome.candidate.patch:
-        said = "no patch"
+        ending = "no patch"
     ended = ENDINGS.get(attempt.trajectory.exit, attempt.trajectory.exit)
-    return f"{attempt.plan.arm} ({'; '.join(filter(None, (ended, said)))})"
+    return f"{attempt.plan.arm} ({'; '.join(filter(None, (ended, ending)))})"

@@ -1,7 +1,7 @@
 """The statement that leaderboards ask for, written from the facts of a run and nothing else.
 
-A sandbox is ticked only where the run's own records establish what it says; otherwise it stays open
-and the reason stands under it. The four lines are those of the SWE-bench submission checklist.
+A check box is ticked only where the run's own records establish what it says; otherwise it stays
+open and the reason stands under it. The four lines are those of the SWE-bench submission checklist.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SHOWN = 20
 def checklist(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The four lines: {line, established, facts}; ``facts`` say why it holds or is left open."""
     made = facts["imported"]
-    elsewhere = [f"not established for patches that were made elsewhere: {listed(made)}"]
+    elsewhere = [f"not established for patches that were made elsewhere: {some_names(made)}"]
     out = []
     for line, (holds, why) in (
         (ONE_ATTEMPT, _pass_one(facts)),
@@ -72,7 +72,7 @@ def attempts(facts: Mapping[str, Any]) -> str:
     return "1" if facts["attempts"]["most"] <= 1 else "2+"
 
 
-def listed(names: Any) -> str:
+def some_names(names: Any) -> str:
     """Names with commas, the rest counted."""
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + rest
@@ -83,21 +83,22 @@ def _models(facts: Mapping[str, Any]) -> str:
 
 
 def _pass_one(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
-    told = facts["attempts"]
+    row = facts["attempts"]
     why = [
-        f"{told['total']} attempts on {facts['concluded']} instances, at most {told['most']} on one"
+        f"{row['total']} attempts on {facts['concluded']} instances, at most {row['most']} on one"
     ]
-    if told["broken_by_surroundings"]:
+    if row["broken_by_surroundings"]:
         why.append(
-            f"{told['broken_by_surroundings']} further attempts were broken by their surroundings"
+            f"{row['broken_by_surroundings']} further attempts were broken by their"
+            " infrastructure"
             " (provider, sandbox) and left no patch"
         )
-    if told["instances_with_more"]:
+    if row["instances_with_more"]:
         why.append(
-            f"{told['instances_with_more']} instances were attempted more than once; one patch an"
+            f"{row['instances_with_more']} instances were attempted more than once; one patch an"
             f" instance is handed in, chosen by `{facts['selector']}`: `attempts` is 2+"
         )
-    return told["most"] <= 1, why
+    return row["most"] <= 1, why
 
 
 def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
@@ -110,7 +111,7 @@ def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
     elif hidden["found"]:
         why.append(
             "not established: names that only the hidden tests have occur in the evidence of"
-            f" {listed(hidden['found'])}; a model may have chosen the same name by itself: look"
+            f" {some_names(hidden['found'])}; a model may have chosen the same name by itself: look"
         )
     elif not hidden["names"]:
         why.append("the hidden tests of these instances have no name of their own to look for")
@@ -130,8 +131,8 @@ def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
     unproved = facts["leak_guard"]["not_verified"]
     if unproved:
         why.append(
-            "not established: the sandbox may have held later commits, and so the hidden tests, in"
-            f" {listed(unproved)}"
+            "not established: the sandbox may have held later commits, with the hidden tests, in"
+            f" {some_names(unproved)}"
         )
     clean = (
         facts["selector"] != ORACLE and not unproved and hidden["checked"] and not hidden["found"]
@@ -156,7 +157,8 @@ def _no_web(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
     why = [f"sandboxes of the attempts: {kinds}"]
     if sandboxes["with_a_network"]:
         why.append(
-            f"not established: no wall to the network around {listed(sandboxes['with_a_network'])}"
+            f"not established: no wall to the network around"
+            f" {some_names(sandboxes['with_a_network'])}"
         )
     elif sandboxes["kinds"]:
         why.append("each was started without a network")
@@ -167,35 +169,35 @@ def _no_web(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
 
 
 def _tests(facts: Mapping[str, Any]) -> list[str]:
-    told = facts["tests"]
-    if not told["n"]:
+    row = facts["tests"]
+    if not row["n"]:
         return ["No verdict names a test."]
     names = {"repo": "of the project at the base commit", "written": "written by a model from the"
              " issue alone", "harvested": "left in an agent's trajectory"}  # fmt: skip
-    lines = [f"{told['n']} results in all; each is in `tests.jsonl` with its id, source and results"
+    lines = [f"{row['n']} results in all; each is in `tests.jsonl` with its id, source and results"
              " at base and after the patch."]  # fmt: skip
-    lines += [f"- {n} {names.get(source, source)}" for source, n in told["by_source"].items()]
-    lines += [f"- {n} in verdicts of `{name}`" for name, n in told["by_verifier"].items()]
-    if told["unnamed"]:
-        lines.append(f"- {told['unnamed']} verdicts count tests without naming them")
+    lines += [f"- {n} {names.get(source, source)}" for source, n in row["by_source"].items()]
+    lines += [f"- {n} in verdicts of `{name}`" for name, n in row["by_verifier"].items()]
+    if row["unnamed"]:
+        lines.append(f"- {row['unnamed']} verdicts count tests without naming them")
     return lines
 
 
 def _guard(facts: Mapping[str, Any]) -> list[str]:
-    told = facts["leak_guard"]
+    row = facts["leak_guard"]
     lines = [
-        f"- {told['verified']} of {told['attempts']} attempts began in a sandbox that was proved to"
-        f" hold no commit newer than the base commit; {told['removed']} things were removed first"
+        f"- {row['verified']} of {row['attempts']} attempts began in a sandbox that was proved to"
+        f" hold no commit newer than the base commit; {row['removed']} things were removed first"
     ]
-    if told["not_verified"]:
-        lines.append(f"- not established for {listed(told['not_verified'])}")
-    found = facts["audit"]
-    lines += [f"- audit: {o['attempt']}: {o['kind']}: {o['detail']}" for o in found[:SHOWN]]
-    if len(found) > SHOWN:
-        lines.append(f"- and {len(found) - SHOWN} more findings")
+    if row["not_verified"]:
+        lines.append(f"- not established for {some_names(row['not_verified'])}")
+    row = facts["audit"]
+    lines += [f"- audit: {o['attempt']}: {o['kind']}: {o['detail']}" for o in row[:SHOWN]]
+    if len(row) > SHOWN:
+        lines.append(f"- and {len(row) - SHOWN} more findings")
     if facts["imported"]:
         lines.append("- patches that were made elsewhere: neither guarded nor audited here")
-    if not found:
+    if not row:
         lines.append(
             "- audit: no trajectory reached for later history or for the project on the net"
         )

@@ -1,4 +1,4 @@
-"""How often the verifiers were wrong: verdicts beside official results, as one JSON-ready mapping.
+"""How often the verifiers were wrong: verdicts against official results, as one JSON-ready mapping.
 
 A patch is positive when the official harness resolved it. TPR is the share of right patches that
 passed, FPR of wrong ones; ``unknown`` accepts nothing and refuses nothing, and is counted apart.
@@ -27,7 +27,7 @@ else:
 ALL = "all"
 """Name of the tiers together."""
 FEW = rates.MIN_CLUSTERS
-"""Instances with a right (a wrong) patch below which nothing is said of the TPR (the FPR)."""
+"""Instances with a right (a wrong) patch below which no TPR (no FPR) is reported."""
 BINS = 10
 PER_BIN = 10
 """Least patches in a bin of the calibration curve, where there are that many."""
@@ -49,7 +49,7 @@ def accounting(
 
     ``rows`` are verdicts on patches that are not blank; those without an official result are
     counted and left out of every rate. ``recordings``: some model was a recording. ``tops`` are
-    tiers that no other stands above: nothing is said of a cascade from them.
+    tiers that no other stands above: no cascade begins with them.
     """
     judged = [row for row in rows if row.resolved is not None]
     tiers = list(dict.fromkeys(row.tier for row in rows))
@@ -106,10 +106,10 @@ def group(
         "right": len(right),
         "wrong": len(wrong),
         "ungraded": len(rows) - len(known),
-        "tpr": plain(tpr),
-        "fpr": plain(fpr),
-        "unknown_right": plain(_share(right, "unknown")),
-        "unknown_wrong": plain(_share(wrong, "unknown")),
+        "tpr": rate_values(tpr),
+        "fpr": rate_values(fpr),
+        "unknown_right": rate_values(_share(right, "unknown")),
+        "unknown_wrong": rate_values(_share(wrong, "unknown")),
         **_scores(known, verifier),
         "right_instances": len(_instances(right)),
         "wrong_instances": len(_instances(wrong)),
@@ -135,7 +135,7 @@ def _share(rows: Sequence[JudgedVerdict], outcome: str) -> MeasuredRate:
     )
 
 
-def plain(one: MeasuredRate) -> dict[str, Any]:
+def rate_values(one: MeasuredRate) -> dict[str, Any]:
     """A rate as plain values; ``rate`` is null of nothing."""
     return {"k": one.successes, "n": one.n, "rate": one.rate, "low": one.low, "high": one.high,
             "how": one.how}  # fmt: skip
@@ -168,7 +168,7 @@ def _scores(known: Sequence[JudgedVerdict], verifier: str) -> dict[str, Any]:
 
 
 def _brier(p: Any, y: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Mean squared error beside that of the base rate; of few instances without an interval."""
+    """Mean squared error next to that of the base rate; few instances give no interval."""
     squares, base = (p - y) ** 2, float(y.mean())
     sure = len(set(names)) >= FEW
     ends = (
@@ -200,7 +200,7 @@ def _pairs(p: Any, y: Any, names: Sequence[str]) -> dict[str, Any] | None:
 
 
 def calibration(p: Any, y: Any, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Bins of about equal count, equal scores together: mean score beside the observed rate."""
+    """Bins of about equal count, equal scores together: mean score next to the observed rate."""
     least = len(p) / max(1, min(BINS, len(p) // PER_BIN))
     bins: list[list[int]] = [[]]
     for value in np.unique(p):
@@ -209,22 +209,24 @@ def calibration(p: Any, y: Any, names: Sequence[str]) -> list[dict[str, Any]]:
         bins[-1] += np.flatnonzero(p == value).tolist()
     out = []
     for places in bins:
-        seen = plain(rates.measure_rate([bool(y[k]) for k in places], [names[k] for k in places]))
+        seen = rate_values(
+            rates.measure_rate([bool(y[k]) for k in places], [names[k] for k in places])
+        )
         out.append({"p": float(p[places].mean()), "from": float(p[places].min()),
                     "to": float(p[places].max()), **seen})  # fmt: skip
     return out
 
 
 def _needs(tpr: MeasuredRate, fpr: MeasuredRate, few: bool) -> dict[str, Any] | None:
-    """The operating point beside the FPR with which ``NEEDS_PAIR`` holds the strong one's rate."""
+    """The operating point against the FPR at which ``NEEDS_PAIR`` holds the strong tier's rate."""
     if tpr.rate is None or fpr.rate is None:
         return None
-    said = "cannot be told"
+    verdict = "unclear"
     if not few and fpr.high <= NEEDS_RATIO * tpr.low:
-        said = "holds"
+        verdict = "holds"
     elif not few and fpr.low > NEEDS_RATIO * tpr.high:
-        said = "does not hold"
-    return {"limit": NEEDS_RATIO * tpr.rate, "fpr": fpr.rate, "said": said}
+        verdict = "does not hold"
+    return {"limit": NEEDS_RATIO * tpr.rate, "fpr": fpr.rate, "said": verdict}
 
 
 def _counts(rows: Sequence[JudgedVerdict]) -> dict[str, Any]:
@@ -265,12 +267,12 @@ def _few(groups: Sequence[Mapping[str, Any]]) -> list[str]:
             peers = [other for other in groups if other["tier"] == one["tier"]]
             most = max(peers, key=lambda other: other[f"{word}_instances"])
             whole = most[f"{word}_instances"] < FEW
-            told, where = (most, tier) if whole else (one, f"{tier}, {one['verifier']}")
-            if told[f"{word}_instances"] < FEW:
-                n, of = told[word], told[f"{word}_instances"]
+            row, where = (most, tier) if whole else (one, f"{tier}, {one['verifier']}")
+            if row[f"{word}_instances"] < FEW:
+                n, of = row[word], row[f"{word}_instances"]
                 many = "patch" if n == 1 else "patches"
                 few = "" if n == of else f" of {of} instance{'' if of == 1 else 's'}"
-                notes[f"{where}: {n} {word} {many}{few}: nothing can be said of the {rate}"] = None
+                notes[f"{where}: {n} {word} {many}{few}: the {rate} cannot be estimated"] = None
     return list(notes)
 
 

@@ -1,4 +1,4 @@
-"""The verifiers' error rates as one HTML page with nothing beside it: no script, no link."""
+"""The verifiers' error rates as one HTML page that needs no other file: no script, no link."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ COLOURS = ("#222222", "#0969da", "#1a7f37", "#c0392b", "#7b3294", "#d0a215", "#4
            "#6e7781")  # fmt: skip
 """The combination's own first, then one a verifier in the order of their names."""
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
-"""One a tier."""
+"""One per tier."""
 DPI = 130
 FONT = 8
 NEAR = 12.0
@@ -39,7 +39,7 @@ def curves(facts: Mapping[str, Any]) -> bytes:
 
 def drawn(facts: Mapping[str, Any]) -> Figure:
     """The picture of ``curves``, before it is bytes."""
-    facts = plain_values.plain(facts)
+    facts = plain_values.as_plain(facts)
     rows = len(_shown(facts))
     tall = 1.3 + 0.3 * max(rows, 2)
     figure = Figure(figsize=(11.0, tall + 6.0), dpi=DPI, layout="constrained")
@@ -53,8 +53,8 @@ def drawn(facts: Mapping[str, Any]) -> Figure:
     _plane(plane, facts, colours)
     _curve(curve, facts, colours)
     count = f"{facts['right']} right and {facts['wrong']} wrong patches"
-    said = " (recordings, not models)" if facts["recordings"] else ""
-    figure.suptitle(f"{count} of {facts['instances']} instances{said}", fontsize=FONT + 3)
+    note = " (recordings, not models)" if facts["recordings"] else ""
+    figure.suptitle(f"{count} of {facts['instances']} instances{note}", fontsize=FONT + 3)
     settle(figure)
     _label(plane, facts)
     return figure
@@ -96,9 +96,9 @@ def _whole(facts: Mapping[str, Any]) -> str:
 
 
 def _intervals(pair: Sequence[Any], facts: Mapping[str, Any], colours: Mapping[str, str]) -> None:
-    """A line a group, so that none lies over another: left TPR, right FPR."""
+    """One line per group, without overlaps: left TPR, right FPR."""
     shown = _shown(facts)
-    for axes, key, said in zip(pair, ("tpr", "fpr"), RATES, strict=True):
+    for axes, key, title in zip(pair, ("tpr", "fpr"), RATES, strict=True):
         for k, one in enumerate(shown):
             rate, colour = one[key], colours[one["verifier"]]
             axes.errorbar(
@@ -110,7 +110,7 @@ def _intervals(pair: Sequence[Any], facts: Mapping[str, Any], colours: Mapping[s
                           xycoords=("axes fraction", "data"), textcoords="offset points",
                           fontsize=FONT + 1, color=colour)  # fmt: skip
         axes.set(xlim=(0, 1), ylim=(max(1, len(shown)) - 0.5, -0.5))
-        axes.set_title(said, fontsize=FONT + 2, loc="left")
+        axes.set_title(title, fontsize=FONT + 2, loc="left")
         axes.grid(axis="x", alpha=0.25)
     pair[0].set_yticks(range(len(shown)), [
         f"{_named(one)} ({one['right']} right, {one['wrong']} wrong)" for one in shown

@@ -18,7 +18,7 @@ SHOWN = 12
 SAYS = {
     "holds": ("would hold", "green"),
     "does not hold": ("would fail", "red"),
-    "cannot be told": ("?", "dim"),
+    "unclear": ("?", "dim"),
     "-": ("-", "dim"),
 }
 """What the figures say of a cascade of the measured pair -> word and colour."""
@@ -63,17 +63,17 @@ def headline(facts: Mapping[str, Any]) -> str:
 
 def needs(facts: Mapping[str, Any]) -> str:
     """The limits that a cascade of the measured pair sets, in one line."""
-    told = facts["needs"]
-    limits = ", ".join(f"{fpr:g} at TPR {tpr}" for tpr, fpr in told["limits"].items())
+    needs = facts["needs"]
+    limits = ", ".join(f"{fpr:g} at TPR {tpr}" for tpr, fpr in needs["limits"].items())
     return (
-        f"cascade: would hold/fail if your pair were as {told['pair']} (ratio"
-        f" {_bare(told['ratio'])}): the strong tier's resolve rate is held at an FPR of {limits};"
-        f" ? cannot be told, - no tier stands above or no rate. Ratio from {told['source']}"
+        f"cascade: would hold/fail if your pair were as {needs['pair']} (ratio"
+        f" {_bare(needs['ratio'])}): the strong tier's resolve rate is held at an FPR of {limits};"
+        f" ? unclear, - no tier stands above or no rate. Ratio from {needs['source']}"
     )
 
 
 def contrast_lines(facts: Mapping[str, Any]) -> list[str]:
-    """One line a difference that could be told or not; those of few patches in one."""
+    """One line per difference, significant or not; those of few patches in one line."""
     out = []
     few = 0
     for one in facts["differences"]:
@@ -84,7 +84,7 @@ def contrast_lines(facts: Mapping[str, Any]) -> list[str]:
         sure = "" if one["p"] is None else f" (p {one['p']:.2g})"
         out.append(f"{gap}: {'no difference' if one['said'] == 'none' else 'differs'}{sure}")
     if few:
-        out.append(f"{few} differences are not told: fewer than {FEW} instances on a side")
+        out.append(f"{few} differences are not reported: fewer than {FEW} instances on a side")
     return out
 
 
@@ -137,7 +137,7 @@ def _table(facts: Mapping[str, Any]) -> Fitted:
     names = ("verifier", "right\nwrong", "TPR", "FPR", "unknown\nr/w", "s", "USD", "cascade")
 
     def row(one: Mapping[str, Any]) -> list[Any]:
-        said = one["needs"]["said"] if one["needs"] else "-"
+        verdict = one["needs"]["said"] if one["needs"] else "-"
         unknown = [
             "-" if share["rate"] is None else _bare(share["rate"])
             for share in (one["unknown_right"], one["unknown_wrong"])
@@ -149,7 +149,7 @@ def _table(facts: Mapping[str, Any]) -> Fitted:
             "/".join(unknown),
             f"{one['seconds']:.1f}",
             _bare(one["usd"], 4) if one["usd"] else "-",
-            Text(SAYS[said][0], style=SAYS[said][1]),
+            Text(SAYS[verdict][0], style=SAYS[verdict][1]),
         ]
 
     return _by_tier(names, facts["groups"], row, spared=("s", "USD"))

@@ -22,4 +22,4 @@ def dollars(given: Decimal | float | str | None, name: str) -> Decimal | None:
         raise UsageError(f"{name} {text} must be more than 0 US dollars")
     if value > MAX_USD:
         raise UsageError(f"{name} {text} is more than {MAX_USD:,} US dollars: a slip of the hand?")
-    return Decimal(f"{value:f}")  # 1e2 is told and kept as 100
+    return Decimal(f"{value:f}")  # 1e2 is stored and shown as 100

@@ -151,7 +151,7 @@ def _explain(fault: Any, tree: Mapping[str, Any]) -> str:
             return f"there is no tier {where[1]!r}{hint}"
     if fault["type"] == "extra_forbidden":
         prefix = "".join(f"{part}." for part in where[:-1])
-        hint = suggest.hint(where[-1], _keys_beside(where), prefix=prefix)
+        hint = suggest.hint(where[-1], _sibling_keys(where), prefix=prefix)
         return f"there is no setting {'.'.join(where)!r}{hint}"
     if fault["type"] == "missing":
         return f"{'.'.join(where)} is missing"
@@ -162,7 +162,7 @@ def _explain(fault: Any, tree: Mapping[str, Any]) -> str:
     return f"{'.'.join(where)}: {what}{given}" if where else what
 
 
-def _keys_beside(where: Sequence[str]) -> list[str]:
+def _sibling_keys(where: Sequence[str]) -> list[str]:
     if where[0] == "tiers":
         return list((Price if len(where) > 3 else Tier).model_fields)
     table: type[BaseModel] = Settings

@@ -51,7 +51,7 @@ class Tier(Table):
     tools: Literal["native", "text"] = "native"
     """``text``: the model has no tool calls; the text dialect is used."""
     image_tokens: int = Field(default=0, ge=0)
-    """Most tokens that one picture of an issue takes; 0: the model is shown none, and is told."""
+    """Most tokens that one picture of an issue takes; 0: the model is shown none, and is shown."""
     temperature: float | None = None
     """Sent only where set (some clouds refuse it)."""
     timeout: float = Field(default=600.0, gt=0)
@@ -95,7 +95,7 @@ class SandboxSettings(Table):
     kind: str = "auto"
     """``auto``: local for the demo, docker for all else; ``docker``; ``local``."""
     unsafe: bool = False
-    """With ``local``: a plain process when no isolation is to be had."""
+    """With ``local``: a plain process when no isolation is available."""
     memory: str = "4g"
     """Memory limit of one sandbox, docker notation."""
     disk: str = "16g"
@@ -114,9 +114,9 @@ class SandboxSettings(Table):
     pull: bool = True
     """Pull images that are absent."""
     warm: int = Field(default=1, ge=0)
-    """Docker sandboxes that are started before the next check of an instance asks for them (for
-    each candidate that is checked at a time), with the project's byte code made once for all; 0:
-    each check waits for a plain one, as attempts do."""
+    """Docker sandboxes started before the next check of an instance needs them (for each
+    candidate that is checked at a time), with the project's byte code made once for all; 0: each
+    check waits for a plain one, as attempts do."""
 
 
 class VerifySettings(Table):
@@ -131,9 +131,9 @@ class VerifySettings(Table):
         "agreement",
         "acceptance",
     )
-    """In order; ``acceptance`` weighs what those before it said. ``judge`` needs ``judge``."""
+    """In order; ``acceptance`` weighs the verdicts before it. ``judge`` needs ``judge``."""
     seconds: float = Field(default=600.0, gt=0)
-    """Time box of all verdicts on one candidate."""
+    """Time limit of all verdicts on one candidate."""
     max_test_files: int = Field(default=12, gt=0)
     """Nearest test files that ``repo-tests`` runs."""
     writer: str = ""
@@ -150,8 +150,8 @@ class VerifySettings(Table):
     threshold: float | None = Field(default=None, ge=0, le=1)
     """Acceptance probability from which a patch is trusted; unset: as ``bar`` says."""
     bar: Literal["money", "bound"] = "money"
-    """How the threshold is chosen: ``money``, so that escalations and wrong patches handed in cost
-    the least together on this ladder; ``bound``, so that ``false_accepts`` is kept."""
+    """How the threshold is chosen: ``money``: the least expected cost of escalations and wrong
+    patches on this ladder; ``bound``: ``false_accepts`` is kept."""
     wrong_usd: Decimal | None = Field(default=None, gt=0)
     """USD that a wrong patch handed in costs you, for ``bar = "money"``. Unset: the policy's
     ``value``, else twice the escalations that rescue one issue (expected price / ``rescue``)."""
@@ -179,7 +179,7 @@ class EnsembleSettings(Table):
     temperatures: tuple[Annotated[float, Field(ge=0, le=2)], ...] = ()
     """Sent only to tiers that have a temperature of their own: some providers refuse one."""
     tiers: tuple[str, ...] = ()
-    """Further tiers of the ladder that make candidates beside the chosen one."""
+    """Further tiers of the ladder that make candidates in addition to the chosen one."""
     early_stop: bool = True
     """Leave out candidates that cannot change the choice any more."""
     cross: bool = True
@@ -210,13 +210,13 @@ class BreakerSettings(Table):
     """Seconds without one success after which a tier, or the sandbox, is given up: what needs it is
     owed, the rest goes on. 14400 waits four hours. A served model needs 45 to 100 s to start."""
     refused_seconds: float = Field(default=120.0, gt=0)
-    """The same where somebody must mend it: key refused, no credit, model or setting unknown. An
+    """The same where the user must mend it: key refused, no credit, model or setting unknown. An
     account that is topped up by itself, a deployment or a gateway that comes up takes a minute or
     two; more only keeps you from hearing of it. Never more than ``give_up_seconds``."""
 
 
 class LimitSettings(Table):
-    """Limits beside the run's (``budget``) and an attempt's (``tiers.NAME.attempt_usd``)."""
+    """Limits besides the run's (``budget``) and an attempt's (``tiers.NAME.attempt_usd``)."""
 
     instance_usd: Decimal | None = Field(default=None, gt=0)
     """USD that one instance may cost, over all its attempts and the calls of its verifiers."""
@@ -244,7 +244,7 @@ class Settings(Table):
     split: str = "demo"
     """Name of a split, a file, a folder, or ``ORG/NAME[:CONFIG][@SPLIT]`` of the hub."""
     dataset: str = ""
-    """Data set that reads the split; empty is told by its name or its columns."""
+    """Data set that reads the split; empty: found by its name or its columns."""
     instances: tuple[str, ...] = ()
     filter: str = ""
     slice: str = ""

@@ -1,4 +1,4 @@
-"""The acceptance bars of a run: chosen by expected money when it begins, then recorded."""
+"""The acceptance thresholds of a run: chosen by expected cost when it begins, then recorded."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from swe_router.settings import Settings, VerifySettings
 from swe_router.wiring import training_data
 
 
-def resolved(settings: Settings) -> Settings:
-    """The settings with the money bar of each tier; as they are where another bar holds."""
+def with_thresholds(settings: Settings) -> Settings:
+    """The settings with the cost threshold of each tier; unchanged where another one holds."""
     verify = settings.verify
     if not _wanted(settings):
         return settings
-    found = {tier: one.value for tier, one in of_ladder(settings).items()}
+    found = {tier: one.value for tier, one in thresholds_of_ladder(settings).items()}
     return settings.model_copy(update={"verify": verify.model_copy(update={"bars": found})})
 
 
-def of_ladder(settings: Settings) -> dict[str, CostThreshold]:
-    """Tier -> its bar; the last tier, above which nothing is asked, takes that of the one below.
+def thresholds_of_ladder(settings: Settings) -> dict[str, CostThreshold]:
+    """Tier -> its threshold; the last tier has that of the tier below it.
 
-    An imported candidate is held against the price of the first tier. Raises ``UsageError`` for a
-    knob that the policy does not have.
+    An imported candidate is weighed against the price of the first tier. Raises ``UsageError`` for
+    a knob that the policy does not have.
     """
     ladder, knobs = settings.ladder, _knobs(settings)
     own = settings.verify.wrong_usd
@@ -46,8 +46,8 @@ def of_ladder(settings: Settings) -> dict[str, CostThreshold]:
     return made
 
 
-def facts(settings: Settings) -> list[dict[str, Any]]:
-    """Per tier: its bar, and the shares of right patches that it is expected to refuse.
+def threshold_rows(settings: Settings) -> list[dict[str, Any]]:
+    """Per tier: its threshold, and the expected shares of right patches refused.
 
     Empty where no calibration gives a probability.
     """
@@ -57,7 +57,7 @@ def facts(settings: Settings) -> list[dict[str, Any]]:
     fitted = calibration.load_calibration(verify.calibration)
     if fitted is None:
         return []
-    sums = of_ladder(settings) if _by_money(settings) else {}
+    sums = thresholds_of_ladder(settings) if _by_money(settings) else {}
     rows = []
     for tier in settings.ladder:
         author = fitted.class_of(settings.tiers[tier].model)
@@ -85,31 +85,31 @@ def facts(settings: Settings) -> list[dict[str, Any]]:
     return rows
 
 
-def words(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The same for people, a line per tier."""
+def threshold_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The rows as text, one line per tier."""
     return [_line(row) for row in rows]
 
 
 def _line(row: dict[str, Any]) -> str:
-    said = f"bar of {row['tier']}: accepted from p {row['bar']:.2f} on ({row['chosen_by']}"
+    text = f"bar of {row['tier']}: accepted from p {row['bar']:.2f} on ({row['chosen_by']}"
     if row["wrong_usd"] is not None:
         assumed = ", assumed" if row["wrong_usd_assumed"] else ""
-        said += (
+        text += (
             f": {_dollars(row['escalation_usd'])} per escalation,"
             f" {_dollars(row['wrong_usd'])} per wrong patch{assumed}"
         )
-    said += ")"
+    text += ")"
     right, wrong = row["right_refused"], row["wrong_accepted"]
     if right is None:
-        return f"{said}; too few graded patches of {row['authors']} authors to say what it refuses"
+        return f"{text}; too few graded patches of {row['authors']} authors to say what it refuses"
     return (
-        f"{said}; of graded patches of {row['authors']} authors it refuses {_percent(right)} of the"
+        f"{text}; of graded patches of {row['authors']} authors it refuses {_percent(right)} of the"
         f" right ones and accepts {_percent(wrong)} of the wrong ones"
     )
 
 
 def _dollars(usd: float) -> str:
-    """Cents, or the first two digits of a sum below one: a small price is not none."""
+    """Cents, or two significant digits of a sum below one cent, which is not zero."""
     return f"${usd:.2f}" if usd == 0 or usd >= 0.01 else f"${usd:.2g}"
 
 
@@ -160,7 +160,7 @@ def _knobs(settings: Settings) -> EscalationValueKnobs | None:
     kind = knobs_type_of(plugins.load("policies", name))
     if not issubclass(kind, EscalationValueKnobs):
         return None
-    own, _ = training_data.split(settings.policy.knobs)
+    own, _ = training_data.split_knobs(settings.policy.knobs)
     knobs = validated_knobs(name, kind, own)
     assert isinstance(knobs, EscalationValueKnobs)
     check_tier_names(name, settings.ladder, knobs)

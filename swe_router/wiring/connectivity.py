@@ -1,4 +1,4 @@
-"""What a run needs of the world outside, looked at before the first cent: servers, images, disk."""
+"""Checks of what a run needs outside of it, before the first cent: servers, images, disk."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RUN_GB = 1.0
 IMAGES_GB = 20.0
 """Free space under which a handful of official images fill the disk."""
 MAX_ASKED = 3
-"""Images that the store is asked for: what holds of these holds of the others."""
+"""Images that the store is asked for, as a sample of all."""
 SIDE_BY_SIDE = 8
 KNOCK = ToolSpec(
     name="submit",
@@ -50,7 +50,7 @@ KNOCK = ToolSpec(
 
 @dataclass(frozen=True)
 class ConnectivityCheck:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     level: Level
@@ -62,16 +62,16 @@ class ConnectivityCheck:
                 "detail": self.detail}  # fmt: skip
 
 
-def looked(name: str, look: Callable[[], str | tuple[Level, str]]) -> ConnectivityCheck:
-    """The check that ``look`` amounts to: its words, a level with them, or its failure."""
+def checked(name: str, look: Callable[[], str | tuple[Level, str]]) -> ConnectivityCheck:
+    """The result of ``look``: its message, a level with a message, or its failure."""
     try:
-        said = look()
+        found = look()
     except SweRouterError as error:
         return ConnectivityCheck(name, "no", str(error))
     return (
-        ConnectivityCheck(name, "ok", said)
-        if isinstance(said, str)
-        else ConnectivityCheck(name, *said)
+        ConnectivityCheck(name, "ok", found)
+        if isinstance(found, str)
+        else ConnectivityCheck(name, *found)
     )
 
 
@@ -81,10 +81,10 @@ def side_by_side(looks: Iterable[tuple[str, Callable[[], Any]]]) -> list[Connect
     if not asked:
         return []
     with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(asked))) as pool:
-        return list(pool.map(lambda one: looked(*one), asked))
+        return list(pool.map(lambda one: checked(*one), asked))
 
 
-def tiers(
+def check_tiers(
     settings: Settings, names: Sequence[str], *, knocking: bool = False
 ) -> list[ConnectivityCheck]:
     """Each tier's key, server, model, window and, with ``knocking``, one call."""
@@ -97,16 +97,16 @@ def _tier(name: str, tier: Tier, knocking: bool) -> Callable[[], str | tuple[Lev
     def look() -> str | tuple[Level, str]:
         kind = plugins.load("models", tier.dialect)
         key = tier_checks.key_of(name, tier, os.environ)
-        level, said = _server(name, tier, key)
+        level, message = _server(name, tier, key)
         if knocking and server_probe.models_url(tier):
-            said += "; " + _called(name, tier, kind, key)
-        return level, said
+            message += "; " + _called(name, tier, kind, key)
+        return level, message
 
     return look
 
 
 def _server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
-    """What the tier's server says when it is asked for its models. Raises ``UsageError``."""
+    """The answer of a tier's server to a request for its models. Raises ``UsageError``."""
     by = f"{tier.model} by {tier.dialect}"
     url = tier.base_url or server_probe.HOMES.get(tier.dialect, "its provider")
     try:
@@ -132,8 +132,8 @@ def _server(name: str, tier: Tier, key: str) -> tuple[Level, str]:
     if window and tier.window > window:
         raise UsageError(f"tiers.{name}.window = {tier.window}, and {url} says that {tier.model}"
                          f" has {window}: --set tiers.{name}.window={window}")  # fmt: skip
-    told = f", window {window}" if window else ""
-    return "ok", f"{by}, served{told}"
+    window_note = f", window {window}" if window else ""
+    return "ok", f"{by}, served{window_note}"
 
 
 def _unlisted(tier: Tier, found: server_probe.ModelListing, who: str) -> tuple[Level, str]:
@@ -154,14 +154,14 @@ def _unlisted(tier: Tier, found: server_probe.ModelListing, who: str) -> tuple[L
 
 
 def _called(name: str, tier: Tier, kind: Any, key: str) -> str:
-    """One call with a tool, as short as the dialect takes it; costs what it costs."""
+    """One paid call with a tool, as short as the dialect allows."""
     most = 16 if tier.dialect == "openai" else 1
     limits = CallLimits(max_output_tokens=most, timeout=min(60.0, tier.timeout))
     tools = (KNOCK,) if tier.tools == "native" else ()
-    talk = (Message(role="user", content="Call submit."),)
+    messages = (Message(role="user", content="Call submit."),)
     what = "a call with a tool" if tools else "a call"
     try:
-        answer = kind(tier, session="knock#1", key=key).complete(talk, tools, limits=limits)
+        answer = kind(tier, session="knock#1", key=key).complete(messages, tools, limits=limits)
     except BoundaryError as error:
         if error.counts and getattr(error, "billed", False):
             return f"{what} is answered"  # cut off in the middle, as it was asked to be
@@ -171,7 +171,7 @@ def _called(name: str, tier: Tier, kind: Any, key: str) -> str:
     return f"{what} is answered ({usage.prompt_tokens} + {usage.output_tokens} tokens)"
 
 
-def images(settings: Settings, instances: Sequence[Instance]) -> str | tuple[Level, str]:
+def check_images(settings: Settings, instances: Sequence[Instance]) -> str | tuple[Level, str]:
     """Whether the engine has every image, or may pull it. Raises ``UsageError`` for all at once."""
     docker = docker_engine.Engine.connect()
     bare = [one.id for one in instances if not one.image]
@@ -183,19 +183,21 @@ def images(settings: Settings, instances: Sequence[Instance]) -> str | tuple[Lev
     there = f"{len(names) - len(missing)} of {len(names)} images are on the engine"
     if not missing:
         return there
-    said = f"{there}; missing: {_some(missing)}"
+    message = f"{there}; missing: {_some(missing)}"
     own = {one.image: one.id for one in instances if one.repo.startswith("demo/")}
     if missing[0] in own:  # no store has these
-        raise UsageError(f"{said}; {_built(missing[0], own[missing[0]])}, or use --sandbox local")
+        raise UsageError(
+            f"{message}; {_built(missing[0], own[missing[0]])}, or use --sandbox local"
+        )
     how = "docker pull or docker load them, or use --sandbox local"
     if not settings.sandbox.pull:
-        raise UsageError(f"{said}; sandbox.pull is off: {how}, or --set sandbox.pull=true")
+        raise UsageError(f"{message}; sandbox.pull is off: {how}, or --set sandbox.pull=true")
     for name in missing[:MAX_ASKED]:
         try:
             docker.offered(name)
         except (ImageMissing, NoImageStore) as error:
-            raise UsageError(f"{said}; {error}: {how}") from None
-    return "ok", f"{said}; to be pulled"
+            raise UsageError(f"{message}; {error}: {how}") from None
+    return "ok", f"{message}; to be pulled"
 
 
 def _built(image: str, instance: str) -> str:
@@ -208,7 +210,7 @@ def _built(image: str, instance: str) -> str:
     )
 
 
-def repository(
+def check_repositories(
     settings: Settings, instances: Sequence[Instance], kind: str
 ) -> list[ConnectivityCheck]:
     """Whether each repository is available: a local sandbox starts from it."""
@@ -223,7 +225,7 @@ def repository(
     if not bad:
         return [ConnectivityCheck("repositories", "ok", f"{len(found)}: {_some(sorted(first))}")]
     if kind != "local":
-        # The sandbox brings its own: routing and search go by the text alone.
+        # The image holds the repository; routing and search use the issue text alone.
         return [
             ConnectivityCheck(one.name, "warning", f"{one.detail}; routed by the text alone")
             for one in bad
@@ -231,7 +233,7 @@ def repository(
     return bad
 
 
-def disk(place: Path, *, need: float) -> str:
+def check_disk(place: Path, *, need: float) -> str:
     """Free space where the run folder will lie. Raises ``UsageError`` for less than ``need`` GB."""
     there = next(path for path in (place, *place.absolute().parents) if path.exists())
     if not there.is_dir():
@@ -244,7 +246,7 @@ def disk(place: Path, *, need: float) -> str:
     return f"{free:.0f} GB free at {there}"
 
 
-def caches() -> str | tuple[Level, str]:
+def check_caches() -> str | tuple[Level, str]:
     """Where repositories are kept."""
     folder, wanted = repo_cache.cache_folder()
     if folder == wanted:
@@ -252,7 +254,7 @@ def caches() -> str | tuple[Level, str]:
     return "warning", f"{wanted} cannot be written to: repositories are kept in {folder}"
 
 
-def proxies(environ: Mapping[str, str]) -> str | tuple[Level, str]:
+def check_proxies(environ: Mapping[str, str]) -> str | tuple[Level, str]:
     """Proxy and certificate settings that every client of ours goes by."""
     names = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
     given = [name for name in names if environ.get(name) or environ.get(name.lower())]
@@ -260,8 +262,8 @@ def proxies(environ: Mapping[str, str]) -> str | tuple[Level, str]:
     if certificates and not Path(certificates).exists():
         raise UsageError(f"the certificates that {_named(environ)} names are not there:"
                          f" {certificates}")  # fmt: skip
-    said = [*given, *([f"certificates of {certificates}"] if certificates else [])]
-    return ", ".join(said) or "no proxy, the system's certificates"
+    parts = [*given, *([f"certificates of {certificates}"] if certificates else [])]
+    return ", ".join(parts) or "no proxy, the system's certificates"
 
 
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO")

@@ -1,4 +1,4 @@
-"""What ``[ensemble]`` asks for: how candidates differ, and who chooses among them."""
+"""The settings of ``[ensemble]``: how candidates differ, and which selector chooses."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from swe_router.settings import Settings
 
 def varied(policy: Policy, settings: Settings, ladder: Sequence[Plan]) -> Policy:
     """The policy, whose candidates of one move differ as the settings say."""
-    wished = settings.ensemble
+    ensemble = settings.ensemble
     variety = Variety(
-        variants=wished.variants,
-        temperatures=wished.temperatures,
-        further_tiers=tuple(plan for plan in ladder if plan.arm.model in wished.tiers),
+        variants=ensemble.variants,
+        temperatures=ensemble.temperatures,
+        further_tiers=tuple(plan for plan in ladder if plan.arm.model in ensemble.tiers),
         takes_temperature=frozenset(
             n for n, tier in settings.tiers.items() if tier.temperature is not None
         ),
@@ -47,15 +47,15 @@ def selector(settings: Settings) -> Selector:
     return made
 
 
-def check(settings: Settings, say: Callable[[str], None]) -> None:
-    """See that the ensemble can be made. Raises ``UsageError``; says what will have no effect."""
+def check_ensemble(settings: Settings, say: Callable[[str], None]) -> None:
+    """Raise ``UsageError`` where the ensemble cannot be made; warn of settings without effect."""
     selector(settings)
-    sheet, wished = manifest.read_manifest(settings.scaffold), settings.ensemble
-    for variant in wished.variants:
+    sheet, ensemble = manifest.read_manifest(settings.scaffold), settings.ensemble
+    for variant in ensemble.variants:
         sheet.first_prompt(variant)
     several = settings.candidates > 1 or settings.policy.name == "best-of-k"
-    if (wished.variants or wished.temperatures or wished.tiers) and not several:
-        say("ensemble: there is one candidate a move, so nothing of it differs: see --candidates")
+    if (ensemble.variants or ensemble.temperatures or ensemble.tiers) and not several:
+        say("ensemble: there is one candidate per move, so nothing varies: see --candidates")
     takes = any(settings.tiers[name].temperature is not None for name in settings.ladder)
-    if wished.temperatures and not takes:
+    if ensemble.temperatures and not takes:
         say("ensemble.temperatures: no tier has a temperature of its own, so none is sent")

@@ -9,18 +9,18 @@ from swe_router.journal.header import Header
 from swe_router.records import Plan
 
 SHARE = Decimal("0.25")
-"""Of the attempt's dollar limit, for what the first request may be reserved for its sake."""
+"""Share of the attempt's dollar limit that the handover may add to the first reservation."""
 WINDOW_SHARE = 2
 """The conversation takes at most this part (one half) of what the window leaves a prompt."""
 UNKNOWN_WINDOW = 60_000
-"""Bytes where nobody says how much the window holds."""
+"""Bytes where the size of the context window is unknown."""
 
 
 def handover_limit(header: Header, plan: Plan) -> int:
     """UTF-8 bytes for an earlier conversation: what window and dollar limit bear.
 
-    A request that nothing has measured yet is reserved at one token a byte, so that a longer
-    prefix could be refused by the attempt's own limit.
+    A request that nothing has measured yet is reserved at one token per byte: a longer
+    prefix could exceed the attempt's own limit.
     """
     tier = header.settings.tiers[plan.arm.model]
     free = max(0, tier.window - tier.max_output_tokens)
@@ -28,8 +28,8 @@ def handover_limit(header: Header, plan: Plan) -> int:
     rate = header.rates.get(plan.arm.model)
     if rate is None:
         return by_window
-    dearest = max(band.max_input_price for band in rate.bands)
-    if not dearest:
+    max_price = max(band.max_input_price for band in rate.bands)
+    if not max_price:
         return by_window
-    by_money = int(plan.budget.dollars * SHARE * 1_000_000 / dearest)
+    by_money = int(plan.budget.dollars * SHARE * 1_000_000 / max_price)
     return min(by_window, by_money)

@@ -18,7 +18,7 @@ from swe_router.prices import PriceRate
 from swe_router.records import Instance
 from swe_router.seams import Model
 from swe_router.settings import Settings, Tier
-from swe_router.wiring.service_breaker import waiting
+from swe_router.wiring.service_breaker import waiting_model
 
 Held = Callable[[str], None]
 """Receives why a call waits."""
@@ -117,7 +117,7 @@ class ModelFactory:
     ) -> Model:
         tier = self._tier(name)
         key = tier_checks.key_of(name, tier, os.environ)
-        return waiting(
+        return waiting_model(
             metered,
             self._breaker(),
             name,

@@ -1,4 +1,4 @@
-"""What is checked before the first cent: keys, prices, windows, sandbox, open files."""
+"""Checks before the first cent is spent: keys, prices, windows, sandbox, open files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PreflightResult:
     prompts: Mapping[str, str]
 
 
-def ready(
+def run_preflight(
     settings: Settings, instances: Sequence[Instance], say: Callable[[str], None]
 ) -> PreflightResult:
     """Check a run's needs and tell what the user should know.
@@ -69,17 +69,17 @@ def ready(
 
     without_fault(check_git)
     notices = (tier_checks.retirement_notice(n, settings.tiers[n], today) for n in settings.ladder)
-    for said in filter(None, notices):
-        say(said)
+    for notice in filter(None, notices):
+        say(notice)
     for name in settings.ladder:
         without_fault(partial(check_tier, name))
     for name in asked_tiers(settings):
         without_fault(partial(check_asked, name))
     without_fault(lambda: _payable(settings, skipped))
-    without_fault(lambda: open_files(FILES_PER_WORKER * max(1, settings.workers)))
+    without_fault(lambda: allow_open_files(FILES_PER_WORKER * max(1, settings.workers)))
     for name in settings.verify.names:
         without_fault(partial(plugins.load, "verifiers", name))
-    without_fault(lambda: ensemble.check(settings, say))
+    without_fault(lambda: ensemble.check_ensemble(settings, say))
     if notice := _unseen_images(settings, instances):
         say(notice)
     sandbox = without_fault(lambda: sandbox_kind(settings))
@@ -123,13 +123,13 @@ def policy_tiers(settings: Settings, ladder: Sequence[str]) -> list[str]:
 def unpayable(settings: Settings, ladder: Sequence[str]) -> dict[str, str]:
     """Tier of the policy -> why the whole budget pays for no attempt of it."""
     return {
-        name: f"the limit of tier {name!r}, ${settings.tiers[name].attempt_usd} an attempt, is over"
-        f" the budget of ${settings.budget}: it is never tried"
+        name: f"the limit of tier {name!r}, ${settings.tiers[name].attempt_usd} per attempt, is"
+        f" over the budget of ${settings.budget}: it is never tried"
         for name in policy_tiers(settings, ladder)
         if settings.tiers[name].attempt_usd > settings.budget
     } | {
-        name: f"the limit of tier {name!r}, ${settings.tiers[name].attempt_usd} an attempt, is over"
-        f" what an instance may cost, ${own}: it is never tried"
+        name: f"the limit of tier {name!r}, ${settings.tiers[name].attempt_usd} per attempt, is"
+        f" over what an instance may cost, ${own}: it is never tried"
         for name in policy_tiers(settings, ladder)
         if (own := settings.limits.instance_usd) is not None
         and settings.tiers[name].attempt_usd > own
@@ -151,7 +151,7 @@ def sandbox_kind(settings: Settings) -> str:
 def scaffold_prints(settings: Settings) -> dict[str, str]:
     """SHA-256 of the scaffold and each prompt that is used, for the records' provenance."""
     found = prompts.prompt_digests(manifest.read_manifest(settings.scaffold))
-    for verifier in run_inputs.asked(settings):
+    for verifier in run_inputs.verifier_prompts(settings):
         found[f"prompt/{verifier}"] = templates.fingerprint(verifier)
     return found
 
@@ -168,9 +168,9 @@ def _asked(
     tier = settings.tiers[name]
     plugins.load("models", tier.dialect)
     tier_checks.key_of(name, tier, os.environ)
-    said = tier_checks.retirement_notice(name, tier, datetime.datetime.now(datetime.UTC).date())
-    if said and name not in settings.ladder:
-        say(said)
+    notice = tier_checks.retirement_notice(name, tier, datetime.datetime.now(datetime.UTC).date())
+    if notice and name not in settings.ladder:
+        say(notice)
     if name in settings.ladder and name == settings.verify.writer:
         say(f"tier {name!r} writes tests and makes candidates: its tests do not vote on its own")
     return tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
@@ -188,13 +188,13 @@ def tier_gap(settings: Settings, name: str) -> str:
     return ""
 
 
-def notice(tier: Tier, name: str) -> str:
+def retirement_notice(tier: Tier, name: str) -> str:
     """What to know of a model's retirement; empty when it is far."""
     today = datetime.datetime.now(datetime.UTC).date()
     return tier_checks.retirement_notice(name, tier, today) or ""
 
 
-def open_files(need: int) -> str:
+def allow_open_files(need: int) -> str:
     """Raise the soft limit to what is needed. Raises ``UsageError`` when that is not allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < need and (hard == resource.RLIM_INFINITY or hard >= need):
@@ -209,26 +209,26 @@ def open_files(need: int) -> str:
 
 
 def _payable(settings: Settings, skipped: Mapping[str, str]) -> None:
-    """A budget that pays for no attempt at all would end in silence: say so at once.
+    """Raise ``UsageError`` for a budget that pays for no attempt at all.
 
-    Nor is there one where no tier's window holds an issue.
+    Also where no tier's context window holds an issue.
     """
     if len(skipped) == len(settings.ladder):
         raise UsageError("no tier can be used: " + "; ".join(skipped.values()))
     used = policy_tiers(settings, [name for name in settings.ladder if name not in skipped])
-    least = min(used, key=lambda name: settings.tiers[name].attempt_usd)
-    limit = settings.tiers[least].attempt_usd
+    cheapest = min(used, key=lambda name: settings.tiers[name].attempt_usd)
+    limit = settings.tiers[cheapest].attempt_usd
     if limit > settings.budget:
         raise UsageError(
             f"a budget of ${settings.budget} pays for no attempt: the"
-            f" {'cheapest' if len(used) > 1 else 'only'} tier {least!r} has a limit of"
-            f" ${limit} each (lower it with --set tiers.{least}.attempt_usd=…)"
+            f" {'cheapest' if len(used) > 1 else 'only'} tier {cheapest!r} has a limit of"
+            f" ${limit} each (lower it with --set tiers.{cheapest}.attempt_usd=…)"
         )
     own = settings.limits.instance_usd
     if own is not None and limit > own:
         raise UsageError(
-            f"limits.instance_usd of ${own} pays for no attempt: tier {least!r} has a limit of"
-            f" ${limit} each (raise it, or lower tiers.{least}.attempt_usd)"
+            f"limits.instance_usd of ${own} pays for no attempt: tier {cheapest!r} has a limit of"
+            f" ${limit} each (raise it, or lower tiers.{cheapest}.attempt_usd)"
         )
 
 
@@ -240,7 +240,7 @@ def _unseen_images(settings: Settings, instances: Sequence[Instance]) -> str:
         return ""
     return (
         f"{count} of {len(instances)} issues show pictures, which {', '.join(blind)} will not see"
-        f" (they are told so); tiers.{blind[0]}.image_tokens says that a model takes them"
+        f" (they are shown so); tiers.{blind[0]}.image_tokens says that a model takes them"
     )
 
 

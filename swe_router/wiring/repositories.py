@@ -74,7 +74,7 @@ def copy_out(instance: Instance, place: Path) -> Path | None:
 
 
 def graph_of(repos: RepoCache, instance: Instance, say: Say) -> CodeGraph | None:
-    """The code graph at the base commit, or None (and a word) when it cannot be read."""
+    """The code graph at the base commit, or None (and a message) when it cannot be read."""
     try:
         facts = FactStore(repos.folder / "facts.db")
         return build_graph(repos.path(instance), instance.base_commit, facts)
@@ -84,7 +84,7 @@ def graph_of(repos: RepoCache, instance: Instance, say: Say) -> CodeGraph | None
 
 
 def past_of(repos: RepoCache, instance: Instance, say: Say) -> tuple[PastCommit, ...]:
-    """What was changed before the base commit; nothing (and a word) when it cannot be read."""
+    """Commits before the base commit; none (and a message) when they cannot be read."""
     try:
         return past_commits(repos.path(instance), instance.base_commit)
     except RepoError as error:

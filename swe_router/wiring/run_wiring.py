@@ -49,7 +49,7 @@ from swe_router.wiring.models import ModelFactory
 from swe_router.wiring.repositories import graph_of, past_of, repo_cache
 from swe_router.wiring.sandbox_pools import SandboxPools
 from swe_router.wiring.sandboxes import sandbox_factory
-from swe_router.wiring.service_breaker import breaker_of, require
+from swe_router.wiring.service_breaker import breaker_of, require_service
 
 Say = Callable[[str], None]
 
@@ -63,7 +63,7 @@ class RunWiring:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The run's one money book."""
+        """The run's only ledger."""
         return Ledger(
             self.run.ledger_file, self.settings.budget, run=self.run.seal(),
             stopping=self.run.stopping,
@@ -98,7 +98,7 @@ class RunWiring:
 
     @cached_property
     def opened(self) -> SandboxPools:
-        """The sandboxes of attempts and of checks."""
+        """The sandboxes of attempts and of verifiers."""
         return SandboxPools(self.run, self.header, lambda: self.sandboxes, self.breaker)
 
     @cached_property
@@ -110,14 +110,14 @@ class RunWiring:
     @cached_property
     def sheet(self) -> Manifest:
         """The scaffold of the run, as it keeps it."""
-        return run_inputs.sheet(self.run, self.header)
+        return run_inputs.stored_manifest(self.run, self.header)
 
     @cached_property
     def prompts(self) -> dict[str, str]:
-        """The prompts that its verifiers say, as it keeps them."""
+        """The prompts of its verifiers, as the run folder keeps them."""
         assert self.verifiers is not None  # loaded first: their classes name the prompts
-        asked = run_inputs.asked(self.settings)
-        found = run_inputs.texts(self.run, self.header) if asked else {}
+        asked = run_inputs.verifier_prompts(self.settings)
+        found = run_inputs.stored_texts(self.run, self.header) if asked else {}
         return {name: found[f"prompt/{name}"] for name in asked}
 
     @cached_property
@@ -130,24 +130,24 @@ class RunWiring:
         return build_policy(self.header, self.run.instances())
 
     def features(self, instance: Instance, graph: CodeGraph | None) -> Features:
-        """What is known of an instance, with what a judge said of it in the policy's features."""
+        """The features of an instance, with a judge's ratings where the policy uses them."""
         known = features_of(instance, graph, self.repos)
-        return training_data.judged(known, self.settings.policy.knobs)
+        return training_data.with_ratings(known, self.settings.policy.knobs)
 
     def graph(self, instance: Instance) -> CodeGraph | None:
         """The code graph at the base commit, or None when the repository cannot be read."""
         return graph_of(self.repos, instance, self.say)
 
-    def tape(self, instance: Instance) -> InstanceLog:
-        """The durable memory of an instance."""
+    def log_of(self, instance: Instance) -> InstanceLog:
+        """The durable log of an instance."""
         return InstanceLog(self.run.attempt_folder(instance.id))
 
     def settle_receipts(self, instance: Instance) -> None:
-        """Charge calls at their price whose answers came and whose process died before it said so.
+        """Settle calls whose answer is on disk but whose process died before settling them.
 
-        To be called before the instance is gone on with.
+        To be called before the instance is continued.
         """
-        receipts = list(self.tape(instance).receipts())
+        receipts = list(self.log_of(instance).receipts())
         if receipts:
             self.ledger.figures()  # what dead processes left open is lost from here on
         lost = self.ledger.lost() if receipts else {}
@@ -167,7 +167,7 @@ class RunWiring:
         if graph is not None:
             repository = self.repos.path(instance)
             search = partial(GraphSearch, repository, graph, workdir=instance.workdir)
-        came = imported_candidates.load(self.run.attempt_folder(instance.id))
+        came = imported_candidates.load_case(self.run.attempt_folder(instance.id))
 
         def held(tier: str) -> Callable[[str], None]:
             return lambda why: progress(instance.id, tier, 0, why)
@@ -178,7 +178,7 @@ class RunWiring:
             purse=LedgerBudget(
                 self.ledger, instances_left, instance.id, self.settings.limits.instance_usd
             ),
-            memory=self.tape(instance),
+            memory=self.log_of(instance),
             selector=self.selector,
             open_sandbox=self.opened.attempts.open,
             verification=self._verification(instance, graph, held),
@@ -189,10 +189,10 @@ class RunWiring:
             audit=leak_audit.audit_trajectory,
             scaffold=self._scaffold,
             model=partial(self._model, instance, held),
-            ready=lambda plan: require(self.breaker, plan.arm.model),
+            ready=lambda plan: require_service(self.breaker, plan.arm.model),
             attempt_context=lambda plan: replace(
                 attempt_context_of(self.settings, plan),
-                stop_loss=stop_loss.rule_of_plan(self.header, plan),
+                stop_loss=stop_loss.stop_loss_of_plan(self.header, plan),
             ),
             room=partial(handover_limit, self.header),
             search=search,
@@ -215,7 +215,7 @@ class RunWiring:
             apply=patch_application.apply_patch,
             graph=graph,
             clock=self.breaker.now,
-            steps=self.tape(instance).steps,
+            steps=self.log_of(instance).steps,
             notes=VerifierStore(self.run.attempt_folder(instance.id) / "notes.jsonl"),
             runner_hint=lambda: runner.hint(
                 self.settings.split, instance.id, self.settings.dataset
@@ -241,7 +241,7 @@ class RunWiring:
             return None
 
         def answers(attempt_id: str) -> Receipts:
-            return Receipts(self.tape(instance), f"{role}.{attempt_id}")
+            return Receipts(self.log_of(instance), f"{role}.{attempt_id}")
 
         return self.models.for_verifier(name, instance, answers, held(name))
 
@@ -263,7 +263,7 @@ class RunWiring:
         hold: Hold,
     ) -> Model:
         attempt_id = hold.key.removeprefix(f"{instance.id}/")
-        answers = Receipts(self.tape(instance), attempt_id, among_steps=True)
+        answers = Receipts(self.log_of(instance), attempt_id, among_steps=True)
         name = plan.arm.model
         return self.models.for_attempt(
             name, instance, session, hold, answers, held(name), plan.budget.seconds
@@ -297,7 +297,7 @@ def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | Non
     Raises ``UsageError`` for a knob that it does not have, and for outcomes that do not serve.
     """
     settings = header.settings
-    knobs, asked = training_data.split(settings.policy.knobs)
+    knobs, asked = training_data.split_knobs(settings.policy.knobs)
     if settings.candidates > 1:
         knobs.setdefault("candidates", settings.candidates)
     if settings.seed:
@@ -309,7 +309,7 @@ def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | Non
     except TypeError as error:
         raise UsageError(f"policy {settings.policy.name!r}: its knobs: {error}") from None
     made = kind(header.ladder(), **knobs)
-    policy = training_data.fitted(made, asked, issues, say or _quiet)
+    policy = training_data.fit_policy(made, asked, issues, say or _quiet)
     return ensemble.varied(policy, settings, header.ladder())
 
 
@@ -321,7 +321,7 @@ def knobs_of(settings: Settings) -> dict[str, Any]:
     kind = plugins.load("policies", settings.policy.name)
     if not isinstance(kind, DeclaresKnobs):
         return {}
-    own, _ = training_data.split(settings.policy.knobs)
+    own, _ = training_data.split_knobs(settings.policy.knobs)
     return dict(validated_knobs(settings.policy.name, kind.knobs_type, own).model_dump(mode="json"))
 
 

@@ -1,4 +1,4 @@
-"""The sandboxes of a run in one process, for attempts and checks, and which start early."""
+"""The sandboxes of a run in one process, for attempts and for verifiers, some started early."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from swe_router.sandboxes.warm_pool import WarmSandboxes
 
 
 class SandboxPools:
-    """Sandboxes of a run's sandbox, waited for while its engine is away."""
+    """Sandboxes of a run; while the engine is away, they are waited for."""
 
     def __init__(
         self, run: RunFolder, header: Header, factory: Callable[[], Any], breaker: Breaker
     ) -> None:
-        """``factory`` makes what opens sandboxes, and needs the engine to answer."""
+        """``factory`` makes the factory of sandboxes, which needs the engine to answer."""
         self._run, self._factory, self._breaker = run, factory, breaker
         sandbox = header.settings.sandbox
-        # Local sandboxes take no time to start, and end with the thread that opened them.
+        # Local sandboxes start at once, and end with the thread that opened them.
         self._ahead = sandbox.warm if header.sandbox == "docker" else 0
         self._tests = recorded_verdicts.any_trait(
             header.settings.verify.names, lambda one: one.runs_tests
         )
         self.held: Callable[[str, str], None] = lambda instance, why: None
-        """Told which instance waits for its sandbox, and why."""
+        """Called with the instance that waits for its sandbox, and the reason."""
 
     @cached_property
     def attempts(self) -> WaitingSandboxes | WarmSandboxes:
         """Sandboxes for attempts."""
-        held = WaitingSandboxes(self._factory, self._breaker, self._told)
+        held = WaitingSandboxes(self._factory, self._breaker, self._report_wait)
         return self._warm(held, 0) if self._ahead else held
 
     @cached_property
     def checks(self) -> WarmSandboxes | None:
-        """Sandboxes for checks, where others than those of attempts serve better."""
+        """Sandboxes for verifiers, where those of attempts do not serve."""
         if not self._ahead:
             return None
         # Where no test is run each patch needs one sandbox.
@@ -49,22 +49,22 @@ class SandboxPools:
         )
 
     def begin(self, instance: Instance) -> None:
-        """Let the sandbox of the first attempt start while the repository is read."""
+        """Start the sandbox of the first attempt while the repository is read."""
         if isinstance(self.attempts, WarmSandboxes):
             self.attempts.soon(instance)
 
     def begin_check(self, instance: Instance) -> None:
-        """Let the first sandbox for checks start while the patch is taken."""
+        """Start the first sandbox for verifiers while the patch is captured."""
         if self.checks is not None:
             self.checks.soon(instance)
 
     def rest(self, instance: Instance) -> None:
-        """Remove the sandboxes that wait for an instance."""
-        for sandboxes in (self.attempts, self.checks):
-            if isinstance(sandboxes, WarmSandboxes):
-                sandboxes.rest(instance)
+        """Remove the idle sandboxes of an instance."""
+        for pool in (self.attempts, self.checks):
+            if isinstance(pool, WarmSandboxes):
+                pool.rest(instance)
 
-    def _told(self, instance: str, why: str) -> None:
+    def _report_wait(self, instance: str, why: str) -> None:
         self.held(instance, why)  # each job has its own
 
     def _warm(self, held: WaitingSandboxes, ahead: int) -> WarmSandboxes:

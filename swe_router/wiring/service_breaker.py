@@ -44,7 +44,7 @@ def breaker_of(run: RunFolder, header: Header) -> Breaker:
 
     made = Breaker(
         run.path,
-        lambda service: _patience(patient(run, header.settings), service),
+        lambda service: _patience(with_patience(run, header.settings), service),
         stopping=run.stopping,
         gave_up=gave_up,
         limits=active_clock.now,
@@ -69,7 +69,7 @@ def given_up(run: RunFolder) -> bool:
         return False
 
 
-def patient(run: RunFolder, settings: Settings) -> Settings:
+def with_patience(run: RunFolder, settings: Settings) -> Settings:
     """The settings of a run with the patience that its user asked for last.
 
     Raises ``UsageError`` when the file that holds it is damaged.
@@ -82,19 +82,19 @@ def patient(run: RunFolder, settings: Settings) -> Settings:
         return settings  # nobody asked
     except (OSError, ValueError, TypeError, AttributeError, RecursionError, UsageError) as error:
         raise UsageError(
-            f"{run.patience_file} is damaged ({error}): remove it, and say again how long to wait"
+            f"{run.patience_file} is damaged ({error}): remove it, and give the waiting times again"
         ) from None
 
 
 def ask_patience(
     run: RunFolder, settings: Settings, sets: Sequence[str], say: Callable[[str], None]
 ) -> bool:
-    """Keep a wish for another patience, for this launch and later ones; whether there was one.
+    """Store other waiting times, for this launch and later ones; whether any were given.
 
     Raises ``UsageError`` where ``sets`` (``a.b=value``) hold anything but how long to wait: all
     else is what the run was made with.
     """
-    before = patient(run, settings)
+    before = with_patience(run, settings)
     tree = asked_for(sets)
     for key, value in _leaves(tree):
         if key[:1] != ("breaker",) and key[::2] != ("tiers", LONGEST):
@@ -104,11 +104,11 @@ def ask_patience(
             )
     if not tree:
         return False
-    wished = build(merge(before.model_dump(mode="json"), tree))
-    over = patience_in(wished.model_dump(mode="json"))
+    changed_settings = build(merge(before.model_dump(mode="json"), tree))
+    over = patience_in(changed_settings.model_dump(mode="json"))
     run.write_text(run.patience_file.name, json.dumps(over, indent=1) + "\n")
     changed = patience_in(tree)
-    say(f"what is away is waited for as asked: {json.dumps(changed)}, until it is said otherwise")
+    say(f"what is away is waited for as asked: {json.dumps(changed)}, until changed")
     return True
 
 
@@ -120,10 +120,10 @@ def asked_for(sets: Sequence[str]) -> Mapping[str, Any]:
     return tree
 
 
-def wishes(made: Settings, now: Settings, sets: Sequence[str]) -> list[str]:
+def patience_changes(made: Settings, now: Settings, sets: Sequence[str]) -> list[str]:
     """What of ``sets``, or of a file changed since the run was made, says how long to wait."""
-    was, wished = (_leaves(patience_in(one.model_dump(mode="json"))) for one in (made, now))
-    changed = [f"{'.'.join(map(json.dumps, key))}={value}" for key, value in wished
+    was, asked = (_leaves(patience_in(one.model_dump(mode="json"))) for one in (made, now))
+    changed = [f"{'.'.join(map(json.dumps, key))}={value}" for key, value in asked
                if (key, value) not in was and value is not None]  # fmt: skip
     return [*changed, *(one for one in sets if patience_in(parse_set(one)))]
 
@@ -161,12 +161,12 @@ def _patience(settings: Settings, service: str) -> Patience:
     return usual
 
 
-def require(breaker: Breaker, tier: str) -> None:
+def require_service(breaker: Breaker, tier: str) -> None:
     """Raise ``StillAway`` before anything is begun that needs a tier which was given up."""
     breaker.require(service_name(tier))
 
 
-def waiting(
+def waiting_model(
     metered: Model,
     breaker: Breaker,
     name: str,

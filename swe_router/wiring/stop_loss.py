@@ -36,9 +36,9 @@ def read_profiles(path: str, tiers: Sequence[str]) -> dict[str, TierStopLoss]:
     except OSError as error:
         raise UsageError(f"stop_loss {path}: {error.strerror or error}") from None
     except ValidationError as error:
-        said = error.errors()[0]["msg"]
+        message = error.errors()[0]["msg"]
         raise UsageError(
-            f"stop_loss {path} is no file of `swe-router calibrate --stop-loss`: {said}"
+            f"stop_loss {path} is no file of `swe-router calibrate --stop-loss`: {message}"
         ) from None
     for tier in known.tiers:
         if tier not in tiers:
@@ -46,7 +46,7 @@ def read_profiles(path: str, tiers: Sequence[str]) -> dict[str, TierStopLoss]:
     return dict(known.tiers)
 
 
-def rule_of_plan(header: Header, plan: Plan) -> Any:
-    """``Desk.stop_loss`` of an attempt: its tier's rule as the run began with it, or None."""
+def stop_loss_of_plan(header: Header, plan: Plan) -> Any:
+    """``AttemptContext.stop_loss``: the rule of the tier as the run began with it, or None."""
     profile = header.stop_loss.get(plan.arm.model)
     return profile.gives_up if profile is not None and profile.points else None

@@ -1,4 +1,4 @@
-"""What a learning policy of a live run is fitted on: recorded outcomes, named in its knobs.
+"""Training data of a learning policy in a live run: recorded outcomes, named in its knobs.
 
 ``--policy-set outcomes=FILE features=FILE systems.TIER=SYSTEM verifier=PRESET`` are settings of the
 fit, not knobs of the policy. No policy is fitted on the repository of an issue that it decides.
@@ -61,7 +61,7 @@ class TrainingSources:
                 if getattr(self, name) != getattr(TrainingSources(), name)]  # fmt: skip
 
 
-def split(knobs: Mapping[str, Any]) -> tuple[dict[str, Any], TrainingSources]:
+def split_knobs(knobs: Mapping[str, Any]) -> tuple[dict[str, Any], TrainingSources]:
     """A policy's own knobs, and what its fit is asked to read."""
     own, systems = dict(knobs), {}
     nested = own.pop("systems", {})
@@ -75,7 +75,7 @@ def split(knobs: Mapping[str, Any]) -> tuple[dict[str, Any], TrainingSources]:
     return own, TrainingSources(systems=systems, **texts)
 
 
-def fitted(policy: Any, asked: TrainingSources, issues: Sequence[Instance], say: Say) -> Policy:
+def fit_policy(policy: Any, asked: TrainingSources, issues: Sequence[Instance], say: Say) -> Policy:
     """The policy, fitted when it learns. Raises ``UsageError`` that says what is missing.
 
     With issues of the table's repositories in the run, one fit for each of these repositories,
@@ -105,33 +105,35 @@ def fitted(policy: Any, asked: TrainingSources, issues: Sequence[Instance], say:
             return alone
         return cross_fitting.by_fold(policy, examples, cross_fitting.by_repository, mine)
     except UsageError as error:
-        said = str(error)
-        raise UsageError(f"policy {name!r} {said}" if said.startswith("needs") else said) from None
+        message = str(error)
+        raise UsageError(
+            f"policy {name!r} {message}" if message.startswith("needs") else message
+        ) from None
 
 
-def past(
+def training_of_ladder(
     asked: TrainingSources, arms: Sequence[str], issues: Sequence[Instance]
 ) -> tuple[training.Training, str]:
-    """The lessons for a ladder without the repositories of ``issues``, and what they are."""
+    """The training examples for a ladder without the repositories of ``issues``, and a notice."""
     examples, notice = _examples(asked.outcomes, asked.features, tuple(asked.systems.items()),
                                  asked.verifier, tuple(arms), _stamps(asked))  # fmt: skip
     mine = {one.repo for one in issues}
     return training.make_training([one for one in examples if one.group not in mine], arms), notice
 
 
-def judged(features: Features, knobs: Mapping[str, Any]) -> Features:
-    """With what a language model said of the issue (``judge.…``) in the policy's features file."""
+def with_ratings(features: Features, knobs: Mapping[str, Any]) -> Features:
+    """With a judge's ratings of the issue (``judge.…``) from the policy's features file."""
     sources = str(knobs.get("features", ""))
     stamps = _stamps(TrainingSources(features=sources))
     known = _features(sources, stamps[1:]).get(features.instance_id) if sources else None
-    said = (
+    ratings = (
         {k: v for k, v in require_values(known).items() if k.startswith("judge.")} if known else {}
     )
-    if not said:
+    if not ratings:
         return features
-    origin = {**features.provenance, **dict.fromkeys(said, "judge")}
+    origin = {**features.provenance, **dict.fromkeys(ratings, "judge")}
     return features.model_copy(
-        update={"values": {**require_values(features), **said}, "provenance": origin}
+        update={"values": {**require_values(features), **ratings}, "provenance": origin}
     )
 
 
@@ -142,12 +144,12 @@ def _examples(
 ) -> tuple[tuple[Example, ...], str]:  # fmt: skip
     """Read once for the same files; ``stamps`` tell when they were changed."""
     known = forms.read_table(Path(outcomes)) if outcomes else shipped.shipped()
-    stand = mapped(known, dict(systems), arms)
-    heard = verifier_model.parse(verifier)
-    told = _features(features, stamps[1:]) if features else {}
+    stand = systems_of_arms(known, dict(systems), arms)
+    verifier_rates = verifier_model.parse(verifier)
+    features_of = _features(features, stamps[1:]) if features else {}
     ids = [one for one in known.instances
            if all((one, system) in known.runs for system in stand.values())]  # fmt: skip
-    chosen = [one for one in ids if one in told] if features else ids
+    chosen = [one for one in ids if one in features_of] if features else ids
     if not chosen:
         where = outcomes or "the shipped table"
         missing = f"; {features} has none of its issues" if features and ids else ""
@@ -155,8 +157,8 @@ def _examples(
                          f" ({', '.join(stand.values())}){missing}")  # fmt: skip
     made = tuple(
         Example(
-            features=told.get(one) or Features(instance_id=one, repo=repository(one)),
-            runs={arm: tuple(_tried(row, heard) for row in known.runs[(one, system)])
+            features=features_of.get(one) or Features(instance_id=one, repo=repository(one)),
+            runs={arm: tuple(_tried(row, verifier_rates) for row in known.runs[(one, system)])
                   for arm, system in stand.items()},
         )
         for one in chosen
@@ -172,15 +174,15 @@ def _stamps(asked: TrainingSources) -> tuple[int, ...]:
     return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
 
 
-def _tried(row: tables.OutcomeRow, heard: verifier_model.VerifierModel) -> RecordedRun:
+def _tried(row: tables.OutcomeRow, verifier: verifier_model.VerifierModel) -> RecordedRun:
     return RecordedRun(resolved=row.resolved, usd=row.usd, steps=row.steps, seconds=row.seconds,
-                 passes=heard.passes(row), probability=heard.probability(row))  # fmt: skip
+                 passes=verifier.passes(row), probability=verifier.probability(row))  # fmt: skip
 
 
-def mapped(
+def systems_of_arms(
     known: tables.OutcomeTable, named: Mapping[str, str], arms: Sequence[str]
 ) -> dict[str, str]:
-    """Arm -> system; those that nobody named by rank of resolve rate, cheapest arm the weakest."""
+    """Arm -> system; arms without a named one by rank of resolve rate, the cheapest first."""
     for tier in named:
         if tier not in arms:
             hint = suggest.hint(tier, arms)

@@ -37,8 +37,8 @@ class VerifierStack:
     """What candidates are verified with, shared by the threads of one process.
 
     ``place`` is a folder of this call's own, ``lock`` a file in it that is held while it lives;
-    ``sandboxes`` stands in for the factory of the settings; ``cores`` are what one instance may
-    use. Raises ``UsageError`` for a verifier, a sandbox, a tier or a key that is not to be had.
+    ``sandboxes`` replaces the factory of the settings; ``cores`` are what one instance may use.
+    Raises ``UsageError`` for a verifier, a sandbox, a tier or a key that is not available.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class VerifierStack:
 
     @cached_property
     def breaker(self) -> Breaker:
-        """A tier that is away is waited for once, and then done without: its verdicts are unknown.
+        """A tier that is away is waited for once, then given up: its verdicts are ``unknown``.
 
-        What it said for other candidates is kept; the rows tell which it is missing from.
+        Its verdicts on other candidates are kept; each row shows whether it is missing.
         """
         usual = Patience(**self.settings.breaker.model_dump())
         made = Breaker(self._place, lambda name: usual, stopping=self._stopping, tell=self._say)
@@ -105,7 +105,7 @@ class VerifierStack:
         return WarmSandboxes(self.sandboxes, ahead=ahead * self._cores, stopping=self._stopping)
 
     def close(self) -> None:
-        """Remove every sandbox that waits."""
+        """Remove every idle sandbox."""
         if self.warm is not None:
             self.warm.close()
 
@@ -126,8 +126,15 @@ class VerifierStack:
         # By its content: a calibration is fitted anew under the same name.
         fitted = calibration.load_calibration(verify.calibration)
         weights = fitted.digest if fitted is not None else ""
-        said = [__version__, verify.model_dump(mode="json"), weights, models, self.sandbox, sandbox]
-        return digest_of(said)
+        inputs = [
+            __version__,
+            verify.model_dump(mode="json"),
+            weights,
+            models,
+            self.sandbox,
+            sandbox,
+        ]
+        return digest_of(inputs)
 
     def look(
         self,

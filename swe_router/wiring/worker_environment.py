@@ -1,4 +1,4 @@
-"""What the workers of a Ray cluster must have of the environment of the command."""
+"""The environment variables that workers of a Ray cluster get from the command."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ READ = (
     *("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONFIG", "XDG_RUNTIME_DIR"),
     *("HF_HOME", "HF_ENDPOINT", "HF_TOKEN", "HOME", "XDG_CACHE_HOME", "TMPDIR"),
 )
-"""Variables that this program and its libraries read, beside the tiers' keys."""
+"""Variables that this program and its libraries read, in addition to the tiers' keys."""
 
 
-def handed(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+def worker_variables(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """Those that are set, keys of the tiers included; nothing of it is ever written to a file."""
     keys = (tier.api_key_env for tier in settings.tiers.values())
     return {name: environ[name] for name in (*keys, *READ) if name and name in environ}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from swe_router import assets
-from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write_table
 from tests.doubles.copies import copied
 from tests.doubles.judged import attempt, folder, grade, patch, record, said
 from tests.doubles.readme import PLACEHOLDERS
@@ -34,7 +34,7 @@ def make(root: Path) -> Path:
     shutil.copyfile(SAMPLE / "preds.json", root / "preds.json")
     copied(SAMPLE, root / PLACEHOLDERS["DIR"])
     _verified(root)
-    write(_table(), root / "table.csv")
+    write_table(_table(), root / "table.csv")
     (root / "benchmarks").symlink_to(assets.root() / "benchmarks")
     _project(root)
     return root

@@ -103,6 +103,17 @@ def test_importing_needs_no_home_no_key_and_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_commands_hold_facts_and_leave_drawing_to_reports():
+    drawn = [
+        name_of(path)
+        for path in SOURCES
+        if name_of(path).startswith("swe_router/commands/")
+        for node in nodes(path)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "rich"
+    ]
+    assert drawn == []
+
+
 def test_tests_patch_nothing():
     words = ("monkeypatch." + "setattr", "mock." + "patch", "Magic" + "Mock")
     guilty = [

@@ -15,7 +15,7 @@ import pytest
 import typer.core
 import typer.main
 
-from swe_router.cli.app import asked, made
+from swe_router.cli.app import app_of, build_app
 from swe_router.lazy_imports import deferred, loading
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,16 +74,16 @@ def test_a_look_at_a_run_does_not_load_what_makes_one(extra):
 
 
 def test_a_command_is_read_alone_and_reads_as_it_does_among_all():
-    whole = typer.main.get_command(made())
+    whole = typer.main.get_command(build_app())
     assert isinstance(whole, typer.core.TyperGroup)
     assert len(whole.commands) > 15
     for name, command in whole.commands.items():
-        alone = typer.main.get_command(asked([name, "--help"]))
+        alone = typer.main.get_command(app_of([name, "--help"]))
         assert isinstance(alone, typer.core.TyperGroup)
         assert list(alone.commands) == [name]
         told = [[one.opts for one in group.params] for group in (command, alone.commands[name])]
         assert told[0] == told[1]
-    assert asked(["shwo"]) is asked([]) is asked(["--version"])
+    assert app_of(["shwo"]) is app_of([]) is app_of(["--version"])
 
 
 def test_what_each_worker_and_each_driver_imports_is_light():

@@ -36,6 +36,6 @@ def test_report_counts_the_verdicts_that_the_runner_s_own_record_contradicts(tmp
 def test_grade_tells_the_doubt_beside_the_verdict():
     one = Grade(instance_id="a", outcome="resolved", evidence={"reason": "r", "doubt": [DOUBT]})
     other = Grade(instance_id="b", outcome="resolved")
-    facts = grading_run.facts({"a": one, "b": other})
+    facts = grading_run.grade_facts({"a": one, "b": other})
     assert facts["a"]["doubt"] == (DOUBT,)
     assert "doubt" not in facts["b"]

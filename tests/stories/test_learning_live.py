@@ -43,7 +43,9 @@ def test_a_bandit_learns_between_issues_and_after_a_resume_and_replays(tmp_path,
     seen = [record.decisions[0].state for record in folder.concluded()]
     assert seen[0]["shifts"] == []
     assert any(seen[1]["shifts"]), "the second issue was decided on what the first one taught"
-    resumed = jobs.learned(run_driver.RunWiring(folder, run_driver.of_run(folder), str)).state()
+    resumed = jobs.learned_policy(
+        run_driver.RunWiring(folder, run_driver.of_run(folder), str)
+    ).state()
     assert resumed["shifts"] != seen[1]["shifts"], "a resume would forget what the run taught"
     assert main(["replay", "latest", "--out", str(tmp_path / "runs")]) == 0
     assert "2 instances replayed: all as recorded" in capsys.readouterr().out
@@ -89,7 +91,7 @@ def test_no_policy_is_fitted_on_the_repository_that_it_decides_on(table):
     )
     issues = [Instance(id="o1__r-1", repo="o1/r", base_commit="c", problem="p"),
               Instance(id="x__y-1", repo="x/y", base_commit="c", problem="p")]  # fmt: skip
-    parts = training_data.fitted(bare, asked, issues, lambda line: None).parts
+    parts = training_data.fit_policy(bare, asked, issues, lambda line: None).parts
     assert set(parts["o1/r"].training.groups) == {"o0/r", "o2/r"}
     assert set(parts["x/y"].training.groups) == {"o0/r", "o1/r", "o2/r"}
 

@@ -8,7 +8,7 @@ import pytest
 
 from swe_router.__main__ import main
 from swe_router.outcomes.tables.shipped import shipped
-from swe_router.outcomes.tables.table import OutcomeTable, read, write
+from swe_router.outcomes.tables.table import OutcomeTable, read_tidy_table, write_table
 
 
 def said(capsys, *words: str) -> tuple[int, dict]:
@@ -20,7 +20,7 @@ def test_the_sample_run_is_exported_and_its_table_audited(tmp_path, capsys):
     out = tmp_path / "run.csv"
     code, told = said(capsys, "export", "sample", "--out", str(out))
     assert (code, told["instances"]) == (0, 15)
-    whole = [row for row in read(out).rows if row.system == "swe-router:cascade"]
+    whole = [row for row in read_tidy_table(out).rows if row.system == "swe-router:cascade"]
     assert (len(whole), sum(row.resolved for row in whole)) == (15, 13)
     assert sum(told["left_out"].values()) == 2, "attempts of a broken provider"
     code, told = said(capsys, "audit", str(out))
@@ -31,7 +31,7 @@ def test_a_refused_table_is_exit_code_1_and_the_shipped_one_is_not_refused(tmp_p
     assert said(capsys, "audit")[0] == 0
     table = shipped()
     faulty = tmp_path / "t.csv.gz"
-    write(OutcomeTable(table.rows), faulty)
+    write_table(OutcomeTable(table.rows), faulty)
     rates = tmp_path / "rates.json"
     rates.write_text(json.dumps({"agentless+qwen3-32B": 0.9}))
     code, told = said(capsys, "audit", str(faulty), "--published", str(rates))

@@ -240,7 +240,7 @@ def test_settings_that_no_longer_make_sense_are_named_as_changed(run, capsys):
 
 
 def test_the_resume_that_is_offered_finds_a_run_outside_the_default_folder(run):
-    found = run_driver.find(str(run), Path("runs"))
+    found = run_driver.find_to_resume(str(run), Path("runs"))
     with pytest.raises(UsageError, match=re.escape(f"`swe-router resume {run}` goes on")):
         run_driver.require_same(found, settings.load("hybrid"))
 

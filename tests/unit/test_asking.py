@@ -112,7 +112,7 @@ def test_a_writer_is_booked_as_overhead_of_the_candidate_and_what_was_paid_is_ha
     wiring: RunWiring,
 ) -> None:
     (instance,) = [one for one in splits.load("demo") if one.id == "demo__confet-3"]
-    wiring.tape(instance)
+    wiring.log_of(instance)
     wiring.run.attempt_folder(instance.id).mkdir(parents=True)
     make = wiring._asked(instance, "writer", unheld)
     assert make is not None
@@ -165,12 +165,14 @@ def test_preflight_looks_at_the_tiers_that_verifiers_ask() -> None:
     tiers = {**DEMO.tiers}
     tiers["writer"] = tiers["writer"].model_copy(update={"api_key_env": "NO_SUCH_KEY_IS_SET"})
     with pytest.raises(UsageError, match="'writer' needs a key"):
-        preflight.ready(DEMO.model_copy(update={"tiers": tiers}), instances, lambda said: None)
+        preflight.run_preflight(
+            DEMO.model_copy(update={"tiers": tiers}), instances, lambda said: None
+        )
     told: list[str] = []
-    ready = preflight.ready(DEMO, instances, told.append)
+    ready = preflight.run_preflight(DEMO, instances, told.append)
     assert "writer" in ready.rates
     assert "prompt/reproduction" in ready.prompts
     both = DEMO.model_copy(update={"verify": DEMO.verify.model_copy(update={"writer": "cloud"})})
-    preflight.ready(both, instances, told.append)
+    preflight.run_preflight(both, instances, told.append)
     assert any("do not vote on its own" in line for line in told)
     assert replace(ready) == ready

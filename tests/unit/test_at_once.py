@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from swe_router.commands.run.worker import MAX_AT_ONCE, at_once
+from swe_router.commands.run.worker import MAX_AT_ONCE, instances_at_once
 from swe_router.journal.header import Header
 from swe_router.settings import load
 
@@ -18,7 +18,7 @@ def number(policy: str = "cascade", preset: str = "demo", **changes: object) -> 
     if changes:
         tiers = {name: tier.model_copy(update=changes) for name, tier in settings.tiers.items()}
         settings = settings.model_copy(update={"tiers": tiers})
-    return at_once(Header(settings, "", {}, {}, "local", {}, 0.0))
+    return instances_at_once(Header(settings, "", {}, {}, "local", {}, 0.0))
 
 
 def test_recordings_are_played_on_all_cores_with_one_more_for_the_gaps():
@@ -27,7 +27,7 @@ def test_recordings_are_played_on_all_cores_with_one_more_for_the_gaps():
 
 def test_candidates_that_a_run_begins_with_are_all_looked_at_first():
     settings = load("demo", split="demo", source="preds.jsonl")
-    assert at_once(Header(settings, "", {}, {}, "local", {}, 0.0)) == 1
+    assert instances_at_once(Header(settings, "", {}, {}, "local", {}, 0.0)) == 1
 
 
 def test_a_real_model_is_asked_for_one_instance_after_another():

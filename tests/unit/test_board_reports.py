@@ -13,7 +13,7 @@ from swe_router.commands import leaderboard
 from swe_router.errors import UsageError
 from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
 from swe_router.outcomes.simulation import verifier_model
-from swe_router.outcomes.tables.table import write
+from swe_router.outcomes.tables.table import write_table
 from swe_router.reports import board_html, board_plot
 from swe_router.reports import board_table as words
 from swe_router.reports.label_placement import place
@@ -121,7 +121,7 @@ def test_names_lose_what_they_share_but_stay_apart():
 
 
 def test_a_board_is_made_from_a_file_and_written(tmp_path):
-    write(table(), tmp_path / "t.csv.gz")
+    write_table(table(), tmp_path / "t.csv.gz")
     wish = leaderboard.LeaderboardRequest(
         outcomes=tmp_path / "t.csv.gz", weak="cheap", strong="strong",
         policies=("fixed", "cascade"), bootstraps=100, out=tmp_path / "out",

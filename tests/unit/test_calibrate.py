@@ -14,7 +14,7 @@ from swe_router import settings
 from swe_router.__main__ import main
 from swe_router.commands.calibrate import acceptance_calibration
 from swe_router.commands.calibrate.acceptance_calibration import CalibrateRequest, calibrate
-from swe_router.commands.report.error_rates import of_runs
+from swe_router.commands.report.error_rates import error_rates_of_runs
 from swe_router.errors import UsageError
 from swe_router.estimates.acceptance import calibration
 from swe_router.integrity.locate import find_run
@@ -162,7 +162,7 @@ def test_of_runs_each_distinct_graded_patch_counts_once(tmp_path):
 def test_labels_are_read_in_every_form(tmp_path, name, text):
     data = text.encode()
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-    assert labels.read([tmp_path / name]) == {("a", "0"): True}
+    assert labels.read_labels([tmp_path / name]) == {("a", "0"): True}
 
 
 @pytest.mark.parametrize(
@@ -173,13 +173,13 @@ def test_labels_are_read_in_every_form(tmp_path, name, text):
         ('{"instance_id":"a","resolved":true}', "row 1 has no candidate"),
         ('{"instance_id":"a","candidate":1,"resolved":"maybe"}', "'maybe', not true or false"),
         ('{"instance_id":"a","candidate":1,"resolved":1}\n'
-         '{"instance_id":"a","candidate":1,"resolved":0}', "told otherwise before"),
+         '{"instance_id":"a","candidate":1,"resolved":0}', "has another result in an earlier row"),
     ],
 )  # fmt: skip
 def test_labels_that_cannot_be_trusted_are_refused_in_one_line(tmp_path, text, said):
     (tmp_path / "l.jsonl").write_text(text)
     with pytest.raises(UsageError, match=said):
-        labels.read([tmp_path / "l.jsonl"])
+        labels.read_labels([tmp_path / "l.jsonl"])
 
 
 @pytest.mark.parametrize(
@@ -218,8 +218,8 @@ def test_what_was_said_before_a_change_and_a_copy_of_a_file_count_no_second_time
     copy.write_text(rows)
     again = calibrate(replace(wish, verdicts=(wish.verdicts[0], copy))).facts
     assert again["classes"] == once["classes"]
-    told = of_runs([], (wish.verdicts[0], copy), wish.labels)
-    assert told["groups"] == of_runs([], (copy,), wish.labels)["groups"]
+    told = error_rates_of_runs([], (wish.verdicts[0], copy), wish.labels)
+    assert told["groups"] == error_rates_of_runs([], (copy,), wish.labels)["groups"]
 
 
 def test_a_copy_of_a_run_is_fitted_no_second_time(tmp_path):

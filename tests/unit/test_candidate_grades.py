@@ -9,8 +9,8 @@ from itertools import product
 import pytest
 
 from swe_router.commands.grade import grading_run, pending_grades
-from swe_router.commands.report.error_rates import channel_of, of_runs
-from swe_router.commands.report.graded_verdicts import judged
+from swe_router.commands.report.error_rates import error_rates_of_runs, measured_verifier
+from swe_router.commands.report.graded_verdicts import judged_verdicts
 from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
 from swe_router.grading.backend import GradingPlace, GradingTask
@@ -165,7 +165,7 @@ def test_an_interrupted_grading_keeps_what_came_and_the_rest_stays_owed(run, off
 
 def test_verdicts_are_joined_with_the_result_on_their_own_patch(run):
     run.add_grades([grade(A, patch("good"), "resolved"), grade(B, patch("bad"), "unresolved")])
-    rows, asked = judged(run, of_run(run)), ("applies", "repo-tests", ACCEPTANCE)
+    rows, asked = judged_verdicts(run, of_run(run)), ("applies", "repo-tests", ACCEPTANCE)
     assert [(r.instance_id, r.attempt, r.verifier, r.outcome, r.resolved) for r in rows] == [
         *((A, f"{n}-local", v, "pass", None) for n in (1, 2) for v in asked),
         *((A, "3-cloud", v, "pass", True) for v in asked),
@@ -177,7 +177,7 @@ def test_verdicts_are_joined_with_the_result_on_their_own_patch(run):
         "the combination costs what it rests on"
     )
     run.add_candidate_grade(grade(A, patch("bad"), "unresolved"))
-    facts = of_runs([run])
+    facts = error_rates_of_runs([run])
     assert (facts["candidates"], facts["right"], facts["wrong"], facts["ungraded"]) == (4, 1, 3, 0)
 
 
@@ -188,7 +188,7 @@ def test_nothing_is_said_of_a_cascade_from_the_last_tier_of_the_ladder(tmp_path)
     run = folder(tmp_path, [record(A, made, None)])
     for word, outcome in (("good", "resolved"), ("bad", "unresolved")):
         run.add_candidate_grade(grade(A, patch(word), outcome))
-    groups = of_runs([run])["groups"]
+    groups = error_rates_of_runs([run])["groups"]
     assert [(one["tier"], one["needs"] is None) for one in groups] == [
         ("local", False), ("cloud", True), ("all", True),
     ]  # fmt: skip
@@ -197,7 +197,7 @@ def test_nothing_is_said_of_a_cascade_from_the_last_tier_of_the_ladder(tmp_path)
 def test_an_acceptance_verdict_is_the_combination_and_not_counted_twice(tmp_path):
     one = attempt(1, "local", patch("bad"), said("repo-tests", "pass", usd="0.02"),
                   said(ACCEPTANCE, "fail", 0.2))  # fmt: skip
-    rows = judged(run := folder(tmp_path, [record(A, [one], "1-local")]), of_run(run))
+    rows = judged_verdicts(run := folder(tmp_path, [record(A, [one], "1-local")]), of_run(run))
     assert [(r.verifier, r.outcome, r.score, float(r.usd)) for r in rows] == [
         ("repo-tests", "pass", None, 0.02), (ACCEPTANCE, "fail", 0.2, 0.02),
     ]  # fmt: skip
@@ -219,11 +219,11 @@ def test_an_exported_run_has_a_row_an_attempt_with_verdict_and_probability(tmp_p
 def test_a_runs_operating_point_is_measured_on_the_asked_tier(run):
     run.add_grades([grade(A, patch("good"), "resolved"), grade(B, patch("bad"), "unresolved")])
     run.add_candidate_grade(grade(A, patch("bad"), "unresolved"))
-    whole = channel_of(run)
+    whole = measured_verifier(run)
     assert (whole.tpr, whole.fpr) == (1.0, pytest.approx(2 / 3))
     assert (whole.measured.tpr_n, whole.measured.fpr_n) == (1, 3)
     assert "too few" in whole.said
     with pytest.raises(UsageError, match="0 right and 3 wrong patches of local"):
-        channel_of(run, "", "local")
+        measured_verifier(run, "", "local")
     with pytest.raises(UsageError, match="no patch of tier 'none': there is local, cloud"):
-        channel_of(run, "none")
+        measured_verifier(run, "none")

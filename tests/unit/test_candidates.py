@@ -40,7 +40,7 @@ def read(tmp_path, entries, name="p.json"):
         text = "".join(json.dumps(one) + "\n" for one in entries)
     data = text.encode()
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-    return joining.read(tmp_path / name)
+    return joining.read_candidates(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["p.json", "p.jsonl", "p.json.gz", "p.jsonl.gz"])
@@ -91,7 +91,7 @@ def test_an_answer_that_is_no_diff_is_a_candidate_like_any_other(tmp_path):
 def test_a_file_that_only_claims_to_be_gzipped_is_one_line(tmp_path):
     (tmp_path / "p.json.gz").write_text("[]")
     with pytest.raises(UsageError, match=r"cannot read predictions .*p\.json\.gz"):
-        joining.read(tmp_path / "p.json.gz")
+        joining.read_candidates(tmp_path / "p.json.gz")
 
 
 def test_strange_instances_are_named_and_counted(tmp_path):
@@ -239,7 +239,7 @@ def test_whatever_the_file_holds_it_is_read_or_refused_in_one_line(tmp_path_fact
     path.write_text(json.dumps(tree))
     found, said = [], ""
     try:
-        found = joining.read(path)
+        found = joining.read_candidates(path)
     except UsageError as error:
         said = str(error)
     assert bool(found) != bool(said)

@@ -89,7 +89,7 @@ def commands(found):
 
 
 def test_format_1_has_its_commands_and_codes_in_the_text():
-    found = mini_swe_agent.read(ONE, A, "n")
+    found = mini_swe_agent.read_mini_swe_agent(ONE, A, "n")
     assert commands(found) == [("ls -a", "none\n", 2), ("echo done", DIFF, None)]
     assert [len(step.actions) for step in found.steps] == [1, 0, 1], "two blocks are not run"
     assert (found.submission, found.model) == (DIFF, "maker/m-1")
@@ -102,7 +102,7 @@ def test_format_1_has_its_commands_and_codes_in_the_text():
 
 
 def test_format_1_1_has_them_beside_the_text_and_answers_by_call():
-    found = mini_swe_agent.read(TWO, A, "n")
+    found = mini_swe_agent.read_mini_swe_agent(TWO, A, "n")
     assert commands(found) == [("ls", "gone", 127), ("pwd", "/testbed\n", 0),
                                ("pytest -q", "1 failed", 1)]  # fmt: skip
     assert found.trajectory.exit == "budget", "its limit in dollars was reached"
@@ -111,7 +111,7 @@ def test_format_1_1_has_them_beside_the_text_and_answers_by_call():
 
 
 def test_a_swe_agent_run_that_hit_its_limit_did_not_submit():
-    found = swe_agent.read(SWE, A, "n")
+    found = swe_agent.read_swe_agent(SWE, A, "n")
     assert commands(found) == [("python t.py", "boom", None)]
     assert found.steps[0].actions[0].seconds == 1.5
     end = found.trajectory
@@ -122,7 +122,9 @@ def test_a_swe_agent_run_that_hit_its_limit_did_not_submit():
 
 def test_of_a_retrying_agent_the_attempt_that_it_chose_is_told():
     attempts = [{"trajectory": [{"action": "a"}]}, {"trajectory": [{"action": "b"}]}]
-    found = swe_agent.read({"attempts": attempts, "info": {"best_attempt_idx": 1}}, A, "n")
+    found = swe_agent.read_swe_agent(
+        {"attempts": attempts, "info": {"best_attempt_idx": 1}}, A, "n"
+    )
     assert [line[0] for line in commands(found)] == ["b"]
 
 
@@ -149,10 +151,10 @@ def test_a_count_that_no_number_can_hold_is_no_count_and_no_traceback(strange):
     stats = {"instance_cost": strange, "api_calls": strange, "tokens_sent": strange}
     turn = {"object": "response", "output": [], "usage": usage}
     told = {"info": {"model_stats": stats}, "messages": [turn]}
-    assert mini_swe_agent.read(told, "a__a-1", "n").trajectory.usd == 0
+    assert mini_swe_agent.read_mini_swe_agent(told, "a__a-1", "n").trajectory.usd == 0
     fine = {"info": {"model_stats": {"instance_cost": 2.5, "api_calls": 1}}, "trajectory": []}
     retried = {"attempts": [{"info": {"model_stats": stats}}, fine], "info": {}}
-    found = swe_agent.read(retried, "a__a-1", "n").trajectory
+    found = swe_agent.read_swe_agent(retried, "a__a-1", "n").trajectory
     assert (found.usd, found.steps) == (Decimal("2.5"), 1)
 
 
@@ -166,7 +168,7 @@ def test_files_are_found_flat_in_folders_and_in_folders_of_runs(tmp_path):
     put(tmp_path / f"{A}.traj.json.gz", ONE)
     put(tmp_path / B / f"{B}.traj", SWE)
     put(tmp_path / "run2" / A / f"{A}.traj.json", TWO)
-    found = trajectory_folders.read(tmp_path, {A, B}, print)
+    found = trajectory_folders.read_trajectories(tmp_path, {A, B}, print)
     assert [(one.instance_id, one.model) for one in found] == [
         (A, "maker/m-1"), (B, "m-3"), (A, "m-2"),
     ]  # fmt: skip
@@ -175,12 +177,12 @@ def test_files_are_found_flat_in_folders_and_in_folders_of_runs(tmp_path):
 
 def test_labels_that_lie_beside_are_never_opened(tmp_path):
     put(tmp_path / f"{A}.traj.json", ONE)
-    before = trajectory_folders.read(tmp_path, {A}, print)
+    before = trajectory_folders.read_trajectories(tmp_path, {A}, print)
     for name in (f"{A}.report.json", "results.json", "grades.jsonl", f"{A}/report.json"):
         put(tmp_path / name, {A: {"resolved": True}})
     resolved = {**ONE, "resolved": True, "info": {**ONE["info"], "resolved": True, "reward": 1}}
     put(tmp_path / f"{A}.traj.json", resolved)
-    assert trajectory_folders.read(tmp_path, {A}, print) == before
+    assert trajectory_folders.read_trajectories(tmp_path, {A}, print) == before
 
 
 DAMAGED = {
@@ -197,9 +199,10 @@ def test_a_damaged_file_costs_a_word_and_no_other_file(tmp_path, how):
     put(tmp_path / f"{A}.traj.json", DAMAGED[how])
     put(tmp_path / f"{B}.traj.json", ONE)
     words: list[str] = []
-    assert [one.instance_id for one in trajectory_folders.read(tmp_path, {A, B}, words.append)] == [
-        B
-    ]
+    assert [
+        one.instance_id
+        for one in trajectory_folders.read_trajectories(tmp_path, {A, B}, words.append)
+    ] == [B]
     assert len(words) == 1
     assert f"{A}.traj.json" in words[0]
 
@@ -207,7 +210,7 @@ def test_a_damaged_file_costs_a_word_and_no_other_file(tmp_path, how):
 def test_instances_that_nobody_asked_for_are_not_even_opened(tmp_path):
     put(tmp_path / f"{A}.traj.json", b"not opened")
     words: list[str] = []
-    assert trajectory_folders.read(tmp_path, {B}, words.append) == []
+    assert trajectory_folders.read_trajectories(tmp_path, {B}, words.append) == []
     assert words == []
 
 
@@ -215,12 +218,12 @@ def test_instances_that_nobody_asked_for_are_not_even_opened(tmp_path):
 def test_a_folder_without_any_trajectory_is_a_slip_of_the_user(tmp_path, there):
     path = tmp_path if there else tmp_path / "none"
     with pytest.raises(UsageError, match="--trajectories"):
-        trajectory_folders.read(path, {A}, print)
+        trajectory_folders.read_trajectories(path, {A}, print)
 
 
 def test_a_run_of_ours_tells_its_attempts_without_their_verdicts():
     sample = assets.root() / "runs" / "sample"
-    found = trajectory_folders.read(sample, {"demo__confet-14"}, print)
+    found = trajectory_folders.read_trajectories(sample, {"demo__confet-14"}, print)
     assert [(one.name, one.model) for one in found] == [("1-local", "local"), ("2-cloud", "cloud")]
     assert all(one.steps and one.submission.startswith("diff --git") for one in found)
     assert len(found[0].steps) == found[0].trajectory.steps
@@ -248,7 +251,7 @@ TOLD = st.dictionaries(st.sampled_from(WORDS), TREES, max_size=6)
 
 @given(TOLD, st.lists(st.dictionaries(st.sampled_from(WORDS), TREES, max_size=5), max_size=4))
 def test_whatever_a_file_holds_no_reader_falls_over(tree, turns):
-    for reader in (mini_swe_agent.read, swe_agent.read):
+    for reader in (mini_swe_agent.read_mini_swe_agent, swe_agent.read_swe_agent):
         found = reader({**tree, "messages": turns, "trajectory": turns}, A, "n")
         for step in found.steps:
             assert step.model_validate_json(step.model_dump_json()) == step

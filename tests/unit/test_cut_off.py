@@ -84,7 +84,7 @@ def work(folder: Path, fuse: Fuse, most: int = STEPS):
     """What a worker does with an attempt, begun or gone on with."""
     wiring = wiring_of(folder)
     wiring.settle_receipts(INSTANCE)
-    tape = wiring.tape(INSTANCE)
+    tape = wiring.log_of(INSTANCE)
     with wiring.ledger.hold("cheap", Decimal(5), f"{INSTANCE.id}/{ATTEMPT}") as hold:
         receipts = Receipts(tape, ATTEMPT, among_steps=True)
         book = SimpleNamespace(
@@ -135,7 +135,7 @@ def check(folder: Path) -> None:
     """Goes on, to the end; what then must hold of money, records and replay."""
     end = work(folder, Fuse(folder, 0))
     assert (end.steps, end.exit) == (STEPS, "steps")
-    tape = wiring_of(folder).tape(INSTANCE)
+    tape = wiring_of(folder).log_of(INSTANCE)
     tape.close(ATTEMPT)
     steps = tape.steps(ATTEMPT)
     assert [step.index for step in steps] == list(range(STEPS))

@@ -8,7 +8,7 @@ import pytest
 
 from swe_router.policies.cascade import Cascade
 from swe_router.records import Features, Instance, RunRecord
-from swe_router.reports.exit_status import CODES, ended
+from swe_router.reports.exit_status import CODES, run_ending
 from swe_router.solve.engine import solve
 from tests.doubles.engine import FEATURES, INSTANCE, ExactPurse, Patches, Plays, context, plan
 
@@ -44,7 +44,7 @@ DONE, BROKE, POOR = record(), record(status="infra"), record(unpaid=True)
     ],
 )
 def test_stopped_goes_before_infra_before_budget(records, stopped, word, code):
-    how = ended(["a", "b"], records, stopped=stopped)
+    how = run_ending(["a", "b"], records, stopped=stopped)
     assert (how, CODES[how]) == (word, code)
 
 
@@ -60,7 +60,7 @@ def test_stopped_goes_before_infra_before_budget(records, stopped, word, code):
 def test_records_without_the_field_are_read_by_their_stop(stop, status, poor):
     old = record(stop=stop, status=status, unpaid=None)
     assert old.short_of_money is poor
-    assert ended(["i"], {"i": old}) == ("budget" if poor else "done")
+    assert run_ending(["i"], {"i": old}) == ("budget" if poor else "done")
 
 
 TWO = (plan("local", "1"), plan("cloud", "5"))
@@ -85,7 +85,7 @@ def test_limits_of_the_attempts_themselves_are_not_the_runs_money():
     cut = context(scaffold=Plays(exit="budget"), snapshot=lambda sandbox: Patches(""))
     made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=cut, run="r")
     assert (made.status, made.unpaid) == ("budget", False)
-    assert ended([INSTANCE.id], {INSTANCE.id: made}) == "done"
+    assert run_ending([INSTANCE.id], {INSTANCE.id: made}) == "done"
 
 
 def test_an_attempt_whose_money_others_took_before_it_began_is_short_of_money():

@@ -39,7 +39,7 @@ def run(tmp_path):
 
 
 def sandboxes(run):
-    facts = statement_facts.facts(run, of_run(run))
+    facts = statement_facts.statement_of_run(run, of_run(run))
     names = ("once", "tests", "hints", "web")
     return {
         name: (one["established"], " ".join(one["facts"]))
@@ -78,7 +78,7 @@ def test_a_second_attempt_is_no_pass_at_1_unless_the_first_broke_without_a_patch
     )
     held, why = sandboxes(with_outcomes(tmp_path, broke, second))["once"]
     assert held
-    assert "1 further attempts were broken by their surroundings" in why
+    assert "1 further attempts were broken by their infrastructure" in why
 
 
 def test_a_sandbox_with_a_network_is_not_claimed_to_have_none(tmp_path):
@@ -92,7 +92,7 @@ def test_a_sandbox_that_was_not_proved_clean_leaves_test_knowledge_open(tmp_path
     unproved = of_attempt(attempt(1, "local", patch("a")), leaks=None)
     held, why = sandboxes(with_outcomes(tmp_path, unproved))["tests"]
     assert not held
-    assert "may have held later commits, and so the hidden tests, in any/1-local" in why
+    assert "may have held later commits, with the hidden tests, in any/1-local" in why
 
 
 def test_nothing_is_claimed_of_patches_that_were_made_elsewhere(tmp_path):
@@ -239,8 +239,8 @@ def test_an_unfinished_run_is_refused_by_name_and_taken_with_partial(run, tmp_pa
     run.records_file.write_text(run.records_file.read_text().splitlines()[0] + "\n")
     out = tmp_path / "out"
     with pytest.raises(UsageError, match=f"unfinished: {B} .*--partial"):
-        formats.export(str(run.path), tmp_path, "preds", out, partial=False)
-    formats.export(str(run.path), tmp_path, "preds", out, partial=True)
+        formats.export_run(str(run.path), tmp_path, "preds", out, partial=False)
+    formats.export_run(str(run.path), tmp_path, "preds", out, partial=True)
     told = {one.instance_id: one.patch for one in files.read(out / "preds.json")}
     assert told == {A: patch("a"), B: ""}
     assert main(["export", str(run.path), "--format", "nonsense", "--out", str(out)]) == 2
@@ -249,14 +249,14 @@ def test_an_unfinished_run_is_refused_by_name_and_taken_with_partial(run, tmp_pa
 
 @pytest.mark.parametrize("name", ["p.json", "p.jsonl"])
 def test_predictions_go_to_the_file_that_was_named(run, tmp_path, name):
-    formats.export(str(run.path), tmp_path, "preds", tmp_path / name, partial=False)
+    formats.export_run(str(run.path), tmp_path, "preds", tmp_path / name, partial=False)
     assert [one.patch for one in files.read(tmp_path / name)] == [patch("a"), patch("b")]
 
 
 def test_the_experiments_folder_is_read_back_as_what_the_sample_was(tmp_path):
     sample = find_run("sample", Path("runs"))
     out = tmp_path / "20260101_made-up"
-    formats.export("sample", tmp_path, "experiments", out, partial=False)
+    formats.export_run("sample", tmp_path, "experiments", out, partial=False)
     rows = experiments(out, ImportOptions()).rows
     grades, records = sample.grades(), sample.records()
     assert {r.instance_id: r.resolved for r in rows} == {

@@ -10,7 +10,7 @@ import pytest
 
 from swe_router import assets
 from swe_router.__main__ import main
-from swe_router.commands.run.failed_instances import failed_of, predictions_of
+from swe_router.commands.run.failed_instances import failed_instances, predictions_of
 from swe_router.errors import UsageError
 from tests.doubles.copies import copied
 
@@ -31,9 +31,9 @@ def test_the_officially_unresolved_are_taken_by_name_folder_or_predictions(run, 
     wrong = tuple(name for name, said in outcomes(run).items() if said == "unresolved")
     assert len(wrong) == 2
     for source in ("mine", str(run), str(run / "preds.json")):
-        found = failed_of(source, tmp_path)
+        found = failed_instances(source, tmp_path)
         assert (set(found.ids), found.split) == (set(wrong), "demo")
-        assert "no score of the split" in found.said
+        assert "no score of the split" in found.note
 
 
 def test_what_has_no_official_outcome_is_left_out_and_told(run, tmp_path):
@@ -41,12 +41,12 @@ def test_what_has_no_official_outcome_is_left_out_and_told(run, tmp_path):
     wrong = [row for row in rows if row["outcome"] == "unresolved"]
     wrong[0]["outcome"] = "ungraded"
     (run / "grades.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = failed_of("mine", tmp_path)
+    found = failed_instances("mine", tmp_path)
     assert found.ids == (wrong[1]["instance_id"],)
-    assert "1 without an outcome are left out" in found.said
+    assert "1 without an outcome are left out" in found.note
     (run / "grades.jsonl").write_text("")
     with pytest.raises(UsageError, match="15 have no official outcome"):
-        failed_of("mine", tmp_path)
+        failed_instances("mine", tmp_path)
 
 
 def test_a_run_is_a_source_of_predictions_and_a_file_stays_what_it_is(run, tmp_path):

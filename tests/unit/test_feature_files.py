@@ -58,7 +58,7 @@ def demo(tmp_path: Path, **changes: object) -> dict[str, object]:
     asked = {"repos": "", "ids": ("demo__confet-3", "demo__confet-7"), "pattern": "", "cut": ""}
     asked |= {"cache": tmp_path / "cache", **changes}
     out = tmp_path / "f.jsonl"
-    facts: dict[str, object] = extraction.make("demo", out, say=str, **asked).facts  # type: ignore[arg-type]
+    facts: dict[str, object] = extraction.make_features("demo", out, say=str, **asked).facts  # type: ignore[arg-type]
     return facts
 
 
@@ -104,7 +104,7 @@ def test_a_missing_repository_leaves_the_text_and_is_tried_again(tmp_path: Path)
 
     def made(at: str, repos: Path) -> dict[str, object]:
         split.write_text(json.dumps(instance | {"base_commit": at}) + "\n")
-        facts: dict[str, object] = extraction.make(
+        facts: dict[str, object] = extraction.make_features(
             str(split), tmp_path / "f.jsonl", repos=str(repos), ids=(), pattern="", cut="",
             say=said.append, cache=tmp_path / "cache", url="",
         ).facts  # fmt: skip

@@ -38,7 +38,7 @@ def rate(
         budget=Decimal(budget), place=tmp_path / "f.judge", routes=routes, say=said.append,
     )  # fmt: skip
     out = tmp_path / "f.jsonl"
-    extraction.make(
+    extraction.make_features(
         "demo", out, repos="", ids=[ID], pattern="", cut="", say=said.append, judge=judge
     )
     return judge, said

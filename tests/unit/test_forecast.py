@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from swe_router import settings
 from swe_router.candidates.joining import ForeignCandidates, join
-from swe_router.commands.run.forecast import at_most, forecast, lines
+from swe_router.commands.run.forecast import at_most, forecast, forecast_lines
 from swe_router.estimates.acceptance.fit import VerdictRow, fit_calibration
 from swe_router.estimates.prediction.escalation_cost import (
     EscalationStep,
@@ -23,7 +23,7 @@ from swe_router.estimates.prediction.escalation_cost import (
     total_escalation_cost,
 )
 from swe_router.journal.header import Header
-from swe_router.outcomes.tables.table import write
+from swe_router.outcomes.tables.table import write_table
 from swe_router.records import Instance
 from tests.doubles.recorded import table
 from tests.doubles.weighed import existing, reproduction
@@ -79,7 +79,7 @@ def test_the_low_end_of_a_bill_is_not_the_mean_cost_of_the_first_tier():
     said = told(*[""] * 3)
     assert said["usd"]["low"] == 0
     assert "nothing tells how little" in said["costs_from"]
-    assert any("(at most $" in line for line in lines(said))
+    assert any("(at most $" in line for line in forecast_lines(said))
 
 
 @given(st.floats(0.01, 1e4), SHARES)
@@ -119,7 +119,7 @@ def test_several_candidates_of_an_instance_need_not_fall_together():
     alone, several = told(*[DIFF] * 40, **bare), told(*[DIFF] * 80, each=2, **bare)
     assert several["escalated"]["low"] < alone["escalated"]["low"]
     assert several["escalated"]["high"] == alone["escalated"]["high"]
-    assert "at the low end apart" in several["accepted_from"][-1]
+    assert "at the low end as independent" in several["accepted_from"][-1]
     # Groups of one rate are the one group that they make together.
     assert expected_escalations(
         0, [UnverifiedInstances(15, *rate), UnverifiedInstances(25, *rate)]
@@ -144,7 +144,7 @@ def test_a_candidate_on_which_nothing_ran_is_escalated_and_counted(tmp_path):
     assert weighed(tmp_path, 40, 0)["escalated"]["expected"] < 20
     old = weighed(tmp_path, 40, 40, counted=False, **{"verify.threshold": "0.5"})
     assert old["escalated"]["expected"] == 0
-    assert "the others, never accepted, it does not count" in old["accepted_from"][0]
+    assert "it does not count the others, which are never accepted" in old["accepted_from"][0]
 
 
 def test_a_threshold_of_the_user_s_own_without_graded_patches_may_accept_none_or_all(tmp_path):
@@ -156,7 +156,7 @@ def test_a_threshold_of_the_user_s_own_without_graded_patches_may_accept_none_or
 
 
 def test_past_costs_tell_the_low_end_of_an_attempt(tmp_path):
-    write(table(n=40), tmp_path / "t.csv.gz")
+    write_table(table(n=40), tmp_path / "t.csv.gz")
     named = {"policy.knobs.outcomes": f'"{tmp_path}/t.csv.gz"',
              "policy.knobs.systems": '{ local = "cheap", cloud = "strong" }'}  # fmt: skip
     one = told("", "", **named)["usd_of_one"]
@@ -204,7 +204,7 @@ def test_the_bill_is_capped_by_the_budget_and_the_limits_say_what_it_pays_for():
     # A quarter of each limit; half of local's are right, and .5 x .9 + .5 x .3 = .6 accepted.
     assert said["usd_of_one"]["expected"] == pytest.approx((0.05 + 0.4 * 0.25) / 4)
     assert said["paid_for_at_least"] == 6
-    assert any("about 40.0 (90%: 40 to 40)" in line for line in lines(said))
+    assert any("about 40.0 (90%: 40 to 40)" in line for line in forecast_lines(said))
 
 
 def test_costs_that_the_user_named_go_before_a_share_of_the_limits():

@@ -55,7 +55,9 @@ def test_a_system_that_a_site_lists_on_two_boards_is_one(tmp_path):
 @pytest.mark.parametrize("other", [entry(resolved=False), entry(cost=0.2)])
 def test_boards_that_contradict_each_other_are_an_error_that_names_both(tmp_path, other):
     path = put(tmp_path / "l.json", site([entry()], [other]))
-    with pytest.raises(UsageError, match=r"twice and differently.*board 0 and board 1") as raised:
+    with pytest.raises(
+        UsageError, match=r"twice with different results.*board 0 and board 1"
+    ) as raised:
         read("per-instance", path)
     assert "--map" not in str(raised.value), "a hint of another form"
 
@@ -379,8 +381,8 @@ def test_a_column_that_stands_twice_is_refused_whatever_reads_the_table(tmp_path
     names = f"instance_id,system,candidate,{head}"
     file = tmp_path / "t.csv"
     file.write_text(f"{names}\n{A},s,c,{','.join('1' for _ in head.split(','))}\n")
-    for reader in (table_files.table, table.read, labels.objects):
-        with pytest.raises(UsageError, match="twice: which one counts is not told"):
+    for reader in (table_files.table, table.read_tidy_table, labels.objects):
+        with pytest.raises(UsageError, match="twice: which one counts is unclear"):
             list(reader(file, ImportOptions()) if reader is table_files.table else reader(file))
     file.write_text(f"instance_id,system,resolved,,\n{A},s,1,,\n")
     assert table_files.table(file, ImportOptions()).rows, "empty heads are no column"

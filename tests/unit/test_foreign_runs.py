@@ -91,7 +91,7 @@ FORMS_OF_MINI = {
 
 @pytest.mark.parametrize("form", FORMS_OF_MINI)
 def test_each_form_of_a_turn_is_a_step_with_its_commands_codes_and_tokens(form):
-    found = mini_swe_agent.read(FORMS_OF_MINI[form], A, "n")
+    found = mini_swe_agent.read_mini_swe_agent(FORMS_OF_MINI[form], A, "n")
     told = [[(a.call.arguments["command"], a.observation, a.exit_code) for a in step.actions]
             for step in found.steps]  # fmt: skip
     assert told == [[("ls", "a.py\n", 0), ("false", "none\n", 3)], [], [("submit", "", None)]]
@@ -113,7 +113,7 @@ def test_tokens_of_an_imported_run_are_those_of_all_its_calls_the_refused_ones_t
 
 def test_caches_that_a_provider_counts_apart_are_not_taken_out_of_the_prompt():
     turn = chat("look", "ls", usage=CLAUDE)
-    usage = mini_swe_agent.read({"messages": [turn]}, A, "n").trajectory.usage
+    usage = mini_swe_agent.read_mini_swe_agent({"messages": [turn]}, A, "n").trajectory.usage
     assert (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) == (60, 40, 5)
 
 
@@ -155,16 +155,17 @@ def test_a_form_that_is_not_read_is_said_with_what_was_told_and_what_was_read(tm
     (tmp_path / f"{A}.traj.json").write_text(json.dumps(FORMS_OF_MINI["chat"]))
     (tmp_path / f"{B}.traj.json").write_text(json.dumps(STRANGE))
     said: list[str] = []
-    assert [one.instance_id for one in trajectory_folders.read(tmp_path, {A, B}, said.append)] == [
-        A
-    ]
+    assert [
+        one.instance_id
+        for one in trajectory_folders.read_trajectories(tmp_path, {A, B}, said.append)
+    ] == [A]
     assert "it tells of 7 calls of a model and 0 steps were read" in said[0]
     for name, tree in ((f"{B}.traj.json", STRANGE), (f"{B}.traj", NO_TURNS)):
         alone = tmp_path / name.removeprefix(B)[1:]
         alone.mkdir()
         (alone / name).write_text(json.dumps(tree))
         with pytest.raises(UsageError, match=r"tells of 7 calls of a model and 0 steps were"):
-            trajectory_folders.read(alone, {B}, said.append)
+            trajectory_folders.read_trajectories(alone, {B}, said.append)
 
 
 def test_a_run_of_which_a_part_is_read_is_used_and_its_gap_told(tmp_path):
@@ -173,7 +174,7 @@ def test_a_run_of_which_a_part_is_read_is_used_and_its_gap_told(tmp_path):
     (tmp_path / f"{A}.traj.json").write_text(json.dumps(run))
     (tmp_path / "report.json").write_text(json.dumps({"resolved_ids": [A]}))
     said: list[str] = []
-    assert len(trajectory_folders.read(tmp_path, {A}, said.append)[0].steps) == 3
+    assert len(trajectory_folders.read_trajectories(tmp_path, {A}, said.append)[0].steps) == 3
     assert "3 steps were read; 1 of its 9 messages are of a form" in said[0]
     made = gather(FORMS["mini"], [tmp_path], ImportOptions())
     assert any("1 of its 9 messages" in line for line in made.remarks)
@@ -185,7 +186,10 @@ def test_a_run_whose_first_call_failed_is_no_strange_form(tmp_path):
                         {"role": "exit", "content": "no key"}]}  # fmt: skip
     (tmp_path / f"{A}.traj.json").write_text(json.dumps(run))
     said: list[str] = []
-    assert trajectory_folders.read(tmp_path, {A}, said.append)[0].trajectory.exit == "broke"
+    assert (
+        trajectory_folders.read_trajectories(tmp_path, {A}, said.append)[0].trajectory.exit
+        == "broke"
+    )
     assert said == []
 
 
@@ -220,7 +224,7 @@ def test_a_retrying_agent_costs_what_all_its_attempts_and_reviews_did(
     tmp_path, total, reviews, usd, calls
 ):
     tree = retried(total, reviews)
-    end = swe_agent.read(tree, A, "n").trajectory
+    end = swe_agent.read_swe_agent(tree, A, "n").trajectory
     assert (float(end.usd), end.steps) == (usd, calls)
     assert (end.usage.input_tokens, end.usage.output_tokens) == (100 * calls, 10 * calls)
     (tmp_path / f"{A}.traj").write_text(json.dumps(tree))

@@ -16,7 +16,7 @@ from swe_router.policies.cascade import Cascade
 from swe_router.policies.ration import Ration
 from swe_router.records import BudgetView, Decided
 from swe_router.replay.record_check import decide_again
-from swe_router.reports.exit_status import ended
+from swe_router.reports.exit_status import run_ending
 from swe_router.reports.run_text import record_view
 from swe_router.solve.engine import solve
 from swe_router.wiring.ledger_budget import LedgerBudget
@@ -75,7 +75,7 @@ def test_an_instance_stops_at_its_cap_which_is_not_the_runs_money(ledger):
     assert [one.arm.model for one in made.outcomes] == ["local"]
     assert [one.purse.own for one in made.decisions] == [D("1.2"), D("0.95")]
     assert made.unpaid is False
-    assert ended([INSTANCE.id], {INSTANCE.id: made}) == "done"
+    assert run_ending([INSTANCE.id], {INSTANCE.id: made}) == "done"
     again = capped(ledger, D("5"), TWO)
     assert [one.arm.model for one in again.outcomes] == ["local", "cloud"]
 

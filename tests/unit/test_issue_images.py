@@ -87,7 +87,7 @@ def test_a_run_says_which_tiers_see_no_pictures(tokens, notice):
     sets = [f"tiers.{name}.image_tokens={tokens}" for name in ("local", "cloud")]
     chosen = settings.load("demo", sets=sets)
     lines: list[str] = []
-    preflight.ready(chosen, [ISSUE], lines.append)
+    preflight.run_preflight(chosen, [ISSUE], lines.append)
     said = [line for line in lines if "1 of 1 issues show pictures" in line]
     assert bool(said) == notice
     assert all("tiers.local.image_tokens" in line for line in said)

@@ -29,9 +29,9 @@ def test_a_line_torn_at_any_byte_is_owed_again_and_never_joined_to_the_next(
     whole = path.read_bytes()
     start = whole.rstrip(b"\n").rfind(b"\n") + 1
     path.write_bytes(whole[: data.draw(st.integers(start, len(whole) - 1))])
-    assert list(jsonl.read(path)) == values[:-1]
+    assert list(jsonl.read_lines(path)) == values[:-1]
     jsonl.append(path, {"n": "next"})
-    assert list(jsonl.read(path)) == [*values[:-1], {"n": "next"}]
+    assert list(jsonl.read_lines(path)) == [*values[:-1], {"n": "next"}]
 
 
 @pytest.mark.parametrize("value", [{"text": "y" * 500}, {"text": "\ud800" * 100}])
@@ -64,14 +64,14 @@ def test_a_damaged_line_in_the_middle_is_named_not_skipped(tmp_path):
     path = tmp_path / "records.jsonl"
     path.write_text('{"a": 1}\n{"a": \n{"a": 3}\n')
     with pytest.raises(UsageError, match=r"records\.jsonl:2 is damaged"):
-        list(jsonl.read(path))
+        list(jsonl.read_lines(path))
 
 
 def test_a_damaged_last_line_with_its_newline_is_not_taken_for_torn(tmp_path):
     path = tmp_path / "records.jsonl"
     path.write_text('{"a": 1}\nnonsense\n')
     with pytest.raises(UsageError, match=":2 is damaged"):
-        list(jsonl.read(path))
+        list(jsonl.read_lines(path))
 
 
 def test_compressing_is_deterministic_and_loses_nothing(tmp_path):
@@ -84,10 +84,10 @@ def test_compressing_is_deterministic_and_loses_nothing(tmp_path):
         assert not path.exists()
     assert packed[0].read_bytes() == packed[1].read_bytes()
     assert json.loads(gzip.decompress(packed[0].read_bytes())) == {"text": "x" * 1000}
-    assert list(jsonl.read(packed[0])) == [{"text": "x" * 1000}]
+    assert list(jsonl.read_lines(packed[0])) == [{"text": "x" * 1000}]
 
 
 def test_lone_surrogates_of_a_model_answer_survive_the_journal(tmp_path):
     path = tmp_path / "x.jsonl"
     jsonl.append(path, {"said": "a\udcffb"})
-    assert list(jsonl.read(path)) == [{"said": "a\udcffb"}]
+    assert list(jsonl.read_lines(path)) == [{"said": "a\udcffb"}]

@@ -42,7 +42,7 @@ def preset(tmp_path: Path, url: str, dialect: str = "openai") -> Path:
 
 def looked(tmp_path: Path, url: str, dialect: str = "openai", knocking: bool = False):
     resolved = settings.load(str(preset(tmp_path, url, dialect)))
-    (found,) = connectivity.tiers(resolved, ["local"], knocking=knocking)
+    (found,) = connectivity.check_tiers(resolved, ["local"], knocking=knocking)
     return found
 
 
@@ -242,7 +242,7 @@ def test_a_home_that_cannot_be_written_to_is_no_reason_to_fail(tmp_path, monkeyp
             tmp_path / f"swe-router-{os.getuid()}"
         )
         assert "cannot be written to: repositories are kept in" in said[0]
-        assert connectivity.caches()[0] == "warning"
+        assert connectivity.check_caches()[0] == "warning"
         mode = (tmp_path / f"swe-router-{os.getuid()}").stat().st_mode
         assert mode & 0o077 == 0, "others could put a repository there"
     finally:
@@ -263,8 +263,8 @@ def test_one_variable_for_a_companys_certificate_serves_every_client(tmp_path, g
 
 def test_certificates_that_are_not_there_are_told():
     with pytest.raises(UsageError, match="/nowhere/company"):
-        connectivity.proxies({"SSL_CERT_FILE": "/nowhere/company.pem"})
-    assert "NO_PROXY" in connectivity.proxies({"no_proxy": "localhost"})
+        connectivity.check_proxies({"SSL_CERT_FILE": "/nowhere/company.pem"})
+    assert "NO_PROXY" in connectivity.check_proxies({"no_proxy": "localhost"})
 
 
 def test_no_tier_is_payable_names_the_tier():

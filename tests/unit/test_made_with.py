@@ -34,7 +34,7 @@ def earlier(tmp_path):
 def keeping(path):
     """The run as today's code would have left it: with what it was made with in its folder."""
     run = RunFolder(path)
-    texts = run_inputs.texts(run, of_run(run))
+    texts = run_inputs.stored_texts(run, of_run(run))
     (path / MADE_WITH).mkdir()
     for text in texts.values():
         (path / MADE_WITH / text_digest(text)).write_bytes(text.encode())
@@ -103,13 +103,13 @@ def test_a_run_of_before_is_shown_replayed_and_exported(earlier, name, tmp_path,
 
 def test_a_new_run_keeps_scaffold_prompts_tools_and_rules(tmp_path):
     chosen = settings.load("demo")
-    texts = run_inputs.parts(chosen)
+    texts = run_inputs.current_inputs(chosen)
     header = Header(
         chosen, chosen.digest(), {}, {}, "local", {}, 1.0,
         made_with={key: text_digest(text) for key, text in texts.items()},
     )  # fmt: skip
     run = RunFolder.create(tmp_path, "one", header.plain(), [], texts.values())
-    assert run_inputs.sheet(run, of_run(run)) == manifest.read_manifest(chosen.scaffold)
+    assert run_inputs.stored_manifest(run, of_run(run)) == manifest.read_manifest(chosen.scaffold)
     assert {"scaffold", "tools", "calibration", "prompt/system", "prompt/handover",
             "prompt/first-minimal", "prompt/reproduction"} <= texts.keys()  # fmt: skip
     assert of_run(run).rules == loop_rules.CURRENT

@@ -61,44 +61,48 @@ def hybrid(*sets: str) -> settings_.Settings:
 
 
 def test_every_tier_of_the_ladder_and_what_was_imported_has_a_bar_that_is_recorded() -> None:
-    found = acceptance_thresholds.resolved(hybrid()).verify.bars
+    found = acceptance_thresholds.with_thresholds(hybrid()).verify.bars
     assert set(found) == {"local", "sonnet", "o3", IMPORTED}
     assert all(0.3 < one < 0.6 for one in found.values())
-    assert acceptance_thresholds.resolved(
-        acceptance_thresholds.resolved(hybrid())
-    ) == acceptance_thresholds.resolved(hybrid())
+    assert acceptance_thresholds.with_thresholds(
+        acceptance_thresholds.with_thresholds(hybrid())
+    ) == acceptance_thresholds.with_thresholds(hybrid())
 
 
 def test_the_users_own_prices_move_the_bar() -> None:
-    plain = acceptance_thresholds.resolved(hybrid()).verify.bars["local"]
-    cheap = acceptance_thresholds.resolved(hybrid("verify.wrong_usd=2.2")).verify.bars["local"]
-    dear = acceptance_thresholds.resolved(hybrid("policy.knobs.value=40")).verify.bars["local"]
+    plain = acceptance_thresholds.with_thresholds(hybrid()).verify.bars["local"]
+    cheap = acceptance_thresholds.with_thresholds(hybrid("verify.wrong_usd=2.2")).verify.bars[
+        "local"
+    ]
+    dear = acceptance_thresholds.with_thresholds(hybrid("policy.knobs.value=40")).verify.bars[
+        "local"
+    ]
     assert cheap < plain < dear
 
 
 @pytest.mark.parametrize("own", ["verify.threshold=0.7", "verify.bar=bound"])
 def test_a_threshold_of_ones_own_or_the_bound_is_left_alone(own: str) -> None:
-    assert acceptance_thresholds.resolved(hybrid(own)).verify.bars == {}
+    assert acceptance_thresholds.with_thresholds(hybrid(own)).verify.bars == {}
 
 
 def test_the_plan_says_what_share_of_right_patches_each_bar_refuses() -> None:
-    rows = acceptance_thresholds.facts(acceptance_thresholds.resolved(hybrid()))
+    rows = acceptance_thresholds.threshold_rows(acceptance_thresholds.with_thresholds(hybrid()))
     assert [row["tier"] for row in rows] == ["local", "sonnet", "o3"]
     shares = [row["right_refused"] for row in rows]
     assert all(share["low"] <= share["rate"] <= share["high"] for share in shares)
     assert all(share["rate"] < 0.3 for share in shares), "the bar can be reached"
-    said = acceptance_thresholds.words(rows)
+    said = acceptance_thresholds.threshold_lines(rows)
     assert "of the right ones" in said[0]
     assert "assumed" in said[0]
 
 
 @pytest.mark.parametrize("price", ["0.001", "0.0000025"])
 def test_a_small_price_of_a_wrong_patch_is_not_printed_as_none(price: str) -> None:
-    rows = acceptance_thresholds.facts(
-        acceptance_thresholds.resolved(hybrid(f"verify.wrong_usd={price}"))
+    rows = acceptance_thresholds.threshold_rows(
+        acceptance_thresholds.with_thresholds(hybrid(f"verify.wrong_usd={price}"))
     )
     assert rows[0]["wrong_usd"] == float(price)
-    assert f"${float(price):.2g} per wrong patch" in acceptance_thresholds.words(rows)[0]
+    assert f"${float(price):.2g} per wrong patch" in acceptance_thresholds.threshold_lines(rows)[0]
 
 
 def held(n: int, wrong: int, repos: int) -> list[HeldOutScores]:
@@ -135,4 +139,4 @@ def test_doctor_and_report_say_which_share_of_right_patches_is_refused(capsys, t
 def test_a_knob_that_names_no_tier_is_an_error_of_the_bar_too(knobs):
     asked = settings_.load("demo", policy__knobs=knobs)
     with pytest.raises(UsageError, match=f"names tier {next(iter(next(iter(knobs.values()))))!r}"):
-        acceptance_thresholds.of_ladder(asked)
+        acceptance_thresholds.thresholds_of_ladder(asked)

@@ -12,7 +12,7 @@ import pytest
 from swe_router.outcomes.auditing import cells, published_rates
 from swe_router.outcomes.auditing.audit import audit
 from swe_router.outcomes.auditing.consensus import auc
-from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write_table
 
 N, SYSTEMS = 240, 9
 
@@ -163,7 +163,7 @@ def test_a_copied_column_is_a_duplicate():
 
 def test_broken_and_repeated_lines_are_findings_and_not_the_end(tmp_path: Path):
     path = tmp_path / "t.csv"
-    write(sound(), path)
+    write_table(sound(), path)
     text = path.read_text()
     line = text.splitlines()[1]
     path.write_text(

@@ -19,7 +19,7 @@ from swe_router.outcomes.importers.forms import AGAIN, FORMS, gather
 from swe_router.outcomes.importers.gathering import NO_PRICE, NO_VERDICT, ImportOptions
 from swe_router.outcomes.importers.report_files import verdicts
 from swe_router.outcomes.tables.shipped import shipped
-from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, read, write
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, read_tidy_table, write_table
 from swe_router.records import (
     Arm,
     Attempt,
@@ -69,8 +69,8 @@ tables = st.lists(rows, max_size=3, unique_by=lambda r: (r.instance_id, r.system
 def test_a_written_table_is_read_back_whole(made, name):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
-        write(OutcomeTable(tuple(made)), path)
-        assert read(path).rows == tuple(made)
+        write_table(OutcomeTable(tuple(made)), path)
+        assert read_tidy_table(path).rows == tuple(made)
 
 
 def mini_folder(tmp_path: Path) -> Path:
@@ -280,11 +280,11 @@ def test_the_shipped_table_has_three_systems_with_costs_on_the_same_instances():
 def test_a_table_of_before_the_probability_column_is_read_and_a_probability_over_1_is_not(tmp_path):
     old = tmp_path / "old.csv"
     old.write_text("instance_id,system,resolved,verdict\na,s,1,pass\n")
-    [row] = read(old).rows
+    [row] = read_tidy_table(old).rows
     assert (row.verdict, row.probability) == ("pass", None)
     new = tmp_path / "new.csv"
-    write(OutcomeTable((replace(row, probability=0.25),)), new)
-    assert read(new).rows[0].probability == 0.25
+    write_table(OutcomeTable((replace(row, probability=0.25),)), new)
+    assert read_tidy_table(new).rows[0].probability == 0.25
     old.write_text("instance_id,system,resolved,probability\na,s,1,1.5\n")
     with pytest.raises(UsageError, match=r"old.csv:2: probability is 1.5, more than 1"):
-        read(old)
+        read_tidy_table(old)

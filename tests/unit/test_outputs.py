@@ -54,7 +54,7 @@ def written(facts):
     page = board_html.page(facts, plane, verifier)
     console = Console(file=io.StringIO(), width=160)
     console.print(words.view(facts))
-    tree = json.loads(plain_values.text(facts), parse_constant=refuse)
+    tree = json.loads(plain_values.json_text(facts), parse_constant=refuse)
     lines = list(csv.DictReader(io.StringIO(words.as_csv(facts))))
     assert len(lines) == len(tree["rows"]) == len(facts["rows"])
     assert all(row["policy"] in page for row in tree["rows"])
@@ -197,7 +197,7 @@ def test_a_report_at_the_edge_is_written(kind):
     assert picture.startswith(PNG)
     assert verifier_errors_html.page(facts, picture)
     assert verifier_errors_text.markdown(facts)
-    json.loads(plain_values.text(facts), parse_constant=refuse)
+    json.loads(plain_values.json_text(facts), parse_constant=refuse)
 
 
 RUN = "sample"
@@ -262,9 +262,9 @@ def test_many_files_are_told_in_one_line(tmp_path, capsys):
 
 
 def test_a_folder_whose_name_has_a_dot_is_a_folder(tmp_path):
-    assert output_files.folder(tmp_path / "20260101_v1.2", "x").is_dir()
+    assert output_files.output_folder(tmp_path / "20260101_v1.2", "x").is_dir()
     (tmp_path / "there.json").mkdir()
-    assert output_files.folder(tmp_path / "there.json", "x").is_dir()
+    assert output_files.output_folder(tmp_path / "there.json", "x").is_dir()
     with pytest.raises(UsageError, match="name a folder"):
         leaderboard.leaderboard(leaderboard.LeaderboardRequest(out=Path("x.png")), print)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swe_router.errors import UsageError
-from swe_router.integrity.unfinished import owed
+from swe_router.integrity.unfinished import owed_instances
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.solve.engine import solve
@@ -43,20 +43,25 @@ def conclude(run, name):
 def test_retry_takes_what_it_says_and_never_a_candidate(run, retry, again):
     for name in STATES:
         conclude(run, name)
-    assert {one.id.partition("-")[2] for one in owed(run, retry)} == {*again, "unfinished"}
+    assert {one.id.partition("-")[2] for one in owed_instances(run, retry)} == {
+        *again,
+        "unfinished",
+    }
 
 
 def test_an_instance_begun_anew_is_owed_though_it_has_a_record(run):
     tape = conclude(run, "budget")
     tape.restart()
-    assert "demo__x-budget" in {one.id for one in owed(run, "none")}, "its new moves would be lost"
+    assert "demo__x-budget" in {one.id for one in owed_instances(run, "none")}, (
+        "its new moves would be lost"
+    )
 
 
 def test_a_torn_record_is_owed_and_the_next_one_stands_whole(run):
     conclude(run, "empty")
     with run.records_file.open("ab") as file:
         file.write(b'{"run": "r", "instance": {"id": "demo__x-cand')
-    assert "demo__x-candidate" in {one.id for one in owed(run, "none")}
+    assert "demo__x-candidate" in {one.id for one in owed_instances(run, "none")}
     conclude(run, "candidate")
     assert set(run.records()) == {"demo__x-empty", "demo__x-candidate"}
 

@@ -53,11 +53,11 @@ def refuse(name):
 
 @given(TREES)
 def test_whatever_a_result_holds_is_strict_json_of_one_line(value):
-    text = plain_values.text(value)
+    text = plain_values.json_text(value)
     assert "\n" not in text
     text.encode()
     json.loads(text, parse_constant=refuse)
-    plain_values.table(["a"], [{"a": value}]).encode()
+    plain_values.csv_table(["a"], [{"a": value}]).encode()
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_whatever_a_result_holds_is_strict_json_of_one_line(value):
     ],
 )  # fmt: skip
 def test_a_value_is_what_json_has_for_it(value, said):
-    assert plain_values.plain(value) == said
-    assert type(plain_values.plain(value)) is type(said)
+    assert plain_values.as_plain(value) == said
+    assert type(plain_values.as_plain(value)) is type(said)
 
 
 def test_a_model_is_its_own_json():
     made = Features(instance_id="own__x-1", repo="own/x", text="", values={}, provenance={})
-    assert plain_values.plain([made])[0]["instance_id"] == "own__x-1"
+    assert plain_values.as_plain([made])[0]["instance_id"] == "own__x-1"
 
 
 @pytest.mark.parametrize(

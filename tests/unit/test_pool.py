@@ -15,7 +15,7 @@ from swe_router.commands.run.worker import Job
 from swe_router.errors import JournalError, UsageError
 from swe_router.pool import LATER, JobFault, Pool
 from swe_router.settings import Settings, Tier
-from swe_router.wiring.worker_environment import handed
+from swe_router.wiring.worker_environment import worker_variables
 from tests.live.sandboxes import instance
 
 
@@ -152,7 +152,7 @@ def test_keys_and_what_libraries_read_are_handed_on_and_nothing_else():
     tier = Tier(model="m", dialect="openai", api_key_env="MY_KEY", window=1000, attempt_usd=1)
     given = Settings(tiers={"a": tier})
     environ = {"MY_KEY": "hunter2", "https_proxy": "http://p", "OTHER": "1", "PATH": "/bin"}
-    assert handed(given, environ) == {"MY_KEY": "hunter2", "https_proxy": "http://p"}
+    assert worker_variables(given, environ) == {"MY_KEY": "hunter2", "https_proxy": "http://p"}
 
 
 def test_a_job_names_its_run_folder_wherever_it_is_read(tmp_path, monkeypatch):

@@ -19,16 +19,18 @@ def issue(name: str, size: int) -> Instance:
 def test_one_long_issue_does_not_deny_the_others_a_small_window():
     said: list[str] = []
     both = [issue("short", 100), issue("long", 50_000)]
-    ready = preflight.ready(settings.load("demo", sets=SETS), both, said.append)
+    ready = preflight.run_preflight(settings.load("demo", sets=SETS), both, said.append)
     assert not ready.skipped
     assert any("20000 tokens" in line and "of long" in line for line in said)
 
 
 def test_a_tier_that_no_issue_fits_is_skipped_with_the_reason():
     said: list[str] = []
-    ready = preflight.ready(settings.load("demo", sets=SETS), [issue("long", 50_000)], said.append)
+    ready = preflight.run_preflight(
+        settings.load("demo", sets=SETS), [issue("long", 50_000)], said.append
+    )
     assert list(ready.skipped) == ["local"]
     assert said == [f"skipped: {ready.skipped['local']}"]
     only = settings.load("demo", sets=[*SETS, 'policy.ladder=["local"]'])
     with pytest.raises(UsageError, match="no tier can be used"):
-        preflight.ready(only, [issue("long", 50_000)], said.append)
+        preflight.run_preflight(only, [issue("long", 50_000)], said.append)

@@ -141,7 +141,7 @@ def test_an_attempt_that_had_no_money_to_begin_is_made_once_there_is_some(tmp_pa
     ],
 )
 def test_lack_of_money_is_owed_after_a_raise_or_when_it_is_asked_for(tmp_path, retry, cap, how):
-    assert unfinished.again(poor(InstanceLog(tmp_path), Plays()), retry, D(cap)) == how
+    assert unfinished.retry_mode(poor(InstanceLog(tmp_path), Plays()), retry, D(cap)) == how
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_retry_limit_takes_what_ended_at_a_limit_and_was_not_accepted(tmp_path, 
         InstanceLog(tmp_path), scaffold=Plays(exit=exit_), snapshot=lambda b: Patches(patch)
     )
     made = solve(INSTANCE, FEATURES, policy=Cascade(TWO), context=cut, run="r")
-    assert unfinished.again(made, "limit", D(10)) == how
-    assert unfinished.again(made, "infra", D(10)) == ""
+    assert unfinished.retry_mode(made, "limit", D(10)) == how
+    assert unfinished.retry_mode(made, "infra", D(10)) == ""
 
 
 def test_a_lesson_of_a_record_that_was_gone_on_with_is_told_once(tmp_path):
@@ -164,7 +164,7 @@ def test_a_lesson_of_a_record_that_was_gone_on_with_is_told_once(tmp_path):
     run.add_record(poor(tape, scaffold))
     tape.reopen()
     run.add_record(rich(tape, scaffold))
-    [told] = unfinished.told(run)
+    [told] = unfinished.records_to_learn(run)
     assert len(told.outcomes) == 2
 
 

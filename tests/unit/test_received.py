@@ -267,20 +267,20 @@ def test_a_trusted_run_goes_on_and_is_not_asked_about_again(theirs, capsys):
     (theirs / "records.jsonl").write_text("")
     run = RunFolder(theirs)
     with pytest.raises(UsageError, match="without a sandbox"):
-        run_driver.find(str(theirs), theirs)
-    assert run_driver.find(str(theirs), theirs, trusted=True).path == run.path
-    assert run_driver.find(str(theirs), theirs).path == run.path
+        run_driver.find_to_resume(str(theirs), theirs)
+    assert run_driver.find_to_resume(str(theirs), theirs, trusted=True).path == run.path
+    assert run_driver.find_to_resume(str(theirs), theirs).path == run.path
 
 
 def test_what_the_users_own_settings_ask_for_is_no_risk(theirs):
     sealed(theirs, risky("no sandbox"))
     (theirs / "records.jsonl").write_text("")
     wished = of_run(RunFolder(theirs)).settings
-    assert run_driver.find(str(theirs), theirs, wished=wished)
+    assert run_driver.find_to_resume(str(theirs), theirs, requested=wished)
     other = wished.model_copy(update={"sandbox": wished.sandbox.model_copy(
         update={"unsafe": False})})  # fmt: skip
     with pytest.raises(UsageError, match="without a sandbox"):
-        run_driver.find(str(theirs), theirs, wished=other)
+        run_driver.find_to_resume(str(theirs), theirs, requested=other)
 
 
 def test_a_key_for_a_server_of_this_machine_is_no_risk(theirs):
@@ -291,7 +291,7 @@ def test_a_key_for_a_server_of_this_machine_is_no_risk(theirs):
 
     sealed(theirs, change)
     (theirs / "records.jsonl").write_text("")
-    assert run_driver.find(str(theirs), theirs)
+    assert run_driver.find_to_resume(str(theirs), theirs)
 
 
 def test_a_report_imports_nothing_that_the_run_names(theirs, capsys):
@@ -307,7 +307,7 @@ def test_a_run_that_was_begun_here_is_ours_wherever_it_is_moved(tmp_path):
     (theirs / "records.jsonl").write_text("")
     own_runs.remember(RunFolder(theirs))
     moved = theirs.rename(tmp_path / "b")
-    assert run_driver.find(str(moved), tmp_path)
+    assert run_driver.find_to_resume(str(moved), tmp_path)
     sealed(moved, risky("key"))
     with pytest.raises(UsageError, match=r"send \$THE_KEY to http://keys.example"):
-        run_driver.find(str(moved), tmp_path)
+        run_driver.find_to_resume(str(moved), tmp_path)

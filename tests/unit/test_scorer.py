@@ -15,7 +15,7 @@ from swe_router.estimates.prediction.training import Training
 from swe_router.outcomes.leaderboard.board_rows import BoardRequest, board
 from swe_router.outcomes.simulation import verifier_model
 from swe_router.outcomes.simulation.stage import stage
-from swe_router.outcomes.tables.table import OutcomeTable, read, write
+from swe_router.outcomes.tables.table import OutcomeTable, read_tidy_table, write_table
 from swe_router.policies.cascade import Cascade
 from swe_router.records import ACCEPTANCE, Example
 from tests.doubles.lessons import TIERS, issue, run
@@ -106,8 +106,8 @@ def probable(known: OutcomeTable) -> OutcomeTable:
 
 
 def test_a_replay_shows_recorded_probabilities_with_recorded_verdicts_only(tmp_path):
-    write(probable(table(n=8)), tmp_path / "t.csv.gz")
-    known = read(tmp_path / "t.csv.gz")
+    write_table(probable(table(n=8)), tmp_path / "t.csv.gz")
+    known = read_tidy_table(tmp_path / "t.csv.gz")
     told = features(known)
     on = stage(known, ["cheap", "strong"], told, verifier_model.parse("recorded"))
     chances = {cell.refused.probability for cell in on.cells.values()}

@@ -32,7 +32,7 @@ def test_a_failed_suite_is_a_sentence_that_names_the_tests():
     tests = {f"t.py::test_{k}": ["passed", "failed" if k < 5 else "passed"] for k in range(61)}
     tests["t.py::test_x"] = ["failed", "failed"]
     one = verdict(counts={"broken": 5, "passed_before": 61}, tests=tests, why="56 of 61 pass")
-    assert sentences.verdict(one) == (
+    assert sentences.verdict_sentence(one) == (
         "repo-tests: fail, 5 of 61 tests broke: t.py::test_0, t.py::test_1, t.py::test_2 and 2 more"
     )
 
@@ -57,7 +57,7 @@ def test_a_failed_suite_is_a_sentence_that_names_the_tests():
     ],
 )  # fmt: skip
 def test_each_verdict_is_one_sentence(one, words):
-    assert sentences.verdict(one) == words
+    assert sentences.verdict_sentence(one) == words
 
 
 @pytest.mark.parametrize("name", [*plugins.names("verifiers"), "someone's own"])
@@ -66,7 +66,7 @@ def test_each_verdict_is_one_sentence(one, words):
                                       {"counts": {"broken": 1}, "tests": None}])  # fmt: skip
 @pytest.mark.parametrize("outcome", ["pass", "fail", "unknown"])
 def test_whatever_a_verifier_left_as_evidence_is_a_line_and_no_repr(name, evidence, outcome):
-    line = sentences.verdict(verdict(name, outcome, **evidence))
+    line = sentences.verdict_sentence(verdict(name, outcome, **evidence))
     assert line.startswith(f"{name}: {outcome}")
     assert "\n" not in line
     assert "{" not in line
@@ -164,8 +164,8 @@ def test_an_accepted_patch_at_a_step_limit_does_not_read_as_if_it_was_thrown_awa
     one = attempt(1, "local", patch("a"), said("applies", "pass"))
     path = one.attempt.trajectory.model_copy(update={"exit": "steps"})
     limit = one.model_copy(update={"attempt": one.attempt.model_copy(update={"trajectory": path})})
-    assert sentences.tried(limit) == "local (step limit; its patch passes)"
-    assert sentences.tried(one) == "local (submitted, accepted)"
+    assert sentences.attempt_sentence(limit) == "local (step limit; its patch passes)"
+    assert sentences.attempt_sentence(one) == "local (submitted, accepted)"
 
 
 def test_what_was_left_out_is_told_with_its_reason(capsys, tmp_path):

@@ -25,7 +25,7 @@ from swe_router.estimates.stop_loss.rule_fit import (
 )
 from swe_router.journal.header import Header, is_whole, of_run
 from swe_router.journal.run_folder import RunFolder
-from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write
+from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, write_table
 from swe_router.records import Budget
 from swe_router.settings import load
 from swe_router.wiring import stop_loss
@@ -189,7 +189,7 @@ def table(tmp_path: Path) -> Path:
             steps=run.steps)
         for k, run in enumerate(past())
     )  # fmt: skip
-    write(OutcomeTable(rows, "t"), tmp_path / "t.csv")
+    write_table(OutcomeTable(rows, "t"), tmp_path / "t.csv")
     return tmp_path / "t.csv"
 
 
@@ -242,10 +242,10 @@ def test_a_run_keeps_the_rule_that_it_began_with_whatever_becomes_of_the_file(tm
     local, cloud = again.ladder()
     assert again.stop_loss == rules
     assert is_whole(run)
-    given_up = stop_loss.rule_of_plan(again, local)
+    given_up = stop_loss.stop_loss_of_plan(again, local)
     assert given_up(1, Decimal(0)) == ""
     assert given_up(999, Decimal(0)).startswith("stop-loss at ")
-    assert stop_loss.rule_of_plan(again, cloud) is None
+    assert stop_loss.stop_loss_of_plan(again, cloud) is None
     text = run.settings_file.read_text()
     run.settings_file.write_text(text.replace(str(rules["local"].points[0].at), "7", 1))
     assert not is_whole(run), "a point that was moved is seen"

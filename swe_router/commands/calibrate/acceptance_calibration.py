@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from swe_router import recorded_verdicts
 from swe_router.commands.grade.pending_grades import patch_of, resolved
@@ -27,23 +24,24 @@ from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.jsonl import write_whole
 from swe_router.outcomes.tables import labels
+from swe_router.reports.calibration_tables import acceptance_view
 from swe_router.stats import rates
 from swe_router.verifiers.signals import authors
 
-LEAST = 20
+MIN_PATCHES = 20
 """Graded patches under which nothing is fitted."""
 MIN_OF_A_KIND = 5
 """Instances with a right patch, and with a wrong one, under which nothing is fitted."""
 UNGRADED = "patches without an official result (`swe-router grade RUN`)"
 UNLABELLED = "rows without a label"
 UNSEEN = "rows of blank patches, or without a verdict"
-"""Such are refused without any verifier: counted, they would lower the bound on false accepts."""
+"""They are refused without any verifier; counting them would lower the bound on false accepts."""
 AGAIN = "patches that an attempt on the same instance left before"
 
 
 @dataclass(frozen=True)
 class CalibrateRequest:
-    """What the command line asks for."""
+    """The options of ``calibrate``."""
 
     out: Path
     runs: Sequence[str] = ()
@@ -55,54 +53,59 @@ class CalibrateRequest:
     confidence: float = 0.95
 
 
-def calibrate(wish: CalibrateRequest) -> CommandResult:
+def calibrate(request: CalibrateRequest) -> CommandResult:
     """Fit weights and thresholds and write them.
 
     Raises ``UsageError``: nothing to fit on, too few graded patches, files that do not serve.
     """
-    for name, value in (("false-accepts", wish.false_accepts), ("confidence", wish.confidence)):
+    for name, value in (
+        ("false-accepts", request.false_accepts),
+        ("confidence", request.confidence),
+    ):
         if not 0 < value < 1:
             raise UsageError(f"--{name} {value:g}: a share between 0 and 1")
-    if not wish.out.name or wish.out.is_dir():
-        raise UsageError(f"--out {wish.out} is a folder: name the file to write")
+    if not request.out.name or request.out.is_dir():
+        raise UsageError(f"--out {request.out} is a folder: name the file to write")
     left: Counter[str] = Counter()
     base = calibration.load_calibration(calibration.SHIPPED)
-    rows = [_of_today(row, base) for row in _rows(wish, left)]
+    rows = [_of_today(row, base) for row in _rows(request, left)]
     _check_enough(rows, left)
-    sources = [*wish.runs, *(path.name for path in wish.verdicts)]
-    made = fit.fit_calibration(rows, base, name=wish.out.stem or "own", sources=sources)
+    sources = [*request.runs, *(path.name for path in request.verdicts)]
+    made = fit.fit_calibration(rows, base, name=request.out.stem or "own", sources=sources)
     try:
-        wish.out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(wish.out, made.dump())
+        request.out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(request.out, made.dump())
     except OSError as error:
-        raise UsageError(f"cannot write {wish.out}: {error.strerror or error}") from None
-    recordings = any(of_run(find_run(name, wish.runs_in)).recordings for name in wish.runs)
-    facts = {**_facts(made, rows, wish, left), "recordings": recordings}
-    return CommandResult(facts=facts, view=_view(facts))
+        raise UsageError(f"cannot write {request.out}: {error.strerror or error}") from None
+    recordings = any(of_run(find_run(name, request.runs_in)).recordings for name in request.runs)
+    facts = {**_facts(made, rows, request, left), "recordings": recordings}
+    return CommandResult(facts=facts, view=acceptance_view(facts))
 
 
-def _rows(wish: CalibrateRequest, left: Counter[str]) -> Iterator[VerdictRow]:
-    if not wish.runs and not wish.verdicts:
+def _rows(request: CalibrateRequest, left: Counter[str]) -> Iterator[VerdictRow]:
+    if not request.runs and not request.verdicts:
         raise UsageError("name graded runs, or --verdicts FILE --labels FILE")
-    if bool(wish.verdicts) != bool(wish.labels):
-        raise UsageError("--verdicts and --labels go together: what was said, and what was right")
+    if bool(request.verdicts) != bool(request.labels):
+        raise UsageError(
+            "--verdicts and --labels go together: the verdicts, and which patches were right"
+        )
     seen: set[tuple[str, str, str]] = set()
-    for name in dict.fromkeys(wish.runs):
-        yield from _of_run(find_run(name, wish.runs_in), left, seen)
-    if wish.verdicts:
-        yield from _of_files(wish, left)
+    for name in dict.fromkeys(request.runs):
+        yield from _of_run(find_run(name, request.runs_in), left, seen)
+    if request.verdicts:
+        yield from _of_files(request, left)
 
 
 def _of_run(
     run: RunFolder, left: Counter[str], seen: set[tuple[str, str, str]]
 ) -> Iterator[VerdictRow]:
-    """One row a distinct patch of an instance, in the order of the attempts.
+    """One row per distinct patch of an instance, in the order of the attempts.
 
-    ``seen`` holds (run, instance id, patch) of what was given before: a copy of a run is no more.
+    ``seen`` holds (run, instance id, patch) of earlier rows: the copy of a run adds none.
     """
     graded = run.graded()
     for record in run.records().values():
-        tape = InstanceLog(run.attempt_folder(record.instance.id))
+        log = InstanceLog(run.attempt_folder(record.instance.id))
         for outcome in record.outcomes:
             if not patch_of(outcome).strip() or not outcome.verdicts:
                 continue
@@ -114,14 +117,14 @@ def _of_run(
                 left[AGAIN] += 1
             else:
                 seen.add(key)
-                author = authors.author_names(outcome, tape.steps(outcome.attempt.id))
+                author = authors.author_names(outcome, log.steps(outcome.attempt.id))
                 instance = record.instance
                 yield VerdictRow(instance.id, instance.repo, author, right, outcome.verdicts)
 
 
-def _of_files(wish: CalibrateRequest, left: Counter[str]) -> Iterator[VerdictRow]:
-    known = labels.read(wish.labels)
-    for _, where, key, line in labels.verdicts(wish.verdicts):
+def _of_files(request: CalibrateRequest, left: Counter[str]) -> Iterator[VerdictRow]:
+    known = labels.read_labels(request.labels)
+    for _, where, key, line in labels.verify_rows(request.verdicts):
         if line.get("patch") == BLANK or line.get("verdicts") == []:
             left[UNSEEN] += 1
             continue
@@ -144,34 +147,38 @@ def _of_today(row: VerdictRow, base: Calibration | None) -> VerdictRow:
 
 
 def _check_enough(rows: Sequence[VerdictRow], left: Mapping[str, int]) -> None:
-    """Raises ``UsageError`` that says what there is and what is missing."""
+    """Raise ``UsageError`` with the counts, where there are too few rows."""
     right = len({row.instance for row in rows if row.right})
     wrong = len({row.instance for row in rows if not row.right})
-    if len(rows) >= LEAST and min(right, wrong) >= MIN_OF_A_KIND:
+    if len(rows) >= MIN_PATCHES and min(right, wrong) >= MIN_OF_A_KIND:
         return
     rest = "".join(f"; {n} {why}" for why, n in left.items())
     raise UsageError(
         f"too few to fit on: {len(rows)} graded patches, right ones of {right} instances, wrong"
-        f" ones of {wrong}; needed are {LEAST} patches, of {MIN_OF_A_KIND} instances each{rest}"
+        f" ones of {wrong}; needed are {MIN_PATCHES} patches, of {MIN_OF_A_KIND} instances"
+        f" each{rest}"
     )
 
 
 def _facts(
-    made: Calibration, rows: Sequence[VerdictRow], wish: CalibrateRequest, left: Mapping[str, int]
+    made: Calibration,
+    rows: Sequence[VerdictRow],
+    request: CalibrateRequest,
+    left: Mapping[str, int],
 ) -> dict[str, Any]:
     return {
-        "out": str(wish.out),
+        "out": str(request.out),
         "digest": made.digest,
         "rows": len(rows),
         "right": sum(row.right for row in rows),
         "instances": len({row.instance for row in rows}),
         "repositories": len({row.repo for row in rows}),
         "left_out": dict(left),
-        "false_accepts": wish.false_accepts,
-        "confidence": wish.confidence,
+        "false_accepts": request.false_accepts,
+        "confidence": request.confidence,
         "new_signals": made.new_signals(),
         "absent_verifiers": _absent_verifiers(rows),
-        "classes": {name: _class(made, name, wish) for name in verdict_signals.CLASSES},
+        "classes": {name: _class(made, name, request) for name in verdict_signals.CLASSES},
     }
 
 
@@ -182,12 +189,14 @@ def _absent_verifiers(rows: Sequence[VerdictRow]) -> dict[str, int]:
     return {name: names[name] for name in absent}
 
 
-def _class(made: Calibration, name: str, wish: CalibrateRequest) -> dict[str, Any]:
+def _class(made: Calibration, name: str, request: CalibrateRequest) -> dict[str, Any]:
     """Threshold, claim and what the held-out scores of a class of authors reach."""
     held = [h for h in made.held_out if h.author == name]
-    bar = made.threshold(name, wish.false_accepts, wish.confidence)
+    bar = made.threshold(name, request.false_accepts, request.confidence)
     right, wrong = ([h for h in held if h.right is truth] for truth in (True, False))
-    accepts = selective_threshold.nested_accept_counts(held, wish.false_accepts, wish.confidence)
+    accepts = selective_threshold.nested_accept_counts(
+        held, request.false_accepts, request.confidence
+    )
     scores = np.array([h.score for h in held], dtype=float)
     truth = np.array([h.right for h in held], dtype=float)
     value = rates.auc(scores, truth)
@@ -205,42 +214,3 @@ def _class(made: Calibration, name: str, wish: CalibrateRequest) -> dict[str, An
         "auc_low": None if np.isnan(low) else low,
         "auc_high": None if np.isnan(high) else high,
     }
-
-
-def _view(facts: Mapping[str, Any]) -> Group:
-    table = Table(box=None, pad_edge=False)
-    for column in ("authors", "threshold", "right accepted", "wrong accepted", "AUC"):
-        table.add_column(column, justify="left" if column == "authors" else "right", no_wrap=True)
-    table.add_column("bound", overflow="fold")
-    for name, one in facts["classes"].items():
-        auc = "-"
-        if one["auc"] is not None and one["auc_low"] is not None:
-            auc = f"{one['auc']:.2f} [{one['auc_low']:.2f}, {one['auc_high']:.2f}]"
-        table.add_row(
-            name,
-            f"{one['threshold']:.2f}",
-            f"{one['true_accepts']} of {one['right']}",
-            f"{one['false_accepts']} of {one['wrong']}",
-            auc,
-            Text(one["claim"], style="" if one["shown"] else "yellow"),
-        )
-    count = (
-        f"{facts['rows']} graded patches ({facts['right']} right) of {facts['instances']} instances"
-        f" of {facts['repositories']} repositories -> {facts['out']}"
-    )
-    use = f"use it with: --set verify.calibration={facts['out']}"
-    for name, default in (("false_accepts", 0.28), ("confidence", 0.95)):
-        if facts[name] != default:
-            use += f" --set verify.{name}={facts[name]:g}"
-    notes = [Text(f"left out: {n} {why}", "yellow") for why, n in facts["left_out"].items()]
-    for name, weights in facts["new_signals"].items():
-        learned = ", ".join(f"{weight:+.2f} {author}" for author, weight in weights.items())
-        notes.append(Text(f"signal {name} of no published figure: learned from 0 to {learned}"))
-    notes += [
-        Text(f"{n} verdicts of {name} give no signal: no package here offers it", "yellow")
-        for name, n in facts["absent_verifiers"].items()
-    ]
-    if facts["recordings"]:
-        notes.append(Text("models of these runs are recordings: nothing is learned of any model"))
-    said = Text("scores are of repositories that their fit never saw", style="dim")
-    return Group(Text(count, style="bold"), table, said, *notes, Text(use))

@@ -1,4 +1,4 @@
-"""A run in the forms that others take: predictions, a leaderboard folder, a statement."""
+"""A run in the forms that other tools take: predictions, a leaderboard folder, a statement."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-from rich.text import Text
 
 from swe_router import plain_values, templates
 from swe_router.commands import output_files
@@ -23,6 +21,7 @@ from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.records import Grade, RunRecord
 from swe_router.reports import statement_text as words
+from swe_router.reports.view_parts import text_view
 from swe_router.safe_files import under
 from swe_router.terminal import visible
 from swe_router.wiring.preflight import asked_tiers
@@ -32,7 +31,7 @@ OWED = frozenset({"infra", "interrupted"})
 LOGS = ("patch.diff", "report.json", "test_output.txt")
 
 
-def export(name: str, folder: Path, form: str, out: Path, *, partial: bool) -> CommandResult:
+def export_run(name: str, folder: Path, form: str, out: Path, *, partial: bool) -> CommandResult:
     """Write a run as ``form`` into ``out``.
 
     Raises ``UsageError``: an unknown form, an unfinished run without ``partial``, a folder that
@@ -44,7 +43,7 @@ def export(name: str, folder: Path, form: str, out: Path, *, partial: bool) -> C
     left = unfinished(run)
     if left and not partial:
         raise UsageError(
-            f"run {run.name} is unfinished: {words.listed(left)} (of {len(run.instances())});"
+            f"run {run.name} is unfinished: {words.some_names(left)} (of {len(run.instances())});"
             " finish it with `swe-router resume`, or say --partial"
         )
     try:
@@ -52,7 +51,7 @@ def export(name: str, folder: Path, form: str, out: Path, *, partial: bool) -> C
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror or error}") from None
     facts = {"run": run.name, "format": form, "unfinished": left, "written": written}
-    return CommandResult(facts=facts, view=Text(_wrote(written, out)))
+    return CommandResult(facts=facts, view=text_view(_wrote(written, out)))
 
 
 def _wrote(files: list[str], out: Path) -> str:
@@ -76,7 +75,9 @@ def _preds(run: RunFolder, header: Header, out: Path) -> list[str]:
         out.parent.mkdir(parents=True, exist_ok=True)
         paths = [out]
     else:
-        output_files.folder(out, "preds.json and all_preds.jsonl (or name a .json or .jsonl)")
+        output_files.output_folder(
+            out, "preds.json and all_preds.jsonl (or name a .json or .jsonl)"
+        )
         paths = [out / "preds.json", out / "all_preds.jsonl"]
     for path in paths:
         files.write_predictions(path, grading_run.predictions(run))
@@ -85,13 +86,13 @@ def _preds(run: RunFolder, header: Header, out: Path) -> list[str]:
 
 def _statement(run: RunFolder, header: Header, out: Path) -> list[str]:
     """``statement.md``, its facts, and the list of every test that a verdict rests on."""
-    output_files.folder(out, "statement.md, statement.json and tests.jsonl")
-    facts = statement_facts.facts(run, header)
-    tests = plain_values.lines(statement_facts.provenance(run.records()))
+    output_files.output_folder(out, "statement.md, statement.json and tests.jsonl")
+    facts = statement_facts.statement_of_run(run, header)
+    tests = plain_values.json_lines(statement_facts.provenance(run.records()))
     whole = {**facts, "checklist": words.checklist(facts)}
     content = {
         "statement.md": visible(words.markdown(facts)),
-        "statement.json": plain_values.text(whole, indent=1) + "\n",
+        "statement.json": plain_values.json_text(whole, indent=1) + "\n",
         "tests.jsonl": tests,
     }
     return _written(out, content)
@@ -99,19 +100,22 @@ def _statement(run: RunFolder, header: Header, out: Path) -> list[str]:
 
 def _experiments(run: RunFolder, header: Header, out: Path) -> list[str]:
     """A folder in the form of the SWE-bench experiments repository."""
-    output_files.folder(out, "a leaderboard submission")
+    output_files.output_folder(out, "a leaderboard submission")
     records, grades = run.records(), run.grades()
-    facts = statement_facts.facts(run, header)
+    facts = statement_facts.statement_of_run(run, header)
     made = _statement(run, header, out)
     files.write_predictions(under(out, "all_preds.jsonl"), grading_run.predictions(run))
     content = {
         "metadata.yaml": _metadata(header, facts, records),
         "README.md": visible(_readme(facts, grades, records)),
-        "per_instance_details.json": plain_values.text(_details(records, grades), indent=1) + "\n",
-        "results/results.json": plain_values.text(_results(records, grades), indent=1) + "\n",
+        "per_instance_details.json": plain_values.json_text(_details(records, grades), indent=1)
+        + "\n",
+        "results/results.json": plain_values.json_text(_results(records, grades), indent=1) + "\n",
     }
     for name, record in records.items():
-        content[f"trajs/{name}.json"] = plain_values.text(_trajectory(run, header, record)) + "\n"
+        content[f"trajs/{name}.json"] = (
+            plain_values.json_text(_trajectory(run, header, record)) + "\n"
+        )
     made += [str(out / "all_preds.jsonl"), *_written(out, content)]
     return made + _logs(run, grades, out)
 
@@ -182,7 +186,7 @@ def _results(records: Mapping[str, RunRecord], grades: Mapping[str, Grade]) -> d
 
 
 def _trajectory(run: RunFolder, header: Header, record: RunRecord) -> dict[str, Any]:
-    tape = InstanceLog(run.attempt_folder(record.instance.id))
+    log = InstanceLog(run.attempt_folder(record.instance.id))
     tiers = header.settings.tiers
     return {
         "trajectory_format": "swe-router-1",
@@ -205,7 +209,7 @@ def _trajectory(run: RunFolder, header: Header, record: RunRecord) -> dict[str, 
                 "exit": one.attempt.trajectory.exit,
                 "cost": float(one.attempt.trajectory.usd),
                 "verdicts": {v.verifier: v.outcome for v in one.verdicts},
-                "steps": [step.model_dump(mode="json") for step in tape.steps(one.attempt.id)],
+                "steps": [step.model_dump(mode="json") for step in log.steps(one.attempt.id)],
             }
             for one in record.outcomes
         ],
@@ -219,7 +223,7 @@ def _logs(run: RunFolder, grades: Mapping[str, Grade], out: Path) -> list[str]:
         log = grade.evidence.get("log")
         if not isinstance(log, str):
             continue
-        # Logs of older runs are told from where the runs lay, not from the run's folder on.
+        # Older runs hold absolute paths of logs, not paths relative to the run's folder.
         source = Path(log.rpartition(f"{run.path.name}/")[2]).parent
         for file in LOGS:
             given = _inside(run.path, str(source / file))

@@ -1,4 +1,4 @@
-"""What a run can prove of how it came about: the facts under the statement for a leaderboard."""
+"""What a run can prove of how it was made: the facts of the statement for a leaderboard."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ CUT_OFF = ("docker:", "local:bwrap", "local:unshare")
 """Sandboxes without a network, by the beginning of their identity."""
 
 
-def facts(run: RunFolder, header: Header) -> dict[str, Any]:
-    """The facts as plain values; what cannot be established is told as such."""
+def statement_of_run(run: RunFolder, header: Header) -> dict[str, Any]:
+    """The facts as plain values; what cannot be established is reported as such."""
     records = run.records()
     attempts = [one.attempt for record in records.values() for one in record.outcomes]
     tests = list(provenance(records))
@@ -62,7 +62,7 @@ def facts(run: RunFolder, header: Header) -> dict[str, Any]:
 
 
 def provenance(records: Mapping[str, RunRecord]) -> Iterator[dict[str, Any]]:
-    """Every test that a verdict rests on: id, source, and what it said at base and after."""
+    """Every test that a verdict rests on: id, source, its results at base and after the patch."""
     for record in records.values():
         for outcome in record.outcomes:
             for verdict in outcome.verdicts:
@@ -73,13 +73,13 @@ def provenance(records: Mapping[str, RunRecord]) -> Iterator[dict[str, Any]]:
                         "attempt": outcome.attempt.id,
                         "verifier": verdict.verifier,
                     }
-                    for name, told in tests.items():
-                        yield {**place, "test": name, **_told(told)}
+                    for name, found in tests.items():
+                        yield {**place, "test": name, **_test_row(found)}
         yield from _crossed(record)
 
 
 def _crossed(record: RunRecord) -> Iterator[dict[str, Any]]:
-    """Tests of one candidate that were run on another, which no verdict tells of."""
+    """Tests of one candidate that were run on another: no verdict holds them."""
     matrix = record.matrix
     for run in matrix.runs if matrix is not None else ():
         source = matrix.tests.get(run.test) if matrix is not None else None
@@ -99,12 +99,12 @@ def _crossed(record: RunRecord) -> Iterator[dict[str, Any]]:
                 }
 
 
-def _told(told: Any) -> dict[str, Any]:
-    if isinstance(told, Mapping):
-        named = {key: told.get(key, "") for key in ("source", "by", "base", "after", "digest")}
-        return {**named, "own": bool(told.get("own"))}
-    pair = isinstance(told, Sequence) and not isinstance(told, str) and len(told) > 1
-    base, after = (told[0], told[1]) if pair else ("", told)
+def _test_row(found: Any) -> dict[str, Any]:
+    if isinstance(found, Mapping):
+        named = {key: found.get(key, "") for key in ("source", "by", "base", "after", "digest")}
+        return {**named, "own": bool(found.get("own"))}
+    pair = isinstance(found, Sequence) and not isinstance(found, str) and len(found) > 1
+    base, after = (found[0], found[1]) if pair else ("", found)
     return {"source": "repo", "by": "base commit", "base": base, "after": after, "digest": "",
             "own": False}  # fmt: skip
 
@@ -132,7 +132,7 @@ def _imported(attempt: Attempt) -> bool:
 
 
 def _attempts(records: Mapping[str, RunRecord]) -> dict[str, Any]:
-    """How often an instance was attempted; what broke by its surroundings left no patch."""
+    """Attempts per instance, without those that an infrastructure fault ended."""
     numbers, broke = {}, 0
     for name, record in records.items():
         lost = [one for one in record.outcomes if _lost(one)]
@@ -197,7 +197,7 @@ def _fitted(header: Header) -> list[str]:
 
 
 def _weights(header: Header) -> str:
-    """Whose weights ``acceptance`` and ``behaviour`` used; empty where none was asked."""
+    """Calibration that ``acceptance`` and ``behaviour`` used; empty where neither ran."""
     verify = header.settings.verify
     calibrated = recorded_verdicts.any_trait(verify.names, lambda one: one.calibrated)
     return verify.calibration if calibrated else ""

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rich.text import Text
-
 from swe_router import jsonl
 from swe_router.codegraph.repo_cache import RepoCache
 from swe_router.commands.features.judge_ratings import IssueRater
@@ -25,6 +23,7 @@ from swe_router.features.extraction_steps import (
 from swe_router.features.feature_store import FeatureStore
 from swe_router.instances import splits
 from swe_router.records import Features, Instance
+from swe_router.reports.view_parts import text_view
 from swe_router.wiring.repositories import graph_of, past_of, repo_cache
 
 Say = Callable[[str], None]
@@ -59,7 +58,7 @@ class _Maker:
         return with_score(found), f"{len(graph.files)} files, {len(past)} past commits"
 
 
-def make(
+def make_features(
     split: str,
     out: Path,
     *,
@@ -116,7 +115,9 @@ def make(
             f"warning: {counts['text_only']} of {len(chosen)} instances have features of their"
             " text only, since their repository is missing; give it with --repos DIR and go on"
         )
-    return CommandResult(facts=known, view=Text("\n".join(f"{k}: {v}" for k, v in known.items())))
+    return CommandResult(
+        facts=known, view=text_view("\n".join(f"{k}: {v}" for k, v in known.items()))
+    )
 
 
 def _rate(judge: IssueRater, chosen: Sequence[Instance], out: Path, say: Say) -> None:

@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 OUTPUT_TOKENS = 2048
 """Cap of one answer, reasoning included: the JSON itself is about 100 tokens."""
 ASKED = 2
-"""Times one issue is asked about when the answer cannot be read."""
+"""Tries per issue when the answer cannot be read."""
 
 
 class IssueRater:
@@ -49,7 +49,7 @@ class IssueRater:
         tier_checks.key_of(tier, self._tier, os.environ)  # refused before a cent is spent
         place.mkdir(exist_ok=True)
         self._answers = place / "answers.jsonl"
-        self._known = {row["key"]: row["answer"] for row in jsonl.read(self._answers)}
+        self._known = {row["key"]: row["answer"] for row in jsonl.read_lines(self._answers)}
         self._ledger = Ledger(place / "ledger.jsonl", budget)
         self._models = ModelFactory(settings, {tier: rate}, lambda: self._ledger, lambda: False)
         self.counts: Counter[str] = Counter()
@@ -61,7 +61,7 @@ class IssueRater:
         return self._ledger.view().spent
 
     def of(self, instance: Instance, features: Features) -> Features:
-        """The features with the ratings of the issue, or as they are when none could be had."""
+        """The features with the ratings of the issue, or unchanged when there is no rating."""
         key = self._identity(instance)
         if key not in self._known and not self._broke:
             self._ask(instance, key)

@@ -1,17 +1,12 @@
-"""Grading a run or a predictions file: which backend, where it works, what it is shown."""
+"""Grading a run or a predictions file: which grader, in which sandbox, and what is shown."""
 
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from swe_router.codegraph.repo_cache import cache_folder
 from swe_router.commands.grade.pending_grades import owed
@@ -24,7 +19,6 @@ from swe_router.journal.header import of_run
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.records import Grade, Instance
-from swe_router.reports.run_text import STYLE
 from swe_router.reports.sentences import count
 from swe_router.sandboxes.docker import DockerSandboxes
 from swe_router.sandboxes.local import LocalSandboxes
@@ -56,10 +50,9 @@ def write_predictions(run: RunFolder) -> None:
 def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Mapping[str, Grade]:
     """Grade the concluded instances of a run; the verdicts on what is handed in, by instance.
 
-    Every other patch that an attempt left is graded too where the settings say so (``candidates``
-    goes before them), and kept beside. Only what is missing is graded: what was asked before, or
-    stands in a verdict on the same patch, is not asked again, so a grading that was cut off is
-    simply gone on with.
+    Every other patch of an attempt is graded too where the settings say so (``candidates``
+    overrides them), and stored apart. Only missing grades are made: a patch that has one is not
+    graded again, and an interrupted grading simply continues.
     """
     header = of_run(run)
     settings = header.settings
@@ -95,8 +88,8 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
             code=settings.grade.code,
         )
         _note(grader, say)
-        beside = count(len(left.candidates), "other candidate")
-        more = f" and {beside}" if left.candidates else ""
+        others_count = count(len(left.candidates), "other candidate")
+        more = f" and {others_count}" if left.candidates else ""
         patches = count(len(left.handed_in), "patch", "patches")
         say(f"grading {patches}{more} ({header.sandbox})")
         grade_patches(
@@ -112,7 +105,7 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
 
 
 def _portable(grade: Grade, folder: Path) -> Grade:
-    """Paths of a run's own logs are told from its folder on: the folder may be moved."""
+    """Paths of a run's own logs relative to its folder, which may be moved."""
     whole, given = f"{folder.resolve()}/", f"{folder}/"
     evidence = {
         key: value.removeprefix(whole).removeprefix(given) if isinstance(value, str) else value
@@ -179,24 +172,7 @@ def _note(grader: Grader, say: Say) -> None:
         say(grader.note)
 
 
-def view(grades: Mapping[str, Grade]) -> RenderableType:
-    """A table of verdicts, and how many of each."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("instance", "outcome", "evidence"):
-        table.add_column(name, overflow="fold")
-    for name, grade in grades.items():
-        why = str(grade.evidence.get("reason", grade.evidence))[:200]
-        doubt = next(iter(grade.doubt), "")
-        why += f"; doubt: {doubt[:200]}" if doubt else ""
-        table.add_row(name, Text(grade.outcome, STYLE[grade.outcome]), Text(why))
-    counts = Counter(grade.outcome for grade in grades.values())
-    said = ", ".join(f"{n} {name}" for name, n in counts.items())
-    doubted = sum(bool(grade.doubt) for grade in grades.values())
-    said += f"; the runner's own record contradicts {doubted} of them" if doubted else ""
-    return Group(table, Text(said, "bold"))
-
-
-def facts(grades: Mapping[str, Grade]) -> dict[str, Any]:
+def grade_facts(grades: Mapping[str, Grade]) -> dict[str, Any]:
     """Outcome and evidence by instance, and the doubt where the runner's record says other."""
     return {
         name: {"outcome": one.outcome, "evidence": one.evidence}
@@ -210,16 +186,16 @@ def _rescued(run: RunFolder, instance_id: str) -> str:
     return outcome.candidate.patch if outcome is not None and outcome.candidate else ""
 
 
-def _opener(sandboxes: Callable[[], Any]) -> OpensSandbox:
+def _opener(factory: Callable[[], Any]) -> OpensSandbox:
     """Opens the sandboxes of evaluations; the factory is made at the first one."""
-    made = functools.cache(sandboxes)
+    cached = functools.cache(factory)
 
     def open_(instance: Instance, *, network: bool = False) -> AbstractContextManager[Sandbox]:
-        factory = made()
+        opened = cached()
         if not network:
-            return factory.open(instance)  # type: ignore[no-any-return]
-        if not isinstance(factory, SupportsNetwork):
+            return opened.open(instance)  # type: ignore[no-any-return]
+        if not isinstance(opened, SupportsNetwork):
             raise WouldNotStart("this kind of sandbox has no network; grade with --sandbox docker")
-        return factory.open_networked(instance)
+        return opened.open_networked(instance)
 
     return open_

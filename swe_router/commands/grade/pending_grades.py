@@ -1,4 +1,4 @@
-"""Which patches of a run still want an official verdict: those handed in, and all the others."""
+"""Which patches of a run have no official verdict yet: those handed in, and all others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PendingGrades:
 
 
 def owed(run: RunFolder, handed_in: list[Prediction], *, candidates: bool) -> PendingGrades:
-    """What a run's patches lack; one task a distinct patch, none for a blank candidate.
+    """What a run's patches lack; one task per distinct patch, none for a blank candidate.
 
     ``handed_in`` are the predictions of concluded instances; with ``candidates`` every other
     patch that an attempt on them left is wanted as well.

@@ -1,4 +1,4 @@
-"""How often the verifiers of runs were wrong: the report, its files, a channel for the board."""
+"""``report``: error rates of the verifiers of runs, as files and as a model for the leaderboard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from swe_router import plain_values
 from swe_router.commands import output_files
-from swe_router.commands.report.graded_verdicts import STRONGEST, judged, of_files
+from swe_router.commands.report.graded_verdicts import (
+    STRONGEST,
+    judged_verdicts,
+    judged_verdicts_of_files,
+)
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
 from swe_router.integrity import consistency, trust
@@ -34,37 +38,41 @@ def report(
     names: Sequence[str],
     folder: Path,
     out: Path | None,
-    said: Sequence[Path] = (),
+    verdicts: Sequence[Path] = (),
     labels: Sequence[Path] = (),
 ) -> CommandResult:
     """The error rates of the verifiers of runs, and of rows of ``verify``, and their files.
 
-    ``said`` are files of such rows, ``labels`` of the official results of their candidates.
+    ``verdicts`` are files of such rows, ``labels`` of the official results of their candidates.
     Raises ``UsageError``: nothing named, no such run, a damaged one, files that do not serve, a
     folder that cannot be written.
     """
-    if not names and not said:
+    if not names and not verdicts:
         raise UsageError("name graded runs, or --verdicts FILE --labels FILE")
-    if bool(said) != bool(labels):
-        raise UsageError("--verdicts and --labels go together: what was said, and what was right")
+    if bool(verdicts) != bool(labels):
+        raise UsageError(
+            "--verdicts and --labels go together: the verdicts, and which patches were right"
+        )
     runs = [find_run(name, folder) for name in dict.fromkeys(names)]
     if out is not None:
-        output_files.folder(out, "report.json, report.md, report.html and report.png")
-    facts = of_runs(runs, said, labels)
+        output_files.output_folder(out, "report.json, report.md, report.html and report.png")
+    facts = error_rates_of_runs(runs, verdicts, labels)
     if out is not None:
         _write(facts, out)
     return CommandResult(facts=facts, view=verifier_errors_text.view(facts))
 
 
-def of_runs(
-    runs: Sequence[RunFolder], said: Sequence[Path] = (), labels: Sequence[Path] = ()
+def error_rates_of_runs(
+    runs: Sequence[RunFolder], verdicts: Sequence[Path] = (), labels: Sequence[Path] = ()
 ) -> dict[str, Any]:
     """The accounting of several runs, pooled; a run and its copy count once."""
     headers = [of_run(run) for run in runs]
     rows = dict.fromkeys(
-        row for run, header in zip(runs, headers, strict=True) for row in judged(run, header)
+        row
+        for run, header in zip(runs, headers, strict=True)
+        for row in judged_verdicts(run, header)
     )
-    rows |= dict.fromkeys(of_files(said, labels))
+    rows |= dict.fromkeys(judged_verdicts_of_files(verdicts, labels))
     tops = {str(plan.arm) for header in headers for plan in header.ladder()[-1:]}
     facts = accounting(
         list(rows),
@@ -73,38 +81,38 @@ def of_runs(
     )
     doubts = {key: doubt for run in runs for key, grade in run.graded().items()
               if (doubt := grade.doubt)}  # fmt: skip
-    # What a run's own code would say is not asked: the run may be a stranger's.
+    # A run of unknown origin may name code; that code is not run here.
     known = [
         header.settings.model_copy(update={"verify": run_inputs.verify_settings(run, header)})
         for run, header in zip(runs, headers, strict=True)
         if not trust.names_code(header.settings)
     ]
-    rests = [row for settings in known for row in acceptance_thresholds.facts(settings)]
-    lines = list(dict.fromkeys(acceptance_thresholds.words(rests)))
-    changed = [note for run in runs for note in consistency.notes(run)]
+    rests = [row for settings in known for row in acceptance_thresholds.threshold_rows(settings)]
+    lines = list(dict.fromkeys(acceptance_thresholds.threshold_lines(rests)))
+    changed = [note for run in runs for note in consistency.seal_warnings(run)]
     notes = [*changed, *_doubted(doubts), *lines, *facts["notes"]]
-    names = [*(run.name for run in runs), *(path.name for path in said)]
+    names = [*(run.name for run in runs), *(path.name for path in verdicts)]
     return {**facts, "runs": names, "doubts": len(doubts), "bars": rests, "notes": notes}
 
 
 def _doubted(doubts: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:
-    """What is to be known of verdicts that the test runner's own record contradicts."""
+    """A note on official verdicts that the test runner's own record contradicts."""
     if not doubts:
         return []
-    (name, _), said = next(iter(doubts.items()))
+    (name, _), reasons = next(iter(doubts.items()))
     return [
         f"{len(doubts)} official verdict{'s are' if len(doubts) > 1 else ' is'} contradicted by"
-        f" the test runner's own record and counted as given: {name}: {said[0]}"
+        f" the test runner's own record and counted as given: {name}: {reasons[0]}"
     ]
 
 
-def channel_of(run: RunFolder, tier: str = "", prefer: str = "") -> VerifierModel:
+def measured_verifier(run: RunFolder, tier: str = "", prefer: str = "") -> VerifierModel:
     """The combination's operating point on a graded run, of one tier or of all.
 
     ``prefer`` is taken as the tier where the run has it. Raises ``UsageError`` for a tier that
     is not there, and where no right or no wrong patch was judged.
     """
-    rows = [row for row in judged(run, of_run(run)) if row.verifier == ACCEPTANCE]
+    rows = [row for row in judged_verdicts(run, of_run(run)) if row.verifier == ACCEPTANCE]
     tiers = list(dict.fromkeys(row.tier for row in rows))
     if tier and tier not in tiers:
         raise UsageError(
@@ -118,8 +126,8 @@ def channel_of(run: RunFolder, tier: str = "", prefer: str = "") -> VerifierMode
             f"run {run.name} measures no verifier: {tpr['n']} right and {fpr['n']} wrong patches"
             f" {f'of {asked} ' if asked else ''}have an official result (`swe-router grade`)"
         )
-    least = min(one["right_instances"], one["wrong_instances"])
-    few = ", too few to rest on" if least < FEW else ""
+    fewest = min(one["right_instances"], one["wrong_instances"])
+    few = ", too few to rest on" if fewest < FEW else ""
     ends = {
         f"{name}_{end}": rate[end]
         for name, rate in (("tpr", tpr), ("fpr", fpr))
@@ -132,9 +140,9 @@ def channel_of(run: RunFolder, tier: str = "", prefer: str = "") -> VerifierMode
 def _write(facts: Mapping[str, Any], out: Path) -> None:
     curves = verifier_errors_plot.curves(facts)
     content = {
-        "report.json": plain_values.text(facts, indent=1).encode(),
+        "report.json": plain_values.json_text(facts, indent=1).encode(),
         "report.md": verifier_errors_text.markdown(facts).lstrip().encode(),
         "report.html": verifier_errors_html.page(facts, curves).encode(),
         "report.png": curves,
     }
-    output_files.write(out, content)
+    output_files.write_files(out, content)

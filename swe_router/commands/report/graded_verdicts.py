@@ -1,4 +1,4 @@
-"""Verdicts joined with the official result on the very same patch: of runs, and of files."""
+"""Verdicts joined with the official result on the same patch: of runs, and of files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STRONGEST = ("strong authors", f"{IMPORTED}, strong authors")
 """Classes in the place of tiers that no other class stands above."""
 
 
-def judged(run: RunFolder, header: Header) -> list[JudgedVerdict]:
+def judged_verdicts(run: RunFolder, header: Header) -> list[JudgedVerdict]:
     """Every verdict of a run on a patch that is not blank, with its official result if any."""
     graded = run.graded()
     return [row for record in run.records().values() for row in _joined(record, graded, header)]
@@ -51,7 +51,7 @@ def _joined(record: RunRecord, graded: Graded, header: Header) -> Iterator[Judge
 
 
 def _combined(outcome: Outcome) -> list[Verdict]:
-    """What decided on accepting a patch, where no verifier ``acceptance`` did."""
+    """The combined verdict on a patch, where no verifier ``acceptance`` ran."""
     if outcome.weighed is not None or outcome.candidate is None:
         return []
     return [
@@ -63,13 +63,15 @@ def _combined(outcome: Outcome) -> list[Verdict]:
     ]
 
 
-def of_files(said: Sequence[Path], told: Sequence[Path]) -> Iterator[JudgedVerdict]:
+def judged_verdicts_of_files(
+    verdicts: Sequence[Path], label_files: Sequence[Path]
+) -> Iterator[JudgedVerdict]:
     """Rows of ``verify`` joined with labels; by class of their authors in the place of tiers.
 
     A row without a label has no official result. Raises ``UsageError`` for rows of another form.
     """
-    known = labels.read(told)
-    for path, where, key, line in labels.verdicts(said):
+    known = labels.read_labels(label_files)
+    for path, where, key, line in labels.verify_rows(verdicts):
         right = known.get(key)
         try:
             row = fit.verdict_row(line, bool(right))
@@ -91,15 +93,15 @@ def of_files(said: Sequence[Path], told: Sequence[Path]) -> Iterator[JudgedVerdi
 
 
 def _standing(line: Mapping[str, Any], verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """What a row came to, where no verifier ``acceptance`` was asked."""
+    """The combined verdict of a row, where no verifier ``acceptance`` ran."""
     if any(one.verifier == ACCEPTANCE for one in verdicts) or not verdicts:
         return []
-    told = {"candidate": "", "verifier": ACCEPTANCE, "outcome": line.get("outcome", "unknown")}
-    return [Verdict.model_validate(told)]
+    row = {"candidate": "", "verifier": ACCEPTANCE, "outcome": line.get("outcome", "unknown")}
+    return [Verdict.model_validate(row)]
 
 
 def _of_one(verdicts: Sequence[Verdict], common: Mapping[str, Any]) -> Iterator[JudgedVerdict]:
-    """A row a verdict; the combination costs what it rests on."""
+    """One row per verdict; the combination costs what it rests on."""
     whole = {
         "seconds": sum(one.seconds for one in verdicts),
         "usd": sum((one.usd for one in verdicts), start=Decimal(0)),
@@ -116,7 +118,7 @@ def _of_one(verdicts: Sequence[Verdict], common: Mapping[str, Any]) -> Iterator[
 
 
 def _tier(outcome: Outcome) -> str:
-    """The arm; patches that were brought are told apart by the class of their author."""
+    """The arm; imported patches are split by the class of their author."""
     if not outcome.imported:
         return str(outcome.arm)
     kind = _class_of(maker_of_source(outcome.attempt.source), outcome.verdicts)

@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ImportStart:
-    """The instances of a run and what they came with."""
+    """The instances of a run and the candidates imported for them."""
 
     settings: Settings
     """With the digest of what the source held, so that it names the run."""
@@ -31,14 +31,14 @@ class ImportStart:
     cases: Mapping[str, CandidateCase] = field(default_factory=dict)
 
 
-def begin(settings: Settings, say: Say) -> ImportStart:
+def read_start(settings: Settings, say: Say) -> ImportStart:
     """The instances that the settings ask for, with the candidates that ``source`` has of them.
 
     With a source these are the instances that it has candidates for, and with ``rest`` all others
     of the split too. Raises ``UsageError``.
     """
     known = splits.load(settings.split, dataset=settings.dataset)
-    found = joining.read(Path(settings.source)) if settings.source else []
+    found = joining.read_candidates(Path(settings.source)) if settings.source else []
     joining.check_known(found, {one.id for one in known}, settings.split)
     name, there = settings.split, {one.instance_id for one in found}
     if settings.source and not settings.rest:
@@ -51,17 +51,17 @@ def begin(settings: Settings, say: Say) -> ImportStart:
     if not settings.source:
         return ImportStart(settings, instances)
     ids = {one.id for one in instances}
-    told = (
-        trajectory_folders.read(Path(settings.trajectories), ids, say)
+    trajectories = (
+        trajectory_folders.read_trajectories(Path(settings.trajectories), ids, say)
         if settings.trajectories
         else []
     )
     mine = _diffs([one for one in found if one.instance_id in ids], say)
-    joined = joining.join(mine, told, Path(settings.source).name)
-    if said := joining.mended(joined):
-        say(said)
-    say(f"{len(mine)} candidates of {len(joined)} instances, {len(told)} trajectories")
-    sealed = settings.model_copy(update={"source_digest": digest(joined)})
+    joined = joining.join(mine, trajectories, Path(settings.source).name)
+    if note := joining.mended(joined):
+        say(note)
+    say(f"{len(mine)} candidates of {len(joined)} instances, {len(trajectories)} trajectories")
+    sealed = settings.model_copy(update={"source_digest": cases_digest(joined)})
     return ImportStart(sealed, instances, joined)
 
 
@@ -76,36 +76,40 @@ def _diffs(found: Sequence[ForeignCandidates], say: Say) -> list[ForeignCandidat
     return made
 
 
-def digest(joined: Mapping[str, CandidateCase]) -> str:
-    """SHA-256 over everything that the instances came with.
+def cases_digest(joined: Mapping[str, CandidateCase]) -> str:
+    """SHA-256 over all imported candidates with their trajectories.
 
-    The sources too: they name the author, whose class decides how a verdict is weighed.
+    The sources count: they name the author, whose class decides how a verdict is weighed.
     """
 
-    def told(case: CandidateCase) -> object:
+    def parts(case: CandidateCase) -> object:
         sources = [one.attempt.source for one in (*case.outcomes, *case.peers)]
         return [case.digest(), sources, dict(case.names), dict(case.models)]
 
-    return digest_of({name: told(case) for name, case in joined.items()})
+    return digest_of({name: parts(case) for name, case in joined.items()})
 
 
-def kept(run: RunFolder) -> dict[str, CandidateCase]:
-    """What the instances of a run came with, by instance."""
+def imported_cases(run: RunFolder) -> dict[str, CandidateCase]:
+    """The imported candidates of a run, by instance id."""
     found = (
-        (one.id, imported_candidates.load(run.attempt_folder(one.id))) for one in run.instances()
+        (one.id, imported_candidates.load_case(run.attempt_folder(one.id)))
+        for one in run.instances()
     )
     return {name: case for name, case in found if case is not None}
 
 
-def unseen(run: RunFolder, instance: Instance) -> bool:
-    """Whether the instance came with candidates that are still to be verified."""
+def has_unverified(run: RunFolder, instance: Instance) -> bool:
+    """Whether the instance has imported candidates that are still to be verified."""
     folder = run.attempt_folder(instance.id)
     return (folder / imported_candidates.NAME).exists() and InstanceLog(folder).imported() is None
 
 
-def check(run: RunFolder, header: Header) -> None:
-    """Raise ``UsageError`` when the run's folder does not hold what the run began with."""
-    if header.settings.source and digest(kept(run)) != header.settings.source_digest:
+def check_candidates(run: RunFolder, header: Header) -> None:
+    """Raise ``UsageError`` when the run's folder does not hold the candidates it began with."""
+    if (
+        header.settings.source
+        and cases_digest(imported_cases(run)) != header.settings.source_digest
+    ):
         raise UsageError(
             f"run {run.name} does not hold the candidates that it began with (it was killed while"
             " it was created, or they were changed): begin it anew with --from"

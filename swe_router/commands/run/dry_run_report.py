@@ -1,4 +1,4 @@
-"""``--dry-run`` and ``doctor``: all that a run would meet, looked at; every fault at once."""
+"""``--dry-run`` and ``doctor``: everything that a run needs, checked; all faults at once."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.text import Text
-
 from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import
 from swe_router.errors import UsageError
 from swe_router.journal.header import Header, run_name
 from swe_router.lazy_imports import deferred
 from swe_router.records import Instance
+from swe_router.reports.view_parts import text_view
 from swe_router.settings import Settings
 from swe_router.wiring import acceptance_thresholds, connectivity, preflight
-from swe_router.wiring.connectivity import ConnectivityCheck, looked
+from swe_router.wiring.connectivity import ConnectivityCheck, checked
 
 if TYPE_CHECKING:
     from swe_router.commands.run import forecast, run_estimate
@@ -30,7 +29,7 @@ Say = Callable[[str], None]
 Begun = tuple[Header, candidate_import.ImportStart]
 
 
-def plan(
+def dry_run(
     settings: Settings,
     say: Say,
     resolved: Callable[[Settings, Say], Begun],
@@ -39,32 +38,34 @@ def plan(
     knocking: bool = False,
     outcomes: str = "",
 ) -> CommandResult:
-    """What a run would do, checked, at no cost; with ``knocking`` at that of one call a tier.
+    """What a run would do, checked, at no cost.
 
-    Exit code 1 when something outside would keep it from working. Raises ``UsageError``, which
-    names those faults too, where the settings themselves are refused.
+    ``knocking`` makes one short call per tier, which is paid.
+
+    Exit code 1 when something in the environment would keep it from working. Raises ``UsageError``,
+    which names those faults too, where the settings themselves are refused.
     """
     try:
         header, begun = resolved(settings, say)
     except UsageError as error:
         raise UsageError(_with_all(str(error), settings, out)) from None
     known, lines = _facts(header, begun)
-    checks = surroundings(header.settings, begun.instances, header.sandbox, out, knocking)
+    checks = environment_checks(header.settings, begun.instances, header.sandbox, out, knocking)
     problems = [f"{one.name}: {one.detail}" for one in checks if one.level == "no"]
     warnings = [f"{one.name}: {one.detail}" for one in checks if one.level == "warning"]
     if begun.cases:
-        said = forecast.forecast(header, begun.instances, begun.cases)
-        lines = [*forecast.lines(said), *lines]
-        known["from"] = said
+        estimate = forecast.forecast(header, begun.instances, begun.cases)
+        lines = [*forecast.forecast_lines(estimate), *lines]
+        known["from"] = estimate
     else:
-        hopes = run_estimate.outlook(header, begun.instances, outcomes)
-        lines = [*run_estimate.lines(hopes), *lines]
+        hopes = run_estimate.estimate_run(header, begun.instances, outcomes)
+        lines = [*run_estimate.estimate_lines(hopes), *lines]
         known["outlook"] = hopes
     known |= {"ok": not problems, "problems": problems, "warnings": warnings,
               "checks": [one.row() for one in checks]}  # fmt: skip
     ends = [f"warning: {one}" for one in warnings] + [f"NO: {one}" for one in problems]
     spent = "nothing was started" if knocking else "nothing was started or spent"
-    text = Text("\n".join([*lines, *ends, spent]))
+    text = text_view("\n".join([*lines, *ends, spent]))
     return CommandResult(facts=known, view=text, code=1 if problems else 0)
 
 
@@ -82,27 +83,27 @@ def _facts(header: Header, begun: candidate_import.ImportStart) -> tuple[dict[st
         "usd_at_most": float(forecast.at_most(header, len(instances), came)),
         "skipped": dict(header.skipped),
     }
-    lines = [f"{name}: {_told(value)}" for name, value in known.items() if value != {}]
-    rows = acceptance_thresholds.facts(settings)
+    lines = [f"{name}: {_as_text(value)}" for name, value in known.items() if value != {}]
+    rows = acceptance_thresholds.threshold_rows(settings)
     known["acceptance"] = rows
-    return known, lines + acceptance_thresholds.words(rows)
+    return known, lines + acceptance_thresholds.threshold_lines(rows)
 
 
-def _told(value: Any) -> str:
+def _as_text(value: Any) -> str:
     """A fact as a person reads it."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {part}" for name, part in value.items())
     return str(value)
 
 
-def surroundings(
+def environment_checks(
     settings: Settings,
     instances: Sequence[Instance],
     sandbox: str,
     out: Path,
     knocking: bool = False,
 ) -> list[ConnectivityCheck]:
-    """Everything outside that this run would need, whatever is found on the way."""
+    """Every check of what this run needs of its environment; one that fails stops no other."""
     names = list(dict.fromkeys([
         *preflight.policy_tiers(settings, settings.ladder), *preflight.asked_tiers(settings),
     ]))  # fmt: skip
@@ -110,34 +111,34 @@ def surroundings(
     docker = sandbox == "docker"
     need = connectivity.IMAGES_GB if docker else connectivity.RUN_GB
     checks = [
-        *connectivity.tiers(settings, names, knocking=knocking),
+        *connectivity.check_tiers(settings, names, knocking=knocking),
         *(ConnectivityCheck(f"money for {name}", "warning", why) for name, why in poor.items()),
-        looked("disk", partial(connectivity.disk, out, need=need)),
-        looked("cache", connectivity.caches),
-        looked("network", partial(connectivity.proxies, os.environ)),
-        *connectivity.repository(settings, instances, sandbox),
+        checked("disk", partial(connectivity.check_disk, out, need=need)),
+        checked("cache", connectivity.check_caches),
+        checked("network", partial(connectivity.check_proxies, os.environ)),
+        *connectivity.check_repositories(settings, instances, sandbox),
     ]
     if docker:
-        checks.append(looked("images", partial(connectivity.images, settings, instances)))
+        checks.append(checked("images", partial(connectivity.check_images, settings, instances)))
     return checks
 
 
-def must_do(header: Header, instances: Sequence[Instance]) -> None:
+def require_images(header: Header, instances: Sequence[Instance]) -> None:
     """Refuse a run before it begins for what will not come by waiting: its images.
 
     A server that is away is waited for, since it may be starting. Raises ``UsageError``.
     """
     if header.sandbox == "docker":
-        connectivity.images(header.settings, instances)
+        connectivity.check_images(header.settings, instances)
 
 
-def _with_all(said: str, settings: Settings, out: Path) -> str:
-    """The fault of the settings with those that looking brings up as well."""
+def _with_all(fault: str, settings: Settings, out: Path) -> str:
+    """The fault of the settings, with the faults of the environment added."""
     try:
-        instances = candidate_import.begin(settings, lambda line: None).instances
+        instances = candidate_import.read_start(settings, lambda line: None).instances
         sandbox = preflight.sandbox_kind(settings)
     except UsageError:
-        return said
-    checks = surroundings(settings, instances, sandbox, out)
+        return fault
+    checks = environment_checks(settings, instances, sandbox, out)
     more = [f"{one.name}: {one.detail}" for one in checks if one.level == "no"]
-    return "; ".join([said, *(one for one in more if one.partition(": ")[2] not in said)])
+    return "; ".join([fault, *(one for one in more if one.partition(": ")[2] not in fault)])

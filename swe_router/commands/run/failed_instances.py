@@ -16,8 +16,8 @@ class FailedInstances:
 
     split: str
     ids: tuple[str, ...]
-    said: str
-    """What was taken, in a sentence."""
+    note: str
+    """What was taken, as one sentence for people."""
 
 
 def predictions_of(source: str, out: Path) -> str:
@@ -27,10 +27,10 @@ def predictions_of(source: str, out: Path) -> str:
     try:
         return str(RunFolder.find(source, out).predictions_file)
     except UsageError:
-        return source  # whoever reads it says what is amiss
+        return source  # reading it raises the error
 
 
-def failed_of(source: str, out: Path) -> FailedInstances:
+def failed_instances(source: str, out: Path) -> FailedInstances:
     """What a graded run failed; its own ``preds.json`` may be named for it.
 
     Without a grade, or with one that says ``ungraded``, an instance has no official outcome: it
@@ -47,15 +47,15 @@ def failed_of(source: str, out: Path) -> FailedInstances:
         run = RunFolder.find(source, out)
     grades = run.grades()
     names = [one.id for one in run.instances()]
-    told = [name for name in names if name in grades and grades[name].outcome != "ungraded"]
-    found = tuple(name for name in told if grades[name].outcome != "resolved")
-    without = len(names) - len(told)
+    graded = [name for name in names if name in grades and grades[name].outcome != "ungraded"]
+    found = tuple(name for name in graded if grades[name].outcome != "resolved")
+    without = len(names) - len(graded)
     if not found:
         hint = f" and {without} have no official outcome (`swe-router grade`)" if without else ""
-        raise UsageError(f"run {run.name} failed none of {len(told)} graded instances{hint}")
-    said = (
+        raise UsageError(f"run {run.name} failed none of {len(graded)} graded instances{hint}")
+    note = (
         f"{len(found)} of {len(names)} instances of {run.name} are officially not resolved"
         + (f", {without} without an outcome are left out" if without else "")
         + "; the answer key chose them, so what this run resolves is no score of the split"
     )
-    return FailedInstances(of_run(run).settings.split, found, said)
+    return FailedInstances(of_run(run).settings.split, found, note)

@@ -1,4 +1,4 @@
-"""``--from … --dry-run``: how many candidates will not do, and what trying again may cost."""
+"""``--from … --dry-run``: how many candidates are expected to be rejected, at what cost."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ MIN_HELD = 20
 def forecast(
     header: Header, instances: Sequence[Instance], joined: Mapping[str, CandidateCase]
 ) -> dict[str, Any]:
-    """What ``run --from`` is expected to escalate, of what was read alone; opens no sandbox.
+    """What ``run --from`` is expected to escalate, from the texts alone; opens no sandbox.
 
     Certain are candidates that their text refuses (empty, no source file, tests deleted). The
     others are accepted at the rate of the calibration's held-out patches by the same class of
-    authors, else at an operating point that is named. Those of one instance are taken to stand or
-    fall together, which makes the number an upper one; at the low end to be independent.
+    authors, else at an operating point that is named. Upper bound:
+    candidates of an instance are fully correlated. Lower bound: they are independent.
     """
     verify = header.settings.verify
     left = {name: [one for one in case.outcomes if not _refused(one, verify.names)]
@@ -85,22 +85,22 @@ def forecast(
     }
 
 
-def lines(said: Mapping[str, Any]) -> list[str]:
+def forecast_lines(found: Mapping[str, Any]) -> list[str]:
     """The same for people."""
-    many, usd = said["escalated"], said["usd"]
-    more, asked = said["without_a_candidate"], said["verifying_usd_at_most"]
+    many, usd = found["escalated"], found["usd"]
+    more, asked = found["without_a_candidate"], found["verifying_usd_at_most"]
     calls = f" with up to ${asked:.2f} for the verifiers' own calls on the candidates,"
     on_top = calls if asked else ""
     least = f"${usd['low']:.2f} to" if usd["low"] >= 0.005 else "at most"
     return [
-        f"candidates: {said['candidates']} of {said['instances']} instances;"
-        f" {said['rejected_by_their_text']} instances have none that could be accepted"
+        f"candidates: {found['candidates']} of {found['instances']} instances;"
+        f" {found['rejected_by_their_text']} instances have none that could be accepted"
         + (f"; {more} more instances, tried in any case, have none at all" if more else ""),
         f"to be escalated: about {many['expected']:.1f} (90%: {many['low']:.0f} to"
-        f" {many['high']:.0f}); {'; '.join(said['accepted_from'])}",
+        f" {many['high']:.0f}); {'; '.join(found['accepted_from'])}",
         f"for about ${usd['expected']:.2f} ({least} ${usd['high']:.2f}),{on_top}"
-        f" capped by the budget, which pays for at least {said['paid_for_at_least']} of them at"
-        f" their limits; {said['costs_from']}",
+        f" capped by the budget, which pays for at least {found['paid_for_at_least']} of them at"
+        f" their limits; {found['costs_from']}",
     ]
 
 
@@ -122,7 +122,7 @@ class _Rates:
 
     def __init__(self, header: Header) -> None:
         settings = header.settings
-        _, asked = training_data.split(settings.policy.knobs)
+        _, asked = training_data.split_knobs(settings.policy.knobs)
         self.channel = verifier_model.parse(asked.verifier)
         self._verify = settings.verify
         weighed = recorded_verdicts.any_trait(settings.verify.names, lambda one: one.combines)
@@ -140,13 +140,13 @@ class _Rates:
         return self._fitted.class_of(authors.author_names(outcome, steps))
 
     def accepted(self, kind: str) -> tuple[float, float, float]:
-        """Rate of acceptance and its 95% interval for a class of authors; found once a class."""
+        """Rate of acceptance for a class of authors, with its 95% interval; computed once."""
         if kind not in self._found:
             self._found[kind] = self._measured(kind) or self._supposed(kind)
         return self._found[kind]
 
     def _supposed(self, kind: str) -> tuple[float, float, float]:
-        """By the operating point alone; a threshold set by hand may be anywhere on its curve."""
+        """By the operating point alone: a threshold set by hand may be anywhere on the curve."""
         right = 1 / (1 + math.exp(-verdict_signals.BIAS[kind]))
         middle = right * self.channel.tpr + (1 - right) * self.channel.fpr
         guess = f"{kind} authors: no graded patches to go by, so {middle:.2f} accepted"
@@ -161,7 +161,7 @@ class _Rates:
         return middle, min(self.channel.fpr, middle), max(self.channel.tpr, middle)
 
     def _measured(self, kind: str) -> tuple[float, float, float] | None:
-        """Of all graded patches: one on which nothing ran is never accepted."""
+        """Over all graded patches; one on which nothing ran is never accepted."""
         fitted, verify = self._fitted, self._verify
         if fitted is None:
             return None
@@ -177,7 +177,7 @@ class _Rates:
         middle = found.successes / found.n
         ran = f", on {len(bare)} of which nothing ran"
         if kind not in fitted.ungrounded:
-            ran = " on which something ran; the others, never accepted, it does not count"
+            ran = " on which something ran; it does not count the others, which are never accepted"
         self.words.append(f"{kind} authors: {middle:.2f} accepted, as {found.successes} of"
                           f" {found.n} graded patches of {fitted.name!r}{ran}")  # fmt: skip
         return middle, found.low, found.high
@@ -192,7 +192,9 @@ def _still_open(
     made = [UnverifiedInstances(count, *any_accepted([rates.accepted(kind) for kind in kinds]))
             for kinds, count in sorted(groups.items())]  # fmt: skip
     if any(len(kinds) > 1 for kinds in groups):
-        rates.words.append("those of one instance taken to fall together, at the low end apart")
+        rates.words.append(
+            "candidates of one instance taken as fully correlated, at the low end as independent"
+        )
     return made
 
 
@@ -202,7 +204,7 @@ def _ladder(
     """The rungs with what they are expected to cost, and where that comes from."""
     plans, many = moves(header)
     arms = [str(plan.arm) for plan in plans]
-    own, asked = training_data.split(header.settings.policy.knobs)
+    own, asked = training_data.split_knobs(header.settings.policy.knobs)
     given = own.get("costs", {})
     costs = np.array([USUAL_SHARE * float(plan.budget.dollars) for plan in plans])
     solved = np.full(len(plans), 0.5)
@@ -210,7 +212,7 @@ def _ladder(
     notice = (f"an attempt is taken to cost {USUAL_SHARE:g} of its limit where no outcomes are"
               " named, and nothing tells how little")  # fmt: skip
     if asked.outcomes or asked.systems:  # ranks of the shipped table say nothing of these prices
-        past, notice = training_data.past(asked, arms, instances)
+        past, notice = training_data.training_of_ladder(asked, arms, instances)
         costs, solved = np.nanmean(past.usd, axis=0), np.nanmean(past.resolved, axis=0)
         cheap = np.array([_cheap(past, arm) for arm in arms])
     checks = many * float(_asked(header))
@@ -234,7 +236,7 @@ def _cheap(past: Training, arm: str) -> float:
 
 
 def _asked(header: Header) -> Decimal:
-    """Most that the verifiers' own calls on one candidate may cost, USD."""
+    """The most that the verifiers' own model calls on one candidate may cost, USD."""
     return header.settings.verify.usd if asked_tiers(header.settings) else Decimal(0)
 
 
@@ -255,7 +257,7 @@ def moves(header: Header) -> tuple[list[Plan], int]:
     """The plans that the policy may come to on an instance, and how many attempts of each."""
     settings, plans = header.settings, list(header.ladder())
     name = settings.policy.name
-    own, _ = training_data.split(settings.policy.knobs)
+    own, _ = training_data.split_knobs(settings.policy.knobs)
     if settings.candidates > 1:
         own = {"candidates": settings.candidates, **own}
     knobs = knobs_for(name, plugins.load("policies", name), own)
@@ -268,8 +270,8 @@ def moves(header: Header) -> tuple[list[Plan], int]:
 
 def _limits(header: Header, plan: Plan, many: int) -> Decimal:
     """Limits of the ``many`` candidates of a move; those of ``ensemble.tiers`` may be dearer."""
-    beside = [one for one in header.ladder() if one.arm.model in header.settings.ensemble.tiers]
-    dearest = max(one.budget.dollars for one in (plan, *beside))
+    others = [one for one in header.ladder() if one.arm.model in header.settings.ensemble.tiers]
+    dearest = max(one.budget.dollars for one in (plan, *others))
     return plan.budget.dollars + (many - 1) * dearest
 
 

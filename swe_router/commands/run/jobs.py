@@ -1,4 +1,4 @@
-"""The jobs of a run as its driver knows them: which to give out next, and what came of each."""
+"""The jobs of a run: which one the driver gives out next, and the result of each."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from swe_router.wiring.ledger_budget import LedgerBudget
 from swe_router.wiring.run_wiring import RunWiring
 
 
-def learned(wiring: RunWiring) -> Policy:
-    """The policy of a run as it stands: prepared, with all that concluded instances taught."""
+def learned_policy(wiring: RunWiring) -> Policy:
+    """The policy of a run as it stands: prepared, updated by every concluded instance."""
     batch = [wiring.features(one, None) for one in wiring.run.instances()]
     policy = wiring.policy().prepare(batch, Budget(dollars=wiring.ledger.view().budget))
-    for record in unfinished.told(wiring.run):
+    for record in unfinished.records_to_learn(wiring.run):
         policy = policy.update(lesson(record))
     return policy
 
@@ -41,16 +41,16 @@ class Jobs:
     """
 
     def __init__(
-        self, wiring: RunWiring, todo: Sequence[Instance], view: LiveView, told: Notifier
+        self, wiring: RunWiring, todo: Sequence[Instance], view: LiveView, notifier: Notifier
     ) -> None:
-        self._wiring, self._todo, self._view, self._told = wiring, todo, view, told
+        self._wiring, self._todo, self._view, self._notifier = wiring, todo, view, notifier
         self._left = len(todo)
         self._looking: set[str] = set()
         self._over: set[str] = set()
         self.held: set[str] = set()
         self._fruitless = 0
         self._first: dict[str, frozenset[str]] = {}
-        self._policy = learned(wiring)
+        self._policy = learned_policy(wiring)
 
     def jobs(self) -> Iterator[Job]:
         """All that is owed; what instances came with is looked at before any attempt is made.
@@ -58,7 +58,7 @@ class Jobs:
         A policy that rations its money must know how many are left.
         """
         run = self._wiring.run
-        first = [one for one in self._todo if candidate_import.unseen(run, one)]
+        first = [one for one in self._todo if candidate_import.has_unverified(run, one)]
         self._looking = {one.id for one in first}
         for instance in first:
             yield Job(run.path, instance, self._policy, self._left, first=True)
@@ -89,9 +89,9 @@ class Jobs:
         return self._fruitless < self._wiring.settings.breaker.failures
 
     def _begins_with(self, one: Instance) -> frozenset[str]:
-        """Services that the next move of an instance takes, as far as can be told from here."""
+        """Services that the next move of an instance takes, as far as the driver knows."""
         if one.id not in self._first:
-            moves = self._wiring.tape(one).moves()
+            moves = self._wiring.log_of(one).moves()
             decision = moves[-1].decided.decision if moves else self._decided(one)
             begun = bool(moves) and moves[-1].outcomes is not None
             plans = decision.plans if isinstance(decision, Try) and not begun else ()
@@ -100,8 +100,10 @@ class Jobs:
 
     def _decided(self, one: Instance) -> RouteDecision:
         wiring = self._wiring
-        purse = LedgerBudget(wiring.ledger, self._left, one.id, wiring.settings.limits.instance_usd)
-        return self._policy.decide(wiring.features(one, None), (), purse.view())
+        budget = LedgerBudget(
+            wiring.ledger, self._left, one.id, wiring.settings.limits.instance_usd
+        )
+        return self._policy.decide(wiring.features(one, None), (), budget.view())
 
     def done(self, job: Job, result: Done | pool.WorkerLost | pool.JobFault) -> None:
         """Put on record, learn and show what came of a job."""
@@ -109,12 +111,12 @@ class Jobs:
         if not isinstance(result, Rejected):
             self._over.add(job.instance.id)
         if isinstance(result, RunRecord):
-            self._wiring.tape(job.instance).tidy()
+            self._wiring.log_of(job.instance).tidy()
             self._wiring.run.add_record(result)
             self._policy = self._policy.update(lesson(result))
             self._left -= 1
             self._fruitless = 0
-            self.spent()  # first, for the line that tells this instance tells the money too
+            self.spent()  # first: the line that reports this instance shows the money too
             self._view.done(result)
         elif isinstance(result, Stopped) and not self._wiring.run.stopping():
             self.held.add(job.instance.id)
@@ -135,7 +137,7 @@ class Jobs:
         )
 
     def tick(self, tail: LogTail) -> None:
-        """Show what workers told of, and the money."""
+        """Show the events of the workers, and the money."""
         tail.read()
         self.spent()
 
@@ -143,7 +145,7 @@ class Jobs:
         """Show what is spent."""
         view = self._wiring.ledger.view()
         self._view.spent(view.spent, view.budget)
-        self._told.spent(self._wiring.run.name, view.spent, view.budget)
+        self._notifier.spent(self._wiring.run.name, view.spent, view.budget)
         gone = self._wiring.breaker.away()
         self._view.paused({name: row.cause for name, row in gone.items() if row.paused})
 

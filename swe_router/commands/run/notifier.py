@@ -1,4 +1,4 @@
-"""Tells somebody outside: a command or a URL gets one JSON value; its faults break nothing."""
+"""The hook of ``--notify``: a command or a URL gets one JSON value; its faults break nothing."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ else:
     request = deferred("urllib.request")
 
 SHARE = Decimal("0.8")
-"""Part of the cap that is told when it is spent."""
+"""Share of the cap; when so much is spent, the hook is called."""
 SECONDS = 20.0
-"""Most that a hook may take."""
+"""Time limit of a hook, in seconds."""
 VARIABLE = "SWE_ROUTER_NOTIFY"
 SCHEMES = ("http", "https")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s]*)\S*$")
@@ -35,13 +35,13 @@ def hook_of(hook: str | None, environment: Mapping[str, str] = os.environ) -> st
 
     Raises ``UsageError`` for a URL that nothing can be sent to.
     """
-    told = (hook if hook is not None else environment.get(VARIABLE, "")).strip()
-    place = _URL.match(told)
+    given = (hook if hook is not None else environment.get(VARIABLE, "")).strip()
+    place = _URL.match(given)
     if place and not (place[1].lower() in SCHEMES and place[2]):
         raise UsageError(
             f"--notify {place[1]}://…: give an http:// or https:// URL with a host, or a command"
         )
-    return told
+    return given
 
 
 class Notifier:
@@ -58,16 +58,16 @@ class Notifier:
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         self._hook, self._say = hook_of(hook, environment), say
-        self._told: Decimal | None = None
+        self._notified_cap: Decimal | None = None
         self._threads: list[threading.Thread] = []
 
     def spent(self, run: str, usd: Decimal, cap: Decimal) -> None:
-        """Say so when ``SHARE`` of the cap is spent: once a cap, beside the work."""
-        if not self._hook or self._told == cap or usd < SHARE * cap:
+        """Say so when ``SHARE`` of the cap is spent: once per cap, in a thread of its own."""
+        if not self._hook or self._notified_cap == cap or usd < SHARE * cap:
             return
-        self._told = cap
-        said = {"event": "spent", "run": run, "usd": float(usd), "budget": float(cap)}
-        one = threading.Thread(target=self._tell, args=(said,), daemon=True)
+        self._notified_cap = cap
+        event = {"event": "spent", "run": run, "usd": float(usd), "budget": float(cap)}
+        one = threading.Thread(target=self._tell, args=(event,), daemon=True)
         self._threads.append(one)
         one.start()
 
@@ -91,8 +91,8 @@ class Notifier:
                 self._tell({"event": "end", "run": run, "error": type(error).__name__})
             raise
 
-    def _tell(self, said: Mapping[str, Any]) -> None:
-        text = json.dumps(said)
+    def _tell(self, event: Mapping[str, Any]) -> None:
+        text = json.dumps(event)
         place = urllib.parse.urlsplit(self._hook)
         try:
             if place.scheme in {"http", "https"}:

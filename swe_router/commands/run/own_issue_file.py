@@ -26,7 +26,7 @@ _IMAGE = re.compile(
 
 @dataclass(frozen=True)
 class OwnIssueRequest:
-    """What the user says of an issue of his own."""
+    """An issue of the user's own, as the command line gives it."""
 
     repository: str
     """A folder, or an address that git clones from."""
@@ -110,6 +110,6 @@ def _commit(place: str, wanted: str, *, local: bool) -> str:
         raise UsageError(f"--repo {place}: git cannot be started: {error}") from None
     found = done.stdout.split()
     if done.returncode or not found:
-        said = " ".join(done.stderr.split())[:200] or "it has no such commit, branch or tag"
-        raise UsageError(f"--commit {wanted!r} is not in {place}: {said}")
+        message = " ".join(done.stderr.split())[:200] or "it has no such commit, branch or tag"
+        raise UsageError(f"--commit {wanted!r} is not in {place}: {message}")
     return found[0]

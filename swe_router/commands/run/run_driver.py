@@ -1,4 +1,4 @@
-"""A run from its settings to its summary: create, drive, resume, finish."""
+"""``run`` and ``resume``: a run is created, driven, resumed and closed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
-from rich.console import Group
-from rich.text import Text
-
 from swe_router import pool
 from swe_router.commands import run_facts
 from swe_router.commands.grade import grading_run, pending_grades
@@ -21,7 +18,7 @@ from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import, dry_run_report
 from swe_router.commands.run.jobs import Jobs, LogTail
 from swe_router.commands.run.notifier import Notifier
-from swe_router.commands.run.worker import at_once, run_in_ray, run_local
+from swe_router.commands.run.worker import instances_at_once, run_in_ray, run_local
 from swe_router.commands.signals import end_process, ending_after, graceful, interruptible
 from swe_router.errors import UsageError
 from swe_router.grading import graders
@@ -34,6 +31,7 @@ from swe_router.policy_abilities import needs_of
 from swe_router.records import Budget
 from swe_router.reports import exit_status, run_text, verifier_errors_text
 from swe_router.reports.live_view import LiveView
+from swe_router.reports.view_parts import text_view
 from swe_router.sandboxes import temp_folders
 from swe_router.sandboxes.reaper import is_locked
 from swe_router.settings import Settings
@@ -65,10 +63,10 @@ class Screen:
 
 def create(settings: Settings, out: Path, say: Say) -> RunFolder:
     """A new run folder after every check. Raises ``UsageError``."""
-    header, start = resolved(settings, say)
-    dry_run_report.must_do(header, start.instances)
+    header, start = resolved_header(settings, say)
+    dry_run_report.require_images(header, start.instances)
     name = run_name(header.settings, header.created)
-    kept = run_inputs.parts(header.settings)
+    kept = run_inputs.current_inputs(header.settings)
     header = replace(
         header,
         made_with={key: text_digest(text) for key, text in kept.items()},
@@ -77,42 +75,43 @@ def create(settings: Settings, out: Path, say: Say) -> RunFolder:
     run = RunFolder.create(out, name, header.plain(), start.instances, kept.values())
     own_runs.remember(run)
     for instance_id, case in start.cases.items():
-        imported_candidates.store(run.attempt_folder(instance_id), case)
+        imported_candidates.store_case(run.attempt_folder(instance_id), case)
     RunWiring(run, header, say).ledger.figures()
     say(f"run folder: {run.path}")
     return run
 
 
-def find(
+def find_to_resume(
     name: str,
     out: Path,
     *,
     trusted: bool = False,
-    wished: Settings | None = None,
+    requested: Settings | None = None,
     sandboxes_only: bool = False,
 ) -> RunFolder:
-    """A run by name or path, to go on with.
+    """A run by name or path, to resume.
 
-    Raises ``UsageError`` as ``sound.check`` and ``received.may_act`` do.
+    Raises ``UsageError`` as ``consistency.check_run`` and ``trust.may_act`` do.
     """
     run = RunFolder.find(name, out)
-    header = consistency.check(run, acts=True)
-    trust.may_act(run, header, trusted=trusted, wished=wished, sandboxes_only=sandboxes_only)
+    header = consistency.check_run(run, acts=True)
+    trust.may_act(run, header, trusted=trusted, requested=requested, sandboxes_only=sandboxes_only)
     return run
 
 
 def require_same(run: RunFolder, settings: Settings, sets: Sequence[str] = ()) -> list[str]:
     """Raises ``UsageError`` when the run was made under other settings.
 
-    How long to wait for what is away may differ: gives what of ``sets`` (``a.b=value``) says so.
+    Waiting times of the breaker may differ: the items of ``sets`` (``a.b=value``) that set them
+    are returned.
     """
     header = of_run(run)
     if settings.source:
-        settings = candidate_import.begin(settings, lambda line: None).settings
+        settings = candidate_import.read_start(settings, lambda line: None).settings
     if header.settings.verify.bars:
-        settings = acceptance_thresholds.resolved(settings)
-    wished = settings.budget
-    if wished == unfinished.cap_of(run):  # it was raised to that: the rest must be the same
+        settings = acceptance_thresholds.with_thresholds(settings)
+    requested = settings.budget
+    if requested == unfinished.cap_of(run):  # it was raised to that: the rest must be the same
         settings = settings.model_copy(update={"budget": header.settings.budget})
     # Not by the digest: that of an older run lacks the fields that were added since.
     old, new = (
@@ -121,8 +120,8 @@ def require_same(run: RunFolder, settings: Settings, sets: Sequence[str] = ()) -
     )
     differ = [name for name in old if old[name] != new[name] and name != "workers"]
     if not differ:
-        return service_breaker.wishes(header.settings, settings, sets)
-    more = f"; `{_resuming(run)} --budget {wished}` raises its cap" if "budget" in differ else ""
+        return service_breaker.patience_changes(header.settings, settings, sets)
+    more = f"; `{_resuming(run)} --budget {requested}` raises its cap" if "budget" in differ else ""
     raise UsageError(
         f"run {run.name} was made under other settings: {', '.join(differ)} differ;"
         f" `{_resuming(run)}` goes on with its own{more}"
@@ -141,56 +140,56 @@ def drive(
     sets: Sequence[str] = (),
     screen: Screen | None = None,
 ) -> CommandResult:
-    """Carry out what a run owes, grade it, and sum it up.
+    """Work on every instance that is owed, grade, and summarize.
 
-    ``budget``: raise the run's cap to so many USD first; ``sets``: wait otherwise for what is
-    away; ``hours``: stop after so many; ``notify``: the hook of ``notify.Notifier``; ``screen``:
-    where progress is shown; None is stderr. Exit codes are those of ``reports.ending``.
+    ``budget``: raise the run's cap to so many USD first; ``sets``: settings of the breaker, if
+    changed; ``hours``: stop after so many; ``notify``: the hook of ``notify.Notifier``; ``screen``:
+    where progress is shown; None is stderr. Exit codes are those of ``reports.exit_status``.
     """
-    header, told, screen = of_run(run), Notifier(notify, say), screen or Screen()
+    header, notifier, screen = of_run(run), Notifier(notify, say), screen or Screen()
     unfinished.same_budget(run, header)
     waits = service_breaker.ask_patience(run, header.settings, sets, say)
     if budget is not None:
         unfinished.raise_cap(RunWiring(run, header, say).ledger, run, budget, say)
     if (waits or budget is not None) and is_locked(run.lock_file):
-        return _told(run)
+        return _driven_elsewhere(run)
     if _finished(run, header, retry):
-        known = run_facts.of(run)  # a file that is damaged is told first
+        known = run_facts.read_run_facts(run)  # a damaged file is reported first
         say("nothing is owed")
-        shown = _closing(run, known, False)
-        told.ended(shown.facts, shown.code)
-        return shown
-    candidate_import.check(run, header)
+        result = _closing(run, known, False)
+        notifier.ended(result.facts, result.code)
+        return result
+    candidate_import.check_candidates(run, header)
     wiring = RunWiring(run, header, say)
     number = header.settings.workers if workers is None else workers
-    preflight.open_files(preflight.FILES_PER_WORKER * max(1, number))
+    preflight.allow_open_files(preflight.FILES_PER_WORKER * max(1, number))
     with (
-        told.faults(run.name),
+        notifier.faults(run.name),
         interruptible(),
         run.locked(),
         ending_after(hours, run.stopping, say),
     ):
-        # The lock says that nobody else drives this run: what others held is nobody's now.
+        # The lock proves that no other process drives this run: holds of others are free.
         wiring.ledger.abandon_others()
         cleanup.sweep(run.name)
         wiring.breaker.forget()
-        ends = _launched(wiring, number, retry, told, screen)
-        # Somebody may have raised the cap meanwhile, or a tier that was given up came back.
+        ends = _launched(wiring, number, retry, notifier, screen)
+        # The cap may have been raised meanwhile, or a tier that was given up came back.
         while not (ends.stopped or run.stopping()) and (
             unfinished.newly_paid(run) or (ends.held and not wiring.breaker.given_up())
         ):
-            ends = _launched(wiring, number, "none", told, screen)
-        known = run_facts.of(run)
-        account = verifier_errors_text.markdown(error_rates.of_runs([run]))
+            ends = _launched(wiring, number, "none", notifier, screen)
+        known = run_facts.read_run_facts(run)
+        account = verifier_errors_text.markdown(error_rates.error_rates_of_runs([run]))
         run.write_text("report.md", run_text.markdown(known) + account)
-    shown = _closing(run, known, ends.stopped)
-    told.ended(shown.facts, shown.code)
-    return shown
+    result = _closing(run, known, ends.stopped)
+    notifier.ended(result.facts, result.code)
+    return result
 
 
 @dataclass(frozen=True)
 class _Ends:
-    """What came of a round of work."""
+    """How a round of work ended."""
 
     stopped: bool = False
     """By the user."""
@@ -198,11 +197,13 @@ class _Ends:
     """Instances that need a tier which was given up."""
 
 
-def _launched(wiring: RunWiring, workers: int, retry: str, told: Notifier, screen: Screen) -> _Ends:
+def _launched(
+    wiring: RunWiring, workers: int, retry: str, notifier: Notifier, screen: Screen
+) -> _Ends:
     """Work on what is owed and grade it."""
     run, began = wiring.run, time.time()
     try:
-        ends = _work(wiring, workers, retry, told, screen)
+        ends = _work(wiring, workers, retry, notifier, screen)
     finally:
         cleanup.sweep(run.name)  # what workers left that were killed
         append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
@@ -216,17 +217,17 @@ def _launched(wiring: RunWiring, workers: int, retry: str, told: Notifier, scree
     return ends
 
 
-def _told(run: RunFolder) -> CommandResult:
-    """More money, or another patience, for a run that another process drives."""
+def _driven_elsewhere(run: RunFolder) -> CommandResult:
+    """The new cap or waiting times of a run that another process drives."""
     cap = unfinished.cap_of(run) or Decimal(0)
-    facts_ = {"run": run.name, "budget": float(cap), "driven": True}
-    said = f"{run.name} is being driven: its driver goes by that from now on (cap ${cap})"
-    return CommandResult(facts_, Text(said))
+    facts = {"run": run.name, "budget": float(cap), "driven": True}
+    message = f"{run.name} is being driven: its driver goes by that from now on (cap ${cap})"
+    return CommandResult(facts, text_view(message))
 
 
 def _finished(run: RunFolder, header: Header, retry: str) -> bool:
     """Nothing is owed and nothing is to be graded: a finished run is only read."""
-    if unfinished.owed(run, retry) or not run.predictions_file.exists():
+    if unfinished.owed_instances(run, retry) or not run.predictions_file.exists():
         return False
     if not header.settings.grade.enabled:
         return True
@@ -235,14 +236,14 @@ def _finished(run: RunFolder, header: Header, retry: str) -> bool:
     return not (header.settings.grade.candidates and pending_grades.unseen(run))
 
 
-def resolved(settings: Settings, say: Say) -> tuple[Header, candidate_import.ImportStart]:
+def resolved_header(settings: Settings, say: Say) -> tuple[Header, candidate_import.ImportStart]:
     """What a run begins with, checked on this machine. Raises ``UsageError``."""
-    start = candidate_import.begin(settings, say)
-    settings, instances = acceptance_thresholds.resolved(start.settings), start.instances
+    start = candidate_import.read_start(settings, say)
+    settings, instances = acceptance_thresholds.with_thresholds(start.settings), start.instances
     if settings.grade.enabled:
         ids = tuple(one.id for one in instances)
         graders.check(settings.split, ids, settings.dataset, code=settings.grade.code)
-    ready = preflight.ready(settings, instances, say)
+    ready = preflight.run_preflight(settings, instances, say)
     header = Header(
         settings=settings,
         digest=settings.digest(),
@@ -257,15 +258,15 @@ def resolved(settings: Settings, say: Say) -> tuple[Header, candidate_import.Imp
     policy = build_policy(header, instances, say)
     if needs_of(policy):
         knobs = settings.policy.knobs
-        batch = [training_data.judged(features_of(one, None), knobs) for one in instances]
+        batch = [training_data.with_ratings(features_of(one, None), knobs) for one in instances]
         policy.prepare(batch, Budget(dollars=settings.budget))
     return header, start
 
 
-def _work(wiring: RunWiring, workers: int, retry: str, told: Notifier, screen: Screen) -> _Ends:
-    """Do what is owed."""
+def _work(wiring: RunWiring, workers: int, retry: str, notifier: Notifier, screen: Screen) -> _Ends:
+    """Work on the instances that are owed."""
     run = wiring.run
-    todo = unfinished.owed(run, retry)
+    todo = unfinished.owed_instances(run, retry)
     total = len(run.instances())
     unfinished.take_up(run, retry, todo)
     if not todo:
@@ -276,7 +277,7 @@ def _work(wiring: RunWiring, workers: int, retry: str, told: Notifier, screen: S
         graceful(run.stop_file, view.say, at_once=screen.second),
     ):
         view.skipped(total - len(todo))
-        state = Jobs(wiring, todo, view, told)
+        state = Jobs(wiring, todo, view, notifier)
         if workers:
             tail = LogTail(run.logs / "progress.jsonl", view)
             with temp_folders.temp_folder(run.name, run.lock_file) as place:
@@ -286,14 +287,14 @@ def _work(wiring: RunWiring, workers: int, retry: str, told: Notifier, screen: S
                     run.stopping,
                     lambda: state.tick(tail),
                     place,
-                    env=worker_environment.handed(wiring.settings, os.environ),
+                    env=worker_environment.worker_variables(wiring.settings, os.environ),
                 )
                 made.run(state.jobs(), state.done)
         else:
-            beside = at_once(wiring.header)
+            threads = instances_at_once(wiring.header)
             made = pool.Pool(
-                lambda job: run_local(job, view.event, beside), 0, run.stopping, state.spent,
-                threads=beside, halt=run.stop_file.touch,
+                lambda job: run_local(job, view.event, threads), 0, run.stopping, state.spent,
+                threads=threads, halt=run.stop_file.touch,
             )  # fmt: skip
             made.run(state.jobs(), state.done)
     stopped = run.stopping() and not service_breaker.given_up(run)
@@ -301,26 +302,20 @@ def _work(wiring: RunWiring, workers: int, retry: str, told: Notifier, screen: S
 
 
 def _closing(run: RunFolder, known: run_facts.RunFacts, stopped: bool) -> CommandResult:
-    stands = unfinished.concluded(run)
-    how = exit_status.ended(known.instances, stands, stopped=stopped)
-    owes = exit_status.ended(known.instances, stands) == "infra"
+    stands = unfinished.standing_records(run)
+    how = exit_status.run_ending(known.instances, stands, stopped=stopped)
+    owes = exit_status.run_ending(known.instances, stands) == "infra"
     resume = f"\nfinish it with: {_resuming(run)}" if owes else ""
     short = sum(record.short_of_money for record in known.records.values())
     if short:
         resume += f"\nfor {short} of them the money ended: {_resuming(run)} --budget USD adds some"
     away = service_breaker.breaker_of(run, of_run(run)).given_up() if owes else {}
     gone = [f"{name} stayed away: {row.cause} ({row.why})" for name, row in away.items()]
-    view = Group(
-        run_text.instances_table(known),
-        Text(""),
-        run_text.closing(known),
-        *(Text(line, "bold") for line in gone),
-        Text(f"run folder: {run.path}{resume}"),
-    )
-    said = {**run_facts.summary(known), "ended": how}
+    view = run_text.run_view(known, away=gone, end=f"run folder: {run.path}{resume}")
+    facts = {**run_facts.run_summary(known), "ended": how}
     if away:
-        said["away"] = {n: {"cause": row.cause, "why": row.why} for n, row in away.items()}
-    return CommandResult(said, view, exit_status.CODES[how])
+        facts["away"] = {n: {"cause": row.cause, "why": row.why} for n, row in away.items()}
+    return CommandResult(facts, view, exit_status.CODES[how])
 
 
 def _resuming(run: RunFolder) -> str:

@@ -1,4 +1,4 @@
-"""What a plain run is expected to come to before anything is spent: instances, USD, hours, GB."""
+"""``run --dry-run``: the expected instances, USD, hours and GB of a run."""
 
 from __future__ import annotations
 
@@ -34,13 +34,15 @@ else:
 FIGURES = ("instances", "resolved", "usd", "hours", "usd_of_all")
 
 
-def outlook(header: Header, instances: Sequence[Instance], outcomes: str) -> dict[str, Any]:
-    """How far the money is expected to go, by the shipped outcomes or the table ``outcomes``.
+def estimate_run(header: Header, instances: Sequence[Instance], outcomes: str) -> dict[str, Any]:
+    """How many instances the budget is expected to reach.
+
+    By the shipped outcomes, or by the table ``outcomes``.
 
     Raises ``UsageError`` for a table that cannot be read or holds no cost.
     """
     settings = header.settings
-    _, asked = training_data.split(settings.policy.knobs)
+    _, asked = training_data.split_knobs(settings.policy.knobs)
     file = outcomes or asked.outcomes
     if header.recordings and not file and (own := _sample()) is not None:
         return _of(header, instances, [own], 1.0, 1.0, 1, {
@@ -50,7 +52,7 @@ def outlook(header: Header, instances: Sequence[Instance], outcomes: str) -> dic
     known = forms.read_table(Path(file)) if file else shipped.shipped()
     plans, many = forecast.moves(header)
     arms = [str(plan.arm) for plan in plans]
-    mapped = training_data.mapped(known, dict(asked.systems), arms)
+    mapped = training_data.systems_of_arms(known, dict(asked.systems), arms)
     issues = [one for one in known.instances
               if all((one, system) in known.runs for system in mapped.values())]  # fmt: skip
     heard = verifier_model.parse(asked.verifier)
@@ -73,7 +75,7 @@ def _of(
     tpr: float,
     fpr: float,
     many: int,
-    whence: Mapping[str, Any],
+    source: Mapping[str, Any],
 ) -> dict[str, Any]:
     found = reach.simulate_reach(
         ladder,
@@ -85,11 +87,11 @@ def _of(
         attempts_per_rung=many,
         seed=header.settings.seed,
     )
-    said = {
+    figures = {
         name: dict(zip(("expected", "low", "high"), _rounded(getattr(found, name)), strict=True))
         for name in FIGURES
     }
-    return {**said, "of": len(instances), "gb": _gigabytes(header, instances), **whence}
+    return {**figures, "of": len(instances), "gb": _gigabytes(header, instances), **source}
 
 
 def _sample() -> reach.PastTier | None:
@@ -107,33 +109,33 @@ def _sample() -> reach.PastTier | None:
     return reach.PastTier(usd, seconds, right)
 
 
-def lines(said: Mapping[str, Any]) -> list[str]:
+def estimate_lines(found: Mapping[str, Any]) -> list[str]:
     """The same for people."""
-    usd, hours, all_ = said["usd"], said["hours"], said["usd_of_all"]
-    reached = said["instances"]
-    short = reached["expected"] < said["of"]
+    usd, hours, all_ = found["usd"], found["hours"], found["usd_of_all"]
+    reached = found["instances"]
+    short = reached["expected"] < found["of"]
     verdict = (
         f"the cap is under the ${all_['expected']:.2f} that all are expected to cost"
         if short
         else f"all are expected to cost ${all_['expected']:.2f}, under the cap"
     )
-    stands = "".join(f", {arm} = {system}" for arm, system in said["stands_for"].items())
-    gb = said["gb"]
+    stands = "".join(f", {arm} = {system}" for arm, system in found["stands_for"].items())
+    gb = found["gb"]
     disk = (
         "no image is to be pulled"
         if not gb["images"]
         else f"{gb['images']} images to be pulled: about {gb['expected']:.0f} GB"
         f" (90%: {gb['low']:.0f} to {gb['high']:.0f})"
         if gb["expected"] is not None
-        else f"{gb['images']} images to be pulled, of a size that nothing here tells"
+        else f"{gb['images']} images to be pulled, of unknown size"
     )
     return [
-        f"expected: {reached['expected']:.0f} of {said['of']} instances reached"
+        f"expected: {reached['expected']:.0f} of {found['of']} instances reached"
         f" (90%: {reached['low']:.0f} to {reached['high']:.0f}), for ${usd['expected']:.2f}"
         f" (${usd['low']:.2f} to ${usd['high']:.2f}) and {hours['expected']:.1f} hours"
         f" ({hours['low']:.1f} to {hours['high']:.1f}); {verdict}",
         f"disk: {disk}",
-        f"by {said['issues']} issues of {said['table']}{stands}; {said['applies']}",
+        f"by {found['issues']} issues of {found['table']}{stands}; {found['applies']}",
     ]
 
 
@@ -158,7 +160,7 @@ def _past(
 
 
 def _usd(row: tables.OutcomeRow, rate: PriceRate) -> float | None:
-    """A past run's tokens at the tier's price; its own cost where no tokens are told."""
+    """A past run's tokens at the tier's price; its own cost where its tokens are unknown."""
     if row.input_tokens is None or row.output_tokens is None:
         return row.usd
     calls = max(1, row.steps or 1)

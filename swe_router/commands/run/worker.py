@@ -38,7 +38,7 @@ class Job:
     left: int
     """Instances of the run not yet concluded, this one included."""
     first: bool = False
-    """Only look at what the instance came with, which costs no attempt."""
+    """Only verify the imported candidates, which costs no attempt."""
     driver: str = field(default_factory=this_process)
     """The process that gave it out."""
 
@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Rejected:
-    """Nothing that the instance came with was accepted: it is still to be worked on."""
+    """No imported candidate was accepted: the instance is still owed."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def run_in_ray(job: Job) -> Done:
     """The job in a Ray worker: progress goes to a file that the driver reads."""
     if threading.current_thread() is threading.main_thread():
         # A terminal's Ctrl-C reaches every process; only the driver may act on it. A handler and
-        # not SIG_IGN, which what runs in a sandbox would inherit.
+        # not SIG_IGN, which processes in a sandbox would inherit.
         signal.signal(signal.SIGINT, lambda number, frame: None)
     log = job.run / "logs" / "progress.jsonl"
 
@@ -72,25 +72,26 @@ def run_in_ray(job: Job) -> Done:
         jsonl.append(log, event, durable=False)
 
     with RunFolder(job.run).working():
-        # A killed driver's resume waits for this lock, so who gets it late must not begin.
+        # The resume of a killed driver waits for this lock; a worker that gets it late must not
+        # begin.
         return run_local(job, progress) if is_alive(job.driver) else Stopped()
 
 
-def run_local(job: Job, progress: Progress, beside: int = 1) -> Done:
-    """The job in this process; ``beside``: how many of them share its cores."""
+def run_local(job: Job, progress: Progress, threads: int = 1) -> Done:
+    """The job in this process; ``threads``: how many jobs share its cores."""
     wiring = _wiring(job.run, threading.get_ident())
     wiring.breaker.tell = lambda line: progress("", "", 0, line)
     wiring.settle_receipts(job.instance)
     wiring.opened.held = lambda of, why: progress(of, "", 0, why)
     try:
-        if not job.first:  # those that came with a candidate may need no attempt
+        if not job.first:  # an imported candidate may make an attempt unnecessary
             wiring.opened.begin(job.instance)
         progress(job.instance.id, "", 0, "reading the repository")
         graph = wiring.graph(job.instance)
         features = wiring.features(job.instance, graph)
         context = wiring.solve_context(job.instance, graph, job.left, progress)
         verification = context.verification
-        cores = max(1, verification.cores // beside)
+        cores = max(1, verification.cores // threads)
         context = replace(context, verification=replace(verification, cores=cores))
         if job.first and accepted_import(verify_imported(context, job.instance)) is None:
             return Rejected()
@@ -108,7 +109,7 @@ def run_local(job: Job, progress: Progress, beside: int = 1) -> Done:
         wiring.opened.rest(job.instance)
 
 
-def at_once(header: Header) -> int:
+def instances_at_once(header: Header) -> int:
     """Instances that this process works on at a time when there are no Ray workers.
 
     Recordings answer at once, so the cores are what such a run waits for: each gets an instance,
@@ -135,4 +136,4 @@ def _wiring(path: Path, thread: int) -> RunWiring:
 
 
 def _quiet(message: str) -> None:
-    """Workers have no terminal; what they meet is in the records."""
+    """Workers have no terminal; messages are in the records."""

@@ -1,7 +1,7 @@
-"""Rows of ``verify``: what was said of one candidate, and the file that a later call goes on with.
+"""Rows of ``verify``: the verdicts on one candidate, and the file that a later call continues.
 
-A row is kept when its patch, the settings and all that lay beside the patch are the same, and no
-verifier broke on it.
+A row is kept when its patch, the settings and the other inputs of its instance are the same, and
+no verifier broke on it.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from swe_router.verifiers.signals import authors
 
 Row = dict[str, Any]
 HALF = "unfinished"
-"""True in a row whose candidate's peers were still looked at when it was written."""
+"""True in a row that was written while the candidate's peers were still being verified."""
 
 
 def row_of(outcome: Outcome, case: CandidateCase) -> Row:
-    """One candidate: what was said of it, by whom and on what evidence."""
+    """One candidate with its verdicts and their evidence."""
     key = outcome.attempt.id
     assert outcome.candidate is not None
     return {
         "instance_id": case.instance_id,
         "candidate": case.names[key],
-        "outcome": standing(outcome),
+        "outcome": combined_outcome(outcome),
         "probability": outcome.probability,
         "seconds": round(sum(one.seconds for one in outcome.verdicts), 3),
-        "why": why(outcome),
+        "why": deciding_reason(outcome),
         "verdicts": [
             {
                 "verifier": one.verifier,
@@ -52,48 +52,48 @@ def row_of(outcome: Outcome, case: CandidateCase) -> Row:
     }
 
 
-def faulty(outcome: Outcome, case: CandidateCase, said: str) -> Row:
+def faulty(outcome: Outcome, case: CandidateCase, fault: str) -> Row:
     """The row of a candidate that a fault of ours kept from being looked at."""
     bare = outcome.model_copy(update={"verdicts": ()})
-    return {**row_of(bare, case), "why": f"a fault of swe-router's own: {said}"}
+    return {**row_of(bare, case), "why": f"a fault of swe-router's own: {fault}"}
 
 
-def standing(outcome: Outcome) -> str:
-    """``pass``, ``fail`` or ``unknown``: what ``acceptance`` said, else one pass and no fail."""
+def combined_outcome(outcome: Outcome) -> str:
+    """``pass``, ``fail`` or ``unknown``: of ``acceptance``, else by one pass and no fail."""
     if outcome.weighed is not None:
         return outcome.weighed.outcome
-    said = {one.outcome for one in outcome.verdicts}
-    return "fail" if "fail" in said else "pass" if "pass" in said else "unknown"
+    found = {one.outcome for one in outcome.verdicts}
+    return "fail" if "fail" in found else "pass" if "pass" in found else "unknown"
 
 
-def why(outcome: Outcome) -> str:
+def deciding_reason(outcome: Outcome) -> str:
     """One line: what decided it, or what kept it from being decided."""
-    said = standing(outcome)
+    combined = combined_outcome(outcome)
     broke = [f"{one.verifier} could not look: {one.evidence['broke']}"
              for one in outcome.verdicts if "broke" in one.evidence]  # fmt: skip
-    if said == "unknown" and broke:
+    if combined == "unknown" and broke:
         return "; ".join(broke)
-    for one in (*filter(None, [outcome.weighed]), *_of(outcome, said)):
+    for one in (*filter(None, [outcome.weighed]), *_of(outcome, combined)):
         if one.evidence.get("why"):
             return f"{one.verifier}: {one.evidence['why']}"
     return "; ".join(f"{one.verifier} {one.outcome}" for one in outcome.verdicts)
 
 
-def _of(outcome: Outcome, said: str) -> list[Verdict]:
-    """The verdicts that said so; of several passes the last looked deepest."""
-    found = [one for one in outcome.verdicts if one.outcome == said]
-    return found if said == "fail" else found[::-1]
+def _of(outcome: Outcome, outcome_word: str) -> list[Verdict]:
+    """The verdicts with this outcome; of several passes the last one is the most thorough."""
+    found = [one for one in outcome.verdicts if one.outcome == outcome_word]
+    return found if outcome_word == "fail" else found[::-1]
 
 
 def _same_as(outcome: Outcome, case: CandidateCase) -> str:
-    """Name of an earlier candidate that leaves the very same files behind, if there is one.
+    """Name of an earlier candidate that leaves the same files behind, if there is one.
 
-    The verdicts tell, who had the files to compare; without any the texts do.
+    By the verdicts, whose verifiers compared the files; without verdicts by the texts.
     """
     assert outcome.candidate is not None
-    told = [one.evidence["same_as"] for one in outcome.verdicts if "same_as" in one.evidence]
+    names = [one.evidence["same_as"] for one in outcome.verdicts if "same_as" in one.evidence]
     if outcome.verdicts:
-        return case.names.get(told[0], "") if told else ""
+        return case.names.get(names[0], "") if names else ""
     mine = effect(outcome.candidate.patch)
     for other in case.outcomes:
         if other.attempt.id == outcome.attempt.id:
@@ -104,7 +104,7 @@ def _same_as(outcome: Outcome, case: CandidateCase) -> str:
 
 
 def _is_row(row: Any) -> bool:
-    """The form of a row, as far as it is looked at here."""
+    """Whether a value has the fields of a row that are used here."""
     if not isinstance(row, dict) or not isinstance(row.get("instance_id"), str):
         return False
     verdicts = row.get("verdicts")
@@ -114,7 +114,7 @@ def _is_row(row: Any) -> bool:
 
 
 class ResultFile:
-    """The rows that there are; with a ``path`` they are durable as soon as they are added.
+    """All rows; with a ``path`` each is durable as soon as it is added.
 
     Raises ``UsageError`` when the file is damaged or holds no rows of ours.
     """
@@ -132,7 +132,7 @@ class ResultFile:
             return
         if path.suffix == ".gz" or path.is_dir() or not path.absolute().parent.is_dir():
             raise UsageError(f"--out {path}: name a .jsonl file in a folder that there is")
-        for row in jsonl.read(path):
+        for row in jsonl.read_lines(path):
             if not _is_row(row):
                 raise UsageError(f"--out {path} holds something else than rows of verify")
             if self._holds(row):
@@ -151,9 +151,9 @@ class ResultFile:
                 self._keep(row, self._rows)
 
     def add_half(self, row: Row) -> None:
-        """Add what the verifiers said that look at one candidate, while its peers are looked at.
+        """Add the verdicts on one candidate alone, while its peers are still being verified.
 
-        A later call goes on from it; the row of the whole takes its place (see ``settle``).
+        A later call continues from it; the complete row replaces it (see ``settle``).
         """
         if self.path is not None:
             self._keep({**row, HALF: True}, self._halves)
@@ -174,14 +174,14 @@ class ResultFile:
         if row is None or one.candidate is None or row["patch"] != one.candidate.digest:
             return one
         try:
-            said = tuple(Verdict.model_validate({**verdict, "candidate": row["patch"]})
+            verdicts = tuple(Verdict.model_validate({**verdict, "candidate": row["patch"]})
                          for verdict in row["verdicts"])  # fmt: skip
         except ValueError:
             return one  # of another form: looked at again
-        return one.model_copy(update={"verdicts": said})
+        return one.model_copy(update={"verdicts": verdicts})
 
     def settle(self) -> None:
-        """Take out of the file what the rows of the whole made superfluous, in one step."""
+        """Remove the half rows that complete rows have replaced, in one step."""
         over = {key for key in self._halves if key in self._rows}
         if self.path is None or not over:
             return
@@ -189,7 +189,7 @@ class ResultFile:
         def stays(row: Row) -> bool:
             return not row.get(HALF) or (row["instance_id"], str(row["candidate"])) not in over
 
-        kept = [row for row in jsonl.read(self.path) if stays(row)]
+        kept = [row for row in jsonl.read_lines(self.path) if stays(row)]
         jsonl.replace(self.path, kept)
         for key in over:
             self._halves.pop(key)
@@ -205,7 +205,7 @@ class ResultFile:
         return bool(looked and same and self._same_author(row) and row.get("patch"))
 
     def _same_author(self, row: Row) -> bool:
-        """Whether the file still says who made it: the class of the author decides the bar."""
+        """Whether the file still names the same author, whose class decides the threshold."""
         case = self._joined[row["instance_id"]]
         keys = [key for key, name in case.names.items() if name == row.get("candidate")]
         return [case.models[key] for key in keys] == [row.get("model_name_or_path")]

@@ -12,10 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
 from swe_router.candidates import joining, trajectory_folders
 from swe_router.candidates.joining import CandidateCase
 from swe_router.commands.result import CommandResult
@@ -23,6 +19,7 @@ from swe_router.commands.signals import graceful
 from swe_router.commands.verify import result_rows
 from swe_router.instances import splits
 from swe_router.records import Instance, Outcome
+from swe_router.reports.grade_table import verdicts_view
 from swe_router.sandboxes import temp_folders
 from swe_router.settings import Settings
 from swe_router.wiring import acceptance_thresholds, cleanup
@@ -31,48 +28,54 @@ from swe_router.wiring.verifier_stack import VerifierStack
 Say = Callable[[str], None]
 STOPPING = "stopping: commands are cut short and sandboxes removed; again: at once"
 QUIET = 30.0
-"""Seconds without a word after which what is being done is told."""
-STYLE = {"pass": "green", "fail": "red", "unknown": "yellow"}
+"""Seconds without a message after which the current step is reported."""
 
 
 @dataclass(frozen=True)
 class VerifyRequest:
-    """What is to be verified, beside the settings."""
+    """What is to be verified, in addition to the settings."""
 
     predictions: Path
     trajectories: Path | None = None
     out: Path | None = None
-    """File of rows to write, or to go on with."""
+    """File of rows to write, or to continue."""
     workers: int = 1
     sandboxes: Any = field(default=None, repr=False)
     """A factory of sandboxes in the place of the settings' own."""
 
 
-def verify(settings: Settings, wish: VerifyRequest, say: Say) -> CommandResult:
+def verify(settings: Settings, request: VerifyRequest, say: Say) -> CommandResult:
     """Verify every candidate; exit code 0, 1 when a fault of ours left a row out, 130 stopped.
 
-    Raises ``UsageError`` for anything that is amiss before the first sandbox is opened.
+    Raises ``UsageError`` for anything that is wrong before the first sandbox is opened.
     """
-    settings = acceptance_thresholds.resolved(settings)
-    found = joining.read(wish.predictions)
+    settings = acceptance_thresholds.with_thresholds(settings)
+    found = joining.read_candidates(request.predictions)
     known = splits.load(settings.split, dataset=settings.dataset)
     joining.check_known(found, {one.id for one in known}, settings.split)
     instances = _asked(settings, known, list(dict.fromkeys(one.instance_id for one in found)))
     ids = {one.id for one in instances}
     found = [one for one in found if one.instance_id in ids]
-    told = trajectory_folders.read(wish.trajectories, ids, say) if wish.trajectories else []
-    joined = joining.join(found, told, wish.predictions.name)
-    if said := joining.mended(joined):
-        say(said)
-    if told:
-        say(f"{len(told)} trajectories on {len({one.instance_id for one in told})} instances")
-    with _stack(settings, wish, say) as stack:
-        book = result_rows.ResultFile(wish.out, stack.digest(), joined)
-        stopped, faults = _drive(stack, wish.workers, instances, joined, book, say)
+    trajectories = (
+        trajectory_folders.read_trajectories(request.trajectories, ids, say)
+        if request.trajectories
+        else []
+    )
+    joined = joining.join(found, trajectories, request.predictions.name)
+    if note := joining.mended(joined):
+        say(note)
+    if trajectories:
+        covered = {one.instance_id for one in trajectories}
+        say(f"{len(trajectories)} trajectories on {len(covered)} instances")
+    with _stack(settings, request, say) as stack:
+        rows = result_rows.ResultFile(request.out, stack.digest(), joined)
+        stopped, faults = _drive(stack, request.workers, instances, joined, rows, say)
         if settings.verify.writer or settings.verify.judge:
             say(f"models: ${stack.spent():.4f} of ${settings.budget}")
-    made = book.ordered([(one.instance_id, one.name) for one in found])
-    return CommandResult(facts=made, view=_view(made), code=130 if stopped else 1 if faults else 0)
+    made = rows.ordered([(one.instance_id, one.name) for one in found])
+    return CommandResult(
+        facts=made, view=verdicts_view(made), code=130 if stopped else 1 if faults else 0
+    )
 
 
 def _asked(settings: Settings, known: Sequence[Instance], have: Sequence[str]) -> list[Instance]:
@@ -86,8 +89,8 @@ def _asked(settings: Settings, known: Sequence[Instance], have: Sequence[str]) -
 
 
 @contextmanager
-def _stack(settings: Settings, wish: VerifyRequest, say: Say) -> Iterator[VerifierStack]:
-    """The stack with a place of its own; when it ends, nothing is left of it."""
+def _stack(settings: Settings, request: VerifyRequest, say: Say) -> Iterator[VerifierStack]:
+    """The verifier stack with a temporary folder, which is removed at the end."""
     name = f"verify-{secrets.token_hex(4)}"
     with temp_folders.temp_folder(name, Path("verify.lock")) as place:
         stop = place / "stop"
@@ -95,8 +98,8 @@ def _stack(settings: Settings, wish: VerifyRequest, say: Say) -> Iterator[Verifi
         lock = place / temp_folders.CARD
         with graceful(stop, say, STOPPING):
             stack = VerifierStack(settings, name=name, place=place, lock=lock, say=say,
-                          stopping=stop.exists, sandboxes=wish.sandboxes,
-                          cores=(os.cpu_count() or 1) // max(1, wish.workers) or 1)  # fmt: skip
+                          stopping=stop.exists, sandboxes=request.sandboxes,
+                          cores=(os.cpu_count() or 1) // max(1, request.workers) or 1)  # fmt: skip
             try:
                 yield stack
             finally:
@@ -110,31 +113,31 @@ def _drive(
     workers: int,
     instances: Sequence[Instance],
     joined: Mapping[str, CandidateCase],
-    book: result_rows.ResultFile,
+    rows: result_rows.ResultFile,
     say: Say,
 ) -> tuple[bool, int]:
     """Every instance that owes a row; whether the user stopped it, and the number of faults."""
-    owed = [one for one in instances if not book.complete(one.id)]
+    owed = [one for one in instances if not rows.complete(one.id)]
     if len(owed) < len(instances):
-        say(f"{len(instances) - len(owed)} instances are done already in {book.path}")
-    halves = {one.id: sum(bool(o.verdicts) for o in book.halves(joined[one.id])) for one in owed}
+        say(f"{len(instances) - len(owed)} instances are done already in {rows.path}")
+    halves = {one.id: sum(bool(o.verdicts) for o in rows.halves(joined[one.id])) for one in owed}
     if any(halves.values()):
-        say(f"{sum(halves.values())} candidates were looked at already, as {book.path} tells")
+        say(f"{sum(halves.values())} candidates were looked at already, as {rows.path} tells")
     sizes = {one.id: len(joined[one.id].outcomes) - halves[one.id] for one in owed}
     progress = _VerifyProgress(sizes, say)
     faults = 0
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="verify") as pool:
         running = {
-            pool.submit(_one, stack, one, joined[one.id], book, progress): one for one in owed
+            pool.submit(_one, stack, one, joined[one.id], rows, progress): one for one in owed
         }
         for done in as_completed(running):
             made, fault = _result(done, joined[running[done].id])
             if made is None:
                 continue
             faults += bool(fault)
-            book.add(made)
+            rows.add(made)
             progress.done(running[done].id, made, fault)
-    book.settle()
+    rows.settle()
     return stack.stopped, faults
 
 
@@ -142,7 +145,7 @@ def _one(
     stack: VerifierStack,
     instance: Instance,
     case: CandidateCase,
-    book: result_rows.ResultFile,
+    rows: result_rows.ResultFile,
     progress: _VerifyProgress,
 ) -> list[dict[str, Any]] | None:
     """The rows of one instance; None when the user stopped before they could be trusted."""
@@ -155,9 +158,9 @@ def _one(
 
     def looked(outcome: Outcome) -> None:
         if not any("broke" in one.evidence for one in outcome.verdicts):
-            book.add_half(result_rows.row_of(outcome, case))
+            rows.add_half(result_rows.row_of(outcome, case))
 
-    known = replace(case, outcomes=book.halves(case))
+    known = replace(case, outcomes=rows.halves(case))
     outcomes = stack.look(instance, known, watch, looked)
     return None if stack.stopped else [result_rows.row_of(one, case) for one in outcomes]
 
@@ -165,18 +168,18 @@ def _one(
 def _result(
     done: Future[list[dict[str, Any]] | None], case: CandidateCase
 ) -> tuple[list[dict[str, Any]] | None, str]:
-    """Rows, or rows that say what broke: a fault costs no other instance anything."""
+    """The rows, or rows with the error: a fault does not affect other instances."""
     error = done.exception()
     if error is None:
         return done.result(), ""
     if not isinstance(error, Exception):
         raise error
-    said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return [result_rows.faulty(one, case, said) for one in case.outcomes], said
+    message = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return [result_rows.faulty(one, case, message) for one in case.outcomes], message
 
 
 class _VerifyProgress:
-    """How far it is, on stderr, with the time that is left by the candidates done so far."""
+    """Progress on stderr, with the time left by the candidates done so far."""
 
     def __init__(self, sizes: Mapping[str, int], say: Say) -> None:
         """``sizes``: candidates to look at, by instance."""
@@ -202,37 +205,17 @@ class _VerifyProgress:
         passed = time.monotonic() - self._begun
         left = passed * (sum(self._sizes.values()) - self._done) / max(1, self._done)
         took = time.monotonic() - self._began.get(name, self._begun)  # candidates go side by side
-        said = " ".join(str(row["outcome"]) for row in made)
+        outcomes = " ".join(str(row["outcome"]) for row in made)
         wrong = f"; a fault of swe-router's own: {fault}" if fault else ""
         self._speak(
-            f"[{len(self._seen)}/{len(self._sizes)}] {name}: {said}"
+            f"[{len(self._seen)}/{len(self._sizes)}] {name}: {outcomes}"
             f" in {took:.0f} s{wrong}; ETA {_span(left)}"
         )
 
-    def _speak(self, said: str) -> None:
+    def _speak(self, line: str) -> None:
         self._spoke = time.monotonic()
-        self._say(said)
+        self._say(line)
 
 
 def _span(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
-
-
-def _view(made: Sequence[Mapping[str, Any]]) -> Group:
-    table = Table(box=None, pad_edge=False)
-    for name in ("instance", "candidate", "outcome", "P(right)", "seconds", "why"):
-        right = name in {"P(right)", "seconds"}
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in made:
-        chance = row["probability"]
-        table.add_row(
-            row["instance_id"],
-            row["candidate"],
-            Text(row["outcome"], STYLE[row["outcome"]]),
-            "" if chance is None else f"{chance:.2f}",
-            f"{row['seconds']:.1f}",
-            row["why"],
-        )
-    counts = {name: sum(row["outcome"] == name for row in made) for name in STYLE}
-    said = ", ".join(f"{count} {name}" for name, count in counts.items())
-    return Group(table, Text(f"{len(made)} candidates: {said}", style="bold"))

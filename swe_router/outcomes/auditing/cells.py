@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from swe_router.errors import UsageError
-from swe_router.outcomes.auditing.findings import AuditFinding, named
+from swe_router.outcomes.auditing.findings import AuditFinding, some_systems
 from swe_router.outcomes.importers.columns import columns, text
 from swe_router.outcomes.importers.gathering import INSTANCE_ID, ImportOptions
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, row_of, text_cells
@@ -56,10 +56,12 @@ def lenient(path: Path) -> tuple[OutcomeTable, list[AuditFinding]]:
         rows.setdefault(key, row)
     found = []
     if broken:
-        found.append(AuditFinding("refuse", "impossible", f"{len(broken)} lines: {named(broken)}"))
+        found.append(
+            AuditFinding("refuse", "impossible", f"{len(broken)} lines: {some_systems(broken)}")
+        )
     if twice:
         found.append(
-            AuditFinding("refuse", "duplicates", f"{len(twice)} rows again: {named(twice)}")
+            AuditFinding("refuse", "duplicates", f"{len(twice)} rows again: {some_systems(twice)}")
         )
     if blank:
         found.append(AuditFinding("warn", "missing-verdicts", f"{blank} lines have no verdict"))
@@ -69,15 +71,15 @@ def lenient(path: Path) -> tuple[OutcomeTable, list[AuditFinding]]:
 
 
 def checked(table: OutcomeTable, known: Collection[str] | None) -> Iterator[AuditFinding]:
-    """All faults that cells and columns show; ``known`` are the ids of the split, if told."""
+    """All faults that cells and columns show; ``known`` are the ids of the split, if given."""
     yield from _ids(table, known)
     days = sorted({row.price_date for row in table.rows if row.price_date})
     if len(days) > 1:
         yield AuditFinding("warn", "price-dates", f"costs at the prices of {len(days)} days:"
-                      f" {named(days)}; price them again at one")  # fmt: skip
+                      f" {some_systems(days)}; price them again at one")  # fmt: skip
     if days and any(row.usd is not None and not row.price_date for row in table.rows):
         yield AuditFinding(
-            "warn", "price-dates", f"billed costs beside ones at the prices of {days[0]}"
+            "warn", "price-dates", f"billed costs next to ones at the prices of {days[0]}"
         )
     bare = all(row.usd is None for row in table.rows)
     if bare:
@@ -113,10 +115,10 @@ def _columns_of(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFindin
         severity = "refuse" if len(idle) > max(1, 0.01 * len(rows)) else "warn"
         text = f"{len(idle)} instances resolved without a model call or an output token"
         yield AuditFinding(severity, "impossible", text, system)  # type: ignore[arg-type]
-    told = [replace(row, run="") for row in rows if row.usd or row.output_tokens or row.seconds]
-    again = [one.instance_id for one, times in Counter(told).items() if times > 1]
+    measured = [replace(row, run="") for row in rows if row.usd or row.output_tokens or row.seconds]
+    again = [one.instance_id for one, times in Counter(measured).items() if times > 1]
     if again:
-        text = f"{len(again)} instances have one run under two numbers: {named(again)}"
+        text = f"{len(again)} instances have one run under two numbers: {some_systems(again)}"
         yield AuditFinding("warn", "duplicates", text, system)
 
 
@@ -125,7 +127,7 @@ def _costs(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFinding]:
     if missing:
         text = f"{missing} of {len(rows)} rows have no cost"
         yield AuditFinding("warn", "missing-costs", f"{text}; they take no part in a board", system)
-    # With a day of prices a 0 was computed: the tier was free. Without one nobody knew the price.
+    # With a day of prices a 0 was computed: the tier was free. Without one the price was unknown.
     zeros = [row for row in rows if row.usd == 0 and not row.price_date and row.steps != 0]
     priced = len(rows) - missing
     if zeros:
@@ -149,17 +151,18 @@ def _costs(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFinding]:
 def _ids(table: OutcomeTable, known: Collection[str] | None) -> Iterator[AuditFinding]:
     odd = [name for name in table.instances if not INSTANCE_ID.fullmatch(name)]
     if odd:
-        text = f"{len(odd)} are no SWE-bench ids (owner__repo-number): {named(odd)}"
+        text = f"{len(odd)} are no SWE-bench ids (owner__repo-number): {some_systems(odd)}"
         yield AuditFinding("warn", "ids", f"{text}; --split NAME says whose they are")
     if known is not None:
         alien = [name for name in table.instances if name not in known]
         if alien:
             text = (
-                f"{len(alien)} of {len(table.instances)} ids are not of the split: {named(alien)}"
+                f"{len(alien)} of {len(table.instances)} ids are not of the split:"
+                f" {some_systems(alien)}"
             )
             many = len(alien) > 0.05 * len(table.instances)
             yield AuditFinding("refuse" if many else "warn", "ids", text)
     foreign = [n for n in table.instances if n not in odd and n.split("__")[0] not in TEST_REPOS]
     if foreign and len(foreign) < len(table.instances) - len(odd):
-        text = f"{len(foreign)} ids are of another benchmark than the rest: {named(foreign)}"
+        text = f"{len(foreign)} ids are of another benchmark than the rest: {some_systems(foreign)}"
         yield AuditFinding("warn", "ids", text)

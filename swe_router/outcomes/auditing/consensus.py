@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
-from swe_router.outcomes.auditing.findings import AuditFinding, named
+from swe_router.outcomes.auditing.findings import AuditFinding, some_systems
 from swe_router.outcomes.tables.table import OutcomeTable
 from swe_router.stats.arrays import Floats
 
@@ -137,20 +137,16 @@ def judged(found: Sequence[Consensus]) -> list[AuditFinding]:
 def _judged(one: Consensus) -> AuditFinding | None:
     if math.isnan(one.auc) or one.others == 0 or one.n < SOME:
         return None
-    said = (f"AUC {one.auc:.2f} (95% up to {min(1, one.high):.2f}) of its verdicts under the"
+    auc = (f"AUC {one.auc:.2f} (95% up to {min(1, one.high):.2f}) of its verdicts under the"
             f" consensus of {one.others} others, n = {one.n}")  # fmt: skip
     if one.n >= MANY and one.high < one.floor:
-        text = (
-            f"{said}: real systems reach {one.floor:g}; its instance ids or verdicts are mixed up"
-        )
+        text = f"{auc}: real systems reach {one.floor:g}; its instance ids or verdicts are mixed up"
         return AuditFinding("refuse", "permuted-ids", text, one.system)
     low = one.floor if one.n >= MANY else one.floor - 0.1
     if one.auc < low:
         few = min(one.resolved, one.n - one.resolved) < FEW_POSITIVES
         why = f", of which {one.resolved} resolved: too few to judge" if few else ""
-        return AuditFinding(
-            "warn", "low-agreement", f"{said}{why}; {low:g} is expected", one.system
-        )
+        return AuditFinding("warn", "low-agreement", f"{auc}{why}; {low:g} is expected", one.system)
     return None
 
 
@@ -170,11 +166,13 @@ def against(table: OutcomeTable, reference: OutcomeTable) -> list[AuditFinding]:
         return []
     rho = float(spearmanr(x, y).statistic)
     where = reference.source.rsplit("/", 1)[-1]
-    said = f"rank correlation {rho:.2f} of easiness with {where} on {len(common)} instances"
+    finding = f"rank correlation {rho:.2f} of easiness with {where} on {len(common)} instances"
     if rho < 0.3:
-        text = f"{said}: the instance ids of the whole table are mixed up"
+        text = f"{finding}: the instance ids of the whole table are mixed up"
         return [AuditFinding("refuse", "permuted-ids", text)]
-    return [AuditFinding("warn", "low-agreement", f"{said}; .5 is expected")] if rho < 0.5 else []
+    return (
+        [AuditFinding("warn", "low-agreement", f"{finding}; .5 is expected")] if rho < 0.5 else []
+    )
 
 
 def _easiness(table: OutcomeTable) -> Mapping[str, float]:
@@ -196,7 +194,7 @@ def copies(table: OutcomeTable) -> list[AuditFinding]:
         AuditFinding(
             "warn",
             "duplicates",
-            f"the same verdicts on every instance as {named(names[1:])}",
+            f"the same verdicts on every instance as {some_systems(names[1:])}",
             names[0],
         )
         for names in alike.values()

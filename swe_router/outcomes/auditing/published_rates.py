@@ -1,4 +1,4 @@
-"""A system's resolve rate against a rate that somebody published."""
+"""A system's resolve rate against a published rate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swe_router.outcomes.importers.gathering import amount, load_json, table_of
 from swe_router.outcomes.tables.table import OutcomeTable, text_cells
 
 APART = 0.02
-"""Rates closer than this are never told apart: other harness versions, re-runs, rounding."""
+"""Rates closer than this are never distinguished: other harness versions, re-runs, rounding."""
 DATE = re.compile(r"[-_@ ]?20\d\d-?\d\d-?\d\d$")
 """The day of a model's version at the end of a name."""
 REFUSED, WARNED = 4.0, 3.0
@@ -52,8 +52,8 @@ def _walked(tree: Any) -> dict[str, float]:
                 names = [str(entry[key]) for key in ("folder", "name") if entry.get(key)]
                 found |= {} if rate is None else dict.fromkeys(names, rate)
         return found
-    told = table_of(tree).items()
-    rates = {str(k): _rate(v if isinstance(v, Mapping) else {"rate": v}) for k, v in told}
+    known = table_of(tree).items()
+    rates = {str(k): _rate(v if isinstance(v, Mapping) else {"rate": v}) for k, v in known}
     return {name: rate for name, rate in rates.items() if rate is not None}
 
 
@@ -80,11 +80,11 @@ def compared(table: OutcomeTable, rates: Mapping[str, float]) -> list[AuditFindi
         if name is None:
             continue
         matched += 1
-        rate, told = sum(row.resolved for row in rows) / len(rows), rates[name]
-        error = math.sqrt(max(told * (1 - told), 1 / len(rows) / 4) / len(rows))
-        far = abs(rate - told) / error
-        if abs(rate - told) > APART and far > WARNED:
-            text = (f"{rate:.1%} of {len(rows)} rows are resolved, published are {told:.1%}"
+        rate, known = sum(row.resolved for row in rows) / len(rows), rates[name]
+        error = math.sqrt(max(known * (1 - known), 1 / len(rows) / 4) / len(rows))
+        far = abs(rate - known) / error
+        if abs(rate - known) > APART and far > WARNED:
+            text = (f"{rate:.1%} of {len(rows)} rows are resolved, published are {known:.1%}"
                     f" ({name}): {far:.0f} standard errors apart")  # fmt: skip
             refuse = far > REFUSED
             out.append(AuditFinding("refuse" if refuse else "warn", "published-rate", text, system))

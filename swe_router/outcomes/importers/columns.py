@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from swe_router.errors import UsageError
-from swe_router.outcomes.importers.gathering import ImportOptions, listed
+from swe_router.outcomes.importers.gathering import ImportOptions, first_names
 from swe_router.outcomes.tables.table import COLUMNS
 
 ALIASES: Mapping[str, Sequence[str]] = {
@@ -55,7 +55,7 @@ def columns(there: Sequence[str], given: ImportOptions, path: Path) -> dict[str,
         if ours not in COLUMNS:
             raise UsageError(f"--map {ours}={theirs}: our columns are {', '.join(COLUMNS)}")
         if theirs not in there:
-            raise UsageError(f"--map {ours}={theirs}: {path} has {listed(there) or 'nothing'}")
+            raise UsageError(f"--map {ours}={theirs}: {path} has {first_names(there) or 'nothing'}")
     found = dict(given.columns)
     for ours in COLUMNS:
         for name in (ours, *ALIASES.get(ours, ())):
@@ -68,7 +68,7 @@ def columns(there: Sequence[str], given: ImportOptions, path: Path) -> dict[str,
     missing = [name for name in needed if name not in found]
     if missing:
         raise UsageError(
-            f"{path} has no column for {', '.join(missing)} (found: {listed(there)}):"
+            f"{path} has no column for {', '.join(missing)} (found: {first_names(there)}):"
             f" say --map {missing[0]}=COLUMN"
         )
     return found

@@ -23,7 +23,7 @@ FORMS: Mapping[str, Importer] = {
     "swe-agent": swe_agent,
     "experiments": experiments,
     "swe-effi": swe_effi,
-    "jsonl": mappings.lines,
+    "jsonl": mappings.imported_lines,
     "verdicts": mappings.answers,
 }
 """Name of ``--format`` -> importer. Our own runs (``run``) are read by ``assemble.outcomes``."""
@@ -108,7 +108,7 @@ def _unique(path: Path, found: Imported, mapped: bool) -> Sequence[OutcomeRow]:
     keys = Counter((row.instance_id, row.system, row.run) for row in found.rows)
     for (instance, system, run), number in keys.items():
         if number > 1:
-            hint = " (a column of repeats is told by --map run=COLUMN)" if mapped else ""
+            hint = " (a column of repeats is given by --map run=COLUMN)" if mapped else ""
             raise UsageError(
                 f"{path} has {instance}, {system}, run {run} {number} times: which one holds?{hint}"
             )
@@ -145,7 +145,7 @@ def _flawless(rows: Sequence[OutcomeRow]) -> list[str]:
     lost = {row.system for row in rows if not row.resolved}
     won = Counter(row.system for row in rows if row.system not in lost)
     return [
-        f"all {number} runs of {system} are resolved: see that those who failed were not left out"
+        f"all {number} runs of {system} are resolved: check that failed ones were not left out"
         for system, number in won.items()
         if number > 1
     ]

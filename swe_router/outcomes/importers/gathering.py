@@ -26,7 +26,7 @@ INSTANCE_ID = re.compile(r"[A-Za-z0-9_.-]+__[A-Za-z0-9_.-]+-\d+")
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the user says beside the paths."""
+    """The user's options, in addition to the paths."""
 
     system: str = ""
     """Name of the system; empty takes the one that the files or their folder give."""
@@ -128,12 +128,12 @@ def json_lines(path: Path) -> list[Any]:
         try:
             found += [json.loads(line, object_pairs_hook=once)] if line.strip() else []
         except (ValueError, RecursionError) as error:
-            said = str(error)[:100]
-            raise UsageError(f"{path}:{number} cannot be read as JSON lines: {said}") from None
+            reason = str(error)[:100]
+            raise UsageError(f"{path}:{number} cannot be read as JSON lines: {reason}") from None
     return found
 
 
-def listed(names: Iterable[str], most: int = 6) -> str:
+def first_names(names: Iterable[str], most: int = 6) -> str:
     """The first few of some names, cut, and how many there are: a message is never a file."""
     every = list(names)
     shown = ", ".join(name if len(name) <= 40 else f"{name[:37]}..." for name in every[:most])
@@ -153,7 +153,7 @@ def list_of(value: object) -> Sequence[Any]:
 def priced(row: OutcomeRow, given: ImportOptions) -> OutcomeRow:
     """The row with USD from its tokens at the day's price, where that can be known.
 
-    A price in bands goes by the call, so that a sum of calls cannot be priced: left missing.
+    A price in bands goes by the call, so a sum of calls cannot be priced and is left missing.
     """
     if row.usd is not None or given.prices_at is None:
         return row

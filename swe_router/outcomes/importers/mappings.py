@@ -18,13 +18,18 @@ from swe_router.outcomes.importers.gathering import (
     Imported,
     ImportOptions,
     cost,
+    first_names,
     json_lines,
-    listed,
     load_json,
     once,
     table_of,
 )
-from swe_router.outcomes.importers.report_files import INSIDE, looks_like_an_id, of_lists, said_of
+from swe_router.outcomes.importers.report_files import (
+    INSIDE,
+    looks_like_an_id,
+    of_lists,
+    verdict_of_entry,
+)
 from swe_router.outcomes.tables.table import COLUMNS, OutcomeRow, row_of
 
 _RUN = re.compile(r"(?:run|trial|seed|attempt|repeat|rep|sample|iter(?:ation)?)?[ _#-]*(\d+)", re.I)
@@ -80,7 +85,7 @@ def answers(path: Path, given: ImportOptions) -> Imported:
     seen = {NO_VERDICT: silent} if silent else {}
     keyed = [part.key for part in parts if part.key]
     how = f"{len(keyed)} runs of {own}" if runs else f"{len(keyed)} systems"
-    remarks = (f"{path}: its keys ({listed(keyed, 3)}) are read as {how}",) if keyed else ()
+    remarks = (f"{path}: its keys ({first_names(keyed, 3)}) are read as {how}",) if keyed else ()
     return Imported(tuple(rows), seen, remarks)
 
 
@@ -92,13 +97,16 @@ def _parts(tree: Any, key: str, deep: int = 0) -> Iterator[_ReportedResult]:
     if lists is not None and lists.known:
         if lists.winners_only:
             raise UsageError(
-                f"{key or 'the report'} lists winners only ({len(lists.known)} resolved): who"
-                " failed is not told (unresolved_ids)"
+                f"{key or 'the report'} lists winners only ({len(lists.known)} resolved):"
+                " it does not list the failed ones (unresolved_ids)"
             )
         yield _ReportedResult(key, lists.known, 0)
         return
-    known = {str(name): said for name, value in tree.items()
-             if looks_like_an_id(str(name)) and (said := said_of(value)) is not None}  # fmt: skip
+    known = {
+        str(name): verdict
+        for name, value in tree.items()
+        if looks_like_an_id(str(name)) and (verdict := verdict_of_entry(value)) is not None
+    }
     if known:
         silent = sum(looks_like_an_id(str(name)) for name in tree) - len(known)
         yield _ReportedResult(key, known, silent)
@@ -117,12 +125,12 @@ def _turned(tree: Any) -> Any:
         inner = dict(enumerate(value, 1)) if isinstance(value, list) else value
         if not isinstance(inner, Mapping) or not INSTANCE_ID.fullmatch(str(name)):
             return tree
-        for key, said in inner.items():
+        for key, verdict in inner.items():
             if named_as_ours(str(key)) or INSTANCE_ID.fullmatch(str(key)):
                 return tree
-            turned.setdefault(str(key), {})[str(name)] = said
-    told = [said_of(said) for by_id in turned.values() for said in by_id.values()]
-    return turned if any(said is not None for said in told) else tree
+            turned.setdefault(str(key), {})[str(name)] = verdict
+    verdicts = [verdict_of_entry(one) for by_id in turned.values() for one in by_id.values()]
+    return turned if any(one is not None for one in verdicts) else tree
 
 
 def _own_name(path: Path) -> str:
@@ -130,8 +138,8 @@ def _own_name(path: Path) -> str:
     return path.resolve().parent.name if stem.casefold() in _PLAIN else stem
 
 
-def lines(path: Path, given: ImportOptions) -> Imported:
-    """JSON lines with a run a line, under our names, the usual other ones, or those in camelCase.
+def imported_lines(path: Path, given: ImportOptions) -> Imported:
+    """JSON lines with one run per line, under our names, usual other ones, or camelCase ones.
 
     A line may also hold the verdicts of a whole system: ``{"subject_id": …, "responses":
     {id: 0 or 1}}``. What stands in an object (``usage``) is taken as if it stood on the line.
@@ -183,18 +191,18 @@ def _system_of(
 def _flat(line: Mapping[str, Any]) -> dict[str, str | None]:
     """The cells of a line as text, those of objects in it too; what stands on it goes first.
 
-    Of an object that counts a provider's tokens the counts are told apart: its prompt may hold
+    Of an object that counts a provider's tokens the counts are separated: its prompt may hold
     what was read from a cache.
     """
     found: dict[str, str | None] = {}
     parts: list[Mapping[str, Any]] = [line]
     for _ in range(_DEEP):
         fresh = [value for part in parts for value in part.values() if isinstance(value, Mapping)
-                 and not trajectory.counted(value)]  # fmt: skip
+                 and not trajectory.has_both_counts(value)]  # fmt: skip
         parts += [one for one in fresh if one not in parts]
     own = {named_as_ours(str(key)) for key in line}
     counts = (v for part in parts for v in part.values()
-              if isinstance(v, Mapping) and trajectory.counted(v))  # fmt: skip
+              if isinstance(v, Mapping) and trajectory.has_both_counts(v))  # fmt: skip
     if (usage := next(counts, None)) is not None:
         sums = trajectory.usage_of(usage)
         found = {name: str(getattr(sums, name)) for name in _TOKENS if name not in own}
@@ -213,7 +221,7 @@ def _flat(line: Mapping[str, Any]) -> dict[str, str | None]:
 
 def wide(path: Path, there: Sequence[str], cells: Sequence[Mapping[str, str | None]],
          given: ImportOptions) -> Imported:  # fmt: skip
-    """A table with a row an instance and a column per system, of 0 and 1 or true and false.
+    """A table with one row per instance and one column per system, of 0 and 1 or true and false.
 
     Raises ``UsageError``: no column of ids, or none of verdicts.
     """
@@ -224,7 +232,7 @@ def wide(path: Path, there: Sequence[str], cells: Sequence[Mapping[str, str | No
     if not ids or not systems:
         what = "instance_id" if not ids else "resolved, and none that holds verdicts of a system"
         raise UsageError(
-            f"{path} has no column for {what} (found: {listed(there)}): say --map"
+            f"{path} has no column for {what} (found: {first_names(there)}): say --map"
             f" {'instance_id' if not ids else 'resolved'}=COLUMN"
         )
     seen: Counter[str] = Counter()
@@ -232,13 +240,13 @@ def wide(path: Path, there: Sequence[str], cells: Sequence[Mapping[str, str | No
     for number, line in enumerate(cells, 2):
         name = text(line.get(ids))
         for system in systems:
-            said = text(line.get(system))
-            if not said:
+            cell = text(line.get(system))
+            if not cell:
                 seen[NO_VERDICT] += 1
                 continue
-            named = {"instance_id": name, "system": system, "resolved": said}
+            named = {"instance_id": name, "system": system, "resolved": cell}
             rows.append(row_of(named, f"{path}:{number}"))
-    remark = f"{path}: {len(systems)} columns are read as one system each: {listed(systems)}"
+    remark = f"{path}: {len(systems)} columns are read as one system each: {first_names(systems)}"
     return Imported(tuple(rows), seen, (remark,))
 
 
@@ -249,7 +257,7 @@ def verdict_columns(
     known = {*COLUMNS, *(alias for names in ALIASES.values() for alias in names), ids}
     found = []
     for name in there:
-        said = {text(line.get(name)).casefold() for line in cells} - {""}
-        if name and name not in known and said and said <= _TRUE | _FALSE:
+        values = {text(line.get(name)).casefold() for line in cells} - {""}
+        if name and name not in known and values and values <= _TRUE | _FALSE:
             found.append(name)
     return found

@@ -21,8 +21,12 @@ from swe_router.outcomes.importers.gathering import (
     once,
     table_of,
 )
-from swe_router.outcomes.importers.report_files import read, told
-from swe_router.outcomes.importers.trajectories import predicted, told_of, trajectories
+from swe_router.outcomes.importers.report_files import lists_failures, read_reports
+from swe_router.outcomes.importers.trajectories import (
+    predicted,
+    trajectories,
+    with_trajectory_usage,
+)
 from swe_router.outcomes.tables.table import OutcomeRow
 
 DETAILS = "per_instance_details"
@@ -64,18 +68,21 @@ def per_instance(path: Path, given: ImportOptions) -> Imported:
 
 
 def _twice(path: Path, one: tuple[OutcomeRow, str], other: tuple[OutcomeRow, str]) -> str:
-    """What is said of a system that two boards of a file tell of differently."""
+    """A remark on a system whose results differ between two boards of a file."""
     (before, first), (row, second) = one, other
-    told = " against ".join(f"{'' if r.resolved else 'un'}resolved, cost {r.usd}, {r.steps} calls"
-                            for r in (before, row))  # fmt: skip
+    results = " against ".join(
+        f"{'' if r.resolved else 'un'}resolved, cost {r.usd}, {r.steps} calls"
+        for r in (before, row)
+    )
     return (
-        f"{path} tells of {row.system} on {row.instance_id} twice and differently: {told} (boards"
-        f" {first or 'unnamed'} and {second or 'unnamed'}): which one holds? Leave the other out"
+        f"{path} has {row.system} on {row.instance_id} twice with different results: {results}"
+        f" (boards {first or 'unnamed'} and {second or 'unnamed'}):"
+        " which one holds? Leave the other out"
     )
 
 
 def experiments(path: Path, given: ImportOptions) -> Imported:
-    """A folder of SWE-bench/experiments, of one submission or of many beside each other.
+    """A folder of SWE-bench/experiments, of one submission or of many side by side.
 
     As on the leaderboard a predicted instance that is not listed as resolved is unresolved.
     """
@@ -163,16 +170,16 @@ def _is_submission(folder: Path) -> bool:
 def _submission(folder: Path, system: str, seen: Counter[str]) -> Iterator[OutcomeRow]:
     closing = folder / "results" / "results.json"
     report, logs = closing, folder / "logs"
-    if not closing.is_file() or (any(logs.glob("*/report.json")) and not told(closing)):
+    if not closing.is_file() or (any(logs.glob("*/report.json")) and not lists_failures(closing)):
         report = logs
-    said, models = read(report), predicted(folder)
+    verdicts, models = read_reports(report), predicted(folder)
     files = trajectories(folder / "trajs") if (folder / "trajs").is_dir() else {}
-    if said.winners_only and not {*models, *files} - said.known.keys():
+    if verdicts.winners_only and not {*models, *files} - verdicts.known.keys():
         raise UsageError(
-            f"{report} lists winners only ({len(said.known)} resolved) and {folder} has no"
-            " predictions or trajectories of others: who failed is not told"
+            f"{report} lists winners only ({len(verdicts.known)} resolved) and {folder} has no"
+            " predictions or trajectories of others: the failed ones are not listed"
         )
-    known = {**dict.fromkeys((*models, *files), False), **said.known}
+    known = {**dict.fromkeys((*models, *files), False), **verdicts.known}
     details = folder / DETAILS
     cells = table_of(load_json(file)) if (file := details.with_suffix(".json")).is_file() else {}
     for name in sorted(known):
@@ -182,6 +189,6 @@ def _submission(folder: Path, system: str, seen: Counter[str]) -> Iterator[Outco
             instance_id=name, system=system, resolved=known[name], model=models.get(name, "")
         )
         if "cost" not in cell and name in files:
-            yield told_of(files[name], row, seen)
+            yield with_trajectory_usage(files[name], row, seen)
         else:
             yield replace(row, usd=cost(cell.get("cost"), calls, seen), steps=calls)

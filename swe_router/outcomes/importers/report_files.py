@@ -20,22 +20,22 @@ LOST = ("unresolved_ids", "empty_patch_ids", "unresolved", "no_generation", "no_
 """
 NONE = ("error_ids", "infra_failure_ids", "incomplete_ids")
 INSIDE = ("verdicts", "results", "instances", "eval_results", "per_instance")
-"""Keys under which a report may keep what it says of instances, beside a summary."""
+"""Keys under which a report may keep its verdicts on instances, next to a summary."""
 _APART = re.compile(r"__|[-/:@.#]|\A\d+\Z")
 
 
 @dataclass(frozen=True)
 class ReportedVerdicts:
-    """What reports say for certain."""
+    """The certain verdicts of reports."""
 
     known: Mapping[str, bool]
     winners_only: bool = False
-    """They list who was resolved, and nothing says of anybody that he was not."""
+    """They list resolved instances only: no instance is reported as not resolved."""
     undecided: frozenset[str] = frozenset()
-    """Of whom they say that there is no verdict."""
+    """Instances that they list without a verdict."""
 
     def praise_alone(self, silent: Collection[str]) -> bool:
-        """Whether nobody of these failed, though they pass some over: a table of winners."""
+        """Whether none of these failed although some are missing: a table of winners."""
         bare = self.winners_only or all(self.known.values())
         return bool(set(silent) - self.undecided) and bool(self.known) and bare
 
@@ -47,10 +47,10 @@ def looks_like_an_id(name: str) -> bool:
     return any(map(str.isdecimal, name)) and bool(_APART.search(name)) and "pass@" not in name
 
 
-def said_of(value: object) -> bool | None:
+def verdict_of_entry(value: object) -> bool | None:
     """The verdict that a value is: of its own, or under ``resolved``; None for no verdict.
 
-    Where the surroundings failed there is none, whatever stands beside it.
+    Where the infrastructure failed there is none, whatever else the entry holds.
     """
     if isinstance(value, Mapping):
         value = None if value.get("infra_failure") else value.get("resolved")
@@ -59,10 +59,10 @@ def said_of(value: object) -> bool | None:
 
 def verdicts(path: Path) -> dict[str, bool]:
     """Instance id -> resolved; see ``read``."""
-    return dict(read(path).known)
+    return dict(read_reports(path).known)
 
 
-def read(path: Path) -> ReportedVerdicts:
+def read_reports(path: Path) -> ReportedVerdicts:
     """What a report says for certain.
 
     ``path`` is a closing report (``resolved_ids`` and the like), an object of
@@ -71,28 +71,28 @@ def read(path: Path) -> ReportedVerdicts:
     ``UsageError``: nothing there, no such form, or two reports that contradict each other.
     """
     if not path.is_dir():
-        said = _of_file(path)
-        if not said.known:
+        verdicts = _of_file(path)
+        if not verdicts.known:
             raise UsageError(
                 f"{path} holds no verdicts (resolved_ids, or resolved by instance id; a summary"
                 " in figures is none)"
             )
-        return said
+        return verdicts
     names = sorted({*path.rglob("report.json"), *path.rglob("*.report.json")})
     if not names:
         raise UsageError(f"{path} holds no report.json")
     whole: dict[str, bool] = {}
     bares = []
     for name in names:
-        said = _of_file(name)
-        bares.append(said.winners_only)
-        for key, value in said.known.items():
+        one = _of_file(name)
+        bares.append(one.winners_only)
+        for key, value in one.known.items():
             if whole.setdefault(key, value) != value:
                 raise UsageError(f"{name} contradicts another report on {key}")
     return ReportedVerdicts(whole, all(bares))
 
 
-def told(path: Path) -> bool:
+def lists_failures(path: Path) -> bool:
     """Whether a report holds any verdict."""
     return bool(_of_file(path).known)
 
@@ -105,14 +105,17 @@ def _of_file(path: Path) -> ReportedVerdicts:
     if not isinstance(tree, Mapping):
         raise UsageError(f"{path} is no report: it holds no object")
     if isinstance(tree.get("resolved"), bool):
-        said = said_of(tree)
-        return ReportedVerdicts({} if said is None else {_named(path): said})
+        resolved = verdict_of_entry(tree)
+        return ReportedVerdicts({} if resolved is None else {_named(path): resolved})
     if (lists := of_lists(tree)) is not None:
         return lists
     inner = next((tree[key] for key in INSIDE if isinstance(tree.get(key), Mapping | list)), tree)
     inner = _listed(inner) if isinstance(inner, list) else inner
-    found = {str(key): said for key, value in inner.items()
-             if looks_like_an_id(str(key)) and (said := said_of(value)) is not None}  # fmt: skip
+    found = {
+        str(key): resolved
+        for key, value in inner.items()
+        if looks_like_an_id(str(key)) and (resolved := verdict_of_entry(value)) is not None
+    }
     return ReportedVerdicts(found)
 
 

@@ -1,4 +1,4 @@
-"""Our own runs: a row an attempt whose patch was officially graded, and one for the run itself."""
+"""Our own runs: one row per attempt with an official grade, and one for the run itself."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from swe_router.outcomes.tables.table import row_of, text_cells
 
 
 def table(path: Path, given: ImportOptions) -> Imported:
-    """A .csv or .csv.gz with one run a line, or an instance a line and a column per system."""
+    """A .csv or .csv.gz with one run per line, or one instance per line and a column per system."""
     there, lines = text_cells(path)
     if there and there[0].lstrip().startswith(("{", "[")):
         raise UsageError(f"{path} is no CSV but JSON: --format jsonl, per-instance or verdicts")

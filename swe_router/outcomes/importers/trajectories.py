@@ -1,4 +1,4 @@
-"""Run folders of mini-swe-agent and SWE-agent: a trajectory an instance, verdicts beside them."""
+"""Run folders of mini-swe-agent and SWE-agent: one trajectory per instance, and verdicts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from swe_router.outcomes.importers.gathering import (
     load_json,
     table_of,
 )
-from swe_router.outcomes.importers.report_files import read
+from swe_router.outcomes.importers.report_files import read_reports
 from swe_router.outcomes.tables.table import OutcomeRow
 from swe_router.records import Usage
 
@@ -52,8 +52,8 @@ def _folder(path: Path, given: ImportOptions, endings: Sequence[str], reader: Re
     if not path.is_dir():
         raise UsageError(f"{path} is no run folder")
     report = _reports(path, given)
-    said = read(report)
-    known = said.known
+    verdicts = read_reports(report)
+    known = verdicts.known
     models = predicted(path)
     files = _by_instance(path, endings)
     if not files and not models:
@@ -74,7 +74,7 @@ def _folder(path: Path, given: ImportOptions, endings: Sequence[str], reader: Re
             row = reader(tree, row, seen)
         rows.append(replace(row, system=given.system or path.resolve().name))
     silent = [name for name in dict.fromkeys((*files, *models)) if name not in known]
-    if silent and (said.winners_only or (report.is_file() and said.praise_alone(silent))):
+    if silent and (verdicts.winners_only or (report.is_file() and verdicts.praise_alone(silent))):
         raise UsageError(winners_only(report, len(known), len(silent)))
     remarks = [f"{file}: {gap}" for file, gap in unread.items() if gap]
     more = [f"and {len(remarks) - SHOWN} more such files"] if len(remarks) > SHOWN else []
@@ -82,10 +82,14 @@ def _folder(path: Path, given: ImportOptions, endings: Sequence[str], reader: Re
 
 
 def _unread(tree: Mapping[str, Any], name: str) -> str:
-    """What the file tells of and was not read, so that its tokens stay missing; empty for all."""
+    """A remark on calls that were not read: the tokens stay missing. Empty when all were read."""
     if not any(isinstance(tree.get(key), list) for key in ("trajectory", "attempts", "messages")):
         return "it holds no trajectory: no cost, steps or tokens are taken from it"
-    reader = sweagent.read if "trajectory" in tree or "attempts" in tree else mini_swe.read
+    reader = (
+        sweagent.read_swe_agent
+        if "trajectory" in tree or "attempts" in tree
+        else mini_swe.read_mini_swe_agent
+    )
     return reader(tree, name, name).remark
 
 
@@ -104,11 +108,11 @@ def _reports(path: Path, given: ImportOptions) -> Path:
 
 
 def winners_only(report: Path, won: int, silent: int) -> str:
-    """What is said of a report that would make a table of winners."""
+    """A remark on a report that would make a table of winners."""
     return (
         f"{report} lists winners only: {won} resolved, and nothing of the other {silent} runs."
-        " Give a report that also says who failed (unresolved_ids, or {id: bool}), or import the"
-        " predictions with --format experiments, where what is not listed is unresolved"
+        " Give a report that also lists the failed ones (unresolved_ids, or {id: bool}), or import"
+        " the predictions with --format experiments, where what is not listed is unresolved"
     )
 
 
@@ -158,7 +162,7 @@ def predicted(path: Path) -> dict[str, str]:
     return found
 
 
-def told_of(file: Path, row: OutcomeRow, seen: Counter[str]) -> OutcomeRow:
+def with_trajectory_usage(file: Path, row: OutcomeRow, seen: Counter[str]) -> OutcomeRow:
     """The row with the cost, steps and tokens that a run's own trajectory tells."""
     tree = table_of(load_json(file))
     peer = "trajectory" in tree or "attempts" in tree
@@ -197,7 +201,7 @@ def _of_mini(tree: Mapping[str, Any], row: OutcomeRow, seen: Counter[str]) -> Ou
 
 def _tokens(usages: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Sums over calls; nothing when one of them tells no counts."""
-    if not all(map(trajectory.counted, usages)):
+    if not all(map(trajectory.has_both_counts, usages)):
         return {}
     total = sum(map(trajectory.usage_of, usages), Usage())
     names = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")

@@ -78,7 +78,7 @@ def board(
         "n": len(ids),
         "table": ", ".join(Path(one).name for one in table.source.split(", ")),
         "channel": {"tpr": asked.channel.tpr, "fpr": asked.channel.fpr,
-                    "recorded": asked.channel.recorded, "said": asked.channel.said},
+                    "recorded": asked.channel.recorded, "said": asked.channel.description},
         "budget": None if asked.budget is None else float(asked.budget),
         "bootstraps": asked.bootstraps,
         "seed": asked.seed,
@@ -123,8 +123,8 @@ def _standing(line: Mapping[str, Any]) -> tuple[int, float, str]:
 
 
 def _assumptions(played_on: Simulation, asked: BoardRequest) -> list[str]:
-    said = [
-        f"verifier: {asked.channel.said}",
+    notes = [
+        f"verifier: {asked.channel.description}",
         "learned policies are fitted without the repository that they are scored on",
         f"intervals: 95%, {asked.bootstraps} paired resamples of issues (repo_ fields: of"
         " repositories); they hold the recorded runs and the verifier's error rates for given",
@@ -136,15 +136,17 @@ def _assumptions(played_on: Simulation, asked: BoardRequest) -> list[str]:
     ]
     n, there = len(played_on.features), len(played_on.table.instances)
     if n < there:
-        said.append(f"{n} of the table's {there} issues are told of and run by the whole ladder")
+        notes.append(f"{n} of the table's {there} issues have features and a run of every tier")
     if n < verdict_words.FEW:
-        said.append(f"with fewer than {verdict_words.FEW} issues nothing is told from a random mix")
+        notes.append(
+            f"with fewer than {verdict_words.FEW} issues no row is compared with a random mix"
+        )
     if asked.budget is not None:
-        said.append(
+        notes.append(
             f"hard cap: ${asked.budget} for {len(played_on.features)} issues, each policy in"
             f" {asked.replicates} shuffled worlds; a run starts only if its limit still fits"
         )
-    return said
+    return notes
 
 
 def _strip(field: scoring.Field, samples: int = 60) -> list[dict[str, float]]:

@@ -9,9 +9,9 @@ from swe_router.stats import significance
 
 ABOVE, NEITHER, BELOW = "above hull", "not distinguishable from a random mix", "below hull"
 FEW = 10
-"""Issues under which no row is told from a random mix."""
+"""Issues below which no row is compared with a random mix."""
 LEVEL = 0.05
-"""Of Holm's correction over the policies of the board: what a row's word is told at."""
+"""Level of Holm's correction over the policies of the board, which a row's word rests on."""
 SLACK = 1e-9
 """A system on the hull is exactly on it in every resample, up to rounding."""
 
@@ -22,10 +22,10 @@ def tell(lines: Sequence[dict[str, Any]]) -> None:
     _shared(lines)
     for line in lines:
         if line.get("rate") is not None:
-            _told(line)
+            _set_words(line)
 
 
-def _told(line: dict[str, Any]) -> None:
+def _set_words(line: dict[str, Any]) -> None:
     """The words of a row that ran, from its intervals and Holm's p-values, in place."""
     n = int(line["n"])
     low, high = (line[f"hull_margin_{end}"] / 100 for end in ("low", "high"))

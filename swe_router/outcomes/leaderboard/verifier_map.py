@@ -98,7 +98,7 @@ def _standing(
 ) -> dict[str, Any]:
     """Where the verifier of this board stands, measured or assumed."""
     tpr, fpr = stage.channel.tpr, stage.channel.fpr
-    found: dict[str, Any] = {"name": stage.channel.said, "measured": False}
+    found: dict[str, Any] = {"name": stage.channel.description, "measured": False}
     if stage.channel.measured is not None:
         found |= {**vars(stage.channel.measured), "measured": True}
     if stage.channel.recorded:

@@ -104,7 +104,7 @@ class Folded:
 
 
 def cross_fitted(policy: Policy, stage: Simulation, fold: Fold = by_repository) -> Policy:
-    """The policy as it may be replayed on a stage: itself, or fitted anew for each fold.
+    """The policy as it may be replayed on a stage: itself, or one fit per fold.
 
     Raises ``UsageError`` when the rest of some fold does not hold what it needs.
     """

@@ -122,7 +122,9 @@ def _entry(
     drawn = terms.budget is not None or is_sequential(kind)
     try:
         base = kind(stage.ladder, **knobs)
-        shown = plain_values.plain(base.knobs.model_dump() if isinstance(base, HasKnobs) else knobs)
+        shown = plain_values.as_plain(
+            base.knobs.model_dump() if isinstance(base, HasKnobs) else knobs
+        )
         surrogate = _stands_in(surrogate, shown)
         fitted = cross_fitting.cross_fitted(base, stage)
         played = _play(fitted, stage, terms)
@@ -137,12 +139,12 @@ def _entry(
             gauge = _play(cross_fitting.cross_fitted(base, stage, fold), stage, terms)
     except SweRouterError as error:
         return BoardEntry(
-            label, plugin, plain_values.plain(knobs), trouble=_needs(error), surrogate=surrogate
+            label, plugin, plain_values.as_plain(knobs), trouble=_needs(error), surrogate=surrogate
         )
     except Exception as error:  # a plugin of anyone's: its row tells, the board goes on
-        said = f"it broke: {type(error).__name__}: {error}".splitlines()[0][:200]
+        trouble = f"it broke: {type(error).__name__}: {error}".splitlines()[0][:200]
         return BoardEntry(
-            label, plugin, plain_values.plain(knobs), trouble=said, surrogate=surrogate
+            label, plugin, plain_values.as_plain(knobs), trouble=trouble, surrogate=surrogate
         )
     return BoardEntry(
         label, plugin, shown, played, tuple(curve), "", surrogate, gauge, drawn,

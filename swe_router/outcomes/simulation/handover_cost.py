@@ -1,4 +1,4 @@
-"""What a handed-over start costs in a replay: what the later run must read beside its own.
+"""What a handed-over start costs in a replay: what the later run must read in addition to its own.
 
 A recorded run began fresh. Begun with notes or going on from an earlier conversation, each of its
 calls would have read that prefix too: the first at the price of input, the others at that of a
@@ -20,7 +20,7 @@ from swe_router.records import NOTES_BYTES, Handover, Usage
 
 BYTES_PER_TOKEN = 3
 """A low estimate, so that tokens come out high."""
-SURROGATE = "a fresh run's quality, with the prefix priced beside it"
+SURROGATE = "a fresh run's quality, with the price of the prefix added"
 
 
 class Unpriced(UsageError):
@@ -28,7 +28,7 @@ class Unpriced(UsageError):
 
 
 def reread(earlier: OutcomeRow, later: OutcomeRow, mode: Handover) -> Decimal:
-    """USD that ``later`` pays beside its recorded cost for what ``earlier`` hands over to it.
+    """Extra USD that ``later`` pays for what ``earlier`` hands over to it.
 
     Raises ``Unpriced`` that says which tokens, steps or price are unknown.
     """
@@ -48,7 +48,7 @@ def last_prompt(row: OutcomeRow) -> int:
     """Tokens of the last prompt of a run, from the sums that a table holds: twice the mean.
 
     So it is where a conversation grows evenly from nothing. In 65 recorded runs of mini-SWE-agent
-    the last prompt was .85 of it (quartiles .80 and .94), so that it comes out rather too high.
+    the last prompt was .85 of it (quartiles .80 and .94), so the estimate is rather too high.
     Raises ``Unpriced``.
     """
     kinds = (row.input_tokens, row.cache_read_tokens, row.cache_write_tokens)
@@ -71,8 +71,8 @@ def _rate(row: OutcomeRow) -> PriceRate:
 @lru_cache(maxsize=256)
 def _known(model: str, day: str) -> PriceRate | None:
     # Models of the shipped table that no provider lists: priced there with source and date.
-    beside = assets.find("eval/outcomes", "prices", ".toml")
-    for table in (None, beside):
+    shipped_prices = assets.find("eval/outcomes", "prices", ".toml")
+    for table in (None, shipped_prices):
         with contextlib.suppress(UsageError, ValueError):
             return rate_for(model, on=datetime.date.fromisoformat(day), table=table)
     return None

@@ -13,7 +13,7 @@ from swe_router.outcomes.tables.table import OutcomeTable
 from swe_router.stats.hull import hull_at, upper_hull
 
 MAX_COUNT = 4
-"""Rungs of a ladder that nobody named."""
+"""Tiers of a ladder that was not named."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def ladder(
 ) -> list[str]:
     """Systems from cheap to strong.
 
-    ``weak`` and ``strong`` stand as they are said; ``models`` are put in order of mean cost.
+    ``weak`` and ``strong`` are taken as given; ``models`` are put in order of mean cost.
     With neither, the vertices of the hull of all systems that were run on most of the issues: at
     most ``MAX_COUNT``, and at least two (the nearest to the hull joins a lonely one). Raises
     ``UsageError`` for a name that is unknown, half a pair, or a table with a single system.

@@ -1,4 +1,4 @@
-"""Rows that are no policies: oracles, which bound them all, and live runs, which were paid for."""
+"""Rows that are no policies: oracles, which bound all policies, and live runs."""
 
 from __future__ import annotations
 

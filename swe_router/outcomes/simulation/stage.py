@@ -49,7 +49,7 @@ class Cell:
     refused: Outcome
     """The same when it did not."""
     extra: Decimal = Decimal(0)
-    """USD beside the recorded cost: the prefix of a run that did not begin fresh."""
+    """USD in addition to the recorded cost: the prefix of a run that did not begin fresh."""
 
     @property
     def resolved(self) -> float:

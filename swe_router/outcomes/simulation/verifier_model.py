@@ -64,7 +64,7 @@ class VerifierModel:
         return part < self.passes(row)
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """In words, for the board."""
         if self.recorded:
             return "verdicts as recorded in the table"

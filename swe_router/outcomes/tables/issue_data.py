@@ -1,6 +1,6 @@
-"""What is told of the issues of a table: features and texts where there are any, and honest gaps.
+"""Features and texts of the issues of a table, where there are any, and honest gaps.
 
-A policy that asks for a text that nobody gave gets a ``UsageError`` that begins with "needs": its
+A policy that reads a text that was not given gets a ``UsageError`` that begins with "needs": its
 row says so, and nothing is guessed from an empty text.
 """
 

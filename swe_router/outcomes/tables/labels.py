@@ -21,7 +21,7 @@ TRUE = frozenset(("1", "true", "yes", "1.0", "resolved"))
 FALSE = frozenset(("0", "false", "no", "0.0", "unresolved"))
 
 
-def read(paths: Sequence[Path]) -> dict[tuple[str, str], bool]:
+def read_labels(paths: Sequence[Path]) -> dict[tuple[str, str], bool]:
     """(instance id, candidate) -> resolved; an empty or null result is no label.
 
     Raises ``UsageError``: a file that cannot be read, a row without its columns, a result that is
@@ -34,15 +34,17 @@ def read(paths: Sequence[Path]) -> dict[tuple[str, str], bool]:
             missing = [n for n in ("instance_id", "candidate", "resolved") if n not in row]
             if missing:
                 raise UsageError(f"{where} has no {', '.join(missing)}")
-            told = row["resolved"]
-            word = "" if told is None else str(told).strip().casefold()
+            given = row["resolved"]
+            word = "" if given is None else str(given).strip().casefold()
             if not word:
                 continue
             if word not in TRUE | FALSE:
-                raise UsageError(f"{where}: resolved is {told!r}, not true or false")
+                raise UsageError(f"{where}: resolved is {given!r}, not true or false")
             key = (str(row["instance_id"]), str(row["candidate"]))
             if found.setdefault(key, word in TRUE) != (word in TRUE):
-                raise UsageError(f"{where}: {key[0]}, candidate {key[1]} was told otherwise before")
+                raise UsageError(
+                    f"{where}: {key[0]}, candidate {key[1]} has another result in an earlier row"
+                )
     return found
 
 
@@ -57,10 +59,10 @@ class LabelRow(NamedTuple):
     row: Mapping[str, Any]
 
 
-def verdicts(paths: Sequence[Path]) -> list[LabelRow]:
+def verify_rows(paths: Sequence[Path]) -> list[LabelRow]:
     """Rows of ``verify``: of a candidate the last of its file, and no patch of it twice.
 
-    A file that ``verify`` went on with after a change holds what it said before the change too,
+    A file that ``verify`` continued after a change also holds the verdicts from before it,
     and a file and its copy are one. Raises ``UsageError``: a file that cannot be read, a row of
     another form.
     """
@@ -84,8 +86,8 @@ def objects(path: Path) -> Iterator[Mapping[str, Any]]:
         raw = path.read_bytes()
         text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        said = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path} cannot be read: {said}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} cannot be read: {reason}") from None
     name = path.name.removesuffix(".gz")
     if name.endswith(".csv"):
         reader = csv.DictReader(io.StringIO(text, newline=""))

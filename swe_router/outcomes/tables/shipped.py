@@ -1,4 +1,4 @@
-"""The outcome table that ships, so that a board can be had without a file of one's own."""
+"""The outcome table that ships, used for boards without a file of one's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 from swe_router import assets
 from swe_router.features import feature_files
-from swe_router.outcomes.tables.table import OutcomeTable, read
+from swe_router.outcomes.tables.table import OutcomeTable, read_tidy_table
 from swe_router.records import Features, Instance
 
 NAME = "swe_effi"
@@ -15,7 +15,7 @@ NAME = "swe_effi"
 
 def shipped() -> OutcomeTable:
     """SWE-Effi: 5 scaffolds x 3 models on 50 instances of Verified; see eval/outcomes/README.md."""
-    return read(assets.find("eval/outcomes", NAME, ".csv.gz"))
+    return read_tidy_table(assets.find("eval/outcomes", NAME, ".csv.gz"))
 
 
 def issues() -> list[Instance]:

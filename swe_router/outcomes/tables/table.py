@@ -40,7 +40,7 @@ class OutcomeRow:
     seconds: float | None = None
     """Wall seconds."""
     verdict: str = ""
-    """``pass``, ``fail`` or ``unknown``: what a verifier without the answer key said; or empty."""
+    """``pass``, ``fail``, ``unknown`` or empty: of a verifier without the answer key."""
     price_date: str = ""
     """Day of the price table behind ``usd``; empty when it was billed or is unknown."""
     probability: float | None = None
@@ -107,7 +107,7 @@ def _natural(run: str) -> tuple[int, str]:
     return (int(run) if run.isdigit() else 1 << 30, run)
 
 
-def read(path: Path) -> OutcomeTable:
+def read_tidy_table(path: Path) -> OutcomeTable:
     """A table in this schema (.csv or .csv.gz); columns beyond it are passed over.
 
     Raises ``UsageError`` that names the file, the line and what is wrong with it.
@@ -149,7 +149,7 @@ def check_columns(names: Sequence[str], path: Path) -> None:
     if twice:
         raise UsageError(
             f"{path} has the column {', '.join(map(repr, twice[:3]))} twice: which one counts is"
-            " not told; rename or remove the other"
+            " unclear; rename or remove the other"
         )
 
 
@@ -199,12 +199,12 @@ def _number(cell: str, name: str, where: str) -> int | float:
     return round(value) if name in _INTEGERS else value
 
 
-def write(table: OutcomeTable, path: Path) -> None:
+def write_table(table: OutcomeTable, path: Path) -> None:
     """The table as .csv or .csv.gz (the latter with no time in it: same rows, same bytes).
 
     Raises ``UsageError`` when the file cannot be written.
     """
-    data = plain_values.table(COLUMNS, map(plain_values.plain, table.rows)).encode()
+    data = plain_values.csv_table(COLUMNS, map(plain_values.as_plain, table.rows)).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)

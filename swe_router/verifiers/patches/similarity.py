@@ -134,7 +134,9 @@ def _places(patch: str) -> set[tuple[str, str]]:
     """(old file, scope) of each changed line: git's own section header, and the line's block."""
     found: set[tuple[str, str]] = set()
     for file in unidiff.PatchSet(patch):
-        path = patch_files.named(file.source_file) or patch_files.named(file.target_file)
+        path = patch_files.header_path(file.source_file) or patch_files.header_path(
+            file.target_file
+        )
         for hunk in file:
             line, scope = hunk.source_start, hunk.section_header.strip()
             for one in hunk:

@@ -1,0 +1,21 @@
+"""What ``doctor`` shows: one row per check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.table import Table
+from rich.text import Text
+
+from swe_router.reports.view_parts import View
+
+COLORS = {"ok": "green", "warning": "yellow", "no": "red"}
+WORDS = {"warning": "warn"}
+
+
+def checks_view(checks: Iterable[tuple[str, str, str]]) -> View:
+    """``checks``: (``ok``, ``warning`` or ``no``; name; detail) each."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for level, name, detail in checks:
+        table.add_row(Text(WORDS.get(level, level), COLORS[level]), name, detail)
+    return table

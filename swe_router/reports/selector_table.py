@@ -1,0 +1,45 @@
+"""Selectors compared over the candidates of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from swe_router.reports.fitted_table import Fitted
+from swe_router.reports.sentences import count
+from swe_router.reports.view_parts import View
+
+THIS_RUN = "this run"
+"""The row of the run's own choice, which the others are compared with."""
+ALPHA = 0.05
+"""Level of a difference, after Holm's correction for the number of comparisons."""
+
+
+def selectors_view(name: str, instances: int, rows: Sequence[Mapping[str, Any]]) -> View:
+    """One row per selector: resolved, and the difference from the run's own choice."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("selector", no_wrap=True)
+    for column in ("resolved", "less this run's", "95% interval", "p", "difference"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        own = row["selector"] == THIS_RUN
+        p = "" if row["p"] is None else f"{row['p']:.2g}"
+        cells = (f"{row['difference']:+g}", f"[{row['low']:+g}, {row['high']:+g}]", p, row["said"])
+        table.add_row(row["selector"], f"{row['resolved']:g}", *(("",) * 4 if own else cells))
+    title = f"{name}: what each selector hands in, over {count(instances, 'instance')}"
+    return Group(Text(title, "bold"), Text(""), Fitted(table), Text(""), Text(_legend(rows)))
+
+
+def _legend(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How the last column comes about: an interval may exclude 0 without a difference."""
+    tests = sum(row["p"] is not None for row in rows)
+    return (
+        f"differs: the interval excludes 0 and p is under {ALPHA:g}. p is of an exact test paired"
+        f" by instance (the interval is of resampled ones, and too narrow where they are few),"
+        f" after Holm's correction for {count(tests, 'comparison')}; not significant: one of"
+        " the two does not hold."
+    )
