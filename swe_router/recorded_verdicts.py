@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from pydantic import ValidationError
+
 from swe_router import plugins
 from swe_router.errors import UsageError, VerifierError
 from swe_router.records import Verdict
 from swe_router.settings import VerifySettings
 from swe_router.verifier_abilities import (
+    EvidenceRecord,
     FillsMatrix,
     GivesSignals,
     GivesSignalsAmong,
@@ -25,6 +28,7 @@ from swe_router.verifier_abilities import (
     ShowsRuns,
     SummarisesVerdicts,
     TestCell,
+    TypesEvidence,
     VerdictSummary,
     VerifierTraits,
     traits_of,
@@ -55,6 +59,28 @@ def _verifier(name: str) -> Any:
 def traits_named(name: str) -> VerifierTraits:
     """Traits of the verifier of that name; the defaults where it is absent."""
     return traits_of(verifier_named(name))
+
+
+def evidence_of(verdict: Verdict) -> EvidenceRecord:
+    """The evidence as the typed record of its verifier; a plain one where that has none.
+
+    Raises ``VerifierError`` for evidence that does not fit, of a newer version for example.
+    """
+    verifier = verifier_named(verdict.verifier)
+    kind = verifier.evidence_type if isinstance(verifier, TypesEvidence) else EvidenceRecord
+    return read_evidence(kind, verdict)
+
+
+def read_evidence(kind: type[EvidenceRecord], verdict: Verdict) -> EvidenceRecord:
+    """The evidence as a record of this type. Raises ``VerifierError`` where it does not fit."""
+    try:
+        return kind.model_validate(verdict.evidence)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise VerifierError(
+            f"evidence of {verdict.verifier!r} is no {kind.__name__}: {where}: {first['msg']}"
+        ) from error
 
 
 def is_decisive_fail(verdict: Verdict) -> bool:

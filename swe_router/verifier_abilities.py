@@ -5,6 +5,7 @@
 * ``HasStage``, ``IsDecisive``, ``RunsTests``, ``IsReusable``: when it runs, what a verdict allows;
 * ``AsksModels``, ``UsesCalibration``: what a run has to offer it;
 * ``GivesSignals`` or ``GivesSignalsAmong``: numbers that ``acceptance`` weighs;
+* ``TypesEvidence``: the record that its evidence is;
 * ``ShowsRuns``, ``FillsMatrix``, ``SharesTests``, ``SummarisesVerdicts``: what its evidence shows.
 
 The words that a person is shown are ``evidence["why"]``.
@@ -14,7 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
 
 from swe_router.records import TestResult, TestSource, Verdict
 
@@ -25,6 +28,39 @@ Reuse = Literal["never", "text", "files"]
 """A verdict counts for one attempt, for the same patch text, or for patches that leave the same
 files."""
 ModelRole = Literal["writer", "judge"]
+
+
+class EvidenceRecord(BaseModel):
+    """Base of what the verdicts of one verifier rest on; the engine adds these fields to any.
+
+    A subclass narrows ``schema_version`` to the versions that it reads: '' (evidence of before
+    there was one) and its own, which is the last.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    schema_version: str = ""
+    why: str = ""
+    """What a person reads."""
+    broke: str = ""
+    """Why the verifier could not look."""
+    same_as: str = ""
+    """The attempt whose verdict this is."""
+    usd: str = "0"
+    """What the verdict's own model calls cost."""
+    calls: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def version(cls) -> str:
+        """The version that is written today."""
+        return str(get_args(cls.model_fields["schema_version"].annotation)[-1])
+
+
+@runtime_checkable
+class TypesEvidence(Protocol):
+    """Its evidence is a typed record; the engine holds each verdict against it."""
+
+    evidence_type: type[EvidenceRecord]
 
 
 @runtime_checkable

@@ -24,6 +24,8 @@ ENDINGS = {
 }
 """How an attempt ended; a submission needs no word."""
 _PLURAL = re.compile(r"\b(\d+)((?: [a-z-]+){1,3})\(s\)")
+UNSHOWN = frozenset({"schema_version"})
+"""Parts of the evidence that no person asks for."""
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -59,8 +61,11 @@ def _because(one: Verdict) -> str:
         why += _names(_failing(facts.get("tests")))
     if why:
         return why
-    plain = [f"{key.replace('_', ' ')} {value}" for key, value in facts.items()
-             if isinstance(value, int | float | str) and str(value)]  # fmt: skip
+    plain = [
+        f"{key.replace('_', ' ')} {value}"
+        for key, value in facts.items()
+        if isinstance(value, int | float | str) and str(value) and key not in UNSHOWN
+    ]
     if not plain and one.score is not None:
         return f"score {one.score:.2f}"
     return "; ".join(plain[:5])

@@ -21,7 +21,7 @@ from swe_router.solve.patch_equivalence import PatchEquivalence, misfit
 from swe_router.solve.sandbox_reuse import SandboxReuse
 from swe_router.solve.stoppable import unless_stopping
 from swe_router.solve.verifier_cost import billed, tallied
-from swe_router.verifier_abilities import traits_of
+from swe_router.verifier_abilities import TypesEvidence, traits_of
 from swe_router.verifier_cache import CacheKey
 
 RETURNS = 3
@@ -163,7 +163,7 @@ def _verdict(
     context, calls = tallied(context)
     for again in range(RETURNS, 0, -1):
         try:
-            verdict = verifier.verify(outcome, peers, instance, context)
+            verdict = _versioned(verifier, verifier.verify(outcome, peers, instance, context))
         except BoundaryError as error:
             if again > 1 and error.says_nothing_of_instance and not setup.stopping():
                 continue  # its engine went away; opening the next sandbox waits until it is back
@@ -182,6 +182,17 @@ def _verdict(
     verdict = verdict.model_copy(update={"seconds": max(0.0, setup.context.clock() - begun)})
     if traits.reuse != "never" and "broke" not in verdict.evidence and not setup.stopping():
         setup.context.cache[key] = verdict, outcome.attempt.id
+    return verdict
+
+
+def _versioned(verifier: Verifier, verdict: Verdict) -> Verdict:
+    """The verdict with the version of its evidence. Raises ``VerifierError`` if it does not fit."""
+    if not isinstance(verifier, TypesEvidence):
+        return verdict
+    kind = verifier.evidence_type
+    evidence = {**verdict.evidence, "schema_version": kind.version()}
+    verdict = verdict.model_copy(update={"evidence": evidence})
+    recorded_verdicts.read_evidence(kind, verdict)
     return verdict
 
 

@@ -11,7 +11,8 @@ from swe_router.records import ACCEPTANCE, Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
 from swe_router.stats.rounding import distinct_decimals
-from swe_router.verifier_abilities import Stage
+from swe_router.verifier_abilities import EvidenceRecord, Stage
+from swe_router.verifiers.evidence_records import AcceptanceEvidence
 from swe_router.verifiers.patches import equivalence
 from swe_router.verifiers.signals import authors
 
@@ -29,6 +30,7 @@ class AcceptanceVerifier:
     is known speaks for all of them.
     """
 
+    evidence_type: type[EvidenceRecord] = AcceptanceEvidence
     stage: Stage = "combination"
     calibrated = True
 

@@ -8,7 +8,8 @@ from typing import Any
 from swe_router.records import Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifier_abilities import Stage
+from swe_router.verifier_abilities import EvidenceRecord, Stage
+from swe_router.verifiers.evidence_records import AgreementEvidence
 from swe_router.verifiers.patches import similarity
 from swe_router.verifiers.signals import authors
 from swe_router.verifiers.testing.comparison import BROKEN
@@ -34,6 +35,7 @@ class AgreementVerifier:
     the same model counts a quarter.
     """
 
+    evidence_type: type[EvidenceRecord] = AgreementEvidence
     stage: Stage = "peers"
     score_is_probability = False  # 0.5 says nothing: it only puts patches in order
 

@@ -9,7 +9,8 @@ from swe_router import patch_files
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import FITTED, IN_PLACE, VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifier_abilities import Reuse, Stage, VerdictSummary
+from swe_router.verifier_abilities import EvidenceRecord, Reuse, Stage, VerdictSummary
+from swe_router.verifiers.evidence_records import AppliesEvidence
 from swe_router.verifiers.patches import changed_files, path_kinds
 
 NAME = "applies"
@@ -22,6 +23,7 @@ MAX_LISTED = 50
 class AppliesVerifier:
     """Verifier ``applies``: pass or fail, by facts that anyone can check again with git."""
 
+    evidence_type: type[EvidenceRecord] = AppliesEvidence
     stage: Stage = "patch"
     decisive = True
     reuse: Reuse = "text"  # whether it applies depends on context lines, which its effect hides

@@ -10,7 +10,8 @@ from swe_router.estimates.acceptance.verdict_signals import clipped
 from swe_router.records import Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifier_abilities import Stage
+from swe_router.verifier_abilities import EvidenceRecord, Stage
+from swe_router.verifiers.evidence_records import BehaviourEvidence
 from swe_router.verifiers.patches import path_kinds
 from swe_router.verifiers.signals import authors, patch_signals, trajectory_signals
 
@@ -24,6 +25,7 @@ class BehaviourVerifier:
     cannot be known of a run (an imported patch without its trajectory) is left out, never 0.
     """
 
+    evidence_type: type[EvidenceRecord] = BehaviourEvidence
     stage: Stage = "patch"
     calibrated = True
 

@@ -23,7 +23,8 @@ from swe_router.records import (
 )
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifier_abilities import ModelRole, Stage, VerdictSummary
+from swe_router.verifier_abilities import EvidenceRecord, ModelRole, Stage, VerdictSummary
+from swe_router.verifiers.evidence_records import JudgeEvidence
 
 NAME = "judge"
 PROMPT = "judge"
@@ -47,6 +48,7 @@ class JudgeVerifier:
     evidence holds the answer, from which ``check`` reads the ratings again.
     """
 
+    evidence_type: type[EvidenceRecord] = JudgeEvidence
     stage: Stage = "peers"
     calibrated = True
     asks: Mapping[ModelRole, str] = {"judge": PROMPT}

@@ -13,8 +13,9 @@ from swe_router import patch_files
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifier_abilities import Reuse, Stage, TestCell, VerdictSummary
+from swe_router.verifier_abilities import EvidenceRecord, Reuse, Stage, TestCell, VerdictSummary
 from swe_router.verifiers import start_state
+from swe_router.verifiers.evidence_records import RepoTestsEvidence
 from swe_router.verifiers.patches import changed_files, path_kinds, tampering
 from swe_router.verifiers.testing import comparison, existing_test_counts, nearby_tests, runners
 from swe_router.verifiers.testing.batches import MIN_SECONDS, Batch, merged_run
@@ -39,6 +40,7 @@ class RepoTestsVerifier:
     repository shows.
     """
 
+    evidence_type: type[EvidenceRecord] = RepoTestsEvidence
     stage: Stage = "tests"
     runs_tests = True
     reuse: Reuse = "files"

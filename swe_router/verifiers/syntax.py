@@ -18,8 +18,9 @@ from swe_router.codegraph import grammar, python_syntax
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifier_abilities import Reuse, Stage
+from swe_router.verifier_abilities import EvidenceRecord, Reuse, Stage
 from swe_router.verifier_cache import CacheKey
+from swe_router.verifiers.evidence_records import SyntaxEvidence
 from swe_router.verifiers.patches import path_kinds
 
 NAME = "syntax"
@@ -48,6 +49,7 @@ class SyntaxVerifier:
     Test files are left out: a test of a parser may hold broken code on purpose.
     """
 
+    evidence_type: type[EvidenceRecord] = SyntaxEvidence
     stage: Stage = "patch"
     decisive = True
     reuse: Reuse = "files"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -19,9 +21,10 @@ from swe_router.selectors.vote_counts import has_no_hard_fail
 from swe_router.settings import VerifySettings
 from swe_router.solve.cross_evaluation import matrix_of
 from swe_router.solve.verification import VerificationSetup, together
-from swe_router.verifier_abilities import VerifierTraits, traits_of
+from swe_router.verifier_abilities import EvidenceRecord, VerifierTraits, traits_of
 from swe_router.verifier_cache import CacheKey, RunKey, VerifierCache
 from swe_router.verifiers.acceptance import AcceptanceVerifier
+from swe_router.verifiers.evidence_records import AppliesEvidence
 from tests.doubles.engine import INSTANCE, FakeSandbox
 from tests.doubles.project import outcome, verdict
 from tests.doubles.third_party import (
@@ -38,6 +41,9 @@ from tests.doubles.third_party import (
 DIFF = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@\n-a\n+b\n c\n"
 OTHER = DIFF.replace("+b", "+d")
 SIZES = "tests.doubles.third_party:Sizes"
+
+
+ROOT = Path(swe_router.__file__).parent
 
 
 def verified(*verifiers, patches=(DIFF,), cores=1):
@@ -155,6 +161,47 @@ def test_code_that_a_run_folder_names_is_not_imported_to_read_a_verdict():
     assert recorded_verdicts.verifier_named("nobody-offers-this") is None
 
 
+def test_every_verdict_on_record_is_the_typed_record_of_its_verifier():
+    """Of runs of every age: nothing in them is unknown, and none has a version but today's."""
+    files = [*(ROOT.parent / "runs").glob("*/records.jsonl"),
+             *(ROOT.parent / "tests" / "data").rglob("records.jsonl")]  # fmt: skip
+    seen = set()
+    for file in files:
+        for text in file.read_text().splitlines():
+            for made in json.loads(text)["outcomes"]:
+                for one in made["verdicts"]:
+                    read = recorded_verdicts.evidence_of(Verdict.model_validate(one))
+                    assert read.model_extra == {}, (one["verifier"], read.model_extra)
+                    assert type(read) is not EvidenceRecord
+                    seen.add(one["verifier"])
+    assert len(seen) >= 6
+
+
+def test_evidence_gets_its_version_and_what_does_not_fit_is_no_verdict():
+    class Typed(Plain):
+        evidence_type = AppliesEvidence
+
+    class Wrong(Typed):
+        facts = MappingProxyType({"applied": "perhaps"})
+
+    (made,) = verified(Typed())
+    assert made.verdicts[0].evidence["schema_version"] == "applies-1"
+    (made,) = verified(Wrong())
+    assert made.verdicts[0].outcome == "unknown"
+    assert "is no AppliesEvidence: applied: " in made.verdicts[0].evidence["broke"]
+    newer = verdict("pass", "applies", schema_version="applies-9")
+    with pytest.raises(VerifierError, match="schema_version"):
+        recorded_verdicts.evidence_of(newer)
+
+
+@pytest.mark.parametrize("name", sorted(plugins.BUILT_IN["verifiers"]))
+def test_each_verifier_of_the_house_types_its_evidence(name):
+    assert traits_of(recorded_verdicts.verifier_named(name)).stage
+    kind = recorded_verdicts.verifier_named(name).evidence_type
+    assert kind.version() == f"{name}-1"
+    assert kind.model_validate({}).schema_version == ""
+
+
 def test_a_run_counts_for_another_patch_and_what_is_no_run_stays_one_patch_s_own():
     @dataclass(frozen=True)
     class Own(CacheKey[int]):
@@ -170,7 +217,6 @@ def test_a_run_counts_for_another_patch_and_what_is_no_run_stays_one_patch_s_own
     assert (Own("c") in cache, cache.get(Own("c"), 7)) == (False, 7)
 
 
-ROOT = Path(swe_router.__file__).parent
 NAMED = {
     "plugins.py": "the table of what is built in",
     "settings/schema.py": "the default stack",

@@ -10,7 +10,8 @@ from swe_router import patch_files
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
-from swe_router.verifier_abilities import ModelRole, Stage, TestCell, VerdictSummary
+from swe_router.verifier_abilities import EvidenceRecord, ModelRole, Stage, TestCell, VerdictSummary
+from swe_router.verifiers.evidence_records import ReproductionEvidence
 from swe_router.verifiers.patches import path_kinds, tampering
 from swe_router.verifiers.reproduction import (
     issue_test_counts,
@@ -33,6 +34,7 @@ class ReproductionVerifier:
     the run under judgement left, or its own model wrote, is listed and has none.
     """
 
+    evidence_type: type[EvidenceRecord] = ReproductionEvidence
     stage: Stage = "tests"
     runs_tests = True
     shares_tests = True
