@@ -253,6 +253,8 @@ def _fetch_all(into: Path, source: Path, commit: str) -> None:
 def _check(instance: Instance) -> None:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", instance.repo) or ".." in instance.repo:
         raise RepoError(f"{instance.id}: {instance.repo!r} is not owner/name of a repository")
+    if not instance.base_commit:
+        raise RepoError("its data set names no base commit")
     if not re.fullmatch(r"[0-9a-f]{7,64}", instance.base_commit):
         raise RepoError(f"{instance.id}: {instance.base_commit!r} is not a commit id")
 

@@ -157,10 +157,15 @@ def test_a_name_that_is_no_repository_is_refused(tmp_path: Path, repo: str) -> N
         cache(tmp_path, "").path(instance("a" * 40, repo))
 
 
-@pytest.mark.parametrize("sha", ["HEAD", "--all", "main", ""])
+@pytest.mark.parametrize("sha", ["HEAD", "--all", "main"])
 def test_a_base_commit_is_an_id(tmp_path: Path, sha: str) -> None:
     with pytest.raises(RepoError, match="is not a commit id"):
         cache(tmp_path, "").path(instance(sha))
+
+
+def test_an_instance_without_a_base_commit_has_no_repository_to_read(tmp_path: Path) -> None:
+    with pytest.raises(RepoError, match="its data set names no base commit"):
+        cache(tmp_path, "").path(instance(""))
 
 
 def _worker(folder: Path, url: str, sha: str, notes: Path) -> None:
@@ -198,7 +203,7 @@ def test_a_kill_in_the_middle_leaves_nothing_half_built(
         "            fresh.mkdir()\n            (fresh / 'HEAD').write_text('half')\n"
         "            stuck(one)\n"
         "one = Instance(id='one', repo='owner/name', base_commit=sys.argv[2], problem='')\n"
-        "Slow(Path(sys.argv[1]), Sources(url='x')).path(one)\n"
+        "Slow(Path(sys.argv[1]), RepoSources(url='x')).path(one)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "cache"), origin[1]]
     root = str(Path(__file__).resolve().parents[2])
