@@ -242,8 +242,18 @@ def _of_hub(text: str, wanted: HubId, fixed: Dataset | None, hub: Hub) -> Origin
         )  # fmt: skip
         wanted = HubId(wanted.name, wanted.config or place.config, wanted.split or place.split)
         return Origin(text, one, hub_id=wanted, hub=hub)
-    found = _fetched(None, wanted, hub)
+    try:
+        found = _fetched(None, wanted, hub)
+    except UsageError as error:
+        raise UsageError(f"{error}{_near_id(wanted)}") from None
     return Origin(text, _recognised(text, found), hub_id=wanted, fetched=found, hub=hub)
+
+
+def _near_id(wanted: HubId) -> str:
+    """The id of a data set that was probably meant in the place of one that the hub lacks."""
+    places = (place for one in datasets() for place in one.splits.values())
+    known = {one.name for one in map(HubId.parsed, places) if one is not None}
+    return suggest.hint(wanted.name, sorted(known), likeness=0.8)
 
 
 def _claiming(wanted: HubId) -> Dataset | None:
@@ -290,9 +300,9 @@ def _nothing(text: str) -> str:
     known += [name for name in plugins.names("datasets") if name not in known]
     hint = suggest.hint(text.lower(), known)
     broken = "".join(f"; {fault}" for fault in _broken())
-    return (
-        f"no split named {text[:80]!r}: there is {', '.join(known)}, or give {FORMS}{hint}{broken}"
-    )
+    there = f"there is {', '.join(known)}, or give {FORMS}"
+    # The nearest name goes before the list, which is long.
+    return f"no split named {text[:80]!r}{f'{hint} Else' if hint else ':'} {there}{broken}"
 
 
 def _broken() -> Iterator[str]:

@@ -83,8 +83,15 @@ def test_an_id_that_the_hub_lacks_may_have_been_meant_as_a_path():
     def hub(name):
         raise UsageError(f"cannot load {name}")
 
-    with pytest.raises(UsageError, match=r"cannot load runs/mine"):
+    with pytest.raises(UsageError, match=r"cannot load runs/mine\Z"):
         splits.load("runs/mine", hub=hub)
+    with pytest.raises(UsageError, match=r"; did you mean 'ScaleAI/SWE-bench_Pro'\?"):
+        splits.load("ScaleAI/SWE-bench-Pro", hub=hub)
+
+
+def test_the_nearest_name_goes_before_the_long_list_of_all():
+    with pytest.raises(UsageError, match=r"'live-lte'; did you mean 'live-lite'\? Else there is"):
+        splits.load("live-lte")
 
 
 def test_a_column_outside_of_the_question_is_refused_to_the_solving_side():
