@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router.errors import UsageError
-from swe_router.policies.base import is_trusted, sandbox_is_permanently_broken
+from swe_router.policies.base import fault_of, is_trusted, sandbox_is_permanently_broken
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.fixed import Fixed
 from swe_router.policies.ration import Ration
@@ -141,6 +141,23 @@ def test_an_accepted_patch_of_an_attempt_that_broke_is_not_trusted() -> None:
     assert not is_trusted(outcome("d", PASS, ended="steps"))
     assert not is_trusted(outcome("d", FAIL))
     assert tried(Cascade(LADDER), late) == "mid"
+
+
+def test_a_refused_patch_is_told_by_its_chance_only_where_that_is_what_refused_it() -> None:
+    def refused(chance: float, threshold: float | None, *others: Verdict) -> str:
+        weighed = verdict("fail", "acceptance", **({"threshold": threshold} if threshold else {}))
+        scored = weighed.model_copy(update={"score": chance})
+        return fault_of(outcome("d", *others, scored))
+
+    assert refused(0.3, 0.5) == "weak's patch is right with p .30, under .50"
+    assert refused(0.3, 0.5, FAIL) == (
+        "weak's patch is right with p .30, under .50 (failed repo-tests)"
+    )
+    assert refused(0.499, 0.5).startswith("weak's patch is right with p .499, under .500")
+    assert refused(0.9, 0.5, FAIL) == "weak's patch failed repo-tests", "its chance was enough"
+    assert refused(0.5, 0.5, FAIL) == "weak's patch failed repo-tests"
+    assert refused(0.3, None, FAIL) == "weak's patch failed repo-tests"
+    assert refused(0.9, 0.5) == "weak's patch failed acceptance"
 
 
 def test_candidates_are_made_side_by_side_with_seeds_of_their_own() -> None:
