@@ -14,7 +14,18 @@ from swe_router.policies.base import fault_of, is_trusted, sandbox_is_permanentl
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.fixed import Fixed
 from swe_router.policies.ration import Ration
-from swe_router.records import Arm, Budget, BudgetView, Failure, Features, Outcome, Plan, Stop, Try
+from swe_router.records import (
+    Arm,
+    Budget,
+    BudgetView,
+    Failure,
+    Features,
+    Outcome,
+    Plan,
+    Stop,
+    Try,
+    Verdict,
+)
 from tests.doubles.project import outcome, verdict
 
 
