@@ -108,9 +108,9 @@ def test_the_settings_make_it_and_say_what_has_no_effect():
     said: list[str] = []
     plain = demo()
     assert ensemble.varied(Cascade(LADDER), plain, LADDER) == Cascade(LADDER)
-    ensemble.check(plain, said.append)
+    ensemble.check_ensemble(plain, said.append)
     assert said == []
-    ensemble.check(demo(**{"ensemble.temperatures": "[0.5]"}), said.append)
+    ensemble.check_ensemble(demo(**{"ensemble.temperatures": "[0.5]"}), said.append)
     assert any("one candidate a move" in line for line in said)
     assert any("no tier has a temperature" in line for line in said)
 
@@ -125,7 +125,7 @@ def test_the_settings_make_it_and_say_what_has_no_effect():
 )
 def test_what_cannot_be_done_is_said_before_anything_is_paid(key, value, named):
     with pytest.raises(UsageError, match=named):
-        ensemble.check(demo(**{key: value}), print)
+        ensemble.check_ensemble(demo(**{key: value}), print)
 
 
 def test_a_tier_beside_must_be_on_the_ladder():
