@@ -42,17 +42,17 @@ def test_a_blind_selector_differs_from_the_mean_no_more_often_than_one_in_twenty
     cases = [case(k, a=True, b=True, c=True, d=True, e=k >= 12) for k in range(40)]
     lucky, unlucky = np.ones(40), np.ones(40)
     unlucky[:6] = 0.0
-    p, said = selection.said_of("random", lucky, cases)
+    p, said = selection.significance_of("random", lucky, cases)
     assert (p, said) == (pytest.approx(2 * 0.8**12), "none")
-    assert selection.said_of("random", unlucky, cases)[1] == "differs"
+    assert selection.significance_of("random", unlucky, cases)[1] == "differs"
     law = np.random.default_rng(5).random((400, 12)) < 0.8
-    often = [selection.said_of("random", np.r_[one, np.ones(28)], cases)[1] for one in law]
+    often = [selection.significance_of("random", np.r_[one, np.ones(28)], cases)[1] for one in law]
     assert often.count("differs") <= 20
 
 
 def test_instances_on_which_the_choice_does_not_matter_do_not_make_them_many():
     cases = [case(k, a=True, b=k >= 9) for k in range(40)]
-    assert selection.said_of("majority", np.ones(40), cases) == (None, "too few open instances")
+    assert selection.significance_of("majority", np.ones(40), cases) == (None, "too few open instances")
 
 
 def test_one_missing_patch_does_not_keep_the_best_run_from_being_best():
@@ -60,7 +60,7 @@ def test_one_missing_patch_does_not_keep_the_best_run_from_being_best():
     best = selection.best_single([*cases, case(9, poor=True, rare=True)])
     assert (best.name, best.right.tolist(), best.held.sum()) == ("good", [1.0] * 9, 9)
     assert (best.runs, best.passed_over) == (("good", "poor"), ("rare",))
-    told = " ".join(selection.told(best, 10))
+    told = " ".join(selection.closing_lines(best, 10))
     assert "chosen with hindsight" in told
     assert "1 instances lack" in told
     assert "not compared" in told

@@ -222,7 +222,7 @@ def test_a_runs_operating_point_is_measured_on_the_asked_tier(run):
     whole = measured_verifier(run)
     assert (whole.tpr, whole.fpr) == (1.0, pytest.approx(2 / 3))
     assert (whole.measured.tpr_n, whole.measured.fpr_n) == (1, 3)
-    assert "too few" in whole.said
+    assert "too few" in whole.description
     with pytest.raises(UsageError, match="0 right and 3 wrong patches of local"):
         measured_verifier(run, "", "local")
     with pytest.raises(UsageError, match="no patch of tier 'none': there is local, cloud"):
