@@ -111,7 +111,7 @@ def test_the_settings_make_it_and_say_what_has_no_effect():
     ensemble.check_ensemble(plain, said.append)
     assert said == []
     ensemble.check_ensemble(demo(**{"ensemble.temperatures": "[0.5]"}), said.append)
-    assert any("one candidate a move" in line for line in said)
+    assert any("one candidate per move" in line for line in said)
     assert any("no tier has a temperature" in line for line in said)
 
 
