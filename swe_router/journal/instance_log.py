@@ -14,11 +14,11 @@ from swe_router import jsonl
 from swe_router.errors import UsageError
 from swe_router.records import (
     Completion,
-    Decided,
     FrozenRecord,
-    LeftOut,
     Outcome,
+    RecordedDecision,
     RunRecord,
+    SkippedPlans,
     Step,
     Stop,
     checked_name,
@@ -35,11 +35,11 @@ _NO_ATTEMPT = ("moves", "notes")
 class Move:
     """A decision with its outcomes; ``outcomes`` is None until it is carried out."""
 
-    decided: Decided
+    decided: RecordedDecision
     attempts: tuple[str, ...]
     """Ids of its attempts, one per plan."""
     outcomes: tuple[Outcome, ...] | None
-    left_out: LeftOut | None = None
+    left_out: SkippedPlans | None = None
     """Those of its attempts that were not needed any more."""
 
     @property
@@ -96,7 +96,7 @@ class InstanceLog:
         self._folder = folder
         self._moves = folder / "moves.jsonl"
 
-    def decided(self, decided: Decided, attempts: Sequence[str]) -> None:
+    def decided(self, decided: RecordedDecision, attempts: Sequence[str]) -> None:
         """Note a decision and the ids of its attempts before it is carried out."""
         jsonl.make_folder(self._folder)
         row = {"decided": decided.model_dump(mode="json"), "attempts": list(attempts)}
@@ -125,7 +125,7 @@ class InstanceLog:
             names += [name for row in jsonl.read_lines(file) for name in row.get("attempts", ())]
         return 1 + max((int(n.partition("-")[0]) for n in names if n[0].isdigit()), default=0)
 
-    def outcomes(self, outcomes: Sequence[Outcome], left_out: LeftOut | None = None) -> None:
+    def outcomes(self, outcomes: Sequence[Outcome], left_out: SkippedPlans | None = None) -> None:
         """Write the outcomes of the last decision, and which of its attempts were skipped."""
         row: dict[str, Any] = {"outcomes": [one.model_dump(mode="json") for one in outcomes]}
         if left_out is not None:
@@ -150,7 +150,7 @@ class InstanceLog:
         moves: list[Move] = []
         for number, row in enumerate(jsonl.read_lines(self._moves), 1):
             if "decided" in row:
-                decided = jsonl.parse_row(self._moves, number, Decided, row["decided"])
+                decided = jsonl.parse_row(self._moves, number, RecordedDecision, row["decided"])
                 moves.append(Move(decided, tuple(map(str, row.get("attempts") or ())), None))
             elif "rescued" in row or "imported" in row or "broke" in row:
                 continue
@@ -160,7 +160,7 @@ class InstanceLog:
                 outcomes = self._outcomes(number, row["outcomes"])
                 left = row.get("left_out")
                 left_out = (
-                    jsonl.parse_row(self._moves, number, LeftOut, left)
+                    jsonl.parse_row(self._moves, number, SkippedPlans, left)
                     if left is not None
                     else None
                 )

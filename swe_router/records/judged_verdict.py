@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from swe_router.records.frozen import FrozenRecord, Usd
-from swe_router.records.values import Passed
+from swe_router.records.values import VerdictOutcome
 
 
 class JudgedVerdict(FrozenRecord):
@@ -22,7 +22,7 @@ class JudgedVerdict(FrozenRecord):
     """Model id of the tier; of an imported patch, where it came from."""
     verifier: str
     """``acceptance`` is what all others came to: what decided on accepting the patch."""
-    outcome: Passed
+    outcome: VerdictOutcome
     score: float | None = None
     """Probability that the patch is right, where the verifier gave one; ``agreement``'s is none,
     and only higher for the likelier patch."""

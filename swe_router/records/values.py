@@ -17,7 +17,7 @@ from swe_router.records.safe_names import Name
 Exit = Literal[
     "submitted", "budget", "steps", "time", "gave_up", "broke", "interrupted", "stop_loss"
 ]
-Passed = Literal["pass", "fail", "unknown"]
+VerdictOutcome = Literal["pass", "fail", "unknown"]
 Status = Literal["candidate", "empty", "infra", "budget", "interrupted"]
 Handover = Literal["fresh", "notes", "continue"]
 NOTES_BYTES = 6000
@@ -122,7 +122,7 @@ class BudgetView(FrozenRecord):
         return max(Decimal(0), self.budget - self.spent - self.reserved)
 
 
-class Decided(FrozenRecord):
+class RecordedDecision(FrozenRecord):
     """A decision with all it was made from, so that replay can make it again."""
 
     decision: RouteDecision
@@ -229,7 +229,7 @@ class Verdict(FrozenRecord):
     candidate: str
     """Digest of the candidate."""
     verifier: str
-    outcome: Passed
+    outcome: VerdictOutcome
     score: float | None = None
     """Probability that the candidate is right, where the verifier has one."""
     evidence: Evidence = Field(default_factory=dict)
@@ -297,7 +297,7 @@ class Outcome(FrozenRecord):
         return self.weighed.score if self.weighed is not None else None
 
 
-class LeftOut(FrozenRecord):
+class SkippedPlans(FrozenRecord):
     """Plans of one move that were not carried out, since they could change nothing any more."""
 
     move: int
@@ -328,7 +328,7 @@ class RunRecord(FrozenRecord):
     run: str
     instance: Instance
     features: Features
-    decisions: tuple[Decided, ...]
+    decisions: tuple[RecordedDecision, ...]
     outcomes: tuple[Outcome, ...]
     chosen: str | None = None
     """Attempt id of the candidate that is handed in."""
@@ -337,7 +337,7 @@ class RunRecord(FrozenRecord):
     """Why nothing more was tried."""
     matrix: CrossMatrix | None = None
     """Result of each candidate's patch on each test, where several were compared."""
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[SkippedPlans, ...] = ()
     """Plans that early stopping left out."""
     unpaid: bool | None = None
     """More money in the run would have gone on; None in records older than this field."""

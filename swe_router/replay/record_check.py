@@ -1,4 +1,4 @@
-"""One record, made again: decisions, requests, costs, verdicts and the choice."""
+"""Recomputes one record: decisions, requests, costs, verdicts and the choice."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from swe_router.prices import PriceRate
 from swe_router.records import (
     CrossMatrix,
-    Decided,
     Features,
-    LeftOut,
     Outcome,
     Plan,
+    RecordedDecision,
     RouteDecision,
     RunRecord,
+    SkippedPlans,
     Step,
     Stop,
     Usage,
@@ -34,7 +34,7 @@ from swe_router.solve.unpaid import unpaid
 
 @dataclass(frozen=True)
 class RecordDivergence:
-    """One thing that does not come out as it was recorded."""
+    """One value that differs from the recorded one."""
 
     instance_id: str
     where: str
@@ -66,7 +66,7 @@ Conversation = Callable[[RunRecord, Outcome, Sequence[Step], Handed], Iterator[D
 
 @dataclass(frozen=True)
 class ReplayContext:
-    """What a replay computes with; the same objects that the run was made with."""
+    """What a replay recomputes with: the same objects as in the run."""
 
     policy: Policy
     selector: Selector
@@ -89,27 +89,27 @@ class ReplayContext:
     """The run left out what could not change the choice any more."""
 
 
-def check_record(record: RunRecord, means: ReplayContext, count: ReplayCount) -> None:
-    """Make one record again and note in ``count`` whatever comes out otherwise."""
-    _check_decisions(record, means, count)
+def check_record(record: RunRecord, context: ReplayContext, count: ReplayCount) -> None:
+    """Recompute one record and add differences to ``count``."""
+    _check_decisions(record, context, count)
     before = _earlier_outcomes(record)
     for outcome in record.outcomes:
         if outcome.imported:
-            _check_imported(record, outcome, means, count)
+            _check_imported(record, outcome, context, count)
         else:
-            _check_attempt(record, outcome, before.get(outcome.attempt.id, ()), means, count)
-        _check_verdicts(record, outcome, means, count)
-    selector = selector_for(means.policy, record.features, means.selector)
+            _check_attempt(record, outcome, before.get(outcome.attempt.id, ()), context, count)
+        _check_verdicts(record, outcome, context, count)
+    selector = selector_for(context.policy, record.features, context.selector)
     again = conclude(record, selector, record.matrix.runs if record.matrix else ())
     _check_matrix(record, again.matrix, count)
     if record.unpaid is not None and record.decisions:
-        short = unpaid(means.policy, record.features, record.outcomes, record.decisions[-1])
+        short = unpaid(context.policy, record.features, record.outcomes, record.decisions[-1])
         count.same(record.instance.id, "unpaid", record.unpaid, short)
     for name in ("chosen", "status", "stop", "usd", "usage"):
         count.same(record.instance.id, name, getattr(record, name), getattr(again, name))
 
 
-def _check_decisions(record: RunRecord, means: ReplayContext, count: ReplayCount) -> None:
+def _check_decisions(record: RunRecord, context: ReplayContext, count: ReplayCount) -> None:
     """Ask the policy again, with the purse, the state and the history that it saw."""
     outcomes = list(made_here(record.outcomes))
     history: tuple[Outcome, ...] = ()
@@ -117,14 +117,14 @@ def _check_decisions(record: RunRecord, means: ReplayContext, count: ReplayCount
     gone = {one.move: one for one in record.left_out}
     for number, decided in enumerate(record.decisions, 1):
         accepted = accepted_import(came) if number == 1 else None
-        asked = decide_again(means.policy, record.features, history, decided)
-        again = accepted or passed_on(asked, means.policy, (*came, *history))
+        asked = decide_again(context.policy, record.features, history, decided)
+        again = accepted or passed_on(asked, context.policy, (*came, *history))
         count.same(record.instance.id, f"decision {number}", decided.decision, again)
         if not isinstance(decided.decision, Stop):
             left = gone.pop(number - 1, None)
             made = len(decided.decision.plans) - (len(left.attempts) if left else 0)
             move = _take_move(outcomes, made)
-            _check_skipped(record, number, (*came, *history), move, (made, left), means, count)
+            _check_skipped(record, number, (*came, *history), move, (made, left), context, count)
             history += tuple(move)
     count.same(record.instance.id, "plans left out beyond the decisions", 0, len(gone))
     count.same(record.instance.id, "outcomes beyond the decisions", 0, len(outcomes))
@@ -145,23 +145,23 @@ def _earlier_outcomes(record: RunRecord) -> dict[str, tuple[Outcome, ...]]:
 
 
 def _check_imported(
-    record: RunRecord, outcome: Outcome, means: ReplayContext, count: ReplayCount
+    record: RunRecord, outcome: Outcome, context: ReplayContext, count: ReplayCount
 ) -> None:
     """What was made elsewhere cannot be made again: its steps must be those that were sealed."""
     attempt, name = outcome.attempt, record.instance.id
     place = f"attempt {attempt.id}"
     seal = ""
-    for step in means.steps(name, attempt.id):
+    for step in context.steps(name, attempt.id):
         again = step.sealed(seal).seal
         count.same(name, f"{place} step {step.index + 1} seal", step.seal, again)
         seal = step.seal
     count.same(name, f"{place} seal", attempt.trajectory.seal, seal)
-    charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
+    charged = context.charged.get(f"{name}/{attempt.id}", Decimal(0))
     count.same(name, f"{place} ledger", charged, Decimal(0))
 
 
 def decide_again(
-    policy: Policy, features: Features, history: Sequence[Outcome], decided: Decided
+    policy: Policy, features: Features, history: Sequence[Outcome], decided: RecordedDecision
 ) -> RouteDecision:
     """The decision that the policy takes on what it saw; a guard's stop is taken as it stands."""
     if isinstance(decided.decision, Stop) and "never stopped by itself" in decided.decision.why:
@@ -187,19 +187,19 @@ def _check_skipped(
     number: int,
     history: Sequence[Outcome],
     move: Sequence[Outcome],
-    made: tuple[int, LeftOut | None],
-    means: ReplayContext,
+    made: tuple[int, SkippedPlans | None],
+    context: ReplayContext,
     count: ReplayCount,
 ) -> None:
     """Ask the selector again between the plans of a move whether the choice was settled."""
-    selector = selector_for(means.policy, record.features, means.selector)
+    selector = selector_for(context.policy, record.features, context.selector)
     decision = record.decisions[number - 1].decision
     plans = 0 if isinstance(decision, Stop) else len(decision.plans)
     carried, left = made
     shown, again = left.why if left else "", ""
     for done in range(1, min(carried + (left is not None), plans)):
         seen = _take_move(list(move), done)
-        if means.early_stop and not again:
+        if context.early_stop and not again:
             again = settled(selector, (*history, *seen), plans - done)
             again = f"after {done}: {again}" if again else ""
     count.same(
@@ -229,36 +229,36 @@ def _check_attempt(
     record: RunRecord,
     outcome: Outcome,
     before: Sequence[Outcome],
-    means: ReplayContext,
+    context: ReplayContext,
     count: ReplayCount,
 ) -> None:
     attempt = outcome.attempt
     name, place = record.instance.id, f"attempt {attempt.id}"
-    steps = means.steps(name, attempt.id)
-    rate = means.rates.get(attempt.plan.arm.model)
+    steps = context.steps(name, attempt.id)
+    rate = context.rates.get(attempt.plan.arm.model)
     for step in steps:
         priced = rate.usd(step.completion.usage) if rate else step.completion.usd
         count.same(name, f"{place} step {step.index + 1} price", step.completion.usd, priced)
     usd = sum((step.completion.usd for step in steps), start=Decimal(0))
-    charged = means.charged.get(f"{name}/{attempt.id}", Decimal(0))
+    charged = context.charged.get(f"{name}/{attempt.id}", Decimal(0))
     count.same(name, f"{place} ledger", charged, usd)
     count.compared += len(steps)
-    recorded_steps, plan = partial(means.steps, name), attempt.plan
+    recorded_steps, plan = partial(context.steps, name), attempt.plan
     handed = hand_over(
         plan,
         before,
         recorded_steps,
-        means.room(plan),
+        context.room(plan),
         fell_back(steps),
         workdir=record.instance.workdir,
     )
-    for where, recorded, recomputed in means.conversation(record, outcome, steps, handed):
+    for where, recorded, recomputed in context.conversation(record, outcome, steps, handed):
         first, second = _around_difference(recorded, recomputed)
         count.divergences.append(RecordDivergence(name, f"{place} {where}", first, second))
 
 
 def _check_verdicts(
-    record: RunRecord, outcome: Outcome, means: ReplayContext, count: ReplayCount
+    record: RunRecord, outcome: Outcome, context: ReplayContext, count: ReplayCount
 ) -> None:
     candidate, name = outcome.candidate, record.instance.id
     place = f"attempt {outcome.attempt.id}"
@@ -267,17 +267,17 @@ def _check_verdicts(
         return
     digest = patch_digest(candidate.patch)
     count.same(name, f"{place} patch", candidate.digest, digest)
-    _check_verifier_cost(name, place, outcome, means, count)
+    _check_verifier_cost(name, place, outcome, context, count)
     for verdict in outcome.verdicts:
         where = f"{place} verdict {verdict.verifier}"
         count.same(name, f"{where} candidate", verdict.candidate, candidate.digest)
-        verifier = means.verifiers.get(verdict.verifier)
+        verifier = context.verifiers.get(verdict.verifier)
         if verifier is not None and "broke" not in verdict.evidence:
             count.same(name, where, verdict.outcome, verifier.check(verdict))
 
 
 def _check_verifier_cost(
-    name: str, place: str, outcome: Outcome, means: ReplayContext, count: ReplayCount
+    name: str, place: str, outcome: Outcome, context: ReplayContext, count: ReplayCount
 ) -> None:
     """What verdicts say that their own calls cost, against the ledger and the prices."""
     total = Decimal(0)
@@ -286,14 +286,14 @@ def _check_verifier_cost(
         usd = _usd_of(verdict.evidence.get("usd", "0"))
         calls = _paid_calls(verdict.evidence)
         count.same(name, f"{where} usd", usd, sum((_usd_of(c.get("usd")) for c in calls), ZERO))
-        rate = means.rates.get(means.asked.get(verdict.verifier, ""))
+        rate = context.rates.get(context.asked.get(verdict.verifier, ""))
         for number, call in enumerate(calls, 1):
             if rate is not None and "usage" in call:
                 priced = rate.usd(Usage.model_validate(call["usage"]))
                 count.same(name, f"{where} call {number} price", _usd_of(call.get("usd")), priced)
         total += usd
     key = f"{name}/verify:{outcome.attempt.id}"
-    count.same(name, f"{place} verdicts' usd in the ledger", means.charged.get(key, ZERO), total)
+    count.same(name, f"{place} verdicts' usd in the ledger", context.charged.get(key, ZERO), total)
 
 
 def _paid_calls(evidence: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""Hand in the change that most candidates made."""
+"""Select the change that most candidates made."""
 
 from __future__ import annotations
 

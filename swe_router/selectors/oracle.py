@@ -1,4 +1,4 @@
-"""Hand in a right candidate if there is one: the ceiling that no live selector can know."""
+"""Select a right candidate if there is one: the upper bound of every selector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare every candidate with every other and hand in the one with the most wins."""
+"""Compare every pair of candidates and select the one with the most wins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hand in any candidate: the yardstick of every other selector."""
+"""Select a random candidate: the baseline of every selector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hand in the candidate whose tests speak best for it."""
+"""Select the candidate with the best test results."""
 
 from __future__ import annotations
 

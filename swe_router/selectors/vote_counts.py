@@ -1,4 +1,4 @@
-"""What the selectors count: votes for a change, tests that speak for it, and who left them."""
+"""Counts shared by selectors: votes per change, passed tests, and who left each test."""
 
 from __future__ import annotations
 

@@ -12,14 +12,14 @@ from swe_router.records import (
     Arm,
     BudgetView,
     Candidate,
-    Decided,
     Finding,
     Instance,
     LeakReport,
-    LeftOut,
     Outcome,
     Plan,
+    RecordedDecision,
     Result,
+    SkippedPlans,
     Step,
 )
 from swe_router.seams import AttemptContext, Model, Sandbox, Scaffold, Selector
@@ -36,10 +36,12 @@ class StartState(Protocol):
 
 
 class InstanceMemory(Protocol):
-    """The durable memory of one instance (``journal.tape.Tape``, or a list in tests)."""
+    """The durable memory of one instance (``InstanceLog``, or a list in tests)."""
 
-    def decided(self, decided: Decided, attempts: Sequence[str]) -> None: ...  # noqa: D102
-    def outcomes(self, outcomes: Sequence[Outcome], left_out: LeftOut | None = None) -> None: ...  # noqa: D102
+    def decided(self, decided: RecordedDecision, attempts: Sequence[str]) -> None: ...  # noqa: D102
+    def outcomes(self, outcomes: Sequence[Outcome], left_out: SkippedPlans | None = None) -> None:
+        """Keep the outcomes of one move, and the plans that early stopping skipped."""
+
     def broke(self, outcome: Outcome) -> None: ...  # noqa: D102
     def broken(self, attempt_id: str) -> Sequence[Outcome]: ...  # noqa: D102
     def rescued(self, outcome: Outcome) -> None: ...  # noqa: D102

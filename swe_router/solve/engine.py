@@ -8,14 +8,14 @@ from decimal import Decimal
 from swe_router.records import (
     BudgetView,
     CrossRun,
-    Decided,
     Features,
     Instance,
-    LeftOut,
     Outcome,
     Provenance,
+    RecordedDecision,
     RouteDecision,
     RunRecord,
+    SkippedPlans,
     Status,
     Stop,
     Try,
@@ -62,8 +62,8 @@ def solve(
     """
     started = context.clock()
     selector = selector_for(policy, features, context.selector)
-    decisions: list[Decided] = []
-    left_out: list[LeftOut] = []
+    decisions: list[RecordedDecision] = []
+    left_out: list[SkippedPlans] = []
     history = verify_imported(context, instance)
     for move in context.memory.moves():
         decisions.append(move.decided)
@@ -113,11 +113,11 @@ def _next(
     history: Sequence[Outcome],
     context: SolveContext,
     made: int,
-) -> Decided:
+) -> RecordedDecision:
     """The next decision, in view of what the instance came with, which a policy does not see."""
     accepted = None if made else accepted_import(history)
     if accepted is not None:
-        return Decided(decision=accepted, purse=context.purse.view())
+        return RecordedDecision(decision=accepted, purse=context.purse.view())
     decided = decide(policy, features, made_here(history), context, made)
     handed = passed_on(decided.decision, policy, history)
     return decided.model_copy(update={"decision": handed})
@@ -129,7 +129,7 @@ def decide(
     history: Sequence[Outcome],
     context: SolveContext,
     made: int,
-) -> Decided:
+) -> RecordedDecision:
     """The policy's next decision with all that it saw."""
     purse = context.purse.view()
     decision: RouteDecision
@@ -144,7 +144,7 @@ def decide(
             context.purse.wait()
             purse = context.purse.view()
             decision = policy.decide(features, history, purse)
-    return Decided(decision=decision, purse=purse, state=dict(policy.state()))
+    return RecordedDecision(decision=decision, purse=purse, state=dict(policy.state()))
 
 
 def _waits_for_money(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from swe_router.policy_abilities import SupportsEarlyStop
-from swe_router.records import CrossRun, Instance, LeftOut, Outcome, Plan, Try
+from swe_router.records import CrossRun, Instance, Outcome, Plan, SkippedPlans, Try
 from swe_router.seams import Selector
 from swe_router.solve import cross_evaluation
 from swe_router.solve.attempt import PlannedAttempt, carry_out
@@ -33,7 +33,7 @@ class PlannedMove:
 
 def carry_out_plans(
     context: SolveContext, instance: Instance, move: PlannedMove, selector: Selector
-) -> tuple[tuple[Outcome, ...], LeftOut | None]:
+) -> tuple[tuple[Outcome, ...], SkippedPlans | None]:
     """The outcomes of a move's plans, and the plans that were left out.
 
     Raises ``Interrupted`` when the user asked to stop.
@@ -48,7 +48,9 @@ def carry_out_plans(
         if context.early_stop and outcomes:
             why = settled(selector, seen, len(move.attempts) - place)
         if why:
-            left_out = LeftOut(move=move.number, attempts=tuple(move.attempts[place:]), why=why)
+            left_out = SkippedPlans(
+                move=move.number, attempts=tuple(move.attempts[place:]), why=why
+            )
             break
         planned = PlannedAttempt(instance, plan, attempt_id, seen, move.history)
         made = carry_out(context, planned)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from swe_router.records import Decided, Features, Outcome, Stop, Try
+from swe_router.records import Features, Outcome, RecordedDecision, Stop, Try
 from swe_router.seams import Policy
 from swe_router.solve.imported_outcomes import accepted_import, made_here, passed_on
 
@@ -14,7 +14,7 @@ ENDLESS = Decimal(10) ** 12
 
 
 def unpaid(
-    policy: Policy, features: Features, history: Sequence[Outcome], decided: Decided
+    policy: Policy, features: Features, history: Sequence[Outcome], decided: RecordedDecision
 ) -> bool:
     """Whether the policy would have continued with more money in the run; pure, so replay asks too.
 

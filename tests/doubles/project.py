@@ -29,11 +29,11 @@ from swe_router.records import (
     Instance,
     Message,
     Outcome,
-    Passed,
     Plan,
     Result,
     Trajectory,
     Verdict,
+    VerdictOutcome,
     digest_of,
 )
 from swe_router.seams import Model, Sandbox, VerificationContext
@@ -172,7 +172,7 @@ class Project:
         return "".join(parts)
 
 
-def verdict(outcome: Passed, verifier: str = "repo-tests", **evidence: Any) -> Verdict:
+def verdict(outcome: VerdictOutcome, verifier: str = "repo-tests", **evidence: Any) -> Verdict:
     return Verdict(candidate="c", verifier=verifier, outcome=outcome, evidence=evidence)
 
 

@@ -52,7 +52,8 @@ def test_a_blind_selector_differs_from_the_mean_no_more_often_than_one_in_twenty
 
 def test_instances_on_which_the_choice_does_not_matter_do_not_make_them_many():
     cases = [case(k, a=True, b=k >= 9) for k in range(40)]
-    assert selection.significance_of("majority", np.ones(40), cases) == (None, "too few open instances")
+    found = selection.significance_of("majority", np.ones(40), cases)
+    assert found == (None, "too few open instances")
 
 
 def test_one_missing_patch_does_not_keep_the_best_run_from_being_best():

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from swe_router.records import LeftOut, RunRecord, Stop, Try, Verdict
+from swe_router.records import RunRecord, SkippedPlans, Stop, Try, Verdict
 from swe_router.replay.record_check import ReplayContext, ReplayCount, check_record
 from swe_router.selectors.majority import Majority
 from swe_router.solve.engine import solve
@@ -104,7 +104,7 @@ def test_it_can_be_switched_off_and_a_selector_may_not_know_it():
 def test_a_replay_names_plans_that_were_left_out_without_reason_or_against_it():
     memory = ListMemory()
     record = run([SAME, OTHER, SAME, SAME], memory)
-    left = LeftOut(move=0, attempts=("3-weak", "4-weak", "5-weak"), why="so")
+    left = SkippedPlans(move=0, attempts=("3-weak", "4-weak", "5-weak"), why="so")
     early = record.model_copy(update={"outcomes": record.outcomes[:2], "left_out": (left,)})
     assert any("decision 1 left out: after 2: so -> " in line for line in replayed(early, memory))
     memory = ListMemory()

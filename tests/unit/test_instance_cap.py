@@ -14,7 +14,7 @@ from swe_router.errors import LedgerRefused, UsageError
 from swe_router.ledger import Ledger
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.ration import Ration
-from swe_router.records import BudgetView, Decided
+from swe_router.records import BudgetView, RecordedDecision
 from swe_router.replay.record_check import decide_again
 from swe_router.reports.exit_status import run_ending
 from swe_router.reports.run_text import record_view
@@ -83,7 +83,7 @@ def test_an_instance_stops_at_its_cap_which_is_not_the_runs_money(ledger):
 def test_what_the_cap_left_is_on_record_shown_and_decides_the_same_again(ledger):
     made = capped(ledger, D("1.2"), TWO)
     for decided in made.decisions:
-        read = Decided.model_validate_json(decided.model_dump_json())
+        read = RecordedDecision.model_validate_json(decided.model_dump_json())
         seen = made.outcomes[: made.decisions.index(decided)]
         assert decide_again(TWO, FEATURES, seen, read) == decided.decision
         free = read.model_copy(update={"purse": read.purse.model_copy(update={"own": None})})

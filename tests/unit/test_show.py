@@ -10,7 +10,7 @@ import pytest
 from swe_router import assets, plugins
 from swe_router.__main__ import main
 from swe_router.journal.run_folder import RunFolder
-from swe_router.records import ACCEPTANCE, LeftOut, Verdict
+from swe_router.records import ACCEPTANCE, SkippedPlans, Verdict
 from swe_router.reports import sentences
 from tests.doubles.copies import copied
 from tests.doubles.judged import attempt, folder, patch, record, said
@@ -172,7 +172,7 @@ def test_what_was_left_out_is_told_with_its_reason(capsys, tmp_path):
     made = record("demo__confet-3", [attempt(1, "local", patch("a"))], "1-local")
     sample = json.loads((SAMPLE / "records.jsonl").read_text().splitlines()[0])
     decided = type(made).model_validate_json(json.dumps(sample)).decisions
-    gone = LeftOut(move=0, attempts=("2-local",), why="it cannot outvote the others")
+    gone = SkippedPlans(move=0, attempts=("2-local",), why="it cannot outvote the others")
     run = folder(tmp_path, [made.model_copy(update={"decisions": decided, "left_out": (gone,)})])
     text = shown(capsys, str(run.path), "demo__confet-3")
     assert "left out: 1 attempt (2-local): it cannot outvote the others" in text

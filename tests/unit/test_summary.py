@@ -9,11 +9,11 @@ from rich.console import Console
 
 from swe_router.records import (
     BudgetView,
-    Decided,
     Failure,
     Features,
     Instance,
     Provenance,
+    RecordedDecision,
     RunRecord,
     Try,
     Usage,
@@ -78,7 +78,7 @@ def test_an_attempt_made_again_is_shown_under_the_decision_that_it_was_made_for(
     )
     made = record(MISSING).model_copy(
         update={
-            "decisions": tuple(Decided(decision=one, purse=PURSE) for one in tries),
+            "decisions": tuple(RecordedDecision(decision=one, purse=PURSE) for one in tries),
             "outcomes": (outcome("", failure=MISSING), retried, outcome(tier="strong", number=2)),
         }
     )

@@ -2,10 +2,10 @@
 
 For n wrong patches that the scores never saw, the k-th highest of their scores is an exact
 one-sided tolerance limit: accepting above it lets through more than the Clopper-Pearson bound for
-k - 1 of n with probability at most 1 - confidence (Wilks 1941). As the threshold rises the bound
-falls, so the lowest threshold that holds owes no correction for having been searched for.
-Wrong patches of one issue are no independent witnesses: together they count as one. Issues of one
-repository are alike too: that a bound holds elsewhere is claimed only where it stands on several.
+k - 1 of n with probability at most 1 - confidence (Wilks 1941). The bound is monotone in the
+threshold, so no multiple-testing correction is needed. Wrong patches of one issue are not
+independent: together they count as one. Issues of one repository are correlated too, so a bound is
+claimed for new repositories only if it is based on several.
 """
 
 from __future__ import annotations

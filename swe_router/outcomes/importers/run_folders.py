@@ -10,7 +10,7 @@ from typing import Literal
 
 from swe_router.outcomes.importers.gathering import NO_VERDICT, Imported
 from swe_router.outcomes.tables.table import OutcomeRow
-from swe_router.records import IMPORTED, Grade, Outcome, Passed, RunRecord, Usage
+from swe_router.records import IMPORTED, Grade, Outcome, RunRecord, Usage, VerdictOutcome
 
 BROKEN = "broken by its surroundings, says nothing of the tier"
 UNGRADED = "attempt whose patch was not graded"
@@ -47,7 +47,7 @@ def rows(
     return Imported(tuple(found), seen)
 
 
-def verdict(outcome: Outcome) -> Passed | Literal[""]:
+def verdict(outcome: Outcome) -> VerdictOutcome | Literal[""]:
     """The verifiers' verdicts on an attempt in one word; empty when none was asked."""
     if not outcome.verdicts:
         return ""

@@ -42,12 +42,12 @@ def equivalent_peers(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome
 
 @lru_cache(maxsize=512)
 def change_key(patch: str) -> str:
-    """Digest of what a patch changes; that of two patches is equal when they are twins."""
+    """Digest of the change of a patch; equal for equivalent patches."""
     return effect(_without_noise(patch))
 
 
 def _without_noise(patch: str) -> str:
-    """The patch without the changed lines that mean nothing; unreadable hunks stay as they are."""
+    """The patch without meaningless changed lines; unreadable hunks stay."""
     lines = patch.split("\n")
     sections: list[tuple[list[str], int, int]] = [([], 0, 0)]
     path, at = "", 0
@@ -74,7 +74,7 @@ def _without_noise(patch: str) -> str:
         made = _hunk(hunk, lines[at:end], path)
         sections[-1] = ([*text, *made], hunks + 1, left + bool(made))
         at = end
-    # A file of which only comments changed is not changed; one that is made, moved or gone is.
+    # A file with changed comments only is unchanged; a new, moved or deleted one is not.
     kept = [text for text, hunks, left in sections if left or not hunks or _header(text)]
     return "\n".join(line for text in kept for line in text)
 

@@ -1,4 +1,4 @@
-"""A patch has no vote on itself: the tests that judge it are those of the base commit."""
+"""Restores the tests of the base commit: a patch does not choose the tests that judge it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swe_router.verifiers.patches import tampering
 def restore_tests(
     sandbox: Sandbox, files: Sequence[PatchSummary], is_test: Callable[[str], bool]
 ) -> None:
-    """Put tests and test settings back to their base form, and take out those that are new."""
+    """Restore tests and test settings of the base commit, and remove new ones."""
     old, new = tampering.paths_to_restore(files, is_test)
     if old:
         sandbox.run(f"git checkout -q HEAD -- {shlex.join(old)}", timeout=60)

@@ -1,4 +1,4 @@
-"""How alike two patches are: the same change, or changes in the same places; pure.
+"""Similarity of two patches: the same change, or changes in the same places; pure.
 
 A change is compared by what it adds and removes in each source file, as tokens: blanks, comments,
 the kind of quotes, line breaks and the order of imports make no difference.
@@ -35,7 +35,7 @@ _HASHED = (".py", ".pyx", ".pyi", ".rb", ".sh", ".toml", ".cfg", ".yml", ".yaml"
 
 @dataclass(frozen=True)
 class NormalisedChange:
-    """What a patch does, in a form that can be compared."""
+    """A patch in a form that can be compared."""
 
     edits: frozenset[tuple[str, tuple[str, ...], tuple[str, ...]]]
     """(file, tokens removed, tokens added) of each source file."""
@@ -46,7 +46,7 @@ class NormalisedChange:
 
     @property
     def empty(self) -> bool:
-        """Nothing of the source is changed but comments and blanks."""
+        """True if only comments and blanks of the source change."""
         return not self.edits
 
 

@@ -1,4 +1,4 @@
-"""What a patch may not decide about its own trial: tests, their settings, and what loads itself."""
+"""Detects patches that change tests, test configuration or auto-loaded files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _OF_TESTS = re.compile(r"(\A|[/_.])(py|doc|unit|run)?test(s|ing)?(?=[/_.]|\Z)")
 
 
 def is_own_trial(path: str, is_test: Callable[[str], bool]) -> bool:
-    """A file that is a test, settles how tests run, or is loaded by Python unasked."""
+    """True for a test, a test configuration, or a file that Python loads by itself."""
     name = posixpath.basename(path)
     return name in SETTINGS or is_test(path) or bool(_LOADED_BY_ITSELF.search(path))
 
@@ -47,10 +47,10 @@ def is_own_trial(path: str, is_test: Callable[[str], bool]) -> bool:
 def paths_to_restore(
     files: Sequence[PatchSummary], is_test: Callable[[str], bool]
 ) -> tuple[list[str], list[str]]:
-    """Paths to be put back to their base form, and paths to be taken out, for a run of old tests.
+    """Paths to restore from the base commit, and paths to remove, for a run of the base tests.
 
-    Taken out: new tests and settings, and new modules at the top that would stand in for one of
-    Python's or pytest's own.
+    Removed are new tests and settings, and new top-level modules that would shadow one of Python's
+    or pytest's own.
     """
     old = [f.before for f in files if f.before and is_own_trial(f.before, is_test)]
     new = [
@@ -64,7 +64,7 @@ def paths_to_restore(
 
 
 def shadows_known_module(path: str) -> bool:
-    """A module at the top of the tree that is named like one of Python's own or pytest's."""
+    """A top-level module with the name of one of Python's or pytest's own."""
     top, slash, rest = path.partition("/")
     if not slash:
         return top.endswith(".py") and top.removesuffix(".py") in _SHADOWED
@@ -74,9 +74,9 @@ def shadows_known_module(path: str) -> bool:
 def test_machinery_lines(
     files: Sequence[PatchSummary], is_test: Callable[[str], bool]
 ) -> list[str]:
-    """Lines added to the product that reach for the machinery of tests; at most 20.
+    """Added product lines that touch the test machinery; at most 20.
 
-    Not looked for in projects that are that machinery: their removed lines and paths speak of it.
+    Projects that are test machinery themselves, by their removed lines and paths, are exempt.
     """
     found: list[str] = []
     for file in files:

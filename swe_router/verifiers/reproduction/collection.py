@@ -1,4 +1,4 @@
-"""The tests of one verdict: those a writer made of the issue and those that attempts left."""
+"""Collects the tests of one verdict: written from the issue, or left by attempts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_ATTEMPTS = 8
 
 @dataclass(frozen=True)
 class CandidateTest:
-    """A usable test, and how it is read."""
+    """A usable test and its oracle."""
 
     test: Test
     reading: OracleReading
@@ -35,7 +35,7 @@ class CandidateTest:
     by: str
     """Model that wrote it, or attempt that left it."""
     own: bool
-    """Left by the run under judgement, or written by its own model: it has no vote."""
+    """Left by the judged attempt, or written by its own model: it has no vote."""
 
 
 class TestCollection:

@@ -1,4 +1,4 @@
-"""Whether a test failed for the issue's reason, or by a mistake of its own: rules, no opinion."""
+"""Rules for whether a test failed for the issue's reason or by a mistake of its own."""
 
 from __future__ import annotations
 

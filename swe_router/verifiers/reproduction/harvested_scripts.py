@@ -1,4 +1,4 @@
-"""Scripts and tests that an agent made to try things out, as its steps tell: text, runs, prints."""
+"""Scripts and tests that an agent made, from its steps: text, runs, output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_LEFT = 6
 CHANGED = 3
 """``telling`` from which the runs of one text show a change between them."""
 MAX_TEXTS = 2
-"""Texts of one file, of those: the most telling may rest on what an earlier command left behind."""
+"""Texts per file: the best script may depend on files an earlier command created."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class HarvestedScript:
 
     @property
     def telling(self) -> int:
-        """A hint how well its recorded runs show a bug and its end; 0 is not at all."""
+        """How well its recorded runs show a bug and its fix, 0 to 4; a hint only."""
         bad = [printed_output.is_bad(ran.exit_code, ran.output) for ran in self.runs]
         if True in bad and False in bad[bad.index(True) :]:
             return 4

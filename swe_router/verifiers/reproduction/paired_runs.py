@@ -17,7 +17,7 @@ from swe_router.verifiers.reproduction.single_run import Test, TestTrial
 from swe_router.verifiers.reproduction.test_oracles import Unusable
 
 MIN_SECONDS = 2.0
-"""Time left under which no run is begun."""
+"""Minimum time left to start a run."""
 MAX_SECONDS = 120.0
 """Given to one run, however much time there is: a test that shows an issue takes seconds."""
 PATIENCE = 20.0

@@ -1,4 +1,4 @@
-"""What a script says in print: words of failure, and output without what differs by chance."""
+"""Printed output of a script: failure words, and output normalised for comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a test that shows the issue is read: by its result, by words it prints, by its output."""
+"""Test oracles: by result, by printed failure words, or by output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Has a model write tests from the issue alone, once for an instance, and remembers them."""
+"""Lets a model write tests from the issue alone, once per instance, and stores them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def written_tests(
     context: VerificationContext,
     attempt_id: str,
 ) -> tuple[list[Written], dict[str, str]]:
-    """The tests of an instance, and why others could not be had.
+    """The written tests of an instance, and the reasons for missing ones.
 
     What is in ``context.notes`` is taken from there; what was paid for is put there before use.
     """

@@ -1,4 +1,4 @@
-"""A test at the base commit and after a patch: whether it is usable, and what it says."""
+"""Whether a test is usable by its base run, and its result after a patch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swe_router.verifiers.testing import comparison
 
 @dataclass(frozen=True)
 class BaseResult:
-    """What a test is worth by its run at the base commit."""
+    """Usability of a test by its run at the base commit."""
 
     usable: bool
     why: str

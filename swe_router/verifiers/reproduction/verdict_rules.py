@@ -1,4 +1,4 @@
-"""From recorded results to a verdict: pure, so that a reader can redo it."""
+"""Rules from recorded results to a verdict; pure functions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Evidence = Mapping[str, Any]
 
 
 def outcome_of(evidence: Evidence) -> str:
-    """The outcome that the evidence stands for, or words that say where it contradicts itself.
+    """The outcome that follows from the evidence, or ``contradictory`` with the reason.
 
-    Each written test has one vote, all tests that one attempt left have one together. What the
-    run under judgement left, or its own model wrote, has none. More than half of the votes must
-    say the same; who left tests that say nothing of this patch abstains.
+    Each written test has one vote; all tests left by one attempt have one vote together. Tests left
+    by the judged attempt or written by its own model have none. More than half of the votes must
+    agree; an attempt with inconclusive tests abstains.
     """
     wrong = contradiction(evidence)
     if wrong:

@@ -1,4 +1,4 @@
-"""Who made a candidate, as far as its attempt tells."""
+"""The author model of a candidate, from its attempt."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def maker_of_source(source: str) -> str:
 
 
 def was_made_by(outcome: Outcome, steps: Sequence[Step], model: str) -> bool:
-    """Whether this model made the candidate, as far as its steps or its file tell.
+    """Whether this model made the candidate, by its steps or its file.
 
     Of an imported one, that its maker's name is the model's, with or without a provider before.
     """

@@ -1,4 +1,4 @@
-"""What a patch looks like, and how it sits with the issue's own words: numbers from two texts."""
+"""Patch signals: numbers from a patch and the text of its issue."""
 
 from __future__ import annotations
 

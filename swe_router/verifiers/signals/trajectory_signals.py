@@ -1,4 +1,4 @@
-"""How a run went about its work: numbers from its recorded steps, whatever the scaffold."""
+"""Trajectory signals: numbers from the recorded steps of any scaffold."""
 
 from __future__ import annotations
 

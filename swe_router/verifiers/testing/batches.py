@@ -9,11 +9,11 @@ from swe_router.verifiers.testing import comparison
 from swe_router.verifiers.testing.results import TestRun
 
 MIN_SECONDS = 2.0
-"""Time left under which no test run is begun."""
+"""Minimum time left to start a test run."""
 RERUN = 3
-"""Files at most that are run again at a time."""
+"""Maximum files to rerun at a time."""
 QUICK = 3.0
-"""A batch at the base that took less is mostly start-up: the next may be so much larger."""
+"""A base batch below this is mostly start-up time, so the next one may be larger."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Batch:
 
 
 def next_batch_size(batch: Batch) -> int:
-    """Files that the batch after this one may hold."""
+    """Maximum files of the next batch."""
     quick = batch.before.ended and batch.before.seconds < QUICK
     return (4 if quick else 2) * len(batch.files)
 
 
 def timeout_seconds(batch: Batch) -> float:
-    """Seconds after which a run is called hung, with a little over; a cut run gets half more."""
+    """Timeout of a batch: the hang limit plus a margin; 1.5 times its base time if that was cut."""
     if not batch.before.ended:
         return max(2 * MIN_SECONDS, 1.5 * batch.before.seconds)
     least = 2 * comparison.MIN_HUNG
@@ -39,7 +39,7 @@ def timeout_seconds(batch: Batch) -> float:
 
 
 def batch_with_tests(batch: Batch, tests: Sequence[str]) -> Batch:
-    """The files of a batch that hold these tests, and these tests; all files if that is unknown."""
+    """The part of a batch with these tests; all its files if their owners are unknown."""
     mine = [test for test in tests if test in batch.before.results]
     owners = {batch.before.files.get(test, "") for test in mine}
     files = tuple(path for path in batch.files if path in owners)
@@ -49,7 +49,7 @@ def batch_with_tests(batch: Batch, tests: Sequence[str]) -> Batch:
 
 
 def first_batches(batches: Sequence[Batch]) -> list[Batch]:
-    """The first batches that have files, up to ``RERUN`` files, each less what it does not hold."""
+    """The first batches, up to ``RERUN`` files together, each cut to its own tests."""
     chosen: list[Batch] = []
     room = RERUN
     for batch in batches:

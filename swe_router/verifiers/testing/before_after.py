@@ -1,4 +1,4 @@
-"""Tests run in batches, nearest first and as many as fit the time; the base once for all."""
+"""Runs tests in batches, nearest first, as many as fit the time; the base run is shared."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from swe_router.verifiers.testing.batches import (
 from swe_router.verifiers.testing.results import TestRun
 
 AGAIN = 2
-"""Further pairs of runs that a broken test must fail after and pass before, as time allows."""
+"""Further before/after pairs in which a broken test must break again, as time allows."""
 ENOUGH = 60.0
-"""Seconds at the base after which no further batch is begun once some tests passed."""
+"""Base seconds after which no further batch starts once some tests passed."""
 SURE = 3
-"""Tests that broke twice, from which on a third time is not needed."""
+"""Number of twice-broken tests that makes a third run unnecessary."""
 STEP = 60.0
 """Seconds for one of the git commands around a run."""
 
@@ -36,21 +36,21 @@ class BeforeAfterResult:
     """Results of the batches before and after the patch."""
 
     now: dict[str, str] = field(default_factory=dict)
-    """Test that passed before -> what became of it (``comparison.compare``)."""
+    """Test that passed before -> its result after (``comparison.compare_runs``)."""
     ran: list[Batch] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     """Files for which there was no time."""
     seconds: float = 0.0
     tampered: str = ""
     pairs: int = 0
-    """Times that the broken tests were run again, before and after."""
+    """Before/after pairs in which the broken tests were rerun."""
     confirmed: bool = False
     """Some test broke again each time."""
     applied: bool = True
 
     @property
     def broken(self) -> list[str]:
-        """Tests that count against the patch, as of now."""
+        """Tests that count against the patch so far."""
         return [test for test, came in self.now.items() if came in comparison.BROKEN]
 
 
@@ -91,9 +91,9 @@ class BeforeAfterRunner:
     def base(
         self, tests: Sequence[str], share: float, fresh_sandbox: Callable[[], Sandbox]
     ) -> list[Batch]:
-        """Batches of ``tests`` (nearest first), run at the base in ``share`` of the time left.
+        """Batches of ``tests`` (nearest first), run at the base within ``share`` of the time left.
 
-        Batches of other candidates of the instance are taken over where they fit. Each new batch is
+        Batches of other candidates of the instance are reused where they fit. Each new batch is
         at most twice the last one (four times a ``QUICK`` one), and no more than what the files so
         far say will fit into ``ENOUGH`` seconds. ``fresh_sandbox`` gives a start state nothing ran
         in, when it is needed.
@@ -122,14 +122,14 @@ class BeforeAfterRunner:
         waiting: list[str],
         seconds: float,
     ) -> list[Batch]:
-        """Run what waits, after the batches that are used already."""
+        """Run the waiting files in batches, after the reused ones."""
         fresh: list[Batch] = []
         size = next_batch_size(used[-1]) if used else 1
         ends = self.context.clock() + seconds
         while waiting and (left := ends - self.context.clock()) >= MIN_SECONDS:
             ran = [*used, *fresh]
             if any("passed" in batch.before.results.values() for batch in ran):
-                # There is evidence; more of it is worth this much and no more.
+                # There is evidence already: limit the time for more.
                 spent = max(0.01, sum(batch.before.seconds for batch in ran))
                 left = min(left, ENOUGH - spent)
                 fits = int(left * sum(len(batch.files) for batch in ran) / spent)
@@ -137,19 +137,19 @@ class BeforeAfterRunner:
                 if left < MIN_SECONDS:
                     break
             files, waiting = tuple(waiting[:size]), waiting[size:]
-            # One slow file must not take all the time from the others.
+            # One slow file must not use all the time.
             limit = max(MIN_SECONDS, left * (0.6 if waiting else 1.0))
             fresh.append(Batch(files, self._run(fresh_sandbox(), files, limit)))
             size = max(size, next_batch_size(fresh[-1]))
         return fresh
 
     def trial(self, batches: Sequence[Batch], patch: str) -> BeforeAfterResult:
-        """Run the batches with the patch: all at once where that tells all, else in their order.
+        """Run the batches with the patch: in one process if that is conclusive, else one by one.
 
-        One process for all saves the start-up of the others. What failed in it is run again in
-        ``again``, before and after in the same company, so that company alone breaks nothing; a
-        run that tells less than batch by batch would (it broke off, a file did not load, tests
-        were not reached) is made anew, batch by batch.
+        One process saves start-up time. ``again`` reruns its failures before and after with the
+        same files, so test interaction alone breaks nothing. A run that is less conclusive than
+        single batches (it broke off, a file did not load, tests were not reached) is repeated
+        batch by batch.
         """
         batches = [b for b in batches if "passed" in b.before.results.values()]
         whole = merged_run(batches)
@@ -172,7 +172,7 @@ class BeforeAfterRunner:
         return trial
 
     def _all_at_once(self, batches: Sequence[Batch], whole: TestRun) -> bool:
-        """Whether one process for all is worth a try, and leaves time to do without it."""
+        """Whether to try one process for all: it must leave time for single batches."""
         if len(batches) < 2 or any(batch.before.tampered for batch in batches):
             return False
         enough = 0.4 * self.left() >= max(MIN_SECONDS, 2 * whole.seconds)
@@ -184,7 +184,7 @@ class BeforeAfterRunner:
         if left < MIN_SECONDS or (trial.ran and left < wanted):
             trial.left_out += batch.files
             return
-        # What is kept back is for a second look at what broke.
+        # The rest is reserved for rerunning what broke.
         limit = min(timeout_seconds(batch), max(0.6 * left, min(left, wanted)))
         after = self._run(sandbox, batch.files, limit)
         trial.ran.append(batch)
@@ -193,10 +193,9 @@ class BeforeAfterRunner:
         trial.now |= comparison.compare_runs(batch.before, after)
 
     def again(self, trial: BeforeAfterResult, patch: str) -> None:
-        """Further pairs of runs of what broke, while there is time: flaky tests fall out.
+        """Rerun what broke in further before/after pairs, while there is time; drops flaky tests.
 
-        Only ``RERUN`` files at a time, nearest first: one break that stays settles the verdict,
-        and several that stay at once leave no doubt.
+        Only ``RERUN`` files at a time, nearest first: one confirmed break decides the verdict.
         """
         while trial.pairs < AGAIN + len(trial.ran):
             batches = first_batches([batch_with_tests(batch, trial.broken) for batch in trial.ran])
@@ -213,7 +212,7 @@ class BeforeAfterRunner:
                 return
 
     def _pair(self, trial: BeforeAfterResult, batches: Sequence[Batch], patch: str) -> bool:
-        """Run batches before and after once more; False when time ran out over it."""
+        """Run batches before and after once more; False if time ran out."""
         firsts = self._firsts(trial.pairs, batches)
         if firsts is None:
             return False
@@ -234,7 +233,7 @@ class BeforeAfterRunner:
         return True
 
     def _firsts(self, pair: int, batches: Sequence[Batch]) -> list[TestRun] | None:
-        """The base's half of a pair, made once for all candidates; None when time ran out."""
+        """Base runs of a pair, shared by all candidates; None if time ran out."""
         files = tuple(batch.files for batch in batches)
         key = BasePairs(self.instance.base_commit, self.runner)
         known = self.context.cache.setdefault(key, {})

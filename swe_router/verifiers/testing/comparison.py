@@ -10,13 +10,13 @@ from typing import Any
 from swe_router.verifiers.testing.results import TestRun
 
 BROKEN = ("failed", "error", "died", "hung")
-"""What a test that passed before may have come to, and that counts against the patch."""
+"""Results after the patch that count against it, for a test that passed before."""
 MAX_LISTED = 200
-"""Tests listed in the evidence; all that broke come first and are all listed."""
+"""Tests listed in the evidence; broken ones come first and are all listed."""
 HUNG_FACTOR = 5.0
-"""A run that got this many times the seconds it took before, and did not end, hangs."""
+"""A run that did not end within this multiple of its earlier time hangs."""
 MIN_HUNG = 30.0
-"""Seconds under which no run is called hung: a busy machine stutters."""
+"""Minimum seconds to call a run hung: a busy machine is slow."""
 _NETWORK = re.compile(
     r"gaierror|getaddrinfo|name or service not known|temporary failure in name resolution"
     r"|network is unreachable|name resolution|max retries exceeded|urlopen error"
@@ -31,7 +31,7 @@ def needs_network(why: str) -> bool:
 
 
 def compare_runs(before: TestRun, after: TestRun) -> dict[str, str]:
-    """Each test that passed before, in the order of its run -> what became of it.
+    """Each test that passed before, in order -> its result after.
 
     passed | failed | error (its file no longer loads) | gone (no longer there, or skipped) |
     died (the run broke off in it) | hung | unfinished (not reached, where it was reached before) |
@@ -40,7 +40,7 @@ def compare_runs(before: TestRun, after: TestRun) -> dict[str, str]:
     passed = [test for test, outcome in before.results.items() if outcome == "passed"]
     now = {test: _after(test, before, after) for test in passed}
     stops = [test for test, came in now.items() if came in ("died", "hung")]
-    # The run stands in the first of them; the others were only not reached.
+    # The run stopped in the first of them; the others were not reached.
     return now | dict.fromkeys(stops[1:], "unfinished")
 
 
@@ -63,7 +63,7 @@ def _unreached(before: TestRun, after: TestRun) -> str:
 
 
 def _unloaded(test: str, before: TestRun, after: TestRun) -> bool:
-    """The test's file, or one that nobody names, broke in loading and did not before."""
+    """The test's file, or an unnamed one, fails to load and did not before."""
     files = ("", before.files.get(test, ""))
     return any(
         outcome == "error" and after.files.get(other, "") in files
@@ -82,9 +82,9 @@ def with_flaky_tests(now: Mapping[str, str], before: TestRun, after: TestRun) ->
 
 
 def evidence_of(now: Mapping[str, str], before: TestRun) -> dict[str, Any]:
-    """Counts of all tests, and the tests themselves as far as they are listed.
+    """Counts of all tests, and the listed tests.
 
-    ``needed_network``: tests that failed before because there is none; they say nothing.
+    ``needed_network``: tests that failed before for lack of a network; they are no evidence.
     """
     order = sorted(now, key=lambda test: (now[test] not in BROKEN, test))
     broken = sum(came in BROKEN for came in now.values())
@@ -111,7 +111,7 @@ def tests_needing_network(before: TestRun) -> list[str]:
 
 
 def outcome_counts(came: Iterable[str]) -> dict[str, int]:
-    """How many of the tests that passed before came to what."""
+    """Number of tests that passed before, per result after."""
     tally = Counter(came)
     return {
         "passed_before": tally.total(),
@@ -125,12 +125,11 @@ def outcome_counts(came: Iterable[str]) -> dict[str, int]:
 
 
 def outcome_of(evidence: Mapping[str, Any]) -> str:
-    """The outcome that the evidence stands for, or a word that says it contradicts itself.
+    """The outcome that follows from the evidence, or ``contradictory``.
 
-    Without time to see a failure twice it may be a flaky test, and a report that someone wrote
-    to may say anything: both are ``unknown``. So is a run in which more tests vanished than
-    passed, one that did not end though it did before, and a patch that reaches for the tests'
-    machinery; such a patch can still fail.
+    ``unknown``: a failure without time to confirm it, a tampered report, a run in which more tests
+    vanished than passed, and a run that did not end though it did before. A patch that touches the
+    test machinery can fail but not pass.
     """
     if evidence.get("deleted_tests"):
         return "fail"

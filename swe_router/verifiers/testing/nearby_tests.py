@@ -1,4 +1,4 @@
-"""Which existing tests lie near a change: by graph and names together, without a graph by name.
+"""Selects existing tests near a change: by graph and names, or by names alone.
 
 The weights of ``_closeness`` are round numbers. On 61 issues of SWE-bench Verified (seven
 repositories), with the changed lines of the reference patch, they bring a file that the issue's
@@ -18,9 +18,9 @@ from swe_router.patch_files import PatchSummary
 from swe_router.verifiers.patches import path_kinds
 
 MENTIONS = 5
-"""Uses of one name in a test file beyond which more say nothing."""
+"""Maximum uses of one name in a test file that count."""
 _MIN_NAME_LENGTH = 4
-"""Letters of a folder's name from which on it is looked for inside of another name."""
+"""Minimum letters of a folder's name to search it within another name."""
 
 
 def nearest_tests(
@@ -68,7 +68,7 @@ def _rank_by_graph(
 
 
 def _closeness(path: str, changed: Sequence[str], graph: Any, reached: bool) -> float:
-    """How near a test file stands to the changed files, whatever it says of what changed."""
+    """Closeness of a test file to the changed files by graph and path, ignoring its content."""
     weight = sum(graph.file_graph.number(path, target) for target in changed)
     namesake = max((name_similarity(target, path) for target in changed), default=0) >= 100
     steps = 1 if weight else 4 if reached else 6
@@ -106,7 +106,7 @@ def _uses(facts: Any, names: set[str]) -> Mapping[str, int]:
 
 
 def _path_overlap(path: str, changed: Sequence[str]) -> float:
-    """1 when a part of the test's path is named like a part of a changed one, 0.5 for a part of it.
+    """Path overlap: 1 if a path part equals one of a changed path, 0.5 if it contains one.
 
     The top folder, the same for all files of a project, is left out.
     """
@@ -135,7 +135,7 @@ def _folder_distance(path: str, other: str) -> int:
 
 
 def name_similarity(source: str, test: str) -> int:
-    """How alike a source file's and a test module's names are; 0 is not at all."""
+    """Similarity of a source file's and a test module's names; 0 is none."""
     stem = posixpath.basename(source).split(".")[0].lower().strip("_")
     name = posixpath.basename(test).split(".")[0].lower()
     bare = name.removeprefix("unit").removeprefix("test_").removesuffix("_spec")

@@ -1,4 +1,4 @@
-"""What a run of tests gave, whatever ran it, and how the recorder's signed lines are read."""
+"""Results of a test run of any runner, and the parser of the recorder's signed lines."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 WORST = {"error": 4, "failed": 3, "passed": 2, "skipped": 1}
-"""Outcomes of a test; of two that were reported of one test the higher holds."""
+"""Outcomes of a test; of two reported for one test, the higher counts."""
 
 
 @dataclass(frozen=True)
 class TestRun:
-    """What one run of tests gave."""
+    """Results of one test run."""
 
     __test__ = False
 
@@ -35,7 +35,7 @@ class TestRun:
     why: Mapping[str, str] = field(default_factory=dict)
     """Test id -> what it failed with, at most 200 characters, where the runner tells."""
     tampered: str = ""
-    """Why the report is not to be trusted: someone else wrote to it or took lines away."""
+    """Why the report is not trusted: foreign or missing lines."""
 
 
 @dataclass
@@ -47,12 +47,12 @@ class Report:
     why: dict[str, str] = field(default_factory=dict)
     ended: bool = False
     foreign: int = 0
-    """Whole lines that the recorder did not sign."""
+    """Complete lines that the recorder did not sign."""
     missing: int = 0
     """Numbers between those seen that are not there."""
 
     def add(self, test: str, outcome: str, file: str = "", why: str = "") -> None:
-        """Take in one result; the worst of a test holds."""
+        """Add one result; the worst of a test counts."""
         if outcome not in WORST:
             return
         self.files[test] = file
@@ -76,7 +76,7 @@ class Report:
 
     @property
     def tampered(self) -> str:
-        """What is wrong with it, or the empty string."""
+        """What is wrong with the report, or the empty string."""
         if self.foreign:
             return f"{self.foreign} line(s) of the test report were not written by the recorder"
         return f"{self.missing} line(s) of the test report are gone" if self.missing else ""

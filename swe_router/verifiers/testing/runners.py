@@ -1,4 +1,4 @@
-"""How a project's tests are run, read from its own files, with results nobody can print."""
+"""Detects a project's test runner from its files, and runs tests with signed results."""
 
 from __future__ import annotations
 
@@ -109,11 +109,11 @@ RUNNERS: Mapping[str, Runner] = {
 
 
 _DECISIVE_FACTS = frozenset(("django", "sympy", "sympy-by-pytest", "says-pytest", "says-unittest"))
-"""What a repository's own files say of its runner, before which no hint goes."""
+"""Facts of the repository that name its runner; they override any hint."""
 
 
 def detect_runners(sandbox: Sandbox, timeout: float) -> tuple[set[str], str]:
-    """What the repository's files and the sandbox say of test runners, and the path of Python."""
+    """Facts about test runners from the repository and the sandbox, and the path of Python."""
     printed = sandbox.run(f"{LOOK}{languages.LOOK}:", timeout=timeout).output.splitlines()
     facts = {line.strip() for line in printed}
     python = next((line.split(" ", 1)[1] for line in printed if line.startswith("python ")), "")
@@ -123,7 +123,7 @@ def detect_runners(sandbox: Sandbox, timeout: float) -> tuple[set[str], str]:
 def choose_runner(
     facts: set[str], endings: Sequence[str] = (), hint: Callable[[], str] = str
 ) -> str:
-    """The runner that the project's own files ask for; ``hint`` is asked where they do not."""
+    """The runner that the project's files name, else the one of ``hint``."""
     for ending in endings:
         if ending in (".py", ".pyi"):
             break
