@@ -159,12 +159,12 @@ def test_a_form_that_is_not_read_is_said_with_what_was_told_and_what_was_read(tm
         one.instance_id
         for one in trajectory_folders.read_trajectories(tmp_path, {A, B}, said.append)
     ] == [A]
-    assert "it tells of 7 calls of a model and 0 steps were read" in said[0]
+    assert "it reports 7 model calls and 0 steps were read" in said[0]
     for name, tree in ((f"{B}.traj.json", STRANGE), (f"{B}.traj", NO_TURNS)):
         alone = tmp_path / name.removeprefix(B)[1:]
         alone.mkdir()
         (alone / name).write_text(json.dumps(tree))
-        with pytest.raises(UsageError, match=r"tells of 7 calls of a model and 0 steps were"):
+        with pytest.raises(UsageError, match=r"reports 7 model calls and 0 steps were"):
             trajectory_folders.read_trajectories(alone, {B}, said.append)
 
 
