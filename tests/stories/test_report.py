@@ -105,7 +105,7 @@ def test_two_verdicts_on_one_patch_that_contradict_each_other_are_named(run):
         run.add_candidate_grade(
             grade.model_copy(update={"outcome": outcome, "patch": other, "evidence": evidence})
         )
-    assert any("told twice" in line for line in named(run))
+    assert any("graded twice" in line for line in named(run))
 
 
 def by_hand(run: Path) -> dict[str, list[int]]:
