@@ -19,7 +19,7 @@ ROOT = Path(swe_router.__file__).resolve().parent
 COPIES = {
     "recorder.py": "verifiers/in_sandbox/result_recorder.py",
     "result_recorder.py": "verifiers/in_sandbox/result_recorder.py",
-    "witness.py": "verifiers/in_sandbox/failure_recorder.py",
+    "failure_recorder.py": "verifiers/in_sandbox/failure_recorder.py",
     "probe.py": "verifiers/in_sandbox/import_probe.py",
 }
 """Name in a sandbox -> the file that was copied there: what the copy ran, it ran."""

@@ -265,7 +265,7 @@ def test_a_report_that_someone_else_wrote_to_is_not_believed(project: Project) -
         "\nimport glob\nfor f in glob.glob(%r):\n"
         '    open(f, \'a\').write(\'{"id": "test_five", "outcome": "passed"}\\n\')\n'
     )
-    # The witness keeps its name to itself, so the patch writes to whatever lies there.
+    # The failure recorder keeps its name to itself, so the patch writes to whatever lies there.
     pattern = f"{project.home}/box*/tmp/swe-router-*/[0-9a-f]*"
     late = WRONG["calc.py"].replace(
         "def half(n):\n", "def half(n):\n    " + forged.strip().replace("\n", "\n    ") + "\n"
