@@ -35,7 +35,7 @@ from swe_router.candidates.trajectory import ForeignTrajectory
 from swe_router.instances import splits
 from swe_router.patch_identity import effect
 from swe_router.records import Instance
-from swe_router.wiring.verifier_stack import VerifierStack
+from swe_router.wiring.verifier_stack import StandaloneVerification
 
 HUNK = re.compile(r"^(@@ -\d+(?:,\d+)? \+\d+)(?:,(\d+))?( @@.*)$", re.MULTILINE)
 
@@ -95,9 +95,9 @@ def seconds(
         lock = place / "lock"
         lock.touch()
         begun = time.perf_counter()
-        stack = VerifierStack(wished, name="benchmark", place=place, lock=lock, say=_say,
+        stack = StandaloneVerification(wished, name="benchmark", place=place, lock=lock, say=_say,
                       stopping=lambda: False, cores=case.cores)  # fmt: skip
-        made = stack.look(instance, joined, lambda attempt, verifier: None)
+        made = stack.verify_case(instance, joined, lambda attempt, verifier: None)
         stack.close()
         took = time.perf_counter() - begun
     outcomes = {v.verifier: v.outcome for v in made[-1].verdicts}

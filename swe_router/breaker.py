@@ -94,8 +94,8 @@ class Breaker:
 
     ``patience`` gives that for a service by name; ``tell`` gets a line whenever a service is
     paused, comes back or is given up (once in all processes); ``gave_up`` is called once then.
-    What is given up is waited for no more: who asks for it is refused, but for those who may
-    knock, one at a time, when the time for it has come.
+    Once a service is given up (open), calls fail at once; one probe at a time is let through when
+    its time comes (half-open).
     """
 
     def __init__(

@@ -12,7 +12,7 @@ SweRouterError
    └─ ScaffoldError · VerifierError · GradingError · JournalError
 
 Each class says three things of itself: ``retry`` (may the whole attempt be run again?),
-``counts`` (does the failure say something of the arm, or only of the weather?) and
+``counts`` (does the failure say something of the arm, or only an infrastructure fault?) and
 ``says_nothing_of_instance`` (would every instance meet it? then the attempt waits, see
 ``breaker``).
 A fourth, ``for_people``, says that time alone does not mend it.

@@ -28,8 +28,8 @@ def effect(patch: str) -> str:
 
     Two of one effect do the same wherever both lie where they say. git goes by context, not by
     numbers: the line before and after each edit is of the key, and an edit without context is
-    another one (git puts it at the end of the file, ``patch`` at its line). Hashes and the width
-    of the context are of no matter. ``solve.sameness`` asks the files themselves. A text that
+    another one (git puts it at the end of the file, ``patch`` at its line). Hashes and the width of
+    the context are of no matter. ``solve.patch_equivalence`` asks the files themselves. A text that
     cannot be read as a diff stands for itself.
     """
     files = _files(patch)

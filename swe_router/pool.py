@@ -39,8 +39,8 @@ STARTS = 3
 """Times that a Ray of our own is begun."""
 CLUSTER_SECONDS = 120.0
 """Seconds in which a cluster has to find a worker for the first look."""
-LONGEST_PLACE = 45
-"""Letters of a folder in which Ray's sockets still have room (a path of one holds 107)."""
+MAX_RAY_FOLDER = 45
+"""Longest folder path, in characters, that leaves room for Ray's socket names (at most 107)."""
 
 
 @dataclass(frozen=True)
@@ -319,7 +319,7 @@ def _started(workers: int, place: Path | None) -> Iterator[None]:
         options |= {"num_cpus": workers, "object_store_memory": 100 << 20}
         # Ray's own is 15, which sandboxes inherit: tests would run slower than without workers.
         os.environ.setdefault("RAY_worker_niceness", "0")
-        if place is not None and len(str(place)) <= LONGEST_PLACE:
+        if place is not None and len(str(place)) <= MAX_RAY_FOLDER:
             options["_temp_dir"] = str(place)
     try:
         with _own_signals(), elsewhere(place):

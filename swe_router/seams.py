@@ -242,7 +242,9 @@ class VerificationContext:
     judge: Model | None = None
     """Reads issue, diff and evidence; metered, booked as overhead. None: the run names none."""
     graph: Any = None
-    """``codegraph.Graph`` at the base commit, or None when the repository could not be read."""
+    """``codegraph.graph.CodeGraph`` at the base commit, or None when the repository could not be
+    read.
+    """
     deadline: float = 0.0
     """Unix seconds by which the verdict must be there; 0 is none."""
     clock: Callable[[], float] = field(default=lambda: 0.0)

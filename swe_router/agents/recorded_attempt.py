@@ -39,7 +39,7 @@ def recheck_attempt(
 
     ``recorded`` is the trajectory to check the sums and the exit of; ``budget`` the limits that
     an exit by steps or money is checked against, ``stop_loss`` the rule of an exit by it
-    (``Desk.stop_loss``). Raises nothing for damaged steps.
+    (``AttemptContext.stop_loss``). Raises nothing for damaged steps.
     """
     found: list[AttemptDivergence] = []
     dialogue = Dialogue(manifest, instance, setup)

@@ -19,14 +19,14 @@ Hours = Annotated[
     typer.Option(
         min=0.0,
         max=8760.0,
-        help="Stop after so many hours as after Ctrl-C: what is left is owed and can be resumed.",
+        help="Stop after so many hours as Ctrl-C does; `resume` finishes the rest.",
     ),
 ]
 Notify = Annotated[
     str | None,
     typer.Option(
-        help="A URL (POST) or a command (stdin), called at the end and at 80% of the money spent,"
-        " as JSON. Default: $SWE_ROUTER_NOTIFY.",
+        help="URL to POST to, or command to run with JSON on stdin, at the end and when 80% of"
+        " the budget is spent. Default: $SWE_ROUTER_NOTIFY.",
         metavar="CMD_OR_URL",
     ),
 ]
@@ -88,7 +88,7 @@ def run(
     ] = None,
     sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
     unsafe: Annotated[
-        bool, typer.Option("--unsafe", help="With --sandbox local: a plain process if need be.")
+        bool, typer.Option("--unsafe", help="With --sandbox local: run unisolated if need be.")
     ] = False,
     repos: Annotated[
         str | None, typer.Option(help="Folder of git repositories to route from (read only).")
@@ -97,8 +97,8 @@ def run(
         str | None,
         typer.Option(
             "--from",
-            help="Predictions to begin with, a file or a RUN's: verified as attempt 0, only the"
-            " rejected escalate. Solves the instances in the file (others: --rest).",
+            help="Start from predictions, a file or a RUN: verified first; only instances whose"
+            " prediction is rejected are attempted. Others are skipped unless --rest.",
         ),
     ] = None,
     failed: Annotated[
@@ -128,11 +128,16 @@ def run(
         bool, typer.Option("--dry-run", help="Check everything and say the plan; spend nothing.")
     ] = False,
     knock: Annotated[
-        bool, typer.Option("--knock", help="With --dry-run: one short call a tier, a cent at most.")
+        bool,
+        typer.Option(
+            "--knock", help="With --dry-run: send each tier one short call; a cent in all."
+        ),
     ] = False,
     outcomes: Annotated[
         str | None,
-        typer.Option(help="With --dry-run: outcome table to expect by. Default: the shipped one."),
+        typer.Option(
+            help="With --dry-run: outcome table behind the estimate. Default: the shipped one."
+        ),
     ] = None,
     repo: Annotated[
         str | None,
@@ -145,7 +150,7 @@ def run(
         str | None, typer.Option(help="With --repo: commit, branch or tag. Default: HEAD.")
     ] = None,
     test_command: Annotated[
-        str | None, typer.Option(help="With --repo: succeeds once it is resolved; else ungraded.")
+        str | None, typer.Option(help="With --repo: command that exits 0 once it is resolved.")
     ] = None,
     image: Annotated[
         str | None,

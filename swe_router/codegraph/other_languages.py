@@ -19,31 +19,31 @@ from swe_router.codegraph.resolve import BoundNames, Edge, Symbol, Token, module
 
 MAX_TRAIL = 100
 """Names looked at before a chain of re-exports or base classes is given up."""
-MAX_FILES = 50
+MAX_IMPORT_TARGETS = 50
 """Files of a package that an import of it is linked to."""
 
 
-class LinkRules(NamedTuple):
+class ScopeRules(NamedTuple):
     """What a language family sees without an import."""
 
-    folder: bool = False
+    folder_namespace: bool = False
     """The files of a folder share their names."""
-    tree: tuple[str, ...] = ()
+    global_kinds: tuple[str, ...] = ()
     """Kinds of definitions that are seen in the whole tree, where their name is unique."""
-    members: bool = False
+    implicit_this: bool = False
     """A bare name may be a member of the class around it."""
     hands_on: bool = False
     """A file may export what it imports whole (``export *``, ``pub use``)."""
 
 
 _RULES = {
-    "javascript": LinkRules(hands_on=True),
-    "go": LinkRules(folder=True),
-    "rust": LinkRules(hands_on=True),
-    "java": LinkRules(folder=True, members=True),
-    "c": LinkRules(tree=("class", "function"), members=True),
-    "ruby": LinkRules(tree=("class",), members=True),
-    "php": LinkRules(folder=True),
+    "javascript": ScopeRules(hands_on=True),
+    "go": ScopeRules(folder_namespace=True),
+    "rust": ScopeRules(hands_on=True),
+    "java": ScopeRules(folder_namespace=True, implicit_this=True),
+    "c": ScopeRules(global_kinds=("class", "function"), implicit_this=True),
+    "ruby": ScopeRules(global_kinds=("class",), implicit_this=True),
+    "php": ScopeRules(folder_namespace=True),
 }
 
 
@@ -71,7 +71,7 @@ class _Linker:
         written = [one.module for found in facts.values() for one in found.imports]
         self._places = ImportTargets(family, facts, written)
         self._folders = self._shared(lambda path: path.rpartition("/")[0], ("class", "function"))
-        self._tree = self._shared(lambda _: "", self._rules.tree)
+        self._tree = self._shared(lambda _: "", self._rules.global_kinds)
 
     def _shared(
         self, group: Callable[[str], str], kinds: tuple[str, ...]
@@ -109,7 +109,7 @@ class _Linker:
             yield found
             if found.kind == "module":
                 return
-        for file in self._homes(path, imported)[:MAX_FILES]:
+        for file in self._homes(path, imported)[:MAX_IMPORT_TARGETS]:
             if found is None or file != found.path or found.kind == "variable":
                 yield Symbol(file, "", "module")
 
@@ -200,11 +200,11 @@ class _Linker:
         if name in names.imports:
             return self._bound(path, names.imports[name], set())
         for star in names.stars:
-            for file in self._homes(path, star)[:MAX_FILES]:
+            for file in self._homes(path, star)[:MAX_IMPORT_TARGETS]:
                 found = self._exported(file, name, set())
                 if found is not None:
                     return found
-        if self._rules.folder:
+        if self._rules.folder_namespace:
             return self._folders.get((path.rpartition("/")[0], name))
         return self._tree.get(("", name))
 
@@ -214,12 +214,12 @@ class _Linker:
         while at != MODULE:
             around = names.scopes[at]
             inner = f"{around.name}.{name}"
-            if inner in names.kinds and (around.kind == "function" or self._rules.members):
+            if inner in names.kinds and (around.kind == "function" or self._rules.implicit_this):
                 return Symbol(path, inner, names.kinds[inner])
             at = around.scope
         if name in names.kinds:
             return Symbol(path, name, names.kinds[name])
-        owner = self._owner(path, scope) if self._rules.members and "." not in name else None
+        owner = self._owner(path, scope) if self._rules.implicit_this and "." not in name else None
         return self._member(owner, name, set()) if owner is not None else None
 
     def _owner(self, path: str, scope: int) -> Symbol | None:

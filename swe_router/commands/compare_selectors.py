@@ -35,7 +35,7 @@ def compare(name: str, out: Path, selectors: Sequence[str]) -> CommandResult:
     Raises ``UsageError`` for an unknown selector, or when nothing was graded.
     """
     run = find_run(name, out)
-    graded = run.graded()
+    graded = run.grades_by_patch()
     records = [one for one in run.records().values() if _whole(one, graded)]
     if not records:
         raise UsageError(

@@ -81,7 +81,7 @@ def _run(path: Path, given: ImportOptions) -> Imported:
         system=given.system or f"swe-router:{settings.policy.name}",
         models={name: tier.model for name, tier in settings.tiers.items()},
         priced_on={name: rate.date for name, rate in header.rates.items()},
-        candidates=run.graded(),
+        candidates=run.grades_by_patch(),
     )
 
 

@@ -16,7 +16,7 @@ from swe_router.features.leak_linter import check_no_leaks
 from swe_router.records import Features, Instance
 
 KEY = "key"
-"""Field in addition to those of ``Features``: names the inputs (``extract.key_of``)."""
+"""Field in addition to those of ``Features``: names the inputs (``extraction_steps.input_key``)."""
 
 
 def read_features(path: Path, instances: Iterable[Instance] = ()) -> list[Features]:

@@ -41,7 +41,7 @@ from swe_router.safe_files import check_plain, check_regular, under
 
 LATEST = "latest"
 FILES = ("settings.json", "instances.jsonl", "ledger.jsonl", "records.jsonl")
-"""What tells a run folder, also one that has lost its settings."""
+"""Files by which a run folder is recognised, also one without its settings."""
 MADE_WITH = "made-with"
 ORPHANS = 60.0
 
@@ -148,7 +148,7 @@ class RunFolder:
         return str(self.header().get("seal") or "")
 
     def kept_file(self, digest: str) -> Path:
-        """The file that holds what the run was made with, by its SHA-256, looked through.
+        """Path of a stored input, by SHA-256, after checking that its content still matches.
 
         Raises ``UsageError`` when it is gone or holds something else.
         """
@@ -199,7 +199,7 @@ class RunFolder:
         """Append the verdict on a patch that is not handed in; the last one of a patch counts."""
         jsonl.append(self.candidate_grades_file, grade.model_dump(mode="json"))
 
-    def graded(self) -> dict[tuple[str, str], Grade]:
+    def grades_by_patch(self) -> dict[tuple[str, str], Grade]:
         """Every patch with an official verdict, by instance id and SHA-256 of the patch.
 
         A verdict goes before an ``ungraded`` of the same patch, wherever the two stand.

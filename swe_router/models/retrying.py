@@ -28,7 +28,7 @@ class RetryingModel:
     billed, only once. ``first_wait`` and ``longest_wait`` are seconds. Nothing is tried again once
     ``over`` says that the attempt's time is up or the run is stopping. Put it around a
     ``MeteredModel``, so that the ledger sees each try. ``connecting``: try again where nobody could
-    be reached; off where a ``HeldModel`` around it waits for that. ``notify`` receives the cause
+    be reached; off where a ``WaitingModel`` around it waits for that. ``notify`` receives the cause
     and the wait of each retry.
     """
 

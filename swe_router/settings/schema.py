@@ -51,7 +51,7 @@ class Tier(Table):
     tools: Literal["native", "text"] = "native"
     """``text``: the model has no tool calls; the text dialect is used."""
     image_tokens: int = Field(default=0, ge=0)
-    """Most tokens that one picture of an issue takes; 0: the model is shown none, and is shown."""
+    """Most tokens of one picture of an issue; 0: no picture is sent, its address stays as text."""
     temperature: float | None = None
     """Sent only where set (some clouds refuse it)."""
     timeout: float = Field(default=600.0, gt=0)

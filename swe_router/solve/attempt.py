@@ -32,8 +32,8 @@ from swe_router.solve.context import SolveContext
 from swe_router.solve.handover import Handed, hand_over
 from swe_router.solve.verification import verdicts
 
-RETURNS = 3
-"""Times an attempt is begun: once, and after its engine went away under it."""
+MAX_ENGINE_TRIES = 3
+"""Maximum starts of one attempt: the first, and restarts after the sandbox engine was lost."""
 
 
 @dataclass
@@ -68,7 +68,7 @@ class PlannedAttempt:
 
     @property
     def key(self) -> str:
-        """By what the ledger knows it."""
+        """Ledger key: ``INSTANCE/ATTEMPT``."""
         return f"{self.instance.id}/{self.id}"
 
 
@@ -80,7 +80,7 @@ def carry_out(context: SolveContext, planned: PlannedAttempt) -> tuple[Outcome, 
     outcomes = list(context.memory.broken(planned.id))
     remembered = len(outcomes)
     if not outcomes:
-        outcomes.append(_once(context, planned))
+        outcomes.append(_attempt_and_verify(context, planned))
     while len(outcomes) <= context.sandbox_retries:
         failure = outcomes[-1].attempt.failure
         if failure is None or failure.boundary != "sandbox" or not failure.retry:
@@ -91,17 +91,19 @@ def carry_out(context: SolveContext, planned: PlannedAttempt) -> tuple[Outcome, 
             context.memory.broke(outcomes[-1])
         retry_id = f"{planned.id}.{len(outcomes) + 1}"
         history = (*planned.history, *outcomes)
-        outcomes.append(_once(context, replace(planned, id=retry_id, history=history)))
+        outcomes.append(
+            _attempt_and_verify(context, replace(planned, id=retry_id, history=history))
+        )
     return tuple(outcomes)
 
 
-def _once(context: SolveContext, planned: PlannedAttempt) -> Outcome:
+def _attempt_and_verify(context: SolveContext, planned: PlannedAttempt) -> Outcome:
     """The attempt; continued from its paid steps when the sandbox's engine went away under it.
 
     Opening the next sandbox waits until the engine is back.
     """
-    for left in range(RETURNS - 1, -1, -1):
-        outcome, failure = _made(context, planned, comes_back=left > 0)
+    for left in range(MAX_ENGINE_TRIES - 1, -1, -1):
+        outcome, failure = _run_attempt(context, planned, comes_back=left > 0)
         gone = isinstance(failure, SandboxError) and failure.says_nothing_of_instance
         if not gone or context.stopping():
             break
@@ -115,7 +117,7 @@ def _once(context: SolveContext, planned: PlannedAttempt) -> Outcome:
     return outcome.model_copy(update={"verdicts": made})
 
 
-def _made(
+def _run_attempt(
     context: SolveContext, planned: PlannedAttempt, *, comes_back: bool
 ) -> tuple[Outcome, BoundaryError | None]:
     """The attempt as far as it came, without verdicts, and what broke it."""

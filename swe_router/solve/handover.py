@@ -45,8 +45,8 @@ def hand_over(
 ) -> Handed:
     """What ``plan`` hands over; pure, so that a replay makes it again.
 
-    ``before``: outcomes of the moves before this one; those made next to it are none of its past.
-    ``room``: UTF-8 bytes that the first message may hold of it. ``fallen``: why it cannot
+    ``before``: outcomes of the moves before this one; parallel attempts of the same move are
+    excluded. ``room``: UTF-8 bytes that the first message may hold of it. ``fallen``: why it cannot
     continue, which makes it notes. ``workdir``: of the instance.
     """
     past = [one for one in before if _patch(one) or steps(one.attempt.id)]

@@ -56,8 +56,8 @@ def carry_out_plans(
         made = carry_out(context, planned)
         stopped = any(outcome.attempt.trajectory.exit == "interrupted" for outcome in made)
         if stopped or context.stopping():
-            # Also when it had ended by itself: the stop may have cut short what was checked, or
-            # refused its money. Its paid steps are on record and its diff is kept.
+            # Even if the attempt finished, the stop may have cut its verification short or refused
+            # its money. Its paid steps are on record and its diff is kept.
             context.memory.rescued(made[-1])
             raise Interrupted(instance.id)
         outcomes += made

@@ -68,7 +68,7 @@ class PatchEquivalence:
     def key(self, candidate: Candidate) -> str:
         """What runs on the candidate are known by: one key for patches that leave the same files.
 
-        The first text of an effect takes the effect's own; no sandbox is opened for it.
+        The first patch with a given effect uses the effect as its key, without a sandbox.
         """
         found = effect(candidate.patch)
         first = self._cache.setdefault(FirstOfEffect(found), candidate)

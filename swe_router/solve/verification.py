@@ -24,7 +24,7 @@ from swe_router.solve.verifier_cost import billed, tallied
 from swe_router.verifier_abilities import TypesEvidence, traits_of
 from swe_router.verifier_cache import CacheKey
 
-RETURNS = 3
+MAX_ENGINE_TRIES = 3
 """Times a verifier is asked whose sandbox engine went away meanwhile."""
 
 
@@ -161,7 +161,7 @@ def _verdict(
     setup.watch(outcome.attempt.id, name)
     begun = setup.context.clock()
     context, calls = tallied(context)
-    for again in range(RETURNS, 0, -1):
+    for again in range(MAX_ENGINE_TRIES, 0, -1):
         try:
             verdict = _versioned(verifier, verifier.verify(outcome, peers, instance, context))
         except BoundaryError as error:

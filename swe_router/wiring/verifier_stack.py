@@ -33,10 +33,10 @@ from swe_router.wiring.sandboxes import sandbox_factory
 Say = Callable[[str], None]
 
 
-class VerifierStack:
+class StandaloneVerification:
     """What candidates are verified with, shared by the threads of one process.
 
-    ``place`` is a folder of this call's own, ``lock`` a file in it that is held while it lives;
+    ``place``: a folder of this call alone; ``lock``: a file in it, held while the process lives;
     ``sandboxes`` replaces the factory of the settings; ``cores`` are what one instance may use.
     Raises ``UsageError`` for a verifier, a sandbox, a tier or a key that is not available.
     """
@@ -63,16 +63,19 @@ class VerifierStack:
         self.ledger = Ledger(place / "ledger.jsonl", settings.budget, stopping=stopping)
         self._rates = {
             tier: tier_checks.rate_of(
-                tier, tier_of(settings, tier), settings.prices.usd_per_gpu_hour, _day(settings)
+                tier,
+                require_tier(settings, tier),
+                settings.prices.usd_per_gpu_hour,
+                _price_date(settings),
             )
             for tier in {settings.verify.writer, settings.verify.judge} - {""}
         }
 
     @cached_property
     def breaker(self) -> Breaker:
-        """A tier that is away is waited for once, then given up: its verdicts are ``unknown``.
+        """Waits once for an unreachable tier, then gives it up: its verdicts become ``unknown``.
 
-        Its verdicts on other candidates are kept; each row shows whether it is missing.
+        Verdicts made before are kept; each row shows which are missing.
         """
         usual = Patience(**self.settings.breaker.model_dump())
         made = Breaker(self._place, lambda name: usual, stopping=self._stopping, tell=self._say)
@@ -97,7 +100,7 @@ class VerifierStack:
         )
 
     @cached_property
-    def warm(self) -> WarmSandboxes | None:
+    def warm_pool(self) -> WarmSandboxes | None:
         """Sandboxes that are started ahead, where that saves time."""
         ahead = self.settings.sandbox.warm
         if self.sandbox != "docker" or not ahead:
@@ -106,8 +109,8 @@ class VerifierStack:
 
     def close(self) -> None:
         """Remove every idle sandbox."""
-        if self.warm is not None:
-            self.warm.close()
+        if self.warm_pool is not None:
+            self.warm_pool.close()
 
     @cached_property
     def verifiers(self) -> list[tuple[str, Verifier]]:
@@ -136,7 +139,7 @@ class VerifierStack:
         ]
         return digest_of(inputs)
 
-    def look(
+    def verify_case(
         self,
         instance: Instance,
         case: CandidateCase,
@@ -146,7 +149,7 @@ class VerifierStack:
         """Every candidate of a case, verified; see ``solve.verification.together``."""
         verify = self.settings.verify
         shared = VerificationContext(
-            open_sandbox=(self.warm or self.sandboxes).open,
+            open_sandbox=(self.warm_pool or self.sandboxes).open,
             apply=patch_application.apply_patch,
             graph=graph_of(self.repos, instance, self._say),
             clock=active_clock.now,
@@ -170,8 +173,8 @@ class VerifierStack:
         try:
             return together(made, instance, case.outcomes, case.peers)
         finally:
-            if self.warm is not None:
-                self.warm.rest(instance)
+            if self.warm_pool is not None:
+                self.warm_pool.rest(instance)
 
     @property
     def stopped(self) -> bool:
@@ -188,7 +191,7 @@ class VerifierStack:
         return figures.settled + figures.lost
 
 
-def tier_of(settings: Settings, name: str) -> Any:
+def require_tier(settings: Settings, name: str) -> Any:
     """A tier by name. Raises ``UsageError`` with the nearest right one."""
     tiers: Mapping[str, Any] = settings.tiers
     if name not in tiers:
@@ -198,5 +201,5 @@ def tier_of(settings: Settings, name: str) -> Any:
     return tiers[name]
 
 
-def _day(settings: Settings) -> datetime.date:
+def _price_date(settings: Settings) -> datetime.date:
     return settings.prices.date or datetime.datetime.now(datetime.UTC).date()

@@ -105,7 +105,7 @@ def test_a_verdict_goes_before_an_ungraded_one_of_the_same_patch_in_either_file(
     key = (A, digest(patch("good")))
     run.add_candidate_grade(grade(A, patch("good"), "resolved"))
     run.add_grades([grade(A, patch("good"), "ungraded")])
-    assert run.graded()[key].outcome == "resolved"
+    assert run.grades_by_patch()[key].outcome == "resolved"
 
 
 def test_a_damaged_line_is_named_with_file_and_number(run):
@@ -113,7 +113,7 @@ def test_a_damaged_line_is_named_with_file_and_number(run):
     with run.candidate_grades_file.open("a") as file:
         file.write('{"instance_id": "o__r-1", "outcome": "maybe"}\n')
     with pytest.raises(UsageError, match=r"candidate_grades.jsonl:2 is no Grade \(outcome"):
-        run.graded()
+        run.grades_by_patch()
 
 
 def test_a_torn_last_line_is_owed_again(run):

@@ -103,7 +103,7 @@ def _of_run(
 
     ``seen`` holds (run, instance id, patch) of earlier rows: the copy of a run adds none.
     """
-    graded = run.graded()
+    graded = run.grades_by_patch()
     for record in run.records().values():
         log = InstanceLog(run.attempt_folder(record.instance.id))
         for outcome in record.outcomes:

@@ -29,7 +29,7 @@ def owed(run: RunFolder, handed_in: list[Prediction], *, candidates: bool) -> Pe
     ``handed_in`` are the predictions of concluded instances; with ``candidates`` every other
     patch that an attempt on them left is wanted as well.
     """
-    graded, last = run.graded(), run.grades()
+    graded, last = run.grades_by_patch(), run.grades()
     out = PendingGrades()
     taken: set[tuple[str, str]] = set()
     for one in handed_in:
@@ -55,7 +55,7 @@ def owed(run: RunFolder, handed_in: list[Prediction], *, candidates: bool) -> Pe
 
 def unseen(run: RunFolder) -> bool:
     """Some candidate was never shown to a grader (one that it could not grade, was)."""
-    graded = run.graded()
+    graded = run.grades_by_patch()
     return any((one.instance_id, one.digest) not in graded for one in _patches(run.records()))
 
 

@@ -79,7 +79,7 @@ def error_rates_of_runs(
         recordings=any(header.recordings for header in headers),
         tops={*tops, *STRONGEST},
     )
-    doubts = {key: doubt for run in runs for key, grade in run.graded().items()
+    doubts = {key: doubt for run in runs for key, grade in run.grades_by_patch().items()
               if (doubt := grade.doubt)}  # fmt: skip
     # A run of unknown origin may name code; that code is not run here.
     known = [

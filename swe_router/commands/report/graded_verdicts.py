@@ -26,7 +26,7 @@ STRONGEST = ("strong authors", f"{IMPORTED}, strong authors")
 
 def judged_verdicts(run: RunFolder, header: Header) -> list[JudgedVerdict]:
     """Every verdict of a run on a patch that is not blank, with its official result if any."""
-    graded = run.graded()
+    graded = run.grades_by_patch()
     return [row for record in run.records().values() for row in _joined(record, graded, header)]
 
 

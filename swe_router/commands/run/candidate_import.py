@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class ImportStart:
+class RunInputs:
     """The instances of a run and the candidates imported for them."""
 
     settings: Settings
@@ -31,7 +31,7 @@ class ImportStart:
     cases: Mapping[str, CandidateCase] = field(default_factory=dict)
 
 
-def read_start(settings: Settings, say: Say) -> ImportStart:
+def read_start(settings: Settings, say: Say) -> RunInputs:
     """The instances that the settings ask for, with the candidates that ``source`` has of them.
 
     With a source these are the instances that it has candidates for, and with ``rest`` all others
@@ -49,7 +49,7 @@ def read_start(settings: Settings, say: Say) -> ImportStart:
         shuffle=settings.shuffle, seed=settings.seed,
     )  # fmt: skip
     if not settings.source:
-        return ImportStart(settings, instances)
+        return RunInputs(settings, instances)
     ids = {one.id for one in instances}
     trajectories = (
         trajectory_folders.read_trajectories(Path(settings.trajectories), ids, say)
@@ -62,7 +62,7 @@ def read_start(settings: Settings, say: Say) -> ImportStart:
         say(note)
     say(f"{len(mine)} candidates of {len(joined)} instances, {len(trajectories)} trajectories")
     sealed = settings.model_copy(update={"source_digest": cases_digest(joined)})
-    return ImportStart(sealed, instances, joined)
+    return RunInputs(sealed, instances, joined)
 
 
 def _diffs(found: Sequence[ForeignCandidates], say: Say) -> list[ForeignCandidates]:

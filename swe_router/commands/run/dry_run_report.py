@@ -26,7 +26,7 @@ else:
     run_estimate = deferred("swe_router.commands.run.run_estimate")
 
 Say = Callable[[str], None]
-Begun = tuple[Header, candidate_import.ImportStart]
+Begun = tuple[Header, candidate_import.RunInputs]
 
 
 def dry_run(
@@ -69,7 +69,7 @@ def dry_run(
     return CommandResult(facts=known, view=text, code=1 if problems else 0)
 
 
-def _facts(header: Header, begun: candidate_import.ImportStart) -> tuple[dict[str, Any], list[str]]:
+def _facts(header: Header, begun: candidate_import.RunInputs) -> tuple[dict[str, Any], list[str]]:
     settings, instances = header.settings, begun.instances
     came = sum(len(case.outcomes) for case in begun.cases.values())
     known: dict[str, Any] = {

@@ -236,7 +236,7 @@ def _finished(run: RunFolder, header: Header, retry: str) -> bool:
     return not (header.settings.grade.candidates and pending_grades.unseen(run))
 
 
-def resolved_header(settings: Settings, say: Say) -> tuple[Header, candidate_import.ImportStart]:
+def resolved_header(settings: Settings, say: Say) -> tuple[Header, candidate_import.RunInputs]:
     """What a run begins with, checked on this machine. Raises ``UsageError``."""
     start = candidate_import.read_start(settings, say)
     settings, instances = acceptance_thresholds.with_thresholds(start.settings), start.instances

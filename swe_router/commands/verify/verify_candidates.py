@@ -23,7 +23,7 @@ from swe_router.reports.grade_table import verdicts_view
 from swe_router.sandboxes import temp_folders
 from swe_router.settings import Settings
 from swe_router.wiring import acceptance_thresholds, cleanup
-from swe_router.wiring.verifier_stack import VerifierStack
+from swe_router.wiring.verifier_stack import StandaloneVerification
 
 Say = Callable[[str], None]
 STOPPING = "stopping: commands are cut short and sandboxes removed; again: at once"
@@ -89,7 +89,9 @@ def _asked(settings: Settings, known: Sequence[Instance], have: Sequence[str]) -
 
 
 @contextmanager
-def _stack(settings: Settings, request: VerifyRequest, say: Say) -> Iterator[VerifierStack]:
+def _stack(
+    settings: Settings, request: VerifyRequest, say: Say
+) -> Iterator[StandaloneVerification]:
     """The verifier stack with a temporary folder, which is removed at the end."""
     name = f"verify-{secrets.token_hex(4)}"
     with temp_folders.temp_folder(name, Path("verify.lock")) as place:
@@ -97,7 +99,7 @@ def _stack(settings: Settings, request: VerifyRequest, say: Say) -> Iterator[Ver
         # The card of the folder is held as long as it lives: the reaper spares what names it.
         lock = place / temp_folders.CARD
         with graceful(stop, say, STOPPING):
-            stack = VerifierStack(settings, name=name, place=place, lock=lock, say=say,
+            stack = StandaloneVerification(settings, name=name, place=place, lock=lock, say=say,
                           stopping=stop.exists, sandboxes=request.sandboxes,
                           cores=(os.cpu_count() or 1) // max(1, request.workers) or 1)  # fmt: skip
             try:
@@ -109,7 +111,7 @@ def _stack(settings: Settings, request: VerifyRequest, say: Say) -> Iterator[Ver
 
 
 def _drive(
-    stack: VerifierStack,
+    stack: StandaloneVerification,
     workers: int,
     instances: Sequence[Instance],
     joined: Mapping[str, CandidateCase],
@@ -142,7 +144,7 @@ def _drive(
 
 
 def _one(
-    stack: VerifierStack,
+    stack: StandaloneVerification,
     instance: Instance,
     case: CandidateCase,
     rows: result_rows.ResultFile,
@@ -161,7 +163,7 @@ def _one(
             rows.add_half(result_rows.row_of(outcome, case))
 
     known = replace(case, outcomes=rows.halves(case))
-    outcomes = stack.look(instance, known, watch, looked)
+    outcomes = stack.verify_case(instance, known, watch, looked)
     return None if stack.stopped else [result_rows.row_of(one, case) for one in outcomes]
 
 

@@ -129,7 +129,7 @@ class Calibration(_FiniteModel):
         return verdict_signals.class_of(author, self.authors)
 
     def probability(self, signals: Mapping[str, float], author: str, repo: str) -> float:
-        """P(right) for signals (``weighing.signals``), a class of authors and a repository."""
+        """P(right) for ``verdict_signals.signals``, a class of authors and a repository."""
         fits: Mapping[str, SignalWeights] = self.acceptance[author]
         return (fits.get(repo.lower()) or fits[""]).probability(signals)
 

@@ -15,8 +15,8 @@ from swe_router.outcomes.importers.columns import columns, text
 from swe_router.outcomes.importers.gathering import INSTANCE_ID, ImportOptions
 from swe_router.outcomes.tables.table import OutcomeRow, OutcomeTable, row_of, text_cells
 
-ENOUGH = 20
-"""Rows from which a column that never varies is no chance."""
+MIN_ROWS_OF_CONSTANT = 20
+"""Minimum rows before a constant column counts as a fault rather than chance."""
 OUTLYING, TIMES = 6.0, 20.0
 """A cost is an outlier beyond so many robust deviations of log cost and so many medians.
 
@@ -83,9 +83,11 @@ def checked(table: OutcomeTable, known: Collection[str] | None) -> Iterator[Audi
         )
     bare = all(row.usd is None for row in table.rows)
     if bare:
-        yield AuditFinding("warn", "missing-costs", "no row has a cost: no board can be made of it")
+        yield AuditFinding(
+            "warn", "missing-costs", "no row has a cost: no leaderboard can be computed"
+        )
     for system, rows in by_system(table).items():
-        yield from _columns_of(system, rows)
+        yield from _value_findings(system, rows)
         if not bare:
             yield from _costs(system, rows)
         if (share := len({r.instance_id for r in rows}) / len(table.instances)) < 0.9:
@@ -100,15 +102,15 @@ def by_system(table: OutcomeTable) -> dict[str, list[OutcomeRow]]:
     return found
 
 
-def _columns_of(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFinding]:
+def _value_findings(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFinding]:
     won = sum(row.resolved for row in rows)
-    if len(rows) >= ENOUGH and won == len(rows):
+    if len(rows) >= MIN_ROWS_OF_CONSTANT and won == len(rows):
         yield AuditFinding("refuse", "constant", f"all of {won} instances resolved", system)
-    if len(rows) >= ENOUGH and won == 0:
+    if len(rows) >= MIN_ROWS_OF_CONSTANT and won == 0:
         yield AuditFinding("warn", "constant", f"none of {len(rows)} instances resolved", system)
     for name in ("usd", "seconds", "input_tokens", "output_tokens"):
         values = [v for row in rows if (v := getattr(row, name)) is not None]
-        if len(values) >= ENOUGH and len(set(values)) == 1 and values[0] != 0:
+        if len(values) >= MIN_ROWS_OF_CONSTANT and len(set(values)) == 1 and values[0] != 0:
             yield AuditFinding("warn", "constant", f"{name} is {values[0]:g} in every row", system)
     idle = [r for r in rows if r.resolved and (r.steps == 0 or r.output_tokens == 0)]
     if idle:
@@ -126,7 +128,9 @@ def _costs(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFinding]:
     missing = sum(row.usd is None for row in rows)
     if missing:
         text = f"{missing} of {len(rows)} rows have no cost"
-        yield AuditFinding("warn", "missing-costs", f"{text}; they take no part in a board", system)
+        yield AuditFinding(
+            "warn", "missing-costs", f"{text}; they are left out of a leaderboard", system
+        )
     # With a day of prices a 0 was computed: the tier was free. Without one the price was unknown.
     zeros = [row for row in rows if row.usd == 0 and not row.price_date and row.steps != 0]
     priced = len(rows) - missing
@@ -135,7 +139,7 @@ def _costs(system: str, rows: Sequence[OutcomeRow]) -> Iterator[AuditFinding]:
         text = f"{len(zeros)} of {priced} costs are 0: an unknown cost must be empty"
         yield AuditFinding("refuse" if whole else "warn", "zero-costs", text, system)
     logs = [math.log(row.usd) for row in rows if row.usd]
-    if len(logs) < ENOUGH:
+    if len(logs) < MIN_ROWS_OF_CONSTANT:
         return
     middle = statistics.median(logs)
     spread = 1.4826 * statistics.median(abs(one - middle) for one in logs)

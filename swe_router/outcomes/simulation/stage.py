@@ -63,7 +63,7 @@ class Cell:
         return self.row.usd + float(self.extra)
 
     def begun(self, plan: Plan, extra: Decimal) -> Cell:
-        """The run as ``plan`` hands over to it, ``extra`` USD dearer; else as recorded."""
+        """A copy of the recorded run with the hand-over of ``plan`` and ``extra`` USD added."""
 
         def dearer(outcome: Outcome) -> Outcome:
             old = outcome.attempt
@@ -108,7 +108,9 @@ class Simulation:
         found = self.cells.get((instance_id, arm.model, nth))
         if found is None:
             what = "no second run" if nth == 1 else f"no run number {nth + 1}"
-            raise MissingRun(f"real repeats: {what} of {arm} on {instance_id}")
+            raise MissingRun(
+                f"the table has {what} of {arm} on {instance_id}: repeats are never simulated"
+            )
         return found
 
     @cached_property

@@ -21,7 +21,7 @@ from swe_router.verifiers.reproduction.single_run import Test
 from swe_router.verifiers.reproduction.test_oracles import OracleReading, Unusable
 from swe_router.verifiers.signals import authors
 
-MAX_ATTEMPTS = 8
+MAX_HARVESTED_PEERS = 8
 """Other attempts whose scripts are looked at, of those that left any."""
 
 
@@ -102,8 +102,8 @@ class TestCollection:
             except Unusable as error:
                 self.unusable[name] = str(error)
                 continue
-            # It was kept because it passes after its author's patch: of the same edit by another
-            # attempt it says no more than of its author's.
+            # A harvested script was selected because it passes with its author's patch, so it is
+            # no evidence for any patch with the same edits.
             own = maker.attempt.id == self.outcome.attempt.id or self._same_edit(maker)
             found[name] = CandidateTest(one.test, reading, "harvested", maker.attempt.id, own)
         return found
@@ -133,12 +133,12 @@ class TestCollection:
         return found
 
     def _makers(self) -> list[tuple[Outcome, Sequence[HarvestedScript]]]:
-        """The other attempts that left scripts; of too many the same ones in whatever order."""
+        """The other attempts that left scripts; of too many, a fixed subset."""
         makers = [(one, left) for one in self.peers if (left := self._scripts(one))]
         ranked = sorted(makers, key=lambda one: one[0].attempt.trajectory.fingerprint())
-        over = {one.attempt.id for one, _ in ranked[MAX_ATTEMPTS:]}
+        over = {one.attempt.id for one, _ in ranked[MAX_HARVESTED_PEERS:]}
         for key in sorted(over):
-            self.unusable[key] = f"passed over: {MAX_ATTEMPTS} other attempts left scripts"
+            self.unusable[key] = f"passed over: {MAX_HARVESTED_PEERS} other attempts left scripts"
         return [(one, left) for one, left in makers if one.attempt.id not in over]
 
     def _scripts(self, maker: Outcome) -> Sequence[HarvestedScript]:

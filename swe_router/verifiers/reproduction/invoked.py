@@ -38,7 +38,7 @@ class InvokedRun:
     way: Way
     arguments: tuple[str, ...] = ()
     text: str | None = None
-    """Of a script that is no file."""
+    """Source of an inline script (``python -c``); None when ``path`` names a file."""
 
 
 def invoked_runs(words: Sequence[str], given: str, where: Folder) -> list[InvokedRun]:

@@ -94,7 +94,7 @@ def _by_print(base: TestTrial, fixed: TestTrial | None) -> OracleReading:
 
 
 def run_facts(reading: OracleReading, trial: TestTrial | None) -> dict[str, Any]:
-    """What is kept of the runs: enough for ``weighing.result_of``. None: it could not be run."""
+    """The kept part of the runs, enough for ``verdict_rules.result_of``; None: could not run."""
     printed = "no time was left, or the patch does not apply"
     if trial is not None:
         printed = trial.output.strip()[-600:]
