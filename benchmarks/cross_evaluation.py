@@ -118,7 +118,7 @@ def main() -> None:
     for name, number in (("candidates", 8), ("distinct", 6), ("repeat", 3)):
         parser.add_argument(f"--{name}", type=int, default=number)
     given = parser.parse_args()
-    (instance,) = splits.load(given.split, ids=(given.instance,))
+    (instance,) = splits.load_instances(given.split, ids=(given.instance,))
     sample = assets.root() / "runs" / "sample" / "preds.json"
     path = Path(given.predictions) if given.predictions else sample
     many = tuple(patches_of(path, instance.id, given.candidates))

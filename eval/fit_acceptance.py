@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--labels", action="append", default=[], metavar="FILE:LICENCE:SOURCE")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    instances = {one.id: one for one in splits.load(args.split)}
+    instances = {one.id: one for one in splits.load_instances(args.split)}
     graded, sources = free(args.patches, parser)
     results, judged = free(args.labels, parser)
     rows = behaviour_rows(graded, instances, args.trajectories)

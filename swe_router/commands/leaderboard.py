@@ -139,7 +139,7 @@ def _table(request: LeaderboardRequest) -> OutcomeTable:
 def _known(request: LeaderboardRequest, table: OutcomeTable) -> list[Features]:
     """Features and texts that were given, that ship, or that the runs worked on; else none."""
     wanted = set(table.instances)
-    issues = [] if request.split is None else splits.load(request.split)
+    issues = [] if request.split is None else splits.load_instances(request.split)
     if request.features is not None:
         return feature_files.read_features(request.features, issues)
     known = shipped_features() if request.outcomes is None and not request.runs else []

@@ -95,7 +95,7 @@ def audit_table(
         before=before,
         published=published_rates.published(published) if published is not None else None,
         reference=cells.lenient(reference)[0] if reference is not None else shipped(),
-        known_ids={one.id for one in splits.load(split)} if split is not None else None,
+        known_ids={one.id for one in splits.load_instances(split)} if split is not None else None,
     )
     facts = found.facts()
     return CommandResult(facts=facts, view=audit_view(facts), code=int(found.verdict == "refuse"))

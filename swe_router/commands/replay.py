@@ -16,7 +16,7 @@ from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import
 from swe_router.errors import UsageError
 from swe_router.features.extraction_steps import complexity_of, features_version
-from swe_router.grading.evidence import follows
+from swe_router.grading.evidence import follows_from_counts
 from swe_router.grading.predictions import Prediction
 from swe_router.integrity import trust
 from swe_router.integrity.locate import find_run
@@ -181,7 +181,7 @@ def _grade(record: RunRecord, grade: Grade | None, count: ReplayCount) -> None:
     if patch:
         count.same(name, "grade: patch", grade.patch, digest)
         other = "not resolved" if grade.outcome == "resolved" else "resolved"
-        sound = follows(grade, record.instance.dataset)
+        sound = follows_from_counts(grade, record.instance.dataset)
         again = grade.outcome if sound else f"{other}, by the tests kept with it"
         count.same(name, "grade: outcome", grade.outcome, again)
 
@@ -211,7 +211,7 @@ def _candidate_grades(
         where = f"candidate grade {grade.patch[:12]}"
         count.same(name, f"{where}: patch", True, grade.patch in left)
         other = "not resolved" if grade.outcome == "resolved" else "resolved"
-        sound = follows(grade, dataset)
+        sound = follows_from_counts(grade, dataset)
         again = grade.outcome if sound else f"{other}, by the tests kept with it"
         count.same(name, f"{where}: outcome", grade.outcome, again)
         if grade.outcome != "ungraded":

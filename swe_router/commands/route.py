@@ -32,7 +32,9 @@ OF_FITS = ("outcomes", "features", "systems", "verifier")
 
 def route(settings: Settings, say: Say) -> CommandResult:
     """Features, score, estimates and decisions; nothing is spent and no key is needed."""
-    instance = splits.load(settings.split, dataset=settings.dataset, ids=settings.instances)[0]
+    instance = splits.load_instances(
+        settings.split, dataset=settings.dataset, ids=settings.instances
+    )[0]
     header = Header(settings, settings.digest(), {}, {}, "none", {}, time.time())
     repos = repo_cache(settings.repos, say)
     graph = graph_of(repos, instance, say)

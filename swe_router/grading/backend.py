@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from swe_router.grading.evidence import HarnessVerdict, from_report
+from swe_router.grading.evidence import HarnessVerdict, grade_of_report
 from swe_router.grading.gold import Gold
 from swe_router.grading.predictions import Prediction
 from swe_router.records import Grade, Instance, digest_of
@@ -87,7 +87,7 @@ class GradingPlace:
     def seen(self) -> Grade | None:
         """The verdict of an earlier evaluation of this very patch, unless that was ungraded."""
         report = self.report()
-        grade = None if report is None else from_report(self.judged, report)
+        grade = None if report is None else grade_of_report(self.judged, report)
         return None if grade is None or grade.outcome == "ungraded" else grade
 
     def clear(self) -> None:

@@ -62,7 +62,7 @@ class PatchJudgement:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
-def judged(
+def judge_lists(
     must_pass: Sequence[str], must_stay: Sequence[str], statuses: Statuses, *, absent: bool = False
 ) -> PatchJudgement:
     """The usual rule: every test of both lists passed.
@@ -86,7 +86,7 @@ def judged(
     return PatchJudgement("resolved", "all tests that must pass did", evidence)
 
 
-def names(row: AnswerRow, column: str) -> list[str]:
+def test_names(row: AnswerRow, column: str) -> list[str]:
     """Test names of a column: a list, or one written as JSON or Python text (as on the hub).
 
     Raises ``GradingError`` for anything else.
@@ -102,13 +102,13 @@ def names(row: AnswerRow, column: str) -> list[str]:
     return list(value)
 
 
-def lines(row: AnswerRow, column: str) -> list[str]:
+def shell_lines(row: AnswerRow, column: str) -> list[str]:
     """Shell lines of a column that may be one text, a list of them, or missing."""
     value = row.get(column) or []
     return [value] if isinstance(value, str) else [str(line) for line in value]
 
 
-def prepared(workdir: str) -> list[str]:
-    """First lines of every script: git takes the work folder, whoever owns it."""
+def setup_lines(workdir: str) -> list[str]:
+    """First lines of every script: git accepts the work folder, whatever user owns it."""
     place = shlex.quote(workdir)
     return [f"git config --global --add safe.directory {place}", f"cd {place} || exit {BROKEN}"]

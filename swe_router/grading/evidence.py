@@ -54,31 +54,31 @@ class HarnessVerdict:
         )
 
 
-def from_report(judged: HarnessVerdict, report: Any) -> Grade:
+def grade_of_report(judged: HarnessVerdict, report: Any) -> Grade:
     """The grade for swebench's report on one instance.
 
     Follows its verdict, but is ``ungraded`` where the report blames the environment, where the
     tests were never started, and where a "resolved" is not borne out by the log. Where the
-    runner's own record says other than the verdict, the verdict stands and ``doubt`` beside it.
+    runner's own record contradicts the verdict, the verdict stands, with ``doubt`` next to it.
     """
-    said = report.get(judged.gold.instance_id) if isinstance(report, Mapping) else None
-    if not isinstance(said, Mapping):
+    own_report = report.get(judged.gold.instance_id) if isinstance(report, Mapping) else None
+    if not isinstance(own_report, Mapping):
         return judged.grade("ungraded", "the harness wrote a report without this instance")
-    if said.get("infra_failure"):
-        why = said.get("infra_failure_reason", "unknown")
+    if own_report.get("infra_failure"):
+        why = own_report.get("infra_failure_reason", "unknown")
         return judged.grade("ungraded", f"the environment failed: {why}")
     log = judged.log.read_text(encoding="utf-8", errors="replace") if judged.log.exists() else ""
-    status = said.get("tests_status") or {}
+    status = own_report.get("tests_status") or {}
     counts = _counts(status)
-    doubt = own_record.doubts(judged.gold, ANSI.sub("", log), status)
-    if doubt and said.get("patch_successfully_applied"):
+    doubt = own_record.find_doubts(judged.gold, ANSI.sub("", log), status)
+    if doubt and own_report.get("patch_successfully_applied"):
         counts["doubt"] = doubt
-    if said.get("resolved") is True:
+    if own_report.get("resolved") is True:
         doubts = doubts_of(judged.gold, log)
         if doubts:
             return judged.grade("ungraded", "; ".join(doubts), **counts)
         return judged.grade("resolved", "all tests that must pass did", **counts)
-    return _not_resolved(judged, bool(said.get("patch_successfully_applied")), counts, log)
+    return _not_resolved(judged, bool(own_report.get("patch_successfully_applied")), counts, log)
 
 
 def _not_resolved(judged: HarnessVerdict, read: bool, counts: Mapping[str, Any], log: str) -> Grade:
@@ -86,9 +86,10 @@ def _not_resolved(judged: HarnessVerdict, read: bool, counts: Mapping[str, Any],
     if read:
         return judged.grade("unresolved", "tests failed that must pass", **counts)
     if START not in log:
-        said = next((line for line in reversed(log.splitlines()) if line.strip()), "nothing")
+        last_line = next((line for line in reversed(log.splitlines()) if line.strip()), "nothing")
         return judged.grade(
-            "ungraded", f"the tests were never started; the script said last: {said.strip()[:300]}"
+            "ungraded",
+            f"the tests were never started; the script last printed: {last_line.strip()[:300]}",
         )
     if NOT_FOUND.intersection(EXIT.findall(log)):
         return judged.grade("ungraded", "the test command could not be started")
@@ -105,7 +106,7 @@ def _counts(tests: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def follows(grade: Grade, dataset: str = DATASET) -> bool:
+def follows_from_counts(grade: Grade, dataset: str = DATASET) -> bool:
     """Whether a kept verdict is the one that the test counts kept with it give.
 
     Graders of other data sets may have rules beyond the counts: there a "resolved" must only not
@@ -159,9 +160,12 @@ def _unfinished(gold: Gold, tests: str, codes: set[str]) -> list[str]:
     if gold.log_parser not in PYTEST | OTHERS:
         return []
     every = {*gold.fail_to_pass, *gold.pass_to_pass}
-    ran = own_record.counted(tests)
+    ran = own_record.count_closing_lines(tests)
     if not ran:
-        named = own_record.itemised(tests) and every <= own_record.read(tests).passed.keys()
+        named = (
+            own_record.has_test_list(tests)
+            and every <= own_record.read_own_record(tests).passed.keys()
+        )
         return (
             []
             if named and every and codes == {"0"}

@@ -71,7 +71,7 @@ class Gold(FrozenRecord):
         }
 
 
-def read(
+def read_gold(
     split: str, only: Container[str] | None = None, *, hub: Hub | None = None
 ) -> dict[str, Gold]:
     """The answer key of a split of SWE-bench's form, or of ``only`` these of its instances, by id.
@@ -79,10 +79,10 @@ def read(
     Read again from the split itself: it never travels through the solving side. Raises
     ``UsageError`` as ``sources.locate`` does, and as ``of_rows``.
     """
-    return of_rows(sources.locate(split, hub=hub).any_rows(COLUMNS), only)
+    return gold_of_rows(sources.locate_split(split, hub=hub).any_rows(COLUMNS), only)
 
 
-def of_rows(
+def gold_of_rows(
     rows: Iterable[Mapping[str, Any]], only: Container[str] | None = None
 ) -> dict[str, Gold]:
     """The answer key in rows with ``COLUMNS``, by id.

@@ -57,21 +57,21 @@ def grade_patches(
         grader.check(tuple(dict.fromkeys(one.instance_id for one in todo)))
     grades: dict[tuple[str, str], Grade] = {}
 
-    def told(prediction: Prediction, grade: Grade) -> None:
+    def record(prediction: Prediction, grade: Grade) -> None:
         key = (prediction.instance_id, prediction.digest)
         grades[key] = grade.model_copy(update={"run": run})
         progress(grades[key])
 
     for one in predictions:
         if not one.patch.strip():
-            told(one, _empty(one))
+            record(one, _empty(one))
     pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="grade")
     try:
         waiting = {
             pool.submit(grader.grade, instances[one.instance_id], one.patch): one for one in todo
         }
         for future in as_completed(waiting):
-            told(waiting[future], _outcome(future, waiting[future]))
+            record(waiting[future], _outcome(future, waiting[future]))
     finally:
         # On an interrupt: no further evaluation starts, and those that run are stopped.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -87,7 +87,7 @@ def predicted(
 
     Raises ``UsageError``: a split that cannot be read, an id that it does not have.
     """
-    known = {one.id: one for one in splits.load(split, dataset=dataset, hub=hub)}
+    known = {one.id: one for one in splits.load_instances(split, dataset=dataset, hub=hub)}
     for one in predictions:
         if one.instance_id not in known:
             hint = suggest.hint(one.instance_id, known)

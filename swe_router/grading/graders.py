@@ -29,12 +29,14 @@ BUILT_IN: Mapping[str, str] = {
 PARTS = ("answers", "grade", "close")
 
 
-def reading(split: str, dataset: str = "", *, hub: Hub | None = None, code: str = "") -> Grader:
+def reading_grader(
+    split: str, dataset: str = "", *, hub: Hub | None = None, code: str = ""
+) -> Grader:
     """A grader that only reads the answer key: it has no sandbox. Raises ``UsageError``."""
     return _made(split, dataset, hub, {"code": code})
 
 
-def evaluating(
+def evaluating_grader(
     split: str,
     dataset: str = "",
     *,
@@ -57,7 +59,7 @@ def evaluating(
     return _made(split, dataset, None, more)
 
 
-def check(
+def check_answer_key(
     split: str,
     ids: tuple[str, ...],
     dataset: str = "",
@@ -69,7 +71,7 @@ def check(
 
     To be asked before a run: after it the money is spent.
     """
-    grader = reading(split, dataset, hub=hub, code=code)
+    grader = reading_grader(split, dataset, hub=hub, code=code)
     if isinstance(grader, SupportsCheck):
         grader.check(ids)
 
@@ -79,10 +81,10 @@ def gold_predictions(split: str, dataset: str = "", *, hub: Hub | None = None) -
 
     Raises ``UsageError`` where the answer key holds none.
     """
-    return golds(reading(split, dataset, hub=hub), split)
+    return gold_patches_of(reading_grader(split, dataset, hub=hub), split)
 
 
-def golds(grader: Grader, split: str) -> list[Prediction]:
+def gold_patches_of(grader: Grader, split: str) -> list[Prediction]:
     """``gold_predictions`` by a grader that is there: some make their patches in a sandbox."""
     if not isinstance(grader, SupportsGold):
         raise UsageError(f"the answer key of {split!r} holds no patches: --predictions FILE")
@@ -93,7 +95,7 @@ def golds(grader: Grader, split: str) -> list[Prediction]:
 
 
 def _made(split: str, dataset: str, hub: Hub | None, more: dict[str, Any]) -> Grader:
-    origin = sources.locate(split, dataset, hub=hub)
+    origin = sources.locate_split(split, dataset, hub=hub)
     name = origin.dataset.grader
     kind: Callable[[GradingContext], Any] = plugins.load("graders", name, BUILT_IN)
     made = kind(GradingContext(label=split, rows=origin.any_rows, path=origin.path, **more))

@@ -25,7 +25,7 @@ from swe_router.grading.evaluation import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    prepared,
+    setup_lines,
 )
 from swe_router.grading.script_run import ScriptedGrader
 from swe_router.instances import harbor as tasks
@@ -45,11 +45,11 @@ class Harbor(ScriptedGrader):
 
     def key(self, instance_id: str) -> AnswerRow:
         """The task's folder and settings, under ``folder`` and ``settings``."""
-        folders = tasks.folders(self._context.path)
+        folders = tasks.task_folders(self._context.path)
         if instance_id not in folders:
             raise GradingError(f"{self._context.label!r} has no task {instance_id}")
         folder = folders[instance_id]
-        return {"folder": folder, "settings": tasks.settings(folder)}
+        return {"folder": folder, "settings": tasks.task_settings(folder)}
 
     def usable(self, instance_id: str, key: AnswerRow) -> None:
         """The task must have tests that ask for nothing of this machine."""
@@ -67,7 +67,7 @@ class Harbor(ScriptedGrader):
         tests = folder / "tests"
         image = str(environment.get("docker_image") or "")
         if not image and (tests / "Dockerfile").is_file():
-            image = tasks.tag(tests)
+            image = tasks.image_tag_of(tests)
             return instance.model_copy(update={"image": image, "build": str(tests)})
         return instance.model_copy(update={"image": image}) if image else instance
 
@@ -80,7 +80,7 @@ class Harbor(ScriptedGrader):
         applies = not any(item.endswith((".patch", ".diff")) for item in artifacts)
         handed = {ARTIFACT, *(item for item in artifacts if item.endswith(".patch"))}
         script = [
-            *prepared(instance.workdir),
+            *setup_lines(instance.workdir),
             "mkdir -p /logs/verifier /logs/artifacts /logs/agent",
             *(f"cat {PATCH} > {shlex.quote(file)} || exit {BROKEN}" for file in sorted(handed)),
             f"[ ! -s {PATCH} ] || git apply {PATCH} || exit {PATCH_REFUSED}" if applies else "",
@@ -112,12 +112,12 @@ class Harbor(ScriptedGrader):
         A patch file of the solution is taken as it is; else ``solve.sh`` is run in a sandbox.
         """
         found = {}
-        for name, folder in tasks.folders(self._context.path).items():
+        for name, folder in tasks.task_folders(self._context.path).items():
             patches = sorted((folder / "solution").glob("*.patch"))
             if len(patches) == 1:
                 found[name] = patches[0].read_text(encoding="utf-8", errors="surrogateescape")
             elif (folder / "solution" / "solve.sh").is_file():
-                found[name] = self._solved(tasks.task(folder, self._context.label), folder)
+                found[name] = self._solved(tasks.task_question(folder, self._context.label), folder)
         return found
 
     def _solved(self, instance: Instance, folder: Path) -> str:
@@ -128,14 +128,14 @@ class Harbor(ScriptedGrader):
             start = "git rev-parse -q --verify HEAD >/dev/null || { git init -q . && git add -A &&"
             start += " git -c user.name=task -c user.email=task commit -q -m start; }"
             for line in (start, "bash /solution/solve.sh"):
-                command = "\n".join([*prepared(instance.workdir), line])
+                command = "\n".join([*setup_lines(instance.workdir), line])
                 result = sandbox.run(command, timeout=STEP)
                 if result.exit_code:
                     raise SandboxError(
                         f"the solution of {instance.id} failed: {result.output[-300:]}"
                     )
             file = f"{FOLDER}/gold.patch"
-            taking = [*prepared(instance.workdir), f"mkdir -p {FOLDER}", f"{_DIFF} > {file}"]
+            taking = [*setup_lines(instance.workdir), f"mkdir -p {FOLDER}", f"{_DIFF} > {file}"]
             sandbox.run("\n".join(taking), timeout=STEP)
             return sandbox.read(file, limit=64_000_000).decode("utf-8", "surrogateescape")
 

@@ -16,7 +16,7 @@ _ADDED = re.compile(r"^([+-])\s*(?:async\s+)?(?:def|func|function|fn)\s+(\w+)", 
 
 
 @dataclass(frozen=True)
-class Sought:
+class HiddenTestSearch:
     """What was looked for and where it was found."""
 
     instances: int
@@ -26,13 +26,13 @@ class Sought:
     """(instance id, place) of each text that holds such a name."""
 
 
-def sought(
+def search_hidden_tests(
     split: str,
     texts: Mapping[str, Mapping[str, str]],
     *,
     dataset: str = "",
     hub: Hub | None = None,
-) -> Sought:
+) -> HiddenTestSearch:
     """Look for each instance's hidden test names in its texts: instance id -> place -> text.
 
     Sought are the functions that the test patch adds and the answer key lists as FAIL_TO_PASS: at
@@ -40,7 +40,7 @@ def sought(
     choose the same name by itself, which a reader of the place must judge. Names themselves are
     not given out. Raises ``UsageError`` for a split that cannot be read.
     """
-    grader = graders.reading(split, dataset, hub=hub)
+    grader = graders.reading_grader(split, dataset, hub=hub)
     if not isinstance(grader, SupportsHiddenTests):
         raise UsageError(f"the grader of {split!r} does not know which tests are hidden")
     names = {name: own for name in texts if (own := grader.hidden_tests(name))}
@@ -50,7 +50,7 @@ def sought(
         for place, text in texts[instance].items()
         if any(re.search(rf"(?<!\w){re.escape(one)}(?!\w)", text) for one in own)
     ]
-    return Sought(len(names), sum(len(own) for own in names.values()), tuple(found))
+    return HiddenTestSearch(len(names), sum(len(own) for own in names.values()), tuple(found))
 
 
 def new_tests(gold: Gold) -> frozenset[str]:

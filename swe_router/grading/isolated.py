@@ -27,7 +27,7 @@ json.dump(space[order["function"]](*order["arguments"]), answer, default=lambda 
 """
 
 
-def call(code: str, function: str, *arguments: Any, path: str = "") -> Any:
+def call_isolated(code: str, function: str, *arguments: Any, path: str = "") -> Any:
     """What ``function``, which ``code`` defines, returns for the arguments; all of it JSON.
 
     The process has no environment and an empty work folder, and limits of time and memory: the

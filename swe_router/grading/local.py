@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from swe_router.errors import SandboxError
 from swe_router.grading.backend import GradingPlace, GradingTask
-from swe_router.grading.evidence import from_report
+from swe_router.grading.evidence import grade_of_report
 from swe_router.grading.predictions import patch_bytes
 from swe_router.lazy_imports import deferred
 from swe_router.records import Grade, Instance
@@ -29,7 +29,7 @@ STEP = 120.0
 """Seconds for one of the git commands around the evaluation."""
 
 
-class Local:
+class LocalBackend:
     """Grades in the sandboxes that ``open_sandbox`` gives, each a fresh start state.
 
     ``workdir`` receives the logs; ``timeout`` is in seconds, for one evaluation.
@@ -73,10 +73,12 @@ class Local:
         gold, patch = place.task.gold, place.task.prediction.patch
         (place.folder / "patch.diff").write_bytes(patch_bytes(patch))
         sandbox.write(PATCH, patch_bytes(patch))
-        applied, said = _apply(sandbox)
-        (place.folder / "run_instance.log").write_text(said, "utf-8", "replace")
+        applied, printed = _apply(sandbox)
+        (place.folder / "run_instance.log").write_text(printed, "utf-8", "replace")
         if not applied:
-            return place.judged.grade("unresolved", "the patch does not apply", output=said[-2000:])
+            return place.judged.grade(
+                "unresolved", "the patch does not apply", output=printed[-2000:]
+            )
         script = harness.eval_script(gold)
         (place.folder / "eval.sh").write_text(script, "utf-8")
         sandbox.write(SCRIPT, script.encode())
@@ -84,29 +86,29 @@ class Local:
         command = f"/bin/bash {SCRIPT} > {OUTPUT} 2>&1"
         result = sandbox.run(command, timeout=self._timeout)
         try:
-            said = sandbox.read(OUTPUT, limit=MAX_LOG).decode("utf-8", "replace")
-            place.log.write_text(said, "utf-8")
+            printed = sandbox.read(OUTPUT, limit=MAX_LOG).decode("utf-8", "replace")
+            place.log.write_text(printed, "utf-8")
         except (FileNotFoundError, ValueError) as error:
             return place.judged.grade("ungraded", f"the output cannot be read: {error}")
         if result.timed_out:
             return place.judged.grade("ungraded", f"timed out after {self._timeout:g} s")
         report = harness.report(gold, patch, place.log)
         (place.folder / "report.json").write_text(json.dumps(report, indent=4), "utf-8")
-        return from_report(place.judged, report)
+        return grade_of_report(place.judged, report)
 
 
 def _apply(sandbox: Sandbox) -> tuple[bool, str]:
-    """The harness's ways to apply a patch, each from a pristine tree; and what was said."""
-    said = []
+    """The harness's ways to apply a patch, each from a pristine tree; and what it printed."""
+    printed: list[str] = []
     for index, command in enumerate(harness.APPLY_COMMANDS):
         if index:
             sandbox.run("git checkout -- . ; git clean -fd", timeout=STEP)
         result = sandbox.run(f"{command} {shlex.quote(PATCH)}", timeout=STEP)
-        said.append(f"$ {command}\n{result.output}")
+        printed.append(f"$ {command}\n{result.output}")
         if result.exit_code == 0:
-            return True, "\n".join([*said, harness.APPLIED])
+            return True, "\n".join([*printed, harness.APPLIED])
     # A command may have applied all of it and still failed.
     result = sandbox.run(f"git apply --check --reverse {shlex.quote(PATCH)}", timeout=STEP)
     if result.exit_code == 0:
-        return True, "\n".join([*said, harness.APPLIED])
-    return False, "\n".join([*said, harness.NOT_APPLIED])
+        return True, "\n".join([*printed, harness.APPLIED])
+    return False, "\n".join([*printed, harness.NOT_APPLIED])

@@ -18,7 +18,7 @@ from swe_router.grading.evaluation import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    prepared,
+    setup_lines,
 )
 from swe_router.grading.script_run import ScriptedGrader
 from swe_router.records import Instance
@@ -78,7 +78,7 @@ class MultiSwebenchGrader(ScriptedGrader):
         """The image's script; it applies the tests and the patch itself."""
         command, place = self._asked("commands", _row(key))
         script = [
-            *prepared(instance.workdir),
+            *setup_lines(instance.workdir),
             f"cp {PATCH} {place}",
             f"( {command}\n) > {PRINTED} 2>&1",
             f"cat {PRINTED}",
@@ -111,7 +111,7 @@ class MultiSwebenchGrader(ScriptedGrader):
     def _asked(self, function: str, *arguments: Any) -> Any:
         """An answer of the package, installed or in the copy of its repository."""
         try:
-            return isolated.call(_PACKAGE, function, *arguments, path=self._context.code)
+            return isolated.call_isolated(_PACKAGE, function, *arguments, path=self._context.code)
         except GradingError as error:
             if "No module named 'multi_swe_bench'" in str(error):
                 raise MissingExtra("multi-swe-bench", "multi-swe-bench") from None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from swe_router.errors import UsageError
 from swe_router.grading.backend import MODEL, GradingPlace, GradingTask
-from swe_router.grading.evidence import NOT_APPLIED, from_report
+from swe_router.grading.evidence import NOT_APPLIED, grade_of_report
 from swe_router.records import Grade
 
 ANSWER = 60.0
@@ -32,11 +32,11 @@ def engine_fault() -> str:
         return f"the Docker engine does not answer within {ANSWER:g} s"
     if done.returncode == 0:
         return ""
-    said = " ".join(done.stderr.split()) or f"docker version ended with exit {done.returncode}"
-    return f"no Docker engine can be reached: {said[:300]}"
+    output = " ".join(done.stderr.split()) or f"docker version ended with exit {done.returncode}"
+    return f"no Docker engine can be reached: {output[:300]}"
 
 
-class Official:
+class OfficialBackend:
     """Grades with ``python -m swebench.harness.run_evaluation``, working in ``workdir``.
 
     ``timeout`` is in seconds, for one evaluation's tests. swebench writes into its working
@@ -80,7 +80,7 @@ class Official:
         ended = self._run(place, job)
         report = place.report()
         if report is not None and ended:
-            return from_report(place.judged, report)
+            return grade_of_report(place.judged, report)
         fault = "" if ended else "gave no verdict in time and was stopped; "
         return _without_report(place, job / "harness.log", fault)
 
@@ -156,7 +156,7 @@ def _environment() -> dict[str, str]:
 
 
 def _docker(*arguments: str) -> subprocess.CompletedProcess[str] | None:
-    """What the docker command said; None when there is none, or no answer in time."""
+    """The output of the docker command; None when there is none, or no answer in time."""
     command = ["docker", *arguments]
     try:
         return subprocess.run(
@@ -183,13 +183,15 @@ def _stop(child: subprocess.Popen[bytes], container: str) -> None:
 def _without_report(place: GradingPlace, harness_log: Path, fault: str) -> Grade:
     """The grade when the harness wrote no report: the patch's fault, or nobody's verdict."""
     texts = [_text(place.folder / "run_instance.log"), _text(harness_log)]
-    said = "\n".join(texts)
-    if NOT_APPLIED in texts[0] and "No space left on device" not in said:
+    output = "\n".join(texts)
+    if NOT_APPLIED in texts[0] and "No space left on device" not in output:
         output = texts[0].rpartition(NOT_APPLIED)[2].strip()
         return place.judged.grade("unresolved", "the patch does not apply", output=output[:2000])
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    told = [line for line in lines if "Error" in line or "timed out" in line or "not found" in line]
-    reason = (told or lines or ["the harness said nothing"])[-1][:400]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [
+        line for line in lines if "Error" in line or "timed out" in line or "not found" in line
+    ]
+    reason = (errors or lines or ["the harness printed nothing"])[-1][:400]
     return place.judged.grade("ungraded", fault + reason, harness_log=str(harness_log))
 
 

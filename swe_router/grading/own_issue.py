@@ -12,7 +12,7 @@ from swe_router.grading.evaluation import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    prepared,
+    setup_lines,
 )
 from swe_router.grading.script_run import ScriptedGrader
 from swe_router.instances.own_issue import OwnIssue, at_commit
@@ -40,7 +40,7 @@ class OwnIssueGrader(ScriptedGrader):
         if not command:
             raise GradingError(NO_COMMAND)
         script = [
-            *prepared(instance.workdir),
+            *setup_lines(instance.workdir),
             f"{at_commit(instance.base_commit)} || exit {BROKEN}" if instance.image else "",
             f"( bash {COMMAND} ) < /dev/null; echo $? > {BEFORE}",
             f"cd {instance.workdir} && git checkout -q -- . && git clean -qfd || exit {BROKEN}",

@@ -1,8 +1,8 @@
 """What a test runner itself says in its log: of single tests, and of how many it ran.
 
 The official parsers read the same log line by line and are surprised by what a test prints, by
-subtests and by a status that stands beside something else. What is read here never changes their
-verdict; it stands beside it.
+subtests and by a status next to something else. What is read here never changes their
+verdict; it is kept next to it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SYMPY = re.compile(r"tests finished: ([^\n]*?)(?:,? in \d|$)", re.MULTILINE)
 _SYMPY_RAN = re.compile(r"(\d+) (?:passed|skipped|expected to fail)")
 
 _SHORT = re.compile(r"^(PASSED|XFAIL|FAILED|ERROR) (\S+::.*)$", re.MULTILINE)
-_BESIDE = re.compile(
+_STATUS_NEXT_TO = re.compile(
     r"^(\S+::.*?) (PASSED|XFAIL|FAILED|ERROR)(?: \([^\n]*\))?(?: +\[ *\d+%\])?$", re.MULTILINE
 )
 _LISTED = re.compile(r"^=+ short test summary info =+$|\[100%\]$", re.MULTILINE)
@@ -40,7 +40,7 @@ _OK = re.compile(r"^(\S.*?) \.\.\. +ok$", re.MULTILINE | re.IGNORECASE)
 _SYMPY_LINE = re.compile(r"^(test_\w+)\s+(ok|F|E|f)(?:\s+\[(?:OK|FAIL)\])?$", re.MULTILINE)
 _GOOD = frozenset(("PASSED", "XFAIL", "ok", "f"))
 MAX_COUNT = 20
-"""Tests that are told of in a doubt."""
+"""Tests that a doubt lists."""
 
 
 @dataclass
@@ -57,13 +57,13 @@ class TestRecord:
             into.setdefault(key, line.strip()[:200])
 
 
-def read(log: str) -> TestRecord:
+def read_own_record(log: str) -> TestRecord:
     """What the runner says of single tests in a log without colours."""
     found = TestRecord()
     for match in _SHORT.finditer(log):
         name = match[2] if match[1] == "PASSED" else match[2].partition(" - ")[0]
         found.add(name.strip(), match[0], good=match[1] in _GOOD)
-    for match in _BESIDE.finditer(log):
+    for match in _STATUS_NEXT_TO.finditer(log):
         found.add(match[1], match[0], good=match[2] in _GOOD)
     for match in _SUB.finditer(log):
         if test := _TEST.search(match[0]):
@@ -78,7 +78,7 @@ def read(log: str) -> TestRecord:
     return found
 
 
-def counted(log: str) -> list[int]:
+def count_closing_lines(log: str) -> list[int]:
     """How many tests each closing line of a runner says that it ran and did not fail.
 
     Of pytest in any words and order, unittest (Django, nose) and sympy; empty without any.
@@ -89,22 +89,24 @@ def counted(log: str) -> list[int]:
     return found + [sum(map(int, _SYMPY_RAN.findall(m[1]))) for m in _SYMPY.finditer(log)]
 
 
-def itemised(log: str) -> bool:
+def has_test_list(log: str) -> bool:
     """Whether pytest's own list of tests stands in the log, which ``-qq`` ends without a count."""
     return bool(_LISTED.search(log))
 
 
-def doubts(gold: Gold, log: str, status: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
+def find_doubts(
+    gold: Gold, log: str, status: Mapping[str, Mapping[str, Sequence[str]]]
+) -> list[str]:
     """Where the record contradicts the official statuses, a line each with its evidence.
 
     ``status`` is ``tests_status`` of the harness: lists of tests by ``success`` and ``failure``.
     """
     found = list(_missing(gold))
-    record = read(log)
+    record = read_own_record(log)
     lenient = gold.eval_type == "fail_only" and bool(record.passed)
-    told = [(name, word == "success") for lists in status.values()
+    results = [(name, word == "success") for lists in status.values()
             for word in ("success", "failure") for name in lists.get(word, ())]  # fmt: skip
-    for name, passed in told:
+    for name, passed in results:
         if passed and name in record.failed:
             found.append(f"{name} counts as passed; the runner says: {record.failed[name]}")
         elif not passed and name in record.passed and name not in record.failed:

@@ -10,7 +10,7 @@ from swe_router.candidates.prediction_files import entries, patch_of
 from swe_router.errors import UsageError
 from swe_router.records import FrozenRecord, Name, patch_bytes, patch_digest
 
-__all__ = ["Prediction", "patch_bytes", "read", "write_predictions"]
+__all__ = ["Prediction", "patch_bytes", "read_predictions", "write_predictions"]
 
 
 class Prediction(FrozenRecord):
@@ -27,7 +27,7 @@ class Prediction(FrozenRecord):
         return patch_digest(self.patch)
 
 
-def read(path: Path) -> list[Prediction]:
+def read_predictions(path: Path) -> list[Prediction]:
     """Predictions of a ``.json`` file (dict by id, or list) or a ``.jsonl`` file.
 
     Raises ``UsageError``: unreadable or malformed file, an entry without an id or a patch, a
@@ -50,7 +50,7 @@ def read(path: Path) -> list[Prediction]:
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """Write predictions as swebench's ``run_evaluation -p`` and sb-cli take them, in one piece.
 
-    A ``.jsonl`` has one a line, anything else is an object by id (``preds.json``).
+    A ``.jsonl`` has one per line, anything else is an object by id (``preds.json``).
     """
     tree = {
         one.instance_id: {

@@ -18,7 +18,7 @@ _SWAPPED = {
 _ORDER = {"old mode": 0, "new mode": 1, "rename from": 0, "rename to": 1}
 
 
-def reverse(patch: str) -> str:
+def reverse_patch(patch: str) -> str:
     """The patch that takes ``patch`` back; empty for the empty one.
 
     Text patches alone: of a binary one git keeps no way back, so it is left as it is.

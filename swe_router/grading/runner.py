@@ -32,7 +32,7 @@ PROGRAMS: dict[str, str] = {
     "vendor/bin/phpunit": "phpunit",
     "./vendor/bin/phpunit": "phpunit",
 }
-"""Program as it is called -> how it is named outside: no folder is told."""
+"""Program as it is called -> how it is named outside: without its folder."""
 _SETTING = re.compile(r"\w+=")
 _PYTHON = re.compile(r"\Apython[0-9.]*\Z")
 _MODULES = frozenset({"pytest", "unittest"})
@@ -48,7 +48,7 @@ WORDS = frozenset(
 )
 
 
-def of(gold: Gold) -> str:
+def test_command_of(gold: Gold) -> str:
     """The test command of the row's script without any file or test, as ``pytest -rA``.
 
     One line a command, only those that call a runner that is known here; empty when there is
@@ -59,9 +59,9 @@ def of(gold: Gold) -> str:
     return "\n".join(dict.fromkeys(line for line in lines if line))
 
 
-def name(gold: Gold) -> str:
+def runner_name(gold: Gold) -> str:
     """Name of the runner in ``verifiers.runners.RUNNERS``; empty where it is none of them."""
-    words = of(gold).split()
+    words = test_command_of(gold).split()
     for word, runner in _NAMES.items():
         if word in words:
             return runner
@@ -75,12 +75,12 @@ def _grader(split: str, dataset: str) -> Grader | None:
     A split that can be solved and not graded is no error here: nobody asked for grades.
     """
     try:
-        return graders.reading(split, dataset)
+        return graders.reading_grader(split, dataset)
     except UsageError:
         return None
 
 
-def hint(split: str, instance_id: str, dataset: str = "") -> str:
+def runner_hint(split: str, instance_id: str, dataset: str = "") -> str:
     """``name`` for an instance of a split, read once per process; empty where it is not known."""
     grader = _grader(split, dataset)
     try:

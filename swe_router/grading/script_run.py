@@ -199,8 +199,10 @@ def _usual(output: EvaluationOutput) -> PatchJudgement | None:
     if output.exit_code == PATCH_REFUSED:
         return PatchJudgement("unresolved", "the patch does not apply", {"output": last})
     if output.exit_code == BROKEN:
-        said = next((line for line in reversed(last.splitlines()) if line.strip()), "nothing")
-        return PatchJudgement("ungraded", f"the evaluation could not be prepared: {said[:300]}")
+        last_line = next((line for line in reversed(last.splitlines()) if line.strip()), "nothing")
+        return PatchJudgement(
+            "ungraded", f"the evaluation could not be prepared: {last_line[:300]}"
+        )
     return None
 
 

@@ -33,7 +33,7 @@ _SUMMARY = re.compile(r"(PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\s+(\S+)")
 _DOTS = re.compile(r"(.+?)\s\.\.\.\s(ok|FAIL|ERROR|skipped)\b")
 
 
-def parsed(name: str, log: str) -> Statuses:
+def parse_statuses(name: str, log: str) -> Statuses:
     """Statuses by the parser of that name.
 
     Names are swebench's (``parse_log_jest``), also without their prefix (``pytest``), and those
@@ -44,16 +44,16 @@ def parsed(name: str, log: str) -> Statuses:
         return own(ANSI.sub("", log))
     for candidate in (name, f"parse_log_{name}"):
         if candidate in harness.PARSERS:
-            return spoken(harness.parse_log(candidate, log))
+            return common_statuses(harness.parse_log(candidate, log))
     raise GradingError(f"log parser {name!r} is not known here")
 
 
-def known(name: str) -> bool:
+def is_known_parser(name: str) -> bool:
     """Whether ``parsed`` knows the name."""
     return name in OWN or name in harness.PARSERS or f"parse_log_{name}" in harness.PARSERS
 
 
-def spoken(found: Mapping[str, Any]) -> Statuses:
+def common_statuses(found: Mapping[str, Any]) -> Statuses:
     """Any parser's statuses in our three words; a word that nobody knows counts as failed."""
     return {str(test): _WORDS.get(str(word).lower(), "failed") for test, word in found.items()}
 
@@ -61,19 +61,19 @@ def spoken(found: Mapping[str, Any]) -> Statuses:
 def pytest_verbose(log: str) -> Statuses:
     """``path::test PASSED [ 3%]``: the lines of ``pytest --verbose``."""
     found = (_VERBOSE.match(line) for line in log.split("\n"))
-    return spoken({match[1]: match[2] for match in found if match})
+    return common_statuses({match[1]: match[2] for match in found if match})
 
 
 def pytest_summary(log: str) -> Statuses:
     """``PASSED path::test``: the lines of ``pytest -rA``."""
     found = (_SUMMARY.match(line) for line in log.split("\n"))
-    return spoken({match[2]: match[1] for match in found if match})
+    return common_statuses({match[2]: match[1] for match in found if match})
 
 
 def unittest_verbose(log: str) -> Statuses:
     """``test_x (module.Class) ... ok``: the lines of ``python -m unittest --verbose``."""
     found = (_DOTS.match(line) for line in log.split("\n"))
-    return spoken({match[1]: match[2] for match in found if match})
+    return common_statuses({match[1]: match[2] for match in found if match})
 
 
 OWN: Mapping[str, Callable[[str], Statuses]] = {
@@ -84,12 +84,12 @@ OWN: Mapping[str, Callable[[str], Statuses]] = {
 """Parsers that swebench does not have."""
 
 
-def foreign(code: str, function: str, log: str, *, path: str = "") -> Statuses:
+def statuses_of_code(code: str, function: str, log: str, *, path: str = "") -> Statuses:
     """Statuses by a function of Python text that a data set brings along; see ``isolated``.
 
     Raises ``GradingError`` when it fails or gives no statuses.
     """
-    found = isolated.call(code, function, log, path=path)
+    found = isolated.call_isolated(code, function, log, path=path)
     if not isinstance(found, Mapping):
         raise GradingError(f"the data set's log parser gave {type(found).__name__}, not statuses")
-    return spoken(found)
+    return common_statuses(found)

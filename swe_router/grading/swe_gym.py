@@ -16,12 +16,12 @@ from swe_router.grading.evaluation import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    judged,
-    names,
-    prepared,
+    judge_lists,
+    setup_lines,
+    test_names,
 )
 from swe_router.grading.script_run import ScriptedGrader
-from swe_router.grading.statuses import parsed
+from swe_router.grading.statuses import parse_statuses
 from swe_router.records import Instance
 
 TESTS = f"{FOLDER}/test.patch"
@@ -77,7 +77,7 @@ class SweGymGrader(ScriptedGrader):
         patch = str(key.get("test_patch") or "")
         files = " ".join(shlex.quote(file) for file in _CHANGED.findall(patch))
         script = [
-            *prepared(instance.workdir),
+            *setup_lines(instance.workdir),
             f"[ ! -s {PATCH} ] || git apply {PATCH} || patch --batch --fuzz=5 -p1 -i {PATCH}"
             f" || exit {PATCH_REFUSED}",
             "source /opt/miniconda3/bin/activate",
@@ -96,8 +96,10 @@ class SweGymGrader(ScriptedGrader):
         self, instance: Instance, key: AnswerRow, output: EvaluationOutput
     ) -> PatchJudgement:
         """The statuses against the lists."""
-        statuses = parsed("pytest-summary", output.outputs.get(PRINTED, ""))
-        return judged(names(key, "FAIL_TO_PASS"), names(key, "PASS_TO_PASS"), statuses)
+        statuses = parse_statuses("pytest-summary", output.outputs.get(PRINTED, ""))
+        return judge_lists(
+            test_names(key, "FAIL_TO_PASS"), test_names(key, "PASS_TO_PASS"), statuses
+        )
 
 
 def _command(repo: str, test_patch: str) -> str:

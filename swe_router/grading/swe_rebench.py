@@ -22,10 +22,10 @@ from swe_router.grading.evaluation import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    judged,
-    lines,
-    names,
-    prepared,
+    judge_lists,
+    setup_lines,
+    shell_lines,
+    test_names,
 )
 from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import Statuses
@@ -59,7 +59,7 @@ class SweRebenchGrader(ScriptedGrader):
         self.usable(instance.id, key)
         tests = _tests(key)
         script = [
-            *prepared(instance.workdir),
+            *setup_lines(instance.workdir),
             f"git reset -q --hard HEAD || exit {BROKEN}",
             f"[ ! -s {PATCH} ] || {APPLY} {PATCH} || exit {PATCH_REFUSED}",
             # A patch that stands where the tests must go is the patch's fault: they fit the base.
@@ -77,16 +77,16 @@ class SweRebenchGrader(ScriptedGrader):
         """The parser's statuses against the lists."""
         found = self._statuses(_config(key), output.outputs.get(PRINTED, ""))
         statuses = {without_time(name): status for name, status in found.items()}
-        must_pass = [without_time(name) for name in names(key, "FAIL_TO_PASS")]
-        must_stay = [without_time(name) for name in names(key, "PASS_TO_PASS")]
-        return judged(must_pass, must_stay, statuses)
+        must_pass = [without_time(name) for name in test_names(key, "FAIL_TO_PASS")]
+        must_stay = [without_time(name) for name in test_names(key, "PASS_TO_PASS")]
+        return judge_lists(must_pass, must_stay, statuses)
 
     def _parser(self, config: Mapping[str, Any]) -> tuple[str, str]:
         """Name of the parser, and the text that holds it where swebench does not."""
         name = str(config.get("log_parser") or "")
         if not name:
             raise GradingError("the row has no install_config.log_parser")
-        if parsers.known(name):
+        if parsers.is_known_parser(name):
             return name, ""
         folder = self._context.code
         file = Path(folder) / PARSERS if folder else None
@@ -100,11 +100,11 @@ class SweRebenchGrader(ScriptedGrader):
     def _statuses(self, config: Mapping[str, Any], log: str) -> Statuses:
         name, code = self._parser(config)
         if not code:
-            return parsers.parsed(name, log)
+            return parsers.parse_statuses(name, log)
         # By its table: several names of rows are other names of one function.
         code += f"\nread = globals().get('NAME_TO_PARSER', {{}}).get({name!r})"
         code += f" or globals()[{name!r}]\n"
-        return parsers.foreign(code, "read", log, path=str(self._context.code))
+        return parsers.statuses_of_code(code, "read", log, path=str(self._context.code))
 
 
 def without_time(name: str) -> str:
@@ -115,7 +115,7 @@ def without_time(name: str) -> str:
 
 
 def _tests(key: AnswerRow) -> list[str]:
-    tests = [line for line in lines(_config(key), "test_cmd") if line.strip()]
+    tests = [line for line in shell_lines(_config(key), "test_cmd") if line.strip()]
     if not tests:
         raise GradingError("the row has no install_config.test_cmd")
     return tests

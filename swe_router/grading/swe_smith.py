@@ -21,13 +21,13 @@ from swe_router.grading.evaluation import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    judged,
-    names,
-    prepared,
+    judge_lists,
+    setup_lines,
+    test_names,
 )
-from swe_router.grading.reversing import reverse
+from swe_router.grading.reversing import reverse_patch
 from swe_router.grading.script_run import ScriptedGrader
-from swe_router.grading.statuses import parsed
+from swe_router.grading.statuses import parse_statuses
 from swe_router.records import Instance
 
 BUG = f"{FOLDER}/bug.patch"
@@ -83,11 +83,11 @@ class SweSmithGrader(ScriptedGrader):
     def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
         """The bug with its tests, the patch without changes of tests, the project's tests."""
         profile = _profile(instance.id, key)
-        must_pass, must_stay = names(key, "FAIL_TO_PASS"), names(key, "PASS_TO_PASS")
+        must_pass, must_stay = test_names(key, "FAIL_TO_PASS"), test_names(key, "PASS_TO_PASS")
         files = sorted({name.split("::")[0] for name in (*must_pass, *must_stay) if "::" in name})
         branch = shlex.quote(instance.id)
         script = [
-            *prepared(instance.workdir),
+            *setup_lines(instance.workdir),
             # The branch's last commit takes the tests away that find the bug.
             f"git checkout -q {branch}~1 2>/dev/null || git checkout -q origin/{branch}~1"
             f" 2>/dev/null || git apply {BUG} || exit {BROKEN}",
@@ -104,13 +104,15 @@ class SweSmithGrader(ScriptedGrader):
         self, instance: Instance, key: AnswerRow, output: EvaluationOutput
     ) -> PatchJudgement:
         """The statuses against the lists."""
-        statuses = parsed(_profile(instance.id, key).parser, output.outputs.get(PRINTED, ""))
-        must_pass, must_stay = names(key, "FAIL_TO_PASS"), names(key, "PASS_TO_PASS")
-        return judged(must_pass, must_stay, statuses, absent=True)
+        statuses = parse_statuses(
+            _profile(instance.id, key).parser, output.outputs.get(PRINTED, "")
+        )
+        must_pass, must_stay = test_names(key, "FAIL_TO_PASS"), test_names(key, "PASS_TO_PASS")
+        return judge_lists(must_pass, must_stay, statuses, absent=True)
 
     def gold_patch(self, row: AnswerRow) -> str:
         """The reverse of the row's patch, which makes the bug."""
-        return reverse(str(row.get("patch") or ""))
+        return reverse_patch(str(row.get("patch") or ""))
 
 
 def _profile(instance_id: str, key: AnswerRow) -> RepositoryProfile:
@@ -120,7 +122,7 @@ def _profile(instance_id: str, key: AnswerRow) -> RepositoryProfile:
         return RepositoryProfile(command)
     if project in PROFILES:
         return PROFILES[project]
-    tests = names(key, "FAIL_TO_PASS")
+    tests = test_names(key, "FAIL_TO_PASS")
     if project in ELSEWHERE or not all(".py" in name for name in tests):
         raise GradingError(
             f"the test command of {project or instance_id} is a profile of the swesmith package,"

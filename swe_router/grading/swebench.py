@@ -13,8 +13,8 @@ from swe_router.grading import runner
 from swe_router.grading.backend import Backend, GradingTask
 from swe_router.grading.gold import Gold
 from swe_router.grading.hidden import new_tests
-from swe_router.grading.local import Local
-from swe_router.grading.official import Official
+from swe_router.grading.local import LocalBackend
+from swe_router.grading.official import OfficialBackend
 from swe_router.grading.predictions import Prediction
 from swe_router.records import Grade, Instance
 
@@ -56,7 +56,7 @@ class SweBenchGrader:
 
     def runner(self, instance_id: str) -> str:
         """See ``datasets.SupportsRunner``."""
-        return runner.name(self._gold(instance_id))
+        return runner.runner_name(self._gold(instance_id))
 
     def hidden_tests(self, instance_id: str) -> frozenset[str]:
         """See ``datasets.SupportsHiddenTests``."""
@@ -77,7 +77,7 @@ class SweBenchGrader:
             if name not in rows:
                 hint = suggest.hint(name, rows)
                 raise UsageError(f"split {self._context.label!r} has no instance {name!r}{hint}")
-            self._golds |= answer_key.of_rows([rows[name]])
+            self._golds |= answer_key.gold_of_rows([rows[name]])
         return self._golds[name]
 
     def _evaluation(self) -> Backend:
@@ -89,9 +89,9 @@ class SweBenchGrader:
     def _made(self) -> Backend:
         context = self._context
         if context.sandbox == "docker":
-            harness = Official(context.folder, timeout=context.timeout)
+            harness = OfficialBackend(context.folder, timeout=context.timeout)
             harness.check()
             return harness
         if context.open is None:
             raise UsageError("no sandbox to grade in was given")
-        return Local(context.open, context.folder, timeout=context.timeout)
+        return LocalBackend(context.open, context.folder, timeout=context.timeout)

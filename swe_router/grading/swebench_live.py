@@ -18,13 +18,13 @@ from swe_router.grading.evaluation import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    judged,
-    lines,
-    names,
-    prepared,
+    judge_lists,
+    setup_lines,
+    shell_lines,
+    test_names,
 )
 from swe_router.grading.script_run import ScriptedGrader
-from swe_router.grading.statuses import Statuses, foreign, parsed
+from swe_router.grading.statuses import Statuses, parse_statuses, statuses_of_code
 from swe_router.records import Instance
 
 TESTS = f"{FOLDER}/test.patch"
@@ -52,16 +52,16 @@ class SwebenchLiveGrader(ScriptedGrader):
         """Test patch, patch, rebuild, tests; the log is what the row prints, or their output."""
         tests = _tests(key)
         # One line per group, as in the data set's evaluation: `a ; b` goes on after a failure.
-        printing = " ; ".join(lines(key, "print_cmds")).strip()
+        printing = " ; ".join(shell_lines(key, "print_cmds")).strip()
         testing = " ; ".join(tests)
         script = [
-            *prepared(instance.workdir),
+            *setup_lines(instance.workdir),
             # Of about one row in a hundred the project is a folder of the work folder.
             '[ -d .git ] || cd "$(dirname "$(find . -maxdepth 2 -name .git -type d | head -1)")"',
             f"git apply {TESTS} || exit {BROKEN}",
             f"[ ! -s {PATCH} ] || git apply {PATCH} || exit {PATCH_REFUSED}",
             f"cd {shlex.quote(instance.workdir)}",
-            " ; ".join(lines(key, "rebuild_cmds")),
+            " ; ".join(shell_lines(key, "rebuild_cmds")),
             f"( {testing}\n) > {PRINTED} 2>&1" if not printing else f"( {testing}\n)",
             f"( {printing}\n) > {PRINTED} 2>&1" if printing else "",
             f"cat {PRINTED}",
@@ -78,12 +78,12 @@ class SwebenchLiveGrader(ScriptedGrader):
         A test of PASS_TO_PASS without a status is no failure.
         """
         statuses = _statuses(key, output.outputs.get(PRINTED, ""))
-        must_pass, must_stay = names(key, "FAIL_TO_PASS"), names(key, "PASS_TO_PASS")
-        return judged(must_pass, must_stay, statuses, absent=True)
+        must_pass, must_stay = test_names(key, "FAIL_TO_PASS"), test_names(key, "PASS_TO_PASS")
+        return judge_lists(must_pass, must_stay, statuses, absent=True)
 
 
 def _tests(key: AnswerRow) -> list[str]:
-    tests = lines(key, "test_cmds")
+    tests = shell_lines(key, "test_cmds")
     if not tests:
         raise GradingError("the row has no test_cmds")
     return tests
@@ -92,5 +92,5 @@ def _tests(key: AnswerRow) -> list[str]:
 def _statuses(key: AnswerRow, log: str) -> Statuses:
     parser = str(key.get("log_parser") or key.get("parser") or "pytest").strip()
     if parser.lower() == "pytest":
-        return parsed("pytest-summary", log)
-    return foreign(parser, "parser", log)
+        return parse_statuses("pytest-summary", log)
+    return statuses_of_code(parser, "parser", log)

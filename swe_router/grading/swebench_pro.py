@@ -20,12 +20,12 @@ from swe_router.grading.evaluation import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    judged,
-    names,
-    prepared,
+    judge_lists,
+    setup_lines,
+    test_names,
 )
 from swe_router.grading.script_run import ScriptedGrader
-from swe_router.grading.statuses import spoken
+from swe_router.grading.statuses import common_statuses
 from swe_router.records import Instance
 
 PLACE = "/workspace"
@@ -50,12 +50,12 @@ class SwebenchProGrader(ScriptedGrader):
     def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
         """The steps of the data set's own evaluation."""
         run, parser = self._scripts(instance.id, key)
-        tests = shlex.quote(",".join(names(key, "selected_test_files_to_run")))
+        tests = shlex.quote(",".join(test_names(key, "selected_test_files_to_run")))
         base = shlex.quote(instance.base_commit)
         # The last line alone: the ones before it reset the work tree, which would undo the patch.
         setting = (str(key.get("before_repo_set_cmd") or "").strip().splitlines() or [""])[-1]
         script = [
-            *prepared(instance.workdir),
+            *setup_lines(instance.workdir),
             f"git reset -q --hard {base} || exit {BROKEN}",
             f"git checkout -q {base} || exit {BROKEN}",
             f"[ ! -s {PATCH} ] || git apply -v {PATCH} || exit {PATCH_REFUSED}",
@@ -79,10 +79,12 @@ class SwebenchProGrader(ScriptedGrader):
             raise GradingError("the data set's parser wrote no result")
         try:
             tests = json.loads(output.outputs[RESULT])["tests"]
-            statuses = spoken({str(test["name"]): test["status"] for test in tests})
+            statuses = common_statuses({str(test["name"]): test["status"] for test in tests})
         except (ValueError, KeyError, TypeError) as error:
             raise GradingError(f"the data set's parser wrote no test results: {error}") from None
-        return judged(names(key, "fail_to_pass"), names(key, "pass_to_pass"), statuses)
+        return judge_lists(
+            test_names(key, "fail_to_pass"), test_names(key, "pass_to_pass"), statuses
+        )
 
     def carried(self, patch: str) -> str:
         """Without binary sections, which the data set's evaluation leaves out."""

@@ -23,7 +23,7 @@ Placed = tuple[str, Mapping[str, Any]]
 """Place of a row (``FILE:LINE``), and the row."""
 
 
-def read(path: Path) -> Iterator[Placed]:
+def read_rows(path: Path) -> Iterator[Placed]:
     """Every row of the file. Raises ``UsageError`` that names the place of the fault."""
     form = path.suffix.lower()
     if form not in SUFFIXES or path.is_dir():
@@ -33,20 +33,20 @@ def read(path: Path) -> Iterator[Placed]:
             table = pq.read_table(pa.BufferReader(path.read_bytes()))
             yield from _numbered(path, table.to_pylist())
         elif form == ".jsonl":
-            yield from lines(path, path.read_text(encoding="utf-8-sig"))
+            yield from read_json_lines(path, path.read_text(encoding="utf-8-sig"))
         else:
             yield from _numbered(path, _parsed(str(path), path.read_text(encoding="utf-8-sig")))
     except OSError as error:
         why = " ".join(str(error.strerror or error).split())
         raise UsageError(f"cannot read instances from {path}: {why}") from None
     except pa.ArrowException as error:
-        said = " ".join(str(error).split())[:200]
-        raise UsageError(f"{path} is not a parquet file that can be read: {said}") from None
+        message = " ".join(str(error).split())[:200]
+        raise UsageError(f"{path} is not a parquet file that can be read: {message}") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text: {error}") from None
 
 
-def lines(path: Path, text: str) -> Iterator[Placed]:
+def read_json_lines(path: Path, text: str) -> Iterator[Placed]:
     """Rows of JSON lines. Raises ``UsageError`` that names the line."""
     # Not splitlines(): issue texts hold U+2028 and the like, which JSON leaves as they are.
     for number, line in enumerate(text.split("\n"), 1):

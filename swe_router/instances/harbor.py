@@ -34,17 +34,17 @@ class HarborFolder:
 
     def reads(self, folder: Path) -> bool:
         """Whether a folder is a task or holds one."""
-        return bool(folders(folder))
+        return bool(task_folders(folder))
 
     def load(self, source: Source) -> Sequence[Instance]:
         """Every task. Raises ``UsageError`` that names what of a task cannot be read."""
-        found = folders(source.path)
+        found = task_folders(source.path)
         if not found:
             raise UsageError(f"{source.label} holds no task: no folder with task.toml in it")
-        return [task(folder, source.label) for folder in found.values()]
+        return [task_question(folder, source.label) for folder in found.values()]
 
 
-def folders(path: Path | None) -> dict[str, Path]:
+def task_folders(path: Path | None) -> dict[str, Path]:
     """Id -> folder of each task at ``path``, which is one itself or holds some."""
     if path is None or not path.is_dir():
         return {}
@@ -57,7 +57,7 @@ def _is_task(folder: Path) -> bool:
     return (folder / "task.toml").is_file() and (folder / "instruction.md").is_file()
 
 
-def settings(folder: Path) -> Mapping[str, Any]:
+def task_settings(folder: Path) -> Mapping[str, Any]:
     """``task.toml`` of a task. Raises ``UsageError`` where it is no TOML."""
     file = folder / "task.toml"
     try:
@@ -66,12 +66,12 @@ def settings(folder: Path) -> Mapping[str, Any]:
         raise UsageError(f"{file} cannot be read: {error}") from None
 
 
-def task(folder: Path, label: str) -> Instance:
+def task_question(folder: Path, label: str) -> Instance:
     """The question of a task.
 
     Raises ``UsageError``: an unreadable file, several services, no image and no Dockerfile.
     """
-    table = settings(folder)
+    table = task_settings(folder)
     metadata = _table(table, "metadata")
     environment = _table(table, "environment")
     build = folder / "environment"
@@ -92,7 +92,7 @@ def task(folder: Path, label: str) -> Instance:
         repo=address[1] if address else f"task/{folder.resolve().name}",
         base_commit=str(metadata.get("base_commit_hash") or ""),
         problem=(folder / "instruction.md").read_text(encoding="utf-8", errors="replace"),
-        image=image or tag(build),
+        image=image or image_tag_of(build),
         build="" if image else str(build.resolve()),
         suite=label,
         dataset="harbor",
@@ -103,7 +103,7 @@ def task(folder: Path, label: str) -> Instance:
     )
 
 
-def tag(build: Path) -> str:
+def image_tag_of(build: Path) -> str:
     """Name of the image that a build folder makes, by the folder's content."""
     digest = hashlib.sha256()
     for path in sorted(build.rglob("*")):
@@ -116,8 +116,10 @@ def tag(build: Path) -> str:
 def _online(table: Mapping[str, Any]) -> bool:
     """Whether the task's verifier may ask for the network; Harbor's default is that it may."""
     verifier = _table(_table(table, "verifier"), "environment")
-    said = verifier.get("allow_internet", _table(table, "environment").get("allow_internet", True))
-    return bool(said)
+    allowed = verifier.get(
+        "allow_internet", _table(table, "environment").get("allow_internet", True)
+    )
+    return bool(allowed)
 
 
 def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from swe_router.datasets import Row
 from swe_router.errors import UsageError
-from swe_router.instances.rowset import RowDataset, commit, required, strings, text
+from swe_router.instances.rowset import (
+    RowDataset,
+    checked_commit,
+    optional_text,
+    required_text,
+    string_list,
+)
 from swe_router.records import Instance, digest_of
 
 WORKDIR = "/workspace/project"
@@ -42,7 +48,7 @@ class OwnIssue(RowDataset):
     def instance(self, row: Row, label: str) -> Instance:
         """The question of one row. Raises ``UsageError`` for a place that is none."""
         name = self.identifier(row)
-        place = required(row, "repository", name, label).strip()
+        place = required_text(row, "repository", name, label).strip()
         if not _ADDRESS.fullmatch(place):
             folder = Path(place).expanduser()
             if not folder.is_dir():
@@ -51,20 +57,23 @@ class OwnIssue(RowDataset):
                     " repository (https://…, ssh://…, git@…)"
                 )
             place = str(folder.resolve())
-        base, image = commit(row, "commit", name, label), text(row, "image").strip()
+        base, image = (
+            checked_commit(row, "commit", name, label),
+            optional_text(row, "image").strip(),
+        )
         return Instance(
             id=name,
             repo=f"own/{_named(place)}-{digest_of(place)[:8]}",
             repository=place,
             base_commit=base,
-            problem=required(row, "issue", name, label),
+            problem=required_text(row, "issue", name, label),
             image=image,
             setup=at_commit(base) if image else "",
-            workdir=text(row, "workdir").strip().rstrip("/") or WORKDIR,
-            user=text(row, "user").strip(),
-            language=text(row, "language").strip().lower(),
-            network=strings(row, "network"),
-            images=strings(row, "images"),
+            workdir=optional_text(row, "workdir").strip().rstrip("/") or WORKDIR,
+            user=optional_text(row, "user").strip(),
+            language=optional_text(row, "language").strip().lower(),
+            network=string_list(row, "network"),
+            images=string_list(row, "images"),
         )
 
 

@@ -61,11 +61,13 @@ def from_hub(hub_id: str, *, env: Mapping[str, str] | None = None) -> list[dict[
             check=False,
         )
         if child.returncode == 0:
-            return [dict(row) for _, row in files.lines(out, out.read_text(encoding="utf-8"))]
-    said = [line for line in child.stderr.splitlines() if line.strip()] or [
+            return [
+                dict(row) for _, row in files.read_json_lines(out, out.read_text(encoding="utf-8"))
+            ]
+    messages = [line for line in child.stderr.splitlines() if line.strip()] or [
         f"the loader ended with exit {child.returncode}"
     ]
-    reason = next((line[5:] for line in said if line.startswith("hub: ")), said[-1])
+    reason = next((line[5:] for line in messages if line.startswith("hub: ")), messages[-1])
     at = (os.environ if env is None else env).get("HF_ENDPOINT", "https://huggingface.co")
     raise UsageError(
         f"cannot load {hub_id} from {at}: {reason.replace(folder, '.')}; check the id and the"

@@ -35,7 +35,7 @@ class RowDataset:
         seen: dict[str, str] = {}
         found = []
         for row in source.rows(self.question):
-            name = identified(row, self.identifier(row))
+            name = checked_id(row, self.identifier(row))
             if name in seen:
                 raise UsageError(
                     f"split {source.label!r} holds {name!r} twice ({seen[name]} and {row.place});"
@@ -55,7 +55,7 @@ class RowDataset:
         raise NotImplementedError
 
 
-def identified(row: Row, name: Any) -> str:
+def checked_id(row: Row, name: Any) -> str:
     """An id that can name a folder. Raises ``UsageError`` for any other."""
     if not isinstance(name, str) or not name:
         raise UsageError(f"{row.place}: the row has no instance_id; every row needs one")
@@ -67,7 +67,7 @@ def identified(row: Row, name: Any) -> str:
     return name
 
 
-def required(row: Row, column: str, name: str, label: str) -> str:
+def required_text(row: Row, column: str, name: str, label: str) -> str:
     """A text that the row must have. Raises ``UsageError`` that names instance and column."""
     value = row.get(column)
     if not isinstance(value, str) or not value.strip():
@@ -76,9 +76,9 @@ def required(row: Row, column: str, name: str, label: str) -> str:
     return value.encode("utf-8", "replace").decode("utf-8")
 
 
-def commit(row: Row, column: str, name: str, label: str) -> str:
+def checked_commit(row: Row, column: str, name: str, label: str) -> str:
     """A commit id. Raises ``UsageError`` for anything else."""
-    value = required(row, column, name, label)
+    value = required_text(row, column, name, label)
     if not COMMIT.fullmatch(value.strip().lower()):
         raise UsageError(
             f"instance {name!r} of {label!r}: {column} {value!r} is"
@@ -87,13 +87,13 @@ def commit(row: Row, column: str, name: str, label: str) -> str:
     return value.strip().lower()
 
 
-def text(row: Row, column: str) -> str:
+def optional_text(row: Row, column: str) -> str:
     """A text that the row may lack: empty for None."""
     value = row.get(column)
     return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 
-def strings(row: Row, column: str) -> tuple[str, ...]:
+def string_list(row: Row, column: str) -> tuple[str, ...]:
     """A list of texts: a list, or one written as JSON or Python text; empty for None and ''.
 
     Raises ``UsageError`` for anything else.

@@ -1,7 +1,7 @@
 """What ``--split`` means: a name, file, folder or id of the hub, and which data set reads it.
 
 Only this module sees whole rows. It gives the solving side the columns of the data set's
-``question`` (``Origin.rows``); all others are for grading (``Origin.any_rows``).
+``question`` (``SplitSource.rows``); all others are for grading (``SplitSource.any_rows``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FORMS = f"a {', '.join(files.SUFFIXES)} file, a folder, or a hub id as ORG/NAME[
 
 
 @dataclass(frozen=True)
-class Origin:
+class SplitSource:
     """A split that was found, and the data set that reads it (``datasets.Source``)."""
 
     label: str
@@ -109,7 +109,7 @@ class Origin:
         for place, row in found:
             missing = [name for name in self.dataset.marks if name not in row]
             if missing:
-                what = unknown.described(row, named=self.path is None)
+                what = unknown.describe_unknown_row(row, named=self.path is None)
                 raise UsageError(
                     f"split {self.label!r} lacks {', '.join(missing)} ({place}), which every row"
                     f" of {self.dataset.name} has: {what}"
@@ -121,7 +121,7 @@ def _fetched(
     path: Path | None, hub_id: HubId | None, hub: Hub = rows.from_hub
 ) -> tuple[files.Placed, ...]:
     if path is not None:
-        return tuple(files.read(path))
+        return tuple(files.read_rows(path))
     if hub_id is not None:
         found = hub(_written(hub_id))
         return tuple((f"row {number}", row) for number, row in enumerate(found, 1))
@@ -150,7 +150,7 @@ def _made(name: str) -> Dataset:
 DATASET_PARTS = ("name", "splits", "grader", "marks", "question", "load")
 
 
-def datasets() -> Iterator[Dataset]:
+def all_datasets() -> Iterator[Dataset]:
     """Every data set: our own first, then those of other packages."""
     own = plugins.BUILT_IN["datasets"]
     yield from map(_made, own)
@@ -160,26 +160,26 @@ def datasets() -> Iterator[Dataset]:
                 yield _made(name)
 
 
-def named(name: str) -> Dataset:
+def dataset_named(name: str) -> Dataset:
     """The data set of this name. Raises ``UsageError`` with the nearest right one."""
     return _made(name)
 
 
-def locate(text: str, dataset: str = "", *, hub: Hub | None = None) -> Origin:
+def locate_split(text: str, dataset: str = "", *, hub: Hub | None = None) -> SplitSource:
     """The origin that ``text`` names, read by ``dataset`` or by the one that knows it.
 
     In this order: the name of a split, ``NAME[:config][@split]`` of a data set, a file or folder,
     an id of the hub. Raises ``UsageError`` with what there is and the nearest right name.
     """
     hub = hub or rows.from_hub
-    fixed = named(dataset) if dataset else None
-    for one in (fixed,) if fixed else datasets():
+    fixed = dataset_named(dataset) if dataset else None
+    for one in (fixed,) if fixed else all_datasets():
         if text in one.splits:
             return _of_name(text, one, one.splits[text], hub)
     head, _, _ = text.partition("@")
     name = head.partition(":")[0]
     if name in plugins.names("datasets") and "/" not in name:
-        return _of_dataset(text, named(name), hub)
+        return _of_dataset(text, dataset_named(name), hub)
     path = Path(text).expanduser()
     # os.path: a name that is too long for the file system is no file, and no error either.
     if text and (path.suffix.lower() in files.SUFFIXES or os.path.exists(path)):  # noqa: PTH110
@@ -190,35 +190,35 @@ def locate(text: str, dataset: str = "", *, hub: Hub | None = None) -> Origin:
     raise UsageError(_nothing(text))
 
 
-def _of_name(text: str, one: Dataset, place: str, hub: Hub) -> Origin:
+def _of_name(text: str, one: Dataset, place: str, hub: Hub) -> SplitSource:
     if not place:
-        return Origin(text, one, hub=hub, plain=HubId(text))
+        return SplitSource(text, one, hub=hub, plain=HubId(text))
     wanted = None if Path(place).is_absolute() else HubId.parsed(place)
     if wanted is None:
-        return Origin(text, one, path=Path(place), hub=hub)
-    return Origin(text, one, hub_id=wanted, hub=hub)
+        return SplitSource(text, one, path=Path(place), hub=hub)
+    return SplitSource(text, one, hub_id=wanted, hub=hub)
 
 
-def _of_dataset(text: str, one: Dataset, hub: Hub) -> Origin:
+def _of_dataset(text: str, one: Dataset, hub: Hub) -> SplitSource:
     """``NAME[:config][@split]``: the data set's only place, in that configuration and split."""
     head, _, split = text.partition("@")
     config = head.partition(":")[2]
     places = sorted({HubId.parsed(place) for place in one.splits.values()} - {None}, key=str)
     if not places:
-        return Origin(text, one, hub=hub, plain=HubId(one.name, config, split))
+        return SplitSource(text, one, hub=hub, plain=HubId(one.name, config, split))
     names = {place.name for place in places if place is not None}
     if len(names) > 1:
         raise UsageError(f"data set {one.name!r} has several splits: say {', '.join(one.splits)}")
     first = places[0]
     assert first is not None
     wanted = HubId(first.name, config or first.config, split or first.split)
-    return Origin(text, one, hub_id=wanted, hub=hub)
+    return SplitSource(text, one, hub_id=wanted, hub=hub)
 
 
-def _of_path(text: str, path: Path, fixed: Dataset | None, hub: Hub) -> Origin:
+def _of_path(text: str, path: Path, fixed: Dataset | None, hub: Hub) -> SplitSource:
     if path.is_dir():
         one = fixed or next(
-            (one for one in datasets() if isinstance(one, SupportsFolders) and one.reads(path)),
+            (one for one in all_datasets() if isinstance(one, SupportsFolders) and one.reads(path)),
             None,
         )
         if one is None:
@@ -226,14 +226,14 @@ def _of_path(text: str, path: Path, fixed: Dataset | None, hub: Hub) -> Origin:
                 f"cannot read instances from {path}: it is a folder of no form that is known here;"
                 f" give a {', '.join(files.SUFFIXES)} file, or say --dataset NAME"
             )
-        return Origin(text, one, path=path, hub=hub)
+        return SplitSource(text, one, path=path, hub=hub)
     if fixed is not None:
-        return Origin(text, fixed, path=path, hub=hub)
+        return SplitSource(text, fixed, path=path, hub=hub)
     found = _fetched(path, None)
-    return Origin(text, _recognised(text, found), path=path, fetched=found, hub=hub)
+    return SplitSource(text, _recognised(text, found), path=path, fetched=found, hub=hub)
 
 
-def _of_hub(text: str, wanted: HubId, fixed: Dataset | None, hub: Hub) -> Origin:
+def _of_hub(text: str, wanted: HubId, fixed: Dataset | None, hub: Hub) -> SplitSource:
     one = fixed or _claiming(wanted)
     if one is not None:
         place = next(
@@ -241,24 +241,24 @@ def _of_hub(text: str, wanted: HubId, fixed: Dataset | None, hub: Hub) -> Origin
              if known is not None and known.name.lower() == wanted.name.lower()), wanted,
         )  # fmt: skip
         wanted = HubId(wanted.name, wanted.config or place.config, wanted.split or place.split)
-        return Origin(text, one, hub_id=wanted, hub=hub)
+        return SplitSource(text, one, hub_id=wanted, hub=hub)
     try:
         found = _fetched(None, wanted, hub)
     except UsageError as error:
         raise UsageError(f"{error}{_near_id(wanted)}") from None
-    return Origin(text, _recognised(text, found), hub_id=wanted, fetched=found, hub=hub)
+    return SplitSource(text, _recognised(text, found), hub_id=wanted, fetched=found, hub=hub)
 
 
 def _near_id(wanted: HubId) -> str:
     """The id of a data set that was probably meant in the place of one that the hub lacks."""
-    places = (place for one in datasets() for place in one.splits.values())
+    places = (place for one in all_datasets() for place in one.splits.values())
     known = {one.name for one in map(HubId.parsed, places) if one is not None}
     return suggest.hint(wanted.name, sorted(known), likeness=0.8)
 
 
 def _claiming(wanted: HubId) -> Dataset | None:
     """The data set that names this id of the hub among its splits."""
-    for one in datasets():
+    for one in all_datasets():
         for place in one.splits.values():
             known = HubId.parsed(place)
             if known is not None and known.name.lower() == wanted.name.lower():
@@ -274,9 +274,9 @@ def _recognised(label: str, found: Sequence[files.Placed]) -> Dataset:
     if not found:
         raise UsageError(f"split {label!r} has no rows")
     row: Mapping[str, Any] = found[0][1]
-    fitting = [one for one in datasets() if _fits(one, row)]
+    fitting = [one for one in all_datasets() if _fits(one, row)]
     if not fitting:
-        return named(DATASET)
+        return dataset_named(DATASET)
     most = max(len(one.marks) for one in fitting)
     best = [one for one in fitting if len(one.marks) == most]
     if len(best) > 1:
@@ -296,7 +296,7 @@ def _fits(one: Dataset, row: Mapping[str, Any]) -> bool:
 
 
 def _nothing(text: str) -> str:
-    known = [name for one in datasets() for name in one.splits if "/" not in name]
+    known = [name for one in all_datasets() for name in one.splits if "/" not in name]
     known += [name for name in plugins.names("datasets") if name not in known]
     hint = suggest.hint(text.lower(), known)
     broken = "".join(f"; {fault}" for fault in _broken())

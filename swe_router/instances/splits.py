@@ -15,7 +15,7 @@ from swe_router.records import Instance
 SLICE = re.compile(r"\s*(-?\d{1,18})?\s*:\s*(-?\d{1,18})?\s*")
 
 
-def load(
+def load_instances(
     split: str,
     *,
     dataset: str = "",
@@ -32,11 +32,13 @@ def load(
     then ``shuffle`` by ``seed``, then ``slice`` (``A:B`` as Python takes it). Raises
     ``UsageError`` for anything it cannot do, an empty selection included.
     """
-    found = sources.locate(split, dataset, hub=hub).instances()
-    return narrow(found, split, ids=ids, filter=filter, slice=slice, shuffle=shuffle, seed=seed)
+    found = sources.locate_split(split, dataset, hub=hub).instances()
+    return narrow_instances(
+        found, split, ids=ids, filter=filter, slice=slice, shuffle=shuffle, seed=seed
+    )
 
 
-def narrow(
+def narrow_instances(
     found: Sequence[Instance],
     split: str,
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from swe_router.datasets import Row
-from swe_router.instances.rowset import RowDataset, commit, required
+from swe_router.instances.rowset import RowDataset, checked_commit, required_text
 from swe_router.records import Instance
 
 HUB = "SWE-Gym/SWE-Gym"
@@ -41,9 +41,9 @@ class SweGym(RowDataset):
         name = row["instance_id"]
         return Instance(
             id=name,
-            repo=required(row, "repo", name, label),
-            base_commit=commit(row, "base_commit", name, label),
-            problem=required(row, "problem_statement", name, label),
+            repo=required_text(row, "repo", name, label),
+            base_commit=checked_commit(row, "base_commit", name, label),
+            problem=required_text(row, "problem_statement", name, label),
             image=f"xingyaoww/sweb.eval.x86_64.{name.replace('__', '_s_').lower()}",
             workdir="/testbed",
             language="python",

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from swe_router.datasets import Row
-from swe_router.instances.rowset import RowDataset, commit, required, text, with_sections
+from swe_router.instances.rowset import (
+    RowDataset,
+    checked_commit,
+    optional_text,
+    required_text,
+    with_sections,
+)
 from swe_router.records import Instance
 
 HUB = "nebius/SWE-rebench-V2"
@@ -30,14 +36,14 @@ class SweRebench(RowDataset):
     def instance(self, row: Row, label: str) -> Instance:
         """The issue with its interface, which the hidden tests take for granted."""
         name = row["instance_id"]
-        repo = required(row, "repo", name, label)
-        problem = required(row, "problem_statement", name, label)
+        repo = required_text(row, "repo", name, label)
+        problem = required_text(row, "problem_statement", name, label)
         return Instance(
             id=name,
             repo=repo,
-            base_commit=commit(row, "base_commit", name, label),
-            problem=with_sections(problem, {"Interface": text(row, "interface")}),
-            image=text(row, "image_name"),
+            base_commit=checked_commit(row, "base_commit", name, label),
+            problem=with_sections(problem, {"Interface": optional_text(row, "interface")}),
+            image=optional_text(row, "image_name"),
             workdir=f"/{repo.rpartition('/')[2]}",
-            language=text(row, "language").lower(),
+            language=optional_text(row, "language").lower(),
         )

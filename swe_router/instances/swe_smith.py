@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from swe_router.datasets import Row
 from swe_router.errors import UsageError
-from swe_router.instances.rowset import RowDataset, required
+from swe_router.instances.rowset import RowDataset, required_text
 from swe_router.records import Instance
 
 HUB = "SWE-bench/SWE-smith"
@@ -39,7 +39,7 @@ class SweSmith(RowDataset):
         becomes the first commit of all.
         """
         name = row["instance_id"]
-        match = _PROJECT.fullmatch(required(row, "repo", name, label))
+        match = _PROJECT.fullmatch(required_text(row, "repo", name, label))
         if match is None:
             raise UsageError(
                 f"instance {name!r} of {label!r}: repo {row['repo']!r} is none of SWE-smith's"
@@ -50,8 +50,8 @@ class SweSmith(RowDataset):
             id=name,
             repo=f"{match[1]}/{match[2]}",
             base_commit="",
-            problem=required(row, "problem_statement", name, label),
-            image=image_name(required(row, "image_name", name, label)),
+            problem=required_text(row, "problem_statement", name, label),
+            image=image_name(required_text(row, "image_name", name, label)),
             workdir="/testbed",
             setup=f"git checkout -q {branch} 2>/dev/null || git checkout -q origin/{branch}",
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from swe_router import assets
 from swe_router.datasets import Row
-from swe_router.instances.rowset import RowDataset, commit, required
+from swe_router.instances.rowset import RowDataset, checked_commit, required_text
 from swe_router.records import Instance
 
 WORKDIR = "/testbed"
@@ -46,9 +46,9 @@ class SweBench(RowDataset):
         name = row["instance_id"]
         return Instance(
             id=name,
-            repo=required(row, "repo", name, label),
-            base_commit=commit(row, "base_commit", name, label),
-            problem=required(row, "problem_statement", name, label),
+            repo=required_text(row, "repo", name, label),
+            base_commit=checked_commit(row, "base_commit", name, label),
+            problem=required_text(row, "problem_statement", name, label),
             image=str(row["image"] or ""),
             workdir=WORKDIR,
         )

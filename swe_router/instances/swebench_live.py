@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from swe_router.datasets import Row
 from swe_router.errors import UsageError
-from swe_router.instances.rowset import RowDataset, commit, required, text
+from swe_router.instances.rowset import RowDataset, checked_commit, optional_text, required_text
 from swe_router.records import Instance
 
 PYTHON, MULTILANG = "SWE-bench-Live/SWE-bench-Live", "SWE-bench-Live/MultiLang"
@@ -35,15 +35,15 @@ class SwebenchLive(RowDataset):
         Raises ``UsageError`` for an issue of Windows: its containers do not run on Linux.
         """
         name = row["instance_id"]
-        image = text(row, "docker_image") or default_image(name)
+        image = optional_text(row, "docker_image") or default_image(name)
         if ".win." in image:
             raise UsageError(f"instance {name!r} of {label!r} is an issue of Windows: not run here")
         _, _, language = label.partition("multilang-")
         return Instance(
             id=name,
-            repo=required(row, "repo", name, label),
-            base_commit=commit(row, "base_commit", name, label),
-            problem=required(row, "problem_statement", name, label),
+            repo=required_text(row, "repo", name, label),
+            base_commit=checked_commit(row, "base_commit", name, label),
+            problem=required_text(row, "problem_statement", name, label),
             image=image,
             workdir="/testbed",
             language=language,

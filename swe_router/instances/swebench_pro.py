@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from swe_router.datasets import Row
-from swe_router.instances.rowset import RowDataset, commit, required, text
+from swe_router.instances.rowset import RowDataset, checked_commit, optional_text, required_text
 from swe_router.records import Instance
 
 HUB = "ScaleAI/SWE-bench_Pro"
@@ -35,19 +35,19 @@ class SwebenchPro(RowDataset):
     def instance(self, row: Row, label: str) -> Instance:
         """The issue with its two sections, worded as in the data set's own problem statements."""
         name = row["instance_id"]
-        repo = required(row, "repo", name, label)
-        problem = required(row, "problem_statement", name, label)
-        problem += f"\n\nRequirements:\n{text(row, 'requirements')}"
-        problem += f"\n\nNew interfaces introduced:\n{text(row, 'interface')}"
-        tag = text(row, "dockerhub_tag") or image_tag(name, repo)
+        repo = required_text(row, "repo", name, label)
+        problem = required_text(row, "problem_statement", name, label)
+        problem += f"\n\nRequirements:\n{optional_text(row, 'requirements')}"
+        problem += f"\n\nNew interfaces introduced:\n{optional_text(row, 'interface')}"
+        tag = optional_text(row, "dockerhub_tag") or image_tag(name, repo)
         return Instance(
             id=name,
             repo=repo,
-            base_commit=commit(row, "base_commit", name, label),
+            base_commit=checked_commit(row, "base_commit", name, label),
             problem=problem,
             image=f"{IMAGES}:{tag}",
             workdir="/app",
-            language=text(row, "repo_language").lower(),
+            language=optional_text(row, "repo_language").lower(),
         )
 
 

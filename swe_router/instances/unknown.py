@@ -24,7 +24,7 @@ OTHERS: Mapping[str, Sequence[str]] = {
 """Other data sets -> columns that only they have."""
 
 
-def described(row: Mapping[str, Any], *, named: bool = False) -> str:
+def describe_unknown_row(row: Mapping[str, Any], *, named: bool = False) -> str:
     """What the row seems to be, in one clause that says what to do.
 
     ``named``: it comes from the hub, by the name of a data set.

@@ -217,7 +217,7 @@ class RunWiring:
             clock=self.breaker.now,
             steps=self.log_of(instance).steps,
             notes=VerifierStore(self.run.attempt_folder(instance.id) / "notes.jsonl"),
-            runner_hint=lambda: runner.hint(
+            runner_hint=lambda: runner.runner_hint(
                 self.settings.split, instance.id, self.settings.dataset
             ),
             prompts=self.prompts,

@@ -218,4 +218,4 @@ def _read(source: str) -> list[Features]:
         with path.open(encoding="utf-8-sig") as file:
             if '"values"' in file.readline():
                 return feature_files.read_features(path)
-    return [extract_features(one, None) for one in splits.load(source)]
+    return [extract_features(one, None) for one in splits.load_instances(source)]

@@ -155,7 +155,7 @@ class StandaloneVerification:
             clock=active_clock.now,
             steps=lambda attempt_id: case.steps.get(attempt_id, ()),
             notes=VerifierStore(self._place / "notes" / f"{instance.id}.jsonl"),
-            runner_hint=lambda: runner.hint(
+            runner_hint=lambda: runner.runner_hint(
                 self.settings.split, instance.id, self.settings.dataset
             ),
         )

@@ -52,7 +52,7 @@ def planted(value: object) -> object:
 
 @pytest.fixture(params=NAMES)
 def dataset(request) -> Dataset:
-    return sources.named(request.param)
+    return sources.dataset_named(request.param)
 
 
 def test_every_data_set_has_rows_of_our_own(dataset):
@@ -61,12 +61,12 @@ def test_every_data_set_has_rows_of_our_own(dataset):
 
 
 def test_the_form_of_its_rows_is_told_without_a_name(dataset):
-    origin = sources.locate(str(sample(dataset.name)))
+    origin = sources.locate_split(str(sample(dataset.name)))
     assert origin.dataset.name == dataset.name
 
 
 def test_its_instances_are_whole_and_name_their_data_set(dataset):
-    found = splits.load(str(sample(dataset.name)), dataset=dataset.name)
+    found = splits.load_instances(str(sample(dataset.name)), dataset=dataset.name)
     assert found
     for one in found:
         assert one.dataset == dataset.name
@@ -85,7 +85,7 @@ def test_no_answer_column_is_a_question(dataset):
 
 
 def test_a_column_of_the_answers_is_refused(dataset):
-    origin = sources.locate(str(sample(dataset.name)), dataset.name)
+    origin = sources.locate_split(str(sample(dataset.name)), dataset.name)
     for column in grader_of(dataset).answers:
         with pytest.raises(UsageError, match="only a grader may read"):
             origin.rows([column])
@@ -103,8 +103,8 @@ def test_no_value_of_the_answer_key_reaches_an_instance(dataset, tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in changed))
     assert SECRET in file.read_text()
-    before = splits.load(str(path), dataset=dataset.name)
-    after = splits.load(str(file), dataset=dataset.name)
+    before = splits.load_instances(str(path), dataset=dataset.name)
+    after = splits.load_instances(str(file), dataset=dataset.name)
     assert [one.model_copy(update={"suite": ""}) for one in after] == [
         one.model_copy(update={"suite": ""}) for one in before
     ]
@@ -113,10 +113,10 @@ def test_no_value_of_the_answer_key_reaches_an_instance(dataset, tmp_path):
 
 def test_each_of_its_names_leads_to_it(dataset):
     for name, place in dataset.splits.items():
-        origin = sources.locate(name, hub=lambda _: [])
+        origin = sources.locate_split(name, hub=lambda _: [])
         assert origin.dataset.name == dataset.name, name
         wanted = HubId.parsed(place)
         if wanted is not None and not Path(place).is_absolute():
             assert origin.hub_id == wanted
-            by_id = sources.locate(place, hub=lambda _: [])
+            by_id = sources.locate_split(place, hub=lambda _: [])
             assert (by_id.dataset.name, by_id.hub_id) == (dataset.name, wanted)

@@ -13,7 +13,7 @@ from swe_router.records import Instance
 
 def grading(split: str, backend: Any) -> tuple[Mapping[str, Instance], SweBenchGrader]:
     """Instances by id, and the grader of SWE-bench in front of ``backend``."""
-    origin = sources.locate(split)
+    origin = sources.locate_split(split)
     context = GradingContext(label=split, rows=origin.any_rows, path=origin.path)
     found = {one.id: one for one in origin.instances()}
     return found, SweBenchGrader(context, backend=backend)

@@ -144,7 +144,7 @@ def grader_of(path: Path, image: Image, folder: Path, dataset: str = "", **more:
     """The grader of a file or folder of rows over ``image``, and its instances by id."""
     from swe_router.grading.graders import BUILT_IN
 
-    origin = sources.locate(str(path), dataset)
+    origin = sources.locate_split(str(path), dataset)
     context = GradingContext(
         label=str(path), rows=origin.any_rows, path=origin.path, folder=folder, sandbox="docker",
         open=image, **more,

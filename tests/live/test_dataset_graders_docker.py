@@ -75,7 +75,7 @@ def task(folder: Path, image: str) -> Path:
 def test_a_harbor_task_s_image_is_built_and_its_verifier_run(image, tree, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     split = task(tmp_path / "answer", image)
-    (one,) = splits.load(str(split))
+    (one,) = splits.load_instances(str(split))
     try:
         gold = graded(tmp_path, split, "answer", patch(tree, FIXED))
         assert gold.outcome == "resolved", gold.evidence
@@ -87,7 +87,7 @@ def test_a_harbor_task_s_image_is_built_and_its_verifier_run(image, tree, tmp_pa
 def test_an_instance_is_set_up_before_anybody_works_there(image, tree, tmp_path):
     made = DockerSandboxes(SandboxSettings(kind="docker"), run="t", lock=tmp_path / "lock")
     split = task(tmp_path / "answer", image)
-    (one,) = splits.load(str(split))
+    (one,) = splits.load_instances(str(split))
     bare = one.model_copy(update={"image": image, "build": "", "setup": "rm -f code.sh"})
     with made.open(bare) as sandbox, pytest.raises(FileNotFoundError):
         sandbox.read("code.sh")

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from swe_router.grading.grade import grade_patches, grade_predictions
-from swe_router.grading.official import Official, engine_fault
-from swe_router.grading.predictions import Prediction, read, write_predictions
+from swe_router.grading.official import OfficialBackend, engine_fault
+from swe_router.grading.predictions import Prediction, read_predictions, write_predictions
 from tests.doubles.grading import grading
 
 pytestmark = pytest.mark.docker
@@ -152,9 +152,9 @@ def test_verdicts_of_the_official_harness(split, tree, tmp_path):
         path,
         [Prediction(instance_id=f"o__r-{n}", patch=text) for n, text in enumerate(patches, 1)],
     )
-    backend = Official(tmp_path / "work", timeout=5)
+    backend = OfficialBackend(tmp_path / "work", timeout=5)
     backend.check()
-    grades = grade_predictions(read(path), *grading(split, backend), workers=4)
+    grades = grade_predictions(read_predictions(path), *grading(split, backend), workers=4)
     seen = [(grade.outcome, grade.evidence["reason"]) for grade in grades.values()]
     assert seen[0] == ("resolved", "all tests that must pass did")
     assert seen[1] == ("unresolved", "tests failed that must pass")
@@ -175,7 +175,7 @@ def test_candidates_of_one_instance_are_judged_side_by_side_and_each_by_itself(
     texts = [patch(tree, FIXED), patch(tree, CODE + "# nothing\n"), patch(tree, FIXED + "# two\n")]
     both = [Prediction(instance_id="o__r-7", patch=text) for text in texts]
     for _ in range(2):  # the second time from what the harness left
-        backend = Official(tmp_path / "work", timeout=60)
+        backend = OfficialBackend(tmp_path / "work", timeout=60)
         grades = grade_patches(both, *grading(split, backend), workers=3)
         assert [grades["o__r-7", one.digest].outcome for one in both] == [
             *("resolved", "unresolved", "resolved"),
@@ -200,7 +200,7 @@ def test_our_predictions_file_is_what_the_official_command_takes(split, tree, tm
 
 
 def test_an_interrupt_leaves_no_container(split, tree, tmp_path):
-    backend = Official(tmp_path / "work", timeout=600)
+    backend = OfficialBackend(tmp_path / "work", timeout=600)
     one = Prediction(instance_id="o__r-8", patch=patch(tree, FIXED + "sleep 600\n"))
     seen = {}
     thread = threading.Thread(

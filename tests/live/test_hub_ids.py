@@ -23,7 +23,7 @@ DATA = Path(__file__).parents[1] / "data" / "datasets"
 
 def published():
     """(data set, name, id of the hub) of every name that leads to the hub."""
-    for one in sources.datasets():
+    for one in sources.all_datasets():
         for name, place in one.splits.items():
             wanted = None if Path(place).is_absolute() else HubId.parsed(place)
             if wanted is not None:
@@ -55,11 +55,11 @@ def hub(httpserver, tmp_path_factory):
     ids=[name for _, name, _ in published()],
 )
 def test_a_published_name_brings_instances_of_its_data_set(hub, one, name, wanted):
-    found = splits.load(name, hub=hub)
+    found = splits.load_instances(name, hub=hub)
     assert len(found) == len(rows_of(one))
     assert {instance.dataset for instance in found} == {one.name}
     assert {instance.suite for instance in found} == {name}
-    grader = graders.reading(name, hub=hub)
+    grader = graders.reading_grader(name, hub=hub)
     assert grader.answers
 
 
@@ -67,4 +67,4 @@ def test_an_id_as_it_is_written_on_the_hub_is_taken(hub):
     by_hub = {wanted.name: one for one, _, wanted in published()}
     for name in ("ScaleAI/SWE-bench_Pro", "SWE-Gym/SWE-Gym", "nebius/SWE-rebench-V2@train"):
         one = by_hub[name.partition("@")[0]]
-        assert {instance.dataset for instance in splits.load(name, hub=hub)} == {one.name}
+        assert {instance.dataset for instance in splits.load_instances(name, hub=hub)} == {one.name}

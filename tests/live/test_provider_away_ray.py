@@ -14,7 +14,7 @@ from tests.stories.test_provider_away import preset, run
 
 pytestmark = pytest.mark.ray
 
-MORE = ",".join(one.id for one in splits.load("demo")[2:5])
+MORE = ",".join(one.id for one in splits.load_instances("demo")[2:5])
 
 
 def test_workers_wait_together_for_a_provider_that_comes_back(tmp_path, capsys):

@@ -13,7 +13,7 @@ from swe_router.instances import splits
 from swe_router.journal.run_folder import RunFolder
 from swe_router.settings import load
 
-TWO = [one.id for one in splits.load("demo")[3:5]]
+TWO = [one.id for one in splits.load_instances("demo")[3:5]]
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def repo(tmp_path):
 def words_of(repo, tmp_path, *more):
     (tmp_path / "issue.md").write_text(ISSUE)
     asked = OwnIssueRequest(str(repo), str(tmp_path / "issue.md"), "v1", test_command=COMMAND)
-    (one,) = splits.load(str(own_issue_file.write(asked, tmp_path / "probe")))
+    (one,) = splits.load_instances(str(own_issue_file.write(asked, tmp_path / "probe")))
     (tmp_path / "played").mkdir()
     (tmp_path / "played" / f"{one.id}.toml").write_text(RECORDING)
     preset = tmp_path / "mine.toml"
@@ -122,7 +122,7 @@ def test_without_a_command_the_patch_is_there_and_ungraded_with_the_reason(repo,
 def test_the_users_command_is_the_judge(repo, tmp_path, command, patch, outcome, reason):
     asked = OwnIssueRequest(str(repo), "Sums are too high.", "v1", test_command=command)
     split = str(own_issue_file.write(asked, tmp_path))
-    (one,) = splits.load(split)
+    (one,) = splits.load_instances(split)
     fix = git(repo, "diff", "v1", "main") + "\n"
     fix = fix if patch == "fix" else fix.replace("+ 1", "+ 7")
     predictions = tmp_path / "preds.json"

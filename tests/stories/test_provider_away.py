@@ -14,7 +14,7 @@ from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import log_reader
 from tests.doubles.served import Provider
 
-TWO = [one.id for one in splits.load("demo")[:2]]
+TWO = [one.id for one in splits.load_instances("demo")[:2]]
 TIER = """
 [tiers.{name}]
 dialect = "openai"

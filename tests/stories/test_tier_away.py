@@ -14,9 +14,9 @@ from swe_router.wiring.run_wiring import RunWiring
 from tests.doubles.served import Provider, call
 from tests.stories.test_provider_away import CREDIT, folder, preset
 
-THREE = [one.id for one in splits.load("demo")[:3]]
+THREE = [one.id for one in splits.load_instances("demo")[:3]]
 HARD = THREE[1]
-WORDS = {one.id: one.problem[:60] for one in splits.load("demo")}
+WORDS = {one.id: one.problem[:60] for one in splits.load_instances("demo")}
 GONE = (401, {"error": {"message": "Incorrect API key provided"}})
 
 
@@ -87,7 +87,7 @@ def test_a_first_tier_that_stays_away_is_not_asked_for_by_every_instance(tmp_pat
     """Other tiers are there, so the run looks on: but not at 500 instances that begin with it."""
     with Provider(refuse=lambda n: GONE) as local, Provider() as cloud:
         file = preset(tmp_path, local.url, cloud.url, give_up=0.5)
-        every = [one.id for one in splits.load("demo")]
+        every = [one.id for one in splits.load_instances("demo")]
         assert run(tmp_path, file, every) == 1
         said = capsys.readouterr().err
     assert said.count("held for what was given up") == 3

@@ -111,7 +111,7 @@ def unheld(tier: str) -> Callable[[str], None]:
 def test_a_writer_is_booked_as_overhead_of_the_candidate_and_what_was_paid_is_had_again(
     wiring: RunWiring,
 ) -> None:
-    (instance,) = [one for one in splits.load("demo") if one.id == "demo__confet-3"]
+    (instance,) = [one for one in splits.load_instances("demo") if one.id == "demo__confet-3"]
     wiring.log_of(instance)
     wiring.run.attempt_folder(instance.id).mkdir(parents=True)
     make = wiring._asked(instance, "writer", unheld)
@@ -130,7 +130,7 @@ def test_a_writer_is_booked_as_overhead_of_the_candidate_and_what_was_paid_is_ha
 
 
 def test_a_candidate_gets_no_more_than_its_share(wiring: RunWiring) -> None:
-    (instance,) = [one for one in splits.load("demo") if one.id == "demo__confet-3"]
+    (instance,) = [one for one in splits.load_instances("demo") if one.id == "demo__confet-3"]
     poor = DEMO.model_copy(
         update={"verify": DEMO.verify.model_copy(update={"usd": Decimal("0.000001")})}
     )
@@ -142,7 +142,7 @@ def test_a_candidate_gets_no_more_than_its_share(wiring: RunWiring) -> None:
 
 
 def test_a_tier_that_nobody_asks_is_not_made(wiring: RunWiring) -> None:
-    (instance,) = [one for one in splits.load("demo") if one.id == "demo__confet-3"]
+    (instance,) = [one for one in splits.load_instances("demo") if one.id == "demo__confet-3"]
     names = DEMO.verify.model_copy(update={"names": ("applies", "acceptance")})
     wiring.settings = DEMO.model_copy(update={"verify": names})
     assert wiring._asked(instance, "writer", unheld) is None
@@ -161,7 +161,7 @@ def test_an_unknown_tier_of_a_verifier_is_one_line(change: dict[str, str], said:
 
 
 def test_preflight_looks_at_the_tiers_that_verifiers_ask() -> None:
-    instances = splits.load("demo")[:1]
+    instances = splits.load_instances("demo")[:1]
     tiers = {**DEMO.tiers}
     tiers["writer"] = tiers["writer"].model_copy(update={"api_key_env": "NO_SUCH_KEY_IS_SET"})
     with pytest.raises(UsageError, match="'writer' needs a key"):

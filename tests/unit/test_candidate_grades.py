@@ -15,7 +15,7 @@ from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
 from swe_router.grading.backend import GradingPlace, GradingTask
 from swe_router.grading.grade import grade_patches
-from swe_router.grading.official import Official
+from swe_router.grading.official import OfficialBackend
 from swe_router.grading.predictions import Prediction
 from swe_router.instances import splits
 from swe_router.journal.header import of_run
@@ -128,7 +128,7 @@ def test_a_torn_last_line_is_owed_again(run):
 def official(tmp_path):
     (tmp_path / "harness.py").write_text(HARNESS)
     command = (sys.executable, "-S", str(tmp_path / "harness.py"))
-    return lambda: Official(tmp_path / "work", harness=command)
+    return lambda: OfficialBackend(tmp_path / "work", harness=command)
 
 
 def test_two_patches_of_one_instance_never_share_a_verdict(official, split, tmp_path):
@@ -141,7 +141,7 @@ def test_two_patches_of_one_instance_never_share_a_verdict(official, split, tmp_
         }
     calls = (tmp_path / "work" / "calls").read_text().split()
     assert len(calls) == len(set(calls)) == 2
-    gold, [instance] = answer_key.read(split)[A], splits.load(split, ids=(A,))
+    gold, [instance] = answer_key.read_gold(split)[A], splits.load_instances(split, ids=(A,))
     places = [GradingPlace(tmp_path, GradingTask(instance, gold, one), "local") for one in both]
     assert len({place.folder for place in places}) == 2
 

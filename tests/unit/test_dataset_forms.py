@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from swe_router.errors import UsageError
-from swe_router.grading.reversing import reverse
-from swe_router.grading.statuses import known, parsed
+from swe_router.grading.reversing import reverse_patch
+from swe_router.grading.statuses import is_known_parser, parse_statuses
 from swe_router.instances import sources, splits
 from swe_router.instances.swebench_pro import SPELLED_OUT, image_tag
 
@@ -26,11 +26,11 @@ def rows(name: str) -> list[dict]:
 def loaded(tmp_path: Path, *found: dict, dataset: str = ""):
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in found))
-    return splits.load(str(file), dataset=dataset)
+    return splits.load_instances(str(file), dataset=dataset)
 
 
 def of(name: str):
-    return splits.load(str(DATA / name if name == "harbor" else DATA / f"{name}.jsonl"))
+    return splits.load_instances(str(DATA / name if name == "harbor" else DATA / f"{name}.jsonl"))
 
 
 def test_pro_has_its_requirements_and_interface_in_the_issue():
@@ -76,7 +76,7 @@ def test_live_names_its_image_and_refuses_windows(tmp_path):
 
 
 def test_multilang_names_its_language_by_its_split():
-    found = splits.load("live-multilang-go", hub=lambda _: rows("swe-bench-live")[1:])
+    found = splits.load_instances("live-multilang-go", hub=lambda _: rows("swe-bench-live")[1:])
     assert [one.language for one in found] == ["go"]
 
 
@@ -145,7 +145,7 @@ def test_a_harbor_task_is_its_instruction_its_folder_and_its_image():
     assert (shared.workdir, shared.language, shared.network) == ("/app", "python", ())
     assert shared.image == apart.image, "the same environment is the same image"
     assert Path(shared.build).name == "environment"
-    assert sources.locate(str(DATA / "harbor" / "fix-sum")).dataset.name == "harbor"
+    assert sources.locate_split(str(DATA / "harbor" / "fix-sum")).dataset.name == "harbor"
 
 
 def test_deepswe_s_fields_are_read(tmp_path):
@@ -155,7 +155,7 @@ def test_deepswe_s_fields_are_read(tmp_path):
         '[metadata]\nlanguage = "Python"\nrepository_url = "https://github.com/celery/kombu"\n'
         f'base_commit_hash = "{SHA}"\n[environment]\ndocker_image = "example.invalid/a:b"\n'
     )
-    (one,) = splits.load(str(task))
+    (one,) = splits.load_instances(str(task))
     assert (one.repo, one.base_commit, one.image) == ("celery/kombu", SHA, "example.invalid/a:b")
     assert (one.build, one.language, one.network) == ("", "python", ("*",))
 
@@ -177,7 +177,7 @@ def test_a_harbor_task_that_cannot_be_run_says_why(change, said, tmp_path):
     shutil.copytree(DATA / "harbor" / "fix-sum", task)
     change(task)
     with pytest.raises(UsageError, match=said):
-        splits.load(str(task))
+        splits.load_instances(str(task))
 
 
 PATCHES = {
@@ -217,23 +217,23 @@ def test_the_reverse_of_a_patch_takes_it_back(name, tmp_path):
     put(after)
     patch = git("diff", "--cached", "HEAD", "--no-renames")
     git("commit", "-qm", "after")
-    git("apply", "--index", "-", text=reverse(patch))
+    git("apply", "--index", "-", text=reverse_patch(patch))
     assert git("diff", "--cached", "HEAD~1") == ""
-    assert reverse(reverse(patch)) == patch
+    assert reverse_patch(reverse_patch(patch)) == patch
 
 
 def test_parsers_are_found_by_either_of_their_names():
     log = "PASSED t.py::a\nFAILED t.py::b - assert 1\nXFAIL t.py::c\nSKIPPED [1] t.py:3: no\n"
-    assert known("parse_log_pytest")
-    assert known("gotest")
-    assert not known("parse_log_haskell_v2")
-    found = parsed("pytest-summary", log)
+    assert is_known_parser("parse_log_pytest")
+    assert is_known_parser("gotest")
+    assert not is_known_parser("parse_log_haskell_v2")
+    found = parse_statuses("pytest-summary", log)
     assert (found["t.py::a"], found["t.py::b"], found["t.py::c"]) == ("passed", "failed", "passed")
-    verbose = parsed("pytest-verbose", "t.py::a PASSED [ 50%]\nt.py::b ERROR [100%]\n")
+    verbose = parse_statuses("pytest-verbose", "t.py::a PASSED [ 50%]\nt.py::b ERROR [100%]\n")
     assert verbose == {"t.py::a": "passed", "t.py::b": "failed"}
-    assert parsed("gotest", "--- PASS: TestA (0.00s)\n--- FAIL: TestB (0.00s)\n") == {
+    assert parse_statuses("gotest", "--- PASS: TestA (0.00s)\n--- FAIL: TestB (0.00s)\n") == {
         "TestA": "passed",
         "TestB": "failed",
     }
-    dots = parsed("unittest-verbose", "test_x (m.C) ... ok\ntest_y (m.C) ... FAIL\n")
+    dots = parse_statuses("unittest-verbose", "test_x (m.C) ... ok\ntest_y (m.C) ... FAIL\n")
     assert dots == {"test_x (m.C)": "passed", "test_y (m.C)": "failed"}

@@ -22,7 +22,7 @@ ROWS = {match[1]: match[0] for match in re.finditer(r"^\| `([a-z-]+)` \|.*$", DO
 FIX = "diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-wrong\n+right\n"
 
 
-@pytest.mark.parametrize("one", list(sources.datasets()), ids=lambda one: one.name)
+@pytest.mark.parametrize("one", list(sources.all_datasets()), ids=lambda one: one.name)
 def test_every_data_set_has_a_row_with_all_its_names(one):
     row = ROWS[one.name]
     assert row.count(" | ") == DOC.split("|---", 1)[0].splitlines()[-1].count(" | ")
@@ -32,7 +32,7 @@ def test_every_data_set_has_a_row_with_all_its_names(one):
 
 
 def test_no_row_is_of_a_data_set_that_is_not_there():
-    assert set(ROWS) == {one.name for one in sources.datasets()}
+    assert set(ROWS) == {one.name for one in sources.all_datasets()}
 
 
 @pytest.fixture
@@ -57,14 +57,14 @@ def test_the_example_of_another_package_reads_and_grades(package, tmp_path, patc
     split = tmp_path / "rows.jsonl"
     split.write_text(json.dumps(row) + "\n")
     dataset = f"{package}:MyDataset"
-    (instance,) = splits.load(str(split), dataset=dataset)
+    (instance,) = splits.load_instances(str(split), dataset=dataset)
     assert (instance.workdir, instance.dataset) == ("/app", "my-dataset")
     assert "grep" not in instance.model_dump_json()
 
     def opens(one: Instance, *, network: bool = False):
         return Opened(tmp_path / "sandbox")
 
-    grader = graders.evaluating(
+    grader = graders.evaluating_grader(
         str(split), dataset, folder=tmp_path, timeout=20, sandbox="test", opens=opens
     )
     prediction = Prediction(instance_id=instance.id, patch=patch)

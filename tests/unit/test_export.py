@@ -16,7 +16,7 @@ from swe_router.commands.export import formats, statement_facts
 from swe_router.errors import UsageError
 from swe_router.grading import gold as answer_key
 from swe_router.grading import predictions as files
-from swe_router.grading.hidden import new_tests, sought
+from swe_router.grading.hidden import new_tests, search_hidden_tests
 from swe_router.integrity.locate import find_run
 from swe_router.journal.header import of_run
 from swe_router.outcomes.importers.gathering import ImportOptions
@@ -129,7 +129,7 @@ def test_a_run_with_a_field_of_the_answer_key_among_its_instances_is_refused(run
 
 
 def hidden_name() -> str:
-    return min(new_tests(answer_key.read("demo")[A]))
+    return min(new_tests(answer_key.read_gold("demo")[A]))
 
 
 def test_a_hidden_name_in_the_evidence_is_found_and_told_without_the_name(tmp_path):
@@ -209,7 +209,9 @@ def test_no_hidden_test_name_occurs_in_any_evidence_of_the_demo():
                 assert leaked == [], f"{name} {outcome.attempt.id} {verdict.verifier}"
     assert evidence > 10_000
     texts = {name: {"x": " ".join(own)} for name, own in names.items() if own}
-    assert len(sought("demo", texts).found) == len(texts), "the graders look for the same names"
+    assert len(search_hidden_tests("demo", texts).found) == len(texts), (
+        "the graders look for the same names"
+    )
 
 
 SOLVING = ("agents", "features", "models", "policies", "sandboxes", "selectors", "solve",
@@ -241,7 +243,7 @@ def test_an_unfinished_run_is_refused_by_name_and_taken_with_partial(run, tmp_pa
     with pytest.raises(UsageError, match=f"unfinished: {B} .*--partial"):
         formats.export_run(str(run.path), tmp_path, "preds", out, partial=False)
     formats.export_run(str(run.path), tmp_path, "preds", out, partial=True)
-    told = {one.instance_id: one.patch for one in files.read(out / "preds.json")}
+    told = {one.instance_id: one.patch for one in files.read_predictions(out / "preds.json")}
     assert told == {A: patch("a"), B: ""}
     assert main(["export", str(run.path), "--format", "nonsense", "--out", str(out)]) == 2
     assert "there is preds, experiments, statement" in capsys.readouterr().err
@@ -250,7 +252,10 @@ def test_an_unfinished_run_is_refused_by_name_and_taken_with_partial(run, tmp_pa
 @pytest.mark.parametrize("name", ["p.json", "p.jsonl"])
 def test_predictions_go_to_the_file_that_was_named(run, tmp_path, name):
     formats.export_run(str(run.path), tmp_path, "preds", tmp_path / name, partial=False)
-    assert [one.patch for one in files.read(tmp_path / name)] == [patch("a"), patch("b")]
+    assert [one.patch for one in files.read_predictions(tmp_path / name)] == [
+        patch("a"),
+        patch("b"),
+    ]
 
 
 def test_the_experiments_folder_is_read_back_as_what_the_sample_was(tmp_path):

@@ -32,7 +32,7 @@ ROW = {
 
 
 def read(**changes):
-    return gold.read("full", hub=lambda _: [{**ROW, **changes}])["o__r-1"]
+    return gold.read_gold("full", hub=lambda _: [{**ROW, **changes}])["o__r-1"]
 
 
 def test_test_lists_come_as_lists_and_as_json_text():
@@ -58,9 +58,9 @@ def test_a_row_that_could_not_be_graded_is_named_if_it_is_asked_for(column):
     def hub(_):
         return [ROW, {**ROW, "instance_id": "o__r-2", column: None}]
 
-    assert list(gold.read("full", {"o__r-1"}, hub=hub)) == ["o__r-1"]
+    assert list(gold.read_gold("full", {"o__r-1"}, hub=hub)) == ["o__r-1"]
     with pytest.raises(UsageError, match=f"'o__r-2' has no {column}: it cannot be graded"):
-        gold.read("full", hub=hub)
+        gold.read_gold("full", hub=hub)
 
 
 def test_nothing_outside_grading_imports_the_answer_key():

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from swe_router.grading.evidence import HarnessVerdict, doubts_of, follows, from_report
+from swe_router.grading.evidence import (
+    HarnessVerdict,
+    doubts_of,
+    follows_from_counts,
+    grade_of_report,
+)
 from swe_router.grading.gold import Gold
 from swe_router.records import Grade
 
@@ -42,7 +47,7 @@ def report(**changes):
 
 def grade(tmp_path, said, text, **changes):
     (tmp_path / "log").write_text(text)
-    return from_report(HarnessVerdict(gold(**changes), "digest", tmp_path / "log"), said)
+    return grade_of_report(HarnessVerdict(gold(**changes), "digest", tmp_path / "log"), said)
 
 
 def test_a_sound_log_is_resolved_with_counts_and_the_place_of_the_log(tmp_path):
@@ -89,7 +94,7 @@ def test_a_row_without_tests_keeps_the_official_word_with_a_doubt_beside_it(tmp_
         made = grade(tmp_path, report(), log(), **lists)
         assert made.outcome == "resolved"
         assert "names no test that must start to pass" in made.evidence["doubt"][0]
-        assert follows(made)
+        assert follows_from_counts(made)
     assert "doubt" not in grade(tmp_path, report(), log(), pass_to_pass=()).evidence
 
 
@@ -183,7 +188,7 @@ def test_where_the_runner_says_other_than_the_verdict_the_verdict_stands_with_a_
     made = grade(tmp_path, report(resolved=won, tests_status=status), log(text), **changes)
     assert made.outcome == ("resolved" if won else "unresolved")
     assert said in made.evidence["doubt"][0]
-    assert follows(made)
+    assert follows_from_counts(made)
 
 
 @pytest.mark.parametrize(
@@ -270,6 +275,8 @@ def test_everything_else_is_unresolved_or_blamed_on_the_environment(
 )
 def test_a_kept_verdict_of_another_data_set_is_held_against_what_is_kept_with_it(evidence, sound):
     made = Grade(instance_id="i", outcome="resolved", evidence=evidence)
-    assert follows(made, "own-issue") == sound
+    assert follows_from_counts(made, "own-issue") == sound
     lost = made.model_copy(update={"outcome": "unresolved"})
-    assert follows(lost, "own-issue"), "a rule of its own may refuse what its tests pass"
+    assert follows_from_counts(lost, "own-issue"), (
+        "a rule of its own may refuse what its tests pass"
+    )

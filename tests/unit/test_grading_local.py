@@ -10,7 +10,7 @@ import pytest
 
 from swe_router.errors import Lost
 from swe_router.grading.grade import grade_predictions
-from swe_router.grading.local import Local
+from swe_router.grading.local import LocalBackend
 from swe_router.grading.predictions import Prediction
 from swe_router.sandboxes.local import LocalSandboxes
 from swe_router.settings import SandboxSettings
@@ -98,7 +98,7 @@ def grade(project, tmp_path):
     )
 
     def graded(patch: str, *, timeout: float = 60.0, open_sandbox=sandboxes.open):
-        backend = Local(open_sandbox, tmp_path / "work", timeout=timeout)
+        backend = LocalBackend(open_sandbox, tmp_path / "work", timeout=timeout)
         one = Prediction(instance_id="o__r-1", patch=patch)
         split = str(root / "rows.json")
         return grade_predictions([one], *grading(split, backend))["o__r-1"]

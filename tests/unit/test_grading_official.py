@@ -15,7 +15,7 @@ from swe_router.grading import gold as answer_key
 from swe_router.grading.backend import GradingPlace, GradingTask
 from swe_router.grading.grade import grade_predictions, predicted
 from swe_router.grading.graders import gold_predictions
-from swe_router.grading.official import Official
+from swe_router.grading.official import OfficialBackend
 from swe_router.grading.predictions import Prediction
 from swe_router.instances import splits
 from tests.doubles.grading import grading
@@ -87,7 +87,7 @@ def official(tmp_path):
 
     def make(**options):
         command = (sys.executable, "-S", str(tmp_path / "harness.py"))
-        return Official(tmp_path / "work", harness=command, **options)
+        return OfficialBackend(tmp_path / "work", harness=command, **options)
 
     return make
 
@@ -139,9 +139,9 @@ def test_a_verdict_of_other_tests_is_not_taken(official, split, tmp_path):
 
 
 def test_a_verdict_counts_only_in_the_image_or_sandbox_where_it_was_made(split, tmp_path):
-    gold = answer_key.read(split)["o__r-1"]
+    gold = answer_key.read_gold(split)["o__r-1"]
     task = GradingTask(
-        splits.load(split)[0], gold, Prediction(instance_id="o__r-1", patch=patch("x"))
+        splits.load_instances(split)[0], gold, Prediction(instance_id="o__r-1", patch=patch("x"))
     )
     places = [GradingPlace(tmp_path, task, where) for where in ("local", "sha256:1", "sha256:2")]
     assert len({place.run_id for place in places}) == 3

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router.errors import UsageError
-from swe_router.grading.predictions import Prediction, patch_bytes, read, write_predictions
+from swe_router.grading.predictions import (
+    Prediction,
+    patch_bytes,
+    read_predictions,
+    write_predictions,
+)
 
 DIFF = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
 
@@ -30,7 +35,7 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_is_read(tmp_path, name):
     (tmp_path / name).write_text(FORMS[name])
-    first, second = read(tmp_path / name)
+    first, second = read_predictions(tmp_path / name)
     assert (first.instance_id, first.patch) == ("a-1", DIFF)
     assert (second.instance_id, second.patch) == ("a-2", "")
 
@@ -40,7 +45,7 @@ def test_any_patch_text_survives_writing_and_reading(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("p") / "preds.json"
     made = [Prediction(instance_id="a-1", patch=DIFF + text), Prediction(instance_id="b", patch="")]
     write_predictions(path, made)
-    assert read(path) == made
+    assert read_predictions(path) == made
 
 
 def test_bytes_that_are_no_utf8_come_back_as_they_were():
@@ -80,7 +85,7 @@ def test_faults_are_told_in_one_line(tmp_path, name, content, said):
     if content is not None:
         (tmp_path / name).write_text(content)
     with pytest.raises(UsageError) as told:
-        read(tmp_path / name)
+        read_predictions(tmp_path / name)
     assert said in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -88,17 +93,19 @@ def test_faults_are_told_in_one_line(tmp_path, name, content, said):
 @pytest.mark.parametrize("name", ["a.json", "a-1.pred"])
 def test_one_prediction_object_is_a_file_of_one(tmp_path, name):
     (tmp_path / name).write_text(json.dumps(entry(model_patch=DIFF)))
-    assert [(one.instance_id, one.patch) for one in read(tmp_path / name)] == [("a-1", DIFF)]
+    assert [(one.instance_id, one.patch) for one in read_predictions(tmp_path / name)] == [
+        ("a-1", DIFF)
+    ]
 
 
 @pytest.mark.parametrize("patch", ["I fixed it!", "def f():\n    pass\n", "--- a\nno plus line"])
 def test_a_patch_that_is_no_diff_is_refused_by_name(tmp_path, patch):
     (tmp_path / "a.json").write_text(json.dumps([entry(model_patch=patch)]))
     with pytest.raises(UsageError, match="the model_patch of 'a-1' is not a diff"):
-        read(tmp_path / "a.json")
+        read_predictions(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("patch", ["--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n", "text\n" + DIFF])
 def test_a_diff_without_a_git_header_or_after_other_text_is_one(tmp_path, patch):
     (tmp_path / "a.json").write_text(json.dumps([entry(model_patch=patch)]))
-    assert read(tmp_path / "a.json")[0].patch == patch
+    assert read_predictions(tmp_path / "a.json")[0].patch == patch

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import swe_router
 from swe_router import assets
 from swe_router.errors import UsageError
-from swe_router.instances.splits import load
+from swe_router.instances.splits import load_instances
 from swe_router.instances.swebench import HARNESS, OFFICIAL, SweBench
 from tests.doubles.sources import nodes
 
@@ -58,7 +58,7 @@ def write(path: Path, rows) -> str:
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet"])
 def test_every_file_form_gives_the_same_instances(tmp_path, name):
     path = write(tmp_path / name, [row("a__b-1"), row("a__b-2", image=None)])
-    first, second = load(path)
+    first, second = load_instances(path)
     assert (first.id, first.repo, first.base_commit) == ("a__b-1", "o/r", "c" * 40)
     assert (first.problem, first.image) == ("It breaks.\u2028And badly.", "img:1")
     assert (second.image, second.suite) == ("", path)
@@ -72,13 +72,13 @@ def test_official_names_go_to_the_hub_by_id(split):
         asked.append(name)
         return [row()]
 
-    assert load(split, hub=hub)[0].suite == split
+    assert load_instances(split, hub=hub)[0].suite == split
     assert asked == [OFFICIAL[split]]
 
 
 def test_no_value_of_the_answer_key_is_in_any_demo_instance():
     rows = {one["instance_id"]: one for one in map(json.loads, DEMO.read_text().splitlines())}
-    instances = load("demo")
+    instances = load_instances("demo")
     assert len(instances) == len(rows) >= 12
     for instance in instances:
         text = instance.model_dump_json()
@@ -90,7 +90,7 @@ def test_no_value_of_the_answer_key_is_in_any_demo_instance():
 
 
 def test_planted_answers_do_not_reach_an_instance(tmp_path):
-    (instance,) = load(write(tmp_path / "a.jsonl", [row()]))
+    (instance,) = load_instances(write(tmp_path / "a.jsonl", [row()]))
     assert "gold-" not in instance.model_dump_json()
 
 
@@ -146,7 +146,9 @@ IDS = ["a__x-1", "a__x-2", "b__y-3", "b__y-4", "c__z-5"]
     ],
 )
 def test_selection(options, left):
-    assert [one.id for one in load("full", hub=lambda _: [row(i) for i in IDS], **options)] == left
+    assert [
+        one.id for one in load_instances("full", hub=lambda _: [row(i) for i in IDS], **options)
+    ] == left
 
 
 @given(st.integers(min_value=0, max_value=2**32))
@@ -154,8 +156,8 @@ def test_shuffle_is_a_permutation_fixed_by_its_seed(seed):
     def hub(_):
         return [row(name) for name in IDS]
 
-    once = [one.id for one in load("full", shuffle=True, seed=seed, hub=hub)]
-    assert once == [one.id for one in load("full", shuffle=True, seed=seed, hub=hub)]
+    once = [one.id for one in load_instances("full", shuffle=True, seed=seed, hub=hub)]
+    assert once == [one.id for one in load_instances("full", shuffle=True, seed=seed, hub=hub)]
     assert sorted(once) == sorted(IDS)
 
 
@@ -172,7 +174,7 @@ def test_shuffle_is_a_permutation_fixed_by_its_seed(seed):
 )
 def test_bad_selections_are_told_in_one_line(options, said):
     with pytest.raises(UsageError) as told:
-        load("full", hub=lambda _: [row(i) for i in IDS], **options)
+        load_instances("full", hub=lambda _: [row(i) for i in IDS], **options)
     assert said in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -182,11 +184,13 @@ def test_what_other_programs_add_to_a_file_is_no_fault(tmp_path, name):
     text, keyed = json.dumps(row()), json.dumps({"o__r-1": row()})
     forms = {"bom": "\ufeff\n" + text, "crlf": text + "\r\n\r\n", "by-id": keyed}
     (tmp_path / name).write_text(forms[Path(name).stem], encoding="utf-8", newline="")
-    assert [one.id for one in load(str(tmp_path / name))] == ["o__r-1"]
+    assert [one.id for one in load_instances(str(tmp_path / name))] == ["o__r-1"]
 
 
 def test_an_issue_text_that_no_file_could_hold_is_made_one_that_it_can():
-    (one,) = load("full", hub=lambda _: [row(problem_statement="a\ud800b", base_commit="C" * 40)])
+    (one,) = load_instances(
+        "full", hub=lambda _: [row(problem_statement="a\ud800b", base_commit="C" * 40)]
+    )
     assert (one.problem, one.base_commit) == ("a?b", "c" * 40)
 
 
@@ -204,7 +208,7 @@ def test_an_issue_text_that_no_file_could_hold_is_made_one_that_it_can():
 )
 def test_a_row_without_its_question_is_refused(changes, said):
     with pytest.raises(UsageError, match=r"row|instance") as told:
-        load("full", hub=lambda _: [row(**changes)])
+        load_instances("full", hub=lambda _: [row(**changes)])
     assert said in str(told.value)
 
 
@@ -213,7 +217,7 @@ def test_a_revision_from_before_swebench_5_is_named(column):
     old = row()
     del old[column]
     with pytest.raises(UsageError, match=rf"lacks {column} \(row 2\).*before swebench 5; take"):
-        load("lite", hub=lambda _: [row("a-1"), {**old, "instance_id": "a-2"}])
+        load_instances("lite", hub=lambda _: [row("a-1"), {**old, "instance_id": "a-2"}])
 
 
 @pytest.mark.parametrize(
@@ -231,7 +235,7 @@ def test_a_row_of_another_data_set_is_not_called_an_old_one_of_swe_bench(tmp_pat
     whole = {**row(), "version": "1", **changes}
     old = {key: value for key, value in whole.items() if key not in HARNESS and value is not None}
     with pytest.raises(UsageError) as told:
-        load(write(tmp_path / "rows.jsonl", [old]))
+        load_instances(write(tmp_path / "rows.jsonl", [old]))
     assert said in str(told.value)
     assert ("before swebench 5; take" in str(told.value)) == ("django" in str(changes))
 
@@ -239,7 +243,7 @@ def test_a_row_of_another_data_set_is_not_called_an_old_one_of_swe_bench(tmp_pat
 def test_a_duplicate_id_names_both_rows(tmp_path):
     path = write(tmp_path / "a.jsonl", [row("a-1"), row("a-2"), row("a-1")])
     with pytest.raises(UsageError, match=r"'a-1' twice \(.*a.jsonl:1 and .*a.jsonl:3\)"):
-        load(path)
+        load_instances(path)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +265,7 @@ def test_a_duplicate_id_names_both_rows(tmp_path):
 def test_malformed_files_are_named_with_the_place(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError) as told:
-        load(str(tmp_path / name))
+        load_instances(str(tmp_path / name))
     assert said in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -279,5 +283,5 @@ def test_malformed_files_are_named_with_the_place(tmp_path, name, content, said)
 )
 def test_an_unknown_split_names_the_nearest(split, said):
     with pytest.raises(UsageError) as told:
-        load(split)
+        load_instances(split)
     assert said in str(told.value)

@@ -9,7 +9,7 @@ from pytest_httpserver import HTTPServer
 
 from swe_router.errors import UsageError
 from swe_router.instances.rows import from_hub
-from swe_router.instances.splits import load
+from swe_router.instances.splits import load_instances
 from tests.doubles.hub import environment, serve
 
 ROW = {
@@ -33,14 +33,14 @@ def hub(httpserver: HTTPServer, tmp_path):
 
 
 def test_the_official_loader_brings_the_rows_from_a_hub(hub):
-    first, second = load("verified", hub=hub)
+    first, second = load_instances("verified", hub=hub)
     assert (first.id, second.id) == ("o__r-1", "o__r-2")
     assert first.problem == "It breaks.\u2028\nBadly."
 
 
 def test_a_data_set_that_the_hub_lacks_is_told_in_one_line(hub):
     with pytest.raises(UsageError) as told:
-        load("lite", hub=hub)
+        load_instances("lite", hub=hub)
     assert "cannot load SWE-bench/SWE-bench_Lite from http://" in str(told.value)
     assert "doesn't exist on the Hub" in str(told.value)
     assert "--split FILE.parquet" in str(told.value)

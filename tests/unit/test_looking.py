@@ -238,7 +238,7 @@ def test_a_home_that_cannot_be_written_to_is_no_reason_to_fail(tmp_path, monkeyp
     try:
         said: list[str] = []
         cache = repositories.repo_cache("", said.append)
-        assert cache.path(splits.load("demo")[0]).is_relative_to(
+        assert cache.path(splits.load_instances("demo")[0]).is_relative_to(
             tmp_path / f"swe-router-{os.getuid()}"
         )
         assert "cannot be written to: repositories are kept in" in said[0]

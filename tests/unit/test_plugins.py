@@ -212,6 +212,6 @@ def test_a_knob_that_a_policy_does_not_take_is_a_mistake_of_usage(install, capsy
 
 def test_a_data_set_that_cannot_be_loaded_does_not_stop_the_splits_of_others(install):
     install("datasets", {"no-dataset": "nowhere:Dataset"})
-    assert "swe-bench" in [one.name for one in sources.datasets()]
+    assert "swe-bench" in [one.name for one in sources.all_datasets()]
     with pytest.raises(UsageError, match="datasets plugin 'no-dataset' of outside-parts"):
-        sources.named("no-dataset")
+        sources.dataset_named("no-dataset")

@@ -43,7 +43,7 @@ def hub_of(asked, rows=(ROW,)):
 )
 def test_a_name_and_an_id_of_the_hub_ask_the_hub_for_the_same(text, asked):
     seen: list[str] = []
-    (one,) = splits.load(text, hub=hub_of(seen))
+    (one,) = splits.load_instances(text, hub=hub_of(seen))
     assert (one.id, one.suite, one.dataset) == ("o__r-1", text, "swe-bench")
     assert set(seen) == {asked}
     assert len(seen) == 1, "rows of the hub are fetched once"
@@ -57,26 +57,26 @@ def test_the_parts_of_an_id_of_the_hub_are_told_apart():
 
 def test_rows_of_another_form_under_a_known_name_say_what_they_lack():
     with pytest.raises(UsageError, match=r"'verified' lacks image, eval_script.*row 1"):
-        splits.load("verified", hub=hub_of([], [{"instance_id": "o__r-1"}]))
+        splits.load_instances("verified", hub=hub_of([], [{"instance_id": "o__r-1"}]))
 
 
 def test_a_data_set_that_is_named_reads_any_file(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({key: ROW[key] for key in list(ROW)[:5]}) + "\n")
     with pytest.raises(UsageError, match=r"lacks eval_script.*--dataset NAME"):
-        splits.load(str(path))
+        splits.load_instances(str(path))
     with pytest.raises(UsageError, match=r"lacks eval_script.*every row of swe-bench has"):
-        splits.load(str(path), dataset="swe-bench")
+        splits.load_instances(str(path), dataset="swe-bench")
 
 
 def test_an_unknown_data_set_is_answered_with_the_nearest(tmp_path):
     with pytest.raises(UsageError, match=r"no datasets plugin named 'swe-bnech'.*'swe-bench'"):
-        splits.load("demo", dataset="swe-bnech")
+        splits.load_instances("demo", dataset="swe-bnech")
 
 
 def test_a_folder_of_no_known_form_says_what_to_give(tmp_path):
     with pytest.raises(UsageError, match=r"a folder of no form that is known here; give a \.jsonl"):
-        splits.load(str(tmp_path))
+        splits.load_instances(str(tmp_path))
 
 
 def test_an_id_that_the_hub_lacks_may_have_been_meant_as_a_path():
@@ -84,18 +84,18 @@ def test_an_id_that_the_hub_lacks_may_have_been_meant_as_a_path():
         raise UsageError(f"cannot load {name}")
 
     with pytest.raises(UsageError, match=r"cannot load runs/mine\Z"):
-        splits.load("runs/mine", hub=hub)
+        splits.load_instances("runs/mine", hub=hub)
     with pytest.raises(UsageError, match=r"; did you mean 'ScaleAI/SWE-bench_Pro'\?"):
-        splits.load("ScaleAI/SWE-bench-Pro", hub=hub)
+        splits.load_instances("ScaleAI/SWE-bench-Pro", hub=hub)
 
 
 def test_the_nearest_name_goes_before_the_long_list_of_all():
     with pytest.raises(UsageError, match=r"'live-lte'; did you mean 'live-lite'\? Else there is"):
-        splits.load("live-lte")
+        splits.load_instances("live-lte")
 
 
 def test_a_column_outside_of_the_question_is_refused_to_the_solving_side():
-    origin = sources.locate("demo")
+    origin = sources.locate_split("demo")
     with pytest.raises(UsageError, match=r"asks for patch, which its `question` does not name"):
         origin.rows(["instance_id", "patch"])
     assert origin.any_rows(["patch"])[0]["patch"]
@@ -142,21 +142,21 @@ def test_a_data_set_of_another_package_is_found_by_name_split_hub_id_and_columns
     asked: list[str] = []
     hub = hub_of(asked, [{"theirs": "It breaks."}])
     for text in ("their-split", "of-others", "them/rows", "of-others:tiny@x", "who/ever"):
-        (one,) = splits.load(text, hub=hub)
+        (one,) = splits.load_instances(text, hub=hub)
         assert (one.problem, one.dataset, one.suite) == ("It breaks.", "of-others", text)
     assert asked == ["them/rows@dev", "them/rows@dev", "them/rows@dev", "them/rows:tiny@x",
                      "who/ever"]  # fmt: skip
-    assert splits.load("made", hub=hub)[0].problem == "Made."
+    assert splits.load_instances("made", hub=hub)[0].problem == "Made."
     assert len(asked) == 5, "a data set that makes its instances asks no hub"
 
 
 def test_a_broken_data_set_keeps_nobody_from_the_others_and_is_named(package):
-    assert splits.load("demo")
-    assert splits.load("who/ever", hub=hub_of([]))[0].dataset == "swe-bench"
+    assert splits.load_instances("demo")
+    assert splits.load_instances("who/ever", hub=hub_of([]))[0].dataset == "swe-bench"
     with pytest.raises(UsageError, match=r"'broken' of of-others 1.0 cannot be loaded"):
-        splits.load("brokn")
+        splits.load_instances("brokn")
     with pytest.raises(UsageError, match=r"'broken' of of-others 1.0 cannot be loaded"):
-        splits.load("demo", dataset="broken")
+        splits.load_instances("demo", dataset="broken")
 
 
 @pytest.mark.parametrize(
@@ -165,4 +165,4 @@ def test_a_broken_data_set_keeps_nobody_from_the_others_and_is_named(package):
 )
 def test_what_a_data_set_of_another_package_makes_is_checked(package, dataset, reason):
     with pytest.raises(UsageError, match=reason):
-        splits.load("who/ever", dataset=dataset, hub=hub_of([], [{"theirs": "x"}]))
+        splits.load_instances("who/ever", dataset=dataset, hub=hub_of([], [{"theirs": "x"}]))

@@ -9,7 +9,7 @@ from typing import Any
 
 from swe_router import recorded_verdicts
 from swe_router.errors import UsageError
-from swe_router.grading.hidden import sought
+from swe_router.grading.hidden import search_hidden_tests
 from swe_router.journal.header import Header, is_whole
 from swe_router.journal.run_folder import RunFolder
 from swe_router.records import IMPORTED, Attempt, Instance, Outcome, RunRecord
@@ -171,7 +171,7 @@ def _hidden(settings: Settings, records: Mapping[str, RunRecord]) -> dict[str, A
     """Whether a name of the hidden tests occurs in any evidence; looked up by the graders."""
     texts = {name: _texts(record) for name, record in records.items()}
     try:
-        found = sought(settings.split, texts, dataset=settings.dataset)
+        found = search_hidden_tests(settings.split, texts, dataset=settings.dataset)
     except UsageError as error:
         return {"checked": False, "why": str(error), "found": []}
     return {

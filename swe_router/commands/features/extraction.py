@@ -79,7 +79,7 @@ def make_features(
     ``cache`` and ``url`` stand in for the user's repository cache and the place to clone from.
     Raises ``UsageError``.
     """
-    chosen = splits.load(split, dataset=dataset, ids=ids, filter=pattern, slice=cut)
+    chosen = splits.load_instances(split, dataset=dataset, ids=ids, filter=pattern, slice=cut)
     known_repos = repo_cache(repos, say)
     if cache is not None:
         known_repos = replace(known_repos, folder=cache)

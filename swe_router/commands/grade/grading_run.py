@@ -77,7 +77,7 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
             say(f"[graded {len(graded)}/{len(fresh)}] {name}: {grade.outcome}")
 
         graded: list[str] = []
-        grader = graders.evaluating(
+        grader = graders.evaluating_grader(
             settings.split,
             settings.dataset,
             folder=run.path / "grading",
@@ -129,7 +129,7 @@ def grade_file(
 ) -> Mapping[str, Grade]:
     """Grade a predictions file; ``gold`` as its name grades the answer key's own patches."""
     gold = str(path) == "gold"
-    found = [] if gold else files.read(path)
+    found = [] if gold else files.read_predictions(path)
     kind = ("local" if split == "demo" else "docker") if sandbox == "auto" else sandbox
     if kind not in {"local", "docker"}:
         raise UsageError(f"--sandbox {sandbox!r}: say auto, docker or local")
@@ -143,7 +143,7 @@ def grade_file(
         settings = SandboxSettings(kind="local", unsafe=unsafe)
         return LocalSandboxes(settings, start=repo_cache("", say).path, **options)
 
-    grader = graders.evaluating(
+    grader = graders.evaluating_grader(
         split,
         dataset,
         folder=work,
@@ -154,7 +154,7 @@ def grade_file(
         code=code,
     )
     _note(grader, say)
-    found = graders.golds(grader, split) if gold else found
+    found = graders.gold_patches_of(grader, split) if gold else found
     instances = predicted(found, split, dataset)
     done = 0
 

@@ -37,14 +37,14 @@ def read_start(settings: Settings, say: Say) -> RunInputs:
     With a source these are the instances that it has candidates for, and with ``rest`` all others
     of the split too. Raises ``UsageError``.
     """
-    known = splits.load(settings.split, dataset=settings.dataset)
+    known = splits.load_instances(settings.split, dataset=settings.dataset)
     found = joining.read_candidates(Path(settings.source)) if settings.source else []
     joining.check_known(found, {one.id for one in known}, settings.split)
     name, there = settings.split, {one.instance_id for one in found}
     if settings.source and not settings.rest:
         known = [one for one in known if one.id in there]
         name = f"{settings.split} with candidates in {settings.source}"
-    instances = splits.narrow(
+    instances = splits.narrow_instances(
         known, name, ids=settings.instances, filter=settings.filter, slice=settings.slice,
         shuffle=settings.shuffle, seed=settings.seed,
     )  # fmt: skip

@@ -70,7 +70,7 @@ def write(request: OwnIssueRequest, out: Path) -> Path:
 
 
 def _instance(file: Path) -> Instance:
-    return splits.load(str(file), dataset="own-issue")[0]
+    return splits.load_instances(str(file), dataset="own-issue")[0]
 
 
 def _text(given: str) -> str:

@@ -242,7 +242,7 @@ def resolved_header(settings: Settings, say: Say) -> tuple[Header, candidate_imp
     settings, instances = acceptance_thresholds.with_thresholds(start.settings), start.instances
     if settings.grade.enabled:
         ids = tuple(one.id for one in instances)
-        graders.check(settings.split, ids, settings.dataset, code=settings.grade.code)
+        graders.check_answer_key(settings.split, ids, settings.dataset, code=settings.grade.code)
     ready = preflight.run_preflight(settings, instances, say)
     header = Header(
         settings=settings,

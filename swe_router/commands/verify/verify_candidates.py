@@ -51,7 +51,7 @@ def verify(settings: Settings, request: VerifyRequest, say: Say) -> CommandResul
     """
     settings = acceptance_thresholds.with_thresholds(settings)
     found = joining.read_candidates(request.predictions)
-    known = splits.load(settings.split, dataset=settings.dataset)
+    known = splits.load_instances(settings.split, dataset=settings.dataset)
     joining.check_known(found, {one.id for one in known}, settings.split)
     instances = _asked(settings, known, list(dict.fromkeys(one.instance_id for one in found)))
     ids = {one.id for one in instances}
@@ -81,7 +81,7 @@ def verify(settings: Settings, request: VerifyRequest, say: Say) -> CommandResul
 def _asked(settings: Settings, known: Sequence[Instance], have: Sequence[str]) -> list[Instance]:
     """The instances with candidates that the user asked for, in the order of the split."""
     with_any = [one for one in known if one.id in set(have)]
-    return splits.narrow(
+    return splits.narrow_instances(
         with_any, f"{settings.split} with candidates", ids=settings.instances,
         filter=settings.filter, slice=settings.slice, shuffle=settings.shuffle,
         seed=settings.seed,
