@@ -11,8 +11,8 @@ from swe_router.cli.output import dollars, emit, ids, pairs
 from swe_router.cli.run_commands import chosen
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
-SAME_AS_RUN = "As for run."
-Text = Annotated[str | None, typer.Option(help=SAME_AS_RUN)]
+AS_RUN = "As for run."
+Text = Annotated[str | None, typer.Option(help=AS_RUN)]
 
 
 def clean(as_json: Json = False) -> int:
@@ -30,23 +30,21 @@ def doctor(
     budget: Text = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="Override a setting.")] = None,
     policy: Text = None,
-    policy_set: Annotated[list[str] | None, typer.Option(help=SAME_AS_RUN)] = None,
-    instances: Annotated[
-        list[str] | None, typer.Option("--instances", "-i", help=SAME_AS_RUN)
-    ] = None,
-    filter_: Annotated[str | None, typer.Option("--filter", help=SAME_AS_RUN)] = None,
-    slice_: Annotated[str | None, typer.Option("--slice", help=SAME_AS_RUN)] = None,
-    shuffle: Annotated[bool, typer.Option("--shuffle", help=SAME_AS_RUN)] = False,
-    seed: Annotated[int | None, typer.Option(help=SAME_AS_RUN)] = None,
-    workers: Annotated[int | None, typer.Option("--workers", "-w", min=0, help=SAME_AS_RUN)] = None,
-    candidates: Annotated[int | None, typer.Option(min=1, help=SAME_AS_RUN)] = None,
-    source: Annotated[str | None, typer.Option("--from", help=SAME_AS_RUN)] = None,
-    failed: Annotated[bool, typer.Option("--failed", help=SAME_AS_RUN)] = False,
+    policy_set: Annotated[list[str] | None, typer.Option(help=AS_RUN)] = None,
+    instances: Annotated[list[str] | None, typer.Option("--instances", "-i", help=AS_RUN)] = None,
+    filter_: Annotated[str | None, typer.Option("--filter", help=AS_RUN)] = None,
+    slice_: Annotated[str | None, typer.Option("--slice", help=AS_RUN)] = None,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help=AS_RUN)] = False,
+    seed: Annotated[int | None, typer.Option(help=AS_RUN)] = None,
+    workers: Annotated[int | None, typer.Option("--workers", "-w", min=0, help=AS_RUN)] = None,
+    candidates: Annotated[int | None, typer.Option(min=1, help=AS_RUN)] = None,
+    source: Annotated[str | None, typer.Option("--from", help=AS_RUN)] = None,
+    failed: Annotated[bool, typer.Option("--failed", help=AS_RUN)] = False,
     trajectories: Text = None,
-    rest: Annotated[bool, typer.Option("--rest", help=SAME_AS_RUN)] = False,
-    no_grade: Annotated[bool, typer.Option("--no-grade", help=SAME_AS_RUN)] = False,
+    rest: Annotated[bool, typer.Option("--rest", help=AS_RUN)] = False,
+    no_grade: Annotated[bool, typer.Option("--no-grade", help=AS_RUN)] = False,
     sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
-    unsafe: Annotated[bool, typer.Option("--unsafe", help=SAME_AS_RUN)] = False,
+    unsafe: Annotated[bool, typer.Option("--unsafe", help=AS_RUN)] = False,
     repos: Text = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for runs.")] = Path("runs"),
     as_json: Json = False,
