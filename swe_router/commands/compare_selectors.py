@@ -104,7 +104,8 @@ def _row(name: str, right: Any, own: Any, seed: int, p: float | None) -> dict[st
         bootstrap.resampled_means(bootstrap.resample_shares(len(gap), seed=seed), gap)[:, 0]
     )
     differs = (low > 0 or high < 0) and p is not None and p < ALPHA
-    word = "differs" if differs else "not significant" if gap.any() else "same"
+    # "not told" is a value of --json, kept: people read "not significant".
+    word = "differs" if differs else "not told" if gap.any() else "same"
     if name == ORACLE:
         word = "hindsight"
     return {

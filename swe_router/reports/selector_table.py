@@ -28,10 +28,20 @@ def selectors_view(name: str, instances: int, rows: Sequence[Mapping[str, Any]])
     for row in rows:
         own = row["selector"] == THIS_RUN
         p = "" if row["p"] is None else f"{row['p']:.2g}"
-        cells = (f"{row['difference']:+g}", f"[{row['low']:+g}, {row['high']:+g}]", p, row["said"])
+        cells = (
+            f"{row['difference']:+g}",
+            f"[{row['low']:+g}, {row['high']:+g}]",
+            p,
+            _word(row["said"]),
+        )
         table.add_row(row["selector"], f"{row['resolved']:g}", *(("",) * 4 if own else cells))
     title = f"{name}: what each selector hands in, over {count(instances, 'instance')}"
     return Group(Text(title, "bold"), Text(""), Fitted(table), Text(""), Text(_legend(rows)))
+
+
+def _word(value: str) -> str:
+    """The value of ``--json`` as people read it."""
+    return "not significant" if value == "not told" else value
 
 
 def _legend(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -221,7 +221,7 @@ def _needs(tpr: MeasuredRate, fpr: MeasuredRate, few: bool) -> dict[str, Any] | 
     """The operating point against the FPR at which ``NEEDS_PAIR`` holds the strong tier's rate."""
     if tpr.rate is None or fpr.rate is None:
         return None
-    verdict = "unclear"
+    verdict = "cannot be told"  # a value of --json, kept
     if not few and fpr.high <= NEEDS_RATIO * tpr.low:
         verdict = "holds"
     elif not few and fpr.low > NEEDS_RATIO * tpr.high:

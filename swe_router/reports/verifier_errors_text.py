@@ -18,7 +18,7 @@ SHOWN = 12
 SAYS = {
     "holds": ("would hold", "green"),
     "does not hold": ("would fail", "red"),
-    "unclear": ("?", "dim"),
+    "cannot be told": ("?", "dim"),
     "-": ("-", "dim"),
 }
 """What the figures say of a cascade of the measured pair -> word and colour."""

@@ -153,18 +153,18 @@ def test_few_patches_are_said_to_be_few_and_nothing_is_concluded():
     facts = accounting(made(right=20, passed_right=20, wrong=3, passed_wrong=0, unknown_wrong=0))
     assert "weak: 3 wrong patches: the FPR cannot be estimated" in facts["notes"]
     assert not any("TPR" in note for note in facts["notes"])
-    assert only(facts)["needs"]["said"] == "unclear"
+    assert only(facts)["needs"]["said"] == "cannot be told"
 
 
 def test_many_patches_of_few_instances_are_few():
     rows = [row(f"i{k % 4}", "pass", k % 2 == 0, attempt=str(k)) for k in range(80)]
     facts = accounting(rows)
     assert "weak: 40 wrong patches of 2 instances: the FPR cannot be estimated" in facts["notes"]
-    assert only(facts)["needs"]["said"] == "unclear"
+    assert only(facts)["needs"]["said"] == "cannot be told"
 
 
 @pytest.mark.parametrize(
-    ("passed_wrong", "said"), [(3, "holds"), (150, "does not hold"), (60, "unclear")]
+    ("passed_wrong", "said"), [(3, "holds"), (150, "does not hold"), (60, "cannot be told")]
 )
 def test_a_cascade_holds_only_where_the_whole_interval_is_within_the_limit(passed_wrong, said):
     rows = made(right=200, wrong=200, passed_right=190, passed_wrong=passed_wrong, unknown_wrong=0)

@@ -332,7 +332,7 @@ def test_a_comparison_of_selectors_says_what_its_words_mean(capsys):
     rows = json.loads(capsys.readouterr().out)["selectors"]
     blind = next(row for row in rows if row["selector"] == "mean single")
     assert blind["high"] < 0 < blind["p"], "an interval that excludes 0, and a test that does not"
-    assert blind["said"] == "not significant"
+    assert blind["said"] == "not told"
     assert main(["replay", "sample", "--selector", "all"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "differs: the interval excludes 0 and p is under 0.05" in said
