@@ -36,6 +36,7 @@ class Container:
     """A Sandbox by the docker command line, for these tests only."""
 
     identity = "docker:test"
+    workdir = "/testbed"
 
     def __init__(self, image: str) -> None:
         self._id = docker(
@@ -44,7 +45,7 @@ class Container:
 
     def run(self, command: str, *, timeout: float, cwd: str = "") -> Result:
         done = subprocess.run(
-            ["docker", "exec", "-w", cwd, self._id, "sh", "-c", command],
+            ["docker", "exec", "-w", cwd or self.workdir, self._id, "sh", "-c", command],
             capture_output=True, timeout=timeout, check=False,
         )  # fmt: skip
         return Result(
