@@ -234,7 +234,7 @@ def test_a_runner_that_ran_nothing_is_no_evidence(parser):
             report(resolved=False, patch_successfully_applied=False),
             "bash: conda: command not found",
             "ungraded",
-            "never started; the script said last: bash: conda: command not found",
+            "never started; the script last printed: bash: conda: command not found",
         ),
         (
             report(resolved=False, infra_failure=True, infra_failure_reason="out_of_memory"),

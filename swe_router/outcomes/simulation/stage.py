@@ -108,9 +108,7 @@ class Simulation:
         found = self.cells.get((instance_id, arm.model, nth))
         if found is None:
             what = "no second run" if nth == 1 else f"no run number {nth + 1}"
-            raise MissingRun(
-                f"the table has {what} of {arm} on {instance_id}: repeats are never simulated"
-            )
+            raise MissingRun(f"real repeats: {what} of {arm} on {instance_id}")
         return found
 
     @cached_property
