@@ -86,7 +86,7 @@ def judge_lists(
     return PatchJudgement("resolved", "all tests that must pass did", evidence)
 
 
-def test_names(row: AnswerRow, column: str) -> list[str]:
+def names_of_tests(row: AnswerRow, column: str) -> list[str]:
     """Test names of a column: a list, or one written as JSON or Python text (as on the hub).
 
     Raises ``GradingError`` for anything else.

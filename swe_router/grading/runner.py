@@ -48,7 +48,7 @@ WORDS = frozenset(
 )
 
 
-def test_command_of(gold: Gold) -> str:
+def runner_command_of(gold: Gold) -> str:
     """The test command of the row's script without any file or test, as ``pytest -rA``.
 
     One line a command, only those that call a runner that is known here; empty when there is
@@ -61,7 +61,7 @@ def test_command_of(gold: Gold) -> str:
 
 def runner_name(gold: Gold) -> str:
     """Name of the runner in ``verifiers.runners.RUNNERS``; empty where it is none of them."""
-    words = test_command_of(gold).split()
+    words = runner_command_of(gold).split()
     for word, runner in _NAMES.items():
         if word in words:
             return runner

@@ -17,8 +17,8 @@ from swe_router.grading.evaluation import (
     EvaluationPlan,
     PatchJudgement,
     judge_lists,
+    names_of_tests,
     setup_lines,
-    test_names,
 )
 from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import parse_statuses
@@ -98,7 +98,7 @@ class SweGymGrader(ScriptedGrader):
         """The statuses against the lists."""
         statuses = parse_statuses("pytest-summary", output.outputs.get(PRINTED, ""))
         return judge_lists(
-            test_names(key, "FAIL_TO_PASS"), test_names(key, "PASS_TO_PASS"), statuses
+            names_of_tests(key, "FAIL_TO_PASS"), names_of_tests(key, "PASS_TO_PASS"), statuses
         )
 
 

@@ -23,9 +23,9 @@ from swe_router.grading.evaluation import (
     EvaluationPlan,
     PatchJudgement,
     judge_lists,
+    names_of_tests,
     setup_lines,
     shell_lines,
-    test_names,
 )
 from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import Statuses
@@ -77,8 +77,8 @@ class SweRebenchGrader(ScriptedGrader):
         """The parser's statuses against the lists."""
         found = self._statuses(_config(key), output.outputs.get(PRINTED, ""))
         statuses = {without_time(name): status for name, status in found.items()}
-        must_pass = [without_time(name) for name in test_names(key, "FAIL_TO_PASS")]
-        must_stay = [without_time(name) for name in test_names(key, "PASS_TO_PASS")]
+        must_pass = [without_time(name) for name in names_of_tests(key, "FAIL_TO_PASS")]
+        must_stay = [without_time(name) for name in names_of_tests(key, "PASS_TO_PASS")]
         return judge_lists(must_pass, must_stay, statuses)
 
     def _parser(self, config: Mapping[str, Any]) -> tuple[str, str]:

@@ -22,8 +22,8 @@ from swe_router.grading.evaluation import (
     EvaluationPlan,
     PatchJudgement,
     judge_lists,
+    names_of_tests,
     setup_lines,
-    test_names,
 )
 from swe_router.grading.reversing import reverse_patch
 from swe_router.grading.script_run import ScriptedGrader
@@ -83,7 +83,10 @@ class SweSmithGrader(ScriptedGrader):
     def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
         """The bug with its tests, the patch without changes of tests, the project's tests."""
         profile = _profile(instance.id, key)
-        must_pass, must_stay = test_names(key, "FAIL_TO_PASS"), test_names(key, "PASS_TO_PASS")
+        must_pass, must_stay = (
+            names_of_tests(key, "FAIL_TO_PASS"),
+            names_of_tests(key, "PASS_TO_PASS"),
+        )
         files = sorted({name.split("::")[0] for name in (*must_pass, *must_stay) if "::" in name})
         branch = shlex.quote(instance.id)
         script = [
@@ -107,7 +110,10 @@ class SweSmithGrader(ScriptedGrader):
         statuses = parse_statuses(
             _profile(instance.id, key).parser, output.outputs.get(PRINTED, "")
         )
-        must_pass, must_stay = test_names(key, "FAIL_TO_PASS"), test_names(key, "PASS_TO_PASS")
+        must_pass, must_stay = (
+            names_of_tests(key, "FAIL_TO_PASS"),
+            names_of_tests(key, "PASS_TO_PASS"),
+        )
         return judge_lists(must_pass, must_stay, statuses, absent=True)
 
     def gold_patch(self, row: AnswerRow) -> str:
@@ -122,7 +128,7 @@ def _profile(instance_id: str, key: AnswerRow) -> RepositoryProfile:
         return RepositoryProfile(command)
     if project in PROFILES:
         return PROFILES[project]
-    tests = test_names(key, "FAIL_TO_PASS")
+    tests = names_of_tests(key, "FAIL_TO_PASS")
     if project in ELSEWHERE or not all(".py" in name for name in tests):
         raise GradingError(
             f"the test command of {project or instance_id} is a profile of the swesmith package,"

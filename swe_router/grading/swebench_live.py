@@ -19,9 +19,9 @@ from swe_router.grading.evaluation import (
     EvaluationPlan,
     PatchJudgement,
     judge_lists,
+    names_of_tests,
     setup_lines,
     shell_lines,
-    test_names,
 )
 from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import Statuses, parse_statuses, statuses_of_code
@@ -78,7 +78,10 @@ class SwebenchLiveGrader(ScriptedGrader):
         A test of PASS_TO_PASS without a status is no failure.
         """
         statuses = _statuses(key, output.outputs.get(PRINTED, ""))
-        must_pass, must_stay = test_names(key, "FAIL_TO_PASS"), test_names(key, "PASS_TO_PASS")
+        must_pass, must_stay = (
+            names_of_tests(key, "FAIL_TO_PASS"),
+            names_of_tests(key, "PASS_TO_PASS"),
+        )
         return judge_lists(must_pass, must_stay, statuses, absent=True)
 
 

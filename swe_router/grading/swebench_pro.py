@@ -21,8 +21,8 @@ from swe_router.grading.evaluation import (
     EvaluationPlan,
     PatchJudgement,
     judge_lists,
+    names_of_tests,
     setup_lines,
-    test_names,
 )
 from swe_router.grading.script_run import ScriptedGrader
 from swe_router.grading.statuses import common_statuses
@@ -50,7 +50,7 @@ class SwebenchProGrader(ScriptedGrader):
     def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
         """The steps of the data set's own evaluation."""
         run, parser = self._scripts(instance.id, key)
-        tests = shlex.quote(",".join(test_names(key, "selected_test_files_to_run")))
+        tests = shlex.quote(",".join(names_of_tests(key, "selected_test_files_to_run")))
         base = shlex.quote(instance.base_commit)
         # The last line alone: the ones before it reset the work tree, which would undo the patch.
         setting = (str(key.get("before_repo_set_cmd") or "").strip().splitlines() or [""])[-1]
@@ -83,7 +83,7 @@ class SwebenchProGrader(ScriptedGrader):
         except (ValueError, KeyError, TypeError) as error:
             raise GradingError(f"the data set's parser wrote no test results: {error}") from None
         return judge_lists(
-            test_names(key, "fail_to_pass"), test_names(key, "pass_to_pass"), statuses
+            names_of_tests(key, "fail_to_pass"), names_of_tests(key, "pass_to_pass"), statuses
         )
 
     def carried(self, patch: str) -> str:

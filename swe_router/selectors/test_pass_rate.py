@@ -81,7 +81,7 @@ class TestPassRate:
         proven = outcome.candidate is not None and outcome.candidate.proven
         whole = 0.75 * (outcome.attempt.trajectory.exit == "submitted") + 0.25 * proven
         parts = (
-            self.weights.tests * test_pass_share(outcome),
+            self.weights.tests * share_of_tests_passed(outcome),
             self.weights.completeness * whole,
             self.weights.quality * is_tidy(outcome),
         )
@@ -120,7 +120,7 @@ class TestPassRate:
         return outcome.accepted, vote_counts.has_no_hard_fail(outcome), self.score(outcome)
 
 
-def test_pass_share(outcome: Outcome) -> float:
+def share_of_tests_passed(outcome: Outcome) -> float:
     """Mean share of existing and of written tests that pass; 0 without any."""
     passed, ran = vote_counts.written_test_counts(outcome)
     shares = [vote_counts.kept_test_share(outcome), passed / ran if ran else None]

@@ -42,7 +42,7 @@ class AppliesVerifier:
         """Apply the candidate to a fresh start state and read what it touches."""
         candidate = outcome.candidate
         patch = candidate.patch if candidate else ""
-        facts = text_facts(patch, path_kinds.test_predicate(context.graph))
+        facts = text_facts(patch, path_kinds.is_test_predicate(context.graph))
         if candidate and candidate.mended:
             facts["mended"] = candidate.mended
         if patch.strip():
@@ -63,7 +63,7 @@ class AppliesVerifier:
 
     def fails_by_text(self, patch: str) -> bool:
         """See ``JudgesText``."""
-        facts = text_facts(patch, path_kinds.test_predicate(None)) | {"applied": True}
+        facts = text_facts(patch, path_kinds.is_test_predicate(None)) | {"applied": True}
         return outcome_of(facts) == "fail"
 
     def summary(self, verdict: Verdict) -> VerdictSummary:

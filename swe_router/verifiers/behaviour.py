@@ -45,7 +45,7 @@ class BehaviourVerifier:
         if candidate is None or not candidate.patch.strip():
             return _verdict(outcome, {"why": "there is no patch to look at"})
         form = patch_signals.signals_of_patch(
-            candidate.patch, instance.problem, path_kinds.test_predicate(context.graph)
+            candidate.patch, instance.problem, path_kinds.is_test_predicate(context.graph)
         )
         if not form:
             return _verdict(outcome, {"why": "the patch cannot be read as a diff"})

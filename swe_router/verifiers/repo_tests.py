@@ -65,7 +65,7 @@ class RepoTestsVerifier:
         files = patch_files.changes(candidate.patch)
         if files is None:
             return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
-        is_test = path_kinds.test_predicate(context.graph)
+        is_test = path_kinds.is_test_predicate(context.graph)
         gone = changed_files.deleted_tests(files, is_test)
         if gone:
             why = f"the patch takes tests away: {', '.join(gone[:3])}"
@@ -113,7 +113,7 @@ class _RunState:
         self.until = now + settings.seconds - min(MARGIN, 0.05 * settings.seconds)
         if context.deadline:
             self.until = min(self.until, now + SHARE * (context.deadline - now))
-        self.is_test = path_kinds.test_predicate(context.graph)
+        self.is_test = path_kinds.is_test_predicate(context.graph)
         self.facts: dict[str, Any] = {}
 
     def verdict(self) -> Verdict:
@@ -173,7 +173,7 @@ class _RunState:
 
     def _before_after(self, look: start_state.StartStateFacts, runner: str) -> BeforeAfterRunner:
         old, new = tampering.paths_to_restore(self.files, self.is_test)
-        meddles = tampering.test_machinery_lines(self.files, self.is_test)
+        meddles = tampering.machinery_lines(self.files, self.is_test)
         noted = {"put_back": old, "taken_out": new, "meddles": meddles}
         self.facts |= {key: found for key, found in noted.items() if found}
         return BeforeAfterRunner(

@@ -72,7 +72,7 @@ class SyntaxVerifier:
         files = patch_files.changes(patch)
         if files is None:
             return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
-        is_test = path_kinds.test_predicate(context.graph)
+        is_test = path_kinds.is_test_predicate(context.graph)
         wanted = [f for f in files if not f.deleted and _language(f.path) and not is_test(f.path)]
         if not wanted:
             return _verdict(

@@ -183,3 +183,14 @@ def test_every_file_that_the_architecture_names_exists():
 @pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_no_banned_word_is_in_the_documents(name):
     assert found((ROOT / name).read_text()) == []
+
+
+def test_no_function_of_the_package_looks_like_a_test():
+    """pytest collects a function that a test module imports when its name begins with ``test``."""
+    named = [
+        f"{name_of(path)}:{node.name}"
+        for path in PACKAGE.rglob("*.py")
+        for node in tree(path).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    assert named == []

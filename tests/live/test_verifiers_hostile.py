@@ -18,9 +18,9 @@ from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import SandboxSettings, VerifySettings
 from swe_router.verifiers.patches import path_kinds
 from swe_router.verifiers.patches.tampering import (
+    machinery_lines,
     paths_to_restore,
     shadows_known_module,
-    test_machinery_lines,
 )
 from swe_router.verifiers.repo_tests import RepoTestsVerifier
 from swe_router.verifiers.testing.results import parse_recorded_lines
@@ -133,7 +133,7 @@ def test_a_project_that_is_the_machinery_may_be_mended() -> None:
         "+++ b/src/_pytest/a.py\n@@ -1 +1 @@\n-import a\n+import _pytest.b\n"
     )
     assert files is not None
-    assert test_machinery_lines(files, path_kinds.is_test) == []
+    assert machinery_lines(files, path_kinds.is_test) == []
 
 
 FORGER = """\

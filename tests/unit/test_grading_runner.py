@@ -54,14 +54,14 @@ def row(command: str) -> Gold:
     ],
 )
 def test_a_command_is_told_without_its_files(command: str, line: str, name: str) -> None:
-    assert runner.test_command_of(row(command)) == line
+    assert runner.runner_command_of(row(command)) == line
     assert runner.runner_name(row(command)) == name
     assert name in ("", *RUNNERS)
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), max_size=200))
 def test_no_word_that_is_not_on_the_list_comes_out(text: str) -> None:
-    told = runner.test_command_of(row(f"pytest -rA {text}")).split()
+    told = runner.runner_command_of(row(f"pytest -rA {text}")).split()
     assert set(told) <= {"pytest", "-rA", *runner.WORDS, *runner.PROGRAMS.values()}
 
 
@@ -87,7 +87,7 @@ def test_no_name_of_a_hidden_test_and_no_install_line_survives(split: str) -> No
     rows = gold.read_gold(split)
     assert rows
     for one in rows.values():
-        told = runner.test_command_of(one)
+        told = runner.runner_command_of(one)
         words = set(re.split(r"[\s=:,]+", told)) | set(told.split())
         assert told, one.instance_id
         assert runner.runner_name(one) in RUNNERS

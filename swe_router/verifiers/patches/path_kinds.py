@@ -58,7 +58,7 @@ def is_scratch(path: str) -> bool:
     return bool(_SCRATCH.match(path))
 
 
-def test_predicate(graph: object) -> Callable[[str], bool]:
+def is_test_predicate(graph: object) -> Callable[[str], bool]:
     """``is_test``, extended by the graph's own notion of a test file if it has one."""
     theirs = getattr(graph, "is_test", None)
     if theirs is None:

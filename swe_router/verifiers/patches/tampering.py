@@ -71,9 +71,7 @@ def shadows_known_module(path: str) -> bool:
     return rest == "__init__.py" and top in _SHADOWED
 
 
-def test_machinery_lines(
-    files: Sequence[PatchSummary], is_test: Callable[[str], bool]
-) -> list[str]:
+def machinery_lines(files: Sequence[PatchSummary], is_test: Callable[[str], bool]) -> list[str]:
     """Added product lines that touch the test machinery; at most 20.
 
     Projects that are test machinery themselves, by their removed lines and paths, are exempt.

@@ -183,7 +183,9 @@ class PairedRuns:
             self._close(state)
             return None
         files = patch_files.changes(candidate.patch) or ()
-        restored_tests.restore_tests(sandbox, files, path_kinds.test_predicate(self.context.graph))
+        restored_tests.restore_tests(
+            sandbox, files, path_kinds.is_test_predicate(self.context.graph)
+        )
         return sandbox
 
     def _sandbox(self, state: str) -> Sandbox:

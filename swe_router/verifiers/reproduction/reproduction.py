@@ -61,7 +61,7 @@ class ReproductionVerifier:
         files = patch_files.changes(patch)
         if files is None:
             return _verdict(candidate, {"tests": {}, "why": "the patch cannot be read as a diff"})
-        meddles = tampering.test_machinery_lines(files, path_kinds.test_predicate(context.graph))
+        meddles = tampering.machinery_lines(files, path_kinds.is_test_predicate(context.graph))
         if meddles:
             why = f"the patch reaches for the machinery of tests: {meddles[0][:120]}"
             return _verdict(candidate, {"tests": {}, "meddles": meddles, "why": why})
