@@ -44,7 +44,7 @@ coverage: $(STAMP)  ## lines that all tiers run, child processes too: 95% of all
 mutants: $(STAMP)  ## faults drawn by lot, each run against the tests that cover its line: hours
 	$(BIN)/coverage erase
 	sed 's/^branch = false/dynamic_context = "test_function"/' pyproject.toml > .mutants.toml
-	$(BIN)/coverage run --rcfile .mutants.toml -m pytest
+	$(BIN)/coverage run --rcfile .mutants.toml -m pytest --junitxml=.mutants.xml
 	$(BIN)/coverage combine --quiet --rcfile .mutants.toml
 	$(BIN)/python benchmarks/mutants.py
 
@@ -54,4 +54,4 @@ build: $(STAMP)  ## wheel and sdist in dist/
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage* .mutants.toml mutants.jsonl
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage* .mutants.toml .mutants.xml mutants.jsonl

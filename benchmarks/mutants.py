@@ -5,7 +5,8 @@
 A fault is put into the running process: the code of the function it stands in is replaced, or the
 module is imported anew. Children find it by ``sitecustomize``. The tree is not touched. Every fault
 has a process of its own, which ends when a test fails, its CPU time is over, or all tests passed:
-then the fault survives. The score is killed / drawn, with Wilson's 95% interval.
+then the fault survives. The test that failed is run again without the fault: where it fails then
+too, it says nothing of the fault. The score is killed / drawn, with Wilson's 95% interval.
 """
 
 from __future__ import annotations
@@ -23,19 +24,18 @@ import tempfile
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TextIO
 
-import coverage
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+from mutant_tests import CoveringTests  # noqa: E402
 from mutations import Mutant, mutants_of  # noqa: E402
 
 from swe_router.stats.rates import wilson_interval  # noqa: E402
@@ -49,14 +49,15 @@ ROOMS = {
     "stats": ("swe_router/stats/",),
     "journal": ("swe_router/journal/",),
 }
-CPU_SECONDS = 60
-"""CPU that the tests of one fault may take; more is a fault that was noticed: it hangs."""
-WALL_SECONDS = 300
+CPU_SECONDS = 40
+"""CPU that the tests of one fault may take, and ``CPU_FACTOR`` times what they took before; more is
+a fault that was noticed: it hangs."""
+CPU_FACTOR = 3
+WALL_SECONDS = 900
 """After it a fault is ``unfinished``, which is not noticed: the machine was too busy."""
+KILLED = ("killed", "hung")
 NEAREST = 25
-"""Tests that are run first: those that cover most lines of the fault's file."""
-MAX_TESTS = 120
-"""Tests that one fault is run against in all."""
+"""Tests that are run first."""
 OPTIONS = (
     "-W",
     "ignore::pytest.PytestAssertRewriteWarning",
@@ -84,84 +85,46 @@ if NAME:
 """
 
 
-@dataclass(frozen=True)
-class Tests:
-    """Which tests ran which lines."""
+def drawn(room: str, tests: CoveringTests, count: int, seed: int) -> tuple[list[Mutant], int, int]:
+    """``count`` faults of a room by lot; how many stand in lines that a test runs, and in others.
 
-    by_line: Mapping[str, Mapping[int, frozenset[str]]]
-    """File below the root -> line -> ids of tests."""
-
-    @classmethod
-    def read(cls, data_file: str) -> Tests:
-        """From data that was collected with ``dynamic_context = test_function``."""
-        data = coverage.CoverageData(data_file)
-        data.read()
-        known: dict[str, str] = {}
-        lines: dict[str, Mapping[int, frozenset[str]]] = {}
-        for path in data.measured_files():
-            if path.startswith(f"{ROOT}/swe_router/"):  # a test works with a copy of the package
-                lines[path.removeprefix(f"{ROOT}/")] = {
-                    line: frozenset(
-                        filter(None, (known.setdefault(c, _test_of(c)) for c in contexts))
-                    )
-                    for line, contexts in data.contexts_by_lineno(path).items()
-                }
-        return cls(lines)
-
-    def of(self, mutant: Mutant) -> list[str]:
-        """Tests that cover a mutant, the nearest first; [] where none is known."""
-        lines = self.by_line.get(mutant.file, {})
-        found: set[str] = set()
-        for line in range(mutant.first_line, mutant.last_line + 1):
-            found |= lines.get(line, frozenset())
-        near = Counter(test for tests in lines.values() for test in tests)
-        return sorted(found, key=lambda test: (-near[test], test))[:MAX_TESTS]
-
-
-def _test_of(context: str) -> str:
-    """``test_x.test_y`` as pytest's id; empty for what is none. Names of test files are unique."""
-    parts = context.split(".")
-    for at, part in enumerate(parts):
-        path = _files().get(part)
-        if path:
-            return "::".join([path, *parts[at + 1 :]])
-    return ""
-
-
-@cache
-def _files() -> dict[str, str]:
-    names = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")]
-    return {Path(name).stem: name for name in names if not name.startswith("tests/live/")}
-
-
-def drawn(room: str, tests: Tests, count: int, seed: int) -> tuple[list[Mutant], int]:
-    """``count`` faults of a room whose lines are covered, by lot, and how many there are."""
-    every = []
+    Only the first are drawn.
+    """
+    every, blind = [], 0
     for start in ROOMS[room]:
         place = ROOT / start
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             name = path.relative_to(ROOT).as_posix()
-            every += [m for m in mutants_of(name, path.read_text("utf-8")) if tests.of(m)]
+            for mutant in mutants_of(name, path.read_text("utf-8")):
+                if tests.of(mutant):
+                    every.append(mutant)
+                else:
+                    blind += 1
     lot = random.Random(f"{seed}/{room}")
-    return lot.sample(every, min(count, len(every))), len(every)
+    return lot.sample(every, min(count, len(every))), len(every), blind
 
 
 def swapped(mutant: Mutant) -> bool:
     """Replace the code of the mutant's function in this process; False where that cannot be."""
+    swap = swap_of(mutant)
+    if swap:
+        swap[0].__code__ = swap[1]
+    return bool(swap)
+
+
+def swap_of(mutant: Mutant) -> tuple[FunctionType, CodeType] | None:
+    """The function that a mutant stands in and its code with the fault; None: import it anew."""
     module = sys.modules.get(_module_of(mutant.file))
     target = _function(module, mutant.function) if module and mutant.function else None
     if target is None:
-        return False
+        return None
     made = compile(mutant.source, str(ROOT / mutant.file), "exec", dont_inherit=True)
     for part in mutant.function.split("."):
         found = [c for c in made.co_consts if isinstance(c, CodeType) and c.co_name == part]
         if len(found) != 1:
-            return False
+            return None
         made = found[0]
-    if made.co_freevars != target.__code__.co_freevars:
-        return False
-    target.__code__ = made
-    return True
+    return (target, made) if made.co_freevars == target.__code__.co_freevars else None
 
 
 def _function(module: ModuleType, name: str) -> FunctionType | None:
@@ -180,39 +143,95 @@ def _module_of(file: str) -> str:
     return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def run(mutant: Mutant, tests: Sequence[str], folder: Path) -> str:
-    """``killed``, ``hung`` or ``survived``; ``broken`` where the tests could not be run."""
-    file = folder / "mutant" / Path(mutant.file).name
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(mutant.source, "utf-8")
-    child = os.fork()
-    if child == 0:
-        os._exit(_inside(mutant, tests, folder, file))
-    status, deadline = None, time.monotonic() + WALL_SECONDS
-    while status is None:
-        done, value = os.waitpid(child, os.WNOHANG)
-        if done:
-            status = value
-        elif time.monotonic() > deadline:
-            os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return "unfinished"
-        else:
-            time.sleep(0.05)
-    if os.WIFSIGNALED(status):
-        return "hung"
-    return {0: "survived", 1: "killed", 2: "killed"}.get(os.WEXITSTATUS(status), "broken")
+class Failure:
+    """A plug-in of pytest: the id of the first test that fails, written to a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not self.file.exists():
+            self.file.write_text(report.nodeid, "utf-8")
 
 
-def run_all(mutant: Mutant, tests: Sequence[str], folder: Path) -> str:
-    """``run`` with the nearest tests, and with the others where these did not notice."""
-    came = run(mutant, tests[:NEAREST], folder)
-    return run(mutant, tests[NEAREST:], folder) if came == "survived" and tests[NEAREST:] else came
+@dataclass
+class Bench:
+    """Runs faults one at a time, each in a process of its own."""
+
+    folder: Path
+    tests: CoveringTests
+    root: Path = ROOT
+    killers: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """File -> tests that noticed a fault in it: they go first."""
+    sound: dict[tuple[str, str, bool], bool] = field(default_factory=dict)
+    """(file, test, module imported anew) -> whether the test passes without a fault."""
+
+    def __post_init__(self) -> None:
+        (self.folder / "site").mkdir()
+        (self.folder / "site" / "sitecustomize.py").write_text(CUSTOM)
+
+    def run_all(self, mutant: Mutant) -> tuple[str, str]:
+        """``run`` with the likeliest tests, and with the others where these did not notice."""
+        first = self.killers[mutant.file]
+        tests = sorted(self.tests.of(mutant), key=lambda test: -first[test])
+        result = "survived", ""
+        while tests and result[0] == "survived":
+            result = self.run(mutant, tests[:NEAREST])
+            if result[0] == "killed" and not self.is_sound(mutant, result[1]):
+                lost = result[1].partition("[")[0]
+                print(f"without a fault {lost} fails: left out", flush=True)
+                tests, result = [test for test in tests if test != lost], ("survived", "")
+                continue
+            tests = tests[NEAREST:]
+        if result[1]:
+            first[result[1].partition("[")[0]] += 1
+        return result
+
+    def is_sound(self, mutant: Mutant, test: str) -> bool:
+        """Whether a test passes where the file is put in as it is."""
+        anew = swap_of(mutant) is None
+        key = mutant.file, test, anew
+        if key not in self.sound:
+            whole = replace(mutant, source=(self.root / mutant.file).read_text("utf-8"))
+            self.sound[key] = self.run(whole, [test])[0] == "survived"
+        return self.sound[key]
+
+    def run(self, mutant: Mutant, tests: Sequence[str]) -> tuple[str, str]:
+        """``killed``, ``hung``, ``survived``, ``unfinished`` or ``broken``; the test that failed.
+
+        ``broken`` is a fault with which the tests could not be run for a reason of this file.
+        """
+        file = self.folder / "mutant" / Path(mutant.file).name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(mutant.source, "utf-8")
+        failed = self.folder / "failed"
+        failed.unlink(missing_ok=True)
+        cpu_seconds = int(CPU_SECONDS + CPU_FACTOR * sum(map(self.tests.cost, tests)))
+        child = os.fork()
+        if child == 0:
+            os._exit(_inside(mutant, tests, self.folder, file, cpu_seconds))
+        status, deadline = None, time.monotonic() + WALL_SECONDS
+        while status is None:
+            done, value = os.waitpid(child, os.WNOHANG)
+            if done:
+                status = value
+            elif time.monotonic() > deadline:
+                os.killpg(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return "unfinished", ""
+            else:
+                time.sleep(0.02)
+        if os.WIFSIGNALED(status):
+            return "hung", ""
+        came = {0: "survived", 1: "killed", 2: "killed"}.get(os.WEXITSTATUS(status), "broken")
+        return came, failed.read_text("utf-8") if failed.exists() else ""
 
 
-def _inside(mutant: Mutant, tests: Sequence[str], folder: Path, file: Path) -> int:
+def _inside(
+    mutant: Mutant, tests: Sequence[str], folder: Path, file: Path, cpu_seconds: int
+) -> int:
     os.setsid()
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     with (folder / "out").open("wb") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
@@ -225,7 +244,8 @@ def _inside(mutant: Mutant, tests: Sequence[str], folder: Path, file: Path) -> i
             for name in [n for n in sys.modules if n.split(".")[0] in ("swe_router", "tests")]:
                 del sys.modules[name]
             exec((folder / "site" / "sitecustomize.py").read_text(), {"__name__": "custom"})
-        return int(pytest.main([*OPTIONS, f"--basetemp={folder / 'tmp'}", *tests]))
+        words = [*OPTIONS, f"--basetemp={folder / 'tmp'}", *tests]
+        return int(pytest.main(words, plugins=[Failure(folder / "failed")]))
     except BaseException:  # a fault of this file: no verdict
         traceback.print_exc()
         sys.stderr.flush()
@@ -240,40 +260,34 @@ def prepared(tests: Sequence[str]) -> None:
             raise SystemExit("the tests cannot be collected")
 
 
-def room_of(name: str, tests: Tests, asked: argparse.Namespace, log: Any) -> dict[str, Any]:
+def room_of(
+    name: str, tests: CoveringTests, asked: argparse.Namespace, log: TextIO
+) -> dict[str, Any]:
     """Draw and run the faults of one room; its figures."""
-    mutants, there = drawn(name, tests, asked.count, asked.seed)
-    rows = [json.loads(line) for line in asked.out.read_text("utf-8").splitlines()]
-    tried: set[str] = set()
-    known = {(row["room"], row["fault"]): row["came"] for row in rows}
+    mutants, there, blind = drawn(name, tests, asked.count, asked.seed)
+    known = {}
+    for line in asked.out.read_text("utf-8").splitlines():
+        row = json.loads(line)
+        known[row["room"], row["fault"], row["column"]] = row["came"]
+    tally: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="swe-router-mutants-") as temporary:
-        folder = Path(temporary)
-        (folder / "site").mkdir()
-        (folder / "site" / "sitecustomize.py").write_text(CUSTOM)
+        bench = Bench(Path(temporary), tests)
         for number, mutant in enumerate(mutants, 1):
-            chosen = tests.of(mutant)
-            if mutant.file not in tried:
-                tried.add(mutant.file)
-                whole = replace(mutant, source=(ROOT / mutant.file).read_text("utf-8"))
-                if run(whole, chosen[:NEAREST], folder) != "survived":
-                    raise SystemExit(f"without a fault the tests of {mutant} fail")
-            came = known.get((name, str(mutant))) or run_all(mutant, chosen, folder)
-            place = f"{name} {number}/{len(mutants)}"
-            print(f"{place} {came}: {mutant} ({len(chosen)} tests)", flush=True)
-            if (name, str(mutant)) in known:
-                tally[name][came] += 1
-                continue
-            row = {"room": name, "came": came, "fault": str(mutant), "tests": len(chosen)}
-            log.write(json.dumps(row) + "\n")
-            log.flush()
-            tally[name][came] += 1
-    killed = tally[name]["killed"] + tally[name]["hung"]
+            began, test = time.monotonic(), ""
+            came = known.get((name, str(mutant), mutant.column), "")
+            if not came or (asked.again and came not in KILLED):
+                came, test = bench.run_all(mutant)
+                row = {"room": name, "came": came, "fault": str(mutant), "column": mutant.column,
+                       "tests": len(tests.of(mutant)), "by": test,
+                       "seconds": round(time.monotonic() - began, 1)}  # fmt: skip
+                log.write(json.dumps(row) + "\n")
+                log.flush()
+            print(f"{name} {number}/{len(mutants)} {came}: {mutant} {test}", flush=True)
+            tally[came] += 1
+    killed = sum(tally[came] for came in KILLED)
     low, high = wilson_interval(killed, len(mutants))
-    return {"room": name, "drawn": len(mutants), "of": there, "killed": killed, "low": low,
-            "high": high, **tally[name]}  # fmt: skip
-
-
-tally: dict[str, Counter[str]] = defaultdict(Counter)
+    return {"room": name, "drawn": len(mutants), "of": there, "blind": blind, "killed": killed,
+            "low": low, "high": high}  # fmt: skip
 
 
 def main(words: list[str] | None = None) -> int:
@@ -289,10 +303,14 @@ def main(words: list[str] | None = None) -> int:
         default=Path("mutants.jsonl"),
         help="what came of each; a fault that is in it is not run again",
     )
+    parser.add_argument(
+        "--times", type=Path, default=Path(".mutants.xml"), help="pytest's JUnit file"
+    )
+    parser.add_argument("--again", action="store_true", help="run those that survived once more")
     asked = parser.parse_args(words)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.chdir(ROOT)
-    tests = Tests.read(asked.data)
+    tests = CoveringTests.read(asked.data, asked.times)
     names = asked.rooms.split(",")
     every = {test for name in names for mutant in drawn(name, tests, asked.count, asked.seed)[0]
              for test in tests.of(mutant)}  # fmt: skip
@@ -302,7 +320,8 @@ def main(words: list[str] | None = None) -> int:
     for row in rows:
         share = row["killed"] / row["drawn"]
         print(f"{row['room']}: {row['killed']} of {row['drawn']} noticed, {share:.0%}"
-              f" [{row['low']:.0%}, {row['high']:.0%}], of {row['of']} faults")  # fmt: skip
+              f" [{row['low']:.0%}, {row['high']:.0%}], of {row['of']} faults;"
+              f" {row['blind']} more in lines that no test runs")  # fmt: skip
     return int(any(row["killed"] < 0.85 * row["drawn"] for row in rows))
 
 

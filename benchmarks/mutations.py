@@ -35,6 +35,8 @@ class Mutant:
     after: str
     source: str
     """The whole file with the fault."""
+    column: int = 0
+    """Of the expression, in bytes: two faults of one line can read alike."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line} {self.kind}: {self.before!r} -> {self.after!r}"
@@ -57,7 +59,18 @@ def mutants_of(file: str, source: str) -> list[Mutant]:
             before = " ".join(data[begin:end].decode().split())
             last = node.end_lineno or node.lineno
             found.append(
-                Mutant(file, line, node.lineno, last, function, kind, before, text, changed)
+                Mutant(
+                    file,
+                    line,
+                    node.lineno,
+                    last,
+                    function,
+                    kind,
+                    before,
+                    text,
+                    changed,
+                    node.col_offset,
+                )
             )
     return sorted(found, key=lambda one: (one.line, one.kind, one.before, one.after))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from types import ModuleType
 
 import coverage
 
 from benchmarks import mutants
 from benchmarks.coverage_rooms import COPIES, ROOT, copies_of, rooms_of, share
-from benchmarks.mutants import mutants_of
+from benchmarks.mutants import Bench, CoveringTests, mutants_of
 
 SOURCE = '''\
 """A file; nothing of its text is a fault."""
@@ -76,3 +78,49 @@ def test_what_ran_in_a_copy_in_a_sandbox_counts_for_the_file_that_was_copied(tmp
     )
     assert copies_of(data) == {"verifiers/in_sandbox/result_recorder.py": {1, 2, 5}}
     assert all((ROOT / name).is_file() for name in COPIES.values())
+
+
+def test_likely_and_cheap_tests_go_first():
+    fault = next(one for one in mutants_of("x.py", SOURCE) if one.line == 7)
+    lines = {7: frozenset({"slow", "quick", "wide"}), 8: frozenset({"slow", "quick"})}
+    wide = {line: frozenset({"wide"}) for line in range(1, 99)}
+    tests = CoveringTests({"x.py": lines, "y.py": wide}, {"slow": 9.0, "quick": 0.1, "wide": 0.1})
+    assert tests.of(fault) == ["quick", "wide", "slow"]
+    assert "slow" not in CoveringTests(tests.by_line, {"slow": 900.0}).of(fault), "one test, hours"
+
+
+def test_times_are_those_of_all_parameters_of_a_test(tmp_path):
+    times = tmp_path / "times.xml"
+    times.write_text(
+        '<testsuites><testsuite><testcase classname="tests.unit.test_mutations" name="test_a[1]"'
+        ' time="0.5"/><testcase classname="tests.unit.test_mutations" name="test_a[2]"'
+        ' time="1.0"/></testsuite></testsuites>'
+    )
+    coverage.CoverageData(str(tmp_path / "data")).write()
+    read = CoveringTests.read(str(tmp_path / "data"), times)
+    assert read.seconds == {"tests/unit/test_mutations.py::test_a": 1.5}
+
+
+def test_a_test_that_fails_without_the_fault_does_not_count(tmp_path, capfd):
+    """The first test fails anyhow, the second one notices; a third is not asked."""
+    (tmp_path / "faulty.py").write_text(SOURCE)
+    module = ModuleType("faulty")
+    exec(SOURCE, module.__dict__)
+    file = tmp_path / "test_faulty.py"
+    file.write_text(
+        "import faulty\n\ndef test_wrong():\n    assert faulty.said(1) == 5\n\n"
+        "def test_right():\n    assert faulty.said(1) == 2\n"
+    )
+    names = [f"{file.name}::test_wrong", f"{file.name}::test_right"]
+    lines = {line: frozenset(names) for line in range(1, 13)}
+    tests = CoveringTests({"faulty.py": lines}, {names[1]: 1.0})
+    faults = {one.after: one for one in mutants_of("faulty.py", SOURCE)}
+    (tmp_path / "bench").mkdir()
+    bench = Bench(tmp_path / "bench", tests, root=tmp_path)
+    sys.modules["faulty"] = module
+    try:
+        with contextlib.chdir(tmp_path):
+            assert bench.run_all(faults["(min(n, 2))"]) == ("killed", names[1])
+            assert bench.run_all(faults["pass"]) == ("survived", ""), "log() is never called"
+    finally:
+        del sys.modules["faulty"]
