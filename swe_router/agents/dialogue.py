@@ -39,42 +39,13 @@ ROOMY = 0.7
 
 @dataclass(frozen=True)
 class DialogueSetup:
-    """What of the context and the settings shapes the requests."""
+    """What shapes the requests of an attempt: its context, and the run's limits of a command."""
 
-    window: int = 0
-    """Tokens; 0 is unknown."""
-    max_output_tokens: int = 8192
-    timeout: float = 600.0
-    """Seconds for one answer."""
-    text_tools: bool = False
-    image_tokens: int = 0
-    temperature: float | None = None
-    seed: int | None = None
-    handover: str = ""
-    continued: bool = False
-    variant: str = ""
+    context: AttemptContext
     command_timeout: float = 120.0
+    """Seconds of a command that asks for no other limit."""
     command_timeout_max: float = 600.0
-
-    @classmethod
-    def of(
-        cls, context: AttemptContext, command_timeout: float, command_timeout_max: float
-    ) -> DialogueSetup:
-        """The setup of an attempt."""
-        return cls(
-            window=context.window,
-            max_output_tokens=context.max_output_tokens,
-            timeout=context.timeout,
-            text_tools=context.text_tools,
-            image_tokens=context.image_tokens,
-            temperature=context.temperature,
-            seed=context.seed,
-            handover=context.handover,
-            continued=context.continued,
-            variant=context.variant,
-            command_timeout=command_timeout,
-            command_timeout_max=command_timeout_max,
-        )
+    """The most seconds that a command can ask for."""
 
 
 @dataclass(frozen=True)
@@ -107,22 +78,22 @@ class Dialogue:
     """One conversation; ``room``, ``request``, ``calls`` and ``add`` are called once a turn."""
 
     def __init__(self, manifest: Manifest, instance: Instance, setup: DialogueSetup) -> None:
-        manifest = manifest.at(instance.workdir)
-        self._manifest, self._setup = manifest, setup
+        manifest, context = manifest.at(instance.workdir), setup.context
+        self._manifest, self._context = manifest, context
         self._rules = loop_rules.rules_of(manifest.rules)
-        self._window = setup.window
+        self._window = context.window
         """Tokens: the tier's, or fewer where the server had no more; 0 is unknown."""
         self._full = False
         self.offered = manifest.offered
         self._head = prompts.opening_messages(
             manifest,
             instance,
-            text=setup.text_tools,
+            text=context.text_tools,
             timeouts=(setup.command_timeout, setup.command_timeout_max),
-            handover=setup.handover,
-            continued=setup.continued,
-            variant=setup.variant,
-            image_tokens=setup.image_tokens,
+            handover=context.handover,
+            continued=context.continued,
+            variant=context.variant,
+            image_tokens=context.image_tokens,
         )
         self._turns: list[DialogueTurn] = []
         self._elided = 0
@@ -142,29 +113,29 @@ class Dialogue:
     def observation_bytes(self) -> int:
         """Bytes of one observation: the manifest's, or what a small window bears."""
         most = self._manifest.limits.observation_bytes
-        if not self._setup.window:
+        if not self._context.window:
             return most
-        free = self._setup.window - self._setup.max_output_tokens
+        free = self._context.window - self._context.max_output_tokens
         # A third of the room, at three bytes a token.
         room = free - math.ceil(sum(map(prompts.message_bytes_of, self._head)) / BYTES_PER_TOKEN)
         return max(MIN_OBSERVATION, min(most, room))
 
     def request(self) -> ModelRequest:
         """The next request."""
-        setup = self._setup
+        context = self._context
         limits = CallLimits(
-            max_output_tokens=setup.max_output_tokens,
-            timeout=setup.timeout,
-            temperature=setup.temperature,
-            seed=setup.seed,
-            tool_choice="auto" if setup.text_tools else self._manifest.tool_choice,
+            max_output_tokens=context.max_output_tokens,
+            timeout=context.timeout,
+            temperature=context.temperature,
+            seed=context.seed,
+            tool_choice="auto" if context.text_tools else self._manifest.tool_choice,
         )
         return ModelRequest(tuple(self._messages), self._sent, limits, self._digests)
 
     @property
     def _sent(self) -> tuple[ToolSpec, ...]:
         """The tools of a request."""
-        return () if self._setup.text_tools else self.offered
+        return () if self._context.text_tools else self.offered
 
     def copy(self) -> Dialogue:
         """The same conversation, to go on with apart from this one."""
@@ -178,7 +149,7 @@ class Dialogue:
 
         Sets ``ended`` when even that does not make it fit.
         """
-        limit = self._window - self._setup.max_output_tokens
+        limit = self._window - self._context.max_output_tokens
         before, full = self._estimate(), self._full
         self._full = False
         if not self._window or (before <= limit and not full):
@@ -192,7 +163,7 @@ class Dialogue:
             self.ended = (
                 "gave_up",
                 f"the conversation (about {after} tokens) and an answer of"
-                f" {self._setup.max_output_tokens} do not fit the window of"
+                f" {self._context.max_output_tokens} do not fit the window of"
                 f" {self._window} tokens, even without old observations",
             )
         return (
@@ -270,13 +241,13 @@ class Dialogue:
         if completion.stop in _CUT:
             return self._cut_off(completion, call=False)
         example = self._manifest.toolset.example
-        return self._manifest.say(names.nudge, text=self._setup.text_tools, example=example)
+        return self._manifest.say(names.nudge, text=self._context.text_tools, example=example)
 
     def _is_full(self, completion: Completion) -> bool:
         return completion.stop == "window" and self._rules.window_reported
 
     def _cut_off(self, completion: Completion, *, call: bool) -> str:
-        name, most = self._manifest.prompts.cut_off, self._setup.max_output_tokens
+        name, most = self._manifest.prompts.cut_off, self._context.max_output_tokens
         full = self._is_full(completion)
         return self._manifest.say(name, max_output_tokens=most, call=call, window_full=full)
 

@@ -79,7 +79,7 @@ class _LoopSession:
     ) -> None:
         self._budget, self._context = budget, context
         self._rules = loop_rules.rules_of(manifest.rules)
-        self._dialogue = Dialogue(manifest, instance, DialogueSetup.of(context, *timeouts))
+        self._dialogue = Dialogue(manifest, instance, DialogueSetup(context, *timeouts))
         lookup = SearchTool(
             sandbox,
             context.search,

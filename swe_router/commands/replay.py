@@ -268,7 +268,7 @@ def setup_of(settings: Settings, plan: Plan, handed: Handed) -> DialogueSetup:
         variant=plan.variant,
     )
     sandbox = settings.sandbox
-    return DialogueSetup.of(context, sandbox.command_timeout, sandbox.command_timeout_max)
+    return DialogueSetup(context, sandbox.command_timeout, sandbox.command_timeout_max)
 
 
 def _written(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from swe_router.moved import renamed
 from swe_router.records import (
-    BudgetView,
     CrossRun,
     Features,
     Instance,
     Outcome,
     Provenance,
     RecordedDecision,
-    RouteDecision,
     RunRecord,
     SkippedPlans,
     Status,
@@ -24,13 +23,8 @@ from swe_router.records import (
 from swe_router.seams import Policy, Selector
 from swe_router.solve.context import SolveContext
 from swe_router.solve.cross_evaluation import matrix_of
-from swe_router.solve.imported_outcomes import (
-    accepted_import,
-    eligible,
-    made_here,
-    passed_on,
-    verify_imported,
-)
+from swe_router.solve.decision_maker import DecisionMaker
+from swe_router.solve.imported_outcomes import eligible, made_here, verify_imported
 from swe_router.solve.moves import (
     Interrupted,
     PlannedMove,
@@ -41,8 +35,7 @@ from swe_router.solve.moves import (
 from swe_router.solve.selection import selector_for
 from swe_router.solve.unpaid import unpaid
 
-MAX_MOVES = 32
-"""A policy that never stops is stopped: 32 moves are more than any ladder needs."""
+__getattr__ = renamed(__name__)
 
 
 def solve(
@@ -79,7 +72,7 @@ def solve(
     while not (decisions and isinstance(decisions[-1].decision, Stop)):
         if context.stopping():
             raise Interrupted(instance.id)
-        decided = _next(policy, features, history, context, len(decisions))
+        decided = DecisionMaker(policy, features, context).decision(history, made=len(decisions))
         decisions.append(decided)
         if isinstance(decided.decision, Try):
             ids = attempt_ids(context.memory.next_number(), decided.decision.plans)
@@ -105,60 +98,6 @@ def solve(
         provenance=provenance or Provenance(),
     )
     return conclude(record, selector, runs)
-
-
-def _next(
-    policy: Policy,
-    features: Features,
-    history: Sequence[Outcome],
-    context: SolveContext,
-    made: int,
-) -> RecordedDecision:
-    """The next decision, in view of what the instance came with, which a policy does not see."""
-    accepted = None if made else accepted_import(history)
-    if accepted is not None:
-        return RecordedDecision(decision=accepted, purse=context.purse.view())
-    decided = decide(policy, features, made_here(history), context, made)
-    handed = passed_on(decided.decision, policy, history)
-    return decided.model_copy(update={"decision": handed})
-
-
-def decide(
-    policy: Policy,
-    features: Features,
-    history: Sequence[Outcome],
-    context: SolveContext,
-    made: int,
-) -> RecordedDecision:
-    """The policy's next decision with all that it saw."""
-    purse = context.purse.view()
-    decision: RouteDecision
-    if made >= MAX_MOVES:
-        decision = Stop(why=f"stopped after {MAX_MOVES} moves: the policy never stopped by itself")
-    else:
-        decision = policy.decide(features, history, purse)
-        while _waits_for_money(policy, features, history, purse, decision):
-            if context.stopping():
-                raise Interrupted(features.instance_id)
-            context.progress(features.instance_id, "", 0, "waiting for money that others hold")
-            context.purse.wait()
-            purse = context.purse.view()
-            decision = policy.decide(features, history, purse)
-    return RecordedDecision(decision=decision, purse=purse, state=dict(policy.state()))
-
-
-def _waits_for_money(
-    policy: Policy,
-    features: Features,
-    history: Sequence[Outcome],
-    purse: BudgetView,
-    decision: RouteDecision,
-) -> bool:
-    """True when it stops only because of money that other attempts hold and may give back."""
-    if not isinstance(decision, Stop) or purse.reserved <= 0:
-        return False
-    freed = purse.model_copy(update={"reserved": Decimal(0)})
-    return isinstance(policy.decide(features, history, freed), Try)
 
 
 def conclude(record: RunRecord, selector: Selector, runs: Sequence[CrossRun] = ()) -> RunRecord:

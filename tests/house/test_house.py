@@ -56,6 +56,38 @@ def test_no_function_is_longer_than_60_lines():
     assert long == {}
 
 
+CONTEXTS = ("AttemptContext", "VerificationContext", "SolveContext")
+
+
+def is_dataclass(node: ast.AST) -> bool:
+    return isinstance(node, ast.ClassDef) and any(
+        "dataclass" in ast.unparse(one) for one in node.decorator_list
+    )
+
+
+def fields_of(node: ast.ClassDef) -> set[tuple[str, str]]:
+    return {
+        (ast.unparse(part.target), ast.unparse(part.annotation))
+        for part in node.body
+        if isinstance(part, ast.AnnAssign)
+    }
+
+
+def test_no_class_copies_a_context_field_by_field():
+    """A context is held whole: a copy of its fields must be kept up by hand in two places."""
+    classes = {
+        node.name: fields_of(node) for path in SOURCES for node in nodes(path) if is_dataclass(node)
+    }
+    assert set(CONTEXTS) <= set(classes)
+    copies = {
+        (name, context): sorted(shared)
+        for name, fields in classes.items()
+        for context in CONTEXTS
+        if name != context and len(shared := fields & classes[context]) > 3
+    }
+    assert copies == {}
+
+
 def test_every_live_test_has_a_tier_that_runs_it():
     # By its syntax tree: a mark that stands in a string of test data marks nothing.
     unmarked = [

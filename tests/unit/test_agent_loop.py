@@ -286,7 +286,7 @@ def test_a_conversation_that_cannot_be_made_to_fit_is_given_up_before_it_is_paid
 
 def test_dense_text_does_not_overrun_the_window():
     """Hex dumps come at two bytes a token; a guess of three sends more than the window holds."""
-    setup = DialogueSetup(window=16_000, max_output_tokens=1000)
+    setup = DialogueSetup(Told().context(window=16_000, max_output_tokens=1000))
     dialogue = Dialogue(manifest.read_manifest("default"), INSTANCE, setup)
     for number in range(20):
         dialogue.make_room()

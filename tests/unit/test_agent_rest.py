@@ -9,10 +9,10 @@ import pytest
 from swe_router.agents import recorded_attempt
 from swe_router.agents.dialogue import DialogueSetup
 from swe_router.records import Step, ToolCall, Usage
-from tests.doubles.agent import BROKEN, FIX, INSTANCE, LOOK, SUBMIT, PlayedModel, answer, call
+from tests.doubles.agent import BROKEN, FIX, INSTANCE, LOOK, SUBMIT, PlayedModel, Told, answer, call
 from tests.unit.test_agent_loop import FIRST_RULES, manifest, solve
 
-SETUP = DialogueSetup(command_timeout=20, command_timeout_max=60)
+SETUP = DialogueSetup(Told().context(), command_timeout=20, command_timeout_max=60)
 MISSED = call("edit", action="replace", path="calc.py", old="not there", new="a + b")
 NO_TOOL = call("bsh", command="ls")
 UNREADABLE = ToolCall(id="u", name="edit", error="The arguments are not valid JSON.")
@@ -80,7 +80,7 @@ def test_a_full_window_makes_room_and_the_model_is_told_so(tmp_path):
     assert "fills the model's window" in last[-1].content
     assert "Write less" not in last[-1].content
     assert model.requests[7].size() < model.requests[6].size() / 2
-    setup = replace(SETUP, window=12_000, max_output_tokens=500)
+    setup = replace(SETUP, context=Told().context(window=12_000, max_output_tokens=500))
     assert (
         recorded_attempt.recheck_attempt(manifest.read_manifest("default"), INSTANCE, steps, setup)
         == []

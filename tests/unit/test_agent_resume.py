@@ -46,7 +46,9 @@ def run(tmp_path, plays, past=(), **context):
 
 
 def setup(**context):
-    return DialogueSetup(**{**SMALL, **context}, command_timeout=20, command_timeout_max=60)
+    return DialogueSetup(
+        Told().context(**{**SMALL, **context}), command_timeout=20, command_timeout_max=60
+    )
 
 
 def journaled(steps):

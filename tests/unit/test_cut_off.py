@@ -139,7 +139,7 @@ def check(folder: Path) -> None:
     tape.close(ATTEMPT)
     steps = tape.steps(ATTEMPT)
     assert [step.index for step in steps] == list(range(STEPS))
-    dialogue = Dialogue(SHEET, INSTANCE, DialogueSetup.of(Told().context(), 20, 60))
+    dialogue = Dialogue(SHEET, INSTANCE, DialogueSetup(Told().context(), 20, 60))
     seal = ""
     for step in steps:
         assert dialogue.request().digest() == step.request, "the replay of the step is exact"

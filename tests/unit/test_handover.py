@@ -17,7 +17,7 @@ from swe_router.sandboxes import patch_application
 from swe_router.sandboxes.patch_capture import StartSnapshot
 from swe_router.solve.engine import solve
 from swe_router.solve.handover import FELL_BACK, fell_back, hand_over
-from tests.doubles.agent import FIX, LOOK, SUBMIT, PlayedModel, answer, call
+from tests.doubles.agent import FIX, LOOK, SUBMIT, PlayedModel, Told, answer, call
 from tests.doubles.earlier import BASE, WORK, WRONG
 from tests.doubles.engine import FEATURES, INSTANCE, Ladder, ListMemory, context, plan
 from tests.doubles.plain_sandbox import PlainSandbox
@@ -154,8 +154,7 @@ def replayed(record, memory, mode, room=20_000):
         handing(mode), record.outcomes[:1], memory.steps, room, fell_back(steps), workdir=WORKDIR
     )
     setup = DialogueSetup(
-        handover=handed.text,
-        continued=handed.continued,
+        Told().context(handover=handed.text, continued=handed.continued),
         command_timeout=20,
         command_timeout_max=60,
     )

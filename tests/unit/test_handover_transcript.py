@@ -83,7 +83,7 @@ def test_the_prefix_is_reserved_for_at_the_price_of_input(limit):
         books = Books()
         model = MeteredModel(PlayedModel(answer(SUBMIT)), books, price)
         context = AttemptContext(record=lambda step: None, clock=lambda: 0.0, handover=handover)
-        request = Dialogue(SHEET, INSTANCE, DialogueSetup.of(context, 20, 60)).request()
+        request = Dialogue(SHEET, INSTANCE, DialogueSetup(context, 20, 60)).request()
         model.complete(request.messages, request.tools, limits=request.limits)
         return books.reserved[0]
 

@@ -12,6 +12,7 @@ from swe_router.agents.dialogue import Dialogue, DialogueSetup
 from swe_router.models.metered import input_bound
 from swe_router.records import ImageLink, Instance, Message
 from swe_router.wiring import preflight
+from tests.doubles.agent import Told
 from tests.doubles.providers import LIMITS, every_dialect, plain, reply, sent, serve
 
 PICTURE, EMBEDDED = "https://example.org/a.png", "data:image/png;base64,iVBORw0KGgo="
@@ -55,7 +56,7 @@ def test_a_reservation_and_a_window_hold_the_most_that_the_pictures_take():
     bare, shown = Message(role="user", content="x"), Message(role="user", content="x", images=SHOWN)
     assert input_bound([shown], ()) - input_bound([bare], ()) == 10_000
     assert prompts.message_bytes_of(shown) - prompts.message_bytes_of(bare) == 30_000
-    setup = DialogueSetup(window=20_000, max_output_tokens=1000, image_tokens=9_000)
+    setup = DialogueSetup(Told().context(window=20_000, max_output_tokens=1000, image_tokens=9_000))
     dialogue = Dialogue(manifest.read_manifest("default"), ISSUE, setup)
     assert dialogue.request().size() > 54_000
 
