@@ -73,8 +73,8 @@ def _import(into: int, root: str, module: str, ready: Any) -> None:
     os.write(into, json.dumps(result).encode())
 
 
-def _child_result(out: int, child: int) -> Any:
-    data, ends = b"", time.time() + _SLOW
+def _child_result(out: int, child: int, seconds: float = _SLOW) -> Any:
+    data, ends = b"", time.time() + seconds
     while True:
         ready, _, _ = select.select([out], [], [], max(0.0, ends - time.time()))
         if not ready:
