@@ -60,7 +60,8 @@ class CoveringTests:
         near = self.breadth.get(mutant.file, Counter())
         worth = {t: near[t] / self.total[t] ** 0.5 / self.cost(t) for t in found}
         ordered = sorted(found, key=lambda test: (-worth[test], test))[:MAX_TESTS]
-        cheap, spent = [], 0.0
+        cheap: list[str] = []
+        spent = 0.0
         for test in ordered:
             spent += self.cost(test)
             if spent <= MAX_SECONDS or not cheap:

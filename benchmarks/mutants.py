@@ -49,10 +49,10 @@ ROOMS = {
     "stats": ("swe_router/stats/",),
     "journal": ("swe_router/journal/",),
 }
-CPU_SECONDS = 40
+CPU_SECONDS = 20
 """CPU that the tests of one fault may take, and ``CPU_FACTOR`` times what they took before; more is
 a fault that was noticed: it hangs."""
-CPU_FACTOR = 3
+CPU_FACTOR = 2
 WALL_SECONDS = 900
 """After it a fault is ``unfinished``, which is not noticed: the machine was too busy."""
 KILLED = ("killed", "hung")
