@@ -30,6 +30,9 @@ _WORDS = {
 }
 _VERBOSE = re.compile(r"(\S+)\s+(PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\b")
 _SUMMARY = re.compile(r"(PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\s+(\S+)")
+_WORKER = re.compile(
+    r"\[gw\d+\]\s+(?:\[ *\d+%\]\s+)?(PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)\s+(\S+)"
+)
 _DOTS = re.compile(r"(.+?)\s\.\.\.\s(ok|FAIL|ERROR|skipped)\b")
 
 
@@ -70,6 +73,12 @@ def pytest_summary(log: str) -> Statuses:
     return common_statuses({match[2]: match[1] for match in found if match})
 
 
+def pytest_xdist(log: str) -> Statuses:
+    """``[gw0] PASSED path::test``: the lines of ``pytest --verbose -n 4``, percentages or not."""
+    found = (_WORKER.match(line) for line in log.split("\n"))
+    return common_statuses({match[2]: match[1] for match in found if match})
+
+
 def unittest_verbose(log: str) -> Statuses:
     """``test_x (module.Class) ... ok``: the lines of ``python -m unittest --verbose``."""
     found = (_DOTS.match(line) for line in log.split("\n"))
@@ -79,6 +88,7 @@ def unittest_verbose(log: str) -> Statuses:
 OWN: Mapping[str, Callable[[str], Statuses]] = {
     "pytest-verbose": pytest_verbose,
     "pytest-summary": pytest_summary,
+    "pytest-xdist": pytest_xdist,
     "unittest-verbose": unittest_verbose,
 }
 """Parsers that swebench does not have."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swe_router.errors import GradingError
@@ -43,6 +43,9 @@ class RepositoryProfile:
     command: str = "pytest --disable-warnings --color=no --tb=no --verbose"
     parser: str = "pytest-verbose"
     conda: bool = True
+    """The tests run in the image's environment ``testbed``."""
+    listed_files_only: bool = False
+    """Only the files that the row's lists name are run: all tests would take too long."""
 
 
 USUAL = RepositoryProfile()
@@ -55,16 +58,29 @@ PROFILES: Mapping[str, RepositoryProfile] = {
         "pytest -rA --color=no --disable-warnings", "pytest-summary"
     ),
     "un33k__python-slugify": RepositoryProfile("python test.py --verbose", "unittest-verbose"),
+    "hips__autograd": RepositoryProfile(parser="pytest-xdist"),
     "tornadoweb__tornado": RepositoryProfile(
         "python -m tornado.test --verbose", "unittest-verbose"
     ),
+    # A path inside the image: its profile installs uv there.
     "pydantic__pydantic": RepositoryProfile(
         f"/root/.local/bin/uv run {USUAL.command}", conda=False
     ),
+    **dict.fromkeys(
+        (
+            *("conan-io__conan", "dask__dask", "facebookresearch__hydra", "getmoto__moto"),
+            *("iterative__dvc", "modin-project__modin", "pandas-dev__pandas"),
+            *("project-monai__monai", "scrapy__scrapy", "sqlfluff__sqlfluff", "sunpy__sunpy"),
+            *("sympy__sympy", "tobymao__sqlglot"),
+        ),
+        RepositoryProfile(listed_files_only=True),
+    ),
 }
 """Projects whose profile is not the usual one."""
-ELSEWHERE = frozenset({"python__mypy", "hips__autograd"})
+ELSEWHERE = frozenset({"python__mypy", "jax-ml__jax"})
 """Python projects whose profile does more than run one command and read its usual lines."""
+_MOVED_ROOT = "../dev/"
+"""Begins names of tests that were run with ``-c /dev/null``, which moves pytest's root."""
 
 
 class SweSmithGrader(ScriptedGrader):
@@ -87,7 +103,8 @@ class SweSmithGrader(ScriptedGrader):
             names_of_tests(key, "FAIL_TO_PASS"),
             names_of_tests(key, "PASS_TO_PASS"),
         )
-        files = sorted({name.split("::")[0] for name in (*must_pass, *must_stay) if "::" in name})
+        files = _files_of((*must_pass, *must_stay))
+        listed = [profile.command, *(files if profile.listed_files_only else ())]
         branch = shlex.quote(instance.id)
         script = [
             *setup_lines(instance.workdir),
@@ -95,9 +112,9 @@ class SweSmithGrader(ScriptedGrader):
             f"git checkout -q {branch}~1 2>/dev/null || git checkout -q origin/{branch}~1"
             f" 2>/dev/null || git apply {BUG} || exit {BROKEN}",
             f"[ ! -s {PATCH} ] || git apply {PATCH} || exit {PATCH_REFUSED}",
-            *(f"git checkout -q HEAD -- {shlex.quote(file)} 2>/dev/null" for file in files),
+            *(f"git checkout -q HEAD -- {file} 2>/dev/null" for file in files),
             ACTIVATE if profile.conda else "",
-            f"( {profile.command}\n) > {PRINTED} 2>&1",
+            f"( {' '.join(listed)}\n) > {PRINTED} 2>&1",
             f"cat {PRINTED}",
             "exit 0",
         ]
@@ -119,6 +136,12 @@ class SweSmithGrader(ScriptedGrader):
     def gold_patch(self, row: AnswerRow) -> str:
         """The reverse of the row's patch, which makes the bug."""
         return reverse_patch(str(row.get("patch") or ""))
+
+
+def _files_of(names: Sequence[str]) -> list[str]:
+    """The test files of pytest's names, quoted for a shell."""
+    files = {name.split("::")[0].removeprefix(_MOVED_ROOT) for name in names if "::" in name}
+    return [shlex.quote(file) for file in sorted(files)]
 
 
 def _profile(instance_id: str, key: AnswerRow) -> RepositoryProfile:

@@ -235,5 +235,7 @@ def test_parsers_are_found_by_either_of_their_names():
         "TestA": "passed",
         "TestB": "failed",
     }
+    shared = "[gw0] PASSED t.py::a\n[gw11] [ 50%] FAILED t.py::b[x]\nPASSED t.py::c\n"
+    assert parse_statuses("pytest-xdist", shared) == {"t.py::a": "passed", "t.py::b[x]": "failed"}
     dots = parse_statuses("unittest-verbose", "test_x (m.C) ... ok\ntest_y (m.C) ... FAIL\n")
     assert dots == {"test_x (m.C)": "passed", "test_y (m.C)": "failed"}

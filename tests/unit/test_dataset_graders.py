@@ -279,6 +279,29 @@ def test_smith_without_a_known_profile_is_not_run(image, tmp_path):
     grader.check(list(instances))
 
 
+def smith_script(image, tmp_path, project: str, *tests: str) -> str:
+    rows = tmp_path / "rows.jsonl"
+    row = json.loads((DATA / "swe-smith.jsonl").read_text().splitlines()[0])
+    name = f"{project}.11111111.func_basic__abcd1234"
+    more = {"instance_id": name, "FAIL_TO_PASS": tests[:1], "PASS_TO_PASS": tests[1:]}
+    rows.write_text(json.dumps({**row, **more, "repo": f"swesmith/{project}.11111111"}) + "\n")
+    grader, instances = grader_of(rows, image, tmp_path / "graded")
+    (instance,) = instances.values()
+    return grader.plan(instance, grader.key(instance.id)).script
+
+
+def test_smith_runs_the_listed_files_alone_where_all_tests_take_too_long(image, tmp_path):
+    tests = ("tests/test_a.py::test_x[1 2]", "tests/b c/test_b.py::test_y")
+    listed = smith_script(image, tmp_path, "pandas-dev__pandas", *tests)
+    assert "--verbose 'tests/b c/test_b.py' tests/test_a.py\n" in listed
+    assert "--verbose\n" in smith_script(image, tmp_path, "mewwts__addict", *tests)
+
+
+def test_smith_restores_test_files_whose_names_begin_at_a_moved_root(image, tmp_path):
+    script = smith_script(image, tmp_path, "mido__mido", "../dev/tests/test_a.py::test_x")
+    assert "git checkout -q HEAD -- tests/test_a.py 2>/dev/null" in script
+
+
 def test_gym_knows_eleven_projects_and_no_other(image, tmp_path):
     rows = tmp_path / "rows.jsonl"
     row = json.loads((DATA / "swe-gym.jsonl").read_text())
