@@ -10,6 +10,7 @@ from swe_router.agents.dialogue import Dialogue, DialogueSetup
 from swe_router.agents.manifest import Manifest
 from swe_router.agents.tool_loop import PAST_LEFT
 from swe_router.records import Budget, Instance, Step, ToolCall, Trajectory
+from swe_router.records.conversation import UNUSED_ANSWER
 
 StopLoss = Callable[[int, Decimal], str]
 
@@ -58,7 +59,8 @@ def recheck_attempt(
         before = step.seal
     if recorded is not None:
         found += _end(dialogue, steps, recorded, budget)
-        found += _given_up(steps, recorded, stop_loss)
+        acted_on = [step for step in steps if step.note != UNUSED_ANSWER]
+        found += _given_up(acted_on, recorded, stop_loss)
     return found
 
 
@@ -100,7 +102,7 @@ def _step(
     request = dialogue.request().digest()
     if request != step.request:
         return AttemptDivergence(f"{name} request", step.request, request)
-    if note and note not in step.note:
+    if note and note not in step.note and step.note != UNUSED_ANSWER:
         return AttemptDivergence(f"{name} note", step.note, note)
     asked, did = dialogue.calls(step.completion), [action.call for action in step.actions]
     if list(asked[: len(did)]) != did or len(did) > len(asked):

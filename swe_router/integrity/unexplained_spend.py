@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from decimal import Decimal
 
 from swe_router.integrity import unfinished
 from swe_router.journal.run_folder import RunFolder
+from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger.state import LedgerState
 
 WORDS = {"settled": "settled", "lost": "lost", "open": "still reserved"}
@@ -17,7 +19,7 @@ def unexplained_calls(run: RunFolder, ledger: LedgerState) -> dict[str, list[str
 
     Spend of an instance under way is explained once it is concluded.
     """
-    explained = _recorded_keys(run)
+    explained = _recorded_keys(run, _settled_sums(ledger))
     standing = unfinished.standing_records(run)
     sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for call in ledger.calls.values():
@@ -37,13 +39,44 @@ def unexplained_calls(run: RunFolder, ledger: LedgerState) -> dict[str, list[str
     return lines
 
 
-def _recorded_keys(run: RunFolder) -> set[str]:
+def _settled_sums(ledger: LedgerState) -> Mapping[str, Decimal]:
+    """Ledger key -> USD settled under it."""
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for call in ledger.calls.values():
+        if call.fate == "settled":
+            sums[call.key] += call.charged
+    return sums
+
+
+def _recorded_keys(run: RunFolder, settled: Mapping[str, Decimal]) -> set[str]:
     """Ledger keys of every attempt on record, those of instances tried again included."""
     found = set()
     for record in run.concluded():
+        name = record.instance.id
         for outcome in record.outcomes:
-            attempt = f"{record.instance.id}/{outcome.attempt.id}"
-            found.add(attempt)
-            if outcome.candidate is not None:
-                found.add(f"{record.instance.id}/verify:{outcome.attempt.id}")
+            attempt_id = outcome.attempt.id
+            found.add(f"{name}/{attempt_id}")
+            key = f"{name}/verify:{attempt_id}"
+            if outcome.candidate is not None or _paid_before_it_broke(run, name, attempt_id) == (
+                settled.get(key, Decimal(0))
+            ):
+                found.add(key)
     return found
+
+
+def _paid_before_it_broke(run: RunFolder, instance_id: str, attempt_id: str) -> Decimal | None:
+    """USD of the answers on file that verifiers paid for this attempt; None without any.
+
+    Such an attempt was being verified when its process died, and its sandbox broke when the
+    resume restored it: it has neither candidate nor verdicts. Its answers serve later attempts.
+    """
+    stored = VerifierStore(run.attempt_folder(instance_id) / "notes.jsonl")
+    mine = [
+        note
+        for note in stored.values()
+        if isinstance(note, Mapping) and note.get("charged_to") == attempt_id
+    ]
+    if not mine:
+        return None
+    calls = [note.get("call") or note for note in mine]
+    return sum((Decimal(str(call.get("usd") or 0)) for call in calls), Decimal(0))

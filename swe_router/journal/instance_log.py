@@ -72,11 +72,7 @@ class Receipts:
 
     def __init__(self, log: InstanceLog, attempt_id: str, *, among_steps: bool = False) -> None:
         self._log, self._attempt, self._among_steps = log, attempt_id, among_steps
-        self._left = log.receipt(attempt_id)
-        if self._left is not None:
-            known = {step.request for step in log.steps(attempt_id)}
-            if self._left.request in known:
-                self._left = None
+        self._left = log.unused_receipt(attempt_id)
 
     def paid(self, request: str) -> Completion | None:
         """The answer that a killed predecessor had paid for this request, once."""
@@ -279,6 +275,18 @@ class InstanceLog:
             raise UsageError(f"{path} is damaged ({error.errors()[0]['msg']}): delete it") from None
         except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{path} is damaged ({error}): delete it") from None
+
+    def unused_receipt(self, attempt_id: str) -> Receipt | None:
+        """The last paid answer of an attempt that is not closed, if no step holds it."""
+        last = self.receipt(attempt_id)
+        if last is None or last.request in {step.request for step in self.steps(attempt_id)}:
+            return None
+        return last
+
+    def unused_answer(self, attempt_id: str) -> tuple[str, Completion] | None:
+        """See ``solve.context.InstanceMemory``."""
+        last = self.unused_receipt(attempt_id)
+        return (last.request, last.completion) if last is not None else None
 
     def receipts(self) -> Iterator[Receipt]:
         """The last paid answer of each attempt that is not closed."""

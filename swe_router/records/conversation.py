@@ -141,6 +141,10 @@ class Action(FrozenRecord):
     """The call could be read, and was not carried out: an edit of text that is not there."""
 
 
+UNUSED_ANSWER = "the attempt ended before this answer, paid before a crash, was acted on"
+"""Note of a last step without actions."""
+
+
 class Step(FrozenRecord):
     """One turn of an attempt: a request, its answer, and what was done about it."""
 

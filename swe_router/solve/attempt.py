@@ -18,6 +18,7 @@ from swe_router.errors import (
 from swe_router.records import (
     Attempt,
     Candidate,
+    Completion,
     Exit,
     Failure,
     Instance,
@@ -27,8 +28,9 @@ from swe_router.records import (
     Step,
     Trajectory,
 )
+from swe_router.records.conversation import UNUSED_ANSWER
 from swe_router.seams import Sandbox
-from swe_router.solve.context import SolveContext
+from swe_router.solve.context import InstanceMemory, SolveContext
 from swe_router.solve.handover import Handed, hand_over
 from swe_router.solve.verification import verdicts
 
@@ -102,6 +104,7 @@ def _attempt_and_verify(context: SolveContext, planned: PlannedAttempt) -> Outco
 
     Opening the next sandbox waits until the engine is back.
     """
+    left_over = context.memory.unused_answer(planned.id)
     for left in range(MAX_ENGINE_TRIES - 1, -1, -1):
         outcome, failure = _run_attempt(context, planned, comes_back=left > 0)
         gone = isinstance(failure, SandboxError) and failure.says_nothing_of_instance
@@ -109,12 +112,33 @@ def _attempt_and_verify(context: SolveContext, planned: PlannedAttempt) -> Outco
             break
     if outcome.attempt.trajectory.exit == "interrupted" or context.stopping():
         return outcome  # pending: a stop cuts commands short, so no verdict could be trusted
+    if left_over is not None and left_over == context.memory.unused_answer(planned.id):
+        outcome = _with_last_answer(context.memory, outcome, *left_over)
     context.memory.close(planned.id)
     arm, steps = str(planned.plan.arm), outcome.attempt.trajectory.steps
     context.progress(planned.instance.id, arm, steps, "verifying")
     peers = (*planned.history, *context.peers)
     made = verdicts(context.verification, planned.instance, outcome, peers)
     return outcome.model_copy(update={"verdicts": made})
+
+
+def _with_last_answer(
+    memory: InstanceMemory, outcome: Outcome, request: str, answer: Completion
+) -> Outcome:
+    """The outcome with the answer that a killed process paid for and this one did not reach.
+
+    Its sandbox broke while the past steps were done again, or a limit was reached before: the
+    answer is the last step, with no actions, so that the trajectory costs what was paid for it.
+    """
+    attempt = outcome.attempt
+    steps = tuple(memory.steps(attempt.id))
+    last = Step(index=len(steps), request=request, completion=answer, note=UNUSED_ANSWER)
+    last = last.sealed(steps[-1].seal if steps else "")
+    memory.record(attempt.id, last)
+    ended = attempt.trajectory
+    trajectory = Trajectory.of((*steps, last), ended.exit, ended.why)
+    attempt = attempt.model_copy(update={"trajectory": trajectory})
+    return outcome.model_copy(update={"attempt": attempt})
 
 
 def _run_attempt(

@@ -12,6 +12,7 @@ from swe_router.records import (
     Arm,
     BudgetView,
     Candidate,
+    Completion,
     Finding,
     Instance,
     LeakReport,
@@ -51,6 +52,9 @@ class InstanceMemory(Protocol):
     def next_number(self) -> int: ...  # noqa: D102
     def record(self, attempt_id: str, step: Step) -> None: ...  # noqa: D102
     def steps(self, attempt_id: str) -> Sequence[Step]: ...  # noqa: D102
+    def unused_answer(self, attempt_id: str) -> tuple[str, Completion] | None:
+        """The request digest and answer that a killed process paid for and no step holds."""
+
     def close(self, attempt_id: str) -> None: ...  # noqa: D102
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from swe_router import recorded_verdicts
-from swe_router.errors import BoundaryError
+from swe_router.errors import BoundaryError, Lost, WouldNotStart
 from swe_router.patch_identity import effect
 from swe_router.records import (
     Candidate,
@@ -20,12 +20,14 @@ from swe_router.solve.cross_evaluation import side_by_side
 from swe_router.solve.patch_equivalence import PatchEquivalence, misfit
 from swe_router.solve.sandbox_reuse import SandboxReuse
 from swe_router.solve.stoppable import unless_stopping
-from swe_router.solve.verifier_cost import billed, tallied
+from swe_router.solve.verifier_cost import billed, costs_nothing_again, tallied
 from swe_router.verifier_abilities import TypesEvidence, traits_of
 from swe_router.verifier_cache import CacheKey
 
 MAX_ENGINE_TRIES = 3
 """Times a verifier is asked whose sandbox engine went away meanwhile."""
+MAX_SANDBOX_TRIES = 2
+"""Times a verifier is asked whose sandbox broke: the patch may have broken it, or a bystander."""
 
 
 @dataclass(frozen=True)
@@ -161,12 +163,13 @@ def _verdict(
     setup.watch(outcome.attempt.id, name)
     begun = setup.context.clock()
     context, calls = tallied(context)
-    for again in range(MAX_ENGINE_TRIES, 0, -1):
+    for tries in range(1, MAX_ENGINE_TRIES + 1):
         try:
             verdict = _versioned(verifier, verifier.verify(outcome, peers, instance, context))
         except BoundaryError as error:
-            if again > 1 and error.says_nothing_of_instance and not setup.stopping():
-                continue  # its engine went away; opening the next sandbox waits until it is back
+            more = tries < _max_tries(error) and not setup.stopping()
+            if more and costs_nothing_again(name, outcome.attempt.id, context, calls):
+                continue  # opening the next sandbox waits until its engine is back
             verdict = Verdict(
                 candidate=candidate.digest,
                 verifier=name,
@@ -183,6 +186,13 @@ def _verdict(
     if traits.reuse != "never" and "broke" not in verdict.evidence and not setup.stopping():
         setup.context.cache[key] = verdict, outcome.attempt.id
     return verdict
+
+
+def _max_tries(error: BoundaryError) -> int:
+    """Times that a verifier is asked which fails so."""
+    if error.says_nothing_of_instance:
+        return MAX_ENGINE_TRIES
+    return MAX_SANDBOX_TRIES if isinstance(error, Lost | WouldNotStart) else 1
 
 
 def _versioned(verifier: Verifier, verdict: Verdict) -> Verdict:

@@ -48,15 +48,31 @@ def billed(
 
     Counted are ``calls``, those of this process, and what an earlier one noted for this attempt.
     """
-    noted: list[dict[str, Any]] = []
-    for key in context.notes:
-        note = context.notes[key] if key.startswith(f"{verdict.verifier}:") else None
-        if isinstance(note, Mapping) and note.get("charged_to") == attempt_id:
-            usd, usage = note.get("usd"), note.get("usage")
-            noted.append(dict(note.get("call") or {"sample": 1, "usd": usd, "usage": usage}))
+    noted = _noted_calls(verdict.verifier, attempt_id, context)
     paid = [*noted, *(call for call in calls if call not in noted)]
     if not paid:
         return verdict
     usd = sum((Decimal(str(call["usd"])) for call in paid), Decimal(0))
     facts = {name: what for name, what in verdict.evidence.items() if name != "paid_before"}
     return verdict.model_copy(update={"evidence": {**facts, "usd": str(usd), "calls": paid}})
+
+
+def costs_nothing_again(
+    verifier: str, attempt_id: str, context: VerificationContext, calls: Sequence[dict[str, Any]]
+) -> bool:
+    """Whether the verifier noted each answer of ``calls``, so that it does not ask for it twice."""
+    noted = _noted_calls(verifier, attempt_id, context)
+    return all(call in noted for call in calls)
+
+
+def _noted_calls(
+    verifier: str, attempt_id: str, context: VerificationContext
+) -> list[dict[str, Any]]:
+    """The paid calls that the verifier's notes charge to the attempt."""
+    noted: list[dict[str, Any]] = []
+    for key in context.notes:
+        note = context.notes[key] if key.startswith(f"{verifier}:") else None
+        if isinstance(note, Mapping) and note.get("charged_to") == attempt_id:
+            usd, usage = note.get("usd"), note.get("usage")
+            noted.append(dict(note.get("call") or {"sample": 1, "usd": usd, "usage": usage}))
+    return noted

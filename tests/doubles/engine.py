@@ -46,6 +46,7 @@ class ListMemory:
     written: list[tuple[str, Any]] = field(default_factory=list)
     told: dict[str, list[Step]] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
+    unused: dict[str, tuple[str, Completion]] = field(default_factory=dict)
 
     def decided(self, decided, attempts):
         self.written.append(("decided", (decided, tuple(attempts))))
@@ -87,6 +88,9 @@ class ListMemory:
 
     def steps(self, attempt_id):
         return tuple(self.told.get(attempt_id, ()))
+
+    def unused_answer(self, attempt_id):
+        return self.unused.get(attempt_id)
 
     def close(self, attempt_id):
         self.closed.append(attempt_id)

@@ -159,7 +159,10 @@ class Series:
         assert launch.process.returncode == 0, launch.said()
         # An attempt whose box was killed is made again, under a name of its own.
         again = "box" in fell
-        lost = audit_money(launch.run) if again else audit(launch.run, reference)
+        if again:
+            lost = audit_money(launch.run, sandboxes_died=True)
+        else:
+            lost = audit(launch.run, reference)
         assert sorted(RunFolder(launch.run).records()) == sorted(reference), "one was lost"
         code, said = launch.command("replay", str(launch.run))
         assert code == 0, said

@@ -9,7 +9,8 @@ from swe_router.agents.dialogue import DialogueSetup
 from swe_router.agents.manifest import LoopLimits
 from swe_router.agents.tool_loop import PAST_LEFT, ToolLoop
 from swe_router.errors import EngineGone
-from swe_router.records import Budget, Step
+from swe_router.records import Budget, Step, Trajectory
+from swe_router.records.conversation import UNUSED_ANSWER
 from tests.doubles.agent import (
     FIX,
     INSTANCE,
@@ -146,6 +147,24 @@ def test_a_whole_attempt_is_recomputed_without_a_difference(whole):
     end, steps, _ = whole
     assert (
         recorded_attempt.recheck_attempt(SHEET, INSTANCE, steps, setup(), recorded=end, budget=RICH)
+        == []
+    )
+
+
+def test_an_answer_that_was_paid_and_not_acted_on_is_no_difference(whole):
+    _, steps, _ = whole
+    number = next(step.index for step in steps if step.note)
+    past, unused = steps[:number], {"actions": (), "note": UNUSED_ANSWER}
+    last = steps[number].model_copy(update=unused).sealed(past[-1].seal)
+    ended = Trajectory.of([*past, last], "stop_loss", f"stopped at {number}")
+
+    def stop_loss(steps, usd):
+        return f"stopped at {steps}" if steps >= number else ""
+
+    assert (
+        recorded_attempt.recheck_attempt(
+            SHEET, INSTANCE, [*past, last], setup(), recorded=ended, stop_loss=stop_loss
+        )
         == []
     )
 

@@ -5,8 +5,17 @@ from __future__ import annotations
 from contextlib import contextmanager
 from decimal import Decimal
 
+import pytest
+
 from swe_router.breaker import Breaker, Patience
-from swe_router.errors import EngineGone, Lost, UsageError
+from swe_router.errors import (
+    EngineGone,
+    ImageMissing,
+    Lost,
+    UsageError,
+    VerifierError,
+    WouldNotStart,
+)
 from swe_router.sandboxes.waiting_factory import WaitingSandboxes
 from swe_router.solve.engine import solve
 from tests.doubles.engine import (
@@ -111,3 +120,30 @@ def test_an_engine_that_goes_away_under_a_verifier_makes_no_doubtful_patch(tmp_p
 
     record = solved(tmp_path, verifiers=[("says", Interrupted())])
     assert outcome_ids(record.outcomes) == ["1-local"], "escalated because of the engine"
+
+
+@pytest.mark.parametrize(
+    ("errors", "asked"),
+    [
+        ([Lost("killed by signal 9")], 2),
+        ([WouldNotStart("killed by signal 9")], 2),
+        ([Lost("killed"), Lost("killed")], 2),
+        ([ImageMissing("no such image")], 1),
+        ([VerifierError("cannot be read")], 1),
+    ],
+)
+def test_a_sandbox_that_dies_once_under_a_verifier_is_no_unknown_verdict(tmp_path, errors, asked):
+    class Breaks(Says):
+        asked = 0
+
+        def verify(self, outcome, peers, instance, context):
+            self.asked += outcome.attempt.id == "1-local"
+            if outcome.attempt.id == "1-local" and self.asked <= len(errors):
+                raise errors[self.asked - 1]
+            return super().verify(outcome, peers, instance, context)
+
+    says = Breaks()
+    record = solved(tmp_path, verifiers=[("says", says)])
+    [verdict] = record.outcomes[0].verdicts
+    assert says.asked == asked
+    assert ("broke" in verdict.evidence) == (asked <= len(errors))

@@ -10,10 +10,13 @@ import pytest
 
 from swe_router import assets
 from swe_router.commands import replay
-from swe_router.errors import DiskFull, Lost
+from swe_router.errors import DiskFull, Lost, WouldNotStart
+from swe_router.integrity.unexplained_spend import unexplained_calls
 from swe_router.journal.instance_log import InstanceLog, Receipts
+from swe_router.journal.run_folder import RunFolder
 from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger import Ledger
+from swe_router.ledger.log_reader import read_ledger
 from swe_router.models.metered import MeteredModel
 from swe_router.records import CallLimits, Completion, Message, Result, Usage, Verdict
 from swe_router.records.requests import request_digest
@@ -35,6 +38,7 @@ from tests.doubles.engine import (
     Plays,
     context,
     plan,
+    step_of,
 )
 from tests.doubles.project import outcome
 from tests.unit.test_metered import RATE, Answers
@@ -108,7 +112,7 @@ class Pays:
 
     def verify(self, outcome, peers, instance, context):
         model = getattr(context, self.role)
-        if model is not None:
+        if model is not None and "reproduction:1" not in context.notes:
             limits = CallLimits(max_output_tokens=9, seed=1)
             answer = model.complete((Message(role="user", content="?"),), (), limits=limits)
             call = {"sample": 1, "usd": str(answer.usd), "usage": answer.usage.model_dump()}
@@ -197,6 +201,32 @@ def test_the_repeat_of_an_attempt_whose_sandbox_broke_is_gone_on_with_after_a_ki
     assert record.usd == sum(step.completion.usd for step in memory.told["1-local.2"])
 
 
+@pytest.mark.parametrize("ends", ["sandbox", "limit"])
+def test_an_answer_paid_before_a_crash_is_a_step_though_the_resume_ended_before_it(ends):
+    def open_sandbox(instance):
+        raise WouldNotStart("killed by signal 9")
+
+    memory, answer = ListMemory(), step_of(1).completion
+    memory.record("1-local", step_of(0).sealed(""))
+    memory.unused["1-local"] = ("digest", answer)
+    parts = {"open_sandbox": open_sandbox} if ends == "sandbox" else {}
+    tools = context(memory, scaffold=Plays(steps=1, exit="time"), **parts)
+    record = solve(INSTANCE, FEATURES, policy=Ladder([plan("local")]), context=tools, run="r")
+    first, last = record.outcomes[0].attempt, memory.steps("1-local")[-1]
+    assert (last.request, last.completion, last.actions) == ("digest", answer, ())
+    assert first.trajectory.steps == 2
+    assert first.trajectory.usd == sum(s.completion.usd for s in memory.steps("1-local"))
+    assert first.trajectory.seal == last.seal == last.sealed(step_of(0).sealed("").seal).seal
+
+
+def test_the_answer_of_a_step_on_file_is_not_unused(tmp_path):
+    log, answer = InstanceLog(tmp_path), step_of(0).completion
+    Receipts(log, "1-local", among_steps=True).keep("r", "r1", answer)
+    assert log.unused_answer("1-local") == ("r", answer)
+    log.record("1-local", step_of(0))
+    assert log.unused_answer("1-local") is None
+
+
 def test_the_tape_remembers_a_broken_attempt_under_any_tiers_name(tmp_path):
     tape = InstanceLog(tmp_path)
     made = solve(
@@ -232,3 +262,34 @@ def test_money_that_no_record_explains_is_named_by_replay(tmp_path, last, fate, 
     line = f"ledger: {fate} for {key}, which no record explains"
     assert shown.code == 1
     assert line in shown.facts["demo__confet-3"]["divergences"]
+
+
+@pytest.mark.parametrize(("noted", "explained"), [("0.02", True), ("0.01", False), (None, False)])
+def test_a_verifiers_call_for_an_attempt_that_broke_after_it_is_explained_by_its_answer(
+    tmp_path, noted, explained
+):
+    run = copied(SAMPLE, tmp_path / "run")
+    record = next(iter(RunFolder(run).records().values()))
+    name = record.instance.id
+    broken = record.outcomes[0].model_copy(
+        update={
+            "attempt": record.outcomes[0].attempt.model_copy(update={"id": "9-cloud"}),
+            "candidate": None,
+            "verdicts": (),
+        }
+    )
+    record = record.model_copy(update={"outcomes": (*record.outcomes, broken)})
+    with (run / "records.jsonl").open("a") as file:
+        file.write(record.model_dump_json() + "\n")
+    key = f"{name}/verify:9-cloud"
+    with (run / "ledger.jsonl").open("a") as file:
+        for row in (
+            {"op": "reserve", "id": "r9999", "key": key, **CALL},
+            {"op": "settle", "at": 2.0, "id": "r9999", "usd": "0.02", "usage": {}, "note": ""},
+        ):
+            file.write(json.dumps(row) + "\n")
+    if noted:
+        note = {"charged_to": "9-cloud", "call": {"sample": 1, "usd": noted, "usage": {}}}
+        VerifierStore(RunFolder(run).attempt_folder(name) / "notes.jsonl")["reproduction:9"] = note
+    lines = unexplained_calls(RunFolder(run), read_ledger(run / "ledger.jsonl")).get(name, [])
+    assert any(key in line for line in lines) != explained
