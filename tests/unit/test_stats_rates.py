@@ -13,7 +13,7 @@ from swe_router.stats import rates, significance
 RNG = np.random.default_rng(3)
 
 
-@pytest.mark.parametrize(("k", "n"), [(0, 7), (3, 7), (7, 7), (1, 1), (40, 90)])
+@pytest.mark.parametrize(("k", "n"), [(0, 1), (0, 7), (3, 7), (7, 7), (1, 1), (40, 90)])
 def test_intervals_of_a_share_are_scipy_s(k, n):
     test = stats.binomtest(k, n)
     low, high = test.proportion_ci(method="wilson")
