@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from swe_router.codegraph import regex_process
 from swe_router.codegraph.graph import CodeGraph, build_graph
 from swe_router.codegraph.search import GraphSearch
 from tests.unit.test_codegraph import PROJECT, commit
@@ -111,3 +115,17 @@ def test_long_lines_are_cut_around_the_match(search: GraphSearch) -> None:
     shown = search.text("needle", regex=False, path="min.js", limit=9)
     assert "needle" in shown
     assert len(shown) < 400
+
+
+def test_the_search_process_caps_its_hits_and_its_lines_and_counts_the_others() -> None:
+    """The program by itself, as the search starts it but for the flags of its interpreter."""
+    contents = {"a.txt": b"one\r\ntwo\none more\n", "b.txt": b"xxxxxxxxxxone\none\n"}
+    head = {
+        "pattern": "one$", "limit": 1, "cap": 8,
+        "files": [[path, len(content)] for path, content in contents.items()],
+    }  # fmt: skip
+    job = json.dumps(head).encode() + b"\n" + b"".join(contents.values())
+    program = [sys.executable, regex_process.__file__]
+    done = subprocess.run(program, input=job, capture_output=True, check=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines == [["a.txt", 1, "one\r"], {"more": 1}]

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_router import jsonl
-from swe_router.errors import UsageError
+from swe_router.errors import DiskFull, UsageError
+from swe_router.records import Grade
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3)
@@ -91,3 +92,101 @@ def test_lone_surrogates_of_a_model_answer_survive_the_journal(tmp_path):
     path = tmp_path / "x.jsonl"
     jsonl.append(path, {"said": "a\udcffb"})
     assert list(jsonl.read_lines(path)) == [{"said": "a\udcffb"}]
+
+
+WRITERS = {
+    "replace": lambda path: jsonl.replace(path, [{"n": 1}]),
+    "write_whole": lambda path: jsonl.write_whole(path, "text\n"),
+    "append": lambda path: jsonl.append(path, {"n": 1}),
+    "compress": jsonl.compress,
+    "decompress": jsonl.decompress,
+}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("writer", "temporary"),
+    [
+        ("replace", ".x.jsonl.new"),
+        ("write_whole", "x.jsonl.part"),
+        ("compress", "x.jsonl.gz.part"),
+        ("decompress", "x.jsonl.part"),
+    ],
+)
+def test_a_full_disk_is_named_and_the_old_file_stays_whole(writer, temporary, tmp_path):
+    path = tmp_path / "x.jsonl"
+    if writer == "decompress":
+        jsonl.append(path, {"n": 0})
+        jsonl.compress(path)
+    else:
+        jsonl.append(path, {"n": 0})
+    (tmp_path / temporary).symlink_to("/dev/full")
+    with pytest.raises(DiskFull, match="no space left to write"):
+        WRITERS[writer](path)
+    (old,) = [one for one in tmp_path.iterdir() if not one.is_symlink()]
+    assert list(jsonl.read_lines(old)) == [{"n": 0}]
+
+
+@pytest.mark.parametrize("writer", ["replace", "write_whole", "append", "compress"])
+def test_a_run_folder_that_was_moved_is_named_with_what_to_do(writer, tmp_path):
+    with pytest.raises(UsageError, match="the run folder was moved"):
+        WRITERS[writer](tmp_path / "gone" / "x.jsonl")
+
+
+def test_a_folder_is_made_with_the_one_above_it_and_no_higher(tmp_path):
+    jsonl.make_folder(tmp_path / "instances" / "a")
+    assert (tmp_path / "instances" / "a").is_dir()
+    with pytest.raises(UsageError, match="the run folder was moved"):
+        jsonl.make_folder(tmp_path / "moved" / "instances" / "a")
+
+
+def test_what_is_neither_full_nor_gone_is_raised_as_it_is(tmp_path):
+    (tmp_path / "x.jsonl").mkdir()
+    with pytest.raises(IsADirectoryError):
+        jsonl.append(tmp_path / "x.jsonl", {"n": 1})
+
+
+def test_lines_put_in_the_place_of_others_leave_nothing_behind(tmp_path):
+    path = tmp_path / "x.jsonl"
+    jsonl.append(path, {"n": 1})
+    jsonl.replace(path, [{"n": 2}, {"n": 3}])
+    assert list(jsonl.read_lines(path)) == [{"n": 2}, {"n": 3}]
+    assert [one.name for one in tmp_path.iterdir()] == ["x.jsonl"]
+
+
+def test_compressed_lines_come_back_and_a_damaged_archive_is_named(tmp_path):
+    path = tmp_path / "x.jsonl"
+    jsonl.decompress(path)
+    assert not path.exists(), "nothing to bring back"
+    jsonl.append(path, {"n": 1})
+    whole = path.read_bytes()
+    packed = jsonl.compress(path)
+    jsonl.decompress(path)
+    assert path.read_bytes() == whole
+    assert not packed.exists()
+    packed.write_bytes(gzip.compress(whole)[:-9])
+    for read in (lambda: jsonl.decompress(path), lambda: list(jsonl.read_lines(packed))):
+        with pytest.raises(UsageError, match=r"x\.jsonl\.gz is damaged"):
+            read()
+
+
+def test_lines_that_begin_otherwise_alone_are_compressed(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"a":1}\n{"b":1}\n{"a":2}\n')
+    packed = jsonl.compress(path, without=b'{"a"')
+    assert list(jsonl.read_lines(packed)) == [{"b": 1}]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"), [("[1]\n", "holds no object"), ("[" * 100_000 + "\n", "recursion")]
+)
+def test_a_line_that_is_no_object_is_named(line, why, tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text(line)
+    with pytest.raises(UsageError, match=rf"x\.jsonl:1 is damaged .*{why}"):
+        list(jsonl.read_lines(path))
+
+
+def test_a_line_of_another_form_names_the_field(tmp_path):
+    with pytest.raises(UsageError, match=r"x\.jsonl:7 is no Grade \(instance_id: .*restore"):
+        jsonl.parse_row(tmp_path / "x.jsonl", 7, Grade, {"outcome": "resolved"})
