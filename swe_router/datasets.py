@@ -157,6 +157,8 @@ class GradingContext:
     """Hosts that evaluations may reach; ``*`` is any host."""
     code: str = ""
     """Copy of the data set's own repository; empty where the user named none."""
+    gold_folder: Path | None = None
+    """Where ``grade --predictions gold`` keeps its logs and verdicts on this machine."""
 
 
 @runtime_checkable
@@ -206,6 +208,15 @@ class SupportsGold(Protocol):
 
     def gold(self) -> Mapping[str, str]:
         """Instance id -> the patch of the answer key."""
+        ...
+
+
+@runtime_checkable
+class CountsByGold(Protocol):
+    """A grader whose data set counts only instances whose gold patch passes on this machine."""
+
+    def gold_outcomes(self, instances: Sequence[str]) -> Mapping[str, str]:
+        """Instance id -> outcome of its gold patch, of those that were graded on this machine."""
         ...
 
 

@@ -327,12 +327,14 @@ def grade(
             timeout=timeout, workers=workers, network=network or (), code=code,
             say=talk,
         )  # fmt: skip
+        gold = grading_run.gold_outcomes_of_file(split, dataset or "", list(grades))
     else:
         from swe_router.commands.run import run_driver as launch
 
         run_ = launch.find_to_resume(run_name or "", out, trusted=trust, sandboxes_only=True)
         grades = grading_run.grade_run(run_, say=talk, candidates=candidates)
-    emit(grading_run.grade_facts(grades), as_json=as_json, view=grades_view(grades))
+        gold = grading_run.gold_outcomes_of_run(run_, list(grades))
+    emit(grading_run.grade_facts(grades, gold), as_json=as_json, view=grades_view(grades, gold))
     return 0
 
 

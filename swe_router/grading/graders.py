@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from swe_router import plugins
-from swe_router.datasets import Grader, GradingContext, OpensSandbox, SupportsCheck, SupportsGold
+from swe_router.datasets import (
+    CountsByGold,
+    Grader,
+    GradingContext,
+    OpensSandbox,
+    SupportsCheck,
+    SupportsGold,
+)
 from swe_router.errors import UsageError
 from swe_router.grading.predictions import Prediction
 from swe_router.instances import sources
@@ -57,6 +64,18 @@ def evaluating_grader(
         "code": code,
     }
     return _made(split, dataset, None, more)
+
+
+def gold_outcomes_here(
+    split: str, dataset: str, instances: Sequence[str], *, folder: Path, gold_folder: Path
+) -> Mapping[str, str] | None:
+    """Instance id -> outcome of its gold patch, of those graded on this machine.
+
+    ``folder`` and ``gold_folder`` as in ``GradingContext``. None for a data set that counts every
+    instance, whatever its gold patch does here.
+    """
+    grader = _made(split, dataset, None, {"folder": folder, "gold_folder": gold_folder})
+    return grader.gold_outcomes(instances) if isinstance(grader, CountsByGold) else None
 
 
 def check_answer_key(

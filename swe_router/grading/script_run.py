@@ -67,7 +67,7 @@ class ScriptedGrader(ABC):
 
     def grade(self, instance: Instance, patch: str) -> Grade:
         """The verdict on one patch that is not empty."""
-        folder = self._context.folder / instance.id / patch_digest(patch)[:16]
+        folder = _evaluation_folder(self._context.folder, instance.id, patch)
         try:
             key = self.key(instance.id)
             plan = self.plan(instance, key)
@@ -123,6 +123,14 @@ class ScriptedGrader(ABC):
     def gold_patch(self, row: AnswerRow) -> str:
         """The data set's own patch of a row."""
         return str(row.get("patch") or "")
+
+    def earlier_outcome(self, instance_id: str, patch: str) -> str:
+        """What this patch was graded as by an earlier evaluation here; empty where it was not."""
+        for folder in filter(None, (self._context.folder, self._context.gold_folder)):
+            report = _report(_evaluation_folder(folder, instance_id, patch))
+            if report is not None:
+                return report[1].outcome
+        return ""
 
     def check(self, instances: Sequence[str]) -> None:
         """Raise ``UsageError`` for an id that could not be evaluated after a run."""
@@ -206,11 +214,22 @@ def _usual(output: EvaluationOutput) -> PatchJudgement | None:
     return None
 
 
+def _evaluation_folder(folder: Path, instance_id: str, patch: str) -> Path:
+    """Where the logs and the verdict of one patch are kept."""
+    return folder / instance_id / patch_digest(patch)[:16]
+
+
 def _seen(folder: Path, stamp: str) -> Grade | None:
     """The verdict of an earlier evaluation of this very patch by this very key."""
+    report = _report(folder)
+    return report[1] if report is not None and report[0] == stamp else None
+
+
+def _report(folder: Path) -> tuple[str, Grade] | None:
+    """The stamp and the verdict that an evaluation left in its folder."""
     try:
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        return Grade.model_validate(report["grade"]) if report["stamp"] == stamp else None
+        return str(report["stamp"]), Grade.model_validate(report["grade"])
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return None
 

@@ -1,12 +1,13 @@
 """SWE-bench-Live: the row's own commands, read by pytest's summary or by the row's own parser.
 
 The data set asks for a denominator of gold patches that pass on the same machine, since its
-tests follow living projects: ``NOTE`` says so wherever its grades are shown.
+tests follow living projects: ``gold_outcomes`` gives what it needs, ``NOTE`` says so.
 """
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 
 from swe_router.errors import GradingError
 from swe_router.grading.evaluation import (
@@ -31,7 +32,7 @@ TESTS = f"{FOLDER}/test.patch"
 PRINTED = f"{FOLDER}/printed.log"
 NOTE = (
     "SWE-bench-Live counts only instances whose gold patch passes on the same machine:"
-    " grade --predictions gold first, and divide by what it resolves"
+    " grade --predictions gold first, and its verdicts are taken into account"
 )
 
 
@@ -47,6 +48,12 @@ class SwebenchLiveGrader(ScriptedGrader):
     def usable(self, instance_id: str, key: AnswerRow) -> None:
         """The row must say how it is tested."""
         _tests(key)
+
+    def gold_outcomes(self, instances: Sequence[str]) -> Mapping[str, str]:
+        """See ``datasets.CountsByGold``."""
+        gold = self.gold()
+        found = {name: self.earlier_outcome(name, gold[name]) for name in instances if name in gold}
+        return {name: outcome for name, outcome in found.items() if outcome}
 
     def plan(self, instance: Instance, key: AnswerRow) -> EvaluationPlan:
         """Test patch, patch, rebuild, tests; the log is what the row prints, or their output."""

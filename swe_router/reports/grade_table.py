@@ -12,13 +12,19 @@ from rich.text import Text
 
 from swe_router.records import Grade
 from swe_router.reports.run_text import STYLE
+from swe_router.reports.sentences import resolved_by_gold
 from swe_router.reports.view_parts import View, folding_table
 
 VERDICT_STYLE = {"pass": "green", "fail": "red", "unknown": "yellow"}
 
 
-def grades_view(grades: Mapping[str, Grade]) -> View:
-    """A table of official results by instance, and how many of each."""
+def grades_view(
+    grades: Mapping[str, Grade], gold_outcomes: Mapping[str, str] | None = None
+) -> View:
+    """A table of official results by instance, and how many of each.
+
+    ``gold_outcomes``: as in ``resolved_by_gold``, for a data set that counts by them.
+    """
     table = folding_table("instance", "outcome", "evidence")
     for name, grade in grades.items():
         why = str(grade.evidence.get("reason", grade.evidence))[:200]
@@ -29,7 +35,8 @@ def grades_view(grades: Mapping[str, Grade]) -> View:
     total = ", ".join(f"{n} {name}" for name, n in counts.items())
     doubted = sum(bool(grade.doubt) for grade in grades.values())
     total += f"; the runner's own record contradicts {doubted} of them" if doubted else ""
-    return Group(table, Text(total, "bold"))
+    lines = [total] + ([] if gold_outcomes is None else [resolved_by_gold(grades, gold_outcomes)])
+    return Group(table, Text("\n".join(lines), "bold"))
 
 
 def verdicts_view(rows: Sequence[Mapping[str, Any]]) -> View:

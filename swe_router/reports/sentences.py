@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swe_router.records import Outcome, Verdict
+from swe_router.records import Grade, Outcome, Verdict
 
 NAMED = 3
 """Tests that a sentence names."""
@@ -119,3 +119,21 @@ def attempt_sentence(outcome: Outcome) -> str:
         ending = "no patch"
     ended = ENDINGS.get(attempt.trajectory.exit, attempt.trajectory.exit)
     return f"{attempt.plan.arm} ({'; '.join(filter(None, (ended, ending)))})"
+
+
+def resolved_by_gold(grades: Mapping[str, Grade], gold_outcomes: Mapping[str, str]) -> str:
+    """How many are resolved of the instances whose gold patch passes on this machine.
+
+    ``gold_outcomes``: instance id -> outcome of its gold patch, of those graded here.
+    """
+    outcomes = {name: gold_outcomes.get(name) for name in grades}
+    counted = [name for name, outcome in outcomes.items() if outcome == "resolved"]
+    unknown = sum(outcome is None for outcome in outcomes.values())
+    failed = len(outcomes) - len(counted) - unknown
+    resolved = sum(grades[name].outcome == "resolved" for name in counted)
+    share = f" ({resolved / len(counted):.1%})" if counted else ""
+    return (
+        f"resolved {resolved} of {len(counted)} whose gold patch passes on this machine{share};"
+        f" not counted: {failed} whose gold patch fails here, {unknown} whose gold patch was not"
+        " graded here"
+    )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.commands.grade.grading_run import grade_file
+from swe_router.__main__ import main
+from swe_router.commands.grade.grading_run import gold_outcomes_of_file, grade_file
 from swe_router.instances import splits
 from swe_router.sandboxes.docker import DockerSandboxes
 from swe_router.settings import SandboxSettings
@@ -36,7 +37,9 @@ def graded(tmp_path: Path, split: Path, name: str, text: str):
     return grade
 
 
-def test_live_s_commands_judge_a_patch_in_a_fresh_container(image, tree, tmp_path, monkeypatch):
+def test_live_s_commands_judge_a_patch_in_a_fresh_container(
+    image, tree, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     row = {
         "instance_id": "o__r-1",
@@ -56,6 +59,13 @@ def test_live_s_commands_judge_a_patch_in_a_fresh_container(image, tree, tmp_pat
     gold = graded(tmp_path, split, "o__r-1", row["patch"])
     assert gold.outcome == "resolved", gold.evidence
     assert graded(tmp_path, split, "o__r-1", NOOP).outcome == "unresolved"
+    assert gold_outcomes_of_file(str(split), "", ["o__r-1"]) == {"o__r-1": "resolved"}
+    asked = ["grade", "--predictions", str(tmp_path / "predictions.json"), "--split", str(split)]
+    assert main([*asked, "--sandbox", "docker"]) == 0
+    counted = "resolved 0 of 1 whose gold patch passes on this machine (0.0%)"
+    assert counted in " ".join(capsys.readouterr().out.split())
+    assert main([*asked, "--sandbox", "docker", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["o__r-1"]["gold_outcome"] == "resolved"
 
 
 def task(folder: Path, image: str) -> Path:

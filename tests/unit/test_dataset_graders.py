@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.datasets import Grader, SupportsCheck, SupportsGold, SupportsNote
+from swe_router.datasets import CountsByGold, Grader, SupportsCheck, SupportsGold, SupportsNote
 from swe_router.errors import MissingExtra, UsageError
 from tests.doubles.rooted_sandbox import CODE, Image, grader_of, rows_at
 
@@ -231,6 +231,22 @@ def test_live_says_what_its_denominator_is(image, tmp_path):
     grader, _ = made("swe-bench-live", image, tmp_path)
     assert isinstance(grader, SupportsNote)
     assert "only instances whose gold patch passes" in grader.note
+
+
+def test_live_knows_what_its_gold_patches_were_graded_as_on_this_machine(image, tmp_path):
+    """The denominator: a gold patch may fail here, and then its instance does not count."""
+    machine, run = tmp_path / "graded", tmp_path / "run"
+    grader, instances = made("swe-bench-live", image, tmp_path)
+    first, second = instances.values()
+    assert isinstance(grader, CountsByGold)
+    assert grader.gold_outcomes(list(instances)) == {}
+    grader.grade(first, grader.gold()[first.id])
+    grader.grade(second, NOOP)  # of another patch than gold: says nothing of the denominator
+    elsewhere, _ = grader_of(tmp_path / "rows/swe-bench-live.jsonl", image, run,
+                             gold_folder=machine)  # fmt: skip
+    for one in (grader, elsewhere):
+        assert one.gold_outcomes([*instances, "unknown"]) == {first.id: "resolved"}
+    assert not isinstance(made("swe-gym", image, tmp_path / "gym")[0], CountsByGold)
 
 
 def test_rebench_reads_other_parsers_from_a_copy_of_its_repository(image, tmp_path):

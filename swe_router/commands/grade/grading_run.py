@@ -133,7 +133,7 @@ def grade_file(
     kind = ("local" if split == "demo" else "docker") if sandbox == "auto" else sandbox
     if kind not in {"local", "docker"}:
         raise UsageError(f"--sandbox {sandbox!r}: say auto, docker or local")
-    work = cache_folder()[0].parent / "grading"
+    work = _machine_folder()
 
     def sandboxes() -> Any:
         work.mkdir(parents=True, exist_ok=True)
@@ -172,11 +172,43 @@ def _note(grader: Grader, say: Say) -> None:
         say(grader.note)
 
 
-def grade_facts(grades: Mapping[str, Grade]) -> dict[str, Any]:
-    """Outcome and evidence by instance, and the doubt where the runner's record says other."""
+def gold_outcomes_of_run(run: RunFolder, instances: Sequence[str]) -> Mapping[str, str] | None:
+    """``gold_outcomes_of_file`` for the split of a run."""
+    settings = of_run(run).settings
+    folder = run.path / "grading"
+    return graders.gold_outcomes_here(
+        settings.split, settings.dataset, instances, folder=folder, gold_folder=_machine_folder()
+    )
+
+
+def gold_outcomes_of_file(
+    split: str, dataset: str, instances: Sequence[str]
+) -> Mapping[str, str] | None:
+    """Instance id -> outcome of its gold patch, of those graded on this machine.
+
+    None for a data set that counts every instance.
+    """
+    folder = _machine_folder()
+    return graders.gold_outcomes_here(split, dataset, instances, folder=folder, gold_folder=folder)
+
+
+def _machine_folder() -> Path:
+    """Logs and verdicts of ``grade --predictions``, for all of this machine."""
+    return cache_folder()[0].parent / "grading"
+
+
+def grade_facts(
+    grades: Mapping[str, Grade], gold_outcomes: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Outcome and evidence by instance, and the doubt where the runner's record says other.
+
+    ``gold_outcome`` too, where the data set counts by it and it is known.
+    """
+    gold = gold_outcomes or {}
     return {
         name: {"outcome": one.outcome, "evidence": one.evidence}
         | ({"doubt": one.doubt} if one.doubt else {})
+        | ({"gold_outcome": gold[name]} if name in gold else {})
         for name, one in grades.items()
     }
 

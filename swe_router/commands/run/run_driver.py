@@ -29,7 +29,7 @@ from swe_router.journal.run_folder import RunFolder, text_digest
 from swe_router.jsonl import append
 from swe_router.policy_abilities import needs_of
 from swe_router.records import Budget
-from swe_router.reports import exit_status, run_text, verifier_errors_text
+from swe_router.reports import exit_status, run_text, sentences, verifier_errors_text
 from swe_router.reports.live_view import LiveView
 from swe_router.reports.view_parts import text_view
 from swe_router.sandboxes import temp_folders
@@ -211,7 +211,10 @@ def _launched(
     grading_run.write_predictions(run)
     if wiring.settings.grade.enabled and not (ends.stopped or run.stopping()):
         try:
-            grading_run.grade_run(run, say=wiring.say)
+            grades = grading_run.grade_run(run, say=wiring.say)
+            gold_outcomes = grading_run.gold_outcomes_of_run(run, list(grades))
+            if gold_outcomes is not None:
+                wiring.say(sentences.resolved_by_gold(grades, gold_outcomes))
         except KeyboardInterrupt:
             ends = replace(ends, stopped=True)
     return ends
