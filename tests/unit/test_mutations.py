@@ -8,9 +8,8 @@ from types import ModuleType
 
 import coverage
 
-from benchmarks import mutants
 from benchmarks.coverage_rooms import COPIES, ROOT, copies_of, rooms_of, share
-from benchmarks.mutants import Bench, CoveringTests, mutants_of
+from benchmarks.mutants import CoveringTests, mutant_runs, mutants_of
 
 SOURCE = '''\
 """A file; nothing of its text is a fault."""
@@ -57,10 +56,10 @@ def test_a_fault_is_put_into_the_running_code_and_a_module_s_own_cannot_be():
     try:
         fault = next(one for one in mutants_of("x.py", SOURCE) if one.after == "(min(n, 2))")
         assert monkey.said(1) == 2
-        assert mutants.swapped(fault)
+        assert mutant_runs.swapped(fault)
         assert monkey.said(1) == 1
         limit = next(one for one in mutants_of("x.py", SOURCE) if one.line == 2)
-        assert not mutants.swapped(limit)
+        assert not mutant_runs.swapped(limit)
     finally:
         del sys.modules["x"]
 
@@ -116,7 +115,7 @@ def test_a_test_that_fails_without_the_fault_does_not_count(tmp_path, capfd):
     tests = CoveringTests({"faulty.py": lines}, {names[1]: 1.0})
     faults = {one.after: one for one in mutants_of("faulty.py", SOURCE)}
     (tmp_path / "bench").mkdir()
-    bench = Bench(tmp_path / "bench", tests, root=tmp_path)
+    bench = mutant_runs.Bench(tmp_path / "bench", tests, root=tmp_path)
     sys.modules["faulty"] = module
     try:
         with contextlib.chdir(tmp_path):
