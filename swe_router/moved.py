@@ -37,7 +37,8 @@ class MovedFinder:
         new = table().get(name) if name.startswith(f"{PACKAGE}.") else None
         if new is not None and new != name:
             where = new.replace(",", ", ")
-            raise ModuleNotFoundError(f"{name} is now {where}: change the import", name=name)
+            # Without ``name=``: ``from package import module`` swallows an error that bears it.
+            raise ModuleNotFoundError(f"{name} is now {where}: change the import")
         return None
 
 

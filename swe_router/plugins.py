@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import traceback
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -191,8 +192,26 @@ def load(seam: str, name: str, own: Mapping[str, str] | None = None) -> Any:
 
 
 def accepted_keywords(kind: Any, offered: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the keywords that are offered which the class names when it is made."""
-    return {key: value for key, value in offered.items() if key in _parameters(kind)}
+    """Those of the keywords that are offered which the class takes when it is made."""
+    parameters = _parameters(kind)
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    return {key: value for key, value in offered.items() if takes_any or key in parameters}
+
+
+def fault_owner(error: BaseException) -> str:
+    """Whose code raised: ``swe-router's own``, or ``the package NAME VERSION`` of a plugin."""
+    packages = {
+        point.module.partition(".")[0]: _package(point)
+        for seam in BUILT_IN
+        for point in entry_points(group=f"swe_router.{seam}")
+    }
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        module = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if module in packages:
+            return f"the package {packages[module]}"
+        if module == __name__.partition(".")[0]:
+            break
+    return "swe-router's own"
 
 
 def _parameters(called: Any) -> Mapping[str, inspect.Parameter]:

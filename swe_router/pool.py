@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from swe_router.errors import SweRouterError, UsageError
 from swe_router.lazy_imports import deferred
+from swe_router.plugins import fault_owner
 
 if TYPE_CHECKING:
     import ray
@@ -52,11 +53,13 @@ class WorkerLost:
 
 @dataclass(frozen=True)
 class JobFault:
-    """A job that broke by a fault of this program, not of its surroundings; it is owed."""
+    """A job that broke by a fault of this program or of a plugin; it is owed."""
 
     why: str
     """One line."""
     trace: str
+    owner: str = "swe-router's own"
+    """Whose code raised, as ``plugins.fault_owner`` names it."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,11 @@ def _enter(around: Around) -> None:
 
 def _fault(error: BaseException) -> JobFault:
     message = " ".join(f"{type(error).__name__}: {error}".split())
-    return JobFault(why=message[:300], trace="".join(traceback.format_exception(error)))
+    return JobFault(
+        why=message[:300],
+        trace="".join(traceback.format_exception(error)),
+        owner=fault_owner(error),
+    )
 
 
 def _threads(pool: Pool[Any, Any], jobs: Any, on_done: Callable[[Any, Any], None]) -> None:

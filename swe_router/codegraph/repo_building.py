@@ -77,7 +77,7 @@ def check_answers(url: str) -> None:
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"}
     try:
         done = subprocess.run(
-            ["git", "ls-remote", "--quiet", "--exit-code", url, "HEAD"],
+            ["git", "ls-remote", "--quiet", "--exit-code", "--heads", url],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             env={**_net_env(), **quiet},

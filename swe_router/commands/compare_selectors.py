@@ -16,6 +16,7 @@ from swe_router.journal.header import of_run
 from swe_router.records import Grade, RunRecord
 from swe_router.reports.selector_table import ALPHA, THIS_RUN, selectors_view
 from swe_router.seams import Selector
+from swe_router.solve.selection import checked_choice
 from swe_router.stats import bootstrap, significance
 
 MEAN = "mean single"
@@ -83,7 +84,7 @@ def _chosen(name: str, record: RunRecord, graded: Graded, seed: int) -> str | No
     if name == "random":
         knobs = {"seed": seed}
     selector: Selector = kind(**knobs)
-    candidate = selector.select(record.outcomes, record.matrix)
+    candidate = checked_choice(selector, record.outcomes, record.matrix)
     return candidate.attempt_id if candidate is not None else None
 
 

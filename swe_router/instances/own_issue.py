@@ -18,7 +18,7 @@ from swe_router.records import Instance, digest_of
 
 WORKDIR = "/workspace/project"
 """Where the project lies if no image says otherwise."""
-_ADDRESS = re.compile(r"(https?://|ssh://|git@)[^\s]+")
+_ADDRESS = re.compile(r"((https?|ssh|git|file)://|[\w.-]+@)[^\s]+")
 _ODD = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -54,7 +54,7 @@ class OwnIssue(RowDataset):
             if not folder.is_dir():
                 raise UsageError(
                     f"instance {name!r} of {label!r}: {place!r} is no folder and no address of a"
-                    " repository (https://…, ssh://…, git@…)"
+                    " repository (https://…, file://…, git@…)"
                 )
             place = str(folder.resolve())
         base, image = (

@@ -115,10 +115,18 @@ def knobs_for(policy: str, kind: Any, knobs: Mapping[str, Any]) -> Knobs:
 
 def validated_knobs(policy: str, kind: type[Knobs], knobs: Mapping[str, Any]) -> Knobs:
     """The knobs as one value. Raises ``UsageError`` that lists every fault."""
+    nested = _nested_knobs(knobs, kind)
+    faults = []
+    if not kind.model_config.get("extra"):  # pydantic's default drops what it does not know
+        known = {*kind.model_fields, *(one.alias for one in kind.model_fields.values())}
+        unknown = [name for name in nested if name not in known]
+        faults = [_fault_text({"loc": (one,), "type": "extra_forbidden"}, kind) for one in unknown]
     try:
-        return kind.model_validate(_nested_knobs(knobs, kind))
+        made = kind.model_validate(nested)
+        if not faults:
+            return made
     except ValidationError as error:
-        faults = [_fault_text(fault, kind) for fault in error.errors()]
+        faults += [_fault_text(fault, kind) for fault in error.errors()]
     raise UsageError(f"policy {policy!r}: " + "; ".join(dict.fromkeys(faults)))
 
 

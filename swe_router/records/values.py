@@ -243,6 +243,11 @@ class Verdict(FrozenRecord):
         return self.verifier == ACCEPTANCE if self.combines is None else self.combines
 
     @property
+    def broke(self) -> str:
+        """Why the verifier could not look; empty where it could."""
+        return str(self.evidence.get("broke") or "")
+
+    @property
     def usd(self) -> Decimal:
         """What its evidence says that its own model calls cost; 0 when it made none."""
         try:
@@ -379,6 +384,11 @@ class Grade(FrozenRecord):
     patch: str = ""
     """SHA-256 of the patch that was graded."""
     run: str = ""
+
+    @property
+    def why_ungraded(self) -> str:
+        """What kept the patch from being graded; empty for any other outcome."""
+        return str(self.evidence.get("reason") or "") if self.outcome == "ungraded" else ""
 
     @property
     def doubt(self) -> tuple[str, ...]:

@@ -272,7 +272,7 @@ def _check_verdicts(
         where = f"{place} verdict {verdict.verifier}"
         count.same(name, f"{where} candidate", verdict.candidate, candidate.digest)
         verifier = context.verifiers.get(verdict.verifier)
-        if verifier is not None and "broke" not in verdict.evidence:
+        if verifier is not None and not verdict.broke:
             count.same(name, where, verdict.outcome, verifier.check(verdict))
 
 

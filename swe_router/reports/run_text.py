@@ -153,11 +153,18 @@ def run_view(
     )
 
 
+def _standing(facts: RunFacts, instance_id: str) -> str:
+    """The standing, and of an ungraded patch what kept it from being graded."""
+    grade = facts.grades.get(instance_id)
+    why = grade.why_ungraded[:200] if grade is not None else ""
+    return f"{standing_of(facts, instance_id)}{f' ({why})' if why else ''}"
+
+
 def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
     """One instance in full: each decision with what it saw, each attempt with its verdicts."""
     parts: list[RenderableType] = [
         Text(f"{record.instance.id}  ({record.instance.repo} at {record.instance.base_commit})"),
-        Text(f"stands: {standing_of(facts, record.instance.id)}; {record.stop}", style="bold"),
+        Text(f"stands: {_standing(facts, record.instance.id)}; {record.stop}", style="bold"),
     ]
     left = [one for one in record.outcomes if not one.imported]
     for outcome in record.outcomes:

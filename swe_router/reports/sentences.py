@@ -46,8 +46,8 @@ def verdict_sentence(one: Verdict) -> str:
 
 def _because(one: Verdict) -> str:
     facts = one.evidence
-    if "broke" in facts:
-        return f"it could not look: {facts['broke']}"
+    if one.broke:
+        return f"it could not look: {one.broke}"
     counts = facts.get("counts")
     if isinstance(counts, Mapping) and one.outcome == "fail" and counts.get("broken"):
         before = counts.get("passed_before")

@@ -16,6 +16,7 @@ from swe_router.sandboxes.visible_mounts import SandboxOwner
 
 MAX_BYTES = 8_000_000
 """Of a tree that is kept; a larger one is made by git each time."""
+SHA1_DIGITS = 40
 MAX_KEPT = 4
 """Trees that are kept, the last used ones: sandboxes of one instance follow each other."""
 
@@ -110,8 +111,11 @@ def _size(tree: Path) -> int:
 def check_out(repository: Path, commit: str, tree: Path) -> None:
     """A work tree of exactly one commit: no history, no remote, no other ref.
 
-    Raises ``WouldNotStart`` with git's own words.
+    An abbreviated id is looked up first, since a fetch takes whole ones. Raises ``WouldNotStart``
+    with git's own words.
     """
+    if len(commit) < SHA1_DIGITS:
+        commit = _git(tree.parent, "-C", str(repository), "rev-parse", "--verify", commit)
     serve = "git -c uploadpack.allowAnySHA1InWant=true upload-pack"
     url = repository.resolve().as_uri()
     _git(tree.parent, "init", "-q", "--template=", "-b", "main", str(tree))
@@ -120,7 +124,8 @@ def check_out(repository: Path, commit: str, tree: Path) -> None:
     (tree / ".git" / "FETCH_HEAD").unlink(missing_ok=True)
 
 
-def _git(where: Path, *arguments: str) -> None:
+def _git(where: Path, *arguments: str) -> str:
+    """What git printed."""
     env = {
         "PATH": os.environ.get("PATH", os.defpath),
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -143,3 +148,4 @@ def _git(where: Path, *arguments: str) -> None:
         if "No space left" in done.stderr:
             raise DiskFull(f"no space left for a work tree in {where}")
         raise WouldNotStart(f"git {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout.strip()

@@ -32,7 +32,7 @@ from swe_router.solve.moves import (
     carry_out_plans,
     cross_runs,
 )
-from swe_router.solve.selection import selector_for
+from swe_router.solve.selection import checked_choice, selector_for
 from swe_router.solve.unpaid import unpaid
 
 __getattr__ = renamed(__name__)
@@ -107,7 +107,7 @@ def conclude(record: RunRecord, selector: Selector, runs: Sequence[CrossRun] = (
     matrix is whole.
     """
     matrix = matrix_of(record.outcomes, runs)
-    chosen = selector.select(eligible(record.outcomes), matrix)
+    chosen = checked_choice(selector, eligible(record.outcomes), matrix)
     mine = made_here(record.outcomes)
     last = record.decisions[-1].decision if record.decisions else Stop(why="no decision")
     return record.model_copy(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from swe_router.errors import UsageError
 from swe_router.policy_abilities import SupportsChoice, deciding_policy
 from swe_router.records import Candidate, CrossMatrix, Features, Outcome
 from swe_router.seams import Policy, Selector
@@ -29,6 +30,21 @@ class ByPolicy:
         if chosen is None or not chosen.patch:
             return self.otherwise.select(outcomes, matrix)
         return chosen
+
+
+def checked_choice(
+    selector: Selector, outcomes: Sequence[Outcome], matrix: CrossMatrix | None
+) -> Candidate | None:
+    """What a selector hands in. Raises ``UsageError`` where that is none of the candidates."""
+    chosen = selector.select(outcomes, matrix)
+    if chosen is None or any(one.candidate == chosen and chosen.patch for one in outcomes):
+        return chosen
+    kind = type(selector)
+    name = chosen.attempt_id if isinstance(chosen, Candidate) else repr(chosen)[:80]
+    raise UsageError(
+        f"selector {kind.__module__}:{kind.__qualname__} chose {name!r}, which is none of the"
+        " instance's candidates with a patch: mend it, or name another selector"
+    )
 
 
 def selector_for(policy: Policy, features: Features, selector: Selector) -> Selector:

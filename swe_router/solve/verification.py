@@ -183,7 +183,7 @@ def _verdict(
         verdict = verdict.model_copy(update={"combines": True})
     verdict = billed(verdict, outcome.attempt.id, context, calls)
     verdict = verdict.model_copy(update={"seconds": max(0.0, setup.context.clock() - begun)})
-    if traits.reuse != "never" and "broke" not in verdict.evidence and not setup.stopping():
+    if traits.reuse != "never" and not verdict.broke and not setup.stopping():
         setup.context.cache[key] = verdict, outcome.attempt.id
     return verdict
 

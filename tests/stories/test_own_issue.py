@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from swe_router.__main__ import main
+from swe_router.codegraph import repo_building
 from swe_router.commands.grade.grading_run import grade_file
 from swe_router.commands.run import own_issue_file
 from swe_router.commands.run.own_issue_file import OwnIssueRequest
@@ -106,6 +107,9 @@ def test_without_a_command_the_patch_is_there_and_ungraded_with_the_reason(repo,
     (grade,) = run.grades().values()
     assert grade.outcome == "ungraded"
     assert "no test command was given" in grade.evidence["reason"]
+    name = grade.instance_id
+    assert main(["show", str(run.path), name]) == 0
+    assert "stands: ungraded (no test command was given" in capsys.readouterr().out
     (record,) = run.records().values()
     assert "-    return a + b + 1" in record.patch
 
@@ -133,6 +137,31 @@ def test_the_users_command_is_the_judge(repo, tmp_path, command, patch, outcome,
     ).values()  # fmt: skip
     assert (grade.outcome, reason in grade.evidence["reason"]) == (outcome, True), grade
     assert bool(grade.doubt) == (command == "true" and patch == "fix")
+
+
+def test_a_name_of_a_remote_is_looked_up_as_git_does_and_not_by_its_last_part(repo, tmp_path):
+    git(repo, "branch", "aa/main", "v1")
+    git(repo, "tag", "-a", "noted", "-m", "an annotated tag")
+    address = repo.rename(tmp_path / "calc").as_uri()
+
+    def commit(name=""):
+        file = own_issue_file.write(OwnIssueRequest(address, "It breaks badly.", name), tmp_path)
+        return splits.load_instances(str(file))[0].base_commit
+
+    there = tmp_path / "calc"
+    main_now = git(there, "rev-parse", "main")
+    assert commit("main") == commit() == commit("noted") == commit("refs/heads/main") == main_now
+    assert commit("aa/main") == git(there, "rev-parse", "v1") != main_now
+
+
+def test_a_remote_without_its_default_branch_asks_for_a_commit_and_takes_one(repo, tmp_path):
+    git(repo, "symbolic-ref", "HEAD", "refs/heads/gone")
+    address = repo.rename(tmp_path / "calc").as_uri()
+    with pytest.raises(UsageError, match="has no default branch: name a commit by --commit"):
+        own_issue_file.write(OwnIssueRequest(address, "It breaks badly."), tmp_path)
+    repo_building.check_answers(address)
+    file = own_issue_file.write(OwnIssueRequest(address, "It breaks badly.", "main"), tmp_path)
+    assert splits.load_instances(str(file))[0].repository == address
 
 
 @pytest.mark.parametrize(

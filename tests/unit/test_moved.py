@@ -16,6 +16,18 @@ def test_an_old_module_name_tells_the_new_one():
         importlib.import_module("swe_router.verifiers.bench")
 
 
+OLD_MODULES = sorted(one for one in moved.table() if ":" not in one)
+STILL_THERE = ("swe_router.estimates.acceptance", "swe_router.estimates.complexity")
+"""Modules once, folders now."""
+
+
+@pytest.mark.parametrize("old", [one for one in OLD_MODULES if one not in STILL_THERE])
+def test_an_old_module_tells_the_new_one_when_it_is_taken_from_its_package(old):
+    package, _, module = old.rpartition(".")
+    with pytest.raises(ModuleNotFoundError, match=r"swe_router\.[\w.]+ is now swe_router\.\w"):
+        __import__(package, fromlist=[module])
+
+
 def test_an_old_room_tells_where_its_modules_went():
     with pytest.raises(ModuleNotFoundError, match=r"swe_router\.commands"):
         importlib.import_module("swe_router.assemble")

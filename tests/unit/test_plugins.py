@@ -11,8 +11,12 @@ from swe_router import plugins
 from swe_router.__main__ import main
 from swe_router.errors import UsageError
 from swe_router.instances import sources
+from swe_router.policies.base import validated_knobs
+from swe_router.pool import Pool
 
 MODULE = """
+    from pydantic import BaseModel
+
     from swe_router.records import Stop, Try
 
     class Stays:
@@ -54,6 +58,19 @@ MODULE = """
         def __init__(self, settings, *, run, lock, stopping, start): ...
         def open(self, instance): ...
 
+    class OpensWithAll:
+        def __init__(self, settings, **all): ...
+        def open(self, instance): ...
+
+    class Loose(BaseModel):
+        rounds: int = 2
+
+    class Stubborn(Stays):
+        knobs_type = Loose
+
+        def decide(self, features, history, budget):
+            raise KeyError("a bug of the package")
+
     class Picks:
         def __init__(self, **knobs): ...
         @staticmethod
@@ -93,6 +110,38 @@ def test_a_class_that_fits_is_loaded_and_listed(install, seam, name):
     install(seam, {"mine": f"outside_parts:{name}"})
     assert plugins.load(seam, "mine").__name__ == name
     assert "mine" in plugins.names(seam)
+
+
+def test_a_sandbox_factory_that_takes_any_keyword_is_given_all_of_them(install):
+    install("sandboxes", {"mine": "outside_parts:OpensWithAll"})
+    kind = plugins.load("sandboxes", "mine")
+    assert set(plugins.accepted_keywords(kind, {"start": 1, "progress": 2})) == {
+        "start",
+        "progress",
+    }
+
+
+def test_a_knob_that_a_plain_model_would_drop_is_refused_by_name(install):
+    install("policies", {"mine": "outside_parts:Stubborn"})
+    own = plugins.load("policies", "mine").knobs_type
+    assert validated_knobs("mine", own, {"rounds": 3}).rounds == 3
+    with pytest.raises(UsageError, match="there is no knob 'rouns'; did you mean 'rounds'"):
+        validated_knobs("mine", own, {"rouns": 3})
+
+
+def test_a_fault_in_the_code_of_a_package_is_not_called_our_own(install):
+    install("policies", {"mine": "outside_parts:Stubborn"})
+    policy = plugins.load("policies", "mine")(())
+
+    def faults(work):
+        found = []
+        Pool(work=work).run([1], lambda job, result: found.append(result))
+        return found
+
+    (theirs,) = faults(lambda job: policy.decide(None, (), None))
+    assert theirs.owner == "the package outside-parts 1.2"
+    (ours,) = faults(lambda job: plugins.names("no such seam"))
+    assert ours.owner == "swe-router's own"
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from swe_router.errors import UsageError
 from swe_router.records import IMPORTED
 from swe_router.solve.engine import solve
-from swe_router.solve.selection import ByPolicy, selector_for
+from swe_router.solve.selection import ByPolicy, checked_choice, selector_for
 from tests.doubles.engine import (
     FEATURES,
     INSTANCE,
@@ -43,6 +44,33 @@ def by(place: int) -> ByPolicy:
 @pytest.mark.parametrize(("place", "patch"), [(0, "one"), (1, "two")])
 def test_the_policys_choice_goes_before_the_selectors(place, patch):
     assert by(place).select([WEAK, STRONG]).patch == patch
+
+
+@dataclass(frozen=True)
+class ChoosesAnother:
+    """A selector that hands in what no attempt of the instance left."""
+
+    made: object
+
+    def select(self, outcomes, matrix=None):
+        return self.made
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        STRONG.candidate,
+        WEAK.candidate.model_copy(update={"patch": "another text"}),
+        outcome("").candidate,
+        "1-local",
+    ],
+    ids=["of another instance", "changed", "empty", "no candidate"],
+)
+def test_a_selector_that_chooses_none_of_the_candidates_is_named_and_loses_no_patch(made):
+    with pytest.raises(UsageError, match=r"ChoosesAnother chose .*none of the instance.s cand"):
+        checked_choice(ChoosesAnother(made), [WEAK, outcome("")], None)
+    assert checked_choice(ChoosesAnother(None), [WEAK], None) is None
+    assert checked_choice(First(), [WEAK], None) == WEAK.candidate
 
 
 @pytest.mark.parametrize("nothing", ["an empty patch", "no candidate"])

@@ -91,6 +91,12 @@ def test_a_large_tree_is_not_kept_and_few_are(tmp_path: Path, project: tuple[Pat
     assert large._kept == {}
 
 
+def test_an_abbreviated_commit_is_the_whole_one(tmp_path: Path, project: tuple[Path, str]) -> None:
+    home, commit = project
+    WorkTrees().make(home, commit[:10], tmp_path / "tree")
+    assert git(tmp_path / "tree", "rev-parse", "HEAD") == commit
+
+
 def test_a_commit_that_is_not_there_is_named_each_time(
     tmp_path: Path, project: tuple[Path, str]
 ) -> None:

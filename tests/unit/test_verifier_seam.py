@@ -16,6 +16,7 @@ from swe_router import plugins, recorded_verdicts
 from swe_router.errors import VerifierError
 from swe_router.estimates.acceptance import fit, verdict_signals
 from swe_router.records import Result, Verdict
+from swe_router.reports.sentences import verdict_sentence
 from swe_router.seams import VerificationContext
 from swe_router.selectors.vote_counts import has_no_hard_fail
 from swe_router.settings import VerifySettings
@@ -66,6 +67,15 @@ def test_a_verifier_that_says_nothing_of_itself_runs_and_goes_by_the_name_that_t
     (made,) = verified(Plain())
     assert [(one.verifier, one.outcome) for one in made.verdicts] == [(name_of(Plain), "pass")]
     assert made.accepted
+
+
+def test_evidence_dumped_from_a_typed_record_is_no_failure_to_look():
+    looked = verdict("pass", **EvidenceRecord(why="it was read").model_dump())
+    assert looked.broke == ""
+    assert verdict_sentence(looked).endswith(": pass, it was read")
+    lost = looked.model_copy(update={"evidence": {"broke": "Lost: the engine went away"}})
+    assert lost.broke
+    assert verdict_sentence(lost).endswith("it could not look: Lost: the engine went away")
 
 
 def test_a_decisive_fail_ends_the_look_and_only_a_combination_follows():

@@ -74,7 +74,8 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
                 run.add_candidate_grade(grade)
                 name += " (a candidate not handed in)"
             graded.append(name)
-            say(f"[graded {len(graded)}/{len(fresh)}] {name}: {grade.outcome}")
+            why = f" ({grade.why_ungraded[:200]})" if grade.why_ungraded else ""
+            say(f"[graded {len(graded)}/{len(fresh)}] {name}: {grade.outcome}{why}")
 
         graded: list[str] = []
         grader = graders.evaluating_grader(

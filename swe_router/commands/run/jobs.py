@@ -133,7 +133,7 @@ class Jobs:
         row = {"instance": instance_id, "at": time.time(), "why": fault.why, "trace": fault.trace}
         append(log, row)
         self._view.say(
-            f"{instance_id}: a fault of swe-router's own ({fault.why}); it is owed; see {log}"
+            f"{instance_id}: a fault of {fault.owner} ({fault.why}); it is owed; see {log}"
         )
 
     def tick(self, tail: LogTail) -> None:

@@ -16,6 +16,7 @@ from swe_router.records import Instance, digest_of
 
 FOLDER = "own-issues"
 """Below the folder of the run folders."""
+HEAD = "HEAD"
 SECONDS = 60.0
 """For git to say which commit is meant."""
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
@@ -50,12 +51,12 @@ def write(request: OwnIssueRequest, out: Path) -> Path:
     if not local and "://" not in request.repository and "@" not in request.repository:
         raise UsageError(
             f"--repo {request.repository!r}: no folder of that name, and no address of a repository"
-            " (https://…, ssh://…, git@…)"
+            " (https://…, file://…, git@…)"
         )
     place = str(folder.resolve()) if local else request.repository
     row = {
         "repository": place,
-        "commit": _commit(place, request.commit or "HEAD", local=local),
+        "commit": _commit(place, request.commit or HEAD, local=local),
         "issue": text,
         "image": request.image,
         "workdir": request.workdir,
@@ -98,7 +99,8 @@ def _commit(place: str, wanted: str, *, local: bool) -> str:
     if not local and _COMMIT.fullmatch(wanted.lower()):
         return wanted.lower()
     ask = ["rev-parse", "--verify", "--quiet", f"{wanted}^{{commit}}"]
-    command = ["git", "-C", place, *ask] if local else ["git", "ls-remote", "--", place, wanted]
+    refs = ["ls-remote", "--", place, wanted, f"{wanted}^{{}}"]
+    command = ["git", "-C", place, *ask] if local else ["git", *refs]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
@@ -108,8 +110,23 @@ def _commit(place: str, wanted: str, *, local: bool) -> str:
         raise UsageError(f"--repo {place}: no answer in {SECONDS:g} s") from None
     except OSError as error:
         raise UsageError(f"--repo {place}: git cannot be started: {error}") from None
-    found = done.stdout.split()
+    found = done.stdout.strip() if local else _advertised(done.stdout, wanted)
     if done.returncode or not found:
         message = " ".join(done.stderr.split())[:200] or "it has no such commit, branch or tag"
+        if wanted == HEAD and not done.stderr:
+            raise UsageError(f"--repo {place} has no default branch: name a commit by --commit")
         raise UsageError(f"--commit {wanted!r} is not in {place}: {message}")
-    return found[0]
+    return found
+
+
+def _advertised(listed: str, wanted: str) -> str:
+    """The commit of a ref among those that ``git ls-remote`` lists, as git itself looks names up.
+
+    It lists every ref whose name ends so (``old/main`` for ``main``), and of an annotated tag the
+    tag's own id; the commit stands at the name with ``^{}``.
+    """
+    ids = {name: found for found, name in (line.split("\t", 1) for line in listed.splitlines())}
+    for name in (wanted, f"refs/{wanted}", f"refs/tags/{wanted}", f"refs/heads/{wanted}"):
+        if name in ids:
+            return ids.get(f"{name}^{{}}", ids[name])
+    return ""

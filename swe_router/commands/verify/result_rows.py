@@ -53,9 +53,9 @@ def row_of(outcome: Outcome, case: CandidateCase) -> Row:
 
 
 def faulty(outcome: Outcome, case: CandidateCase, fault: str) -> Row:
-    """The row of a candidate that a fault of ours kept from being looked at."""
+    """The row of a candidate that a fault kept from being looked at: ``OWNER: MESSAGE``."""
     bare = outcome.model_copy(update={"verdicts": ()})
-    return {**row_of(bare, case), "why": f"a fault of swe-router's own: {fault}"}
+    return {**row_of(bare, case), "why": f"a fault of {fault}"}
 
 
 def combined_outcome(outcome: Outcome) -> str:
@@ -69,8 +69,8 @@ def combined_outcome(outcome: Outcome) -> str:
 def deciding_reason(outcome: Outcome) -> str:
     """One line: what decided it, or what kept it from being decided."""
     combined = combined_outcome(outcome)
-    broke = [f"{one.verifier} could not look: {one.evidence['broke']}"
-             for one in outcome.verdicts if "broke" in one.evidence]  # fmt: skip
+    broke = [f"{one.verifier} could not look: {one.broke}"
+             for one in outcome.verdicts if one.broke]  # fmt: skip
     if combined == "unknown" and broke:
         return "; ".join(broke)
     for one in (*filter(None, [outcome.weighed]), *_of(outcome, combined)):
@@ -91,7 +91,7 @@ def _same_as(outcome: Outcome, case: CandidateCase) -> str:
     By the verdicts, whose verifiers compared the files; without verdicts by the texts.
     """
     assert outcome.candidate is not None
-    names = [one.evidence["same_as"] for one in outcome.verdicts if "same_as" in one.evidence]
+    names = [one.evidence["same_as"] for one in outcome.verdicts if one.evidence.get("same_as")]
     if outcome.verdicts:
         return case.names.get(names[0], "") if names else ""
     mine = effect(outcome.candidate.patch)
@@ -200,7 +200,7 @@ class ResultFile:
 
     def _holds(self, row: Row) -> bool:
         case = self._cases.get(row["instance_id"])
-        looked = row["verdicts"] and not any("broke" in v["evidence"] for v in row["verdicts"])
+        looked = row["verdicts"] and not any(v["evidence"].get("broke") for v in row["verdicts"])
         same = row.get("settings") == self._settings and row.get("case") == case
         return bool(looked and same and self._same_author(row) and row.get("patch"))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from swe_router import plugins
 from swe_router.candidates import joining, trajectory_folders
 from swe_router.candidates.joining import CandidateCase
 from swe_router.commands.result import CommandResult
@@ -159,7 +160,7 @@ def _one(
         progress.beat(f"{instance.id}: {case.names[attempt_id]}, {verifier}")
 
     def looked(outcome: Outcome) -> None:
-        if not any("broke" in one.evidence for one in outcome.verdicts):
+        if not any(one.broke for one in outcome.verdicts):
             rows.add_half(result_rows.row_of(outcome, case))
 
     known = replace(case, outcomes=rows.halves(case))
@@ -177,6 +178,7 @@ def _result(
     if not isinstance(error, Exception):
         raise error
     message = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    message = f"{plugins.fault_owner(error)}: {message}"
     return [result_rows.faulty(one, case, message) for one in case.outcomes], message
 
 
@@ -208,7 +210,7 @@ class _VerifyProgress:
         left = passed * (sum(self._sizes.values()) - self._done) / max(1, self._done)
         took = time.monotonic() - self._began.get(name, self._begun)  # candidates go side by side
         outcomes = " ".join(str(row["outcome"]) for row in made)
-        wrong = f"; a fault of swe-router's own: {fault}" if fault else ""
+        wrong = f"; a fault of {fault}" if fault else ""
         self._speak(
             f"[{len(self._seen)}/{len(self._sizes)}] {name}: {outcomes}"
             f" in {took:.0f} s{wrong}; ETA {_span(left)}"
