@@ -171,9 +171,14 @@ def _called(name: str, tier: Tier, kind: Any, key: str) -> str:
     return f"{what} is answered ({usage.prompt_tokens} + {usage.output_tokens} tokens)"
 
 
-def check_images(settings: Settings, instances: Sequence[Instance]) -> str | tuple[Level, str]:
+def check_images(
+    settings: Settings,
+    instances: Sequence[Instance],
+    *,
+    engine: docker_engine.Engine | None = None,
+) -> str | tuple[Level, str]:
     """Whether the engine has every image, or may pull it. Raises ``UsageError`` for all at once."""
-    docker = docker_engine.Engine.connect()
+    docker = engine or docker_engine.Engine.connect()
     bare = [one.id for one in instances if not one.image]
     if bare:
         raise UsageError(f"{_some(bare)} {'name' if len(bare) > 1 else 'names'} no image: give the"

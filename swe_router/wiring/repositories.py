@@ -56,10 +56,12 @@ def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
     return RepoCache(place, sources)
 
 
-def copy_out(instance: Instance, place: Path) -> Path | None:
+def copy_out(
+    instance: Instance, place: Path, *, engine: engines.Engine | None = None
+) -> Path | None:
     """The git folder of an image that is on this engine already, in ``place``; never pulls."""
     try:
-        engine = engines.Engine.connect()
+        engine = engine or engines.Engine.connect()
         if not instance.image or not engine.has(instance.image):
             return None
         with tempfile.TemporaryFile() as file:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import ImageNotFound
 
 from swe_router.errors import (
     DiskFull,
     EngineGone,
     ImageMissing,
     NoImageStore,
+    SandboxError,
     UsageError,
     WouldNotStart,
 )
@@ -18,38 +21,9 @@ from swe_router.sandboxes.docker import HOST_LABEL, LOCK_LABEL, RUN_LABEL, Docke
 from swe_router.sandboxes.docker_engine import Engine
 from swe_router.sandboxes.reaper import reap
 from swe_router.settings import SandboxSettings
+from tests.doubles.docker_api import Answer, Api, refusal
 
 INSTANCE = Instance(id="i", repo="o/n", base_commit="c", problem="p", image="some/image:1")
-
-
-class Answer:
-    """As much of a ``requests`` response as APIError reads."""
-
-    def __init__(self, status):
-        self.status_code, self.reason, self.url = status, "", ""
-
-
-def refusal(status, text):
-    kind = NotFound if status == 404 else APIError
-    return kind("refused", response=Answer(status), explanation=text)
-
-
-class Api:
-    """An engine whose answers the test sets; an exception among them is raised."""
-
-    def __init__(self, **answers):
-        self.answers = {"inspect_image": {"Id": "sha256:1"}, "create_host_config": {}, **answers}
-        self.asked = []
-
-    def __getattr__(self, name):
-        def call(*arguments, **options):
-            self.asked.append((name, arguments, options))
-            answer = self.answers.get(name)
-            if isinstance(answer, BaseException):
-                raise answer
-            return answer
-
-        return call
 
 
 def opened(tmp_path, api, **settings):
@@ -158,3 +132,121 @@ def test_an_engine_that_does_not_answer_is_gone_whatever_it_was_asked(asked):
     )
     with pytest.raises(EngineGone, match="does not answer"):
         getattr(Engine(Api(**broken)), asked)("some/image:1")
+
+
+@pytest.mark.parametrize(
+    ("asked", "arguments", "broken"),
+    [
+        ("describe", (), "info"),
+        ("containers", ("label",), "containers"),
+        ("pull", ("some/image:1", print), "pull"),
+        ("build", ("folder", "some/image:1", print), "build"),
+        ("put", ("abc", "/testbed", b""), "put_archive"),
+        ("attach", ("abc",), "attach_socket"),
+        ("remove", ("abc",), "remove_container"),
+    ],
+)
+def test_an_engine_that_goes_away_is_a_sandbox_error_at_every_step(asked, arguments, broken):
+    engine = Engine(Api(**{broken: ConnectionError("refused")}))
+    with pytest.raises(SandboxError, match="does not answer"):
+        getattr(engine, asked)(*arguments)
+
+
+def test_an_engine_is_described_by_what_it_says_of_itself():
+    found = Engine(Api(info={"ServerVersion": "26.1", "Driver": "overlay2"})).describe()
+    assert (found["ServerVersion"], found["Driver"], found["CgroupVersion"]) == (
+        "26.1",
+        "overlay2",
+        "",
+    )
+
+
+def test_the_size_of_an_image_is_zero_where_it_is_not():
+    assert Engine(Api(inspect_image={"Id": "sha256:1", "Size": 7})).bytes_of("some/image:1") == 7
+    assert Engine(Api(inspect_image=refusal(404, "no"))).bytes_of("some/image:1") == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ([{"stream": "Step 1\n"}, {"error": "RUN failed"}], "RUN failed"),
+        (refusal(500, "bad Dockerfile"), "bad Dockerfile"),
+        (TypeError("You must specify a directory"), "You must specify"),
+    ],
+)
+def test_a_folder_that_makes_no_image_is_named_with_the_builders_words(answer, words):
+    with pytest.raises(ImageMissing, match=f"folder makes no image: .*{words}"):
+        Engine(Api(build=answer)).build("folder", "some/image:1", lambda line: None)
+
+
+def test_a_build_tells_its_lines():
+    said = []
+    lines = [{"stream": "Step 1\n"}, {"stream": "\n"}, {"aux": {"ID": "sha256:1"}}]
+    Engine(Api(build=lines)).build("folder", "some/image:1", said.append)
+    assert said == ["some/image:1: Step 1"]
+
+
+def test_an_engine_that_cannot_limit_disk_is_asked_once_and_then_without():
+    api = Api(create_container=refusal(500, "--storage-opt is supported only for overlay"))
+    made = iter([api.answers["create_container"], {"Id": "a"}, {"Id": "b"}])
+
+    def next_one():
+        answer = next(made)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    api.create_container = lambda *arguments, **options: next_one()
+    engine = Engine(api)
+    assert engine.create("image", {}, {"storage_opt": {"size": "1"}}) == "a"
+    assert engine.create("image", {}, {"storage_opt": {"size": "1"}}) == "b"
+    hosts = [options for name, _, options in api.asked if name == "create_host_config"]
+    assert hosts == [{"storage_opt": {"size": "1"}}, {}, {}]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"State": {"OOMKilled": True}}, "ran out of memory"),
+        ({"State": {"Status": "exited", "ExitCode": 3}}, r"exited \(exit 3\)"),
+        (refusal(404, "gone"), "ended and was removed"),
+        (ConnectionError("refused"), "does not answer"),
+    ],
+)
+def test_why_a_container_ended_is_told_in_a_few_words(state, words):
+    assert re.search(words, Engine(Api(inspect_container=state)).fate("abc"))
+
+
+def test_a_container_whose_processes_cannot_be_killed_is_not_empty():
+    assert Engine(Api(exec_create={"Id": "e"})).empty("abc")
+    assert not Engine(Api(exec_create=refusal(409, "it is not running"))).empty("abc")
+
+
+def test_a_removal_waits_for_the_engines_own_and_names_any_other_refusal():
+    api = Api()
+    answers = iter([refusal(409, "in progress"), refusal(404, "gone")])
+
+    def remove(*arguments, **options):
+        raise next(answers)
+
+    api.remove_container = remove
+    Engine(api).remove("abc")
+    assert next(answers, None) is None
+    with pytest.raises(DiskFull):
+        Engine(Api(remove_container=refusal(500, "no space left on device"))).remove("abc")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (refusal(404, "no such path"), FileNotFoundError),
+        (ConnectionError("refused"), EngineGone),
+    ],
+)
+def test_a_path_that_an_image_does_not_give_is_named_and_its_container_removed(answer, error):
+    api = Api(
+        create_container={"Id": "abc"}, get_archive=answer, remove_container=refusal(404, "gone")
+    )
+    with pytest.raises(error):
+        list(Engine(api).export_path("some/image:1", "/testbed/.git"))
+    assert "remove_container" in [name for name, _, _ in api.asked]
