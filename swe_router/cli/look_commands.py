@@ -58,14 +58,15 @@ def replay(
     recorded; the first thing that differs is named, and the exit code is 1. With --selector
     nothing is re-run: selectors are compared over the run's graded candidates.
     """
-    with loading("swe_router.commands.replay"):
-        from swe_router.commands import compare_selectors
-        from swe_router.commands import replay as replay_command
-
     if selector:
+        from swe_router.commands import compare_selectors
+
         shown = compare_selectors.compare(run_name, out, selector)
         emit(shown.facts, as_json=as_json, view=shown.view)
         return shown.code
+    with loading("swe_router.commands.replay"):
+        from swe_router.commands import replay as replay_command
+
     done = replay_command.replay(run_name, out)
     emit(done.facts, as_json=as_json, view=done.view)
     return done.code

@@ -55,7 +55,7 @@ def doctor(
     """
     from swe_router import settings
     from swe_router.commands import doctor as doctor_command
-    from swe_router.commands.run import run_driver
+    from swe_router.commands.run import run_header
 
     only = ids(instances)
     only, split, source = chosen(only, split, source, failed, out, trajectories, rest)
@@ -81,6 +81,6 @@ def doctor(
         sandbox__unsafe=unsafe or None,
         repos=repos,
     )
-    report = doctor_command.doctor(resolved, out, run_driver.resolved_header)
+    report = doctor_command.doctor(resolved, out, run_header.resolved_header)
     emit(report.facts, as_json=as_json, view=report.view)
     return report.code

@@ -167,11 +167,9 @@ def run(
     swe-router run --split verified --budget 150 --workers 8;
     swe-router run --repo . --issue bug.md --test-command 'pytest tests/test_x.py' --budget 2
     """
-    with loading("swe_router.commands.run.run_driver"):
+    with loading("swe_router.settings"):
         from swe_router import settings
-        from swe_router.commands.run import dry_run_report
         from swe_router.commands.run import notifier as notifying
-        from swe_router.commands.run import run_driver as launch
 
     if (knock or outcomes) and not dry_run:
         raise UsageError("--knock and --outcomes go with --dry-run")
@@ -211,10 +209,16 @@ def run(
         grade__enabled=False if no_grade else None,
     )
     if dry_run:
+        with loading("swe_router.commands.run.dry_run_report"):
+            from swe_router.commands.run import dry_run_report
+
         plan = dry_run_report.dry_run(
-            resolved, talk, launch.resolved_header, out=out, knocking=knock, outcomes=outcomes or ""
+            resolved, talk, out=out, knocking=knock, outcomes=outcomes or ""
         )
         return _finish(plan, as_json)
+    with loading("swe_router.commands.run.run_driver"):
+        from swe_router.commands.run import run_driver as launch
+
     waits: list[str] = []
     if resume_run is not None:
         folder = launch.find_to_resume(resume_run, out, requested=resolved)

@@ -45,7 +45,8 @@ from swe_router.settings import Settings
 from swe_router.solve.handover import Handed
 from swe_router.wiring import ensemble, stop_loss
 from swe_router.wiring.handover_limit import handover_limit
-from swe_router.wiring.run_wiring import attempt_context_of, build_policy
+from swe_router.wiring.policy_wiring import build_policy
+from swe_router.wiring.run_wiring import attempt_context_of
 
 
 def replay(name: str, out: Path) -> CommandResult:

@@ -23,8 +23,8 @@ from swe_router.records.known_features import require_values
 from swe_router.reports.route_card import route_view
 from swe_router.settings import Settings
 from swe_router.wiring import training_data
+from swe_router.wiring.policy_wiring import build_policy, features_of
 from swe_router.wiring.repositories import graph_of, repo_cache
-from swe_router.wiring.run_wiring import build_policy, features_of
 
 Say = Callable[[str], None]
 OF_FITS = ("outcomes", "features", "systems", "verifier")

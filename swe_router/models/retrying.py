@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-
-import stamina
-from stamina.instrumentation import set_on_retry_hooks
+from typing import TYPE_CHECKING
 
 from swe_router.breaker import short_cause
 from swe_router.errors import ModelError, NoAnswer, NoConnection, Overloaded, RateLimited
+from swe_router.lazy_imports import deferred
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.seams import Model
 
-# stamina's own words name neither tier nor cause, and may go to stdout, which is for results.
-set_on_retry_hooks([])
+if TYPE_CHECKING:
+    import stamina
+    from stamina import instrumentation
+else:
+    stamina = deferred("stamina")
+    instrumentation = deferred("stamina.instrumentation")
 
 LONGEST_WAIT = 120.0
 """Seconds; a provider that asks for more is asked again after this much."""
@@ -51,6 +54,8 @@ class RetryingModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``."""
+        # stamina's own words name neither tier nor cause, and may go to stdout, where results go.
+        instrumentation.set_on_retry_hooks([])
         tries = stamina.retry_context(
             on=self._decider(),
             attempts=1 + self._retries,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any
 
 from swe_router import active_clock, plugins, recorded_verdicts
 from swe_router.agents.manifest import Manifest
@@ -15,8 +13,6 @@ from swe_router.breaker import Breaker
 from swe_router.codegraph.graph import CodeGraph
 from swe_router.codegraph.repo_cache import RepoCache
 from swe_router.codegraph.search import GraphSearch
-from swe_router.errors import UsageError
-from swe_router.features.extraction_steps import extract_features
 from swe_router.grading import runner
 from swe_router.journal import imported_candidates, run_inputs
 from swe_router.journal.header import Header
@@ -24,8 +20,6 @@ from swe_router.journal.instance_log import InstanceLog, Receipts
 from swe_router.journal.run_folder import RunFolder
 from swe_router.journal.verifier_store import VerifierStore
 from swe_router.ledger import Hold, Ledger
-from swe_router.policies.base import validated_knobs
-from swe_router.policy_abilities import DeclaresKnobs
 from swe_router.records import Arm, Features, Instance, Plan
 from swe_router.sandboxes import leak_audit, leak_guard, patch_application, patch_capture
 from swe_router.seams import (
@@ -46,7 +40,8 @@ from swe_router.wiring import ensemble, stop_loss, training_data
 from swe_router.wiring.handover_limit import handover_limit
 from swe_router.wiring.ledger_budget import LedgerBudget
 from swe_router.wiring.models import ModelFactory
-from swe_router.wiring.repositories import graph_of, past_of, repo_cache
+from swe_router.wiring.policy_wiring import build_policy, features_of
+from swe_router.wiring.repositories import graph_of, repo_cache
 from swe_router.wiring.sandbox_pools import SandboxPools
 from swe_router.wiring.sandboxes import sandbox_factory
 from swe_router.wiring.service_breaker import breaker_of, require_service
@@ -289,49 +284,3 @@ def _temperature(tier: Tier, plan: Plan) -> float | None:
     """The plan's own, only where the tier takes one: some providers refuse the parameter."""
     wished = tier.temperature is not None and plan.temperature is not None
     return plan.temperature if wished else tier.temperature
-
-
-def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | None = None) -> Policy:
-    """The policy of a run over ``issues``, fitted when it learns.
-
-    Raises ``UsageError`` for a knob that it does not have, and for outcomes that do not serve.
-    """
-    settings = header.settings
-    knobs, asked = training_data.split_knobs(settings.policy.knobs)
-    if settings.candidates > 1:
-        knobs.setdefault("candidates", settings.candidates)
-    if settings.seed:
-        knobs.setdefault("seed", settings.seed)
-    knobs = {**header.knobs, **knobs}
-    kind = plugins.load("policies", settings.policy.name)
-    try:
-        inspect.signature(kind).bind(header.ladder(), **knobs)
-    except TypeError as error:
-        raise UsageError(f"policy {settings.policy.name!r}: its knobs: {error}") from None
-    made = kind(header.ladder(), **knobs)
-    policy = training_data.fit_policy(made, asked, issues, say or _quiet)
-    return ensemble.varied(policy, settings, header.ladder())
-
-
-def knobs_of(settings: Settings) -> dict[str, Any]:
-    """Knobs of the policy, defaults included, as JSON; empty for one that declares none.
-
-    Raises ``UsageError`` for a knob that it does not have.
-    """
-    kind = plugins.load("policies", settings.policy.name)
-    if not isinstance(kind, DeclaresKnobs):
-        return {}
-    own, _ = training_data.split_knobs(settings.policy.knobs)
-    return dict(validated_knobs(settings.policy.name, kind.knobs_type, own).model_dump(mode="json"))
-
-
-def _quiet(message: str) -> None:
-    """Workers have no terminal; what they meet is in the records."""
-
-
-def features_of(
-    instance: Instance, graph: CodeGraph | None, repos: RepoCache | None = None, say: Say = _quiet
-) -> Features:
-    """What is known of an instance before anything is spent; ``repos`` tells its history."""
-    past = past_of(repos, instance, say) if graph is not None and repos is not None else ()
-    return extract_features(instance, graph, past)

@@ -20,18 +20,19 @@ from swe_router.lazy_imports import deferred, loading
 
 ROOT = Path(__file__).resolve().parents[2]
 NEVER = {
-    "anthropic", "datasets", "docker", "fsspec", "git", "httpx", "httpx2", "huggingface_hub",
-    "matplotlib", "modal", "networkx", "numpy", "openai", "pandas", "pyarrow", "ray", "requests",
-    "scipy", "sklearn", "swebench", "genai_prices", "unidiff",
+    "adjustText", "anthropic", "datasets", "docker", "fsspec", "genai_prices", "git", "httpx",
+    "httpx2", "huggingface_hub", "matplotlib", "modal", "networkx", "numpy", "openai", "pandas",
+    "psutil", "pyarrow", "ray", "requests", "scipy", "sklearn", "stamina", "swebench", "tenacity",
+    "unidiff",
 }  # fmt: skip
-"""Modules that neither a look nor a plan needs; each takes 30 ms to 2 s of CPU to import."""
+"""Modules that no look, plan or replay needs; each takes 5 ms to 2 s of CPU to import."""
 SCRIPT = """
 import gc, json, os, sys
 from pathlib import Path
 from swe_router.__main__ import main
 code = main(sys.argv[2:])
 heads = {name.partition(".")[0] for name in sys.modules}
-heads |= {name for name in sys.modules if name.startswith("swe_router.") and name.count(".") == 1}
+heads |= {name for name in sys.modules if name.startswith("swe_router.")}
 found = [code, sorted(heads), gc.isenabled(), gc.get_freeze_count()]
 Path(sys.argv[1]).write_text(json.dumps(found))
 """
@@ -39,7 +40,7 @@ Path(sys.argv[1]).write_text(json.dumps(found))
 
 @cache
 def loaded(*words: str) -> frozenset[str]:
-    """Top-level modules that a command has loaded when it is done, whatever its exit code is."""
+    """Top-level modules, and all of our own, that a command has loaded when it is done."""
     with tempfile.TemporaryDirectory() as place:
         told = Path(place, "told.json")
         subprocess.run(
@@ -59,10 +60,11 @@ def loaded(*words: str) -> frozenset[str]:
         ("run", "--dry-run", "--split", "demo", "--budget", "1"),
         ("show", str(ROOT / "runs" / "sample")),
         ("show", str(ROOT / "runs" / "sample"), "--json"),
+        ("replay", str(ROOT / "runs" / "sample")),
     ],
-    ids=["dry run", "show", "show --json"],
+    ids=["dry run", "show", "show --json", "replay"],
 )
-def test_a_look_or_a_plan_loads_nothing_that_it_does_not_use(words):
+def test_a_look_a_plan_or_a_replay_loads_nothing_that_it_does_not_use(words):
     assert loaded(*words) & NEVER == set()
 
 
@@ -71,6 +73,18 @@ def test_a_look_at_a_run_does_not_load_what_makes_one(extra):
     rooms = {"agents", "codegraph", "models", "policies", "sandboxes", "solve", "verifiers"}
     names = loaded("show", str(ROOT / "runs" / "sample"), *extra)
     assert names & {f"swe_router.{room}" for room in rooms} <= {"swe_router.agents"}
+
+
+def test_a_plan_does_not_load_what_drives_a_run():
+    names = loaded("run", "--dry-run", "--split", "demo", "--budget", "1")
+    drivers = {"commands.run.run_driver", "commands.run.worker", "pool", "wiring.run_wiring"}
+    assert names & {f"swe_router.{module}" for module in drivers} == set()
+
+
+def test_a_replay_loads_the_comparison_of_selectors_only_when_it_is_asked_for():
+    names = loaded("replay", str(ROOT / "runs" / "sample"))
+    assert "swe_router.commands.replay" in names
+    assert "swe_router.commands.compare_selectors" not in names
 
 
 def test_a_command_is_read_alone_and_reads_as_it_does_among_all():

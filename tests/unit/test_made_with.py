@@ -20,7 +20,7 @@ from swe_router.journal import run_inputs
 from swe_router.journal.header import Header, is_whole, of_run
 from swe_router.journal.run_folder import MADE_WITH, RunFolder, text_digest
 from swe_router.records import digest_of
-from swe_router.wiring.run_wiring import build_policy
+from swe_router.wiring.policy_wiring import build_policy
 from tests.doubles import earlier_runs
 
 ROOT = Path(__file__).resolve().parents[2]

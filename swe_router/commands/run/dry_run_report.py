@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import
+from swe_router.commands.run.run_header import resolved_header
 from swe_router.errors import UsageError
 from swe_router.journal.header import Header, run_name
 from swe_router.lazy_imports import deferred
@@ -26,13 +27,11 @@ else:
     run_estimate = deferred("swe_router.commands.run.run_estimate")
 
 Say = Callable[[str], None]
-Begun = tuple[Header, candidate_import.RunInputs]
 
 
 def dry_run(
     settings: Settings,
     say: Say,
-    resolved: Callable[[Settings, Say], Begun],
     *,
     out: Path = Path("runs"),
     knocking: bool = False,
@@ -46,7 +45,7 @@ def dry_run(
     which names those faults too, where the settings themselves are refused.
     """
     try:
-        header, begun = resolved(settings, say)
+        header, begun = resolved_header(settings, say)
     except UsageError as error:
         raise UsageError(_with_all(str(error), settings, out)) from None
     known, lines = _facts(header, begun)

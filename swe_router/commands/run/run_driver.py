@@ -18,17 +18,15 @@ from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import, dry_run_report
 from swe_router.commands.run.jobs import Jobs, LogTail
 from swe_router.commands.run.notifier import Notifier
+from swe_router.commands.run.run_header import resolved_header
 from swe_router.commands.run.worker import instances_at_once, run_in_ray, run_local
 from swe_router.commands.signals import end_process, ending_after, graceful, interruptible
 from swe_router.errors import UsageError
-from swe_router.grading import graders
 from swe_router.integrity import consistency, own_runs, trust, unfinished
 from swe_router.journal import imported_candidates, run_inputs
 from swe_router.journal.header import Header, instances_digest, of_run, run_name
 from swe_router.journal.run_folder import RunFolder, text_digest
 from swe_router.jsonl import append
-from swe_router.policy_abilities import needs_of
-from swe_router.records import Budget
 from swe_router.reports import exit_status, run_text, sentences, verifier_errors_text
 from swe_router.reports.live_view import LiveView
 from swe_router.reports.view_parts import text_view
@@ -41,11 +39,9 @@ from swe_router.wiring import (
     cleanup,
     preflight,
     service_breaker,
-    stop_loss,
-    training_data,
     worker_environment,
 )
-from swe_router.wiring.run_wiring import RunWiring, build_policy, features_of, knobs_of
+from swe_router.wiring.run_wiring import RunWiring
 
 Say = Callable[[str], None]
 
@@ -237,33 +233,6 @@ def _finished(run: RunFolder, header: Header, retry: str) -> bool:
     if unfinished.ungraded(run):
         return False
     return not (header.settings.grade.candidates and pending_grades.unseen(run))
-
-
-def resolved_header(settings: Settings, say: Say) -> tuple[Header, candidate_import.RunInputs]:
-    """What a run begins with, checked on this machine. Raises ``UsageError``."""
-    start = candidate_import.read_start(settings, say)
-    settings, instances = acceptance_thresholds.with_thresholds(start.settings), start.instances
-    if settings.grade.enabled:
-        ids = tuple(one.id for one in instances)
-        graders.check_answer_key(settings.split, ids, settings.dataset, code=settings.grade.code)
-    ready = preflight.run_preflight(settings, instances, say)
-    header = Header(
-        settings=settings,
-        digest=settings.digest(),
-        rates=ready.rates,
-        skipped=ready.skipped,
-        sandbox=ready.sandbox,
-        prompts=ready.prompts,
-        created=time.time(),
-        stop_loss=stop_loss.read_profiles(settings.stop_loss, settings.ladder),
-        knobs=knobs_of(settings),
-    )
-    policy = build_policy(header, instances, say)
-    if needs_of(policy):
-        knobs = settings.policy.knobs
-        batch = [training_data.with_ratings(features_of(one, None), knobs) for one in instances]
-        policy.prepare(batch, Budget(dollars=settings.budget))
-    return header, start
 
 
 def _work(wiring: RunWiring, workers: int, retry: str, notifier: Notifier, screen: Screen) -> _Ends:
