@@ -7,7 +7,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -82,11 +82,6 @@ class OutcomeTable:
         return {
             key: tuple(sorted(rows, key=lambda r: _natural(r.run))) for key, rows in found.items()
         }
-
-    def of(self, systems: Sequence[str]) -> OutcomeTable:
-        """Only these systems, in this order."""
-        kept = set(systems)
-        return replace(self, rows=tuple(row for row in self.rows if row.system in kept))
 
     def named(self, word: str) -> str:
         """The system of this name, or the only one that contains it.
