@@ -174,6 +174,16 @@ class Bench:
         return came, failed.read_text("utf-8") if failed.exists() else ""
 
 
+def _modules_of_the_tree() -> list[str]:
+    """Names of the modules that hold something of the package: the package, and all tests."""
+    folders = tuple(f"{ROOT / name}{os.sep}" for name in ("swe_router", "tests"))
+    return [
+        name
+        for name, module in sys.modules.items()
+        if str(getattr(module, "__file__", None)).startswith(folders)
+    ]
+
+
 def _awaited(child: int) -> int | None:
     """The status of a process at its end; None where ``WALL_SECONDS`` were over before.
 
@@ -217,7 +227,8 @@ def _inside(
     mutant: Mutant, tests: Sequence[str], folder: Path, file: Path, cpu_seconds: int
 ) -> int:
     os.setsid()
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]  # a sandbox sets limits of its own
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, hard))
     with (folder / "out").open("wb") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
@@ -227,7 +238,7 @@ def _inside(
     }  # fmt: skip
     try:
         if not swapped(mutant):
-            for name in [n for n in sys.modules if n.split(".")[0] in ("swe_router", "tests")]:
+            for name in _modules_of_the_tree():
                 del sys.modules[name]
             exec((folder / "site" / "sitecustomize.py").read_text(), {"__name__": "custom"})
         words = [*OPTIONS, f"--basetemp={folder / 'tmp'}", *tests]
