@@ -59,7 +59,7 @@ class LocalSandboxes:
         self._run = run
         self._lock = lock
         self._stopping = stopping
-        self.wall = wall or best_wall(unsafe=settings.unsafe)
+        self.wall = wall or best_wall(unsafe=settings.unsafe, run=self._run)
         """``bwrap``, ``unshare``, ``unshare-user`` or ``process``."""
         self._owner = None if self.wall == "process" else visible_mounts.sandbox_owner()
         self._trees = WorkTrees(owner=self._owner)
@@ -181,10 +181,15 @@ def _broken_disk() -> Iterator[None]:
         raise WouldNotStart(f"the local sandbox would not start: {error}") from None
 
 
-def best_wall(*, unsafe: bool, works: Callable[[list[str]], bool] | None = None) -> str:
-    """The strongest isolation that works here. Raises ``UsageError`` when none does."""
+def best_wall(
+    *, unsafe: bool, run: str = "", works: Callable[[list[str]], bool] | None = None
+) -> str:
+    """The strongest isolation that works here. Raises ``UsageError`` when none does.
+
+    What a killed process leaves of the trial has the name of a folder of ``run``: it is reaped.
+    """
     works = works or _works
-    with tempfile.TemporaryDirectory(prefix="swe-router-wall-") as empty:
+    with tempfile.TemporaryDirectory(prefix=folder_prefix(run)) as empty:
         for wall, command in _tried(Path(empty)).items():
             if works(command):
                 _must_be_readable()

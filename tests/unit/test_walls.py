@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from swe_router.errors import UsageError
 from swe_router.sandboxes import resource_limits, unshare, visible_mounts
 from swe_router.sandboxes.kind_choice import choose_kind
 from swe_router.sandboxes.local import best_wall
+from swe_router.sandboxes.temp_folders import folder_prefix
 from swe_router.settings import SandboxSettings
 
 
@@ -85,3 +87,16 @@ def test_without_an_engine_auto_is_an_error_and_never_a_sandbox_without_the_imag
         choose_kind(local, check=no_engine, wall=no_wall)
     with pytest.raises(UsageError, match="Docker"):
         choose_kind(SandboxSettings(kind="docker"), check=no_engine)
+
+
+def test_what_a_kill_leaves_of_the_trial_of_walls_has_a_name_that_the_reaper_knows():
+    seen = []
+
+    def works(command):
+        folders = Path(tempfile.gettempdir()).glob(f"{folder_prefix('r')}*")
+        seen.extend(folder for folder in folders if str(folder) in " ".join(command))
+        return False
+
+    assert best_wall(unsafe=True, run="r", works=works) == "process"
+    assert seen
+    assert not any(folder.exists() for folder in seen)
