@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -33,6 +33,8 @@ from swe_router.verifier_abilities import (
     VerifierTraits,
     traits_of,
 )
+
+Record = TypeVar("Record", bound=EvidenceRecord)
 
 NOTHING = VerdictSummary()
 
@@ -71,7 +73,7 @@ def evidence_of(verdict: Verdict) -> EvidenceRecord:
     return read_evidence(kind, verdict)
 
 
-def read_evidence(kind: type[EvidenceRecord], verdict: Verdict) -> EvidenceRecord:
+def read_evidence(kind: type[Record], verdict: Verdict) -> Record:
     """The evidence as a record of this type. Raises ``VerifierError`` where it does not fit."""
     try:
         return kind.model_validate(verdict.evidence)

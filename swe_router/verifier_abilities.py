@@ -37,7 +37,7 @@ class EvidenceRecord(BaseModel):
     there was one) and its own, which is the last.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
     schema_version: str = ""
     why: str = ""

@@ -14,7 +14,7 @@ from swe_router.agents import recorded_attempt
 from swe_router.agents.dialogue import DialogueSetup
 from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import
-from swe_router.errors import UsageError
+from swe_router.errors import UsageError, VerifierError
 from swe_router.features.extraction_steps import complexity_of, features_version
 from swe_router.grading.evidence import follows_from_counts
 from swe_router.grading.predictions import Prediction
@@ -70,9 +70,12 @@ def replay(name: str, out: Path) -> CommandResult:
     money = unexplained_calls(run, ledger)
     for instance_id, record in run.records().items():
         count = ReplayCount()
-        check_record(record, means, count)
+        try:
+            check_record(record, means, count)
+            _written(run, record, count)
+        except VerifierError as error:  # the rest of the record does not hang on its evidence
+            count.same(instance_id, "verdicts", "evidence that can be read", str(error))
         _moves(run, record, count)
-        _written(run, record, count)
         _came_with(run, record, count)
         _surroundings(record, header, instances, ledger, count)
         _grade(record, grades.get(instance_id), count)

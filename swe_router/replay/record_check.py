@@ -90,7 +90,10 @@ class ReplayContext:
 
 
 def check_record(record: RunRecord, context: ReplayContext, count: ReplayCount) -> None:
-    """Recompute one record and add differences to ``count``."""
+    """Recompute one record and add differences to ``count``.
+
+    Raises ``VerifierError`` for evidence that its verifier cannot read.
+    """
     _check_decisions(record, context, count)
     before = _earlier_outcomes(record)
     for outcome in record.outcomes:

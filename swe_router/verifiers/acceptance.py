@@ -7,6 +7,7 @@ from typing import Any
 
 from swe_router import recorded_verdicts
 from swe_router.estimates.acceptance import calibration, selective_threshold, verdict_signals
+from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import ACCEPTANCE, Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
@@ -59,12 +60,12 @@ class AcceptanceVerifier:
             if score is not None:  # the probability decides; what is listed is one's own
                 facts["said"] = {one.verifier: one.outcome for one in outcome.verdicts}
         candidate = outcome.candidate
-        facts["why"] = _why(facts, score)
+        facts["why"] = _why(AcceptanceEvidence.model_validate(facts), score)
         return Verdict.model_validate(
             {
                 "candidate": candidate.digest if candidate else "",
                 "verifier": ACCEPTANCE,
-                "outcome": outcome_of(facts, score),
+                "outcome": outcome_of(AcceptanceEvidence.model_validate(facts), score),
                 "score": score,
                 "evidence": facts,
             }
@@ -93,13 +94,13 @@ class AcceptanceVerifier:
         unweighed = self.calibration.unweighed(facts["signals"], facts["author"], instance.repo)
         if unweighed:
             facts["unweighed"] = unweighed
-        return _score(self.calibration, facts)
+        return _score(self.calibration, AcceptanceEvidence.model_validate(facts))
 
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome, and the probability where the same fit is at hand."""
-        facts, fitted = verdict.evidence, self.calibration
-        mine = fitted is not None and facts.get("model") == f"{fitted.name}:{fitted.digest}"
-        if fitted is not None and mine and "repo" in facts:
+        facts, fitted = read_evidence(AcceptanceEvidence, verdict), self.calibration
+        mine = fitted is not None and facts.model == f"{fitted.name}:{fitted.digest}"
+        if fitted is not None and mine and "repo" in facts.model_fields_set:
             try:
                 again = _score(fitted, facts)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -165,40 +166,39 @@ def _better(
     return weight(theirs, other) > weight(mine, score)
 
 
-def _score(fitted: calibration.Calibration, facts: Mapping[str, Any]) -> float:
+def _score(fitted: calibration.Calibration, facts: AcceptanceEvidence) -> float:
     """P(right) for the evidence; an empty patch has none."""
-    named = fitted.probability(facts["signals"], facts["author"], facts["repo"])
-    return 0.0 if facts["empty"] else named
+    named = fitted.probability(facts.signals, facts.author, facts.repo)
+    return 0.0 if facts.empty else named
 
 
-def outcome_of(facts: Mapping[str, Any], score: float | None) -> str:
+def outcome_of(facts: AcceptanceEvidence, score: float | None) -> str:
     """The outcome that the facts and the probability stand for."""
-    outcomes = facts.get("said", {})
-    if facts.get("empty") or _has_decisive_fail(outcomes):
+    if facts.empty or _has_decisive_fail(facts.outcomes):
         return "fail"
-    if score is None or facts.get("threshold") is None:
-        return _counted(set(outcomes.values()))
-    if not facts.get("ran"):
+    if score is None or facts.threshold is None:
+        return _counted(set(facts.outcomes.values()))
+    if not facts.ran:
         return "unknown"
-    return "pass" if score >= facts["threshold"] else "fail"
+    return "pass" if score >= facts.threshold else "fail"
 
 
 def _counted(outcomes: set[str]) -> str:
     return "fail" if "fail" in outcomes else "pass" if "pass" in outcomes else "unknown"
 
 
-def _why(facts: Mapping[str, Any], score: float | None) -> str:
-    listed = ", ".join(f"{name} {outcome}" for name, outcome in facts["said"].items())
+def _why(facts: AcceptanceEvidence, score: float | None) -> str:
+    listed = ", ".join(f"{name} {outcome}" for name, outcome in facts.outcomes.items())
     listed = listed or "no verifier ran"
-    if facts["empty"]:
+    if facts.empty:
         return "there is no patch"
-    if score is None:
+    if score is None or facts.threshold is None:
         return f"verdicts counted: {listed}"
     if outcome_of(facts, score) == "unknown":
         return f"nothing ran that could tell right from wrong ({listed})"
-    chance, bar = distinct_decimals(score, facts["threshold"])
-    twin = facts.get("same_change_as")
+    chance, bar = distinct_decimals(score, facts.threshold)
+    twin = facts.same_change_as
     shared = f"; the same change as {twin}, on which more is known" if twin else ""
-    unweighed = ", ".join(facts.get("unweighed", ()))
+    unweighed = ", ".join(facts.unweighed)
     shared += f"; not weighed until `swe-router calibrate`: {unweighed}" if unweighed else ""
-    return f"probability {chance}, accepted from {bar} on ({listed}){shared}; {facts['claim']}"
+    return f"probability {chance}, accepted from {bar} on ({listed}){shared}; {facts.claim}"

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
 from swe_router.verifier_abilities import EvidenceRecord, Stage
-from swe_router.verifiers.evidence_records import AgreementEvidence
+from swe_router.verifiers.evidence_records import (
+    AgreementEvidence,
+    RepoTestsEvidence,
+    ReproductionEvidence,
+)
 from swe_router.verifiers.patches import similarity
 from swe_router.verifiers.signals import authors
 from swe_router.verifiers.testing.comparison import BROKEN
@@ -80,7 +85,7 @@ class AgreementVerifier:
                 ],
             ),
         }
-        score = score_of(facts)
+        score = score_of(AgreementEvidence.model_validate(facts))
         facts["why"] = (
             f"{facts['same_change']} of {len(compared)} other candidate(s) make the same change,"
             f" {facts['same_model']} of them by the same model; it passes {passed} and fails"
@@ -90,9 +95,10 @@ class AgreementVerifier:
 
     def check(self, verdict: Verdict) -> str:
         """An opinion has no outcome; a score that does not follow from its evidence is named."""
-        if verdict.score is None or "peers" not in verdict.evidence:
+        facts = read_evidence(AgreementEvidence, verdict)
+        if verdict.score is None or "peers" not in facts.model_fields_set:
             return "unknown"
-        right = score_of(verdict.evidence)
+        right = score_of(facts)
         return "unknown" if abs(right - verdict.score) < 1e-6 else "contradictory"
 
     def signals(self, verdict: Verdict) -> Mapping[str, float]:
@@ -113,22 +119,24 @@ def independent(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome]:
     return found if outcome.attempt.plan.handover == "fresh" else []
 
 
-def score_of(facts: Mapping[str, Any]) -> float:
+def score_of(facts: AgreementEvidence) -> float:
     """0 to 1 from the peers and their tests: weighted share of agreement, from even odds on."""
     weight, agreed = PRIOR, 0.5 * PRIOR
-    for peer in facts["peers"]:
-        w = SAME_MODEL if peer["same_model"] else 1.0
-        weight, agreed = weight + w, agreed + w * peer["alike"]
-    passed, failed = facts["their_tests_passed"], facts["their_tests_failed"]
+    for peer in facts.peers:
+        w = SAME_MODEL if peer.same_model else 1.0
+        weight, agreed = weight + w, agreed + w * peer.alike
+    passed, failed = facts.their_tests_passed, facts.their_tests_failed
     return round(float((agreed + passed) / (weight + passed + failed)), 6)
 
 
 def broken_of(verdicts: Sequence[Verdict]) -> frozenset[str] | None:
     """Existing tests that a patch breaks, by ``repo-tests``; None when none could be run."""
     for one in verdicts:
-        if one.verifier == "repo-tests" and "counts" in one.evidence:
-            tests = one.evidence.get("tests", {}).items()
-            return frozenset(test for test, (_, after) in tests if after in BROKEN)
+        if one.verifier != "repo-tests":
+            continue
+        facts = read_evidence(RepoTestsEvidence, one)
+        if "counts" in facts.model_fields_set:
+            return frozenset(test for test, (_, after) in facts.tests.items() if after in BROKEN)
     return None
 
 
@@ -165,10 +173,11 @@ def _their_tests(outcome: Outcome, others: Sequence[Outcome]) -> tuple[int, int]
     ids = {peer.attempt.id for peer in others}
     tally = {"passed": 0, "failed": 0}
     for verdict in outcome.verdicts:
-        tests = verdict.evidence.get("tests", {}) if verdict.verifier == "reproduction" else {}
-        for test in tests.values():
-            if test.get("by") in ids and not test.get("own") and test.get("after") in tally:
-                tally[test["after"]] += 1
+        if verdict.verifier != "reproduction":
+            continue
+        for test in read_evidence(ReproductionEvidence, verdict).tests.values():
+            if test.by in ids and not test.own and test.after in tally:
+                tally[test.after] += 1
     return tally["passed"], tally["failed"]
 
 

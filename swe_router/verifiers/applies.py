@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from swe_router import patch_files
+from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import FITTED, IN_PLACE, VerificationContext
 from swe_router.settings import VerifySettings
@@ -14,8 +15,6 @@ from swe_router.verifiers.evidence_records import AppliesEvidence
 from swe_router.verifiers.patches import changed_files, path_kinds
 
 NAME = "applies"
-UNTIDY = ("debris", "scratch")
-"""Kinds of files that no maintainer would merge."""
 MAX_LISTED = 50
 """Paths listed in the evidence, of each kind."""
 
@@ -59,19 +58,19 @@ class AppliesVerifier:
 
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome from the recorded facts."""
-        return outcome_of(verdict.evidence)
+        return outcome_of(read_evidence(AppliesEvidence, verdict))
 
     def fails_by_text(self, patch: str) -> bool:
         """See ``JudgesText``."""
         facts = text_facts(patch, path_kinds.is_test_predicate(None)) | {"applied": True}
-        return outcome_of(facts) == "fail"
+        return outcome_of(AppliesEvidence.model_validate(facts)) == "fail"
 
     def summary(self, verdict: Verdict) -> VerdictSummary:
         """See ``SummarisesVerdicts``."""
-        facts, failed = verdict.evidence, verdict.outcome == "fail"
+        facts, failed = read_evidence(AppliesEvidence, verdict), verdict.outcome == "fail"
         return VerdictSummary(
-            untidy=any(facts.get(kind) for kind in UNTIDY),
-            refused_by_text=failed and bool(facts.get("empty") or facts.get("applied", True)),
+            untidy=bool(facts.debris or facts.scratch),
+            refused_by_text=failed and (facts.empty or facts.applied),
         )
 
 
@@ -103,20 +102,20 @@ def _pass_over(facts: dict[str, Any], there: Sequence[str]) -> None:
         facts[kind] = [path for path in facts[kind] if path not in there]
 
 
-def outcome_of(facts: Mapping[str, Any]) -> str:
+def outcome_of(facts: AppliesEvidence) -> str:
     """The outcome that the facts stand for."""
-    if facts.get("empty", True) or not facts.get("applied"):
+    if facts.empty or not facts.applied:
         return "fail"
-    if not facts.get("readable"):
+    if not facts.readable:
         return "unknown"
-    if facts.get("deleted_tests") or facts.get("debris") or not facts.get("source"):
+    if facts.deleted_tests or facts.debris or not facts.source:
         return "fail"
     return "pass"
 
 
 def verdict_of(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
     """The verdict, with one line that says why."""
-    outcome = outcome_of(facts)
+    outcome = outcome_of(AppliesEvidence.model_validate(facts))
     facts["why"] = _why(facts)
     return Verdict.model_validate(
         {

@@ -7,6 +7,7 @@ from typing import Any
 
 from swe_router.estimates.acceptance import calibration
 from swe_router.estimates.acceptance.verdict_signals import clipped
+from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
@@ -69,13 +70,13 @@ class BehaviourVerifier:
 
     def check(self, verdict: Verdict) -> str:
         """An opinion has no outcome; a score that the same fit does not give is named."""
-        facts, fitted = verdict.evidence, self.calibration
-        if fitted is None or facts.get("model") != f"{fitted.name}:{fitted.digest}":
+        facts, fitted = read_evidence(BehaviourEvidence, verdict), self.calibration
+        if fitted is None or facts.model != f"{fitted.name}:{fitted.digest}":
             return "unknown"
-        if not {"signals", "author", "repo"} <= facts.keys():
+        if not {"signals", "author", "repo"} <= facts.model_fields_set:
             return "unknown"
         try:
-            again, _ = fitted.behaves(facts["signals"], facts["author"], facts["repo"])
+            again, _ = fitted.behaves(facts.signals, facts.author, facts.repo)
         except (AttributeError, TypeError, ValueError) as error:
             return f"contradictory: {error}"
         same = verdict.score is not None and abs(verdict.score - again) <= calibration.EQUAL_WITHIN
@@ -83,12 +84,12 @@ class BehaviourVerifier:
 
     def signals(self, verdict: Verdict) -> Mapping[str, float]:
         """See ``GivesSignals``."""
-        facts = verdict.evidence
-        return {"behaviour": clipped(float(facts["lift"]))} if "lift" in facts else {}
+        lift = read_evidence(BehaviourEvidence, verdict).lift
+        return {} if lift is None else {"behaviour": clipped(lift)}
 
     def rescored(self, verdict: Verdict, author: str, repo: str, fitted: Any) -> Verdict:
         """See ``RescoresVerdicts``."""
-        signals = verdict.evidence.get("signals")
+        signals = read_evidence(BehaviourEvidence, verdict).signals
         if not signals or not fitted.behaviour:
             return verdict
         score, lift = fitted.behaves(signals, author, repo)

@@ -12,6 +12,7 @@ from swe_router import recorded_verdicts, templates
 from swe_router.errors import LedgerRefused, ModelError
 from swe_router.estimates.acceptance import calibration
 from swe_router.estimates.acceptance.verdict_signals import clipped, log_odds
+from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import (
     CallLimits,
     Completion,
@@ -91,21 +92,23 @@ class JudgeVerifier:
 
     def check(self, verdict: Verdict) -> str:
         """An opinion has no outcome; ratings that do not stand in the answer are named."""
-        facts = verdict.evidence
-        if "probability" not in facts:
+        facts = read_evidence(JudgeEvidence, verdict)
+        if facts.probability is None:
             return "unknown"
-        read = ratings(str(facts.get("answer", "")))
-        same = read is not None and all(facts.get(key) == read[key] for key in read)
-        return "unknown" if same else "contradictory"
+        recorded = {
+            "rubric": facts.rubric,
+            "probability": facts.probability,
+            "said": facts.reason,
+        }
+        return "unknown" if ratings(facts.answer) == recorded else "contradictory"
 
     def signals(self, verdict: Verdict) -> Mapping[str, float]:
         """See ``GivesSignals``.
 
         As the judge answered, not as it was scaled: refits must not depend on each other.
         """
-        if "probability" not in verdict.evidence:
-            return {}
-        return {"judge": clipped(log_odds(float(verdict.evidence["probability"])))}
+        probability = read_evidence(JudgeEvidence, verdict).probability
+        return {} if probability is None else {"judge": clipped(log_odds(probability))}
 
     def summary(self, verdict: Verdict) -> VerdictSummary:
         """See ``SummarisesVerdicts``."""
@@ -126,7 +129,7 @@ def messages(
         patch=patch[:MAX_PATCH].rstrip("\n"),
         cut=max(0, len(patch) - MAX_PATCH),
         evidence=[
-            f"- {one.verifier}: {one.outcome}; {one.evidence.get('why', '')}"
+            f"- {one.verifier}: {one.outcome}; {read_evidence(EvidenceRecord, one).why}"
             for one in outcome.verdicts
             if _is_about_facts(one)
         ],

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from swe_router import patch_files
+from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import VerifySettings
@@ -74,7 +75,7 @@ class RepoTestsVerifier:
 
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome from the recorded test results."""
-        return comparison.outcome_of(verdict.evidence)
+        return comparison.outcome_of(read_evidence(RepoTestsEvidence, verdict))
 
     def cells(self, verdict: Verdict) -> Iterator[TestCell]:
         """See ``FillsMatrix``."""
@@ -227,7 +228,7 @@ def _verdict(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
         {
             "candidate": candidate.digest if candidate else "",
             "verifier": NAME,
-            "outcome": comparison.outcome_of(facts),
+            "outcome": comparison.outcome_of(RepoTestsEvidence.model_validate(facts)),
             "evidence": facts,
         }
     )

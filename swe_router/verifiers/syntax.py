@@ -15,12 +15,13 @@ from tree_sitter import Node
 
 from swe_router import patch_files
 from swe_router.codegraph import grammar, python_syntax
+from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import Sandbox, VerificationContext
 from swe_router.settings import VerifySettings
 from swe_router.verifier_abilities import EvidenceRecord, Reuse, Stage
 from swe_router.verifier_cache import CacheKey
-from swe_router.verifiers.evidence_records import SyntaxEvidence
+from swe_router.verifiers.evidence_records import FileStatePair, SyntaxEvidence
 from swe_router.verifiers.patches import path_kinds
 
 NAME = "syntax"
@@ -86,22 +87,26 @@ class SyntaxVerifier:
 
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome from the recorded words of each file and module."""
-        return outcome_of(verdict.evidence)
+        return outcome_of(read_evidence(SyntaxEvidence, verdict))
 
 
-def outcome_of(facts: Mapping[str, Any]) -> str:
+def outcome_of(facts: SyntaxEvidence) -> str:
     """The outcome that the evidence stands for."""
-    files, imports = facts.get("files", {}).values(), facts.get("imports", {}).values()
-    if any(map(_broken, files)):
+    if any(map(_no_longer_parses, facts.files.values())):
         return "fail"
-    if any(one["base"] == "ok" and one["after"] in ("raises", "died") for one in imports):
+    if any(map(_no_longer_imports, facts.imports.values())):
         return "fail"
-    return "pass" if any(one["after"] == "ok" for one in files) else "unknown"
+    return "pass" if any(file.after == "ok" for file in facts.files.values()) else "unknown"
 
 
-def _broken(one: Mapping[str, Any]) -> bool:
-    """A source file that does not parse; one outside the project is only noted."""
-    return one["after"] == "error" and one["base"] in ("ok", "absent") and not one.get("aside")
+def _no_longer_parses(file: FileStatePair) -> bool:
+    """Whether a source file has a new syntax error; one outside the project is only noted."""
+    return file.after == "error" and file.base in ("ok", "absent") and not file.aside
+
+
+def _no_longer_imports(module: FileStatePair) -> bool:
+    """Whether a module was imported before and now raises or ends the process."""
+    return module.base == "ok" and module.after in ("raises", "died")
 
 
 @dataclass(frozen=True)
@@ -235,7 +240,7 @@ def _facts(
         if old["import"][0] != "none":
             modules[file.path] = _pair(old["import"], new["import"])
     facts: dict[str, Any] = {"files": parsed, "imports": modules}
-    facts["why"] = _why(facts)
+    facts["why"] = _why(SyntaxEvidence.model_validate(facts))
     return facts
 
 
@@ -249,16 +254,16 @@ def _milder(first: Mapping[str, Any], second: Mapping[str, Any]) -> Mapping[str,
     return second if second["import"][0] == "ok" else first
 
 
-def _why(facts: Mapping[str, Any]) -> str:
-    files, modules = facts["files"], facts["imports"]
-    for path, one in files.items():
-        if _broken(one):
-            return f"{path} does not parse: {one.get('said', '')}"
-    for path, one in modules.items():
-        if one["base"] == "ok" and one["after"] in ("raises", "died"):
-            return f"{path} could be imported before and cannot now: {one.get('said', '')}"
-    parsed = sum(one["after"] == "ok" for one in files.values())
-    loaded = sum(one["after"] == "ok" for one in modules.values())
+def _why(facts: SyntaxEvidence) -> str:
+    files, modules = facts.files, facts.imports
+    for path, file in files.items():
+        if _no_longer_parses(file):
+            return f"{path} does not parse: {file.error}"
+    for path, module in modules.items():
+        if _no_longer_imports(module):
+            return f"{path} could be imported before and cannot now: {module.error}"
+    parsed = sum(file.after == "ok" for file in files.values())
+    loaded = sum(module.after == "ok" for module in modules.values())
     return f"{parsed} of {len(files)} changed file(s) parse, {loaded} module(s) still import"
 
 
@@ -280,7 +285,7 @@ def _verdict(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
         {
             "candidate": candidate.digest if candidate else "",
             "verifier": NAME,
-            "outcome": outcome_of(facts),
+            "outcome": outcome_of(SyntaxEvidence.model_validate(facts)),
             "evidence": facts,
         }
     )

@@ -15,6 +15,7 @@ from swe_router.estimates.acceptance.calibration import SignalWeights
 from swe_router.records import Outcome, Verdict
 from swe_router.settings import VerifySettings
 from swe_router.verifiers.acceptance import AcceptanceVerifier
+from swe_router.verifiers.evidence_records import ReproductionEvidence
 from swe_router.verifiers.patches.equivalence import change_key
 from swe_router.verifiers.reproduction import issue_test_counts
 from tests.doubles.project import INSTANCE, outcome, verdict
@@ -55,8 +56,10 @@ def test_an_author_s_own_tests_never_raise_its_probability(results: list[str]) -
 
 def test_a_test_that_the_author_s_own_model_wrote_is_its_own() -> None:
     own = {"t": {"source": "written", "by": "maker-3", "own": False, "after": "passed"}}
-    assert issue_test_counts.votes({"tests": own}, "maker-3-preview") == {}
-    assert issue_test_counts.votes({"tests": own}, "another") == {"written_passed": 1.0}
+    assert issue_test_counts.votes(ReproductionEvidence(tests=own), "maker-3-preview") == {}
+    assert issue_test_counts.votes(ReproductionEvidence(tests=own), "another") == {
+        "written_passed": 1.0
+    }
 
 
 def test_what_one_run_left_has_one_vote() -> None:
@@ -64,7 +67,7 @@ def test_what_one_run_left_has_one_vote() -> None:
         f"t{n}": {"source": "harvested", "by": "1-weak", "own": False, "after": after}
         for n, after in enumerate(["passed", "passed", "failed"])
     }
-    assert issue_test_counts.votes({"tests": tests}) == {"harvested_passed": 1.0}
+    assert issue_test_counts.votes(ReproductionEvidence(tests=tests)) == {"harvested_passed": 1.0}
 
 
 @given(st.integers(0, 300), st.integers(1, 300))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import ast
 import json
+import re
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from pydantic import BaseModel
 
 import swe_router
-from swe_router import plugins, recorded_verdicts
+from swe_router import assets, plugins, recorded_verdicts
+from swe_router.__main__ import main
 from swe_router.errors import VerifierError
 from swe_router.estimates.acceptance import fit, verdict_signals
 from swe_router.records import Result, Verdict
@@ -26,6 +30,7 @@ from swe_router.verifier_abilities import EvidenceRecord, VerifierTraits, traits
 from swe_router.verifier_cache import CacheKey, RunKey, VerifierCache
 from swe_router.verifiers.acceptance import AcceptanceVerifier
 from swe_router.verifiers.evidence_records import AppliesEvidence
+from tests.doubles.copies import copied
 from tests.doubles.engine import INSTANCE, FakeSandbox
 from tests.doubles.project import outcome, verdict
 from tests.doubles.third_party import (
@@ -171,6 +176,19 @@ def test_code_that_a_run_folder_names_is_not_imported_to_read_a_verdict():
     assert recorded_verdicts.verifier_named("nobody-offers-this") is None
 
 
+def unknown_fields(part: object) -> list[str]:
+    """Fields that no record declares, also of what stands inside a record."""
+    if isinstance(part, BaseModel):
+        inner = [getattr(part, name) for name in type(part).model_fields]
+        return [*(part.model_extra or {}), *unknown_fields(inner)]
+    parts = part.values() if isinstance(part, Mapping) else part
+    return [
+        name
+        for one in (parts if isinstance(parts, Iterable) and not isinstance(parts, str) else ())
+        for name in unknown_fields(one)
+    ]
+
+
 def test_every_verdict_on_record_is_the_typed_record_of_its_verifier():
     """Of runs of every age: nothing in them is unknown, and none has a version but today's."""
     files = [*(ROOT.parent / "runs").glob("*/records.jsonl"),
@@ -181,7 +199,7 @@ def test_every_verdict_on_record_is_the_typed_record_of_its_verifier():
             for made in json.loads(text)["outcomes"]:
                 for one in made["verdicts"]:
                     read = recorded_verdicts.evidence_of(Verdict.model_validate(one))
-                    assert read.model_extra == {}, (one["verifier"], read.model_extra)
+                    assert unknown_fields(read) == [], one["verifier"]
                     assert type(read) is not EvidenceRecord
                     seen.add(one["verifier"])
     assert len(seen) >= 6
@@ -202,6 +220,39 @@ def test_evidence_gets_its_version_and_what_does_not_fit_is_no_verdict():
     newer = verdict("pass", "applies", schema_version="applies-9")
     with pytest.raises(VerifierError, match="schema_version"):
         recorded_verdicts.evidence_of(newer)
+
+
+@pytest.mark.parametrize("name", sorted(plugins.BUILT_IN["verifiers"]))
+def test_each_verifier_of_the_house_names_evidence_that_is_not_its_own(name):
+    """It reads its record: a hand-edited file is named, not taken for something or a crash."""
+    verifier = recorded_verdicts.verifier_named(name)
+    newer = verdict("pass", name, schema_version=f"{name}-99")
+    with pytest.raises(VerifierError, match=f"evidence of '{name}' is no .*: schema_version"):
+        verifier.check(newer)
+
+
+def test_a_replay_names_evidence_that_is_not_its_verifier_s(tmp_path, capsys):
+    run = tmp_path / "runs" / "sample"
+    copied(assets.root() / "runs" / "sample", run)
+    file = run / "records.jsonl"
+    text = file.read_text()
+    assert '"applied":true' in text
+    file.write_text(text.replace('"applied":true', '"applied":"perhaps"', 1))
+    assert main(["replay", str(run)]) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "evidence of 'applies' is no AppliesEvidence: applied" in told
+
+
+def test_no_verifier_reads_its_evidence_as_a_mapping():
+    spared = {"swe_router/verifiers/testing/existing_test_counts.py"}  # a key of any verifier's
+    reads = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in sorted((ROOT / "verifiers").rglob("*.py"))
+        for line in path.read_text().splitlines()
+        if re.search(r"\.evidence(\[|\.get\()", line)
+        and path.relative_to(ROOT.parent).as_posix() not in spared
+    ]
+    assert reads == []
 
 
 @pytest.mark.parametrize("name", sorted(plugins.BUILT_IN["verifiers"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from swe_router.records import Outcome, Verdict
 from swe_router.settings import VerifySettings
 from swe_router.verifiers.agreement import AgreementVerifier, score_of
+from swe_router.verifiers.evidence_records import AgreementEvidence
 from swe_router.verifiers.patches import similarity
 from tests.doubles.project import INSTANCE, outcome, verdict
 from tests.doubles.weighed import KIT, diff
@@ -191,14 +193,18 @@ def test_a_score_that_does_not_follow_is_named() -> None:
 def test_a_further_pass_or_twin_never_lowers_agreement(
     peers: Any, passed: int, failed: int
 ) -> None:
+
+    def score(facts: Mapping[str, Any]) -> float:
+        return score_of(AgreementEvidence.model_validate(facts))
+
     facts = {
         "peers": [{"alike": a, "same_model": same} for a, same in peers],
         "their_tests_passed": passed,
         "their_tests_failed": failed,
     }
-    base = score_of(facts)
+    base = score(facts)
     twin = {"alike": 1.0, "same_model": False}
     assert 0 <= base <= 1
-    assert score_of(facts | {"peers": [*facts["peers"], twin]}) >= base
-    assert score_of(facts | {"their_tests_passed": passed + 1}) >= base
-    assert score_of(facts | {"their_tests_failed": failed + 1}) <= base
+    assert score(facts | {"peers": [*facts["peers"], twin]}) >= base
+    assert score(facts | {"their_tests_passed": passed + 1}) >= base
+    assert score(facts | {"their_tests_failed": failed + 1}) <= base

@@ -13,6 +13,7 @@ import pytest
 from swe_router import patch_files
 from swe_router.codegraph.graph import build_graph
 from swe_router.patch_files import PatchSummary
+from swe_router.verifiers.evidence_records import RepoTestsEvidence
 from swe_router.verifiers.testing import runners
 from swe_router.verifiers.testing.batches import Batch, timeout_seconds
 from swe_router.verifiers.testing.comparison import (
@@ -105,7 +106,9 @@ def test_a_run_that_was_cut_short_before_as_well_blames_no_patch(after: TestRun)
     assert now == {"a": "cut", "b": "cut"}
     evidence = evidence_of(now, before)
     assert (evidence["counts"]["cut"], evidence["counts"]["broken"]) == (2, 0)
-    assert outcome_of(evidence) == "unknown", "nothing was seen to pass"
+    assert outcome_of(RepoTestsEvidence.model_validate(evidence)) == "unknown", (
+        "nothing was seen to pass"
+    )
 
 
 def test_a_test_run_is_given_the_time_that_its_start_state_took_and_more() -> None:
@@ -131,16 +134,16 @@ def test_a_flaky_test_is_not_held_against_the_patch() -> None:
 
 def test_flipped_evidence_is_found_out() -> None:
     evidence = evidence_of({"a": "passed", "b": "failed"}, RAN)
-    assert outcome_of(evidence) == "fail"
+    assert outcome_of(RepoTestsEvidence.model_validate(evidence)) == "fail"
     evidence["tests"]["b"] = ["passed", "passed"]
-    assert outcome_of(evidence) == "contradictory"
+    assert outcome_of(RepoTestsEvidence.model_validate(evidence)) == "contradictory"
 
 
 def test_every_broken_test_is_listed_however_many_there_are() -> None:
     now = {f"t{n}": BROKEN[n % 4] for n in range(500)} | {f"p{n}": "passed" for n in range(500)}
     evidence = evidence_of(now, RAN)
     assert len(evidence["tests"]) == 500
-    assert outcome_of(evidence) == "fail"
+    assert outcome_of(RepoTestsEvidence.model_validate(evidence)) == "fail"
 
 
 def test_a_torn_or_foreign_report_line_is_left_out() -> None:

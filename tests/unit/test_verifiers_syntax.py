@@ -8,6 +8,7 @@ import pytest
 
 from swe_router.records import Verdict
 from swe_router.settings import VerifySettings
+from swe_router.verifiers.evidence_records import SyntaxEvidence
 from swe_router.verifiers.in_sandbox import import_probe
 from swe_router.verifiers.syntax import SyntaxVerifier, outcome_of
 from tests.doubles.project import INSTANCE, Project, outcome
@@ -134,12 +135,15 @@ def test_what_a_module_prints_in_its_import_is_no_report(project: Project) -> No
 
 
 def test_the_outcome_follows_from_the_words_alone() -> None:
-    assert outcome_of({}) == "unknown"
-    assert outcome_of({"files": {"a": {"base": "error", "after": "error"}}}) == "unknown"
-    assert outcome_of({"files": {"a": {"base": "ok", "after": "error"}}}) == "fail"
-    slow = {"files": {"a": {"base": "ok", "after": "ok"}}, "imports": {}}
-    slow["imports"] = {"a": {"base": "ok", "after": "slow"}}
-    assert outcome_of(slow) == "pass"
+    def outcome(files: dict[str, str], imports: dict[str, dict[str, str]] | None = None) -> str:
+        facts = {"files": {"a": files}, "imports": imports or {}}
+        return outcome_of(SyntaxEvidence.model_validate(facts))
+
+    assert outcome_of(SyntaxEvidence()) == "unknown"
+    assert outcome({"base": "error", "after": "error"}) == "unknown"
+    assert outcome({"base": "ok", "after": "error"}) == "fail"
+    slow = {"a": {"base": "ok", "after": "slow"}}
+    assert outcome({"base": "ok", "after": "ok"}, slow) == "pass"
 
 
 def test_the_probe_needs_nothing_but_an_old_python() -> None:

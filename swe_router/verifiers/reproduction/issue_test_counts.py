@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from swe_router.estimates.acceptance.verdict_signals import MAX_VOTES
+from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import TestResult, TestSource, Verdict
 from swe_router.verifier_abilities import TestCell, VerdictSummary
+from swe_router.verifiers.evidence_records import ReproductionEvidence
 
 SIGNALS = (
     "written_passed", "written_failed", "harvested_passed", "harvested_failed", "own_failed",
@@ -19,10 +20,11 @@ SIGNALS = (
 
 def cells(verdict: Verdict) -> Iterator[TestCell]:
     """One cell per test of the issue; its id is its text's, so attempts may share it."""
-    for facts in verdict.evidence.get("tests", {}).values():
-        source = TestSource(kind=facts["source"], by=facts["by"], base=facts["base"])
-        name = f"{facts['source']}:{facts['digest'][:16]}"
-        yield TestCell(name, source, _result(facts["after"]), str(facts.get("said", "")))
+    for test in read_evidence(ReproductionEvidence, verdict).tests.values():
+        origin = {"kind": test.source, "by": test.by, "base": test.base}
+        source = TestSource.model_validate(origin)
+        name = f"{test.source}:{test.digest[:16]}"
+        yield TestCell(name, source, _result(test.after), test.printed)
 
 
 def _result(after: str) -> TestResult:
@@ -31,28 +33,28 @@ def _result(after: str) -> TestResult:
 
 def summary(verdict: Verdict) -> VerdictSummary:
     """Tests that a model wrote; those of the candidate's own model have no vote."""
-    tests: Mapping[str, Mapping[str, Any]] = verdict.evidence.get("tests", {})
-    written = {name: one for name, one in tests.items() if one.get("source") == "written"}
-    after = Counter(one.get("after") for one in written.values() if not one.get("own"))
+    tests = read_evidence(ReproductionEvidence, verdict).tests
+    written = {name: test for name, test in tests.items() if test.source == "written"}
+    after = Counter(test.after for test in written.values() if not test.own)
     return VerdictSummary(
         issue_tests_passed=after["passed"],
         issue_tests_ran=after["passed"] + after["failed"],
-        written_tests={name: str(one.get("text")) for name, one in written.items()},
+        written_tests={name: test.text for name, test in written.items()},
     )
 
 
-def votes(evidence: Mapping[str, Any], author: str = "") -> dict[str, float]:
+def votes(evidence: ReproductionEvidence, author: str = "") -> dict[str, float]:
     """Passed and failed reproduction tests by where they came from.
 
     What one attempt left has one vote together, by its majority; a written test has its own.
     """
     ballots: dict[tuple[str, str], Counter[str]] = {}
-    for name, test in evidence.get("tests", {}).items():
-        by, source = str(test.get("by", "")), str(test.get("source", ""))
-        own_model = source == "written" and by and by.lower() in author.lower()
-        kind = "own" if test.get("own") or own_model else source
-        voter = name if source == "written" else by
-        ballots.setdefault((kind, voter), Counter())[str(test.get("after"))] += 1
+    for name, test in evidence.tests.items():
+        written = test.source == "written"
+        own_model = written and test.by and test.by.lower() in author.lower()
+        kind = "own" if test.own or own_model else test.source
+        voter = name if written else test.by
+        ballots.setdefault((kind, voter), Counter())[test.after] += 1
     tally: Counter[str] = Counter()
     for (kind, _), results in ballots.items():
         for result in ("passed", "failed"):

@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 from swe_router import patch_files
+from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import Candidate, Instance, Outcome, Verdict
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
 from swe_router.verifier_abilities import EvidenceRecord, ModelRole, Stage, TestCell, VerdictSummary
-from swe_router.verifiers.evidence_records import ReproductionEvidence
+from swe_router.verifiers.evidence_records import IssueTestEvidence, ReproductionEvidence
 from swe_router.verifiers.patches import path_kinds, tampering
 from swe_router.verifiers.reproduction import (
     issue_test_counts,
@@ -77,12 +78,12 @@ class ReproductionVerifier:
             "usd": str(usd),
             "calls": found.calls,
         }
-        facts["why"] = verdict_rules.why_text(facts)
+        facts["why"] = verdict_rules.why_text(ReproductionEvidence.model_validate(facts))
         return _verdict(candidate, facts)
 
     def check(self, verdict: Verdict) -> str:
         """Recompute the outcome from the recorded texts, results and costs."""
-        return verdict_rules.outcome_of(verdict.evidence)
+        return verdict_rules.outcome_of(read_evidence(ReproductionEvidence, verdict))
 
     def cells(self, verdict: Verdict) -> Iterator[TestCell]:
         """See ``FillsMatrix``."""
@@ -92,11 +93,11 @@ class ReproductionVerifier:
         self, verdict: Verdict, verdicts: Sequence[Verdict], author: str
     ) -> Mapping[str, float]:
         """See ``GivesSignalsAmong``."""
-        return issue_test_counts.votes(verdict.evidence, author)
+        return issue_test_counts.votes(read_evidence(ReproductionEvidence, verdict), author)
 
     def ran(self, verdict: Verdict, author: str) -> bool:
         """See ``ShowsRuns``: a test that the author did not write has a vote."""
-        found = issue_test_counts.votes(verdict.evidence, author)
+        found = issue_test_counts.votes(read_evidence(ReproductionEvidence, verdict), author)
         return any(not name.startswith("own") for name in found)
 
     def summary(self, verdict: Verdict) -> VerdictSummary:
@@ -119,10 +120,15 @@ def _facts(one: CandidateTest, candidate: Candidate, runs: PairedRuns) -> dict[s
     }
     trial = runs.patched(one.test, candidate)
     kept |= test_oracles.run_facts(one.reading, trial)
-    failed = verdict_rules.result_of(kept) == "failed"
+    failed = _result_of(kept) == "failed"
     if trial is not None and failed and not runs.confirmed(one.test, candidate, trial):
         kept |= {"flaky": True}
-    return {**kept, "after": verdict_rules.result_of(kept)}
+    return {**kept, "after": _result_of(kept)}
+
+
+def _result_of(facts: Mapping[str, Any]) -> str:
+    """What the recorded runs of a test come to."""
+    return verdict_rules.result_of(IssueTestEvidence.model_validate(facts))
 
 
 def _verdict(candidate: Candidate | None, facts: Mapping[str, Any]) -> Verdict:
@@ -130,7 +136,7 @@ def _verdict(candidate: Candidate | None, facts: Mapping[str, Any]) -> Verdict:
         {
             "candidate": candidate.digest if candidate else "",
             "verifier": NAME,
-            "outcome": verdict_rules.outcome_of(facts),
+            "outcome": verdict_rules.outcome_of(ReproductionEvidence.model_validate(facts)),
             "evidence": facts,
         }
     )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from swe_router.verifiers.evidence_records import RepoTestsEvidence
 from swe_router.verifiers.testing.results import TestRun
 
 BROKEN = ("failed", "error", "died", "hung")
@@ -124,31 +125,32 @@ def outcome_counts(came: Iterable[str]) -> dict[str, int]:
     }
 
 
-def outcome_of(evidence: Mapping[str, Any]) -> str:
+def outcome_of(evidence: RepoTestsEvidence) -> str:
     """The outcome that follows from the evidence, or ``contradictory``.
 
     ``unknown``: a failure without time to confirm it, a tampered report, a run in which more tests
     vanished than passed, and a run that did not end though it did before. A patch that touches the
     test machinery can fail but not pass.
     """
-    if evidence.get("deleted_tests"):
+    if evidence.deleted_tests:
         return "fail"
-    if "counts" not in evidence:
+    counts = evidence.counts
+    if not counts:
         return "unknown"
-    counts = evidence["counts"]
-    if _contradictory(evidence, counts):
+    if _contradictory(evidence):
         return "contradictory"
-    if counts["broken"] and not evidence.get("tampered"):
-        return "unknown" if evidence.get("confirmed") is False else "fail"
-    if evidence.get("tampered") or evidence.get("meddles") or counts["unfinished"]:
+    if counts["broken"] and not evidence.tampered:
+        return "unknown" if evidence.confirmed is False else "fail"
+    if evidence.tampered or evidence.meddles or counts["unfinished"]:
         return "unknown"
     lost = max(counts["gone"], counts.get("cut", 0))
     return "pass" if counts["still_pass"] > 0 and counts["still_pass"] >= lost else "unknown"
 
 
-def _contradictory(evidence: Mapping[str, Any], counts: Mapping[str, int]) -> bool:
-    tests = outcome_counts(came for _, came in evidence["tests"].values())
-    whole = len(evidence["tests"]) == counts["passed_before"]
+def _contradictory(evidence: RepoTestsEvidence) -> bool:
+    counts = evidence.counts
+    tests = outcome_counts(came for _, came in evidence.tests.values())
+    whole = len(evidence.tests) == counts["passed_before"]
     if whole and any(tests[key] != counts.get(key, 0) for key in tests):
         return True
     return tests["broken"] != counts["broken"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from swe_router.estimates.acceptance.verdict_signals import MAX_VOTES
+from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import TestResult, TestSource, Verdict
 from swe_router.verifier_abilities import TestCell, VerdictSummary
+from swe_router.verifiers.evidence_records import RepoTestsEvidence
 
 _RESULTS: Mapping[str, TestResult] = {
     "passed": "passed",
@@ -22,7 +23,7 @@ _RESULTS: Mapping[str, TestResult] = {
 
 def cells(verdict: Verdict) -> Iterator[TestCell]:
     """One cell per existing test that ran."""
-    for test, (base, after) in verdict.evidence.get("tests", {}).items():
+    for test, (base, after) in read_evidence(RepoTestsEvidence, verdict).tests.items():
         file = test.partition("::")[0] if "::" in test else ""
         source = TestSource(kind="repo", by=file, base=base)
         yield TestCell(test, source, _RESULTS.get(after, "unknown"))
@@ -30,20 +31,20 @@ def cells(verdict: Verdict) -> Iterator[TestCell]:
 
 def summary(verdict: Verdict) -> VerdictSummary:
     """How many tests passed before, still pass, and broke."""
-    counts: Mapping[str, Any] = verdict.evidence.get("counts", {})
+    counts = read_evidence(RepoTestsEvidence, verdict).counts
     return VerdictSummary(
-        passed_before=int(counts.get("passed_before", 0)),
-        still_pass=int(counts.get("still_pass", 0)),
-        broken=int(counts.get("broken", 0)),
+        passed_before=counts.get("passed_before", 0),
+        still_pass=counts.get("still_pass", 0),
+        broken=counts.get("broken", 0),
     )
 
 
 def signals(verdict: Verdict, verdicts: Sequence[Verdict]) -> dict[str, float]:
     """Tests that broke, those that peers break as well, or that all were kept."""
     contested = {str(test) for one in verdicts for test in one.evidence.get("contested", ())}
-    counts: Mapping[str, Any] = verdict.evidence.get("counts", {})
-    broken = int(counts.get("broken", 0)) or len(verdict.evidence.get("deleted_tests", ()))
-    shared = len(contested & verdict.evidence.get("tests", {}).keys())
+    facts = read_evidence(RepoTestsEvidence, verdict)
+    broken = facts.counts.get("broken", 0) or len(facts.deleted_tests)
+    shared = len(contested & facts.tests.keys())
     if broken > shared:
         # One broken test counts once, ten twice: they mostly break for one reason.
         return {"tests_broken": round(min(MAX_VOTES, 1 + math.log10(broken - shared)), 4)}
