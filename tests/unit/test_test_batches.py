@@ -1,0 +1,345 @@
+"""Batches of tests: which fit the time, how they are run, and when a break is sure."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from swe_router.errors import VerifierError
+from swe_router.records import Instance, Result
+from swe_router.verifiers.testing import (
+    batches,
+    before_after,
+    runners,
+)
+from swe_router.verifiers.testing.batches import Batch
+from swe_router.verifiers.testing.results import TestRun
+
+INSTANCE = Instance(id="i", repo="o/n", base_commit="c0", problem="p")
+
+
+def run(results, **changes) -> TestRun:
+    return TestRun(results=results, **{"ended": True, **changes})
+
+
+# Batches.
+
+
+def batch(*files, seconds=1.0, results=None, owners=None, **changes) -> Batch:
+    results = results or {f"{file}::t": "passed" for file in files}
+    owners = owners or {test: test.partition("::")[0] for test in results}
+    return Batch(files, run(results, files=owners, seconds=seconds, **changes))
+
+
+def test_a_batch_grows_by_four_when_it_was_quick_and_by_two_otherwise():
+    assert batches.next_batch_size(batch("a", seconds=2.9)) == 4
+    assert batches.next_batch_size(batch("a", "b", seconds=3.0)) == 4
+    assert batches.next_batch_size(batch("a", seconds=0.1, ended=False)) == 2
+
+
+def test_a_batch_may_take_as_long_as_a_hang_shows_and_a_little_more():
+    assert batches.timeout_seconds(batch("a", seconds=1.0)) == 60.0
+    assert batches.timeout_seconds(batch("a", seconds=100.0)) == 600.0
+    assert batches.timeout_seconds(batch("a", seconds=1.0, ended=False)) == 4.0
+    assert batches.timeout_seconds(batch("a", seconds=10.0, ended=False)) == 15.0
+
+
+def test_a_batch_is_cut_to_the_files_of_the_tests_that_broke():
+    whole = batch("a", "b", "c")
+    assert batches.batch_with_tests(whole, ["b::t"]).files == ("b",)
+    assert batches.batch_with_tests(whole, ["c::t", "a::t", "z::t"]).files == ("a", "c")
+    assert batches.batch_with_tests(whole, ["z::t"]).files == ()
+    unknown = batch("a", "b", results={"x": "passed"}, owners={"y": "a"})
+    assert batches.batch_with_tests(unknown, ["x"]).files == ("a", "b")
+
+
+def test_first_batches_are_three_files_with_their_own_tests():
+    chosen = batches.first_batches([batch("a", "b"), batch("c", "d"), batch("e")])
+    assert [one.files for one in chosen] == [("a", "b"), ("c",)]
+    assert list(chosen[1].before.results) == ["c::t"]
+    odd = batch("a", "b", "c", "d", results={"x": "passed"}, owners={"x": "elsewhere"})
+    chosen = batches.first_batches([odd, batch("e")])
+    assert [one.files for one in chosen] == [("a", "b", "c", "d")]
+    assert list(chosen[0].before.results) == ["x"]
+    assert batches.first_batches([batch(), batch("a")])[0].files == ("a",)
+
+
+def test_batches_add_up_to_one_run():
+    one = batch("a", seconds=1.5, why={"a::t": "x"})
+    two = batch("b", seconds=2.0, ended=False, timed_out=True, tail="end")
+    whole = batches.merged_run([one, two])
+    assert (whole.ended, whole.timed_out, whole.seconds, whole.tail) == (False, True, 3.5, "end")
+    assert whole.results == {"a::t": "passed", "b::t": "passed"}
+    assert (whole.files, whole.why) == ({"a::t": "a", "b::t": "b"}, {"a::t": "x"})
+    assert batches.merged_run([one, batch("c")]).ended
+    assert not batches.merged_run([one]).timed_out
+
+
+# The runner of a project.
+
+
+@pytest.mark.parametrize(
+    ("facts", "endings", "hint", "runner"),
+    [
+        ({"django", "sympy", "has-pytest"}, (), "", "django"),
+        ({"sympy", "has-pytest"}, (), "pytest", "sympy"),
+        ({"sympy-by-pytest", "has-pytest"}, (), "", "pytest"),
+        ({"sympy-by-pytest"}, (), "", ""),
+        ({"has-pytest"}, (), "", "pytest"),
+        ({"has-pytest", "says-unittest"}, (), "", "unittest"),
+        ({"has-pytest", "says-unittest", "says-pytest"}, (), "", "pytest"),
+        ({"says-pytest"}, (), "", ""),
+        (set(), (), "", "unittest"),
+        (set(), (), "sympy", "sympy"),
+        (set(), (), "odd", "unittest"),
+        ({"says-unittest"}, (), "pytest", "unittest"),
+        ({"go"}, (".go",), "", "go"),
+        ({"go"}, (".py", ".go"), "", "unittest"),
+        ({"go"}, (".md", ".go"), "", "go"),
+        ({"jest", "vitest"}, (".ts",), "", "vitest"),
+        ({"jest", "vitest", "says-jest"}, (".ts",), "", "jest"),
+        ({"says-jest"}, (".ts",), "", "unittest"),
+    ],
+)
+def test_a_runner_is_the_one_that_the_project_names(facts, endings, hint, runner):
+    assert runners.choose_runner(facts, endings, lambda: hint) == runner
+
+
+class GoSandbox:
+    """A sandbox in which ``go test`` tells what ``plan`` holds for the files that it was given."""
+
+    identity, workdir = "go", "/app"
+
+    def __init__(self, clock, plan):
+        self.clock, self.plan = clock, plan
+        self.ran: list[tuple[str, float]] = []
+        self.others: list[str] = []
+        self.written: dict[str, bytes] = {}
+        self.report: bytes | Exception = b""
+
+    def run(self, command, *, timeout, cwd=""):
+        if "go test" not in command:
+            self.others.append(command)
+            return Result(exit_code=0, output="python /bin/py\ngo\n")
+        self.ran.append((command.split("-count=1 ")[1].split(" >")[0], timeout))
+        results, seconds = self.plan(self.ran[-1][0].split())
+        late = seconds > timeout
+        self.clock.now += min(seconds, timeout)
+        rows = [{"Action": "fail" if one == "failed" else "pass", "Package": "p", "Test": test}
+                for test, one in results.items()]  # fmt: skip
+        self.report = "\n".join(map(json.dumps, rows)).encode()
+        return Result(exit_code=0, output="o" * 600, timed_out=late, seconds=min(seconds, timeout))
+
+    def read(self, path, *, limit=0):
+        if isinstance(self.report, Exception):
+            raise self.report
+        return self.report
+
+    def write(self, path, data):
+        self.written[path] = data
+
+    def close(self): ...
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_): ...
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def go(plan):
+    return GoSandbox(Clock(), plan)
+
+
+def test_a_run_says_how_long_it_took_and_whether_it_came_to_its_end():
+    box = go(lambda names: ({"TestA": "passed", "TestB": "failed"}, 3.0))
+    made = runners.run_tests(box, "go", "", ["a/x_test.go"], 10.0)
+    assert made.results == {"p/TestA": "passed", "p/TestB": "failed"}
+    assert (made.ended, made.timed_out, made.seconds, made.limit) == (True, False, 3.0, 10.0)
+    assert (made.tail, made.tampered) == ("", "")
+    assert box.others[-1].startswith("rm -rf /tmp/swe-router-")
+    late = runners.run_tests(
+        go(lambda names: ({"TestA": "passed"}, 30.0)), "go", "", ["a.go"], 10.0
+    )
+    assert (late.ended, late.timed_out, late.seconds) == (False, True, 10.0)
+    silent = runners.run_tests(go(lambda names: ({}, 1.0)), "go", "", ["a.go"], 10.0)
+    assert (silent.results, silent.tail) == ({}, "o" * 500)
+    assert runners.shown_command("unittest", ["a b"]) == (
+        "PYTHONHASHSEED=0 python REPORTER/recorder.py -m unittest -q 'a b'"
+    )
+    facts, python = runners.detect_runners(box, 5.0)
+    assert (facts >= {"go"}, python) == (True, "/bin/py")
+
+
+def test_a_report_that_cannot_be_read_is_none_or_too_long():
+    class Fails(GoSandbox):
+        error: Exception = OSError()
+
+        def read(self, path, *, limit=0):
+            raise self.error
+
+    box = Fails(Clock(), lambda names: ({"TestA": "passed"}, 1.0))
+    assert runners.run_tests(box, "go", "", ["a.go"], 10.0).results == {}
+    Fails.error = ValueError()
+    with pytest.raises(VerifierError, match="the test report is over 64000000 bytes"):
+        runners.run_tests(box, "go", "", ["a.go"], 10.0)
+    assert box.others[-1].startswith("rm -rf "), "the folder goes in any case"
+
+
+def timed(box, until=1000.0, **changes):
+    context: Any = SimpleNamespace(
+        clock=box.clock, open_sandbox=lambda of: box, cache={},
+        apply=lambda sandbox, patch: Result(exit_code=int(patch == "bad"), output=""),
+    )  # fmt: skip
+    return before_after.BeforeAfterRunner(context, INSTANCE, "go", "", until, **changes)
+
+
+FILES = [f"d{n}/x_test.go" for n in range(12)]
+
+
+def each(seconds, **results):
+    """Each folder has one test of its name, which takes so long."""
+
+    def plan(names):
+        tests = {one.removeprefix("./"): "passed" for one in names}
+        tests |= {name: results[name] for name in tests if name in results}
+        return {name: one for name, one in tests.items() if one != "gone"}, seconds * len(names)
+
+    return plan
+
+
+def in_turn(*plans):
+    turns = itertools.cycle(plans)
+
+    def plan(names):
+        return next(turns)(names)
+
+    return plan
+
+
+def test_batches_of_quick_files_grow_and_are_shared_by_the_next_candidate():
+    box = go(each(0.5))
+    runner = timed(box)
+    made = runner.base(FILES, 0.5, lambda: box)
+    assert [len(one.files) for one in made] == [1, 4, 7]
+    assert [one.files[0] for one in made] == [FILES[0], FILES[1], FILES[5]]
+    count = len(box.ran)
+    assert runner.base(FILES, 0.5, lambda: box) == made
+    assert len(box.ran) == count, "nothing is run again"
+    more = runner.base([*FILES, "zz/x_test.go"], 0.5, lambda: box)
+    assert [one.files for one in more][:3] == [one.files for one in made]
+    assert more[-1].files == ("zz/x_test.go",)
+    assert [one.files for one in runner.base(FILES[:1], 0.5, lambda: box)] == [(FILES[0],)]
+
+
+def test_batches_stop_where_the_time_or_the_evidence_is_enough():
+    box = go(each(20.0))
+    made = timed(box).base(FILES, 1.0, lambda: box)
+    assert [len(one.files) for one in made] == [1, 2, 1, 1, 1], "sixty seconds of evidence"
+    limits = [limit for _, limit in box.ran]
+    assert limits == pytest.approx([600.0, 24.0, 9.6, 3.84, 2.0]), "one slow file has not all"
+    box = go(each(1.0))
+    assert timed(box, until=1.0).base(FILES, 1.0, lambda: box) == []
+    box = go(each(100.0))
+    timed(box, until=100.0).base(FILES, 0.5, lambda: box)
+    assert box.ran[0][1] == 30.0
+
+
+def trial(box, made, patch="good", until=1000.0, **changes):
+    runner = timed(box, until, **changes)
+    return runner, runner.trial(made, patch)
+
+
+def test_all_batches_run_in_one_process_where_that_is_conclusive():
+    box = go(each(0.5))
+    made = timed(box).base(FILES[:5], 0.5, lambda: box)
+    box.plan = each(0.5, d3="failed")
+    before = len(box.ran)
+    _, found = trial(box, made)
+    assert len(box.ran) == before + 1
+    assert box.ran[-1][1] == 60.0
+    assert found.broken == ["p/d3"]
+    assert (found.ran, found.seconds, found.applied) == (made, 2.5, True)
+    box.plan = each(0.5, d3="gone")
+    _, found = trial(box, made)
+    assert len(box.ran) == before + 1 + 1 + 2, "then one by one"
+    assert found.now["p/d3"] == "gone"
+    assert trial(box, made, "bad")[1].applied is False
+    assert trial(box, made[:1], "bad")[1].applied is False
+    only = [batch("x", results={"t": "failed"})]
+    assert trial(box, only)[1].now == {}, "nothing passed before"
+
+
+def test_batches_for_which_there_is_no_time_are_left_out():
+    box = go(each(1.0))
+    made = timed(box).base(FILES[:9], 0.5, lambda: box)
+    assert [len(one.files) for one in made] == [1, 4, 4]
+    box.clock.now = 0.0
+    _, found = trial(box, made, until=6.5)
+    assert [len(one.files) for one in found.ran] == [1]
+    assert found.left_out == [*FILES[1:9]]
+    box.clock.now = 0.0
+    _, found = trial(box, made, until=1.9)
+    assert (found.ran, found.left_out) == ([], FILES[:9])
+
+
+def test_what_broke_must_break_again_in_two_pairs():
+    box = go(each(0.5))
+    made = timed(box).base(FILES[:2], 0.5, lambda: box)
+    box.plan = each(0.5, d0="failed")
+    runner, found = trial(box, made)
+    assert found.broken == ["p/d0"]
+    box.plan = in_turn(each(0.5), each(0.5, d0="failed"))
+    runner.again(found, "good")
+    assert (found.pairs, found.confirmed, found.broken) == (2, True, ["p/d0"])
+    assert [name for name, _ in box.ran[-4:]] == ["./d0"] * 4
+    again = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made))
+    box.plan = each(0.5)
+    runner.again(again, "good")
+    assert (again.broken, again.now["p/d0"], again.confirmed) == ([], "flaky", False)
+    assert again.pairs == 1, "the base's half is shared"
+    bad = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made))
+    runner.again(bad, "bad")
+    assert (bad.pairs, bad.broken) == (0, ["p/d0"])
+
+
+def test_three_breaks_that_come_again_need_no_third_run():
+    box = go(each(0.5))
+    made = timed(box).base(FILES[:5], 0.5, lambda: box)
+    broke = {"d1": "failed", "d2": "failed", "d3": "failed"}
+    box.plan = each(0.5, **broke)
+    runner, found = trial(box, made)
+    box.plan = in_turn(each(0.5), each(0.5, **broke))
+    runner.again(found, "good")
+    assert (found.pairs, found.confirmed) == (1, True)
+
+
+def test_pairs_need_two_and_a_half_times_their_base_and_a_little():
+    box = go(each(4.0))
+    made = timed(box).base(FILES[:1], 0.5, lambda: box)
+    box.clock.now = 0.0
+    for until, pairs in ((11.9, 0), (12.0, 1)):
+        box.plan = each(4.0, d0="failed")
+        found = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made))
+        box.clock.now = 0.0
+        box.plan = in_turn(each(4.0), each(4.0, d0="failed"))
+        timed(box, until).again(found, "good")
+        assert found.pairs == pairs
+
+
+def test_files_of_the_patch_are_put_back_and_taken_out_for_a_run():
+    box = go(each(0.5))
+    made = timed(box).base(FILES[:1], 0.5, lambda: box)
+    trial(box, made, old=["a b.py"], new=["new.py"])
+    assert [one for one in box.others if not one.startswith("rm -rf /tmp")] == [
+        "git checkout -q HEAD -- 'a b.py'", "rm -rf -- new.py"
+    ]  # fmt: skip
