@@ -15,8 +15,8 @@ from swe_router.sandboxes.docker import DockerSandboxes
 from swe_router.sandboxes.docker_engine import Engine
 from swe_router.sandboxes.leak_guard import remove_leaks
 from swe_router.settings import SandboxSettings
+from tests.doubles.docker_api import Answer, Api
 from tests.doubles.plain_sandbox import PlainSandbox
-from tests.unit.test_docker_engine import Answer, Api
 
 BARE = Instance(id="o__n-1", repo="o/n", base_commit="", problem="p")
 WHO = "git -c user.name=t -c user.email=t@localhost"
