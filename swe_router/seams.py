@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from swe_router.moved import renamed
 from swe_router.records import (
@@ -225,6 +225,15 @@ class Scaffold(Protocol):
     ) -> Trajectory:
         """Work on the issue until submitted or a limit is reached."""
         ...
+
+
+@runtime_checkable
+class KeepsDialogue(Protocol):
+    """A scaffold, or its class, whose requests are those of ``agents.dialogue``: a replay makes
+    them again. Of any other strategy a replay checks seals and sums alone.
+    """
+
+    keeps_dialogue: bool
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,18 @@ def recheck_attempt(
     return found
 
 
+def recheck_sums(steps: Sequence[Step], recorded: Trajectory) -> list[AttemptDivergence]:
+    """What differs where only the strategy knows its requests: seals of the steps, and sums."""
+    found: list[AttemptDivergence] = []
+    before = ""
+    for step in steps:
+        seal = step.sealed(before).seal
+        if seal != step.seal:
+            found.append(AttemptDivergence(f"step {step.index + 1} seal", step.seal, seal))
+        before = step.seal
+    return [*found, *_sums(steps, recorded)]
+
+
 def _given_up(
     steps: Sequence[Step], recorded: Trajectory, stop_loss: StopLoss | None
 ) -> Iterator[AttemptDivergence]:
@@ -134,14 +146,18 @@ def _names(calls: Sequence[ToolCall]) -> str:
     return ", ".join(f"{call.name}({dict(call.arguments)})" for call in calls) or "no call"
 
 
-def _end(
-    dialogue: Dialogue, steps: Sequence[Step], recorded: Trajectory, budget: Budget | None
-) -> Iterator[AttemptDivergence]:
+def _sums(steps: Sequence[Step], recorded: Trajectory) -> Iterator[AttemptDivergence]:
     again = Trajectory.of(steps, recorded.exit, recorded.why)
     for key in ("steps", "usd", "usage", "seal"):
         was, now = getattr(recorded, key), getattr(again, key)
         if was != now:
             yield AttemptDivergence(key, str(was), str(now))
+
+
+def _end(
+    dialogue: Dialogue, steps: Sequence[Step], recorded: Trajectory, budget: Budget | None
+) -> Iterator[AttemptDivergence]:
+    yield from _sums(steps, recorded)
     if recorded.exit in ("broke", "interrupted"):
         return  # These come from outside, at any moment.
     dialogue.make_room()

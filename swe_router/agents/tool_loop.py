@@ -33,6 +33,8 @@ GRACE, GRACE_SECONDS = 10, 0.2
 class ToolLoop:
     """A scaffold: one append-only conversation with tools."""
 
+    keeps_dialogue = True
+
     def __init__(
         self, manifest: Manifest, *, command_timeout: float, command_timeout_max: float
     ) -> None:

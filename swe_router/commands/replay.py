@@ -41,6 +41,7 @@ from swe_router.records import (
 from swe_router.records.known_features import require_values
 from swe_router.replay.record_check import ReplayContext, ReplayCount, check_record
 from swe_router.reports.view_parts import lines_view
+from swe_router.seams import KeepsDialogue
 from swe_router.settings import Settings
 from swe_router.solve.handover import Handed
 from swe_router.wiring import ensemble, stop_loss
@@ -99,6 +100,12 @@ def replay(name: str, out: Path) -> CommandResult:
     )
     if rest := len(instances.keys() - rows.keys()):
         verdict += f"; {rest} of {len(instances)} not concluded, of which nothing can be replayed"
+    strategy = run_inputs.stored_manifest(run, header).strategy
+    if not _keeps_dialogue(strategy):
+        verdict += (
+            f"; of the scaffold strategy {strategy!r}, which makes its own requests, seals and sums"
+            " were compared"
+        )
     view = lines_view(verdict, broken, "red")
     settings_row = {"settings_intact": whole}
     return CommandResult(facts={**rows, **({} if whole else {"settings": settings_row})},
@@ -230,20 +237,25 @@ def _means(run: RunFolder, header: Header, ledger: LedgerState) -> ReplayContext
             charged[call.key] = charged.get(call.key, Decimal(0)) + call.charged
     settings, sheet = header.settings, run_inputs.stored_manifest(run, header)
     verify = run_inputs.verify_settings(run, header)
+    keeps_dialogue = _keeps_dialogue(sheet.strategy)
 
     def conversation(
         record: RunRecord, outcome: Outcome, steps: Sequence[Step], handed: Handed
     ) -> Iterator[tuple[str, str, str]]:
-        plan = outcome.attempt.plan
-        for one in recorded_attempt.recheck_attempt(
-            sheet,
-            record.instance,
-            steps,
-            setup_of(settings, plan, handed),
-            recorded=outcome.attempt.trajectory,
-            budget=plan.budget,
-            stop_loss=stop_loss.stop_loss_of_plan(header, plan),
-        ):
+        plan, trajectory = outcome.attempt.plan, outcome.attempt.trajectory
+        if keeps_dialogue:
+            found = recorded_attempt.recheck_attempt(
+                sheet,
+                record.instance,
+                steps,
+                setup_of(settings, plan, handed),
+                recorded=trajectory,
+                budget=plan.budget,
+                stop_loss=stop_loss.stop_loss_of_plan(header, plan),
+            )
+        else:
+            found = recorded_attempt.recheck_sums(steps, trajectory)
+        for one in found:
             yield one.where, one.recorded, one.recomputed
 
     return ReplayContext(
@@ -260,6 +272,12 @@ def _means(run: RunFolder, header: Header, ledger: LedgerState) -> ReplayContext
         room=partial(handover_limit, header),
         asked=recorded_verdicts.asked_models(settings.verify),
     )
+
+
+def _keeps_dialogue(strategy: str) -> bool:
+    """Whether the requests of a scaffold's strategy can be made again."""
+    kind = plugins.load("scaffolds", strategy)
+    return isinstance(kind, KeepsDialogue) and kind.keeps_dialogue
 
 
 def setup_of(settings: Settings, plan: Plan, handed: Handed) -> DialogueSetup:

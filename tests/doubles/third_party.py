@@ -1,4 +1,4 @@
-"""Verifiers as another package may bring them; named ``tests.doubles.third_party:Class``."""
+"""Verifiers and a scaffold as another package may bring them; named ``tests.doubles.third_party:Class``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from swe_router.records import TestSource, Verdict
+from swe_router.records import CallLimits, Message, Step, TestSource, Trajectory, Verdict
 from swe_router.verifier_abilities import TestCell
 
 
@@ -87,3 +87,18 @@ class Breaks(Sizes):
 def name_of(kind: type) -> str:
     """As ``verify.names`` has it."""
     return f"{kind.__module__}:{kind.__name__}"
+
+
+class WritesItself:
+    """A scaffold's strategy that makes requests of its own: one call, one file, the end."""
+
+    def __init__(self, manifest, *, command_timeout, command_timeout_max):
+        self.timeout = command_timeout
+
+    def solve(self, instance, model, sandbox, budget, context):
+        asked = (Message(role="user", content=instance.problem),)
+        completion = model.complete(asked, limits=CallLimits(max_output_tokens=100))
+        sandbox.run("sed -i 's/ + 1//' calc.py", timeout=self.timeout)
+        step = Step(index=0, request="0" * 64, completion=completion).sealed("")
+        context.record(step)
+        return Trajectory.of([step], "submitted", "one call is enough")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 
@@ -137,6 +138,24 @@ def test_the_users_command_is_the_judge(repo, tmp_path, command, patch, outcome,
     ).values()  # fmt: skip
     assert (grade.outcome, reason in grade.evidence["reason"]) == (outcome, True), grade
     assert bool(grade.doubt) == (command == "true" and patch == "fix")
+
+
+def test_a_strategy_with_requests_of_its_own_replays_by_its_seals_and_sums(repo, tmp_path, capsys):
+    scaffold = tmp_path / "mine"
+    scaffold.mkdir()
+    (scaffold / "scaffold.toml").write_text('strategy = "tests.doubles.third_party:WritesItself"\n')
+    own = ("--test-command", COMMAND, "--set", f"scaffold={scaffold}")
+    assert main(words_of(repo, tmp_path, *own)) == 0
+    assert json.loads(capsys.readouterr().out)["resolved"] == 1
+    run = RunFolder.find("latest", tmp_path / "runs")
+    assert main(["replay", str(run.path)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "WritesItself', which makes its own requests, seals and sums were compared" in told
+    (file,) = run.path.glob("trajectories/*/1-one*.jsonl.gz")
+    changed = gzip.decompress(file.read_bytes()).replace(b"0" * 64, b"1" * 64)
+    file.write_bytes(gzip.compress(changed))
+    assert main(["replay", str(run.path)]) == 1
+    assert "step 1 seal" in capsys.readouterr().out
 
 
 def test_a_name_of_a_remote_is_looked_up_as_git_does_and_not_by_its_last_part(repo, tmp_path):

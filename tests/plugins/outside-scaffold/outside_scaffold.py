@@ -11,6 +11,8 @@ from swe_router.seams import AttemptContext, Model, Sandbox
 class NotedLoop:
     """The strategy ``outside-scaffold`` of a ``scaffold.toml``."""
 
+    keeps_dialogue = True
+
     def __init__(
         self, manifest: Manifest, *, command_timeout: float, command_timeout_max: float
     ) -> None:
