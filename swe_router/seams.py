@@ -229,8 +229,9 @@ class Scaffold(Protocol):
 
 @runtime_checkable
 class KeepsDialogue(Protocol):
-    """A scaffold, or its class, whose requests are those of ``agents.dialogue``: a replay makes
-    them again. Of any other strategy a replay checks seals and sums alone.
+    """A scaffold, or its class, whose requests are those of ``agents.dialogue``.
+
+    A replay makes them again. Of any other strategy it checks seals and sums alone.
     """
 
     keeps_dialogue: bool

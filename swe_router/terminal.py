@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 from rich import console
 from rich.segment import Segment
@@ -52,8 +53,12 @@ class Console(console.Console):
     """Rich's console; what it is given to show is shown, its own colours are kept.
 
     An error of writing to stderr is ignored: a run goes on when its terminal, or the
-    reader of its log, is gone.
+    reader of its log, is gone. In a notebook it draws text, as anywhere: Rich would show each use
+    of it as an output of the cell, an empty one for text that is only captured.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"force_jupyter": False, **options})
 
     def on_broken_pipe(self) -> None:
         """As any error of writing."""

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from swe_router.journal.run_folder import RunFolder
 from swe_router.lazy_imports import deferred
+from swe_router.silent_warnings import no_warnings
 
 if TYPE_CHECKING:
     from swe_router import terminal
@@ -56,12 +57,13 @@ def drive(
     say = progress or silent
     console = terminal.Console(
         file=cast("IO[str]", Lines(say)), width=WIDTH, color_system=None, force_terminal=False,
-        force_jupyter=False, markup=False, emoji=False,
+        markup=False, emoji=False,
     )  # fmt: skip
-    done = run_driver.drive(
-        folder, workers=workers, retry=retry, say=say, budget=budget, hours=hours,
-        screen=run_driver.Screen(console, _interrupt),
-    )  # fmt: skip
+    with no_warnings():  # libraries of the harness warn of what a notebook lacks
+        done = run_driver.drive(
+            folder, workers=workers, retry=retry, say=say, budget=budget, hours=hours,
+            screen=run_driver.Screen(console, _interrupt),
+        )  # fmt: skip
     return str(done.facts.get("ended", ""))  # none where another process drives the run
 
 

@@ -1,4 +1,4 @@
-"""Verifiers and a scaffold as another package may bring them; named ``tests.doubles.third_party:Class``."""
+"""What another package may bring; verifiers and a scaffold, named ``MODULE:Class``."""
 
 from __future__ import annotations
 

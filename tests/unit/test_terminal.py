@@ -108,6 +108,25 @@ def shell(command, *more):
     )
 
 
+IN_A_NOTEBOOK = """
+import builtins, sys
+
+class ZMQInteractiveShell: ...
+
+builtins.get_ipython = ZMQInteractiveShell
+from swe_router.terminal import Console
+from rich import console
+print(console.Console().is_jupyter, Console().is_jupyter, Console(quiet=True).is_jupyter)
+"""
+
+
+def test_in_a_notebook_what_is_drawn_as_text_is_no_output_of_the_cell():
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_NOTEBOOK], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False", "False"]
+
+
 def test_a_closed_stderr_sends_no_talk_to_stdout(tmp_path):
     done = shell(["show", "nothing", "--out", str(tmp_path)], "2>&-")
     assert (done.returncode, done.stdout) == (2, b"")
