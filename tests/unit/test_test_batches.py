@@ -79,34 +79,7 @@ def test_batches_add_up_to_one_run():
     assert not batches.merged_run([one]).timed_out
 
 
-# The runner of a project.
-
-
-@pytest.mark.parametrize(
-    ("facts", "endings", "hint", "runner"),
-    [
-        ({"django", "sympy", "has-pytest"}, (), "", "django"),
-        ({"sympy", "has-pytest"}, (), "pytest", "sympy"),
-        ({"sympy-by-pytest", "has-pytest"}, (), "", "pytest"),
-        ({"sympy-by-pytest"}, (), "", ""),
-        ({"has-pytest"}, (), "", "pytest"),
-        ({"has-pytest", "says-unittest"}, (), "", "unittest"),
-        ({"has-pytest", "says-unittest", "says-pytest"}, (), "", "pytest"),
-        ({"says-pytest"}, (), "", ""),
-        (set(), (), "", "unittest"),
-        (set(), (), "sympy", "sympy"),
-        (set(), (), "odd", "unittest"),
-        ({"says-unittest"}, (), "pytest", "unittest"),
-        ({"go"}, (".go",), "", "go"),
-        ({"go"}, (".py", ".go"), "", "unittest"),
-        ({"go"}, (".md", ".go"), "", "go"),
-        ({"jest", "vitest"}, (".ts",), "", "vitest"),
-        ({"jest", "vitest", "says-jest"}, (".ts",), "", "jest"),
-        ({"says-jest"}, (".ts",), "", "unittest"),
-    ],
-)
-def test_a_runner_is_the_one_that_the_project_names(facts, endings, hint, runner):
-    assert runners.choose_runner(facts, endings, lambda: hint) == runner
+# Runs in a sandbox.
 
 
 class GoSandbox:
@@ -343,3 +316,77 @@ def test_files_of_the_patch_are_put_back_and_taken_out_for_a_run():
     assert [one for one in box.others if not one.startswith("rm -rf /tmp")] == [
         "git checkout -q HEAD -- 'a b.py'", "rm -rf -- new.py"
     ]  # fmt: skip
+
+
+def test_the_batch_after_shared_ones_grows_from_the_last_of_them():
+    box = go(each(0.1))
+    runner = timed(box)
+    assert [len(one.files) for one in runner.base(FILES[:5], 0.5, lambda: box)] == [1, 4]
+    more = [f"e{n:02}/x_test.go" for n in range(30)]
+    made = runner.base([*FILES[:5], *more], 0.5, lambda: box)
+    assert [len(one.files) for one in made] == [1, 4, 16, 14]
+    alone = timed(go(each(0.1))).base(FILES[:1], 0.5, lambda: go(each(0.1)))
+    assert [len(one.files) for one in alone] == [1]
+
+
+def test_the_base_of_a_pair_has_half_of_what_is_left():
+    box = go(each(1.0))
+    made = timed(box).base(FILES[:1], 0.5, lambda: box)
+    box.clock.now = 0.0
+    found = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made))
+    count = len(box.ran)
+    timed(box, 20.0).again(found, "good")
+    assert [limit for _, limit in box.ran[count:][:2]] == [10.0, 19.0]
+    box.clock.now = 0.0
+    late = timed(box, 20.0)
+    late.context.cache.clear()
+    box.plan = each(30.0)
+    found = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made))
+    late.again(found, "good")
+    assert (found.pairs, found.broken) == (0, ["p/d0"]), "a base that was cut is no base"
+
+
+def one_by_one(made, **changes):
+    """Whether the batches are tried in one process first."""
+    box = go(each(0.5))
+    runner = timed(box, **changes)
+    return runner._all_at_once(made, batches.merged_run(made))
+
+
+def test_batches_run_in_one_process_only_where_that_leaves_time_and_trust():
+    two = [batch("a"), batch("b")]
+    assert one_by_one(two)
+    assert not one_by_one(two[:1])
+    assert not one_by_one([two[0], batch("b", tampered="x")])
+    assert not one_by_one([two[0], batch("b", ended=False)])
+    assert not one_by_one([two[0], batch("b", timed_out=True)])
+    assert one_by_one(two, until=10.0), "0.4 of it is twice the base"
+    assert not one_by_one(two, until=9.9)
+    assert not one_by_one([batch("a", seconds=0.1), batch("b", seconds=0.1)], until=4.9)
+    assert one_by_one([batch("a", seconds=0.1), batch("b", seconds=0.1)], until=5.0)
+
+
+class Tampers(before_after.BeforeAfterRunner):
+    """Reports what stands in ``old`` as tampering."""
+
+    def _run(self, sandbox, files, limit):
+        return run({"x": "passed"}, tampered=self.old[0], seconds=1.0)
+
+
+def test_a_report_that_was_tampered_with_once_stays_so():
+    runner = timed(go(each(0.5)))
+    found = before_after.BeforeAfterResult()
+    for said in ("", "forged", ""):
+        tampering = Tampers(runner.context, INSTANCE, "go", "", 1000.0, old=(said,))
+        tampering._next(found, go(each(0.5)), batch("a"))
+    assert (found.tampered, found.seconds, len(found.ran)) == ("forged", 3.0, 3)
+
+
+def test_a_run_of_which_nothing_is_known_did_not_end():
+    nothing = TestRun()
+    assert (nothing.ended, nothing.timed_out, nothing.seconds, nothing.limit) == (
+        False, False, 0.0, 0.0
+    )  # fmt: skip
+    assert TestRun.__test__ is False, "a name that pytest would collect"
+    fresh = before_after.BeforeAfterResult()
+    assert (fresh.applied, fresh.confirmed, fresh.pairs, fresh.seconds) == (True, False, 0, 0.0)

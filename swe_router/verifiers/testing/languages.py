@@ -172,7 +172,7 @@ _C = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".hxx")
 _SCRIPT_TEST = _path_matcher(
     r"[._](test|spec)\.[cm]?[jt]sx?\Z|(\A|/)(tests?|__tests__|spec)/.*\.[cm]?[jt]sx?\Z"
 )
-_JAVA_TEST = _path_matcher(r"/src/test/.*(\ATest\w*|Tests?|TestCase|IT)\.(java|kt)\Z")
+_JAVA_TEST = _path_matcher(r"(\A|/)src/test/(.*/)?(Test\w*|\w*(Tests?|TestCase|IT))\.(java|kt)\Z")
 _C_TEST = _path_matcher(r"(\A|/)(tests?|unittests?)/|(\A|[/_])tests?[_.]|_test\.")
 RUNNER_TABLE: tuple[RunnerRow, ...] = (
     RunnerRow(
