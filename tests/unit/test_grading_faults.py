@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from swe_router import assets
 from swe_router.datasets import GradingContext
 from swe_router.errors import GradingError, Lost, SandboxError, UsageError
-from swe_router.grading import isolated
+from swe_router.grading import isolated, official, runner
 from swe_router.grading.evaluation import judge_lists
 from swe_router.grading.grade import predicted
 from swe_router.grading.graders import gold_patches_of
@@ -19,7 +20,7 @@ from swe_router.grading.hidden import search_hidden_tests
 from swe_router.grading.predictions import Prediction
 from swe_router.grading.statuses import parse_statuses, statuses_of_code
 from swe_router.grading.swebench import SweBenchGrader
-from swe_router.instances import sources
+from swe_router.instances import sources, splits
 from swe_router.records import Result
 from tests.doubles.rooted_sandbox import Image, grader_of, rows_at
 
@@ -246,3 +247,35 @@ def test_a_grader_without_patches_asks_for_a_file():
 
     with pytest.raises(UsageError, match="holds no patches: --predictions FILE"):
         gold_patches_of(Reads(), "ours")
+
+
+def test_the_runner_of_an_instance_is_a_hint_and_no_answer_is_no_error(tmp_path):
+    split = str(assets.root() / "eval" / "suites" / "demo" / "instances.jsonl")
+    name = next(iter(splits.load_instances("demo"))).id
+    assert runner.runner_hint(split, name) == "pytest"
+    assert runner.runner_hint(split, "other__one-1") == ""
+    assert runner.runner_hint(str(tmp_path / "gone.jsonl"), name) == ""
+    assert runner.runner_hint(str(DATA / "swe-gym.jsonl"), "ours__calc-1") == ""
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        (None, "needs the docker command, which is not on the PATH"),
+        ("echo Cannot connect >&2; exit 1", "no Docker engine can be reached: Cannot connect"),
+        ("exit 7", "no Docker engine can be reached: docker version ended with exit 7"),
+        ("echo 26.1", ""),
+    ],
+)
+def test_an_engine_that_cannot_grade_is_named_before_a_run(program, reason, tmp_path, monkeypatch):
+    if program is not None:
+        (tmp_path / "docker").write_text(f"#!/bin/sh\n{program}\n")
+        (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert reason in official.engine_fault()
+    backend = official.OfficialBackend(tmp_path / "work")
+    if reason:
+        with pytest.raises(UsageError, match=r"cannot grade: .*start Docker"):
+            backend.check()
+    else:
+        backend.check()
