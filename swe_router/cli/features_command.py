@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swe_router.cli.output import DataSet, dollars, emit, ids, pairs, talk
+from swe_router.cli.options import DataSet, IdFilter, InstanceIds, Overrides, Repositories
+from swe_router.cli.output import dollars, emit, ids, pairs, talk
 from swe_router.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,16 +24,9 @@ def features(
         ),
     ] = "demo",
     dataset: DataSet = None,
-    repos: Annotated[
-        str | None, typer.Option(help="Folder of git repositories (read only).")
-    ] = None,
-    instances: Annotated[
-        list[str] | None,
-        typer.Option("--instances", "-i", help="Only these instance ids, or @FILE of them."),
-    ] = None,
-    filter_: Annotated[
-        str | None, typer.Option("--filter", help="Only ids that match this regular expression.")
-    ] = None,
+    repos: Repositories = None,
+    instances: InstanceIds = None,
+    filter_: IdFilter = None,
     slice_: Annotated[str | None, typer.Option("--slice", help="Only positions A:B.")] = None,
     judge: Annotated[
         str | None,
@@ -48,9 +42,7 @@ def features(
     preset: Annotated[str, typer.Option(help="Preset or .toml that has the judge's tier.")] = (
         "hybrid"
     ),
-    sets: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a setting: a.b=value.")
-    ] = None,
+    sets: Overrides = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the counts as one JSON value on stdout.")
     ] = False,

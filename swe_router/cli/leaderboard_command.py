@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from swe_router.cli.options import Json, RunsFolder
 from swe_router.cli.output import comma_words, dollars, emit, talk
 
 Verifier = Annotated[
@@ -46,10 +47,8 @@ def leaderboard(
     random_cv: Annotated[
         bool, typer.Option("--random-cv", help="Also fit by random folds: a gauge of leakage.")
     ] = False,
-    runs_in: Annotated[
-        Path, typer.Option("--runs", help="Folder that holds the run folders.")
-    ] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON value.")] = False,
+    runs_in: RunsFolder = Path("runs"),
+    as_json: Json = False,
 ) -> int:
     """Compare routing policies on recorded outcomes, with intervals, before any is deployed.
 

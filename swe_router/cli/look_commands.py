@@ -7,22 +7,20 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.output import DataSet, emit, pairs, talk
+from swe_router.cli.options import DataSet, Json, Overrides, RunName, RunsOut
+from swe_router.cli.output import emit, pairs, talk
 from swe_router.lazy_imports import loading
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder that holds the run folders.")]
 
 
 def show(
-    run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run; latest is the newest.")],
+    run_name: RunName,
     instance: Annotated[
         str | None, typer.Argument(metavar="[INSTANCE]", help="Every decision on this one.")
     ] = None,
     attempt: Annotated[
         str | None, typer.Argument(metavar="[ATTEMPT]", help="Every step of this attempt.")
     ] = None,
-    out: Out = Path("runs"),
+    out: RunsOut = Path("runs"),
     as_json: Json = False,
 ) -> int:
     """Who solved what, why it was routed so, and what it cost."""
@@ -34,7 +32,7 @@ def show(
     return 0
 
 
-def runs(out: Out = Path("runs"), as_json: Json = False) -> int:
+def runs(out: RunsOut = Path("runs"), as_json: Json = False) -> int:
     """The runs in a folder, newest first: how far each is, what it solved, what it cost."""
     from swe_router.commands import list_runs
 
@@ -44,12 +42,12 @@ def runs(out: Out = Path("runs"), as_json: Json = False) -> int:
 
 
 def replay(
-    run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run; latest is the newest.")],
+    run_name: RunName,
     selector: Annotated[
         list[str] | None,
         typer.Option(help="Say what this selector would hand in (oracle too; all: every one)."),
     ] = None,
-    out: Out = Path("runs"),
+    out: RunsOut = Path("runs"),
     as_json: Json = False,
 ) -> int:
     """Re-run a run's orchestration from its recorded answers: no model, no key, no cost.
@@ -79,7 +77,7 @@ def route(
     ] = "demo",
     dataset: DataSet = None,
     preset: Annotated[str | None, typer.Option(help="Tiers and limits.")] = None,
-    sets: Annotated[list[str] | None, typer.Option("--set", help="Override a setting.")] = None,
+    sets: Overrides = None,
     policy: Annotated[str | None, typer.Option(help="Routing policy.")] = None,
     policy_set: Annotated[
         list[str] | None, typer.Option("--policy-set", help="A knob of the policy.")

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from swe_router.cli.options import Json, Overrides, SandboxKind
 from swe_router.cli.output import dollars, emit, ids, pairs
 from swe_router.cli.run_commands import chosen
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
 AS_RUN = "As for run."
 Text = Annotated[str | None, typer.Option(help=AS_RUN)]
 
@@ -28,7 +28,7 @@ def doctor(
     preset: Text = None,
     split: Text = None,
     budget: Text = None,
-    sets: Annotated[list[str] | None, typer.Option("--set", help="Override a setting.")] = None,
+    sets: Overrides = None,
     policy: Text = None,
     policy_set: Annotated[list[str] | None, typer.Option(help=AS_RUN)] = None,
     instances: Annotated[list[str] | None, typer.Option("--instances", "-i", help=AS_RUN)] = None,
@@ -43,7 +43,7 @@ def doctor(
     trajectories: Text = None,
     rest: Annotated[bool, typer.Option("--rest", help=AS_RUN)] = False,
     no_grade: Annotated[bool, typer.Option("--no-grade", help=AS_RUN)] = False,
-    sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
+    sandbox: SandboxKind = None,
     unsafe: Annotated[bool, typer.Option("--unsafe", help=AS_RUN)] = False,
     repos: Text = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for runs.")] = Path("runs"),

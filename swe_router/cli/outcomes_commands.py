@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swe_router.cli.options import Json, RunName
 from swe_router.cli.output import emit
 from swe_router.errors import UsageError
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="outcomes", no_args_is_help=True, add_completion=False)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
 Table = Annotated[Path, typer.Option("--out", help="The table to write: a .csv or .csv.gz.")]
 System = Annotated[str, typer.Option(help="Name of the system, instead of the files' own.")]
 
@@ -96,7 +96,7 @@ def audit(
 
 @app.command()
 def export(
-    run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run; latest is the newest.")],
+    run_name: RunName,
     out: Annotated[
         Path | None, typer.Option("--out", help="The table to write: a .csv or .csv.gz.")
     ] = None,

@@ -8,23 +8,14 @@ import re
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import RenderableType
 
 from swe_router import plain_values
 from swe_router.errors import UsageError
 from swe_router.terminal import Console, tell
 
-DataSet = Annotated[
-    str | None,
-    typer.Option(
-        "--dataset",
-        help="Data set that reads the split, where neither name nor columns tell"
-        " (docs/datasets.md).",
-    ),
-]
 WIDE = 160
 _ORDERS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """What JSON may hold as it is and a terminal would obey."""

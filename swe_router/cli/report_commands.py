@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from swe_router.cli.options import Json, RunName, RunsFolder
 from swe_router.cli.output import emit
 from swe_router.errors import UsageError
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
 Verdicts = Annotated[
     list[Path] | None, typer.Option(help="Rows of `verify --json`, with --labels.")
 ]
@@ -18,7 +18,6 @@ Labels = Annotated[
     list[Path] | None,
     typer.Option(help="Official results: instance_id, candidate, resolved; .jsonl or .csv."),
 ]
-RunsIn = Annotated[Path, typer.Option("--runs", help="Folder that holds the run folders.")]
 
 
 def report(
@@ -31,7 +30,7 @@ def report(
     ] = None,
     verdicts: Verdicts = None,
     labels: Labels = None,
-    runs_in: RunsIn = Path("runs"),
+    runs_in: RunsFolder = Path("runs"),
     as_json: Json = False,
 ) -> int:
     """How often the verifiers were wrong: each verdict against the official result.
@@ -71,7 +70,7 @@ def calibrate(
     systems: Annotated[
         list[str] | None, typer.Option(help="For --stop-loss: TIER=SYSTEM of the table.")
     ] = None,
-    runs_in: RunsIn = Path("runs"),
+    runs_in: RunsFolder = Path("runs"),
     as_json: Json = False,
 ) -> int:
     """Refit what accepts a patch, or gives up an attempt, on your own graded runs.
@@ -106,7 +105,7 @@ def calibrate(
 
 
 def export(
-    run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run; latest is the newest.")],
+    run_name: RunName,
     form: Annotated[
         str,
         typer.Option(
@@ -121,7 +120,7 @@ def export(
     partial: Annotated[
         bool, typer.Option("--partial", help="Also a run that is not finished.")
     ] = False,
-    runs_in: RunsIn = Path("runs"),
+    runs_in: RunsFolder = Path("runs"),
     as_json: Json = False,
 ) -> int:
     """Hand a run out: its predictions, a leaderboard submission, or how it came about.

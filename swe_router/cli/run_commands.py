@@ -7,13 +7,20 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.output import DataSet, dollars, emit, ids, pairs, talk
+from swe_router.cli.options import (
+    DataSet,
+    IdFilter,
+    InstanceIds,
+    Json,
+    Overrides,
+    RunsOut,
+    SandboxKind,
+)
+from swe_router.cli.output import dollars, emit, ids, pairs, talk
 from swe_router.cli.own_issue_flags import own_issue, own_split
 from swe_router.errors import UsageError
 from swe_router.lazy_imports import loading
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder that holds the run folders.")]
 Hours = Annotated[
     float | None,
     typer.Option(
@@ -61,20 +68,13 @@ def run(
     preset: Annotated[
         str | None, typer.Option(help="Tiers and limits: a name in eval/presets or a .toml.")
     ] = None,
-    sets: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a setting: a.b=value.")
-    ] = None,
+    sets: Overrides = None,
     policy: Annotated[str | None, typer.Option(help="Routing policy; see `policies`.")] = None,
     policy_set: Annotated[
         list[str] | None, typer.Option("--policy-set", help="A knob of the policy: key=value.")
     ] = None,
-    instances: Annotated[
-        list[str] | None,
-        typer.Option("--instances", "-i", help="Only these instance ids, or @FILE of them."),
-    ] = None,
-    filter_: Annotated[
-        str | None, typer.Option("--filter", help="Only ids that match this regular expression.")
-    ] = None,
+    instances: InstanceIds = None,
+    filter_: IdFilter = None,
     slice_: Annotated[
         str | None, typer.Option("--slice", help="Only positions A:B, after filter and shuffle.")
     ] = None,
@@ -86,7 +86,7 @@ def run(
     candidates: Annotated[
         int | None, typer.Option(min=1, help="Candidates per instance to choose from.")
     ] = None,
-    sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
+    sandbox: SandboxKind = None,
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="With --sandbox local: run unisolated if need be.")
     ] = False,
@@ -114,7 +114,7 @@ def run(
     rest: Annotated[
         bool, typer.Option("--rest", help="With --from: also instances that it lacks.")
     ] = False,
-    out: Out = Path("runs"),
+    out: RunsOut = Path("runs"),
     resume_run: Annotated[
         str | None,
         typer.Option(
@@ -257,7 +257,7 @@ def resume(
     hours: Hours = None,
     notify: Notify = None,
     trust: Trust = False,
-    out: Out = Path("runs"),
+    out: RunsOut = Path("runs"),
     as_json: Json = False,
 ) -> int:
     """Finish exactly what a run owes: never a finished instance again, never a dollar twice."""
@@ -310,7 +310,7 @@ def grade(
         typer.Option("--candidates/--no-candidates", help="Of a run: also patches not handed in."),
     ] = None,
     trust: Trust = False,
-    out: Out = Path("runs"),
+    out: RunsOut = Path("runs"),
     as_json: Json = False,
 ) -> int:
     """Official verdicts, through swebench: resolved, unresolved, or ungraded with the reason.

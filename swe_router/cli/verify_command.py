@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from swe_router.cli.output import DataSet, comma_words, dollars, emit, ids, talk
+from swe_router.cli.options import DataSet, IdFilter, InstanceIds, Repositories, SandboxKind
+from swe_router.cli.output import comma_words, dollars, emit, ids, talk
 from swe_router.errors import UsageError
 
 
@@ -45,20 +46,13 @@ def verify(
     workers: Annotated[
         int, typer.Option("--workers", "-w", min=1, help="Instances at a time.")
     ] = 1,
-    repos: Annotated[
-        str | None, typer.Option(help="Folder of git repositories (read only).")
-    ] = None,
-    sandbox: Annotated[str | None, typer.Option(help="auto, docker or local.")] = None,
+    repos: Repositories = None,
+    sandbox: SandboxKind = None,
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="With --sandbox local: a plain process if need be.")
     ] = False,
-    instances: Annotated[
-        list[str] | None,
-        typer.Option("--instances", "-i", help="Only these instance ids, or @FILE of them."),
-    ] = None,
-    filter_: Annotated[
-        str | None, typer.Option("--filter", help="Only ids that match this regular expression.")
-    ] = None,
+    instances: InstanceIds = None,
+    filter_: IdFilter = None,
     slice_: Annotated[
         str | None, typer.Option("--slice", help="Only positions A:B of those with candidates.")
     ] = None,
