@@ -24,6 +24,9 @@ PATCH_REFUSED = 90
 BROKEN = 91
 """Exit status of a script: the evaluation's own preparation failed, whatever the patch is."""
 
+APPLY_PATCH = f"[ ! -s {PATCH} ] || git apply {PATCH} || exit {PATCH_REFUSED}"
+"""Line of a script: apply the patch under evaluation; an empty one changes nothing."""
+
 AnswerRow = Mapping[str, Any]
 """The answer columns of a row."""
 OutcomeWord = Literal["resolved", "unresolved", "ungraded"]
@@ -84,6 +87,15 @@ def judge_lists(
     if unsolved or broken:
         return PatchJudgement("unresolved", "tests failed that must pass", evidence)
     return PatchJudgement("resolved", "all tests that must pass did", evidence)
+
+
+def judge_row(row: AnswerRow, statuses: Statuses, *, absent: bool = False) -> PatchJudgement:
+    """``judge_lists`` by the lists of a row that has SWE-bench's names for them.
+
+    Raises ``GradingError`` for a list that is none.
+    """
+    lists = names_of_tests(row, "FAIL_TO_PASS"), names_of_tests(row, "PASS_TO_PASS")
+    return judge_lists(*lists, statuses, absent=absent)
 
 
 def names_of_tests(row: AnswerRow, column: str) -> list[str]:

@@ -17,10 +17,10 @@ from typing import Any
 
 from swe_router.errors import GradingError, SandboxError
 from swe_router.grading.evaluation import (
+    APPLY_PATCH,
     BROKEN,
     FOLDER,
     PATCH,
-    PATCH_REFUSED,
     AnswerRow,
     EvaluationOutput,
     EvaluationPlan,
@@ -83,7 +83,7 @@ class Harbor(ScriptedGrader):
             *setup_lines(instance.workdir),
             "mkdir -p /logs/verifier /logs/artifacts /logs/agent",
             *(f"cat {PATCH} > {shlex.quote(file)} || exit {BROKEN}" for file in sorted(handed)),
-            f"[ ! -s {PATCH} ] || git apply {PATCH} || exit {PATCH_REFUSED}" if applies else "",
+            APPLY_PATCH if applies else "",
             *_exports(_table(settings, "verifier").get("env") or {}),
             f"rm -f {' '.join(REWARDS)}",
             f"bash /tests/test.sh > {FOLDER}/verifier.log 2>&1",

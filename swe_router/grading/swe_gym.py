@@ -16,8 +16,7 @@ from swe_router.grading.evaluation import (
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    judge_lists,
-    names_of_tests,
+    judge_row,
     setup_lines,
 )
 from swe_router.grading.script_run import ScriptedGrader
@@ -97,9 +96,7 @@ class SweGymGrader(ScriptedGrader):
     ) -> PatchJudgement:
         """The statuses against the lists."""
         statuses = parse_statuses("pytest-summary", output.outputs.get(PRINTED, ""))
-        return judge_lists(
-            names_of_tests(key, "FAIL_TO_PASS"), names_of_tests(key, "PASS_TO_PASS"), statuses
-        )
+        return judge_row(key, statuses)
 
 
 def _command(repo: str, test_patch: str) -> str:

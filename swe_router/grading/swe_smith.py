@@ -13,15 +13,14 @@ from dataclasses import dataclass
 
 from swe_router.errors import GradingError
 from swe_router.grading.evaluation import (
+    APPLY_PATCH,
     BROKEN,
     FOLDER,
-    PATCH,
-    PATCH_REFUSED,
     AnswerRow,
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    judge_lists,
+    judge_row,
     names_of_tests,
     setup_lines,
 )
@@ -111,7 +110,7 @@ class SweSmithGrader(ScriptedGrader):
             # The branch's last commit takes the tests away that find the bug.
             f"git checkout -q {branch}~1 2>/dev/null || git checkout -q origin/{branch}~1"
             f" 2>/dev/null || git apply {BUG} || exit {BROKEN}",
-            f"[ ! -s {PATCH} ] || git apply {PATCH} || exit {PATCH_REFUSED}",
+            APPLY_PATCH,
             *(f"git checkout -q HEAD -- {file} 2>/dev/null" for file in files),
             ACTIVATE if profile.conda else "",
             f"( {' '.join(listed)}\n) > {PRINTED} 2>&1",
@@ -127,11 +126,7 @@ class SweSmithGrader(ScriptedGrader):
         statuses = parse_statuses(
             _profile(instance.id, key).parser, output.outputs.get(PRINTED, "")
         )
-        must_pass, must_stay = (
-            names_of_tests(key, "FAIL_TO_PASS"),
-            names_of_tests(key, "PASS_TO_PASS"),
-        )
-        return judge_lists(must_pass, must_stay, statuses, absent=True)
+        return judge_row(key, statuses, absent=True)
 
     def gold_patch(self, row: AnswerRow) -> str:
         """The reverse of the row's patch, which makes the bug."""

@@ -11,16 +11,14 @@ from collections.abc import Mapping, Sequence
 
 from swe_router.errors import GradingError
 from swe_router.grading.evaluation import (
+    APPLY_PATCH,
     BROKEN,
     FOLDER,
-    PATCH,
-    PATCH_REFUSED,
     AnswerRow,
     EvaluationOutput,
     EvaluationPlan,
     PatchJudgement,
-    judge_lists,
-    names_of_tests,
+    judge_row,
     setup_lines,
     shell_lines,
 )
@@ -66,7 +64,7 @@ class SwebenchLiveGrader(ScriptedGrader):
             # Of about one row in a hundred the project is a folder of the work folder.
             '[ -d .git ] || cd "$(dirname "$(find . -maxdepth 2 -name .git -type d | head -1)")"',
             f"git apply {TESTS} || exit {BROKEN}",
-            f"[ ! -s {PATCH} ] || git apply {PATCH} || exit {PATCH_REFUSED}",
+            APPLY_PATCH,
             f"cd {shlex.quote(instance.workdir)}",
             " ; ".join(shell_lines(key, "rebuild_cmds")),
             f"( {testing}\n) > {PRINTED} 2>&1" if not printing else f"( {testing}\n)",
@@ -85,11 +83,7 @@ class SwebenchLiveGrader(ScriptedGrader):
         A test of PASS_TO_PASS without a status is no failure.
         """
         statuses = _statuses(key, output.outputs.get(PRINTED, ""))
-        must_pass, must_stay = (
-            names_of_tests(key, "FAIL_TO_PASS"),
-            names_of_tests(key, "PASS_TO_PASS"),
-        )
-        return judge_lists(must_pass, must_stay, statuses, absent=True)
+        return judge_row(key, statuses, absent=True)
 
 
 def _tests(key: AnswerRow) -> list[str]:
