@@ -126,11 +126,15 @@ def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 def replace(path: Path, values: Iterable[Any]) -> None:
     """Put these lines in the place of a file's own, in one step that a kill leaves whole."""
-    whole = b"".join(as_json(value) + b"\n" for value in values)
-    temporary = path.with_name(f".{path.name}.new")
+    data = b"".join(as_json(value) + b"\n" for value in values)
+    _replace(path, path.with_name(f".{path.name}.new"), data)
+
+
+def _replace(path: Path, temporary: Path, data: bytes) -> None:
+    """Put a file with this content in the place of ``path``, in one step, on the disk."""
     try:
         with temporary.open("wb") as file:
-            file.write(whole)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -189,15 +193,8 @@ def decompress(path: Path) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Replace a file in one step, a reader sees the old or the new one, never half."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        with partial.open("w", encoding="utf-8", errors="surrogatepass") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise full_disk(error, path) from error
+    data = text.encode("utf-8", "surrogatepass")
+    _replace(path, path.with_name(path.name + ".part"), data)
 
 
 def full_disk(error: OSError, path: Path) -> Exception:

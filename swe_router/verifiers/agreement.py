@@ -18,6 +18,7 @@ from swe_router.verifiers.evidence_records import (
 from swe_router.verifiers.patches import similarity
 from swe_router.verifiers.signals import authors
 from swe_router.verifiers.testing.comparison import BROKEN
+from swe_router.verifiers.verdict_making import verdict_of_opinion
 
 NAME = "agreement"
 SAME_MODEL = 0.25
@@ -58,11 +59,15 @@ class AgreementVerifier:
         candidate = outcome.candidate
         mine = similarity.normalised_change(candidate.patch) if candidate else None
         if candidate is None or mine is None or mine.empty:
-            return _verdict(outcome, {"independent": 0, "why": "there is no change to compare"})
+            return verdict_of_opinion(
+                NAME, outcome, {"independent": 0, "why": "there is no change to compare"}
+            )
         others = independent(outcome, peers)
         if not others:
             why = "there is no other candidate to compare with"
-            return _verdict(outcome, {"independent": 0, "same_change": 0, "why": why})
+            return verdict_of_opinion(
+                NAME, outcome, {"independent": 0, "same_change": 0, "why": why}
+            )
         author = authors.author_key(outcome, context.steps(outcome.attempt.id))
         compared = [_peer(mine, author, peer, context) for peer in others]
         passed, failed = _their_tests(outcome, others)
@@ -91,7 +96,7 @@ class AgreementVerifier:
             f" {facts['same_model']} of them by the same model; it passes {passed} and fails"
             f" {failed} of their tests"
         )
-        return _verdict(outcome, facts, score)
+        return verdict_of_opinion(NAME, outcome, facts, score)
 
     def check(self, verdict: Verdict) -> str:
         """An opinion has no outcome; a score that does not follow from its evidence is named."""
@@ -179,13 +184,3 @@ def _their_tests(outcome: Outcome, others: Sequence[Outcome]) -> tuple[int, int]
             if test.by in ids and not test.own and test.after in tally:
                 tally[test.after] += 1
     return tally["passed"], tally["failed"]
-
-
-def _verdict(outcome: Outcome, facts: Mapping[str, Any], score: float | None = None) -> Verdict:
-    return Verdict(
-        candidate=outcome.candidate.digest if outcome.candidate else "",
-        verifier=NAME,
-        outcome="unknown",
-        score=score,
-        evidence=facts,
-    )

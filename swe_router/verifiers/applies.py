@@ -13,6 +13,7 @@ from swe_router.settings import VerifySettings
 from swe_router.verifier_abilities import EvidenceRecord, Reuse, Stage, VerdictSummary
 from swe_router.verifiers.evidence_records import AppliesEvidence
 from swe_router.verifiers.patches import changed_files, path_kinds
+from swe_router.verifiers.verdict_making import verdict_of_facts
 
 NAME = "applies"
 MAX_LISTED = 50
@@ -117,14 +118,7 @@ def verdict_of(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
     """The verdict, with one line that says why."""
     outcome = outcome_of(AppliesEvidence.model_validate(facts))
     facts["why"] = _why(facts)
-    return Verdict.model_validate(
-        {
-            "candidate": candidate.digest if candidate else "",
-            "verifier": NAME,
-            "outcome": outcome,
-            "evidence": facts,
-        }
-    )
+    return verdict_of_facts(NAME, candidate, outcome, facts)
 
 
 def _kind(file: patch_files.PatchSummary, is_test: Callable[[str], bool]) -> str:

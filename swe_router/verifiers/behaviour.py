@@ -15,6 +15,7 @@ from swe_router.verifier_abilities import EvidenceRecord, Stage
 from swe_router.verifiers.evidence_records import BehaviourEvidence
 from swe_router.verifiers.patches import path_kinds
 from swe_router.verifiers.signals import authors, patch_signals, trajectory_signals
+from swe_router.verifiers.verdict_making import verdict_of_opinion
 
 NAME = "behaviour"
 
@@ -44,12 +45,12 @@ class BehaviourVerifier:
         """Score the run and its patch; needs neither a sandbox nor a model."""
         candidate = outcome.candidate
         if candidate is None or not candidate.patch.strip():
-            return _verdict(outcome, {"why": "there is no patch to look at"})
+            return verdict_of_opinion(NAME, outcome, {"why": "there is no patch to look at"})
         form = patch_signals.signals_of_patch(
             candidate.patch, instance.problem, path_kinds.is_test_predicate(context.graph)
         )
         if not form:
-            return _verdict(outcome, {"why": "the patch cannot be read as a diff"})
+            return verdict_of_opinion(NAME, outcome, {"why": "the patch cannot be read as a diff"})
         steps = context.steps(outcome.attempt.id)
         found = form | trajectory_signals.signals_of_trajectory(
             outcome.attempt, steps, instance.workdir
@@ -58,7 +59,7 @@ class BehaviourVerifier:
         fitted = self.calibration
         if fitted is None or not fitted.behaviour:
             why = "no calibration is named: the signals are reported, not weighed"
-            return _verdict(outcome, {**facts, "model": "", "why": why})
+            return verdict_of_opinion(NAME, outcome, {**facts, "model": "", "why": why})
         author = authors.author_names(outcome, steps)
         score, lift = fitted.behaves(facts["signals"], author, instance.repo)
         seen = "the run and its patch" if steps else "the patch alone"
@@ -66,7 +67,7 @@ class BehaviourVerifier:
         why = f"{seen}: {word} often right than the mean one (probability {score:.2f})"
         facts |= {"lift": lift, "model": f"{fitted.name}:{fitted.digest}", "why": why}
         facts |= {"author": author, "repo": instance.repo}
-        return _verdict(outcome, facts, score)
+        return verdict_of_opinion(NAME, outcome, facts, score)
 
     def check(self, verdict: Verdict) -> str:
         """An opinion has no outcome; a score that the same fit does not give is named."""
@@ -95,13 +96,3 @@ class BehaviourVerifier:
         score, lift = fitted.behaves(signals, author, repo)
         evidence = {**verdict.evidence, "lift": lift}
         return verdict.model_copy(update={"score": score, "evidence": evidence})
-
-
-def _verdict(outcome: Outcome, facts: Mapping[str, Any], score: float | None = None) -> Verdict:
-    return Verdict(
-        candidate=outcome.candidate.digest if outcome.candidate else "",
-        verifier=NAME,
-        outcome="unknown",
-        score=score,
-        evidence=facts,
-    )

@@ -26,6 +26,7 @@ from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
 from swe_router.verifier_abilities import EvidenceRecord, ModelRole, Stage, VerdictSummary
 from swe_router.verifiers.evidence_records import JudgeEvidence
+from swe_router.verifiers.verdict_making import verdict_of_opinion
 
 NAME = "judge"
 PROMPT = "judge"
@@ -68,27 +69,29 @@ class JudgeVerifier:
         """Ask the judge once; the same question is not paid for twice."""
         candidate = outcome.candidate
         if candidate is None or not candidate.patch.strip():
-            return _verdict(outcome, {"why": "there is no patch to judge"})
+            return verdict_of_opinion(NAME, outcome, {"why": "there is no patch to judge"})
         if context.judge is None:
-            return _verdict(outcome, {"why": "no judge is named"})
+            return verdict_of_opinion(NAME, outcome, {"why": "no judge is named"})
         asked = messages(outcome, instance, context.prompts.get(PROMPT))
         request = digest_of([one.model_dump(mode="json") for one in asked])
         try:
             note = _answer(asked, request, context, outcome.attempt.id)
         except (ModelError, LedgerRefused) as error:
             why = f"the judge gave no answer: {type(error).__name__}: {error}"
-            return _verdict(outcome, {"request": request, "usd": "0", "why": why})
+            return verdict_of_opinion(NAME, outcome, {"request": request, "usd": "0", "why": why})
         facts: dict[str, Any] = {"request": request, **note}
         read = ratings(note["answer"])
         if read is None:
-            return _verdict(outcome, {**facts, "why": "the judge's answer holds no ratings"})
+            return verdict_of_opinion(
+                NAME, outcome, {**facts, "why": "the judge's answer holds no ratings"}
+            )
         facts |= read
         score = read["probability"]
         if self.calibration is not None and self.calibration.judge is not None:
             score = self.calibration.judged(score)
             facts["model"] = f"{self.calibration.name}:{self.calibration.digest}"
         facts["why"] = f"{note['by']}: {score:.2f}; {read['said']}".rstrip("; ")
-        return _verdict(outcome, facts, score)
+        return verdict_of_opinion(NAME, outcome, facts, score)
 
     def check(self, verdict: Verdict) -> str:
         """An opinion has no outcome; ratings that do not stand in the answer are named."""
@@ -201,13 +204,3 @@ def _note(answer: Completion, attempt_id: str) -> dict[str, Any]:
         "usd": str(answer.usd),
         "usage": answer.usage.model_dump(mode="json"),
     }
-
-
-def _verdict(outcome: Outcome, facts: Mapping[str, Any], score: float | None = None) -> Verdict:
-    return Verdict(
-        candidate=outcome.candidate.digest if outcome.candidate else "",
-        verifier=NAME,
-        outcome="unknown",
-        score=score,
-        evidence=facts,
-    )

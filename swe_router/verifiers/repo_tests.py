@@ -22,6 +22,7 @@ from swe_router.verifiers.testing import comparison, existing_test_counts, nearb
 from swe_router.verifiers.testing.batches import MIN_SECONDS, Batch, merged_run
 from swe_router.verifiers.testing.before_after import BeforeAfterResult, BeforeAfterRunner
 from swe_router.verifiers.testing.results import TestRun
+from swe_router.verifiers.verdict_making import verdict_of_facts
 
 NAME = "repo-tests"
 SHARE = 0.6
@@ -224,13 +225,8 @@ class _RunState:
 
 
 def _verdict(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
-    return Verdict.model_validate(
-        {
-            "candidate": candidate.digest if candidate else "",
-            "verifier": NAME,
-            "outcome": comparison.outcome_of(RepoTestsEvidence.model_validate(facts)),
-            "evidence": facts,
-        }
+    return verdict_of_facts(
+        NAME, candidate, comparison.outcome_of(RepoTestsEvidence.model_validate(facts)), facts
     )
 
 

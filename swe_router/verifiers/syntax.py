@@ -23,6 +23,7 @@ from swe_router.verifier_abilities import EvidenceRecord, Reuse, Stage
 from swe_router.verifier_cache import CacheKey
 from swe_router.verifiers.evidence_records import FileStatePair, SyntaxEvidence
 from swe_router.verifiers.patches import path_kinds
+from swe_router.verifiers.verdict_making import verdict_of_facts
 
 NAME = "syntax"
 PROBE = Path(__file__).parent / "in_sandbox" / "import_probe.py"
@@ -281,11 +282,6 @@ def _python(sandbox: Sandbox) -> str:
 
 
 def _verdict(candidate: Candidate | None, facts: dict[str, Any]) -> Verdict:
-    return Verdict.model_validate(
-        {
-            "candidate": candidate.digest if candidate else "",
-            "verifier": NAME,
-            "outcome": outcome_of(SyntaxEvidence.model_validate(facts)),
-            "evidence": facts,
-        }
+    return verdict_of_facts(
+        NAME, candidate, outcome_of(SyntaxEvidence.model_validate(facts)), facts
     )

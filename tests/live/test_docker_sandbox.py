@@ -23,6 +23,7 @@ from swe_router.sandboxes.docker_engine import Engine
 from swe_router.sandboxes.reaper import reap
 from swe_router.settings import SandboxSettings
 from tests.contracts.test_sandbox_contract import SandboxContract
+from tests.doubles.waiting import until
 from tests.live.sandboxes import bare_shell, busybox, instance
 
 pytestmark = pytest.mark.docker
@@ -58,15 +59,6 @@ def sandboxes(lock, run=RUN, **options):
 
 def ours(engine, run=RUN):
     return engine.containers(f"{RUN_LABEL}={run}")
-
-
-def until(condition, seconds=90.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 class TestBusybox(SandboxContract):

@@ -13,6 +13,7 @@ import pytest
 from swe_router.sandboxes.local import LocalSandboxes, best_wall
 from swe_router.sandboxes.patch_capture import StartSnapshot
 from swe_router.settings import SandboxSettings
+from tests.doubles.waiting import until
 from tests.live.sandboxes import instance, repository
 
 pytestmark = pytest.mark.box
@@ -75,6 +76,7 @@ def test_the_driver_killed_while_all_is_stopped_leaves_no_process(start, tmp_pat
     code = f"""
 from pathlib import Path
 from swe_router.sandboxes.local import LocalSandboxes
+from tests.doubles.waiting import until
 from swe_router.settings import SandboxSettings
 from tests.live.sandboxes import instance
 made = LocalSandboxes(SandboxSettings(), start=lambda _: Path({str(bare)!r}), run="attacks",
@@ -87,15 +89,6 @@ with made.open(instance({commit!r})) as sandbox:
     driver.kill()
     driver.wait()
     assert until(lambda: not stopped(f"sleep {mark}"))
-
-
-def until(condition, seconds=90.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def stopped(words):

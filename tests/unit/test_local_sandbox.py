@@ -24,6 +24,7 @@ from swe_router.sandboxes.local import CARD, LocalSandboxes, best_wall
 from swe_router.sandboxes.patch_capture import StartSnapshot
 from swe_router.sandboxes.temp_folders import PREFIX, folder_prefix
 from swe_router.settings import SandboxSettings
+from tests.doubles.waiting import until
 from tests.live.sandboxes import instance, repository
 
 WALL = best_wall(unsafe=True)
@@ -295,15 +296,6 @@ def test_no_process_outlives_a_driver_killed_by_signal_9(home):
     base = Path(tempfile.gettempdir())
     cards = [path.read_text(encoding="utf-8") for path in base.glob(f"{PREFIX}*/{CARD}")]
     assert not [card for card in cards if str(home[0]) in card and '"r"' in card]
-
-
-def until(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def running(words):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from swe_router.patch_files import PatchSummary
+from swe_router.verifiers.evidence_records import RepoTestsEvidence
 from swe_router.verifiers.testing import (
     comparison,
     existing_test_counts,
@@ -183,7 +184,7 @@ def evidence(*results, **more):
     ],
 )
 def test_an_outcome_follows_from_the_evidence(shown, outcome):
-    assert comparison.outcome_of(shown) == outcome
+    assert comparison.outcome_of(RepoTestsEvidence.model_validate(shown)) == outcome
 
 
 def test_signals_are_what_broke_what_peers_break_too_and_what_was_kept():

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from swe_router.settings import VerifySettings
+from swe_router.verifiers.evidence_records import IssueTestEvidence
 from swe_router.verifiers.patches import equivalence, tampering
 from swe_router.verifiers.repo_tests import RepoTestsVerifier
 from swe_router.verifiers.reproduction import test_oracles, usability, verdict_rules
@@ -173,7 +174,8 @@ def test_how_a_script_ended_after_a_patch_decides_what_it_says(trial, ended, res
         facts = test_oracles.run_facts(reading, trial)
         assert facts["ended"] == ended
         if reading.oracle == "marks":
-            assert verdict_rules._by_print(facts) == result
+            evidence = IssueTestEvidence.model_validate(facts)
+            assert verdict_rules._by_print(evidence) == result
 
 
 @pytest.mark.parametrize(

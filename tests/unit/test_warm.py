@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -13,6 +12,7 @@ from swe_router.errors import Lost, WouldNotStart
 from swe_router.records import Result
 from swe_router.sandboxes.warm_pool import WarmSandboxes, source_of
 from tests.doubles.engine import INSTANCE
+from tests.doubles.waiting import until
 
 OTHER = INSTANCE.model_copy(update={"id": "demo__y-2"})
 
@@ -79,13 +79,6 @@ def warm(trays):
     made = WarmSandboxes(trays, ahead=2)
     yield made
     made.close()
-
-
-def until(condition) -> bool:
-    end = time.monotonic() + 60
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.005)
-    return bool(condition())
 
 
 def test_no_sandbox_is_handed_out_twice(warm, trays):

@@ -22,6 +22,7 @@ from swe_router.verifiers.reproduction import (
 )
 from swe_router.verifiers.reproduction.collection import CandidateTest, TestCollection
 from swe_router.verifiers.reproduction.paired_runs import PairedRuns
+from swe_router.verifiers.verdict_making import verdict_of_facts
 
 NAME = "reproduction"
 
@@ -132,11 +133,6 @@ def _result_of(facts: Mapping[str, Any]) -> str:
 
 
 def _verdict(candidate: Candidate | None, facts: Mapping[str, Any]) -> Verdict:
-    return Verdict.model_validate(
-        {
-            "candidate": candidate.digest if candidate else "",
-            "verifier": NAME,
-            "outcome": verdict_rules.outcome_of(ReproductionEvidence.model_validate(facts)),
-            "evidence": facts,
-        }
+    return verdict_of_facts(
+        NAME, candidate, verdict_rules.outcome_of(ReproductionEvidence.model_validate(facts)), facts
     )
