@@ -88,7 +88,9 @@ def test_a_policy_that_would_try_more_with_money_leaves_an_instance_unpaid():
     assert not ends_unpaid(
         (outcome("wrong", verdict("fail")),), ladder, "it never stopped by itself"
     )
-    assert not ends_unpaid((imported("came", verdict("pass")),), ladder), "taken as it came"
+    came = imported("came", verdict("pass"))
+    assert not ends_unpaid((came,), ladder), "taken as it came"
+    assert ends_unpaid((came, outcome("wrong", verdict("fail"))), ladder), "it went on"
     tried = RecordedDecision(
         decision=Try(plans=(plan("weak"),), why="x"), purse=ExactPurse().view()
     )

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from swe_router.errors import EngineGone, Lost
 from swe_router.records import (
     CrossRun,
     Verdict,
 )
-from swe_router.solve import cross_evaluation, verification
+from swe_router.solve import cross_evaluation, moves, verification
 from tests.doubles.engine import (
     INSTANCE,
     context,
@@ -191,3 +193,32 @@ def test_a_matrix_needs_two_patches():
     assert matrix.runs == (run,)
     assert set(matrix.same.values()) == {one.candidate.digest, two.candidate.digest}
     assert all(not row for row in matrix.results.values()), "a run on no row counts for none"
+
+
+@dataclass
+class Shares(Stage):
+    """A verifier that runs tests of others, and finds a new cell at each candidate."""
+
+    shares_tests: bool = True
+
+    def cells(self, shown):
+        return ()
+
+
+def test_nothing_is_compared_without_candidates_or_a_verifier_that_shares_tests():
+    told: list[str] = []
+
+    def compared(history, *stages, **changes):
+        told.clear()
+        made = context(verifiers=named(*stages), progress=lambda *words: told.append(words[3]),
+                       **changes)  # fmt: skip
+        return moves.cross_runs(made, INSTANCE, history)
+
+    two = (outcome("a", number=1), outcome("b", number=2))
+    assert compared((), Shares("s")) == () == tuple(told)
+    assert compared(two, Stage("s")) == () == tuple(told)
+    assert compared(two, Shares("s"), cross=False) == () == tuple(told)
+    assert compared(two, Shares("s")) == ()
+    assert told == ["comparing candidates"]
+    with pytest.raises(moves.Interrupted):
+        compared(two, Shares("s"), stopping=lambda: True)
