@@ -5,16 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from swe_router import assets, suggest, templates
+from swe_router import assets, suggest
 from swe_router.agents import loop_rules
 from swe_router.agents.tools import Toolset
 from swe_router.errors import UsageError
+from swe_router.lazy_imports import deferred
 from swe_router.records import ToolSpec
 from swe_router.settings import read_toml
+
+if TYPE_CHECKING:
+    from swe_router import templates
+else:
+    templates = deferred("swe_router.templates")
 
 ToolName = Literal["search", "edit", "bash", "submit"]
 

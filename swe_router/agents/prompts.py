@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from swe_router import templates
 from swe_router.agents.manifest import Manifest
+from swe_router.lazy_imports import deferred
 from swe_router.records import ImageLink, Instance, Message, ToolSpec
 
-render = templates.render
+if TYPE_CHECKING:
+    from swe_router import templates
+else:
+    templates = deferred("swe_router.templates")
+
 MAX_URL = 300
 """Characters of an address that are written out; a ``data:`` address is the picture itself."""
 BYTES_PER_IMAGE_TOKEN = 3

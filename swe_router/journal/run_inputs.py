@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swe_router import assets, recorded_verdicts, templates
+from swe_router import assets, recorded_verdicts
 from swe_router.agents import loop_rules, manifest, prompts
 from swe_router.agents.manifest import Manifest
 from swe_router.agents.tools import Toolset
@@ -23,8 +23,10 @@ from swe_router.lazy_imports import deferred
 from swe_router.settings import Settings, VerifySettings
 
 if TYPE_CHECKING:
+    from swe_router import templates
     from swe_router.estimates.acceptance import calibration
 else:
+    templates = deferred("swe_router.templates")
     calibration = deferred("swe_router.estimates.acceptance.calibration")
 
 SCAFFOLD, TOOLS, CALIBRATION = "scaffold", "tools", "calibration"

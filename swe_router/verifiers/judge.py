@@ -6,12 +6,13 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from swe_router import recorded_verdicts, templates
+from swe_router import recorded_verdicts
 from swe_router.errors import LedgerRefused, ModelError
 from swe_router.estimates.acceptance import calibration
 from swe_router.estimates.acceptance.verdict_signals import clipped, log_odds
+from swe_router.lazy_imports import deferred
 from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import (
     CallLimits,
@@ -27,6 +28,11 @@ from swe_router.settings import VerifySettings
 from swe_router.verifier_abilities import EvidenceRecord, ModelRole, Stage, VerdictSummary
 from swe_router.verifiers.evidence_records import JudgeEvidence
 from swe_router.verifiers.verdict_making import verdict_of_opinion
+
+if TYPE_CHECKING:
+    from swe_router import templates
+else:
+    templates = deferred("swe_router.templates")
 
 NAME = "judge"
 PROMPT = "judge"

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swe_router import plugins, recorded_verdicts
 from swe_router.estimates.acceptance import calibration, cost_threshold
 from swe_router.estimates.acceptance.cost_threshold import CostThreshold, PatchShare
+from swe_router.lazy_imports import deferred
 from swe_router.policies.base import knobs_type_of, validated_knobs
 from swe_router.policies.escalation_order import RESCUE_RATE, EscalationValueKnobs, check_tier_names
 from swe_router.records import IMPORTED
 from swe_router.settings import Settings, VerifySettings
-from swe_router.wiring import training_data
+
+if TYPE_CHECKING:
+    from swe_router.wiring import training_data
+else:
+    training_data = deferred("swe_router.wiring.training_data")
 
 
 def with_thresholds(settings: Settings) -> Settings:

@@ -8,12 +8,13 @@ import resource
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from swe_router import plugins, recorded_verdicts, templates
+from swe_router import plugins, recorded_verdicts
 from swe_router.agents import manifest, prompts
 from swe_router.errors import SweRouterError, UsageError
 from swe_router.journal import run_inputs
+from swe_router.lazy_imports import deferred
 from swe_router.models import tier_checks
 from swe_router.prices import PriceRate
 from swe_router.records import Instance
@@ -21,6 +22,11 @@ from swe_router.sandboxes.kind_choice import choose_kind
 from swe_router.settings import Settings, Tier
 from swe_router.wiring import ensemble
 from swe_router.wiring.repositories import check_git
+
+if TYPE_CHECKING:
+    from swe_router import templates
+else:
+    templates = deferred("swe_router.templates")
 
 ONE_TIER = frozenset({"fixed", "best-of-k"})
 """Policies that make all their attempts with one tier, which a knob names."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swe_router import __version__, active_clock, plugins, suggest
 from swe_router.breaker import Breaker, Patience
@@ -17,6 +17,7 @@ from swe_router.errors import UsageError
 from swe_router.estimates.acceptance import calibration
 from swe_router.grading import runner
 from swe_router.journal.verifier_store import VerifierStore
+from swe_router.lazy_imports import deferred
 from swe_router.ledger import Ledger
 from swe_router.models import tier_checks
 from swe_router.records import Instance, Outcome, digest_of
@@ -26,9 +27,13 @@ from swe_router.seams import Model, VerificationContext, Verifier
 from swe_router.settings import Settings
 from swe_router.solve.verification import VerificationSetup, together
 from swe_router.wiring import preflight
-from swe_router.wiring.models import ModelFactory
 from swe_router.wiring.repositories import graph_of, repo_cache
 from swe_router.wiring.sandboxes import sandbox_factory
+
+if TYPE_CHECKING:
+    import swe_router.wiring.models as model_wiring
+else:
+    model_wiring = deferred("swe_router.wiring.models")
 
 Say = Callable[[str], None]
 
@@ -93,9 +98,9 @@ class StandaloneVerification:
         )  # fmt: skip
 
     @cached_property
-    def models(self) -> ModelFactory:
+    def models(self) -> model_wiring.ModelFactory:
         """The factory of models, booked in this call's own ledger."""
-        return ModelFactory(
+        return model_wiring.ModelFactory(
             self.settings, self._rates, lambda: self.ledger, self._stopping, lambda: self.breaker
         )
 

@@ -108,7 +108,8 @@ def test_what_each_worker_and_each_driver_imports_is_light():
             importlib.import_module(name)
             print(json.dumps([name, sorted(heads())]))
     """
-    modules = ["swe_router.commands.replay", "swe_router.commands.run.run_driver",
+    modules = ["swe_router.commands.verify.verify_candidates", "swe_router.commands.replay",
+               "swe_router.commands.run.run_driver",
                "swe_router.commands.run.worker"]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", script, *modules], capture_output=True, text=True, check=True
@@ -117,6 +118,7 @@ def test_what_each_worker_and_each_driver_imports_is_light():
     assert {name: set(heads) & NEVER for name, heads in loads.items()} == {
         name: set() for name in modules
     }
+    assert "jinja2" not in loads[modules[0]], "no prompt is filled in without a model"
 
 
 def test_loading_that_is_broken_off_leaves_the_collector_on():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from swe_router import assets
+from swe_router import assets, templates
 from swe_router.agents import manifest, prompts
 from swe_router.errors import UsageError
 from swe_router.records import Instance
@@ -80,7 +80,7 @@ def test_a_variable_that_is_not_given_is_an_error(tmp_path):
     path = tmp_path / "p.md.j2"
     path.write_text("Hello {{ nobody }}")
     with pytest.raises(UsageError, match="nobody"):
-        prompts.render(str(path))
+        templates.render(str(path))
 
 
 def test_a_variant_takes_the_place_of_the_first_prompt(tmp_path):

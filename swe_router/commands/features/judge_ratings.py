@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from swe_router import jsonl
-from swe_router.agents import prompts
+from swe_router import jsonl, templates
 from swe_router.errors import LedgerRefused, ModelError, UsageError
 from swe_router.features import rubric
 from swe_router.ledger import Ledger
@@ -107,7 +106,7 @@ class IssueRater:
             return
 
     def _prompt(self, instance: Instance) -> str:
-        return prompts.render(
+        return templates.render(
             "judge-issue",
             repo=instance.repo,
             problem=instance.problem,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from swe_router import templates
 from swe_router.errors import LedgerRefused, ModelError
+from swe_router.lazy_imports import deferred
 from swe_router.records import CallLimits, Completion, Instance, Message
 from swe_router.seams import VerificationContext
 from swe_router.verifiers.reproduction.repository_context import RepositoryContext
+
+if TYPE_CHECKING:
+    from swe_router import templates
+else:
+    templates = deferred("swe_router.templates")
 
 PROMPT = "reproduction"
 MAX_TOKENS = 4096
