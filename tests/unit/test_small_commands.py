@@ -11,6 +11,8 @@ import pytest
 
 import swe_router
 from swe_router.__main__ import main
+from swe_router.cli import entry_point
+from swe_router.errors import Lost
 
 
 def test_the_version_is_one_line_and_a_bare_call_shows_the_commands(capsys):
@@ -67,3 +69,38 @@ def test_clean_without_an_engine_says_what_it_looked_for(tmp_path):
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     assert "nothing was left behind" in done.stdout
     assert "no Docker engine answers" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["run", "--split", "demo", "--knock"], "--knock and --outcomes go with --dry-run"),
+        (["resume", "x", "--retry", "some"], "--retry 'some': say infra, limit or all"),
+        (["grade", "--predictions", "p.jsonl"], "--predictions needs --split"),
+        (["calibrate", "x"], "say --out FILE: the file to write"),
+        (["features", "--split", "demo", "--out", "f", "--judge", "x", "--budget", "1",
+          "--route", "half"], "--route 'half': write it as key=value"),
+    ],
+)  # fmt: skip
+def test_half_a_command_is_refused_with_its_other_half(
+    words, reason, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    said = capsys.readouterr()
+    assert reason in said.err
+    assert (said.out, list(tmp_path.iterdir())) == ("", [])
+
+
+def test_a_fault_of_ours_is_told_on_stdout_where_json_was_asked_for(capsys):
+    """A program of several lines reads its one JSON value, the traceback stands on stderr."""
+    assert entry_point._ended(Lost("the sandbox went away"), ["policies", "--json"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"error": "Lost: the sandbox went away"}
+    with pytest.raises(ZeroDivisionError):
+        entry_point._ended(ZeroDivisionError("by zero"), ["policies", "--json"])
+    assert "a fault of swe-router's own" in json.loads(capsys.readouterr().out)["error"]
+    stopped = ImportError("half loaded")
+    stopped.__cause__ = KeyboardInterrupt()
+    assert entry_point._ended(stopped, ["policies", "--json"]) == 130
+    assert json.loads(capsys.readouterr().out) == {"error": "stopped"}
