@@ -64,8 +64,6 @@ def test_clean_without_an_engine_says_what_it_looked_for(tmp_path):
     """In a process and a temp folder of its own: it removes what it finds."""
     env = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/no.sock", "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "swe_router", "clean"]
-    done = subprocess.run([*command, "--json"], env=env, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == {"removed": [], "docker": False}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     assert "nothing was left behind" in done.stdout
     assert "no Docker engine answers" in done.stdout
