@@ -286,7 +286,8 @@ class Breaker:
             equal, knocks = (before.equal if same else 0) + 1, before.knocks + 1
             seen = [*(before.who if same else ()), *([who] if who else [])]
             enough = equal >= patience.failures or knocks >= 2 * patience.failures
-            wait = max(patience.wait(knocks), min(getattr(error, "after", None) or 0.0, MAX_ASKED))
+            asked = error.after or 0.0 if isinstance(error, ModelError) else 0.0
+            wait = max(patience.wait(knocks), min(asked, MAX_ASKED))
             after = replace(
                 before,
                 kind=kind,
@@ -362,9 +363,14 @@ def _still_away(service: str, row: Outage, now: float) -> StillAway:
 def short_cause(error: BoundaryError) -> str:
     """A failure in two or three words."""
     cause = error.cause or type(error).__name__
-    status = getattr(error, "status", 0)
+    status = _status_of(error)
     return f"{cause} (HTTP {status})" if status and not isinstance(error, RateLimited) else cause
 
 
 def _kind(error: BoundaryError) -> str:
-    return f"{type(error).__name__} {getattr(error, 'status', 0)}".removesuffix(" 0")
+    return f"{type(error).__name__} {_status_of(error)}".removesuffix(" 0")
+
+
+def _status_of(error: BoundaryError) -> int:
+    """HTTP status of a model's refusal; 0 where there was none."""
+    return error.status if isinstance(error, ModelError) else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self, runtime_checkable
 
 from swe_router.records import (
@@ -87,6 +87,41 @@ class DeclaresNeeds(Protocol):
 
 
 @runtime_checkable
+class HasName(Protocol):
+    """A policy that knows the name it is chosen by."""
+
+    name: str
+
+
+@runtime_checkable
+class NamesSource(Protocol):
+    """A policy's class that names the work which it follows."""
+
+    source: str
+
+
+@runtime_checkable
+class StatesMaturity(Protocol):
+    """A policy's class that says how far it can be relied on."""
+
+    maturity: str
+
+
+@runtime_checkable
+class DeclaresSurrogate(Protocol):
+    """A policy's class that says what stands in for a model which it cannot have."""
+
+    surrogate: str
+
+
+@runtime_checkable
+class SweepsKnobs(Protocol):
+    """A policy's class that lists knobs along which a leaderboard draws its curve."""
+
+    sweep: Sequence[Mapping[str, Any]]
+
+
+@runtime_checkable
 class DeclaresHandover(Protocol):
     """Knobs that say what the next attempt gets from the earlier ones."""
 
@@ -116,6 +151,26 @@ def deciding_policy(policy: Policy, features: Features) -> Policy:
     while isinstance(policy, DelegatesDecisions):
         policy = policy.policy_for(features)
     return policy
+
+
+def source_of(kind: object) -> str:
+    """The work that a class of policies follows; empty where it names none."""
+    return str(kind.source) if isinstance(kind, NamesSource) else ""
+
+
+def maturity_of(kind: object) -> str:
+    """How far a class of policies can be relied on; empty where it does not say."""
+    return str(kind.maturity) if isinstance(kind, StatesMaturity) else ""
+
+
+def surrogate_of(kind: object) -> str:
+    """What stands in for a model that a class of policies cannot have; empty for nothing."""
+    return str(kind.surrogate) if isinstance(kind, DeclaresSurrogate) else ""
+
+
+def sweep_of(kind: object) -> Sequence[Mapping[str, Any]]:
+    """Knobs of each point of the curve that a leaderboard draws of a class of policies."""
+    return kind.sweep if isinstance(kind, SweepsKnobs) else ()
 
 
 def is_sequential(policy: object) -> bool:

@@ -11,7 +11,15 @@ from pydantic.fields import FieldInfo
 from swe_router import plugins
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
-from swe_router.policy_abilities import DeclaresKnobs, Learner, is_sequential, needs_of
+from swe_router.policy_abilities import (
+    DeclaresKnobs,
+    Learner,
+    is_sequential,
+    maturity_of,
+    needs_of,
+    source_of,
+    surrogate_of,
+)
 from swe_router.reports.policy_table import policies_view, policy_view
 from swe_router.settings.overrides import ALWAYS
 
@@ -56,10 +64,10 @@ def _row(name: str, kind: Any) -> Mapping[str, Any]:
     return {
         "policy": name,
         "idea": (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " "),
-        "source": getattr(kind, "source", ""),
+        "source": source_of(kind),
         "knobs": knobs,
-        "maturity": getattr(kind, "maturity", ""),
-        "surrogate": getattr(kind, "surrogate", ""),
+        "maturity": maturity_of(kind),
+        "surrogate": surrogate_of(kind),
         "needs": needs_of(kind),
         "learns": issubclass(kind, Learner),
         "sequential": is_sequential(kind),

@@ -17,7 +17,7 @@ from swe_router.features.extraction_steps import score_of
 from swe_router.instances import splits
 from swe_router.journal.header import Header
 from swe_router.models import tier_checks
-from swe_router.policy_abilities import Learner
+from swe_router.policy_abilities import Learner, surrogate_of
 from swe_router.records import Budget, BudgetView, Features, Instance, RouteDecision, Try
 from swe_router.records.known_features import require_values
 from swe_router.reports.route_card import route_view
@@ -153,6 +153,6 @@ def _rival(
         "first": tried,
         "why": decision.why,
         "propensity": decision.propensity if isinstance(decision, Try) else 1.0,
-        "surrogate": getattr(kind, "surrogate", "") or None,
+        "surrogate": surrogate_of(kind) or None,
         "unavailable": None,
     }

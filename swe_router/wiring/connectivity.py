@@ -15,6 +15,7 @@ from swe_router.codegraph import repo_cache
 from swe_router.errors import (
     BoundaryError,
     ImageMissing,
+    ModelError,
     NoConnection,
     NoImageStore,
     SweRouterError,
@@ -163,7 +164,7 @@ def _called(name: str, tier: Tier, kind: Any, key: str) -> str:
     try:
         answer = kind(tier, session="knock#1", key=key).complete(messages, tools, limits=limits)
     except BoundaryError as error:
-        if error.counts and getattr(error, "billed", False):
+        if error.counts and isinstance(error, ModelError) and error.billed:
             return f"{what} is answered"  # cut off in the middle, as it was asked to be
         why = error.cause or type(error).__name__
         raise UsageError(f"{what} is refused ({why}): {error}") from None

@@ -19,7 +19,7 @@ from swe_router.features.extraction_steps import extract_features
 from swe_router.instances import splits
 from swe_router.lazy_imports import deferred
 from swe_router.outcomes.tables.issue_data import repository
-from swe_router.policy_abilities import HasLadder, Learner, needs_of
+from swe_router.policy_abilities import HasLadder, HasName, Learner, needs_of
 from swe_router.records import Example, Features, Instance, RecordedRun
 from swe_router.records.known_features import require_values
 from swe_router.seams import Policy
@@ -81,7 +81,7 @@ def fit_policy(policy: Any, asked: TrainingSources, issues: Sequence[Instance], 
     With issues of the table's repositories in the run, one fit for each of these repositories,
     made without it.
     """
-    name = getattr(policy, "name", type(policy).__name__)
+    name = policy.name if isinstance(policy, HasName) else type(policy).__name__
     if not isinstance(policy, Learner):
         rest = [one for one in asked.given if one != "features" or not needs_of(policy)]
         if rest:

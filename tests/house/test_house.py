@@ -88,6 +88,30 @@ def test_no_class_copies_a_context_field_by_field():
     assert copies == {}
 
 
+# Files that ask objects of other libraries and of the system, which have no Protocol of ours.
+ASKS_OTHERS = frozenset({
+    "candidates/prediction_files.py", "cli/output.py", "jsonl.py", "models/http_calls.py",
+    "outcomes/tables/labels.py", "plain_values.py", "sandboxes/docker_engine.py", "templates.py",
+    "terminal.py",
+    "commands/run/forecast.py",  # knobs of the policies of the house, by the name of the policy
+})  # fmt: skip
+
+
+def test_an_optional_ability_is_a_protocol_and_no_name_looked_up():
+    """``getattr(x, "name", default)`` takes a misspelled or private attribute without a word."""
+    asked = {
+        name_of(path).removeprefix("swe_router/")
+        for path in SOURCES
+        for node in nodes(path)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in {"getattr", "hasattr"}
+        and isinstance(node.args[1], ast.Constant)
+        and "in_sandbox" not in name_of(path)
+    }
+    assert asked == ASKS_OTHERS
+
+
 def test_every_live_test_has_a_tier_that_runs_it():
     # By its syntax tree: a mark that stands in a string of test data marks nothing.
     unmarked = [

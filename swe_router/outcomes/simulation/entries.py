@@ -22,6 +22,8 @@ from swe_router.policy_abilities import (
     SupportsMixture,
     deciding_policy,
     is_sequential,
+    surrogate_of,
+    sweep_of,
 )
 
 Say = Callable[[str], None]
@@ -118,7 +120,7 @@ def planned(stage: Simulation, kind: Any) -> dict[str, Any]:
 def _entry(
     stage: Simulation, label: str, plugin: str, kind: Any, knobs: dict[str, Any], terms: Terms
 ) -> BoardEntry:
-    surrogate = getattr(kind, "surrogate", "")
+    surrogate = surrogate_of(kind)
     drawn = terms.budget is not None or is_sequential(kind)
     try:
         base = kind(stage.ladder, **knobs)
@@ -130,7 +132,7 @@ def _entry(
         played = _play(fitted, stage, terms)
         curve = []
         if terms.curves and not drawn:
-            for point in getattr(kind, "sweep", ()):
+            for point in sweep_of(kind):
                 moved = kind(stage.ladder, **{**knobs, **point})
                 curve.append(_play(cross_fitting.cross_fitted(moved, stage), stage, terms))
         gauge = None

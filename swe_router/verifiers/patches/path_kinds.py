@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 _TEST_FILE = re.compile(
     r"\A(test_.*|unittest_.*|.*_tests?|tests?)\.py\Z|\A.*[._](test|spec)\.[jt]sx?\Z"
@@ -16,6 +17,15 @@ _DEBRIS = re.compile(
     r"(\.(orig|rej|pyc|pyo|bak|swp|swo|log|patch|diff)|~)\Z|(\A|/)(\.DS_Store|__pycache__/.*)\Z"
 )
 _SCRATCH = re.compile(r"\A(repro\w*|debug\w*|test_\w+|verify\w*|check_\w+|demo\w*)\.(py|sh)\Z")
+
+
+@runtime_checkable
+class KnowsTestFiles(Protocol):
+    """A code graph with its own notion of a test file."""
+
+    def is_test(self, path: str) -> bool:
+        """Whether the file holds tests."""
+        ...
 
 
 def is_test(path: str) -> bool:
@@ -60,7 +70,6 @@ def is_scratch(path: str) -> bool:
 
 def is_test_predicate(graph: object) -> Callable[[str], bool]:
     """``is_test``, extended by the graph's own notion of a test file if it has one."""
-    theirs = getattr(graph, "is_test", None)
-    if theirs is None:
+    if not isinstance(graph, KnowsTestFiles):
         return is_test
-    return lambda path: bool(theirs(path)) or is_test(path)
+    return lambda path: graph.is_test(path) or is_test(path)

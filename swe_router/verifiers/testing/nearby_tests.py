@@ -12,7 +12,7 @@ import math
 import posixpath
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from swe_router.patch_files import PatchSummary
 from swe_router.verifiers.patches import path_kinds
@@ -21,6 +21,13 @@ MENTIONS = 5
 """Maximum uses of one name in a test file that count."""
 _MIN_NAME_LENGTH = 4
 """Minimum letters of a folder's name to search it within another name."""
+
+
+@runtime_checkable
+class HasFileFacts(Protocol):
+    """A code graph that holds what each file defines and uses."""
+
+    facts: Mapping[str, Any]
 
 
 def nearest_tests(
@@ -35,7 +42,7 @@ def nearest_tests(
     if graph is not None:
         found = [str(path) for path in graph.tests_reaching(changed)]
         reached = [path for path in dict.fromkeys(found) if path in modules]
-        if getattr(graph, "facts", None):
+        if isinstance(graph, HasFileFacts) and graph.facts:
             reached = _rank_by_graph(changes, modules, reached, graph)
         if reached:
             return reached[:limit], "graph"
