@@ -99,9 +99,8 @@ def test_a_temperature_reaches_only_a_tier_that_takes_one():
     for tier, sent in (("local", 0.9), ("cloud", None)):
         hot = plan(tier).model_copy(update={"temperature": 0.9, "seed": 3, "variant": "minimal"})
         assert attempt_context_of(wished, hot).temperature == sent
-        setup = setup_of(wished, hot, Handed())
-        kept = setup.context
-            assert (kept.temperature, kept.seed, kept.variant) == (sent, 3, "minimal")
+        kept = setup_of(wished, hot, Handed()).context
+        assert (kept.temperature, kept.seed, kept.variant) == (sent, 3, "minimal")
     assert attempt_context_of(wished, plan("local")).temperature == 0.5
 
 
