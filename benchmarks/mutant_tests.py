@@ -54,10 +54,11 @@ class CoveringTests:
         Likeliest is the one most of whose lines are of the mutant's file.
         """
         lines = self.by_line.get(mutant.file, {})
-        found: set[str] = set()
+        near = self.breadth.get(mutant.file, Counter())
+        # A line of the module itself runs at the import: every test that uses the file counts.
+        found: set[str] = set() if mutant.function else set(near)
         for line in range(mutant.first_line, mutant.last_line + 1):
             found |= lines.get(line, frozenset())
-        near = self.breadth.get(mutant.file, Counter())
         worth = {t: near[t] / self.total[t] ** 0.5 / self.cost(t) for t in found}
         ordered = sorted(found, key=lambda test: (-worth[test], test))[:MAX_TESTS]
         cheap: list[str] = []

@@ -372,3 +372,19 @@ def test_a_process_of_another_boot_is_gone_and_of_another_machine_cannot_be_aske
     assert not owner.is_alive("|".join((host, "", pid, "1")))
     assert not owner.is_alive("|".join((host, boot, "4194999", "")))
     assert not owner.is_alive("|".join((host, boot, "4194999", "7")))
+
+
+def test_a_damaged_line_is_numbered_after_ones_own(office):
+    book = office.ledger("a")
+    book.hold("local", D("0.1"), "x/1").release()
+    with office.path.open("ab") as file:
+        file.write(b"nonsense\n")
+    with pytest.raises(JournalError, match=r"ledger\.jsonl:4 is damaged"):
+        book.view()
+
+
+def test_a_ledger_of_no_run_says_nothing_of_one(office, tmp_path):
+    office.ledger("a")
+    assert "run" not in entries(office)[0]
+    Ledger(tmp_path / "of.jsonl", D(1), run="seal").close()
+    assert read_ledger(tmp_path / "of.jsonl").run == "seal"

@@ -123,3 +123,9 @@ def test_a_test_that_fails_without_the_fault_does_not_count(tmp_path, capfd):
             assert bench.run_all(faults["pass"]) == ("survived", ""), "log() is never called"
     finally:
         del sys.modules["faulty"]
+
+
+def test_a_line_of_the_module_is_every_test_s_that_uses_the_file():
+    limit = next(one for one in mutants_of("x.py", SOURCE) if not one.function)
+    tests = CoveringTests({"x.py": {7: frozenset({"a"}), 12: frozenset({"b"})}})
+    assert sorted(tests.of(limit)) == ["a", "b"]
