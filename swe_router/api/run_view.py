@@ -18,7 +18,7 @@ from swe_router.journal.header import of_run
 from swe_router.journal.run_folder import LATEST, RunFolder
 from swe_router.lazy_imports import deferred
 from swe_router.records import RunRecord
-from swe_router.reports.run_text import usd as in_usd
+from swe_router.reports.run_text import usd_text as in_usd
 from swe_router.settings import Settings
 from swe_router.settings.amounts import dollars
 
@@ -217,7 +217,7 @@ class Run:
         return f"<p>{escape(self._line())}</p>{html_table(rows)}"
 
     def _line(self) -> str:
-        totals, money = self.summary, self._facts.money
+        totals, money = self.summary, self._facts.spending
         return (
             f"{self.name}: {totals['resolved']} of {totals['instances']} resolved,"
             f" {in_usd(money.spent)} of {in_usd(money.budget)} spent, {self.ended}"

@@ -14,7 +14,7 @@ from swe_router.errors import UsageError
 from swe_router.integrity.locate import find_run
 from swe_router.journal.header import of_run
 from swe_router.records import Grade, RunRecord
-from swe_router.reports.selector_table import ALPHA, THIS_RUN, selectors_view
+from swe_router.reports.selector_table import RUN_CHOICE_ROW, SIGNIFICANCE_LEVEL, selectors_view
 from swe_router.seams import Selector
 from swe_router.solve.selection import checked_choice
 from swe_router.stats import bootstrap, significance
@@ -45,16 +45,20 @@ def compare(name: str, out: Path, selectors: Sequence[str]) -> CommandResult:
     names = plugins.names("selectors") if "all" in selectors else list(selectors)
     seed = of_run(run).settings.seed
     chosen = {one: [_chosen(one, record, graded, seed) for record in records] for one in names}
-    chosen = {THIS_RUN: [record.chosen for record in records], **chosen}
+    chosen = {RUN_CHOICE_ROW: [record.chosen for record in records], **chosen}
     right = {one: np.array([_right(record, attempt, graded) for record, attempt in
              zip(records, chosen[one], strict=True)]) for one in chosen}  # fmt: skip
     right[MEAN] = np.array([_mean(record, graded) for record in records])
     ids = [record.instance.id for record in records]
-    tested = {one: significance.sign_test(right[one] - right[THIS_RUN], ids) for one in chosen
-              if one not in (THIS_RUN, ORACLE)}  # fmt: skip
-    tested[MEAN] = significance.poisson_binomial_test(int(right[THIS_RUN].sum()), list(right[MEAN]))
+    tested = {one: significance.sign_test(right[one] - right[RUN_CHOICE_ROW], ids) for one in chosen
+              if one not in (RUN_CHOICE_ROW, ORACLE)}  # fmt: skip
+    tested[MEAN] = significance.poisson_binomial_test(
+        int(right[RUN_CHOICE_ROW].sum()), list(right[MEAN])
+    )
     p = dict(zip(tested, significance.holm_adjusted(list(tested.values())), strict=True))
-    rows = [_row(one, right[one], right[THIS_RUN], seed, p.get(one)) for one in (*chosen, MEAN)]
+    rows = [
+        _row(one, right[one], right[RUN_CHOICE_ROW], seed, p.get(one)) for one in (*chosen, MEAN)
+    ]
     picks = {
         record.instance.id: {one: chosen[one][n] for one in chosen}
         for n, record in enumerate(records)
@@ -104,7 +108,7 @@ def _row(name: str, right: Any, own: Any, seed: int, p: float | None) -> dict[st
     low, high = bootstrap.percentile_interval(
         bootstrap.resampled_means(bootstrap.resample_shares(len(gap), seed=seed), gap)[:, 0]
     )
-    differs = (low > 0 or high < 0) and p is not None and p < ALPHA
+    differs = (low > 0 or high < 0) and p is not None and p < SIGNIFICANCE_LEVEL
     # "not told" is a value of --json, kept: people read "not significant".
     word = "differs" if differs else "not told" if gap.any() else "same"
     if name == ORACLE:

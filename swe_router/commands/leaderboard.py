@@ -94,7 +94,7 @@ def leaderboard(request: LeaderboardRequest, say: Say) -> CommandResult:
     if request.out is not None:
         written = _written(facts, request.out)
         say(f"wrote {', '.join(written)} to {request.out}")
-    return CommandResult(facts=facts, view=words.view(facts))
+    return CommandResult(facts=facts, view=words.leaderboard_view(facts))
 
 
 def _plugin(name: str) -> str:
@@ -153,11 +153,14 @@ def _known(request: LeaderboardRequest, table: OutcomeTable) -> list[Features]:
 
 def _written(facts: Mapping[str, Any], out: Path) -> list[str]:
     """All files of a board, by name. Raises ``UsageError`` when the folder cannot be written."""
-    plane, verifier = board_plot.plane(facts), board_plot.verifier_map(facts["verifier_map"])
+    plane, verifier = (
+        board_plot.cost_quality_png(facts),
+        board_plot.verifier_map_png(facts["verifier_map"]),
+    )
     content = {
         "leaderboard.csv": words.as_csv(facts).encode(),
         "leaderboard.json": plain_values.json_text(facts, indent=1).encode(),
-        "leaderboard.html": board_html.page(facts, plane, verifier).encode(),
+        "leaderboard.html": board_html.leaderboard_page(facts, plane, verifier).encode(),
         "leaderboard.png": plane,
         "verifier-map.png": verifier,
     }

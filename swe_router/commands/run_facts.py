@@ -10,7 +10,7 @@ from swe_router.errors import UsageError
 from swe_router.journal.header import of_run
 from swe_router.journal.run_folder import RunFolder
 from swe_router.ledger import log_reader
-from swe_router.reports.run_summary import Money, RunFacts, run_summary
+from swe_router.reports.run_summary import RunFacts, RunSpending, run_summary
 
 __all__ = ["RunFacts", "read_run_facts", "run_summary"]
 
@@ -19,9 +19,9 @@ def read_run_facts(run: RunFolder) -> RunFacts:
     """Everything a summary is computed from. Raises ``UsageError`` for a damaged folder."""
     header = of_run(run)
     state = log_reader.read_ledger(run.ledger_file)
-    money = Money(
+    money = RunSpending(
         budget=header.settings.budget if state.budget is None else state.budget,
-        raises=tuple((one.at, one.by, one.budget) for one in state.raises),
+        budget_raises=tuple((one.at, one.by, one.budget) for one in state.raises),
         settled=sum(state.settled.values(), start=Decimal(0)),
         lost=sum(state.lost.values(), start=Decimal(0)),
         reserved=state.reserved,
@@ -31,16 +31,16 @@ def read_run_facts(run: RunFolder) -> RunFacts:
         },
     )
     return RunFacts(
-        run=run.name,
+        run_name=run.name,
         split=header.settings.split,
         policy=header.settings.policy.name,
         instances=[one.id for one in run.instances()],
         records=run.records(),
         grades=run.grades(),
-        money=money,
+        spending=money,
         tiers=header.settings.ladder,
         seconds=_seconds(run.path / "sessions.jsonl"),
-        recordings=header.recordings,
+        uses_recordings=header.recordings,
     )
 
 

@@ -69,7 +69,7 @@ def _is_of_latest(name: str, out: Path) -> bool:
 
 def summary_of(run: RunFolder, known: run_facts.RunFacts) -> dict[str, Any]:
     """The summary, the money as the ledger closes it, tokens, and one row per instance."""
-    money, notes = known.money, consistency.seal_warnings(run)
+    money, notes = known.spending, consistency.seal_warnings(run)
     used = [o.attempt.trajectory.usage for r in known.records.values() for o in r.outcomes]
     return {
         **run_facts.run_summary(known),
@@ -78,8 +78,8 @@ def summary_of(run: RunFolder, known: run_facts.RunFacts) -> dict[str, Any]:
         "reserved": float(money.reserved),
         "unused": float(money.unused),
         "ended": exit_status.run_ending(known.instances, known.records),
-        "tokens": run_rows.tokens(used),
-        "rows": run_rows.rows(known),
+        "tokens": run_rows.token_totals(used),
+        "rows": run_rows.instance_rows(known),
         **({"notes": notes} if notes else {}),
     }
 

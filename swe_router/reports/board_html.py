@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from swe_router import plain_values, templates
-from swe_router.reports.board_table import labels, one, pair, short
-from swe_router.reports.sentences import count
+from swe_router.reports.board_table import figure_text, interval_text, row_labels, short_names
+from swe_router.reports.sentences import counted_noun
 
-FIGURES = (
+SORTABLE_FIGURES = (
     ("resolved", "rate", ".1%", "rate"),
     ("$/issue", "usd_per_issue", ".3f", "usd_per_issue"),
     ("over hull, pp", "hull_margin_pp", "+.1f", "hull_margin"),
@@ -25,14 +25,14 @@ FIGURES = (
 """Head, field, form and the field of its interval."""
 
 
-def page(facts: Mapping[str, Any], plane: bytes, verifier: bytes) -> str:
-    """The page; ``plane`` and ``verifier`` are PNG images, put inside."""
+def leaderboard_page(facts: Mapping[str, Any], plane_png: bytes, verifier_map_png: bytes) -> str:
+    """The page; ``plane_png`` and ``verifier_map_png`` are images, put inside."""
     facts = plain_values.as_plain(facts)
     found = facts["verifier_map"]
     rungs = [rung["system"] for rung in facts["ladder"]]
     every = range(0, len(found["axis"]), 10)
     gauge = any(row.get("rate_random_cv") is not None for row in facts["rows"])
-    figures = [figure for figure in FIGURES if gauge or figure[1] != "rate_random_cv"]
+    figures = [figure for figure in SORTABLE_FIGURES if gauge or figure[1] != "rate_random_cv"]
     return templates.document(
         "leaderboard.html",
         {"json": plain_values.json_text},
@@ -40,23 +40,23 @@ def page(facts: Mapping[str, Any], plane: bytes, verifier: bytes) -> str:
         heads=["policy", *(head for head, *_ in figures), "verdict"],
         figures=[figure[1:] for figure in figures],
         absent=[row for row in facts["rows"] if row["rate"] is None],
-        value=_value,
-        count=count,
-        one=one,
-        pair=pair,
-        names=labels(facts),
-        systems=short(rungs),
-        plane=_inside(plane),
-        verifier=_inside(verifier),
+        value=_sort_value,
+        count=counted_noun,
+        one=figure_text,
+        pair=interval_text,
+        names=row_labels(facts),
+        systems=short_names(rungs),
+        plane=_data_url(plane_png),
+        verifier=_data_url(verifier_map_png),
         bars=[(found["axis"][k], found["strong_fpr"][k], found["hull_fpr"][k])
               for k in reversed(every)],
     )  # fmt: skip
 
 
-def _value(row: Mapping[str, Any], name: str) -> str:
+def _sort_value(row: Mapping[str, Any], column: str) -> str:
     """What a column is sorted by; nothing where the figure is unknown, which comes last."""
-    return "" if row.get(name) is None else repr(row[name])
+    return "" if row.get(column) is None else repr(row[column])
 
 
-def _inside(png: bytes) -> str:
+def _data_url(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"

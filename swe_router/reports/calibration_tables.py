@@ -53,11 +53,11 @@ def acceptance_view(facts: Mapping[str, Any]) -> View:
     return Group(Text(count, style="bold"), table, scope, *notes, Text(use))
 
 
-def stop_loss_view(made: StopLoss) -> View:
+def stop_loss_view(stop_loss: StopLoss) -> View:
     """One row per tier: where it stops, what that saves and what it loses."""
     view = folding_table("tier", "runs", "stops at", "saves per run", "loses",
                          "net per run (95%)", "")  # fmt: skip
-    for tier, one in made.tiers.items():
+    for tier, one in stop_loss.tiers.items():
         at = " or ".join(f"{p.at} steps" if p.measure == "steps" else f"${p.at}"
                          for p in one.points) or "never"  # fmt: skip
         cells = ["", "", ""]

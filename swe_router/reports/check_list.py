@@ -9,13 +9,13 @@ from rich.text import Text
 
 from swe_router.reports.view_parts import View
 
-COLORS = {"ok": "green", "warning": "yellow", "no": "red"}
-WORDS = {"warning": "warn"}
+STATUS_COLOURS = {"ok": "green", "warning": "yellow", "no": "red"}
+STATUS_LABELS = {"warning": "warn"}
 
 
 def checks_view(checks: Iterable[tuple[str, str, str]]) -> View:
     """``checks``: (``ok``, ``warning`` or ``no``; name; detail) each."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for level, name, detail in checks:
-        table.add_row(Text(WORDS.get(level, level), COLORS[level]), name, detail)
+        table.add_row(Text(STATUS_LABELS.get(level, level), STATUS_COLOURS[level]), name, detail)
     return table

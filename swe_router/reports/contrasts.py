@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 else:
     np = deferred("numpy")
 
-FEW = rates.MIN_CLUSTERS
+MIN_INSTANCES = rates.MIN_CLUSTERS
 """Instances with a right (or a wrong) patch below which no difference is reported."""
-ALPHA = 0.05
+FAMILYWISE_ALPHA = 0.05
 """The verifiers' differences together are called so by mere chance at most this often."""
-KINDS = (("TPR", True), ("FPR", False))
-TOO_FEW = "too few to say"
+RATE_KINDS = (("TPR", True), ("FPR", False))
+TOO_FEW_TEXT = "too few to say"
 
 
 def differences(judged: Sequence[JudgedVerdict], tiers: Sequence[str]) -> list[dict[str, Any]]:
@@ -40,18 +40,18 @@ def differences(judged: Sequence[JudgedVerdict], tiers: Sequence[str]) -> list[d
         # A verifier that is always unknown decides nothing: a difference from it means nothing.
         speaks = any(row.outcome != "unknown" for row in judged if row.verifier == name)
         if name != ACCEPTANCE and speaks:
-            out += _verifiers(judged, name)
+            out += _combination_contrasts(judged, name)
     tested = [row for row in out if row["p"] is not None]
     held = significance.holm_adjusted([row["p"] for row in tested]).tolist() if tested else []
     for row, p in zip(tested, held, strict=True):
         row["p"] = p
-        row["said"] = row["said"] if p < ALPHA else "none"
+        row["said"] = row["said"] if p < FAMILYWISE_ALPHA else "none"
     for first, second in itertools.combinations(tiers, 2):
-        out += _tiers([row for row in judged if row.verifier == ACCEPTANCE], first, second)
+        out += _tier_contrasts([row for row in judged if row.verifier == ACCEPTANCE], first, second)
     return out
 
 
-def _verifiers(judged: Sequence[JudgedVerdict], name: str) -> list[dict[str, Any]]:
+def _combination_contrasts(judged: Sequence[JudgedVerdict], name: str) -> list[dict[str, Any]]:
     """The combination less one of its verifiers, on the patches that both judged."""
     sides = [
         {(r.run, r.instance_id, r.attempt): r for r in judged if r.verifier == verifier}
@@ -59,7 +59,7 @@ def _verifiers(judged: Sequence[JudgedVerdict], name: str) -> list[dict[str, Any
     ]
     keys = [key for key in sides[0] if key in sides[1]]
     out = []
-    for what, truth in KINDS:
+    for what, truth in RATE_KINDS:
         mine = [key for key in keys if sides[0][key].resolved is truth]
         gap = np.array(
             [
@@ -68,8 +68,8 @@ def _verifiers(judged: Sequence[JudgedVerdict], name: str) -> list[dict[str, Any
             ]
         )
         names = [key[1] for key in mine]
-        row = _row(what, "all tiers", ACCEPTANCE, name, len(set(names)))
-        if row["instances"] >= FEW:
+        row = _contrast_row(what, "all tiers", ACCEPTANCE, name, len(set(names)))
+        if row["instances"] >= MIN_INSTANCES:
             row |= _interval_row(
                 float(gap.mean()), rates.cluster_interval(rates.ratio_statistic(gap), names)
             )
@@ -78,14 +78,14 @@ def _verifiers(judged: Sequence[JudgedVerdict], name: str) -> list[dict[str, Any
     return out
 
 
-def _tiers(rows: Sequence[JudgedVerdict], first: str, second: str) -> list[dict[str, Any]]:
+def _tier_contrasts(rows: Sequence[JudgedVerdict], first: str, second: str) -> list[dict[str, Any]]:
     """One tier less another, as if each had its own instances."""
     out = []
-    for what, truth in KINDS:
+    for what, truth in RATE_KINDS:
         sides = [[r for r in rows if r.resolved is truth and r.tier == t] for t in (first, second)]
         least = min(len({r.instance_id for r in side}) for side in sides)
-        row = _row(what, ACCEPTANCE, first, second, least)
-        if least >= FEW:
+        row = _contrast_row(what, ACCEPTANCE, first, second, least)
+        if least >= MIN_INSTANCES:
             one, other = (
                 rates.measure_rate(
                     [r.outcome == "pass" for r in side], [r.instance_id for r in side]
@@ -98,9 +98,9 @@ def _tiers(rows: Sequence[JudgedVerdict], first: str, second: str) -> list[dict[
     return out
 
 
-def _row(what: str, of: str, a: str, b: str, instances: int) -> dict[str, Any]:
-    return {"what": what, "of": of, "a": a, "b": b, "instances": instances, "value": None,
-            "low": None, "high": None, "p": None, "said": TOO_FEW}  # fmt: skip
+def _contrast_row(rate_kind: str, group: str, a: str, b: str, instances: int) -> dict[str, Any]:
+    return {"what": rate_kind, "of": group, "a": a, "b": b, "instances": instances, "value": None,
+            "low": None, "high": None, "p": None, "said": TOO_FEW_TEXT}  # fmt: skip
 
 
 def _interval_row(value: float, interval: tuple[float, float]) -> dict[str, Any]:

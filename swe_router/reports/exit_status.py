@@ -7,14 +7,14 @@ from typing import Literal
 
 from swe_router.records import RunRecord
 
-Ended = Literal["done", "budget", "infra", "stopped"]
+RunEnding = Literal["done", "budget", "infra", "stopped"]
 
-CODES: Mapping[Ended, int] = {"done": 0, "infra": 1, "budget": 3, "stopped": 130}
+EXIT_CODES: Mapping[RunEnding, int] = {"done": 0, "infra": 1, "budget": 3, "stopped": 130}
 
 
 def run_ending(
     instances: Sequence[str], records: Mapping[str, RunRecord], *, stopped: bool = False
-) -> Ended:
+) -> RunEnding:
     """How a launch ended; pure.
 
     ``stopped``: by Ctrl-C, a signal or ``--hours``. ``infra``: an instance has no record, or its

@@ -11,14 +11,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-WIDEST = 10_000
+UNLIMITED_COLUMNS = 10_000
 """Columns of a terminal in which every table has room: what a table needs is measured there."""
 
-LONG = 40
+MAX_INLINE_CHARACTERS = 40
 """Characters of a cell over which the cells of a block stand on lines of their own."""
 
 
-class Fitted:
+class FittedTable:
     """The first of some tables whose columns that must not be wrapped have room; else blocks."""
 
     def __init__(self, table: Table, *narrower: Table) -> None:
@@ -31,19 +31,21 @@ class Fitted:
                 if column.no_wrap:  # rich measures these by their longest word
                     texts = [column.header, *column.cells]
                     column.min_width = max(cell_len(str(one)) for one in texts)
-            needed = Measurement.get(console, options.update(width=WIDEST), table).minimum
+            needed = Measurement.get(
+                console, options.update(width=UNLIMITED_COLUMNS), table
+            ).minimum
             if needed <= options.max_width:
                 yield table
                 return
-        yield from self._blocks()
+        yield from self._rows_as_blocks()
 
-    def _blocks(self) -> Iterator[RenderableType]:
+    def _rows_as_blocks(self) -> Iterator[RenderableType]:
         first, *others = self._table.columns
         for cells in zip(first.cells, *(column.cells for column in others), strict=True):
             name, *values = [one if isinstance(one, Text) else Text(str(one)) for one in cells]
-            sentences = any(value.cell_len > LONG for value in values)
+            sentences = any(value.cell_len > MAX_INLINE_CHARACTERS for value in values)
             cells_shown = [
-                Text.assemble(f"{_line(column.header)}{':' if sentences else ''} ", value)
+                Text.assemble(f"{_single_line(column.header)}{':' if sentences else ''} ", value)
                 for column, value in zip(others, values, strict=True)
                 if value
             ]
@@ -52,6 +54,6 @@ class Fitted:
                 yield Padding(Text("\n" if sentences else ", ").join(cells_shown), (0, 0, 0, 2))
 
 
-def _line(header: RenderableType) -> str:
+def _single_line(header: RenderableType) -> str:
     """A head of several lines in one."""
     return " ".join(str(header).split())

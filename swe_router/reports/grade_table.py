@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_router.records import Grade
-from swe_router.reports.run_text import STYLE
+from swe_router.reports.run_text import STANDING_STYLES
 from swe_router.reports.sentences import resolved_by_gold
 from swe_router.reports.view_parts import View, folding_table
 
@@ -30,7 +30,7 @@ def grades_view(
         why = str(grade.evidence.get("reason", grade.evidence))[:200]
         doubt = next(iter(grade.doubt), "")
         why += f"; doubt: {doubt[:200]}" if doubt else ""
-        table.add_row(name, Text(grade.outcome, STYLE[grade.outcome]), Text(why))
+        table.add_row(name, Text(grade.outcome, STANDING_STYLES[grade.outcome]), Text(why))
     counts = Counter(grade.outcome for grade in grades.values())
     total = ", ".join(f"{n} {name}" for name, n in counts.items())
     doubted = sum(bool(grade.doubt) for grade in grades.values())

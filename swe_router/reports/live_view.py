@@ -16,12 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_router.records import RunRecord
-from swe_router.reports.run_text import usd
-from swe_router.reports.sentences import count
+from swe_router.reports.run_text import usd_text
+from swe_router.reports.sentences import counted_noun
 
-ROWS = 20
+MAX_ROWS = 20
 """Most instances in the live table; finished ones make room."""
-TABLE_COLUMNS = 40
+MIN_TABLE_COLUMNS = 40
 """Columns of a terminal that the whole table needs in addition to the ids."""
 
 
@@ -29,17 +29,26 @@ TABLE_COLUMNS = 40
 class _LiveRow:
     tier: str = ""
     step: int = 0
-    what: str = ""
-    since: float = 0.0
+    activity: str = ""
+    started_at: float = 0.0
 
 
 class LiveView:
     """Shows what happens. ``event`` and ``say`` may be called by any thread of the driver."""
 
     def __init__(
-        self, total: int, budget: Decimal, console: Console, clock: Callable[[], float] = time.time
+        self,
+        instance_count: int,
+        budget: Decimal,
+        console: Console,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._total, self._budget, self._console, self._clock = total, budget, console, clock
+        self._total, self._budget, self._console, self._clock = (
+            instance_count,
+            budget,
+            console,
+            clock,
+        )
         self._rows: dict[str, _LiveRow] = {}
         self._done = 0
         self._begun = clock()
@@ -71,11 +80,11 @@ class LiveView:
         if not instance:
             self.say(what)
             return
-        row = self._rows.setdefault(instance, _LiveRow(since=self._clock()))
-        fresh = (row.tier, row.what) != (tier, what)
-        row.tier, row.step, row.what = tier, step, what
+        row = self._rows.setdefault(instance, _LiveRow(started_at=self._clock()))
+        fresh = (row.tier, row.activity) != (tier, what)
+        row.tier, row.step, row.activity = tier, step, what
         if self._live is None and fresh:
-            after = f"after {count(step, 'step')}" if step else ""
+            after = f"after {counted_noun(step, 'step')}" if step else ""
             self._log(f"{instance}: {' '.join(filter(None, (tier, what, after)))}")
 
     def spent(self, value: Decimal, budget: Decimal) -> None:
@@ -91,9 +100,9 @@ class LiveView:
         """An instance is concluded."""
         self._done += 1
         self._rows.pop(record.instance.id, None)
-        line = f"{record.instance.id}: {record.status}, {usd(record.whole_usd)}, {record.stop}"
+        line = f"{record.instance.id}: {record.status}, {usd_text(record.whole_usd)}, {record.stop}"
         if self._live is None:
-            self._log(f"[{self._done}/{self._total}] {line}; {self._totals(self._clock())}")
+            self._log(f"[{self._done}/{self._total}] {line}; {self._totals_line(self._clock())}")
         else:
             self._live.console.print(Text(line, style="dim"))
 
@@ -106,9 +115,9 @@ class LiveView:
         """Services that are waited for, each with the cause; a log gets them from the breaker."""
         self._away = dict(away)
 
-    def _totals(self, now: float) -> str:
+    def _totals_line(self, now: float) -> str:
         """Money and time, as a terminal and a log say them."""
-        return f"{usd(self._spent)} of {usd(self._budget)} spent, {self._eta(now)}"
+        return f"{usd_text(self._spent)} of {usd_text(self._budget)} spent, {self._eta_text(now)}"
 
     def say(self, message: str) -> None:
         """One line of talk."""
@@ -119,7 +128,7 @@ class LiveView:
 
     def __rich__(self) -> RenderableType:
         now = self._clock()
-        table = self._table(now)
+        table = self._active_table(now)
         share = float(self._spent / self._budget) if self._budget else 0.0
         # A bar has no end of line of its own: it is put in a table, next to its label.
         bar = Table.grid(padding=(0, 1))
@@ -127,16 +136,16 @@ class LiveView:
             ProgressBar(total=1.0, completed=min(1.0, share), width=30),
             Text(f"{share:.0%} of the money"),
         )
-        head = Text(f"{self._done}/{self._total} concluded, {self._totals(now)}", style="bold")
+        head = Text(f"{self._done}/{self._total} concluded, {self._totals_line(now)}", style="bold")
         gone = [Text(f"{name} is waited for: {cause}", style="yellow")
                 for name, cause in self._away.items()]  # fmt: skip
         return Group(head, bar, *gone, table)
 
-    def _table(self, now: float) -> Table:
+    def _active_table(self, now: float) -> Table:
         """One row per active instance; where ids leave no room, without steps and seconds."""
-        rows = list(self._rows.items())[:ROWS]
+        rows = list(self._rows.items())[:MAX_ROWS]
         longest = max((len(name) for name, _ in rows), default=0)
-        wide = self._console.width >= longest + TABLE_COLUMNS
+        wide = self._console.width >= longest + MIN_TABLE_COLUMNS
         table = Table(box=None, pad_edge=False)
         table.add_column("instance", no_wrap=True, min_width=longest)
         for name in ("tier", "step", "doing", "seconds"):
@@ -144,11 +153,11 @@ class LiveView:
                 right = "right" if name in ("step", "seconds") else "left"
                 table.add_column(name, justify=right, no_wrap=name != "doing")  # type: ignore[arg-type]
         for name, row in rows:
-            cells = [row.tier, str(row.step), row.what, f"{now - row.since:.0f}"]
+            cells = [row.tier, str(row.step), row.activity, f"{now - row.started_at:.0f}"]
             table.add_row(name, *(cells if wide else cells[::2]))
         return table
 
-    def _eta(self, now: float) -> str:
+    def _eta_text(self, now: float) -> str:
         finished = self._done - self._earlier
         if finished <= 0:
             return "ETA unknown"

@@ -29,12 +29,14 @@ def systems_table(systems: Mapping[str, Facts]) -> Table:
     return view
 
 
-def tables_view(name: str, systems: Mapping[str, Facts], forms: Iterable[str]) -> View:
+def tables_view(
+    shipped_name: str, systems: Mapping[str, Facts], import_formats: Iterable[str]
+) -> View:
     """The table that ships, and the forms that can be imported."""
     return Group(
-        Text(f"ships with swe-router: {name}", "bold"),
+        Text(f"ships with swe-router: {shipped_name}", "bold"),
         systems_table(systems),
-        Text(f"`outcomes import --format` reads: {', '.join(forms)}"),
+        Text(f"`outcomes import --format` reads: {', '.join(import_formats)}"),
     )
 
 

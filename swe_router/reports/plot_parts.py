@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 
-def arms(middle: float, low: float | None, high: float | None) -> list[list[float]]:
+def error_bar_lengths(middle: float, low: float | None, high: float | None) -> list[list[float]]:
     """Lengths of one interval's two arms, as ``errorbar`` takes them; never below 0.
 
     An end that is unknown has no arm. The interval of a rate of 0 (or 1) may lie a rounding error
@@ -24,19 +24,19 @@ def arms(middle: float, low: float | None, high: float | None) -> list[list[floa
 
 
 @contextmanager
-def literal() -> Iterator[None]:
+def text_without_math() -> Iterator[None]:
     """Text as it stands: a name with two dollar signs is a name, no formula."""
     with rc_context({"text.parse_math": False}):
         yield
 
 
-def settle(figure: Figure) -> None:
+def freeze_layout(figure: Figure) -> None:
     """Lay the figure out, for good: what is placed by its pixels afterwards stays where it is."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
 
-def png(figure: Figure) -> bytes:
+def png_bytes(figure: Figure) -> bytes:
     """The picture as bytes; without metadata, so that the same facts give the same bytes.
 
     ``savefig`` would lay it out and draw it once more before it draws it.

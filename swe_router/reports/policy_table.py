@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from swe_router.reports.fitted_table import Fitted
+from swe_router.reports.fitted_table import FittedTable
 from swe_router.reports.view_parts import View
 
 
@@ -24,7 +24,7 @@ def policies_view(rows: Sequence[Mapping[str, Any]]) -> View:
         wants = [f"needs {row['needs']}" if row["needs"] else "", row["surrogate"]]
         table.add_row(row["policy"], row["idea"], knobs, row["source"], row["maturity"],
                       "; ".join(filter(None, wants)))  # fmt: skip
-    return Fitted(table)
+    return FittedTable(table)
 
 
 def policy_view(row: Mapping[str, Any], descriptions: Mapping[str, str]) -> View:

@@ -17,24 +17,24 @@ from swe_router.records.known_features import require_values
 from swe_router.reports import run_text
 from swe_router.reports.view_parts import View, folding_table
 
-Row = Mapping[str, Any]
+CardRow = Mapping[str, Any]
 
 
 def route_view(
     instance: Instance,
-    why: str,
+    reason: str,
     *,
     features: Features,
     scored: ComplexityScore,
-    tiers: Sequence[Row],
+    tiers: Sequence[CardRow],
     notice: str,
-    rivals: Sequence[Row],
+    rivals: Sequence[CardRow],
 ) -> View:
     """Decision and complexity; what each tier may do, each policy would, each feature weighs."""
     return Group(
         Text(f"{instance.id} ({instance.repo})", style="bold"),
-        Text(f"decision: {why}", style="cyan"),
-        Text(_complexity(scored)),
+        Text(f"decision: {reason}", style="cyan"),
+        Text(_complexity_line(scored)),
         Text(""),
         _tier_table(tiers),
         Text(notice),
@@ -45,7 +45,7 @@ def route_view(
     )
 
 
-def _complexity(scored: ComplexityScore) -> str:
+def _complexity_line(scored: ComplexityScore) -> str:
     fit = "a fit without its repository" if scored.held_out else "the shipped fit"
     return (
         f"complexity: {scored.complexity:.1f} of 10; {scored.solve_rate:.0%} of the systems that"
@@ -54,7 +54,7 @@ def _complexity(scored: ComplexityScore) -> str:
     )
 
 
-def _tier_table(rows: Sequence[Row]) -> Table:
+def _tier_table(rows: Sequence[CardRow]) -> Table:
     table = folding_table("tier", "model", "P(resolves)", "90% of fits", "USD per run",
                           "80% of runs", "limit", "price")  # fmt: skip
     for row in rows:
@@ -66,12 +66,12 @@ def _tier_table(rows: Sequence[Row]) -> Table:
                 f"{row['usd']:.3f}",
                 f"{row['usd_low']:.3f}-{row['usd_high']:.3f}",
             ]
-        limit = run_text.usd(Decimal(str(row["limit_usd"])))
+        limit = run_text.usd_text(Decimal(str(row["limit_usd"])))
         table.add_row(row["tier"], row["model"], *estimates, limit, row["price"])
     return table
 
 
-def _rival_table(rows: Sequence[Row]) -> Table:
+def _rival_table(rows: Sequence[CardRow]) -> Table:
     table = folding_table("policy", "first", "why")
     for row in rows:
         if row["unavailable"]:

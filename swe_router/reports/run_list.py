@@ -8,11 +8,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from swe_router.reports.fitted_table import Fitted
-from swe_router.reports.run_text import usd
+from swe_router.reports.fitted_table import FittedTable
+from swe_router.reports.run_text import usd_text
 from swe_router.reports.view_parts import View
 
-STATES = {"done": "done", "infra": "owed", "budget": "money ended"}
+ENDING_LABELS = {"done": "done", "infra": "owed", "budget": "money ended"}
 
 
 def runs_view(rows: Sequence[Mapping[str, Any]]) -> View:
@@ -24,17 +24,22 @@ def runs_view(rows: Sequence[Mapping[str, Any]]) -> View:
     for name in ("state", "split", "policy"):
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*_cells(row))
-    return Fitted(table)
+        table.add_row(*_row_cells(row))
+    return FittedTable(table)
 
 
-def _cells(row: Mapping[str, Any]) -> list[Any]:
+def _row_cells(row: Mapping[str, Any]) -> list[Any]:
     if "error" in row:
         error = row["error"] if row["state"] == "other" else f"damaged: {row['error']}"
         return [row["run"], "", "", "", "", Text(error, "red"), "", ""]
-    state = STATES[row["ended"]]
+    state = ENDING_LABELS[row["ended"]]
     return [
-        row["run"], f"{row['concluded']}/{row['instances']}", str(row["resolved"]),
-        usd(row["usd"]), usd(row["budget"]), Text(state, "" if state == "done" else "yellow"),
-        row["split"], row["policy"],
-    ]  # fmt: skip
+        row["run"],
+        f"{row['concluded']}/{row['instances']}",
+        str(row["resolved"]),
+        usd_text(row["usd"]),
+        usd_text(row["budget"]),
+        Text(state, "" if state == "done" else "yellow"),
+        row["split"],
+        row["policy"],
+    ]

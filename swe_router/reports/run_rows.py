@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from swe_router.records import Outcome, Usage
-from swe_router.reports.run_summary import RunFacts, standing_of, tier_of
+from swe_router.reports.run_summary import RunFacts, standing_of, submitted_tier
 
 
-def tokens(usages: Iterable[Usage]) -> dict[str, Any]:
+def token_totals(usages: Iterable[Usage]) -> dict[str, Any]:
     """Tokens of calls by kind, and the share of the prompts that came from the cache.
 
     ``cache_share`` is null without a prompt; ``reasoning`` is a part of ``output``.
@@ -27,12 +27,12 @@ def tokens(usages: Iterable[Usage]) -> dict[str, Any]:
     }
 
 
-def rows(facts: RunFacts) -> list[dict[str, Any]]:
+def instance_rows(facts: RunFacts) -> list[dict[str, Any]]:
     """One row per instance, in the run's order; ``attempts`` holds one row per attempt."""
-    return [_row(facts, name) for name in facts.instances]
+    return [_instance_row(facts, name) for name in facts.instances]
 
 
-def _row(facts: RunFacts, name: str) -> dict[str, Any]:
+def _instance_row(facts: RunFacts, name: str) -> dict[str, Any]:
     record = facts.records.get(name)
     if record is None:
         return {"instance": name, "standing": "owed", "status": None, "tier": None, "usd": 0.0,
@@ -41,17 +41,17 @@ def _row(facts: RunFacts, name: str) -> dict[str, Any]:
         "instance": name,
         "standing": standing_of(facts, name),
         "status": record.status,
-        "tier": tier_of(record),
+        "tier": submitted_tier(record),
         "chosen": record.chosen,
         "usd": float(record.whole_usd),
         "seconds": record.seconds,
         "stop": record.stop,
-        "tokens": tokens(o.attempt.trajectory.usage for o in record.outcomes),
-        "attempts": [_attempt(one) for one in record.outcomes],
+        "tokens": token_totals(o.attempt.trajectory.usage for o in record.outcomes),
+        "attempts": [_attempt_row(one) for one in record.outcomes],
     }
 
 
-def _attempt(outcome: Outcome) -> dict[str, Any]:
+def _attempt_row(outcome: Outcome) -> dict[str, Any]:
     one = outcome.attempt
     return {
         "id": one.id,
@@ -64,5 +64,5 @@ def _attempt(outcome: Outcome) -> dict[str, Any]:
         "patch": bool(outcome.candidate is not None and outcome.candidate.patch),
         "accepted": outcome.accepted,
         "verdicts": {v.verifier: v.outcome for v in outcome.verdicts},
-        "tokens": tokens([one.trajectory.usage]),
+        "tokens": token_totals([one.trajectory.usage]),
     }

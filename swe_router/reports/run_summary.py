@@ -9,12 +9,12 @@ from typing import Any
 
 from swe_router.records import Grade, RunRecord
 
-OVERHEAD = "overhead"
+OVERHEAD_TIER = "overhead"
 """Tier name under which calls outside an attempt are booked."""
 
 
 @dataclass(frozen=True)
-class Money:
+class RunSpending:
     """The ledger's closing figures, all USD."""
 
     budget: Decimal
@@ -24,7 +24,7 @@ class Money:
     reserved: Decimal
     by_tier: Mapping[str, Decimal]
     """Settled plus lost, by tier; calls outside an attempt under ``overhead``."""
-    raises: Sequence[tuple[float, str, Decimal]] = ()
+    budget_raises: Sequence[tuple[float, str, Decimal]] = ()
     """When the cap was raised (Unix seconds), by whom, and to how much: ``budget`` is the last."""
 
     @property
@@ -42,16 +42,16 @@ class Money:
 class RunFacts:
     """Everything that a summary is computed from."""
 
-    run: str
+    run_name: str
     split: str
     policy: str
     instances: Sequence[str]
     records: Mapping[str, RunRecord]
     grades: Mapping[str, Grade]
-    money: Money
+    spending: RunSpending
     tiers: Sequence[str]
     seconds: float
-    recordings: bool = False
+    uses_recordings: bool = False
     """The models were recordings, not models."""
 
 
@@ -64,7 +64,7 @@ def standing_of(facts: RunFacts, instance_id: str) -> str:
     return grade.outcome if grade is not None else "ungraded"
 
 
-def tier_of(record: RunRecord) -> str | None:
+def submitted_tier(record: RunRecord) -> str | None:
     """The tier whose candidate is handed in."""
     for outcome in record.outcomes:
         if outcome.attempt.id == record.chosen:
@@ -72,7 +72,7 @@ def tier_of(record: RunRecord) -> str | None:
     return None
 
 
-def escalated(record: RunRecord) -> bool:
+def was_escalated(record: RunRecord) -> bool:
     """More than one tier was tried."""
     return len({outcome.arm.model for outcome in record.outcomes}) > 1
 
@@ -80,41 +80,46 @@ def escalated(record: RunRecord) -> bool:
 def run_summary(facts: RunFacts) -> dict[str, Any]:
     """The closing summary; ``by_tier`` sums to ``usd`` exactly."""
     standings = [standing_of(facts, instance_id) for instance_id in facts.instances]
-    by_tier: dict[str, dict[str, Any]] = {name: _none() for name in (*facts.tiers, OVERHEAD)}
-    for name, usd in facts.money.by_tier.items():
-        by_tier.setdefault(name, _none())["usd"] = usd
+    by_tier: dict[str, dict[str, Any]] = {
+        name: _empty_facts() for name in (*facts.tiers, OVERHEAD_TIER)
+    }
+    for name, usd in facts.spending.by_tier.items():
+        by_tier.setdefault(name, _empty_facts())["usd"] = usd
     for instance_id, record in facts.records.items():
         for outcome in record.outcomes:
-            by_tier.setdefault(outcome.arm.model, _none())["attempts"] += 1
-        tier = tier_of(record)
+            by_tier.setdefault(outcome.arm.model, _empty_facts())["attempts"] += 1
+        tier = submitted_tier(record)
         if tier is not None and standing_of(facts, instance_id) == "resolved":
             by_tier[tier]["resolved"] += 1
     return {
-        "run": facts.run,
+        "run": facts.run_name,
         "split": facts.split,
         "policy": facts.policy,
         "instances": len(facts.instances),
         **{name: standings.count(name) for name in ("resolved", "unresolved", "ungraded", "empty")},
-        "usd": _number(sum((row["usd"] for row in by_tier.values()), start=Decimal(0))),
-        "budget": _number(facts.money.budget),
-        **_raises(facts),
-        "escalated": sum(escalated(record) for record in facts.records.values()),
+        "usd": _usd_number(sum((row["usd"] for row in by_tier.values()), start=Decimal(0))),
+        "budget": _usd_number(facts.spending.budget),
+        **_budget_raise_facts(facts),
+        "escalated": sum(was_escalated(record) for record in facts.records.values()),
         "seconds": round(facts.seconds, 3),
-        "by_tier": {name: {**row, "usd": _number(row["usd"])} for name, row in by_tier.items()},
+        "by_tier": {name: {**row, "usd": _usd_number(row["usd"])} for name, row in by_tier.items()},
     }
 
 
-def _raises(facts: RunFacts) -> dict[str, Any]:
+def _budget_raise_facts(facts: RunFacts) -> dict[str, Any]:
     """When the cap was raised, by whom and to how much; nothing where it never was."""
-    rows = [{"at": at, "by": by, "budget": _number(usd)} for at, by, usd in facts.money.raises]
+    rows = [
+        {"at": at, "by": by, "budget": _usd_number(usd)}
+        for at, by, usd in facts.spending.budget_raises
+    ]
     return {"raises": rows} if rows else {}
 
 
-def _none() -> dict[str, Any]:
+def _empty_facts() -> dict[str, Any]:
     return {"attempts": 0, "usd": Decimal(0), "resolved": 0}
 
 
-def left_undone(facts: RunFacts) -> list[tuple[str, str]]:
+def unfinished_instances(facts: RunFacts) -> list[tuple[str, str]]:
     """Instances that could not be concluded, with the reason; the summary names them."""
     undone = []
     for instance_id in facts.instances:
@@ -122,15 +127,17 @@ def left_undone(facts: RunFacts) -> list[tuple[str, str]]:
         if record is None:
             undone.append((instance_id, "not concluded: resume the run"))
         elif record.status in {"infra", "budget"}:
-            undone.append((instance_id, f"{record.status}: {record.stop}{_last_words(record)}"))
+            undone.append(
+                (instance_id, f"{record.status}: {record.stop}{_last_failure_message(record)}")
+            )
     return undone
 
 
-def _last_words(record: RunRecord) -> str:
+def _last_failure_message(record: RunRecord) -> str:
     """The message of the failure that came last: it names the fault and what to do."""
     failure = record.outcomes[-1].attempt.failure if record.outcomes else None
     return f" ({failure.message})" if failure is not None and failure.message else ""
 
 
-def _number(usd: Decimal) -> float:
+def _usd_number(usd: Decimal) -> float:
     return float(usd)

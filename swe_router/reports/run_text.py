@@ -14,24 +14,30 @@ from rich.text import Text
 
 from swe_router import terminal
 from swe_router.records import Outcome, RunRecord, Step, Stop, Usage
-from swe_router.reports.fitted_table import Fitted
-from swe_router.reports.run_rows import tokens
-from swe_router.reports.run_summary import RunFacts, left_undone, run_summary, standing_of, tier_of
-from swe_router.reports.sentences import attempt_sentence, count, verdict_sentence
+from swe_router.reports.fitted_table import FittedTable
+from swe_router.reports.run_rows import token_totals
+from swe_router.reports.run_summary import (
+    RunFacts,
+    run_summary,
+    standing_of,
+    submitted_tier,
+    unfinished_instances,
+)
+from swe_router.reports.sentences import attempt_sentence, counted_noun, verdict_sentence
 
-STYLE = {"resolved": "green", "unresolved": "red", "ungraded": "yellow", "empty": "dim"}
+STANDING_STYLES = {"resolved": "green", "unresolved": "red", "ungraded": "yellow", "empty": "dim"}
 
 
-def usd(value: Decimal | float) -> str:
+def usd_text(value: Decimal | float) -> str:
     """Dollars with four digits after the point: agents' steps cost fractions of a cent."""
     return f"${float(value):.4f}"
 
 
-ROOM = 80
+MIN_FIGURE_COLUMNS = 80
 """Columns that the table needs in addition to the ids; without them each instance is a block."""
 
 
-class Instances:
+class InstancesTable:
     """One row per instance: what was tried, its cost, its standing.
 
     An id is copied by hand: it is never folded, whatever the width.
@@ -42,10 +48,10 @@ class Instances:
         self._longest = max((len(name) for name in facts.instances), default=0)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if options.max_width >= self._longest + ROOM:
+        if options.max_width >= self._longest + MIN_FIGURE_COLUMNS:
             yield self._table()
         else:
-            yield from self._blocks()
+            yield from self._instances_as_blocks()
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)
@@ -56,33 +62,39 @@ class Instances:
         table.add_column("standing", no_wrap=True)
         table.add_column("why it stopped", overflow="fold", ratio=1)
         for name in self._facts.instances:
-            stands, way, tier, paid, why = self._cells(name)
+            stands, way, tier, paid, why = self._instance_cells(name)
             table.add_row(name, way, tier, paid, stands, why)
         return table
 
-    def _blocks(self) -> Iterator[RenderableType]:
+    def _instances_as_blocks(self) -> Iterator[RenderableType]:
         for name in self._facts.instances:
-            stands, way, tier, paid, why = self._cells(name)
+            stands, way, tier, paid, why = self._instance_cells(name)
             yield Text(name, style="bold", no_wrap=True, overflow="ignore")
             yield Text.assemble("  ", stands, f"  {paid}" if paid else "")
             if way:
                 yield Padding(Text(f"{way}; handed in: {tier}"), (0, 0, 0, 2))
                 yield Padding(Text(why, style="dim"), (0, 0, 0, 2))
 
-    def _cells(self, name: str) -> tuple[Text, str, str, str, str]:
+    def _instance_cells(self, instance_id: str) -> tuple[Text, str, str, str, str]:
         """Standing, what was tried, the tier that is handed in, USD, why it stopped."""
-        record = self._facts.records.get(name)
+        record = self._facts.records.get(instance_id)
         if record is None:
             return Text("owed", style="yellow"), "", "", "", ""
-        stands = standing_of(self._facts, name)
+        stands = standing_of(self._facts, instance_id)
         way = " > ".join(attempt_sentence(outcome) for outcome in record.outcomes)
-        paid = usd(record.whole_usd)
-        return Text(stands, style=STYLE[stands]), way, tier_of(record) or "-", paid, record.stop
+        paid = usd_text(record.whole_usd)
+        return (
+            Text(stands, style=STANDING_STYLES[stands]),
+            way,
+            submitted_tier(record) or "-",
+            paid,
+            record.stop,
+        )
 
 
-def instances_table(facts: RunFacts) -> Instances:
+def instances_table(facts: RunFacts) -> InstancesTable:
     """One row per instance, as wide as the console."""
-    return Instances(facts)
+    return InstancesTable(facts)
 
 
 def closing_view(facts: RunFacts) -> RenderableType:
@@ -92,37 +104,41 @@ def closing_view(facts: RunFacts) -> RenderableType:
     for name in ("tier", "attempts", "USD", "resolved", "tokens in", "cached", "out"):
         tiers.add_column(name, justify="left" if name == "tier" else "right", no_wrap=True)
     for name, row in facts_json["by_tier"].items():
-        used = _tokens([o.attempt.trajectory.usage for record in facts.records.values()
+        used = _token_texts([o.attempt.trajectory.usage for record in facts.records.values()
                         for o in record.outcomes if o.arm.model == name])  # fmt: skip
-        tiers.add_row(name, str(row["attempts"]), usd(row["usd"]), str(row["resolved"]), *used)
-    money = facts.money
+        tiers.add_row(name, str(row["attempts"]), usd_text(row["usd"]), str(row["resolved"]), *used)
+    money = facts.spending
     parts: list[RenderableType] = [
         Text(
             f"{facts_json['resolved']} resolved, {facts_json['unresolved']} unresolved,"
             f" {facts_json['ungraded']} ungraded, {facts_json['empty']} without a patch"
-            f"{_of_these(facts)} of {facts_json['instances']}; {facts_json['escalated']} escalated",
+            f"{_without_patch_sentence(facts)} of {facts_json['instances']};"
+            f" {facts_json['escalated']} escalated",
             style="bold",
         ),
-        Fitted(tiers),
+        FittedTable(tiers),
         Text(
-            f"budget {usd(money.budget)} = settled {usd(money.settled)} + lost {usd(money.lost)}"
-            f" + reserved {usd(money.reserved)} + unused {usd(money.unused)}"
+            f"budget {usd_text(money.budget)} = settled {usd_text(money.settled)} + lost"
+            f" {usd_text(money.lost)}"
+            f" + reserved {usd_text(money.reserved)} + unused {usd_text(money.unused)}"
         ),
     ]
-    for at, by, raised in money.raises:
+    for at, by, raised in money.budget_raises:
         when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
-        parts.append(Text(f"the cap was raised to {usd(raised)} by {by} on {when}"))
-    parts += [Text(f"left undone: {name}: {why}", "yellow") for name, why in left_undone(facts)]
-    if facts.recordings:
+        parts.append(Text(f"the cap was raised to {usd_text(raised)} by {by} on {when}"))
+    parts += [
+        Text(f"left undone: {name}: {why}", "yellow") for name, why in unfinished_instances(facts)
+    ]
+    if facts.uses_recordings:
         parts.append(
             Text("The models of this run are recordings: it shows the machinery, not a model.")
         )
     return Group(*parts)
 
 
-def _tokens(usages: Sequence[Usage]) -> list[str]:
+def _token_texts(usages: Sequence[Usage]) -> list[str]:
     """Prompt tokens, the share of them that came from the cache, output tokens; blank of none."""
-    used = tokens(usages)
+    used = token_totals(usages)
     prompt = used["input"] + used["cache_read"] + used["cache_write"]
     if not prompt + used["output"]:
         return ["", "", ""]
@@ -130,7 +146,7 @@ def _tokens(usages: Sequence[Usage]) -> list[str]:
     return [f"{prompt:,}", share, f"{used['output']:,}"]
 
 
-def _of_these(facts: RunFacts) -> str:
+def _without_patch_sentence(facts: RunFacts) -> str:
     """How many without a patch say nothing of any tier; empty when there are none."""
     bare = [name for name in facts.instances if standing_of(facts, name) == "empty"]
     states = [facts.records[name].status if name in facts.records else "owed" for name in bare]
@@ -140,16 +156,20 @@ def _of_these(facts: RunFacts) -> str:
 
 
 def run_view(
-    facts: RunFacts, notes: Sequence[str] = (), *, away: Sequence[str] = (), end: str = ""
+    facts: RunFacts,
+    warnings: Sequence[str] = (),
+    *,
+    unavailable_services: Sequence[str] = (),
+    ending: str = "",
 ) -> RenderableType:
     """All instances and the money; then doubts about the files, what stayed away, the end."""
     return Group(
         instances_table(facts),
         Text(""),
         closing_view(facts),
-        *(Text(note, "yellow") for note in notes),
-        *(Text(line, "bold") for line in away),
-        *([Text(end)] if end else []),
+        *(Text(note, "yellow") for note in warnings),
+        *(Text(line, "bold") for line in unavailable_services),
+        *([Text(ending)] if ending else []),
     )
 
 
@@ -172,29 +192,31 @@ def record_view(record: RunRecord, facts: RunFacts) -> RenderableType:
             parts.append(Text(f"came with: {outcome.attempt.source}", style="cyan"))
             parts += _outcome_lines(outcome, chosen=outcome.attempt.id == record.chosen)
     for number, decided in enumerate(record.decisions, 1):
-        seen = f"saw {usd(decided.purse.free)} left, {decided.purse.instances_left} instances"
+        seen = f"saw {usd_text(decided.purse.free)} left, {decided.purse.instances_left} instances"
         if decided.purse.own is not None:
-            seen += f", {usd(decided.purse.own)} of its own limit"
+            seen += f", {usd_text(decided.purse.own)} of its own limit"
         parts.append(Text(f"decision {number}: {decided.decision.why}  [{seen}]", style="cyan"))
         if isinstance(decided.decision, Stop):
             continue
         for _ in decided.decision.plans:
-            for outcome in _of_one_plan(left):
+            for outcome in _take_outcomes_of_next_plan(left):
                 parts += _outcome_lines(outcome, chosen=outcome.attempt.id == record.chosen)
         for gone in record.left_out:
             if gone.move == number - 1:
-                names = f"{count(len(gone.attempts), 'attempt')} ({', '.join(gone.attempts)})"
+                names = (
+                    f"{counted_noun(len(gone.attempts), 'attempt')} ({', '.join(gone.attempts)})"
+                )
                 parts.append(Text(f"  left out: {names}: {gone.why}", style="yellow"))
     parts += [line for outcome in left for line in _outcome_lines(outcome, chosen=False)]
     return Group(*parts)
 
 
-def _of_one_plan(left: list[Outcome]) -> list[Outcome]:
+def _take_outcomes_of_next_plan(remaining: list[Outcome]) -> list[Outcome]:
     """Take the outcomes of the next plan: its attempt, and those made again in a fresh sandbox."""
-    taken = left[:1]
+    taken = remaining[:1]
     again = f"{taken[0].attempt.id}." if taken else ""
-    taken += takewhile(lambda outcome: outcome.attempt.id.startswith(again), left[1:])
-    del left[: len(taken)]
+    taken += takewhile(lambda outcome: outcome.attempt.id.startswith(again), remaining[1:])
+    del remaining[: len(taken)]
     return taken
 
 
@@ -203,7 +225,7 @@ def steps_view(steps: Sequence[Step]) -> RenderableType:
     parts: list[RenderableType] = []
     for step in steps:
         message = step.completion.message.content.strip()
-        parts.append(Text(_step_head(step), style="cyan"))
+        parts.append(Text(_step_heading(step), style="cyan"))
         if step.note:
             parts.append(Text(f"  note: {step.note}", style="yellow"))
         if message:
@@ -215,13 +237,13 @@ def steps_view(steps: Sequence[Step]) -> RenderableType:
     return Group(*parts)
 
 
-def _step_head(step: Step) -> str:
-    prompt, cached, output = _tokens([step.completion.usage])
+def _step_heading(step: Step) -> str:
+    prompt, cached, output = _token_texts([step.completion.usage])
     used = f"  {prompt} tokens in ({cached} from the cache), {output} out" if prompt else ""
-    return f"step {step.index + 1}  {usd(step.completion.usd)}{used}"
+    return f"step {step.index + 1}  {usd_text(step.completion.usd)}{used}"
 
 
-def markdown(facts: RunFacts) -> str:
+def report_markdown(facts: RunFacts) -> str:
     """``report.md``: the closing summary and the table, as text."""
     console = terminal.Console(
         width=140, record=True, file=None, quiet=True, color_system=None, markup=False, emoji=False
@@ -230,7 +252,7 @@ def markdown(facts: RunFacts) -> str:
         console.quiet = False
         console.print(closing_view(facts))
         console.print(instances_table(facts))
-    return f"# Run {facts.run}\n\n```\n{captured.get().rstrip()}\n```\n"
+    return f"# Run {facts.run_name}\n\n```\n{captured.get().rstrip()}\n```\n"
 
 
 def _outcome_lines(outcome: Outcome, *, chosen: bool) -> list[RenderableType]:
@@ -240,12 +262,12 @@ def _outcome_lines(outcome: Outcome, *, chosen: bool) -> list[RenderableType]:
     lines: list[RenderableType] = [
         Text(
             f"  attempt {attempt.id}: {attempt.plan.arm},"
-            f" {count(attempt.trajectory.steps, 'step')},"
-            f" {usd(attempt.trajectory.usd)}{elsewhere}, exit {attempt.trajectory.exit}{mark}",
+            f" {counted_noun(attempt.trajectory.steps, 'step')},"
+            f" {usd_text(attempt.trajectory.usd)}{elsewhere}, exit {attempt.trajectory.exit}{mark}",
             style="bold",
         )
     ]
-    prompt, cached, output = _tokens([attempt.trajectory.usage])
+    prompt, cached, output = _token_texts([attempt.trajectory.usage])
     if prompt:
         lines.append(Text(f"    tokens: {prompt} in ({cached} from the cache), {output} out"))
     if attempt.failure:

@@ -8,11 +8,11 @@ from typing import Any
 
 from swe_router.records import Grade, Outcome, Verdict
 
-NAMED = 3
+MAX_NAMED_TESTS = 3
 """Tests that a sentence names."""
-LONG = 400
+MAX_SENTENCE_CHARACTERS = 400
 """Characters of a sentence before it is cut at a word."""
-ENDINGS = {
+EXIT_REASON_TEXTS = {
     "submitted": "",
     "budget": "dollar limit",
     "steps": "step limit",
@@ -23,55 +23,58 @@ ENDINGS = {
     "stop_loss": "stopped early",
 }
 """How an attempt ended; a submission needs no word."""
-_PLURAL = re.compile(r"\b(\d+)((?: [a-z-]+){1,3})\(s\)")
-UNSHOWN = frozenset({"schema_version"})
+_COUNT_WITH_OPTIONAL_S = re.compile(r"\b(\d+)((?: [a-z-]+){1,3})\(s\)")
+HIDDEN_EVIDENCE_KEYS = frozenset({"schema_version"})
 """Parts of the evidence that no person asks for."""
 
 
-def count(number: int, one: str, many: str = "") -> str:
+def counted_noun(number: int, singular: str, plural: str = "") -> str:
     """``1 step``, ``2 steps``, ``1 patch``, ``2 patches``."""
-    return f"{number} {one if number == 1 else many or f'{one}s'}"
+    return f"{number} {singular if number == 1 else plural or f'{singular}s'}"
 
 
 def spelled_counts(text: str) -> str:
     """Text with ``3 file(s)`` as ``3 files`` and ``1 file(s)`` as ``1 file``."""
-    return _PLURAL.sub(lambda m: f"{m[1]}{m[2]}{'' if m[1] == '1' else 's'}", text)
+    return _COUNT_WITH_OPTIONAL_S.sub(lambda m: f"{m[1]}{m[2]}{'' if m[1] == '1' else 's'}", text)
 
 
-def verdict_sentence(one: Verdict) -> str:
+def verdict_sentence(verdict: Verdict) -> str:
     """``repo-tests: fail, 2 of 61 tests broke: test_a, test_b``."""
-    reason = _because(one)
-    return f"{one.verifier}: {one.outcome}{f', {_cut(spelled_counts(reason))}' if reason else ''}"
+    reason = _verdict_reason(verdict)
+    return (
+        f"{verdict.verifier}:"
+        f" {verdict.outcome}{f', {_shortened_sentence(spelled_counts(reason))}' if reason else ''}"
+    )
 
 
-def _because(one: Verdict) -> str:
-    facts = one.evidence
-    if one.broke:
-        return f"it could not look: {one.broke}"
+def _verdict_reason(verdict: Verdict) -> str:
+    facts = verdict.evidence
+    if verdict.broke:
+        return f"it could not look: {verdict.broke}"
     counts = facts.get("counts")
-    if isinstance(counts, Mapping) and one.outcome == "fail" and counts.get("broken"):
+    if isinstance(counts, Mapping) and verdict.outcome == "fail" and counts.get("broken"):
         before = counts.get("passed_before")
         head = f"{counts['broken']} of {before} tests broke" if before else "tests broke"
-        return f"{head}{_names(_broken(facts.get('tests')))}"
+        return f"{head}{_names_after_colon(_broken_tests(facts.get('tests')))}"
     why = str(facts.get("why") or "")
-    if one.decides:
+    if verdict.decides:
         # The verdicts that it combines are printed above it.
         why = re.sub(r" \((?:[\w-]+ (?:pass|fail|unknown)(?:, )?)+\)", "", why)
-    if one.outcome == "fail":
-        why += _names(_failing(facts.get("tests")))
+    if verdict.outcome == "fail":
+        why += _names_after_colon(_failing_issue_tests(facts.get("tests")))
     if why:
         return why
     plain = [
         f"{key.replace('_', ' ')} {value}"
         for key, value in facts.items()
-        if isinstance(value, int | float | str) and str(value) and key not in UNSHOWN
+        if isinstance(value, int | float | str) and str(value) and key not in HIDDEN_EVIDENCE_KEYS
     ]
-    if not plain and one.score is not None:
-        return f"score {one.score:.2f}"
+    if not plain and verdict.score is not None:
+        return f"score {verdict.score:.2f}"
     return "; ".join(plain[:5])
 
 
-def _broken(tests: Any) -> list[str]:
+def _broken_tests(tests: Any) -> list[str]:
     """Tests that passed before the patch and not after it."""
     if not isinstance(tests, Mapping):
         return []
@@ -80,7 +83,7 @@ def _broken(tests: Any) -> list[str]:
             and results[0] == "passed" and results[1] != "passed"]  # fmt: skip
 
 
-def _failing(tests: Any) -> list[str]:
+def _failing_issue_tests(tests: Any) -> list[str]:
     """Tests of the issue that still fail after the patch."""
     if not isinstance(tests, Mapping):
         return []
@@ -91,16 +94,20 @@ def _failing(tests: Any) -> list[str]:
     ]
 
 
-def _names(names: Sequence[str]) -> str:
+def _names_after_colon(names: Sequence[str]) -> str:
     if not names:
         return ""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f": {', '.join(names[:NAMED])}{more}"
+    more = f" and {len(names) - MAX_NAMED_TESTS} more" if len(names) > MAX_NAMED_TESTS else ""
+    return f": {', '.join(names[:MAX_NAMED_TESTS])}{more}"
 
 
-def _cut(text: str) -> str:
+def _shortened_sentence(text: str) -> str:
     flat = " ".join(text.split())
-    return flat if len(flat) <= LONG else f"{flat[:LONG].rsplit(' ', 1)[0]} …"
+    return (
+        flat
+        if len(flat) <= MAX_SENTENCE_CHARACTERS
+        else f"{flat[:MAX_SENTENCE_CHARACTERS].rsplit(' ', 1)[0]} …"
+    )
 
 
 def attempt_sentence(outcome: Outcome) -> str:
@@ -117,7 +124,7 @@ def attempt_sentence(outcome: Outcome) -> str:
     ending = "its patch passes" if outcome.accepted else "its patch is rejected"
     if outcome.candidate is None or not outcome.candidate.patch:
         ending = "no patch"
-    ended = ENDINGS.get(attempt.trajectory.exit, attempt.trajectory.exit)
+    ended = EXIT_REASON_TEXTS.get(attempt.trajectory.exit, attempt.trajectory.exit)
     return f"{attempt.plan.arm} ({'; '.join(filter(None, (ended, ending)))})"
 
 

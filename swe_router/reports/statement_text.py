@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-ONE_ATTEMPT = "Is a pass@1 submission (does not attempt the same task instance more than once)"
-NO_TESTS = "Does not use SWE-bench test knowledge (`PASS_TO_PASS`, `FAIL_TO_PASS`)"
-NO_HINTS = "Does not use the `hints` field in SWE-bench"
-NO_WEB = (
+SINGLE_ATTEMPT_LINE = (
+    "Is a pass@1 submission (does not attempt the same task instance more than once)"
+)
+NO_TEST_KNOWLEDGE_LINE = "Does not use SWE-bench test knowledge (`PASS_TO_PASS`, `FAIL_TO_PASS`)"
+NO_HINTS_LINE = "Does not use the `hints` field in SWE-bench"
+NO_WEB_LINE = (
     "Does not have web-browsing OR has taken steps to prevent lookup of SWE-bench solutions via"
     " web-browsing"
 )
-ORACLE = "oracle"
+ORACLE_SELECTOR = "oracle"
 """The selector that is shown the official results."""
-SHOWN = 20
+MAX_LISTED_NAMES = 20
 """Places that a list names; the rest is counted."""
 
 
@@ -28,10 +30,10 @@ def checklist(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     elsewhere = [f"not established for patches that were made elsewhere: {some_names(made)}"]
     out = []
     for line, (holds, why) in (
-        (ONE_ATTEMPT, _pass_one(facts)),
-        (NO_TESTS, _no_tests(facts)),
-        (NO_HINTS, _no_hints(facts)),
-        (NO_WEB, _no_web(facts)),
+        (SINGLE_ATTEMPT_LINE, _pass_at_1_facts(facts)),
+        (NO_TEST_KNOWLEDGE_LINE, _test_knowledge_facts(facts)),
+        (NO_HINTS_LINE, _hints_facts(facts)),
+        (NO_WEB_LINE, _web_facts(facts)),
     ):
         whole = bool(facts["settings_intact"])
         doubt = [] if whole else ["not established: settings.json was changed after the run began"]
@@ -42,13 +44,13 @@ def checklist(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     return out
 
 
-def markdown(facts: Mapping[str, Any]) -> str:
+def statement_markdown(facts: Mapping[str, Any]) -> str:
     """The statement as Markdown."""
     lines = [
         f"# Statement on run {facts['run']}",
         "",
         f"Split `{facts['split']}`: {facts['concluded']} of {facts['instances']} instances"
-        f" concluded. Policy `{facts['policy']}` over {_models(facts)}; swe-router"
+        f" concluded. Policy `{facts['policy']}` over {_model_list(facts)}; swe-router"
         f" {facts['code']}, settings digest `{facts['digest']}`.",
     ]
     if facts["recordings"]:
@@ -57,12 +59,12 @@ def markdown(facts: Mapping[str, Any]) -> str:
     for one in checklist(facts):
         lines.append(f"- [{'x' if one['established'] else ' '}] {one['line']}")
         lines += [f"  - {why}" for why in one["facts"]]
-    lines += ["", "## Tests that verification used", "", *_tests(facts)]
-    lines += ["", "## Leak guard and audit", "", *_guard(facts)]
+    lines += ["", "## Tests that verification used", "", *_verifier_test_sentences(facts)]
+    lines += ["", "## Leak guard and audit", "", *_leak_guard_sentences(facts)]
     return "\n".join(lines) + "\n"
 
 
-def attempts(facts: Mapping[str, Any]) -> str:
+def attempts_tag(facts: Mapping[str, Any]) -> str:
     """``tags.system.attempts`` of the leaderboard: ``1`` or ``2+``; empty if it is not known.
 
     How often an instance was tried where its patch was made elsewhere is not in the records.
@@ -74,15 +76,15 @@ def attempts(facts: Mapping[str, Any]) -> str:
 
 def some_names(names: Any) -> str:
     """Names with commas, the rest counted."""
-    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + rest
+    rest = f" and {len(names) - MAX_LISTED_NAMES} more" if len(names) > MAX_LISTED_NAMES else ""
+    return ", ".join(names[:MAX_LISTED_NAMES]) + rest
 
 
-def _models(facts: Mapping[str, Any]) -> str:
+def _model_list(facts: Mapping[str, Any]) -> str:
     return ", ".join(f"{tier} ({model})" for tier, model in facts["models"].items())
 
 
-def _pass_one(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
+def _pass_at_1_facts(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
     row = facts["attempts"]
     why = [
         f"{row['total']} attempts on {facts['concluded']} instances, at most {row['most']} on one"
@@ -101,9 +103,9 @@ def _pass_one(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
     return row["most"] <= 1, why
 
 
-def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
+def _test_knowledge_facts(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
     hidden = facts["hidden"]
-    why = [_fields(facts)]
+    why = [_instance_fields_sentence(facts)]
     if not hidden["checked"]:
         why.append(
             f"not established: evidence was not held against the answer key ({hidden['why']})"
@@ -126,8 +128,8 @@ def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
             " not) of public patches; of a repository among them by a fit that left it out"
         )
     why += [f"not established: {one} was fitted on official results" for one in facts["fitted"]]
-    if facts["selector"] == ORACLE:
-        why.append(f"no: the selector `{ORACLE}` chooses by the official results")
+    if facts["selector"] == ORACLE_SELECTOR:
+        why.append(f"no: the selector `{ORACLE_SELECTOR}` chooses by the official results")
     unproved = facts["leak_guard"]["not_verified"]
     if unproved:
         why.append(
@@ -135,23 +137,26 @@ def _no_tests(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
             f" {some_names(unproved)}"
         )
     clean = (
-        facts["selector"] != ORACLE and not unproved and hidden["checked"] and not hidden["found"]
+        facts["selector"] != ORACLE_SELECTOR
+        and not unproved
+        and hidden["checked"]
+        and not hidden["found"]
     )
     return clean and not facts["fitted"], why
 
 
-def _fields(facts: Mapping[str, Any]) -> str:
+def _instance_fields_sentence(facts: Mapping[str, Any]) -> str:
     return (
         f"the instances that the run was given hold {', '.join(facts['fields'])}; a run whose"
         " instances hold any other field is refused when it is read"
     )
 
 
-def _no_hints(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
-    return True, [_fields(facts)]
+def _hints_facts(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
+    return True, [_instance_fields_sentence(facts)]
 
 
-def _no_web(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
+def _web_facts(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
     sandboxes, audit = facts["sandboxes"], facts["audit"]
     kinds = ", ".join(f"{n} in {kind}" for kind, n in sandboxes["kinds"].items()) or "none"
     why = [f"sandboxes of the attempts: {kinds}"]
@@ -168,7 +173,7 @@ def _no_web(facts: Mapping[str, Any]) -> tuple[bool, list[str]]:
     return bool(sandboxes["kinds"]) and not sandboxes["with_a_network"], why
 
 
-def _tests(facts: Mapping[str, Any]) -> list[str]:
+def _verifier_test_sentences(facts: Mapping[str, Any]) -> list[str]:
     row = facts["tests"]
     if not row["n"]:
         return ["No verdict names a test."]
@@ -183,7 +188,7 @@ def _tests(facts: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _guard(facts: Mapping[str, Any]) -> list[str]:
+def _leak_guard_sentences(facts: Mapping[str, Any]) -> list[str]:
     row = facts["leak_guard"]
     lines = [
         f"- {row['verified']} of {row['attempts']} attempts began in a sandbox that was proved to"
@@ -192,9 +197,11 @@ def _guard(facts: Mapping[str, Any]) -> list[str]:
     if row["not_verified"]:
         lines.append(f"- not established for {some_names(row['not_verified'])}")
     row = facts["audit"]
-    lines += [f"- audit: {o['attempt']}: {o['kind']}: {o['detail']}" for o in row[:SHOWN]]
-    if len(row) > SHOWN:
-        lines.append(f"- and {len(row) - SHOWN} more findings")
+    lines += [
+        f"- audit: {o['attempt']}: {o['kind']}: {o['detail']}" for o in row[:MAX_LISTED_NAMES]
+    ]
+    if len(row) > MAX_LISTED_NAMES:
+        lines.append(f"- and {len(row) - MAX_LISTED_NAMES} more findings")
     if facts["imported"]:
         lines.append("- patches that were made elsewhere: neither guarded nor audited here")
     if not row:

@@ -24,124 +24,135 @@ if TYPE_CHECKING:
 else:
     np = deferred("numpy")
 
-ALL = "all"
+ALL_TIERS = "all"
 """Name of the tiers together."""
-FEW = rates.MIN_CLUSTERS
+MIN_INSTANCES = rates.MIN_CLUSTERS
 """Instances with a right (a wrong) patch below which no TPR (no FPR) is reported."""
-BINS = 10
-PER_BIN = 10
+CALIBRATION_BINS = 10
+MIN_PATCHES_PER_BIN = 10
 """Least patches in a bin of the calibration curve, where there are that many."""
-NEEDS_RATIO = 0.31
+CASCADE_MAX_FPR_PER_TPR = 0.31
 """FPR that holds the strong tier's resolve rate, over TPR: P(weak alone resolves) / P(strong alone
-resolves). It is another for every pair; this is of ``NEEDS_PAIR``: limits .31, .28, .25, .215, .155
-at TPR 1, .9, .8, .7, .5."""
-NEEDS_PAIR = "DeepSeek V3.2 under Sonnet 4.5"
-NEEDS_SOURCE = (
-    f"{NEEDS_PAIR} on 500 issues of SWE-bench Verified, public mini-swe-agent runs of 2025-12"
+resolves). It is another for every pair; this is of ``CASCADE_PAIR``: limits .31, .28, .25, .215,
+.155 at TPR 1, .9, .8, .7, .5."""
+CASCADE_PAIR = "DeepSeek V3.2 under Sonnet 4.5"
+CASCADE_RATIO_SOURCE = (
+    f"{CASCADE_PAIR} on 500 issues of SWE-bench Verified, public mini-swe-agent runs of 2025-12"
 )
-NEEDS_AT = (1.0, 0.9, 0.8, 0.7, 0.5)
+CASCADE_TPRS = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 
-def accounting(
-    rows: Sequence[JudgedVerdict], *, recordings: bool = False, tops: Collection[str] = ()
+def verifier_error_rates(
+    rows: Sequence[JudgedVerdict],
+    *,
+    uses_recordings: bool = False,
+    last_tiers: Collection[str] = (),
 ) -> dict[str, Any]:
     """Error rates of each verifier, by tier and over all tiers.
 
     ``rows`` are verdicts on patches that are not blank; those without an official result are
-    counted and left out of every rate. ``recordings``: some model was a recording. ``tops`` are
-    tiers that no other stands above: no cascade begins with them.
+    counted and left out of every rate. ``uses_recordings``: some model was a recording.
+    ``last_tiers`` are tiers that no other stands above: no cascade begins with them.
     """
     judged = [row for row in rows if row.resolved is not None]
     tiers = list(dict.fromkeys(row.tier for row in rows))
-    named = [*tiers, ALL] if len(tiers) > 1 else tiers
+    named = [*tiers, ALL_TIERS] if len(tiers) > 1 else tiers
     groups = [
-        group(tier, verifier, mine, tops)
+        group_error_rates(tier, verifier, mine, last_tiers)
         for tier in named
-        for verifier in verifiers(rows)
-        if (mine := [r for r in rows if r.verifier == verifier and tier in (r.tier, ALL)])
+        for verifier in verifier_order(rows)
+        if (mine := [r for r in rows if r.verifier == verifier and tier in (r.tier, ALL_TIERS)])
     ]
     return {
         "runs": list(dict.fromkeys(row.run for row in rows)),
-        "recordings": recordings,
-        **_counts(rows),
+        "recordings": uses_recordings,
+        **_candidate_counts(rows),
         "groups": groups,
         "needs": {
-            "ratio": NEEDS_RATIO,
-            "pair": NEEDS_PAIR,
-            "source": NEEDS_SOURCE,
-            "limits": {f"{tpr:g}": round(NEEDS_RATIO * tpr, 4) for tpr in NEEDS_AT},
+            "ratio": CASCADE_MAX_FPR_PER_TPR,
+            "pair": CASCADE_PAIR,
+            "source": CASCADE_RATIO_SOURCE,
+            "limits": {f"{tpr:g}": round(CASCADE_MAX_FPR_PER_TPR * tpr, 4) for tpr in CASCADE_TPRS},
         },
         "differences": contrasts.differences(judged, tiers),
-        "false_accepts": _first_the_combination(
+        "false_accepts": _combination_first(
             row for row in judged if not row.resolved and row.outcome == "pass"
         ),
-        "false_rejects": _first_the_combination(
+        "false_rejects": _combination_first(
             row for row in judged if row.resolved and row.outcome == "fail"
         ),
-        "notes": [*_notes(rows, recordings), *_few(groups)],
+        "notes": [*_caveats(rows, uses_recordings), *_rates_on_few_patches(groups)],
     }
 
 
-def verifiers(rows: Sequence[JudgedVerdict]) -> list[str]:
+def verifier_order(rows: Sequence[JudgedVerdict]) -> list[str]:
     """Names in the order in which they were asked; the combination last."""
     names = dict.fromkeys(row.verifier for row in rows)
     return [*(name for name in names if name != ACCEPTANCE), *(n for n in names if n == ACCEPTANCE)]
 
 
-def group(
-    tier: str, verifier: str, rows: Sequence[JudgedVerdict], tops: Collection[str] = ()
+def group_error_rates(
+    tier: str, verifier: str, rows: Sequence[JudgedVerdict], last_tiers: Collection[str] = ()
 ) -> dict[str, Any]:
     """The figures of one verifier on one tier's patches.
 
-    ``needs`` is None of all tiers together and of the ``tops``: no cascade begins with them.
+    ``needs`` is None of all tiers together and of the ``last_tiers``: no cascade begins with them.
     """
     known = [row for row in rows if row.resolved is not None]
-    right, wrong = (_of(known, truth) for truth in (True, False))
-    tpr, fpr = (_share(kind, "pass") for kind in (right, wrong))
+    right, wrong = (_rows_with_truth(known, truth) for truth in (True, False))
+    tpr, fpr = (_outcome_rate(kind, "pass") for kind in (right, wrong))
     return {
         "tier": tier,
         "verifier": verifier,
         "n": len(known),
-        "instances": len(_instances(known)),
+        "instances": len(_instance_ids(known)),
         "right": len(right),
         "wrong": len(wrong),
         "ungraded": len(rows) - len(known),
         "tpr": rate_values(tpr),
         "fpr": rate_values(fpr),
-        "unknown_right": rate_values(_share(right, "unknown")),
-        "unknown_wrong": rate_values(_share(wrong, "unknown")),
-        **_scores(known, verifier),
-        "right_instances": len(_instances(right)),
-        "wrong_instances": len(_instances(wrong)),
+        "unknown_right": rate_values(_outcome_rate(right, "unknown")),
+        "unknown_wrong": rate_values(_outcome_rate(wrong, "unknown")),
+        **_score_quality(known, verifier),
+        "right_instances": len(_instance_ids(right)),
+        "wrong_instances": len(_instance_ids(wrong)),
         "needs": None
-        if tier == ALL or tier in tops
-        else _needs(tpr, fpr, min(len(_instances(right)), len(_instances(wrong))) < FEW),
+        if tier == ALL_TIERS or tier in last_tiers
+        else _cascade_condition(
+            tpr, fpr, min(len(_instance_ids(right)), len(_instance_ids(wrong))) < MIN_INSTANCES
+        ),
         "seconds": fmean([row.seconds for row in rows]),
         "usd": float(sum(row.usd for row in rows)) / len(rows),
     }
 
 
-def _of(rows: Sequence[JudgedVerdict], truth: bool) -> list[JudgedVerdict]:
-    return [row for row in rows if row.resolved is truth]
+def _rows_with_truth(rows: Sequence[JudgedVerdict], is_resolved: bool) -> list[JudgedVerdict]:
+    return [row for row in rows if row.resolved is is_resolved]
 
 
-def _instances(rows: Iterable[JudgedVerdict]) -> set[str]:
+def _instance_ids(rows: Iterable[JudgedVerdict]) -> set[str]:
     return {row.instance_id for row in rows}
 
 
-def _share(rows: Sequence[JudgedVerdict], outcome: str) -> MeasuredRate:
+def _outcome_rate(rows: Sequence[JudgedVerdict], outcome: str) -> MeasuredRate:
     return rates.measure_rate(
         [row.outcome == outcome for row in rows], [r.instance_id for r in rows]
     )
 
 
-def rate_values(one: MeasuredRate) -> dict[str, Any]:
+def rate_values(measured_rate: MeasuredRate) -> dict[str, Any]:
     """A rate as plain values; ``rate`` is null of nothing."""
-    return {"k": one.successes, "n": one.n, "rate": one.rate, "low": one.low, "high": one.high,
-            "how": one.how}  # fmt: skip
+    return {
+        "k": measured_rate.successes,
+        "n": measured_rate.n,
+        "rate": measured_rate.rate,
+        "low": measured_rate.low,
+        "high": measured_rate.high,
+        "how": measured_rate.how,
+    }
 
 
-def _scores(known: Sequence[JudgedVerdict], verifier: str) -> dict[str, Any]:
+def _score_quality(known: Sequence[JudgedVerdict], verifier: str) -> dict[str, Any]:
     """AUC and pairs inside an instance, of a probability also Brier score and calibration.
 
     Null where there is no score.
@@ -161,75 +172,90 @@ def _scores(known: Sequence[JudgedVerdict], verifier: str) -> dict[str, Any]:
     names = [row.instance_id for row in scored]
     value = rates.auc(p, y)
     if not math.isnan(value):
-        made["auc"] = {"value": value, **_ends(rates.auc_interval(p, y, names))}
+        made["auc"] = {"value": value, **_interval_ends(rates.auc_interval(p, y, names))}
     if recorded_verdicts.traits_named(verifier).score_is_probability:
-        made |= {"brier": _brier(p, y, names), "calibration": calibration(p, y, names)}
-    return {**made, "pairs": _pairs(p, y, names)}
+        made |= {"brier": _brier_score(p, y, names), "calibration": calibration_bins(p, y, names)}
+    return {**made, "pairs": _pair_ranking(p, y, names)}
 
 
-def _brier(p: Any, y: Any, names: Sequence[str]) -> dict[str, Any]:
+def _brier_score(scores: Any, resolved: Any, instance_ids: Sequence[str]) -> dict[str, Any]:
     """Mean squared error next to that of the base rate; few instances give no interval."""
-    squares, base = (p - y) ** 2, float(y.mean())
-    sure = len(set(names)) >= FEW
+    squares, base = (scores - resolved) ** 2, float(resolved.mean())
+    sure = len(set(instance_ids)) >= MIN_INSTANCES
     ends = (
-        rates.cluster_interval(rates.ratio_statistic(squares), names)
+        rates.cluster_interval(rates.ratio_statistic(squares), instance_ids)
         if sure
         else (math.nan, math.nan)
     )
-    return {"value": float(squares.mean()), **_ends(ends), "of_base_rate": base * (1 - base)}
+    return {
+        "value": float(squares.mean()),
+        **_interval_ends(ends),
+        "of_base_rate": base * (1 - base),
+    }
 
 
-def _ends(interval: tuple[float, float]) -> dict[str, float | None]:
+def _interval_ends(interval: tuple[float, float]) -> dict[str, float | None]:
     """Null where there is no interval: JSON has no NaN."""
     low, high = (None if math.isnan(end) else end for end in interval)
     return {"low": low, "high": high}
 
 
-def _pairs(p: Any, y: Any, names: Sequence[str]) -> dict[str, Any] | None:
+def _pair_ranking(scores: Any, resolved: Any, instance_ids: Sequence[str]) -> dict[str, Any] | None:
     """How often, of two patches of one instance, the right one scores higher (ties a half)."""
-    found = rates.pairs_within_clusters(p, y, names)
+    found = rates.pairs_within_clusters(scores, resolved, instance_ids)
     if not found:
         return None
     won = np.array([one[1] for one in found])
     pairs = np.array([one[2] for one in found], dtype=float)
     value = float(won.sum() / pairs.sum())
     interval = rates.cluster_interval(rates.ratio_statistic(won, pairs), [one[0] for one in found])
-    if value in (0.0, 1.0) or len(found) < FEW:  # as if each instance were one pair
+    if value in (0.0, 1.0) or len(found) < MIN_INSTANCES:  # as if each instance were one pair
         interval = rates.wilson_interval(value * len(found), len(found))
-    return {"value": value, **_ends(interval), "n": int(pairs.sum()), "instances": len(found)}
+    return {
+        "value": value,
+        **_interval_ends(interval),
+        "n": int(pairs.sum()),
+        "instances": len(found),
+    }
 
 
-def calibration(p: Any, y: Any, names: Sequence[str]) -> list[dict[str, Any]]:
+def calibration_bins(
+    scores: Any, resolved: Any, instance_ids: Sequence[str]
+) -> list[dict[str, Any]]:
     """Bins of about equal count, equal scores together: mean score next to the observed rate."""
-    least = len(p) / max(1, min(BINS, len(p) // PER_BIN))
+    least = len(scores) / max(1, min(CALIBRATION_BINS, len(scores) // MIN_PATCHES_PER_BIN))
     bins: list[list[int]] = [[]]
-    for value in np.unique(p):
+    for value in np.unique(scores):
         if len(bins[-1]) >= least:
             bins.append([])
-        bins[-1] += np.flatnonzero(p == value).tolist()
+        bins[-1] += np.flatnonzero(scores == value).tolist()
     out = []
     for places in bins:
         seen = rate_values(
-            rates.measure_rate([bool(y[k]) for k in places], [names[k] for k in places])
+            rates.measure_rate(
+                [bool(resolved[k]) for k in places], [instance_ids[k] for k in places]
+            )
         )
-        out.append({"p": float(p[places].mean()), "from": float(p[places].min()),
-                    "to": float(p[places].max()), **seen})  # fmt: skip
+        out.append({"p": float(scores[places].mean()), "from": float(scores[places].min()),
+                    "to": float(scores[places].max()), **seen})  # fmt: skip
     return out
 
 
-def _needs(tpr: MeasuredRate, fpr: MeasuredRate, few: bool) -> dict[str, Any] | None:
-    """The operating point against the FPR at which ``NEEDS_PAIR`` holds the strong tier's rate."""
+def _cascade_condition(
+    tpr: MeasuredRate, fpr: MeasuredRate, rests_on_few: bool
+) -> dict[str, Any] | None:
+    """Whether this FPR is low enough for ``CASCADE_PAIR`` to hold the strong tier's rate."""
     if tpr.rate is None or fpr.rate is None:
         return None
     verdict = "cannot be told"  # a value of --json, kept
-    if not few and fpr.high <= NEEDS_RATIO * tpr.low:
+    if not rests_on_few and fpr.high <= CASCADE_MAX_FPR_PER_TPR * tpr.low:
         verdict = "holds"
-    elif not few and fpr.low > NEEDS_RATIO * tpr.high:
+    elif not rests_on_few and fpr.low > CASCADE_MAX_FPR_PER_TPR * tpr.high:
         verdict = "does not hold"
-    return {"limit": NEEDS_RATIO * tpr.rate, "fpr": fpr.rate, "said": verdict}
+    return {"limit": CASCADE_MAX_FPR_PER_TPR * tpr.rate, "fpr": fpr.rate, "said": verdict}
 
 
-def _counts(rows: Sequence[JudgedVerdict]) -> dict[str, Any]:
+def _candidate_counts(rows: Sequence[JudgedVerdict]) -> dict[str, Any]:
     one: Mapping[Any, JudgedVerdict] = {
         (row.run, row.instance_id, row.attempt): row for row in rows
     }
@@ -242,14 +268,14 @@ def _counts(rows: Sequence[JudgedVerdict]) -> dict[str, Any]:
     }
 
 
-def _notes(rows: Sequence[JudgedVerdict], recordings: bool) -> list[str]:
+def _caveats(rows: Sequence[JudgedVerdict], uses_recordings: bool) -> list[str]:
     notes = []
-    if recordings:
+    if uses_recordings:
         notes.append(
             "the models of these runs are recordings: the figures show the machinery and say"
             " nothing of any model or verifier elsewhere"
         )
-    left = _counts(rows)["ungraded"]
+    left = _candidate_counts(rows)["ungraded"]
     if left:
         notes.append(
             f"{left} candidates have no official result and are in no rate: `swe-router grade RUN`"
@@ -258,17 +284,17 @@ def _notes(rows: Sequence[JudgedVerdict], recordings: bool) -> list[str]:
     return notes
 
 
-def _few(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+def _rates_on_few_patches(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     """Which rates rest on so few patches that they say nothing; one line where all verifiers do."""
     notes: dict[str, None] = {}
     for one in groups:
-        tier = "all tiers" if one["tier"] == ALL else one["tier"]
+        tier = "all tiers" if one["tier"] == ALL_TIERS else one["tier"]
         for word, rate in (("right", "TPR"), ("wrong", "FPR")):
             peers = [other for other in groups if other["tier"] == one["tier"]]
             most = max(peers, key=lambda other: other[f"{word}_instances"])
-            whole = most[f"{word}_instances"] < FEW
+            whole = most[f"{word}_instances"] < MIN_INSTANCES
             row, where = (most, tier) if whole else (one, f"{tier}, {one['verifier']}")
-            if row[f"{word}_instances"] < FEW:
+            if row[f"{word}_instances"] < MIN_INSTANCES:
                 n, of = row[word], row[f"{word}_instances"]
                 many = "patch" if n == 1 else "patches"
                 few = "" if n == of else f" of {of} instance{'' if of == 1 else 's'}"
@@ -276,10 +302,10 @@ def _few(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(notes)
 
 
-def _first_the_combination(rows: Iterable[JudgedVerdict]) -> list[dict[str, Any]]:
-    return [_named(row) for row in sorted(rows, key=lambda row: row.verifier != ACCEPTANCE)]
+def _combination_first(rows: Iterable[JudgedVerdict]) -> list[dict[str, Any]]:
+    return [_row_facts(row) for row in sorted(rows, key=lambda row: row.verifier != ACCEPTANCE)]
 
 
-def _named(row: JudgedVerdict) -> dict[str, Any]:
+def _row_facts(row: JudgedVerdict) -> dict[str, Any]:
     return {"run": row.run, "instance": row.instance_id, "attempt": row.attempt, "tier": row.tier,
             "verifier": row.verifier, "score": row.score}  # fmt: skip

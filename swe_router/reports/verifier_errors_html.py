@@ -7,30 +7,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from swe_router import templates
-from swe_router.reports.verifier_errors import ALL
+from swe_router.reports.verifier_errors import ALL_TIERS
 from swe_router.reports.verifier_errors_text import (
-    SAYS,
+    CASCADE_WORDS,
+    candidate_counts_line,
+    cascade_line,
     contrast_lines,
-    headline,
-    needs,
-    share,
-    span,
+    interval_text,
+    rate_text,
 )
 
 
-def page(facts: Mapping[str, Any], curves: bytes) -> str:
-    """The page; ``curves`` is a PNG image, put inside."""
-    picture = f"data:image/png;base64,{base64.b64encode(curves).decode('ascii')}"
+def verifier_errors_page(facts: Mapping[str, Any], curves_png: bytes) -> str:
+    """The page; ``curves_png`` is a PNG image, put inside."""
+    picture = f"data:image/png;base64,{base64.b64encode(curves_png).decode('ascii')}"
     return templates.document(
         "accounting.html",
         facts=facts,
-        headline=headline(facts),
-        needs=needs(facts),
-        says=SAYS,
+        headline=candidate_counts_line(facts),
+        needs=cascade_line(facts),
+        says=CASCADE_WORDS,
         picture=picture,
-        share=share,
-        span=span,
-        tier=lambda name: "all tiers" if name == ALL else name,
+        share=rate_text,
+        span=interval_text,
+        tier=lambda name: "all tiers" if name == ALL_TIERS else name,
         scored=[one for one in facts["groups"] if one["scored"]],
         contrasts=contrast_lines(facts),
         wrong=[

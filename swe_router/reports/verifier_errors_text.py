@@ -9,13 +9,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from swe_router.reports.fitted_table import Fitted
-from swe_router.reports.verifier_errors import ALL, FEW
+from swe_router.reports.fitted_table import FittedTable
+from swe_router.reports.verifier_errors import ALL_TIERS, MIN_INSTANCES
 from swe_router.terminal import Console
 
-SHOWN = 12
+MAX_NAMED_VERDICTS = 12
 """Wrong verdicts that are named in the terminal; ``--json`` and the files name all."""
-SAYS = {
+CASCADE_WORDS = {
     "holds": ("would hold", "green"),
     "does not hold": ("would fail", "red"),
     "cannot be told": ("?", "dim"),
@@ -24,35 +24,40 @@ SAYS = {
 """What the figures say of a cascade of the measured pair -> word and colour."""
 
 
-def span(one: Mapping[str, Any] | None, form: str = ".2f", key: str = "value") -> str:
+def interval_text(
+    estimate: Mapping[str, Any] | None, number_format: str = ".2f", key: str = "value"
+) -> str:
     """``0.62 [0.49, 0.76]``; a dash of nothing."""
-    if one is None or one.get(key) is None:
+    if estimate is None or estimate.get(key) is None:
         return "-"
-    text = format(one[key], form)
-    if one["low"] is None:
+    text = format(estimate[key], number_format)
+    if estimate["low"] is None:
         return text
-    return f"{text} [{format(one['low'], form)}, {format(one['high'], form)}]"
+    return (
+        f"{text} [{format(estimate['low'], number_format)},"
+        f" {format(estimate['high'], number_format)}]"
+    )
 
 
-def share(one: Mapping[str, Any]) -> str:
+def rate_text(rate: Mapping[str, Any]) -> str:
     """``0.88 [0.75, 0.95]`` of a rate; a dash of nothing."""
-    return span(one, key="rate")
+    return interval_text(rate, key="rate")
 
 
-def view(facts: Mapping[str, Any]) -> RenderableType:
+def verifier_errors_view(facts: Mapping[str, Any]) -> RenderableType:
     """The table of rates, what a cascade needs, the wrong verdicts by name, and the caveats."""
     if not facts["candidates"]:
         return Text("no attempt left a patch that a verifier judged: nothing to account for")
-    parts: list[RenderableType] = [Text(headline(facts), style="bold")]
+    parts: list[RenderableType] = [Text(candidate_counts_line(facts), style="bold")]
     if facts["right"] + facts["wrong"]:
-        parts += [_table(facts), _scores(facts), Text(needs(facts))]
+        parts += [_rates_table(facts), _scores_table(facts), Text(cascade_line(facts))]
     parts += [Text(line) for line in contrast_lines(facts)]
-    parts += _wrong(facts)
+    parts += _wrong_verdict_lines(facts)
     parts += [Text(f"- {line}", style="dim") for line in facts["notes"]]
     return Group(*parts)
 
 
-def headline(facts: Mapping[str, Any]) -> str:
+def candidate_counts_line(facts: Mapping[str, Any]) -> str:
     """How many candidates there are and how many were right."""
     left = f", {facts['ungraded']} without an official result" if facts["ungraded"] else ""
     return (
@@ -61,13 +66,14 @@ def headline(facts: Mapping[str, Any]) -> str:
     )
 
 
-def needs(facts: Mapping[str, Any]) -> str:
+def cascade_line(facts: Mapping[str, Any]) -> str:
     """The limits that a cascade of the measured pair sets, in one line."""
     needs = facts["needs"]
     limits = ", ".join(f"{fpr:g} at TPR {tpr}" for tpr, fpr in needs["limits"].items())
     return (
         f"cascade: would hold/fail if your pair were as {needs['pair']} (ratio"
-        f" {_bare(needs['ratio'])}): the strong tier's resolve rate is held at an FPR of {limits};"
+        f" {_without_leading_zero(needs['ratio'])}): the strong tier's resolve rate is held at an"
+        f" FPR of {limits};"
         f" ? unclear, - no tier stands above or no rate. Ratio from {needs['source']}"
     )
 
@@ -80,30 +86,40 @@ def contrast_lines(facts: Mapping[str, Any]) -> list[str]:
         if one["said"] == "too few to say":
             few += 1
             continue
-        gap = f"{one['what']} of {one['a']} less {one['b']} ({one['of']}): {span(one, '+.2f')}"
+        gap = (
+            f"{one['what']} of {one['a']} less {one['b']} ({one['of']}):"
+            f" {interval_text(one, '+.2f')}"
+        )
         sure = "" if one["p"] is None else f" (p {one['p']:.2g})"
         out.append(f"{gap}: {'no difference' if one['said'] == 'none' else 'differs'}{sure}")
     if few:
-        out.append(f"{few} differences are not reported: fewer than {FEW} instances on a side")
+        out.append(
+            f"{few} differences are not reported: fewer than {MIN_INSTANCES} instances on a side"
+        )
     return out
 
 
-def _bare(value: float, digits: int = 2) -> str:
+def _without_leading_zero(value: float, digits: int = 2) -> str:
     """``.83``: room is scarce in a terminal."""
     return f"{value:.{digits}f}".replace("0.", ".", 1) if value < 1 else f"{value:.{digits}f}"
 
 
-def _tight(one: Mapping[str, Any] | None, key: str = "value", digits: int = 2) -> str:
+def _short_interval_text(
+    estimate: Mapping[str, Any] | None, key: str = "value", digits: int = 2
+) -> str:
     """``.83 [.44-.97]``; a dash of nothing."""
-    if one is None or one[key] is None:
+    if estimate is None or estimate[key] is None:
         return "-"
-    text = _bare(one[key], digits)
-    if one["low"] is None:
+    text = _without_leading_zero(estimate[key], digits)
+    if estimate["low"] is None:
         return text
-    return f"{text} [{_bare(one['low'], digits)}-{_bare(one['high'], digits)}]"
+    return (
+        f"{text} [{_without_leading_zero(estimate['low'], digits)}-"
+        f"{_without_leading_zero(estimate['high'], digits)}]"
+    )
 
 
-def _columns(*names: str) -> Table:
+def _right_aligned_table(*names: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(names[0], no_wrap=True)
     for name in names[1:]:
@@ -111,51 +127,58 @@ def _columns(*names: str) -> Table:
     return table
 
 
-def _by_tier(
-    names: Sequence[str], groups: Sequence[Mapping[str, Any]], row: Any, spared: Sequence[str] = ()
-) -> Fitted:
+def _table_by_tier(
+    names: Sequence[str],
+    groups: Sequence[Mapping[str, Any]],
+    row: Any,
+    dropped_when_narrow: Sequence[str] = (),
+) -> FittedTable:
     """Rows under the name of their tier.
 
-    A terminal without room for all has the table without the columns ``spared``, or blocks.
+    A terminal without room for all gets the table without ``dropped_when_narrow``, or blocks.
     """
 
     def table(shown: Sequence[str]) -> Table:
-        made, last = _columns(*shown), None
+        made, last = _right_aligned_table(*shown), None
         for one in groups:
             if one["tier"] != last:
                 last = one["tier"]
-                made.add_row(Text("all tiers" if last == ALL else last, style="bold"))
+                made.add_row(Text("all tiers" if last == ALL_TIERS else last, style="bold"))
             cells = dict(zip(names[1:], row(one), strict=True))
             made.add_row(f" {one['verifier']}", *(cells[name] for name in shown[1:]))
         return made
 
-    narrow = [table([name for name in names if name not in spared])] if spared else []
-    return Fitted(table(names), *narrow, *([table(names)] if narrow else []))
+    narrow = (
+        [table([name for name in names if name not in dropped_when_narrow])]
+        if dropped_when_narrow
+        else []
+    )
+    return FittedTable(table(names), *narrow, *([table(names)] if narrow else []))
 
 
-def _table(facts: Mapping[str, Any]) -> Fitted:
+def _rates_table(facts: Mapping[str, Any]) -> FittedTable:
     names = ("verifier", "right\nwrong", "TPR", "FPR", "unknown\nr/w", "s", "USD", "cascade")
 
     def row(one: Mapping[str, Any]) -> list[Any]:
         verdict = one["needs"]["said"] if one["needs"] else "-"
         unknown = [
-            "-" if share["rate"] is None else _bare(share["rate"])
+            "-" if share["rate"] is None else _without_leading_zero(share["rate"])
             for share in (one["unknown_right"], one["unknown_wrong"])
         ]
         return [
             f"{one['right']}/{one['wrong']}",
-            _tight(one["tpr"], "rate"),
-            _tight(one["fpr"], "rate"),
+            _short_interval_text(one["tpr"], "rate"),
+            _short_interval_text(one["fpr"], "rate"),
             "/".join(unknown),
             f"{one['seconds']:.1f}",
-            _bare(one["usd"], 4) if one["usd"] else "-",
-            Text(SAYS[verdict][0], style=SAYS[verdict][1]),
+            _without_leading_zero(one["usd"], 4) if one["usd"] else "-",
+            Text(CASCADE_WORDS[verdict][0], style=CASCADE_WORDS[verdict][1]),
         ]
 
-    return _by_tier(names, facts["groups"], row, spared=("s", "USD"))
+    return _table_by_tier(names, facts["groups"], row, dropped_when_narrow=("s", "USD"))
 
 
-def _scores(facts: Mapping[str, Any]) -> RenderableType:
+def _scores_table(facts: Mapping[str, Any]) -> RenderableType:
     scored = [one for one in facts["groups"] if one["scored"]]
     if not scored:
         return Text("no verifier gave a score: no AUC, Brier score or calibration", "dim")
@@ -165,16 +188,16 @@ def _scores(facts: Mapping[str, Any]) -> RenderableType:
         pairs, brier = one["pairs"], one["brier"]
         return [
             str(one["scored"]),
-            _tight(one["auc"]),
-            f"{_tight(pairs)}/{pairs['n']}" if pairs else "-",
-            _tight(brier, digits=3),
-            _bare(brier["of_base_rate"], 3) if brier else "-",
+            _short_interval_text(one["auc"]),
+            f"{_short_interval_text(pairs)}/{pairs['n']}" if pairs else "-",
+            _short_interval_text(brier, digits=3),
+            _without_leading_zero(brier["of_base_rate"], 3) if brier else "-",
         ]
 
-    return _by_tier(names, scored, row)
+    return _table_by_tier(names, scored, row)
 
 
-def _wrong(facts: Mapping[str, Any]) -> list[RenderableType]:
+def _wrong_verdict_lines(facts: Mapping[str, Any]) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for key, words in (
         ("false_accepts", "wrong patch, passed"),
@@ -183,21 +206,21 @@ def _wrong(facts: Mapping[str, Any]) -> list[RenderableType]:
         found = facts[key]
         lines = [
             f"  {words} by {one['verifier']}: {one['instance']} {one['attempt']}"
-            for one in found[:SHOWN]
+            for one in found[:MAX_NAMED_VERDICTS]
         ]
-        if len(found) > SHOWN:
-            lines.append(f"  and {len(found) - SHOWN} more (--json has all)")
+        if len(found) > MAX_NAMED_VERDICTS:
+            lines.append(f"  and {len(found) - MAX_NAMED_VERDICTS} more (--json has all)")
         parts += [Text(line, style="yellow") for line in lines]
     return parts
 
 
-def markdown(facts: Mapping[str, Any]) -> str:
+def verifier_errors_markdown(facts: Mapping[str, Any]) -> str:
     """A section of ``report.md``."""
     console = Console(
         width=150, record=True, file=None, quiet=True, color_system=None, markup=False, emoji=False
     )
     with console.capture() as captured:
         console.quiet = False
-        console.print(view(facts))
+        console.print(verifier_errors_view(facts))
     lines = (line.rstrip() for line in captured.get().rstrip().splitlines())
     return "\n## How often the verifiers were wrong\n\n```\n" + "\n".join(lines) + "\n```\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from swe_router.reports.run_text import usd
+from swe_router.reports.run_text import usd_text
 from tests.doubles.served import Provider
 from tests.stories.test_provider_away import TWO, folder, preset, run
 
@@ -21,5 +21,5 @@ def test_the_line_of_an_instance_tells_the_money_with_that_instance_in_it(tmp_pa
     assert [name for name, _ in lines] == TWO
     for name, so_far in lines:
         spent += records[name].whole_usd
-        assert so_far == usd(spent)
+        assert so_far == usd_text(spent)
     assert spent > 0

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from swe_router.reports import verifier_errors_text
-from swe_router.reports.verifier_errors import accounting
+from swe_router.reports.verifier_errors import verifier_error_rates
 from swe_router.terminal import Console
 from tests.doubles.judged import row
 
@@ -21,9 +21,9 @@ def test_no_terminal_cuts_a_figure_or_leaves_a_verifier_out(width):
         for tier in ("local", "cloud")
         for name in names
     ]
-    facts = accounting(rows)
+    facts = verifier_error_rates(rows)
     console = Console(file=io.StringIO(), width=width, color_system=None, markup=False)
-    console.print(verifier_errors_text.view(facts))
+    console.print(verifier_errors_text.verifier_errors_view(facts))
     printed = console.file.getvalue()
     assert "…" not in printed
     assert all(printed.count(f" {name} ") + printed.count(f" {name}\n") >= 3 for name in names)

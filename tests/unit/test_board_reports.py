@@ -16,7 +16,7 @@ from swe_router.outcomes.simulation import verifier_model
 from swe_router.outcomes.tables.table import write_table
 from swe_router.reports import board_html, board_plot
 from swe_router.reports import board_table as words
-from swe_router.reports.label_placement import place
+from swe_router.reports.label_placement import place_labels
 from tests.doubles.recorded import features, table
 
 
@@ -38,7 +38,7 @@ def test_the_csv_has_every_row_and_empty_cells_for_what_is_unknown(facts):
 
 def test_the_page_needs_nothing_from_elsewhere_and_escapes(facts):
     evil = {**facts, "table": "<script>alert(1)</script>"}
-    page = board_html.page(evil, b"\x89PNG one", b"\x89PNG two")
+    page = board_html.leaderboard_page(evil, b"\x89PNG one", b"\x89PNG two")
     assert re.findall(r"(?:https?:)?//\w", page) == []
     assert page.count("<script") == 1, "the page's own, which sorts"
     assert "alert(1)" in page
@@ -49,7 +49,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_escapes(facts):
 
 
 def test_rows_that_could_not_be_played_are_folded_away_and_every_head_sorts(facts):
-    page = board_html.page(facts, b"\x89PNG one", b"\x89PNG two")
+    page = board_html.leaderboard_page(facts, b"\x89PNG one", b"\x89PNG two")
     body, _, rest = page.partition("</tbody>")
     folded = rest[rest.index("<details>") : rest.index("</details>")]
     for row in facts["rows"]:
@@ -66,7 +66,7 @@ def test_the_verifier_map_is_drawn_from_json_alone_with_a_measured_point(facts):
     found = {**facts["verifier_map"]}
     found["verifier"] = {**found["verifier"], "measured": True, "tpr_low": 0.8, "tpr_high": 0.95,
                          "fpr_low": 0.2, "fpr_high": 0.4}  # fmt: skip
-    assert board_plot.verifier_map(found).startswith(b"\x89PNG")
+    assert board_plot.verifier_map_png(found).startswith(b"\x89PNG")
 
 
 def crowded(count=25):
@@ -78,7 +78,7 @@ def crowded(count=25):
     points = [(0.5 + 0.01 * (k % 5), 0.5 + 0.01 * (k // 5)) for k in range(count)]
     texts = [axes.text(x, y, f"a name {k}", fontsize=8) for k, (x, y) in enumerate(points)]
     figure.draw_without_rendering()
-    return axes, place(axes, texts, points), texts
+    return axes, place_labels(axes, texts, points), texts
 
 
 def test_labels_never_lie_over_each_other_nor_outside_and_are_joined_to_their_points():
@@ -115,9 +115,9 @@ def test_a_label_alone_stays_and_none_is_no_error():
 
 def test_names_lose_what_they_share_but_stay_apart():
     names = ["mini:20251201_mini-v1.17.1_deepseek-v3.2", "mini:20250929_mini-v1.13.3_sonnet-4-5"]
-    assert list(words.short(names).values()) == ["deepseek-v3.2", "sonnet-4-5"]
+    assert list(words.short_names(names).values()) == ["deepseek-v3.2", "sonnet-4-5"]
     clash = ["20250101_same", "20260101_same"]
-    assert list(words.short(clash).values()) == clash
+    assert list(words.short_names(clash).values()) == clash
 
 
 def test_a_board_is_made_from_a_file_and_written(tmp_path):

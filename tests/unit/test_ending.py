@@ -8,7 +8,7 @@ import pytest
 
 from swe_router.policies.cascade import Cascade
 from swe_router.records import Features, Instance, RunRecord
-from swe_router.reports.exit_status import CODES, run_ending
+from swe_router.reports.exit_status import EXIT_CODES, run_ending
 from swe_router.solve.engine import solve
 from tests.doubles.engine import FEATURES, INSTANCE, ExactPurse, Patches, Plays, context, plan
 
@@ -45,7 +45,7 @@ DONE, BROKE, POOR = record(), record(status="infra"), record(unpaid=True)
 )
 def test_stopped_goes_before_infra_before_budget(records, stopped, word, code):
     how = run_ending(["a", "b"], records, stopped=stopped)
-    assert (how, CODES[how]) == (word, code)
+    assert (how, EXIT_CODES[how]) == (word, code)
 
 
 @pytest.mark.parametrize(

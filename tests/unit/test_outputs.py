@@ -34,8 +34,8 @@ from swe_router.reports import (
     verifier_errors_text,
 )
 from swe_router.reports import board_table as words
-from swe_router.reports.plot_parts import arms
-from swe_router.reports.verifier_errors import accounting
+from swe_router.reports.plot_parts import error_bar_lengths
+from swe_router.reports.verifier_errors import verifier_error_rates
 from tests.doubles.judged import row as judged
 from tests.doubles.recorded import features, table
 
@@ -48,12 +48,15 @@ def refuse(name):
 
 def written(facts):
     """The five forms of a board; the rows of its JSON and of its CSV."""
-    plane, verifier = board_plot.plane(facts), board_plot.verifier_map(facts["verifier_map"])
+    plane, verifier = (
+        board_plot.cost_quality_png(facts),
+        board_plot.verifier_map_png(facts["verifier_map"]),
+    )
     assert plane.startswith(PNG)
     assert verifier.startswith(PNG)
-    page = board_html.page(facts, plane, verifier)
+    page = board_html.leaderboard_page(facts, plane, verifier)
     console = Console(file=io.StringIO(), width=160)
-    console.print(words.view(facts))
+    console.print(words.leaderboard_view(facts))
     tree = json.loads(plain_values.json_text(facts), parse_constant=refuse)
     lines = list(csv.DictReader(io.StringIO(words.as_csv(facts))))
     assert len(lines) == len(tree["rows"]) == len(facts["rows"])
@@ -89,7 +92,7 @@ def test_a_board_of_every_policy_is_written_with_its_decimal_knobs(whole):
 @pytest.mark.parametrize("width", [200, 160, 100])
 def test_a_board_has_a_line_a_policy_where_a_terminal_has_room_for_it(whole, width):
     console = Console(file=io.StringIO(), width=width)
-    console.print(words.view(whole))
+    console.print(words.leaderboard_view(whole))
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     heads = next(line for line in lines if line.startswith("policy "))
@@ -135,13 +138,13 @@ def test_the_verifier_map_takes_rates_of_0_and_1_with_dust_on_their_intervals(
             for name, value in (("tpr", tpr), ("fpr", fpr))
             for end, sign in (("low", 1), ("high", -1))}  # fmt: skip
     here = {**found["verifier"], "measured": True, "tpr": tpr, "fpr": fpr, **ends}
-    assert board_plot.verifier_map({**found, "verifier": here}).startswith(PNG)
+    assert board_plot.verifier_map_png({**found, "verifier": here}).startswith(PNG)
 
 
 def test_the_arms_of_an_interval_are_never_negative():
-    assert arms(0.0, 2.7e-17, 0.35) == [[0.0], [0.35]]
-    assert arms(1.0, 0.6, 1.0 - 1e-16) == [[0.4], [0.0]]
-    assert arms(0.5, None, None) == [[0.0], [0.0]]
+    assert error_bar_lengths(0.0, 2.7e-17, 0.35) == [[0.0], [0.35]]
+    assert error_bar_lengths(1.0, 0.6, 1.0 - 1e-16) == [[0.4], [0.0]]
+    assert error_bar_lengths(0.5, None, None) == [[0.0], [0.0]]
 
 
 KINDS = {
@@ -192,11 +195,11 @@ ACCOUNTS = accounts()
 
 @pytest.mark.parametrize("kind", ACCOUNTS)
 def test_a_report_at_the_edge_is_written(kind):
-    facts = accounting(ACCOUNTS[kind])
-    picture = verifier_errors_plot.curves(facts)
+    facts = verifier_error_rates(ACCOUNTS[kind])
+    picture = verifier_errors_plot.error_rates_png(facts)
     assert picture.startswith(PNG)
-    assert verifier_errors_html.page(facts, picture)
-    assert verifier_errors_text.markdown(facts)
+    assert verifier_errors_html.verifier_errors_page(facts, picture)
+    assert verifier_errors_text.verifier_errors_markdown(facts)
     json.loads(plain_values.json_text(facts), parse_constant=refuse)
 
 
@@ -277,5 +280,5 @@ def test_nothing_is_tested_on_a_verifier_that_never_speaks():
         for name in ("applies", "behaviour", ACCEPTANCE)
         for k in range(40)
     ]  # fmt: skip
-    names = {row["b"] for row in accounting(rows)["differences"]}
+    names = {row["b"] for row in verifier_error_rates(rows)["differences"]}
     assert names == {"applies"}

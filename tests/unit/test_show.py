@@ -180,5 +180,5 @@ def test_what_was_left_out_is_told_with_its_reason(capsys, tmp_path):
 
 @pytest.mark.parametrize(("number", "words"), [(0, "0 steps"), (1, "1 step"), (2, "2 steps")])
 def test_plurals(number, words):
-    assert sentences.count(number, "step") == words
-    assert sentences.count(1, "patch", "patches") == "1 patch"
+    assert sentences.counted_noun(number, "step") == words
+    assert sentences.counted_noun(1, "patch", "patches") == "1 patch"

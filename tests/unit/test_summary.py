@@ -18,7 +18,7 @@ from swe_router.records import (
     Try,
     Usage,
 )
-from swe_router.reports.run_summary import Money, RunFacts, left_undone
+from swe_router.reports.run_summary import RunFacts, RunSpending, unfinished_instances
 from swe_router.reports.run_text import record_view
 from tests.doubles.project import outcome
 
@@ -54,18 +54,18 @@ def record(failure: Failure | None) -> RunRecord:
 
 def facts(kept: dict[str, RunRecord]) -> RunFacts:
     zero = Decimal(0)
-    money = Money(budget=Decimal(1), settled=zero, lost=zero, reserved=zero, by_tier={})
+    money = RunSpending(budget=Decimal(1), settled=zero, lost=zero, reserved=zero, by_tier={})
     return RunFacts("r", "demo", "cascade", ("i",), kept, {}, money, ("weak",), 0.0)
 
 
 def test_an_instance_that_broke_is_named_with_what_the_boundary_said():
-    told = left_undone(facts({"i": record(MISSING)}))
+    told = unfinished_instances(facts({"i": record(MISSING)}))
     assert told == [("i", f"infra: local broke ({MISSING.message})")]
 
 
 def test_one_without_money_or_without_record_is_told_plainly():
-    assert left_undone(facts({"i": record(None)})) == [("i", "budget: local broke")]
-    assert left_undone(facts({})) == [("i", "not concluded: resume the run")]
+    assert unfinished_instances(facts({"i": record(None)})) == [("i", "budget: local broke")]
+    assert unfinished_instances(facts({})) == [("i", "not concluded: resume the run")]
 
 
 def test_an_attempt_made_again_is_shown_under_the_decision_that_it_was_made_for():

@@ -91,7 +91,7 @@ def _statement(run: RunFolder, header: Header, out: Path) -> list[str]:
     tests = plain_values.json_lines(statement_facts.provenance(run.records()))
     whole = {**facts, "checklist": words.checklist(facts)}
     content = {
-        "statement.md": visible(words.markdown(facts)),
+        "statement.md": visible(words.statement_markdown(facts)),
         "statement.json": plain_values.json_text(whole, indent=1) + "\n",
         "tests.jsonl": tests,
     }
@@ -143,7 +143,7 @@ def _metadata(header: Header, facts: Mapping[str, Any], records: Mapping[str, Ru
         used |= set(asked_tiers(header.settings))
     models = [header.settings.tiers[t].model for t in header.settings.tiers if t in used]
     models += [f"{source} (made elsewhere)" for source in facts["imported"]]
-    attempts = words.attempts(facts)
+    attempts = words.attempts_tag(facts)
     return templates.document(
         "metadata.yaml",
         {"json": json.dumps},
@@ -160,7 +160,8 @@ def _readme(
     judged = sum(one.outcome != "ungraded" for one in grades.values())
     usd = sum(float(record.whole_usd) for record in records.values())
     return (
-        f"{words.markdown(facts)}\n## Result\n\n{resolved} resolved of {judged} graded and"
+        f"{words.statement_markdown(facts)}\n## Result\n\n{resolved} resolved of {judged} graded"
+        " and"
         f" {facts['instances']} instances in all; ${usd:.2f} for the whole run.\n"
     )
 

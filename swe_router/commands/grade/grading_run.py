@@ -19,7 +19,7 @@ from swe_router.journal.header import of_run
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import RunFolder
 from swe_router.records import Grade, Instance
-from swe_router.reports.sentences import count
+from swe_router.reports.sentences import counted_noun
 from swe_router.sandboxes.docker import DockerSandboxes
 from swe_router.sandboxes.local import LocalSandboxes
 from swe_router.seams import Sandbox
@@ -89,9 +89,9 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
             code=settings.grade.code,
         )
         _note(grader, say)
-        others_count = count(len(left.candidates), "other candidate")
+        others_count = counted_noun(len(left.candidates), "other candidate")
         more = f" and {others_count}" if left.candidates else ""
-        patches = count(len(left.handed_in), "patch", "patches")
+        patches = counted_noun(len(left.handed_in), "patch", "patches")
         say(f"grading {patches}{more} ({header.sandbox})")
         grade_patches(
             fresh,

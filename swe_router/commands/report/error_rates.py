@@ -24,7 +24,12 @@ from swe_router.lazy_imports import deferred
 from swe_router.outcomes.simulation.verifier_model import MeasuredVerifier, VerifierModel
 from swe_router.records import ACCEPTANCE
 from swe_router.reports import verifier_errors_text
-from swe_router.reports.verifier_errors import ALL, FEW, accounting, group
+from swe_router.reports.verifier_errors import (
+    ALL_TIERS,
+    MIN_INSTANCES,
+    group_error_rates,
+    verifier_error_rates,
+)
 from swe_router.wiring import acceptance_thresholds
 
 if TYPE_CHECKING:
@@ -59,7 +64,7 @@ def report(
     facts = error_rates_of_runs(runs, verdicts, labels)
     if out is not None:
         _write(facts, out)
-    return CommandResult(facts=facts, view=verifier_errors_text.view(facts))
+    return CommandResult(facts=facts, view=verifier_errors_text.verifier_errors_view(facts))
 
 
 def error_rates_of_runs(
@@ -74,10 +79,10 @@ def error_rates_of_runs(
     )
     rows |= dict.fromkeys(judged_verdicts_of_files(verdicts, labels))
     tops = {str(plan.arm) for header in headers for plan in header.ladder()[-1:]}
-    facts = accounting(
+    facts = verifier_error_rates(
         list(rows),
-        recordings=any(header.recordings for header in headers),
-        tops={*tops, *STRONGEST},
+        uses_recordings=any(header.recordings for header in headers),
+        last_tiers={*tops, *STRONGEST},
     )
     doubts = {key: doubt for run in runs for key, grade in run.grades_by_patch().items()
               if (doubt := grade.doubt)}  # fmt: skip
@@ -119,7 +124,9 @@ def measured_verifier(run: RunFolder, tier: str = "", prefer: str = "") -> Verif
             f"run {run.name} has no patch of tier {tier!r}: there is {', '.join(tiers)}"
         )
     asked = tier or (prefer if prefer in tiers else "")
-    one = group(asked or ALL, ACCEPTANCE, [r for r in rows if asked in ("", r.tier)])
+    one = group_error_rates(
+        asked or ALL_TIERS, ACCEPTANCE, [r for r in rows if asked in ("", r.tier)]
+    )
     tpr, fpr = one["tpr"], one["fpr"]
     if not tpr["n"] or not fpr["n"]:
         raise UsageError(
@@ -127,7 +134,7 @@ def measured_verifier(run: RunFolder, tier: str = "", prefer: str = "") -> Verif
             f" {f'of {asked} ' if asked else ''}have an official result (`swe-router grade`)"
         )
     fewest = min(one["right_instances"], one["wrong_instances"])
-    few = ", too few to rest on" if fewest < FEW else ""
+    few = ", too few to rest on" if fewest < MIN_INSTANCES else ""
     ends = {
         f"{name}_{end}": rate[end]
         for name, rate in (("tpr", tpr), ("fpr", fpr))
@@ -138,11 +145,11 @@ def measured_verifier(run: RunFolder, tier: str = "", prefer: str = "") -> Verif
 
 
 def _write(facts: Mapping[str, Any], out: Path) -> None:
-    curves = verifier_errors_plot.curves(facts)
+    curves = verifier_errors_plot.error_rates_png(facts)
     content = {
         "report.json": plain_values.json_text(facts, indent=1).encode(),
-        "report.md": verifier_errors_text.markdown(facts).lstrip().encode(),
-        "report.html": verifier_errors_html.page(facts, curves).encode(),
+        "report.md": verifier_errors_text.verifier_errors_markdown(facts).lstrip().encode(),
+        "report.html": verifier_errors_html.verifier_errors_page(facts, curves).encode(),
         "report.png": curves,
     }
     output_files.write_files(out, content)

@@ -17,7 +17,7 @@ from swe_router.jsonl import append
 from swe_router.models.waiting_model import service_name
 from swe_router.records import Budget, Instance, RouteDecision, RunRecord, Try
 from swe_router.reports.live_view import LiveView
-from swe_router.reports.sentences import count
+from swe_router.reports.sentences import counted_noun
 from swe_router.seams import Policy
 from swe_router.solve.imported_outcomes import lesson
 from swe_router.wiring.ledger_budget import LedgerBudget
@@ -67,7 +67,9 @@ class Jobs:
             free, able = self._next(rest)
             if free is None or not (able or self._worth_a_try()):
                 if not self._looking:
-                    self._view.say(f"{count(len(rest), 'instance')} more would begin with it: owed")
+                    self._view.say(
+                        f"{counted_noun(len(rest), 'instance')} more would begin with it: owed"
+                    )
                     return
                 yield pool.LATER
             else:

@@ -176,8 +176,10 @@ def drive(
         ):
             ends = _launched(wiring, number, "none", notifier, screen)
         known = run_facts.read_run_facts(run)
-        account = verifier_errors_text.markdown(error_rates.error_rates_of_runs([run]))
-        run.write_text("report.md", run_text.markdown(known) + account)
+        account = verifier_errors_text.verifier_errors_markdown(
+            error_rates.error_rates_of_runs([run])
+        )
+        run.write_text("report.md", run_text.report_markdown(known) + account)
     result = _closing(run, known, ends.stopped)
     notifier.ended(result.facts, result.code)
     return result
@@ -283,11 +285,13 @@ def _closing(run: RunFolder, known: run_facts.RunFacts, stopped: bool) -> Comman
         resume += f"\nfor {short} of them the money ended: {_resuming(run)} --budget USD adds some"
     away = service_breaker.breaker_of(run, of_run(run)).given_up() if owes else {}
     gone = [f"{name} stayed away: {row.cause} ({row.why})" for name, row in away.items()]
-    view = run_text.run_view(known, away=gone, end=f"run folder: {run.path}{resume}")
+    view = run_text.run_view(
+        known, unavailable_services=gone, ending=f"run folder: {run.path}{resume}"
+    )
     facts = {**run_facts.run_summary(known), "ended": how}
     if away:
         facts["away"] = {n: {"cause": row.cause, "why": row.why} for n, row in away.items()}
-    return CommandResult(facts, view, exit_status.CODES[how])
+    return CommandResult(facts, view, exit_status.EXIT_CODES[how])
 
 
 def _resuming(run: RunFolder) -> str:
