@@ -23,8 +23,8 @@ from swe_router.outcomes.simulation import verifier_model
 def main(file: str, split: str, weak: str, strong: str, bootstraps: str = "10000") -> None:
     known = read_table(Path(file))
     features = [extract_features(one, None) for one in splits.load_instances(split)]
-    for name in plugins.names("policies"):
-        plugins.load("policies", name)
+    for name in plugins.plugin_names("policies"):
+        plugins.load_plugin("policies", name)
     for curves in (False, True):
         wall, cpu = time.perf_counter(), time.process_time()
         asked = BoardRequest(

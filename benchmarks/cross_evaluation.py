@@ -33,7 +33,7 @@ from swe_router.candidates.joining import ForeignCandidates
 from swe_router.candidates.prediction_files import entries, patch_of
 from swe_router.candidates.trajectory import ForeignTrajectory
 from swe_router.instances import splits
-from swe_router.patch_identity import effect
+from swe_router.patch_identity import effect_digest
 from swe_router.records import Instance
 from swe_router.wiring.verifier_stack import StandaloneVerification
 
@@ -68,7 +68,7 @@ def patches_of(path: Path, instance_id: str, wanted: int) -> list[str]:
     """So many patches of an instance, each with an effect of its own."""
     rows = (patch_of(where, entry) for where, entry in entries(path))
     found = [text for name, text, _ in rows if name == instance_id]
-    distinct = list({effect(text): text for text in found if text.strip()}.values())
+    distinct = list({effect_digest(text): text for text in found if text.strip()}.values())
     if not distinct:
         raise SystemExit(f"{path} holds no patch of {instance_id}")
     return [*distinct, *(variant(distinct[0], n) for n in range(wanted))][:wanted]
@@ -119,7 +119,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=number)
     given = parser.parse_args()
     (instance,) = splits.load_instances(given.split, ids=(given.instance,))
-    sample = assets.root() / "runs" / "sample" / "preds.json"
+    sample = assets.assets_root() / "runs" / "sample" / "preds.json"
     path = Path(given.predictions) if given.predictions else sample
     many = tuple(patches_of(path, instance.id, given.candidates))
     mix = tuple(many[n % given.distinct] for n in range(given.candidates))

@@ -58,7 +58,7 @@ def main() -> int:
         f"{'policy':20} {'fit s':>7} {'prepare':>8} {'decide':>8} {'p95':>7} {'next':>7}"
         f" {'alone':>7}"
     )
-    slow = [name for name in plugins.names("policies")
+    slow = [name for name in plugins.plugin_names("policies")
             if _row(name, ladder, past, batch, fresh) > LIMIT_MS]  # fmt: skip
     print(f"over {LIMIT_MS:g} ms: {', '.join(slow) or 'none'}")
     return 1 if slow else 0
@@ -69,7 +69,7 @@ def _row(name: str, ladder: Any, past: Any, batch: Any, fresh: Any) -> float:
         "fixed": {"tier": "tier0"},
         "arch-router": {"routes": {"bug": "tier0"}},
     }
-    policy = plugins.load("policies", name)(ladder, **knobs.get(name, {}))
+    policy = plugins.load_plugin("policies", name)(ladder, **knobs.get(name, {}))
     began = time.perf_counter()
     try:
         policy = policy.fitted(past) if hasattr(policy, "fitted") else policy

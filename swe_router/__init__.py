@@ -17,7 +17,7 @@ from swe_router import moved
 
 __version__ = "0.1.0"
 
-moved.install()
+moved.install_finder()
 
 _LAZY = {
     "Arm": "records",

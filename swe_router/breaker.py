@@ -23,13 +23,13 @@ from typing import Any, TypeVar
 from swe_router.errors import BoundaryError, LedgerRefused, ModelError, RateLimited, StillAway
 
 T = TypeVar("T")
-Notify = Callable[[str], None]
+ShowMessage = Callable[[str], None]
 
 SERVER_STATUSES = frozenset({429, 502, 503, 521, 522, 523, 529})
 """HTTP statuses that a server, or the gateway before it, gives whatever it is asked."""
 POLL_SECONDS = 0.25
 MAX_DOUBLINGS = 16
-MAX_ASKED = 60.0
+MAX_RETRY_AFTER_SECONDS = 60.0
 """Seconds; a provider that asks for a longer wait is knocked at after this much."""
 
 
@@ -46,13 +46,15 @@ class Patience:
     refused_seconds: float = 120.0
     """The same for a failure that somebody has to mend; never more than ``give_up_seconds``."""
 
-    def lasts(self, row: Outage) -> float:
+    def max_wait_seconds(self, outage: Outage) -> float:
         """Seconds that a service which failed like this is waited for."""
-        return min(self.give_up_seconds, self.refused_seconds if row.refused else inf)
+        return min(self.give_up_seconds, self.refused_seconds if outage.refused else inf)
 
-    def wait(self, knocks: int) -> float:
-        """Seconds before the knock after ``knocks`` that failed."""
-        return min(self.longest_wait, self.first_wait * 2.0 ** min(knocks - 1, MAX_DOUBLINGS))
+    def probe_delay(self, failed_probes: int) -> float:
+        """Seconds before the knock after ``failed_probes`` that failed."""
+        return min(
+            self.longest_wait, self.first_wait * 2.0 ** min(failed_probes - 1, MAX_DOUBLINGS)
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Outage:
     """Instances that met it last, up to as many as it takes."""
 
 
-def is_away(error: BaseException) -> bool:
+def is_service_failure(error: BaseException) -> bool:
     """Whether a failure is one that every instance would meet now."""
     if isinstance(error, BoundaryError) and error.says_nothing_of_instance:
         return True
@@ -92,8 +94,8 @@ def is_away(error: BaseException) -> bool:
 class Breaker:
     """The services of one run as its processes know them together.
 
-    ``patience`` gives that for a service by name; ``tell`` gets a line whenever a service is
-    paused, comes back or is given up (once in all processes); ``gave_up`` is called once then.
+    ``patience`` gives that for a service by name; ``notify`` gets a line whenever a service is
+    paused, comes back or is given up (once in all processes); ``on_give_up`` is called once then.
     Once a service is given up (open), calls fail at once; one probe at a time is let through when
     its time comes (half-open).
     """
@@ -104,66 +106,66 @@ class Breaker:
         patience: Callable[[str], Patience],
         *,
         stopping: Callable[[], bool] = lambda: False,
-        tell: Notify = lambda line: None,
-        gave_up: Callable[[], None] = lambda: None,
+        notify: ShowMessage = lambda line: None,
+        on_give_up: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
-        limits: Callable[[], float] | None = None,
-        slept: Callable[[float], float] = lambda since: 0.0,
+        limit_clock: Callable[[], float] | None = None,
+        slept_seconds_since: Callable[[float], float] = lambda since: 0.0,
     ) -> None:
-        """``limits``: the clock of ``now``; ``slept``: seconds since when the machine slept."""
+        """``limit_clock``: the clock of ``now``; ``slept_seconds_since`` gives seconds of sleep."""
         self._file, self._lock = folder / "breaker.json", folder / "breaker.lock"
         self._name = str(self._file)
-        self.tell = tell
+        self.notify = notify
         self._patience, self._stopping = patience, stopping
-        self._gave_up, self._clock, self._sleep = gave_up, clock, sleep
-        self._limits, self._slept = limits or clock, slept
+        self._gave_up, self._clock, self._sleep = on_give_up, clock, sleep
+        self._limits, self._slept = limit_clock or clock, slept_seconds_since
         self._waited, self._waiting, self._since = 0.0, 0, 0.0
         self._counting = threading.Lock()
 
-    def through(
+    def call_when_available(
         self,
         service: str,
         call: Callable[[], T],
         *,
-        who: str = "",
-        held: Notify = lambda why: None,
-        check: Callable[[], None] = lambda: None,
+        instance_id: str = "",
+        on_pause: ShowMessage = lambda why: None,
+        check_service: Callable[[], None] = lambda: None,
     ) -> T:
         """What ``call`` gives, made again for as long as the service is away.
 
         A failure that may be this call's own is passed on, until it was met by as many instances
-        (``who``) in a row as it takes; ``check`` then raises if the service is away after all.
-        ``held`` receives why this call waits. Raises ``StillAway`` when the run gives the service
-        up, or is stopped meanwhile.
+        (``instance_id``) in a row as it takes; ``check_service`` then raises if the service is away
+        after all. ``on_pause`` receives why this call waits. Raises ``StillAway`` when the run
+        gives the service up, or is stopped meanwhile.
         """
         mine = False
         while True:
             begun = self.now()
-            knocking = self._admit(service, mine, held)
+            knocking = self._wait_for_admission(service, mine, on_pause)
             try:
                 if knocking:
-                    check()  # costs nothing, where the call itself may be billed unanswered
+                    check_service()  # costs nothing, where the call itself may be billed unanswered
                 made = call()
             except (LedgerRefused, StillAway):
                 raise
             except BoundaryError as error:
                 met: BoundaryError = error
             else:
-                self._worked(service)
+                self._record_success(service)
                 return made
             if met.counts:
-                self._worked(service)  # an answer, if a bad one
+                self._record_success(service)  # an answer, if a bad one
                 raise met
-            if not is_away(met):
-                met, away = self._questioned(service, met, who, check)
+            if not is_service_failure(met):
+                met, away = self._attribute_failure(service, met, instance_id, check_service)
                 if not away:
                     raise met
             mine = True
-            self._failed(service, met, who)
-            self._give_back(begun)
+            self._record_failure(service, met, instance_id)
+            self._refund_time(begun)
 
-    def away(self) -> Mapping[str, Outage]:
+    def outages(self) -> Mapping[str, Outage]:
         """Every service that failed last, by name."""
         try:
             tree = json.loads(self._file.read_text(encoding="utf-8"))
@@ -176,17 +178,17 @@ class Breaker:
 
     def given_up(self) -> Mapping[str, Outage]:
         """The services that the run gave up."""
-        return {name: row for name, row in self.away().items() if row.given_up}
+        return {name: row for name, row in self.outages().items() if row.given_up}
 
     def require(self, service: str) -> None:
         """Raise ``StillAway`` for a service that was given up and is not to be knocked at now."""
         row = self.given_up().get(service)
         if row is not None and self._clock() < row.next:
-            raise _still_away(service, row, self._clock())
+            raise _still_away_error(service, row, self._clock())
 
     def is_paused(self, service: str) -> bool:
         """Whether everybody waits for the service."""
-        row = self.away().get(service)
+        row = self.outages().get(service)
         return row is not None and row.paused
 
     def forget(self) -> None:
@@ -199,52 +201,62 @@ class Breaker:
             now = self._limits()
             return now - self._waited - (now - self._since if self._waiting else 0.0)
 
-    def _questioned(
-        self, service: str, met: BoundaryError, who: str, check: Callable[[], None]
+    def _attribute_failure(
+        self,
+        service: str,
+        failure: BoundaryError,
+        instance_id: str,
+        check_service: Callable[[], None],
     ) -> tuple[BoundaryError, bool]:
         """The failure behind a failure, and whether it is the service's rather than the call's."""
         try:
-            check()
+            check_service()
         except BoundaryError as error:
             return error, True
-        row = self.away().get(service)
-        others = set(row.who) - {who} if row is not None and row.kind == _kind(met) else set()
+        row = self.outages().get(service)
+        others = (
+            set(row.who) - {instance_id}
+            if row is not None and row.kind == _failure_kind(failure)
+            else set()
+        )
         if len(others) + 1 >= self._patience(service).failures or (row and row.paused):
-            return met, True
-        self._failed(service, met, who, pause=False)
-        return met, False
+            return failure, True
+        self._record_failure(service, failure, instance_id, pause=False)
+        return failure, False
 
-    def _admit(self, service: str, mine: bool, held: Notify) -> bool:
+    def _wait_for_admission(
+        self, service: str, has_failed_here: bool, on_pause: ShowMessage
+    ) -> bool:
         """Returns when this call may be made; True for one that is a knock."""
         notified = False
         with contextlib.ExitStack() as stack:
-            while self._is_noted():
-                row = self.away().get(service)
-                if row is None or not (row.paused or mine):
+            while self._any_outage():
+                row = self.outages().get(service)
+                if row is None or not (row.paused or has_failed_here):
                     return False
                 patience, now = self._patience(service), self._clock()
                 stopping = self._stopping()
-                late = now - row.since - self._slept(row.since) >= patience.lasts(row)
+                late = now - row.since - self._slept(row.since) >= patience.max_wait_seconds(row)
                 if late and not (row.given_up or stopping):
                     self._give_up(service)
                     continue
-                if now >= row.next and not stopping and self._claimed(service):
+                if now >= row.next and not stopping and self._claim_probe(service):
                     return True
                 if row.given_up or stopping:
-                    raise _still_away(service, row, now)
+                    raise _still_away_error(service, row, now)
                 if not notified:
                     notified = True
-                    held(f"held: {service}: {row.cause}")
-                    stack.enter_context(self._pausing())
+                    on_pause(f"held: {service}: {row.cause}")
+                    stack.enter_context(self._stop_limit_clock())
                 self._sleep(max(0.01, min(POLL_SECONDS, row.next - now)))
         return False
 
-    def _is_noted(self) -> bool:
+    def _any_outage(self) -> bool:
         """Whether anything at all is away."""
         return os.path.exists(self._name)  # noqa: PTH110  (asked four times a step)
 
     @contextmanager
-    def _pausing(self) -> Iterator[None]:
+    def _stop_limit_clock(self) -> Iterator[None]:
         """Time that no limit counts; several threads of one process wait as one."""
         with self._counting:
             self._waiting += 1
@@ -258,36 +270,38 @@ class Breaker:
                 if not self._waiting:
                     self._waited += self._limits() - self._since
 
-    def _give_back(self, begun: float) -> None:
+    def _refund_time(self, started_at: float) -> None:
         """A call that failed because its service is away takes no time from its attempt."""
-        lost = self.now() - begun  # what other threads gave back meanwhile is not in it twice
+        lost = self.now() - started_at  # what other threads gave back meanwhile is not in it twice
         with self._counting:
             self._waited += max(0.0, lost)
 
-    def _claimed(self, service: str) -> bool:
+    def _claim_probe(self, service: str) -> bool:
         """True for the one that knocks; the next one's time is set."""
-        with self._state() as state:
+        with self._locked_state() as state:
             row, now = state.get(service), self._clock()
             if row is None or now < row.next:
                 return row is None
-            wait = self._patience(service).wait(row.knocks + 1)
+            wait = self._patience(service).probe_delay(row.knocks + 1)
             state[service] = replace(row, next=now + wait)
             return True
 
-    def _failed(self, service: str, error: BoundaryError, who: str, *, pause: bool = True) -> None:
+    def _record_failure(
+        self, service: str, error: BoundaryError, instance_id: str, *, pause: bool = True
+    ) -> None:
         """Note a failure; from so many equal ones in a row on the service is paused."""
         patience, line = self._patience(service), ""
-        with self._state() as state:
-            row, now, kind = state.get(service), self._clock(), _kind(error)
+        with self._locked_state() as state:
+            row, now, kind = state.get(service), self._clock(), _failure_kind(error)
             before = row or Outage(kind="", cause="", why="", since=now, equal=0, knocks=0)
             if not before.held:
                 before = replace(before, since=now)
             same = before.kind == kind
             equal, knocks = (before.equal if same else 0) + 1, before.knocks + 1
-            seen = [*(before.who if same else ()), *([who] if who else [])]
+            seen = [*(before.who if same else ()), *([instance_id] if instance_id else [])]
             enough = equal >= patience.failures or knocks >= 2 * patience.failures
             asked = error.after or 0.0 if isinstance(error, ModelError) else 0.0
-            wait = max(patience.wait(knocks), min(asked, MAX_ASKED))
+            probe_delay = max(patience.probe_delay(failed_probes), min(asked, MAX_RETRY_AFTER_SECONDS))
             after = replace(
                 before,
                 kind=kind,
@@ -311,38 +325,39 @@ class Breaker:
             if line:
                 line += (
                     f"; knocking again in {after.next - now:.0f} s,"
-                    f" given up in {max(0.0, after.since + patience.lasts(after) - now):.0f} s"
+                    " given up in"
+                    f" {max(0.0, after.since + patience.max_wait_seconds(after) - now):.0f} s"
                 )
         if line:
-            self.tell(line)
+            self.notify(line)
 
-    def _worked(self, service: str) -> None:
+    def _record_success(self, service: str) -> None:
         """A success: nothing is away any more, but for what the run is ending for."""
-        if not self._is_noted():
+        if not self._any_outage():
             return
-        with self._state() as state:
+        with self._locked_state() as state:
             over = service in state and state[service].given_up and self._stopping()
             row = None if over else state.pop(service, None)
         if row is not None and row.paused:
-            self.tell(f"{service} is back after {self._clock() - row.since:.0f} s")
+            self.notify(f"{service} is back after {self._clock() - row.since:.0f} s")
 
     def _give_up(self, service: str) -> Outage | None:
-        with self._state() as state:
+        with self._locked_state() as state:
             row = state.get(service)
             if row is None or row.given_up:
                 return row
             row = state[service] = replace(row, given_up=True, paused=True)
         waited = self._clock() - row.since
-        self.tell(f"{service} is given up after {waited:.0f} s: {row.cause} ({row.why})")
+        self.notify(f"{service} is given up after {waited:.0f} s: {row.cause} ({row.why})")
         self._gave_up()
         return row
 
     @contextmanager
-    def _state(self) -> Iterator[dict[str, Outage]]:
+    def _locked_state(self) -> Iterator[dict[str, Outage]]:
         """The file's rows under its lock; written back whole, gone when there are none."""
         with self._lock.open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            before = dict(self.away())
+            before = dict(self.outages())
             state = dict(before)
             yield state
             if state == before:
@@ -356,7 +371,7 @@ class Breaker:
             fresh.replace(self._file)
 
 
-def _still_away(service: str, row: Outage, now: float) -> StillAway:
+def _still_away_error(service: str, row: Outage, now: float) -> StillAway:
     return StillAway(f"{service}: {row.cause} for {now - row.since:.0f} s ({row.why})")
 
 
@@ -367,7 +382,7 @@ def short_cause(error: BoundaryError) -> str:
     return f"{cause} (HTTP {status})" if status and not isinstance(error, RateLimited) else cause
 
 
-def _kind(error: BoundaryError) -> str:
+def _failure_kind(error: BoundaryError) -> str:
     return f"{type(error).__name__} {_status_of(error)}".removesuffix(" 0")
 
 

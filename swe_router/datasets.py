@@ -246,7 +246,7 @@ def may_reach(needed: Sequence[str], allowed: Sequence[str]) -> str:
     """
     if "*" in allowed:
         return ""
-    missing = [host for host in needed if not any(_covers(one, host) for one in allowed)]
+    missing = [host for host in needed if not any(_is_host_within(one, host) for one in allowed)]
     if not missing:
         return ""
     return (
@@ -255,5 +255,5 @@ def may_reach(needed: Sequence[str], allowed: Sequence[str]) -> str:
     )
 
 
-def _covers(allowed: str, host: str) -> bool:
+def _is_host_within(allowed: str, host: str) -> bool:
     return allowed == host or (allowed.startswith("*.") and host.endswith(allowed[1:]))

@@ -17,16 +17,16 @@ from pydantic import ValidationError
 
 from swe_router.errors import DiskFull, UsageError
 from swe_router.records import FrozenRecord
-from swe_router.safe_files import check_regular
+from swe_router.safe_files import check_regular_file
 
-GONE = frozenset(
+FOLDER_GONE_ERRNOS = frozenset(
     (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ESTALE)
 )
 """What is met when a folder was renamed, removed or made read-only."""
 R = TypeVar("R", bound=FrozenRecord)
 
 
-def append(path: Path, value: Any, *, durable: bool = True) -> None:
+def append_value(path: Path, value: Any, *, durable: bool = True) -> None:
     """Append one JSON line and make it durable; a torn tail left by a crash is cut off first.
 
     Not ``durable``: it outlives this process, and a power cut only once a later line of the file
@@ -35,14 +35,16 @@ def append(path: Path, value: Any, *, durable: bool = True) -> None:
     append_line(path, as_json(value), durable=durable)
 
 
-def append_line(path: Path, line: bytes, *, durable: bool = True) -> None:
-    """``append`` of a value that is JSON already, without its line end."""
+def append_line(path: Path, encoded_line: bytes, *, durable: bool = True) -> None:
+    """``append_value`` of a value that is JSON already, without its line end."""
     try:
         with path.open("a+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            write_whole_lines(file.fileno(), _cut_torn_tail(file), line + b"\n", durable=durable)
+            write_whole_lines(
+                file.fileno(), _cut_torn_tail(file), encoded_line + b"\n", durable=durable
+            )
     except OSError as error:
-        raise full_disk(error, path) from error
+        raise disk_error(error, path) from error
 
 
 def write_whole_lines(fd: int, end: int, lines: bytes, *, durable: bool) -> None:
@@ -56,7 +58,7 @@ def write_whole_lines(fd: int, end: int, lines: bytes, *, durable: bool) -> None
         while rest:
             rest = rest[os.write(fd, rest) :]
         if durable:
-            _sync(fd)
+            _sync_to_disk(fd)
     except OSError:
         with suppress(OSError):
             os.ftruncate(fd, end)
@@ -81,7 +83,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     Raises ``UsageError`` that names file and line for one that is damaged, and for a file that
     cannot be read to its end.
     """
-    check_regular(path)
+    check_regular_file(path)
     if not path.exists():
         return
     number = 0
@@ -91,27 +93,27 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return
-                yield _object(path, number, line)
+                yield _parse_object(path, number, line)
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(
             f"{path} is damaged after line {number} ({error or 'it is cut off'}): restore the file"
         ) from None
 
 
-def parse_row(path: Path, number: int, kind: type[R], row: Any) -> R:
+def parse_row(path: Path, line_number: int, record_type: type[R], row: Any) -> R:
     """A value of a line as a record. Raises ``UsageError`` that names file, line and field."""
     try:
-        return kind.model_validate(row)
+        return record_type.model_validate(row)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
         raise UsageError(
-            f"{path}:{number} is no {kind.__name__} ({where}: {fault['msg']});"
+            f"{path}:{line_number} is no {record_type.__name__} ({where}: {fault['msg']});"
             " restore the line or delete it"
         ) from None
 
 
-def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
+def _parse_object(path: Path, line_number: int, line: bytes) -> dict[str, Any]:
     try:
         found = json.loads(line.decode("utf-8", "surrogatepass"))
         if not isinstance(found, dict):
@@ -119,12 +121,12 @@ def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
         return found
     except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(
-            f"{path}:{number} is damaged ({error}): restore the line or delete it"
+            f"{path}:{line_number} is damaged ({error}): restore the line or delete it"
             " (its content is then made again)"
         ) from None
 
 
-def replace(path: Path, values: Iterable[Any]) -> None:
+def replace_lines(path: Path, values: Iterable[Any]) -> None:
     """Put these lines in the place of a file's own, in one step that a kill leaves whole."""
     data = b"".join(as_json(value) + b"\n" for value in values)
     _replace(path, path.with_name(f".{path.name}.new"), data)
@@ -139,7 +141,7 @@ def _replace(path: Path, temporary: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise full_disk(error, path) from error
+        raise disk_error(error, path) from error
 
 
 def make_folder(folder: Path) -> None:
@@ -148,26 +150,26 @@ def make_folder(folder: Path) -> None:
         folder.parent.mkdir(exist_ok=True)
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise full_disk(error, folder) from error
+        raise disk_error(error, folder) from error
 
 
-def compress(path: Path, *, without: bytes = b"") -> Path:
+def compress(path: Path, *, exclude_line: bytes = b"") -> Path:
     """Replace ``path`` by ``path.gz`` in one step; the same bytes give the same file.
 
-    Lines that begin with ``without``, if it is given, are left out. Durable when it returns.
+    Lines that begin with ``exclude_line``, if it is given, are left out. Durable when it returns.
     """
     packed = path.with_name(path.name + ".gz")
     partial = packed.with_name(packed.name + ".part")
     try:
         rows = path.read_bytes().splitlines(keepends=True)
-        data = b"".join(row for row in rows if not (without and row.startswith(without)))
+        data = b"".join(row for row in rows if not (exclude_line and row.startswith(exclude_line)))
         with partial.open("wb") as file:
             file.write(gzip.compress(data, mtime=0))
             file.flush()
             # The lines themselves may not be on the disk yet, and are gone in a moment.
             os.fsync(file.fileno())
     except OSError as error:
-        raise full_disk(error, path) from error
+        raise disk_error(error, path) from error
     partial.replace(packed)
     path.unlink()
     return packed
@@ -186,7 +188,7 @@ def decompress(path: Path) -> None:
     try:
         partial.write_bytes(data)
     except OSError as error:
-        raise full_disk(error, path) from error
+        raise disk_error(error, path) from error
     partial.replace(path)
     packed.unlink()
 
@@ -197,11 +199,11 @@ def write_whole(path: Path, text: str) -> None:
     _replace(path, path.with_name(path.name + ".part"), data)
 
 
-def full_disk(error: OSError, path: Path) -> Exception:
+def disk_error(error: OSError, path: Path) -> Exception:
     """``DiskFull`` for a full device or quota, ``UsageError`` for a folder that went away."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskFull(f"no space left to write {path}: free some, then `swe-router resume`")
-    if error.errno in GONE:
+    if error.errno in FOLDER_GONE_ERRNOS:
         return UsageError(
             f"cannot write {path} ({error.strerror}): the run folder was moved, or may not be"
             " written to any more; bring it back, then `swe-router resume` it: what was paid for"
@@ -210,7 +212,7 @@ def full_disk(error: OSError, path: Path) -> Exception:
     return error
 
 
-_sync = getattr(os, "fdatasync", os.fsync)
+_sync_to_disk = getattr(os, "fdatasync", os.fsync)
 """The cheaper one where there is one: times of access are not worth waiting for."""
 
 

@@ -5,7 +5,7 @@ It stands at the top of a file, next to the same import for the type checker:
     if TYPE_CHECKING:
         import ray
     else:
-        ray = deferred("ray")
+        ray = deferred_module("ray")
 
 So the types are checked, and the floors and doors of ``pyproject.toml`` hold (import-linter reads
 the first branch), while a command that never touches Ray does not wait for it.
@@ -22,7 +22,7 @@ from importlib import import_module
 from typing import Any
 
 
-class Deferred:
+class DeferredModule:
     """Stands in for a module; every attribute is the module's own."""
 
     def __init__(self, name: str) -> None:
@@ -35,13 +35,13 @@ class Deferred:
         return f"<{self._name}, imported when it is used>"
 
 
-def deferred(name: str) -> Any:
+def deferred_module(name: str) -> Any:
     """The module of this absolute name; ``ImportError`` comes where it is first used."""
-    return Deferred(name)
+    return DeferredModule(name)
 
 
 @contextmanager
-def loading(name: str) -> Iterator[None]:
+def uncollected_loading(name: str) -> Iterator[None]:
     """While the module of this name is first loaded, with all that it needs, nothing is collected.
 
     What is there then stays to the end, so the collector never looks through it again: both take

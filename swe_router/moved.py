@@ -20,7 +20,7 @@ PACKAGE = "swe_router"
 
 
 @cache
-def table() -> dict[str, str]:
+def moved_names() -> dict[str, str]:
     """Old name -> new name."""
     text = Path(__file__).with_name("moved.txt").read_text(encoding="utf-8")
     return dict(line.split(" ") for line in text.splitlines())
@@ -34,7 +34,7 @@ class MovedFinder:
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """None for a name that never was; raises ``ModuleNotFoundError`` for one that moved."""
-        new = table().get(name) if name.startswith(f"{PACKAGE}.") else None
+        new = moved_names().get(name) if name.startswith(f"{PACKAGE}.") else None
         if new is not None and new != name:
             where = new.replace(",", ", ")
             # Without ``name=``: ``from package import module`` swallows an error that bears it.
@@ -42,17 +42,17 @@ class MovedFinder:
         return None
 
 
-def install() -> None:
+def install_finder() -> None:
     """Append the finder once."""
     if MovedFinder not in sys.meta_path:
         sys.meta_path.append(MovedFinder)
 
 
-def renamed(module: str) -> Callable[[str], Any]:
+def renamed_getattr(module: str) -> Callable[[str], Any]:
     """``__getattr__`` of a public module whose names changed."""
 
     def missing(name: str) -> Any:
-        new = table().get(f"{module}:{name}")
+        new = moved_names().get(f"{module}:{name}")
         note = f": it is now {new.replace(':', '.')}" if new else ""
         error = ImportError if new and not name.startswith("_") else AttributeError
         raise error(f"{module} has no {name!r}{note}", name=name)
@@ -60,8 +60,8 @@ def renamed(module: str) -> Callable[[str], Any]:
     return missing
 
 
-def renamed_import(error: BaseException) -> str:
+def new_place_of_import(error: BaseException) -> str:
     """The new place of a name that an import of another package looked for; empty for none."""
     found = re.match(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
-    new = table().get(f"{found[2]}:{found[1]}") if found else None
+    new = moved_names().get(f"{found[2]}:{found[1]}") if found else None
     return new.replace(":", ".") if new else ""

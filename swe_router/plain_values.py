@@ -38,26 +38,26 @@ def as_plain(value: Any) -> Json:
     if isinstance(value, float | Decimal):
         number = float(value) if _is_number(value) else math.nan
         return number if math.isfinite(number) else None
-    return _whole(value)
+    return _plain_container(value)
 
 
 def _is_number(value: float | Decimal) -> bool:
     return not (isinstance(value, Decimal) and value.is_nan())  # float(sNaN) raises
 
 
-def _whole(value: Any) -> Json:
+def _plain_container(value: Any) -> Json:
     if isinstance(value, Mapping):
-        return {_key(key): as_plain(one) for key, one in value.items()}
+        return {_plain_key(key): as_plain(one) for key, one in value.items()}
     if isinstance(value, AbstractSet):
         return sorted((as_plain(one) for one in value), key=repr)
     if isinstance(value, bytes | bytearray):
         return bytes(value).decode("utf-8", "backslashreplace")
     if isinstance(value, Sequence):
         return [as_plain(one) for one in value]
-    return _foreign(value)
+    return _plain_object(value)
 
 
-def _foreign(value: Any) -> Json:
+def _plain_object(value: Any) -> Json:
     """Objects with a form of their own: pydantic models, dataclasses, numpy scalars and arrays."""
     if hasattr(value, "model_dump"):
         return as_plain(value.model_dump(mode="json"))
@@ -68,7 +68,7 @@ def _foreign(value: Any) -> Json:
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
 
 
-def _key(key: Any) -> str:
+def _plain_key(key: Any) -> str:
     if isinstance(key, str) and not isinstance(key, enum.Enum):
         return key
     made = as_plain(key)
@@ -97,11 +97,11 @@ def csv_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([cell(row.get(name)) for name in columns])
+        writer.writerow([csv_cell(row.get(name)) for name in columns])
     return out.getvalue()
 
 
-def cell(value: Any) -> str:
+def csv_cell(value: Any) -> str:
     """One CSV cell: nothing for None and NaN, 1 and 0 for a truth, JSON for lists and mappings."""
     made = as_plain(value)
     if made is None:

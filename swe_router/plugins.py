@@ -112,9 +112,9 @@ class Seam(NamedTuple):
     """How a class of a seam is made, and the Protocol (``module:Class``) that it fits."""
 
     protocol: str
-    positional: tuple[str, ...] = ()
-    keywords: tuple[str, ...] = ()
-    offered: tuple[str, ...] = ()
+    positional_arguments: tuple[str, ...] = ()
+    keyword_arguments: tuple[str, ...] = ()
+    optional_keywords: tuple[str, ...] = ()
     """Keywords that only a class which names them is given."""
 
 
@@ -135,55 +135,59 @@ SEAMS = {
     "selectors": Seam("swe_router.seams:Selector"),  # with its knobs alone
     "verifiers": Seam("swe_router.seams:Verifier", ("settings",)),
 }
-"""Seam -> what ``load`` holds a class from outside this package against."""
-FEW_NAMES = 12
+"""Seam -> what ``load_plugin`` holds a class from outside this package against."""
+MAX_LISTED_NAMES = 12
 """Most names that an error lists."""
 
 
-def names(seam: str, own: Mapping[str, str] | None = None) -> list[str]:
-    """Every name that ``load`` knows for a seam, sorted."""
+def plugin_names(seam: str, extra_classes: Mapping[str, str] | None = None) -> list[str]:
+    """Every name that ``load_plugin`` knows for a seam, sorted."""
     outside = (point.name for point in entry_points(group=f"swe_router.{seam}"))
-    return sorted({*(BUILT_IN[seam] if own is None else own), *outside})
+    return sorted({*(BUILT_IN[seam] if extra_classes is None else extra_classes), *outside})
 
 
-def _instead(seam: str, name: str, own: Mapping[str, str]) -> str:
+def _suggestion(seam: str, name: str, known_classes: Mapping[str, str]) -> str:
     """What there is in the place of a wrong name: the near ones, all where they are few."""
-    known = names(seam, own)
-    hint = suggest.hint(name, known, count=3, likeness=0.5)
-    if len(known) <= FEW_NAMES or seam != "policies":  # the one seam with a command of its own
+    known = plugin_names(seam, known_classes)
+    hint = suggest.did_you_mean_hint(name, known, count=3, min_ratio=0.5)
+    if (
+        len(known) <= MAX_LISTED_NAMES or seam != "policies"
+    ):  # the one seam with a command of its own
         return f": there is {', '.join(known)}{hint}"
     return f"{hint or f' among the {len(known)} there are'} (`swe-router {seam}` lists all)"
 
 
-def load(seam: str, name: str, own: Mapping[str, str] | None = None) -> Any:
-    """The class behind a name, or behind ``module:Class``; ``own`` in the place of ``BUILT_IN``.
+def load_plugin(seam: str, name: str, extra_classes: Mapping[str, str] | None = None) -> Any:
+    """The class behind a name, or behind ``module:Class``.
+
+    ``extra_classes`` are looked up in the place of ``BUILT_IN``.
 
     Raises ``UsageError``: for an unknown name with the nearest right one, for a class that cannot
     be loaded or does not fit its Protocol with its package and what to mend.
     """
-    own = BUILT_IN[seam] if own is None else own
-    target = own.get(name)
+    extra_classes = BUILT_IN[seam] if extra_classes is None else extra_classes
+    target = extra_classes.get(name)
     if target is not None:
         module, _, attribute = target.partition(":")
         return getattr(importlib.import_module(module), attribute)
     points = [point for point in entry_points(group=f"swe_router.{seam}") if point.name == name]
-    if len({_package(point) for point in points}) > 1:
-        packages = " and ".join(sorted(map(_package, points)))
+    if len({_package_of(point) for point in points}) > 1:
+        packages = " and ".join(sorted(map(_package_of, points)))
         raise UsageError(f"{seam} plugin {name!r} is offered by {packages}: uninstall one of them")
     if not points and ":" not in name:
-        raise UsageError(f"no {seam} plugin named {name!r}{_instead(seam, name, own)}")
+        raise UsageError(f"no {seam} plugin named {name!r}{_suggestion(seam, name, extra_classes)}")
     point = points[0] if points else EntryPoint(name, name, f"swe_router.{seam}")
-    origin = f"{seam} plugin {name!r}" + (f" of {_package(point)}" if points else "")
+    origin = f"{seam} plugin {name!r}" + (f" of {_package_of(point)}" if points else "")
     fix = "mend or uninstall the package" if points else "name another"
     try:
         kind = point.load()
     except Exception as error:  # the module of a stranger may raise anything when it is imported
-        new = moved.renamed_import(error)
+        new = moved.new_place_of_import(error)
         raised = f"{type(error).__name__}: {error}" + (f"; it is now {new}" if new else "")
         raise UsageError(
             f"{origin} cannot be loaded from {point.value} ({raised}): {fix}"
         ) from error
-    if faults := _faults(seam, kind):
+    if faults := _protocol_faults(seam, kind):
         protocol = SEAMS[seam].protocol.replace(":", ".")
         raise UsageError(
             f"{origin} ({point.value}) does not fit {protocol}: {'; '.join(faults)}; {fix}"
@@ -191,17 +195,19 @@ def load(seam: str, name: str, own: Mapping[str, str] | None = None) -> Any:
     return kind
 
 
-def accepted_keywords(kind: Any, offered: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the keywords that are offered which the class takes when it is made."""
-    parameters = _parameters(kind)
+def accepted_keywords(plugin_class: Any, optional_keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the optional keywords that the class takes when it is made."""
+    parameters = _parameters(plugin_class)
     takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
-    return {key: value for key, value in offered.items() if takes_any or key in parameters}
+    return {
+        key: value for key, value in optional_keywords.items() if takes_any or key in parameters
+    }
 
 
 def fault_owner(error: BaseException) -> str:
     """Whose code raised: ``swe-router's own``, or ``the package NAME VERSION`` of a plugin."""
     packages = {
-        point.module.partition(".")[0]: _package(point)
+        point.module.partition(".")[0]: _package_of(point)
         for seam in BUILT_IN
         for point in entry_points(group=f"swe_router.{seam}")
     }
@@ -221,50 +227,61 @@ def _parameters(called: Any) -> Mapping[str, inspect.Parameter]:
         return {}
 
 
-def _package(point: EntryPoint) -> str:
+def _package_of(entry_point: EntryPoint) -> str:
     """The package that registers an entry point, with its version."""
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
+    return (
+        f"{entry_point.dist.name} {entry_point.dist.version}"
+        if entry_point.dist
+        else "an unknown package"
+    )
 
 
 @lru_cache(maxsize=64)
-def _faults(seam: str, kind: Any) -> tuple[str, ...]:
+def _protocol_faults(seam: str, plugin_class: Any) -> tuple[str, ...]:
     """What keeps a class of somebody else from being used as its seam says; empty for nothing."""
     if seam not in SEAMS:
         return ()
-    if not isinstance(kind, type):
-        return (f"it is a {type(kind).__name__} and no class",)
+    if not isinstance(plugin_class, type):
+        return (f"it is a {type(plugin_class).__name__} and no class",)
     wanted = SEAMS[seam]
     module, _, attribute = wanted.protocol.partition(":")
     protocol = getattr(importlib.import_module(module), attribute)
     found = []
-    keywords = (*wanted.keywords, *accepted_keywords(kind, dict.fromkeys(wanted.offered)))
-    if not _takes(kind, wanted.positional, keywords):
-        call = ", ".join((*wanted.positional, *(f"{one}=…" for one in keywords)))
-        found.append(f"it is made as {kind.__name__}({call}) and does not take that")
+    keywords = (
+        *wanted.keyword_arguments,
+        *accepted_keywords(plugin_class, dict.fromkeys(wanted.optional_keywords)),
+    )
+    if not _accepts_call(plugin_class, wanted.positional_arguments, keywords):
+        call = ", ".join((*wanted.positional_arguments, *(f"{one}=…" for one in keywords)))
+        found.append(f"it is made as {plugin_class.__name__}({call}) and does not take that")
     for name, method in vars(protocol).items():
         if inspect.isfunction(method) and not name.startswith("_"):
-            found += _method_faults(kind, name, inspect.signature(method))
+            found += _method_faults(plugin_class, name, inspect.signature(method))
     return tuple(found)
 
 
-def _method_faults(kind: type, name: str, wanted: inspect.Signature) -> list[str]:
+def _method_faults(
+    plugin_class: type, method_name: str, protocol_signature: inspect.Signature
+) -> list[str]:
     """What is amiss with one method of a class."""
-    parameters = list(wanted.parameters.values())[1:]
+    parameters = list(protocol_signature.parameters.values())[1:]
     keywords = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
     positional = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
-    call = f"{name}({', '.join((*positional, *(f'{one}=…' for one in keywords)))})"
-    own = getattr(kind, name, None)
+    call = f"{method_name}({', '.join((*positional, *(f'{one}=…' for one in keywords)))})"
+    own = getattr(plugin_class, method_name, None)
     if not callable(own):
         return [f"it has no method {call}"]
     if inspect.iscoroutinefunction(own):
         return [f"{call} is async, and is called without await"]
-    bound = isinstance(inspect.getattr_static(kind, name), staticmethod | classmethod)
-    if not _takes(own, positional if bound else ["self", *positional], keywords):
+    bound = isinstance(
+        inspect.getattr_static(plugin_class, method_name), staticmethod | classmethod
+    )
+    if not _accepts_call(own, positional if bound else ["self", *positional], keywords):
         return [f"{call} is called, and it takes {inspect.signature(own)}"]
     return []
 
 
-def _takes(called: Any, positional: Sequence[str], keywords: Sequence[str]) -> bool:
+def _accepts_call(called: Any, positional: Sequence[str], keywords: Sequence[str]) -> bool:
     """Whether something can be called with so many arguments and these keywords."""
     try:
         inspect.signature(called).bind(*positional, **dict.fromkeys(keywords))

@@ -13,25 +13,25 @@ from pydantic import Field, ValidationError, model_validator
 
 from swe_router import assets
 from swe_router.errors import UsageError
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import FrozenRecord, Usage, Usd
 
 if TYPE_CHECKING:
     import genai_prices
     from genai_prices import data_snapshot, types
 else:
-    genai_prices = deferred("genai_prices")
-    data_snapshot = deferred("genai_prices.data_snapshot")
-    types = deferred("genai_prices.types")
+    genai_prices = deferred_module("genai_prices")
+    data_snapshot = deferred_module("genai_prices.data_snapshot")
+    types = deferred_module("genai_prices.types")
 
 MILLION = Decimal(1_000_000)
-NANO = Decimal("0.000000001")
+USD_QUANTUM = Decimal("0.000000001")
 CacheTtl = Literal["5m", "1h"]
 
-_PROVIDERS = {"anthropic": "anthropic", "openai": "openai"}
+_PROVIDER_OF_DIALECT = {"anthropic": "anthropic", "openai": "openai"}
 _EXTRA_CHARGES = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
 """Prices that our usage could not be multiplied with: such a model counts as unpriced."""
-_SLOTS = tuple(datetime.time(hour, minute) for hour in range(24) for minute in (0, 30))
+_TIMES_OF_DAY = tuple(datetime.time(hour, minute) for hour in range(24) for minute in (0, 30))
 
 
 class PriceBand(FrozenRecord):
@@ -66,19 +66,19 @@ class PriceRate(FrozenRecord):
     """Day whose prices these are."""
 
     @model_validator(mode="after")
-    def _in_order(self) -> PriceRate:
+    def _check_band_order(self) -> PriceRate:
         starts = [band.above for band in self.bands]
         if starts[0] != 0 or starts != sorted(set(starts)):
             raise ValueError("bands must start at 0 and rise")
         return self
 
-    def band(self, prompt_tokens: int) -> PriceBand:
+    def band_of(self, prompt_tokens: int) -> PriceBand:
         """The band that prices a call with so long a prompt."""
         return [self.bands[0], *(b for b in self.bands[1:] if prompt_tokens > b.above)][-1]
 
     def usd(self, usage: Usage) -> Decimal:
         """USD of one call (never of a sum of calls: bands go by the call), rounded up to 1e-9."""
-        band = self.band(usage.prompt_tokens)
+        band = self.band_of(usage.prompt_tokens)
         with localcontext(prec=60):
             tokens = (
                 usage.input_tokens * band.input
@@ -87,9 +87,9 @@ class PriceRate(FrozenRecord):
                 + usage.output_tokens * band.output
             )
             exact = tokens / MILLION + Decimal(str(usage.seconds)) * self.per_second
-            return exact.quantize(NANO, rounding=ROUND_UP)
+            return exact.quantize(USD_QUANTUM, rounding=ROUND_UP)
 
-    def worst(self, input_tokens: int, output_tokens: int, seconds: float) -> Decimal:
+    def max_usd(self, input_tokens: int, output_tokens: int, seconds: float) -> Decimal:
         """Upper bound in USD of any call that stays within these tokens and seconds.
 
         Holds for every split of the input among uncached, cache read and cache write, and for
@@ -102,11 +102,11 @@ class PriceRate(FrozenRecord):
                 for band in reachable
             )
             exact = tokens / MILLION + Decimal(str(seconds)) * self.per_second
-            return exact.quantize(NANO, rounding=ROUND_UP)
+            return exact.quantize(USD_QUANTUM, rounding=ROUND_UP)
 
-    def worst_usage(self, input_tokens: int, output_tokens: int, seconds: float) -> Usage:
+    def max_usage(self, input_tokens: int, output_tokens: int, seconds: float) -> Usage:
         """The dearest usage within these limits: what is charged when the provider gives none."""
-        band = self.band(input_tokens)
+        band = self.band_of(input_tokens)
         kinds = {
             "input_tokens": band.input,
             "cache_read_tokens": band.cache_read,
@@ -147,7 +147,9 @@ def gpu_hour_rate(usd_per_hour: Decimal, concurrency: int, on: datetime.date) ->
     )
     source = f"{usd_per_hour} USD per GPU-hour, shared by {concurrency}"
     with localcontext(prec=60):
-        per_second = (usd_per_hour / (3600 * concurrency)).quantize(NANO * NANO, rounding=ROUND_UP)
+        per_second = (usd_per_hour / (3600 * concurrency)).quantize(
+            USD_QUANTUM * USD_QUANTUM, rounding=ROUND_UP
+        )
     return PriceRate(bands=(nothing,), per_second=per_second, source=source, date=on)
 
 
@@ -167,12 +169,14 @@ def rate_for(
     holds whenever the call is made. ``tier`` is only named in the message. Raises
     ``UsageError`` for a model that has no price.
     """
-    own = _from_table(table or assets.root() / "eval" / "prices.toml", model, dialect, on)
+    own = _rate_from_table(
+        table or assets.assets_root() / "eval" / "prices.toml", model, dialect, on
+    )
     if own is not None:
         return own
-    found = _listed(model, dialect, base_url)
-    prices = [] if found is None else list(_through_the_day(found, on))
-    known = [price for price in prices if _is_whole(price)]
+    found = _listed_model(model, dialect, base_url)
+    prices = [] if found is None else list(_prices_of_day(found, on))
+    known = [price for price in prices if _is_fully_priced(price)]
     if not known:
         raise UsageError(
             f"tier {tier!r}: no price is known for model {model!r} on {on}: give one with"
@@ -180,15 +184,17 @@ def rate_for(
             f' or say tiers.{tier}.price = "free"'
         )
     return PriceRate(
-        bands=_bands(known, cache_ttl), source=f"genai-prices {genai_prices.__version__}", date=on
+        bands=_price_bands(known, cache_ttl),
+        source=f"genai-prices {genai_prices.__version__}",
+        date=on,
     )
 
 
-def _listed(model: str, dialect: str, base_url: str) -> types.ModelInfo | None:
+def _listed_model(model: str, dialect: str, base_url: str) -> types.ModelInfo | None:
     """The model in genai-prices; a vLLM server of one's own is nobody's list price."""
     if dialect == "vllm":
         return None
-    provider = _PROVIDERS.get(dialect) if not base_url else None
+    provider = _PROVIDER_OF_DIALECT.get(dialect) if not base_url else None
     snapshot = data_snapshot.get_snapshot()
     for url in dict.fromkeys((base_url or None, None)):
         try:
@@ -203,23 +209,23 @@ def listed_window(model: str, dialect: str, base_url: str) -> int | None:
 
     Of a vLLM server of one's own nothing is known: it says at its start how much it holds.
     """
-    known = _listed(model, dialect, base_url)
+    known = _listed_model(model, dialect, base_url)
     return None if known is None else known.context_window
 
 
-def _is_whole(price: types.ModelPrice) -> bool:
+def _is_fully_priced(price: types.ModelPrice) -> bool:
     """Input and output are all that is billed, and they are not given away by a list."""
     prices = (price.input_mtok, price.output_mtok)
     extra = (getattr(price, name, None) for name in _EXTRA_CHARGES)
     return None not in prices and any(prices) and not any(extra)
 
 
-def _through_the_day(model: types.ModelInfo, on: datetime.date) -> Iterable[types.ModelPrice]:
-    for slot in _SLOTS:
+def _prices_of_day(model: types.ModelInfo, on: datetime.date) -> Iterable[types.ModelPrice]:
+    for slot in _TIMES_OF_DAY:
         yield model.get_prices(datetime.datetime.combine(on, slot, datetime.UTC))
 
 
-def _bands(prices: list[types.ModelPrice], cache_ttl: CacheTtl) -> tuple[PriceBand, ...]:
+def _price_bands(prices: list[types.ModelPrice], cache_ttl: CacheTtl) -> tuple[PriceBand, ...]:
     write = "cache_write_mtok" if cache_ttl == "5m" else "cache_write_1h_mtok"
     fields = ("input_mtok", "output_mtok", "cache_read_mtok", write)
     starts = {0}
@@ -227,15 +233,15 @@ def _bands(prices: list[types.ModelPrice], cache_ttl: CacheTtl) -> tuple[PriceBa
         for value in (getattr(price, name, None) for name in fields):
             if isinstance(value, types.TieredPrices):
                 starts |= {step.start for step in value.tiers}
-    return tuple(_band(prices, write, start) for start in sorted(starts))
+    return tuple(_price_band(prices, write, start) for start in sorted(starts))
 
 
-def _band(prices: list[types.ModelPrice], write: str, start: int) -> PriceBand:
+def _price_band(prices: list[types.ModelPrice], write: str, start: int) -> PriceBand:
     def dearest(name: str) -> Decimal:
         # A kind of input without a price of its own costs what uncached input costs.
         given = (getattr(price, name, None) for price in prices)
         return max(
-            _at(price.input_mtok if value is None else value, start)
+            _price_above(price.input_mtok if value is None else value, start)
             for value, price in zip(given, prices, strict=True)
         )
 
@@ -248,7 +254,7 @@ def _band(prices: list[types.ModelPrice], write: str, start: int) -> PriceBand:
     )
 
 
-def _at(value: Any, start: int) -> Decimal:
+def _price_above(value: Any, start: int) -> Decimal:
     """A price for prompts just above ``start`` tokens."""
     if not isinstance(value, types.TieredPrices):
         return Decimal(value)
@@ -269,10 +275,10 @@ class _PriceRow(FrozenRecord):
     cache_write: Usd | None = None
 
 
-def _from_table(path: Path, model: str, dialect: str, on: datetime.date) -> PriceRate | None:
+def _rate_from_table(path: Path, model: str, dialect: str, on: datetime.date) -> PriceRate | None:
     rows = [
         row
-        for row in _rows(path)
+        for row in _table_rows(path)
         if row.model == model and row.since <= on and row.dialect in ("", dialect)
     ]
     if not rows:
@@ -288,7 +294,7 @@ def _from_table(path: Path, model: str, dialect: str, on: datetime.date) -> Pric
     )
 
 
-def _rows(path: Path) -> list[_PriceRow]:
+def _table_rows(path: Path) -> list[_PriceRow]:
     try:
         tree: Mapping[str, Any] = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
         return [_PriceRow.model_validate(row) for row in tree.get("price", [])]

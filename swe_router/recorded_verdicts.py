@@ -36,7 +36,7 @@ from swe_router.verifier_abilities import (
 
 Record = TypeVar("Record", bound=EvidenceRecord)
 
-NOTHING = VerdictSummary()
+EMPTY_SUMMARY = VerdictSummary()
 
 
 def verifier_named(name: str) -> Any:
@@ -47,13 +47,13 @@ def verifier_named(name: str) -> Any:
     """
     if ":" in name and name.partition(":")[0] not in sys.modules:
         return None
-    return _verifier(name)
+    return _verifier_instance(name)
 
 
 @lru_cache(maxsize=64)
-def _verifier(name: str) -> Any:
+def _verifier_instance(name: str) -> Any:
     try:
-        return plugins.load("verifiers", name)(VerifySettings())
+        return plugins.load_plugin("verifiers", name)(VerifySettings())
     except UsageError:
         return None
 
@@ -73,15 +73,16 @@ def evidence_of(verdict: Verdict) -> EvidenceRecord:
     return read_evidence(kind, verdict)
 
 
-def read_evidence(kind: type[Record], verdict: Verdict) -> Record:
+def read_evidence(evidence_type: type[Record], verdict: Verdict) -> Record:
     """The evidence as a record of this type. Raises ``VerifierError`` where it does not fit."""
     try:
-        return kind.model_validate(verdict.evidence)
+        return evidence_type.model_validate(verdict.evidence)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise VerifierError(
-            f"evidence of {verdict.verifier!r} is no {kind.__name__}: {where}: {first['msg']}"
+            f"evidence of {verdict.verifier!r} is no {evidence_type.__name__}: {where}:"
+            f" {first['msg']}"
         ) from error
 
 
@@ -99,7 +100,7 @@ def cells_of(verdict: Verdict) -> tuple[TestCell, ...]:
 def summary_of(verdict: Verdict) -> VerdictSummary:
     """What the verdict's evidence shows."""
     verifier = verifier_named(verdict.verifier)
-    return verifier.summary(verdict) if isinstance(verifier, SummarisesVerdicts) else NOTHING
+    return verifier.summary(verdict) if isinstance(verifier, SummarisesVerdicts) else EMPTY_SUMMARY
 
 
 def signals_of(verdict: Verdict, verdicts: Sequence[Verdict], author: str) -> dict[str, float]:
@@ -124,7 +125,7 @@ def signals_of(verdict: Verdict, verdicts: Sequence[Verdict], author: str) -> di
         ) from error
 
 
-def ran(verdict: Verdict, author: str) -> bool:
+def shows_a_run(verdict: Verdict, author: str) -> bool:
     """Whether the verdict shows that something ran, the author's own tests apart."""
     verifier = verifier_named(verdict.verifier)
     if isinstance(verifier, ShowsRuns):
@@ -132,7 +133,7 @@ def ran(verdict: Verdict, author: str) -> bool:
     return traits_of(verifier).runs_tests and verdict.outcome in ("pass", "fail")
 
 
-def rescored(verdict: Verdict, author: str, repo: str, calibration: Any) -> Verdict:
+def rescored_verdict(verdict: Verdict, author: str, repo: str, calibration: Any) -> Verdict:
     """The verdict under another calibration; as it is where that changes nothing."""
     verifier = verifier_named(verdict.verifier)
     if isinstance(verifier, RescoresVerdicts):
@@ -140,9 +141,9 @@ def rescored(verdict: Verdict, author: str, repo: str, calibration: Any) -> Verd
     return verdict
 
 
-def asked_models(verify: VerifySettings) -> dict[str, str]:
+def asked_tiers(verify: VerifySettings) -> dict[str, str]:
     """Verifier -> the tier that it asks, where the settings name one for its role."""
-    tiers = _tiers(verify)
+    tiers = _tier_of_role(verify)
     return {
         name: tiers[role]
         for role in tiers
@@ -153,13 +154,13 @@ def asked_models(verify: VerifySettings) -> dict[str, str]:
 
 def asked_prompts(verify: VerifySettings) -> list[str]:
     """Prompts that the verifiers give to the models that the settings name."""
-    tiers = _tiers(verify)
+    tiers = _tier_of_role(verify)
     asks = ((role, (traits_named(name).asks or {})) for role in tiers for name in verify.names)
     found = (prompts[role] for role, prompts in asks if tiers[role] and role in prompts)
     return [prompt for prompt in dict.fromkeys(found) if prompt]
 
 
-def asks_for(names: Iterable[str], role: ModelRole) -> bool:
+def any_asks_role(names: Iterable[str], role: ModelRole) -> bool:
     """Whether one of the verifiers asks the model of this role."""
     return any(role in (traits_named(name).asks or {}) for name in names)
 
@@ -175,5 +176,5 @@ def fails_by_text(patch: str, names: Iterable[str]) -> bool:
     return any(isinstance(one, JudgesText) and one.fails_by_text(patch) for one in verifiers)
 
 
-def _tiers(verify: VerifySettings) -> dict[ModelRole, str]:
+def _tier_of_role(verify: VerifySettings) -> dict[ModelRole, str]:
     return {"writer": verify.writer, "judge": verify.judge}

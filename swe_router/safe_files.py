@@ -13,7 +13,7 @@ from pathlib import Path
 from swe_router.errors import UsageError
 
 
-def under(folder: Path, name: str) -> Path:
+def path_within(folder: Path, name: str) -> Path:
     """``folder/name``, links resolved as far as they exist, where that is inside ``folder``.
 
     Raises ``UsageError`` that names the place which would have been left.
@@ -28,7 +28,7 @@ def under(folder: Path, name: str) -> Path:
     return found
 
 
-def check_plain(folder: Path) -> None:
+def check_plain_folder(folder: Path) -> None:
     """Raise ``UsageError`` for a link that leads out of a folder, a pipe, a socket or a device."""
     home = folder.resolve()
     open_ = [home]
@@ -41,16 +41,16 @@ def check_plain(folder: Path) -> None:
             raise UsageError(f"{error.filename}: {error.strerror}") from None
         for entry in entries:
             if entry.is_symlink():
-                under(home, str(Path(entry.path).relative_to(home)))
+                path_within(home, str(Path(entry.path).relative_to(home)))
             elif entry.is_dir(follow_symlinks=False):
                 open_.append(Path(entry.path))
             elif not entry.is_file(follow_symlinks=False):
                 raise UsageError(
-                    f"{entry.path} is {_kind(Path(entry.path))}, not a file: remove it"
+                    f"{entry.path} is {_file_kind(Path(entry.path))}, not a file: remove it"
                 )
 
 
-def check_regular(path: Path) -> None:
+def check_regular_file(path: Path) -> None:
     """Raise ``UsageError`` for what is there and is no regular file; reading it may never end."""
     try:
         mode = path.stat().st_mode
@@ -59,10 +59,10 @@ def check_regular(path: Path) -> None:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     if not stat.S_ISREG(mode):
-        raise UsageError(f"{path} is {_kind(path)}, not a file")
+        raise UsageError(f"{path} is {_file_kind(path)}, not a file")
 
 
-def _kind(path: Path) -> str:
+def _file_kind(path: Path) -> str:
     kinds = {
         stat.S_IFDIR: "a folder",
         stat.S_IFIFO: "a named pipe",

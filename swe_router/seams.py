@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol, Self, runtime_checkable
 
-from swe_router.moved import renamed
+from swe_router.moved import renamed_getattr
 from swe_router.records import (
     Budget,
     BudgetView,
@@ -35,10 +35,10 @@ from swe_router.records import (
 )
 from swe_router.verifier_cache import VerifierCache
 
-__getattr__ = renamed(__name__)
+__getattr__ = renamed_getattr(__name__)
 
-IN_PLACE = "already in place: "
-FITTED = "fitted by: "
+CONTINUED_PREFIX = "already in place: "
+FITTED_PREFIX = "fitted by: "
 
 
 class Policy(Protocol):
@@ -244,9 +244,9 @@ class VerificationContext:
     open_sandbox: Callable[[Instance], AbstractContextManager[Sandbox]]
     """A fresh start state of the instance, closed by the caller's ``with``."""
     apply: Callable[[Sandbox, str], Result]
-    """Apply a patch text in the work folder; a non-zero exit says that it does not fit. Output
-    that begins with ``IN_PLACE`` names files, with commas, that the start state holds already as
-    patched; with ``FITTED``, what applied it where git could not."""
+    """Apply a patch text in the work folder; a non-zero exit says that it does not fit. Output that
+    begins with ``CONTINUED_PREFIX`` names files, with commas, that the start state holds already as
+    patched; with ``FITTED_PREFIX``, what applied it where git could not."""
     writer: Model | None = None
     """Writes tests from the issue; metered, booked as overhead. None: the run names none."""
     judge: Model | None = None

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 _lock = threading.Lock()
-_until = ExitStack()
-_inside = 0
+_restore_stack = ExitStack()
+_thread_count = 0
 
 
 @contextmanager
@@ -19,16 +19,16 @@ def no_warnings() -> Iterator[None]:
     ``warnings.catch_warnings`` puts back what it found: of two threads that overlap, the second
     would find the silence of the first and put that back for good.
     """
-    global _inside  # noqa: PLW0603  (how many threads are in here is a fact of the process)
+    global _thread_count  # noqa: PLW0603  (how many threads are in here is a fact of the process)
     with _lock:
-        if _inside == 0:
-            _until.enter_context(warnings.catch_warnings())
+        if _thread_count == 0:
+            _restore_stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
-        _inside += 1
+        _thread_count += 1
     try:
         yield
     finally:
         with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _until.close()
+            _thread_count -= 1
+            if _thread_count == 0:
+                _restore_stack.close()

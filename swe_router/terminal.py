@@ -17,28 +17,28 @@ from typing import Any
 from rich import console
 from rich.segment import Segment
 
-_ORDERS = re.compile(
+_CONTROL_CHARACTERS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 """C0 and C1 but for tab and newline, marks and overrides of direction, half surrogate pairs."""
 
 
-def visible(text: str) -> str:
+def escaped_controls(text: str) -> str:
     r"""The text with every control character written out, as ``\x1b`` is."""
-    return _ORDERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def tell(line: str) -> None:
+def print_message(line: str) -> None:
     """One line on stderr. Its reader may have gone: that ends no work."""
     if sys.stderr is None:  # print would take stdout
         return
     try:
-        print(visible(line), file=sys.stderr, flush=True)
+        print(escaped_controls(line), file=sys.stderr, flush=True)
     except (OSError, ValueError) as error:
-        _unheard(error)
+        _discard_stderr(error)
 
 
-def _unheard(error: Exception) -> None:
+def _discard_stderr(error: Exception) -> None:
     """Send later messages nowhere: stderr has no reader. A full disk may have room again.
 
     Else the interpreter would meet the same error when it ends, and end with a code of its own.
@@ -71,12 +71,12 @@ class Console(console.Console):
             if not self.stderr:
                 raise
             del self._buffer[:]
-            _unheard(error)
+            _discard_stderr(error)
 
     def _render_buffer(self, buffer: Iterable[Segment]) -> str:
-        return super()._render_buffer(_shown(buffer))
+        return super()._render_buffer(_escaped_segments(buffer))
 
 
-def _shown(buffer: Iterable[Segment]) -> Iterable[Segment]:
+def _escaped_segments(buffer: Iterable[Segment]) -> Iterable[Segment]:
     for one in buffer:
-        yield one if one.control else Segment(visible(one.text), one.style)
+        yield one if one.control else Segment(escaped_controls(one.text), one.style)

@@ -134,7 +134,7 @@ def _nearest(before: bytes, old: bytes) -> str:
     same = [number for number, line in enumerate(bare, 1) if line == wanted[0]]
     if not same:
         texts = [line.decode("utf-8", "replace")[:200] for line in bare[:5000]]
-        near = suggest.nearest(wanted[0].decode("utf-8", "replace")[:200], texts, count=2)
+        near = suggest.nearest_names(wanted[0].decode("utf-8", "replace")[:200], texts, count=2)
         same = sorted(texts.index(text) + 1 for text in near)
     if not same:
         return " Look at the file again: no line of it is like the first line of old."

@@ -13,14 +13,14 @@ from swe_router import assets, suggest
 from swe_router.agents import loop_rules
 from swe_router.agents.tools import Toolset
 from swe_router.errors import UsageError
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import ToolSpec
 from swe_router.settings import read_toml
 
 if TYPE_CHECKING:
     from swe_router import templates
 else:
-    templates = deferred("swe_router.templates")
+    templates = deferred_module("swe_router.templates")
 
 ToolName = Literal["search", "edit", "bash", "submit"]
 
@@ -100,11 +100,11 @@ class Manifest(_ManifestTable):
     def text(self, prompt: str) -> str:
         """The template of a prompt. Raises ``UsageError`` for an absent one."""
         known = self.texts.get(prompt)
-        return templates.text(prompt) if known is None else known
+        return templates.prompt_source(prompt) if known is None else known
 
     def say(self, prompt: str, **variables: Any) -> str:
         """A prompt, filled in. Raises ``UsageError`` for an absent prompt or variable."""
-        return templates.filled(self.text(prompt), f"prompt {prompt}", **variables)
+        return templates.render_source(self.text(prompt), f"prompt {prompt}", **variables)
 
     def first_prompt(self, variant: str) -> str:
         """The prompt of the first message. Raises ``UsageError`` for an unknown variant."""
@@ -121,7 +121,7 @@ def read_manifest(name: str) -> Manifest:
 
     Raises ``UsageError`` that names each bad key and the nearest right one.
     """
-    found = assets.find("scaffolds", name)
+    found = assets.find_asset("scaffolds", name)
     folder = found.parent if found.is_file() else found
     file = folder / "scaffold.toml"
     tree = read_toml(file)
@@ -131,7 +131,7 @@ def read_manifest(name: str) -> Manifest:
     try:
         made = Manifest.model_validate({**tree, "name": folder.name, "digest": _digest(folder)})
         return made.model_copy(
-            update={"texts": {one: templates.text(one) for one in made.used_prompts()}}
+            update={"texts": {one: templates.prompt_source(one) for one in made.used_prompts()}}
         )
     except ValidationError as error:
         faults = "; ".join(dict.fromkeys(_explain(fault) for fault in error.errors()))
@@ -156,5 +156,7 @@ def _explain(fault: Any) -> str:
         return f"{'.'.join(where)}: {what} (given: {fault['input']!r})"
     tables: dict[str, type[BaseModel]] = {"prompts": PromptNames, "limits": LoopLimits}
     keys = tables.get(where[0], Manifest).model_fields if len(where) > 1 else Manifest.model_fields
-    hint = suggest.hint(where[-1], keys, prefix="".join(f"{part}." for part in where[:-1]))
+    hint = suggest.did_you_mean_hint(
+        where[-1], keys, prefix="".join(f"{part}." for part in where[:-1])
+    )
     return f"there is no key {'.'.join(where)!r}{hint}"

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from swe_router.agents.manifest import Manifest
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import ImageLink, Instance, Message, ToolSpec
 
 if TYPE_CHECKING:
     from swe_router import templates
 else:
-    templates = deferred("swe_router.templates")
+    templates = deferred_module("swe_router.templates")
 
 MAX_URL = 300
 """Characters of an address that are written out; a ``data:`` address is the picture itself."""
@@ -24,7 +24,8 @@ BYTES_PER_IMAGE_TOKEN = 3
 def prompt_digests(manifest: Manifest) -> dict[str, str]:
     """SHA-256 of the scaffold and of each prompt that it may say."""
     texts = {
-        f"prompt/{name}": templates.digest(manifest.text(name)) for name in manifest.used_prompts()
+        f"prompt/{name}": templates.text_digest(manifest.text(name))
+        for name in manifest.used_prompts()
     }
     return {f"scaffold/{manifest.name}": manifest.digest, **texts}
 

@@ -140,7 +140,7 @@ def checked_call(call: ToolCall, offered: Sequence[ToolSpec]) -> ToolCall:
 
 def _unknown(tool: str, key: str, known: list[str]) -> str:
     has = ", ".join(known) or "none"
-    hint = suggest.question(key, known)
+    hint = suggest.did_you_mean_question(key, known)
     return f"{tool} has no argument {key!r}; its arguments are: {has}.{hint}"
 
 
@@ -166,6 +166,6 @@ def _fitted_text(key: str, value: Any, choices: Sequence[str] | None) -> tuple[A
     if not isinstance(value, str):
         return value, f"{key} must be a text, not {type(value).__name__}."
     if choices and value.strip() not in choices:
-        hint = suggest.question(value, choices)
+        hint = suggest.did_you_mean_question(value, choices)
         return value, f"{key} must be one of {', '.join(choices)}, not {value!r}.{hint}"
     return (value.strip() if choices else value), ""

@@ -8,15 +8,15 @@ from decimal import Decimal
 from typing import IO, TYPE_CHECKING, cast
 
 from swe_router.journal.run_folder import RunFolder
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.silent_warnings import no_warnings
 
 if TYPE_CHECKING:
     from swe_router import terminal
     from swe_router.commands.run import run_driver
 else:
-    run_driver = deferred("swe_router.commands.run.run_driver")
-    terminal = deferred("swe_router.terminal")
+    run_driver = deferred_module("swe_router.commands.run.run_driver")
+    terminal = deferred_module("swe_router.terminal")
 
 Progress = Callable[[str], None]
 WIDTH = 10_000

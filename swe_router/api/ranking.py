@@ -13,7 +13,7 @@ from swe_router import plain_values
 from swe_router.api.driving import Progress, silent
 from swe_router.api.row_list import RowList, html_table
 from swe_router.api.run_view import Run
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.settings.amounts import dollars
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from swe_router.commands import leaderboard as leaderboard_command
 else:
-    leaderboard_command = deferred("swe_router.commands.leaderboard")
+    leaderboard_command = deferred_module("swe_router.commands.leaderboard")
 
 SHOWN = ("policy", "rate", "usd_per_issue", "hull_margin_pp", "verdict")
 """Columns of a row that a notebook shows."""
@@ -89,18 +89,18 @@ def leaderboard(
     wish = leaderboard_command.LeaderboardRequest(
         runs=[str(one.path) if isinstance(one, Run) else str(one) for one in _several(runs)],
         runs_in=Path(runs_in),
-        outcomes=None if outcomes is None else Path(outcomes),
+        outcome_table=None if outcomes is None else Path(outcomes),
         split=split,
-        features=None if features is None else Path(features),
+        features_file=None if features is None else Path(features),
         weak=weak,
         strong=strong,
-        models=tuple(_several(models)),
-        verifier=verifier,
+        systems=tuple(_several(models)),
+        verifier_rates=verifier,
         budget=dollars(budget, "budget"),
         policies=tuple(_several(policies)),
         bootstraps=bootstraps,
         seed=seed,
-        out=None if out is None else Path(out),
+        output_folder=None if out is None else Path(out),
     )
     return Leaderboard(leaderboard_command.leaderboard(wish, progress or silent).facts)
 

@@ -7,12 +7,12 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from swe_router.errors import MissingExtra
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 
 if TYPE_CHECKING:
     import pandas
 else:
-    pandas = deferred("pandas")
+    pandas = deferred_module("pandas")
 
 MAX_ROWS = 20
 """Rows that a notebook shows; a data frame holds all."""

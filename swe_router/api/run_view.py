@@ -16,7 +16,7 @@ from swe_router.errors import UsageError
 from swe_router.integrity.locate import find_run
 from swe_router.journal.header import of_run
 from swe_router.journal.run_folder import LATEST, RunFolder
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import RunRecord
 from swe_router.reports.run_text import usd_text as in_usd
 from swe_router.settings import Settings
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from swe_router.commands import signals
     from swe_router.commands.run import run_driver
 else:
-    run_driver = deferred("swe_router.commands.run.run_driver")
-    signals = deferred("swe_router.commands.signals")
+    run_driver = deferred_module("swe_router.commands.run.run_driver")
+    signals = deferred_module("swe_router.commands.signals")
 
 RETRIES = ("infra", "limit", "all")
 """What ``Run.resume`` may try again."""
@@ -83,7 +83,7 @@ class Run:
 
     @cached_property
     def _shown(self) -> dict[str, Any]:
-        return show.summary_of(self._folder, self._facts)
+        return show.summary_facts(self._folder, self._facts)
 
     @property
     def ended(self) -> str:
@@ -196,7 +196,7 @@ class Run:
         """
         if retry not in RETRIES:
             raise UsageError(f"retry={retry!r}: it is one of {', '.join(RETRIES)}")
-        signals.check_hours(hours)
+        signals.require_positive_hours(hours)
         folder = run_driver.find_to_resume(str(self.path), self.path.parent)
         ended = drive(
             folder, retry=retry, workers=workers, budget=dollars(budget, "budget"), hours=hours,

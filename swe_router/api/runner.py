@@ -11,7 +11,7 @@ from swe_router import settings as loading
 from swe_router.api.driving import Progress, drive, silent
 from swe_router.api.run_view import Run
 from swe_router.errors import UsageError
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.settings import Settings
 from swe_router.settings.amounts import dollars
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from swe_router.commands import signals
     from swe_router.commands.run import run_driver
 else:
-    run_driver = deferred("swe_router.commands.run.run_driver")
-    signals = deferred("swe_router.commands.signals")
+    run_driver = deferred_module("swe_router.commands.run.run_driver")
+    signals = deferred_module("swe_router.commands.signals")
 
 
 def run(
@@ -54,7 +54,7 @@ def run(
     >>> run.ended, run.instances[0]["standing"], run.spend["spent"] < 0.5
     ('done', 'resolved', True)
     """
-    signals.check_hours(hours)
+    signals.require_positive_hours(hours)
     resolved = _resolved(
         preset,
         settings,
@@ -65,7 +65,7 @@ def run(
         workers=workers,
         grade__enabled=grade,
     )
-    folder = run_driver.create(resolved, Path(out), progress or silent)
+    folder = run_driver.create_run(resolved, Path(out), progress or silent)
     ended = drive(folder, retry="none", workers=workers, hours=hours, progress=progress)
     return Run(folder, ended)
 

@@ -12,7 +12,7 @@ from swe_router.candidates.foreign_patch import candidate_of
 from swe_router.candidates.prediction_files import check_text, entries, patch_of
 from swe_router.candidates.trajectory import ForeignTrajectory, sealed
 from swe_router.errors import UsageError
-from swe_router.patch_identity import edits
+from swe_router.patch_identity import edits_digest
 from swe_router.records import (
     IMPORTED,
     Arm,
@@ -240,7 +240,7 @@ def _same_text(one: ForeignCandidates, other: ForeignTrajectory) -> bool:
 
 def _same_edit(one: ForeignCandidates, other: ForeignTrajectory) -> bool:
     return bool(other.submission.strip()) and bool(one.patch.strip()) and (
-        edits(one.patch) == edits(other.submission)
+        edits_digest(one.patch) == edits_digest(other.submission)
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from swe_router.lazy_imports import loading
+from swe_router.lazy_imports import uncollected_loading
 
 STOPPED = 130
 """Exit code of Ctrl-C, as shells have it."""
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # Looking for plugins of pydantic reads the metadata of every package that is installed.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-        with _quietly_stopped(), loading("swe_router.cli.app"):
+        with _quietly_stopped(), uncollected_loading("swe_router.cli.app"):
             from swe_router.cli.app import app_of, gather
             from swe_router.cli.certificates import one_certificate
             from swe_router.errors import UsageError
@@ -123,10 +123,10 @@ def _stopped(words: Sequence[str]) -> int:
 
 def _say(message: str, code: int, words: Sequence[str]) -> int:
     _print_json(message, words)
-    from swe_router.terminal import tell
+    from swe_router.terminal import print_message
 
     if message:  # without words the help was asked for, and stands on stdout
-        tell(f"swe-router: {message}")
+        print_message(f"swe-router: {message}")
     return code
 
 

@@ -58,8 +58,8 @@ def features(
 
     rater = _judge(judge, budget, route, preset, sets, out)
     done = extraction.make_features(
-        split, out, dataset=dataset or "", repos=repos or "", ids=ids(instances) or [],
-        pattern=filter_ or "", cut=slice_ or "", say=talk, judge=rater,
+        split, out, dataset=dataset or "", repos=repos or "", instance_ids=ids(instances) or [],
+        id_pattern=filter_ or "", id_slice=slice_ or "", say=talk, judge=rater,
     )  # fmt: skip
     emit(done.facts, as_json=as_json, view=done.view)
     return 0
@@ -88,4 +88,4 @@ def _judge(
     routes = {name: str(text) for name, text in pairs(route or [], "--route").items()}
     place = out.with_name(f"{out.name}.judge")
     known = settings.load(preset, sets=sets or ())
-    return Judge(known, tier, budget=money, place=place, routes=routes, say=talk)
+    return Judge(known, tier, budget=money, folder=place, model_routes=routes, say=talk)

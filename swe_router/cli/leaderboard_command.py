@@ -60,20 +60,20 @@ def leaderboard(
     wish = leaderboard_command.LeaderboardRequest(
         runs=tuple(runs or ()),
         runs_in=runs_in,
-        outcomes=outcomes,
+        outcome_table=outcomes,
         split=split,
-        features=features,
+        features_file=features,
         weak=weak,
         strong=strong,
-        models=tuple(comma_words(models, "--models") or ()),
-        verifier=verifier,
+        systems=tuple(comma_words(models, "--models") or ()),
+        verifier_rates=verifier,
         budget=dollars(budget),
         policies=tuple(comma_words(policies, "--policies") or ()),
         bootstraps=bootstraps,
         seed=seed,
-        random_cv=random_cv,
-        out=out,
+        uses_random_folds=random_cv,
+        output_folder=out,
     )
     made = leaderboard_command.leaderboard(wish, talk)
     emit(made.facts, as_json=as_json, view=made.view)
-    return made.code
+    return made.exit_code

@@ -9,7 +9,7 @@ import typer
 
 from swe_router.cli.options import DataSet, Json, Overrides, RunName, RunsOut
 from swe_router.cli.output import emit, pairs, talk
-from swe_router.lazy_imports import loading
+from swe_router.lazy_imports import uncollected_loading
 
 
 def show(
@@ -24,10 +24,10 @@ def show(
     as_json: Json = False,
 ) -> int:
     """Who solved what, why it was routed so, and what it cost."""
-    with loading("swe_router.commands.show"):
+    with uncollected_loading("swe_router.commands.show"):
         from swe_router.commands import show as show_command
 
-    shown = show_command.show(run_name, out, instance, attempt)
+    shown = show_command.show_run(run_name, out, instance, attempt)
     emit(shown.facts, as_json=as_json, view=shown.view)
     return 0
 
@@ -59,15 +59,15 @@ def replay(
     if selector:
         from swe_router.commands import compare_selectors
 
-        shown = compare_selectors.compare(run_name, out, selector)
+        shown = compare_selectors.compare_selectors(run_name, out, selector)
         emit(shown.facts, as_json=as_json, view=shown.view)
-        return shown.code
-    with loading("swe_router.commands.replay"):
+        return shown.exit_code
+    with uncollected_loading("swe_router.commands.replay"):
         from swe_router.commands import replay as replay_command
 
-    done = replay_command.replay(run_name, out)
+    done = replay_command.replay_run(run_name, out)
     emit(done.facts, as_json=as_json, view=done.view)
-    return done.code
+    return done.exit_code
 
 
 def route(
@@ -112,7 +112,7 @@ def route(
         policy__knobs=knobs or None,
         repos=repos,
     )
-    shown = route_command.route(resolved, talk)
+    shown = route_command.route_issue(resolved, talk)
     emit(shown.facts, as_json=as_json, view=shown.view)
     return 0
 
@@ -126,6 +126,6 @@ def policies(
     """Every routing policy with its source, knobs and maturity."""
     from swe_router.commands import policies as policies_command
 
-    listed = policies_command.policies(name)
+    listed = policies_command.list_policies(name)
     emit(listed.facts, as_json=as_json, view=listed.view)
     return 0

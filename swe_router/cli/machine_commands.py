@@ -83,4 +83,4 @@ def doctor(
     )
     report = doctor_command.doctor(resolved, out, run_header.resolved_header)
     emit(report.facts, as_json=as_json, view=report.view)
-    return report.code
+    return report.exit_code

@@ -88,10 +88,10 @@ def audit(
     from swe_router.commands import outcome_tables as outcome_tables_command
 
     shown = outcome_tables_command.audit_table(
-        file, published=published, reference=reference, split=split
+        file, published_scores=published, reference_table=reference, split=split
     )
     emit(shown.facts, as_json=as_json, view=shown.view)
-    return shown.code
+    return shown.exit_code
 
 
 @app.command()

@@ -14,7 +14,7 @@ from rich.console import RenderableType
 
 from swe_router import plain_values
 from swe_router.errors import UsageError
-from swe_router.terminal import Console, tell
+from swe_router.terminal import Console, print_message
 
 WIDE = 160
 _ORDERS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -53,7 +53,7 @@ def _json(value: Any) -> str:
 
 def talk(message: str) -> None:
     """Write one line of progress or advice to stderr."""
-    tell(message)
+    print_message(message)
 
 
 def dollars(text: str | None) -> Decimal | None:

@@ -51,4 +51,6 @@ def own_split(
 
     if split is not None or source is not None:
         raise UsageError("--repo is one issue of your own: --split and --from do not go with it")
-    return str(own_issue_file.write(own, out)), sandbox or (None if own.image else "local")
+    return str(own_issue_file.write_own_issue(own, out)), sandbox or (
+        None if own.image else "local"
+    )

@@ -42,7 +42,7 @@ def report(
     """
     from swe_router.commands.report import error_rates
 
-    shown = error_rates.report(runs or (), runs_in, out, verdicts or (), labels or ())
+    shown = error_rates.report_error_rates(runs or (), runs_in, out, verdicts or (), labels or ())
     emit(shown.facts, as_json=as_json, view=shown.view)
     return 0
 
@@ -91,7 +91,7 @@ def calibrate(
             raise UsageError("--stop-loss is fitted on --outcomes, not on runs or verdicts")
         if outcomes is None or value is None:
             raise UsageError("--stop-loss needs --outcomes FILE and --value USD")
-        shown = stop_loss_calibration.calibrate(outcomes, value, systems or (), out)
+        shown = stop_loss_calibration.calibrate_stop_loss(outcomes, value, systems or (), out)
     else:
         if outcomes is not None or value is not None or systems:
             raise UsageError("--outcomes, --value and --systems go with --stop-loss")
@@ -101,7 +101,7 @@ def calibrate(
         )  # fmt: skip
         shown = acceptance_calibration.calibrate(wish)
     emit(shown.facts, as_json=as_json, view=shown.view)
-    return shown.code
+    return shown.exit_code
 
 
 def export(
@@ -131,6 +131,6 @@ def export(
     """
     from swe_router.commands.export import formats
 
-    shown = formats.export_run(run_name, runs_in, form, out, partial=partial)
+    shown = formats.export_run(run_name, runs_in, form, out, allow_partial=partial)
     emit(shown.facts, as_json=as_json, view=shown.view)
     return 0

@@ -19,7 +19,7 @@ from swe_router.cli.options import (
 from swe_router.cli.output import dollars, emit, ids, pairs, talk
 from swe_router.cli.own_issue_flags import own_issue, own_split
 from swe_router.errors import UsageError
-from swe_router.lazy_imports import loading
+from swe_router.lazy_imports import uncollected_loading
 
 Hours = Annotated[
     float | None,
@@ -167,7 +167,7 @@ def run(
     swe-router run --split verified --budget 150 --workers 8;
     swe-router run --repo . --issue bug.md --test-command 'pytest tests/test_x.py' --budget 2
     """
-    with loading("swe_router.settings"):
+    with uncollected_loading("swe_router.settings"):
         from swe_router import settings
         from swe_router.commands.run import notifier as notifying
 
@@ -209,25 +209,25 @@ def run(
         grade__enabled=False if no_grade else None,
     )
     if dry_run:
-        with loading("swe_router.commands.run.dry_run_report"):
+        with uncollected_loading("swe_router.commands.run.dry_run_report"):
             from swe_router.commands.run import dry_run_report
 
         plan = dry_run_report.dry_run(
-            resolved, talk, out=out, knocking=knock, outcomes=outcomes or ""
+            resolved, talk, runs_folder=out, calls_tiers=knock, outcome_table=outcomes or ""
         )
         return _finish(plan, as_json)
-    with loading("swe_router.commands.run.run_driver"):
+    with uncollected_loading("swe_router.commands.run.run_driver"):
         from swe_router.commands.run import run_driver as launch
 
     waits: list[str] = []
     if resume_run is not None:
         folder = launch.find_to_resume(resume_run, out, requested=resolved)
-        waits = launch.require_same(folder, resolved, sets or ())
+        waits = launch.require_same_settings(folder, resolved, sets or ())
     else:
-        folder = launch.create(resolved, out, talk)
+        folder = launch.create_run(resolved, out, talk)
     retry = "none" if resume_run is None else "infra"
-    done = launch.drive(
-        folder, workers=workers, retry=retry, say=talk, hours=ends, notify=notify, sets=waits
+    done = launch.drive_run(
+        folder, workers=workers, retry=retry, say=talk, hours=ends, notify_hook=notify, sets=waits
     )
     return _finish(done, as_json)
 
@@ -261,20 +261,20 @@ def resume(
     as_json: Json = False,
 ) -> int:
     """Finish exactly what a run owes: never a finished instance again, never a dollar twice."""
-    with loading("swe_router.commands.run.run_driver"):
+    with uncollected_loading("swe_router.commands.run.run_driver"):
         from swe_router.commands.run import run_driver as launch
 
     if retry not in {"infra", "limit", "all"}:
         raise UsageError(f"--retry {retry!r}: say infra, limit or all")
-    folder = launch.find_to_resume(run_name, out, trusted=trust)
-    done = launch.drive(
+    folder = launch.find_to_resume(run_name, out, is_trusted=trust)
+    done = launch.drive_run(
         folder,
         workers=workers,
         retry=retry,
         say=talk,
         budget=dollars(budget),
         hours=_some(hours),
-        notify=notify,
+        notify_hook=notify,
         sets=sets or (),
     )
     return _finish(done, as_json)
@@ -335,8 +335,8 @@ def grade(
     else:
         from swe_router.commands.run import run_driver as launch
 
-        run_ = launch.find_to_resume(run_name or "", out, trusted=trust, sandboxes_only=True)
-        grades = grading_run.grade_run(run_, say=talk, candidates=candidates)
+        run_ = launch.find_to_resume(run_name or "", out, is_trusted=trust, sandboxes_only=True)
+        grades = grading_run.grade_run(run_, say=talk, grade_all_candidates=candidates)
         gold = grading_run.gold_outcomes_of_run(run_, list(grades))
     emit(grading_run.grade_facts(grades, gold), as_json=as_json, view=grades_view(grades, gold))
     return 0
@@ -347,7 +347,7 @@ def _finish(done: object, as_json: bool) -> int:
 
     assert isinstance(done, CommandResult)
     emit(done.facts, as_json=as_json, view=done.view)
-    return done.code
+    return done.exit_code
 
 
 def chosen(
@@ -369,10 +369,10 @@ def chosen(
     from swe_router.commands.run import failed_instances as graded
 
     if not failed:
-        return only, split, graded.predictions_of(source, out)
+        return only, split, graded.predictions_file(source, out)
     found = graded.failed_instances(source, out)
     talk(found.note)
-    wished = [name for name in found.ids if only is None or name in only]
+    wished = [name for name in found.instance_ids if only is None or name in only]
     if not wished:
         raise UsageError(f"--failed and --instances have none in common: {source} failed others")
     return wished, split or found.split, None
@@ -382,5 +382,5 @@ def _some(hours: float | None) -> float | None:
     """A positive number of hours. Raises ``UsageError`` for 0 and for what is no number."""
     from swe_router.commands import signals
 
-    signals.check_hours(hours)
+    signals.require_positive_hours(hours)
     return hours

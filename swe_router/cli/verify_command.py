@@ -79,7 +79,9 @@ def verify(
     if model is not None and budget is None:
         raise UsageError("--model costs money: say how much it may be with --budget USD")
     given = comma_words(names, "--names")
-    judges = model is not None and (given is None or recorded_verdicts.asks_for(given, "judge"))
+    judges = model is not None and (
+        given is None or recorded_verdicts.any_asks_role(given, "judge")
+    )
     resolved = settings.load(
         preset or settings.preset_of(split),
         sets=sets or (),
@@ -98,6 +100,6 @@ def verify(
         slice=slice_,
     )
     wish = verifying.VerifyRequest(predictions, trajectories, out, workers)
-    shown = verifying.verify(resolved, wish, talk)
+    shown = verifying.verify_candidates(resolved, wish, talk)
     emit(shown.facts, as_json=as_json, view=shown.view)
-    return shown.code
+    return shown.exit_code

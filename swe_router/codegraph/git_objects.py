@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swe_router.errors import BoundaryError
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 
 if TYPE_CHECKING:
     import git
 else:
-    git = deferred("git")
+    git = deferred_module("git")
 
 SAFE_ENV = {
     "GIT_TERMINAL_PROMPT": "0",

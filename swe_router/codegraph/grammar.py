@@ -107,7 +107,9 @@ def _made(grammar: Grammar) -> LanguageTools | None:
 
 @cache
 def _query(names: tuple[str, ...]) -> str:
-    return "\n".join((assets.root() / "queries" / f"{name}.scm").read_text() for name in names)
+    return "\n".join(
+        (assets.assets_root() / "queries" / f"{name}.scm").read_text() for name in names
+    )
 
 
 @cache

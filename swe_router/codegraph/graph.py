@@ -24,12 +24,12 @@ from swe_router.codegraph.linking import (
     path_of,
 )
 from swe_router.codegraph.resolve import Edge
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 
 if TYPE_CHECKING:
     import networkx as nx
 else:
-    nx = deferred("networkx")
+    nx = deferred_module("networkx")
 
 GRAPHS = 2
 """Repositories of which a process keeps the latest graph, for the next commit to begin from."""

@@ -20,12 +20,12 @@ from swe_router.codegraph.resolve import (
     carry_over,
     module_node,
 )
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 
 if TYPE_CHECKING:
     import networkx as nx
 else:
-    nx = deferred("networkx")
+    nx = deferred_module("networkx")
 
 _KINDS = {kind: {"kind": kind} for kind in ("define", "import", "call", "inherit", "test-covers")}
 """Attributes of the edges of a kind: one dictionary for all of them."""

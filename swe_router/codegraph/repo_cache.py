@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swe_router.codegraph.git_objects import GitObjects, RepoError
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import Instance
 
 if TYPE_CHECKING:
     from swe_router.codegraph import repo_building
 else:
-    repo_building = deferred("swe_router.codegraph.repo_building")
+    repo_building = deferred_module("swe_router.codegraph.repo_building")
 
 GITHUB = "https://github.com/{repo}.git"
 DEMO_OWNER = "demo"

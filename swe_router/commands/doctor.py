@@ -13,7 +13,7 @@ from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import
 from swe_router.commands.run.dry_run_report import environment_checks
 from swe_router.errors import UsageError
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import Instance
 from swe_router.reports.check_list import checks_view
 from swe_router.reports.view_parts import text_view
@@ -26,12 +26,12 @@ from swe_router.wiring.repositories import check_git
 if TYPE_CHECKING:
     from swe_router.sandboxes import docker_engine
 else:
-    docker_engine = deferred("swe_router.sandboxes.docker_engine")
+    docker_engine = deferred_module("swe_router.sandboxes.docker_engine")
 from swe_router.wiring.cleanup import docker_if_any
 
-OPEN_FILES = 1024
+MIN_OPEN_FILES = 1024
 """Fewer than this and many workers run out of file descriptors."""
-QUOTAS = ("btrfs", "zfs", "devicemapper", "windowsfilter")
+QUOTA_STORAGE_DRIVERS = ("btrfs", "zfs", "devicemapper", "windowsfilter")
 """Storage drivers of Docker that limit a container always; overlay2 does on xfs with pquota."""
 
 
@@ -48,44 +48,48 @@ def remove_leftovers() -> CommandResult:
 
 
 def doctor(
-    resolved: Settings,
-    out: Path,
+    settings: Settings,
+    runs_folder: Path,
     begin: Callable[[Settings, Callable[[str], None]], object] | None = None,
 ) -> CommandResult:
     """Check what ``run`` with the same settings would need; exit code 1 when it could not work.
 
     ``begin`` is what a run begins with, to be refused as it would be.
     """
-    kind, why = _kind(resolved)
-    instances, missing = _instances(resolved)
+    kind, why = _sandbox_kind(settings)
+    instances, missing = _check_instances(settings)
     kinds: list[tuple[str, Callable[[], str]]] = [
-        ("docker", _docker),
-        ("local sandbox", lambda: _local(resolved.sandbox)),
+        ("docker", _check_docker),
+        ("local sandbox", lambda: _check_local_sandbox(settings.sandbox)),
     ]
     found = [checked(name, look) for name, look in kinds]
     wanted = "docker" if kind == "docker" else "local sandbox"
-    found = [one if one.name == wanted or one.level == "ok" else _unneeded(one) for one in found]
+    found = [one if one.name == wanted or one.level == "ok" else _as_unneeded(one) for one in found]
     checks = [
-        checked("python", _python),
+        checked("python", _check_python),
         checked("git", check_git),
         *([why] if why else []),
         *found,
-        checked("open files", partial(_open_files, resolved.workers)),
-        checked("workers", _workers),
+        checked("open files", partial(_check_open_files, settings.workers)),
+        checked("workers", _check_workers),
         *([missing] if missing else []),
-        *environment_checks(resolved, instances, kind, out),
+        *environment_checks(settings, instances, kind, runs_folder),
         *(
             ConnectivityCheck("acceptance", "ok", line)
             for line in acceptance_thresholds.threshold_lines(
-                acceptance_thresholds.threshold_rows(resolved)
+                acceptance_thresholds.threshold_rows(settings)
             )
         ),
-        *(_other(resolved, name) for name in resolved.tiers if name not in _used(resolved)),
+        *(
+            _check_unused_tier(settings, name)
+            for name in settings.tiers
+            if name not in _used_tiers(settings)
+        ),
     ]
-    return _result([*checks, *_refused(resolved, begin, checks)])
+    return _checks_result([*checks, *_run_refusals(settings, begin, checks)])
 
 
-def _refused(
+def _run_refusals(
     settings: Settings,
     begin: Callable[[Settings, Callable[[str], None]], object] | None,
     checks: Sequence[ConnectivityCheck],
@@ -101,15 +105,15 @@ def _refused(
     return []
 
 
-def _result(checks: Sequence[ConnectivityCheck]) -> CommandResult:
+def _checks_result(checks: Sequence[ConnectivityCheck]) -> CommandResult:
     view = checks_view((one.level, one.name, one.detail) for one in checks)
     usable = all(one.level != "no" for one in checks)
     problems = [f"{one.name}: {one.detail}" for one in checks if one.level == "no"]
     facts = {"ok": usable, "problems": problems, "checks": [one.row() for one in checks]}
-    return CommandResult(facts=facts, view=view, code=0 if usable else 1)
+    return CommandResult(facts=facts, view=view, exit_code=0 if usable else 1)
 
 
-def _kind(settings: Settings) -> tuple[str, ConnectivityCheck | None]:
+def _sandbox_kind(settings: Settings) -> tuple[str, ConnectivityCheck | None]:
     """The sandbox that a run would use, or why there is none."""
     try:
         return preflight.sandbox_kind(settings), None
@@ -117,48 +121,48 @@ def _kind(settings: Settings) -> tuple[str, ConnectivityCheck | None]:
         return settings.sandbox.kind, ConnectivityCheck("sandbox", "no", str(error))
 
 
-def _instances(settings: Settings) -> tuple[Sequence[Instance], ConnectivityCheck | None]:
+def _check_instances(settings: Settings) -> tuple[Sequence[Instance], ConnectivityCheck | None]:
     try:
-        return candidate_import.read_start(settings, lambda line: None).instances, None
+        return candidate_import.read_run_inputs(settings, lambda line: None).instances, None
     except UsageError as error:
         return (), ConnectivityCheck(f"split {settings.split}", "no", str(error))
 
 
-def _unneeded(one: ConnectivityCheck) -> ConnectivityCheck:
-    return ConnectivityCheck(one.name, "warning", f"{one.detail} (this run does not use it)")
+def _as_unneeded(check: ConnectivityCheck) -> ConnectivityCheck:
+    return ConnectivityCheck(check.name, "warning", f"{check.detail} (this run does not use it)")
 
 
-def _used(settings: Settings) -> set[str]:
+def _used_tiers(settings: Settings) -> set[str]:
     ladder = preflight.policy_tiers(settings, settings.ladder)
     return {*ladder, *preflight.asked_tiers(settings)}
 
 
-def _other(settings: Settings, name: str) -> ConnectivityCheck:
+def _check_unused_tier(settings: Settings, tier: str) -> ConnectivityCheck:
     """A tier of the preset that this run does not use: its key and price only."""
-    gap = preflight.tier_gap(settings, name)
+    gap = preflight.tier_gap(settings, tier)
     return ConnectivityCheck(
-        f"tier {name}", "warning" if gap else "ok", gap or "not used by this run"
+        f"tier {tier}", "warning" if gap else "ok", gap or "not used by this run"
     )
 
 
-def _python() -> str:
+def _check_python() -> str:
     return f"{sys.version.split()[0]} on {sys.platform}"
 
 
-def _docker() -> str:
+def _check_docker() -> str:
     found = docker_engine.Engine.connect().describe()
     rest = "; disk limited by file, by container only on xfs with pquota"
-    rest = "" if found["Driver"] in QUOTAS else rest
+    rest = "" if found["Driver"] in QUOTA_STORAGE_DRIVERS else rest
     return ", ".join(f"{name} {value}" for name, value in found.items()) + rest
 
 
-def _local(sandbox: SandboxSettings) -> str:
+def _check_local_sandbox(sandbox: SandboxSettings) -> str:
     wall = local.best_wall(unsafe=False)
     rest = f"disk limited to {sandbox.disk} per file, not per sandbox"
     return f"isolated by {wall}; {rest}, {resource_limits.describe_limits(sandbox)}"
 
 
-def _workers() -> str:
+def _check_workers() -> str:
     address = os.environ.get("RAY_ADDRESS", "")
     threads = "one thread each (OMP_NUM_THREADS), which no sandbox inherits"
     if address:
@@ -169,5 +173,5 @@ def _workers() -> str:
     return f"Ray of our own, as nice as this process unless RAY_worker_niceness is set; {threads}"
 
 
-def _open_files(workers: int) -> str:
-    return preflight.allow_open_files(max(OPEN_FILES, preflight.FILES_PER_WORKER * workers))
+def _check_open_files(workers: int) -> str:
+    return preflight.allow_open_files(max(MIN_OPEN_FILES, preflight.FILES_PER_WORKER * workers))

@@ -38,22 +38,22 @@ class LeaderboardRequest:
 
     runs: Sequence[str] = ()
     runs_in: Path = Path("runs")
-    outcomes: Path | None = None
+    outcome_table: Path | None = None
     split: str | None = None
-    features: Path | None = None
+    features_file: Path | None = None
     weak: str = ""
     strong: str = ""
-    models: tuple[str, ...] = ()
-    verifier: str = "hybrid"
+    systems: tuple[str, ...] = ()
+    verifier_rates: str = "hybrid"
     budget: Decimal | None = None
     policies: tuple[str, ...] = ()
     bootstraps: int = 10_000
     seed: int = 0
-    random_cv: bool = False
-    out: Path | None = None
+    uses_random_folds: bool = False
+    output_folder: Path | None = None
 
 
-TEXTS_ALONE = (
+TEXT_FEATURES_NOTE = (
     "the shipped features are of the issue texts alone: no policy sees the code graph or the"
     " history of their repositories (`swe-router features` makes them, --features gives them)"
 )
@@ -62,69 +62,69 @@ TEXTS_ALONE = (
 
 def leaderboard(request: LeaderboardRequest, say: Say) -> CommandResult:
     """The board, and its files when a folder is named. Raises ``UsageError``."""
-    if request.out is not None:
-        output_files.output_folder(request.out, "the board")
-    verifier = _verifier(request)
-    named = tuple(dict.fromkeys(_plugin(name) for name in request.policies))
+    if request.output_folder is not None:
+        output_files.output_folder(request.output_folder, "the board")
+    verifier = _verifier_model(request)
+    named = tuple(dict.fromkeys(_policy_plugin(name) for name in request.policies))
     for name in named:
-        plugins.load("policies", name.partition("+")[0])
-    table = _table(request)
+        plugins.load_plugin("policies", name.partition("+")[0])
+    table = _outcome_table(request)
     facts = board(
         table,
-        _known(request, table),
+        _known_features(request, table),
         BoardRequest(
             verifier,
             request.weak,
             request.strong,
-            request.models,
+            request.systems,
             named,
             request.budget,
             request.bootstraps,
             request.seed,
-            request.random_cv,
+            request.uses_random_folds,
         ),
         say,
     )
     if (
-        request.features is None
+        request.features_file is None
         and request.split is None
-        and not (request.outcomes or request.runs)
+        and not (request.outcome_table or request.runs)
     ):
-        facts = {**facts, "assumptions": [*facts["assumptions"], TEXTS_ALONE]}
-    if request.out is not None:
-        written = _written(facts, request.out)
-        say(f"wrote {', '.join(written)} to {request.out}")
+        facts = {**facts, "assumptions": [*facts["assumptions"], TEXT_FEATURES_NOTE]}
+    if request.output_folder is not None:
+        written = _write_leaderboard(facts, request.output_folder)
+        say(f"wrote {', '.join(written)} to {request.output_folder}")
     return CommandResult(facts=facts, view=words.leaderboard_view(facts))
 
 
-def _plugin(name: str) -> str:
+def _policy_plugin(policy_name: str) -> str:
     """``always-SYSTEM`` is a row of the policy ``fixed``, which has one per system."""
-    return "fixed" if name.startswith(ALWAYS) else name
+    return "fixed" if policy_name.startswith(ALWAYS) else policy_name
 
 
-def _verifier(request: LeaderboardRequest) -> verifier_model.VerifierModel:
+def _verifier_model(request: LeaderboardRequest) -> verifier_model.VerifierModel:
     """The verifier model that is stated, or the rates of a graded run's own verifiers.
 
     ``RUN`` or ``RUN:TIER``; of a run that has the ``--weak`` tier only that tier's patches count:
     a cascade asks of the weak tier. Raises ``UsageError`` for a run that says nothing.
     """
-    if verifier_model.stated(request.verifier):
-        return verifier_model.parse(request.verifier)
-    name, _, tier = request.verifier.partition(":")
+    if verifier_model.stated(request.verifier_rates):
+        return verifier_model.parse(request.verifier_rates)
+    name, _, tier = request.verifier_rates.partition(":")
     try:
         run = find_run(name, request.runs_in)
     except UsageError as error:
         raise UsageError(
-            f"--verifier {request.verifier!r}: {error}; else write {verifier_model.KNOWN}"
+            f"--verifier {request.verifier_rates!r}: {error}; else write {verifier_model.KNOWN}"
         ) from None
     return error_rates.measured_verifier(run, tier, request.weak)
 
 
-def _table(request: LeaderboardRequest) -> OutcomeTable:
+def _outcome_table(request: LeaderboardRequest) -> OutcomeTable:
     """The table that was named, the rows of the runs added; else the one that ships."""
     parts = []
-    if request.outcomes is not None:
-        parts.append(read_table(request.outcomes))
+    if request.outcome_table is not None:
+        parts.append(read_table(request.outcome_table))
     if request.runs:
         parts.append(recorded.table_of_runs(request.runs, request.runs_in).table)
     if not parts:
@@ -136,13 +136,13 @@ def _table(request: LeaderboardRequest) -> OutcomeTable:
     return OutcomeTable(rows, ", ".join(part.source for part in parts))
 
 
-def _known(request: LeaderboardRequest, table: OutcomeTable) -> list[Features]:
+def _known_features(request: LeaderboardRequest, table: OutcomeTable) -> list[Features]:
     """Features and texts that were given, that ship, or that the runs worked on; else none."""
     wanted = set(table.instances)
     issues = [] if request.split is None else splits.load_instances(request.split)
-    if request.features is not None:
-        return feature_files.read_features(request.features, issues)
-    known = shipped_features() if request.outcomes is None and not request.runs else []
+    if request.features_file is not None:
+        return feature_files.read_features(request.features_file, issues)
+    known = shipped_features() if request.outcome_table is None and not request.runs else []
     known += [extract_features(one, None) for one in issues if one.id in wanted]
     for name in request.runs if request.split is None else ():
         known += [
@@ -151,7 +151,7 @@ def _known(request: LeaderboardRequest, table: OutcomeTable) -> list[Features]:
     return list({one.instance_id: one for one in known}.values())
 
 
-def _written(facts: Mapping[str, Any], out: Path) -> list[str]:
+def _write_leaderboard(facts: Mapping[str, Any], out: Path) -> list[str]:
     """All files of a board, by name. Raises ``UsageError`` when the folder cannot be written."""
     plane, verifier = (
         board_plot.cost_quality_png(facts),

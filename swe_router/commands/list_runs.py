@@ -14,9 +14,9 @@ from swe_router.journal.run_folder import RunFolder, runs_in
 from swe_router.reports import exit_status
 from swe_router.reports.run_list import runs_view
 from swe_router.reports.view_parts import text_view
-from swe_router.safe_files import check_plain
+from swe_router.safe_files import check_plain_folder
 
-USUAL = Path("runs")
+DEFAULT_RUNS_FOLDER = Path("runs")
 """Where runs go; it does not exist before the first run."""
 
 
@@ -25,21 +25,21 @@ def list_runs(folder: Path) -> CommandResult:
 
     Raises ``UsageError`` where there is no such folder.
     """
-    if not folder.is_dir() and folder != USUAL:
+    if not folder.is_dir() and folder != DEFAULT_RUNS_FOLDER:
         what = "is no folder" if folder.exists() else "there is no such folder"
         raise UsageError(f"--out {folder}: {what}; it is the one that holds the run folders")
-    found = [_row(path) for path in runs_in(folder)]
+    found = [_run_row(path) for path in runs_in(folder)]
     rows = sorted(found, key=lambda row: (-row["created"], row["run"]))
     if not rows:
         return CommandResult(facts=[], view=text_view(f"there are no runs in {folder}"))
     return CommandResult(facts=rows, view=runs_view(rows))
 
 
-def _row(path: Path) -> dict[str, Any]:
+def _run_row(path: Path) -> dict[str, Any]:
     run = RunFolder(path.resolve())
     row: dict[str, Any] = {"run": path.name, "path": str(path), "created": 0.0}
     try:
-        check_plain(path)
+        check_plain_folder(path)
         header = of_run(run)
         row |= {"created": header.created, "split": header.settings.split,
                 "policy": header.settings.policy.name}  # fmt: skip

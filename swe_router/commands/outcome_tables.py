@@ -22,63 +22,69 @@ from swe_router.outcomes.tables.shipped import NAME, shipped
 from swe_router.reports.outcome_views import audit_view, import_view, tables_view
 from swe_router.reports.view_parts import stacked_views
 
-RUN = "run"
+RUN_FORMAT = "run"
 
 
-def forms() -> list[str]:
+def import_formats() -> list[str]:
     """The names that ``--format`` takes."""
-    return sorted((*FORMS, RUN, AUTO))
+    return sorted((*FORMS, RUN_FORMAT, AUTO))
 
 
 def import_table(
-    form: str, paths: Sequence[Path], given: ImportOptions, out: Path
+    import_format: str, paths: Sequence[Path], options: ImportOptions, output_file: Path
 ) -> CommandResult:
-    """Read ``paths`` as ``form`` and write one table. Raises ``UsageError``."""
-    if form not in forms():
-        raise UsageError(f"--format {form!r}: there is {', '.join(forms())}")
-    if not out.name.endswith((".csv", ".csv.gz")):
-        raise UsageError(f"--out {out}: a table is a .csv or a .csv.gz")
-    reader = {RUN: _run, AUTO: by_looks}.get(form) or FORMS[form]
-    made = gather(reader, paths, given)
-    tables.write_table(made.table, out)
-    return _imported(made, out)
+    """Read ``paths`` as ``import_format`` and write one table. Raises ``UsageError``."""
+    if import_format not in import_formats():
+        raise UsageError(f"--format {import_format!r}: there is {', '.join(import_formats())}")
+    if not output_file.name.endswith((".csv", ".csv.gz")):
+        raise UsageError(f"--out {output_file}: a table is a .csv or a .csv.gz")
+    reader = {RUN_FORMAT: _import_run, AUTO: by_looks}.get(import_format) or FORMS[import_format]
+    made = gather(reader, paths, options)
+    tables.write_table(made.table, output_file)
+    return _import_result(made, output_file)
 
 
 def export_run_table(
-    name: str, folder: Path, system: str, out: Path | None, verdicts: Path | None
+    run_name: str,
+    runs_folder: Path,
+    system: str,
+    output_file: Path | None,
+    verdicts_file: Path | None,
 ) -> CommandResult:
     """A run by name as an outcome table, and its verdicts as one of their own.
 
-    ``out`` takes one row per attempt, ``verdicts`` (.csv or .jsonl) one row per verdict; at least
-    one of them must be given.
+    ``output_file`` takes one row per attempt, ``verdicts_file`` (.csv or .jsonl) one row per
+    verdict; at least one of them must be given.
     """
-    if out is None and verdicts is None:
+    if output_file is None and verdicts_file is None:
         raise UsageError(
             "give --out TABLE (one row per attempt) or --verdicts FILE (one row per verdict)"
         )
-    path = find_run(name, folder).path
+    path = find_run(run_name, runs_folder).path
     parts = []
-    if out is not None:
-        parts.append(import_table(RUN, [path], ImportOptions(system=system), out))
-    if verdicts is not None:
-        parts.append(verdict_export.export_verdicts(find_run(name, folder), verdicts))
+    if output_file is not None:
+        parts.append(import_table(RUN_FORMAT, [path], ImportOptions(system=system), output_file))
+    if verdicts_file is not None:
+        parts.append(verdict_export.export_verdicts(find_run(run_name, runs_folder), verdicts_file))
     facts = {key: value for part in parts for key, value in part.facts.items()}
     return CommandResult(facts=facts, view=stacked_views(*(part.view for part in parts)))
 
 
-def table_of_runs(names: Sequence[str], folder: Path) -> Gathered:
+def table_of_runs(run_names: Sequence[str], runs_folder: Path) -> Gathered:
     """Runs by name as one table, in memory: a live run as a row of a board."""
-    return gather(_run, [find_run(name, folder).path for name in names], ImportOptions())
+    return gather(
+        _import_run, [find_run(name, runs_folder).path for name in run_names], ImportOptions()
+    )
 
 
-def _run(path: Path, given: ImportOptions) -> Imported:
+def _import_run(path: Path, options: ImportOptions) -> Imported:
     run = find_run(str(path), path.parent)
     header = of_run(run)
     settings = header.settings
     return run_folders.rows(
         run.records(),
         run.grades(),
-        system=given.system or f"swe-router:{settings.policy.name}",
+        system=options.system or f"swe-router:{settings.policy.name}",
         models={name: tier.model for name, tier in settings.tiers.items()},
         priced_on={name: rate.date for name, rate in header.rates.items()},
         candidates=run.grades_by_patch(),
@@ -86,30 +92,38 @@ def _run(path: Path, given: ImportOptions) -> Imported:
 
 
 def audit_table(
-    path: Path | None, *, published: Path | None, reference: Path | None, split: str | None
+    table_file: Path | None,
+    *,
+    published_scores: Path | None,
+    reference_table: Path | None,
+    split: str | None,
 ) -> CommandResult:
     """Audit a table; exit code 1 when it is refused. Without a path, the one that ships."""
-    table, before = (shipped(), []) if path is None else cells.lenient(path)
+    table, before = (shipped(), []) if table_file is None else cells.lenient(table_file)
     found = audited(
         table,
         before=before,
-        published=published_rates.published(published) if published is not None else None,
-        reference=cells.lenient(reference)[0] if reference is not None else shipped(),
+        published=published_rates.published(published_scores)
+        if published_scores is not None
+        else None,
+        reference=cells.lenient(reference_table)[0] if reference_table is not None else shipped(),
         known_ids={one.id for one in splits.load_instances(split)} if split is not None else None,
     )
     facts = found.facts()
-    return CommandResult(facts=facts, view=audit_view(facts), code=int(found.verdict == "refuse"))
+    return CommandResult(
+        facts=facts, view=audit_view(facts), exit_code=int(found.verdict == "refuse")
+    )
 
 
 def list_tables() -> CommandResult:
     """The tables that ship and the forms that can be imported."""
     table = shipped()
-    summary = _summary(table)
-    facts = {"shipped": {NAME: summary}, "formats": forms()}
-    return CommandResult(facts=facts, view=tables_view(NAME, summary["systems"], forms()))
+    summary = _table_summary(table)
+    facts = {"shipped": {NAME: summary}, "formats": import_formats()}
+    return CommandResult(facts=facts, view=tables_view(NAME, summary["systems"], import_formats()))
 
 
-def _summary(table: tables.OutcomeTable) -> dict[str, Any]:
+def _table_summary(table: tables.OutcomeTable) -> dict[str, Any]:
     return {
         "rows": len(table.rows),
         "instances": len(table.instances),
@@ -126,11 +140,11 @@ def _summary(table: tables.OutcomeTable) -> dict[str, Any]:
     }
 
 
-def _imported(made: Gathered, out: Path) -> CommandResult:
+def _import_result(gathered: Gathered, out: Path) -> CommandResult:
     facts = {
         "out": str(out),
-        **_summary(made.table),
-        "left_out": dict(made.left_out),
-        "remarks": list(made.remarks),
+        **_table_summary(gathered.table),
+        "left_out": dict(gathered.left_out),
+        "remarks": list(gathered.remarks),
     }
     return CommandResult(facts=facts, view=import_view(facts))

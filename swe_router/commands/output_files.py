@@ -7,18 +7,38 @@ from pathlib import Path
 
 from swe_router.errors import UsageError
 
-FILES = frozenset((".csv", ".gz", ".htm", ".html", ".json", ".jsonl", ".md", ".parquet", ".pdf",
-                   ".png", ".svg", ".toml", ".txt", ".yaml", ".yml", ".zip"))  # fmt: skip
+FILE_SUFFIXES = frozenset(
+    (
+        ".csv",
+        ".gz",
+        ".htm",
+        ".html",
+        ".json",
+        ".jsonl",
+        ".md",
+        ".parquet",
+        ".pdf",
+        ".png",
+        ".svg",
+        ".toml",
+        ".txt",
+        ".yaml",
+        ".yml",
+        ".zip",
+    )
+)
 """Suffixes of files: a path with one of them is not meant as a folder."""
 
 
-def output_folder(out: Path, holds: str) -> Path:
+def output_folder(out: Path, content_name: str) -> Path:
     """``out`` as a folder that is there. Raises ``UsageError`` for a file's name or place.
 
-    ``holds`` says what is put into it, for the error.
+    ``content_name`` says what is put into it, for the error.
     """
-    if out.suffix.lower() in FILES and not out.is_dir():
-        raise UsageError(f"--out {out} is the name of a file: name a folder, it gets {holds}")
+    if out.suffix.lower() in FILE_SUFFIXES and not out.is_dir():
+        raise UsageError(
+            f"--out {out} is the name of a file: name a folder, it gets {content_name}"
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -26,15 +46,15 @@ def output_folder(out: Path, holds: str) -> Path:
     return out
 
 
-def write_files(out: Path, content: Mapping[str, bytes]) -> list[str]:
-    """Every file of ``content`` (name -> bytes) into the folder ``out``; the names.
+def write_files(out: Path, content_by_name: Mapping[str, bytes]) -> list[str]:
+    """Every file of ``content_by_name`` (name -> bytes) into the folder ``out``; the names.
 
     Raises ``UsageError`` when it cannot be written.
     """
-    output_folder(out, ", ".join(content))
-    for name, data in content.items():
+    output_folder(out, ", ".join(content_by_name))
+    for name, data in content_by_name.items():
         write_file(out / name, data)
-    return list(content)
+    return list(content_by_name)
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -50,22 +50,22 @@ from swe_router.wiring.policy_wiring import build_policy
 from swe_router.wiring.run_wiring import attempt_context_of
 
 
-def replay(name: str, out: Path) -> CommandResult:
+def replay_run(run_name: str, runs_folder: Path) -> CommandResult:
     """Make every record of a run again; exit code 1 when something comes out otherwise.
 
     Raises ``UsageError`` for a damaged run, and for one that names code (``trust.check_no_code``).
     """
-    run = find_run(name, out, exact=False)
+    run = find_run(run_name, runs_folder, exact=False)
     header = of_run(run)
     trust.check_no_code(run, header)
     ledger = log_reader.read_ledger(run.ledger_file)
     instances = {one.id: one for one in run.instances()}
     grades = run.grades()
-    others, left = _others(run)
-    rows, broken = {}, _frame(run, header, ledger)
+    others, left = _candidate_grades_and_digests(run)
+    rows, broken = {}, _run_level_faults(run, header, ledger)
     whole = not broken
     try:
-        means = _means(run, header, ledger)
+        means = _replay_context(run, header, ledger)
     except UsageError as error:  # settings that were changed need not make sense
         raise UsageError("; ".join([*broken, str(error)])) from None
     money = unexplained_calls(run, ledger)
@@ -73,15 +73,17 @@ def replay(name: str, out: Path) -> CommandResult:
         count = ReplayCount()
         try:
             check_record(record, means, count)
-            _written(run, record, count)
+            _compare_written_tests(run, record, count)
         except VerifierError as error:  # the rest of the record does not hang on its evidence
             count.same(instance_id, "verdicts", "evidence that can be read", str(error))
-        _moves(run, record, count)
-        _came_with(run, record, count)
-        _surroundings(record, header, instances, ledger, count)
-        _grade(record, grades.get(instance_id), count)
+        _compare_moves(run, record, count)
+        _compare_imported_attempts(run, record, count)
+        _compare_surroundings(record, header, instances, ledger, count)
+        _check_grade(record, grades.get(instance_id), count)
         kept = others.get(instance_id, ())
-        _candidate_grades(instance_id, record.instance.dataset, kept, left[instance_id], count)
+        _check_candidate_grades(
+            instance_id, record.instance.dataset, kept, left[instance_id], count
+        )
         differences = [
             f"{d.where}: recorded {d.recorded}, recomputed {d.recomputed}"
             for d in count.divergences
@@ -109,10 +111,10 @@ def replay(name: str, out: Path) -> CommandResult:
     view = lines_view(verdict, broken, "red")
     settings_row = {"settings_intact": whole}
     return CommandResult(facts={**rows, **({} if whole else {"settings": settings_row})},
-                 view=view, code=1 if broken else 0)  # fmt: skip
+                 view=view, exit_code=1 if broken else 0)  # fmt: skip
 
 
-def _frame(run: RunFolder, header: Header, ledger: LedgerState) -> list[str]:
+def _run_level_faults(run: RunFolder, header: Header, ledger: LedgerState) -> list[str]:
     """Faults of the parts that belong to the run as a whole."""
     faults = []
     if not is_whole(run):
@@ -129,7 +131,7 @@ def _frame(run: RunFolder, header: Header, ledger: LedgerState) -> list[str]:
     return faults
 
 
-def _came_with(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
+def _compare_imported_attempts(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
     """The imported attempts of a record must be those that the run began with."""
     case = imported_candidates.load_case(run.attempt_folder(record.instance.id))
     mine = [one for one in record.outcomes if one.imported]
@@ -139,7 +141,7 @@ def _came_with(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
         count.same(record.instance.id, f"attempt {one.attempt.id} as it was imported", was, now)
 
 
-def _surroundings(
+def _compare_surroundings(
     record: RunRecord,
     header: Header,
     instances: Mapping[str, Instance],
@@ -163,7 +165,7 @@ def _surroundings(
         )
     made = provenance(header).model_copy(update={"code": record.provenance.code})
     count.same(name, "provenance", record.provenance, made)
-    _caps(record, ledger, count)
+    _compare_budget_caps(record, ledger, count)
     tiers = {o.attempt.id: o.arm.model for o in record.outcomes}
     for call in ledger.calls.values():
         owner, _, attempt = call.key.partition("/")
@@ -171,7 +173,7 @@ def _surroundings(
             count.same(name, f"attempt {attempt} ledger: tier", call.tier, tiers[attempt])
 
 
-def _caps(record: RunRecord, ledger: LedgerState, count: ReplayCount) -> None:
+def _compare_budget_caps(record: RunRecord, ledger: LedgerState, count: ReplayCount) -> None:
     """The cap that each decision saw must be one that the ledger had, and a raise stays."""
     caps, place = ledger.caps, 0
     for number, decided in enumerate(record.decisions, 1):
@@ -182,7 +184,7 @@ def _caps(record: RunRecord, ledger: LedgerState, count: ReplayCount) -> None:
         place = later[0] if later else place
 
 
-def _grade(record: RunRecord, grade: Grade | None, count: ReplayCount) -> None:
+def _check_grade(record: RunRecord, grade: Grade | None, count: ReplayCount) -> None:
     """An official verdict must be of this patch, and follow from the tests kept with it."""
     if grade is None:
         return
@@ -197,7 +199,9 @@ def _grade(record: RunRecord, grade: Grade | None, count: ReplayCount) -> None:
         count.same(name, "grade: outcome", grade.outcome, again)
 
 
-def _others(run: RunFolder) -> tuple[dict[str, list[Grade]], dict[str, set[str]]]:
+def _candidate_grades_and_digests(
+    run: RunFolder,
+) -> tuple[dict[str, list[Grade]], dict[str, set[str]]]:
     """By instance: the grades of other candidates, and the digests of all patches ever left."""
     grades: dict[str, list[Grade]] = {}
     for grade in run.candidate_grades():
@@ -213,24 +217,28 @@ def _others(run: RunFolder) -> tuple[dict[str, list[Grade]], dict[str, set[str]]
     return grades, left
 
 
-def _candidate_grades(
-    name: str, dataset: str, grades: Sequence[Grade], left: set[str], count: ReplayCount
+def _check_candidate_grades(
+    instance_id: str,
+    dataset: str,
+    grades: Sequence[Grade],
+    patch_digests: set[str],
+    count: ReplayCount,
 ) -> None:
     """Each must be of a patch that an attempt left, and follow from the tests kept with it."""
     outcomes: dict[str, str] = {}
     for grade in grades:
         where = f"candidate grade {grade.patch[:12]}"
-        count.same(name, f"{where}: patch", True, grade.patch in left)
+        count.same(instance_id, f"{where}: patch", True, grade.patch in patch_digests)
         other = "not resolved" if grade.outcome == "resolved" else "resolved"
         sound = follows_from_counts(grade, dataset)
         again = grade.outcome if sound else f"{other}, by the tests kept with it"
-        count.same(name, f"{where}: outcome", grade.outcome, again)
+        count.same(instance_id, f"{where}: outcome", grade.outcome, again)
         if grade.outcome != "ungraded":
             before = outcomes.setdefault(grade.patch, grade.outcome)
-            count.same(name, f"{where}: outcome, graded twice", before, grade.outcome)
+            count.same(instance_id, f"{where}: outcome, graded twice", before, grade.outcome)
 
 
-def _means(run: RunFolder, header: Header, ledger: LedgerState) -> ReplayContext:
+def _replay_context(run: RunFolder, header: Header, ledger: LedgerState) -> ReplayContext:
     charged: dict[str, Decimal] = {}
     for call in ledger.calls.values():
         if call.fate == "settled":
@@ -248,7 +256,7 @@ def _means(run: RunFolder, header: Header, ledger: LedgerState) -> ReplayContext
                 sheet,
                 record.instance,
                 steps,
-                setup_of(settings, plan, handed),
+                dialogue_setup(settings, plan, handed),
                 recorded=trajectory,
                 budget=plan.budget,
                 stop_loss=stop_loss.stop_loss_of_plan(header, plan),
@@ -262,7 +270,7 @@ def _means(run: RunFolder, header: Header, ledger: LedgerState) -> ReplayContext
         policy=build_policy(header, run.instances()),
         selector=ensemble.selector(settings),
         early_stop=settings.ensemble.early_stop,
-        verifiers={n: plugins.load("verifiers", n)(verify) for n in verify.names},
+        verifiers={n: plugins.load_plugin("verifiers", n)(verify) for n in verify.names},
         rates=header.rates,
         conversation=conversation,
         steps=lambda instance_id, attempt_id: InstanceLog(run.attempt_folder(instance_id)).steps(
@@ -270,17 +278,17 @@ def _means(run: RunFolder, header: Header, ledger: LedgerState) -> ReplayContext
         ),
         charged=charged,
         room=partial(handover_limit, header),
-        asked=recorded_verdicts.asked_models(settings.verify),
+        asked=recorded_verdicts.asked_tiers(settings.verify),
     )
 
 
 def _keeps_dialogue(strategy: str) -> bool:
     """Whether the requests of a scaffold's strategy can be made again."""
-    kind = plugins.load("scaffolds", strategy)
+    kind = plugins.load_plugin("scaffolds", strategy)
     return isinstance(kind, KeepsDialogue) and kind.keeps_dialogue
 
 
-def setup_of(settings: Settings, plan: Plan, handed: Handed) -> DialogueSetup:
+def dialogue_setup(settings: Settings, plan: Plan, handed: Handed) -> DialogueSetup:
     """What shaped the requests of an attempt."""
     context = replace(
         attempt_context_of(settings, plan),
@@ -293,7 +301,7 @@ def setup_of(settings: Settings, plan: Plan, handed: Handed) -> DialogueSetup:
     return DialogueSetup(context, sandbox.command_timeout, sandbox.command_timeout_max)
 
 
-def _written(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
+def _compare_written_tests(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
     """Tests that verdicts say a model wrote must be what it was paid for writing."""
     stored = VerifierStore(run.attempt_folder(record.instance.id) / "notes.jsonl")
     paid = {
@@ -310,7 +318,7 @@ def _written(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
                 count.same(record.instance.id, where, found, "as it was paid for")
 
 
-def _moves(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
+def _compare_moves(run: RunFolder, record: RunRecord, count: ReplayCount) -> None:
     """The moves as they fell must be those of the record, unless it is being tried again."""
     if not InstanceLog(run.attempt_folder(record.instance.id)).belongs_to(record):
         return

@@ -14,4 +14,4 @@ class CommandResult:
 
     facts: Any
     view: View
-    code: int = 0
+    exit_code: int = 0

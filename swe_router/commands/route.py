@@ -27,10 +27,10 @@ from swe_router.wiring.policy_wiring import build_policy, features_of
 from swe_router.wiring.repositories import graph_of, repo_cache
 
 Say = Callable[[str], None]
-OF_FITS = ("outcomes", "features", "systems", "verifier")
+FITTED_POLICY_KNOBS = ("outcomes", "features", "systems", "verifier")
 
 
-def route(settings: Settings, say: Say) -> CommandResult:
+def route_issue(settings: Settings, say: Say) -> CommandResult:
     """Features, score, estimates and decisions; nothing is spent and no key is needed."""
     instance = splits.load_instances(
         settings.split, dataset=settings.dataset, ids=settings.instances
@@ -43,14 +43,14 @@ def route(settings: Settings, say: Say) -> CommandResult:
     )
     budget = BudgetView(budget=settings.budget, spent=Decimal(0), reserved=Decimal(0),
                       instances_left=1, clock=time.time())  # fmt: skip
-    policy = build_policy(_own(header), [instance], say)
+    policy = build_policy(_without_unused_fits(header), [instance], say)
     decision = policy.prepare([features], Budget(dollars=settings.budget)).decide(
         features, (), budget
     )
     score = score_of(features)
-    tiers, notice = _tiers(header, instance, features)
-    rivals = [_rival(name, knobs, header, instance, features, budget)
-              for name, knobs in _named(header)]  # fmt: skip
+    tiers, notice = _tier_rows(header, instance, features)
+    rivals = [_rival_row(name, knobs, header, instance, features, budget)
+              for name, knobs in _policies_with_knobs(header)]  # fmt: skip
     known = {
         "instance_id": instance.id,
         "policy": settings.policy.name,
@@ -75,22 +75,22 @@ def route(settings: Settings, say: Say) -> CommandResult:
     return CommandResult(facts=known, view=view)
 
 
-def _own(header: Header) -> Header:
+def _without_unused_fits(header: Header) -> Header:
     """Without the knobs of fits where the policy does not learn: only the card uses them."""
     chosen = header.settings.policy
-    if issubclass(plugins.load("policies", chosen.name), Learner):
+    if issubclass(plugins.load_plugin("policies", chosen.name), Learner):
         return header
-    knobs = {k: v for k, v in chosen.knobs.items() if not k.startswith(OF_FITS)}
+    knobs = {k: v for k, v in chosen.knobs.items() if not k.startswith(FITTED_POLICY_KNOBS)}
     own = chosen.model_copy(update={"knobs": knobs})
     return dataclasses.replace(header, settings=header.settings.model_copy(update={"policy": own}))
 
 
-def _tiers(
+def _tier_rows(
     header: Header, instance: Instance, features: Features
 ) -> tuple[list[dict[str, Any]], str]:
     """Each tier with its price and its expected results, and the source of these."""
     settings = header.settings
-    rows = [_priced(settings, name) for name in settings.ladder]
+    rows = [_tier_price_row(settings, name) for name in settings.ladder]
     _, asked = training_data.split_knobs(settings.policy.knobs)
     arms = [str(plan.arm) for plan in header.ladder()]
     try:
@@ -102,7 +102,7 @@ def _tiers(
     return rows, notice
 
 
-def _priced(settings: Settings, name: str) -> dict[str, Any]:
+def _tier_price_row(settings: Settings, name: str) -> dict[str, Any]:
     tier = settings.tiers[name]
     try:
         day = settings.prices.date or datetime.datetime.now(datetime.UTC).date()
@@ -112,22 +112,22 @@ def _priced(settings: Settings, name: str) -> dict[str, Any]:
     return {"tier": name, "model": tier.model, "limit_usd": float(tier.attempt_usd), "price": price}
 
 
-def _named(header: Header) -> list[tuple[str, dict[str, Any]]]:
+def _policies_with_knobs(header: Header) -> list[tuple[str, dict[str, Any]]]:
     """Every policy with the knobs it needs; ``fixed`` once per tier."""
     made: list[tuple[str, dict[str, Any]]] = []
-    for name in plugins.names("policies"):
+    for name in plugins.plugin_names("policies"):
         if name == "fixed":
             made += [(name, {"tier": str(plan.arm)}) for plan in header.ladder()]
         elif name == header.settings.policy.name:
             made.append((name, {k: v for k, v in header.settings.policy.knobs.items()
-                                if not k.startswith(OF_FITS)}))  # fmt: skip
+                                if not k.startswith(FITTED_POLICY_KNOBS)}))  # fmt: skip
         else:
             made.append((name, {}))
     return made
 
 
-def _rival(
-    name: str,
+def _rival_row(
+    policy_name: str,
     knobs: Mapping[str, Any],
     header: Header,
     instance: Instance,
@@ -135,11 +135,15 @@ def _rival(
     budget: BudgetView,
 ) -> dict[str, Any]:
     """What a policy would do first, or why it cannot say."""
-    label = f"always-{knobs['tier']}" if name == "fixed" else name
+    label = f"always-{knobs['tier']}" if policy_name == "fixed" else policy_name
     try:
-        kind = plugins.load("policies", name)
+        kind = plugins.load_plugin("policies", policy_name)
         bare = kind(header.ladder(), **knobs)
-        fits = {k: v for k, v in header.settings.policy.knobs.items() if k.startswith(OF_FITS)}
+        fits = {
+            k: v
+            for k, v in header.settings.policy.knobs.items()
+            if k.startswith(FITTED_POLICY_KNOBS)
+        }
         _, asked = training_data.split_knobs(fits if isinstance(bare, Learner) else {})
         policy = training_data.fit_policy(bare, asked, [instance], lambda line: None)
         policy = policy.prepare([features], Budget(dollars=budget.budget))

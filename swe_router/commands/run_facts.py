@@ -39,12 +39,12 @@ def read_run_facts(run: RunFolder) -> RunFacts:
         grades=run.grades(),
         spending=money,
         tiers=header.settings.ladder,
-        seconds=_seconds(run.path / "sessions.jsonl"),
+        seconds=_worked_seconds(run.path / "sessions.jsonl"),
         uses_recordings=header.recordings,
     )
 
 
-def _seconds(path: Path) -> float:
+def _worked_seconds(path: Path) -> float:
     """How long the run was worked on, over all its sessions."""
     total = 0.0
     for number, row in enumerate(jsonl.read_lines(path), 1):

@@ -16,49 +16,57 @@ from swe_router.journal.instance_log import InstanceLog
 from swe_router.journal.run_folder import LATEST, RunFolder
 from swe_router.reports import exit_status, run_rows, run_text
 
-SHOWN = 12
+MAX_LISTED_IDS = 12
 """Ids that an error lists."""
 
 
-def show(name: str, out: Path, instance: str | None, attempt: str | None) -> CommandResult:
+def show_run(
+    run_name: str, runs_folder: Path, instance_id: str | None, attempt_id: str | None
+) -> CommandResult:
     """A run, one instance of it, or one attempt."""
-    run = _run(name, out, instance)
+    run = _find_run(run_name, runs_folder, instance_id)
     known = run_facts.read_run_facts(run)
-    if instance is None:
-        whole = summary_of(run, known)
+    if instance_id is None:
+        whole = summary_facts(run, known)
         return CommandResult(facts=whole, view=run_text.run_view(known, whole.get("notes", ())))
-    record = known.records.get(instance)
+    record = known.records.get(instance_id)
     if record is None:
-        raise UsageError(f"run {run.name} has no record of {instance!r}{_instead(known, instance)}")
-    if attempt is None:
+        raise UsageError(
+            f"run {run.name} has no record of"
+            f" {instance_id!r}{_instance_suggestion(known, instance_id)}"
+        )
+    if attempt_id is None:
         return CommandResult(
             facts=record.model_dump(mode="json"), view=run_text.record_view(record, known)
         )
     ids = [one.attempt.id for one in record.outcomes]
-    steps = InstanceLog(run.attempt_folder(instance)).steps(_attempt(attempt, ids))
+    steps = InstanceLog(run.attempt_folder(instance_id)).steps(_matching_attempt(attempt_id, ids))
     if not steps:
         raise UsageError(
-            f"{instance} has no steps of attempt {attempt!r}: there is {', '.join(ids) or 'none'}"
+            f"{instance_id} has no steps of attempt {attempt_id!r}: there is"
+            f" {', '.join(ids) or 'none'}"
         )
     return CommandResult(
         facts=[s.model_dump(mode="json") for s in steps], view=run_text.steps_view(steps)
     )
 
 
-def _run(name: str, out: Path, instance: str | None) -> RunFolder:
+def _find_run(run_name: str, runs_folder: Path, instance: str | None) -> RunFolder:
     """The run; given an instance's id, the error names the command that shows it."""
     try:
-        return find_run(name, out)
+        return find_run(run_name, runs_folder)
     except UsageError as error:
-        if name == LATEST or not _is_of_latest(name, out):
+        if run_name == LATEST or not _is_in_latest_run(run_name, runs_folder):
             raise
-        words = " ".join(("latest", name) if instance is None else ("latest", name, instance))
+        words = " ".join(
+            ("latest", run_name) if instance is None else ("latest", run_name, instance)
+        )
         raise UsageError(
-            f"{name!r} is an instance, no run: did you mean `swe-router show {words}`?"
+            f"{run_name!r} is an instance, no run: did you mean `swe-router show {words}`?"
         ) from error
 
 
-def _is_of_latest(name: str, out: Path) -> bool:
+def _is_in_latest_run(name: str, out: Path) -> bool:
     """Whether the newest run has an instance of this id."""
     try:
         latest = RunFolder.find(LATEST, out)
@@ -67,40 +75,40 @@ def _is_of_latest(name: str, out: Path) -> bool:
     return name in {one.id for one in latest.instances()}
 
 
-def summary_of(run: RunFolder, known: run_facts.RunFacts) -> dict[str, Any]:
+def summary_facts(run: RunFolder, facts: run_facts.RunFacts) -> dict[str, Any]:
     """The summary, the money as the ledger closes it, tokens, and one row per instance."""
-    money, notes = known.spending, consistency.seal_warnings(run)
-    used = [o.attempt.trajectory.usage for r in known.records.values() for o in r.outcomes]
+    money, notes = facts.spending, consistency.seal_warnings(run)
+    used = [o.attempt.trajectory.usage for r in facts.records.values() for o in r.outcomes]
     return {
-        **run_facts.run_summary(known),
+        **run_facts.run_summary(facts),
         "settled": float(money.settled),
         "lost": float(money.lost),
         "reserved": float(money.reserved),
         "unused": float(money.unused),
-        "ended": exit_status.run_ending(known.instances, known.records),
+        "ended": exit_status.run_ending(facts.instances, facts.records),
         "tokens": run_rows.token_totals(used),
-        "rows": run_rows.instance_rows(known),
+        "rows": run_rows.instance_rows(facts),
         **({"notes": notes} if notes else {}),
     }
 
 
-def _instead(known: run_facts.RunFacts, instance: str) -> str:
+def _instance_suggestion(facts: run_facts.RunFacts, instance: str) -> str:
     """What to ask for instead: it is owed, it is near another id, or which ones there are."""
-    if instance in known.instances:
+    if instance in facts.instances:
         return ": it is owed, `swe-router resume` concludes it"
-    if hint := suggest.hint(instance, known.records):
+    if hint := suggest.did_you_mean_hint(instance, facts.records):
         return hint
-    there = list(known.records)
-    more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
-    return f": there is {', '.join(there[:SHOWN]) or 'none yet'}{more}"
+    there = list(facts.records)
+    more = f" and {len(there) - MAX_LISTED_IDS} more" if len(there) > MAX_LISTED_IDS else ""
+    return f": there is {', '.join(there[:MAX_LISTED_IDS]) or 'none yet'}{more}"
 
 
-def _attempt(asked: str, ids: Sequence[str]) -> str:
+def _matching_attempt(wanted: str, attempt_ids: Sequence[str]) -> str:
     """An attempt by its id, its number or its tier, where only one is meant."""
-    if asked in ids:
-        return asked
+    if wanted in attempt_ids:
+        return wanted
     for part in (0, 2):
-        found = [one for one in ids if one.partition("-")[part] == asked]
+        found = [one for one in attempt_ids if one.partition("-")[part] == wanted]
         if len(found) == 1:
             return found[0]
-    return asked
+    return wanted

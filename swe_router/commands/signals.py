@@ -17,11 +17,13 @@ from types import FrameType
 
 from swe_router.errors import UsageError
 
-STOPPING = "stopping: attempts end at their next step and their diffs are kept; again: at once"
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPING_MESSAGE = (
+    "stopping: attempts end at their next step and their diffs are kept; again: at once"
+)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def check_hours(hours: float | None) -> None:
+def require_positive_hours(hours: float | None) -> None:
     """Raise ``UsageError`` for a time limit that is not over 0."""
     if hours is not None and not hours > 0:
         raise UsageError(f"--hours {hours:g}: say for how long, as in --hours 8 or --hours 0.5")
@@ -39,43 +41,43 @@ def end_process() -> None:
 
 
 @contextmanager
-def graceful(
+def graceful_stop(
     stop_file: Path,
     say: Callable[[str], None],
-    words: str = STOPPING,
+    message: str = STOPPING_MESSAGE,
     *,
-    at_once: Callable[[], None] = end_process,
+    force_quit: Callable[[], None] = end_process,
 ) -> Iterator[None]:
-    """Turn the first of ``SIGNALS`` into ``stop_file``; the second one calls ``at_once``."""
+    """Turn the first stop signal into ``stop_file``; the second one calls ``force_quit``."""
     asked = False
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
-            at_once()
+            force_quit()
             return
         asked = True
         stop_file.write_text("asked to", encoding="utf-8")
         with contextlib.suppress(RuntimeError):  # the signal came in the middle of another line
-            say(words)
+            say(message)
 
-    with _handled(handle):
+    with _handling_signals(handle):
         yield
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Any of ``SIGNALS`` is a ``KeyboardInterrupt``: ``with`` and ``finally`` clean up."""
+    """Any of ``STOP_SIGNALS`` is a ``KeyboardInterrupt``: ``with`` and ``finally`` clean up."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    with _handled(handle):
+    with _handling_signals(handle):
         yield
 
 
 @contextmanager
-def ending_after(
+def time_limit(
     hours: float | None, stopping: Callable[[], bool], say: Callable[[str], None]
 ) -> Iterator[None]:
     """End the body as SIGTERM would, after so many hours; None is never.
@@ -103,8 +105,8 @@ def ending_after(
 
 
 @contextmanager
-def _handled(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """``handle`` for ``SIGNALS``, but for a SIGHUP that is ignored: that is how nohup works.
+def _handling_signals(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """``handle`` for ``STOP_SIGNALS``, but for a SIGHUP that is ignored: that is how nohup works.
 
     Only the main thread may handle signals: in another one they are left as they are.
     """
@@ -115,11 +117,11 @@ def _handled(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
 
     def handled(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGHUP:
-            _let_go(terminals)
+            _silence_lost_terminals(terminals)
         handle(number, frame)
 
     before = {}
-    for number in SIGNALS:
+    for number in STOP_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, handled)
     try:
@@ -136,7 +138,7 @@ def _is_terminal(fd: int) -> bool:
         return False
 
 
-def _let_go(terminals: list[int]) -> None:
+def _silence_lost_terminals(terminals: list[int]) -> None:
     """Redirect output to /dev/null where the terminal is gone: to write there is an error."""
     for fd in terminals:
         if not _is_terminal(fd):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from swe_router.codegraph.commits import PastCommit
 from swe_router.codegraph.grammar import grammar_of
 from swe_router.codegraph.test_paths import is_test
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from scipy import sparse
     from scipy.sparse import linalg
 else:
-    np = deferred("numpy")
-    sparse = deferred("scipy.sparse")
-    linalg = deferred("scipy.sparse.linalg")
+    np = deferred_module("numpy")
+    sparse = deferred_module("scipy.sparse")
+    linalg = deferred_module("scipy.sparse.linalg")
 
 YEAR = 365 * 86400
 MAX_FILES = 20

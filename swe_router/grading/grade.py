@@ -90,7 +90,7 @@ def predicted(
     known = {one.id: one for one in splits.load_instances(split, dataset=dataset, hub=hub)}
     for one in predictions:
         if one.instance_id not in known:
-            hint = suggest.hint(one.instance_id, known)
+            hint = suggest.did_you_mean_hint(one.instance_id, known)
             raise UsageError(
                 f"split {split!r} has no instance {one.instance_id!r}, which is predicted{hint}"
             )

@@ -116,7 +116,7 @@ def gold_patches_of(grader: Grader, split: str) -> list[Prediction]:
 def _made(split: str, dataset: str, hub: Hub | None, more: dict[str, Any]) -> Grader:
     origin = sources.locate_split(split, dataset, hub=hub)
     name = origin.dataset.grader
-    kind: Callable[[GradingContext], Any] = plugins.load("graders", name, BUILT_IN)
+    kind: Callable[[GradingContext], Any] = plugins.load_plugin("graders", name, BUILT_IN)
     made = kind(GradingContext(label=split, rows=origin.any_rows, path=origin.path, **more))
     if not isinstance(made, Grader):
         lacks = [part for part in PARTS if not hasattr(made, part)]

@@ -13,14 +13,14 @@ from swe_router.errors import SandboxError
 from swe_router.grading.backend import GradingPlace, GradingTask
 from swe_router.grading.evidence import grade_of_report
 from swe_router.grading.predictions import patch_bytes
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import Grade, Instance
 from swe_router.seams import Sandbox
 
 if TYPE_CHECKING:
     from swe_router.grading import harness
 else:
-    harness = deferred("swe_router.grading.harness")
+    harness = deferred_module("swe_router.grading.harness")
 
 PATCH, SCRIPT, OUTPUT = (f"/tmp/swe-router-{name}" for name in ("patch", "eval.sh", "output"))  # noqa: S108
 MAX_LOG = 64_000_000

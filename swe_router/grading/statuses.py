@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from swe_router.errors import GradingError
 from swe_router.grading import isolated
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 
 if TYPE_CHECKING:
     from swe_router.grading import harness
 else:
-    harness = deferred("swe_router.grading.harness")
+    harness = deferred_module("swe_router.grading.harness")
 
 Statuses = Mapping[str, str]
 """Name of a test -> ``passed``, ``failed`` or ``skipped``."""

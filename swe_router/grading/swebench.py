@@ -75,7 +75,7 @@ class SweBenchGrader:
         if name not in self._golds:
             rows = self._read()
             if name not in rows:
-                hint = suggest.hint(name, rows)
+                hint = suggest.did_you_mean_hint(name, rows)
                 raise UsageError(f"split {self._context.label!r} has no instance {name!r}{hint}")
             self._golds |= answer_key.gold_of_rows([rows[name]])
         return self._golds[name]

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swe_router.errors import UsageError
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 else:
-    pa = deferred("pyarrow")
-    pq = deferred("pyarrow.parquet")
+    pa = deferred_module("pyarrow")
+    pq = deferred_module("pyarrow.parquet")
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 

@@ -136,7 +136,7 @@ def _written(one: HubId) -> str:
 
 @functools.cache
 def _made(name: str) -> Dataset:
-    kind = plugins.load("datasets", name)
+    kind = plugins.load_plugin("datasets", name)
     made = kind() if callable(kind) else kind
     if not isinstance(made, Dataset):
         lacks = [key for key in DATASET_PARTS if not hasattr(made, key)]
@@ -154,7 +154,7 @@ def all_datasets() -> Iterator[Dataset]:
     """Every data set: our own first, then those of other packages."""
     own = plugins.BUILT_IN["datasets"]
     yield from map(_made, own)
-    for name in plugins.names("datasets"):
+    for name in plugins.plugin_names("datasets"):
         if name not in own:
             with contextlib.suppress(UsageError):  # one that is broken keeps nobody from the others
                 yield _made(name)
@@ -178,7 +178,7 @@ def locate_split(text: str, dataset: str = "", *, hub: Hub | None = None) -> Spl
             return _of_name(text, one, one.splits[text], hub)
     head, _, _ = text.partition("@")
     name = head.partition(":")[0]
-    if name in plugins.names("datasets") and "/" not in name:
+    if name in plugins.plugin_names("datasets") and "/" not in name:
         return _of_dataset(text, dataset_named(name), hub)
     path = Path(text).expanduser()
     # os.path: a name that is too long for the file system is no file, and no error either.
@@ -253,7 +253,7 @@ def _near_id(wanted: HubId) -> str:
     """The id of a data set that was probably meant in the place of one that the hub lacks."""
     places = (place for one in all_datasets() for place in one.splits.values())
     known = {one.name for one in map(HubId.parsed, places) if one is not None}
-    return suggest.hint(wanted.name, sorted(known), likeness=0.8)
+    return suggest.did_you_mean_hint(wanted.name, sorted(known), min_ratio=0.8)
 
 
 def _claiming(wanted: HubId) -> Dataset | None:
@@ -297,8 +297,8 @@ def _fits(one: Dataset, row: Mapping[str, Any]) -> bool:
 
 def _nothing(text: str) -> str:
     known = [name for one in all_datasets() for name in one.splits if "/" not in name]
-    known += [name for name in plugins.names("datasets") if name not in known]
-    hint = suggest.hint(text.lower(), known)
+    known += [name for name in plugins.plugin_names("datasets") if name not in known]
+    hint = suggest.did_you_mean_hint(text.lower(), known)
     broken = "".join(f"; {fault}" for fault in _broken())
     there = f"there is {', '.join(known)}, or give {FORMS}"
     # The nearest name goes before the list, which is long.
@@ -307,7 +307,7 @@ def _nothing(text: str) -> str:
 
 def _broken() -> Iterator[str]:
     """Why data sets of other packages cannot be asked."""
-    for name in plugins.names("datasets"):
+    for name in plugins.plugin_names("datasets"):
         try:
             _made(name)
         except UsageError as error:

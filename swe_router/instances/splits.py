@@ -69,7 +69,7 @@ def _by_id(found: Sequence[Instance], ids: Sequence[str], split: str) -> list[In
     known = [one.id for one in found]
     for name in ids:
         if name not in known:
-            hint = suggest.hint(name, known)
+            hint = suggest.did_you_mean_hint(name, known)
             raise UsageError(
                 f"split {split!r} has no instance {name!r} among its {len(known)}{hint}"
             )

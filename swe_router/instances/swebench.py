@@ -38,7 +38,7 @@ class SweBench(RowDataset):
     @property
     def splits(self) -> Mapping[str, str]:
         """The demo suite of the package, and the official subsets."""
-        demo = assets.root() / "eval" / "suites" / "demo" / "instances.jsonl"
+        demo = assets.assets_root() / "eval" / "suites" / "demo" / "instances.jsonl"
         return {"demo": str(demo), **OFFICIAL, **FORMER}
 
     def instance(self, row: Row, label: str) -> Instance:

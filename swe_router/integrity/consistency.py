@@ -17,7 +17,7 @@ from swe_router.ledger import log_reader
 from swe_router.ledger.ledger import run_mismatch
 from swe_router.ledger.state import LedgerState
 from swe_router.records import SCHEMA, Instance, RunRecord
-from swe_router.safe_files import check_regular
+from swe_router.safe_files import check_regular_file
 
 ZERO = Decimal(0)
 CHANGED = "was changed after the run began (its seal does not fit)"
@@ -43,7 +43,7 @@ def check_run(run: RunFolder, *, acts: bool = False, exact: bool = True) -> Head
     header = of_run(run)
     split = Path(header.settings.split).expanduser()
     if split.exists() and not split.is_dir():
-        check_regular(split)
+        check_regular_file(split)
     # Records before the ledger: of a run under way the ledger is then the newer one.
     records = run.records()
     instances = _instances(run, header, exact=exact)

@@ -17,7 +17,7 @@ def find_run(name: str, out: Path, *, exact: bool = True) -> RunFolder:
 
     Raises ``UsageError`` for one whose files do not belong together (``consistency.check_run``).
     """
-    shipped = assets.root() / "runs" / SAMPLE
+    shipped = assets.assets_root() / "runs" / SAMPLE
     if name == SAMPLE and not (out / SAMPLE).exists() and shipped.exists():
         run = RunFolder(shipped)
         consistency.check_run(run, exact=exact)

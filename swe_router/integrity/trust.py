@@ -16,14 +16,14 @@ from swe_router.integrity import own_runs
 from swe_router.journal import run_inputs
 from swe_router.journal.header import Header
 from swe_router.journal.run_folder import RunFolder
-from swe_router.lazy_imports import deferred
-from swe_router.safe_files import check_regular
+from swe_router.lazy_imports import deferred_module
+from swe_router.safe_files import check_regular_file
 from swe_router.settings import Settings
 
 if TYPE_CHECKING:
     from swe_router.estimates.acceptance import calibration
 else:
-    calibration = deferred("swe_router.estimates.acceptance.calibration")
+    calibration = deferred_module("swe_router.estimates.acceptance.calibration")
 
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -49,7 +49,7 @@ def check_no_code(run: RunFolder, header: Header) -> None:
                 " nothing is loaded from there"
             )
         if name and place != "scaffold":
-            check_regular(path)
+            check_regular_file(path)
 
 
 def may_act(

@@ -14,7 +14,7 @@ from swe_router.candidates.joining import CandidateCase
 from swe_router.errors import UsageError
 from swe_router.journal.instance_log import InstanceLog
 from swe_router.records import Outcome, Step
-from swe_router.safe_files import check_regular
+from swe_router.safe_files import check_regular_file
 
 NAME = "imported.json"
 
@@ -40,7 +40,7 @@ def load_case(folder: Path, *, steps: bool = False) -> CandidateCase | None:
     Raises ``UsageError`` when the file is damaged.
     """
     path = folder / NAME
-    check_regular(path)
+    check_regular_file(path)
     try:
         tree = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
     except FileNotFoundError:
@@ -67,5 +67,5 @@ def _write_steps(path: Path, steps: tuple[Step, ...]) -> None:
     try:
         partial.write_bytes(gzip.compress(data, mtime=0))
     except OSError as error:
-        raise jsonl.full_disk(error, path) from error
+        raise jsonl.disk_error(error, path) from error
     partial.replace(path)

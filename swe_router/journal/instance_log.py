@@ -96,15 +96,15 @@ class InstanceLog:
         """Note a decision and the ids of its attempts before it is carried out."""
         jsonl.make_folder(self._folder)
         row = {"decided": decided.model_dump(mode="json"), "attempts": list(attempts)}
-        jsonl.append(self._moves, row)
+        jsonl.append_value(self._moves, row)
 
     def rescued(self, outcome: Outcome) -> None:
         """Keep what an interrupted attempt left; the attempt itself is still owed."""
-        jsonl.append(self._moves, {"rescued": outcome.model_dump(mode="json")})
+        jsonl.append_value(self._moves, {"rescued": outcome.model_dump(mode="json")})
 
     def broke(self, outcome: Outcome) -> None:
         """Keep an attempt whose sandbox broke, before it is made again under the next name."""
-        jsonl.append(self._moves, {"broke": outcome.model_dump(mode="json")})
+        jsonl.append_value(self._moves, {"broke": outcome.model_dump(mode="json")})
 
     def broken(self, attempt_id: str) -> tuple[Outcome, ...]:
         """The attempt and its repeats whose sandboxes broke, of those that were made again."""
@@ -126,13 +126,13 @@ class InstanceLog:
         row: dict[str, Any] = {"outcomes": [one.model_dump(mode="json") for one in outcomes]}
         if left_out is not None:
             row["left_out"] = left_out.model_dump(mode="json")
-        jsonl.append(self._moves, row)
+        jsonl.append_value(self._moves, row)
 
     def verified(self, outcomes: Sequence[Outcome]) -> None:
         """Write the verdicts on the imported candidates of the instance."""
         jsonl.make_folder(self._folder)
         rows = [outcome.model_dump(mode="json") for outcome in outcomes]
-        jsonl.append(self._moves, {"imported": rows})
+        jsonl.append_value(self._moves, {"imported": rows})
 
     def imported(self) -> tuple[Outcome, ...] | None:
         """What ``verified`` wrote, or None when that is still owed."""
@@ -194,7 +194,7 @@ class InstanceLog:
         kept = len(moves)
         while kept and (moves[kept - 1].stopped or moves[kept - 1].never_begun):
             kept -= 1
-        jsonl.append(self._moves, {"reopened": kept})
+        jsonl.append_value(self._moves, {"reopened": kept})
 
     def restart(self) -> None:
         """Set the moves aside: the instance starts again. Steps and money stay on record.
@@ -222,7 +222,7 @@ class InstanceLog:
             jsonl.make_folder(self._folder)
             # Closed before its process was killed, and now continued.
             jsonl.decompress(path)
-        jsonl.append(path, row, durable=durable)
+        jsonl.append_value(path, row, durable=durable)
 
     def steps(self, attempt_id: str) -> tuple[Step, ...]:
         """The steps of an attempt, closed or not; none when it never began."""
@@ -240,7 +240,7 @@ class InstanceLog:
         """Compress the steps of an attempt that is over; durable when this returns."""
         path = self._file(attempt_id, ".jsonl")
         if path.exists():
-            jsonl.compress(path, without=b'{"%s":' % _PAID.encode())
+            jsonl.compress(path, exclude_line=b'{"%s":' % _PAID.encode())
         self._file(attempt_id, _ANSWER).unlink(missing_ok=True)
 
     def keep(self, attempt_id: str, receipt: Receipt, *, among_steps: bool = False) -> None:

@@ -37,7 +37,7 @@ from typing import Any, Self
 from swe_router import jsonl
 from swe_router.errors import UsageError
 from swe_router.records import Grade, Instance, RunRecord, checked_name
-from swe_router.safe_files import check_plain, check_regular, under
+from swe_router.safe_files import check_plain_folder, check_regular_file, path_within
 
 LATEST = "latest"
 FILES = ("settings.json", "instances.jsonl", "ledger.jsonl", "records.jsonl")
@@ -95,7 +95,7 @@ class RunFolder:
             except FileExistsError:
                 path = base / f"{name}-{number}"
             except OSError as error:
-                found = jsonl.full_disk(error, base)
+                found = jsonl.disk_error(error, base)
                 raise UsageError(f"cannot create a run under {base}: {found}") from None
         run = cls(path)
         run.logs.mkdir()
@@ -103,7 +103,7 @@ class RunFolder:
         for text in made_with:
             jsonl.write_whole(path / MADE_WITH / text_digest(text), text)
         for instance in instances:
-            jsonl.append(path / "instances.jsonl", instance.model_dump(mode="json"))
+            jsonl.append_value(path / "instances.jsonl", instance.model_dump(mode="json"))
         jsonl.write_whole(run.settings_file, json.dumps(dict(header), indent=1, default=str) + "\n")
         _point_latest(base, path)
         return run
@@ -118,7 +118,7 @@ class RunFolder:
         newest = _by_age(base)[-1:] if name == LATEST else []
         for path in (Path(name).expanduser(), base / name, *newest):
             if is_run(path):
-                check_plain(path)
+                check_plain_folder(path)
                 return cls(path.resolve())
         there = sorted(path.name for path in runs_in(base))
         known = f"there is {', '.join(there[-5:])}" if there else f"there are no runs in {base}"
@@ -127,7 +127,7 @@ class RunFolder:
 
     def header(self) -> dict[str, Any]:
         """What ``settings.json`` holds. Raises ``UsageError`` when it is damaged."""
-        check_regular(self.settings_file)
+        check_regular_file(self.settings_file)
         if not self.settings_file.exists():
             raise UsageError(
                 f"{self.settings_file} is missing: it says what the run was begun with; bring it"
@@ -155,7 +155,7 @@ class RunFolder:
         path = self.path / MADE_WITH / digest
         if not re.fullmatch("[0-9a-f]{64}", digest):
             raise UsageError(f"{self.settings_file}: {digest[:80]!r} is no SHA-256")
-        check_regular(path)
+        check_regular_file(path)
         try:
             found = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
@@ -176,7 +176,7 @@ class RunFolder:
 
     def add_record(self, record: RunRecord) -> None:
         """Append a concluded instance."""
-        jsonl.append(self.records_file, record.model_dump(mode="json"))
+        jsonl.append_value(self.records_file, record.model_dump(mode="json"))
 
     def concluded(self) -> Iterator[RunRecord]:
         """Every record in the order in which it fell, those that were tried again included."""
@@ -189,7 +189,7 @@ class RunFolder:
     def add_grades(self, grades: Iterable[Grade]) -> None:
         """Append grades; the last one of an instance counts."""
         for grade in grades:
-            jsonl.append(self.grades_file, grade.model_dump(mode="json"))
+            jsonl.append_value(self.grades_file, grade.model_dump(mode="json"))
 
     def grades(self) -> dict[str, Grade]:
         """The last grade of each instance, by id."""
@@ -197,7 +197,7 @@ class RunFolder:
 
     def add_candidate_grade(self, grade: Grade) -> None:
         """Append the verdict on a patch that is not handed in; the last one of a patch counts."""
-        jsonl.append(self.candidate_grades_file, grade.model_dump(mode="json"))
+        jsonl.append_value(self.candidate_grades_file, grade.model_dump(mode="json"))
 
     def grades_by_patch(self) -> dict[tuple[str, str], Grade]:
         """Every patch with an official verdict, by instance id and SHA-256 of the patch.
@@ -218,14 +218,14 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> Path:
         """Replace a derived file such as ``report.md`` or ``preds.json``."""
-        path = under(self.path, name)
+        path = path_within(self.path, name)
         jsonl.write_whole(path, text)
         return path
 
     def attempt_folder(self, instance_id: str) -> Path:
         """Where the trajectories of one instance lie. Raises ``UsageError`` for what is no id."""
         try:
-            return under(self.path, f"trajectories/{checked_name(instance_id)}")
+            return path_within(self.path, f"trajectories/{checked_name(instance_id)}")
         except ValueError as error:
             raise UsageError(f"{self.path}: {error}") from None
 
@@ -238,7 +238,7 @@ class RunFolder:
         try:
             opened = self.lock_file.open("a")
         except OSError as error:
-            raise jsonl.full_disk(error, self.lock_file) from None
+            raise jsonl.disk_error(error, self.lock_file) from None
         with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,15 +19,15 @@ from swe_router.agents.tools import Toolset
 from swe_router.errors import UsageError
 from swe_router.journal.header import Header
 from swe_router.journal.run_folder import RunFolder
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.settings import Settings, VerifySettings
 
 if TYPE_CHECKING:
     from swe_router import templates
     from swe_router.estimates.acceptance import calibration
 else:
-    templates = deferred("swe_router.templates")
-    calibration = deferred("swe_router.estimates.acceptance.calibration")
+    templates = deferred_module("swe_router.templates")
+    calibration = deferred_module("swe_router.estimates.acceptance.calibration")
 
 SCAFFOLD, TOOLS, CALIBRATION = "scaffold", "tools", "calibration"
 EARLIER = "earlier.json"
@@ -42,7 +42,7 @@ def current_inputs(settings: Settings) -> dict[str, str]:
         **{f"prompt/{name}": sheet.text(name) for name in sheet.used_prompts()},
     }
     for name in verifier_prompts(settings):
-        found[f"prompt/{name}"] = templates.text(name)
+        found[f"prompt/{name}"] = templates.prompt_source(name)
     verify = settings.verify
     weighs = recorded_verdicts.any_trait(verify.names, lambda one: one.calibrated)
     if weighs and verify.calibration != calibration.NONE:
@@ -96,7 +96,7 @@ def verify_settings(run: RunFolder, header: Header) -> VerifySettings:
 
 def _earlier(run: RunFolder, header: Header) -> dict[str, str]:
     """The same for a run that stores nothing: by the digests of its prompts, from what shipped."""
-    known = json.loads((assets.root() / "prompts" / EARLIER).read_bytes())
+    known = json.loads((assets.assets_root() / "prompts" / EARLIER).read_bytes())
     found = {TOOLS: json.dumps(known[TOOLS])}
     for key, digest in header.prompts.items():
         if key.startswith("prompt/") and digest in known["prompts"]:
@@ -118,7 +118,7 @@ def _own(run: RunFolder, header: Header, found: dict[str, str]) -> dict[str, str
     now = current_inputs(header.settings)
     mine = manifest.read_manifest(name)
     same = prompts.prompt_digests(mine).items() <= dict(header.prompts).items()
-    if not same or any(templates.digest(now[key]) != header.prompts[key] for key in now
+    if not same or any(templates.text_digest(now[key]) != header.prompts[key] for key in now
                        if key.startswith("prompt/")):  # fmt: skip
         raise refused
     return {**now, TOOLS: found[TOOLS]}

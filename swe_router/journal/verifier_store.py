@@ -29,12 +29,12 @@ class VerifierStore(MutableMapping[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         known = self._all()
         jsonl.make_folder(self._path.parent)
-        jsonl.append(self._path, {"key": key, "value": value})
+        jsonl.append_value(self._path, {"key": key, "value": value})
         known[key] = value
 
     def __delitem__(self, key: str) -> None:
         del self._all()[key]
-        jsonl.append(self._path, {"key": key, "gone": True})
+        jsonl.append_value(self._path, {"key": key, "gone": True})
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict(self._all()))

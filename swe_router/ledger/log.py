@@ -15,7 +15,7 @@ from typing import Any
 from swe_router import jsonl
 from swe_router.errors import DiskFull, JournalError, UsageError
 from swe_router.ledger.log_reader import BROKEN, describe_damage
-from swe_router.safe_files import check_regular
+from swe_router.safe_files import check_regular_file
 
 Entry = Mapping[str, Any]
 
@@ -76,7 +76,7 @@ class LedgerLog:
         # A lock taken through an inherited descriptor would be shared with the parent process.
         if self._pid != os.getpid():
             new = not self._path.exists()
-            check_regular(self._path)
+            check_regular_file(self._path)
             try:
                 self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             except OSError as error:

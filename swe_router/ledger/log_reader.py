@@ -7,7 +7,7 @@ from pathlib import Path
 
 from swe_router.errors import JournalError, UsageError
 from swe_router.ledger.state import LedgerState
-from swe_router.safe_files import check_regular
+from swe_router.safe_files import check_regular_file
 
 BROKEN = (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, JournalError)
 """What a damaged entry raises when it is read and applied."""
@@ -23,7 +23,7 @@ def read_ledger(path: Path) -> LedgerState:
     Raises ``UsageError`` that names file and line for a damaged one.
     """
     state = LedgerState()
-    check_regular(path)
+    check_regular_file(path)
     try:
         data = path.read_bytes() if path.exists() else b""
     except OSError as error:

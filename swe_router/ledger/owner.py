@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 
 if TYPE_CHECKING:
     import psutil
 else:
-    psutil = deferred("psutil")
+    psutil = deferred_module("psutil")
 
 _SEPARATOR = "|"
 

@@ -46,7 +46,7 @@ class RecordingModel:
         occurrence = self._seen[request]
         self._seen[request] += 1
         entry = {"session": self._session, "request": request, "occurrence": occurrence, **what}
-        jsonl.append(self._path, entry, durable=False)
+        jsonl.append_value(self._path, entry, durable=False)
 
 
 class ReplayingModel:
@@ -92,7 +92,7 @@ class CassetteModel:
         self._model: Model
         if dialect:
             inner = tier.model_copy(update={"dialect": dialect, "options": options})
-            bare = plugins.load("models", dialect)(inner, session=session, key=key)
+            bare = plugins.load_plugin("models", dialect)(inner, session=session, key=key)
             self._model = RecordingModel(bare, path, session=session)
         elif path.is_file():
             self._model = ReplayingModel(path, session=session)

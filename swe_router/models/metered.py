@@ -131,7 +131,7 @@ class MeteredModel:
             self._remember(messages, tools, known)
             return known
         bound = self._bound(messages, tools)
-        reserved = self._rate.worst(bound, limits.max_output_tokens, limits.seconds)
+        reserved = self._rate.max_usd(bound, limits.max_output_tokens, limits.seconds)
         reservation = self._book.reserve(reserved)
         try:
             answer = self._model.complete(messages, tools, limits=limits)
@@ -148,7 +148,7 @@ class MeteredModel:
         seconds = min(answer.usage.seconds, limits.seconds)
         usage, note = answer.usage.model_copy(update={"seconds": seconds}), ""
         if not self._is_given(answer):
-            usage = self._rate.worst_usage(bound, limits.max_output_tokens, limits.seconds)
+            usage = self._rate.max_usage(bound, limits.max_output_tokens, limits.seconds)
             note = NO_USAGE
             _log.warning("%s gave no usage: %s USD charged as reserved", answer.model, reserved)
         usd = self._rate.usd(usage)
@@ -166,7 +166,7 @@ class MeteredModel:
     ) -> Decimal:
         """USD that this call would reserve."""
         bound = self._bound(messages, tools)
-        return self._rate.worst(bound, limits.max_output_tokens, limits.seconds)
+        return self._rate.max_usd(bound, limits.max_output_tokens, limits.seconds)
 
     def _is_given(self, answer: Completion) -> bool:
         """Whether the usage can be true: no prompt, or words out of no tokens, cannot."""

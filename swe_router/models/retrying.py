@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from swe_router.breaker import short_cause
 from swe_router.errors import ModelError, NoAnswer, NoConnection, Overloaded, RateLimited
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import CallLimits, Completion, Message, ToolSpec
 from swe_router.seams import Model
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import stamina
     from stamina import instrumentation
 else:
-    stamina = deferred("stamina")
-    instrumentation = deferred("stamina.instrumentation")
+    stamina = deferred_module("stamina")
+    instrumentation = deferred_module("stamina.instrumentation")
 
 LONGEST_WAIT = 120.0
 """Seconds; a provider that asks for more is asked again after this much."""

@@ -103,7 +103,7 @@ class ScriptedModel:
         if not folder:
             raise Refused(f"tier option 'recordings' is not set for {self._tier.model!r}")
         base = Path(str(folder)).expanduser()
-        base = base if base.is_absolute() else assets.root() / base
+        base = base if base.is_absolute() else assets.assets_root() / base
         names = [f"{self._instance}.toml"]
         if self._attempt not in {"", "1"}:
             names.insert(0, f"{self._instance}.{self._attempt}.toml")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from swe_router.errors import ModelError, NoAnswer, NoConnection
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.settings import Tier
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from swe_router.models import http_calls
 else:
-    httpx2 = deferred("httpx2")
-    http_calls = deferred("swe_router.models.http_calls")
+    httpx2 = deferred_module("httpx2")
+    http_calls = deferred_module("swe_router.models.http_calls")
 
 SECONDS = 5.0
 """For the whole answer of a list of models."""

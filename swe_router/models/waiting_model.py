@@ -29,12 +29,12 @@ class WaitingModel:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, limits: CallLimits
     ) -> Completion:
         """See ``seams.Model``. Raises ``StillAway`` when the run gave the tier up or stops."""
-        return self.breaker.through(
+        return self.breaker.call_when_available(
             service_name(self.tier),
             lambda: self.model.complete(messages, tools, limits=limits),
-            who=self.instance,
-            held=self.held,
-            check=self.check,
+            instance_id=self.instance,
+            on_pause=self.held,
+            check_service=self.check,
         )
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from swe_router import errors, suggest
 from swe_router.errors import UsageError
-from swe_router.moved import renamed
+from swe_router.moved import renamed_getattr
 from swe_router.policy_abilities import DeclaresKnobs
 from swe_router.records import (
     Budget,
@@ -26,7 +26,7 @@ from swe_router.records import (
 from swe_router.settings import Table
 from swe_router.stats.rounding import distinct_decimals
 
-__getattr__ = renamed(__name__)
+__getattr__ = renamed_getattr(__name__)
 
 _EXPLAINED_ERRORS = (
     "NoConnection",
@@ -147,7 +147,7 @@ def _fault_text(fault: Any, kind: type[Knobs]) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     known = sorted(kind.model_fields)
     if fault["type"] == "extra_forbidden":
-        hint = suggest.hint(where, known) or f": there is {', '.join(known)}"
+        hint = suggest.did_you_mean_hint(where, known) or f": there is {', '.join(known)}"
         return f"there is no knob {where!r}{hint}"
     if fault["type"] == "missing":
         return f"knob {where!r} must be given"
@@ -170,7 +170,7 @@ def required_tier(policy: str, ladder: Sequence[Plan], tier: str) -> Plan:
     names = [plan.arm.model for plan in ladder]
     raise UsageError(
         f"policy {policy!r}: knob 'tier' must be one of {', '.join(names)}"
-        f" (given: {tier!r}){suggest.hint(tier, names)}"
+        f" (given: {tier!r}){suggest.did_you_mean_hint(tier, names)}"
     )
 
 

@@ -5,7 +5,7 @@ No gold field exists here: the answer key lives in ``grading.gold`` alone.
 Money is ``Decimal`` US dollars, time is seconds, sizes are tokens or bytes as the name says.
 """
 
-from swe_router.moved import renamed
+from swe_router.moved import renamed_getattr
 from swe_router.records.conversation import (
     Action,
     AnswerEnd,
@@ -65,7 +65,7 @@ from swe_router.records.values import (
     VerdictOutcome,
 )
 
-__getattr__ = renamed(__name__)
+__getattr__ = renamed_getattr(__name__)
 
 __all__ = [
     "ACCEPTANCE",

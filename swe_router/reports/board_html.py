@@ -33,7 +33,7 @@ def leaderboard_page(facts: Mapping[str, Any], plane_png: bytes, verifier_map_pn
     every = range(0, len(found["axis"]), 10)
     gauge = any(row.get("rate_random_cv") is not None for row in facts["rows"])
     figures = [figure for figure in SORTABLE_FIGURES if gauge or figure[1] != "rate_random_cv"]
-    return templates.document(
+    return templates.render_page(
         "leaderboard.html",
         {"json": plain_values.json_text},
         facts=facts,

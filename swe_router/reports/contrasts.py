@@ -12,14 +12,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import ACCEPTANCE, JudgedVerdict
 from swe_router.stats import rates, significance
 
 if TYPE_CHECKING:
     import numpy as np
 else:
-    np = deferred("numpy")
+    np = deferred_module("numpy")
 
 MIN_INSTANCES = rates.MIN_CLUSTERS
 """Instances with a right (or a wrong) patch below which no difference is reported."""

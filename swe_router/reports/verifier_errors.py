@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from swe_router import recorded_verdicts
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import ACCEPTANCE, JudgedVerdict
 from swe_router.reports import contrasts
 from swe_router.stats import rates
@@ -22,7 +22,7 @@ from swe_router.stats.rates import MeasuredRate
 if TYPE_CHECKING:
     import numpy as np
 else:
-    np = deferred("numpy")
+    np = deferred_module("numpy")
 
 ALL_TIERS = "all"
 """Name of the tiers together."""

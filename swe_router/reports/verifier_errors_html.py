@@ -21,7 +21,7 @@ from swe_router.reports.verifier_errors_text import (
 def verifier_errors_page(facts: Mapping[str, Any], curves_png: bytes) -> str:
     """The page; ``curves_png`` is a PNG image, put inside."""
     picture = f"data:image/png;base64,{base64.b64encode(curves_png).decode('ascii')}"
-    return templates.document(
+    return templates.render_page(
         "accounting.html",
         facts=facts,
         headline=candidate_counts_line(facts),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swe_router.errors import EngineGone, ImageMissing, SandboxError, WouldNotStart
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import Instance
 from swe_router.sandboxes.channel import ChannelSandbox
 from swe_router.sandboxes.channel_loop import LAUNCH, LOOP
@@ -26,7 +26,7 @@ from swe_router.settings import SandboxSettings
 if TYPE_CHECKING:
     import swe_router.sandboxes.docker_engine as engines
 else:
-    engines = deferred("swe_router.sandboxes.docker_engine")
+    engines = deferred_module("swe_router.sandboxes.docker_engine")
 
 RUN_LABEL = "swe-router.run"
 LOCK_LABEL = "swe-router.lock"

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 import secrets
 
-from swe_router.patch_identity import built_on
+from swe_router.patch_identity import chained_paths
 from swe_router.records import Result
 from swe_router.sandboxes import git_in_sandbox, shadow_git
 from swe_router.sandboxes.git_in_sandbox import SandboxGit
-from swe_router.seams import FITTED, IN_PLACE, Sandbox
+from swe_router.seams import CONTINUED_PREFIX, FITTED_PREFIX, Sandbox
 
 _APPLY = """
 git apply --verbose --binary --whitespace=nowarn "$W/{name}" || exit
@@ -41,7 +41,7 @@ def apply_patch(sandbox: Sandbox, patch_text: str) -> Result:
     result = git.run(sandbox, _APPLY.format(name=name))
     if result.exit_code == 0 and not result.timed_out:
         return result
-    lines = built_on(patch_text)
+    lines = chained_paths(patch_text)
     git.put(sandbox, "named", "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
     for otherwise in (_rest, _fuzzy):
         if result.exit_code != 0 and not result.timed_out:
@@ -73,7 +73,7 @@ def _rest(sandbox: Sandbox, git: SandboxGit, name: str, refused: Result) -> Resu
     done = git.run(sandbox, _REST.replace("NAME", name))
     if done.exit_code != 0:
         return refused
-    return done.model_copy(update={"output": f"{IN_PLACE}{named}\n{done.output}"})
+    return done.model_copy(update={"output": f"{CONTINUED_PREFIX}{named}\n{done.output}"})
 
 
 def _fuzzy(sandbox: Sandbox, git: SandboxGit, name: str, refused: Result) -> Result:
@@ -81,7 +81,7 @@ def _fuzzy(sandbox: Sandbox, git: SandboxGit, name: str, refused: Result) -> Res
     done = git.run(sandbox, _FUZZY.replace("NAME", name))
     if done.exit_code != 0:
         return refused
-    return done.model_copy(update={"output": f"{FITTED}patch --fuzz=5\n{done.output}"})
+    return done.model_copy(update={"output": f"{FITTED_PREFIX}patch --fuzz=5\n{done.output}"})
 
 
 _THERE = """

@@ -12,14 +12,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.sandboxes.docker import HOST_LABEL, LOCK_LABEL, RUN_LABEL
 from swe_router.sandboxes.temp_folders import CARD, PREFIX, discard_folder, folder_prefix
 
 if TYPE_CHECKING:
     import swe_router.sandboxes.docker_engine as engines
 else:
-    engines = deferred("swe_router.sandboxes.docker_engine")
+    engines = deferred_module("swe_router.sandboxes.docker_engine")
 
 YOUNG = 60.0
 """Seconds for which a sandbox folder without a card may still be in the making."""

@@ -156,7 +156,7 @@ def package_copies(prefixes: Iterable[str]) -> list[Path]:
     for prefix in prefixes:
         folders |= {str(path) for path in Path(prefix).glob("lib*/python3*/*-packages")}
     found = [path for folder in sorted(folders) for path in Path(folder).glob("swe_router*")]
-    return [Path(__file__).parent.parent, assets.root(), *found]
+    return [Path(__file__).parent.parent, assets.assets_root(), *found]
 
 
 def _names(path: Path) -> set[str]:

@@ -36,6 +36,9 @@ class WaitingSandboxes:
                     raise EngineGone(str(error)) from None
                 return stack.enter_context(sandboxes.open(instance, *files))
 
-            yield self.breaker.through(
-                SERVICE, opened, who=instance.id, held=lambda why: self.held(instance.id, why)
+            yield self.breaker.call_when_available(
+                SERVICE,
+                opened,
+                instance_id=instance.id,
+                on_pause=lambda why: self.held(instance.id, why),
             )

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from swe_router import recorded_verdicts
 from swe_router.errors import UsageError
-from swe_router.patch_identity import normalised
+from swe_router.patch_identity import normalised_lines
 from swe_router.records import CrossMatrix, Outcome
 from swe_router.settings import Table
 from swe_router.verifier_abilities import VerdictSummary
@@ -52,7 +52,7 @@ def patch_of(outcome: Outcome) -> str:
 
 def change_form(outcome: Outcome) -> ChangeForm:
     """What its vote is for: the normalised change."""
-    return normalised(patch_of(outcome))
+    return normalised_lines(patch_of(outcome))
 
 
 def change_size(form: ChangeForm) -> int:

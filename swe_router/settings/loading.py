@@ -34,7 +34,7 @@ def load(
     given. Raises ``UsageError`` that names the key and, for a key that does not exist, the
     nearest right one.
     """
-    tree = read_toml(assets.find("eval/presets", preset, ".toml"))
+    tree = read_toml(assets.find_asset("eval/presets", preset, ".toml"))
     over: dict[str, Any] = {}
     for file in files:
         over = merge(over, read_toml(file))
@@ -146,12 +146,12 @@ def _explain(fault: Any, tree: Mapping[str, Any]) -> str:
     where = [str(part) for part in fault["loc"] if part not in branches]
     if fault["type"] == "missing" and len(where) == 3 and where[0] == "tiers":
         others = [n for n, t in tree["tiers"].items() if isinstance(t, Mapping) and "dialect" in t]
-        hint = suggest.hint(where[1], others, prefix="tiers.")
+        hint = suggest.did_you_mean_hint(where[1], others, prefix="tiers.")
         if hint and where[1] not in others:
             return f"there is no tier {where[1]!r}{hint}"
     if fault["type"] == "extra_forbidden":
         prefix = "".join(f"{part}." for part in where[:-1])
-        hint = suggest.hint(where[-1], _sibling_keys(where), prefix=prefix)
+        hint = suggest.did_you_mean_hint(where[-1], _sibling_keys(where), prefix=prefix)
         return f"there is no setting {'.'.join(where)!r}{hint}"
     if fault["type"] == "missing":
         return f"{'.'.join(where)} is missing"

@@ -304,7 +304,7 @@ class Settings(Table):
         for place, named, known, there in places:
             for name in named:
                 if name and name not in known:
-                    hint = suggest.hint(name, known)
+                    hint = suggest.did_you_mean_hint(name, known)
                     raise ValueError(f"{place} names tier {name!r}, which is not {there}{hint}")
         if not self.tiers:
             raise ValueError("no tier is declared: give at least one [tiers.NAME] table")

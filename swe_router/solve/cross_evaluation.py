@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from swe_router import recorded_verdicts
 from swe_router.errors import BoundaryError
-from swe_router.patch_identity import effect
+from swe_router.patch_identity import effect_digest
 from swe_router.records import (
     Candidate,
     CrossMatrix,
@@ -136,7 +136,7 @@ def _filled(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, Candidate]]:
 def _same(full: Sequence[tuple[Outcome, Candidate]]) -> dict[str, str]:
     """Digest of each candidate -> that of the first one whose patch has the same effect."""
     first: dict[str, str] = {}
-    return {one.digest: first.setdefault(effect(one.patch), one.digest) for _, one in full}
+    return {one.digest: first.setdefault(effect_digest(one.patch), one.digest) for _, one in full}
 
 
 def _both(known: str, more: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from swe_router.moved import renamed
+from swe_router.moved import renamed_getattr
 from swe_router.records import (
     CrossRun,
     Features,
@@ -35,7 +35,7 @@ from swe_router.solve.moves import (
 from swe_router.solve.selection import checked_choice, selector_for
 from swe_router.solve.unpaid import unpaid
 
-__getattr__ = renamed(__name__)
+__getattr__ = renamed_getattr(__name__)
 
 
 def solve(

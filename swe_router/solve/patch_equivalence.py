@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from swe_router import patch_files
 from swe_router.errors import BoundaryError
-from swe_router.patch_identity import effect
+from swe_router.patch_identity import effect_digest
 from swe_router.records import Candidate, Instance, Result
 from swe_router.seams import Sandbox
 from swe_router.verifier_cache import CacheKey, VerifierCache
@@ -70,7 +70,7 @@ class PatchEquivalence:
 
         The first patch with a given effect uses the effect as its key, without a sandbox.
         """
-        found = effect(candidate.patch)
+        found = effect_digest(candidate.patch)
         first = self._cache.setdefault(FirstOfEffect(found), candidate)
         if first.digest == candidate.digest:
             return found
@@ -104,7 +104,7 @@ def misfit(cache: VerifierCache, candidate: Candidate) -> bool:
 
 def _files(sandbox: Sandbox, patch: str) -> str:
     """Digest of every file that the patch names, as it lies there; empty if unknown."""
-    files = patch_files.changes(patch)
+    files = patch_files.patch_summaries(patch)
     if files is None:
         return ""
     names = sorted({name for file in files for name in (file.path, file.before) if name})

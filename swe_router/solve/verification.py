@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from swe_router import recorded_verdicts
 from swe_router.errors import BoundaryError, Lost, WouldNotStart
-from swe_router.patch_identity import effect
+from swe_router.patch_identity import effect_digest
 from swe_router.records import (
     Candidate,
     Instance,
@@ -262,7 +262,7 @@ def _stand_ins(
     alike: dict[str, dict[str, Candidate]] = {}
     for outcome in outcomes:
         if outcome.candidate is not None:
-            own = alike.setdefault(effect(outcome.candidate.patch), {})
+            own = alike.setdefault(effect_digest(outcome.candidate.patch), {})
             own.setdefault(outcome.candidate.digest, outcome.candidate)
     equivalence = setup.equivalence(instance)
     found: dict[str, Candidate] = {}

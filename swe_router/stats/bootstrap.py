@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.stats.arrays import Floats
 from swe_router.stats.hull import on_pareto_frontier
 from swe_router.stats.significance import even
@@ -20,7 +20,7 @@ from swe_router.stats.significance import even
 if TYPE_CHECKING:
     from scipy import stats
 else:
-    stats = deferred("scipy.stats")
+    stats = deferred_module("scipy.stats")
 
 RESAMPLES = 10_000
 

@@ -12,14 +12,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.stats.arrays import Floats
 
 if TYPE_CHECKING:
     import numpy as np
 
 else:
-    np = deferred("numpy")
+    np = deferred_module("numpy")
 
 BIAS_STRENGTH = 1.0
 """Strength of the bias's own prior: about that of four rows."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.stats.arrays import Floats
 
 if TYPE_CHECKING:
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from scipy import special
 else:
-    np = deferred("numpy")
-    special = deferred("scipy.special")  # a third of the time that scipy.stats takes to import
+    np = deferred_module("numpy")
+    special = deferred_module(
+        "scipy.special"
+    )  # a third of the time that scipy.stats takes to import
 
 Z95 = 1.959963984540054
 RESAMPLES = 2000

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.stats.arrays import Floats
 from swe_router.stats.rates import MeasuredRate
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy import stats
 else:
-    np = deferred("numpy")
-    stats = deferred("scipy.stats")
+    np = deferred_module("numpy")
+    stats = deferred_module("scipy.stats")
 
 
 def difference_interval(one: MeasuredRate, other: MeasuredRate) -> tuple[float, float]:

@@ -81,7 +81,7 @@ def _stopped(read: ParsedText, before: Sequence[str], names: Sequence[str]) -> P
 
 def unknown_tool(name: str, names: Sequence[str]) -> str:
     """What to tell a model that called a tool there is not."""
-    hint = suggest.question(name, names)
+    hint = suggest.did_you_mean_question(name, names)
     return f"There is no tool named {name!r}; the tools are {', '.join(names)}.{hint}"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from swe_router import patch_files
 from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import Candidate, Instance, Outcome, Verdict
-from swe_router.seams import FITTED, IN_PLACE, VerificationContext
+from swe_router.seams import CONTINUED_PREFIX, FITTED_PREFIX, VerificationContext
 from swe_router.settings import VerifySettings
 from swe_router.verifier_abilities import EvidenceRecord, Reuse, Stage, VerdictSummary
 from swe_router.verifiers.evidence_records import AppliesEvidence
@@ -51,10 +51,12 @@ class AppliesVerifier:
             facts["applied"] = result.exit_code == 0 and not result.timed_out
             if not facts["applied"]:
                 facts["git_said"] = result.output[-1000:]
-            elif result.output.startswith(FITTED):
-                facts["fitted_by"] = result.output.splitlines()[0].removeprefix(FITTED)
-            elif result.output.startswith(IN_PLACE):
-                _pass_over(facts, result.output.splitlines()[0].removeprefix(IN_PLACE).split(", "))
+            elif result.output.startswith(FITTED_PREFIX):
+                facts["fitted_by"] = result.output.splitlines()[0].removeprefix(FITTED_PREFIX)
+            elif result.output.startswith(CONTINUED_PREFIX):
+                _pass_over(
+                    facts, result.output.splitlines()[0].removeprefix(CONTINUED_PREFIX).split(", ")
+                )
         return verdict_of(candidate, facts)
 
     def check(self, verdict: Verdict) -> str:
@@ -77,7 +79,7 @@ class AppliesVerifier:
 
 def text_facts(patch: str, is_test: Callable[[str], bool]) -> dict[str, Any]:
     """What the text of a patch says, with the paths of each kind."""
-    files = patch_files.changes(patch)
+    files = patch_files.patch_summaries(patch)
     facts: dict[str, Any] = {
         "empty": not patch.strip(),
         "applied": False,

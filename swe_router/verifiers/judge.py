@@ -12,7 +12,7 @@ from swe_router import recorded_verdicts
 from swe_router.errors import LedgerRefused, ModelError
 from swe_router.estimates.acceptance import calibration
 from swe_router.estimates.acceptance.verdict_signals import clipped, log_odds
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.recorded_verdicts import read_evidence
 from swe_router.records import (
     CallLimits,
@@ -32,7 +32,7 @@ from swe_router.verifiers.verdict_making import verdict_of_opinion
 if TYPE_CHECKING:
     from swe_router import templates
 else:
-    templates = deferred("swe_router.templates")
+    templates = deferred_module("swe_router.templates")
 
 NAME = "judge"
 PROMPT = "judge"
@@ -130,8 +130,8 @@ def messages(
     """What the judge is asked; ``template`` is the prompt, where it is not the one of today."""
     assert outcome.candidate is not None
     patch = outcome.candidate.patch
-    text = templates.filled(
-        templates.text(PROMPT) if template is None else template,
+    text = templates.render_source(
+        templates.prompt_source(PROMPT) if template is None else template,
         f"prompt {PROMPT}",
         repo=instance.repo,
         problem=instance.problem.strip()[:MAX_ISSUE],

@@ -64,7 +64,7 @@ class RepoTestsVerifier:
         candidate = outcome.candidate
         if candidate is None or not candidate.patch.strip():
             return _verdict(candidate, {"why": "there is no patch to test"})
-        files = patch_files.changes(candidate.patch)
+        files = patch_files.patch_summaries(candidate.patch)
         if files is None:
             return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
         is_test = path_kinds.is_test_predicate(context.graph)

@@ -71,7 +71,7 @@ class SyntaxVerifier:
         patch = candidate.patch if candidate else ""
         if not patch.strip():
             return _verdict(candidate, {"why": "there is no patch to read"})
-        files = patch_files.changes(patch)
+        files = patch_files.patch_summaries(patch)
         if files is None:
             return _verdict(candidate, {"why": "the patch cannot be read as a diff"})
         is_test = path_kinds.is_test_predicate(context.graph)

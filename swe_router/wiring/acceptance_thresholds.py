@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from swe_router import plugins, recorded_verdicts
 from swe_router.estimates.acceptance import calibration, cost_threshold
 from swe_router.estimates.acceptance.cost_threshold import CostThreshold, PatchShare
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.policies.base import knobs_type_of, validated_knobs
 from swe_router.policies.escalation_order import RESCUE_RATE, EscalationValueKnobs, check_tier_names
 from swe_router.records import IMPORTED
@@ -18,7 +18,7 @@ from swe_router.settings import Settings, VerifySettings
 if TYPE_CHECKING:
     from swe_router.wiring import training_data
 else:
-    training_data = deferred("swe_router.wiring.training_data")
+    training_data = deferred_module("swe_router.wiring.training_data")
 
 
 def with_thresholds(settings: Settings) -> Settings:
@@ -162,7 +162,7 @@ def _wanted(settings: Settings) -> bool:
 def _knobs(settings: Settings) -> EscalationValueKnobs | None:
     """The policy's knobs where it has a ``value`` and a ``rescue``."""
     name = settings.policy.name
-    kind = knobs_type_of(plugins.load("policies", name))
+    kind = knobs_type_of(plugins.load_plugin("policies", name))
     if not issubclass(kind, EscalationValueKnobs):
         return None
     own, _ = training_data.split_knobs(settings.policy.knobs)

@@ -6,13 +6,13 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from swe_router.errors import SandboxError, SweRouterError
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.sandboxes import reaper
 
 if TYPE_CHECKING:
     from swe_router.sandboxes import docker_engine
 else:
-    docker_engine = deferred("swe_router.sandboxes.docker_engine")
+    docker_engine = deferred_module("swe_router.sandboxes.docker_engine")
 
 
 def sweep(run: str) -> None:

@@ -21,7 +21,7 @@ from swe_router.errors import (
     SweRouterError,
     UsageError,
 )
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.models import tier_checks
 from swe_router.records import CallLimits, Instance, Message, ToolSpec
 from swe_router.settings import Settings, Tier
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from swe_router.models import server_probe
     from swe_router.sandboxes import docker_engine
 else:
-    server_probe = deferred("swe_router.models.server_probe")
-    docker_engine = deferred("swe_router.sandboxes.docker_engine")
+    server_probe = deferred_module("swe_router.models.server_probe")
+    docker_engine = deferred_module("swe_router.sandboxes.docker_engine")
 
 Level = Literal["ok", "warning", "no"]
 RUN_GB = 1.0
@@ -96,7 +96,7 @@ def check_tiers(
 
 def _tier(name: str, tier: Tier, knocking: bool) -> Callable[[], str | tuple[Level, str]]:
     def look() -> str | tuple[Level, str]:
-        kind = plugins.load("models", tier.dialect)
+        kind = plugins.load_plugin("models", tier.dialect)
         key = tier_checks.key_of(name, tier, os.environ)
         level, message = _server(name, tier, key)
         if knocking and server_probe.models_url(tier):
@@ -208,7 +208,7 @@ def check_images(
 
 def _built(image: str, instance: str) -> str:
     """How an image of the demo is made."""
-    root = assets.root()
+    root = assets.assets_root()
     return (
         f"build each, the first with: docker build -f {root / 'docker' / 'demo.Dockerfile'}"
         f" --build-arg INSTANCE={instance} -t {image} {root / 'eval' / 'suites' / 'demo'}"

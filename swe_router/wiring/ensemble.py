@@ -36,7 +36,7 @@ def selector(settings: Settings) -> Selector:
 
     Raises ``UsageError`` for a knob that it does not have, and for one that cannot be used live.
     """
-    kind = plugins.load("selectors", settings.selector)
+    kind = plugins.load_plugin("selectors", settings.selector)
     knobs = dict(settings.ensemble.knobs)
     if settings.selector == "random":
         knobs.setdefault("seed", settings.seed)

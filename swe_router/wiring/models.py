@@ -99,7 +99,7 @@ class ModelFactory:
         """Session -> the bare model of a tier. Raises ``UsageError`` without its key."""
         tier = self._tier(name)
         key = tier_checks.key_of(name, tier, os.environ)
-        kind = plugins.load("models", tier.dialect)
+        kind = plugins.load_plugin("models", tier.dialect)
 
         def made(session: str) -> Model:
             model: Model = kind(tier, session=session, key=key)

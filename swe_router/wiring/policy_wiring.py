@@ -41,7 +41,7 @@ def build_policy(header: Header, issues: Sequence[Instance] = (), say: Say | Non
     if settings.seed:
         knobs.setdefault("seed", settings.seed)
     knobs = {**header.knobs, **knobs}
-    kind = plugins.load("policies", settings.policy.name)
+    kind = plugins.load_plugin("policies", settings.policy.name)
     try:
         inspect.signature(kind).bind(header.ladder(), **knobs)
     except TypeError as error:
@@ -56,7 +56,7 @@ def knobs_of(settings: Settings) -> dict[str, Any]:
 
     Raises ``UsageError`` for a knob that it does not have.
     """
-    kind = plugins.load("policies", settings.policy.name)
+    kind = plugins.load_plugin("policies", settings.policy.name)
     if not isinstance(kind, DeclaresKnobs):
         return {}
     own, _ = training_data.split_knobs(settings.policy.knobs)

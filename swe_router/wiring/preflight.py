@@ -14,7 +14,7 @@ from swe_router import plugins, recorded_verdicts
 from swe_router.agents import manifest, prompts
 from swe_router.errors import SweRouterError, UsageError
 from swe_router.journal import run_inputs
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.models import tier_checks
 from swe_router.prices import PriceRate
 from swe_router.records import Instance
@@ -26,7 +26,7 @@ from swe_router.wiring.repositories import check_git
 if TYPE_CHECKING:
     from swe_router import templates
 else:
-    templates = deferred("swe_router.templates")
+    templates = deferred_module("swe_router.templates")
 
 ONE_TIER = frozenset({"fixed", "best-of-k"})
 """Policies that make all their attempts with one tier, which a knob names."""
@@ -84,7 +84,7 @@ def run_preflight(
     without_fault(lambda: _payable(settings, skipped))
     without_fault(lambda: allow_open_files(FILES_PER_WORKER * max(1, settings.workers)))
     for name in settings.verify.names:
-        without_fault(partial(plugins.load, "verifiers", name))
+        without_fault(partial(plugins.load_plugin, "verifiers", name))
     without_fault(lambda: ensemble.check_ensemble(settings, say))
     if notice := _unseen_images(settings, instances):
         say(notice)
@@ -98,7 +98,7 @@ def run_preflight(
 def _rate(settings: Settings, name: str, on: datetime.date) -> PriceRate:
     """A tier's rate, its dialect and key seen to. Raises ``UsageError``."""
     tier = settings.tiers[name]
-    plugins.load("models", tier.dialect)
+    plugins.load_plugin("models", tier.dialect)
     tier_checks.key_of(name, tier, os.environ)
     tier_checks.address_of(name, tier)
     return tier_checks.rate_of(name, tier, settings.prices.usd_per_gpu_hour, on)
@@ -150,7 +150,7 @@ def sandbox_kind(settings: Settings) -> str:
     sandbox = settings.sandbox
     if sandbox.kind == "auto" and settings.split == "demo":
         sandbox = sandbox.model_copy(update={"kind": "local"})
-    plugins.load("sandboxes", sandbox.kind if sandbox.kind != "auto" else "local")
+    plugins.load_plugin("sandboxes", sandbox.kind if sandbox.kind != "auto" else "local")
     return choose_kind(sandbox)
 
 
@@ -158,13 +158,13 @@ def scaffold_prints(settings: Settings) -> dict[str, str]:
     """SHA-256 of the scaffold and each prompt that is used, for the records' provenance."""
     found = prompts.prompt_digests(manifest.read_manifest(settings.scaffold))
     for verifier in run_inputs.verifier_prompts(settings):
-        found[f"prompt/{verifier}"] = templates.fingerprint(verifier)
+        found[f"prompt/{verifier}"] = templates.prompt_digest(verifier)
     return found
 
 
 def asked_tiers(settings: Settings) -> list[str]:
     """Tiers that verifiers of this run ask: the writer of tests, the judge."""
-    return list(dict.fromkeys(recorded_verdicts.asked_models(settings.verify).values()))
+    return list(dict.fromkeys(recorded_verdicts.asked_tiers(settings.verify).values()))
 
 
 def _asked(
@@ -172,7 +172,7 @@ def _asked(
 ) -> PriceRate:
     """Check a tier that verifiers ask, which need not be on the ladder; its rate."""
     tier = settings.tiers[name]
-    plugins.load("models", tier.dialect)
+    plugins.load_plugin("models", tier.dialect)
     tier_checks.key_of(name, tier, os.environ)
     notice = tier_checks.retirement_notice(name, tier, datetime.datetime.now(datetime.UTC).date())
     if notice and name not in settings.ladder:

@@ -17,13 +17,13 @@ from swe_router.codegraph.git_objects import RepoError
 from swe_router.codegraph.graph import CodeGraph, build_graph
 from swe_router.codegraph.repo_cache import RepoCache, RepoSources
 from swe_router.errors import SandboxError, UsageError
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import Instance
 
 if TYPE_CHECKING:
     import swe_router.sandboxes.docker_engine as engines
 else:
-    engines = deferred("swe_router.sandboxes.docker_engine")
+    engines = deferred_module("swe_router.sandboxes.docker_engine")
 from swe_router.codegraph.repo_cache import cache_folder
 
 Say = Callable[[str], None]
@@ -46,7 +46,7 @@ def repo_cache(repos: str, say: Say, *, images: bool = False) -> RepoCache:
     folder = Path(repos).expanduser() if repos else None
     if folder is not None and not folder.is_dir():
         raise UsageError(f"--repos {repos}: there is no such folder")
-    streams = assets.root() / "eval" / "suites" / "demo" / "repos"
+    streams = assets.assets_root() / "eval" / "suites" / "demo" / "repos"
     sources = RepoSources(repos=folder, streams=streams, progress=say)
     if images:
         sources = replace(sources, copy_out=copy_out)

@@ -100,7 +100,7 @@ class RunWiring:
     def verifiers(self) -> list[tuple[str, Verifier]]:
         """The verifier stack, in order."""
         verify = run_inputs.verify_settings(self.run, self.header)
-        return [(n, plugins.load("verifiers", n)(verify)) for n in verify.names]
+        return [(n, plugins.load_plugin("verifiers", n)(verify)) for n in verify.names]
 
     @cached_property
     def sheet(self) -> Manifest:
@@ -232,7 +232,7 @@ class RunWiring:
     ) -> Callable[[str], Model] | None:
         """Attempt id -> the model that verifiers ask in this role, if any of them does."""
         name = str(getattr(self.settings.verify, role))
-        if not name or not recorded_verdicts.asks_for(self.settings.verify.names, role):
+        if not name or not recorded_verdicts.any_asks_role(self.settings.verify.names, role):
             return None
 
         def answers(attempt_id: str) -> Receipts:
@@ -242,7 +242,7 @@ class RunWiring:
 
     def _scaffold(self, arm: Arm) -> Scaffold:
         sheet, sandbox = self.sheet, self.settings.sandbox
-        made: Scaffold = plugins.load("scaffolds", sheet.strategy)(
+        made: Scaffold = plugins.load_plugin("scaffolds", sheet.strategy)(
             sheet,
             command_timeout=sandbox.command_timeout,
             command_timeout_max=sandbox.command_timeout_max,

@@ -26,7 +26,7 @@ def sandbox_factory(
     ``run`` names them, ``lock`` is a file that stays locked while their driver lives. Raises
     ``UsageError`` for an unknown kind, and when no engine answers.
     """
-    plugin = plugins.load("sandboxes", kind)
+    plugin = plugins.load_plugin("sandboxes", kind)
     extra = plugins.accepted_keywords(plugin, {"start": repos.path, "progress": progress})
     made: SandboxFactory = plugin(settings, run=run, lock=lock, stopping=stopping, **extra)
     return made

@@ -12,9 +12,9 @@ from swe_router.breaker import Breaker, Patience
 from swe_router.errors import UsageError
 from swe_router.journal.header import Header
 from swe_router.journal.run_folder import RunFolder
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.models.waiting_model import WaitingModel, service_name
-from swe_router.safe_files import check_regular
+from swe_router.safe_files import check_regular_file
 from swe_router.sandboxes.waiting_factory import SERVICE
 from swe_router.seams import Model
 from swe_router.settings import Settings, Tier, build, merge, parse_set
@@ -22,8 +22,8 @@ from swe_router.settings import Settings, Tier, build, merge, parse_set
 if TYPE_CHECKING:
     from swe_router.models import retrying, server_probe
 else:
-    server_probe = deferred("swe_router.models.server_probe")
-    retrying = deferred("swe_router.models.retrying")
+    server_probe = deferred_module("swe_router.models.server_probe")
+    retrying = deferred_module("swe_router.models.retrying")
 
 LONGEST = "give_up_seconds"
 GIVEN_UP = "given up"
@@ -46,16 +46,16 @@ def breaker_of(run: RunFolder, header: Header) -> Breaker:
         run.path,
         lambda service: _patience(with_patience(run, header.settings), service),
         stopping=run.stopping,
-        gave_up=gave_up,
-        limits=active_clock.now,
-        slept=active_clock.slept,
+        on_give_up=gave_up,
+        limit_clock=active_clock.now,
+        slept_seconds_since=active_clock.slept_seconds_since,
     )
     return made
 
 
 def needed_by_all(header: Header, gone: Mapping[str, Any]) -> bool:
     """Whether no instance can be done without a service of ``gone``; pure."""
-    asked = recorded_verdicts.asked_models(header.settings.verify)
+    asked = recorded_verdicts.asked_tiers(header.settings.verify)
     always = {service_name(tier) for tier in asked.values()}
     ladder = {service_name(plan.arm.model) for plan in header.ladder()}
     return bool(gone.keys() & (always | {SERVICE})) or ladder <= gone.keys()
@@ -74,7 +74,7 @@ def with_patience(run: RunFolder, settings: Settings) -> Settings:
 
     Raises ``UsageError`` when the file that holds it is damaged.
     """
-    check_regular(run.patience_file)
+    check_regular_file(run.patience_file)
     try:
         over = json.loads(run.patience_file.read_text(encoding="utf-8"))
         return build(merge(settings.model_dump(mode="json"), over))

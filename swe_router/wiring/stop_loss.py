@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from swe_router.errors import UsageError
 from swe_router.estimates.stop_loss.rule import StopLoss, TierStopLoss
 from swe_router.journal.header import Header
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import Plan
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from swe_router.estimates.stop_loss import rule_fit
     from swe_router.outcomes.importers import forms
 else:
-    forms = deferred("swe_router.outcomes.importers.forms")
-    tables = deferred("swe_router.outcomes.tables.table")
-    rule_fit = deferred("swe_router.estimates.stop_loss.rule_fit")
+    forms = deferred_module("swe_router.outcomes.importers.forms")
+    tables = deferred_module("swe_router.outcomes.tables.table")
+    rule_fit = deferred_module("swe_router.estimates.stop_loss.rule_fit")
 
 
 def read_profiles(path: str, tiers: Sequence[str]) -> dict[str, TierStopLoss]:

@@ -17,7 +17,7 @@ from swe_router.errors import UsageError
 from swe_router.features import feature_files
 from swe_router.features.extraction_steps import extract_features
 from swe_router.instances import splits
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.outcomes.tables.issue_data import repository
 from swe_router.policy_abilities import HasLadder, HasName, Learner, needs_of
 from swe_router.records import Example, Features, Instance, RecordedRun
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from swe_router.outcomes.simulation import cross_fitting, verifier_model
     from swe_router.outcomes.tables import shipped
 else:
-    training = deferred("swe_router.estimates.prediction.training")
-    verifier_model = deferred("swe_router.outcomes.simulation.verifier_model")
-    cross_fitting = deferred("swe_router.outcomes.simulation.cross_fitting")
-    shipped = deferred("swe_router.outcomes.tables.shipped")
-    forms = deferred("swe_router.outcomes.importers.forms")
-    tables = deferred("swe_router.outcomes.tables.table")
+    training = deferred_module("swe_router.estimates.prediction.training")
+    verifier_model = deferred_module("swe_router.outcomes.simulation.verifier_model")
+    cross_fitting = deferred_module("swe_router.outcomes.simulation.cross_fitting")
+    shipped = deferred_module("swe_router.outcomes.tables.shipped")
+    forms = deferred_module("swe_router.outcomes.importers.forms")
+    tables = deferred_module("swe_router.outcomes.tables.table")
 
 Say = Callable[[str], None]
 
@@ -185,7 +185,7 @@ def systems_of_arms(
     """Arm -> system; arms without a named one by rank of resolve rate, the cheapest first."""
     for tier in named:
         if tier not in arms:
-            hint = suggest.hint(tier, arms)
+            hint = suggest.did_you_mean_hint(tier, arms)
             raise UsageError(f"systems.{tier}: the ladder is {', '.join(arms)}{hint}")
     rates: dict[str, list[bool]] = {}
     for row in known.rows:

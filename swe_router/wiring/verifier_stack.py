@@ -17,7 +17,7 @@ from swe_router.errors import UsageError
 from swe_router.estimates.acceptance import calibration
 from swe_router.grading import runner
 from swe_router.journal.verifier_store import VerifierStore
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.ledger import Ledger
 from swe_router.models import tier_checks
 from swe_router.records import Instance, Outcome, digest_of
@@ -33,7 +33,7 @@ from swe_router.wiring.sandboxes import sandbox_factory
 if TYPE_CHECKING:
     import swe_router.wiring.models as model_wiring
 else:
-    model_wiring = deferred("swe_router.wiring.models")
+    model_wiring = deferred_module("swe_router.wiring.models")
 
 Say = Callable[[str], None]
 
@@ -61,7 +61,7 @@ class StandaloneVerification:
         self.settings, self.name, self._say, self._stopping = settings, name, say, stopping
         self._place, self._lock, self._cores = place, lock, cores
         for one in settings.verify.names:
-            plugins.load("verifiers", one)
+            plugins.load_plugin("verifiers", one)
         self.sandbox = preflight.sandbox_kind(settings) if sandboxes is None else "given"
         self.repos = repo_cache(settings.repos, say, images=self.sandbox == "docker")
         self._sandboxes = sandboxes
@@ -83,7 +83,7 @@ class StandaloneVerification:
         Verdicts made before are kept; each row shows which are missing.
         """
         usual = Patience(**self.settings.breaker.model_dump())
-        made = Breaker(self._place, lambda name: usual, stopping=self._stopping, tell=self._say)
+        made = Breaker(self._place, lambda name: usual, stopping=self._stopping, notify=self._say)
         made.forget()
         return made
 
@@ -121,7 +121,7 @@ class StandaloneVerification:
     def verifiers(self) -> list[tuple[str, Verifier]]:
         """The verifiers, in order."""
         verify = self.settings.verify
-        return [(n, plugins.load("verifiers", n)(verify)) for n in verify.names]
+        return [(n, plugins.load_plugin("verifiers", n)(verify)) for n in verify.names]
 
     def digest(self) -> str:
         """SHA-256 over everything but the candidates that a verdict depends on."""
@@ -200,7 +200,7 @@ def require_tier(settings: Settings, name: str) -> Any:
     """A tier by name. Raises ``UsageError`` with the nearest right one."""
     tiers: Mapping[str, Any] = settings.tiers
     if name not in tiers:
-        hint = suggest.hint(name, tiers)
+        hint = suggest.did_you_mean_hint(name, tiers)
         raise UsageError(f"there is no tier {name!r}: there is {', '.join(tiers)}{hint}")
     tier_checks.key_of(name, tiers[name], os.environ)
     return tiers[name]

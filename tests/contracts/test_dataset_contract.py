@@ -31,7 +31,7 @@ def sample(name: str) -> Path:
 
 
 def grader_of(one: Dataset) -> Grader:
-    kind = plugins.load("graders", one.grader, graders.BUILT_IN)
+    kind = plugins.load_plugin("graders", one.grader, graders.BUILT_IN)
     return kind(GradingContext(label="", rows=lambda columns: []))
 
 

@@ -102,7 +102,9 @@ class Bench:
         if name == "cassette":
             return self.cassette()
         tier = _tier(name, self.server.url_for("").rstrip("/"), self.folder)
-        return plugins.load("models", tier.dialect)(tier, session="x#1", key="a-key-for-tests")
+        return plugins.load_plugin("models", tier.dialect)(
+            tier, session="x#1", key="a-key-for-tests"
+        )
 
     def cassette(self):
         """A cassette that was recorded from ``scripted`` and is now played."""
@@ -173,7 +175,7 @@ def test_making_a_model_touches_neither_network_nor_key(tmp_path, name):
         tape = tmp_path / "tape.jsonl"
         tape.touch()
         tier = tier.model_copy(update={"options": {"file": str(tape)}})
-    plugins.load("models", name)(tier, session="x#1")
+    plugins.load_plugin("models", name)(tier, session="x#1")
 
 
 def test_a_replay_serves_errors_and_repeats_in_their_order(bench, tmp_path):

@@ -32,8 +32,8 @@ KNOBS: dict[str, dict[str, Any]] = {
     "arch-router": {"routes": {"small_bug": "weak"}},
 }
 POLICIES = sorted(plugins.BUILT_IN["policies"])
-LEARNERS = [name for name in POLICIES if hasattr(plugins.load("policies", name), "fitted")]
-NEEDY = [name for name in POLICIES if getattr(plugins.load("policies", name), "needs", "")]
+LEARNERS = [name for name in POLICIES if hasattr(plugins.load_plugin("policies", name), "fitted")]
+NEEDY = [name for name in POLICIES if getattr(plugins.load_plugin("policies", name), "needs", "")]
 """Those that say what they cannot do without."""
 LADDER = tuple(
     Plan(arm=Arm(model=tier), budget=Budget(dollars=Decimal(usd)))
@@ -46,7 +46,7 @@ LESSONS = rated(examples(repeats=3))
 
 @cache
 def made(name: str) -> Any:
-    policy = plugins.load("policies", name)(LADDER, **KNOBS.get(name, {}))
+    policy = plugins.load_plugin("policies", name)(LADDER, **KNOBS.get(name, {}))
     return policy.fitted(LESSONS) if hasattr(policy, "fitted") else policy
 
 
@@ -118,12 +118,12 @@ def test_it_stops_by_itself(name: str, patch: str) -> None:
 @pytest.mark.parametrize("name", POLICIES)
 def test_an_unknown_knob_is_a_usage_error_that_names_the_nearest(name: str) -> None:
     with pytest.raises(UsageError, match="did you mean 'candidates'"):
-        plugins.load("policies", name)(LADDER, **{**KNOBS.get(name, {}), "candidate": 2})
+        plugins.load_plugin("policies", name)(LADDER, **{**KNOBS.get(name, {}), "candidate": 2})
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_is_a_frozen_value(name: str) -> None:
-    again = plugins.load("policies", name)(LADDER, **KNOBS.get(name, {}))
+    again = plugins.load_plugin("policies", name)(LADDER, **KNOBS.get(name, {}))
     assert made(name) == again
     with pytest.raises(AttributeError):
         again.ladder = ()
@@ -131,7 +131,7 @@ def test_a_policy_is_a_frozen_value(name: str) -> None:
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_says_its_idea_its_source_and_its_maturity(name: str) -> None:
-    kind = plugins.load("policies", name)
+    kind = plugins.load_plugin("policies", name)
     assert kind.__doc__
     assert kind.source
     assert kind.maturity
@@ -158,7 +158,7 @@ def test_what_it_learns_on_the_way_is_all_in_its_state(name: str) -> None:
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_learner_is_fitted_first_and_tells_when_its_lessons_changed(name: str) -> None:
-    bare = plugins.load("policies", name)(LADDER, **KNOBS.get(name, {}))
+    bare = plugins.load_plugin("policies", name)(LADDER, **KNOBS.get(name, {}))
     with pytest.raises(UsageError, match="outcomes=FILE"):
         bare.prepare([LESSONS[0].features], NINE)
     with pytest.raises(UsageError, match="hold no run of"):
@@ -171,7 +171,7 @@ def test_a_learner_is_fitted_first_and_tells_when_its_lessons_changed(name: str)
 
 @pytest.mark.parametrize("name", NEEDY)
 def test_an_input_that_is_not_there_is_said_and_never_guessed(name: str) -> None:
-    policy = plugins.load("policies", name)(LADDER, **KNOBS.get(name, {}))
+    policy = plugins.load_plugin("policies", name)(LADDER, **KNOBS.get(name, {}))
     bare = examples()
     issues = [one.features for one in bare]
     with pytest.raises(UsageError, match="needs "):

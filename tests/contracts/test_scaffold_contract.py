@@ -15,7 +15,7 @@ from tests.doubles.agent import FIX, INSTANCE, SUBMIT, PlayedModel, TempSandbox,
 @pytest.fixture(params=sorted(BUILT_IN["scaffolds"]))
 def scaffold(request):
     sheet = manifest.read_manifest("default").model_copy(update={"strategy": request.param})
-    make = plugins.load("scaffolds", sheet.strategy)
+    make = plugins.load_plugin("scaffolds", sheet.strategy)
     return make(sheet, command_timeout=20, command_timeout_max=60)
 
 

@@ -30,7 +30,7 @@ outcomes = st.lists(
 @pytest.mark.parametrize("name", SELECTORS)
 @given(outcomes=outcomes)
 def test_it_hands_in_what_is_there(name: str, outcomes: list[Any]) -> None:
-    selector = plugins.load("selectors", name)(**OPTIONS.get(name, {}))
+    selector = plugins.load_plugin("selectors", name)(**OPTIONS.get(name, {}))
     filled = [o.candidate for o in outcomes if o.candidate.patch.strip()]
     chosen = selector.select(outcomes)
     assert chosen in filled if filled else chosen is None
@@ -45,4 +45,4 @@ def test_it_hands_in_what_is_there(name: str, outcomes: list[Any]) -> None:
 @pytest.mark.parametrize("name", SELECTORS)
 def test_an_unknown_knob_is_refused(name: str) -> None:
     with pytest.raises((UsageError, TypeError), match="nonsense"):
-        plugins.load("selectors", name)(nonsense=1)
+        plugins.load_plugin("selectors", name)(nonsense=1)

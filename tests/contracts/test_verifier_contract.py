@@ -39,7 +39,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def judge(name: str, project: Project, patch: str, *said: Verdict) -> Verdict:
     # A threshold by hand: that of the shipped calibration moves with each refit.
-    verifier: Any = plugins.load("verifiers", name)(VerifySettings(seconds=60, threshold=0.5))
+    verifier: Any = plugins.load_plugin("verifiers", name)(
+        VerifySettings(seconds=60, threshold=0.5)
+    )
     made: Verdict = verifier.verify(
         outcome(patch, *said), (), ISSUE, project.context(writer=WRITER)
     )
@@ -59,7 +61,7 @@ def test_a_good_patch_passes_on_evidence(name: str, project: Project) -> None:
     said = () if name != "acceptance" else (judge("repo-tests", project, patch),)
     found = judge(name, project, patch, *said)
     assert found.outcome == "pass"
-    assert plugins.load("verifiers", name)(VerifySettings()).check(
+    assert plugins.load_plugin("verifiers", name)(VerifySettings()).check(
         found.model_copy(update={"evidence": {}})
     ) != ("pass")
 
@@ -80,7 +82,7 @@ def test_an_opinion_passes_nothing(name: str, project: Project) -> None:
 
 @pytest.mark.parametrize("name", VERIFIERS)
 def test_an_outcome_without_a_candidate_never_passes(name: str, project: Project) -> None:
-    verifier: Any = plugins.load("verifiers", name)(VerifySettings())
+    verifier: Any = plugins.load_plugin("verifiers", name)(VerifySettings())
     bare = outcome().model_copy(update={"candidate": None})
     assert verifier.verify(bare, (), INSTANCE, project.context()).outcome != "pass"
 

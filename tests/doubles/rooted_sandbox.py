@@ -15,7 +15,7 @@ from pathlib import Path
 
 from swe_router.datasets import GradingContext
 from swe_router.instances import sources
-from swe_router.plugins import load
+from swe_router.plugins import load_plugin
 from swe_router.records import Instance, Result
 
 _PLACES = re.compile(
@@ -150,4 +150,4 @@ def grader_of(path: Path, image: Image, folder: Path, dataset: str = "", **more:
         open=image, **more,
     )  # fmt: skip
     instances = {one.id: one for one in origin.instances()}
-    return load("graders", origin.dataset.grader, BUILT_IN)(context), instances
+    return load_plugin("graders", origin.dataset.grader, BUILT_IN)(context), instances

@@ -8,7 +8,7 @@ from pathlib import Path
 from swe_router import assets
 from swe_router.__main__ import main
 
-SAMPLE = assets.root() / "runs" / "sample"
+SAMPLE = assets.assets_root() / "runs" / "sample"
 ONE, TWO = "demo__confet-14", "demo__confet-19"
 
 

@@ -16,8 +16,8 @@ from tests.doubles.copies import copied
 from tests.doubles.judged import attempt, folder, grade, patch, record, said
 from tests.doubles.readme import PLACEHOLDERS
 
-SAMPLE = assets.root() / "runs" / "sample"
-SUITE = assets.root() / "eval" / "suites" / "demo"
+SAMPLE = assets.assets_root() / "runs" / "sample"
+SUITE = assets.assets_root() / "eval" / "suites" / "demo"
 SYSTEMS = {"devstral-small": (0.4, 0.04), "deepseek-v3.2": (0.55, 0.05), "sonnet-4.5": (0.75, 0.6)}
 """System -> (rate, USD a run)."""
 
@@ -35,7 +35,7 @@ def make(root: Path) -> Path:
     copied(SAMPLE, root / PLACEHOLDERS["DIR"])
     _verified(root)
     write_table(_table(), root / "table.csv")
-    (root / "benchmarks").symlink_to(assets.root() / "benchmarks")
+    (root / "benchmarks").symlink_to(assets.assets_root() / "benchmarks")
     _project(root)
     return root
 

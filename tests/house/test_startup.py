@@ -16,7 +16,7 @@ import typer.core
 import typer.main
 
 from swe_router.cli.app import app_of, build_app
-from swe_router.lazy_imports import deferred, loading
+from swe_router.lazy_imports import deferred_module, uncollected_loading
 
 ROOT = Path(__file__).resolve().parents[2]
 NEVER = {
@@ -122,23 +122,26 @@ def test_what_each_worker_and_each_driver_imports_is_light():
 
 
 def test_loading_that_is_broken_off_leaves_the_collector_on():
-    with contextlib.suppress(KeyboardInterrupt), loading("swe_router_has_no_such_module"):
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        uncollected_loading("swe_router_has_no_such_module"),
+    ):
         assert not gc.isenabled()
         raise KeyboardInterrupt
     assert gc.isenabled()
-    with loading("json"):
+    with uncollected_loading("json"):
         assert gc.isenabled(), "it is there already"
 
 
 def test_a_deferred_module_is_imported_by_its_first_use():
     name = "wsgiref.headers"
     sys.modules.pop(name, None)
-    stand_in = deferred(name)
+    stand_in = deferred_module(name)
     assert name not in sys.modules
     assert stand_in.Headers is sys.modules[name].Headers
 
 
 def test_a_deferred_module_that_is_absent_says_so_where_it_is_used():
-    absent = deferred("swe_router_has_no_such_module")
+    absent = deferred_module("swe_router_has_no_such_module")
     with pytest.raises(ModuleNotFoundError, match="swe_router_has_no_such_module"):
         absent.anything  # noqa: B018

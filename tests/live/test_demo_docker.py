@@ -17,8 +17,8 @@ from tests.live.kills import Series
 
 pytestmark = pytest.mark.docker
 
-ROWS = assets.root() / "eval" / "suites" / "demo" / "instances.jsonl"
-RECIPES = assets.root() / "docker"
+ROWS = assets.assets_root() / "eval" / "suites" / "demo" / "instances.jsonl"
+RECIPES = assets.assets_root() / "docker"
 IDS = ["demo__confet-11", "demo__slotkeeper-6", "demo__slotkeeper-17", "demo__gridtext-8"]
 """Wrong but plausible; a broken provider; nobody solves; debris and the agent's own commits."""
 MARK = f"swe-router-test={os.getpid()}"

@@ -22,7 +22,7 @@ from tests.doubles.project import Project, outcome
 
 pytestmark = pytest.mark.box
 
-SUITE = assets.root() / "eval" / "suites" / "demo"
+SUITE = assets.assets_root() / "eval" / "suites" / "demo"
 ROWS = {
     row["instance_id"]: row
     for row in map(json.loads, (SUITE / "instances.jsonl").read_text("ascii").splitlines())

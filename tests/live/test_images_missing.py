@@ -17,7 +17,7 @@ pytestmark = pytest.mark.docker
 def rows(tmp_path) -> Path:
     """The demo under the names of images that no engine has."""
     file = tmp_path / "own.jsonl"
-    text = (assets.root() / "eval/suites/demo/instances.jsonl").read_text()
+    text = (assets.assets_root() / "eval/suites/demo/instances.jsonl").read_text()
     found = [json.loads(line) for line in text.splitlines()][:3]
     lines = [json.dumps({**row, "image": f"127.0.0.1:9/none:{n}"}) for n, row in enumerate(found)]
     file.write_text("\n".join(lines) + "\n")

@@ -25,7 +25,7 @@ def done(work, jobs, tmp_path, **options):
     """What a pool of one worker gives for each job."""
     results = []
     with scratch("workers", tmp_path / "lock") as place:
-        made = Pool(work, 1, place=place, **options)
+        made = Pool(work, 1, ray_folder=place, **options)
         made.run(iter(jobs), lambda job, result: results.append(result))
     return results
 

@@ -50,8 +50,8 @@ def flip(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def said(run: Path) -> str:
-    shown = replay.replay(str(run), run.parent)
-    return json.dumps(shown.facts) if shown.code else ""
+    shown = replay.replay_run(str(run), run.parent)
+    return json.dumps(shown.facts) if shown.exit_code else ""
 
 
 def rewritten(test: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from swe_router.journal.run_folder import RunFolder
 
 pytestmark = pytest.mark.box
 
-SAMPLE = assets.root() / "runs" / "sample"
+SAMPLE = assets.assets_root() / "runs" / "sample"
 GOOD, BAD, BARE = "demo__confet-14", "demo__confet-19", "demo__gridtext-4"
 CHEAP = ["--no-grade", "--sandbox", "local", "--unsafe", "--set", 'verify.names=["applies"]']
 

@@ -99,7 +99,7 @@ def test_a_patch_has_no_vote_on_how_it_is_tested(path: str, text: str, tmp_path:
 
 
 def test_a_plugin_that_the_patch_registers_for_itself_is_taken_out() -> None:
-    files = patch_files.changes(
+    files = patch_files.patch_summaries(
         "diff --git a/x.egg-info/entry_points.txt b/x.egg-info/entry_points.txt\n"
         "new file mode 100644\n--- /dev/null\n+++ b/x.egg-info/entry_points.txt\n"
         "@@ -0,0 +1,2 @@\n+[pytest11]\n+x = x\n"
@@ -128,7 +128,7 @@ def test_a_product_that_reaches_for_the_tests_machinery_never_passes(
 
 
 def test_a_project_that_is_the_machinery_may_be_mended() -> None:
-    files = patch_files.changes(
+    files = patch_files.patch_summaries(
         "diff --git a/src/_pytest/a.py b/src/_pytest/a.py\n--- a/src/_pytest/a.py\n"
         "+++ b/src/_pytest/a.py\n@@ -1 +1 @@\n-import a\n+import _pytest.b\n"
     )

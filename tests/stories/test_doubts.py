@@ -18,7 +18,7 @@ DOUBT = "t.py::a counts as passed; the runner says: SUBFAILED (i=1) t.py::a"
 
 def test_report_counts_the_verdicts_that_the_runner_s_own_record_contradicts(tmp_path, capsys):
     run = tmp_path / "runs" / "sample"
-    copied(assets.root() / "runs" / "sample", run)
+    copied(assets.assets_root() / "runs" / "sample", run)
     told = ["report", "sample", "--runs", str(run.parent), "--json"]
     assert main(told) == 0
     assert json.loads(capsys.readouterr().out)["doubts"] == 0

@@ -76,7 +76,7 @@ def test_a_fit_that_cannot_be_is_one_clear_line(what, tmp_path, capsys):
 
 
 def test_no_policy_is_fitted_on_the_repository_that_it_decides_on(table):
-    from swe_router.plugins import load as plugin
+    from swe_router.plugins import load_plugin as plugin
     from swe_router.records import Instance
     from swe_router.wiring import training_data
 

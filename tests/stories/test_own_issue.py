@@ -70,7 +70,7 @@ def repo(tmp_path):
 def words_of(repo, tmp_path, *more):
     (tmp_path / "issue.md").write_text(ISSUE)
     asked = OwnIssueRequest(str(repo), str(tmp_path / "issue.md"), "v1", test_command=COMMAND)
-    (one,) = splits.load_instances(str(own_issue_file.write(asked, tmp_path / "probe")))
+    (one,) = splits.load_instances(str(own_issue_file.write_own_issue(asked, tmp_path / "probe")))
     (tmp_path / "played").mkdir()
     (tmp_path / "played" / f"{one.id}.toml").write_text(RECORDING)
     preset = tmp_path / "mine.toml"
@@ -126,7 +126,7 @@ def test_without_a_command_the_patch_is_there_and_ungraded_with_the_reason(repo,
 )
 def test_the_users_command_is_the_judge(repo, tmp_path, command, patch, outcome, reason):
     asked = OwnIssueRequest(str(repo), "Sums are too high.", "v1", test_command=command)
-    split = str(own_issue_file.write(asked, tmp_path))
+    split = str(own_issue_file.write_own_issue(asked, tmp_path))
     (one,) = splits.load_instances(split)
     fix = git(repo, "diff", "v1", "main") + "\n"
     fix = fix if patch == "fix" else fix.replace("+ 1", "+ 7")
@@ -164,7 +164,9 @@ def test_a_name_of_a_remote_is_looked_up_as_git_does_and_not_by_its_last_part(re
     address = repo.rename(tmp_path / "calc").as_uri()
 
     def commit(name=""):
-        file = own_issue_file.write(OwnIssueRequest(address, "It breaks badly.", name), tmp_path)
+        file = own_issue_file.write_own_issue(
+            OwnIssueRequest(address, "It breaks badly.", name), tmp_path
+        )
         return splits.load_instances(str(file))[0].base_commit
 
     there = tmp_path / "calc"
@@ -177,9 +179,11 @@ def test_a_remote_without_its_default_branch_asks_for_a_commit_and_takes_one(rep
     git(repo, "symbolic-ref", "HEAD", "refs/heads/gone")
     address = repo.rename(tmp_path / "calc").as_uri()
     with pytest.raises(UsageError, match="has no default branch: name a commit by --commit"):
-        own_issue_file.write(OwnIssueRequest(address, "It breaks badly."), tmp_path)
+        own_issue_file.write_own_issue(OwnIssueRequest(address, "It breaks badly."), tmp_path)
     repo_building.check_answers(address)
-    file = own_issue_file.write(OwnIssueRequest(address, "It breaks badly.", "main"), tmp_path)
+    file = own_issue_file.write_own_issue(
+        OwnIssueRequest(address, "It breaks badly.", "main"), tmp_path
+    )
     assert splits.load_instances(str(file))[0].repository == address
 
 
@@ -196,7 +200,7 @@ def test_a_remote_without_its_default_branch_asks_for_a_commit_and_takes_one(rep
 def test_half_an_issue_is_refused_with_what_to_give(repo, tmp_path, fields, reason):
     given = {"repository": str(repo), "issue": "It breaks badly.", **fields}
     with pytest.raises(UsageError) as error:
-        own_issue_file.write(OwnIssueRequest(**given), tmp_path)
+        own_issue_file.write_own_issue(OwnIssueRequest(**given), tmp_path)
     assert reason in str(error.value)
 
 

@@ -15,7 +15,7 @@ from swe_router.grading.predictions import Prediction
 from swe_router.journal.run_folder import RunFolder
 from tests.doubles.copies import copied
 
-SAMPLE = assets.root() / "runs" / "sample"
+SAMPLE = assets.assets_root() / "runs" / "sample"
 ONE = "demo__confet-14"
 """Its first attempt's patch breaks tests and is not handed in."""
 
@@ -70,7 +70,7 @@ def test_every_candidate_is_graded_once_and_json_lists_what_is_handed_in(run, ca
 
 def named(run: RunFolder) -> list[str]:
     """What a replay says of candidate grades."""
-    shown = replay.replay(str(run.path), run.path.parent)
+    shown = replay.replay_run(str(run.path), run.path.parent)
     return [line for line in shown.facts[ONE]["divergences"] if "candidate grade" in line]
 
 

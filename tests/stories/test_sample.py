@@ -17,7 +17,7 @@ from swe_router.commands.run import run_driver
 from swe_router.errors import UsageError
 from tests.doubles.copies import copied
 
-SAMPLE = assets.root() / "runs" / "sample"
+SAMPLE = assets.assets_root() / "runs" / "sample"
 ONE = "demo__confet-14"
 """Local breaks tests, cloud solves: two attempts, four verdicts, three decisions."""
 
@@ -58,12 +58,12 @@ def run(tmp_path) -> Path:
 
 
 def replay(run: Path):
-    return replay_command.replay(str(run), run.parent)
+    return replay_command.replay_run(str(run), run.parent)
 
 
 def said(run: Path) -> str:
     shown = replay(run)
-    assert shown.code == 1, "the change went unnoticed"
+    assert shown.exit_code == 1, "the change went unnoticed"
     return json.dumps(shown.facts)
 
 
@@ -230,7 +230,7 @@ FLIPS = {
 
 
 def test_the_cut_down_sample_replays(run):
-    assert replay(run).code == 0
+    assert replay(run).exit_code == 0
 
 
 def test_settings_that_no_longer_make_sense_are_named_as_changed(run, capsys):
@@ -242,7 +242,7 @@ def test_settings_that_no_longer_make_sense_are_named_as_changed(run, capsys):
 def test_the_resume_that_is_offered_finds_a_run_outside_the_default_folder(run):
     found = run_driver.find_to_resume(str(run), Path("runs"))
     with pytest.raises(UsageError, match=re.escape(f"`swe-router resume {run}` goes on")):
-        run_driver.require_same(found, settings.load("hybrid"))
+        run_driver.require_same_settings(found, settings.load("hybrid"))
 
 
 @pytest.mark.parametrize("what", FLIPS)

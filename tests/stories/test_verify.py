@@ -97,7 +97,7 @@ def test_rows_are_made_anew_when_the_calibration_of_that_name_was_fitted_anew(
     tmp_path, capsys, entries
 ):
     fitted = tmp_path / "mine.json"
-    shipped = (assets.root() / "eval" / "acceptance.json").read_text()
+    shipped = (assets.assets_root() / "eval" / "acceptance.json").read_text()
     out = tmp_path / "rows.jsonl"
     more = ("--json", "--out", str(out), "--set", f"verify.calibration={fitted}")
     for text, owed in ((shipped, 1), (shipped, 0), (shipped.replace('"judge": null',
@@ -171,9 +171,11 @@ def looked(tmp_path, entries, what, said, sandbox=None) -> CommandResult:
     file.write_text(json.dumps(entries))
     resolved = settings.load("demo", verify__names=["applies"], verify__writer="")
     wish = verifying.VerifyRequest(
-        predictions=file, out=tmp_path / "rows.jsonl", sandboxes=Sandboxes(what, sandbox)
+        predictions_file=file,
+        output_file=tmp_path / "rows.jsonl",
+        sandbox_factory=Sandboxes(what, sandbox),
     )
-    return verifying.verify(resolved, wish, said.append)
+    return verifying.verify_candidates(resolved, wish, said.append)
 
 
 def raises(error):
@@ -187,7 +189,7 @@ def test_a_broken_sandbox_is_unknown_with_the_reason_and_is_tried_again(tmp_path
     said: list[str] = []
     shown = looked(tmp_path, entries[:1], raises(Lost("container killed")), said)
     (row,) = shown.facts
-    assert (shown.code, row["outcome"]) == (0, "unknown")
+    assert (shown.exit_code, row["outcome"]) == (0, "unknown")
     assert row["why"] == "applies could not look: Lost: container killed"
     assert (
         looked(tmp_path, entries[:1], raises(Lost("again")), said)
@@ -200,7 +202,7 @@ def test_a_fault_of_ours_costs_one_row_and_is_said(tmp_path, entries):
     said: list[str] = []
     shown = looked(tmp_path, entries[:1], raises(ZeroDivisionError("oops")), said)
     (row,) = shown.facts
-    assert (shown.code, row["outcome"]) == (1, "unknown")
+    assert (shown.exit_code, row["outcome"]) == (1, "unknown")
     assert "ZeroDivisionError: oops" in row["why"]
     assert any("a fault of swe-router's own" in line for line in said)
 
@@ -218,7 +220,7 @@ def test_a_stop_ends_with_130_keeps_no_half_verdict_and_leaves_nothing(tmp_path,
             time.sleep(0.01)  # the main thread is on its way to the handler
 
     shown = looked(tmp_path, entries, stop, said)
-    assert (shown.code, shown.facts) == (130, [])
+    assert (shown.exit_code, shown.facts) == (130, [])
     assert not (tmp_path / "rows.jsonl").exists()
     assert any("again: at once" in line for line in said)
     assert here() <= before

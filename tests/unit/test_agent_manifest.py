@@ -62,7 +62,7 @@ def test_every_prompt_renders_and_is_hashed():
     sheet = manifest.read_manifest("default")
     hashes = prompts.prompt_digests(sheet)
     assert hashes["scaffold/default"] == sheet.digest
-    shipped = {f"prompt/{name}" for name in assets.names("prompts", ".md.j2")}
+    shipped = {f"prompt/{name}" for name in assets.asset_names("prompts", ".md.j2")}
     shipped -= {f"prompt/{name}" for name in ("reproduction", "judge", "judge-issue")}  # no agent's
     assert shipped == hashes.keys() - {"scaffold/default"}
 

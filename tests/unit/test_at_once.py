@@ -6,11 +6,11 @@ import os
 
 import pytest
 
-from swe_router.commands.run.worker import MAX_AT_ONCE, instances_at_once
+from swe_router.commands.run.worker import MAX_INSTANCES_AT_ONCE, instances_at_once
 from swe_router.journal.header import Header
 from swe_router.settings import load
 
-FILLED = min(MAX_AT_ONCE, (os.cpu_count() or 1) + 1)
+FILLED = min(MAX_INSTANCES_AT_ONCE, (os.cpu_count() or 1) + 1)
 
 
 def number(policy: str = "cascade", preset: str = "demo", **changes: object) -> int:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from swe_router.active_clock import Awake
+from swe_router.active_clock import ActiveClock
 
 
 class Hand:
@@ -22,7 +22,7 @@ class Hand:
 
 def test_a_gap_between_two_ticks_is_not_counted_and_small_ones_are():
     hand = Hand()
-    awake = Awake(hand, ticking=False)
+    awake = ActiveClock(hand, runs_ticker=False)
     begun = awake.now()
     for _ in range(30):
         hand.at += 1.0
@@ -32,14 +32,14 @@ def test_a_gap_between_two_ticks_is_not_counted_and_small_ones_are():
     assert awake.now() - begun == 31.0
     hand.at += 4.0  # a busy machine
     assert awake.now() - begun == 35.0
-    assert awake.slept(begun) == 59.0
-    assert awake.slept(hand.at) == 0.0
-    assert awake.slept(hand.at - 14.0) == 10.0
+    assert awake.slept_seconds_since(begun) == 59.0
+    assert awake.slept_seconds_since(hand.at) == 0.0
+    assert awake.slept_seconds_since(hand.at - 14.0) == 10.0
 
 
 def test_a_clock_that_is_put_back_or_forward_moves_no_limit():
     hand = Hand()
-    awake = Awake(hand, ticking=False)
+    awake = ActiveClock(hand, runs_ticker=False)
     begun = awake.now()
     hand.at -= 3600.0
     assert awake.now() == begun
@@ -49,8 +49,8 @@ def test_a_clock_that_is_put_back_or_forward_moves_no_limit():
 
 STOPPED = """
 import sys, time
-from swe_router.active_clock import Awake
-awake = Awake(tick=0.02, least=0.5)
+from swe_router.active_clock import ActiveClock
+awake = ActiveClock(tick=0.02, least=0.5)
 began, real = awake.now(), time.time()
 print("up", flush=True)
 sys.stdin.readline()

@@ -73,7 +73,7 @@ def breaker(tmp_path, time, said=None, **more):
     patience = Patience(**more.pop("patience", {}))
     tell = said.append if said is not None else (lambda line: None)
     return Breaker(
-        tmp_path, lambda name: patience, clock=time.clock, sleep=time.sleep, tell=tell, **more
+        tmp_path, lambda name: patience, clock=time.clock, sleep=time.sleep, notify=tell, **more
     )
 
 
@@ -81,7 +81,7 @@ def breaker(tmp_path, time, said=None, **more):
 def test_a_call_waits_for_a_service_that_comes_back_and_never_fails_for_it(tmp_path, error):
     time, said = Time(), []
     service = Service(time, error, back=1090.0)
-    assert breaker(tmp_path, time, said).through("tier a", service) == "answer"
+    assert breaker(tmp_path, time, said).call_when_available("tier a", service) == "answer"
     assert 1090.0 <= time.now <= 1111.0
     assert service.asked <= 10
     assert len([line for line in said if "is paused" in line]) == 1
@@ -100,7 +100,7 @@ def test_waits_grow_and_one_process_of_many_knocks(tmp_path):
             knocked.append((n, time.now))
             return service()
 
-        one.through("tier a", call)
+        one.call_when_available("tier a", call)
     times = [at for _, at in knocked if at < 1200.0]
     gaps = [after - before for before, after in itertools.pairwise(times)]
     assert gaps[:3] == [pytest.approx(2.0), pytest.approx(4.0), pytest.approx(8.0)]
@@ -116,7 +116,7 @@ def test_500_instances_meet_a_service_that_stays_away_once_and_not_500_times(tmp
     )
     for n in range(500):
         with pytest.raises(StillAway, match="no connection"):
-            one.through("tier a", service, who=str(n))
+            one.call_when_available("tier a", service, instance_id=str(n))
     assert service.asked <= 16
     assert ended == [pytest.approx(1240.0, abs=1.0)]
     assert time.now == pytest.approx(1240.0, abs=1.0)
@@ -128,24 +128,24 @@ def test_what_was_given_up_is_refused_at_once_but_for_a_knock_when_its_time_has_
     service = Service(time, NoConnection("refused"))
     one = breaker(tmp_path, time, said, patience={"give_up_seconds": 30.0})
     with pytest.raises(StillAway):
-        one.through("tier a", service)
+        one.call_when_available("tier a", service)
     asked, at = service.asked, time.now
     for _ in range(5):
         with pytest.raises(StillAway):
-            one.through("tier a", service)
+            one.call_when_available("tier a", service)
         with pytest.raises(StillAway):
             one.require("tier a")
     assert (service.asked, time.now) == (asked, at), "waited for, or asked again, at once"
     time.now += 25.0
     one.require("tier a")
     with pytest.raises(StillAway):
-        one.through("tier a", service)
+        one.call_when_available("tier a", service)
     assert (service.asked, time.now) == (asked + 1, at + 25.0)
     assert said[-1].startswith("tier a is given up"), "each such knock is told of"
     time.now, service.back = time.now + 25.0, 0.0
-    assert one.through("tier a", service) == "answer"
+    assert one.call_when_available("tier a", service) == "answer"
     assert said[-1].startswith("tier a is back")
-    assert one.through("tier a", service) == "answer"
+    assert one.call_when_available("tier a", service) == "answer"
     one.require("tier a")
 
 
@@ -156,8 +156,8 @@ def test_an_answer_that_comes_while_the_run_ends_leaves_it_on_record_why(tmp_pat
         patience={"give_up_seconds": 5.0},
     )  # fmt: skip
     with pytest.raises(StillAway):
-        one.through("tier a", Service(time, NoConnection("refused")))
-    one._worked("tier a")
+        one.call_when_available("tier a", Service(time, NoConnection("refused")))
+    one._record_success("tier a")
     assert list(one.given_up()) == ["tier a"]
 
 
@@ -176,7 +176,7 @@ def test_an_answer_that_comes_while_the_run_ends_leaves_it_on_record_why(tmp_pat
 def test_what_somebody_has_to_mend_is_waited_for_half_as_long(tmp_path, error, seconds):
     time = Time()
     with pytest.raises(StillAway):
-        breaker(tmp_path, time).through("tier a", Service(time, error))
+        breaker(tmp_path, time).call_when_available("tier a", Service(time, error))
     assert time.now == pytest.approx(1000.0 + seconds, abs=1.0)
 
 
@@ -184,7 +184,7 @@ def test_a_shorter_patience_holds_for_what_somebody_has_to_mend_too(tmp_path):
     time = Time()
     one = breaker(tmp_path, time, patience={"give_up_seconds": 7.0})
     with pytest.raises(StillAway):
-        one.through("tier a", Service(time, Unauthorised("HTTP 401", status=401)))
+        one.call_when_available("tier a", Service(time, Unauthorised("HTTP 401", status=401)))
     assert time.now == pytest.approx(1007.0, abs=1.0)
 
 
@@ -192,9 +192,9 @@ def test_a_new_launch_forgets_what_was_given_up(tmp_path):
     time = Time()
     one = breaker(tmp_path, time, patience={"give_up_seconds": 1.0})
     with pytest.raises(StillAway):
-        one.through("tier a", Service(time, NoConnection("refused")))
+        one.call_when_available("tier a", Service(time, NoConnection("refused")))
     one.forget()
-    assert one.through("tier a", lambda: 3) == 3
+    assert one.call_when_available("tier a", lambda: 3) == 3
 
 
 def test_an_answer_resets_the_count_and_other_services_go_on(tmp_path):
@@ -209,11 +209,11 @@ def test_an_answer_resets_the_count_and_other_services_go_on(tmp_path):
         return "answer"
 
     said: list[str] = []
-    one.tell = said.append
-    one.through("tier a", call)
-    one.through("tier a", call)
+    one.notify = said.append
+    one.call_when_available("tier a", call)
+    one.call_when_available("tier a", call)
     assert said == []
-    assert one.through("tier b", lambda: 1) == 1
+    assert one.call_when_available("tier b", lambda: 1) == 1
 
 
 def test_one_bad_answer_is_that_calls_own_and_is_passed_on_at_once(tmp_path):
@@ -221,7 +221,7 @@ def test_one_bad_answer_is_that_calls_own_and_is_passed_on_at_once(tmp_path):
     one = breaker(tmp_path, time)
     for error in (BadReply("nonsense"), LedgerRefused("no money"), Overloaded("500", status=500)):
         with pytest.raises(type(error)):
-            one.through("tier a", Service(time, error), who="i")
+            one.call_when_available("tier a", Service(time, error), instance_id="i")
     assert time.slept == []
 
 
@@ -231,12 +231,12 @@ def test_the_third_instance_in_a_row_with_the_same_failure_is_held(tmp_path, err
     one = breaker(tmp_path, time, said)
     for n in (1, 2):
         with pytest.raises(type(error)):
-            one.through("tier a", Service(time, error), who=f"i-{n}")
+            one.call_when_available("tier a", Service(time, error), instance_id=f"i-{n}")
     with pytest.raises(type(error)):  # the same instance again says nothing new
-        one.through("tier a", Service(time, error), who="i-2")
+        one.call_when_available("tier a", Service(time, error), instance_id="i-2")
     time.now += 1000.0  # how long ago those were says nothing of how long it is waited for
     service = Service(time, error, back=time.now + 30.0)
-    assert one.through("tier a", service, who="i-3") == "answer"
+    assert one.call_when_available("tier a", service, instance_id="i-3") == "answer"
     assert any("is paused" in line for line in said)
 
 
@@ -251,7 +251,9 @@ def test_a_timeout_is_the_servers_when_the_server_does_not_answer_a_knock_either
             raise NoAnswer("nothing came back")
 
     service = Service(time, NoAnswer("timeout"), back=1060.0)
-    assert one.through("tier a", service, who="i", check=check) == "answer"
+    assert (
+        one.call_when_available("tier a", service, instance_id="i", check_service=check) == "answer"
+    )
     assert service.asked == 2  # a call that may be billed is not used to knock with
     assert len(knocks) > 3
 
@@ -260,7 +262,7 @@ def test_a_stop_ends_the_waiting_at_once_and_gives_nothing_up(tmp_path):
     time = Time()
     one = breaker(tmp_path, time, stopping=lambda: time.now > 1005.0)
     with pytest.raises(StillAway):
-        one.through("tier a", Service(time, NoConnection("refused")))
+        one.call_when_available("tier a", Service(time, NoConnection("refused")))
     assert time.now < 1007.0
     assert one.given_up() == {}
 
@@ -269,7 +271,7 @@ def test_time_spent_waiting_is_not_on_the_clock_of_limits(tmp_path):
     time = Time()
     one = breaker(tmp_path, time)
     begun = one.now()
-    one.through("tier a", Service(time, NoConnection("refused"), back=1090.0))
+    one.call_when_available("tier a", Service(time, NoConnection("refused"), back=1090.0))
     assert time.now - 1000.0 >= 90.0
     assert one.now() - begun == pytest.approx(0.0)
 
@@ -284,7 +286,7 @@ def test_calls_that_a_service_leaves_hanging_are_not_on_the_clock_of_limits_eith
         return service()
 
     begun = one.now()
-    one.through("tier a", slow)
+    one.call_when_available("tier a", slow)
     assert service.asked > 2
     assert one.now() - begun == pytest.approx(5.0), "more than the one call that was answered"
 
@@ -299,20 +301,20 @@ def test_a_failure_that_is_the_calls_own_stays_on_the_clock(tmp_path):
 
     begun = one.now()
     with pytest.raises(NoAnswer):
-        one.through("tier a", slow, who="i")
+        one.call_when_available("tier a", slow, instance_id="i")
     assert one.now() - begun == pytest.approx(5.0)
 
 
 def test_a_damaged_file_of_another_version_is_found_out_anew(tmp_path):
     (tmp_path / "breaker.json").write_text(json.dumps({"tier a": {"colour": "red"}}))
-    assert breaker(tmp_path, Time()).through("tier a", lambda: 1) == 1
+    assert breaker(tmp_path, Time()).call_when_available("tier a", lambda: 1) == 1
 
 
 def test_threads_that_fail_together_are_paused_together(tmp_path):
     said: list[str] = []
     back = threading.Event()
     one = Breaker(
-        tmp_path, lambda name: Patience(first_wait=0.02, longest_wait=0.05), tell=said.append
+        tmp_path, lambda name: Patience(first_wait=0.02, longest_wait=0.05), notify=said.append
     )
     done, asked = [], []
 
@@ -323,7 +325,9 @@ def test_threads_that_fail_together_are_paused_together(tmp_path):
         return 1
 
     threads = [
-        threading.Thread(target=lambda n=n: done.append(one.through("t", call, who=str(n))))
+        threading.Thread(
+            target=lambda n=n: done.append(one.call_when_available("t", call, instance_id=str(n)))
+        )
         for n in range(8)
     ]
     for thread in threads:

@@ -49,7 +49,7 @@ def files(tmp_path):
             "candidate,instance_id,resolved,existing_tests_broken\n"
             + "".join(f"0,{row['instance_id']},{int(rights(n))},7\n" for n, row in enumerate(rows))
         )
-        return CalibrateRequest(tmp_path / "mine.json", verdicts=(said,), labels=(told,))
+        return CalibrateRequest(tmp_path / "mine.json", verdict_files=(said,), label_files=(told,))
 
     return make
 
@@ -143,8 +143,8 @@ def test_of_runs_each_distinct_graded_patch_counts_once(tmp_path):
     facts = calibrate(CalibrateRequest(tmp_path / "c.json", runs=(str(run.path),))).facts
     assert facts["rows"] == 23
     assert facts["left_out"] == {
-        acceptance_calibration.AGAIN: 23,
-        acceptance_calibration.UNGRADED: 2,
+        acceptance_calibration.REPEATED_PATCHES: 23,
+        acceptance_calibration.UNGRADED_PATCHES: 2,
     }
     assert facts["recordings"]
     assert digest(patch("0")) in {g.patch for g in run.candidate_grades()}

@@ -75,8 +75,10 @@ def run(tmp_path):
 
 
 def owed(run, **options):
-    found = pending_grades.owed(run, grading_run.predictions(run), candidates=True, **options)
-    return [(p.instance_id, p.digest) for p in found.handed_in], [
+    found = pending_grades.pending_grades(
+        run, grading_run.run_predictions(run), grade_all_candidates=True, **options
+    )
+    return [(p.instance_id, p.digest) for p in found.submitted], [
         (p.instance_id, p.digest) for p in found.candidates
     ]
 
@@ -90,14 +92,18 @@ def test_what_was_graded_is_not_owed_again_and_an_ungraded_one_is(run):
     run.add_grades([grade(A, patch("good"), "resolved"), grade(B, patch("bad"), "ungraded")])
     run.add_candidate_grade(grade(A, patch("bad"), "unresolved"))
     assert owed(run) == ([(B, digest(patch("bad")))], [])
-    assert not pending_grades.unseen(run), "an ungraded one was seen: a resume does not insist"
+    assert not pending_grades.has_ungraded_candidate(run), (
+        "an ungraded one was seen: a resume does not insist"
+    )
 
 
 def test_a_candidate_that_is_handed_in_later_is_written_down_without_a_run(run):
     run.add_candidate_grade(grade(A, patch("good"), "resolved"))
-    found = pending_grades.owed(run, grading_run.predictions(run), candidates=False)
-    assert [(g.instance_id, g.outcome) for g in found.known] == [(A, "resolved")]
-    assert [p.instance_id for p in found.handed_in] == [B]
+    found = pending_grades.pending_grades(
+        run, grading_run.run_predictions(run), grade_all_candidates=False
+    )
+    assert [(g.instance_id, g.outcome) for g in found.reused_grades] == [(A, "resolved")]
+    assert [p.instance_id for p in found.submitted] == [B]
     assert found.candidates == []
 
 
@@ -151,14 +157,16 @@ class Stopped(Exception):
 
 
 def test_an_interrupted_grading_keeps_what_came_and_the_rest_stays_owed(run, official, split):
-    left = pending_grades.owed(run, grading_run.predictions(run), candidates=True)
+    left = pending_grades.pending_grades(
+        run, grading_run.run_predictions(run), grade_all_candidates=True
+    )
 
     def keep(one):
         run.add_grades([one])
         raise Stopped
 
     with pytest.raises(Stopped):
-        grade_patches(left.handed_in, *grading(split, official()), workers=1, progress=keep)
+        grade_patches(left.submitted, *grading(split, official()), workers=1, progress=keep)
     assert len(run.grades()) == 1
     assert len(owed(run)[0]) == 1
 

@@ -222,7 +222,7 @@ def test_a_folder_without_any_trajectory_is_a_slip_of_the_user(tmp_path, there):
 
 
 def test_a_run_of_ours_tells_its_attempts_without_their_verdicts():
-    sample = assets.root() / "runs" / "sample"
+    sample = assets.assets_root() / "runs" / "sample"
     found = trajectory_folders.read_trajectories(sample, {"demo__confet-14"}, print)
     assert [(one.name, one.model) for one in found] == [("1-local", "local"), ("2-cloud", "cloud")]
     assert all(one.steps and one.submission.startswith("diff --git") for one in found)

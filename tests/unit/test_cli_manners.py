@@ -39,7 +39,7 @@ sys.meta_path.insert(0, Stop())
 sys.exit(door.main(["policies"]))
 """
 )
-SAMPLE = assets.root() / "runs" / "sample"
+SAMPLE = assets.assets_root() / "runs" / "sample"
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_one_policy_is_told_in_full_and_a_wrong_name_does_not_print_all(capsys):
     assert "did you mean 'cascade'" in said
     assert len(said) < 200
     with pytest.raises(UsageError, match="there is docker, local"):
-        plugins.load("sandboxes", "x")
+        plugins.load_plugin("sandboxes", "x")
 
 
 def test_always_a_tier_is_a_policy_wherever_a_policy_is_named(capsys):
@@ -288,7 +288,7 @@ def test_runs_says_of_another_format_which_and_of_lost_settings_that_they_are_lo
     tmp_path, capsys
 ):
     for name in ("other", "lost"):
-        copied(assets.root() / "runs" / "sample", tmp_path / name)
+        copied(assets.assets_root() / "runs" / "sample", tmp_path / name)
     file = tmp_path / "other" / "settings.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"schema": "swe-router/9"}))
     (tmp_path / "lost" / "settings.json").unlink()

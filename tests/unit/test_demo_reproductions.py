@@ -16,7 +16,7 @@ from swe_router.settings import load
 from swe_router.verifiers.reproduction import test_writer
 from swe_router.verifiers.reproduction.repository_context import RepositoryContext
 
-SUITE = assets.root() / "eval" / "suites" / "demo"
+SUITE = assets.assets_root() / "eval" / "suites" / "demo"
 ROWS = {
     row["instance_id"]: row
     for row in map(json.loads, (SUITE / "instances.jsonl").read_text("ascii").splitlines())

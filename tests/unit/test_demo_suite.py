@@ -19,7 +19,7 @@ from swe_router.agents import edit_tool, tools
 from swe_router.records import ToolCall
 from swe_router.verifiers.reproduction import test_writer
 
-SUITE = assets.root() / "eval" / "suites" / "demo"
+SUITE = assets.assets_root() / "eval" / "suites" / "demo"
 COLUMNS = {
     "repo", "instance_id", "base_commit", "patch", "test_patch", "problem_statement", "hints_text",
     "created_at", "version", "FAIL_TO_PASS", "PASS_TO_PASS", "environment_setup_commit",
@@ -215,7 +215,9 @@ def test_the_preset_leaves_one_attempt_to_be_cut_off_and_the_budget_holds_a_casc
     assert sum(demo.tiers[name].attempt_usd for name in demo.ladder) < demo.budget / 2
     longest = dict.fromkeys(demo.ladder, 0)
     for path in RECORDINGS:
-        assert assets.root() / demo.tiers[path.parent.name].options["recordings"] == path.parent
+        assert (
+            assets.assets_root() / demo.tiers[path.parent.name].options["recordings"] == path.parent
+        )
         steps = len(tomllib.loads(path.read_text())["step"])
         longest[path.parent.name] = max(longest[path.parent.name], steps)
     assert longest["local"] > demo.tiers["local"].attempt_steps

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from swe_router.patch_identity import effect, normalised
+from swe_router.patch_identity import effect_digest, normalised_lines
 
 HEAD = "diff --git a/f.py b/f.py\nindex {0}..{1} 100644\n--- a/f.py\n+++ b/f.py\n"
 
@@ -32,9 +32,9 @@ texts = st.lists(st.sampled_from(["", "x", "  x", "y", "-z", "+z", "@@", "--- a/
 @given(old=texts, new=texts, end=st.sampled_from(["", "\n"]))
 def test_the_context_that_a_diff_is_shown_with_is_no_matter(tmp_path, old, new, end):
     before, after = "\n".join(old) + end, "\n".join(new) + end
-    seen = {effect(shown(before, after, context, tmp_path)) for context in (1, 3, 20)}
+    seen = {effect_digest(shown(before, after, context, tmp_path)) for context in (1, 3, 20)}
     assert len(seen) == 1
-    other = effect(shown(before, after + "\nmore", 3, tmp_path))
+    other = effect_digest(shown(before, after + "\nmore", 3, tmp_path))
     assert other not in seen, "another text is another effect"
 
 
@@ -42,8 +42,8 @@ def test_hashes_talk_and_the_order_of_files_are_no_matter():
     first = HEAD.format("1", "2") + "@@ -3 +3 @@ def f():\n-a\n+b\n"
     second = HEAD.replace("f.py", "g.py") + "@@ -1 +1 @@\n-a\n+b\n"
     again = HEAD.format("11", "22") + "@@ -3,1 +3,1 @@\n-a\n+b\n"
-    assert effect(first) == effect(again) == effect("talk\n" + first)
-    assert effect(first + second) == effect(second + first)
+    assert effect_digest(first) == effect_digest(again) == effect_digest("talk\n" + first)
+    assert effect_digest(first + second) == effect_digest(second + first)
 
 
 @pytest.mark.parametrize(
@@ -59,19 +59,19 @@ def test_hashes_talk_and_the_order_of_files_are_no_matter():
     ids=["place", "white space", "end of file", "file", "mode"],
 )  # fmt: skip
 def test_what_leaves_other_files_behind_is_another_effect(other):
-    assert effect(other) != effect(HEAD + "@@ -3 +3 @@\n-a\n+b\n")
+    assert effect_digest(other) != effect_digest(HEAD + "@@ -3 +3 @@\n-a\n+b\n")
 
 
 def test_what_is_no_diff_stands_for_itself():
-    assert effect("one") == effect("one") != effect("two")
+    assert effect_digest("one") == effect_digest("one") != effect_digest("two")
     cut = HEAD + "@@ -3,5 +3,5 @@\n-a\n"
-    assert effect(cut) != effect(cut + "+b\n")
+    assert effect_digest(cut) != effect_digest(cut + "+b\n")
     binary = "diff --git a/i b/i\nindex 1..2\nGIT binary patch\nliteral 3\n{0}\n\n"
-    assert effect(binary.format("Kcmd")) != effect(binary.format("Kcme"))
+    assert effect_digest(binary.format("Kcmd")) != effect_digest(binary.format("Kcme"))
 
 
 def test_to_a_voter_place_and_white_space_make_no_other_change():
     one = HEAD + "@@ -3 +3 @@\n-a\n+b c\n"
     far = HEAD + "@@ -9,3 +9,3 @@\n x\n-a\n+b  c\n y\n"
-    assert normalised(one) == normalised(far)
-    assert normalised(one) != normalised(HEAD + "@@ -3 +3 @@\n-a\n+b d\n")
+    assert normalised_lines(one) == normalised_lines(far)
+    assert normalised_lines(one) != normalised_lines(HEAD + "@@ -3 +3 @@\n-a\n+b d\n")

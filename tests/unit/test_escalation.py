@@ -148,7 +148,7 @@ def test_only_tiers_above_the_first_are_handed_work(mode):
 HANDING = [
     name
     for name in plugins.BUILT_IN["policies"]
-    if "handover" in plugins.load("policies", name).knobs_type.model_fields
+    if "handover" in plugins.load_plugin("policies", name).knobs_type.model_fields
 ]
 
 
@@ -156,7 +156,7 @@ HANDING = [
 @pytest.mark.parametrize("said", ["pass", "fail", "unknown"])
 def test_how_work_is_handed_over_changes_nothing_else_of_a_decision(name, said):
     def made(mode: str) -> Any:
-        policy = plugins.load("policies", name)(LADDER, handover=mode)
+        policy = plugins.load_plugin("policies", name)(LADDER, handover=mode)
         return policy.fitted(examples(repeats=3)) if hasattr(policy, "fitted") else policy
 
     fresh, notes = made("fresh"), made("notes")

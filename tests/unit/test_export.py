@@ -149,7 +149,7 @@ def test_a_test_of_one_candidate_that_was_run_on_another_is_listed_with_its_sour
     )
     made = record(A, [attempt(1, "local", patch("a")), attempt(2, "cloud", patch("b"))], "1-local")
     run = folder(tmp_path, [made.model_copy(update={"matrix": crossed})])
-    [row] = statement_facts.provenance(run.records())
+    [row] = statement_facts.test_provenance(run.records())
     told = [row[key] for key in ("attempt", "verifier", "test", "source", "by", "base", "after")]
     assert told == [
         *("1-local", "cross-evaluation", "T", "harvested", "2-cloud", "failed", "passed"),
@@ -165,7 +165,7 @@ def test_every_form_of_evidence_is_listed_with_what_it_tells():
     made = record(A, [attempt(1, "local", patch("a"), *told)], "1-local")
     rows = [
         (r["test"], r["source"], r["base"], r["after"])
-        for r in statement_facts.provenance({A: made})
+        for r in statement_facts.test_provenance({A: made})
     ]
     assert rows == [("t.py::a", "repo", "passed", "failed"), ("R", "written", "failed", "passed"),
                     ("x", "repo", "", "passed")]  # fmt: skip
@@ -182,7 +182,7 @@ def test_a_split_that_cannot_be_read_is_said_to_be_unchecked(tmp_path):
 def names_that_no_base_test_has() -> dict[str, set[str]]:
     """By instance: FAIL_TO_PASS functions, read from the rows and their test patches by hand."""
     found = {}
-    suite = assets.root() / "eval" / "suites" / "demo" / "instances.jsonl"
+    suite = assets.assets_root() / "eval" / "suites" / "demo" / "instances.jsonl"
     for line in suite.read_text().splitlines():
         row = json.loads(line)
         listed = row["FAIL_TO_PASS"]
@@ -241,8 +241,8 @@ def test_an_unfinished_run_is_refused_by_name_and_taken_with_partial(run, tmp_pa
     run.records_file.write_text(run.records_file.read_text().splitlines()[0] + "\n")
     out = tmp_path / "out"
     with pytest.raises(UsageError, match=f"unfinished: {B} .*--partial"):
-        formats.export_run(str(run.path), tmp_path, "preds", out, partial=False)
-    formats.export_run(str(run.path), tmp_path, "preds", out, partial=True)
+        formats.export_run(str(run.path), tmp_path, "preds", out, allow_partial=False)
+    formats.export_run(str(run.path), tmp_path, "preds", out, allow_partial=True)
     told = {one.instance_id: one.patch for one in files.read_predictions(out / "preds.json")}
     assert told == {A: patch("a"), B: ""}
     assert main(["export", str(run.path), "--format", "nonsense", "--out", str(out)]) == 2
@@ -251,7 +251,7 @@ def test_an_unfinished_run_is_refused_by_name_and_taken_with_partial(run, tmp_pa
 
 @pytest.mark.parametrize("name", ["p.json", "p.jsonl"])
 def test_predictions_go_to_the_file_that_was_named(run, tmp_path, name):
-    formats.export_run(str(run.path), tmp_path, "preds", tmp_path / name, partial=False)
+    formats.export_run(str(run.path), tmp_path, "preds", tmp_path / name, allow_partial=False)
     assert [one.patch for one in files.read_predictions(tmp_path / name)] == [
         patch("a"),
         patch("b"),
@@ -261,7 +261,7 @@ def test_predictions_go_to_the_file_that_was_named(run, tmp_path, name):
 def test_the_experiments_folder_is_read_back_as_what_the_sample_was(tmp_path):
     sample = find_run("sample", Path("runs"))
     out = tmp_path / "20260101_made-up"
-    formats.export_run("sample", tmp_path, "experiments", out, partial=False)
+    formats.export_run("sample", tmp_path, "experiments", out, allow_partial=False)
     rows = experiments(out, ImportOptions()).rows
     grades, records = sample.grades(), sample.records()
     assert {r.instance_id: r.resolved for r in rows} == {

@@ -10,11 +10,11 @@ import pytest
 
 from swe_router import assets
 from swe_router.__main__ import main
-from swe_router.commands.run.failed_instances import failed_instances, predictions_of
+from swe_router.commands.run.failed_instances import failed_instances, predictions_file
 from swe_router.errors import UsageError
 from tests.doubles.copies import copied
 
-SAMPLE = assets.root() / "runs" / "sample"
+SAMPLE = assets.assets_root() / "runs" / "sample"
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_the_officially_unresolved_are_taken_by_name_folder_or_predictions(run, 
     assert len(wrong) == 2
     for source in ("mine", str(run), str(run / "preds.json")):
         found = failed_instances(source, tmp_path)
-        assert (set(found.ids), found.split) == (set(wrong), "demo")
+        assert (set(found.instance_ids), found.split) == (set(wrong), "demo")
         assert "no score of the split" in found.note
 
 
@@ -42,7 +42,7 @@ def test_what_has_no_official_outcome_is_left_out_and_told(run, tmp_path):
     wrong[0]["outcome"] = "ungraded"
     (run / "grades.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = failed_instances("mine", tmp_path)
-    assert found.ids == (wrong[1]["instance_id"],)
+    assert found.instance_ids == (wrong[1]["instance_id"],)
     assert "1 without an outcome are left out" in found.note
     (run / "grades.jsonl").write_text("")
     with pytest.raises(UsageError, match="15 have no official outcome"):
@@ -50,9 +50,9 @@ def test_what_has_no_official_outcome_is_left_out_and_told(run, tmp_path):
 
 
 def test_a_run_is_a_source_of_predictions_and_a_file_stays_what_it_is(run, tmp_path):
-    assert predictions_of("mine", tmp_path) == str(run / "preds.json")
-    assert predictions_of(str(run / "preds.json"), tmp_path) == str(run / "preds.json")
-    assert predictions_of("nothing.json", tmp_path) == "nothing.json"
+    assert predictions_file("mine", tmp_path) == str(run / "preds.json")
+    assert predictions_file(str(run / "preds.json"), tmp_path) == str(run / "preds.json")
+    assert predictions_file("nothing.json", tmp_path) == "nothing.json"
 
 
 @pytest.mark.parametrize(

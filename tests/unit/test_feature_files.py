@@ -105,9 +105,16 @@ def test_a_missing_repository_leaves_the_text_and_is_tried_again(tmp_path: Path)
     def made(at: str, repos: Path) -> dict[str, object]:
         split.write_text(json.dumps(instance | {"base_commit": at}) + "\n")
         facts: dict[str, object] = extraction.make_features(
-            str(split), tmp_path / "f.jsonl", repos=str(repos), ids=(), pattern="", cut="",
-            say=said.append, cache=tmp_path / "cache", url="",
-        ).facts  # fmt: skip
+            str(split),
+            tmp_path / "f.jsonl",
+            repos=str(repos),
+            instance_ids=(),
+            id_pattern="",
+            id_slice="",
+            say=said.append,
+            cache=tmp_path / "cache",
+            repository_url="",
+        ).facts
         return facts
 
     (tmp_path / "none").mkdir()

@@ -35,11 +35,18 @@ def rate(
     said: list[str] = []
     judge = IssueRater(
         settings(tmp_path, text), "rater",
-        budget=Decimal(budget), place=tmp_path / "f.judge", routes=routes, say=said.append,
+        budget=Decimal(budget), folder=tmp_path / "f.judge", model_routes=routes, say=said.append,
     )  # fmt: skip
     out = tmp_path / "f.jsonl"
     extraction.make_features(
-        "demo", out, repos="", ids=[ID], pattern="", cut="", say=said.append, judge=judge
+        "demo",
+        out,
+        repos="",
+        instance_ids=[ID],
+        id_pattern="",
+        id_slice="",
+        say=said.append,
+        judge=judge,
     )
     return judge, said
 
@@ -51,9 +58,9 @@ def test_ratings_reach_the_file_with_their_source_and_are_paid_once(tmp_path: Pa
     assert row.provenance["judge.weak_rating"] == "judge"
     assert chosen_route(row) == "quick"
     assert row.values["complexity"] > 0
-    assert first.usd > 0
+    assert first.spent_usd > 0
     second, _ = rate(tmp_path, "never asked again", **ROUTES)
-    assert second.usd == first.usd
+    assert second.spent_usd == first.spent_usd
     assert feature_files.read_features(tmp_path / "f.jsonl") == [row]
 
 
@@ -66,7 +73,7 @@ def test_another_rubric_or_route_is_asked_anew(tmp_path: Path) -> None:
 
 def test_the_budget_is_never_passed_and_the_row_stays(tmp_path: Path) -> None:
     judge, said = rate(tmp_path, GOOD, budget="0.000001")
-    assert judge.usd == 0
+    assert judge.spent_usd == 0
     assert any("no more issues are rated" in line for line in said)
     (row,) = feature_files.read_features(tmp_path / "f.jsonl")
     assert not any(name.startswith("judge.") for name in row.values)
@@ -74,8 +81,8 @@ def test_the_budget_is_never_passed_and_the_row_stays(tmp_path: Path) -> None:
 
 def test_an_unknown_tier_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="rater"):
-        IssueRater(settings(tmp_path, GOOD), "ratr", budget=Decimal(1), place=tmp_path / "p",
-              routes={}, say=str)  # fmt: skip
+        IssueRater(settings(tmp_path, GOOD), "ratr", budget=Decimal(1), folder=tmp_path / "p",
+              model_routes={}, say=str)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from swe_router import settings
 from swe_router.candidates.joining import ForeignCandidates, join
-from swe_router.commands.run.forecast import at_most, forecast, forecast_lines
+from swe_router.commands.run.forecast import forecast_escalation, forecast_lines, max_run_usd
 from swe_router.estimates.acceptance.fit import VerdictRow, fit_calibration
 from swe_router.estimates.prediction.escalation_cost import (
     EscalationStep,
@@ -99,7 +99,7 @@ def told(*patches, budget="1", each=1, **sets):
              for n, p in enumerate(patches)]  # fmt: skip
     issues = [Instance(id=name, repo="o/n", base_commit="c", problem="p")
               for name in dict.fromkeys(one.instance_id for one in found)]  # fmt: skip
-    return forecast(header, issues, join(found, [], "p.json"))
+    return forecast_escalation(header, issues, join(found, [], "p.json"))
 
 
 def test_several_candidates_of_an_instance_need_not_fall_together():
@@ -240,11 +240,11 @@ def test_a_policy_of_one_tier_is_told_at_that_tier_s_price():
 
 def test_most_that_a_run_costs_counts_every_candidate_and_what_verifiers_ask():
     bare = {"verify.names": '["applies"]'}
-    assert at_most(header(**bare), 2) == Decimal("0.60")
-    assert at_most(header(**bare, candidates="4"), 2) == Decimal("2.40")
+    assert max_run_usd(header(**bare), 2) == Decimal("0.60")
+    assert max_run_usd(header(**bare, candidates="4"), 2) == Decimal("2.40")
     asked = {"verify.names": '["applies", "reproduction"]'}
     # Two imported candidates and one attempt on each of two tiers, for each of two instances.
-    assert at_most(header(**asked), 2, 2) == Decimal("0.60") + 6 * Decimal("0.50")
-    assert at_most(header("1", **asked), 2, 2) == 1
+    assert max_run_usd(header(**asked), 2, 2) == Decimal("0.60") + 6 * Decimal("0.50")
+    assert max_run_usd(header("1", **asked), 2, 2) == 1
     dear = {**bare, "candidates": "2", "ensemble.tiers": '["local", "cloud"]'}
-    assert at_most(header(**dear), 1) == Decimal("0.05") + 3 * Decimal("0.25")
+    assert max_run_usd(header(**dear), 1) == Decimal("0.05") + 3 * Decimal("0.25")

@@ -21,7 +21,7 @@ from swe_router.api import ranking, row_list, run_view, runner
 from swe_router.api.driving import Lines
 from swe_router.api.row_list import RowList
 from swe_router.commands import show
-from swe_router.commands.signals import graceful, interruptible
+from swe_router.commands.signals import graceful_stop, interruptible
 from swe_router.errors import UsageError
 
 PACKAGE = Path(swe_router.__file__).parent
@@ -98,7 +98,7 @@ def test_every_function_of_the_front_door_has_an_example():
 
 
 def test_a_run_says_what_show_says(sample):
-    facts = show.show("sample", Path("runs"), None, None).facts
+    facts = show.show_run("sample", Path("runs"), None, None).facts
     assert sample.summary == {key: value for key, value in facts.items() if key != "rows"}
     assert [row["usd"] for row in sample.instances] == [row["usd"] for row in facts["rows"]]
     assert len(sample.attempts) == sum(len(row["attempts"]) for row in facts["rows"])
@@ -306,7 +306,7 @@ def test_a_second_interrupt_does_not_end_the_process_of_a_notebook(tmp_path):
     def second():
         raise KeyboardInterrupt
 
-    with graceful(tmp_path / "stop", lambda line: None, at_once=second):
+    with graceful_stop(tmp_path / "stop", lambda line: None, force_quit=second):
         signal.raise_signal(signal.SIGINT)
         assert (tmp_path / "stop").exists()
         with pytest.raises(KeyboardInterrupt):
@@ -318,7 +318,7 @@ def test_a_run_may_be_driven_from_a_thread(tmp_path):
     came = []
 
     def work():
-        with graceful(tmp_path / "stop", print), interruptible():
+        with graceful_stop(tmp_path / "stop", print), interruptible():
             came.append("through")
 
     thread = threading.Thread(target=work)

@@ -78,7 +78,7 @@ def names(of: Gold) -> set[str]:
 
 
 def files() -> list[str]:
-    found = [str(assets.root() / "eval" / "suites" / "demo" / "instances.jsonl")]
+    found = [str(assets.assets_root() / "eval" / "suites" / "demo" / "instances.jsonl")]
     return found + [str(SHARED)] * SHARED.is_file()
 
 

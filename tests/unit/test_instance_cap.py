@@ -101,7 +101,7 @@ def test_a_policy_that_rations_the_runs_money_goes_by_the_runs_money():
 
 def test_a_cap_that_pays_for_no_attempt_is_refused_before_the_run(tmp_path):
     with pytest.raises(UsageError, match=r"instance_usd of \$0\.01 pays for no attempt"):
-        run_driver.create(
+        run_driver.create_run(
             settings.load("demo", sets=["limits.instance_usd=0.01"]), tmp_path, lambda line: None
         )
     assert list(tmp_path.iterdir()) == []
@@ -129,7 +129,7 @@ PLAIN = (
 @pytest.mark.parametrize("name", PLAIN)
 def test_an_instance_that_its_own_cap_ends_is_not_told_to_lack_the_runs_money(name):
     ladder = (plan("local", "0.5"), plan("cloud", "1"))
-    policy = plugins.load("policies", name)(ladder)
+    policy = plugins.load_plugin("policies", name)(ladder)
     poor = BudgetView(budget=D(9), spent=D(0), reserved=D(0), instances_left=1, clock=0.0)
     said = policy.decide(FEATURES, (), poor.model_copy(update={"own": D("0.1")})).why
     assert "limits.instance_usd" in said

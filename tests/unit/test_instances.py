@@ -20,7 +20,7 @@ from swe_router.instances.swebench import HARNESS, OFFICIAL, SweBench
 from tests.doubles.sources import nodes
 
 SECRET = ("patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS", "eval_script", "hints_text")
-DEMO = assets.root() / "eval" / "suites" / "demo" / "instances.jsonl"
+DEMO = assets.assets_root() / "eval" / "suites" / "demo" / "instances.jsonl"
 
 
 def row(name: str = "o__r-1", **changes):

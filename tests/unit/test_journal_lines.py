@@ -26,25 +26,25 @@ def test_a_line_torn_at_any_byte_is_owed_again_and_never_joined_to_the_next(
 ):
     path = tmp_path_factory.mktemp("run") / "x.jsonl"
     for value in values:
-        jsonl.append(path, value)
+        jsonl.append_value(path, value)
     whole = path.read_bytes()
     start = whole.rstrip(b"\n").rfind(b"\n") + 1
     path.write_bytes(whole[: data.draw(st.integers(start, len(whole) - 1))])
     assert list(jsonl.read_lines(path)) == values[:-1]
-    jsonl.append(path, {"n": "next"})
+    jsonl.append_value(path, {"n": "next"})
     assert list(jsonl.read_lines(path)) == [*values[:-1], {"n": "next"}]
 
 
 @pytest.mark.parametrize("value", [{"text": "y" * 500}, {"text": "\ud800" * 100}])
 def test_a_line_that_does_not_fit_leaves_the_file_as_it_was(tmp_path, value):
     path = tmp_path / "x.jsonl"
-    jsonl.append(path, {"n": 1})
+    jsonl.append_value(path, {"n": 1})
     whole = path.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 100, hard))
     try:
         with pytest.raises(OSError, match="too large"):
-            jsonl.append(path, value)
+            jsonl.append_value(path, value)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == whole
@@ -80,7 +80,7 @@ def test_compressing_is_deterministic_and_loses_nothing(tmp_path):
     for name in ("a", "b"):
         path = tmp_path / name / "1-local.jsonl"
         path.parent.mkdir()
-        jsonl.append(path, {"text": "x" * 1000})
+        jsonl.append_value(path, {"text": "x" * 1000})
         packed.append(jsonl.compress(path))
         assert not path.exists()
     assert packed[0].read_bytes() == packed[1].read_bytes()
@@ -90,14 +90,14 @@ def test_compressing_is_deterministic_and_loses_nothing(tmp_path):
 
 def test_lone_surrogates_of_a_model_answer_survive_the_journal(tmp_path):
     path = tmp_path / "x.jsonl"
-    jsonl.append(path, {"said": "a\udcffb"})
+    jsonl.append_value(path, {"said": "a\udcffb"})
     assert list(jsonl.read_lines(path)) == [{"said": "a\udcffb"}]
 
 
 WRITERS = {
-    "replace": lambda path: jsonl.replace(path, [{"n": 1}]),
+    "replace": lambda path: jsonl.replace_lines(path, [{"n": 1}]),
     "write_whole": lambda path: jsonl.write_whole(path, "text\n"),
-    "append": lambda path: jsonl.append(path, {"n": 1}),
+    "append": lambda path: jsonl.append_value(path, {"n": 1}),
     "compress": jsonl.compress,
     "decompress": jsonl.decompress,
 }
@@ -116,10 +116,10 @@ WRITERS = {
 def test_a_full_disk_is_named_and_the_old_file_stays_whole(writer, temporary, tmp_path):
     path = tmp_path / "x.jsonl"
     if writer == "decompress":
-        jsonl.append(path, {"n": 0})
+        jsonl.append_value(path, {"n": 0})
         jsonl.compress(path)
     else:
-        jsonl.append(path, {"n": 0})
+        jsonl.append_value(path, {"n": 0})
     (tmp_path / temporary).symlink_to("/dev/full")
     with pytest.raises(DiskFull, match="no space left to write"):
         WRITERS[writer](path)
@@ -143,13 +143,13 @@ def test_a_folder_is_made_with_the_one_above_it_and_no_higher(tmp_path):
 def test_what_is_neither_full_nor_gone_is_raised_as_it_is(tmp_path):
     (tmp_path / "x.jsonl").mkdir()
     with pytest.raises(IsADirectoryError):
-        jsonl.append(tmp_path / "x.jsonl", {"n": 1})
+        jsonl.append_value(tmp_path / "x.jsonl", {"n": 1})
 
 
 def test_lines_put_in_the_place_of_others_leave_nothing_behind(tmp_path):
     path = tmp_path / "x.jsonl"
-    jsonl.append(path, {"n": 1})
-    jsonl.replace(path, [{"n": 2}, {"n": 3}])
+    jsonl.append_value(path, {"n": 1})
+    jsonl.replace_lines(path, [{"n": 2}, {"n": 3}])
     assert list(jsonl.read_lines(path)) == [{"n": 2}, {"n": 3}]
     assert [one.name for one in tmp_path.iterdir()] == ["x.jsonl"]
 
@@ -158,7 +158,7 @@ def test_compressed_lines_come_back_and_a_damaged_archive_is_named(tmp_path):
     path = tmp_path / "x.jsonl"
     jsonl.decompress(path)
     assert not path.exists(), "nothing to bring back"
-    jsonl.append(path, {"n": 1})
+    jsonl.append_value(path, {"n": 1})
     whole = path.read_bytes()
     packed = jsonl.compress(path)
     jsonl.decompress(path)

@@ -134,9 +134,9 @@ def test_the_second_call_reserves_what_was_measured_plus_what_is_new(hold):
     then = (long, answer.message, Message(role="tool", content="z" * 100))
     warm = model.worst(then, (TOOL,), LIMITS)
     assert warm < cold
-    assert warm >= RATE.worst(2000 + 900 + 100, 1000, 10)
+    assert warm >= RATE.max_usd(2000 + 900 + 100, 1000, 10)
     elided = (long.model_copy(update={"content": "x" * 7000}), *then[1:])
-    assert model.worst(elided, (TOOL,), LIMITS) > RATE.worst(7000 + 900, 1000, 10)
+    assert model.worst(elided, (TOOL,), LIMITS) > RATE.max_usd(7000 + 900, 1000, 10)
 
 
 def test_an_elision_leaves_measured_what_it_did_not_touch(hold):
@@ -144,8 +144,8 @@ def test_an_elision_leaves_measured_what_it_did_not_touch(hold):
     model = metered(Answers(said("ok", input_tokens=5000, output_tokens=10)), hold)
     answer = model.complete((kept, old), limits=LIMITS)
     elided = (kept, old.model_copy(update={"content": "left out"}), answer.message)
-    bound = RATE.worst(5000 + 10 + 8 + 100, 1000, 10)
-    assert RATE.worst(5000 + 8, 1000, 10) <= model.worst(elided, (), LIMITS) <= bound
+    bound = RATE.max_usd(5000 + 10 + 8 + 100, 1000, 10)
+    assert RATE.max_usd(5000 + 8, 1000, 10) <= model.worst(elided, (), LIMITS) <= bound
 
 
 def test_a_huge_prompt_is_reserved_for_whole_whatever_the_tier_says_of_its_window(hold):
@@ -237,7 +237,7 @@ def test_reasoning_that_is_handed_back_is_paid_for_after_an_elision_too(hold):
     model = metered(Answers(thought), hold)
     answer = model.complete(ASK, limits=LIMITS)
     changed = (Message(role="user", content="fix"), answer.message)
-    assert model.worst(changed, (), LIMITS) >= RATE.worst(900 + 3 + 5, 1000, 10)
+    assert model.worst(changed, (), LIMITS) >= RATE.max_usd(900 + 3 + 5, 1000, 10)
 
 
 def test_words_out_of_no_tokens_are_charged_as_reserved(hold):

@@ -106,7 +106,7 @@ def test_every_way_to_say_a_price_gives_a_rate_with_its_source(price):
     rate = rate_of("s", tier(model="claude-sonnet-5-5", price=price), Decimal(2), DAY)
     assert rate.source
     assert rate.date == DAY
-    assert (rate.worst(1000, 1000, 60) > 0) == (price != "free")
+    assert (rate.max_usd(1000, 1000, 60) > 0) == (price != "free")
 
 
 def test_the_hybrid_preset_is_complete_and_priced():
@@ -114,13 +114,13 @@ def test_the_hybrid_preset_is_complete_and_priced():
     assert hybrid.ladder == ("local", "sonnet", "o3")
     for name, one in hybrid.tiers.items():
         rate = rate_of(name, one, hybrid.prices.usd_per_gpu_hour, DAY)
-        assert rate.worst(1000, 1000, 60) > 0
+        assert rate.max_usd(1000, 1000, 60) > 0
         assert window_gap(name, one, 10_000) == ""
-        step = rate.worst(one.window, one.max_output_tokens, one.timeout)
+        step = rate.max_usd(one.window, one.max_output_tokens, one.timeout)
         assert step <= one.attempt_usd, f"{name}: an attempt could not pay one full-window call"
     notice = retirement_notice("o3", hybrid.tiers["o3"], DAY)
     assert notice == (
         "tier 'o3': o3 retires on 2026-12-11 (in 17 days): set tiers.o3.model = 'gpt-5.5'"
     )
     successor = hybrid.tiers["o3"].model_copy(update={"model": hybrid.tiers["o3"].successor})
-    assert rate_of("o3", successor, Decimal(2), DAY).worst(1000, 1000, 60) > 0
+    assert rate_of("o3", successor, Decimal(2), DAY).max_usd(1000, 1000, 60) > 0

@@ -16,7 +16,7 @@ def test_an_old_module_name_tells_the_new_one():
         importlib.import_module("swe_router.verifiers.bench")
 
 
-OLD_MODULES = sorted(one for one in moved.table() if ":" not in one)
+OLD_MODULES = sorted(one for one in moved.moved_names() if ":" not in one)
 STILL_THERE = ("swe_router.estimates.acceptance", "swe_router.estimates.complexity")
 """Modules once, folders now."""
 
@@ -47,10 +47,10 @@ def test_a_name_that_never_was_stays_an_ordinary_error():
 
 def test_a_plugin_setting_with_an_old_path_tells_the_new_one():
     with pytest.raises(UsageError, match=r"swe_router\.verifiers\.signals\.authors"):
-        plugins.load("verifiers", "swe_router.verifiers.authors:Nothing")
+        plugins.load_plugin("verifiers", "swe_router.verifiers.authors:Nothing")
 
 
-@pytest.mark.parametrize(("old", "new"), sorted(moved.table().items()))
+@pytest.mark.parametrize(("old", "new"), sorted(moved.moved_names().items()))
 def test_every_new_name_of_the_table_is_there(old, new):
     module, _, name = new.split(",")[0].partition(":")
     assert importlib.util.find_spec(module) is not None

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from swe_router.commands.grade.grading_run import _opener
+from swe_router.commands.grade.grading_run import _lazy_opener
 from swe_router.datasets import GradingContext, may_reach
 from swe_router.errors import WouldNotStart
 from swe_router.grading.swebench_multimodal import SwebenchMultimodalGrader
@@ -115,7 +115,7 @@ def test_a_container_runs_as_the_instances_user_and_starts_with_our_own_entry_po
 def test_a_kind_of_sandbox_without_a_network_says_so():
     opened = []
     plain = SimpleNamespace(open=opened.append)
-    opens = _opener(lambda: plain)
+    opens = _lazy_opener(lambda: plain)
     opens(ISSUE)
     assert opened == [ISSUE]
     with pytest.raises(WouldNotStart, match="no network; grade with --sandbox docker"):

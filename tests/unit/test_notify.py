@@ -41,8 +41,8 @@ def test_a_url_is_posted_the_end_and_the_spending_once_a_cap(server):
     url, got, _ = server
     told = Notifier(url, print)
     for spent, cap in (("0.79", "1"), ("0.8", "1"), ("0.9", "1"), ("0.9", "2"), ("1.7", "2")):
-        told.spent("r", D(spent), D(cap))
-    told.ended(FACTS, 3)
+        told.notify_spending("r", D(spent), D(cap))
+    told.notify_end(FACTS, 3)
     assert sorted((row["usd"], row["budget"]) for row in got[:2]) == [(0.8, 1.0), (1.7, 2.0)]
     assert got[2] == {"event": "end", "run": "r", "resolved": 3, "usd": 0.5, "ended": "budget",
                       "code": 3}  # fmt: skip
@@ -50,7 +50,7 @@ def test_a_url_is_posted_the_end_and_the_spending_once_a_cap(server):
 
 
 def test_a_command_has_it_on_its_standard_input_and_its_words_go_nowhere(tmp_path, capfd):
-    Notifier(f"cat >{tmp_path / 'told'}; echo noise; echo noise >&2", print).ended(FACTS, 0)
+    Notifier(f"cat >{tmp_path / 'told'}; echo noise; echo noise >&2", print).notify_end(FACTS, 0)
     assert json.loads((tmp_path / "told").read_text())["event"] == "end"
     assert "noise" not in "".join(capfd.readouterr())
 
@@ -59,7 +59,7 @@ def test_a_command_has_it_on_its_standard_input_and_its_words_go_nowhere(tmp_pat
                                   "'unclosed"])  # fmt: skip
 def test_a_hook_that_fails_is_said_and_breaks_nothing(hook):
     said = []
-    Notifier(hook, said.append).ended(FACTS, 0)
+    Notifier(hook, said.append).notify_end(FACTS, 0)
     [line] = said
     assert "did not take it" in line
     assert "secret" not in line, "a path of a webhook is a key"
@@ -68,14 +68,14 @@ def test_a_hook_that_fails_is_said_and_breaks_nothing(hook):
 def test_a_refusal_of_the_url_is_a_failure_too(server):
     url, _, status = server
     status[0], said = 500, []
-    Notifier(url, said.append).ended(FACTS, 0)
+    Notifier(url, said.append).notify_end(FACTS, 0)
     assert said == ["--notify 127.0.0.1 did not take it: HTTPError"]
 
 
 def test_no_hook_does_nothing_and_the_environment_may_name_one(tmp_path):
-    Notifier(None, pytest.fail, {}).ended(FACTS, 0)
+    Notifier(None, pytest.fail, {}).notify_end(FACTS, 0)
     hook = {"SWE_ROUTER_NOTIFY": f"cat >{tmp_path / 'told'}"}
-    Notifier(None, pytest.fail, hook).ended(FACTS, 0)
+    Notifier(None, pytest.fail, hook).notify_end(FACTS, 0)
     assert (tmp_path / "told").exists()
 
 
@@ -88,12 +88,12 @@ def test_a_url_that_nothing_can_be_sent_to_is_refused_beforehand_without_its_key
 
 
 def test_an_empty_hook_is_none_whatever_the_environment_says():
-    Notifier("", pytest.fail, {"SWE_ROUTER_NOTIFY": "exit 3"}).ended(FACTS, 0)
+    Notifier("", pytest.fail, {"SWE_ROUTER_NOTIFY": "exit 3"}).notify_end(FACTS, 0)
 
 
 def test_a_launch_that_breaks_is_told_by_the_kind_of_its_error_alone(server):
     url, got, _ = server
-    with pytest.raises(DiskFull), Notifier(url, pytest.fail).faults("r"):
+    with pytest.raises(DiskFull), Notifier(url, pytest.fail).notifying_faults("r"):
         raise DiskFull("no space left to write /secret/place")
     assert got == [{"event": "end", "run": "r", "error": "DiskFull"}]
 

@@ -81,7 +81,9 @@ def whole():
 def test_a_board_of_every_policy_is_written_with_its_decimal_knobs(whole):
     rows, lines = written(whole)
     names = {row["policy"] for row in rows}
-    assert {*plugins.names("policies"), *HANDED} - names == {"fixed"}, "fixed is a row a system"
+    assert {*plugins.plugin_names("policies"), *HANDED} - names == {"fixed"}, (
+        "fixed is a row a system"
+    )
     knobs = {row["policy"]: row["knobs"] for row in rows}
     assert isinstance(knobs["cascade"]["costs"]["cheap"], float)
     told = {line["policy"]: line for line in lines}
@@ -170,7 +172,7 @@ def test_a_table_at_the_edge_gives_a_board(kind, issues):
 
 def accounts():
     """Rows of verdicts at their worst, by what is the matter with them."""
-    names = [*plugins.names("verifiers"), ACCEPTANCE]
+    names = [*plugins.plugin_names("verifiers"), ACCEPTANCE]
     every = [
         judged(f"own__x-{k}", said, right, score=score, verifier=name, tier=tier)
         for name in names
@@ -269,7 +271,7 @@ def test_a_folder_whose_name_has_a_dot_is_a_folder(tmp_path):
     (tmp_path / "there.json").mkdir()
     assert output_files.output_folder(tmp_path / "there.json", "x").is_dir()
     with pytest.raises(UsageError, match="name a folder"):
-        leaderboard.leaderboard(leaderboard.LeaderboardRequest(out=Path("x.png")), print)
+        leaderboard.leaderboard(leaderboard.LeaderboardRequest(output_folder=Path("x.png")), print)
 
 
 def test_nothing_is_tested_on_a_verifier_that_never_speaks():

@@ -14,7 +14,7 @@ import swe_router
 from swe_router import assets, templates
 
 SOURCES = Path(swe_router.__file__).parent
-PAGES = assets.root() / "pages"
+PAGES = assets.assets_root() / "pages"
 
 
 def test_no_page_is_a_string_in_python():
@@ -38,7 +38,7 @@ def test_the_wheel_holds_the_templates():
 @pytest.mark.parametrize("models", [(), ("a/b", 'odd "name": #1\n- x', "<&'>")])
 @pytest.mark.parametrize("attempts", ["", "1"])
 def test_the_metadata_of_a_submission_is_yaml_whatever_the_names(models, attempts):
-    text = templates.document(
+    text = templates.render_page(
         "metadata.yaml", {"json": json.dumps}, name="x: <y>", models=list(models), attempts=attempts
     )
     read = yaml.safe_load(text)
@@ -51,4 +51,4 @@ def test_the_metadata_of_a_submission_is_yaml_whatever_the_names(models, attempt
 
 def test_a_value_that_a_page_lacks_is_an_error_and_no_gap():
     with pytest.raises(UndefinedError):
-        templates.document("metadata.yaml", {"json": json.dumps}, name="x")
+        templates.render_page("metadata.yaml", {"json": json.dumps}, name="x")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swe_router.sandboxes.patch_application import apply_patch
-from swe_router.seams import FITTED, IN_PLACE
+from swe_router.seams import CONTINUED_PREFIX, FITTED_PREFIX
 from tests.doubles.plain_sandbox import PlainSandbox
 
 ODD = "odd [1]*.ini"
@@ -35,7 +35,7 @@ def test_what_the_image_changed_itself_is_passed_over_and_named(
 ) -> None:
     result = apply_patch(sandbox, hunk(there, "bare", "set up") + hunk("a.py", "one", "two"))
     assert result.exit_code == 0
-    assert result.output.startswith(f"{IN_PLACE}{there}\n")
+    assert result.output.startswith(f"{CONTINUED_PREFIX}{there}\n")
     assert (sandbox.tree / "a.py").read_text() == "two\n"
     assert (sandbox.tree / there).read_text() == "set up\n"
 
@@ -46,7 +46,7 @@ def test_dos_line_ends_and_shifted_context_fit_as_in_the_official_harness(
 ) -> None:
     result = apply_patch(sandbox, hunk("a.py", "one", "two").replace("\n", "\r\n"))
     assert result.exit_code == 0
-    assert result.output.startswith(FITTED)
+    assert result.output.startswith(FITTED_PREFIX)
     assert (sandbox.tree / "a.py").read_text() == "two\n"
     assert sorted(path.name for path in sandbox.tree.iterdir()) == [".git", "a.py", ODD, "tox.ini"]
 

@@ -238,7 +238,7 @@ def test_the_tape_remembers_a_broken_attempt_under_any_tiers_name(tmp_path):
     assert len(tape.moves()) == 2
 
 
-SAMPLE = assets.root() / "runs" / "sample"
+SAMPLE = assets.assets_root() / "runs" / "sample"
 CALL = {"at": 1.0, "tier": "local", "usd": "0.02", "hold": "", "party": "h|b|1|1|1"}
 
 
@@ -258,9 +258,9 @@ def test_money_that_no_record_explains_is_named_by_replay(tmp_path, last, fate, 
     rows += [{"at": 2.0, "id": "r9999", **last}] if last else []
     with (run / "ledger.jsonl").open("a") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
-    shown = replay.replay(str(run), tmp_path)
+    shown = replay.replay_run(str(run), tmp_path)
     line = f"ledger: {fate} for {key}, which no record explains"
-    assert shown.code == 1
+    assert shown.exit_code == 1
     assert line in shown.facts["demo__confet-3"]["divergences"]
 
 

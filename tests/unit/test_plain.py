@@ -88,7 +88,7 @@ def test_a_model_is_its_own_json():
      ("a,b", "a,b"), (0, "0")],
 )  # fmt: skip
 def test_a_cell_of_csv(value, said):
-    assert plain_values.cell(value) == said
+    assert plain_values.csv_cell(value) == said
 
 
 def test_json_on_stdout_has_no_nan(capsys):

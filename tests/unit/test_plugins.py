@@ -108,13 +108,13 @@ def install(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_a_class_that_fits_is_loaded_and_listed(install, seam, name):
     install(seam, {"mine": f"outside_parts:{name}"})
-    assert plugins.load(seam, "mine").__name__ == name
-    assert "mine" in plugins.names(seam)
+    assert plugins.load_plugin(seam, "mine").__name__ == name
+    assert "mine" in plugins.plugin_names(seam)
 
 
 def test_a_sandbox_factory_that_takes_any_keyword_is_given_all_of_them(install):
     install("sandboxes", {"mine": "outside_parts:OpensWithAll"})
-    kind = plugins.load("sandboxes", "mine")
+    kind = plugins.load_plugin("sandboxes", "mine")
     assert set(plugins.accepted_keywords(kind, {"start": 1, "progress": 2})) == {
         "start",
         "progress",
@@ -123,7 +123,7 @@ def test_a_sandbox_factory_that_takes_any_keyword_is_given_all_of_them(install):
 
 def test_a_knob_that_a_plain_model_would_drop_is_refused_by_name(install):
     install("policies", {"mine": "outside_parts:Stubborn"})
-    own = plugins.load("policies", "mine").knobs_type
+    own = plugins.load_plugin("policies", "mine").knobs_type
     assert validated_knobs("mine", own, {"rounds": 3}).rounds == 3
     with pytest.raises(UsageError, match="there is no knob 'rouns'; did you mean 'rounds'"):
         validated_knobs("mine", own, {"rouns": 3})
@@ -131,7 +131,7 @@ def test_a_knob_that_a_plain_model_would_drop_is_refused_by_name(install):
 
 def test_a_fault_in_the_code_of_a_package_is_not_called_our_own(install):
     install("policies", {"mine": "outside_parts:Stubborn"})
-    policy = plugins.load("policies", "mine")(())
+    policy = plugins.load_plugin("policies", "mine")(())
 
     def faults(work):
         found = []
@@ -140,7 +140,7 @@ def test_a_fault_in_the_code_of_a_package_is_not_called_our_own(install):
 
     (theirs,) = faults(lambda job: policy.decide(None, (), None))
     assert theirs.owner == "the package outside-parts 1.2"
-    (ours,) = faults(lambda job: plugins.names("no such seam"))
+    (ours,) = faults(lambda job: plugins.plugin_names("no such seam"))
     assert ours.owner == "swe-router's own"
 
 
@@ -164,7 +164,7 @@ def test_a_class_that_does_not_fit_is_an_error_with_package_protocol_and_fix(
 ):
     install(seam, {"mine": target})
     with pytest.raises(UsageError) as refused:
-        plugins.load(seam, "mine")
+        plugins.load_plugin(seam, "mine")
     said = str(refused.value)
     assert said.startswith(f"{seam} plugin 'mine' of outside-parts 1.2 ({target}) does not fit ")
     assert f"{plugins.SEAMS[seam].protocol.replace(':', '.')}: " in said
@@ -193,7 +193,7 @@ def test_a_module_that_cannot_be_imported_is_an_error_and_no_traceback(
 ):
     (install("policies", {"mine": "odd_part:Thing"}) / "odd_part.py").write_text(text)
     with pytest.raises(UsageError) as refused:
-        plugins.load("policies", "mine")
+        plugins.load_plugin("policies", "mine")
     said = str(refused.value)
     assert said.startswith(
         "policies plugin 'mine' of outside-parts 1.2 cannot be loaded from odd_part:Thing ("
@@ -210,20 +210,20 @@ def test_a_name_that_two_packages_offer_is_refused_with_both(install):
     install("policies", {"mine": "outside_parts:Stays"})
     install("policies", {"mine": "outside_parts:Waits"}, package="other-parts", version="0.1")
     with pytest.raises(UsageError, match=r"offered by other-parts 0\.1 and outside-parts 1\.2"):
-        plugins.load("policies", "mine")
+        plugins.load_plugin("policies", "mine")
 
 
 def test_a_name_of_our_own_stays_ours(install):
     install("policies", {"cascade": "outside_parts:Waits"})
-    assert plugins.load("policies", "cascade").__module__.startswith("swe_router.")
-    assert plugins.names("policies").count("cascade") == 1
+    assert plugins.load_plugin("policies", "cascade").__module__.startswith("swe_router.")
+    assert plugins.plugin_names("policies").count("cascade") == 1
 
 
 def test_code_that_is_named_by_its_place_is_held_against_the_protocol_too(install):
     install("policies", {})
-    assert plugins.load("policies", "outside_parts:Stays").__name__ == "Stays"
+    assert plugins.load_plugin("policies", "outside_parts:Stays").__name__ == "Stays"
     with pytest.raises(UsageError, match=r"\(outside_parts:Waits\) does not fit .* name another"):
-        plugins.load("policies", "outside_parts:Waits")
+        plugins.load_plugin("policies", "outside_parts:Waits")
 
 
 def test_a_broken_package_leaves_the_list_of_policies_and_says_so(install, capsys):

@@ -40,7 +40,7 @@ def many(count: int, wrong_passed: float, weak: float = 0.5) -> tuple[Example, .
 
 
 def policy(name: str, past: Any = None, **knobs: Any) -> Any:
-    made = plugins.load("policies", name)(LADDER, **knobs)
+    made = plugins.load_plugin("policies", name)(LADDER, **knobs)
     return made.fitted(past or examples()) if hasattr(made, "fitted") else made
 
 
@@ -204,7 +204,7 @@ def test_routerbench_s_cascade_has_one_threshold_and_a_cap_on_an_issue_s_cost():
     assert after(strict, outcome("d", PASS)) == "mid", "a verdict alone is not enough"
     capped = policy("routerbench-cascade", past, threshold=0.999, max_cost=0.19)
     assert "would go over $0.19" in after(capped, outcome("d", PASS))
-    plain = plugins.load("policies", "cascade")(LADDER)
+    plain = plugins.load_plugin("policies", "cascade")(LADDER)
     assert "stop" in after(plain, outcome("d", PASS))
 
 

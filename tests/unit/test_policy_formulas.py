@@ -23,7 +23,7 @@ from tests.unit.test_policies import LADDER, purse
 
 
 def policy(name: str, ladder: Any = LADDER, **knobs: Any) -> Any:
-    made = plugins.load("policies", name)(ladder, **knobs)
+    made = plugins.load_plugin("policies", name)(ladder, **knobs)
     return made.fitted(examples()) if hasattr(made, "fitted") else made
 
 
@@ -91,7 +91,7 @@ def test_hybrid_llm_labels_are_those_of_the_paper():
     said = (([1, 0], [1, 1]), ([0, 0], [0, 0]), ([1, 1], [0, 1]), ([0, 0], [1, 1]))
     runs = [(np.array(low, float), np.array(high, float)) for low, high in said]
     assert hybrid_llm.no_worse_rates(runs, 0).tolist() == [0.5, 1, 1, 0]
-    det = plugins.load("policies", "hybrid-llm-det")(LADDER)
+    det = plugins.load_plugin("policies", "hybrid-llm-det")(LADDER)
     assert det.labels(runs).tolist() == [1, 1, 1, 0]
     graded = [(np.array([low]), np.array([high]))
               for low, high in ((0, 0.5), (0, 0.5), (0, 1), (0.5, 1), (0, 1), (1, 1))]  # fmt: skip
@@ -103,7 +103,7 @@ def test_hybrid_llm_labels_are_those_of_the_paper():
 
 def test_hybrid_llm_asks_for_real_repeats_of_both_tiers():
     for name in ("hybrid-llm-prob", "hybrid-llm-trans"):
-        bare = plugins.load("policies", name)(LADDER)
+        bare = plugins.load_plugin("policies", name)(LADDER)
         with pytest.raises(UsageError, match="needs real repeats"):
             bare.fitted(examples())
         assert first(bare.fitted(examples(repeats=3)), issue(0)) in TIERS
@@ -210,7 +210,7 @@ def test_qc_opt_gives_the_tied_issues_what_the_program_gave_them():
     made = made.prepare(batch, Budget(dollars=3))
     went = [first(made, one) for one in batch]
     assert len(set(went)) > 1, "all alike, yet the budget pays more for some of them"
-    again = plugins.load("policies", "qc-opt")(LADDER, usd_per_issue=0.1).fitted(examples())
+    again = plugins.load_plugin("policies", "qc-opt")(LADDER, usd_per_issue=0.1).fitted(examples())
     again = again.restored(made.state())
     assert [first(again, one) for one in batch] == went
 
@@ -247,7 +247,7 @@ def test_the_zero_router_mixes_the_two_hull_points_around_its_spend():
     past = [example(n, "".join("1" if n < solved[t] else "0" for t in TIERS)) for n in range(10)]
     past = [one.model_copy(update={"runs": {t: (run(r[0].resolved, usd[t]),)
             for t, r in one.runs.items()}}) for one in past]  # fmt: skip
-    made = plugins.load("policies", "zero-router")(LADDER, spend=0.25).fitted(past)
+    made = plugins.load_plugin("policies", "zero-router")(LADDER, spend=0.25).fitted(past)
     assert made.shares() == pytest.approx((0.75, 0, 0.25))
 
 
@@ -288,6 +288,6 @@ def test_a_rating_stays_where_the_weak_tier_did_well_at_it():
         made = example(number, "111" if number % 2 else "001")
         features = issue(number, **{routellm.RATING_FEATURE: rating})
         past.append(made.model_copy(update={"features": features}))
-    fitted = plugins.load("policies", "routellm-causal")(LADDER).fitted(past)
+    fitted = plugins.load_plugin("policies", "routellm-causal")(LADDER).fitted(past)
     assert first(fitted, issue(40, **{routellm.RATING_FEATURE: 5.0})) == "weak"
     assert first(fitted, issue(40, **{routellm.RATING_FEATURE: 1.0})) == "strong"

@@ -39,7 +39,7 @@ def test_the_document_s_rules_as_they_stand():
     assert first(policy("doc-6.6"), at(7)) == "weak"
     assert first(policy("doc-6.6"), at(7.1)) == "strong"
     four = (plan("a", "0.1"), plan("b", "0.2"), plan("c", "0.3"), plan("d", "0.4"))
-    made = plugins.load("policies", "doc-6.6")(four)
+    made = plugins.load_plugin("policies", "doc-6.6")(four)
     assert first(made, at(7.1)) == "d"
     short, near = issue(50, "too short"), policy("doc-a3").training.features[0]
     assert first(policy("doc-a3"), short) == "weak"

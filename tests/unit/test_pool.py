@@ -13,7 +13,7 @@ import pytest
 from swe_router import pool
 from swe_router.commands.run.worker import Job
 from swe_router.errors import JournalError, UsageError
-from swe_router.pool import LATER, JobFault, Pool
+from swe_router.pool import NO_JOB_YET, JobFault, Pool
 from swe_router.settings import Settings, Tier
 from swe_router.wiring.worker_environment import worker_variables
 from tests.live.sandboxes import instance
@@ -97,7 +97,7 @@ def test_threads_come_back_for_a_job_that_waits_for_another():
     def jobs():
         yield 1
         while not ended:
-            yield LATER
+            yield NO_JOB_YET
         yield 2
 
     Pool(lambda job: job, threads=2).run(jobs(), lambda job, result: ended.append(result))
@@ -114,7 +114,7 @@ def test_a_stop_begins_no_further_thread():
 
 def test_what_ray_prints_in_between_leaves_stdout_to_the_result(capfd):
     """ "(raylet) A worker died" stood before the JSON of a run whose worker was killed."""
-    with pool.standing_back():
+    with pool.stdout_to_stderr():
         print("(raylet) A worker died")
         os.write(1, b"from below Python\n")
     print("{}")
@@ -129,7 +129,7 @@ def test_ray_starts_in_an_empty_folder_so_that_no_file_of_the_users_is_a_library
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "openai.py").touch()
-    with pool.elsewhere(None):
+    with pool.empty_working_folder(None):
         assert list(Path.cwd().iterdir()) == []
     assert Path.cwd() == tmp_path
 
@@ -140,12 +140,12 @@ def test_a_worker_stands_where_the_driver_does_with_the_keys_that_it_was_handed(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("A_KEY", "")
     (tmp_path / "runs").mkdir()
-    around = pool.Around(str(tmp_path / "runs"), {"A_KEY": "hunter2"})
-    assert pool.there(around, os.path.abspath, "x") == str(tmp_path / "runs" / "x")
+    around = pool.WorkerEnvironment(str(tmp_path / "runs"), {"A_KEY": "hunter2"})
+    assert pool.run_as_driver(around, os.path.abspath, "x") == str(tmp_path / "runs" / "x")
     assert os.environ["A_KEY"] == "hunter2"
     assert "hunter2" not in repr(around)
     with pytest.raises(UsageError, match=r"does not see the folder .*gone.*share the disk"):
-        pool.there(pool.Around(str(tmp_path / "gone"), {}), abs, 1)
+        pool.run_as_driver(pool.WorkerEnvironment(str(tmp_path / "gone"), {}), abs, 1)
 
 
 def test_keys_and_what_libraries_read_are_handed_on_and_nothing_else():
@@ -158,4 +158,4 @@ def test_keys_and_what_libraries_read_are_handed_on_and_nothing_else():
 def test_a_job_names_its_run_folder_wherever_it_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = Job(Path("runs/a"), instance("0" * 40), None, 1)
-    assert job.run == tmp_path / "runs" / "a"
+    assert job.run_path == tmp_path / "runs" / "a"

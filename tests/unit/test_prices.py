@@ -162,7 +162,7 @@ def test_a_model_that_is_billed_for_more_than_its_tokens_counts_as_unpriced(mode
 def test_a_gpu_hour_is_never_silently_free():
     rate = prices.gpu_hour_rate(D("2.00"), 4, DAY)
     assert rate.usd(Usage(input_tokens=10**6, output_tokens=10**6, seconds=3600)) >= D("0.5")
-    assert rate.worst(0, 0, 300.0) >= rate.usd(Usage(seconds=300.0)) > D("0.04")
+    assert rate.max_usd(0, 0, 300.0) >= rate.usd(Usage(seconds=300.0)) > D("0.04")
 
 
 @pytest.mark.parametrize("text", ["[[price]]\nmodel = 1\n", "nonsense", "[[price]]\nx = 1\n"])

@@ -168,7 +168,7 @@ def test_a_lesson_of_a_record_that_was_gone_on_with_is_told_once(tmp_path):
     assert len(told.outcomes) == 2
 
 
-SAMPLE = assets.root() / "runs" / "sample"
+SAMPLE = assets.assets_root() / "runs" / "sample"
 
 
 @pytest.fixture
@@ -209,8 +209,8 @@ def test_a_raise_of_a_finished_run_is_kept_shown_and_replays(run, capsys):
     [raised] = facts["raises"]
     assert "@" in raised["by"]
     assert of_run(run).settings.budget == 1, "the settings are sealed"
-    one = replay.replay(str(run.path), run.path.parent)
-    assert one.code == 0, one.view
+    one = replay.replay_run(str(run.path), run.path.parent)
+    assert one.exit_code == 0, one.view
     assert resume(run, "--budget", "2") == 2
     assert "would lower it" in capsys.readouterr().err
 
@@ -229,7 +229,7 @@ def test_a_decision_under_a_cap_that_the_run_never_had_diverges(run):
     rows = [json.loads(line) for line in run.records_file.open()]
     rows[0]["decisions"][0]["purse"]["budget"] = "4"
     run.records_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    shown = replay.replay(str(run.path), run.path.parent)
+    shown = replay.replay_run(str(run.path), run.path.parent)
     said = shown.facts[rows[0]["instance"]["id"]]["divergences"]
     assert any(line.startswith("decision 1 cap: recorded 4") for line in said)
 
@@ -238,7 +238,7 @@ def test_resuming_with_another_budget_names_the_command_that_adds_money(run):
     header = of_run(run)
     wished = header.settings.model_copy(update={"budget": D("20")})
     with pytest.raises(UsageError, match=r"budget differ.*resume .* --budget 20` raises its cap"):
-        run_driver.require_same(run, wished)
+        run_driver.require_same_settings(run, wished)
     assert resume(run, "--budget", "20") == 0
-    run_driver.require_same(run, wished)
-    run_driver.require_same(run, header.settings)
+    run_driver.require_same_settings(run, wished)
+    run_driver.require_same_settings(run, header.settings)

@@ -32,7 +32,7 @@ PATHS = ("../../../canary", "/canary", "..", ".", "a/b", "a\\b", "a\0b", "a\nb",
 @pytest.fixture
 def theirs(tmp_path):
     """A copy of the run that ships, as it comes out of somebody's archive."""
-    return copied(assets.root() / "runs" / SAMPLE, tmp_path / "in" / "theirs")
+    return copied(assets.assets_root() / "runs" / SAMPLE, tmp_path / "in" / "theirs")
 
 
 def sealed(run, change):
@@ -268,7 +268,7 @@ def test_a_trusted_run_goes_on_and_is_not_asked_about_again(theirs, capsys):
     run = RunFolder(theirs)
     with pytest.raises(UsageError, match="without a sandbox"):
         run_driver.find_to_resume(str(theirs), theirs)
-    assert run_driver.find_to_resume(str(theirs), theirs, trusted=True).path == run.path
+    assert run_driver.find_to_resume(str(theirs), theirs, is_trusted=True).path == run.path
     assert run_driver.find_to_resume(str(theirs), theirs).path == run.path
 
 
@@ -302,7 +302,7 @@ def test_a_report_imports_nothing_that_the_run_names(theirs, capsys):
 
 
 def test_a_run_that_was_begun_here_is_ours_wherever_it_is_moved(tmp_path):
-    theirs = copied(assets.root() / "runs" / SAMPLE, tmp_path / "a")
+    theirs = copied(assets.assets_root() / "runs" / SAMPLE, tmp_path / "a")
     sealed(theirs, risky("no sandbox"))
     (theirs / "records.jsonl").write_text("")
     own_runs.remember(RunFolder(theirs))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swe_router.patch_identity import effect
+from swe_router.patch_identity import effect_digest
 from swe_router.sandboxes.patch_application import apply_patch
 from swe_router.solve.patch_equivalence import PatchEquivalence
 from tests.doubles.engine import INSTANCE
@@ -48,25 +48,25 @@ FAR = HEAD + "@@ -6,8 +6,9 @@\n line 36\n line 37\n \n \n+new\n \n line 41\n lin
 
 
 def test_an_insertion_without_context_is_another_change_since_git_puts_it_at_the_end(sameness):
-    assert effect(WITH) != effect(BARE)
+    assert effect_digest(WITH) != effect_digest(BARE)
     assert left(sameness, WITH) != left(sameness, BARE)
 
 
 def test_the_same_place_by_number_with_other_lines_beside_it_is_another_change(sameness):
-    assert effect(MOVED) != effect(NEAR)
+    assert effect_digest(MOVED) != effect_digest(NEAR)
     assert left(sameness, MOVED) != left(sameness, NEAR)
 
 
 def test_lines_alike_beside_the_edit_are_told_apart_by_the_files_that_are_left(sameness):
     """Only context further off differs: the texts cannot tell, the sandboxes can."""
-    assert effect(NEAR) == effect(FAR)
+    assert effect_digest(NEAR) == effect_digest(FAR)
     keys = [sameness.key(outcome(patch).candidate) for patch in (NEAR, FAR, NEAR + "\n")]
     assert keys[0] == keys[2] != keys[1]
 
 
 def test_a_wider_context_is_the_same_change(sameness):
     wide = HEAD + "@@ -15,4 +15,5 @@\n line 15\n line 16\n+new\n line 17\n line 18\n"
-    assert effect(WITH) == effect(wide)
+    assert effect_digest(WITH) == effect_digest(wide)
     one, other = (sameness.key(outcome(patch).candidate) for patch in (WITH, wide))
     assert one == other
 
@@ -79,4 +79,4 @@ def test_a_mode_a_rename_and_the_order_of_sections_of_one_file_count(sameness):
     assert "" not in found
     again = HEAD + "@@ -3 +3 @@\n-line 3\n+line 2\n"
     back = HEAD + "@@ -3 +3 @@\n-line 2\n+line 3\n"
-    assert effect(again + back) != effect(back + again)
+    assert effect_digest(again + back) != effect_digest(back + again)

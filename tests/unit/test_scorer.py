@@ -83,14 +83,14 @@ def test_an_informative_probability_is_listened_to_by_every_policy_that_scores_r
     informed = lessons([0.95 if n % 2 == 0 else 0.05 for n in range(24)], passes=0.5)
     for name in ("frugalgpt", "automix", "routerbench-cascade", "llm-blender", "conformal",
                  "cascade-routing"):  # fmt: skip
-        made = plugins.load("policies", name)(LADDER).fitted(informed.examples)
+        made = plugins.load_plugin("policies", name)(LADDER).fitted(informed.examples)
         scores = [run_scorer(made.training).score(weighed(chance)) for chance in (0.02, 0.98)]
         assert scores[0] < 0.4 < 0.6 < scores[1], name
-    made = plugins.load("policies", "routerbench-cascade")(LADDER).fitted(informed.examples)
+    made = plugins.load_plugin("policies", "routerbench-cascade")(LADDER).fitted(informed.examples)
     moves = [made.decide(issue(0), (weighed(c),), purse()).kind for c in (0.02, 0.98)]
     assert moves == ["try", "stop"]
     pair = (weighed(0.98), weighed(0.02, tier="mid", number=2))
-    blender = plugins.load("policies", "llm-blender")(LADDER).fitted(informed.examples)
+    blender = plugins.load_plugin("policies", "llm-blender")(LADDER).fitted(informed.examples)
     assert blender.choose_among(issue(0), pair) == 0
 
 

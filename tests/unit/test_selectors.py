@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swe_router.errors import UsageError
-from swe_router.patch_identity import normalised
+from swe_router.patch_identity import normalised_lines
 from swe_router.records import Outcome, Verdict
 from swe_router.selectors.agentless import Agentless
 from swe_router.selectors.majority import Majority
@@ -86,8 +86,8 @@ def test_proof_then_agreement_then_size_then_strength() -> None:
 
 
 def test_place_and_white_space_do_not_make_another_change() -> None:
-    assert normalised(diff("a b", 1)) == normalised(diff("a  b", 44))
-    assert normalised(diff("a")) != normalised(diff("b"))
+    assert normalised_lines(diff("a b", 1)) == normalised_lines(diff("a  b", 44))
+    assert normalised_lines(diff("a")) != normalised_lines(diff("b"))
 
 
 def test_a_written_test_outweighs_a_tidier_patch() -> None:

@@ -15,7 +15,7 @@ from swe_router.reports import sentences
 from tests.doubles.copies import copied
 from tests.doubles.judged import attempt, folder, patch, record, said
 
-SAMPLE = assets.root() / "runs" / "sample"
+SAMPLE = assets.assets_root() / "runs" / "sample"
 IDS = [json.loads(line)["id"] for line in (SAMPLE / "instances.jsonl").read_text().splitlines()]
 
 
@@ -60,7 +60,7 @@ def test_each_verdict_is_one_sentence(one, words):
     assert sentences.verdict_sentence(one) == words
 
 
-@pytest.mark.parametrize("name", [*plugins.names("verifiers"), "someone's own"])
+@pytest.mark.parametrize("name", [*plugins.plugin_names("verifiers"), "someone's own"])
 @pytest.mark.parametrize("evidence", [{}, {"why": ""}, {"why": "a\nb " * 400}, {"tests": []},
                                       {"tests": {"a": None, "b": "x", "c": [1]}, "counts": 3},
                                       {"counts": {"broken": 1}, "tests": None}])  # fmt: skip

@@ -270,8 +270,8 @@ def test_every_line_of_a_run_is_utf_8_whatever_a_name_holds(tmp_path):
         evidence={"files": {"n\udcff.py": 1, "m\udcfe.py": 2}, "said": "\ud800", "n": [Decimal(1)]},
     )  # fmt: skip
     path = tmp_path / "x.jsonl"
-    jsonl.append(path, verdict.model_dump(mode="json"))
-    jsonl.append(path, {"patch": "+a\udcffb"})
+    jsonl.append_value(path, verdict.model_dump(mode="json"))
+    jsonl.append_value(path, {"patch": "+a\udcffb"})
     path.read_text("utf-8")
     first, second = jsonl.read_lines(path)
     assert first["evidence"]["files"] == {"n\\xff.py": 1, "m\\xfe.py": 2}

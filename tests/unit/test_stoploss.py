@@ -194,7 +194,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_the_command_writes_what_a_run_reads(tmp_path):
-    shown = stop_loss_calibration.calibrate(
+    shown = stop_loss_calibration.calibrate_stop_loss(
         table(tmp_path), 2.0, ["local=weak"], tmp_path / "out" / "stop.json"
     )
     known = stop_loss.read_profiles(str(tmp_path / "out" / "stop.json"), ["local", "cloud"])
@@ -215,7 +215,9 @@ def test_the_command_writes_what_a_run_reads(tmp_path):
 )
 def test_a_bad_wish_is_one_line(tmp_path, systems, value, said):
     with pytest.raises(UsageError, match=said):
-        stop_loss_calibration.calibrate(table(tmp_path), value, systems, tmp_path / "stop.json")
+        stop_loss_calibration.calibrate_stop_loss(
+            table(tmp_path), value, systems, tmp_path / "stop.json"
+        )
     assert not (tmp_path / "stop.json").exists()
 
 
@@ -225,14 +227,16 @@ def test_a_file_that_is_none_is_refused_before_a_run_begins(tmp_path):
         stop_loss.read_profiles(str(tmp_path / "x.json"), ["local"])
     with pytest.raises(UsageError, match="No such file"):
         stop_loss.read_profiles(str(tmp_path / "y.json"), ["local"])
-    stop_loss_calibration.calibrate(table(tmp_path), 2.0, ["locl=weak"], tmp_path / "z.json")
+    stop_loss_calibration.calibrate_stop_loss(
+        table(tmp_path), 2.0, ["locl=weak"], tmp_path / "z.json"
+    )
     with pytest.raises(UsageError, match="for tier 'locl'"):
         stop_loss.read_profiles(str(tmp_path / "z.json"), ["local"])
 
 
 def test_a_run_keeps_the_rule_that_it_began_with_whatever_becomes_of_the_file(tmp_path):
     file = tmp_path / "stop.json"
-    stop_loss_calibration.calibrate(table(tmp_path), 2.0, ["local=weak"], file)
+    stop_loss_calibration.calibrate_stop_loss(table(tmp_path), 2.0, ["local=weak"], file)
     rules = stop_loss.read_profiles(str(file), ["local", "cloud"])
     known = load("demo")
     header = Header(known, known.digest(), {}, {}, "local", {}, 0.0, stop_loss=rules)

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from swe_router.__main__ import main
-from swe_router.commands.signals import ending_after, graceful, interruptible
+from swe_router.commands.signals import graceful_stop, interruptible, time_limit
 from tests.doubles.background import HEARS, in_background
 
 ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -27,7 +27,7 @@ def send(number):
 @pytest.mark.parametrize("number", ALL)
 def test_the_first_signal_asks_to_stop_and_says_so(tmp_path, number):
     said = []
-    with graceful(tmp_path / "stop", said.append, "stopping"):
+    with graceful_stop(tmp_path / "stop", said.append, "stopping"):
         send(number)
     assert (tmp_path / "stop").exists()
     assert said == ["stopping"]
@@ -42,7 +42,7 @@ def test_outside_of_the_work_any_of_them_interrupts(number):
 def test_a_hangup_that_nohup_ignores_stays_ignored(tmp_path):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with graceful(tmp_path / "stop", print), interruptible():
+        with graceful_stop(tmp_path / "stop", print), interruptible():
             send(signal.SIGHUP)
         assert not (tmp_path / "stop").exists()
     finally:
@@ -51,25 +51,25 @@ def test_a_hangup_that_nohup_ignores_stays_ignored(tmp_path):
 
 def test_a_run_that_its_breaker_ended_still_takes_a_first_signal_for_the_first(tmp_path):
     (tmp_path / "stop").touch()
-    with graceful(tmp_path / "stop", print):
+    with graceful_stop(tmp_path / "stop", print):
         send(signal.SIGTERM)  # would have ended this process at once
 
 
 def test_hours_end_the_work_as_sigterm_does_but_are_no_second_signal(tmp_path):
     stop, said = tmp_path / "stop", []
-    with graceful(stop, said.append), ending_after(0.02 / 3600, stop.exists, said.append):
+    with graceful_stop(stop, said.append), time_limit(0.02 / 3600, stop.exists, said.append):
         until = time.monotonic() + 60
         while not stop.exists() and time.monotonic() < until:
             time.sleep(0.01)
     assert said[0] == "5.55556e-06 hours are over"
     assert said[1].startswith("stopping")
-    with graceful(stop, said.append), ending_after(0.02 / 3600, stop.exists, said.append):
+    with graceful_stop(stop, said.append), time_limit(0.02 / 3600, stop.exists, said.append):
         send(signal.SIGINT)
         time.sleep(0.1)
 
 
 def test_hours_that_are_not_over_leave_no_timer_behind():
-    with ending_after(5.0, lambda: False, print):
+    with time_limit(5.0, lambda: False, print):
         assert threading.active_count() > 1
     assert not any(isinstance(one, threading.Timer) and not one.finished.is_set()
                    for one in threading.enumerate())  # fmt: skip
@@ -113,9 +113,9 @@ def test_a_closed_terminal_ends_the_work_and_what_is_said_then_breaks_nothing(tm
     script = textwrap.dedent(f"""
         import time
         from pathlib import Path
-        from swe_router.commands.signals import graceful
+        from swe_router.commands.signals import graceful_stop
         stop = Path({str(tmp_path / "stop")!r})
-        with graceful(stop, lambda words: print(words, flush=True)):
+        with graceful_stop(stop, lambda words: print(words, flush=True)):
             print("up", flush=True)
             while not stop.exists():
                 time.sleep(0.02)

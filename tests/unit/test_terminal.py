@@ -19,7 +19,7 @@ from rich.text import Text
 from swe_router.__main__ import main
 from swe_router.cli.output import talk
 from swe_router.reports.live_view import LiveView
-from swe_router.terminal import Console, visible
+from swe_router.terminal import Console, escaped_controls
 from tests.doubles import earlier_runs
 
 ORDERS = ("\x1b[31mred", "\x1b]0;title\x07", "\x1b]52;c;aGk=\x07", "\x9b31m", "\x90q\x9c",
@@ -33,8 +33,8 @@ def obeyed(text):
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_control_character_is_written_out(order):
-    assert not obeyed(visible(f"a\tb\n{order}"))
-    assert visible("a\tb\nä 漢 👍") == "a\tb\nä 漢 👍"
+    assert not obeyed(escaped_controls(f"a\tb\n{order}"))
+    assert escaped_controls("a\tb\nä 漢 👍") == "a\tb\nä 漢 👍"
 
 
 @pytest.mark.parametrize("terminal", [True, False])

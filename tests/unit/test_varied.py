@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from swe_router import settings
 from swe_router.agents import manifest, prompts
-from swe_router.commands.replay import setup_of
+from swe_router.commands.replay import dialogue_setup
 from swe_router.errors import UsageError
 from swe_router.policies.cascade import Cascade
 from swe_router.policies.ensembles.best_of import LlmBlender
@@ -99,7 +99,7 @@ def test_a_temperature_reaches_only_a_tier_that_takes_one():
     for tier, sent in (("local", 0.9), ("cloud", None)):
         hot = plan(tier).model_copy(update={"temperature": 0.9, "seed": 3, "variant": "minimal"})
         assert attempt_context_of(wished, hot).temperature == sent
-        kept = setup_of(wished, hot, Handed()).context
+        kept = dialogue_setup(wished, hot, Handed()).context
         assert (kept.temperature, kept.seed, kept.variant) == (sent, 3, "minimal")
     assert attempt_context_of(wished, plan("local")).temperature == 0.5
 

@@ -233,7 +233,7 @@ def test_each_verifier_of_the_house_names_evidence_that_is_not_its_own(name):
 
 def test_a_replay_names_evidence_that_is_not_its_verifier_s(tmp_path, capsys):
     run = tmp_path / "runs" / "sample"
-    copied(assets.root() / "runs" / "sample", run)
+    copied(assets.assets_root() / "runs" / "sample", run)
     file = run / "records.jsonl"
     text = file.read_text()
     assert '"applied":true' in text

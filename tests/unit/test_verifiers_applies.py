@@ -72,7 +72,7 @@ def test_a_test_that_moves_to_another_file_is_not_taken_away() -> None:
         "diff --git a/tests/test_b.py b/tests/test_b.py\nnew file mode 100644\n--- /dev/null\n"
         "+++ b/tests/test_b.py\n@@ -0,0 +1,2 @@\n+def test_x():\n+    pass\n"
     )
-    files = patch_files.changes(patch)
+    files = patch_files.patch_summaries(patch)
     assert files is not None
     assert changed_files.deleted_tests(files, path_kinds.is_test) == []
 
@@ -125,7 +125,7 @@ def test_binary_renamed_and_quoted_files_are_read() -> None:
         "diff --git a/a.bin b/a.bin\nnew file mode 100644\nindex 0000000..1234\n"
         "GIT binary patch\nliteral 3\nKcmZQ%fB*^r\n\nliteral 0\nHcmV?d00001\n\n"
     )
-    files = patch_files.changes(patch)
+    files = patch_files.patch_summaries(patch)
     assert files is not None
     assert [(f.before, f.path) for f in files] == [
         ("x.py", "y.py"),
@@ -228,7 +228,7 @@ def test_a_hunk_that_counts_its_lines_wrongly_is_read_as_patch_takes_it(head):
         "diff --git a/tests/test_n.py b/tests/test_n.py\n--- a/tests/test_n.py\n"
         "+++ b/tests/test_n.py\n@@ -1,2 +1 @@\n-def test_x():\n-    pass\n+pass\n"
     )
-    one, other = patch_files.changes(text) or ()
+    one, other = patch_files.patch_summaries(text) or ()
     assert (one.path, one.removed_lines, one.added_lines) == ("m.py", ("b\n",), ("c\n",))
     assert changed_files.deleted_tests([one, other], path_kinds.is_test) == [
         "tests/test_n.py::test_x"

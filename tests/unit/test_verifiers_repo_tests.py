@@ -207,7 +207,7 @@ def test_a_file_that_uses_what_changed_is_nearer_than_one_that_only_imports(
     ).stdout.strip()
     graph = build_graph(seed, head)
     known = [path for path in files if "test" in path]
-    change = patch_files.changes(
+    change = patch_files.patch_summaries(
         project.patch({"pkg/shop/core.py": files["pkg/shop/core.py"].replace("1", "2")})
     )
     assert change is not None

@@ -47,7 +47,7 @@ ENDLESS = (
     "{{ problem" + " | list | string" * 12 + " }}",
     "{{ lipsum(n=1000000) }}",
     "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
-    "x" * (templates.MAX_SOURCE + 1),
+    "x" * (templates.MAX_TEMPLATE_CHARACTERS + 1),
 )
 
 
@@ -55,7 +55,9 @@ ENDLESS = (
 def test_a_template_that_reaches_for_python_is_refused(source, tmp_path):
     canary = tmp_path / "canary"
     with pytest.raises(UsageError, match="theirs"):
-        templates.filled(source.replace("CANARY", str(canary)), "theirs", problem="It breaks.")
+        templates.render_source(
+            source.replace("CANARY", str(canary)), "theirs", problem="It breaks."
+        )
     assert not canary.exists()
 
 
@@ -63,7 +65,7 @@ def test_a_template_that_reaches_for_python_is_refused(source, tmp_path):
 def test_a_template_without_an_end_is_refused_soon(source):
     began = time.process_time()
     with pytest.raises(UsageError, match="theirs"):
-        templates.filled(source, "theirs", problem="It breaks.\n" * 2000)
+        templates.render_source(source, "theirs", problem="It breaks.\n" * 2000)
     assert time.process_time() - began < 5
 
 
@@ -74,19 +76,19 @@ def test_a_prompt_has_variables_conditions_loops_and_simple_filters():
         "{# a note #}{{ problem.strip()[:5] | indent(2) or 'empty' }}{{ 1 if problem is string }}"
     )
     facts = {"a": ["b", "c"], "d": [], "e": "fg"}
-    said = templates.filled(source, "ours", facts=facts, problem=" It breaks ")
+    said = templates.render_source(source, "ours", facts=facts, problem=" It breaks ")
     assert said == "1. A: b, c; 2. E: f, gIt br1"
 
 
 def test_an_unset_variable_is_an_error_that_names_the_prompt():
     with pytest.raises(UsageError, match=r"ours.*'problem' is undefined"):
-        templates.filled("{{ problem }}", "ours")
+        templates.render_source("{{ problem }}", "ours")
 
 
 def test_a_run_with_a_scaffold_that_holds_code_does_not_begin(tmp_path, capsys):
     canary, scaffold = tmp_path / "canary", tmp_path / "theirs"
     scaffold.mkdir()
-    shipped = (assets.root() / "scaffolds/default/scaffold.toml").read_text("utf-8")
+    shipped = (assets.assets_root() / "scaffolds/default/scaffold.toml").read_text("utf-8")
     prompt = scaffold / "system.md.j2"
     prompt.write_text("{{ cycler.__init__.__globals__.os.mkdir('" + str(canary) + "') }}")
     text = shipped.replace('system = "system"', f'system = "{prompt}"')

@@ -12,7 +12,7 @@ from swe_router.commands import output_files
 from swe_router.commands.result import CommandResult
 from swe_router.errors import UsageError
 from swe_router.estimates.stop_loss.rule import StopLoss
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.outcomes.tables.issue_data import repository
 from swe_router.reports.calibration_tables import stop_loss_view
 
@@ -21,34 +21,43 @@ if TYPE_CHECKING:
     from swe_router.estimates.stop_loss import rule_fit
     from swe_router.outcomes.importers import forms
 else:
-    forms = deferred("swe_router.outcomes.importers.forms")
-    tables = deferred("swe_router.outcomes.tables.table")
-    rule_fit = deferred("swe_router.estimates.stop_loss.rule_fit")
+    forms = deferred_module("swe_router.outcomes.importers.forms")
+    tables = deferred_module("swe_router.outcomes.tables.table")
+    rule_fit = deferred_module("swe_router.estimates.stop_loss.rule_fit")
 
 
-def calibrate(outcomes: Path, value: float, systems: Sequence[str], out: Path) -> CommandResult:
+def calibrate_stop_loss(
+    outcome_table: Path,
+    usd_per_resolved: float,
+    tier_system_pairs: Sequence[str],
+    output_file: Path,
+) -> CommandResult:
     """Fit a stop-loss for each ``TIER=SYSTEM`` and write the file.
 
     Raises ``UsageError`` for a system that is not in the table, and where its runs are too few.
     """
-    if value <= 0:
-        raise UsageError(f"--value {value:g}: USD that a resolved issue is worth, over 0")
-    table = forms.read_table(outcomes)
+    if usd_per_resolved <= 0:
+        raise UsageError(
+            f"--value {usd_per_resolved:g}: USD that a resolved issue is worth, over 0"
+        )
+    table = forms.read_table(outcome_table)
     tiers = {}
-    for tier, word in _pairs(systems).items():
+    for tier, word in _system_per_tier(tier_system_pairs).items():
         system = table.named(word)
-        tiers[tier] = rule_fit.fit_stop_loss(system, _runs(table, system), value)
+        tiers[tier] = rule_fit.fit_stop_loss(
+            system, _past_attempts(table, system), usd_per_resolved
+        )
     rows = hashlib.sha256(repr(table.rows).encode()).hexdigest()
-    made = StopLoss(outcomes=outcomes.name, digest=rows, tiers=tiers)
-    output_files.write_file(out, f"{plain_values.json_text(made, indent=1)}\n".encode())
+    made = StopLoss(outcomes=outcome_table.name, digest=rows, tiers=tiers)
+    output_files.write_file(output_file, f"{plain_values.json_text(made, indent=1)}\n".encode())
     return CommandResult(
-        facts={"out": str(out), **made.model_dump(mode="json")}, view=stop_loss_view(made)
+        facts={"out": str(output_file), **made.model_dump(mode="json")}, view=stop_loss_view(made)
     )
 
 
-def _pairs(texts: Sequence[str]) -> Mapping[str, str]:
+def _system_per_tier(tier_system_pairs: Sequence[str]) -> Mapping[str, str]:
     found = {}
-    for text in texts:
+    for text in tier_system_pairs:
         tier, equals, system = text.partition("=")
         if not (tier.strip() and equals and system.strip()):
             raise UsageError(f"--systems {text!r}: write it as TIER=SYSTEM")
@@ -58,7 +67,7 @@ def _pairs(texts: Sequence[str]) -> Mapping[str, str]:
     return found
 
 
-def _runs(table: tables.OutcomeTable, system: str) -> list[rule_fit.PastAttempt]:
+def _past_attempts(table: tables.OutcomeTable, system: str) -> list[rule_fit.PastAttempt]:
     """Its runs whose steps and cost are known."""
     return [
         rule_fit.PastAttempt(row.steps, row.usd, row.resolved, repository(row.instance_id))

@@ -22,54 +22,58 @@ from swe_router.journal.run_folder import RunFolder
 from swe_router.records import Grade, RunRecord
 from swe_router.reports import statement_text as words
 from swe_router.reports.view_parts import text_view
-from swe_router.safe_files import under
-from swe_router.terminal import visible
+from swe_router.safe_files import path_within
+from swe_router.terminal import escaped_controls
 from swe_router.wiring.preflight import asked_tiers
 
-OWED = frozenset({"infra", "interrupted"})
+RETRIED_STOPS = frozenset({"infra", "interrupted"})
 """Statuses of records that a resume would try again."""
-LOGS = ("patch.diff", "report.json", "test_output.txt")
+EVALUATION_LOGS = ("patch.diff", "report.json", "test_output.txt")
 
 
-def export_run(name: str, folder: Path, form: str, out: Path, *, partial: bool) -> CommandResult:
-    """Write a run as ``form`` into ``out``.
+def export_run(
+    run_name: str, runs_folder: Path, export_format: str, out: Path, *, allow_partial: bool
+) -> CommandResult:
+    """Write a run as ``export_format`` into ``out``.
 
-    Raises ``UsageError``: an unknown form, an unfinished run without ``partial``, a folder that
-    cannot be written.
+    Raises ``UsageError``: an unknown form, an unfinished run without ``allow_partial``, a folder
+    that cannot be written.
     """
-    if form not in FORMS:
-        raise UsageError(f"--format {form!r}: there is {', '.join(FORMS)}")
-    run = find_run(name, folder)
-    left = unfinished(run)
-    if left and not partial:
+    if export_format not in EXPORT_FORMATS:
+        raise UsageError(f"--format {export_format!r}: there is {', '.join(EXPORT_FORMATS)}")
+    run = find_run(run_name, runs_folder)
+    left = unfinished_instances(run)
+    if left and not allow_partial:
         raise UsageError(
             f"run {run.name} is unfinished: {words.some_names(left)} (of {len(run.instances())});"
             " finish it with `swe-router resume`, or say --partial"
         )
     try:
-        written = FORMS[form](run, of_run(run), out)
+        written = EXPORT_FORMATS[export_format](run, of_run(run), out)
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror or error}") from None
-    facts = {"run": run.name, "format": form, "unfinished": left, "written": written}
-    return CommandResult(facts=facts, view=text_view(_wrote(written, out)))
+    facts = {"run": run.name, "format": export_format, "unfinished": left, "written": written}
+    return CommandResult(facts=facts, view=text_view(_written_files_line(written, out)))
 
 
-def _wrote(files: list[str], out: Path) -> str:
+def _written_files_line(files: list[str], out: Path) -> str:
     """One line, whether it is one file or seventy."""
     if len(files) <= 3:
         return f"wrote {', '.join(files)}"
     return f"wrote {len(files)} files to {out} (--json names all)"
 
 
-def unfinished(run: RunFolder) -> list[str]:
+def unfinished_instances(run: RunFolder) -> list[str]:
     """Instances without a record, or with one that a resume would try again."""
     records = run.records()
     return [
-        one.id for one in run.instances() if one.id not in records or records[one.id].status in OWED
+        one.id
+        for one in run.instances()
+        if one.id not in records or records[one.id].status in RETRIED_STOPS
     ]
 
 
-def _preds(run: RunFolder, header: Header, out: Path) -> list[str]:
+def _export_predictions(run: RunFolder, header: Header, out: Path) -> list[str]:
     """A predictions file as swebench and sb-cli take it: ``out`` itself, or both forms in it."""
     if out.suffix in (".json", ".jsonl"):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -80,63 +84,68 @@ def _preds(run: RunFolder, header: Header, out: Path) -> list[str]:
         )
         paths = [out / "preds.json", out / "all_preds.jsonl"]
     for path in paths:
-        files.write_predictions(path, grading_run.predictions(run))
+        files.write_predictions(path, grading_run.run_predictions(run))
     return [str(path) for path in paths]
 
 
-def _statement(run: RunFolder, header: Header, out: Path) -> list[str]:
+def _export_statement(run: RunFolder, header: Header, out: Path) -> list[str]:
     """``statement.md``, its facts, and the list of every test that a verdict rests on."""
     output_files.output_folder(out, "statement.md, statement.json and tests.jsonl")
     facts = statement_facts.statement_of_run(run, header)
-    tests = plain_values.json_lines(statement_facts.provenance(run.records()))
+    tests = plain_values.json_lines(statement_facts.test_provenance(run.records()))
     whole = {**facts, "checklist": words.checklist(facts)}
     content = {
-        "statement.md": visible(words.statement_markdown(facts)),
+        "statement.md": escaped_controls(words.statement_markdown(facts)),
         "statement.json": plain_values.json_text(whole, indent=1) + "\n",
         "tests.jsonl": tests,
     }
-    return _written(out, content)
+    return _write_text_files(out, content)
 
 
-def _experiments(run: RunFolder, header: Header, out: Path) -> list[str]:
+def _export_experiments(run: RunFolder, header: Header, out: Path) -> list[str]:
     """A folder in the form of the SWE-bench experiments repository."""
     output_files.output_folder(out, "a leaderboard submission")
     records, grades = run.records(), run.grades()
     facts = statement_facts.statement_of_run(run, header)
-    made = _statement(run, header, out)
-    files.write_predictions(under(out, "all_preds.jsonl"), grading_run.predictions(run))
+    made = _export_statement(run, header, out)
+    files.write_predictions(path_within(out, "all_preds.jsonl"), grading_run.run_predictions(run))
     content = {
-        "metadata.yaml": _metadata(header, facts, records),
-        "README.md": visible(_readme(facts, grades, records)),
-        "per_instance_details.json": plain_values.json_text(_details(records, grades), indent=1)
+        "metadata.yaml": _metadata_yaml(header, facts, records),
+        "README.md": escaped_controls(_readme_text(facts, grades, records)),
+        "per_instance_details.json": plain_values.json_text(
+            _details_facts(records, grades), indent=1
+        )
         + "\n",
-        "results/results.json": plain_values.json_text(_results(records, grades), indent=1) + "\n",
+        "results/results.json": plain_values.json_text(_results_facts(records, grades), indent=1)
+        + "\n",
     }
     for name, record in records.items():
         content[f"trajs/{name}.json"] = (
-            plain_values.json_text(_trajectory(run, header, record)) + "\n"
+            plain_values.json_text(_trajectory_facts(run, header, record)) + "\n"
         )
-    made += [str(out / "all_preds.jsonl"), *_written(out, content)]
-    return made + _logs(run, grades, out)
+    made += [str(out / "all_preds.jsonl"), *_write_text_files(out, content)]
+    return made + _copy_evaluation_logs(run, grades, out)
 
 
-FORMS: Mapping[str, Callable[[RunFolder, Header, Path], list[str]]] = {
-    "preds": _preds,
-    "experiments": _experiments,
-    "statement": _statement,
+EXPORT_FORMATS: Mapping[str, Callable[[RunFolder, Header, Path], list[str]]] = {
+    "preds": _export_predictions,
+    "experiments": _export_experiments,
+    "statement": _export_statement,
 }
 """Name of ``--format`` -> what writes it and names what it wrote."""
 
 
-def _written(out: Path, content: Mapping[str, str]) -> list[str]:
+def _write_text_files(out: Path, content: Mapping[str, str]) -> list[str]:
     for name, text in content.items():
-        path = under(out, name)
+        path = path_within(out, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     return [str(out / name) for name in content]
 
 
-def _metadata(header: Header, facts: Mapping[str, Any], records: Mapping[str, RunRecord]) -> str:
+def _metadata_yaml(
+    header: Header, facts: Mapping[str, Any], records: Mapping[str, RunRecord]
+) -> str:
     """Strings as JSON, which is YAML; what the run does not know is left for its maker."""
     used = {o.arm.model for record in records.values() for o in record.outcomes}
     if any(record.whole_usd > record.usd for record in records.values()):
@@ -144,7 +153,7 @@ def _metadata(header: Header, facts: Mapping[str, Any], records: Mapping[str, Ru
     models = [header.settings.tiers[t].model for t in header.settings.tiers if t in used]
     models += [f"{source} (made elsewhere)" for source in facts["imported"]]
     attempts = words.attempts_tag(facts)
-    return templates.document(
+    return templates.render_page(
         "metadata.yaml",
         {"json": json.dumps},
         name=f"swe-router ({header.settings.policy.name})",
@@ -153,7 +162,7 @@ def _metadata(header: Header, facts: Mapping[str, Any], records: Mapping[str, Ru
     )
 
 
-def _readme(
+def _readme_text(
     facts: Mapping[str, Any], grades: Mapping[str, Grade], records: Mapping[str, RunRecord]
 ) -> str:
     resolved = sum(one.outcome == "resolved" for one in grades.values())
@@ -166,7 +175,7 @@ def _readme(
     )
 
 
-def _details(records: Mapping[str, RunRecord], grades: Mapping[str, Grade]) -> dict[str, Any]:
+def _details_facts(records: Mapping[str, RunRecord], grades: Mapping[str, Grade]) -> dict[str, Any]:
     return {
         name: {
             "resolved": grades[name].outcome == "resolved",
@@ -178,7 +187,7 @@ def _details(records: Mapping[str, RunRecord], grades: Mapping[str, Grade]) -> d
     }
 
 
-def _results(records: Mapping[str, RunRecord], grades: Mapping[str, Grade]) -> dict[str, Any]:
+def _results_facts(records: Mapping[str, RunRecord], grades: Mapping[str, Grade]) -> dict[str, Any]:
     return {
         "no_generation": sorted(name for name, record in records.items() if not record.patch),
         "no_logs": sorted(n for n in records if n not in grades or grades[n].outcome == "ungraded"),
@@ -186,7 +195,7 @@ def _results(records: Mapping[str, RunRecord], grades: Mapping[str, Grade]) -> d
     }
 
 
-def _trajectory(run: RunFolder, header: Header, record: RunRecord) -> dict[str, Any]:
+def _trajectory_facts(run: RunFolder, header: Header, record: RunRecord) -> dict[str, Any]:
     log = InstanceLog(run.attempt_folder(record.instance.id))
     tiers = header.settings.tiers
     return {
@@ -217,7 +226,7 @@ def _trajectory(run: RunFolder, header: Header, record: RunRecord) -> dict[str, 
     }
 
 
-def _logs(run: RunFolder, grades: Mapping[str, Grade], out: Path) -> list[str]:
+def _copy_evaluation_logs(run: RunFolder, grades: Mapping[str, Grade], out: Path) -> list[str]:
     """The evaluation's own files of what is handed in, where the run still has them."""
     made = []
     for name, grade in grades.items():
@@ -226,19 +235,19 @@ def _logs(run: RunFolder, grades: Mapping[str, Grade], out: Path) -> list[str]:
             continue
         # Older runs hold absolute paths of logs, not paths relative to the run's folder.
         source = Path(log.rpartition(f"{run.path.name}/")[2]).parent
-        for file in LOGS:
-            given = _inside(run.path, str(source / file))
+        for file in EVALUATION_LOGS:
+            given = _file_within(run.path, str(source / file))
             if given is not None and given.is_file():
-                target = under(out, f"logs/{name}/{file}")
+                target = path_within(out, f"logs/{name}/{file}")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(given, target)
                 made.append(str(out / "logs" / name / file))
     return made
 
 
-def _inside(folder: Path, name: str) -> Path | None:
+def _file_within(folder: Path, name: str) -> Path | None:
     """A file of a folder; None for one that lies elsewhere, as the log of a run that was moved."""
     try:
-        return under(folder, name)
+        return path_within(folder, name)
     except UsageError:
         return None

@@ -30,84 +30,88 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class _Maker:
+class _FeatureMaker:
     """Makes features and counts how it came by them."""
 
-    repos: RepoCache
-    store: FeatureStore
+    repository_cache: RepoCache
+    feature_store: FeatureStore
     say: Say
-    counts: Counter[str] = field(default_factory=Counter)
+    origin_counts: Counter[str] = field(default_factory=Counter)
 
     def features(self, instance: Instance) -> tuple[Features, str]:
         """The scored features, and in a word how they came to be."""
         key = input_key(instance)
-        found = self.store.get(key, instance)
+        found = self.feature_store.get(key, instance)
         if found is not None:
-            self.counts["cached"] += 1
+            self.origin_counts["cached"] += 1
             return with_score(found), "from the cache"
-        graph = graph_of(self.repos, instance, self.say)
+        graph = graph_of(self.repository_cache, instance, self.say)
         if graph is None:
-            self.counts["text_only"] += 1
+            self.origin_counts["text_only"] += 1
             return extract_features(instance, None), "text only"
-        past = past_of(self.repos, instance, self.say)
-        self.counts["made"] += 1
-        self.counts["without_history"] += not past
+        past = past_of(self.repository_cache, instance, self.say)
+        self.origin_counts["made"] += 1
+        self.origin_counts["without_history"] += not past
         found = extract_features(instance, graph, past, scored=False)
         if past:
-            self.store.put(key, found)
+            self.feature_store.put(key, found)
         return with_score(found), f"{len(graph.files)} files, {len(past)} past commits"
 
 
 def make_features(
     split: str,
-    out: Path,
+    output_file: Path,
     *,
     dataset: str = "",
     repos: str,
-    ids: Sequence[str],
-    pattern: str,
-    cut: str,
+    instance_ids: Sequence[str],
+    id_pattern: str,
+    id_slice: str,
     say: Say,
     cache: Path | None = None,
-    url: str | None = None,
+    repository_url: str | None = None,
     judge: IssueRater | None = None,
 ) -> CommandResult:
-    """Bring ``out`` to hold the features of the chosen instances.
+    """Bring ``output_file`` to hold the features of the chosen instances.
 
     ``judge`` adds its ratings once all rows are there. Rows that it holds of the same version and
     inputs are kept; those made from text alone are tried again. Rows of other instances stay.
-    ``cache`` and ``url`` stand in for the user's repository cache and the place to clone from.
-    Raises ``UsageError``.
+    ``cache`` and ``repository_url`` stand in for the user's repository cache and the place to clone
+    from. Raises ``UsageError``.
     """
-    chosen = splits.load_instances(split, dataset=dataset, ids=ids, filter=pattern, slice=cut)
+    chosen = splits.load_instances(
+        split, dataset=dataset, ids=instance_ids, filter=id_pattern, slice=id_slice
+    )
     known_repos = repo_cache(repos, say)
     if cache is not None:
         known_repos = replace(known_repos, folder=cache)
-    if url is not None:
-        known_repos = replace(known_repos, sources=replace(known_repos.sources, url=url))
-    if not out.name or out.is_dir():
-        raise UsageError(f"--out {out} is a folder: name the file to write")
-    before = feature_files.known_rows(out)
+    if repository_url is not None:
+        known_repos = replace(known_repos, sources=replace(known_repos.sources, url=repository_url))
+    if not output_file.name or output_file.is_dir():
+        raise UsageError(f"--out {output_file} is a folder: name the file to write")
+    before = feature_files.known_rows(output_file)
     kept = {one.id: before[one.id][0] for one in chosen if _is_current(one, before)}
     began = time.monotonic()
-    _begin(out, before, chosen, kept)
-    maker = _Maker(known_repos, FeatureStore(known_repos.folder / "features"), say)
+    _begin_file(output_file, before, chosen, kept)
+    maker = _FeatureMaker(known_repos, FeatureStore(known_repos.folder / "features"), say)
     owed = [one for one in chosen if one.id not in kept]
     for number, instance in enumerate(owed, 1):
         features, how = maker.features(instance)
         line = feature_files.feature_line(features, input_key(instance))
-        jsonl.append_line(out, line.rstrip("\n").encode(), durable=False)
+        jsonl.append_line(output_file, line.rstrip("\n").encode(), durable=False)
         say(f"{number}/{len(owed)} {instance.id}: {how}")
     if judge is not None:
-        _rate(judge, chosen, out, say)
-    counts = maker.counts
+        _rate_issues(judge, chosen, output_file, say)
+    counts = maker.origin_counts
     known = {
-        "out": str(out),
+        "out": str(output_file),
         "version": features_version(),
         "instances": len(chosen),
         "kept": len(kept),
         **{name: counts[name] for name in ("made", "cached", "text_only", "without_history")},
-        **({} if judge is None else {"rated": judge.counts["rated"], "usd": float(judge.usd)}),
+        **(
+            {} if judge is None else {"rated": judge.counts["rated"], "usd": float(judge.spent_usd)}
+        ),
         "seconds": round(time.monotonic() - began, 1),
     }
     if counts["text_only"]:
@@ -120,41 +124,43 @@ def make_features(
     )
 
 
-def _rate(judge: IssueRater, chosen: Sequence[Instance], out: Path, say: Say) -> None:
+def _rate_issues(
+    judge: IssueRater, instances: Sequence[Instance], output_file: Path, say: Say
+) -> None:
     """Put a judge's ratings into the rows; its answers are durable, the file is replaced whole."""
-    rows = feature_files.known_rows(out)
-    for number, instance in enumerate(chosen, 1):
+    rows = feature_files.known_rows(output_file)
+    for number, instance in enumerate(instances, 1):
         row, key = rows[instance.id]
-        rows[instance.id] = judge.of(instance, row.model_copy(update={"text": ""})), key
-        say(f"{number}/{len(chosen)} {instance.id}: ${judge.usd:.4f} spent on ratings")
+        rows[instance.id] = judge.with_ratings(instance, row.model_copy(update={"text": ""})), key
+        say(f"{number}/{len(instances)} {instance.id}: ${judge.spent_usd:.4f} spent on ratings")
     feature_files.write_features(
-        out, "".join(feature_files.feature_line(row, key) for row, key in rows.values())
+        output_file, "".join(feature_files.feature_line(row, key) for row, key in rows.values())
     )
     if judge.counts["unrated"]:
-        say(f"warning: {judge.counts['unrated']} of {len(chosen)} instances are not rated")
+        say(f"warning: {judge.counts['unrated']} of {len(instances)} instances are not rated")
 
 
-def _is_current(instance: Instance, before: Mapping[str, tuple[Features, str]]) -> bool:
-    if instance.id not in before:
+def _is_current(instance: Instance, stored: Mapping[str, tuple[Features, str]]) -> bool:
+    if instance.id not in stored:
         return False
-    row, key = before[instance.id]
+    row, key = stored[instance.id]
     whole = "repo" in row.provenance.values()
     return whole and row.version == features_version() and key == input_key(instance)
 
 
-def _begin(
+def _begin_file(
     out: Path,
-    before: Mapping[str, tuple[Features, str]],
-    chosen: Sequence[Instance],
+    stored: Mapping[str, tuple[Features, str]],
+    instances: Sequence[Instance],
     kept: Mapping[str, Features],
 ) -> None:
     """The rows that stay, those asked for under the complexity that ships today."""
-    asked = {one.id for one in chosen}
+    asked = {one.id for one in instances}
     if not out.parent.is_dir():
         raise UsageError(f"--out {out}: there is no folder {out.parent}")
     lines = [
         feature_files.feature_line(with_score(row) if name in kept else row, key)
-        for name, (row, key) in before.items()
+        for name, (row, key) in stored.items()
         if name in kept or name not in asked
     ]
     feature_files.write_features(out, "".join(lines))

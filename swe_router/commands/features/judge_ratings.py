@@ -19,14 +19,14 @@ from swe_router.settings import Settings
 from swe_router.wiring.models import ModelFactory
 
 Say = Callable[[str], None]
-OUTPUT_TOKENS = 2048
+MAX_OUTPUT_TOKENS = 2048
 """Cap of one answer, reasoning included: the JSON itself is about 100 tokens."""
-ASKED = 2
+MAX_TRIES = 2
 """Tries per issue when the answer cannot be read."""
 
 
 class IssueRater:
-    """The rater of a features file; its answers and its ledger lie in ``place``."""
+    """The rater of a features file; its answers and its ledger lie in ``folder``."""
 
     def __init__(
         self,
@@ -34,36 +34,41 @@ class IssueRater:
         tier: str,
         *,
         budget: Decimal,
-        place: Path,
-        routes: Mapping[str, str],
+        folder: Path,
+        model_routes: Mapping[str, str],
         say: Say,
     ) -> None:
         """Raises ``UsageError``: unknown tier, missing key, no price, a ledger of other money."""
         if tier not in settings.tiers:
             raise UsageError(f"--judge {tier!r}: the preset has {', '.join(settings.tiers)}")
-        self._name, self._tier, self._routes, self._say = tier, settings.tiers[tier], routes, say
+        self._name, self._tier, self._routes, self._say = (
+            tier,
+            settings.tiers[tier],
+            model_routes,
+            say,
+        )
         today = datetime.datetime.now(datetime.UTC).date()
         on = settings.prices.date or today
         rate = tier_checks.rate_of(tier, self._tier, settings.prices.usd_per_gpu_hour, on)
         tier_checks.key_of(tier, self._tier, os.environ)  # refused before a cent is spent
-        place.mkdir(exist_ok=True)
-        self._answers = place / "answers.jsonl"
+        folder.mkdir(exist_ok=True)
+        self._answers = folder / "answers.jsonl"
         self._known = {row["key"]: row["answer"] for row in jsonl.read_lines(self._answers)}
-        self._ledger = Ledger(place / "ledger.jsonl", budget)
+        self._ledger = Ledger(folder / "ledger.jsonl", budget)
         self._models = ModelFactory(settings, {tier: rate}, lambda: self._ledger, lambda: False)
         self.counts: Counter[str] = Counter()
         self._broke = ""
 
     @property
-    def usd(self) -> Decimal:
+    def spent_usd(self) -> Decimal:
         """USD spent on ratings so far, earlier calls of the command included."""
         return self._ledger.view().spent
 
-    def of(self, instance: Instance, features: Features) -> Features:
+    def with_ratings(self, instance: Instance, features: Features) -> Features:
         """The features with the ratings of the issue, or unchanged when there is no rating."""
-        key = self._identity(instance)
+        key = self._rating_key(instance)
         if key not in self._known and not self._broke:
-            self._ask(instance, key)
+            self._request_rating(instance, key)
         answer = self._known.get(key)
         if answer is None:
             self.counts["unrated"] += 1
@@ -71,19 +76,19 @@ class IssueRater:
         self.counts["rated"] += 1
         return rubric.with_ratings(features, rubric.parse_ratings(answer, list(self._routes)))
 
-    def _identity(self, instance: Instance) -> str:
+    def _rating_key(self, instance: Instance) -> str:
         asked = [rubric.VERSION, self._tier.model, dict(self._routes), instance.repo]
         return digest_of([*asked, instance.problem])
 
-    def _ask(self, instance: Instance, key: str) -> None:
+    def _request_rating(self, instance: Instance, key: str) -> None:
         model = self._models.for_ratings(self._name, instance)
         messages = [Message(role="user", content=self._prompt(instance))]
         limits = CallLimits(
-            max_output_tokens=min(OUTPUT_TOKENS, self._tier.max_output_tokens),
+            max_output_tokens=min(MAX_OUTPUT_TOKENS, self._tier.max_output_tokens),
             timeout=self._tier.timeout,
             temperature=self._tier.temperature,
         )
-        for _ in range(ASKED):
+        for _ in range(MAX_TRIES):
             try:
                 answer = model.complete(messages, limits=limits)
             except LedgerRefused as error:
@@ -101,7 +106,7 @@ class IssueRater:
                 messages += [answer.message, Message(role="user", content=f"{error}. Once more.")]
                 continue
             row = {"key": key, "instance_id": instance.id, "answer": text, "usd": str(answer.usd)}
-            jsonl.append(self._answers, {**row, "model": answer.model})
+            jsonl.append_value(self._answers, {**row, "model": answer.model})
             self._known[key] = text
             return
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swe_router.codegraph.repo_cache import cache_folder
-from swe_router.commands.grade.pending_grades import owed
+from swe_router.commands.grade.pending_grades import pending_grades
 from swe_router.datasets import Grader, OpensSandbox, SupportsNetwork, SupportsNote
 from swe_router.errors import UsageError, WouldNotStart
 from swe_router.grading import graders
@@ -30,43 +30,45 @@ from swe_router.wiring.run_wiring import RunWiring
 Say = Callable[[str], None]
 
 
-def predictions(run: RunFolder) -> list[files.Prediction]:
+def run_predictions(run: RunFolder) -> list[files.Prediction]:
     """One prediction per instance: what was chosen, else what an interrupted attempt left."""
     found = []
     records = run.records()
     name = f"swe-router ({run.name})"
     for instance in run.instances():
         record = records.get(instance.id)
-        patch = record.patch if record is not None else _rescued(run, instance.id)
+        patch = record.patch if record is not None else _rescued_patch(run, instance.id)
         found.append(files.Prediction(instance_id=instance.id, patch=patch, model=name))
     return found
 
 
 def write_predictions(run: RunFolder) -> None:
     """``preds.json``, which the official harness and sb-cli take."""
-    files.write_predictions(run.predictions_file, predictions(run))
+    files.write_predictions(run.predictions_file, run_predictions(run))
 
 
-def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Mapping[str, Grade]:
+def grade_run(
+    run: RunFolder, *, say: Say, grade_all_candidates: bool | None = None
+) -> Mapping[str, Grade]:
     """Grade the concluded instances of a run; the verdicts on what is handed in, by instance.
 
-    Every other patch of an attempt is graded too where the settings say so (``candidates``
-    overrides them), and stored apart. Only missing grades are made: a patch that has one is not
-    graded again, and an interrupted grading simply continues.
+    Every other patch of an attempt is graded too where the settings say so
+    (``grade_all_candidates`` overrides them), and stored apart. Only missing grades are made: a
+    patch that has one is not graded again, and an interrupted grading simply continues.
     """
     header = of_run(run)
     settings = header.settings
     records = run.records()
-    todo = [p for p in predictions(run) if p.instance_id in records]
-    others = settings.grade.candidates if candidates is None else candidates
-    left = owed(run, todo, candidates=others)
-    run.add_grades(left.known)
-    fresh = [*left.handed_in, *left.candidates]
+    todo = [p for p in run_predictions(run) if p.instance_id in records]
+    others = settings.grade.candidates if grade_all_candidates is None else grade_all_candidates
+    left = pending_grades(run, todo, grade_all_candidates=others)
+    run.add_grades(left.reused_grades)
+    fresh = [*left.submitted, *left.candidates]
     if fresh:
-        main = {(p.instance_id, p.digest) for p in left.handed_in}
+        main = {(p.instance_id, p.digest) for p in left.submitted}
 
-        def keep(grade: Grade) -> None:
-            grade = _portable(grade, run.path)
+        def store_grade(grade: Grade) -> None:
+            grade = _with_relative_logs(grade, run.path)
             name = grade.instance_id
             if (name, grade.patch) in main:
                 run.add_grades([grade])
@@ -84,14 +86,14 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
             folder=run.path / "grading",
             timeout=settings.grade.timeout,
             sandbox=header.sandbox,
-            opens=_opener(lambda: RunWiring(run, header, say).sandboxes),
+            opens=_lazy_opener(lambda: RunWiring(run, header, say).sandboxes),
             network=settings.grade.network,
             code=settings.grade.code,
         )
-        _note(grader, say)
+        _show_grader_note(grader, say)
         others_count = counted_noun(len(left.candidates), "other candidate")
         more = f" and {others_count}" if left.candidates else ""
-        patches = counted_noun(len(left.handed_in), "patch", "patches")
+        patches = counted_noun(len(left.submitted), "patch", "patches")
         say(f"grading {patches}{more} ({header.sandbox})")
         grade_patches(
             fresh,
@@ -99,13 +101,13 @@ def grade_run(run: RunFolder, *, say: Say, candidates: bool | None = None) -> Ma
             grader,
             workers=settings.grade.workers,
             run=run.name,
-            progress=keep,
+            progress=store_grade,
         )
     known = run.grades()
     return {p.instance_id: known[p.instance_id] for p in todo}
 
 
-def _portable(grade: Grade, folder: Path) -> Grade:
+def _with_relative_logs(grade: Grade, folder: Path) -> Grade:
     """Paths of a run's own logs relative to its folder, which may be moved."""
     whole, given = f"{folder.resolve()}/", f"{folder}/"
     evidence = {
@@ -116,7 +118,7 @@ def _portable(grade: Grade, folder: Path) -> Grade:
 
 
 def grade_file(
-    path: Path,
+    predictions_file: Path,
     split: str,
     *,
     dataset: str = "",
@@ -129,8 +131,8 @@ def grade_file(
     say: Say,
 ) -> Mapping[str, Grade]:
     """Grade a predictions file; ``gold`` as its name grades the answer key's own patches."""
-    gold = str(path) == "gold"
-    found = [] if gold else files.read_predictions(path)
+    gold = str(predictions_file) == "gold"
+    found = [] if gold else files.read_predictions(predictions_file)
     kind = ("local" if split == "demo" else "docker") if sandbox == "auto" else sandbox
     if kind not in {"local", "docker"}:
         raise UsageError(f"--sandbox {sandbox!r}: say auto, docker or local")
@@ -150,11 +152,11 @@ def grade_file(
         folder=work,
         timeout=timeout,
         sandbox=kind,
-        opens=_opener(sandboxes),
+        opens=_lazy_opener(sandboxes),
         network=tuple(network),
         code=code,
     )
-    _note(grader, say)
+    _show_grader_note(grader, say)
     found = graders.gold_patches_of(grader, split) if gold else found
     instances = predicted(found, split, dataset)
     done = 0
@@ -167,7 +169,7 @@ def grade_file(
     return grade_predictions(found, instances, grader, workers=workers, progress=progress)
 
 
-def _note(grader: Grader, say: Say) -> None:
+def _show_grader_note(grader: Grader, say: Say) -> None:
     """What a reader of the grades must know of the data set."""
     if isinstance(grader, SupportsNote):
         say(grader.note)
@@ -214,12 +216,12 @@ def grade_facts(
     }
 
 
-def _rescued(run: RunFolder, instance_id: str) -> str:
+def _rescued_patch(run: RunFolder, instance_id: str) -> str:
     outcome = InstanceLog(run.attempt_folder(instance_id)).last_rescue()
     return outcome.candidate.patch if outcome is not None and outcome.candidate else ""
 
 
-def _opener(factory: Callable[[], Any]) -> OpensSandbox:
+def _lazy_opener(factory: Callable[[], Any]) -> OpensSandbox:
     """Opens the sandboxes of evaluations; the factory is made at the first one."""
     cached = functools.cache(factory)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from swe_router import plain_values
 from swe_router.commands import output_files
 from swe_router.commands.report.graded_verdicts import (
-    STRONGEST,
+    STRONGEST_CLASSES,
     judged_verdicts,
     judged_verdicts_of_files,
 )
@@ -20,7 +20,7 @@ from swe_router.integrity.locate import find_run
 from swe_router.journal import run_inputs
 from swe_router.journal.header import of_run
 from swe_router.journal.run_folder import RunFolder
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.outcomes.simulation.verifier_model import MeasuredVerifier, VerifierModel
 from swe_router.records import ACCEPTANCE
 from swe_router.reports import verifier_errors_text
@@ -35,40 +35,42 @@ from swe_router.wiring import acceptance_thresholds
 if TYPE_CHECKING:
     from swe_router.reports import verifier_errors_html, verifier_errors_plot
 else:
-    verifier_errors_html = deferred("swe_router.reports.verifier_errors_html")
-    verifier_errors_plot = deferred("swe_router.reports.verifier_errors_plot")
+    verifier_errors_html = deferred_module("swe_router.reports.verifier_errors_html")
+    verifier_errors_plot = deferred_module("swe_router.reports.verifier_errors_plot")
 
 
-def report(
-    names: Sequence[str],
-    folder: Path,
-    out: Path | None,
-    verdicts: Sequence[Path] = (),
-    labels: Sequence[Path] = (),
+def report_error_rates(
+    run_names: Sequence[str],
+    runs_folder: Path,
+    output_folder: Path | None,
+    verdict_files: Sequence[Path] = (),
+    label_files: Sequence[Path] = (),
 ) -> CommandResult:
     """The error rates of the verifiers of runs, and of rows of ``verify``, and their files.
 
-    ``verdicts`` are files of such rows, ``labels`` of the official results of their candidates.
-    Raises ``UsageError``: nothing named, no such run, a damaged one, files that do not serve, a
-    folder that cannot be written.
+    ``verdict_files`` are files of such rows, ``label_files`` of the official results of their
+    candidates. Raises ``UsageError``: nothing named, no such run, a damaged one, files that do not
+    serve, a folder that cannot be written.
     """
-    if not names and not verdicts:
+    if not run_names and not verdict_files:
         raise UsageError("name graded runs, or --verdicts FILE --labels FILE")
-    if bool(verdicts) != bool(labels):
+    if bool(verdict_files) != bool(label_files):
         raise UsageError(
             "--verdicts and --labels go together: the verdicts, and which patches were right"
         )
-    runs = [find_run(name, folder) for name in dict.fromkeys(names)]
-    if out is not None:
-        output_files.output_folder(out, "report.json, report.md, report.html and report.png")
-    facts = error_rates_of_runs(runs, verdicts, labels)
-    if out is not None:
-        _write(facts, out)
+    runs = [find_run(name, runs_folder) for name in dict.fromkeys(run_names)]
+    if output_folder is not None:
+        output_files.output_folder(
+            output_folder, "report.json, report.md, report.html and report.png"
+        )
+    facts = error_rates_of_runs(runs, verdict_files, label_files)
+    if output_folder is not None:
+        _write_report(facts, output_folder)
     return CommandResult(facts=facts, view=verifier_errors_text.verifier_errors_view(facts))
 
 
 def error_rates_of_runs(
-    runs: Sequence[RunFolder], verdicts: Sequence[Path] = (), labels: Sequence[Path] = ()
+    runs: Sequence[RunFolder], verdict_files: Sequence[Path] = (), label_files: Sequence[Path] = ()
 ) -> dict[str, Any]:
     """The accounting of several runs, pooled; a run and its copy count once."""
     headers = [of_run(run) for run in runs]
@@ -77,12 +79,12 @@ def error_rates_of_runs(
         for run, header in zip(runs, headers, strict=True)
         for row in judged_verdicts(run, header)
     )
-    rows |= dict.fromkeys(judged_verdicts_of_files(verdicts, labels))
+    rows |= dict.fromkeys(judged_verdicts_of_files(verdict_files, label_files))
     tops = {str(plan.arm) for header in headers for plan in header.ladder()[-1:]}
     facts = verifier_error_rates(
         list(rows),
         uses_recordings=any(header.recordings for header in headers),
-        last_tiers={*tops, *STRONGEST},
+        last_tiers={*tops, *STRONGEST_CLASSES},
     )
     doubts = {key: doubt for run in runs for key, grade in run.grades_by_patch().items()
               if (doubt := grade.doubt)}  # fmt: skip
@@ -95,12 +97,12 @@ def error_rates_of_runs(
     rests = [row for settings in known for row in acceptance_thresholds.threshold_rows(settings)]
     lines = list(dict.fromkeys(acceptance_thresholds.threshold_lines(rests)))
     changed = [note for run in runs for note in consistency.seal_warnings(run)]
-    notes = [*changed, *_doubted(doubts), *lines, *facts["notes"]]
-    names = [*(run.name for run in runs), *(path.name for path in verdicts)]
+    notes = [*changed, *_doubted_grades_notes(doubts), *lines, *facts["notes"]]
+    names = [*(run.name for run in runs), *(path.name for path in verdict_files)]
     return {**facts, "runs": names, "doubts": len(doubts), "bars": rests, "notes": notes}
 
 
-def _doubted(doubts: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:
+def _doubted_grades_notes(doubts: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:
     """A note on official verdicts that the test runner's own record contradicts."""
     if not doubts:
         return []
@@ -111,11 +113,13 @@ def _doubted(doubts: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:
     ]
 
 
-def measured_verifier(run: RunFolder, tier: str = "", prefer: str = "") -> VerifierModel:
+def measured_verifier(
+    run: RunFolder, tier: str = "", preferred_verifier: str = ""
+) -> VerifierModel:
     """The combination's operating point on a graded run, of one tier or of all.
 
-    ``prefer`` is taken as the tier where the run has it. Raises ``UsageError`` for a tier that
-    is not there, and where no right or no wrong patch was judged.
+    ``preferred_verifier`` is taken as the tier where the run has it. Raises ``UsageError`` for a
+    tier that is not there, and where no right or no wrong patch was judged.
     """
     rows = [row for row in judged_verdicts(run, of_run(run)) if row.verifier == ACCEPTANCE]
     tiers = list(dict.fromkeys(row.tier for row in rows))
@@ -123,7 +127,7 @@ def measured_verifier(run: RunFolder, tier: str = "", prefer: str = "") -> Verif
         raise UsageError(
             f"run {run.name} has no patch of tier {tier!r}: there is {', '.join(tiers)}"
         )
-    asked = tier or (prefer if prefer in tiers else "")
+    asked = tier or (preferred_verifier if preferred_verifier in tiers else "")
     one = group_error_rates(
         asked or ALL_TIERS, ACCEPTANCE, [r for r in rows if asked in ("", r.tier)]
     )
@@ -144,7 +148,7 @@ def measured_verifier(run: RunFolder, tier: str = "", prefer: str = "") -> Verif
     return VerifierModel(tpr["rate"], fpr["rate"], name, measured=MeasuredVerifier(**ends))
 
 
-def _write(facts: Mapping[str, Any], out: Path) -> None:
+def _write_report(facts: Mapping[str, Any], out: Path) -> None:
     curves = verifier_errors_plot.error_rates_png(facts)
     content = {
         "report.json": plain_values.json_text(facts, indent=1).encode(),

@@ -14,7 +14,7 @@ from swe_router.journal.run_folder import RunFolder
 from swe_router.records import JudgedVerdict
 from swe_router.reports.view_parts import text_view
 
-COLUMNS = tuple(JudgedVerdict.model_fields)
+VERDICT_COLUMNS = tuple(JudgedVerdict.model_fields)
 
 
 def export_verdicts(run: RunFolder, path: Path) -> CommandResult:
@@ -24,7 +24,7 @@ def export_verdicts(run: RunFolder, path: Path) -> CommandResult:
         raise UsageError(f"--verdicts {path}: verdicts are a .csv or a .jsonl")
     plain = [row.model_dump(mode="json") for row in rows]
     text = (
-        plain_values.csv_table(COLUMNS, plain)
+        plain_values.csv_table(VERDICT_COLUMNS, plain)
         if path.suffix == ".csv"
         else plain_values.json_lines(plain)
     )

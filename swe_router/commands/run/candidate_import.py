@@ -31,7 +31,7 @@ class RunInputs:
     cases: Mapping[str, CandidateCase] = field(default_factory=dict)
 
 
-def read_start(settings: Settings, say: Say) -> RunInputs:
+def read_run_inputs(settings: Settings, say: Say) -> RunInputs:
     """The instances that the settings ask for, with the candidates that ``source`` has of them.
 
     With a source these are the instances that it has candidates for, and with ``rest`` all others
@@ -56,7 +56,7 @@ def read_start(settings: Settings, say: Say) -> RunInputs:
         if settings.trajectories
         else []
     )
-    mine = _diffs([one for one in found if one.instance_id in ids], say)
+    mine = _with_readable_patches([one for one in found if one.instance_id in ids], say)
     joined = joining.join(mine, trajectories, Path(settings.source).name)
     if note := joining.mended(joined):
         say(note)
@@ -65,10 +65,12 @@ def read_start(settings: Settings, say: Say) -> RunInputs:
     return RunInputs(sealed, instances, joined)
 
 
-def _diffs(found: Sequence[ForeignCandidates], say: Say) -> list[ForeignCandidates]:
+def _with_readable_patches(
+    imported: Sequence[ForeignCandidates], say: Say
+) -> list[ForeignCandidates]:
     """The candidates; one whose text is no diff has no patch, as an attempt that gave up."""
     made = []
-    for one in found:
+    for one in imported:
         if not may_be_diff(one.patch):
             say(f"{one.instance_id}: candidate {one.name!r} is no diff: it counts as no patch")
             one = one.model_copy(update={"patch": ""})  # noqa: PLW2901
@@ -76,7 +78,7 @@ def _diffs(found: Sequence[ForeignCandidates], say: Say) -> list[ForeignCandidat
     return made
 
 
-def cases_digest(joined: Mapping[str, CandidateCase]) -> str:
+def cases_digest(cases: Mapping[str, CandidateCase]) -> str:
     """SHA-256 over all imported candidates with their trajectories.
 
     The sources count: they name the author, whose class decides how a verdict is weighed.
@@ -86,7 +88,7 @@ def cases_digest(joined: Mapping[str, CandidateCase]) -> str:
         sources = [one.attempt.source for one in (*case.outcomes, *case.peers)]
         return [case.digest(), sources, dict(case.names), dict(case.models)]
 
-    return digest_of({name: parts(case) for name, case in joined.items()})
+    return digest_of({name: parts(case) for name, case in cases.items()})
 
 
 def imported_cases(run: RunFolder) -> dict[str, CandidateCase]:
@@ -104,7 +106,7 @@ def has_unverified(run: RunFolder, instance: Instance) -> bool:
     return (folder / imported_candidates.NAME).exists() and InstanceLog(folder).imported() is None
 
 
-def check_candidates(run: RunFolder, header: Header) -> None:
+def require_same_candidates(run: RunFolder, header: Header) -> None:
     """Raise ``UsageError`` when the run's folder does not hold the candidates it began with."""
     if (
         header.settings.source

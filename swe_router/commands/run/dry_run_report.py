@@ -13,7 +13,7 @@ from swe_router.commands.run import candidate_import
 from swe_router.commands.run.run_header import resolved_header
 from swe_router.errors import UsageError
 from swe_router.journal.header import Header, run_name
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import Instance
 from swe_router.reports.view_parts import text_view
 from swe_router.settings import Settings
@@ -23,8 +23,8 @@ from swe_router.wiring.connectivity import ConnectivityCheck, checked
 if TYPE_CHECKING:
     from swe_router.commands.run import forecast, run_estimate
 else:
-    forecast = deferred("swe_router.commands.run.forecast")
-    run_estimate = deferred("swe_router.commands.run.run_estimate")
+    forecast = deferred_module("swe_router.commands.run.forecast")
+    run_estimate = deferred_module("swe_router.commands.run.run_estimate")
 
 Say = Callable[[str], None]
 
@@ -33,13 +33,13 @@ def dry_run(
     settings: Settings,
     say: Say,
     *,
-    out: Path = Path("runs"),
-    knocking: bool = False,
-    outcomes: str = "",
+    runs_folder: Path = Path("runs"),
+    calls_tiers: bool = False,
+    outcome_table: str = "",
 ) -> CommandResult:
     """What a run would do, checked, at no cost.
 
-    ``knocking`` makes one short call per tier, which is paid.
+    ``calls_tiers`` makes one short call per tier, which is paid.
 
     Exit code 1 when something in the environment would keep it from working. Raises ``UsageError``,
     which names those faults too, where the settings themselves are refused.
@@ -47,30 +47,34 @@ def dry_run(
     try:
         header, begun = resolved_header(settings, say)
     except UsageError as error:
-        raise UsageError(_with_all(str(error), settings, out)) from None
-    known, lines = _facts(header, begun)
-    checks = environment_checks(header.settings, begun.instances, header.sandbox, out, knocking)
+        raise UsageError(_with_environment_faults(str(error), settings, runs_folder)) from None
+    known, lines = _preparation_facts(header, begun)
+    checks = environment_checks(
+        header.settings, begun.instances, header.sandbox, runs_folder, calls_tiers
+    )
     problems = [f"{one.name}: {one.detail}" for one in checks if one.level == "no"]
     warnings = [f"{one.name}: {one.detail}" for one in checks if one.level == "warning"]
     if begun.cases:
-        estimate = forecast.forecast(header, begun.instances, begun.cases)
+        estimate = forecast.forecast_escalation(header, begun.instances, begun.cases)
         lines = [*forecast.forecast_lines(estimate), *lines]
         known["from"] = estimate
     else:
-        hopes = run_estimate.estimate_run(header, begun.instances, outcomes)
+        hopes = run_estimate.estimate_run(header, begun.instances, outcome_table)
         lines = [*run_estimate.estimate_lines(hopes), *lines]
         known["outlook"] = hopes
     known |= {"ok": not problems, "problems": problems, "warnings": warnings,
               "checks": [one.row() for one in checks]}  # fmt: skip
     ends = [f"warning: {one}" for one in warnings] + [f"NO: {one}" for one in problems]
-    spent = "nothing was started" if knocking else "nothing was started or spent"
+    spent = "nothing was started" if calls_tiers else "nothing was started or spent"
     text = text_view("\n".join([*lines, *ends, spent]))
-    return CommandResult(facts=known, view=text, code=1 if problems else 0)
+    return CommandResult(facts=known, view=text, exit_code=1 if problems else 0)
 
 
-def _facts(header: Header, begun: candidate_import.RunInputs) -> tuple[dict[str, Any], list[str]]:
-    settings, instances = header.settings, begun.instances
-    came = sum(len(case.outcomes) for case in begun.cases.values())
+def _preparation_facts(
+    header: Header, preparation: candidate_import.RunInputs
+) -> tuple[dict[str, Any], list[str]]:
+    settings, instances = header.settings, preparation.instances
+    came = sum(len(case.outcomes) for case in preparation.cases.values())
     known: dict[str, Any] = {
         "run": run_name(settings, header.created),
         "split": settings.split,
@@ -79,16 +83,16 @@ def _facts(header: Header, begun: candidate_import.RunInputs) -> tuple[dict[str,
         "budget": float(settings.budget),
         "sandbox": header.sandbox,
         "attempt_usd": {str(one.arm): float(one.budget.dollars) for one in header.ladder()},
-        "usd_at_most": float(forecast.at_most(header, len(instances), came)),
+        "usd_at_most": float(forecast.max_run_usd(header, len(instances), came)),
         "skipped": dict(header.skipped),
     }
-    lines = [f"{name}: {_as_text(value)}" for name, value in known.items() if value != {}]
+    lines = [f"{name}: {_fact_text(value)}" for name, value in known.items() if value != {}]
     rows = acceptance_thresholds.threshold_rows(settings)
     known["acceptance"] = rows
     return known, lines + acceptance_thresholds.threshold_lines(rows)
 
 
-def _as_text(value: Any) -> str:
+def _fact_text(value: Any) -> str:
     """A fact as a person reads it."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {part}" for name, part in value.items())
@@ -98,24 +102,24 @@ def _as_text(value: Any) -> str:
 def environment_checks(
     settings: Settings,
     instances: Sequence[Instance],
-    sandbox: str,
-    out: Path,
-    knocking: bool = False,
+    sandbox_kind: str,
+    runs_folder: Path,
+    calls_tiers: bool = False,
 ) -> list[ConnectivityCheck]:
     """Every check of what this run needs of its environment; one that fails stops no other."""
     names = list(dict.fromkeys([
         *preflight.policy_tiers(settings, settings.ladder), *preflight.asked_tiers(settings),
     ]))  # fmt: skip
     poor = preflight.unpayable(settings, settings.ladder)
-    docker = sandbox == "docker"
+    docker = sandbox_kind == "docker"
     need = connectivity.IMAGES_GB if docker else connectivity.RUN_GB
     checks = [
-        *connectivity.check_tiers(settings, names, knocking=knocking),
+        *connectivity.check_tiers(settings, names, knocking=calls_tiers),
         *(ConnectivityCheck(f"money for {name}", "warning", why) for name, why in poor.items()),
-        checked("disk", partial(connectivity.check_disk, out, need=need)),
+        checked("disk", partial(connectivity.check_disk, runs_folder, need=need)),
         checked("cache", connectivity.check_caches),
         checked("network", partial(connectivity.check_proxies, os.environ)),
-        *connectivity.check_repositories(settings, instances, sandbox),
+        *connectivity.check_repositories(settings, instances, sandbox_kind),
     ]
     if docker:
         checks.append(checked("images", partial(connectivity.check_images, settings, instances)))
@@ -131,13 +135,15 @@ def require_images(header: Header, instances: Sequence[Instance]) -> None:
         connectivity.check_images(header.settings, instances)
 
 
-def _with_all(fault: str, settings: Settings, out: Path) -> str:
+def _with_environment_faults(settings_fault: str, settings: Settings, runs_folder: Path) -> str:
     """The fault of the settings, with the faults of the environment added."""
     try:
-        instances = candidate_import.read_start(settings, lambda line: None).instances
+        instances = candidate_import.read_run_inputs(settings, lambda line: None).instances
         sandbox = preflight.sandbox_kind(settings)
     except UsageError:
-        return fault
-    checks = environment_checks(settings, instances, sandbox, out)
+        return settings_fault
+    checks = environment_checks(settings, instances, sandbox, runs_folder)
     more = [f"{one.name}: {one.detail}" for one in checks if one.level == "no"]
-    return "; ".join([fault, *(one for one in more if one.partition(": ")[2] not in fault)])
+    return "; ".join(
+        [settings_fault, *(one for one in more if one.partition(": ")[2] not in settings_fault)]
+    )

@@ -15,36 +15,37 @@ class FailedInstances:
     """Instances of a graded run whose official outcome is not ``resolved``."""
 
     split: str
-    ids: tuple[str, ...]
+    instance_ids: tuple[str, ...]
     note: str
     """What was taken, as one sentence for people."""
 
 
-def predictions_of(source: str, out: Path) -> str:
+def predictions_file(run_or_file: str, runs_folder: Path) -> str:
     """The file that ``--from`` names: itself, or the predictions of the run of that name."""
-    if Path(source).is_file():
-        return source
+    if Path(run_or_file).is_file():
+        return run_or_file
     try:
-        return str(RunFolder.find(source, out).predictions_file)
+        return str(RunFolder.find(run_or_file, runs_folder).predictions_file)
     except UsageError:
-        return source  # reading it raises the error
+        return run_or_file  # reading it raises the error
 
 
-def failed_instances(source: str, out: Path) -> FailedInstances:
+def failed_instances(run_or_file: str, runs_folder: Path) -> FailedInstances:
     """What a graded run failed; its own ``preds.json`` may be named for it.
 
     Without a grade, or with one that says ``ungraded``, an instance has no official outcome: it
     is left out. Raises ``UsageError`` when there is no such run, or nothing that it failed.
     """
-    path = Path(source)
+    path = Path(run_or_file)
     if path.is_file():
         if not (path.parent / "settings.json").is_file():
             raise UsageError(
-                f"--failed needs official outcomes, and {source} lies in no run: name a graded RUN"
+                f"--failed needs official outcomes, and {run_or_file} lies in no run: name a"
+                " graded RUN"
             )
-        run = RunFolder.find(str(path.parent), out)
+        run = RunFolder.find(str(path.parent), runs_folder)
     else:
-        run = RunFolder.find(source, out)
+        run = RunFolder.find(run_or_file, runs_folder)
     grades = run.grades()
     names = [one.id for one in run.instances()]
     graded = [name for name in names if name in grades and grades[name].outcome != "ungraded"]

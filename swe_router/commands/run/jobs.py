@@ -11,9 +11,9 @@ from pathlib import Path
 from swe_router import pool
 from swe_router.commands.run import candidate_import
 from swe_router.commands.run.notifier import Notifier
-from swe_router.commands.run.worker import Done, Job, Rejected, Stopped
+from swe_router.commands.run.worker import ImportsRejected, InstanceStopped, Job, JobResult
 from swe_router.integrity import unfinished
-from swe_router.jsonl import append
+from swe_router.jsonl import append_value
 from swe_router.models.waiting_model import service_name
 from swe_router.records import Budget, Instance, RouteDecision, RunRecord, Try
 from swe_router.reports.live_view import LiveView
@@ -33,23 +33,23 @@ def learned_policy(wiring: RunWiring) -> Policy:
     return policy
 
 
-class Jobs:
+class JobQueue:
     """What the driver knows between jobs: the policy as it learns, and what is left.
 
-    ``held`` are instances that came to a tier which was given up. Those that would begin with it
-    come last; when so many of them in a row got no further, the rest are not begun.
+    ``held_instances`` are instances that came to a tier which was given up. Those that would begin
+    with it come last; when so many of them in a row got no further, the rest are not begun.
     """
 
     def __init__(
-        self, wiring: RunWiring, todo: Sequence[Instance], view: LiveView, notifier: Notifier
+        self, wiring: RunWiring, owed: Sequence[Instance], view: LiveView, notifier: Notifier
     ) -> None:
-        self._wiring, self._todo, self._view, self._notifier = wiring, todo, view, notifier
-        self._left = len(todo)
-        self._looking: set[str] = set()
-        self._over: set[str] = set()
-        self.held: set[str] = set()
-        self._fruitless = 0
-        self._first: dict[str, frozenset[str]] = {}
+        self._wiring, self._owed, self._view, self._notifier = wiring, owed, view, notifier
+        self._remaining_count = len(owed)
+        self._being_verified: set[str] = set()
+        self._finished: set[str] = set()
+        self.held_instances: set[str] = set()
+        self._held_in_a_row = 0
+        self._first_services: dict[str, frozenset[str]] = {}
         self._policy = learned_policy(wiring)
 
     def jobs(self) -> Iterator[Job]:
@@ -58,97 +58,106 @@ class Jobs:
         A policy that rations its money must know how many are left.
         """
         run = self._wiring.run
-        first = [one for one in self._todo if candidate_import.has_unverified(run, one)]
-        self._looking = {one.id for one in first}
+        first = [one for one in self._owed if candidate_import.has_unverified(run, one)]
+        self._being_verified = {one.id for one in first}
         for instance in first:
-            yield Job(run.path, instance, self._policy, self._left, first=True)
-        rest = [one for one in self._todo if one.id not in self._over]
+            yield Job(
+                run.path, instance, self._policy, self._remaining_count, only_verifies_imported=True
+            )
+        rest = [one for one in self._owed if one.id not in self._finished]
         while rest:
-            free, able = self._next(rest)
-            if free is None or not (able or self._worth_a_try()):
-                if not self._looking:
+            free, able = self._next_instance(rest)
+            if free is None or not (able or self._may_try_held()):
+                if not self._being_verified:
                     self._view.say(
                         f"{counted_noun(len(rest), 'instance')} more would begin with it: owed"
                     )
                     return
-                yield pool.LATER
+                yield pool.NO_JOB_YET
             else:
                 rest.remove(free)
-                yield Job(run.path, free, self._policy, self._left)
-            rest = [one for one in rest if one.id not in self._over]
+                yield Job(run.path, free, self._policy, self._remaining_count)
+            rest = [one for one in rest if one.id not in self._finished]
 
-    def _next(self, rest: Sequence[Instance]) -> tuple[Instance | None, bool]:
+    def _next_instance(self, waiting: Sequence[Instance]) -> tuple[Instance | None, bool]:
         """The instance to go on with, and whether nothing that it begins with was given up."""
-        free = [one for one in rest if one.id not in self._looking]
+        free = [one for one in waiting if one.id not in self._being_verified]
         gone = self._wiring.breaker.given_up().keys()
         if gone:
-            able = next((one for one in free if not self._begins_with(one) & gone), None)
+            able = next((one for one in free if not self._first_services_of(one) & gone), None)
             return able or next(iter(free), None), able is not None
         return next(iter(free), None), True
 
-    def _worth_a_try(self) -> bool:
+    def _may_try_held(self) -> bool:
         """A policy may decide otherwise once it knows the code, and a tier may be back."""
-        return self._fruitless < self._wiring.settings.breaker.failures
+        return self._held_in_a_row < self._wiring.settings.breaker.failures
 
-    def _begins_with(self, one: Instance) -> frozenset[str]:
+    def _first_services_of(self, instance: Instance) -> frozenset[str]:
         """Services that the next move of an instance takes, as far as the driver knows."""
-        if one.id not in self._first:
-            moves = self._wiring.log_of(one).moves()
-            decision = moves[-1].decided.decision if moves else self._decided(one)
+        if instance.id not in self._first_services:
+            moves = self._wiring.log_of(instance).moves()
+            decision = moves[-1].decided.decision if moves else self._first_decision(instance)
             begun = bool(moves) and moves[-1].outcomes is not None
             plans = decision.plans if isinstance(decision, Try) and not begun else ()
-            self._first[one.id] = frozenset(service_name(plan.arm.model) for plan in plans)
-        return self._first[one.id]
+            self._first_services[instance.id] = frozenset(
+                service_name(plan.arm.model) for plan in plans
+            )
+        return self._first_services[instance.id]
 
-    def _decided(self, one: Instance) -> RouteDecision:
+    def _first_decision(self, instance: Instance) -> RouteDecision:
         wiring = self._wiring
         budget = LedgerBudget(
-            wiring.ledger, self._left, one.id, wiring.settings.limits.instance_usd
+            wiring.ledger, self._remaining_count, instance.id, wiring.settings.limits.instance_usd
         )
-        return self._policy.decide(wiring.features(one, None), (), budget.view())
+        return self._policy.decide(wiring.features(instance, None), (), budget.view())
 
-    def done(self, job: Job, result: Done | pool.WorkerLost | pool.JobFault) -> None:
+    def finish_job(self, job: Job, result: JobResult | pool.WorkerLost | pool.JobFault) -> None:
         """Put on record, learn and show what came of a job."""
-        self._looking.discard(job.instance.id)
-        if not isinstance(result, Rejected):
-            self._over.add(job.instance.id)
+        self._being_verified.discard(job.instance.id)
+        if not isinstance(result, ImportsRejected):
+            self._finished.add(job.instance.id)
         if isinstance(result, RunRecord):
             self._wiring.log_of(job.instance).tidy()
             self._wiring.run.add_record(result)
             self._policy = self._policy.update(lesson(result))
-            self._left -= 1
-            self._fruitless = 0
-            self.spent()  # first: the line that reports this instance shows the money too
+            self._remaining_count -= 1
+            self._held_in_a_row = 0
+            self.show_spending()  # first: the line that reports this instance shows the money too
             self._view.done(result)
-        elif isinstance(result, Stopped) and not self._wiring.run.stopping():
-            self.held.add(job.instance.id)
-            self._fruitless += 1
+        elif isinstance(result, InstanceStopped) and not self._wiring.run.stopping():
+            self.held_instances.add(job.instance.id)
+            self._held_in_a_row += 1
             self._view.held(job.instance.id)
         elif isinstance(result, pool.WorkerLost):
-            self._view.say(f"{job.instance.id}: {result.why}; it is owed")
+            self._view.say(f"{job.instance.id}: {result.reason}; it is owed")
         elif isinstance(result, pool.JobFault):
-            self._fault(job.instance.id, result)
-        self.spent()
+            self._record_fault(job.instance.id, result)
+        self.show_spending()
 
-    def _fault(self, instance_id: str, fault: pool.JobFault) -> None:
+    def _record_fault(self, instance_id: str, fault: pool.JobFault) -> None:
         log = self._wiring.run.logs / "faults.jsonl"
-        row = {"instance": instance_id, "at": time.time(), "why": fault.why, "trace": fault.trace}
-        append(log, row)
+        row = {
+            "instance": instance_id,
+            "at": time.time(),
+            "why": fault.message,
+            "trace": fault.traceback,
+        }
+        append_value(log, row)
         self._view.say(
-            f"{instance_id}: a fault of {fault.owner} ({fault.why}); it is owed; see {log}"
+            f"{instance_id}: a fault of {fault.owner} ({fault.message}); it is owed; see {log}"
         )
 
-    def tick(self, tail: LogTail) -> None:
+    def show_progress(self, tail: LogTail) -> None:
         """Show the events of the workers, and the money."""
-        tail.read()
-        self.spent()
+        tail.show_new_events()
+        self.show_spending()
 
-    def spent(self) -> None:
+    def show_spending(self) -> None:
         """Show what is spent."""
         view = self._wiring.ledger.view()
         self._view.spent(view.spent, view.budget)
-        self._notifier.spent(self._wiring.run.name, view.spent, view.budget)
-        gone = self._wiring.breaker.away()
+        self._notifier.notify_spending(self._wiring.run.name, view.spent, view.budget)
+        gone = self._wiring.breaker.outages()
         self._view.paused({name: row.cause for name, row in gone.items() if row.paused})
 
 
@@ -159,7 +168,7 @@ class LogTail:
         self._path, self._view = path, view
         self._offset = path.stat().st_size if path.exists() else 0
 
-    def read(self) -> None:
+    def show_new_events(self) -> None:
         """Pass on what came since the last time."""
         if not self._path.exists():
             return

@@ -14,19 +14,19 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from swe_router.errors import UsageError
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 
 if TYPE_CHECKING:
     from urllib import request
 else:
-    request = deferred("urllib.request")
+    request = deferred_module("urllib.request")
 
-SHARE = Decimal("0.8")
+NOTIFIED_BUDGET_SHARE = Decimal("0.8")
 """Share of the cap; when so much is spent, the hook is called."""
-SECONDS = 20.0
+HOOK_TIMEOUT_SECONDS = 20.0
 """Time limit of a hook, in seconds."""
-VARIABLE = "SWE_ROUTER_NOTIFY"
-SCHEMES = ("http", "https")
+HOOK_VARIABLE = "SWE_ROUTER_NOTIFY"
+URL_SCHEMES = ("http", "https")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#\s]*)\S*$")
 
 
@@ -35,9 +35,9 @@ def hook_of(hook: str | None, environment: Mapping[str, str] = os.environ) -> st
 
     Raises ``UsageError`` for a URL that nothing can be sent to.
     """
-    given = (hook if hook is not None else environment.get(VARIABLE, "")).strip()
+    given = (hook if hook is not None else environment.get(HOOK_VARIABLE, "")).strip()
     place = _URL.match(given)
-    if place and not (place[1].lower() in SCHEMES and place[2]):
+    if place and not (place[1].lower() in URL_SCHEMES and place[2]):
         raise UsageError(
             f"--notify {place[1]}://…: give an http:// or https:// URL with a host, or a command"
         )
@@ -61,64 +61,75 @@ class Notifier:
         self._notified_cap: Decimal | None = None
         self._threads: list[threading.Thread] = []
 
-    def spent(self, run: str, usd: Decimal, cap: Decimal) -> None:
-        """Say so when ``SHARE`` of the cap is spent: once per cap, in a thread of its own."""
-        if not self._hook or self._notified_cap == cap or usd < SHARE * cap:
+    def notify_spending(self, run_name: str, spent_usd: Decimal, budget_usd: Decimal) -> None:
+        """Call the hook once per cap when that share of it is spent, in a thread of its own."""
+        if (
+            not self._hook
+            or self._notified_cap == budget_usd
+            or spent_usd < NOTIFIED_BUDGET_SHARE * budget_usd
+        ):
             return
-        self._notified_cap = cap
-        event = {"event": "spent", "run": run, "usd": float(usd), "budget": float(cap)}
-        one = threading.Thread(target=self._tell, args=(event,), daemon=True)
+        self._notified_cap = budget_usd
+        event = {
+            "event": "spent",
+            "run": run_name,
+            "usd": float(spent_usd),
+            "budget": float(budget_usd),
+        }
+        one = threading.Thread(target=self._call_hook, args=(event,), daemon=True)
         self._threads.append(one)
         one.start()
 
-    def ended(self, facts: Mapping[str, Any], code: int) -> None:
+    def notify_end(self, facts: Mapping[str, Any], exit_code: int) -> None:
         """Say how the launch ended; returns when the hook has."""
         if not self._hook:
             return
         for one in self._threads:
-            one.join(SECONDS)
+            one.join(HOOK_TIMEOUT_SECONDS)
         names = ("run", "split", "policy", "instances", "resolved", "unresolved", "ungraded",
                  "empty", "usd", "budget", "escalated", "seconds", "ended")  # fmt: skip
-        self._tell({"event": "end", **{n: facts[n] for n in names if n in facts}, "code": code})
+        self._call_hook(
+            {"event": "end", **{n: facts[n] for n in names if n in facts}, "code": exit_code}
+        )
 
     @contextmanager
-    def faults(self, run: str) -> Iterator[None]:
+    def notifying_faults(self, run_name: str) -> Iterator[None]:
         """Say that the launch ended without a result, by the kind of its error alone."""
         try:
             yield
         except BaseException as error:
             if self._hook:
-                self._tell({"event": "end", "run": run, "error": type(error).__name__})
+                self._call_hook({"event": "end", "run": run_name, "error": type(error).__name__})
             raise
 
-    def _tell(self, event: Mapping[str, Any]) -> None:
+    def _call_hook(self, event: Mapping[str, Any]) -> None:
         text = json.dumps(event)
         place = urllib.parse.urlsplit(self._hook)
         try:
             if place.scheme in {"http", "https"}:
-                _post(self._hook, text)
+                _post_json(self._hook, text)
             else:
-                _run(self._hook, text)
+                _run_command(self._hook, text)
         except Exception as error:
             # Of a URL only the host is named: its path is often the key to a channel.
             where = place.hostname if place.scheme in {"http", "https"} else self._hook.split()[0]
             self._say(f"--notify {where} did not take it: {type(error).__name__}")
 
 
-def _post(url: str, text: str) -> None:
+def _post_json(url: str, json_text: str) -> None:
     asked = request.Request(
-        url, data=text.encode(), headers={"Content-Type": "application/json"}, method="POST"
+        url, data=json_text.encode(), headers={"Content-Type": "application/json"}, method="POST"
     )
-    with request.urlopen(asked, timeout=SECONDS):
+    with request.urlopen(asked, timeout=HOOK_TIMEOUT_SECONDS):
         pass
 
 
-def _run(command: str, text: str) -> None:
+def _run_command(command: str, json_text: str) -> None:
     """Its output goes nowhere: stdout carries our own result."""
     subprocess.run(
         ["/bin/sh", "-c", command],
-        input=text.encode(),
-        timeout=SECONDS,
+        input=json_text.encode(),
+        timeout=HOOK_TIMEOUT_SECONDS,
         check=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -14,13 +14,13 @@ from swe_router.errors import UsageError
 from swe_router.instances import splits
 from swe_router.records import Instance, digest_of
 
-FOLDER = "own-issues"
+OWN_ISSUES_FOLDER = "own-issues"
 """Below the folder of the run folders."""
 HEAD = "HEAD"
-SECONDS = 60.0
+GIT_TIMEOUT_SECONDS = 60.0
 """For git to say which commit is meant."""
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
-_IMAGE = re.compile(
+_COMMIT_ID = re.compile(r"[0-9a-f]{7,64}")
+_IMAGE_LINK = re.compile(
     r"!\[[^\]]*\]\(\s*(https://[^\s)]+)|<img\b[^>]*\bsrc=[\"'](https://[^\"']+)[\"']", re.IGNORECASE
 )
 
@@ -43,9 +43,9 @@ class OwnIssueRequest:
     """Where the image holds it."""
 
 
-def write(request: OwnIssueRequest, out: Path) -> Path:
-    """The file, below ``out``; the same request has the same file. Raises ``UsageError``."""
-    text = _text(request.issue)
+def write_own_issue(request: OwnIssueRequest, runs_folder: Path) -> Path:
+    """Write the file below ``runs_folder``; equal requests share one. Raises ``UsageError``."""
+    text = _issue_text(request.issue)
     folder = Path(request.repository).expanduser()
     local = folder.is_dir()
     if not local and "://" not in request.repository and "@" not in request.repository:
@@ -56,77 +56,85 @@ def write(request: OwnIssueRequest, out: Path) -> Path:
     place = str(folder.resolve()) if local else request.repository
     row = {
         "repository": place,
-        "commit": _commit(place, request.commit or HEAD, local=local),
+        "commit": _resolve_commit(place, request.commit or HEAD, is_local=local),
         "issue": text,
         "image": request.image,
         "workdir": request.workdir,
-        "images": list(dict.fromkeys(one or two for one, two in _IMAGE.findall(text))),
+        "images": list(dict.fromkeys(one or two for one, two in _IMAGE_LINK.findall(text))),
         "test_command": request.test_command,
     }
-    file = out / FOLDER / f"{digest_of(row)[:12]}.jsonl"
+    file = runs_folder / OWN_ISSUES_FOLDER / f"{digest_of(row)[:12]}.jsonl"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({key: one for key, one in row.items() if one}) + "\n", "utf-8")
-    _instance(file)
+    _read_instance(file)
     return file
 
 
-def _instance(file: Path) -> Instance:
+def _read_instance(file: Path) -> Instance:
     return splits.load_instances(str(file), dataset="own-issue")[0]
 
 
-def _text(given: str) -> str:
-    if given == "-":
+def _issue_text(text_or_file: str) -> str:
+    if text_or_file == "-":
         text = sys.stdin.read()
     else:
-        text = given
-        file = Path(given).expanduser() if len(given) < 4096 and "\n" not in given else None
+        text = text_or_file
+        file = (
+            Path(text_or_file).expanduser()
+            if len(text_or_file) < 4096 and "\n" not in text_or_file
+            else None
+        )
         try:
             if file is not None and file.is_file():
                 text = file.read_text(encoding="utf-8")
-            elif file is not None and " " not in given.strip():
-                raise UsageError(f"--issue {given!r}: no such file; give a file, a text or -")
+            elif file is not None and " " not in text_or_file.strip():
+                raise UsageError(
+                    f"--issue {text_or_file!r}: no such file; give a file, a text or -"
+                )
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--issue {given}: cannot be read: {error}") from None
+            raise UsageError(f"--issue {text_or_file}: cannot be read: {error}") from None
     if not text.strip():
         raise UsageError("--issue is empty: it is all that the models know of the problem")
     return text
 
 
-def _commit(place: str, wanted: str, *, local: bool) -> str:
+def _resolve_commit(repository: str, revision: str, *, is_local: bool) -> str:
     """The id of the commit that is meant. Raises ``UsageError``."""
-    if wanted.startswith("-"):
-        raise UsageError(f"--commit {wanted!r} is no commit, branch or tag")
-    if not local and _COMMIT.fullmatch(wanted.lower()):
-        return wanted.lower()
-    ask = ["rev-parse", "--verify", "--quiet", f"{wanted}^{{commit}}"]
-    refs = ["ls-remote", "--", place, wanted, f"{wanted}^{{}}"]
-    command = ["git", "-C", place, *ask] if local else ["git", *refs]
+    if revision.startswith("-"):
+        raise UsageError(f"--commit {revision!r} is no commit, branch or tag")
+    if not is_local and _COMMIT_ID.fullmatch(revision.lower()):
+        return revision.lower()
+    ask = ["rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"]
+    refs = ["ls-remote", "--", repository, revision, f"{revision}^{{}}"]
+    command = ["git", "-C", repository, *ask] if is_local else ["git", *refs]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            env={**git_env(), "GIT_TERMINAL_PROMPT": "0"}, timeout=SECONDS, check=False,
+            env={**git_env(), "GIT_TERMINAL_PROMPT": "0"}, timeout=GIT_TIMEOUT_SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise UsageError(f"--repo {place}: no answer in {SECONDS:g} s") from None
+        raise UsageError(f"--repo {repository}: no answer in {GIT_TIMEOUT_SECONDS:g} s") from None
     except OSError as error:
-        raise UsageError(f"--repo {place}: git cannot be started: {error}") from None
-    found = done.stdout.strip() if local else _advertised(done.stdout, wanted)
+        raise UsageError(f"--repo {repository}: git cannot be started: {error}") from None
+    found = done.stdout.strip() if is_local else _advertised(done.stdout, revision)
     if done.returncode or not found:
         message = " ".join(done.stderr.split())[:200] or "it has no such commit, branch or tag"
-        if wanted == HEAD and not done.stderr:
-            raise UsageError(f"--repo {place} has no default branch: name a commit by --commit")
-        raise UsageError(f"--commit {wanted!r} is not in {place}: {message}")
+        if revision == HEAD and not done.stderr:
+            raise UsageError(
+                f"--repo {repository} has no default branch: name a commit by --commit"
+            )
+        raise UsageError(f"--commit {revision!r} is not in {repository}: {message}")
     return found
 
 
-def _advertised(listed: str, wanted: str) -> str:
+def _advertised(listed: str, revision: str) -> str:
     """The commit of a ref among those that ``git ls-remote`` lists, as git itself looks names up.
 
     It lists every ref whose name ends so (``old/main`` for ``main``), and of an annotated tag the
     tag's own id; the commit stands at the name with ``^{}``.
     """
     ids = {name: found for found, name in (line.split("\t", 1) for line in listed.splitlines())}
-    for name in (wanted, f"refs/{wanted}", f"refs/tags/{wanted}", f"refs/heads/{wanted}"):
+    for name in (revision, f"refs/{revision}", f"refs/tags/{revision}", f"refs/heads/{revision}"):
         if name in ids:
             return ids.get(f"{name}^{{}}", ids[name])
     return ""

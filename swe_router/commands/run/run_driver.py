@@ -16,17 +16,17 @@ from swe_router.commands.grade import grading_run, pending_grades
 from swe_router.commands.report import error_rates
 from swe_router.commands.result import CommandResult
 from swe_router.commands.run import candidate_import, dry_run_report
-from swe_router.commands.run.jobs import Jobs, LogTail
+from swe_router.commands.run.jobs import JobQueue, LogTail
 from swe_router.commands.run.notifier import Notifier
 from swe_router.commands.run.run_header import resolved_header
 from swe_router.commands.run.worker import instances_at_once, run_in_ray, run_local
-from swe_router.commands.signals import end_process, ending_after, graceful, interruptible
+from swe_router.commands.signals import end_process, graceful_stop, interruptible, time_limit
 from swe_router.errors import UsageError
 from swe_router.integrity import consistency, own_runs, trust, unfinished
 from swe_router.journal import imported_candidates, run_inputs
 from swe_router.journal.header import Header, instances_digest, of_run, run_name
 from swe_router.journal.run_folder import RunFolder, text_digest
-from swe_router.jsonl import append
+from swe_router.jsonl import append_value
 from swe_router.reports import exit_status, run_text, sentences, verifier_errors_text
 from swe_router.reports.live_view import LiveView
 from swe_router.reports.view_parts import text_view
@@ -53,11 +53,11 @@ class Screen:
     console: Console = field(
         default_factory=lambda: Console(stderr=True, markup=False, emoji=False)
     )
-    second: Callable[[], None] = end_process
+    force_quit: Callable[[], None] = end_process
     """What a second Ctrl-C does."""
 
 
-def create(settings: Settings, out: Path, say: Say) -> RunFolder:
+def create_run(settings: Settings, runs_folder: Path, say: Say) -> RunFolder:
     """A new run folder after every check. Raises ``UsageError``."""
     header, start = resolved_header(settings, say)
     dry_run_report.require_images(header, start.instances)
@@ -68,7 +68,7 @@ def create(settings: Settings, out: Path, say: Say) -> RunFolder:
         made_with={key: text_digest(text) for key, text in kept.items()},
         instances=instances_digest(start.instances),
     )
-    run = RunFolder.create(out, name, header.plain(), start.instances, kept.values())
+    run = RunFolder.create(runs_folder, name, header.plain(), start.instances, kept.values())
     own_runs.remember(run)
     for instance_id, case in start.cases.items():
         imported_candidates.store_case(run.attempt_folder(instance_id), case)
@@ -78,10 +78,10 @@ def create(settings: Settings, out: Path, say: Say) -> RunFolder:
 
 
 def find_to_resume(
-    name: str,
-    out: Path,
+    run_name: str,
+    runs_folder: Path,
     *,
-    trusted: bool = False,
+    is_trusted: bool = False,
     requested: Settings | None = None,
     sandboxes_only: bool = False,
 ) -> RunFolder:
@@ -89,13 +89,17 @@ def find_to_resume(
 
     Raises ``UsageError`` as ``consistency.check_run`` and ``trust.may_act`` do.
     """
-    run = RunFolder.find(name, out)
+    run = RunFolder.find(run_name, runs_folder)
     header = consistency.check_run(run, acts=True)
-    trust.may_act(run, header, trusted=trusted, requested=requested, sandboxes_only=sandboxes_only)
+    trust.may_act(
+        run, header, trusted=is_trusted, requested=requested, sandboxes_only=sandboxes_only
+    )
     return run
 
 
-def require_same(run: RunFolder, settings: Settings, sets: Sequence[str] = ()) -> list[str]:
+def require_same_settings(
+    run: RunFolder, settings: Settings, sets: Sequence[str] = ()
+) -> list[str]:
     """Raises ``UsageError`` when the run was made under other settings.
 
     Waiting times of the breaker may differ: the items of ``sets`` (``a.b=value``) that set them
@@ -103,7 +107,7 @@ def require_same(run: RunFolder, settings: Settings, sets: Sequence[str] = ()) -
     """
     header = of_run(run)
     if settings.source:
-        settings = candidate_import.read_start(settings, lambda line: None).settings
+        settings = candidate_import.read_run_inputs(settings, lambda line: None).settings
     if header.settings.verify.bars:
         settings = acceptance_thresholds.with_thresholds(settings)
     requested = settings.budget
@@ -117,14 +121,18 @@ def require_same(run: RunFolder, settings: Settings, sets: Sequence[str] = ()) -
     differ = [name for name in old if old[name] != new[name] and name != "workers"]
     if not differ:
         return service_breaker.patience_changes(header.settings, settings, sets)
-    more = f"; `{_resuming(run)} --budget {requested}` raises its cap" if "budget" in differ else ""
+    more = (
+        f"; `{_resume_command(run)} --budget {requested}` raises its cap"
+        if "budget" in differ
+        else ""
+    )
     raise UsageError(
         f"run {run.name} was made under other settings: {', '.join(differ)} differ;"
-        f" `{_resuming(run)}` goes on with its own{more}"
+        f" `{_resume_command(run)}` goes on with its own{more}"
     )
 
 
-def drive(
+def drive_run(
     run: RunFolder,
     *,
     workers: int | None,
@@ -132,61 +140,62 @@ def drive(
     say: Say,
     budget: Decimal | None = None,
     hours: float | None = None,
-    notify: str | None = None,
+    notify_hook: str | None = None,
     sets: Sequence[str] = (),
     screen: Screen | None = None,
 ) -> CommandResult:
     """Work on every instance that is owed, grade, and summarize.
 
     ``budget``: raise the run's cap to so many USD first; ``sets``: settings of the breaker, if
-    changed; ``hours``: stop after so many; ``notify``: the hook of ``notify.Notifier``; ``screen``:
-    where progress is shown; None is stderr. Exit codes are those of ``reports.exit_status``.
+    changed; ``hours``: stop after so many; ``notify_hook``: the hook of ``notify.Notifier``;
+    ``screen``: where progress is shown; None is stderr. Exit codes are those of
+    ``reports.exit_status``.
     """
-    header, notifier, screen = of_run(run), Notifier(notify, say), screen or Screen()
+    header, notifier, screen = of_run(run), Notifier(notify_hook, say), screen or Screen()
     unfinished.same_budget(run, header)
     waits = service_breaker.ask_patience(run, header.settings, sets, say)
     if budget is not None:
         unfinished.raise_cap(RunWiring(run, header, say).ledger, run, budget, say)
     if (waits or budget is not None) and is_locked(run.lock_file):
-        return _driven_elsewhere(run)
-    if _finished(run, header, retry):
+        return _change_live_run(run)
+    if _is_finished(run, header, retry):
         known = run_facts.read_run_facts(run)  # a damaged file is reported first
         say("nothing is owed")
-        result = _closing(run, known, False)
-        notifier.ended(result.facts, result.code)
+        result = _closing_result(run, known, False)
+        notifier.notify_end(result.facts, result.exit_code)
         return result
-    candidate_import.check_candidates(run, header)
+    candidate_import.require_same_candidates(run, header)
     wiring = RunWiring(run, header, say)
     number = header.settings.workers if workers is None else workers
     preflight.allow_open_files(preflight.FILES_PER_WORKER * max(1, number))
     with (
-        notifier.faults(run.name),
+        notifier.notifying_faults(run.name),
         interruptible(),
         run.locked(),
-        ending_after(hours, run.stopping, say),
+        time_limit(hours, run.stopping, say),
     ):
         # The lock proves that no other process drives this run: holds of others are free.
         wiring.ledger.abandon_others()
         cleanup.sweep(run.name)
         wiring.breaker.forget()
-        ends = _launched(wiring, number, retry, notifier, screen)
+        ends = _work_and_grade(wiring, number, retry, notifier, screen)
         # The cap may have been raised meanwhile, or a tier that was given up came back.
         while not (ends.stopped or run.stopping()) and (
             unfinished.newly_paid(run) or (ends.held and not wiring.breaker.given_up())
         ):
-            ends = _launched(wiring, number, "none", notifier, screen)
+            ends = _work_and_grade(wiring, number, "none", notifier, screen)
         known = run_facts.read_run_facts(run)
         account = verifier_errors_text.verifier_errors_markdown(
             error_rates.error_rates_of_runs([run])
         )
         run.write_text("report.md", run_text.report_markdown(known) + account)
-    result = _closing(run, known, ends.stopped)
-    notifier.ended(result.facts, result.code)
+    result = _closing_result(run, known, ends.stopped)
+    notifier.notify_end(result.facts, result.exit_code)
     return result
 
 
 @dataclass(frozen=True)
-class _Ends:
+class _RoundEnd:
     """How a round of work ended."""
 
     stopped: bool = False
@@ -195,16 +204,16 @@ class _Ends:
     """Instances that need a tier which was given up."""
 
 
-def _launched(
+def _work_and_grade(
     wiring: RunWiring, workers: int, retry: str, notifier: Notifier, screen: Screen
-) -> _Ends:
+) -> _RoundEnd:
     """Work on what is owed and grade it."""
     run, began = wiring.run, time.time()
     try:
-        ends = _work(wiring, workers, retry, notifier, screen)
+        ends = _work_on_owed(wiring, workers, retry, notifier, screen)
     finally:
         cleanup.sweep(run.name)  # what workers left that were killed
-        append(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
+        append_value(run.path / "sessions.jsonl", {"from": began, "to": time.time()})
     wiring.ledger.abandon_others()
     grading_run.write_predictions(run)
     if wiring.settings.grade.enabled and not (ends.stopped or run.stopping()):
@@ -218,7 +227,7 @@ def _launched(
     return ends
 
 
-def _driven_elsewhere(run: RunFolder) -> CommandResult:
+def _change_live_run(run: RunFolder) -> CommandResult:
     """The new cap or waiting times of a run that another process drives."""
     cap = unfinished.cap_of(run) or Decimal(0)
     facts = {"run": run.name, "budget": float(cap), "driven": True}
@@ -226,7 +235,7 @@ def _driven_elsewhere(run: RunFolder) -> CommandResult:
     return CommandResult(facts, text_view(message))
 
 
-def _finished(run: RunFolder, header: Header, retry: str) -> bool:
+def _is_finished(run: RunFolder, header: Header, retry: str) -> bool:
     """Nothing is owed and nothing is to be graded: a finished run is only read."""
     if unfinished.owed_instances(run, retry) or not run.predictions_file.exists():
         return False
@@ -234,10 +243,12 @@ def _finished(run: RunFolder, header: Header, retry: str) -> bool:
         return True
     if unfinished.ungraded(run):
         return False
-    return not (header.settings.grade.candidates and pending_grades.unseen(run))
+    return not (header.settings.grade.candidates and pending_grades.has_ungraded_candidate(run))
 
 
-def _work(wiring: RunWiring, workers: int, retry: str, notifier: Notifier, screen: Screen) -> _Ends:
+def _work_on_owed(
+    wiring: RunWiring, workers: int, retry: str, notifier: Notifier, screen: Screen
+) -> _RoundEnd:
     """Work on the instances that are owed."""
     run = wiring.run
     todo = unfinished.owed_instances(run, retry)
@@ -245,13 +256,13 @@ def _work(wiring: RunWiring, workers: int, retry: str, notifier: Notifier, scree
     unfinished.take_up(run, retry, todo)
     if not todo:
         wiring.say("nothing is owed")
-        return _Ends()
+        return _RoundEnd()
     with (
         LiveView(total, wiring.ledger.view().budget, screen.console) as view,
-        graceful(run.stop_file, view.say, at_once=screen.second),
+        graceful_stop(run.stop_file, view.say, force_quit=screen.force_quit),
     ):
         view.skipped(total - len(todo))
-        state = Jobs(wiring, todo, view, notifier)
+        state = JobQueue(wiring, todo, view, notifier)
         if workers:
             tail = LogTail(run.logs / "progress.jsonl", view)
             with temp_folders.temp_folder(run.name, run.lock_file) as place:
@@ -259,30 +270,36 @@ def _work(wiring: RunWiring, workers: int, retry: str, notifier: Notifier, scree
                     run_in_ray,
                     workers,
                     run.stopping,
-                    lambda: state.tick(tail),
+                    lambda: state.show_progress(tail),
                     place,
-                    env=worker_environment.worker_variables(wiring.settings, os.environ),
+                    environment=worker_environment.worker_variables(wiring.settings, os.environ),
                 )
-                made.run(state.jobs(), state.done)
+                made.run(state.jobs(), state.finish_job)
         else:
             threads = instances_at_once(wiring.header)
             made = pool.Pool(
-                lambda job: run_local(job, view.event, threads), 0, run.stopping, state.spent,
-                threads=threads, halt=run.stop_file.touch,
-            )  # fmt: skip
-            made.run(state.jobs(), state.done)
+                lambda job: run_local(job, view.event, threads),
+                0,
+                run.stopping,
+                state.show_spending,
+                threads=threads,
+                on_fatal_error=run.stop_file.touch,
+            )
+            made.run(state.jobs(), state.finish_job)
     stopped = run.stopping() and not service_breaker.given_up(run)
-    return _Ends(stopped, frozenset() if run.stopping() else frozenset(state.held))
+    return _RoundEnd(stopped, frozenset() if run.stopping() else frozenset(state.held_instances))
 
 
-def _closing(run: RunFolder, known: run_facts.RunFacts, stopped: bool) -> CommandResult:
+def _closing_result(run: RunFolder, known: run_facts.RunFacts, stopped: bool) -> CommandResult:
     stands = unfinished.standing_records(run)
     how = exit_status.run_ending(known.instances, stands, stopped=stopped)
     owes = exit_status.run_ending(known.instances, stands) == "infra"
-    resume = f"\nfinish it with: {_resuming(run)}" if owes else ""
+    resume = f"\nfinish it with: {_resume_command(run)}" if owes else ""
     short = sum(record.short_of_money for record in known.records.values())
     if short:
-        resume += f"\nfor {short} of them the money ended: {_resuming(run)} --budget USD adds some"
+        resume += (
+            f"\nfor {short} of them the money ended: {_resume_command(run)} --budget USD adds some"
+        )
     away = service_breaker.breaker_of(run, of_run(run)).given_up() if owes else {}
     gone = [f"{name} stayed away: {row.cause} ({row.why})" for name, row in away.items()]
     view = run_text.run_view(
@@ -294,6 +311,6 @@ def _closing(run: RunFolder, known: run_facts.RunFacts, stopped: bool) -> Comman
     return CommandResult(facts, view, exit_status.EXIT_CODES[how])
 
 
-def _resuming(run: RunFolder) -> str:
+def _resume_command(run: RunFolder) -> str:
     """The command for this run; by its folder, as a name is looked up under ``runs`` only."""
     return f"swe-router resume {shlex.quote(str(run.path))}"

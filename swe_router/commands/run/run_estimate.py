@@ -11,7 +11,7 @@ from swe_router.commands.run import forecast
 from swe_router.errors import SweRouterError
 from swe_router.journal.header import Header
 from swe_router.journal.run_folder import RunFolder
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.prices import PriceRate
 from swe_router.records import Instance, Usage
 from swe_router.wiring import training_data
@@ -24,57 +24,59 @@ if TYPE_CHECKING:
     from swe_router.outcomes.tables import shipped
     from swe_router.sandboxes import docker_engine
 else:
-    tables = deferred("swe_router.outcomes.tables.table")
-    reach = deferred("swe_router.estimates.prediction.reach")
-    verifier_model = deferred("swe_router.outcomes.simulation.verifier_model")
-    shipped = deferred("swe_router.outcomes.tables.shipped")
-    forms = deferred("swe_router.outcomes.importers.forms")
-    docker_engine = deferred("swe_router.sandboxes.docker_engine")
+    tables = deferred_module("swe_router.outcomes.tables.table")
+    reach = deferred_module("swe_router.estimates.prediction.reach")
+    verifier_model = deferred_module("swe_router.outcomes.simulation.verifier_model")
+    shipped = deferred_module("swe_router.outcomes.tables.shipped")
+    forms = deferred_module("swe_router.outcomes.importers.forms")
+    docker_engine = deferred_module("swe_router.sandboxes.docker_engine")
 
-FIGURES = ("instances", "resolved", "usd", "hours", "usd_of_all")
+ESTIMATED_FIGURES = ("instances", "resolved", "usd", "hours", "usd_of_all")
 
 
-def estimate_run(header: Header, instances: Sequence[Instance], outcomes: str) -> dict[str, Any]:
+def estimate_run(
+    header: Header, instances: Sequence[Instance], outcome_table: str
+) -> dict[str, Any]:
     """How many instances the budget is expected to reach.
 
-    By the shipped outcomes, or by the table ``outcomes``.
+    By the shipped outcomes, or by the table ``outcome_table``.
 
     Raises ``UsageError`` for a table that cannot be read or holds no cost.
     """
     settings = header.settings
     _, asked = training_data.split_knobs(settings.policy.knobs)
-    file = outcomes or asked.outcomes
-    if header.recordings and not file and (own := _sample()) is not None:
-        return _of(header, instances, [own], 1.0, 1.0, 1, {
+    file = outcome_table or asked.outcomes
+    if header.recordings and not file and (own := _demo_tier()) is not None:
+        return _estimate_from_ladder(header, instances, [own], 1.0, 1.0, 1, {
             "table": "the shipped demo run", "issues": len(own.usd), "stands_for": {},
             "applies": "the same recordings, routed by cascade",
         })  # fmt: skip
     known = forms.read_table(Path(file)) if file else shipped.shipped()
-    plans, many = forecast.moves(header)
+    plans, many = forecast.possible_plans(header)
     arms = [str(plan.arm) for plan in plans]
     mapped = training_data.systems_of_arms(known, dict(asked.systems), arms)
     issues = [one for one in known.instances
               if all((one, system) in known.runs for system in mapped.values())]  # fmt: skip
     heard = verifier_model.parse(asked.verifier)
     ladder = [
-        _past(known, issues, mapped[arm], header.rates[plan.arm.model],
+        _past_tier(known, issues, mapped[arm], header.rates[plan.arm.model],
               float(plan.budget.dollars), plan.budget.seconds)
         for plan, arm in zip(plans, arms, strict=True)
     ]  # fmt: skip
     name = Path(file).name if file else "the shipped outcomes (SWE-Effi)"
-    return _of(header, instances, ladder, heard.tpr, heard.fpr, many, {
+    return _estimate_from_ladder(header, instances, ladder, heard.tpr, heard.fpr, many, {
         "table": name, "issues": len(issues), "stands_for": mapped,
-        "applies": _applies(header, file),
+        "applies": _calibration_note(header, file),
     })  # fmt: skip
 
 
-def _of(
+def _estimate_from_ladder(
     header: Header,
     instances: Sequence[Instance],
     ladder: Sequence[reach.PastTier],
     tpr: float,
     fpr: float,
-    many: int,
+    max_candidates: int,
     source: Mapping[str, Any],
 ) -> dict[str, Any]:
     found = reach.simulate_reach(
@@ -84,20 +86,27 @@ def _of(
         tpr=tpr,
         fpr=fpr,
         workers=header.settings.workers,
-        attempts_per_rung=many,
+        attempts_per_rung=max_candidates,
         seed=header.settings.seed,
     )
     figures = {
-        name: dict(zip(("expected", "low", "high"), _rounded(getattr(found, name)), strict=True))
-        for name in FIGURES
+        name: dict(
+            zip(("expected", "low", "high"), _rounded_interval(getattr(found, name)), strict=True)
+        )
+        for name in ESTIMATED_FIGURES
     }
-    return {**figures, "of": len(instances), "gb": _gigabytes(header, instances), **source}
+    return {
+        **figures,
+        "of": len(instances),
+        "gb": _image_download_facts(header, instances),
+        **source,
+    }
 
 
-def _sample() -> reach.PastTier | None:
+def _demo_tier() -> reach.PastTier | None:
     """Whole instances of the demo run that ships; None where it does not."""
     try:
-        run = RunFolder.find("sample", assets.root() / "runs")
+        run = RunFolder.find("sample", assets.assets_root() / "runs")
         records, grades = run.records(), run.grades()
     except SweRouterError:
         return None
@@ -109,18 +118,18 @@ def _sample() -> reach.PastTier | None:
     return reach.PastTier(usd, seconds, right)
 
 
-def estimate_lines(found: Mapping[str, Any]) -> list[str]:
+def estimate_lines(estimate: Mapping[str, Any]) -> list[str]:
     """The same for people."""
-    usd, hours, all_ = found["usd"], found["hours"], found["usd_of_all"]
-    reached = found["instances"]
-    short = reached["expected"] < found["of"]
+    usd, hours, all_ = estimate["usd"], estimate["hours"], estimate["usd_of_all"]
+    reached = estimate["instances"]
+    short = reached["expected"] < estimate["of"]
     verdict = (
         f"the cap is under the ${all_['expected']:.2f} that all are expected to cost"
         if short
         else f"all are expected to cost ${all_['expected']:.2f}, under the cap"
     )
-    stands = "".join(f", {arm} = {system}" for arm, system in found["stands_for"].items())
-    gb = found["gb"]
+    stands = "".join(f", {arm} = {system}" for arm, system in estimate["stands_for"].items())
+    gb = estimate["gb"]
     disk = (
         "no image is to be pulled"
         if not gb["images"]
@@ -130,36 +139,38 @@ def estimate_lines(found: Mapping[str, Any]) -> list[str]:
         else f"{gb['images']} images to be pulled, of unknown size"
     )
     return [
-        f"expected: {reached['expected']:.0f} of {found['of']} instances reached"
+        f"expected: {reached['expected']:.0f} of {estimate['of']} instances reached"
         f" (90%: {reached['low']:.0f} to {reached['high']:.0f}), for ${usd['expected']:.2f}"
         f" (${usd['low']:.2f} to ${usd['high']:.2f}) and {hours['expected']:.1f} hours"
         f" ({hours['low']:.1f} to {hours['high']:.1f}); {verdict}",
         f"disk: {disk}",
-        f"by {found['issues']} issues of {found['table']}{stands}; {found['applies']}",
+        f"by {estimate['issues']} issues of {estimate['table']}{stands}; {estimate['applies']}",
     ]
 
 
-def _past(
-    known: tables.OutcomeTable,
-    issues: Sequence[str],
+def _past_tier(
+    table: tables.OutcomeTable,
+    instance_ids: Sequence[str],
     system: str,
     rate: PriceRate,
-    most: float,
-    seconds: float,
+    max_usd: float,
+    max_seconds: float,
 ) -> reach.PastTier:
     usd, wall, right = [], [], []
-    for one in issues:
-        runs = known.runs[(one, system)]
-        costs = [min(most, cost) for row in runs if (cost := _usd(row, rate)) is not None]
-        usd.append(sum(costs) / len(costs) if costs else most)
+    for one in instance_ids:
+        runs = table.runs[(one, system)]
+        costs = [
+            min(max_usd, cost) for row in runs if (cost := _past_run_usd(row, rate)) is not None
+        ]
+        usd.append(sum(costs) / len(costs) if costs else max_usd)
         times = [row.seconds for row in runs if row.seconds is not None]
-        mean = sum(times) / len(times) if times else seconds
-        wall.append(min(mean, seconds) if seconds else mean)
+        mean = sum(times) / len(times) if times else max_seconds
+        wall.append(min(mean, max_seconds) if max_seconds else mean)
         right.append(sum(row.resolved for row in runs) / len(runs))
     return reach.PastTier(usd, wall, right)
 
 
-def _usd(row: tables.OutcomeRow, rate: PriceRate) -> float | None:
+def _past_run_usd(row: tables.OutcomeRow, rate: PriceRate) -> float | None:
     """A past run's tokens at the tier's price; its own cost where its tokens are unknown."""
     if row.input_tokens is None or row.output_tokens is None:
         return row.usd
@@ -174,7 +185,7 @@ def _usd(row: tables.OutcomeRow, rate: PriceRate) -> float | None:
     return calls * float(rate.usd(usage))
 
 
-def _applies(header: Header, file: str) -> str:
+def _calibration_note(header: Header, file: str) -> str:
     if header.recordings:
         return "recordings are like none of them"
     if file:
@@ -185,7 +196,7 @@ def _applies(header: Header, file: str) -> str:
     )
 
 
-def _gigabytes(header: Header, instances: Sequence[Instance]) -> dict[str, Any]:
+def _image_download_facts(header: Header, instances: Sequence[Instance]) -> dict[str, Any]:
     """Of images that are still to be pulled, by the sizes of those that are here."""
     nothing = {"images": 0, "expected": 0.0, "low": 0.0, "high": 0.0}
     if header.sandbox != "docker":
@@ -207,5 +218,5 @@ def _gigabytes(header: Header, instances: Sequence[Instance]) -> dict[str, Any]:
             "high": missing * high}  # fmt: skip
 
 
-def _rounded(values: Sequence[float]) -> list[float]:
+def _rounded_interval(values: Sequence[float]) -> list[float]:
     return [round(value, 4) for value in values]

@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 def resolved_header(settings: Settings, say: Say) -> tuple[Header, candidate_import.RunInputs]:
     """What a run begins with, checked on this machine. Raises ``UsageError``."""
-    start = candidate_import.read_start(settings, say)
+    start = candidate_import.read_run_inputs(settings, say)
     settings, instances = acceptance_thresholds.with_thresholds(start.settings), start.instances
     if settings.grade.enabled:
         ids = tuple(one.id for one in instances)

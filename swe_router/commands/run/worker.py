@@ -22,9 +22,9 @@ from swe_router.solve.moves import Interrupted
 from swe_router.wiring.run_wiring import RunWiring
 
 Progress = Callable[[str, str, int, str], None]
-ALONE = ("cascade", "fixed")
+INDEPENDENT_POLICIES = ("cascade", "fixed")
 """Policies that decide on each instance as if it were the only one."""
-MAX_AT_ONCE = 4
+MAX_INSTANCES_AT_ONCE = 4
 """Threads share an interpreter, so that more would wait for it and not for their sandboxes."""
 
 
@@ -32,69 +32,72 @@ MAX_AT_ONCE = 4
 class Job:
     """One instance of a run, with the policy as it stood when the job was given out."""
 
-    run: Path
+    run_path: Path
     instance: Instance
     policy: Policy
-    left: int
+    remaining_instances: int
     """Instances of the run not yet concluded, this one included."""
-    first: bool = False
+    only_verifies_imported: bool = False
     """Only verify the imported candidates, which costs no attempt."""
-    driver: str = field(default_factory=this_process)
+    driver_process: str = field(default_factory=this_process)
     """The process that gave it out."""
 
     def __post_init__(self) -> None:
         """A worker stands elsewhere, and another command may move about meanwhile."""
-        object.__setattr__(self, "run", self.run.absolute())
+        object.__setattr__(self, "run", self.run_path.absolute())
 
 
 @dataclass(frozen=True)
-class Rejected:
+class ImportsRejected:
     """No imported candidate was accepted: the instance is still owed."""
 
 
 @dataclass(frozen=True)
-class Stopped:
+class InstanceStopped:
     """The user asked to stop; the instance is owed."""
 
 
-Done = RunRecord | Rejected | Stopped
+JobResult = RunRecord | ImportsRejected | InstanceStopped
 
 
-def run_in_ray(job: Job) -> Done:
+def run_in_ray(job: Job) -> JobResult:
     """The job in a Ray worker: progress goes to a file that the driver reads."""
     if threading.current_thread() is threading.main_thread():
         # A terminal's Ctrl-C reaches every process; only the driver may act on it. A handler and
         # not SIG_IGN, which processes in a sandbox would inherit.
         signal.signal(signal.SIGINT, lambda number, frame: None)
-    log = job.run / "logs" / "progress.jsonl"
+    log = job.run_path / "logs" / "progress.jsonl"
 
     def progress(*event: object) -> None:
-        jsonl.append(log, event, durable=False)
+        jsonl.append_value(log, event, durable=False)
 
-    with RunFolder(job.run).working():
+    with RunFolder(job.run_path).working():
         # The resume of a killed driver waits for this lock; a worker that gets it late must not
         # begin.
-        return run_local(job, progress) if is_alive(job.driver) else Stopped()
+        return run_local(job, progress) if is_alive(job.driver_process) else InstanceStopped()
 
 
-def run_local(job: Job, progress: Progress, threads: int = 1) -> Done:
+def run_local(job: Job, progress: Progress, threads: int = 1) -> JobResult:
     """The job in this process; ``threads``: how many jobs share its cores."""
-    wiring = _wiring(job.run, threading.get_ident())
-    wiring.breaker.tell = lambda line: progress("", "", 0, line)
+    wiring = _thread_wiring(job.run_path, threading.get_ident())
+    wiring.breaker.notify = lambda line: progress("", "", 0, line)
     wiring.settle_receipts(job.instance)
     wiring.opened.held = lambda of, why: progress(of, "", 0, why)
     try:
-        if not job.first:  # an imported candidate may make an attempt unnecessary
+        if not job.only_verifies_imported:  # an imported candidate may make an attempt unnecessary
             wiring.opened.begin(job.instance)
         progress(job.instance.id, "", 0, "reading the repository")
         graph = wiring.graph(job.instance)
         features = wiring.features(job.instance, graph)
-        context = wiring.solve_context(job.instance, graph, job.left, progress)
+        context = wiring.solve_context(job.instance, graph, job.remaining_instances, progress)
         verification = context.verification
         cores = max(1, verification.cores // threads)
         context = replace(context, verification=replace(verification, cores=cores))
-        if job.first and accepted_import(verify_imported(context, job.instance)) is None:
-            return Rejected()
+        if (
+            job.only_verifies_imported
+            and accepted_import(verify_imported(context, job.instance)) is None
+        ):
+            return ImportsRejected()
         return solve(
             job.instance,
             features,
@@ -104,7 +107,7 @@ def run_local(job: Job, progress: Progress, threads: int = 1) -> Done:
             provenance=provenance(wiring.header),
         )
     except Interrupted:
-        return Stopped()
+        return InstanceStopped()
     finally:
         wiring.opened.rest(job.instance)
 
@@ -120,20 +123,20 @@ def instances_at_once(header: Header) -> int:
     """
     settings = header.settings
     recorded = all(tier.dialect == "scripted" for tier in settings.tiers.values())
-    alone = settings.policy.name in ALONE
+    alone = settings.policy.name in INDEPENDENT_POLICIES
     return (
-        min(MAX_AT_ONCE, (os.cpu_count() or 1) + 1)
+        min(MAX_INSTANCES_AT_ONCE, (os.cpu_count() or 1) + 1)
         if recorded and alone and not settings.source
         else 1
     )
 
 
 @lru_cache(maxsize=16)
-def _wiring(path: Path, thread: int) -> RunWiring:
+def _thread_wiring(path: Path, thread: int) -> RunWiring:
     """What a thread works with: nothing in it is shared with another one."""
     run = RunFolder(path)
-    return RunWiring(run, of_run(run), say=_quiet)
+    return RunWiring(run, of_run(run), say=_ignore_message)
 
 
-def _quiet(message: str) -> None:
+def _ignore_message(message: str) -> None:
     """Workers have no terminal; messages are in the records."""

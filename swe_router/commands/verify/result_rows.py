@@ -14,16 +14,16 @@ from typing import Any
 from swe_router import jsonl
 from swe_router.candidates.joining import CandidateCase
 from swe_router.errors import UsageError
-from swe_router.patch_identity import effect
+from swe_router.patch_identity import effect_digest
 from swe_router.records import Outcome, Verdict
 from swe_router.verifiers.signals import authors
 
 Row = dict[str, Any]
-HALF = "unfinished"
+UNFINISHED_KEY = "unfinished"
 """True in a row that was written while the candidate's peers were still being verified."""
 
 
-def row_of(outcome: Outcome, case: CandidateCase) -> Row:
+def verdict_row(outcome: Outcome, case: CandidateCase) -> Row:
     """One candidate with its verdicts and their evidence."""
     key = outcome.attempt.id
     assert outcome.candidate is not None
@@ -48,14 +48,14 @@ def row_of(outcome: Outcome, case: CandidateCase) -> Row:
         "made_by": authors.author_names(outcome, case.steps.get(key, ())),
         "attempt": key,
         "patch": outcome.candidate.digest,
-        "same_as": _same_as(outcome, case),
+        "same_as": _equal_candidate(outcome, case),
     }
 
 
-def faulty(outcome: Outcome, case: CandidateCase, fault: str) -> Row:
+def fault_row(outcome: Outcome, case: CandidateCase, fault: str) -> Row:
     """The row of a candidate that a fault kept from being looked at: ``OWNER: MESSAGE``."""
     bare = outcome.model_copy(update={"verdicts": ()})
-    return {**row_of(bare, case), "why": f"a fault of {fault}"}
+    return {**verdict_row(bare, case), "why": f"a fault of {fault}"}
 
 
 def combined_outcome(outcome: Outcome) -> str:
@@ -73,19 +73,19 @@ def deciding_reason(outcome: Outcome) -> str:
              for one in outcome.verdicts if one.broke]  # fmt: skip
     if combined == "unknown" and broke:
         return "; ".join(broke)
-    for one in (*filter(None, [outcome.weighed]), *_of(outcome, combined)):
+    for one in (*filter(None, [outcome.weighed]), *_verdicts_with_outcome(outcome, combined)):
         if one.evidence.get("why"):
             return f"{one.verifier}: {one.evidence['why']}"
     return "; ".join(f"{one.verifier} {one.outcome}" for one in outcome.verdicts)
 
 
-def _of(outcome: Outcome, outcome_word: str) -> list[Verdict]:
+def _verdicts_with_outcome(outcome: Outcome, outcome_word: str) -> list[Verdict]:
     """The verdicts with this outcome; of several passes the last one is the most thorough."""
     found = [one for one in outcome.verdicts if one.outcome == outcome_word]
     return found if outcome_word == "fail" else found[::-1]
 
 
-def _same_as(outcome: Outcome, case: CandidateCase) -> str:
+def _equal_candidate(outcome: Outcome, case: CandidateCase) -> str:
     """Name of an earlier candidate that leaves the same files behind, if there is one.
 
     By the verdicts, whose verifiers compared the files; without verdicts by the texts.
@@ -94,11 +94,11 @@ def _same_as(outcome: Outcome, case: CandidateCase) -> str:
     names = [one.evidence["same_as"] for one in outcome.verdicts if one.evidence.get("same_as")]
     if outcome.verdicts:
         return case.names.get(names[0], "") if names else ""
-    mine = effect(outcome.candidate.patch)
+    mine = effect_digest(outcome.candidate.patch)
     for other in case.outcomes:
         if other.attempt.id == outcome.attempt.id:
             return ""
-        if other.candidate and effect(other.candidate.patch) == mine:
+        if other.candidate and effect_digest(other.candidate.patch) == mine:
             return case.names[other.attempt.id]
     return ""
 
@@ -120,13 +120,13 @@ class ResultFile:
     """
 
     def __init__(
-        self, path: Path | None, settings: str, joined: Mapping[str, CandidateCase]
+        self, path: Path | None, settings: str, cases: Mapping[str, CandidateCase]
     ) -> None:
         self.path, self._settings = path, settings
-        self._joined = joined
-        self._cases = {name: case.digest() for name, case in joined.items()}
+        self._cases_by_instance = cases
+        self._case_digests = {name: case.digest() for name, case in cases.items()}
         self._rows: dict[tuple[str, str], Row] = {}
-        self._halves: dict[tuple[str, str], Row] = {}
+        self._unfinished_rows: dict[tuple[str, str], Row] = {}
         self._lock = threading.Lock()
         if path is None:
             return
@@ -135,77 +135,80 @@ class ResultFile:
         for row in jsonl.read_lines(path):
             if not _is_row(row):
                 raise UsageError(f"--out {path} holds something else than rows of verify")
-            if self._holds(row):
-                kept = self._halves if row.get(HALF) else self._rows
+            if self._is_reusable(row):
+                kept = self._unfinished_rows if row.get(UNFINISHED_KEY) else self._rows
                 kept[row["instance_id"], str(row.get("candidate"))] = row
 
-    def complete(self, instance_id: str) -> bool:
+    def is_complete(self, instance_id: str) -> bool:
         """Every candidate of the instance has its row."""
-        names = self._joined[instance_id].names.values()
+        names = self._cases_by_instance[instance_id].names.values()
         return all((instance_id, name) in self._rows for name in names)
 
-    def add(self, made: Sequence[Row]) -> None:
+    def add_rows(self, rows: Sequence[Row]) -> None:
         """Add the rows of an instance; one that is there already stays as it is."""
-        for row in made:
+        for row in rows:
             if (row["instance_id"], row["candidate"]) not in self._rows:
-                self._keep(row, self._rows)
+                self._store_row(row, self._rows)
 
-    def add_half(self, row: Row) -> None:
+    def add_unfinished(self, row: Row) -> None:
         """Add the verdicts on one candidate alone, while its peers are still being verified.
 
-        A later call continues from it; the complete row replaces it (see ``settle``).
+        A later call continues from it; the complete row replaces it (see ``drop_replaced_rows``).
         """
         if self.path is not None:
-            self._keep({**row, HALF: True}, self._halves)
+            self._store_row({**row, UNFINISHED_KEY: True}, self._unfinished_rows)
 
-    def _keep(self, row: Row, into: dict[tuple[str, str], Row]) -> None:
-        row |= {"settings": self._settings, "case": self._cases[row["instance_id"]]}
+    def _store_row(self, row: Row, target: dict[tuple[str, str], Row]) -> None:
+        row |= {"settings": self._settings, "case": self._case_digests[row["instance_id"]]}
         with self._lock:
-            into[row["instance_id"], row["candidate"]] = row
+            target[row["instance_id"], row["candidate"]] = row
             if self.path is not None:
-                jsonl.append(self.path, row)
+                jsonl.append_value(self.path, row)
 
-    def halves(self, case: CandidateCase) -> tuple[Outcome, ...]:
+    def outcomes_to_continue(self, case: CandidateCase) -> tuple[Outcome, ...]:
         """The outcomes of a case, with the verdicts of an earlier call that was cut off."""
-        return tuple(self._with_half(one, case) for one in case.outcomes)
+        return tuple(self._with_stored_verdicts(one, case) for one in case.outcomes)
 
-    def _with_half(self, one: Outcome, case: CandidateCase) -> Outcome:
-        row = self._halves.get((case.instance_id, case.names[one.attempt.id]))
-        if row is None or one.candidate is None or row["patch"] != one.candidate.digest:
-            return one
+    def _with_stored_verdicts(self, outcome: Outcome, case: CandidateCase) -> Outcome:
+        row = self._unfinished_rows.get((case.instance_id, case.names[outcome.attempt.id]))
+        if row is None or outcome.candidate is None or row["patch"] != outcome.candidate.digest:
+            return outcome
         try:
             verdicts = tuple(Verdict.model_validate({**verdict, "candidate": row["patch"]})
                          for verdict in row["verdicts"])  # fmt: skip
         except ValueError:
-            return one  # of another form: looked at again
-        return one.model_copy(update={"verdicts": verdicts})
+            return outcome  # of another form: looked at again
+        return outcome.model_copy(update={"verdicts": verdicts})
 
-    def settle(self) -> None:
+    def drop_replaced_rows(self) -> None:
         """Remove the half rows that complete rows have replaced, in one step."""
-        over = {key for key in self._halves if key in self._rows}
+        over = {key for key in self._unfinished_rows if key in self._rows}
         if self.path is None or not over:
             return
 
         def stays(row: Row) -> bool:
-            return not row.get(HALF) or (row["instance_id"], str(row["candidate"])) not in over
+            return (
+                not row.get(UNFINISHED_KEY)
+                or (row["instance_id"], str(row["candidate"])) not in over
+            )
 
         kept = [row for row in jsonl.read_lines(self.path) if stays(row)]
-        jsonl.replace(self.path, kept)
+        jsonl.replace_lines(self.path, kept)
         for key in over:
-            self._halves.pop(key)
+            self._unfinished_rows.pop(key)
 
-    def ordered(self, keys: Sequence[tuple[str, str]]) -> list[Row]:
+    def ordered_rows(self, keys: Sequence[tuple[str, str]]) -> list[Row]:
         """The rows in the order of the ``keys`` (instance id, candidate), as far as they go."""
         return [self._rows[key] for key in keys if key in self._rows]
 
-    def _holds(self, row: Row) -> bool:
-        case = self._cases.get(row["instance_id"])
+    def _is_reusable(self, row: Row) -> bool:
+        case = self._case_digests.get(row["instance_id"])
         looked = row["verdicts"] and not any(v["evidence"].get("broke") for v in row["verdicts"])
         same = row.get("settings") == self._settings and row.get("case") == case
-        return bool(looked and same and self._same_author(row) and row.get("patch"))
+        return bool(looked and same and self._has_same_author(row) and row.get("patch"))
 
-    def _same_author(self, row: Row) -> bool:
+    def _has_same_author(self, row: Row) -> bool:
         """Whether the file still names the same author, whose class decides the threshold."""
-        case = self._joined[row["instance_id"]]
+        case = self._cases_by_instance[row["instance_id"]]
         keys = [key for key, name in case.names.items() if name == row.get("candidate")]
         return [case.models[key] for key in keys] == [row.get("model_name_or_path")]

@@ -16,7 +16,7 @@ from swe_router import plugins
 from swe_router.candidates import joining, trajectory_folders
 from swe_router.candidates.joining import CandidateCase
 from swe_router.commands.result import CommandResult
-from swe_router.commands.signals import graceful
+from swe_router.commands.signals import graceful_stop
 from swe_router.commands.verify import result_rows
 from swe_router.instances import splits
 from swe_router.records import Instance, Outcome
@@ -27,8 +27,8 @@ from swe_router.wiring import acceptance_thresholds, cleanup
 from swe_router.wiring.verifier_stack import StandaloneVerification
 
 Say = Callable[[str], None]
-STOPPING = "stopping: commands are cut short and sandboxes removed; again: at once"
-QUIET = 30.0
+STOPPING_MESSAGE = "stopping: commands are cut short and sandboxes removed; again: at once"
+HEARTBEAT_SECONDS = 30.0
 """Seconds without a message after which the current step is reported."""
 
 
@@ -36,52 +36,56 @@ QUIET = 30.0
 class VerifyRequest:
     """What is to be verified, in addition to the settings."""
 
-    predictions: Path
-    trajectories: Path | None = None
-    out: Path | None = None
+    predictions_file: Path
+    trajectories_folder: Path | None = None
+    output_file: Path | None = None
     """File of rows to write, or to continue."""
     workers: int = 1
-    sandboxes: Any = field(default=None, repr=False)
+    sandbox_factory: Any = field(default=None, repr=False)
     """A factory of sandboxes in the place of the settings' own."""
 
 
-def verify(settings: Settings, request: VerifyRequest, say: Say) -> CommandResult:
+def verify_candidates(settings: Settings, request: VerifyRequest, say: Say) -> CommandResult:
     """Verify every candidate; exit code 0, 1 when a fault of ours left a row out, 130 stopped.
 
     Raises ``UsageError`` for anything that is wrong before the first sandbox is opened.
     """
     settings = acceptance_thresholds.with_thresholds(settings)
-    found = joining.read_candidates(request.predictions)
+    found = joining.read_candidates(request.predictions_file)
     known = splits.load_instances(settings.split, dataset=settings.dataset)
     joining.check_known(found, {one.id for one in known}, settings.split)
-    instances = _asked(settings, known, list(dict.fromkeys(one.instance_id for one in found)))
+    instances = _requested_instances(
+        settings, known, list(dict.fromkeys(one.instance_id for one in found))
+    )
     ids = {one.id for one in instances}
     found = [one for one in found if one.instance_id in ids]
     trajectories = (
-        trajectory_folders.read_trajectories(request.trajectories, ids, say)
-        if request.trajectories
+        trajectory_folders.read_trajectories(request.trajectories_folder, ids, say)
+        if request.trajectories_folder
         else []
     )
-    joined = joining.join(found, trajectories, request.predictions.name)
+    joined = joining.join(found, trajectories, request.predictions_file.name)
     if note := joining.mended(joined):
         say(note)
     if trajectories:
         covered = {one.instance_id for one in trajectories}
         say(f"{len(trajectories)} trajectories on {len(covered)} instances")
-    with _stack(settings, request, say) as stack:
-        rows = result_rows.ResultFile(request.out, stack.digest(), joined)
-        stopped, faults = _drive(stack, request.workers, instances, joined, rows, say)
+    with _open_verification(settings, request, say) as stack:
+        rows = result_rows.ResultFile(request.output_file, stack.digest(), joined)
+        stopped, faults = _verify_all(stack, request.workers, instances, joined, rows, say)
         if settings.verify.writer or settings.verify.judge:
             say(f"models: ${stack.spent():.4f} of ${settings.budget}")
-    made = rows.ordered([(one.instance_id, one.name) for one in found])
+    made = rows.ordered_rows([(one.instance_id, one.name) for one in found])
     return CommandResult(
-        facts=made, view=verdicts_view(made), code=130 if stopped else 1 if faults else 0
+        facts=made, view=verdicts_view(made), exit_code=130 if stopped else 1 if faults else 0
     )
 
 
-def _asked(settings: Settings, known: Sequence[Instance], have: Sequence[str]) -> list[Instance]:
+def _requested_instances(
+    settings: Settings, instances: Sequence[Instance], ids_with_candidates: Sequence[str]
+) -> list[Instance]:
     """The instances with candidates that the user asked for, in the order of the split."""
-    with_any = [one for one in known if one.id in set(have)]
+    with_any = [one for one in instances if one.id in set(ids_with_candidates)]
     return splits.narrow_instances(
         with_any, f"{settings.split} with candidates", ids=settings.instances,
         filter=settings.filter, slice=settings.slice, shuffle=settings.shuffle,
@@ -90,7 +94,7 @@ def _asked(settings: Settings, known: Sequence[Instance], have: Sequence[str]) -
 
 
 @contextmanager
-def _stack(
+def _open_verification(
     settings: Settings, request: VerifyRequest, say: Say
 ) -> Iterator[StandaloneVerification]:
     """The verifier stack with a temporary folder, which is removed at the end."""
@@ -99,9 +103,9 @@ def _stack(
         stop = place / "stop"
         # The card of the folder is held as long as it lives: the reaper spares what names it.
         lock = place / temp_folders.CARD
-        with graceful(stop, say, STOPPING):
+        with graceful_stop(stop, say, STOPPING_MESSAGE):
             stack = StandaloneVerification(settings, name=name, place=place, lock=lock, say=say,
-                          stopping=stop.exists, sandboxes=request.sandboxes,
+                          stopping=stop.exists, sandboxes=request.sandbox_factory,
                           cores=(os.cpu_count() or 1) // max(1, request.workers) or 1)  # fmt: skip
             try:
                 yield stack
@@ -111,75 +115,81 @@ def _stack(
                     cleanup.sweep(name)
 
 
-def _drive(
-    stack: StandaloneVerification,
+def _verify_all(
+    verification: StandaloneVerification,
     workers: int,
     instances: Sequence[Instance],
-    joined: Mapping[str, CandidateCase],
+    cases: Mapping[str, CandidateCase],
     rows: result_rows.ResultFile,
     say: Say,
 ) -> tuple[bool, int]:
     """Every instance that owes a row; whether the user stopped it, and the number of faults."""
-    owed = [one for one in instances if not rows.complete(one.id)]
+    owed = [one for one in instances if not rows.is_complete(one.id)]
     if len(owed) < len(instances):
         say(f"{len(instances) - len(owed)} instances are done already in {rows.path}")
-    halves = {one.id: sum(bool(o.verdicts) for o in rows.halves(joined[one.id])) for one in owed}
+    halves = {
+        one.id: sum(bool(o.verdicts) for o in rows.outcomes_to_continue(cases[one.id]))
+        for one in owed
+    }
     if any(halves.values()):
         say(f"{sum(halves.values())} candidates were looked at already, as {rows.path} tells")
-    sizes = {one.id: len(joined[one.id].outcomes) - halves[one.id] for one in owed}
+    sizes = {one.id: len(cases[one.id].outcomes) - halves[one.id] for one in owed}
     progress = _VerifyProgress(sizes, say)
     faults = 0
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="verify") as pool:
         running = {
-            pool.submit(_one, stack, one, joined[one.id], rows, progress): one for one in owed
+            pool.submit(_verify_instance, verification, one, cases[one.id], rows, progress): one
+            for one in owed
         }
         for done in as_completed(running):
-            made, fault = _result(done, joined[running[done].id])
+            made, fault = _rows_or_faults(done, cases[running[done].id])
             if made is None:
                 continue
             faults += bool(fault)
-            rows.add(made)
-            progress.done(running[done].id, made, fault)
-    rows.settle()
-    return stack.stopped, faults
+            rows.add_rows(made)
+            progress.end_instance(running[done].id, made, fault)
+    rows.drop_replaced_rows()
+    return verification.stopped, faults
 
 
-def _one(
-    stack: StandaloneVerification,
+def _verify_instance(
+    verification: StandaloneVerification,
     instance: Instance,
     case: CandidateCase,
     rows: result_rows.ResultFile,
     progress: _VerifyProgress,
 ) -> list[dict[str, Any]] | None:
     """The rows of one instance; None when the user stopped before they could be trusted."""
-    if stack.stopped:
+    if verification.stopped:
         return None
-    progress.begin(instance.id)
+    progress.begin_instance(instance.id)
 
     def watch(attempt_id: str, verifier: str) -> None:
-        progress.beat(f"{instance.id}: {case.names[attempt_id]}, {verifier}")
+        progress.heartbeat(f"{instance.id}: {case.names[attempt_id]}, {verifier}")
 
     def looked(outcome: Outcome) -> None:
         if not any(one.broke for one in outcome.verdicts):
-            rows.add_half(result_rows.row_of(outcome, case))
+            rows.add_unfinished(result_rows.verdict_row(outcome, case))
 
-    known = replace(case, outcomes=rows.halves(case))
-    outcomes = stack.verify_case(instance, known, watch, looked)
-    return None if stack.stopped else [result_rows.row_of(one, case) for one in outcomes]
+    known = replace(case, outcomes=rows.outcomes_to_continue(case))
+    outcomes = verification.verify_case(instance, known, watch, looked)
+    return (
+        None if verification.stopped else [result_rows.verdict_row(one, case) for one in outcomes]
+    )
 
 
-def _result(
-    done: Future[list[dict[str, Any]] | None], case: CandidateCase
+def _rows_or_faults(
+    future: Future[list[dict[str, Any]] | None], case: CandidateCase
 ) -> tuple[list[dict[str, Any]] | None, str]:
     """The rows, or rows with the error: a fault does not affect other instances."""
-    error = done.exception()
+    error = future.exception()
     if error is None:
-        return done.result(), ""
+        return future.result(), ""
     if not isinstance(error, Exception):
         raise error
     message = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     message = f"{plugins.fault_owner(error)}: {message}"
-    return [result_rows.faulty(one, case, message) for one in case.outcomes], message
+    return [result_rows.fault_row(one, case, message) for one in case.outcomes], message
 
 
 class _VerifyProgress:
@@ -194,32 +204,34 @@ class _VerifyProgress:
         self._spoke = self._begun
         say(f"{sum(sizes.values())} candidates of {len(sizes)} instances to verify")
 
-    def begin(self, name: str) -> None:
+    def begin_instance(self, instance_id: str) -> None:
         """An instance is begun now."""
-        self._began[name] = time.monotonic()
+        self._began[instance_id] = time.monotonic()
 
-    def beat(self, doing: str) -> None:
+    def heartbeat(self, activity: str) -> None:
         """A sign of life from within an instance, when there was none for a while."""
-        if time.monotonic() - self._spoke >= QUIET:
-            self._speak(f"  {doing}")
+        if time.monotonic() - self._spoke >= HEARTBEAT_SECONDS:
+            self._show_line(f"  {activity}")
 
-    def done(self, name: str, made: Sequence[Mapping[str, Any]], fault: str) -> None:
-        self._seen.append(name)
-        self._done += self._sizes[name]
+    def end_instance(self, instance_id: str, rows: Sequence[Mapping[str, Any]], fault: str) -> None:
+        self._seen.append(instance_id)
+        self._done += self._sizes[instance_id]
         passed = time.monotonic() - self._begun
         left = passed * (sum(self._sizes.values()) - self._done) / max(1, self._done)
-        took = time.monotonic() - self._began.get(name, self._begun)  # candidates go side by side
-        outcomes = " ".join(str(row["outcome"]) for row in made)
+        took = time.monotonic() - self._began.get(
+            instance_id, self._begun
+        )  # candidates go side by side
+        outcomes = " ".join(str(row["outcome"]) for row in rows)
         wrong = f"; a fault of {fault}" if fault else ""
-        self._speak(
-            f"[{len(self._seen)}/{len(self._sizes)}] {name}: {outcomes}"
-            f" in {took:.0f} s{wrong}; ETA {_span(left)}"
+        self._show_line(
+            f"[{len(self._seen)}/{len(self._sizes)}] {instance_id}: {outcomes}"
+            f" in {took:.0f} s{wrong}; ETA {_duration_text(left)}"
         )
 
-    def _speak(self, line: str) -> None:
+    def _show_line(self, line: str) -> None:
         self._spoke = time.monotonic()
         self._say(line)
 
 
-def _span(seconds: float) -> str:
+def _duration_text(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from swe_router.errors import UsageError
 from swe_router.estimates.acceptance.verdict_signals import log_odds
 from swe_router.estimates.complexity.score import ScoreTerm
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.stats.arrays import Floats
 from swe_router.stats.logistic import SignedPrior, fit_logistic, logistic_function
 
 if TYPE_CHECKING:
     import numpy as np
 else:
-    np = deferred("numpy")
+    np = deferred_module("numpy")
 
 STRENGTH = 50.0
 """Inverse variance of each weight around 0, per standard deviation of its signal; 30 to 100 give

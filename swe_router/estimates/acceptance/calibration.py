@@ -189,14 +189,14 @@ def load_calibration(name_or_path: str) -> Calibration | None:
     if name_or_path == NONE:
         return None
     if name_or_path == SHIPPED:
-        return _shipped_calibration(assets.root() / "eval" / FILE)
+        return _shipped_calibration(assets.assets_root() / "eval" / FILE)
     return parse_calibration(_read_text(Path(name_or_path).expanduser()), name_or_path)
 
 
 def calibration_text(name_or_path: str) -> str:
     """The text of a calibration, ``shipped`` or a file, that can be read. Raises ``UsageError``."""
     shipped = name_or_path == SHIPPED
-    path = assets.root() / "eval" / FILE if shipped else Path(name_or_path).expanduser()
+    path = assets.assets_root() / "eval" / FILE if shipped else Path(name_or_path).expanduser()
     text = _read_text(path)
     parse_calibration(text, name_or_path)
     return text

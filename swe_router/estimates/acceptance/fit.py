@@ -18,7 +18,7 @@ from swe_router.estimates.acceptance.calibration import (
 )
 from swe_router.estimates.acceptance.recalibration import fit_recalibration, recalibrate
 from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import Verdict
 from swe_router.stats import logistic
 from swe_router.stats.logistic import SignedPrior
@@ -26,7 +26,7 @@ from swe_router.stats.logistic import SignedPrior
 if TYPE_CHECKING:
     import numpy as np
 else:
-    np = deferred("numpy")
+    np = deferred_module("numpy")
 
 MIN_RUNS = 10
 """Graded patches of an author from which its own share of right ones tells its class."""

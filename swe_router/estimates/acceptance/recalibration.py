@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from swe_router.estimates.acceptance import verdict_signals
 from swe_router.estimates.acceptance.calibration import SignalWeights
 from swe_router.estimates.acceptance.selective_threshold import HeldOutScores
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.stats.logistic import SignedPrior, fit_logistic
 
 if TYPE_CHECKING:
     import numpy as np
 else:
-    np = deferred("numpy")
+    np = deferred_module("numpy")
 
 SLOPE_PRIOR = SignedPrior("slope", +1, prior=1.0, strength=4.0)
 """Taken at their word until about as many issues speak against it."""

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.stats.arrays import Floats
 from swe_router.stats.rates import clopper_pearson_upper
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 else:
-    np = deferred("numpy")
+    np = deferred_module("numpy")
 
 MIN_REPOS = 3
 """Repositories (effective ones) with wrong patches under which nothing is claimed of a new one."""

@@ -121,7 +121,7 @@ def new_names(found: Iterable[Mapping[str, float]]) -> list[str]:
 
 def grounded(verdicts: Sequence[Verdict], author: str = "") -> bool:
     """Something ran: an existing test, or a reproduction test that the author did not write."""
-    return any(recorded_verdicts.ran(one, author) for one in verdicts)
+    return any(recorded_verdicts.shows_a_run(one, author) for one in verdicts)
 
 
 def log_odds(p: float) -> float:

@@ -184,7 +184,7 @@ def model_version() -> str:
 
 @lru_cache(maxsize=1)
 def _shipped_model() -> Mapping[str, Any]:
-    path = assets.root() / "eval" / FILE
+    path = assets.assets_root() / "eval" / FILE
     try:
         tree: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

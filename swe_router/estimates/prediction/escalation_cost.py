@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 
 if TYPE_CHECKING:
     import numpy as np
     from scipy import stats
 else:
-    np = deferred("numpy")
-    stats = deferred("scipy.stats")
+    np = deferred_module("numpy")
+    stats = deferred_module("scipy.stats")
 
 QUANTILES = (0.05, 0.95)
 """Quantiles of the binomials, each taken at an end of its rate's interval."""

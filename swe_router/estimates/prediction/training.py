@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from swe_router.errors import UsageError
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import Example, Features
 from swe_router.records.known_features import require_text, require_values, value_or_nan
 from swe_router.stats.arrays import Floats
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 else:
-    np = deferred("numpy")
+    np = deferred_module("numpy")
 
 F = TypeVar("F")
 

@@ -18,14 +18,14 @@ import numpy as np
 
 from swe_router.errors import UsageError
 from swe_router.estimates.stop_loss.rule import Measure, StopLossEffect, StopPoint, TierStopLoss
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.stats.arrays import Floats
 from swe_router.stats.rates import clopper_pearson_upper
 
 if TYPE_CHECKING:
     from scipy import optimize
 else:
-    optimize = deferred("scipy.optimize")
+    optimize = deferred_module("scipy.optimize")
 
 MIN_RUNS, MIN_REPOSITORIES, MIN_BEYOND = 60, 4, 20
 CONFIDENCE = 0.95

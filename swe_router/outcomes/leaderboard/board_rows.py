@@ -60,7 +60,7 @@ def board(
     played_on = stage(table, names, features, asked.channel)
     field = _field(played_on, asked)
     terms = Terms(asked.budget, asked.random_cv, asked.curves, asked.replicates)
-    default = (*plugins.names("policies"), *HANDED)
+    default = (*plugins.plugin_names("policies"), *HANDED)
     made = entries(played_on, asked.policies or default, terms, say)
     runs, short = live(played_on)
     for line in short:

@@ -81,7 +81,7 @@ def entries(
     for name in ordered:
         plugin, _, mode = name.partition("+")
         try:
-            kind = plugins.load("policies", plugin)
+            kind = plugins.load_plugin("policies", plugin)
         except SweRouterError as error:
             made.append(BoardEntry(name, plugin, {}, trouble=str(error)))
             continue

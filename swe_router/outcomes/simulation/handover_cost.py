@@ -71,7 +71,7 @@ def _rate(row: OutcomeRow) -> PriceRate:
 @lru_cache(maxsize=256)
 def _known(model: str, day: str) -> PriceRate | None:
     # Models of the shipped table that no provider lists: priced there with source and date.
-    shipped_prices = assets.find("eval/outcomes", "prices", ".toml")
+    shipped_prices = assets.find_asset("eval/outcomes", "prices", ".toml")
     for table in (None, shipped_prices):
         with contextlib.suppress(UsageError, ValueError):
             return rate_for(model, on=datetime.date.fromisoformat(day), table=table)

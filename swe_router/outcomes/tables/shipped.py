@@ -15,7 +15,7 @@ NAME = "swe_effi"
 
 def shipped() -> OutcomeTable:
     """SWE-Effi: 5 scaffolds x 3 models on 50 instances of Verified; see eval/outcomes/README.md."""
-    return read_tidy_table(assets.find("eval/outcomes", NAME, ".csv.gz"))
+    return read_tidy_table(assets.find_asset("eval/outcomes", NAME, ".csv.gz"))
 
 
 def issues() -> list[Instance]:
@@ -38,5 +38,5 @@ def features() -> list[Features]:
 
 
 def _lines(name: str) -> list[str]:
-    path = assets.find("eval/outcomes", name, ".jsonl.gz")
+    path = assets.find_asset("eval/outcomes", name, ".jsonl.gz")
     return gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")[:-1]

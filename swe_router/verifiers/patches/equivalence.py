@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import groupby, takewhile
 
-from swe_router.patch_identity import effect
+from swe_router.patch_identity import effect_digest
 from swe_router.records import Outcome
 
 _HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)$")
@@ -43,7 +43,7 @@ def equivalent_peers(outcome: Outcome, peers: Sequence[Outcome]) -> list[Outcome
 @lru_cache(maxsize=512)
 def change_key(patch: str) -> str:
     """Digest of the change of a patch; equal for equivalent patches."""
-    return effect(_without_noise(patch))
+    return effect_digest(_without_noise(patch))
 
 
 def _without_noise(patch: str) -> str:

@@ -14,13 +14,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from swe_router import patch_files
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.verifiers.patches import path_kinds
 
 if TYPE_CHECKING:
     from unidiff import patch as unidiff
 else:
-    unidiff = deferred("unidiff.patch")
+    unidiff = deferred_module("unidiff.patch")
 
 _TOKEN = re.compile(
     r"'''[\s\S]*?'''|\"\"\"[\s\S]*?\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\""
@@ -53,7 +53,7 @@ class NormalisedChange:
 @lru_cache(maxsize=512)
 def normalised_change(patch: str) -> NormalisedChange:
     """The change of a patch; an empty one for what is no diff or touches no source."""
-    files = patch_files.changes(patch)
+    files = patch_files.patch_summaries(patch)
     if files is None:
         return NormalisedChange(frozenset(), (), frozenset())
     edits, tokens = set(), Counter[str]()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from swe_router import patch_files
-from swe_router.patch_identity import effect
+from swe_router.patch_identity import effect_digest
 from swe_router.records import Candidate, Instance, Outcome
 from swe_router.seams import VerificationContext
 from swe_router.settings import VerifySettings
@@ -112,7 +112,7 @@ class TestCollection:
         mine, theirs = self.outcome.candidate, other.candidate
         if mine is None or theirs is None:
             return False
-        return effect(mine.patch) == effect(theirs.patch)
+        return effect_digest(mine.patch) == effect_digest(theirs.patch)
 
     def _left(self) -> list[tuple[Outcome, HarvestedScript]]:
         """What was left, run at the base once; the same text counts for who left it first."""
@@ -170,7 +170,7 @@ class TestCollection:
         model = self._model(maker)
         every = [one for one in (*self.peers, self.outcome) if one.candidate is not None]
         others = [one for one in every if self._model(one) != model]
-        patches = {effect(one.candidate.patch): one.candidate.patch for one in others}  # type: ignore[union-attr]
+        patches = {effect_digest(one.candidate.patch): one.candidate.patch for one in others}  # type: ignore[union-attr]
         brought = [_new_names(patch) for patch in patches.values()]
         tally = Counter(name for names in brought for name in names)
         agreed = {name for name, count in tally.items() if count >= max(2, len(brought) / 2)}
@@ -183,7 +183,7 @@ class TestCollection:
         """Whether a path is the repository's, or source of the patch that was handed in."""
         known = set(self.runs.surroundings().known)
         patch = candidate.patch if candidate else ""
-        for file in patch_files.changes(patch) or ():
+        for file in patch_files.patch_summaries(patch) or ():
             if not path_kinds.is_test(file.path) and not path_kinds.is_scratch(file.path):
                 known.add(file.path)
         return known.__contains__

@@ -182,7 +182,7 @@ class PairedRuns:
         if self.context.apply(sandbox, candidate.patch).exit_code != 0:
             self._close(state)
             return None
-        files = patch_files.changes(candidate.patch) or ()
+        files = patch_files.patch_summaries(candidate.patch) or ()
         restored_tests.restore_tests(
             sandbox, files, path_kinds.is_test_predicate(self.context.graph)
         )

@@ -60,7 +60,7 @@ class ReproductionVerifier:
         patch = candidate.patch if candidate else ""
         if candidate is None or not patch.strip():
             return _verdict(candidate, {"tests": {}, "why": "there is no patch to test"})
-        files = patch_files.changes(patch)
+        files = patch_files.patch_summaries(patch)
         if files is None:
             return _verdict(candidate, {"tests": {}, "why": "the patch cannot be read as a diff"})
         meddles = tampering.machinery_lines(files, path_kinds.is_test_predicate(context.graph))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from swe_router.errors import LedgerRefused, ModelError
-from swe_router.lazy_imports import deferred
+from swe_router.lazy_imports import deferred_module
 from swe_router.records import CallLimits, Completion, Instance, Message
 from swe_router.seams import VerificationContext
 from swe_router.verifiers.reproduction.repository_context import RepositoryContext
@@ -16,7 +16,7 @@ from swe_router.verifiers.reproduction.repository_context import RepositoryConte
 if TYPE_CHECKING:
     from swe_router import templates
 else:
-    templates = deferred("swe_router.templates")
+    templates = deferred_module("swe_router.templates")
 
 PROMPT = "reproduction"
 MAX_TOKENS = 4096
@@ -92,8 +92,8 @@ def writer_messages(
 
     ``template`` is the prompt, where it is not the one of today.
     """
-    text = templates.filled(
-        templates.text(PROMPT) if template is None else template,
+    text = templates.render_source(
+        templates.prompt_source(PROMPT) if template is None else template,
         f"prompt {PROMPT}",
         repo=instance.repo,
         problem=instance.problem.strip(),

@@ -24,7 +24,7 @@ MIN_CODE = 8
 
 def signals_of_patch(patch: str, problem: str, is_test: Callable[[str], bool]) -> dict[str, float]:
     """Numbers by name, ``patch_*`` and ``issue_*``; empty when the text is no diff."""
-    files = patch_files.changes(patch)
+    files = patch_files.patch_summaries(patch)
     if not files:
         return {}
     source = [file for file in files if _is_source(file, is_test)]
