@@ -89,7 +89,7 @@ def cluster(tmp_path_factory, monkeypatch):
 @pytest.mark.usefixtures("cluster")
 def test_a_cluster_gets_the_keys_and_relative_paths_mean_one_thing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert done(os.getenv, [KEY], tmp_path, env={KEY: "hunter2"}) == ["hunter2"]
+    assert done(os.getenv, [KEY], tmp_path, environment={KEY: "hunter2"}) == ["hunter2"]
     assert done(os.path.abspath, ["runs"], tmp_path) == [str(tmp_path / "runs")]
 
 

@@ -50,7 +50,7 @@ def test_a_clock_that_is_put_back_or_forward_moves_no_limit():
 STOPPED = """
 import sys, time
 from swe_router.active_clock import ActiveClock
-awake = ActiveClock(tick=0.02, least=0.5)
+awake = ActiveClock(tick=0.02, min_gap=0.5)
 began, real = awake.now(), time.time()
 print("up", flush=True)
 sys.stdin.readline()

@@ -112,7 +112,10 @@ def test_500_instances_meet_a_service_that_stays_away_once_and_not_500_times(tmp
     time, ended = Time(), []
     service = Service(time, NoConnection("refused"))
     one = breaker(
-        tmp_path, time, gave_up=lambda: ended.append(time.now), patience={"give_up_seconds": 240.0}
+        tmp_path,
+        time,
+        on_give_up=lambda: ended.append(time.now),
+        patience={"give_up_seconds": 240.0},
     )
     for n in range(500):
         with pytest.raises(StillAway, match="no connection"):
@@ -152,7 +155,7 @@ def test_what_was_given_up_is_refused_at_once_but_for_a_knock_when_its_time_has_
 def test_an_answer_that_comes_while_the_run_ends_leaves_it_on_record_why(tmp_path):
     time, stop = Time(), []
     one = breaker(
-        tmp_path, time, stopping=lambda: bool(stop), gave_up=lambda: stop.append(1),
+        tmp_path, time, stopping=lambda: bool(stop), on_give_up=lambda: stop.append(1),
         patience={"give_up_seconds": 5.0},
     )  # fmt: skip
     with pytest.raises(StillAway):

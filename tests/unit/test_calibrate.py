@@ -60,25 +60,25 @@ def test_a_fit_is_a_file_that_acceptance_takes_and_the_rows_own_label_is_ignored
     assert (facts["rows"], facts["right"], facts["repositories"]) == (80, 40, 4)
     one = facts["classes"]["unknown"]
     assert one["auc"] > 0.6, "with the planted labels of the rows it would be under a half"
-    made = calibration.load_calibration(str(wish.out))
+    made = calibration.load_calibration(str(wish.output_file))
     kept = made.probability({"tests_kept": 1.0}, "unknown", "new/repo")
     assert kept > made.probability({"tests_broken": 1.3}, "unknown", "new/repo")
-    chosen = settings.load("demo", sets=[f"verify.calibration={wish.out}"]).verify
+    chosen = settings.load("demo", sets=[f"verify.calibration={wish.output_file}"]).verify
     assert AcceptanceVerifier(chosen).calibration.name == "mine"
 
 
 def test_what_is_learned_of_a_new_signal_and_what_cannot_be_asked_is_reported(files, capsys):
     wish = files(80)
-    rows = [json.loads(text) for text in wish.verdicts[0].read_text().splitlines()]
+    rows = [json.loads(text) for text in wish.verdict_files[0].read_text().splitlines()]
     for number, row in enumerate(rows):
         sizes = {"verifier": name_of(Sizes), "outcome": "unknown", "score": None, "seconds": 1.0}
         row["verdicts"] += [
             {**sizes, "evidence": {"lines": 1 if number % 2 == 0 else 9}},
             {**sizes, "verifier": "uninstalled"},
         ]
-    wish.verdicts[0].write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = ("--verdicts", str(wish.verdicts[0]), "--labels", str(wish.labels[0]))
-    assert main(["calibrate", *words, "--out", str(wish.out)]) == 0
+    wish.verdict_files[0].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("--verdicts", str(wish.verdict_files[0]), "--labels", str(wish.label_files[0]))
+    assert main(["calibrate", *words, "--out", str(wish.output_file)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "signal small_change of no published figure: learned from 0 to +" in printed
     assert "80 verdicts of uninstalled give no signal: no package here offers it" in printed
@@ -90,12 +90,12 @@ def test_what_is_learned_of_a_new_signal_and_what_cannot_be_asked_is_reported(fi
 def test_blank_patches_and_rows_without_a_verdict_lower_no_bound(files):
     """A refused blank patch is no wrong patch that the verifiers saw through."""
     wish = files(40)
-    text = wish.verdicts[0].read_text()
+    text = wish.verdict_files[0].read_text()
     bare = calibrate(wish).facts["classes"]
     more = [line(n, False, patch=hashlib.sha256(b"").hexdigest()) for n in range(100, 200)]
     more.append({**line(200, False), "verdicts": []})
-    wish.verdicts[0].write_text(text + "".join(json.dumps(row) + "\n" for row in more))
-    with wish.labels[0].open("a") as told:
+    wish.verdict_files[0].write_text(text + "".join(json.dumps(row) + "\n" for row in more))
+    with wish.label_files[0].open("a") as told:
         told.writelines(f"0,{row['instance_id']},0,0\n" for row in more)
     facts = calibrate(wish).facts
     assert facts["classes"] == bare
@@ -105,9 +105,9 @@ def test_blank_patches_and_rows_without_a_verdict_lower_no_bound(files):
 def test_the_same_rows_give_the_same_file(files):
     wish = files(40)
     calibrate(wish)
-    first = wish.out.read_bytes()
+    first = wish.output_file.read_bytes()
     calibrate(wish)
-    assert wish.out.read_bytes() == first
+    assert wish.output_file.read_bytes() == first
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_too_few_is_refused_with_what_there_is_and_nothing_is_written(files, cou
     wish = files(count, rights)
     with pytest.raises(UsageError, match=line):
         calibrate(wish)
-    assert not wish.out.exists()
+    assert not wish.output_file.exists()
 
 
 def test_a_bound_that_the_data_cannot_show_is_not_claimed(files):
@@ -211,15 +211,15 @@ def test_a_folder_in_the_place_of_a_file_is_one_line(capsys, words):
 def test_what_was_said_before_a_change_and_a_copy_of_a_file_count_no_second_time(files, tmp_path):
     wish = files(40)
     once = calibrate(wish).facts
-    rows = wish.verdicts[0].read_text()
+    rows = wish.verdict_files[0].read_text()
     stale = [{**line(n, n % 2 == 1), "settings": "before"} for n in range(40)]
-    wish.verdicts[0].write_text("".join(json.dumps(row) + "\n" for row in stale) + rows)
+    wish.verdict_files[0].write_text("".join(json.dumps(row) + "\n" for row in stale) + rows)
     copy = tmp_path / "copy.jsonl"
     copy.write_text(rows)
-    again = calibrate(replace(wish, verdicts=(wish.verdicts[0], copy))).facts
+    again = calibrate(replace(wish, verdict_files=(wish.verdict_files[0], copy))).facts
     assert again["classes"] == once["classes"]
-    told = error_rates_of_runs([], (wish.verdicts[0], copy), wish.labels)
-    assert told["groups"] == error_rates_of_runs([], (copy,), wish.labels)["groups"]
+    told = error_rates_of_runs([], (wish.verdict_files[0], copy), wish.label_files)
+    assert told["groups"] == error_rates_of_runs([], (copy,), wish.label_files)["groups"]
 
 
 def test_a_copy_of_a_run_is_fitted_no_second_time(tmp_path):
@@ -235,11 +235,17 @@ def test_a_copy_of_a_run_is_fitted_no_second_time(tmp_path):
 
 def test_nothing_is_said_of_a_cascade_from_strong_authors(files, capsys):
     wish = files(40)
-    rows = [json.loads(text) for text in wish.verdicts[0].read_text().splitlines()]
+    rows = [json.loads(text) for text in wish.verdict_files[0].read_text().splitlines()]
     names = ("gpt-4o", "claude-sonnet-4")
     rows = [{**row, "model_name_or_path": names[n // 2 % 2]} for n, row in enumerate(rows)]
-    wish.verdicts[0].write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = ("--verdicts", str(wish.verdicts[0]), "--labels", str(wish.labels[0]), "--json")
+    wish.verdict_files[0].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = (
+        "--verdicts",
+        str(wish.verdict_files[0]),
+        "--labels",
+        str(wish.label_files[0]),
+        "--json",
+    )
     assert main(["report", *words]) == 0
     groups = json.loads(capsys.readouterr().out)["groups"]
     assert {one["tier"]: one["needs"] is None for one in groups} == {
@@ -249,12 +255,18 @@ def test_nothing_is_said_of_a_cascade_from_strong_authors(files, capsys):
 
 def test_rows_of_verify_are_reported_by_class_of_author_with_their_labels(files, capsys):
     wish = files(40)
-    rows = [json.loads(text) for text in wish.verdicts[0].read_text().splitlines()]
+    rows = [json.loads(text) for text in wish.verdict_files[0].read_text().splitlines()]
     names = ("gpt-4o", "claude-sonnet-4")
     rows = [{**row, "model_name_or_path": names[n % 2 == 0]} for n, row in enumerate(rows)]
     blank = {**rows[1], "candidate": "9", "patch": hashlib.sha256(b"").hexdigest()}
-    wish.verdicts[0].write_text("".join(json.dumps(row) + "\n" for row in [*rows, blank]))
-    words = ("--verdicts", str(wish.verdicts[0]), "--labels", str(wish.labels[0]), "--json")
+    wish.verdict_files[0].write_text("".join(json.dumps(row) + "\n" for row in [*rows, blank]))
+    words = (
+        "--verdicts",
+        str(wish.verdict_files[0]),
+        "--labels",
+        str(wish.label_files[0]),
+        "--json",
+    )
     assert main(["report", *words]) == 0
     facts = json.loads(capsys.readouterr().out)
     asked = [one for one in facts["groups"] if one["verifier"] == "repo-tests"]

@@ -149,7 +149,7 @@ def test_a_test_of_one_candidate_that_was_run_on_another_is_listed_with_its_sour
     )
     made = record(A, [attempt(1, "local", patch("a")), attempt(2, "cloud", patch("b"))], "1-local")
     run = folder(tmp_path, [made.model_copy(update={"matrix": crossed})])
-    [row] = statement_facts.test_provenance(run.records())
+    [row] = statement_facts.provenance_of_tests(run.records())
     told = [row[key] for key in ("attempt", "verifier", "test", "source", "by", "base", "after")]
     assert told == [
         *("1-local", "cross-evaluation", "T", "harvested", "2-cloud", "failed", "passed"),
@@ -165,7 +165,7 @@ def test_every_form_of_evidence_is_listed_with_what_it_tells():
     made = record(A, [attempt(1, "local", patch("a"), *told)], "1-local")
     rows = [
         (r["test"], r["source"], r["base"], r["after"])
-        for r in statement_facts.test_provenance({A: made})
+        for r in statement_facts.provenance_of_tests({A: made})
     ]
     assert rows == [("t.py::a", "repo", "passed", "failed"), ("R", "written", "failed", "passed"),
                     ("x", "repo", "", "passed")]  # fmt: skip

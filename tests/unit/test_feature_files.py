@@ -55,7 +55,12 @@ def test_our_own_features_pass(tmp_path: Path) -> None:
 
 
 def demo(tmp_path: Path, **changes: object) -> dict[str, object]:
-    asked = {"repos": "", "ids": ("demo__confet-3", "demo__confet-7"), "pattern": "", "cut": ""}
+    asked = {
+        "repos": "",
+        "instance_ids": ("demo__confet-3", "demo__confet-7"),
+        "id_pattern": "",
+        "id_slice": "",
+    }
     asked |= {"cache": tmp_path / "cache", **changes}
     out = tmp_path / "f.jsonl"
     facts: dict[str, object] = extraction.make_features("demo", out, say=str, **asked).facts  # type: ignore[arg-type]

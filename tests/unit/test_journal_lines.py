@@ -173,7 +173,7 @@ def test_compressed_lines_come_back_and_a_damaged_archive_is_named(tmp_path):
 def test_lines_that_begin_otherwise_alone_are_compressed(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_bytes(b'{"a":1}\n{"b":1}\n{"a":2}\n')
-    packed = jsonl.compress(path, without=b'{"a"')
+    packed = jsonl.compress(path, exclude_line=b'{"a"')
     assert list(jsonl.read_lines(packed)) == [{"b": 1}]
 
 

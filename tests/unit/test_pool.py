@@ -38,8 +38,8 @@ def test_a_fault_of_ours_costs_its_own_job_only_and_is_told_with_its_trace():
     first, second, third = run(broken_at(2, ZeroDivisionError("in\nour code")))
     assert (first, third) == ((1, -1), (3, -3))
     assert isinstance(second[1], JobFault)
-    assert second[1].why == "ZeroDivisionError: in our code"
-    assert "in work" in second[1].trace
+    assert second[1].message == "ZeroDivisionError: in our code"
+    assert "in work" in second[1].traceback
 
 
 @pytest.mark.parametrize("error", [JournalError("cut"), OSError(errno.ENOSPC, "full")])
@@ -88,7 +88,7 @@ def test_a_thread_whose_job_ends_the_run_stops_the_others():
         return job
 
     with pytest.raises(JournalError):
-        run(work, threads=2, halt=halted.set, stopping=halted.is_set)
+        run(work, threads=2, on_fatal_error=halted.set, stopping=halted.is_set)
 
 
 def test_threads_come_back_for_a_job_that_waits_for_another():

@@ -48,7 +48,7 @@ def usages(draw):
 
 @given(rate=rates(), usage=usages(), slack=st.integers(0, 1000))
 def test_no_split_of_the_input_costs_more_than_the_worst_case(rate, usage, slack):
-    worst = rate.worst(
+    worst = rate.max_usd(
         usage.prompt_tokens + slack, usage.output_tokens + slack, usage.seconds + slack
     )
     assert rate.usd(usage) <= worst
@@ -63,9 +63,9 @@ def test_a_replay_from_json_recomputes_the_same_usd(rate, usage):
 
 @given(rate=rates(), n=tokens, m=tokens)
 def test_a_charge_without_usage_stays_within_its_reservation(rate, n, m):
-    usage = rate.worst_usage(n, m, 10.0)
+    usage = rate.max_usage(n, m, 10.0)
     assert usage.prompt_tokens == n
-    assert rate.usd(usage) <= rate.worst(n, m, 10.0)
+    assert rate.usd(usage) <= rate.max_usd(n, m, 10.0)
 
 
 @settings(deadline=None, max_examples=40)

@@ -92,7 +92,7 @@ def _export_statement(run: RunFolder, header: Header, out: Path) -> list[str]:
     """``statement.md``, its facts, and the list of every test that a verdict rests on."""
     output_files.output_folder(out, "statement.md, statement.json and tests.jsonl")
     facts = statement_facts.statement_of_run(run, header)
-    tests = plain_values.json_lines(statement_facts.test_provenance(run.records()))
+    tests = plain_values.json_lines(statement_facts.provenance_of_tests(run.records()))
     whole = {**facts, "checklist": words.checklist(facts)}
     content = {
         "statement.md": escaped_controls(words.statement_markdown(facts)),

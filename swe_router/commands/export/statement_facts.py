@@ -25,7 +25,7 @@ def statement_of_run(run: RunFolder, header: Header) -> dict[str, Any]:
     """The facts as plain values; what cannot be established is reported as such."""
     records = run.records()
     attempts = [one.attempt for record in records.values() for one in record.outcomes]
-    tests = list(test_provenance(records))
+    tests = list(provenance_of_tests(records))
     settings = header.settings
     return {
         "run": run.name,
@@ -61,7 +61,7 @@ def statement_of_run(run: RunFolder, header: Header) -> dict[str, Any]:
     }
 
 
-def test_provenance(records: Mapping[str, RunRecord]) -> Iterator[dict[str, Any]]:
+def provenance_of_tests(records: Mapping[str, RunRecord]) -> Iterator[dict[str, Any]]:
     """Every test that a verdict rests on: id, source, its results at base and after the patch."""
     for record in records.values():
         for outcome in record.outcomes:

@@ -82,11 +82,7 @@ def make_features(
     chosen = splits.load_instances(
         split, dataset=dataset, ids=instance_ids, filter=id_pattern, slice=id_slice
     )
-    known_repos = repo_cache(repos, say)
-    if cache is not None:
-        known_repos = replace(known_repos, folder=cache)
-    if repository_url is not None:
-        known_repos = replace(known_repos, sources=replace(known_repos.sources, url=repository_url))
+    known_repos = _repository_cache(repos, say, cache, repository_url)
     if not output_file.name or output_file.is_dir():
         raise UsageError(f"--out {output_file} is a folder: name the file to write")
     before = feature_files.known_rows(output_file)
@@ -122,6 +118,18 @@ def make_features(
     return CommandResult(
         facts=known, view=text_view("\n".join(f"{k}: {v}" for k, v in known.items()))
     )
+
+
+def _repository_cache(
+    repos: str, say: Say, folder: Path | None, repository_url: str | None
+) -> RepoCache:
+    """The user's repository cache, in another folder or cloning from elsewhere where asked."""
+    cache = repo_cache(repos, say)
+    if folder is not None:
+        cache = replace(cache, folder=folder)
+    if repository_url is not None:
+        cache = replace(cache, sources=replace(cache.sources, url=repository_url))
+    return cache
 
 
 def _rate_issues(

@@ -44,7 +44,7 @@ class Job:
 
     def __post_init__(self) -> None:
         """A worker stands elsewhere, and another command may move about meanwhile."""
-        object.__setattr__(self, "run", self.run_path.absolute())
+        object.__setattr__(self, "run_path", self.run_path.absolute())
 
 
 @dataclass(frozen=True)
