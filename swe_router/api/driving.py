@@ -60,7 +60,7 @@ def drive(
         markup=False, emoji=False,
     )  # fmt: skip
     with no_warnings():  # libraries of the harness warn of what a notebook lacks
-        done = run_driver.drive(
+        done = run_driver.drive_run(
             folder, workers=workers, retry=retry, say=say, budget=budget, hours=hours,
             screen=run_driver.Screen(console, _interrupt),
         )  # fmt: skip

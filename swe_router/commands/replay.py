@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -97,21 +97,27 @@ def replay_run(run_name: str, runs_folder: Path) -> CommandResult:
         }
         broken += [f"{instance_id}: {line}" for line in differences]
     broken += [f"{name}: {line}" for name, differences in money.items() for line in differences]
-    verdict = f"{len(rows)} instances replayed: " + (
-        "all as recorded" if not broken else f"{len(broken)} divergences"
-    )
-    if rest := len(instances.keys() - rows.keys()):
-        verdict += f"; {rest} of {len(instances)} not concluded, of which nothing can be replayed"
     strategy = run_inputs.stored_manifest(run, header).strategy
+    verdict = _verdict_line(rows.keys(), instances.keys(), len(broken), strategy)
+    view = lines_view(verdict, broken, "red")
+    settings_row = {"settings_intact": whole}
+    return CommandResult(facts={**rows, **({} if whole else {"settings": settings_row})},
+                 view=view, exit_code=1 if broken else 0)  # fmt: skip
+
+
+def _verdict_line(replayed: Set[str], instances: Set[str], divergences: int, strategy: str) -> str:
+    """What a replay came to, in one sentence: counts, and what the strategy leaves unchecked."""
+    verdict = f"{len(replayed)} instances replayed: " + (
+        f"{divergences} divergences" if divergences else "all as recorded"
+    )
+    if rest := len(instances - replayed):
+        verdict += f"; {rest} of {len(instances)} not concluded, of which nothing can be replayed"
     if not _keeps_dialogue(strategy):
         verdict += (
             f"; of the scaffold strategy {strategy!r}, which makes its own requests, seals and sums"
             " were compared"
         )
-    view = lines_view(verdict, broken, "red")
-    settings_row = {"settings_intact": whole}
-    return CommandResult(facts={**rows, **({} if whole else {"settings": settings_row})},
-                 view=view, exit_code=1 if broken else 0)  # fmt: skip
+    return verdict
 
 
 def _run_level_faults(run: RunFolder, header: Header, ledger: LedgerState) -> list[str]:

@@ -250,7 +250,7 @@ def test_a_grader_without_patches_asks_for_a_file():
 
 
 def test_the_runner_of_an_instance_is_a_hint_and_no_answer_is_no_error(tmp_path):
-    split = str(assets.root() / "eval" / "suites" / "demo" / "instances.jsonl")
+    split = str(assets.assets_root() / "eval" / "suites" / "demo" / "instances.jsonl")
     name = next(iter(splits.load_instances("demo"))).id
     assert runner.runner_hint(split, name) == "pytest"
     assert runner.runner_hint(split, "other__one-1") == ""
