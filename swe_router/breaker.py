@@ -301,7 +301,7 @@ class Breaker:
             seen = [*(before.who if same else ()), *([instance_id] if instance_id else [])]
             enough = equal >= patience.failures or knocks >= 2 * patience.failures
             asked = error.after or 0.0 if isinstance(error, ModelError) else 0.0
-            probe_delay = max(patience.probe_delay(failed_probes), min(asked, MAX_RETRY_AFTER_SECONDS))
+            wait = max(patience.probe_delay(knocks), min(asked, MAX_RETRY_AFTER_SECONDS))
             after = replace(
                 before,
                 kind=kind,
