@@ -138,6 +138,12 @@ class Bench:
                 tests, result = [test for test in tests if test != lost], ("survived", "")
                 continue
             tests = tests[NEAREST:]
+        if result[0] == "survived" and swap_of(mutant):
+            # What the function gave at the import is still there: import the module with the fault.
+            anew = sorted(self.tests.of(mutant), key=lambda test: -first[test])[:NEAREST]
+            result = self.run(replace(mutant, function=""), anew)
+            if result[0] == "killed" and not self.is_sound(replace(mutant, function=""), result[1]):
+                result = "survived", ""
         if result[1]:
             first[result[1].partition("[")[0]] += 1
         return result

@@ -280,6 +280,10 @@ def test_what_broke_must_break_again_in_two_pairs():
     runner.again(again, "good")
     assert (again.broken, again.now["p/d0"], again.confirmed) == ([], "flaky", False)
     assert again.pairs == 1, "the base's half is shared"
+    once = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made), pairs=1,
+                                          confirmed=True)  # fmt: skip
+    runner.again(once, "good")
+    assert (once.broken, once.confirmed) == ([], True), "it was confirmed before"
     bad = before_after.BeforeAfterResult(now={"p/d0": "failed"}, ran=list(made))
     runner.again(bad, "bad")
     assert (bad.pairs, bad.broken) == (0, ["p/d0"])
@@ -380,6 +384,10 @@ def test_a_report_that_was_tampered_with_once_stays_so():
         tampering = Tampers(runner.context, INSTANCE, "go", "", 1000.0, old=(said,))
         tampering._next(found, go(each(0.5)), batch("a"))
     assert (found.tampered, found.seconds, len(found.ran)) == ("forged", 3.0, 3)
+    slow, short = batch("a", seconds=4.0), before_after.BeforeAfterResult(ran=[batch("b")])
+    for until, ran in ((5.9, 1), (6.0, 2)):
+        Tampers(runner.context, INSTANCE, "go", "", until, old=("",))._next(short, go(None), slow)
+        assert len(short.ran) == ran, "half as much again as its base"
 
 
 def test_a_run_of_which_nothing_is_known_did_not_end():

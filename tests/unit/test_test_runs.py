@@ -65,9 +65,12 @@ def test_lines_that_the_recorder_did_not_sign_or_that_are_gone_are_counted():
     assert (gone.missing, gone.ended, gone.why) == (3, False, {"a": "w"})
     assert gone.tampered == "3 line(s) of the test report are gone"
     assert parse_recorded_lines(b"", "k").missing == 0
-    open_lines = b'{"id": "a", "outcome": "passed", "file": "f"}\n{"end": 1}\n{"id": 2}\n[]\n'
+    open_lines = b'{"id": "a", "outcome": "passed", "file": "f"}\n{"end": 1}\n[]\n'
+    open_lines += b'{"id": 2, "outcome": "passed"}\n'
     assert runners.parse_unsigned_lines(open_lines) == ({"a": "passed"}, {"a": "f"}, False)
     assert parse_recorded_lines(open_lines).missing == 0
+    after_end = parse_recorded_lines(b'{"end": true}\n{"id": "a", "outcome": "failed"}\n')
+    assert (after_end.ended, after_end.results) == (True, {"a": "failed"})
 
 
 # Two runs compared.
@@ -237,6 +240,8 @@ def test_signals_are_what_broke_what_peers_break_too_and_what_was_kept():
         ("calc.py", "tests/test_other.py", 0),
         ("a/calc.py", "a/b/test_x.py", 81),
         ("a/b/calc.py", "a/test_mycalc.py", 21),
+        ("a/pkg/calc.py", "a/test_pkg.py", 41),
+        ("a/pkg/calc.py", "a/calc/test_x.py", 61),
     ],
 )
 def test_names_of_a_source_and_a_test_are_alike(source, test, score):
@@ -318,3 +323,49 @@ def test_closeness_adds_up_graph_names_paths_and_steps():
     assert closeness("tests/test_other.py", 2, True) == pytest.approx(weighed)
     assert closeness("tests/test_fields.py", 0, True) == pytest.approx(1.5 + 0.7 - 0.3 - 0.8)
     assert closeness("lib/other.py", 0, True) == pytest.approx(-0.3 - 0.8 - 1.0)
+
+
+def call(name):
+    return SimpleNamespace(name=name)
+
+
+def ranked(facts, reached=(), changed=("src/calc.py",)):
+    """Tests by a graph whose files stand at no distance."""
+    defined = SimpleNamespace(
+        definitions=[SimpleNamespace(name="add", line=1, end=9),
+                     SimpleNamespace(name="sub", line=1, end=9)], calls=[], imports=[])  # fmt: skip
+    graph = SimpleNamespace(
+        facts={"src/calc.py": defined, **facts}, tests_reaching=lambda paths: list(reached),
+        file_graph=SimpleNamespace(number=lambda one, two: 0),
+    )  # fmt: skip
+    known = sorted({*facts, *reached})
+    return nearby_tests.nearest_tests([summary(path, 3) for path in changed], known, graph, 9)
+
+
+def uses(*names):
+    return SimpleNamespace(calls=[call(name) for name in names], imports=[])
+
+
+def test_tests_that_use_what_changed_are_nearer_the_rarer_the_name():
+    facts = {"tests/a.py": uses("add"), "tests/b.py": uses("sub"), "tests/c.py": uses("add", "sub"),
+             "tests/d.py": uses("add"), "tests/e.py": uses("other")}  # fmt: skip
+    found, how = ranked(facts)
+    assert (found, how) == (["tests/c.py", "tests/b.py", "tests/a.py", "tests/d.py"], "graph")
+
+
+def test_uses_of_a_name_count_up_to_five_and_a_reached_test_is_nearer():
+    many = {"tests/a.py": uses(*["add"] * 5), "tests/b.py": uses(*["add"] * 9)}
+    assert ranked(many)[0] == ["tests/a.py", "tests/b.py"], "nine are no more than five"
+    fewer = {"tests/b.py": uses(*["add"] * 4), "tests/c.py": uses(*["add"] * 5)}
+    assert ranked(fewer)[0] == ["tests/c.py", "tests/b.py"]
+    both = {"tests/a.py": uses("add"), "tests/b.py": uses("add")}
+    assert ranked(both, reached=["tests/b.py"])[0] == ["tests/b.py", "tests/a.py"]
+    assert ranked({"tests/z.py": uses()}, reached=["tests/z.py"])[0] == ["tests/z.py"]
+    # One use of a rare name (2 / ln 3 = 1.82) is worth more than being reached (0.2 x 2 = 0.4).
+    apart = {"tests/a.py": uses(), "tests/b.py": uses("add")}
+    assert ranked(apart, reached=["tests/a.py"])[0] == ["tests/b.py", "tests/a.py"]
+    # A namesake (1.5 + 0.7) is nearer than one use, and not than two names used.
+    named = {"tests/test_calc.py": uses(), "tests/b.py": uses("add")}
+    assert ranked(named)[0] == ["tests/test_calc.py", "tests/b.py"]
+    named["tests/b.py"] = uses("add", "sub")
+    assert ranked(named)[0] == ["tests/b.py", "tests/test_calc.py"]
