@@ -20,6 +20,7 @@ from typing import Any
 
 Json = Any
 """None, bool, int, a finite float, str, a list of these, or a dict of str to these."""
+_PLAIN = frozenset((type(None), bool, int, str))
 
 
 def as_plain(value: Any) -> Json:
@@ -28,11 +29,13 @@ def as_plain(value: Any) -> Json:
     Decimals are floats, dates ISO text, sets sorted lists, models and dataclasses
     mappings, numpy values Python's; anything else is its ``str``.
     """
-    if value is None or isinstance(value, bool | str):
-        # Of a str or int enum json would write the value, and str() its name.
-        return value.value if isinstance(value, enum.Enum) else value
+    if type(value) in _PLAIN:  # most values of a large table: asked first, as it costs least
+        return value
     if isinstance(value, enum.Enum):
+        # Of a str or int enum json would write the value, and str() its name.
         return as_plain(value.value)
+    if isinstance(value, str):
+        return value
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float | Decimal):

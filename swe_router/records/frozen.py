@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 SCHEMA = "swe-router/1"
 
+_NO_TEXT = frozenset((type(None), bool, int, float))
 Usd = Annotated[Decimal, Field(ge=0)]
 """US dollars, exact."""
 
@@ -46,6 +47,8 @@ def escape_undecodable(value: Any) -> Any:
     """
     if isinstance(value, str):
         return value if value.isascii() else _escape_text(value)
+    if type(value) in _NO_TEXT:  # before the check for an abstract class, which takes long
+        return value
     if isinstance(value, Mapping):
         return {escape_undecodable(key): escape_undecodable(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
